@@ -1,0 +1,110 @@
+"""Every error that causalplug raises: one parent, and each also the builtin that a caller would expect.
+
+A message says, in this order: what cannot be done; the names involved; why, in one clause; one or two ways out.
+"""
+
+__all__ = [
+    "CausalPlugError",
+    "ConvergenceWarning",
+    "CycleError",
+    "DataError",
+    "FrozenConfounderError",
+    "GraphError",
+    "LabelMapError",
+    "MechanismError",
+    "MissingDependencyError",
+    "NotIdentifiableError",
+    "PlanError",
+    "QueryError",
+    "QuerySyntaxError",
+    "RepositoryError",
+    "SamplingError",
+    "SourceError",
+    "TrainingError",
+    "UnknownVariableError",
+    "VariableError",
+]
+
+
+class CausalPlugError(Exception):
+    """Parent of every error of this package."""
+
+
+class GraphError(CausalPlugError, ValueError):
+    """The text, file or edges do not describe an acyclic directed mixed graph."""
+
+
+class CycleError(GraphError):
+    """The directed edges close a cycle; the message names its path."""
+
+
+class UnknownVariableError(CausalPlugError, LookupError):
+    """A name that is not a variable of the graph."""
+
+
+class SourceError(CausalPlugError, ValueError):
+    """A data source contradicts the graph, another source or itself."""
+
+
+class PlanError(CausalPlugError, ValueError):
+    """The sources or the available generators cannot serve the graph."""
+
+
+class FrozenConfounderError(PlanError):
+    """A frozen generator was given for a variable that a hidden confounder touches."""
+
+
+class QueryError(CausalPlugError, ValueError):
+    """A query that makes no sense for the graph: unknown variables, clashing values."""
+
+
+class QuerySyntaxError(QueryError):
+    """Malformed query text; ``position`` is the offending character's index."""
+
+    def __init__(self, message: str, position: int):
+        super().__init__(message)
+        self.position = position
+
+
+class NotIdentifiableError(CausalPlugError, ValueError):
+    """The query has no unique answer given the graph and the data sources; ``identification`` holds the certificate."""
+
+    def __init__(self, message: str, identification: object = None):
+        super().__init__(message)
+        self.identification = identification
+
+
+class VariableError(CausalPlugError, ValueError):
+    """A variable's declaration is wrong, or a value lies outside it."""
+
+
+class DataError(CausalPlugError, ValueError):
+    """Rows that cannot be used: missing columns, missing values, wrong shapes or types."""
+
+
+class MechanismError(CausalPlugError, ValueError):
+    """A mechanism does not fit its variable, its parents or its weights."""
+
+
+class LabelMapError(MechanismError):
+    """A label map has holes, unknown labels or probabilities that do not sum to one."""
+
+
+class RepositoryError(CausalPlugError, ValueError):
+    """A folder or Hub repository is incomplete, malformed or not to be trusted."""
+
+
+class TrainingError(CausalPlugError, RuntimeError):
+    """Training had to stop; the message says where the last checkpoint is."""
+
+
+class SamplingError(CausalPlugError, RuntimeError):
+    """Sampling had to stop, for instance because the evidence is too rare."""
+
+
+class MissingDependencyError(CausalPlugError, ImportError):
+    """An optional library is not installed; the message has the command that installs it."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A module did not reach its target distribution; modules that depend on it inherit the error."""
