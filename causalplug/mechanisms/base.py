@@ -1,0 +1,129 @@
+"""The contract of a mechanism, V = f(parents, own noise, confounder noise), and the registry of its kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from causalplug.adapters import ADAPTERS
+from causalplug.errors import MechanismError
+from causalplug.mechanisms.registry import Registry
+from causalplug.noise import NoiseSpec
+from causalplug.variables import Variable
+
+__all__ = ["MECHANISMS", "Mechanism", "freeze", "initialised", "register_mechanism"]
+
+_M = TypeVar("_M", bound=type["Mechanism"])
+
+
+class Mechanism(nn.Module):
+    """One mechanism: it turns values of the parents, own noise and confounder noise into values of its variable.
+
+    A subclass declares what it is by the attributes below and implements :meth:`forward`, :meth:`config` and, where the
+    default does not do, :meth:`from_config`.
+
+    Attributes:
+        variable: what it generates.
+        parents: names of the parents that it reads, in its own order.
+        noise: own exogenous noise, name to :class:`NoiseSpec`; it alone makes two rows with equal parents differ.
+        frozen: its parameters are never updated.
+        accepts_confounder: it reads confounder noise, so its variable may have bidirected edges.
+        differentiable: gradients reach continuous or relaxed parents through it.
+        explicit: it has :meth:`log_prob`, and for a discrete variable :meth:`logits`.
+        abduction: how the own noise can be recovered from a value: ``None``, ``"approximate"`` or ``"exact"``.
+        reads_projections: image parents are handed in as their encoder's projection, not as pixels.
+        batch_cost: rough seconds of CPU for 64 rows, where that matters for planning; 0 means negligible.
+        license, source: licence and origin of pretrained weights.
+    """
+
+    kind: ClassVar[str] = ""
+    frozen: ClassVar[bool] = False
+    accepts_confounder: ClassVar[bool] = True
+    differentiable: bool = True
+    explicit: bool = False
+    abduction: str | None = None
+    reads_projections: bool = True
+    batch_cost: float = 0.0
+    license: str | None = None
+    source: str | None = None
+
+    variable: Variable
+    parents: tuple[str, ...]
+    noise: Mapping[str, NoiseSpec]
+
+    def forward(
+        self, parents: Mapping[str, Tensor], noise: Mapping[str, Tensor], confounder: Tensor | None = None
+    ) -> Tensor:
+        """Values of the variable.
+
+        Args:
+            parents: encoded value ``(n, *event_shape)`` of each parent; an image parent comes as ``(n, size)`` projection
+                where ``reads_projections`` is set; a discrete parent may be a relaxed one-hot ``(n, k)``.
+            noise: a tensor ``(n, *spec.shape)`` for each entry of ``self.noise``.
+            confounder: ``(n, e)``, the noise of all bidirected edges at the variable, or None without any.
+
+        Returns:
+            ``(n, *variable.event_shape)``: integer codes, floats or images.
+        """
+        raise NotImplementedError
+
+    def log_prob(self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None) -> Tensor:
+        """Log probability (density) of ``value`` given parents and confounder noise; only where ``explicit``."""
+        raise MechanismError(
+            f"{type(self).__name__} has no explicit density: train its module with objective='adversarial'."
+        )
+
+    def abduct(
+        self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Own noise that gives ``value``; only where ``abduction`` is declared."""
+        raise MechanismError(
+            f"{type(self).__name__} declares no abduction: its noise cannot be recovered from a value."
+        )
+
+    def config(self) -> dict[str, Any]:
+        """JSON values from which :meth:`from_config` rebuilds the mechanism without its weights."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Mechanism:
+        """The mechanism that :meth:`config` describes, with fresh weights."""
+        return cls(**config)
+
+
+MECHANISMS: Registry[Mechanism] = Registry(
+    "mechanism",
+    {
+        "discrete-mlp": "causalplug.mechanisms.discrete",
+        "continuous-spline": "causalplug.mechanisms.continuous",
+        "conv-generator": "causalplug.mechanisms.image",
+        **ADAPTERS,
+    },
+)
+"""Every mechanism that a repository may name: built in, shipped adapters, registered ones and entry points."""
+
+
+def register_mechanism(kind: str) -> Callable[[_M], _M]:
+    """Class decorator: register a mechanism under ``kind``, the name that a repository's ``config.json`` gives.
+
+    Raises:
+        MechanismError: the name is taken by another class.
+    """
+    return MECHANISMS.register(kind)
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Switch gradients of all parameters off and evaluation mode on."""
+    module.requires_grad_(False)
+    module.eval()
+    return module
+
+
+def initialised(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Build a module with parameters that depend on ``seed`` alone; the global generator stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()

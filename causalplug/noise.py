@@ -1,0 +1,179 @@
+"""The exogenous noise of a model: reproducible row by row, drawn only where it is read.
+
+Row ``i`` of the noise named ``key`` is a function of ``(seed, key, i)`` alone. So the same seed gives the same rows whatever
+the batch size or the number of processes, and the noise of the rows that survive an abduction is kept as their row numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import SamplingError
+
+__all__ = ["Noise", "NoiseSpec"]
+
+_BLOCK = 2**14  # numbers per block; fixed for ever, because it decides which numbers a seed gives
+
+
+@dataclass(frozen=True)
+class NoiseSpec:
+    """Shape and distribution of one noise of one row.
+
+    Args:
+        shape: of one row.
+        distribution: ``"normal"`` (standard), ``"uniform"`` on [0, 1) or ``"gumbel"`` (standard).
+    """
+
+    shape: tuple[int, ...] = ()
+    distribution: str = "normal"
+
+    def __post_init__(self) -> None:
+        if self.distribution not in ("normal", "uniform", "gumbel"):
+            raise SamplingError(
+                f"Noise of distribution {self.distribution!r} cannot be drawn: use 'normal', 'uniform' or 'gumbel'."
+            )
+
+    @property
+    def rows_per_block(self) -> int:
+        """Rows that are drawn together from one generator."""
+        return max(1, _BLOCK // max(1, math.prod(self.shape)))
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """``(n, *shape)`` fresh draws on the generator's device."""
+        device = generator.device
+        if self.distribution == "normal":
+            return torch.randn(n, *self.shape, generator=generator, device=device)
+        if self.distribution == "uniform":
+            return torch.rand(n, *self.shape, generator=generator, device=device)
+        exponential = torch.empty(n, *self.shape, device=device).exponential_(generator=generator)
+        return -exponential.clamp_min_(torch.finfo(torch.float32).tiny).log_()
+
+
+def _block_seed(seed: int, key: str, block: int) -> int:
+    digest = hashlib.blake2b(f"{seed}/{key}/{block}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") & (2**63 - 1)
+
+
+class Noise:
+    """Noise of ``n`` rows, addressed by name.
+
+    Args:
+        n: number of rows, or their row numbers (a tensor of int64).
+        seed: any integer.
+        fixed: tensors ``(n, *shape)`` by name that stand in place of a draw, for instance a recovered latent.
+        device: where the draws are put; they are always made on the CPU, so that every device sees the same numbers.
+    """
+
+    def __init__(
+        self,
+        n: int | Tensor,
+        seed: int = 0,
+        *,
+        fixed: Mapping[str, Tensor] | None = None,
+        device: torch.device | str = "cpu",
+    ):
+        self.rows = torch.arange(n) if isinstance(n, int) else n.to("cpu", torch.int64)
+        self.seed = int(seed)
+        self.device = torch.device(device)
+        self._fixed = dict(fixed or {})
+        self._drawn: dict[str, Tensor] = {}
+        wrong = [key for key, value in self._fixed.items() if len(value) != len(self.rows)]
+        if wrong:
+            raise SamplingError(
+                f"Fixed noise {wrong} has another number of rows than the {len(self.rows)} of this noise."
+            )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"Noise(n={len(self)}, seed={self.seed}, fixed={sorted(self._fixed)})"
+
+    def draw(self, key: str, spec: NoiseSpec) -> Tensor:
+        """The noise named ``key``: ``(n, *spec.shape)``, the same at every call."""
+        if key in self._fixed:
+            return self._fixed[key].to(self.device)
+        if key not in self._drawn:
+            self._drawn[key] = self._draw(key, spec).to(self.device)
+        return self._drawn[key]
+
+    def _draw(self, key: str, spec: NoiseSpec) -> Tensor:
+        size = spec.rows_per_block
+        blocks = torch.div(self.rows, size, rounding_mode="floor")
+        needed, inverse = torch.unique(blocks, return_inverse=True)
+        generator = torch.Generator()
+        if len(self.rows) * 4 >= len(needed) * size:  # dense: draw the blocks side by side, then pick
+            drawn = [spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, b))) for b in needed.tolist()]
+            return torch.cat(drawn)[inverse * size + self.rows % size] if drawn else torch.empty(0, *spec.shape)
+        out = torch.empty(len(self.rows), *spec.shape)
+        order = torch.argsort(inverse, stable=True)
+        for block, index in zip(needed.tolist(), order.split(torch.bincount(inverse).tolist()), strict=True):
+            drawn_block = spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, block)))
+            out[index] = drawn_block[self.rows[index] % size]
+        return out
+
+    def select(self, index: Tensor) -> Noise:
+        """The noise of some rows, by a mask or by positions; what is drawn later is what these rows would have had."""
+        index = index.to("cpu")
+        chosen = Noise(self.rows[index], self.seed, device=self.device)
+        chosen._fixed = {key: value[index.to(value.device)] for key, value in self._fixed.items()}
+        chosen._drawn = {key: value[index.to(value.device)] for key, value in self._drawn.items()}
+        return chosen
+
+    def fix(self, values: Mapping[str, Tensor]) -> Noise:
+        """The same noise with ``values`` in place of the draws of those names."""
+        return Noise(self.rows, self.seed, fixed={**self._fixed, **values}, device=self.device)
+
+    def to(self, device: torch.device | str) -> Noise:
+        """The same noise on another device."""
+        return Noise(self.rows, self.seed, fixed=self._fixed, device=device)
+
+    def chunks(self, size: int) -> Iterator[Noise]:
+        """Consecutive parts of at most ``size`` rows."""
+        for start in range(0, len(self), size):
+            yield self.select(torch.arange(start, min(start + size, len(self))))
+
+    @staticmethod
+    def cat(parts: list[Noise]) -> Noise:
+        """Join noises of one seed, row after row.
+
+        Raises:
+            SamplingError: the parts have different seeds or different fixed names.
+        """
+        seeds, names = {p.seed for p in parts}, {frozenset(p._fixed) for p in parts}
+        if len(seeds) != 1 or len(names) != 1:
+            raise SamplingError(
+                "Noise of different seeds or with different fixed parts cannot be joined: keep them apart."
+            )
+        fixed = {key: torch.cat([p._fixed[key] for p in parts]) for key in next(iter(names))}
+        return Noise(torch.cat([p.rows for p in parts]), parts[0].seed, fixed=fixed, device=parts[0].device)
+
+    def save(self, path: str | Path) -> None:
+        """Write row numbers, seed and fixed parts to a safetensors file: a few bytes a row."""
+        from safetensors.torch import save_file
+
+        tensors: dict[str, Any] = {"rows": self.rows}
+        tensors |= {f"fixed/{key}": value.cpu().contiguous() for key, value in self._fixed.items()}
+        save_file(tensors, path, metadata={"seed": str(self.seed), "format": "causalplug-noise-1"})
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> Noise:
+        """Read what :meth:`save` wrote."""
+        from safetensors import safe_open
+
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != "causalplug-noise-1":
+                raise SamplingError(f"{path} is not a noise file of causalplug. Write one with Noise.save.")
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        rows = tensors.pop("rows")
+        fixed = {key.removeprefix("fixed/"): value for key, value in tensors.items()}
+        return cls(rows, int(metadata["seed"]), fixed=fixed, device=device)
