@@ -1,0 +1,292 @@
+"""The deep causal generative model: a graph, one mechanism per variable, and one forward pass from noise to values."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import torch
+from torch import Tensor, nn
+
+from causalplug.causal.graph import CausalGraph
+from causalplug.causal.plan import check_pull
+from causalplug.causal.source import Source
+from causalplug.errors import MechanismError, UnknownVariableError, VariableError
+from causalplug.mechanisms.base import Mechanism, freeze, initialised
+from causalplug.mechanisms.conditioner import ParentSpec
+from causalplug.mechanisms.encoders import ConvEncoder, Encoder
+from causalplug.noise import Noise, NoiseSpec
+from causalplug.variables import Discrete, Image, Variable
+
+if TYPE_CHECKING:
+    from causalplug.causal.plan import Plan
+
+__all__ = ["DCM"]
+
+
+def _key(name: str) -> str:
+    """A name as the key of a module: torch refuses dots."""
+    return quote(name, safe="").replace(".", "%2E")
+
+
+class DCM(nn.Module):
+    """A deep causal generative model (Rahman & Kocaoglu 2024, Def. 4.1).
+
+    Every variable is ``V = f_V(parents, own noise, confounder noise)``; each bidirected edge has one noise that the mechanisms
+    at both its ends read. Variables without a given mechanism get a trainable one of their kind.
+
+    Args:
+        graph: the causal graph.
+        variables: the declaration of every variable of the graph.
+        mechanisms: mechanisms by variable: a frozen generator, or an own trainable one.
+        encoders: encoders by image variable; an image that a trainable mechanism or a critic reads needs one, and an untrained
+            :class:`ConvEncoder` is put where none is given.
+        confounder_size: numbers of noise of one bidirected edge.
+        hidden: widths of the hidden layers of trainable mechanisms.
+        seed: of the initial weights.
+
+    Attributes:
+        plan: the plan that the model was trained by, or None.
+        sources: the data sources that it was trained on, or None; what is identifiable is decided from them.
+        history: what training recorded, JSON values.
+
+    Raises:
+        VariableError, UnknownVariableError: declarations and graph name different variables.
+        FrozenConfounderError: a frozen mechanism for a variable with a bidirected edge.
+        MechanismError: a mechanism does not fit its variable or its parents.
+
+    Example:
+        >>> graph = CausalGraph.parse("X -> Y; X <-> Y")
+        >>> dcm = DCM(graph, {"X": Discrete(2), "Y": Discrete(["no", "yes"])})
+        >>> sorted(dcm(Noise(5, seed=0)))
+        ['X', 'Y']
+    """
+
+    def __init__(
+        self,
+        graph: CausalGraph,
+        variables: Mapping[str, Variable],
+        *,
+        mechanisms: Mapping[str, Mechanism] | None = None,
+        encoders: Mapping[str, Encoder] | None = None,
+        confounder_size: int = 2,
+        hidden: Sequence[int] = (64, 64),
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.graph = graph
+        self.variables: dict[str, Variable] = _checked_variables(graph, variables)
+        self.confounder_size = confounder_size
+        self.plan: Plan | None = None
+        self.sources: tuple[Source, ...] | None = None
+        self.history: dict[str, Any] = {}
+        self._mechanisms = nn.ModuleDict()
+        self._encoders = nn.ModuleDict()
+        given, encoders = dict(mechanisms or {}), dict(encoders or {})
+        for what, names in (("mechanism", given), ("encoder", encoders)):
+            for name in names:
+                self._known(name, what)
+        for name, encoder in encoders.items():
+            self._check_encoder(name, encoder)
+        for name, mechanism in given.items():
+            given[name] = self._bound(name, mechanism)
+        self._add_encoders(given, encoders, seed)
+        for index, name in enumerate(graph.variables):
+            mechanism = given.get(name)
+            if mechanism is None:
+                mechanism = initialised(lambda name=name: self._default(name, hidden), seed * 100_003 + index)
+            self._mechanisms[_key(name)] = mechanism
+        for mechanism in self._mechanisms.values():
+            if mechanism.frozen:
+                freeze(mechanism)
+        self._edges = {name: self._edges_at(name) for name in graph.variables}
+        self._order = graph.topological_order()
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    def mechanism(self, name: str) -> Mechanism:
+        """The mechanism of a variable."""
+        self._known(name, "mechanism")
+        return self._mechanisms[_key(name)]  # type: ignore[return-value]
+
+    @property
+    def mechanisms(self) -> dict[str, Mechanism]:
+        """Every mechanism by variable, in the graph's order."""
+        return {name: self.mechanism(name) for name in self.graph.variables}
+
+    @property
+    def encoders(self) -> dict[str, Encoder]:
+        """The encoder of every image variable that has one."""
+        return {name: self._encoders[_key(name)] for name in self.graph.variables if _key(name) in self._encoders}  # type: ignore[misc]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        tensors = [*self.parameters(), *self.buffers()]
+        return tensors[0].device if tensors else torch.device("cpu")
+
+    def replace_mechanism(self, name: str, mechanism: Mechanism) -> None:
+        """Put another mechanism in place, after the same checks as at construction."""
+        self._known(name, "mechanism")
+        mechanism = self._bound(name, mechanism).to(self.device)
+        self._mechanisms[_key(name)] = freeze(mechanism) if mechanism.frozen else mechanism
+
+    def _known(self, name: str, what: str) -> None:
+        if name not in self.variables:
+            near = difflib.get_close_matches(name, self.variables, n=1)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
+            raise UnknownVariableError(
+                f"No {what} for {name!r}: the graph has no such variable. {hint}Variables: {', '.join(self.variables)}."
+            )
+
+    def _check_encoder(self, name: str, encoder: Encoder) -> None:
+        variable = self.variables[name]
+        if not isinstance(variable, Image) or encoder.variable.event_shape != variable.event_shape:
+            raise MechanismError(
+                f"The encoder of {name!r} cannot be used: it reads images of shape {encoder.variable.event_shape}, and "
+                f"{name!r} is {variable}. Train one on this variable, or leave it out to have it trained."
+            )
+
+    def _bound(self, name: str, mechanism: Mechanism) -> Mechanism:
+        """The mechanism, checked against the graph and bound to its parents."""
+        if not isinstance(mechanism, Mechanism):
+            raise MechanismError(
+                f"{type(mechanism).__name__} cannot be the mechanism of {name!r}: it is not a causalplug.Mechanism. "
+                "Wrap it in an adapter, for example causalplug.adapters.callable."
+            )
+        if not mechanism.accepts_confounder:
+            check_pull(self.graph, name)
+        parents = {parent: self.variables[parent] for parent in self.graph.parents(name)}
+        if hasattr(mechanism, "bind"):
+            mechanism = mechanism.bind(name, self.variables[name], parents)
+        variable = self.variables[name]
+        if mechanism.variable != variable or set(mechanism.parents) != set(parents):
+            raise MechanismError(
+                f"The mechanism given for {name!r} cannot be used: it generates {mechanism.variable} from "
+                f"{list(mechanism.parents)}, but {name!r} is {variable} with parents {list(parents)}. "
+                "Build it for these parents, or change the graph."
+            )
+        return mechanism
+
+    def _add_encoders(self, given: Mapping[str, Mechanism], encoders: dict[str, Encoder], seed: int) -> None:
+        for name, variable in self.variables.items():
+            if not isinstance(variable, Image):
+                continue
+            readers = [
+                child for child in self.graph.children(name) if child not in given or given[child].reads_projections
+            ]
+            in_module = any(self.graph.siblings(name)) or any(
+                name in self.graph.ancestors([member]) for member in self.variables if self.graph.siblings(member)
+            )
+            if name not in encoders and (readers or in_module):
+                encoders[name] = initialised(lambda variable=variable: ConvEncoder(variable), seed)  # type: ignore[assignment]
+        for name, encoder in encoders.items():
+            self._encoders[_key(name)] = encoder
+
+    def _default(self, name: str, hidden: Sequence[int]) -> Mechanism:
+        """The trainable mechanism of the variable's kind."""
+        from causalplug.mechanisms.continuous import ContinuousSpline
+        from causalplug.mechanisms.discrete import DiscreteMLP
+        from causalplug.mechanisms.image import ConvGenerator
+
+        variable = self.variables[name]
+        parents = {parent: self.parent_spec(parent) for parent in self.graph.parents(name)}
+        confounder_size = self.confounder_size * len(self.graph.siblings(name))
+        if isinstance(variable, Discrete):
+            return DiscreteMLP(variable, parents, confounder_size=confounder_size, hidden=hidden)
+        if isinstance(variable, Image):
+            return ConvGenerator(variable, parents, confounder_size=confounder_size)
+        return ContinuousSpline(variable, parents, confounder_size=confounder_size, hidden=hidden)  # type: ignore[arg-type]
+
+    def parent_spec(self, name: str) -> ParentSpec:
+        """What a trainable mechanism reads of ``name`` as a parent: the variable, or its encoder's projection size."""
+        return self._encoders[_key(name)].size if _key(name) in self._encoders else self.variables[name]  # type: ignore[return-value]
+
+    def _edges_at(self, name: str) -> list[str]:
+        return [edge_key(name, sibling) for sibling in self.graph.siblings(name)]
+
+    # -- the forward pass --------------------------------------------------------------------------------------------
+
+    def confounder(self, name: str, noise: Noise) -> Tensor | None:
+        """``(n, e)`` confounder noise that the mechanism of ``name`` reads, None without bidirected edges."""
+        spec = NoiseSpec((self.confounder_size,))
+        parts = [noise.draw(key, spec) for key in self._edges[name]]
+        return torch.cat(parts, -1) if parts else None
+
+    def own_noise(self, name: str, noise: Noise) -> dict[str, Tensor]:
+        """Own noise of the mechanism of ``name``, each ``(n, *shape)``."""
+        return {key: noise.draw(f"{name}/{key}", spec) for key, spec in self.mechanism(name).noise.items()}
+
+    def forward(
+        self,
+        noise: Noise,
+        do: Mapping[str, Tensor] | None = None,
+        variables: Iterable[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """Values of ``variables`` from noise, under interventions; only their ancestors are run.
+
+        Args:
+            noise: of n rows; the same noise under another ``do`` gives the counterfactual of the same rows.
+            do: encoded values ``(n, *event_shape)`` of the intervened variables; their mechanisms do not run.
+            variables: what is asked for; all by default.
+
+        Returns:
+            Encoded values ``(n, *event_shape)`` by variable, in the graph's order.
+        """
+        do = dict(do or {})
+        asked = list(self.graph.variables) if variables is None else list(variables)
+        for name in (*asked, *do):
+            self._known(name, "value")
+        values: dict[str, Tensor] = {}
+        projections: dict[str, Tensor] = {}
+        needed = self.graph.do(do).ancestors(asked)
+        for name in self._order:
+            if name not in needed:
+                continue
+            if name in do:
+                values[name] = do[name]
+                continue
+            mechanism = self.mechanism(name)
+            inputs = {p: self._read(p, mechanism, values, projections) for p in mechanism.parents}
+            values[name] = mechanism(inputs, self.own_noise(name, noise), self.confounder(name, noise))
+        return {name: values[name] for name in self.graph.variables if name in asked}
+
+    def _read(
+        self, parent: str, mechanism: Mechanism, values: dict[str, Tensor], projections: dict[str, Tensor]
+    ) -> Tensor:
+        """A parent's value as this mechanism reads it; an image is projected once for all its readers."""
+        if not (mechanism.reads_projections and _key(parent) in self._encoders):
+            return values[parent]
+        if parent not in projections:
+            projections[parent] = self.project(parent, values[parent])
+        return projections[parent]
+
+    def project(self, name: str, images: Tensor) -> Tensor:
+        """Projections ``(n, size)`` of encoded images of an image variable."""
+        encoder: Encoder = self._encoders[_key(name)]  # type: ignore[assignment]
+        return encoder(self.variables[name].scale(images))  # type: ignore[attr-defined]
+
+
+def edge_key(a: str, b: str) -> str:
+    """Name of the confounder noise of a bidirected edge."""
+    first, second = sorted((a, b))
+    return f"{first}<->{second}"
+
+
+def _checked_variables(graph: CausalGraph, variables: Mapping[str, Variable]) -> dict[str, Variable]:
+    missing = [name for name in graph.variables if name not in variables]
+    unknown = [name for name in variables if name not in graph.variables]
+    if missing or unknown:
+        parts = ([f"no declaration for {', '.join(missing)}"] if missing else []) + (
+            [f"{', '.join(unknown)} not in the graph"] if unknown else []
+        )
+        raise VariableError(
+            f"The model cannot be built: {'; '.join(parts)}. Declare every variable of the graph "
+            f"({', '.join(graph.variables)}) as Discrete, Continuous or Image, and no other."
+        )
+    wrong = [name for name, variable in variables.items() if not isinstance(variable, Variable)]
+    if wrong:
+        raise VariableError(f"{', '.join(wrong)} must be declared as Discrete, Continuous or Image.")
+    return {name: variables[name] for name in graph.variables}
