@@ -1,0 +1,1 @@
+"""Graph theory without torch: causal graphs, data sources, plans, queries and identification."""
