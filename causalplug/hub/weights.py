@@ -1,0 +1,177 @@
+"""Weights: safetensors files, written reproducibly and read only when every check has passed.
+
+A file must agree with its own header, with the hash that was recorded when it was saved, and with the model. Pickles
+are never opened.
+"""
+
+from __future__ import annotations
+
+__all__ = ["file_facts", "read_safetensors", "safetensors_writer"]
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalplug.errors import RepositoryError
+from causalplug.hub.validation import check_keys, parse_json, regular_file, short
+
+if TYPE_CHECKING:
+    import torch
+
+_MAX_HEADER = 16 << 20
+_PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_TYPES = {  # name in the file: name in torch, bytes of one number
+    "BOOL": ("bool", 1),
+    "U8": ("uint8", 1),
+    "I8": ("int8", 1),
+    "F8_E4M3": ("float8_e4m3fn", 1),
+    "F8_E5M2": ("float8_e5m2", 1),
+    "F8_E4M3FNUZ": ("float8_e4m3fnuz", 1),
+    "F8_E5M2FNUZ": ("float8_e5m2fnuz", 1),
+    "F8_E8M0": ("float8_e8m0fnu", 1),
+    "I16": ("int16", 2),
+    "U16": ("uint16", 2),
+    "F16": ("float16", 2),
+    "BF16": ("bfloat16", 2),
+    "I32": ("int32", 4),
+    "U32": ("uint32", 4),
+    "F32": ("float32", 4),
+    "I64": ("int64", 8),
+    "U64": ("uint64", 8),
+    "F64": ("float64", 8),
+    "C64": ("complex64", 8),
+}
+
+
+def file_facts(path: str | os.PathLike) -> dict[str, int | str]:
+    """Return ``{"size": bytes, "sha256": hex digits}`` of a file, as a configuration records them."""
+    with open(path, "rb") as file:
+        return {"size": os.fstat(file.fileno()).st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def safetensors_writer(tensors: Mapping[str, torch.Tensor]) -> Callable[[Path], None]:
+    """Return a function that writes the tensors to a path, for :func:`~causalplug.hub.storage.write_folder`.
+
+    The same tensors give the same bytes. Tensors that share memory (tied weights) must be given once.
+    """
+
+    def write(path: Path) -> None:
+        from safetensors.torch import save_file
+
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, {"format": "pt"}
+        )
+
+    return write
+
+
+def read_safetensors(
+    path: str | os.PathLike,
+    expected: Mapping[str, Any] | None = None,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    device: str | torch.device = "cpu",
+    within: str | os.PathLike | None = None,
+) -> dict[str, torch.Tensor]:
+    """Read the tensors of a safetensors file once its header, its hash and its agreement with the model are checked.
+
+    Args:
+        path: the file.
+        expected: name to what the tensor must look like: a tensor (or anything else with ``shape`` and ``dtype``, such
+            as the values of ``module.state_dict()``), or a shape alone, for which any data type will do.
+        facts: ``{"size": …, "sha256": …}`` as :func:`file_facts` gave them when the file was saved. With them every
+            flipped bit is found.
+        device: where the tensors go.
+        within: as for :func:`regular_file`.
+
+    Raises:
+        RepositoryError: the file is missing, cut short, changed, a pickle, or its header contradicts itself; or, all of
+            them listed: tensors missing, unexpected, of another shape or type.
+    """
+    real = regular_file(path, within=within)
+    header = _read_header(real, str(path))
+    if facts is not None and file_facts(real) != dict(facts):
+        raise RepositoryError(
+            f"cannot use {path}: its size or SHA-256 is not the recorded one, so it was changed or damaged; "
+            "download it again"
+        )
+    if expected is not None:
+        _compare(header, expected, str(path))
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(real, device=str(device))
+    except (SafetensorError, OSError) as error:
+        raise RepositoryError(f"cannot read {path}: {error}; download it again") from error
+
+
+def _read_header(real: Path, path: str) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return the shape and torch type of each tensor; the header and the file's size agree with each other."""
+
+    def refuse(why: str) -> RepositoryError:
+        return RepositoryError(f"cannot read {path}: {why}; download it again or ask its author for a valid file")
+
+    try:
+        with open(real, "rb") as file:
+            total = os.fstat(file.fileno()).st_size
+            start = file.read(8)
+            if start.startswith(_PICKLES):
+                raise refuse("it is a pickle, which could run any code when it is opened, not safetensors")
+            length = int.from_bytes(start, "little")
+            if len(start) < 8 or length < 2 or length + 8 > total:
+                raise refuse("it is cut short or no safetensors file")
+            if length > _MAX_HEADER:
+                raise refuse(f"its header of {length:,} bytes is longer than {_MAX_HEADER:,}")
+            header = file.read(length)
+    except OSError as error:
+        raise RepositoryError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+    entries = parse_json(header, f"{path} (header)", max_depth=4)
+    check_keys(entries.pop("__metadata__", {}), {str: str}, where=f"{path} (metadata)")
+    check_keys(entries, {str: {"dtype": str, "shape": list[int], "data_offsets": list[int]}}, where=f"{path} (header)")
+    found, position = {}, 0
+    for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
+        dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+        if dtype not in _TYPES:
+            raise refuse(f"tensor {short(name)} has the unknown type {short(dtype)}")
+        torch_name, width = _TYPES[dtype]
+        size = width * math.prod(shape)
+        sane = len(shape) <= 32 and all(0 <= length < 2**40 for length in shape)
+        if not sane or offsets != [position, position + size]:
+            raise refuse(f"the place of tensor {short(name)} does not agree with its shape")
+        position = offsets[1]
+        found[name] = (tuple(shape), torch_name)
+    if 8 + length + position != total:
+        raise refuse(f"it has {total:,} bytes where its header announces {8 + length + position:,}")
+    return found
+
+
+def _compare(found: Mapping[str, tuple[tuple[int, ...], str]], expected: Mapping[str, Any], path: str) -> None:
+    problems = []
+    if missing := [name for name in expected if name not in found]:
+        problems.append(f"missing: {_names(missing)}")
+    if unexpected := [name for name in found if name not in expected]:
+        problems.append(f"unexpected: {_names(unexpected)}")
+    for name, wanted in expected.items():
+        if name not in found:
+            continue
+        shape, dtype = found[name]
+        right = tuple(getattr(wanted, "shape", wanted))
+        if shape != right:
+            problems.append(f'"{name}" has shape {list(shape)} instead of {list(right)}')
+        elif hasattr(wanted, "dtype") and dtype != str(wanted.dtype).removeprefix("torch."):
+            problems.append(f'"{name}" has type {dtype} instead of {str(wanted.dtype).removeprefix("torch.")}')
+    if problems:
+        rest = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+        raise RepositoryError(
+            f"cannot use {path}: its tensors are not those of the model: {'; '.join(problems[:8])}{rest}. "
+            "Load it with the configuration that it was saved with"
+        )
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(short(name) for name in names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
