@@ -14,12 +14,12 @@ from causalplug.errors import SourceError
 __all__ = ["Source", "as_sources"]
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Source:
     """A table of rows: the columns it has, and the variables that were set when it was collected.
 
     Args:
-        recorded: names of the recorded variables; the intervened ones count as recorded, because their values are known.
+        recorded: names of the recorded variables; the intervened ones count as recorded, their values being known.
         do: names of the variables that were set from outside (their values may vary from row to row), or a mapping from
             name to the value or list of values that were set, if only those were (``None``: any value).
         name: how plans and messages call the source; by default its distribution, such as ``P(Mek | do(PKA))``.
@@ -37,6 +37,7 @@ class Source:
         self,
         recorded: Iterable[str],
         do: str | Iterable[str] | Mapping[str, Any] = (),
+        *,
         name: str | None = None,
     ) -> None:
         columns = [recorded] if isinstance(recorded, str) else list(recorded)
@@ -91,6 +92,15 @@ class Source:
     def __str__(self) -> str:
         return f"{self.name}: {self.describe()}" if self.name else self.describe()
 
+    def __repr__(self) -> str:
+        parts = [repr(sorted(self.recorded))]
+        if self.do:
+            do = {variable: list(self.values.get(variable, ())) or None for variable in sorted(self.do)}
+            parts.append(f"do={do if self.values else list(do)!r}")
+        if self.name is not None:
+            parts.append(f"name={self.name!r}")
+        return f"Source({', '.join(parts)})"
+
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold: ``recorded`` and ``do`` (sorted), ``values`` and ``name`` where given."""
         data: dict[str, Any] = {"recorded": sorted(self.recorded), "do": sorted(self.do)}
@@ -117,8 +127,8 @@ def as_sources(graph: CausalGraph, sources: Any = None) -> tuple[Source, ...]:
 
     Args:
         graph: the causal graph.
-        sources: None for one observational source of all variables; one source, a list of them, or a mapping from name to
-            source. Anything with an attribute ``source`` (such as a table of rows) stands for that source.
+        sources: None for one observational source of all variables; one source, a list of them, or a mapping from name
+            to source. Anything with an attribute ``source`` (such as a table of rows) stands for that source.
 
     Returns:
         The sources in the given order. One without a name is called by its distribution, numbered if that is taken.
