@@ -212,7 +212,7 @@ def _check(value: Any, kind: Any, at: str, problems: list[str]) -> None:
         else:
             _check_object(value, kind, at, problems)
     elif not _fits(value, kind):
-        shown = f"{_kind(value)} ({short(value)})" if isinstance(value, str | int | float) else _kind(value)
+        shown = f"{_kind(value)} ({short(value)})" if isinstance(value, str) else _kind(value)
         problems.append(f"{_at(at)} is {shown} instead of {_describe(kind)}")
 
 
@@ -274,7 +274,7 @@ def _kind(value: Any) -> str:
 
 
 def _at(at: str) -> str:
-    return f'"{_trim(at)}"' if at else "it"
+    return short(at) if at else "it"
 
 
 def _join(at: str, key: str) -> str:
@@ -282,8 +282,9 @@ def _join(at: str, key: str) -> str:
 
 
 def short(value: object) -> str:
-    """Show a value in a message, quoted, escaped and at most 80 characters long."""
-    return json.dumps(_trim(value) if isinstance(value, str) else _trim(repr(value)))
+    """Show a value in a message: quoted, at most 80 characters, those that do not print escaped."""
+    text = _trim(value if isinstance(value, str) else repr(value))
+    return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text) + '"'
 
 
 def _trim(text: str) -> str:
