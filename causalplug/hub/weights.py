@@ -6,9 +6,8 @@ are never opened.
 
 from __future__ import annotations
 
-__all__ = ["file_facts", "read_safetensors", "safetensors_writer"]
+__all__ = ["read_safetensors", "safetensors_writer"]
 
-import hashlib
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import RepositoryError
+from causalplug.hub.facts import Facts, agrees
 from causalplug.hub.validation import check_keys, parse_json, regular_file, short
 
 if TYPE_CHECKING:
@@ -46,12 +46,6 @@ _TYPES = {  # name in the file: name in torch, bytes of one number
 }
 
 
-def file_facts(path: str | os.PathLike) -> dict[str, int | str]:
-    """Return ``{"size": bytes, "sha256": hex digits}`` of a file, as a configuration records them."""
-    with open(path, "rb") as file:
-        return {"size": os.fstat(file.fileno()).st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
 def safetensors_writer(tensors: Mapping[str, torch.Tensor]) -> Callable[[Path], None]:
     """Return a function that writes the tensors to a path, for :func:`~causalplug.hub.storage.write_folder`.
 
@@ -72,7 +66,7 @@ def read_safetensors(
     path: str | os.PathLike,
     expected: Mapping[str, Any] | None = None,
     *,
-    facts: Mapping[str, Any] | None = None,
+    facts: Facts | None = None,
     device: str | torch.device = "cpu",
     within: str | os.PathLike | None = None,
 ) -> dict[str, torch.Tensor]:
@@ -82,8 +76,8 @@ def read_safetensors(
         path: the file.
         expected: name to what the tensor must look like: a tensor (or anything else with ``shape`` and ``dtype``, such
             as the values of ``module.state_dict()``), or a shape alone, for which any data type will do.
-        facts: ``{"size": …, "sha256": …}`` as :func:`file_facts` gave them when the file was saved. With them every
-            flipped bit is found.
+        facts: ``{"size": …, "sha256": …}`` as :func:`~causalplug.hub.facts.file_facts` gave them when the file was
+            saved. With them every flipped bit is found.
         device: where the tensors go.
         within: as for :func:`regular_file`.
 
@@ -93,7 +87,7 @@ def read_safetensors(
     """
     real = regular_file(path, within=within)
     header = _read_header(real, str(path))
-    if facts is not None and file_facts(real) != dict(facts):
+    if facts is not None and not agrees(real, facts):
         raise RepositoryError(
             f"cannot use {path}: its size or SHA-256 is not the recorded one, so it was changed or damaged; "
             "download it again"

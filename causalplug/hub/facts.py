@@ -1,0 +1,37 @@
+"""Facts about files: size and hash, as configurations record them and as the Hub lists them."""
+
+from __future__ import annotations
+
+__all__ = ["Facts", "agrees", "file_facts"]
+
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+Facts = Mapping[str, Any]
+"""``size`` in bytes, and ``sha256`` or ``blob`` (the hash that git gives to the content), in hex digits."""
+
+
+def file_facts(path: str | os.PathLike) -> dict[str, int | str]:
+    """Return ``{"size": bytes, "sha256": hex digits}`` of a file, as a configuration records them."""
+    with open(path, "rb") as file:
+        return {"size": os.fstat(file.fileno()).st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def agrees(path: str | os.PathLike, facts: Facts) -> bool:
+    """Whether a file has the recorded size and hash; without a recorded hash, the size decides."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size != facts["size"]:
+            return False
+        if "sha256" in facts:
+            return hashlib.file_digest(file, "sha256").hexdigest() == facts["sha256"]
+        return "blob" not in facts or _blob(file, size) == facts["blob"]
+
+
+def _blob(file: BinaryIO, size: int) -> str:
+    digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    while part := file.read(1 << 20):
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,162 @@
+"""References: the frozen parts of a model, by repository and commit instead of by value."""
+
+from __future__ import annotations
+
+__all__ = ["REFERENCE_SCHEMA", "Reference"]
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from causalplug.errors import RepositoryError
+from causalplug.hub.facts import file_facts
+from causalplug.hub.repository import resolve
+from causalplug.hub.snapshot import Snapshot
+from causalplug.hub.validation import check_keys, safe_relative, short
+
+REFERENCE_SCHEMA = {
+    "repo_id": str,
+    "revision": str,
+    "requested_revision?": str | None,
+    "subfolder?": str,
+    "license?": str | None,
+    "files?": {str: {"size": int, "sha256?": str, "blob?": str}},
+}
+"""What a reference looks like in a configuration, for :func:`~causalplug.hub.validation.check_keys`."""
+
+_MAX_CHAIN = 8
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A frozen part that stays where it is: which commit of which repository, and the hashes of its files.
+
+    Attributes:
+        repo_id: the Hub id.
+        revision: the commit, 40 hex digits.
+        requested_revision: the branch or tag that was asked for when the reference was made; for information.
+        subfolder: the part of the repository.
+        license: what its card declared when the reference was made.
+        files: relative name to size and hash; only these are ever fetched.
+    """
+
+    repo_id: str
+    revision: str
+    requested_revision: str | None = None
+    subfolder: str = ""
+    license: str | None = None
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def to(cls, snapshot: Snapshot, *names: str) -> Reference:
+        """Refer to files of a snapshot.
+
+        Args:
+            snapshot: the repository, as it was loaded.
+            names: the files that loading it needs; must be on the disk.
+
+        Raises:
+            RepositoryError: the snapshot is a folder, which nobody else could find.
+        """
+        if snapshot.repo_id is None or snapshot.revision is None:
+            raise RepositoryError(
+                f"cannot refer to {snapshot}: it is a folder of this computer, which nobody else could load. Push it "
+                'to the Hub and plug it in from there, or save with frozen="copy"'
+            )
+        snapshot.fetch(*names)
+        return cls(
+            repo_id=snapshot.repo_id,
+            revision=snapshot.revision,
+            requested_revision=snapshot.requested_revision,
+            subfolder=snapshot.subfolder,
+            license=snapshot.license,
+            files={name: file_facts(snapshot.path / name) for name in sorted(names)},
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what :meth:`from_dict` reads; JSON can hold it."""
+        return {
+            "repo_id": self.repo_id,
+            "revision": self.revision,
+            "requested_revision": self.requested_revision,
+            "subfolder": self.subfolder,
+            "license": self.license,
+            "files": {name: dict(facts) for name, facts in self.files.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, value: object, *, where: str) -> Reference:
+        """Read a reference from a configuration.
+
+        Args:
+            value: what :meth:`to_dict` gave.
+            where: the file and key, for messages.
+
+        Raises:
+            RepositoryError: keys are unknown, missing or of a wrong type; the commit is not a full hash; a name leaves
+                the repository.
+        """
+        found = check_keys(value, REFERENCE_SCHEMA, where=where)
+        if len(found["revision"]) != 40 or set(found["revision"]) - set("0123456789abcdef"):
+            raise RepositoryError(
+                f"cannot use {where}: the revision {short(found['revision'])} is not the full hash of a commit, so "
+                "what it means may change; save the model again with a pinned reference"
+            )
+        for name in found.get("files", {}):
+            safe_relative(name, where=f"cannot use {where}")
+        if found.get("subfolder"):
+            safe_relative(found["subfolder"], where=f"cannot use {where}")
+        return cls(**found)
+
+    def open(
+        self,
+        *,
+        cache_dir: str | os.PathLike | None = None,
+        token: bool | str | None = None,
+        local_files_only: bool = False,
+        force_download: bool = False,
+        chain: tuple[str, ...] = (),
+    ) -> Snapshot:
+        """Return the snapshot that is referred to, without a request; :meth:`fetch` brings its files.
+
+        Args:
+            cache_dir, token, local_files_only, force_download: as for :func:`~causalplug.hub.repository.resolve`.
+            chain: the keys of the snapshots whose references led here; see :meth:`follow`.
+
+        Raises:
+            RepositoryError: the reference leads back to where it came from, or the chain is too long.
+        """
+        self.follow(chain)
+        return resolve(
+            self.repo_id,
+            revision=self.revision,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+            force_download=force_download,
+            subfolder=self.subfolder,
+        )
+
+    def fetch(self, snapshot: Snapshot) -> None:
+        """Bring the recorded files to the disk and check their hashes.
+
+        Raises:
+            RepositoryError: as :meth:`~causalplug.hub.repository.Snapshot.fetch`.
+        """
+        snapshot.fetch(*self.files, facts=self.files)
+
+    def follow(self, chain: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the chain with this reference at its end, to hand to what is loaded through it.
+
+        Raises:
+            RepositoryError: this reference is in the chain already, or the chain is longer than eight.
+        """
+        here = f"{self.repo_id}@{self.revision}/{self.subfolder}"  # as Snapshot.key
+        if here in chain or len(chain) >= _MAX_CHAIN:
+            why = "leads back to itself" if here in chain else f"is longer than {_MAX_CHAIN}"
+            raise RepositoryError(
+                f"cannot load {short(chain[0])}: the chain of its references {why}: "
+                f"{' -> '.join(map(short, (*chain, here)))}. Ask its owner to refer to the generator itself"
+            )
+        return (*chain, here)

@@ -1,0 +1,119 @@
+"""Repositories to read from: a folder, a cached snapshot and a Hub id behave alike.
+
+A name is resolved to a commit first; from then on every file comes from that commit.
+"""
+
+from __future__ import annotations
+
+__all__ = ["resolve"]
+
+import os
+import re
+from pathlib import Path
+
+from causalplug.errors import RepositoryError
+from causalplug.hub.client import hub_api, hub_errors
+from causalplug.hub.snapshot import Remote, Snapshot
+from causalplug.hub.storage import recover
+from causalplug.hub.validation import safe_relative, short
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_REPO_ID = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
+_CACHED = re.compile(r"models--(?P<id>.+)")
+
+
+def resolve(
+    source: str | os.PathLike,
+    *,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    token: bool | str | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+    subfolder: str = "",
+) -> Snapshot:
+    """Find a repository and fix the commit that will be read.
+
+    A folder that exists is taken as it is. Anything else is the id of a Hub repository: its branch or tag is resolved
+    to a commit with one request, which the cache remembers for when there is no network; a full commit hash costs none.
+    No file is downloaded yet.
+
+    Args:
+        source: a folder, or a Hub id such as "me/frontdoor".
+        revision: branch, tag, pull request ("refs/pr/1") or commit hash; the main branch if None. Not for folders.
+        cache_dir: where downloads are kept; the client's cache if None.
+        token: a token, True for the logged-in one, False for none, None for the client's default.
+        local_files_only: use no network.
+        force_download: fetch files again even if they are in the cache.
+        subfolder: the part of the repository that names are relative to, with ``/``.
+
+    Raises:
+        RepositoryError: there is no such folder, repository or revision, access is refused, or there is no network and
+            nothing in the cache.
+    """
+    text = os.fspath(source)
+    if subfolder:
+        safe_relative(subfolder, where=f"cannot load {short(text)}")
+    folder = Path(text).expanduser()
+    recover(folder)
+    if folder.is_dir():
+        return _local(folder, text, revision, subfolder)
+    if not isinstance(source, str) or not _REPO_ID.fullmatch(text) or ".." in text or "--" in text or len(text) > 96:
+        raise RepositoryError(f"cannot load {short(text)}: {_misread(text)}")
+    from huggingface_hub import constants
+
+    api = hub_api(token)
+    cache = Path(os.path.realpath(Path(cache_dir or constants.HF_HUB_CACHE).expanduser()))
+    try:
+        with hub_errors(f"load {text}", text, revision, token=token):
+            commit = api.resolve_revision(text, revision=revision, cache_dir=cache, local_files_only=local_files_only)
+    except RepositoryError as error:
+        if Path(text).parent != Path() and not local_files_only and "no repository" in str(error):
+            raise RepositoryError(f"{error}. Nor is there a folder {text} here") from error.__cause__
+        raise
+    sha = str(commit.resolved)
+    if not _COMMIT.fullmatch(sha):
+        raise RepositoryError(f"cannot load {text}: {short(sha)} is not the hash of a commit; resolve it online again")
+    storage = cache / f"models--{text.replace('/', '--')}"
+    return Snapshot(
+        path=storage / "snapshots" / sha / subfolder,
+        repo_id=text,
+        requested_revision=revision,
+        revision=sha,
+        subfolder=subfolder,
+        boundary=storage,
+        _remote=Remote(str(cache), token, local_files_only, force_download),
+    )
+
+
+def _local(folder: Path, text: str, revision: str | None, subfolder: str) -> Snapshot:
+    real = Path(os.path.realpath(folder))
+    if not (real / subfolder).is_dir():
+        raise RepositoryError(f"cannot load {short(text)}: it has no folder {short(subfolder)}; check subfolder=…")
+    for at in (real, *real.parents):
+        cached = _CACHED.fullmatch(at.parent.parent.name)
+        if at.parent.name == "snapshots" and cached and _COMMIT.fullmatch(at.name):
+            if revision not in (None, at.name):
+                raise RepositoryError(
+                    f"cannot load {short(text)} at {short(revision)}: this folder is commit {at.name}"
+                )
+            inner = "/".join(part for part in (real.relative_to(at).as_posix(), subfolder) if part not in ("", "."))
+            repo_id = cached["id"].replace("--", "/")
+            return Snapshot(real / subfolder, repo_id, at.name, at.name, inner, boundary=at.parent.parent)
+    if revision is not None:
+        raise RepositoryError(
+            f"cannot load {short(text)} at revision {short(revision)}: it is a folder here, which has no revisions. "
+            "Leave revision=… out, or rename the folder if you mean the Hub repository of that name"
+        )
+    return Snapshot(real / subfolder, None, None, None, subfolder, boundary=real)
+
+
+def _misread(text: str) -> str:
+    address = re.fullmatch(r"https?://[^/]+/([\w.-]+/[\w.-]+?)(?:/.*)?", text)
+    if address:
+        return f'that is an address, not the name of a repository. Give "{address[1]}"'
+    if text.startswith(("/", ".", "~")) or text.count("/") > 1 or not text or "\\" in text:
+        return "there is no such folder, and it is not the name of a Hub repository (owner/name). Check the path"
+    return (
+        "it is neither a folder that exists nor the name of a Hub repository. Write owner/name, or the path of a folder"
+    )

@@ -1,0 +1,294 @@
+"""A snapshot: one state of a repository, whose files are fetched when they are first needed.
+
+Every file comes from one commit, is checked against the hash that the Hub lists for it, and is read from the disk ever
+after.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Snapshot", "check_trust"]
+
+import contextlib
+import difflib
+import fnmatch
+import functools
+import glob
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from causalplug.errors import RepositoryError
+from causalplug.hub.client import hub_api, hub_errors, is_transient, transport_error
+from causalplug.hub.facts import Facts, agrees
+from causalplug.hub.storage import check_disk, read_folder
+from causalplug.hub.validation import regular_file, safe_relative, short
+
+logger = logging.getLogger(__name__)
+
+_MAX_FILES = 20_000
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Remote:
+    """How files of a Hub repository are fetched."""
+
+    cache_dir: str
+    token: bool | str | None = field(repr=False)
+    local_files_only: bool
+    force_download: bool
+    fetched: set[str] = field(default_factory=set, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One state of a repository: a folder as it is, or one commit of a Hub repository.
+
+    Attributes:
+        path: the folder that holds what has been fetched; file names are relative to it.
+        repo_id: the Hub id; None for a folder.
+        requested_revision: what the user asked for; None for the main branch or a folder.
+        revision: the commit, 40 hex digits; None for a folder.
+        subfolder: the part of the repository that is looked at.
+        boundary: the folder that symbolic links must not leave.
+    """
+
+    path: Path
+    repo_id: str | None
+    requested_revision: str | None
+    revision: str | None
+    subfolder: str
+    boundary: Path
+    _remote: Remote | None = None
+
+    def __str__(self) -> str:
+        name = f"{self.repo_id}@{str(self.revision)[:8]}" if self.repo_id else str(self.boundary)
+        return f"{name}/{self.subfolder}" if self.subfolder else name
+
+    @property
+    def key(self) -> str:
+        """A text that is the same for two snapshots only if they hold the same files."""
+        return f"{self.repo_id}@{self.revision}/{self.subfolder}" if self.repo_id else str(self.path)
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the user gave a full commit hash, so that the repository's owner cannot change what is loaded."""
+        return self.revision is not None and self.requested_revision == self.revision
+
+    @functools.cached_property
+    def license(self) -> str | None:
+        """The licence that the repository's card declares, such as "apache-2.0"; None if it declares none."""
+        from causalplug.hub.card import card_data
+
+        depth = len(Path(self.subfolder).parts)
+        whole = replace(self, path=(self.path, *self.path.parents)[depth], subfolder="")
+        return card_data(whole.file("README.md")).get("license") if whole.has("README.md") else None
+
+    def files(self) -> dict[str, dict[str, Any]]:
+        """List the files: relative name to size and hash (``sha256`` or ``blob``; for a folder the size alone).
+
+        On the Hub this is one request, made once. Without network it lists what is on the disk.
+
+        Raises:
+            RepositoryError: the Hub cannot be reached; the list is too long, or has names that leave the folder.
+        """
+        return dict(self._listing)
+
+    @functools.cached_property
+    def _listing(self) -> dict[str, dict[str, Any]]:
+        if self._remote is None or self._remote.local_files_only:
+            return _list_folder(self.path)
+        assert self.repo_id is not None
+        with hub_errors(f"list the files of {self}", self.repo_id, self.revision, token=self._remote.token):
+            entries = hub_api(self._remote.token).list_repo_tree(self.repo_id, recursive=True, revision=self.revision)
+            found: dict[str, dict[str, Any]] = {}
+            prefix = f"{self.subfolder}/" if self.subfolder else ""
+            for number, entry in enumerate(entries):
+                if number >= _MAX_FILES:
+                    raise RepositoryError(
+                        f"cannot load {self}: it has more than {_MAX_FILES:,} files; ask for a subfolder=…"
+                    )
+                if hasattr(entry, "blob_id") and entry.path.startswith(prefix):
+                    found[entry.path.removeprefix(prefix)] = _facts(entry)
+        return found
+
+    def has(self, name: str) -> bool:
+        """Whether the repository has this file; a file on the disk costs no request."""
+        safe_relative(name, where=f"cannot load {self}")
+        return os.path.isfile(self.path / name) or name in self._listing
+
+    def file(self, name: str, *, facts: Facts | None = None) -> Path:
+        """Return the path of one file on the disk, fetched if need be.
+
+        Args:
+            name: relative name, with ``/``.
+            facts: size and hash that it must have, if they were recorded.
+
+        Raises:
+            RepositoryError: as :meth:`fetch`; or the file is a link that leaves the repository, or not a plain file.
+        """
+        self.fetch(name, facts=None if facts is None else {name: facts})
+        regular_file(self.path / name, within=self.boundary)
+        return self.path / name
+
+    def fetch(self, *patterns: str, facts: Mapping[str, Facts] | None = None) -> Path:
+        """Bring files to the disk and return the folder.
+
+        Files that are there already cost no request. New ones are checked against the hashes that the Hub lists, the
+        room on the disk before any is downloaded. A download that breaks is taken up again where it stopped.
+
+        Args:
+            patterns: names, or patterns as of :mod:`fnmatch` (which need the list of files, one request).
+            facts: name to recorded size and hash. A file in the cache that disagrees is fetched again, once.
+
+        Raises:
+            RepositoryError: a file is missing, damaged, or does not have the recorded hash; the disk is too small; or
+                what the Hub's client reports.
+        """
+        facts = facts or {}
+        names = self._expand(patterns)
+        missing = [name for name in names if not self._is_here(name, facts.get(name))]
+        if not missing:
+            return self.path
+        if self._remote is None:
+            damaged = [name for name in missing if os.path.isfile(self.path / name)]
+            if damaged:
+                raise self._disagrees(damaged[0], "save or copy it again")
+            raise self._lacks(missing[0])
+        if self._remote.local_files_only:
+            raise RepositoryError(
+                f"cannot load {self}: {short(missing[0])} is not in the cache ({self.path}) or is damaged there, and "
+                "the network may not be used. Load it once with local_files_only=False"
+            )
+        for name in missing:
+            if name not in self._listing:
+                raise self._lacks(name)
+            if name in facts and not _compatible(facts[name], self._listing[name]):
+                raise self._disagrees(name, "the repository does not hold what was recorded")
+        check_disk(self.path, sum(self._listing[name]["size"] for name in missing), what=f"download {self}")
+        self._download(missing)
+        for name in missing:
+            if not agrees(self.path / name, {**self._listing[name], **facts.get(name, {})}):
+                for place in (Path(os.path.realpath(self.path / name)), self.path / name):
+                    place.unlink(missing_ok=True)
+                raise self._disagrees(name, "it was removed from the cache, try again")
+            self._remote.fetched.add(name)
+        return self.path
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[Path]:
+        """Hold a folder still while several files are read (see :func:`~causalplug.hub.storage.read_folder`)."""
+        with read_folder(self.boundary) if self._remote is None and self.revision is None else contextlib.nullcontext():
+            yield self.path
+
+    def _expand(self, patterns: tuple[str, ...]) -> list[str]:
+        names: dict[str, None] = {}
+        for pattern in patterns:
+            if glob.has_magic(pattern):
+                names.update(dict.fromkeys(n for n in sorted(self._listing) if fnmatch.fnmatchcase(n, pattern)))
+            else:
+                names[pattern] = None
+        for name in names:
+            safe_relative(name, where=f"cannot load {self}")
+        return list(names)
+
+    def _is_here(self, name: str, facts: Facts | None) -> bool:
+        if self._remote is not None and self._remote.force_download and name not in self._remote.fetched:
+            return False
+        path = self.path / name
+        return os.path.isfile(path) and (facts is None or agrees(regular_file(path, within=self.boundary), facts))
+
+    def _download(self, names: list[str]) -> None:
+        from huggingface_hub import snapshot_download
+
+        from causalplug import __version__
+
+        remote, repo_id = self._remote, self.repo_id
+        assert remote is not None
+        assert repo_id is not None
+        # what is on the disk but did not pass must be replaced
+        force = remote.force_download or any(os.path.lexists(self.path / name) for name in names)
+        prefix = f"{self.subfolder}/" if self.subfolder else ""
+        with hub_errors(f"download {self}", repo_id, self.revision, token=remote.token):
+            for attempt in range(_ATTEMPTS):
+                try:
+                    snapshot_download(
+                        repo_id,
+                        revision=self.revision,
+                        cache_dir=remote.cache_dir,
+                        allow_patterns=[glob.escape(prefix + name) for name in names],
+                        force_download=force,
+                        token=remote.token,
+                        library_name="causalplug",
+                        library_version=__version__,
+                    )
+                    return
+                except (OSError, transport_error()) as error:
+                    if attempt == _ATTEMPTS - 1 or not is_transient(error):
+                        raise
+                    logger.warning("download of %s broke off (%s), trying again", self, type(error).__name__)
+                    time.sleep(2**attempt)
+
+    def _lacks(self, name: str) -> RepositoryError:
+        names = list(self._listing)
+        near = difflib.get_close_matches(name, names, n=1)
+        pickled = [n for n in names if n.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"))]
+        hint = f"did you mean {short(near[0])}?" if near else "check the name, revision=… and subfolder=…"
+        if name.endswith(".safetensors") and pickled:
+            hint = f"{short(pickled[0])} is a pickle, which is never opened; ask its owner for safetensors"
+        return RepositoryError(f"cannot load {self}: it has no file {short(name)}; {hint}")
+
+    def _disagrees(self, name: str, way_out: str) -> RepositoryError:
+        return RepositoryError(f"cannot load {self}: {short(name)} does not have the recorded size and hash; {way_out}")
+
+
+def check_trust(snapshot: Snapshot, trust_remote_code: bool, *, needs: str) -> None:
+    """Raise unless the user allowed code of this repository to run and fixed the commit that it is taken from.
+
+    Args:
+        snapshot: the repository whose code would run.
+        trust_remote_code: what the user said.
+        needs: the file with the code, for the message.
+
+    Raises:
+        RepositoryError: the user did not allow it, or the revision may change under them.
+    """
+    if not trust_remote_code:
+        raise RepositoryError(
+            f"cannot load {snapshot}: it needs code of its own ({short(needs)}), which may do anything on this "
+            "computer. Read it, then pass trust_remote_code=True and its commit hash as revision=…"
+        )
+    if snapshot.repo_id is not None and not snapshot.is_pinned:
+        raise RepositoryError(
+            f"cannot load {snapshot}: trust_remote_code=True needs a pinned revision, since a branch may change after "
+            f'you read its code. Pass revision="{snapshot.revision}"'
+        )
+
+
+def _list_folder(folder: Path) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != ".git"]
+        for name in names:
+            path = Path(place) / name
+            if path.is_file():
+                found[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size}
+        if len(found) > _MAX_FILES:
+            raise RepositoryError(
+                f"cannot load {folder}: it has more than {_MAX_FILES:,} files; give the model's own folder"
+            )
+    return dict(sorted(found.items()))
+
+
+def _facts(entry: Any) -> dict[str, Any]:
+    if entry.lfs is not None:
+        return {"size": entry.lfs.size, "sha256": entry.lfs.sha256}
+    return {"size": entry.size, "blob": entry.blob_id}
+
+
+def _compatible(recorded: Facts, listed: Facts) -> bool:
+    return all(recorded[key] == listed[key] for key in ("size", "sha256", "blob") if key in recorded and key in listed)
