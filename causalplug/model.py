@@ -16,12 +16,12 @@ from causalplug.causal.source import Source
 from causalplug.errors import MechanismError, UnknownVariableError, VariableError
 from causalplug.mechanisms.base import Mechanism, freeze, initialised
 from causalplug.mechanisms.conditioner import ParentSpec
-from causalplug.mechanisms.encoders import ConvEncoder, Encoder
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.variables import Discrete, Image, Variable
 
 if TYPE_CHECKING:
     from causalplug.causal.plan import Plan
+    from causalplug.mechanisms.encoders import Encoder
 
 __all__ = ["DCM"]
 
@@ -133,6 +133,28 @@ class DCM(nn.Module):
         mechanism = self._bound(name, mechanism).to(self.device)
         self._mechanisms[_key(name)] = freeze(mechanism) if mechanism.frozen else mechanism
 
+    def trained_tensors(self) -> dict[str, Tensor]:
+        """Weights and buffers of everything that is trained: mechanisms and encoders that are not frozen references."""
+        pulled = [f"_mechanisms.{_key(name)}." for name, m in self.mechanisms.items() if m.frozen]
+        pulled += [f"_encoders.{_key(name)}." for name, e in self.encoders.items() if e.frozen]
+        return {key: value for key, value in self.state_dict().items() if not key.startswith(tuple(pulled))}
+
+    def load_trained(self, tensors: Mapping[str, Tensor]) -> None:
+        """Inverse of :meth:`trained_tensors`.
+
+        Raises:
+            MechanismError: names or shapes differ from the model's.
+        """
+        own = self.trained_tensors()
+        wrong = sorted(set(own) ^ set(tensors)) + [k for k in own if k in tensors and own[k].shape != tensors[k].shape]
+        if wrong:
+            raise MechanismError(
+                f"The weights do not fit this model: {', '.join(wrong[:5])} missing, unexpected or of another shape."
+            )
+        with torch.no_grad():
+            for key, value in own.items():
+                value.copy_(tensors[key])
+
     def _known(self, name: str, what: str) -> None:
         if name not in self.variables:
             near = difflib.get_close_matches(name, self.variables, n=1)
@@ -171,6 +193,8 @@ class DCM(nn.Module):
         return mechanism
 
     def _add_encoders(self, given: Mapping[str, Mechanism], encoders: dict[str, Encoder], seed: int) -> None:
+        from causalplug.mechanisms.encoders import ConvEncoder
+
         for name, variable in self.variables.items():
             if not isinstance(variable, Image):
                 continue

@@ -130,7 +130,9 @@ class Noise:
 
     def fix(self, values: Mapping[str, Tensor]) -> Noise:
         """The same noise with ``values`` in place of the draws of those names."""
-        return Noise(self.rows, self.seed, fixed={**self._fixed, **values}, device=self.device)
+        noise = Noise(self.rows, self.seed, fixed={**self._fixed, **values}, device=self.device)
+        noise._drawn = {key: value for key, value in self._drawn.items() if key not in values}
+        return noise
 
     def to(self, device: torch.device | str) -> Noise:
         """The same noise on another device."""
@@ -154,7 +156,10 @@ class Noise:
                 "Noise of different seeds or with different fixed parts cannot be joined: keep them apart."
             )
         fixed = {key: torch.cat([p._fixed[key] for p in parts]) for key in next(iter(names))}
-        return Noise(torch.cat([p.rows for p in parts]), parts[0].seed, fixed=fixed, device=parts[0].device)
+        joined = Noise(torch.cat([p.rows for p in parts]), parts[0].seed, fixed=fixed, device=parts[0].device)
+        drawn = set.intersection(*(set(p._drawn) for p in parts))
+        joined._drawn = {key: torch.cat([p._drawn[key] for p in parts]) for key in drawn}
+        return joined
 
     def save(self, path: str | Path) -> None:
         """Write row numbers, seed and fixed parts to a safetensors file: a few bytes a row."""

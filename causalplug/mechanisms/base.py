@@ -98,6 +98,7 @@ MECHANISMS: Registry[Mechanism] = Registry(
     "mechanism",
     {
         "discrete-mlp": "causalplug.mechanisms.discrete",
+        "discrete-table": "causalplug.mechanisms.table",
         "continuous-spline": "causalplug.mechanisms.continuous",
         "conv-generator": "causalplug.mechanisms.image",
         **ADAPTERS,

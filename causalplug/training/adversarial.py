@@ -1,0 +1,229 @@
+"""The objective ``adversarial``: WGAN-GP against every target of a module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from causalplug.causal.plan import Target
+from causalplug.model import DCM
+from causalplug.training.config import TrainingConfig
+from causalplug.training.critics import Critic, CriticInput, gradient_penalty
+from causalplug.training.data import Rows
+from causalplug.training.factors import Cells, ConfounderDraws, edges_of, log_mean_exp, tabular
+from causalplug.training.rollout import Roller
+from causalplug.variables import Discrete, Image
+
+if TYPE_CHECKING:
+    from causalplug.mechanisms.bank import SampleBank
+
+__all__ = ["Game", "RowGame", "TableGame", "game_for"]
+
+_SCORE_COPIES = 8  # independent draws per row of the leave-one-out score function
+_PENALTY_ROWS = 64  # rows of the gradient penalty in a step
+
+
+class Game(nn.Module):
+    """One target and its critic.
+
+    Attributes:
+        critic: scores rows; it lives as long as its module trains.
+        share: weight of this target's generator loss.
+    """
+
+    critic: Critic
+    share: float = 1.0
+
+    def prepare(self, generator: torch.Generator) -> None:
+        """Draw what the critic steps of one iteration share."""
+
+    def critic_loss(self, step: int, generator: torch.Generator) -> Tensor:
+        """``E D(fake) - E D(real)`` and the gradient penalty."""
+        raise NotImplementedError
+
+    def generator_loss(self, generator: torch.Generator, temperature: float) -> Tensor:
+        """``-E D(fake)`` with gradients to the module's mechanisms."""
+        raise NotImplementedError
+
+
+class TableGame(Game):
+    """A target in which everything is discrete and its joint values are few: both distributions are tables.
+
+    The generator's expectation is exact given the confounder noise: every joint value of T is scored once and weighted by
+    ``Q(T | do(Pa(T)))``. Real rows enter by their frequencies.
+
+    Args:
+        dcm: the model.
+        target: what is matched.
+        rows: training rows of its source.
+        config: settings.
+    """
+
+    def __init__(self, dcm: DCM, target: Target, rows: Rows, config: TrainingConfig):
+        super().__init__()
+        self.config = config
+        given, inside = list(target.parents), list(target.variables)
+        names = [*given, *inside]
+        sizes = [dcm.variables[name].size for name in names]  # type: ignore[attr-defined]
+        stacked_rows = torch.stack([rows.values[name] for name in names], -1)
+        values, counts = _distinct(stacked_rows[:, : len(given)])
+        grids = torch.cartesian_prod(*[torch.arange(size) for size in sizes[len(given) :]]).view(-1, len(inside))
+        cells = torch.cat([values.repeat_interleave(len(grids), 0), grids.to(values.device).repeat(len(values), 1)], -1)
+        codes = dict(zip(names, cells.unbind(-1), strict=True))
+        self.cells = Cells(dcm, inside, codes)
+        self.draws = ConfounderDraws(edges_of(dcm.graph, inside), dcm.confounder_size, config.draws)
+        reads = CriticInput({name: dcm.variables[name] for name in names}, {})
+        self.critic = Critic(reads, hidden=config.critic_hidden)
+        self.register_buffer("features", reads(codes)[0])
+        self.register_buffer("weight", (counts / counts.sum()).repeat_interleave(len(grids)))
+        self.register_buffer("real", _frequencies(stacked_rows, cells, sizes))
+        self._fake = self.real
+
+    def fake(self, generator: torch.Generator) -> Tensor:
+        """The model's probability ``(r,)`` of every cell."""
+        return log_mean_exp(self.cells.log_prob(self.draws(generator))).exp() * self.weight
+
+    def prepare(self, generator: torch.Generator) -> None:
+        with torch.no_grad():
+            self._fake = self.fake(generator)
+
+    def critic_loss(self, step: int, generator: torch.Generator) -> Tensor:
+        scores = self.critic([self.features])
+        real = torch.multinomial(self.real, _PENALTY_ROWS, replacement=True, generator=generator)
+        fake = torch.multinomial(self._fake, _PENALTY_ROWS, replacement=True, generator=generator)
+        penalty = gradient_penalty(self.critic, [self.features[real]], [self.features[fake]], generator)
+        return ((self._fake - self.real) * scores).sum() + self.config.penalty * penalty
+
+    def generator_loss(self, generator: torch.Generator, temperature: float) -> Tensor:
+        with torch.no_grad():
+            scores = self.critic([self.features])
+            scores = scores - (scores * self._fake).sum()
+        return -(self.fake(generator) * scores).sum()
+
+
+def _distinct(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Distinct rows of a table of codes and how often each occurs; a table without columns has one."""
+    if rows.shape[1] == 0:
+        return rows[:1], torch.tensor([len(rows)], device=rows.device)
+    return torch.unique(rows, dim=0, return_counts=True)
+
+
+def _frequencies(rows: Tensor, cells: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Share of ``rows`` that equal each cell."""
+    strides = torch.tensor([math.prod(sizes[i + 1 :]) for i in range(len(sizes))], device=rows.device)
+    counts = torch.bincount((rows * strides).sum(-1), minlength=math.prod(sizes))
+    return counts[(cells * strides).sum(-1)] / len(rows)
+
+
+class RowGame(Game):
+    """Any other target: batches of generated rows against batches of real rows.
+
+    Args:
+        dcm: the model.
+        target: what is matched.
+        rows: training rows of its source; images as projections, or as pixels where the module paints them.
+        config: settings.
+        banks: samples of frozen image mechanisms.
+        pixels: image variables that the critic reads as pixels.
+    """
+
+    def __init__(
+        self,
+        dcm: DCM,
+        target: Target,
+        rows: Rows,
+        config: TrainingConfig,
+        *,
+        banks: Mapping[str, SampleBank],
+        pixels: Sequence[str] = (),
+    ):
+        super().__init__()
+        self.config, self.given = config, list(target.parents)
+        names = [*target.parents, *target.variables]
+        self.rows = {name: rows.values[name] for name in names}
+        self.size = len(rows)
+        self.roller = Roller(dcm, target.variables, target.updated, banks=banks, pixels=pixels)
+        projections = {n: dcm.encoders[n].size for n in names if n in dcm.encoders and n not in pixels}
+        self.reads = CriticInput({name: dcm.variables[name] for name in names}, projections)
+        self.reads.standardise(self.rows)
+        self.critic = Critic(self.reads, hidden=config.critic_hidden)
+        self.mode = _mode(config, self.roller, dcm)
+        self.batch = min(config.batch_size, self.size)
+        self._real: list[list[Tensor]] = []
+        self._fake: list[list[Tensor]] = []
+
+    def _rows(self, n: int, generator: torch.Generator) -> dict[str, Tensor]:
+        index = torch.randint(self.size, (n,), generator=generator, device=generator.device)
+        return {name: value[index] for name, value in self.rows.items()}
+
+    def _given(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: rows[name] for name in self.given}
+
+    def prepare(self, generator: torch.Generator) -> None:
+        steps, n = self.config.critic_steps, self.batch * self.config.critic_steps
+        rows = self._rows(n, generator)
+        with torch.no_grad():
+            fake = self.roller(self._given(rows), n, generator).values
+            self._real = _split(self.reads(rows), steps)
+            self._fake = _split(self.reads(fake), steps)
+
+    def critic_loss(self, step: int, generator: torch.Generator) -> Tensor:
+        real, fake = self._real[step], self._fake[step]
+        few = max(1, min(self.batch, max(_PENALTY_ROWS, self.batch // 4)))
+        penalty = gradient_penalty(self.critic, [r[:few] for r in real], [f[:few] for f in fake], generator)
+        scores = self.critic([torch.cat([f, r]) for f, r in zip(fake, real, strict=True)])
+        return scores[: self.batch].mean() - scores[self.batch :].mean() + self.config.penalty * penalty
+
+    def generator_loss(self, generator: torch.Generator, temperature: float) -> Tensor:
+        given = self._given(self._rows(self.batch, generator))
+        copies = _SCORE_COPIES if self.mode == "score" else 1
+        out = self.roller(given, self.batch, generator, mode=self.mode, copies=copies, temperature=temperature)
+        scores = self.critic(self.reads(out.values)).view(out.copies, -1)
+        if out.weight is not None:
+            return -(out.weight * (scores - scores.mean().detach())).sum(0).mean()
+        if out.log_prob is None:
+            return -scores.mean()
+        detached = scores.detach()
+        baseline = (detached.sum(0) - detached) / max(1, out.copies - 1)
+        return -scores.mean() - ((detached - baseline) * out.log_prob).mean()
+
+
+def _split(rows: Sequence[Tensor], parts: int) -> list[list[Tensor]]:
+    return [list(part) for part in zip(*[r.chunk(parts) for r in rows], strict=True)]
+
+
+def _mode(config: TrainingConfig, roller: Roller, dcm: DCM) -> str:
+    """How gradients pass the trained discrete variables of a target."""
+    if config.gradient == "straight-through":
+        return "relaxed"
+    discrete = [n for n in roller.order if n in roller.updated and isinstance(dcm.variables[n], Discrete)]
+    if not discrete:
+        return "sample"
+    if config.gradient == "enumerate" or (config.gradient == "auto" and roller.joint_values <= config.max_enumeration):
+        return "enumerate"
+    return "score"
+
+
+def game_for(
+    dcm: DCM,
+    target: Target,
+    rows: Rows,
+    config: TrainingConfig,
+    *,
+    banks: Mapping[str, SampleBank],
+    pixels: Sequence[str] = (),
+) -> Game:
+    """The cheapest exact game for a target: tables where everything is discrete and small, rows otherwise."""
+    names = [*target.parents, *target.variables]
+    if config.gradient == "auto" and not any(isinstance(dcm.variables[n], Image) for n in names):
+        inside = math.prod(getattr(dcm.variables[name], "size", config.max_cells + 1) for name in target.variables)
+        if tabular(dcm, target.variables) and inside <= config.max_cells:
+            columns = [rows.values[name] for name in names]
+            taken = len(_distinct(torch.stack(columns, -1)[:, : len(target.parents)])[0])
+            if inside * taken <= config.max_cells:
+                return TableGame(dcm, target, rows, config)
+    return RowGame(dcm, target, rows, config, banks=banks, pixels=pixels)

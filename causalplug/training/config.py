@@ -1,0 +1,124 @@
+"""What a user may decide about training, checked when it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from causalplug.errors import TrainingError
+
+__all__ = ["OBJECTIVES", "TrainingConfig"]
+
+OBJECTIVES = ("adversarial", "likelihood", "warm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Settings of one training run; the defaults are those of ``docs/training.md``, chosen by measurement there.
+
+    Args:
+        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, a mapping from variable (or module name) to one of them,
+            or None: what the plan says.
+        strategy: ``"modular"`` trains module by module in the plan's order; ``"joint"`` trains all trainable mechanisms at
+            once against every source (Algorithm 3 of the paper), for comparison.
+        steps: generator updates of a module, at most. None: 1,500 adversarial, 600 likelihood.
+        batch_size: rows of a step.
+        learning_rate: of the mechanisms. None: 2e-3 adversarial, 1e-2 likelihood.
+        critic_learning_rate, critic_steps, penalty: of the critics (WGAN-GP).
+        critic_hidden: widths of a critic's hidden layers.
+        gradient: how the critic's gradient passes discrete values: ``"auto"`` (enumeration where the module has at most
+            ``max_enumeration`` joint values, leave-one-out score function beyond), ``"enumerate"``, ``"rloo"`` or
+            ``"straight-through"``.
+        max_enumeration: joint values of a module's discrete variables that are enumerated.
+        max_cells: joint values of a target that are compared as one table, where everything in it is discrete.
+        draws: draws of the confounder noise per step.
+        temperature: first and last temperature of the straight-through gradient.
+        ema: decay of the moving average of the weights that is kept, validated and saved.
+        held_out: share of every source that is held out for validation.
+        validate_every: steps between validations.
+        patience: validations without improvement after which a module stops. None: never.
+        bank_rows: samples per label that a frozen generator contributes to training.
+        image_steps: steps of a module that itself generates images.
+        encoder_steps: steps of an encoder that is trained on the way.
+        save_every: steps between checkpoints, where an output folder is given.
+        seed: of everything random.
+        threads: torch threads during training; None leaves the setting alone.
+
+    Raises:
+        TrainingError: a value out of its range.
+    """
+
+    objective: str | Mapping[str, str] | None = None
+    strategy: str = "modular"
+    steps: int | None = None
+    batch_size: int = 256
+    learning_rate: float | None = None
+    critic_learning_rate: float = 2e-3
+    critic_steps: int = 5
+    penalty: float = 10.0
+    critic_hidden: tuple[int, ...] = (64, 64)
+    gradient: str = "auto"
+    max_enumeration: int = 64
+    max_cells: int = 4096
+    draws: int = 128
+    temperature: tuple[float, float] = (1.0, 0.1)
+    ema: float = 0.99
+    held_out: float = 0.1
+    validate_every: int = 100
+    patience: int | None = None
+    bank_rows: int = 2000
+    image_steps: int = 2000
+    encoder_steps: int = 600
+    save_every: int = 500
+    seed: int = 0
+    threads: int | None = 1
+    tolerance: float = field(default=1.5)
+
+    def __post_init__(self) -> None:
+        objectives = [self.objective] if isinstance(self.objective, str) else list((self.objective or {}).values())
+        for objective in objectives:
+            self._one_of("objective", objective, OBJECTIVES)
+        self._one_of("strategy", self.strategy, ("modular", "joint"))
+        self._one_of("gradient", self.gradient, ("auto", "enumerate", "rloo", "straight-through"))
+        positive = (
+            "batch_size",
+            "critic_steps",
+            "max_enumeration",
+            "draws",
+            "validate_every",
+            "bank_rows",
+            "save_every",
+        )
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise TrainingError(f"{name}={getattr(self, name)} makes no sense: it must be at least 1.")
+        if self.steps is not None and self.steps < 1:
+            raise TrainingError(f"steps={self.steps} makes no sense: it must be at least 1, or None for the default.")
+        for name, low, high in (("ema", 0.0, 1.0), ("held_out", 0.0, 0.9)):
+            if not low <= getattr(self, name) < high:
+                raise TrainingError(f"{name}={getattr(self, name)} makes no sense: it must lie in [{low}, {high}).")
+        rates = [self.critic_learning_rate, *([] if self.learning_rate is None else [self.learning_rate])]
+        if min(rates) <= 0:
+            raise TrainingError("learning rates must be positive.")
+
+    @staticmethod
+    def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+        if value not in known:
+            raise TrainingError(f"{name}={value!r} is unknown: use {', '.join(map(repr, known))}.")
+
+    def steps_of(self, objective: str, *, image: bool = False) -> int:
+        """Steps of a module under an objective."""
+        if self.steps is not None:
+            return self.steps
+        if image:
+            return self.image_steps
+        return 600 if objective == "likelihood" else 1500
+
+    def rate_of(self, objective: str) -> float:
+        """Learning rate of the mechanisms under an objective."""
+        return self.learning_rate if self.learning_rate is not None else (1e-2 if objective == "likelihood" else 2e-3)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)

@@ -1,0 +1,157 @@
+"""Probabilities of rows under a model: products of explicit mechanisms, averaged over the confounder noise.
+
+``Q[C](c | pa(c)) = E_u prod_V P(V = v | pa(v), u_V)`` is the c-factor of Tian & Pearl (2002). Where everything is discrete,
+equal rows are evaluated once and every mechanism once per distinct configuration of its parents.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from causalplug.causal.graph import CausalGraph
+from causalplug.mechanisms.discrete import DiscreteMLP
+from causalplug.model import DCM, edge_key
+from causalplug.variables import Discrete
+
+__all__ = ["Cells", "ConfounderDraws", "edges_of", "log_mean_exp", "rows_log_prob", "served", "stacked", "tabular"]
+
+
+def edges_of(graph: CausalGraph, variables: Iterable[str]) -> list[str]:
+    """Names of the noises of all bidirected edges at ``variables``, each once, in the graph's order."""
+    return list(dict.fromkeys(edge_key(name, sibling) for name in variables for sibling in graph.siblings(name)))
+
+
+class ConfounderDraws:
+    """Quasi-random draws of the noise of several edges: scrambled Sobol points, mapped to normals, afresh at every call.
+
+    Args:
+        edges: names of the noises.
+        size: numbers of one noise.
+        draws: points per call.
+    """
+
+    def __init__(self, edges: Sequence[str], size: int, draws: int):
+        self.edges, self.size, self.draws = list(edges), size, draws
+        dimension = max(1, len(self.edges) * size)
+        points = torch.quasirandom.SobolEngine(dimension, scramble=True, seed=0).draw(draws)
+        self.points = points.clamp(1e-6, 1 - 1e-6)
+
+    def __call__(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Noise ``(draws, 1, size)`` by edge: the Sobol points under a fresh random shift (Cranley & Patterson 1976)."""
+        if not self.edges:
+            return {}
+        shift = torch.rand(1, self.points.shape[1], generator=generator, device=generator.device)
+        points = (self.points.to(shift.device) + shift).remainder(1.0).clamp(1e-6, 1 - 1e-6)
+        normal = torch.special.ndtri(points).unsqueeze(1)
+        return dict(zip(self.edges, normal.split(self.size, dim=-1), strict=True))
+
+
+def stacked(graph: CausalGraph, name: str, noise: Mapping[str, Tensor]) -> Tensor | None:
+    """The confounder noise that the mechanism of ``name`` reads, in its order."""
+    parts = [noise[edge_key(name, sibling)] for sibling in graph.siblings(name)]
+    return torch.cat(parts, -1) if parts else None
+
+
+def log_mean_exp(log_probs: Tensor) -> Tensor:
+    """Mean over the draws of the confounder noise, ``(s, n)`` to ``(n,)``."""
+    return torch.logsumexp(log_probs, 0) - math.log(log_probs.shape[0])
+
+
+def rows_log_prob(
+    dcm: DCM, variables: Sequence[str], rows: Mapping[str, Tensor], noise: Mapping[str, Tensor]
+) -> Tensor:
+    """Log of the product of the mechanisms of ``variables`` at every row and draw.
+
+    Args:
+        dcm: the model; all mechanisms of ``variables`` are explicit.
+        variables: whose values are explained.
+        rows: values ``(n, …)`` of the variables and their parents; images as projections ``(n, size)``.
+        noise: ``(s, 1, size)`` by edge.
+
+    Returns:
+        ``(s, n)``, or ``(1, n)`` where no variable has a bidirected edge.
+    """
+    total: Tensor | None = None
+    for name in variables:
+        mechanism = dcm.mechanism(name)
+        parents = {parent: rows[parent] for parent in mechanism.parents}
+        term = mechanism.log_prob(rows[name], parents, stacked(dcm.graph, name, noise))
+        term = term if term.ndim == 2 else term.unsqueeze(0)
+        total = term if total is None else total + term
+    if total is None:
+        raise ValueError("rows_log_prob needs at least one variable")
+    return total
+
+
+class Cells:
+    """Discrete rows, each evaluated by looking its parents' configuration up.
+
+    Args:
+        dcm: the model.
+        variables: discrete variables with discrete parents and explicit mechanisms.
+        rows: codes ``(r,)`` of the variables and their parents.
+    """
+
+    def __init__(self, dcm: DCM, variables: Sequence[str], rows: Mapping[str, Tensor]):
+        self.dcm, self.variables = dcm, tuple(variables)
+        self.parents: dict[str, dict[str, Tensor]] = {}
+        self.index: dict[str, Tensor] = {}
+        for name in self.variables:
+            mechanism = dcm.mechanism(name)
+            size = dcm.variables[name].size  # type: ignore[attr-defined]
+            if mechanism.parents:
+                configurations, which = torch.unique(
+                    torch.stack([rows[parent] for parent in mechanism.parents], -1), dim=0, return_inverse=True
+                )
+                self.parents[name] = dict(zip(mechanism.parents, configurations.unbind(-1), strict=True))
+            else:
+                which = torch.zeros_like(rows[name])
+                self.parents[name] = {}
+            self.index[name] = which * size + rows[name]
+
+    def log_prob(self, noise: Mapping[str, Tensor]) -> Tensor:
+        """``(s, r)``: log of the product of the mechanisms, for confounder noise ``(s, 1, size)`` by edge."""
+        total: Tensor | None = None
+        for name in self.variables:
+            mechanism: DiscreteMLP = self.dcm.mechanism(name)  # type: ignore[assignment]
+            logits = mechanism.logits(self.parents[name], stacked(self.dcm.graph, name, noise))
+            table = torch.log_softmax(logits, -1)
+            table = table.flatten(-2) if table.ndim > 1 else table
+            table = table if table.ndim == 2 else table.unsqueeze(0)
+            term = table[:, self.index[name]]
+            total = term if total is None else total + term
+        if total is None:
+            raise ValueError("Cells needs at least one variable")
+        return total
+
+
+def tabular(dcm: DCM, variables: Iterable[str]) -> bool:
+    """Whether all variables and their parents are discrete, with explicit mechanisms."""
+    return all(
+        isinstance(dcm.variables[name], Discrete)
+        and dcm.mechanism(name).explicit
+        and all(isinstance(dcm.variables[parent], Discrete) for parent in dcm.graph.parents(name))
+        for name in variables
+    )
+
+
+def served(graph: CausalGraph, component: Iterable[str], recorded: Iterable[str], do: Iterable[str]) -> tuple[str, ...]:
+    """The part of a c-component whose c-factor a source's rows determine, in topological order.
+
+    Intervened variables leave the component. A variable that is unrecorded, or has an unrecorded parent, is summed out, and so
+    are its descendants in what is left: the rest is ancestral there, so its c-factor is that product without them (Tian &
+    Pearl 2002, Lemma 3).
+    """
+    do = frozenset(do)
+    known = frozenset(recorded) | do
+    left = frozenset(component) - do
+    broken = {name for name in left if name not in known or any(parent not in known for parent in graph.parents(name))}
+    order = [name for name in graph.topological_order() if name in left]
+    for name in order:
+        if any(parent in broken for parent in graph.parents(name) if parent in left):
+            broken.add(name)
+    return tuple(name for name in order if name not in broken)

@@ -1,0 +1,174 @@
+"""One objective at work on one module: losses, optimizers and the moving average of the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from causalplug.errors import TrainingError
+from causalplug.model import DCM
+from causalplug.training.adversarial import Game
+from causalplug.training.checkpoint import optimizer_tensors, restore_optimizer
+from causalplug.training.config import TrainingConfig
+from causalplug.training.likelihood import Likelihood
+
+__all__ = ["AdversarialLearner", "Average", "Learner", "LikelihoodLearner"]
+
+
+class Average:
+    """Exponential moving average of parameters, with a short memory at the start."""
+
+    def __init__(self, parameters: Sequence[Tensor], decay: float):
+        self.parameters, self.decay = list(parameters), decay
+        self.values = [p.detach().clone() for p in self.parameters]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move towards the parameters after ``step`` updates."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.values, [p.detach() for p in self.parameters], 1 - decay)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange the average with the parameters."""
+        for value, parameter in zip(self.values, self.parameters, strict=True):
+            kept = parameter.detach().clone()
+            parameter.copy_(value)
+            value.copy_(kept)
+
+
+class Learner:
+    """Base of the two; a step is one update of the module's mechanisms.
+
+    Args:
+        dcm: the model.
+        variables: of the module.
+        config: settings.
+        objective: the objective's name.
+        steps: in all; the learning rate falls along a cosine to a twentieth.
+        accelerator: device, precision and processes.
+    """
+
+    def __init__(
+        self,
+        dcm: DCM,
+        variables: Sequence[str],
+        config: TrainingConfig,
+        *,
+        objective: str,
+        steps: int,
+        accelerator: Accelerator,
+    ):
+        self.dcm, self.config, self.steps, self.accelerator = dcm, config, steps, accelerator
+        self.variables = tuple(variables)
+        self.parameters: list[nn.Parameter] = [p for name in variables for p in dcm.mechanism(name).parameters()]
+        self.rate = config.rate_of(objective)
+        self.optimizer = self._adam(
+            self.parameters, self.rate, (0.9, 0.99) if objective == "likelihood" else (0.0, 0.9)
+        )
+        self.average = Average(self.parameters, config.ema)
+
+    def _adam(self, parameters: Sequence[Tensor], rate: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
+        if not parameters:
+            raise TrainingError(f"{'+'.join(self.variables)} has no parameters to train.")
+        optimizer = torch.optim.Adam(parameters, lr=rate, betas=betas, fused=True)
+        return self.accelerator.prepare(optimizer)
+
+    def step(self, index: int, generator: torch.Generator) -> float:
+        """Make one update; returns the loss."""
+        raise NotImplementedError
+
+    def _descend(self, optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], loss: Tensor) -> None:
+        """One update: gradients are averaged over the processes by hand, since the networks are not called through DDP."""
+        optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        if self.accelerator.num_processes > 1:
+            gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+            flat = self.accelerator.reduce(torch.cat([g.flatten() for g in gradients]), reduction="mean")
+            for p, g in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):  # type: ignore[union-attr]
+                p.grad = g.view_as(p)
+        optimizer.step()
+
+    def _anneal(self, index: int) -> float:
+        progress = index / max(1, self.steps)
+        rate = self.rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        return progress
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that a checkpoint needs beyond the model's weights."""
+        found = {f"average.{i}": value for i, value in enumerate(self.average.values)}
+        return found | optimizer_tensors(self.optimizer, "optimizer.")
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Inverse of :meth:`tensors`."""
+        for i, value in enumerate(self.average.values):
+            value.copy_(tensors[f"average.{i}"])
+        restore_optimizer(self.optimizer, tensors, "optimizer.")
+
+
+class LikelihoodLearner(Learner):
+    """Ascends the likelihood of the module's c-factors."""
+
+    def __init__(
+        self, dcm: DCM, variables: Sequence[str], config: TrainingConfig, likelihood: Likelihood, **options: object
+    ):
+        super().__init__(dcm, variables, config, objective="likelihood", **options)  # type: ignore[arg-type]
+        self.likelihood = likelihood
+
+    def step(self, index: int, generator: torch.Generator) -> float:
+        self._anneal(index)
+        with self.accelerator.autocast():
+            loss = self.likelihood.loss(generator)
+        self._descend(self.optimizer, self.parameters, loss)
+        self.average.update(index)
+        return float(loss.detach())
+
+
+class AdversarialLearner(Learner):
+    """Plays the games of the module's targets: several critic updates, then one update of the mechanisms."""
+
+    def __init__(
+        self, dcm: DCM, variables: Sequence[str], config: TrainingConfig, games: Sequence[Game], **options: object
+    ):
+        super().__init__(dcm, variables, config, objective="adversarial", **options)  # type: ignore[arg-type]
+        self.games = nn.ModuleList(games)
+        self.critic_parameters = [p for game in games for p in game.critic.parameters()]
+        self.critic_optimizer = self._adam(self.critic_parameters, config.critic_learning_rate, (0.0, 0.9))
+
+    def step(self, index: int, generator: torch.Generator) -> float:
+        progress = self._anneal(index)
+        first, last = self.config.temperature
+        temperature = first * (last / first) ** progress
+        for game in self.games:
+            game.prepare(generator)
+        for k in range(self.config.critic_steps):
+            with self.accelerator.autocast():
+                loss = torch.stack([game.critic_loss(k, generator) for game in self.games]).sum()
+            self._descend(self.critic_optimizer, self.critic_parameters, loss)
+        for p in self.critic_parameters:
+            p.requires_grad_(False)
+        with self.accelerator.autocast():
+            losses = [game.share * game.generator_loss(generator, temperature) for game in self.games]
+            loss = torch.stack(losses).sum()
+        self._descend(self.optimizer, self.parameters, loss)
+        for p in self.critic_parameters:
+            p.requires_grad_(True)
+        self.average.update(index)
+        return float(loss.detach())
+
+    def tensors(self) -> dict[str, Tensor]:
+        critics = {f"critic.{i}": p.detach() for i, p in enumerate(self.critic_parameters)}
+        return super().tensors() | critics | optimizer_tensors(self.critic_optimizer, "critic_optimizer.")
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        super().load(tensors)
+        with torch.no_grad():
+            for i, p in enumerate(self.critic_parameters):
+                p.copy_(tensors[f"critic.{i}"])
+        restore_optimizer(self.critic_optimizer, tensors, "critic_optimizer.")

@@ -1,0 +1,131 @@
+"""The objective ``likelihood``: Monte-Carlo maximum likelihood of every c-factor, on real parents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import PlanError
+from causalplug.model import DCM
+from causalplug.training.config import TrainingConfig
+from causalplug.training.data import Rows
+from causalplug.training.factors import (
+    Cells,
+    ConfounderDraws,
+    edges_of,
+    log_mean_exp,
+    rows_log_prob,
+    served,
+    tabular,
+)
+
+__all__ = ["Likelihood"]
+
+_TABLE_LIMIT = 2**16  # configurations times draws up to which a factor is evaluated as one table
+
+
+@dataclass
+class _Factor:
+    """One c-factor on the rows of one source."""
+
+    variables: tuple[str, ...]
+    rows: dict[str, Tensor]
+    share: float  # of all rows
+    draws: ConfounderDraws
+    cells: Cells | None = None
+    weights: Tensor | None = None
+
+    def loss(self, dcm: DCM, batch_size: int, generator: torch.Generator) -> Tensor:
+        """Minus the mean log c-factor."""
+        noise = self.draws(generator)
+        if self.cells is not None and self.weights is not None:
+            return -(log_mean_exp(self.cells.log_prob(noise)) * self.weights).sum()
+        size = len(self.rows[self.variables[0]])
+        index = torch.randint(size, (min(batch_size, size),), generator=generator, device=generator.device)
+        batch = {name: value[index] for name, value in self.rows.items()}
+        return -log_mean_exp(rows_log_prob(dcm, self.variables, batch, noise)).mean()
+
+
+class Likelihood:
+    """Maximises ``sum over sources of log Q[C](c | pa(c))`` for every c-component C of a module.
+
+    Parents are read from the data, images as projections: nothing is generated, so modules train in any order. Rows of all
+    sources count equally; intervened variables leave the component; what a source does not record is summed out where it has
+    no recorded descendant in the component.
+
+    Args:
+        dcm: the model.
+        variables: the module's variables; every mechanism is explicit.
+        sources: training rows, images as projections ``(n, size)``.
+        config: batch size and draws are read.
+
+    Raises:
+        PlanError: a mechanism has no explicit density, or no source determines the c-factor of a component.
+    """
+
+    def __init__(self, dcm: DCM, variables: Sequence[str], sources: Sequence[Rows], config: TrainingConfig):
+        implicit = [name for name in variables if not dcm.mechanism(name).explicit]
+        if implicit:
+            raise PlanError(
+                f"{', '.join(variables)} cannot be trained by likelihood: the mechanism of {', '.join(implicit)} has no "
+                "explicit density. Use objective='adversarial' for this module."
+            )
+        self.dcm, self.config = dcm, config
+        self.factors: list[_Factor] = []
+        for component in dcm.graph.c_components():
+            if not component <= set(variables):
+                continue
+            found = [self._factors(component, rows) for rows in sources]
+            whole = any(
+                {name for factor in factors for name in factor.variables} == set(component)
+                and not rows.source.do & component
+                for factors, rows in zip(found, sources, strict=True)
+            )
+            if not whole:
+                parents = sorted({p for name in component for p in dcm.graph.parents(name)} - component)
+                raise PlanError(
+                    f"{', '.join(sorted(component))} cannot be trained by likelihood: no source without an intervention on "
+                    f"them records all of {', '.join([*sorted(component), *parents])} together. Add such a source."
+                )
+            self.factors += [factor for factors in found for factor in factors]
+        total = sum(len(rows) for rows in sources)
+        for factor in self.factors:
+            factor.share = len(factor.rows[factor.variables[0]]) / total
+            if factor.cells is not None:
+                self._tabulate(factor)
+
+    def _factors(self, component: frozenset[str], rows: Rows) -> list[_Factor]:
+        graph = self.dcm.graph
+        kept = served(graph, component, rows.source.recorded, rows.source.do)
+        factors = []
+        for part in graph.subgraph(kept).c_components() if kept else ():
+            variables = tuple(name for name in kept if name in part)
+            needed = {*variables, *(parent for name in variables for parent in graph.parents(name))}
+            edges = edges_of(graph, variables)
+            values = {name: rows.values[name] for name in needed}
+            draws = ConfounderDraws(edges, self.dcm.confounder_size, self.config.draws)
+            factor = _Factor(variables, values, 0.0, draws)
+            if tabular(self.dcm, variables):
+                factor.cells = Cells(self.dcm, variables, values)
+            factors.append(factor)
+        return factors
+
+    def _tabulate(self, factor: _Factor) -> None:
+        """Merge equal rows; fall back to batches where the table would be large."""
+        names = list(factor.rows)
+        cells, counts = torch.unique(torch.stack([factor.rows[n] for n in names], -1), dim=0, return_counts=True)
+        factor.cells = Cells(self.dcm, factor.variables, dict(zip(names, cells.unbind(-1), strict=True)))
+        largest = max(1, *(len(next(iter(p.values()))) for p in factor.cells.parents.values() if p), len(counts) // 8)
+        draws = factor.draws.draws if factor.draws.edges else 1
+        if largest * draws > _TABLE_LIMIT:
+            factor.cells = None
+            return
+        factor.weights = counts / counts.sum()
+
+    def loss(self, generator: torch.Generator) -> Tensor:
+        """Minus the log likelihood per row of all sources together."""
+        parts = [factor.share * factor.loss(self.dcm, self.config.batch_size, generator) for factor in self.factors]
+        return torch.stack(parts).sum()

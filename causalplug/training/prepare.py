@@ -1,0 +1,199 @@
+"""What has to be there before the first module trains: split rows, label maps, encoders, projections, scales, banks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from causalplug.causal.plan import Module
+from causalplug.errors import DataError
+from causalplug.model import DCM
+from causalplug.training.config import TrainingConfig
+from causalplug.training.data import Rows
+from causalplug.training.likelihood import Likelihood
+from causalplug.training.rollout import Roller
+from causalplug.training.validation import Distance, distance
+from causalplug.variables import Image
+
+if TYPE_CHECKING:
+    from causalplug.mechanisms.bank import SampleBank
+
+__all__ = ["Prepared", "prepare"]
+
+
+@dataclass
+class Prepared:
+    """Everything that training reads, on its device.
+
+    Attributes:
+        train, held_out: rows by source, images as projections where they have an encoder.
+        images: pixels of the same rows, by (source, part).
+        banks: samples of frozen image mechanisms, by variable.
+    """
+
+    train: list[Rows]
+    held_out: list[Rows]
+    images: dict[tuple[str, str], dict[str, Tensor]] = field(default_factory=dict)
+    banks: dict[str, SampleBank] = field(default_factory=dict)
+    _likelihoods: dict[tuple[str, ...], Likelihood] = field(default_factory=dict)
+
+    def rows(self, source: str, part: str, pixels: Sequence[str] = ()) -> Rows:
+        """Rows of one source (part ``"train"`` or ``"held_out"``), with some image variables as pixels."""
+        rows = next(r for r in getattr(self, part) if source_name(r) == source)
+        images = {name: self.images[source, part][name] for name in pixels if name in self.images[source, part]}
+        return replace(rows, values={**rows.values, **images})
+
+    @staticmethod
+    def painted(dcm: DCM, module: Module) -> list[str]:
+        """Image variables that the module itself generates; its critics read their pixels."""
+        return [name for name in module.variables if isinstance(dcm.variables[name], Image)]
+
+    def held_out_loss(self, dcm: DCM, variables: Sequence[str], config: TrainingConfig, seed: int) -> float:
+        """Minus the held-out log likelihood per row of a module's c-factors."""
+        key = tuple(variables)
+        if key not in self._likelihoods:
+            settings = replace(config, batch_size=max(1024, config.batch_size), draws=max(256, config.draws))
+            self._likelihoods[key] = Likelihood(dcm, variables, self.held_out, settings)
+        generator = torch.Generator(dcm.device).manual_seed(seed)
+        with torch.no_grad():
+            return float(self._likelihoods[key].loss(generator))
+
+    def distances(self, dcm: DCM, module: Module, generator: torch.Generator) -> list[Distance]:
+        """Distance to every target of the module that can be drawn without calling a generator anew."""
+        found = []
+        for target in module.targets:
+            unbanked = [
+                name
+                for name in target.frozen
+                if isinstance(dcm.variables[name], Image) and dcm.mechanism(name).frozen and name not in self.banks
+            ]
+            if unbanked:
+                continue
+            roller = Roller(dcm, target.variables, (), banks=self.banks)
+            pixels = [name for name in self.painted(dcm, module) if name not in dcm.encoders]
+            rows = self.rows(target.source, "held_out", pixels)
+            found.append(distance(dcm, target, roller, rows.values, generator))
+        return found
+
+
+def source_name(rows: Rows) -> str:
+    """The name by which the plan calls a source."""
+    return rows.source.name or rows.source.describe()
+
+
+def prepare(
+    dcm: DCM,
+    tables: Sequence[Rows],
+    config: TrainingConfig,
+    *,
+    banks_for: Iterable[str],
+    device: torch.device,
+    seconds: dict[str, float],
+    progress: bool,
+    ready: bool,
+) -> Prepared:
+    """Split the rows and make what training reads.
+
+    Args:
+        dcm: the model; its label maps, encoders and scales are set.
+        tables: encoded rows of every source.
+        config: settings.
+        banks_for: frozen image variables that adversarial training draws from.
+        device: where rows go.
+        seconds: wall time by phase is added here.
+        progress: show progress of slow generators.
+        ready: the model's encoders are trained already (a resumed run).
+
+    Raises:
+        DataError: an encoder has to be trained and no source records its image.
+    """
+    parts = [rows.split(config.held_out, config.seed + i) for i, rows in enumerate(tables)]
+    train = [t for t, _ in parts]
+    held_out = [h if len(h) else t for t, h in parts]
+    with _timed(seconds, "label maps"):
+        for name, mechanism in dcm.mechanisms.items():
+            if getattr(mechanism, "label_map_pending", False):
+                mechanism.resolve_label_map(name, train, seed=config.seed)
+    with _timed(seconds, "encoders"):
+        for name, encoder in dcm.encoders.items():
+            if not encoder.trained and not ready:
+                _fit_encoder(dcm, name, train, config)
+            encoder.trained = True
+            encoder.requires_grad_(False).eval()
+    from causalplug.mechanisms.encoders import project
+
+    prepared = Prepared([], [])
+    with _timed(seconds, "projections"):
+        for part, tables_of in (("train", train), ("held_out", held_out)):
+            for rows in tables_of:
+                values, pixels = {}, {}
+                for name, value in rows.values.items():
+                    if isinstance(dcm.variables[name], Image):
+                        pixels[name] = value.to(device)
+                    is_projected = name in dcm.encoders
+                    values[name] = (
+                        project(dcm.encoders[name], value, device=device) if is_projected else value.to(device)
+                    )
+                getattr(prepared, part).append(replace(rows, values=values))
+                prepared.images[source_name(rows), part] = pixels
+    if not ready:
+        _standardise(dcm, prepared.train)
+    with _timed(seconds, "banks"):
+        for name in sorted(banks_for):
+            from causalplug.mechanisms.bank import SampleBank
+
+            prepared.banks[name] = SampleBank(
+                dcm.mechanism(name), dcm.encoders[name], rows_per_label=config.bank_rows, seed=config.seed, progress=progress
+            ).to(device)  # fmt: skip
+    return prepared
+
+
+class _timed:  # noqa: N801
+    """Adds the wall time of a block to a dictionary."""
+
+    def __init__(self, seconds: dict[str, float], phase: str):
+        self.seconds, self.phase = seconds, phase
+
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __exit__(self, *exc: object) -> None:
+        self.seconds[self.phase] = self.seconds.get(self.phase, 0.0) + time.perf_counter() - self.start
+
+
+def _fit_encoder(dcm: DCM, name: str, train: Sequence[Rows], config: TrainingConfig) -> None:
+    """Train an encoder on the source that records its image beside the most other variables."""
+    from causalplug.mechanisms.encoders import fit_encoder
+
+    having = [rows for rows in train if name in rows.values and name not in rows.source.do]
+    if not having:
+        raise DataError(
+            f"The encoder of {name!r} cannot be trained: no source records {name!r}. Give images of it, or a pretrained "
+            f"encoder (encoders={{{name!r}: …}})."
+        )
+    rows = max(having, key=lambda r: (len(r.values), len(r)))
+    targets = {
+        other: (value, dcm.variables[other])
+        for other, value in rows.values.items()
+        if other != name and not isinstance(dcm.variables[other], Image)
+    }
+    fit_encoder(dcm.encoders[name], rows.values[name], targets, seed=config.seed, steps=config.encoder_steps)
+
+
+def _standardise(dcm: DCM, train: Sequence[Rows]) -> None:
+    """Set the scales of trainable mechanisms from the source that records the most of what they read."""
+    for name, mechanism in dcm.mechanisms.items():
+        if mechanism.frozen:
+            continue
+        network = getattr(mechanism, "network", None) or getattr(mechanism, "conditions", None)
+        complete = [rows for rows in train if set(mechanism.parents) <= set(rows.values)]
+        if hasattr(network, "standardise") and complete:
+            network.standardise(max(complete, key=len).values)
+        having = [rows for rows in train if name in rows.values and name not in rows.source.do]
+        if hasattr(mechanism, "standardise") and having:
+            mechanism.standardise(max(having, key=len).values[name])

@@ -1,0 +1,118 @@
+"""What a training run did: per module what was matched, to what distance, against which floor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from causalplug.training.validation import Distance
+
+__all__ = ["ModuleReport", "TrainingReport"]
+
+
+@dataclass
+class ModuleReport:
+    """One trained module.
+
+    Attributes:
+        variables: of the module.
+        objective: what it was trained by.
+        steps: generator updates made; ``best_step`` is the one whose weights were kept.
+        seconds: wall time.
+        distances: of the kept weights, one per target.
+        negative_log_likelihood: held-out, per row; only for likelihood.
+        converged: whether every distance is within its bound.
+        curve: one entry per validation: step, distance and loss.
+    """
+
+    variables: tuple[str, ...]
+    objective: str
+    steps: int = 0
+    best_step: int = 0
+    seconds: float = 0.0
+    distances: tuple[Distance, ...] = ()
+    negative_log_likelihood: float | None = None
+    converged: bool = True
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The module's name, its variables joined by ``+``."""
+        return "+".join(self.variables)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        record: dict[str, Any] = {
+            "variables": list(self.variables),
+            "objective": self.objective,
+            "steps": self.steps,
+            "best_step": self.best_step,
+            "seconds": round(self.seconds, 3),
+            "distances": [distance.to_dict() for distance in self.distances],
+            "converged": self.converged,
+            "curve": self.curve,
+        }
+        if self.negative_log_likelihood is not None:
+            record["negative_log_likelihood"] = self.negative_log_likelihood
+        return record
+
+
+@dataclass
+class TrainingReport:
+    """One training run.
+
+    Attributes:
+        modules: of the trained modules, in training order.
+        pulled: variables whose mechanisms were pulled and stayed frozen.
+        seconds: wall time by phase: reading, encoders, banks, training.
+        settings: the configuration, JSON values.
+    """
+
+    modules: list[ModuleReport]
+    pulled: Sequence[str] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def converged(self) -> bool:
+        """Whether every module is."""
+        return all(module.converged for module in self.modules)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "modules": [module.to_dict() for module in self.modules],
+            "pulled": list(self.pulled),
+            "seconds": {key: round(value, 3) for key, value in self.seconds.items()},
+            "settings": self.settings,
+        }
+
+    def __str__(self) -> str:
+        header = ("module", "objective", "matched", "TVD", "floor", "MMD²", "steps", "seconds", "")
+        lines = [header]
+        for module in self.modules:
+            for index, d in enumerate(module.distances or (None,)):
+                first = index == 0
+                lines.append(
+                    (
+                        module.name if first else "",
+                        module.objective if first else "",
+                        d.target if d else "",
+                        _number(d.tvd if d else None),
+                        _number(d.floor if d else None),
+                        _number(d.mmd if d else None),
+                        str(module.steps) if first else "",
+                        f"{module.seconds:.1f}" if first else "",
+                        "" if module.converged or not first else "not converged",
+                    )
+                )
+        lines += [(name, "pulled", "frozen", *[""] * 6) for name in self.pulled]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+        return "\n".join(
+            "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

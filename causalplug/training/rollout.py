@@ -1,0 +1,176 @@
+"""Generated rows of a target: the variables of T drawn from their mechanisms while their parents come from real rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from causalplug.model import DCM
+from causalplug.noise import NoiseSpec
+from causalplug.training.factors import edges_of, stacked
+from causalplug.variables import Discrete
+
+if TYPE_CHECKING:
+    from causalplug.mechanisms.bank import SampleBank
+
+__all__ = ["Rollout", "Roller"]
+
+
+@dataclass
+class Rollout:
+    """``copies * n`` generated rows, copy by copy.
+
+    Attributes:
+        values: by variable; an image as its projection ``(rows, size)``, or as pixels where the module itself paints it.
+        weight: probability ``(copies, n)`` of each copy given its noise, where discrete values were enumerated.
+        log_prob: ``(copies, n)`` log probability of the drawn discrete values, for the score function.
+        copies: how many rows stand for one real row.
+    """
+
+    values: dict[str, Tensor]
+    copies: int = 1
+    weight: Tensor | None = None
+    log_prob: Tensor | None = None
+
+
+@dataclass
+class _State:
+    values: dict[str, Tensor]
+    raw: dict[str, Tensor] = field(default_factory=dict)
+    copies: int = 1
+    log_weight: Tensor | None = None
+    log_prob: Tensor | None = None
+
+
+class Roller:
+    """Draws the variables of one target.
+
+    Args:
+        dcm: the model.
+        variables: T, the variables to draw.
+        updated: the mechanisms that are trained; only their probabilities carry gradients.
+        banks: samples of frozen image mechanisms; training calls their generators no more.
+        pixels: image variables that stay pixels; all others come as projections.
+
+    Modes: ``"sample"`` draws hard values; ``"enumerate"`` spreads every trained discrete variable over all its values and
+    weighs them (THEORY: Rao-Blackwellised, exact given the noise); ``"score"`` draws several copies with their log
+    probability; ``"relaxed"`` hands straight-through one-hot rows on.
+    """
+
+    def __init__(
+        self,
+        dcm: DCM,
+        variables: Sequence[str],
+        updated: Sequence[str],
+        *,
+        banks: Mapping[str, SampleBank],
+        pixels: Sequence[str] = (),
+    ):
+        inside = set(variables)
+        self.dcm, self.updated = dcm, set(updated)
+        self.order = [name for name in dcm.graph.topological_order() if name in inside]
+        self.edges = edges_of(dcm.graph, self.order)
+        self.banks, self.pixels = dict(banks), set(pixels)
+
+    @property
+    def joint_values(self) -> int:
+        """Number of joint values of the trained discrete variables."""
+        count = 1
+        for name in self.order:
+            variable = self.dcm.variables[name]
+            if name in self.updated and isinstance(variable, Discrete):
+                count *= variable.size
+        return count
+
+    def __call__(
+        self,
+        given: Mapping[str, Tensor],
+        n: int,
+        generator: torch.Generator,
+        *,
+        mode: str = "sample",
+        copies: int = 1,
+        temperature: float = 1.0,
+    ) -> Rollout:
+        """Draw T for ``n`` real rows whose values ``given`` (parents of T and interventions) are held fixed."""
+        spec = NoiseSpec((self.dcm.confounder_size,))
+        confounders = {edge: spec.draw(n, generator) for edge in self.edges}
+        state = _State(dict(given))
+        if mode == "score" and copies > 1:
+            state.values = {name: _repeat(value, copies) for name, value in given.items()}
+            state.copies = copies
+        for name in self.order:
+            confounder = stacked(self.dcm.graph, name, confounders)
+            confounder = None if confounder is None else _repeat(confounder, state.copies)
+            self._draw(name, state, n, confounder, generator, mode, temperature)
+        weight = None if state.log_weight is None else state.log_weight.exp()
+        kept = {name: state.values[name] for name in (*given, *self.order)}
+        return Rollout(kept, state.copies, weight, state.log_prob)
+
+    def _draw(
+        self,
+        name: str,
+        state: _State,
+        n: int,
+        confounder: Tensor | None,
+        generator: torch.Generator,
+        mode: str,
+        temperature: float,
+    ) -> None:
+        mechanism, variable = self.dcm.mechanism(name), self.dcm.variables[name]
+        discrete = isinstance(variable, Discrete)
+        trained = name in self.updated
+        # copies of one row share their noise; score-function copies of trained variables must not
+        own = state.copies * n if mode == "score" and trained and discrete else n
+        noise = {key: spec.draw(own, generator) for key, spec in mechanism.noise.items()}
+        if own == n:
+            noise = {key: _repeat(value, state.copies) for key, value in noise.items()}
+        parents = {parent: self._read(parent, name, state) for parent in mechanism.parents}
+        if name in self.banks:
+            state.values[name] = self.banks[name].sample(parents, noise, state.copies, n, generator)
+            return
+        if trained and discrete and mode == "enumerate":
+            self._enumerate(name, state, n, mechanism.logits(parents, confounder))  # type: ignore[operator]
+            return
+        if discrete and mode == "relaxed" and hasattr(mechanism, "relaxed"):
+            state.values[name] = mechanism.relaxed(parents, noise, confounder, temperature=temperature)
+            return
+        value = mechanism(parents, noise, confounder)
+        if trained and discrete and mode == "score":
+            term = mechanism.log_prob(value, parents, confounder).view(state.copies, n)
+            state.log_prob = term if state.log_prob is None else state.log_prob + term
+        if name in self.dcm.encoders and name not in self.pixels:
+            state.raw[name] = value
+            value = self.dcm.project(name, value)
+        state.values[name] = value
+
+    def _enumerate(self, name: str, state: _State, n: int, logits: Tensor) -> None:
+        """Spread a variable over all its values: every copy becomes ``size`` copies with their probabilities."""
+        size = self.dcm.variables[name].size  # type: ignore[attr-defined]
+        log_probs = torch.log_softmax(logits.expand(state.copies * n, -1), -1)
+        log_probs = log_probs.view(state.copies, n, size).permute(2, 0, 1)
+        before = 0.0 if state.log_weight is None else state.log_weight
+        state.log_weight = (log_probs + before).flatten(0, 1)
+        state.values = {key: _repeat(value, size) for key, value in state.values.items()}
+        state.raw = {key: _repeat(value, size) for key, value in state.raw.items()}
+        rows = state.copies * n
+        state.values[name] = torch.arange(size, device=logits.device).repeat_interleave(rows)
+        state.copies *= size
+
+    def _read(self, parent: str, child: str, state: _State) -> Tensor:
+        """A parent's value as the child's mechanism reads it: pixels only where it asks for them."""
+        projects = self.dcm.mechanism(child).reads_projections and parent in self.dcm.encoders
+        if projects and parent in self.pixels:
+            return self.dcm.project(parent, state.values[parent])
+        if not projects and parent in state.raw:
+            return state.raw[parent]
+        return state.values[parent]
+
+
+def _repeat(value: Tensor, times: int) -> Tensor:
+    """``times`` copies one after another along the rows."""
+    return value if times == 1 else value.repeat(times, *[1] * (value.ndim - 1))

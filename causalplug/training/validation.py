@@ -1,0 +1,169 @@
+"""How far a module's distribution is from the held-out rows of the very distribution that it is matched to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalplug.causal.plan import Target
+from causalplug.model import DCM
+from causalplug.training.rollout import Roller
+from causalplug.variables import Discrete, Variable
+
+__all__ = ["Distance", "distance", "mmd", "sampling_floor", "tvd"]
+
+_ROWS = 20_000  # generated rows of one validation
+_KERNEL_ROWS = 400  # rows of a two-sample kernel test
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Distances between generated and held-out rows of one target.
+
+    Attributes:
+        target: the matched distribution, as text.
+        tvd: total variation distance of the discrete variables (their joint distribution, or the worst pair of variables
+            where the joint has more values than the rows can show); None without discrete variables.
+        floor: the expected TVD of two samples of these sizes from one distribution.
+        kl: Kullback-Leibler divergence of the held-out rows from the generated ones, with half a count added to every cell.
+        mmd: squared maximum mean discrepancy of all variables (images as projections); None where all are discrete.
+        mmd_floor: the 0.95 quantile of it under permutation of the rows.
+        rows: held-out rows.
+    """
+
+    target: str
+    rows: int
+    tvd: float | None = None
+    floor: float | None = None
+    kl: float | None = None
+    mmd: float | None = None
+    mmd_floor: float | None = None
+
+    @property
+    def score(self) -> float:
+        """One number to select by; lower is better."""
+        return (self.tvd or 0.0) + math.sqrt(max(0.0, self.mmd or 0.0))
+
+    def converged(self, tolerance: float) -> bool:
+        """Whether every distance is within ``max(0.03, tolerance x floor)``."""
+        tvd_ok = self.tvd is None or self.tvd <= max(0.03, tolerance * (self.floor or 0.0))
+        mmd_ok = self.mmd is None or self.mmd <= max(0.01, 2 * tolerance * (self.mmd_floor or 0.0))
+        return tvd_ok and mmd_ok
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def _counts(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Counts of every joint value that occurs, in both tables of codes ``(n, d)``."""
+    _, which = torch.unique(torch.cat([real, fake]), dim=0, return_inverse=True)
+    size = int(which.max()) + 1
+    return torch.bincount(which[: len(real)], minlength=size), torch.bincount(which[len(real) :], minlength=size)
+
+
+def tvd(real: Tensor, fake: Tensor) -> float:
+    """Total variation distance of the empirical joint distributions of two tables of codes ``(n, d)``."""
+    p, q = _counts(real, fake)
+    return 0.5 * float((p / p.sum() - q / q.sum()).abs().sum())
+
+
+def _kl(real: Tensor, fake: Tensor) -> float:
+    p, q = _counts(real, fake)
+    p, q = (p + 0.5) / (p + 0.5).sum(), (q + 0.5) / (q + 0.5).sum()
+    return float((p * (p / q).log()).sum())
+
+
+def sampling_floor(real: Tensor, fake_rows: int) -> float:
+    """Expected TVD of two samples, of ``len(real)`` and ``fake_rows`` rows, from the distribution of ``real``.
+
+    Half the sum over cells of the mean absolute difference of two normal shares.
+    """
+    counts = torch.unique(real, dim=0, return_counts=True)[1] / len(real)
+    spread = counts * (1 - counts) * (1 / len(real) + 1 / fake_rows)
+    return 0.5 * float((spread * (2 / math.pi)).sqrt().sum())
+
+
+def mmd(real: Tensor, fake: Tensor, generator: torch.Generator, permutations: int = 100) -> tuple[float, float]:
+    """Squared MMD (Gretton et al. 2012, unbiased, Gaussian kernel, median bandwidth) and its 0.95 quantile under permutation."""
+    n = min(_KERNEL_ROWS, len(real), len(fake))
+    rows = torch.cat([real[:n], fake[:n]]).float()
+    square = torch.cdist(rows, rows).square()
+    kernel = torch.exp(-square / square[square > 0].median().clamp_min(1e-12))
+    kernel.fill_diagonal_(0.0)
+
+    def statistic(sign: Tensor) -> Tensor:  # sign (m, 2n): +1 real, -1 fake
+        same = torch.einsum("mi,ij,mj->m", sign, kernel, sign)
+        cross = (kernel.sum() - same) / 2  # sum over unlike pairs, both orders
+        within = (kernel.sum() + same) / 2
+        return within / (n * (n - 1)) - cross / n**2
+
+    sign = torch.ones(2 * n, device=rows.device)
+    sign[n:] = -1
+    shuffled = torch.stack(
+        [sign[torch.randperm(2 * n, generator=generator, device=rows.device)] for _ in range(permutations)]
+    )
+    return float(statistic(sign[None])[0]), float(statistic(shuffled).quantile(0.95))
+
+
+def _codes(values: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
+    return torch.stack([values[name] for name in names], -1)
+
+
+def _worst(real: Tensor, fake: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """The columns to compare: all, or the worst pair where the joint has more values than rows can show."""
+    if math.prod(sizes) <= max(16, len(real) // 5) or real.shape[1] <= 2:
+        return real, fake
+    pairs = list(combinations(range(real.shape[1]), 2))
+    worst = max(pairs, key=lambda pair: tvd(real[:, pair], fake[:, pair]))
+    return real[:, worst], fake[:, worst]
+
+
+def _features(values: Mapping[str, Tensor], variables: Mapping[str, Variable]) -> Tensor:
+    parts = []
+    for name, variable in variables.items():
+        value = values[name]
+        is_projection = variable.kind == "image" and value.ndim == 2
+        parts.append(value if is_projection else variable.features(value))
+    return torch.cat(parts, -1).float()
+
+
+@torch.no_grad()
+def distance(
+    dcm: DCM, target: Target, roller: Roller, rows: Mapping[str, Tensor], generator: torch.Generator
+) -> Distance:
+    """Distances of generated rows of a target from held-out rows.
+
+    Args:
+        dcm: the model.
+        target: what is matched.
+        roller: draws the target.
+        rows: held-out values ``(n, …)``; images as the roller gives them.
+        generator: of the validation alone, so that validating changes nothing in training.
+    """
+    names = [*target.parents, *target.variables]
+    n = len(rows[names[0]])
+    repeats = max(1, min(200, _ROWS // n)) if all(dcm.variables[m].kind != "image" for m in target.variables) else 1
+    given = {name: rows[name].repeat(repeats, *[1] * (rows[name].ndim - 1)) for name in target.parents}
+    fake = roller(given, n * repeats, generator).values
+    discrete = [name for name in names if isinstance(dcm.variables[name], Discrete)]
+    found: dict[str, Any] = {}
+    if discrete:
+        sizes = [dcm.variables[name].size for name in discrete]  # type: ignore[attr-defined]
+        p, q = _worst(_codes(rows, discrete), _codes(fake, discrete), sizes)
+        found |= {"tvd": tvd(p, q), "floor": sampling_floor(p, len(q)), "kl": _kl(p, q)}
+    if len(discrete) < len(names):
+        variables = {name: dcm.variables[name] for name in names}
+        real_features, fake_features = _features(rows, variables), _features(fake, variables)
+        loc, scale = real_features.mean(0), real_features.std(0).clamp_min(1e-6)
+        pick = torch.randperm(len(fake_features), generator=generator, device=fake_features.device)
+        found["mmd"], found["mmd_floor"] = mmd(
+            (real_features - loc) / scale, (fake_features[pick] - loc) / scale, generator
+        )
+    return Distance(target=target.describe(), rows=n, **found)
