@@ -101,15 +101,23 @@ class CausalGraph:
         return cls(tuple(names), tuple(directed), tuple(bidirected))
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str], format: str | None = None) -> CausalGraph:
-        """The graph in a file; the format is taken from the suffix or named (see :mod:`causalplug.causal.readers`)."""
+    def read(cls, path: str | os.PathLike[str], format: str | None = None, *, latents: Names = ()) -> CausalGraph:
+        """The graph in a file, in a format that the suffix tells or that is named; ``latents`` are projected out.
+
+        Formats: text, DOT, dagitty, lavaan, BIF, ``.cg``, Tetrad, GML, GraphML and JSON (see
+        :func:`causalplug.causal.readers.read_graph`).
+        """
         from causalplug.causal.readers import read_graph
 
-        return read_graph(path, format=format)
+        return read_graph(path, format=format, latents=latents)
 
     @classmethod
     def from_networkx(cls, graph: Any, latents: Names = ()) -> CausalGraph:
-        """The graph of a networkx DiGraph or MultiDiGraph; ``latents`` are projected out."""
+        """The graph of a networkx DiGraph or MultiDiGraph; ``latents`` are projected out.
+
+        Objects of pgmpy, y0, ananke, pywhy-graphs, causal-learn and dowhy are understood as well (see
+        :func:`causalplug.causal.readers.from_object`).
+        """
         from causalplug.causal.readers import from_networkx
 
         return from_networkx(graph, latents=latents)

@@ -45,8 +45,9 @@ class Source:
         for column in columns:
             if not isinstance(column, str) or not column:
                 raise SourceError(f"{label} cannot be declared: {column!r} is not a name of a variable")
-            if columns.count(column) > 1:
-                raise SourceError(f"{label} cannot be declared: column {column!r} is listed twice; list each one once")
+        if len(set(columns)) < len(columns):
+            twice = next(column for column in columns if columns.count(column) > 1)
+            raise SourceError(f"{label} cannot be declared: column {twice!r} is listed twice; list each one once")
         values: dict[str, tuple[Any, ...]] = {}
         if isinstance(do, Mapping):
             for variable, value in do.items():
