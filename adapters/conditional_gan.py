@@ -1,0 +1,243 @@
+"""Conditional GANs described by data alone: inputs, how labels are encoded, layers, latent, output range.
+
+No code belongs to any one generator. A configuration names what each input goes through, how the inputs are joined and
+the layers after that, with the names that the tensors have in the source's file; ``docs/adapters.md`` has examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from causalplug.errors import MechanismError
+from causalplug.mechanisms.base import freeze, register_mechanism
+from causalplug.mechanisms.frozen import FrozenMechanism, LabelMapSpec
+from causalplug.mechanisms.label_map import Label
+from causalplug.mechanisms.layers import LayerList, load_tensors, place
+from causalplug.noise import NoiseSpec
+from causalplug.variables import Image, variable_from_dict
+
+__all__ = ["ConditionalGAN", "Latent"]
+
+_ENCODINGS = ("embedding", "one-hot", "code")
+_JOINS = ("concat", "multiply", "add")
+
+
+@dataclass(frozen=True)
+class Latent:
+    """The random input of a generator.
+
+    Args:
+        size: numbers of one row.
+        distribution: ``"normal"`` or ``"uniform"``.
+        low, high: of the uniform distribution, ``[low, high)``.
+        mean, std: of the normal distribution.
+    """
+
+    size: int
+    distribution: str = "normal"
+    low: float = 0.0
+    high: float = 1.0
+    mean: float = 0.0
+    std: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.distribution not in ("normal", "uniform") or self.size < 1:
+            raise MechanismError(
+                f"A latent of size {self.size} and distribution {self.distribution!r} cannot be drawn: give a size of at "
+                "least 1 and 'normal' or 'uniform' (with low and high)."
+            )
+
+    @property
+    def spec(self) -> NoiseSpec:
+        """The noise that it is made from."""
+        return NoiseSpec((self.size,), self.distribution)
+
+    def __call__(self, noise: Tensor) -> Tensor:
+        """The latent ``(n, size)`` from standard noise: normal, or uniform on [0, 1)."""
+        if self.distribution == "normal":
+            return noise if (self.mean, self.std) == (0.0, 1.0) else self.mean + self.std * noise
+        return noise if (self.low, self.high) == (0.0, 1.0) else self.low + (self.high - self.low) * noise
+
+
+@register_mechanism("conditional-gan")
+class ConditionalGAN(FrozenMechanism):
+    """A conditional (or unconditional) GAN generator, built from a configuration.
+
+    Args:
+        image: what it paints, in its own range.
+        labels: its labels in order; none for an unconditional generator.
+        latent: its random input.
+        inputs: in the order in which they are joined, ``{"input": "latent" or a label's name}`` and optionally ``"layers"``
+            that it goes through first. A label also says ``"encoding"``: ``"one-hot"`` (default), ``"code"`` (the number
+            itself) or ``"embedding"`` with ``"size"`` and the ``"name"`` of its table. By default the latent, then the labels.
+        layers: what follows; see :class:`~causalplug.mechanisms.layers.LayerList`. They end in one image, or a row that
+            has as many numbers.
+        join: ``"concat"`` along the channels, ``"multiply"`` or ``"add"``.
+        tensors: the weights under their names in the source, copied; random weights without.
+
+    Raises:
+        MechanismError: the parts do not fit each other, or the weights do not fit them; tensors are named.
+    """
+
+    differentiable = True
+
+    def __init__(
+        self,
+        image: Image,
+        labels: Sequence[Label],
+        latent: Latent | int,
+        layers: Sequence[Mapping[str, Any]],
+        *,
+        inputs: Sequence[Mapping[str, Any]] | None = None,
+        join: str = "concat",
+        tensors: Mapping[str, Tensor] | None = None,
+        license: str | None = None,
+        source: str | None = None,
+        label_map: LabelMapSpec = None,
+        transform: str | Sequence[str] = (),
+    ):
+        self.latent = Latent(latent) if isinstance(latent, int) else latent
+        noise = {"latent": self.latent.spec}
+        super().__init__(
+            image, labels, noise, license=license, source=source, label_map=label_map, transform=transform
+        )
+        if join not in _JOINS:
+            raise MechanismError(f"join={join!r} is not known: give one of {', '.join(_JOINS)}.")
+        self.join = join
+        self.inputs = [dict(item) for item in inputs or [{"input": name} for name in ("latent", *self._names())]]
+        self.layers = [dict(layer) for layer in layers]
+        self._check_inputs()
+        self.network = nn.Module()
+        self._tables: dict[str, nn.Embedding] = {}
+        self._branches: list[LayerList] = []
+        for item in self.inputs:
+            if item.get("encoding") == "embedding":
+                self._tables[item["input"]] = self._embedding(item)
+            self._branches.append(LayerList(item.get("layers", ()), self.network))
+        self._trunk = LayerList(self.layers, self.network)
+        if tensors is not None:
+            load_tensors(self.network, tensors, source or "the given tensors")
+        freeze(self)
+        self._try()
+
+    def _names(self) -> list[str]:
+        return [label.name for label in self.labels]
+
+    def _check_inputs(self) -> None:
+        wanted, given = ["latent", *self._names()], [item.get("input") for item in self.inputs]
+        if sorted(map(str, given)) != sorted(wanted):
+            raise MechanismError(
+                f"The inputs {given} of this generator cannot be read: they must be the latent and each label once, {wanted}."
+            )
+        for item in self.inputs:
+            unknown = sorted(set(item) - {"input", "layers", "encoding", "size", "name"})
+            encoding = item.get("encoding", "one-hot")
+            if unknown or encoding not in _ENCODINGS:
+                what = f"key {unknown[0]!r}" if unknown else f"encoding {encoding!r}"
+                raise MechanismError(
+                    f"Input {item['input']!r} has the unknown {what}: encodings are {', '.join(_ENCODINGS)}; keys are input, "
+                    "encoding, size, name and layers."
+                )
+            if encoding == "embedding" and not ("size" in item and "name" in item):
+                raise MechanismError(
+                    f"The embedding of {item['input']!r} needs its size and the name of its table in the weights."
+                )
+
+    def _embedding(self, item: Mapping[str, Any]) -> nn.Embedding:
+        label = next(label for label in self.labels if label.name == item["input"])
+        table = nn.Embedding(label.size, item["size"])
+        place(self.network, item["name"], table)
+        return table
+
+    def _try(self) -> None:
+        """Run two rows, so that a configuration that does not fit is refused here."""
+        noise = {"latent": torch.zeros(2, self.latent.size)}
+        try:
+            with torch.no_grad():
+                painted = self.generate(torch.zeros(2, len(self.labels), dtype=torch.int64), noise)
+        except RuntimeError as error:
+            raise MechanismError(
+                f"The layers of this generator do not fit each other: {str(error).splitlines()[0]}. Correct the sizes."
+            ) from None
+        if painted.shape[1:] != self.image.event_shape:
+            raise MechanismError(
+                f"The layers of this generator give {tuple(painted.shape[1:])} for one row, but image declares "
+                f"{self.image.event_shape} (channels, height, width). Correct the last layers or the declaration."
+            )
+
+    def _encode(self, item: Mapping[str, Any], codes: Tensor) -> Tensor:
+        """A label's features from codes ``(n,)`` or relaxed one-hot rows ``(n, k)``."""
+        encoding = item.get("encoding", "one-hot")
+        relaxed = codes.is_floating_point()
+        if encoding == "embedding":
+            table = self._tables[item["input"]]
+            return codes @ table.weight if relaxed else table(codes)
+        label = next(label for label in self.labels if label.name == item["input"])
+        if encoding == "code":
+            return (codes @ torch.arange(label.size, dtype=codes.dtype) if relaxed else codes.float()).unsqueeze(1)
+        return codes if relaxed else nn.functional.one_hot(codes, label.size).float()
+
+    def _paint(self, codes: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
+        parts = []
+        for item, branch in zip(self.inputs, self._branches, strict=True):
+            name = item["input"]
+            parts.append(branch(self.latent(noise["latent"]) if name == "latent" else self._encode(item, codes[name])))
+        joined = parts[0]
+        if self.join == "concat":
+            joined = torch.cat(parts, 1)
+        else:
+            for part in parts[1:]:
+                joined = joined * part if self.join == "multiply" else joined + part
+        painted = self._trunk(joined)
+        return painted.view(-1, *self.image.event_shape) if painted.ndim == 2 else painted
+
+    def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+        return self._paint(dict(zip(self._names(), labels.unbind(-1), strict=True)), noise)
+
+    def generate_relaxed(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+        """Images from relaxed joint labels ``(n, joint values)``; every label enters by its margin."""
+        sizes = [label.size for label in self.labels]
+        joint = labels.view(len(labels), *sizes)
+        codes = {}
+        for axis, label in enumerate(self.labels):
+            others = [other + 1 for other in range(len(sizes)) if other != axis]
+            codes[label.name] = joint.sum(others) if others else joint
+        return self._paint(codes, noise)
+
+    def weights(self) -> dict[str, Tensor]:
+        return dict(self.network.state_dict())
+
+    def load_weights(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """Copy the tensors of a weights file into the network.
+
+        Raises:
+            MechanismError: tensors are missing, unexpected or of another shape; all are named.
+        """
+        load_tensors(self.network, tensors, where)
+
+    def config(self) -> dict[str, Any]:
+        latent = {"size": self.latent.size, "distribution": self.latent.distribution}
+        keys = ("low", "high") if self.latent.distribution == "uniform" else ("mean", "std")
+        return {
+            "image": self.image.to_dict(),
+            "labels": [label.to_dict() for label in self.labels],
+            "latent": latent | {key: getattr(self.latent, key) for key in keys},
+            "inputs": self.inputs,
+            "join": self.join,
+            "layers": self.layers,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> ConditionalGAN:
+        fields = dict(config)
+        image = variable_from_dict(fields.pop("image"), "image")
+        if not isinstance(image, Image):
+            raise MechanismError("The configuration's image must be of kind 'image'.")
+        labels = [Label.from_dict(item) for item in fields.pop("labels", [])]
+        latent = fields.pop("latent")
+        return cls(image, labels, latent if isinstance(latent, int) else Latent(**latent), fields.pop("layers"), **fields)

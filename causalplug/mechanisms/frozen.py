@@ -1,0 +1,306 @@
+"""Pretrained generators as mechanisms: frozen, behind a label map, bound to the variable that they stand for."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import LabelMapError, MechanismError
+from causalplug.mechanisms.base import Mechanism
+from causalplug.mechanisms.label_estimation import LabelMapEstimate
+from causalplug.mechanisms.label_map import Label, LabelMap
+from causalplug.mechanisms.transforms import ImageTransform
+from causalplug.noise import NoiseSpec
+from causalplug.variables import Image, Variable, variable_from_dict
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from causalplug.hub.snapshot import Snapshot
+
+__all__ = ["FrozenMechanism", "LabelMapSpec"]
+
+LabelMapSpec = LabelMap | LabelMapEstimate | Mapping[Any, Any] | Callable[..., Any] | str | None
+"""A label map, or what one is made of: a table, a function, ``"estimate"``, ``"identity"``, an estimate, or None."""
+
+
+class FrozenMechanism(Mechanism):
+    """A pretrained generator of images, as the mechanism of an image variable; parent class of all adapters.
+
+    An adapter calls ``super().__init__(image, labels, noise, …)`` and implements :meth:`generate` and :meth:`config`. As
+    it comes, the mechanism's parents are its labels. :meth:`bind` gives a copy for one variable of a graph, which reads
+    that variable's parents through a label map and paints in that variable's range.
+
+    Args:
+        image: what :meth:`generate` paints, in its own range.
+        labels: what it conditions on, in order; none for an unconditional generator.
+        noise: its own noise, name to shape and distribution. No name may be ``"label"``.
+        license, source: licence and origin of the weights.
+        label_map: what :meth:`bind` uses unless it is given another.
+        transform: names of changes of shape that :meth:`bind` may use, see
+            :data:`~causalplug.mechanisms.transforms.TRANSFORMS`.
+
+    Attributes:
+        image: as above; ``variable`` is the bound variable.
+        labels: as above.
+        label_map: the bound map, None before binding or while it has to be estimated.
+        origin: the snapshot that it was loaded from, None for a local object.
+    """
+
+    frozen: ClassVar[bool] = True
+    accepts_confounder: ClassVar[bool] = False
+    reads_projections = False
+    differentiable = False
+
+    def __init__(
+        self,
+        image: Image,
+        labels: Sequence[Label],
+        noise: Mapping[str, NoiseSpec],
+        *,
+        license: str | None = None,
+        source: str | None = None,
+        label_map: LabelMapSpec = None,
+        transform: str | Sequence[str] = (),
+    ):
+        super().__init__()
+        if "label" in noise:
+            raise MechanismError(
+                "A generator cannot name its noise 'label': the label map's noise has that name. Rename it."
+            )
+        twice = sorted({label.name for label in labels if [other.name for other in labels].count(label.name) > 1})
+        if twice:
+            raise MechanismError(f"The labels of a generator must differ: {', '.join(twice)} given twice. Rename one.")
+        self.image: Image = image
+        self.labels = tuple(labels)
+        self.generator_noise = dict(noise)
+        self.license, self.source = license, source
+        self.origin: Snapshot | None = None
+        self.requested_label_map: LabelMapSpec = label_map
+        self.requested_transform = (transform,) if isinstance(transform, str) else tuple(transform)
+        self._unbind()
+
+    def _unbind(self) -> None:
+        self.name: str | None = None
+        self.variable = self.image
+        self.bound_parents: dict[str, Variable] = {label.name: label.values for label in self.labels}
+        self.label_map: LabelMap | None = None
+        self.pending: LabelMapEstimate | None = None
+        self._map = LabelMap.identity(self.bound_parents, self.labels)
+        self._transform = ImageTransform((), self.image, self.image)
+        self._declare()
+
+    def _declare(self) -> None:
+        self.parents = tuple(self.bound_parents)
+        self.noise = self.generator_noise | self._map.noise
+
+    # -- what an adapter implements ----------------------------------------------------------------------------------
+
+    def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+        """Images ``(n, channels, height, width)`` in the range of ``image``.
+
+        Row i depends on row i of labels and noise alone. Called in evaluation mode and without gradients.
+
+        Args:
+            labels: codes ``(n, number of labels)`` int64.
+            noise: ``(n, *shape)`` for each noise that the adapter declared.
+        """
+        raise NotImplementedError
+
+    def generate_relaxed(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+        """Images from relaxed joint labels ``(n, joint values)``, with gradients; only where ``differentiable``."""
+        raise MechanismError(f"{type(self).__name__} is not differentiable: use the enumeration over its sample bank.")
+
+    def weights(self) -> dict[str, Tensor]:
+        """The tensors of the generator under the names that they have in its files; empty for a generator without."""
+        return dict(self.state_dict())
+
+    # -- binding -----------------------------------------------------------------------------------------------------
+
+    def bind(
+        self, name: str, variable: Variable, parents: Mapping[str, Variable], label_map: LabelMapSpec = None
+    ) -> Self:
+        """A copy for one variable of a graph, with the same weights in memory.
+
+        Args:
+            name: the variable.
+            variable: its declaration; images are moved into its range.
+            parents: declarations of its parents, in the graph's order.
+            label_map: from the parents to the labels; by default what the adapter was made with, else the identity.
+
+        Raises:
+            MechanismError: not an image, or another shape.
+            LabelMapError: parents that cannot stand for the labels, with a map that would mend it; holes in the map.
+        """
+        if not isinstance(variable, Image):
+            raise MechanismError(
+                f"A generator of images cannot be the mechanism of {name!r}: it is declared {variable}. "
+                f"Declare it Image{self.image.event_shape}, or choose another mechanism."
+            )
+        bound = copy.copy(self)
+        bound.name, bound.variable, bound.bound_parents = name, variable, dict(parents)
+        bound._transform = ImageTransform(self.requested_transform, self.image, variable, name)
+        spec = self.requested_label_map if label_map is None else label_map
+        bound.requested_label_map = spec
+        spec = LabelMapEstimate() if isinstance(spec, str) and spec == "estimate" else spec
+        bound.pending = spec if isinstance(spec, LabelMapEstimate) else None
+        if bound.pending is None:
+            bound.label_map = bound._map = self._resolved(name, spec, parents)
+        else:
+            bound.label_map, bound._map = None, LabelMap.uniform(parents, self.labels)
+        bound._declare()
+        return bound
+
+    def _resolved(self, name: str, spec: LabelMapSpec, parents: Mapping[str, Variable]) -> LabelMap:
+        if spec is None or spec == "identity":
+            return LabelMap.identity(parents, self.labels)
+        if isinstance(spec, LabelMap):
+            same = list(spec.parents.items()) == list(parents.items())
+            if not same or spec.labels != self.labels:
+                raise MechanismError(
+                    f"The label map given for {name!r} cannot be used: it goes from {list(spec.parents)} to "
+                    f"{[label.name for label in spec.labels]}, but {name!r} has the parents {list(parents)} and the "
+                    f"generator the labels {[label.name for label in self.labels]}, or their values differ. Rebuild it."
+                )
+            return spec
+        if isinstance(spec, Mapping):
+            return LabelMap.from_table(spec, parents, self.labels)
+        if callable(spec):
+            return LabelMap.from_function(spec, parents, self.labels)
+        raise MechanismError(
+            f"label_map={spec!r} given for {name!r} is not known: give 'estimate', 'identity', a table, a function or a "
+            "LabelMap."
+        )
+
+    @property
+    def label_map_pending(self) -> bool:
+        """Whether the label map still has to be estimated from data."""
+        return self.pending is not None
+
+    def estimate_label_map(self, rows: Mapping[str, Any], *, seed: int | None = None) -> Self:
+        """Estimate the pending label map of this bound copy from rows of data, in place; returns the mechanism.
+
+        Args:
+            rows: encoded columns ``(n, …)``: the parents and, to estimate from images, the variable itself.
+            seed: in place of the estimate's own.
+        """
+        if self.pending is not None:
+            pending = self.pending if seed is None else replace(self.pending, seed=seed)
+            self.label_map = self._map = pending.resolve(self, rows)
+            self.pending = None
+            self._declare()
+        return self
+
+    def resolve_label_map(self, name: str, sources: Sequence[Any], *, seed: int | None = None) -> None:
+        """Estimate the pending label map from all sources that record what it needs and leave the variable alone.
+
+        Args:
+            name: the variable.
+            sources: tables with ``values`` (encoded columns) and ``source`` (what was recorded and set).
+
+        Raises:
+            LabelMapError: no source records the parents together with the image (or the label column).
+        """
+        if self.pending is None:
+            return
+        needed = [*self.bound_parents, self.pending.column or name]
+        tables = [t.values for t in sources if all(c in t.values for c in needed) and name not in t.source.do]
+        if not tables:
+            raise LabelMapError(
+                f"The label map of {name!r} cannot be estimated: no source records {', '.join(needed)} together without "
+                f"setting {name}. Give such a source, or a label map."
+            )
+        self.estimate_label_map({column: torch.cat([t[column] for t in tables]) for column in needed}, seed=seed)
+
+    # -- the mechanism -----------------------------------------------------------------------------------------------
+
+    def joint_labels(self, parents: Mapping[str, Tensor], noise: Mapping[str, Tensor], n: int | None = None) -> Tensor:
+        """Joint label ``(n,)`` that each row asks for."""
+        if self.pending is not None:
+            raise MechanismError(
+                f"The mechanism of {self.name!r} cannot run yet: its label map is still to be estimated from data. "
+                "Train the model, or call estimate_label_map(rows)."
+            )
+        rows = n if n is not None else next((len(v) for v in (*parents.values(), *noise.values())), 1)
+        return self._map.draw(parents, noise.get("label"), rows)
+
+    def paint(self, joint: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+        """Images ``(n, channels, height, width)`` of the bound variable for joint labels ``(n,)``; no gradients."""
+        own = {key: noise[key] for key in self.generator_noise}
+        with torch.no_grad():
+            return self._transform(self.generate(self._map.split(joint), own))
+
+    def forward(
+        self, parents: Mapping[str, Tensor], noise: Mapping[str, Tensor], confounder: Tensor | None = None
+    ) -> Tensor:
+        """Images ``(n, channels, height, width)`` in the bound variable's range, the same for the same noise.
+
+        Relaxed parents get gradients where the generator is differentiable; a black box refuses parents that need them.
+        """
+        if confounder is not None:
+            raise MechanismError(
+                f"The frozen generator of {self.name!r} has no input for confounder noise; train a renderer."
+            )
+        if any(parents[name].requires_grad for name in self.parents):
+            joint = self._map.relaxed(parents, noise.get("label")) if self.pending is None else None
+            if joint is not None and self.differentiable:
+                own = {key: noise[key] for key in self.generator_noise}
+                return self._transform(self.generate_relaxed(joint, own))
+            raise MechanismError(
+                f"No gradient reaches the parents of {self.name or type(self).__name__!r} through {type(self).__name__}: "
+                "it is a black box. Train with the enumerated objective over a sample bank, or detach the parents."
+            )
+        return self.paint(self.joint_labels(parents, noise), noise)
+
+    def train(self, mode: bool = True) -> Self:
+        """A frozen generator stays in evaluation mode."""
+        return super().train(False)
+
+    # -- saving ------------------------------------------------------------------------------------------------------
+
+    def binding(self) -> dict[str, Any]:
+        """How it is bound, as JSON values: what a model has to save beside the reference to the generator."""
+        return {
+            "variable": self.variable.to_dict(),
+            "parents": [[name, parent.to_dict()] for name, parent in self.bound_parents.items()],
+            "label_map": None if self.label_map is None else self.label_map.to_dict(),
+            "pending": None if self.pending is None else self.pending.to_dict(),
+            "transform": list(self.requested_transform),
+        }
+
+    def bind_as(self, name: str, binding: Mapping[str, Any]) -> Self:
+        """The copy that :meth:`binding` describes."""
+        parents = {parent: variable_from_dict(item, parent) for parent, item in binding["parents"]}
+        if binding.get("pending") is not None:
+            spec: LabelMapSpec = LabelMapEstimate.from_dict(binding["pending"])
+        else:
+            spec = LabelMap.from_dict(binding["label_map"])
+        return self.asked(transform=binding["transform"]).bind(
+            name, variable_from_dict(binding["variable"], name), parents, spec
+        )
+
+    def asked(self, *, label_map: LabelMapSpec = None, transform: str | Sequence[str] | None = None) -> Self:
+        """An unbound copy that will bind with another label map or other changes of shape."""
+        other = copy.copy(self)
+        if label_map is not None:
+            other.requested_label_map = label_map
+        if transform is not None:
+            other.requested_transform = (transform,) if isinstance(transform, str) else tuple(transform)
+        other._unbind()
+        return other
+
+    def save_pretrained(self, folder: str | PathLike[str]) -> Path:
+        """Write the generator as an adapter repository: ``config.json`` and ``model.safetensors``.
+
+        What is saved is the generator, not its binding; :func:`causalplug.from_pretrained` reads it.
+        """
+        from causalplug.hub.parts import save_mechanism
+
+        return save_mechanism(self, folder)
