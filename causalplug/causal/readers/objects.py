@@ -49,15 +49,13 @@ def from_networkx(graph: Any, latents: str | Iterable[str] = ()) -> CausalGraph:
     """The causal graph in a networkx DiGraph or MultiDiGraph (pgmpy's included).
 
     An edge with ``bidirected=True``, ``type="bidirected"`` or ``dir="both"`` is bidirected, in whichever of its two
-    directions it is given; vertices with ``observed="no"``, ``latent=True`` or ``hidden=True``, and those in the graph's
-    own ``latents``, are projected out. Names that are not strings are written as strings.
+    directions it is given; vertices with ``observed="no"``, ``latent=True`` or ``hidden=True``, and those in the
+    graph's own ``latents``, are projected out. Names that are not strings are written as strings.
 
     Raises:
         GraphError: an undirected graph, an undirected or circle edge, or two vertices whose names are written alike.
     """
-    if not hasattr(graph, "adj"):
-        return from_object(graph, latents)
-    return _networkx(graph).build((latents,) if isinstance(latents, str) else [str(name) for name in latents])
+    return from_object(graph, (latents,) if isinstance(latents, str) else [str(name) for name in latents])
 
 
 def _networkx(graph: Any) -> Draft:
