@@ -151,7 +151,7 @@ def _sorted(blocks: list[Block]) -> list[Block]:
     queue = [(block.members[0], number) for number, block in enumerate(blocks) if not waiting[number]]
     heapq.heapify(queue)
     place: dict[int, int] = {}
-    ordered = []
+    ordered: list[Block] = []
     while queue:
         _, number = heapq.heappop(queue)
         place[number] = len(ordered)

@@ -26,10 +26,10 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 
 def listed(names: Iterable[object], *, most: int = 12) -> str:
-    """``names`` joined by commas, cut after ``most`` of them; ``"none"`` if there are none."""
+    """``names`` joined by commas, cut after ``most`` of them if two or more are left; ``"none"`` if there are none."""
     shown = [str(name) for name in names]
     rest = len(shown) - most
-    return (", ".join(shown[:most]) + (f" and {rest} more" if rest > 0 else "")) or "none"
+    return (", ".join(shown[:most]) + f" and {rest} more" if rest > 1 else ", ".join(shown)) or "none"
 
 
 def check_known(names: Iterable[str], known: Collection[str], what: str) -> None:

@@ -75,7 +75,7 @@ class Module:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Module:
         """The inverse of :meth:`to_dict`."""
-        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
         return cls(**plain | {"targets": tuple(Target.from_dict(target) for target in data["targets"])})
 
 
@@ -162,9 +162,9 @@ class Plan:
 
     def explain(self, name: str | Iterable[str]) -> str:
         """Sentences on one variable's module: why these variables, why after those, why from these sources."""
-        from causalplug.causal.explain import explain
+        from causalplug.causal.reasons import explain_module
 
-        return explain(self, name)
+        return explain_module(self, name)
 
     def plot(self, **options: Any) -> Any:
         """A matplotlib figure of the modules and what waits for what; see :func:`causalplug.plots.plot_plan`."""

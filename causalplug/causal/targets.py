@@ -70,7 +70,8 @@ class Target:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Target:
         """The inverse of :meth:`to_dict`."""
-        return cls(**{key: value if isinstance(value, str) else tuple(value) for key, value in data.items()})
+        plain: dict[str, Any] = {key: v if isinstance(v, str) else tuple(v) for key, v in data.items()}
+        return cls(**plain)
 
 
 @dataclass(frozen=True)

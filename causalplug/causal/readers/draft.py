@@ -59,9 +59,9 @@ class Draft:
     def build(self, latents: str | Iterable[str] = ()) -> CausalGraph:
         """The graph over the observed variables; ``latents`` are hidden besides those that were marked so."""
         whole = CausalGraph(tuple(self.names), tuple(self.directed), tuple(self.bidirected))
-        hidden = as_names(latents)
-        check_known(hidden, whole.index, "the latents cannot be projected out")
-        hidden = self.hidden.union(hidden)
+        asked = as_names(latents)
+        check_known(asked, whole.index, "the latents cannot be projected out")
+        hidden = self.hidden.union(asked)
         if not hidden:
             return whole
         return whole.latent_projection(name for name in whole.variables if name not in hidden)

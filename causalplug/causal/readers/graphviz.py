@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NoReturn
 
 from causalplug.causal.readers.draft import Draft, is_hidden, is_no, is_yes
 from causalplug.errors import GraphError
@@ -79,7 +79,7 @@ class _Parser:
                 self.tokens.append((str(match.lastgroup), match.group(), position))
             position = match.end()
 
-    def fail(self, problem: str, position: int | None = None) -> Any:
+    def fail(self, problem: str, position: int | None = None) -> NoReturn:
         if position is None:
             position = self.tokens[self.at][2] if self.at < len(self.tokens) else len(self.text)
         line = self.text.count("\n", 0, position) + 1

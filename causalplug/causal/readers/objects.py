@@ -126,8 +126,8 @@ def _causal_learn(graph: Any) -> Draft:
         if str(node.get_node_type()).rsplit(".", 1)[-1] == "LATENT":
             draft.hidden.add(node.get_name())
     for edge in graph.get_graph_edges():
-        ends = tuple(str(end).rsplit(".", 1)[-1] for end in (edge.get_endpoint1(), edge.get_endpoint2()))
-        draft.edge(edge.get_node1().get_name(), _ENDS.get(ends, "o-o"), edge.get_node2().get_name())
+        left, right = (str(end).rsplit(".", 1)[-1] for end in (edge.get_endpoint1(), edge.get_endpoint2()))
+        draft.edge(edge.get_node1().get_name(), _ENDS.get((left, right), "o-o"), edge.get_node2().get_name())
     return draft
 
 
