@@ -24,7 +24,7 @@ class ImageTrunk(nn.Module):
         size: number of features.
     """
 
-    def __init__(self, variable: Image, channels: Sequence[int] = (16, 32, 48, 64)):
+    def __init__(self, variable: Image, channels: Sequence[int] = (8, 16, 32, 64)):
         super().__init__()
         self.middle = (variable.low + variable.high) / 2
         self.half = (variable.high - variable.low) / 2

@@ -134,7 +134,7 @@ class ConvEncoder(Encoder):
     """
 
     def __init__(
-        self, variable: Image, size: int = 16, *, channels: Sequence[int] = (16, 32, 48, 64), hidden: int = 64
+        self, variable: Image, size: int = 16, *, channels: Sequence[int] = (8, 16, 32, 64), hidden: int = 64
     ):
         super().__init__(variable, size)
         self.channels, self.hidden = tuple(channels), hidden

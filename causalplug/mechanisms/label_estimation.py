@@ -49,7 +49,7 @@ class LabelMapEstimate:
     column: str | None = None
     classifier: Classifier | None = field(default=None, compare=False)
     samples: int = 400
-    steps: int = 400
+    steps: int = 300
     minimum: float = 0.02
     seed: int = 0
 
@@ -162,7 +162,7 @@ def generator_samples(
 
 
 def fit_label_classifier(
-    variable: Image, images: Tensor, labels: Tensor, classes: int, *, steps: int = 400, seed: int = 0
+    variable: Image, images: Tensor, labels: Tensor, classes: int, *, steps: int = 300, seed: int = 0
 ) -> Classifier:
     """A small convolutional classifier of ``labels`` ``(n,)``; images are shifted and dimmed at random while it learns.
 
