@@ -1,0 +1,285 @@
+"""Rows of noise that agree with what is given, found by rejection and kept as row numbers.
+
+Candidates are tried in the order of their row numbers and the first that agree are kept, so what is found depends on
+the seed alone, not on the batches. Where every row has conditions or interventions of its own, row i tries the row
+numbers ``i + r * 2**40`` for r = 0, 1, 2, … and keeps the first that agrees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import SamplingError
+from causalplug.noise import Noise, NoiseSpec
+from causalplug.sampling.condition import Given
+from causalplug.sampling.interventions import ROUND, PerRow
+from causalplug.sampling.memory import Batches
+from causalplug.sampling.worlds import Rows, World
+from causalplug.variables import Image
+
+if TYPE_CHECKING:
+    from causalplug.model import DCM
+
+__all__ = ["Acceptance", "Stream", "evaluating"]
+
+POOL = 64  # agreeing candidates from which one is drawn by weight
+CHECK = 20  # the first look at the acceptance rate comes after this many times 1 / min_acceptance candidates
+SMALL, LARGE = 256, 2**16  # rows of a batch, with and without images
+
+
+@contextmanager
+def evaluating(dcm: DCM) -> Iterator[None]:
+    """Without gradients, and with all layers in evaluation mode; the modes are put back afterwards."""
+    training = [module for module in dcm.modules() if module.training]
+    dcm.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@dataclass
+class Acceptance:
+    """What the search for agreeing rows found.
+
+    Attributes:
+        candidates: rows tried, up to the last one that was kept.
+        accepted: rows kept, before any drawing by weight.
+        effective: for rows that were drawn by weight, the sum of the effective sizes of the pools they came from.
+        drawn: number of rows that were drawn by weight.
+    """
+
+    candidates: int = 0
+    accepted: int = 0
+    effective: float = 0.0
+    drawn: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Share of the candidates that agreed."""
+        return self.accepted / self.candidates if self.candidates else 1.0
+
+
+class Stream:
+    """The rows of one answer, in order.
+
+    Args:
+        dcm: the model.
+        n: rows asked for.
+        given: conditions by world, already prepared.
+        targets: worlds and the variables asked for in them.
+        seed: of the noise.
+        batch_size: rows that go through the networks at once; by default 65,536, and 256 where an image is rendered.
+        min_acceptance: a condition that fewer rows than this share meet ends in an error.
+        rows: only rows of these numbers, in this order; for one process out of several.
+    """
+
+    def __init__(
+        self,
+        dcm: DCM,
+        n: int,
+        *,
+        given: Sequence[Given] = (),
+        targets: Sequence[tuple[World, Sequence[str]]] = (),
+        seed: int = 0,
+        batch_size: int | None = None,
+        min_acceptance: float = 1e-4,
+        rows: range | None = None,
+    ):
+        if not 0 < min_acceptance <= 1:
+            raise SamplingError(
+                f"min_acceptance={min_acceptance} cannot be used: it is a share, above 0 and at most 1."
+            )
+        self.dcm, self.n, self.given, self.targets, self.seed = dcm, n, list(given), list(targets), seed
+        self.min_acceptance = min_acceptance
+        self.acceptance = Acceptance()
+        self.weighted = any(g.weighted for g in self.given)
+        self.pool = POOL if self.weighted else 1
+        self.by_row = any(
+            isinstance(i, PerRow)
+            for world in [*(g.clamped for g in self.given), *(world for world, _ in self.targets)]
+            for i in world.do.values()
+        ) or any(getattr(c, "codes", None) is not None for g in self.given for c in g.conditions)
+        self.numbers = range(n) if rows is None else rows
+        search = [(g.clamped, [c.name for c in (*g.conditions, *g.points)]) for g in self.given]
+        self.searching = Batches(batch_size or self._size(search))
+        self.finishing = Batches(batch_size or self._size(self.targets))
+        if self.searching.size > self.finishing.size and not self.given:
+            self.searching = self.finishing
+
+    def _size(self, asked: Iterable[tuple[World, Iterable[str]]]) -> int:
+        names = {name for world, variables in asked for name in world.graph.ancestors(list(variables)) - set(world.do)}
+        return SMALL if any(isinstance(self.dcm.variables[name], Image) for name in names) else LARGE
+
+    def noise(self, rows: Tensor) -> Noise:
+        """Noise of these row numbers on the model's device."""
+        return Noise(rows, self.seed, device=self.dcm.device)
+
+    def parts(self, work: Any) -> Iterator[tuple[int, Any]]:
+        """``(number of rows, work(rows))`` over all rows asked for, in order, in batches."""
+        if not self.given:
+            first = self.numbers.start
+            self.acceptance = Acceptance(len(self.numbers), len(self.numbers))
+
+            def fresh(a: int, b: int) -> Any:
+                with evaluating(self.dcm):
+                    return work(Rows(self.dcm, self.noise(torch.arange(first + a, first + b))))
+
+            for a, b, result in self.finishing.run(0, len(self.numbers), fresh):
+                yield b - a, result
+            return
+        waiting: list[Rows] = []
+        for found in self._found():
+            waiting.append(found)
+            if sum(map(len, waiting)) >= self.finishing.size:
+                yield from self.finished(Rows.cat(waiting), work)
+                waiting = []
+        if waiting:
+            yield from self.finished(Rows.cat(waiting), work)
+
+    def finished(self, rows: Rows, work: Any) -> Iterator[tuple[int, Any]]:
+        """``(number of rows, work(rows))`` for rows that were found, in batches."""
+
+        def part(a: int, b: int) -> Any:
+            with evaluating(self.dcm):
+                return work(rows if b - a == len(rows) else rows.select(torch.arange(a, b)))
+
+        for a, b, result in self.finishing.run(0, len(rows), part):
+            yield b - a, result
+
+    # -- the search --------------------------------------------------------------------------------------------------
+
+    def _found(self) -> Iterator[Rows]:
+        """Agreeing rows in order, one for each row asked for."""
+        waiting: list[Rows] = []
+        for rows in self._by_row() if self.by_row else self._in_order():
+            waiting.append(rows)
+            whole = sum(map(len, waiting)) // self.pool * self.pool
+            if whole:
+                joined = Rows.cat(waiting)
+                yield self.drawn(joined.select(torch.arange(whole))) if self.weighted else joined
+                waiting = [joined.select(torch.arange(whole, len(joined)))] if whole < len(joined) else []
+
+    def drawn(self, rows: Rows) -> Rows:
+        """One row out of every :attr:`pool`, drawn by weight (Gumbel-max on the log weights)."""
+        weights = rows.marks["log_weight"].reshape(-1, self.pool)
+        gumbel = rows.noise.draw("drawn by weight", NoiseSpec((), "gumbel")).reshape(-1, self.pool)
+        shares = torch.softmax(weights, -1)
+        self.acceptance.effective += float((1 / shares.square().sum(-1)).sum())
+        self.acceptance.drawn += len(shares)
+        chosen = (weights + gumbel).argmax(-1)
+        picked = rows.select(torch.arange(len(chosen)) * self.pool + chosen.cpu())
+        del picked.marks["log_weight"]
+        return picked
+
+    def candidates(self, rows: Tensor) -> Rows:
+        """The candidates of these row numbers that agree with everything given."""
+        with evaluating(self.dcm):
+            found = Rows(self.dcm, self.noise(rows))
+            targets = [(g.clamped, [c.name for c in (*g.conditions, *g.points)]) for g in self.given] + self.targets
+            keep = found.frontier(targets)
+            for given in self.given:
+                found, _ = given.filter(found, keep)
+                if not len(found):
+                    break
+            if not len(found):
+                return found
+            return found.only(found.frontier(self.targets))
+
+    def _in_order(self) -> Iterator[Rows]:
+        wanted = self.n * self.pool
+        check, limit = self.limits(wanted)
+        kept = at = 0
+        while kept < wanted:
+            if at == check and kept < CHECK / 4:
+                self.too_rare(kept, at)
+            if at >= limit:
+                self.too_rare(kept, at)
+            guess = (kept + 1) / (at + 1) if at else 0.5
+            window = min(max(math.ceil(1.1 * (wanted - kept) / guess), 512), self.searching.size)
+            stop = min(at + window, check if at < check else limit)
+            for _, b, found in self.searching.run(at, stop, lambda a, b: self.candidates(torch.arange(a, b))):
+                at = b
+                if kept + len(found) >= wanted:
+                    found = found.select(torch.arange(wanted - kept))
+                    at = int(found.noise.rows[-1]) + 1
+                kept += len(found)
+                self.acceptance.candidates, self.acceptance.accepted = at, kept
+                if len(found):
+                    yield found
+                if kept == wanted:
+                    return
+
+    def _by_row(self) -> Iterator[Rows]:
+        """For each row in turn, its first candidates that agree."""
+        most = math.ceil(CHECK / 2 / self.min_acceptance)
+        step = self.finishing.size
+        for start in range(self.numbers.start, self.numbers.stop, step):
+            block = torch.arange(start, min(start + step, self.numbers.stop))
+            pieces: list[Rows] = []
+            have = torch.zeros(len(block), dtype=torch.int64)
+            last = torch.zeros(len(block), dtype=torch.int64)
+            tried = 0
+            while len(missing := (have < self.pool).nonzero().squeeze(-1)):
+                if tried >= most:
+                    self._too_rare_rows(len(missing), tried)
+                rounds = min(max(self.searching.size // len(missing), 1), most - tried, max(tried, self.pool))
+                numbers = block[missing] + ROUND * torch.arange(tried, tried + rounds)[:, None]
+                flat = numbers.flatten()
+                for _, _, found in self.searching.run(0, len(flat), lambda a, b, flat=flat: self.candidates(flat[a:b])):
+                    if not len(found):
+                        continue
+                    owner = found.noise.rows % ROUND - start
+                    index = (have[owner] + _rank(owner) < self.pool).nonzero().squeeze(-1)
+                    if len(index):
+                        pieces.append(found.select(index))
+                        have.index_add_(0, owner[index], torch.ones(len(index), dtype=torch.int64))
+                        last.scatter_reduce_(0, owner[index], found.noise.rows[index] // ROUND + 1, "amax")
+                tried += rounds
+            joined = Rows.cat(pieces)
+            order = torch.argsort(joined.noise.rows // ROUND, stable=True)
+            order = order[torch.argsort(joined.noise.rows[order] % ROUND, stable=True)]
+            self.acceptance.candidates += int(last.sum())
+            self.acceptance.accepted += len(joined)
+            yield joined.select(order)
+
+    def limits(self, wanted: int) -> tuple[int, int]:
+        """After how many candidates the rate is looked at, and after how many the search ends."""
+        check = math.ceil(CHECK / self.min_acceptance)
+        return check, check + math.ceil(wanted / self.min_acceptance)
+
+    def too_rare(self, kept: int, tried: int) -> NoReturn:
+        """Raise: fewer candidates agree than is asked for."""
+        raise SamplingError(
+            f"What is given is too rare: {kept} of {tried:,} candidate rows agree, a rate of {kept / tried:.2g}, below "
+            f"min_acceptance={self.min_acceptance:g}. Condition on less, widen the intervals, ask for fewer "
+            "rows, or lower "
+            "min_acceptance= if you want to wait."
+        )
+
+    def _too_rare_rows(self, missing: int, tried: int) -> NoReturn:
+        raise SamplingError(
+            f"What is given is too rare: for {missing} of {self.n} rows none or too few of {tried:,} candidates "
+            "agree. Give "
+            "fewer values of these rows, or lower min_acceptance= if you want to wait."
+        )
+
+
+def _rank(owner: Tensor) -> Tensor:
+    """For every entry the number of equal entries before it."""
+    order = torch.argsort(owner, stable=True)
+    ranked = owner[order]
+    starts = torch.cat([torch.ones(1, dtype=torch.bool), ranked[1:] != ranked[:-1]])
+    position = torch.arange(len(owner))
+    rank = torch.empty_like(position)
+    rank[order] = position - torch.cummax(torch.where(starts, position, 0), 0).values
+    return rank

@@ -1,0 +1,267 @@
+"""The answer to a causal question: a table that prints well, with all that one has to know to trust it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from causalplug.errors import QueryError
+from causalplug.sampling.moments import Moments
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from causalplug.causal.identification import Identification
+
+__all__ = ["Estimate", "Summary", "answer_table"]
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_NORMAL = 1.959963984540054
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """The estimated answer to a query.
+
+    Attributes:
+        query: as text.
+        table: one row per value of the open variables: ``estimate``, ``standard_error`` (Monte Carlo, of the model's
+            answer), ``low`` and ``high`` (95 %), ``effective_sample_size``. An estimate is NaN where no row met the
+            evidence.
+        summaries: for every continuous outcome its mean, standard deviation and quantiles, each with its standard
+            error.
+        pictures: for every image outcome a few images, ``(m, channels, height, width)`` floats.
+        n: rows that met the evidence.
+        candidates: rows that were tried.
+        seconds: wall time.
+        seed: of the noise.
+        status: of the identification, or ``"not checked"``.
+        identification: the decision, or None where the model does not know what it was trained on.
+        overlap: the overlap report, or None where no data was given.
+        members: for an ensemble the estimates of its members, one column each, or None.
+    """
+
+    query: str
+    table: pd.DataFrame
+    summaries: dict[str, pd.DataFrame]
+    pictures: dict[str, np.ndarray]
+    n: int
+    candidates: int
+    seconds: float
+    seed: int
+    status: str
+    identification: Identification | None = None
+    overlap: Any = None
+    members: pd.DataFrame | None = field(default=None, repr=False)
+
+    @property
+    def acceptance_rate(self) -> float:
+        """Share of the candidates that met the evidence."""
+        return self.n / self.candidates
+
+    @property
+    def marked(self) -> bool:
+        """Whether the answer must not be read as a fact about the world: the data do not determine it, as far "
+        "as is known."""
+        return self.status not in ("identifiable", "zero")
+
+    @property
+    def value(self) -> float:
+        """The one number that was asked for.
+
+        Raises:
+            QueryError: the answer has several; read ``table`` or use :meth:`at`.
+        """
+        return float(self._single()["estimate"])
+
+    @property
+    def standard_error(self) -> float:
+        """Monte-Carlo standard error of :attr:`value`."""
+        return float(self._single()["standard_error"])
+
+    def __float__(self) -> float:
+        return self.value
+
+    def _single(self) -> Any:
+        if len(self.table) != 1 or "estimate" not in self.table:
+            raise QueryError(
+                f"{self.query} has {len(self.table)} numbers as its answer: read .table, or choose with .at()."
+            )
+        return self.table.iloc[0]
+
+    def at(self, **values: Any) -> float:
+        """The estimate in the row with these values of the open variables, as in ``answer.at(A="red")``."""
+        rows = self.table
+        for name, value in values.items():
+            if name not in rows:
+                open_variables = [c for c in rows.columns if c not in _NUMBERS]
+                raise QueryError(f"{name!r} is not open in {self.query}; open are {open_variables}.")
+            rows = rows[rows[name] == value]
+        if len(rows) != 1:
+            raise QueryError(
+                f"{len(rows)} rows of the answer to {self.query} have {values}: name one value of every variable."
+            )
+        return float(rows.iloc[0]["estimate"])
+
+    def grid(self, outcome: str | None = None, columns: int = 8) -> Any:
+        """The images of an image outcome as one PIL image."""
+        from PIL import Image as PILImage
+
+        if not self.pictures:
+            raise QueryError(f"{self.query} asks for no image.")
+        name = next(iter(self.pictures)) if outcome is None else outcome
+        if name not in self.pictures:
+            raise QueryError(f"{name!r} is no image outcome of {self.query}; there are {list(self.pictures)}.")
+        images = self.pictures[name]
+        low, high = float(images.min(initial=0.0)), float(images.max(initial=1.0))
+        m, channels, height, width = images.shape
+        rows = -(-m // columns)
+        sheet = np.full((channels, rows * (height + 1), min(m, columns) * (width + 1)), 255, np.uint8)
+        for i, image in enumerate(images):
+            y, x = i // columns * (height + 1), i % columns * (width + 1)
+            sheet[:, y : y + height, x : x + width] = np.clip((image - low) / (high - low) * 255 + 0.5, 0, 255)
+        return PILImage.fromarray(sheet[0] if channels == 1 else sheet[:3].transpose(1, 2, 0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON can hold; images are left out."""
+        return {
+            "query": self.query,
+            "table": self.table.to_dict("records"),
+            "summaries": {name: table.to_dict("records") for name, table in self.summaries.items()},
+            "n": self.n,
+            "candidates": self.candidates,
+            "seconds": self.seconds,
+            "seed": self.seed,
+            "status": self.status,
+            "reason": self.identification.reason if self.identification is not None else None,
+            "overlap": None if self.overlap is None else str(self.overlap),
+        }
+
+    def _notes(self) -> list[str]:
+        rate = f", {self.acceptance_rate:.2%} of {self.candidates:,} tried" if self.candidates != self.n else ""
+        notes = [f"{self.n:,} rows{rate}, {self.seconds:.2f} s, seed {self.seed}; {self.status}"]
+        if self.marked and self.identification is not None:
+            notes.append(f"NOT DETERMINED BY THE DATA: {self.identification.reason}")
+        if self.marked and self.identification is None:
+            notes.append("whether data determine this was not checked: the model does not know what it was trained on")
+        if self.overlap is not None:
+            notes.append(str(self.overlap))
+        notes += [f"{name}: {len(images)} images in .pictures, see .grid()" for name, images in self.pictures.items()]
+        return notes
+
+    def __str__(self) -> str:
+        lines = [self.query]
+        if len(self.table.columns):
+            lines.append(self.table.to_string(index=False, float_format=lambda x: f"{x:.4g}", max_rows=40))
+        for name, table in self.summaries.items():
+            if table is not self.table:
+                lines += [name, table.to_string(index=False, float_format=lambda x: f"{x:.4g}", max_rows=40)]
+        return "\n".join([*lines, *self._notes()])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        tables = [self.table] if len(self.table.columns) else []
+        tables += [table for table in self.summaries.values() if table is not self.table]
+        parts = [f"<p><code>{escape(self.query)}</code></p>"]
+        parts += [t.to_html(index=False, float_format=lambda x: f"{x:.4g}", max_rows=40, border=0) for t in tables]
+        return "".join([*parts, *(f"<p>{escape(note)}</p>" for note in self._notes())])
+
+
+_NUMBERS = ("estimate", "standard_error", "low", "high", "effective_sample_size", "disagreement")
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """Mean, standard deviation and quantiles of a number in every cell, with their standard errors; arrays "
+    "``(cells,)``."""
+
+    columns: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]], cells: int) -> Summary:
+        """From parts of cell codes, values and weights."""
+        codes = np.concatenate([part[0] for part in parts])
+        values = np.concatenate([part[1] for part in parts]).astype(float)
+        weights = None if parts[0][2] is None else np.concatenate([part[2] for part in parts])  # type: ignore[misc]
+        names = ["mean", "mean_se", "sd", *(f"q{round(100 * q):02d}{end}" for q in QUANTILES for end in ("", "_se"))]
+        table = {name: np.full(cells, np.nan) for name in [*names, "effective_sample_size"]}
+        order = np.argsort(codes, kind="stable")
+        for cell, index in zip(*_groups(codes[order]), strict=True):
+            chosen = order[index]
+            for name, number in _described(values[chosen], None if weights is None else weights[chosen]).items():
+                table[name][cell] = number
+        return cls(table)
+
+
+def _groups(sorted_codes: np.ndarray) -> tuple[list[int], list[slice]]:
+    found, starts = np.unique(sorted_codes, return_index=True)
+    ends = [*starts[1:].tolist(), len(sorted_codes)]
+    return found.tolist(), [slice(a, b) for a, b in zip(starts.tolist(), ends, strict=True)]
+
+
+def _described(values: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
+    """Moments and quantiles of weighted values; a quantile's error from the order statistics around it."""
+    weights = np.ones(len(values)) if weights is None else weights
+    share = weights / weights.sum()
+    effective = float(1 / (share**2).sum())
+    mean = float(share @ values)
+    found = {
+        "mean": mean,
+        "mean_se": float(np.sqrt((share**2) @ (values - mean) ** 2)),
+        "effective_sample_size": effective,
+    }
+    found["sd"] = float(np.sqrt(share @ (values - mean) ** 2))
+    order = np.argsort(values, kind="stable")
+    cumulative = np.cumsum(share[order])
+
+    def quantile(q: float) -> float:
+        return float(values[order[min(np.searchsorted(cumulative, q), len(values) - 1)]])
+
+    for q in QUANTILES:
+        half = np.sqrt(q * (1 - q) / effective)
+        name = f"q{round(100 * q):02d}"
+        found[name] = quantile(q)
+        found[f"{name}_se"] = (quantile(min(q + half, 1.0)) - quantile(max(q - half, 0.0))) / 2
+    return found
+
+
+def answer_table(
+    axes: Sequence[Sequence[tuple[str, Any]]], blocks: Sequence[tuple[dict[str, Any], Moments, Mapping[str, Summary]]]
+) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """Tables from what was counted.
+
+    Args:
+        axes: label and variable of the symbols, of the evidence axes and of the discrete outcome axes.
+        blocks: values of the symbols, sums, and summaries of continuous outcomes.
+    """
+    import pandas as pd
+
+    _, evidence, outcomes = axes
+    labels = [label for axis in axes for label, _ in axis]
+    cells = list(itertools.product(*(v.categories for _, v in [*evidence, *outcomes])))
+    rows = [[*symbols.values(), *cell] for symbols, _, _ in blocks for cell in cells]
+    keys = pd.DataFrame(rows, columns=labels) if labels else pd.DataFrame(index=range(len(rows)))
+    errors = np.concatenate([moments.standard_error.ravel() for _, moments, _ in blocks])
+    values = np.concatenate([moments.estimate.ravel() for _, moments, _ in blocks])
+    effective = np.concatenate([np.repeat(m.effective, m.shape[1]) for _, m, _ in blocks])
+    counted = pd.DataFrame(
+        {
+            "estimate": values,
+            "standard_error": errors,
+            "low": values - _NORMAL * errors,
+            "high": values + _NORMAL * errors,
+            "effective_sample_size": effective,
+        }
+    )
+    summaries = {}
+    for name in blocks[0][2]:
+        joined = {c: np.concatenate([b[2][name].columns[c] for b in blocks]) for c in blocks[0][2][name].columns}
+        summaries[name] = pd.concat([keys, pd.DataFrame(joined)], axis=1)
+    return pd.concat([keys, counted], axis=1), summaries

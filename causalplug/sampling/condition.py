@@ -1,0 +1,366 @@
+"""Conditioning: what users may say about values, which rows of noise agree, and recovering noise from values."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from causalplug.causal.names import check_known, listed
+from causalplug.errors import DataError, MechanismError, QueryError
+from causalplug.sampling.interventions import ROUND, Constant, Intervention, PerRow, compile_do, is_per_row
+from causalplug.sampling.worlds import Rows, World
+from causalplug.variables import Continuous, Image
+
+if TYPE_CHECKING:
+    from causalplug.model import DCM
+
+__all__ = ["Condition", "Evidence", "Given", "Point", "compile_evidence", "compile_given", "make_condition"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What was seen in an intervened world, for :meth:`DCM.counterfactual`.
+
+    Args:
+        values: conditions by variable, as in ``given=``.
+        do: what is set in that world.
+
+    Example:
+        >>> Evidence({"Y": 1}, do={"X": 0})    # the event Y_{X=0} = 1
+        Evidence(values={'Y': 1}, do={'X': 0})
+    """
+
+    values: Mapping[str, Any]
+    do: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """Rows are kept whose variable lies in a set; see the makers below.
+
+    Attributes:
+        name: the variable.
+        allowed: mask over the categories, for a discrete variable with one condition for all rows.
+        codes: ``(n,)`` the category of every row.
+        low, high: interval of a continuous variable, ends included.
+        value: the one value in users' terms, or None for a set, an interval or a value per row.
+    """
+
+    name: str
+    allowed: Tensor | None = None
+    codes: Tensor | None = None
+    low: float = 0.0
+    high: float = 0.0
+    value: Any = None
+
+    @property
+    def pins(self) -> bool:
+        """Whether it leaves one value in every row."""
+        return self.value is not None or self.codes is not None
+
+    def holds(self, values: Tensor, rows: Tensor) -> Tensor:
+        """Mask ``(n,)`` of the rows, with row numbers ``rows``, whose encoded ``values`` agree."""
+        if self.allowed is not None:
+            return self.allowed.to(values.device)[values]
+        if self.codes is not None:
+            return values == self.codes[rows % ROUND].to(values.device)
+        return (values >= self.low) & (values <= self.high)
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A continuous variable or an image has exactly this value: it is set, weighted by its density, and its "
+    "noise recovered."""
+
+    name: str
+    intervention: Intervention
+    value: None = None
+    pins: bool = True
+
+
+@dataclass(eq=False)
+class Given:
+    """Conditions in one world, ready to be applied to rows of noise.
+
+    Attributes:
+        world: the world without the points.
+        clamped: the world with every point's variable set to its value.
+        conditions: those that rows have to meet.
+        points: those that are set.
+        weighted: names of the points whose density differs from row to row.
+        recovered: names of the points whose noise a later world needs.
+    """
+
+    world: World
+    conditions: list[Condition]
+    points: list[Point]
+    clamped: World = field(init=False)
+    weighted: list[str] = field(default_factory=list)
+    recovered: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        points = {point.name: point.intervention for point in self.points}
+        self.clamped = World(self.world.graph, {**self.world.do, **points}) if points else self.world
+
+    def prepare(self, dcm: DCM, later: Sequence[tuple[World, Iterable[str]]]) -> None:
+        """Decide which points need a weight and which have to be recovered, before any work.
+
+        Raises:
+            MechanismError: a density or a recovery is needed that the mechanism does not have.
+        """
+        pinned = {c.name for c in [*self.conditions, *self.points] if c.pins}
+        pinned |= {name for name, i in self.world.do.items() if isinstance(i, Constant | PerRow)}
+        for point in self.points:
+            name, mechanism = point.name, dcm.mechanism(point.name)
+            if dcm.graph.siblings(name) or not pinned.issuperset(self.world.graph.parents(name)):
+                open_ends = [*dcm.graph.siblings(name), *(p for p in dcm.graph.parents(name) if p not in pinned)]
+                if not mechanism.explicit:
+                    raise MechanismError(
+                        f"The value of {name!r} cannot be conditioned on: that says something about "
+                        f"{listed(open_ends)}, and "
+                        f"{type(mechanism).__name__} has no density to weigh it by. Give the values of its "
+                        "parents as well, "
+                        f"or leave {name!r} out."
+                    )
+                self.weighted.append(name)
+            if any(
+                name in world.graph.ancestors(list(names))
+                and name not in world.do
+                and world.cell(name) != self.world.cell(name)
+                for world, names in later
+            ):
+                self._must_recover(dcm, name)
+        self._sort(dcm)
+
+    def recover_all(self, dcm: DCM) -> None:
+        """Have the noise of every point recovered, so that it can be replayed under any intervention.
+
+        Raises:
+            MechanismError: a mechanism declares no abduction.
+        """
+        for point in self.points:
+            if point.name not in self.recovered:
+                self._must_recover(dcm, point.name)
+        self._sort(dcm)
+
+    def _must_recover(self, dcm: DCM, name: str) -> None:
+        mechanism = dcm.mechanism(name)
+        if mechanism.abduction is None:
+            raise MechanismError(
+                f"The noise of {name!r} cannot be recovered from its value: {type(mechanism).__name__} declares no "
+                f"abduction, and the value of {name!r} is needed under another intervention. Leave {name!r} out of the "
+                "evidence (it is then drawn given the rest), or use a mechanism that declares one."
+            )
+        self.recovered.append(name)
+
+    def _sort(self, dcm: DCM) -> None:
+        order = dcm.graph.topological_order()
+        self.recovered.sort(key=order.index)
+
+    def filter(self, rows: Rows, keep: Any = ()) -> tuple[Rows, Tensor]:
+        """The rows that agree, with weights and recovered noise, and their positions."""
+        values = rows.values(self.clamped, [c.name for c in self.conditions], keep)
+        mask = torch.ones(len(rows), dtype=torch.bool, device=rows.noise.device)
+        for condition in self.conditions:
+            mask &= condition.holds(values[condition.name], rows.noise.rows)
+        index = mask.nonzero().squeeze(-1).cpu()
+        chosen = rows.select(index)
+        for name in self.weighted:
+            self._weigh(chosen, name)
+        if self.points and len(chosen):
+            chosen.values(self.clamped, [point.name for point in self.points])
+            for name in self.recovered:
+                self._recover(chosen, name)
+            if self.clamped is not self.world:
+                for name in chosen.dcm.graph.variables:
+                    if self.clamped.cell(name) in chosen.cells:
+                        chosen.cells[self.world.cell(name)] = chosen.cells[self.clamped.cell(name)]
+        return chosen, index
+
+    def _inputs(self, rows: Rows, name: str) -> tuple[Any, Tensor, dict[str, Tensor], Tensor | None]:
+        """Mechanism, value, parents as it reads them, and confounder noise."""
+        dcm, mechanism = rows.dcm, rows.dcm.mechanism(name)
+        value = rows.values(self.clamped, [name])[name]
+        parents = rows.values(self.clamped, mechanism.parents)
+        inputs = {p: dcm._read(p, mechanism, parents, {}) for p in mechanism.parents}
+        return mechanism, value, inputs, dcm.confounder(name, rows.noise)
+
+    def _weigh(self, rows: Rows, name: str) -> None:
+        if not len(rows):
+            rows.marks.setdefault("log_weight", torch.zeros(0, dtype=torch.float64))
+            return
+        mechanism, value, parents, confounder = self._inputs(rows, name)
+        density = mechanism.log_prob(value, parents, confounder).double()
+        rows.marks["log_weight"] = rows.marks.get("log_weight", 0) + density
+
+    def _recover(self, rows: Rows, name: str) -> None:
+        mechanism, value, parents, confounder = self._inputs(rows, name)
+        noise = mechanism.abduct(value, parents, confounder)
+        again = mechanism(parents, noise, confounder)
+        difference = (
+            (again.double() - value.double()).flatten(1) if value.ndim > 1 else (again - value).double()[:, None]
+        )
+        rows.marks[f"error of {name}"] = difference.square().mean(-1).sqrt()
+        rows.noise = rows.noise.fix({f"{name}/{key}": drawn for key, drawn in noise.items()})
+
+
+def compile_evidence(dcm: DCM, evidence: Any, n: int) -> list[Given]:
+    """What was seen, as conditions by world.
+
+    Args:
+        dcm: the model.
+        evidence: a mapping, an :class:`Evidence`, or several of them.
+        n: number of rows asked for.
+    """
+    if evidence is None:
+        return []
+    several = [evidence] if isinstance(evidence, Mapping | Evidence) else evidence
+    if isinstance(several, str) or not isinstance(several, Sequence):
+        raise QueryError(
+            f"evidence={evidence!r} cannot be used: give a mapping from variables to values, Evidence(values, "
+            "do=…), or a "
+            "list of these."
+        )
+    found = []
+    for part in several:
+        part = part if isinstance(part, Evidence) else Evidence(part)
+        if not isinstance(part.values, Mapping):
+            raise QueryError(f"evidence {part.values!r} cannot be used: it has to map variables to values.")
+        given = compile_given(dcm, part.values, World(dcm.graph, compile_do(dcm, part.do, n)), n)
+        same = next((g for g in found if _tokens(g.world) == _tokens(given.world)), None)
+        if same is not None:
+            given = _merged(same, given)
+            found.remove(same)
+        if given.conditions or given.points:
+            found.append(given)
+    if sum(1 for given in found if given.points) > 1:
+        raise QueryError(
+            "evidence of single values of continuous variables or images in two worlds at once cannot be used: "
+            "their noise "
+            "could only be recovered from one of them. Use intervals in the other world."
+        )
+    return sorted(found, key=lambda given: not given.points)
+
+
+def _tokens(world: World) -> frozenset[tuple[str, Hashable]]:
+    return frozenset((name, intervention.token) for name, intervention in world.do.items())
+
+
+def _merged(a: Given, b: Given) -> Given:
+    """Conditions of one world from two mappings; clashing ones are refused."""
+    conditions = {c.name: c for c in a.conditions}
+    for c in b.conditions:
+        other = conditions.get(c.name)
+        if other is None:
+            conditions[c.name] = c
+        elif c.allowed is not None and other.allowed is not None and bool((c.allowed & other.allowed).any()):
+            both = c.allowed & other.allowed
+            single = int(both.sum()) == 1
+            value = (other.value if c.value is None else c.value) if single else None
+            conditions[c.name] = Condition(c.name, allowed=both, value=value)
+        else:
+            raise QueryError(f"the evidence contradicts itself: {c.name} is given two values in one world; keep one.")
+    twice = {p.name for p in a.points} & ({p.name for p in b.points} | set(conditions))
+    twice |= {p.name for p in b.points} & set(conditions)
+    if twice:
+        raise QueryError(
+            f"the evidence contradicts itself: {listed(sorted(twice))} is given twice in one world; keep one."
+        )
+    return Given(a.world, list(conditions.values()), [*a.points, *b.points])
+
+
+def compile_given(dcm: DCM, given: Mapping[str, Any] | None, world: World, n: int) -> Given:
+    """Conditions in one world, checked.
+
+    Args:
+        dcm: the model.
+        given: by variable: a category; several categories (any of them); for a continuous variable an interval
+            ``(low, high)``, ends included, or a number; an image; an array with one value per row.
+        world: the world that they are about.
+        n: number of rows asked for.
+
+    Raises:
+        UnknownVariableError: a name that the graph does not have.
+        QueryError: a variable that is set in the same world, or a condition that no row can meet.
+        DataError: a value outside the declaration.
+    """
+    if given is None:
+        given = {}
+    if not isinstance(given, Mapping):
+        raise QueryError(f"given={given!r} cannot be used: it has to map variables to values, for example {{'Z': 0}}.")
+    check_known(given, dcm.graph.index, "the condition cannot be used")
+    clash = [name for name in given if name in world.do]
+    if clash:
+        raise QueryError(
+            f"{listed(clash)} cannot be conditioned on: do() sets it in the same world, so its value says "
+            "nothing. Leave it "
+            "out of one of the two; to ask what would have been, use counterfactual(evidence=…, do=…)."
+        )
+    conditions: list[Condition] = []
+    points: list[Point] = []
+    for name, value in given.items():
+        made = make_condition(dcm, name, value, n)
+        (points if isinstance(made, Point) else conditions).append(made)  # type: ignore[arg-type]
+    return Given(world, conditions, points)
+
+
+def make_condition(dcm: DCM, name: str, value: Any, n: int) -> Condition | Point:
+    variable: Any = dcm.variables[name]
+    array = hasattr(value, "shape") and len(value.shape) > len(variable.event_shape)
+    if isinstance(variable, Image) or (isinstance(variable, Continuous) and (array or not _is_interval(value))):
+        intervention = compile_do(dcm, {name: value}, n)[name]
+        if not isinstance(intervention, Constant | PerRow):
+            raise QueryError(
+                f"{name!r} cannot be conditioned on {value!r}: give a value, an interval or one value per row."
+            )
+        return Point(name, intervention)
+    if isinstance(variable, Continuous):
+        low, high = _interval(name, value)
+        if not low <= high or high < variable.low or low > variable.high:
+            raise QueryError(
+                f"{name!r} cannot be conditioned on [{low}, {high}]: no value of [{variable.low}, "
+                f"{variable.high}] lies in it."
+            )
+        return Condition(name, low=low, high=high)
+    if array:
+        codes = variable.encode(value, name)
+        if len(codes) != n:
+            raise DataError(
+                f"{name!r} was given {len(codes)} values to condition on for {n} rows: give one per row, or one."
+            )
+        return Condition(name, codes=codes)
+    if isinstance(value, set | frozenset) or is_per_row(variable, value):
+        several = list(value)
+        if not several:
+            raise QueryError(f"{name!r} cannot be conditioned on no value at all: name the categories that may occur.")
+    else:
+        several = [value]
+    codes = variable.encode(several, name)
+    allowed = torch.zeros(variable.size, dtype=torch.bool)
+    allowed[codes] = True
+    single = variable.decode(codes[:1]).tolist()[0] if len(torch.unique(codes)) == 1 else None
+    return Condition(name, allowed=allowed, value=single)
+
+
+def _is_interval(value: Any) -> bool:
+    return isinstance(value, slice) or hasattr(value, "left") or isinstance(value, Sequence)
+
+
+def _interval(name: str, value: Any) -> tuple[float, float]:
+    """Ends of ``(low, high)``, a slice or a pandas Interval; None is no bound."""
+    if isinstance(value, slice):
+        ends: Any = (value.start, value.stop)
+    elif hasattr(value, "left"):
+        ends = (value.left, value.right)
+    else:
+        ends = tuple(value)
+    if len(ends) != 2:
+        raise QueryError(
+            f"{name!r} cannot be conditioned on {value!r}: an interval is (low, high), with None for no bound."
+        )
+    low, high = ends
+    return (float("-inf") if low is None else float(low)), (float("inf") if high is None else float(high))

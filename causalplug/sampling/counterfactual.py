@@ -1,0 +1,190 @@
+"""What would have been (layer 3): abduction, action, prediction.
+
+Abduction keeps the rows of noise that agree with what was seen, whole: own noise, confounder noise and the latents of
+frozen generators. A value that no row can hit by chance, a number or an image, is set instead and its noise recovered
+from it, where the mechanism says how. Action and prediction run the model on that noise under the interventions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from causalplug.causal.names import check_known
+from causalplug.errors import QueryError
+from causalplug.noise import Noise
+from causalplug.sampling.accept import Stream
+from causalplug.sampling.condition import Evidence, compile_evidence
+from causalplug.sampling.interventions import compile_do
+from causalplug.sampling.sample import answer, check_count, request
+from causalplug.sampling.worlds import Rows, World
+from causalplug.variables import Image
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from causalplug.model import DCM
+
+__all__ = ["abduct", "counterfactual"]
+
+FACTUAL = "factual"
+
+
+def counterfactual(
+    dcm: DCM,
+    n: int | Mapping[str, Any] | Any,
+    *,
+    evidence: Any = None,
+    do: Mapping[str, Any] | None = None,
+    worlds: Mapping[str, Mapping[str, Any]] | None = None,
+    variables: str | Iterable[str] | None = None,
+    factual: bool = False,
+    draws: int = 1,
+    seed: int = 0,
+    batch_size: int | None = None,
+    images: str = "array",
+    allow_unidentified: bool = False,
+    min_acceptance: float = 1e-4,
+    progress: bool | None = None,
+    distributed: bool = False,
+) -> pd.DataFrame:
+    """Rows of what would have been; documented at :meth:`causalplug.DCM.counterfactual`."""
+    started = time.perf_counter()
+    seen, n, repeat = _seen(dcm, n, evidence, draws)
+    do = _repeated(dcm, do, repeat)
+    given = compile_evidence(dcm, seen, n)
+    settings = _settings(do, worlds)
+    compiled: dict[str | None, World] = {
+        label: World(dcm.graph, compile_do(dcm, setting, n)) for label, setting in settings.items()
+    }
+    if factual:
+        compiled = {FACTUAL: World(dcm.graph), **{label or "counterfactual": w for label, w in compiled.items()}}
+    asked = request(
+        dcm,
+        n,
+        worlds=compiled,
+        given=given,
+        variables=variables,
+        allow_unidentified=allow_unidentified,
+        seed=seed,
+        batch_size=batch_size,
+        min_acceptance=min_acceptance,
+        images=images,
+        progress=progress,
+    )
+    return answer(asked, started, distributed)
+
+
+def abduct(
+    dcm: DCM,
+    n: int | Any,
+    *,
+    evidence: Any = None,
+    draws: int = 1,
+    seed: int = 0,
+    batch_size: int | None = None,
+    min_acceptance: float = 1e-4,
+) -> Noise:
+    """The noise of rows that agree with the evidence; documented at :meth:`causalplug.DCM.abduct`."""
+    seen, n, _ = _seen(dcm, n, evidence, draws)
+    given = compile_evidence(dcm, seen, n)
+    for i, part in enumerate(given):
+        later = [(g.world, [c.name for c in (*g.conditions, *g.points)]) for g in given[i + 1 :]]
+        part.prepare(dcm, later)
+        part.recover_all(dcm)
+    stream = Stream(dcm, n, given=given, seed=seed, batch_size=batch_size, min_acceptance=min_acceptance)
+    parts = [noise for _, noise in stream.parts(_bare)]
+    return Noise.cat(parts).to("cpu")
+
+
+def _bare(rows: Rows) -> Noise:
+    """The noise without the numbers drawn so far: they can be drawn again."""
+    return rows.noise.to("cpu")
+
+
+def _settings(
+    do: Mapping[str, Any] | None, worlds: Mapping[str, Mapping[str, Any]] | None
+) -> dict[str | None, Mapping[str, Any]]:
+    """Interventions by label of the world."""
+    if worlds is None:
+        return {None: do or {}}
+    if do is not None:
+        raise QueryError("do= and worlds= cannot be given together: put do into each of the worlds.")
+    if not isinstance(worlds, Mapping) or not worlds:
+        raise QueryError(
+            f"worlds={worlds!r} cannot be used: it maps names of your choice to interventions, for example "
+            "{'treated': {'X': 1}, 'untreated': {'X': 0}}."
+        )
+    return {str(label): setting for label, setting in worlds.items()}
+
+
+def _seen(dcm: DCM, n: Any, evidence: Any, draws: int) -> tuple[Any, int, tuple[int, int] | None]:
+    """Evidence, number of rows, and (rows, draws) where rows of data were given in place of a number."""
+    if hasattr(n, "__index__"):
+        check_count(n)
+        if draws != 1:
+            raise QueryError(f"draws={draws} cannot be used with n={n}: ask for more rows instead.")
+        return evidence, int(n), None
+    check_count(draws)
+    rows = _row_columns(dcm, n)
+    count = {len(codes) for codes in rows.values()}
+    if len(count) != 1:
+        raise QueryError(f"the given rows cannot be used: their columns have different lengths, {sorted(count)}.")
+    (length,) = count
+    check_count(length)
+    values = {name: _repeat(codes, draws) for name, codes in rows.items()}
+    if evidence is None:
+        return [Evidence(values)], length * draws, (length, draws)
+    more = [evidence] if isinstance(evidence, Mapping | Evidence) else list(evidence)
+    return [Evidence(values), *more], length * draws, (length, draws)
+
+
+def _row_columns(dcm: DCM, rows: Any) -> dict[str, Any]:
+    """Columns of users' values, each an array or tensor with one entry per row."""
+    if hasattr(rows, "to_dict") and not hasattr(rows, "columns"):  # one row of a DataFrame
+        rows = rows.to_dict()
+    if not isinstance(rows, Mapping) and not hasattr(rows, "columns"):
+        raise QueryError(
+            f"counterfactual({type(rows).__name__}) cannot be answered: give a number of rows, one row as a "
+            "mapping, or a "
+            "DataFrame of rows."
+        )
+    names = list(rows.columns) if hasattr(rows, "columns") else list(rows)
+    check_known(names, dcm.graph.index, "the given rows cannot be used")
+    if not names:
+        raise QueryError("the given rows cannot be used: they have no columns.")
+    found = {}
+    for name in names:
+        variable = dcm.variables[name]
+        column = rows[name]
+        codes = variable.encode([column] if _is_value(column) and not isinstance(variable, Image) else column, name)
+        found[name] = codes if isinstance(variable, Image) else variable.decode(codes)
+    return found
+
+
+def _is_value(column: Any) -> bool:
+    return np.ndim(column) == 0 if not isinstance(column, str) else True
+
+
+def _repeat(values: Any, draws: int) -> Any:
+    if draws == 1:
+        return values
+    return values.repeat_interleave(draws, 0) if isinstance(values, torch.Tensor) else np.repeat(values, draws, 0)
+
+
+def _repeated(dcm: DCM, do: Mapping[str, Any] | None, repeat: tuple[int, int] | None) -> Mapping[str, Any] | None:
+    """Interventions that were written for the given rows, for every draw of them."""
+    if do is None or repeat is None or repeat[1] == 1 or not isinstance(do, Mapping):
+        return do
+    length, draws = repeat
+    found = {}
+    for name, value in do.items():
+        matches = name in dcm.variables and hasattr(value, "__len__") and not isinstance(value, str | Mapping)
+        if matches and len(value) == length and np.ndim(value) > len(dcm.variables[name].event_shape):
+            value = _repeat(np.asarray(value), draws)
+        found[name] = value
+    return found

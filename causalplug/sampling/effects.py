@@ -1,0 +1,108 @@
+"""Effects and curves: the questions that are asked most, put together for the user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from causalplug.causal.names import check_known
+from causalplug.causal.query import Event, Query
+from causalplug.errors import QueryError
+from causalplug.sampling.answers import Estimate
+from causalplug.variables import Discrete, Image
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from causalplug.model import DCM
+
+__all__ = ["ate_query", "curve", "curve_table"]
+
+
+def ate_query(
+    dcm: DCM,
+    outcome: str,
+    treatment: str,
+    *,
+    value: Any = None,
+    treated: Any = None,
+    control: Any = None,
+    given: Mapping[str, Any] | None = None,
+) -> Query:
+    """The average treatment effect as a query; documented at :meth:`causalplug.DCM.ate`."""
+    check_known([outcome, treatment, *(given or {})], dcm.graph.index, "the effect cannot be estimated")
+    treated, control = _levels(dcm, treatment, treated, control)
+    outcome_variable: Any = dcm.variables[outcome]
+    if value is None and isinstance(outcome_variable, Discrete) and not _numeric(outcome_variable):
+        if outcome_variable.size != 2:
+            raise QueryError(
+                f"the effect on {outcome!r} cannot be estimated: its categories are {outcome_variable.size} "
+                "names, which have no "
+                f"mean. Say which probability you mean, for example value={outcome_variable.categories[-1]!r}."
+            )
+        value = outcome_variable.categories[1]
+    name = f"ATE({outcome}{'' if value is None else f'={value}'}, {treatment}={treated} vs {control})"
+    terms = []
+    for sign, level in ((1.0, treated), (-1.0, control)):
+        event = Event(outcome, value)
+        terms.append((sign, Query(event, do={treatment: level}, given=dict(given or {}), expectation=value is None)))
+    return Query.contrast(terms, name)
+
+
+def _numeric(variable: Discrete) -> bool:
+    return all(isinstance(c, int | float) for c in variable.categories)
+
+
+def _levels(dcm: DCM, treatment: str, treated: Any, control: Any) -> tuple[Any, Any]:
+    """The two values to compare: those given, or the two that a binary variable has."""
+    variable = dcm.variables[treatment]
+    if isinstance(variable, Image):
+        raise QueryError(f"the effect of {treatment!r} cannot be estimated: it is an image. Use DCM.sample(do=…).")
+    if treated is not None and control is not None:
+        return treated, control
+    if not isinstance(variable, Discrete) or variable.size != 2:
+        raise QueryError(
+            f"the effect of {treatment!r} cannot be estimated without the two values to compare: it has more "
+            "than two. Give "
+            "treated= and control=."
+        )
+    first, second = variable.categories
+    if treated is None:
+        treated = second if control is None or control == first else first
+    return treated, (first if treated == second else second) if control is None else control
+
+
+def curve(
+    estimate: Callable[[Query], Estimate],
+    outcome: str,
+    treatment: str,
+    values: Iterable[Any],
+    given: Mapping[str, Any] | None,
+    variables: Mapping[str, Any],
+) -> pd.DataFrame:
+    """The outcome at several values of do(treatment); documented at :meth:`causalplug.DCM.curve`."""
+    check_known([outcome, treatment, *(given or {})], variables, "the curve cannot be estimated")
+    variable = variables[outcome]
+    expectation = not isinstance(variable, Discrete) or _numeric(variable)
+    points = []
+    for value in values:
+        query = Query(outcome, do={treatment: value}, given=dict(given or {}), expectation=expectation)
+        points.append((value, estimate(query)))
+    if not points:
+        raise QueryError(f"the curve over {treatment!r} has no points: values= is empty.")
+    return curve_table(treatment, points)
+
+
+def curve_table(treatment: str, points: list[tuple[Any, Estimate]]) -> pd.DataFrame:
+    """One table from the estimates at every value; ``attrs`` hold the status of the worst."""
+    import pandas as pd
+
+    tables = []
+    for value, answer in points:
+        table = answer.table.copy()
+        table.insert(0, treatment, [value] * len(table))
+        tables.append(table)
+    frame = pd.concat(tables, ignore_index=True)
+    marked = [answer for _, answer in points if answer.marked]
+    frame.attrs = {"identification": (marked or [points[0][1]])[0].status, "seconds": sum(a.seconds for _, a in points)}
+    return frame

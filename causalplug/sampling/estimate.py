@@ -1,0 +1,339 @@
+"""Estimates of causal questions from a model's samples, with their Monte-Carlo errors."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from causalplug.causal.names import listed
+from causalplug.causal.query import Query
+from causalplug.errors import QueryError, SamplingError
+from causalplug.noise import Noise
+from causalplug.sampling.accept import CHECK, LARGE, SMALL, evaluating
+from causalplug.sampling.answers import Estimate, Summary, answer_table
+from causalplug.sampling.condition import Given
+from causalplug.sampling.guard import clear
+from causalplug.sampling.memory import Batches
+from causalplug.sampling.moments import Contribution, Moments
+from causalplug.sampling.sample import check_count
+from causalplug.sampling.terms import Case, CompiledTerm, compile_query, normalised, numbers_of
+from causalplug.sampling.worlds import Rows, World
+from causalplug.variables import Continuous, Discrete, Image
+
+if TYPE_CHECKING:
+    from causalplug.model import DCM
+
+__all__ = ["estimate"]
+
+
+def estimate(
+    dcm: DCM,
+    query: str | Query,
+    n: int = 100_000,
+    *,
+    seed: int = 0,
+    batch_size: int | None = None,
+    data: Any = None,
+    pictures: int = 16,
+    allow_unidentified: bool = False,
+    min_acceptance: float = 1e-4,
+    progress: bool | None = None,
+) -> Estimate:
+    """The answer to ``query``; documented at :meth:`causalplug.DCM.estimate`."""
+    started = time.perf_counter()
+    check_count(n)
+    asked = Query.parse(query) if isinstance(query, str) else query
+    if not isinstance(asked, Query):
+        raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query.")
+    if not asked.terms:
+        raise QueryError("the query asks nothing: its terms cancel each other.")
+    asked.check(dcm.graph)
+    asked = normalised(dcm, asked)
+    terms = compile_query(dcm, asked)
+    clearance = clear(dcm, asked, allow_unidentified=allow_unidentified)
+    work = _Estimation(dcm, terms, n, seed, batch_size, min_acceptance, pictures)
+    work.run(progress)
+    table, summaries = answer_table(work.axes, [block.finished() for block in work.blocks])
+    if not work.counts:
+        table = next(iter(summaries.values()), table.drop(columns=["estimate", "standard_error", "low", "high"]))
+    overlap = None
+    if data is not None:
+        from causalplug.causal.overlap import check_overlap
+
+        overlap = check_overlap(dcm.graph, asked, data, dcm.encoders)
+    return Estimate(
+        query=str(asked.name or asked),
+        table=table,
+        summaries=summaries,
+        pictures=work.pictures,
+        n=min(block.accepted for block in work.blocks),
+        candidates=work.at,
+        seconds=time.perf_counter() - started,
+        seed=seed,
+        status=clearance.status,
+        identification=clearance.identification,
+        overlap=overlap,
+    )
+
+
+@dataclass(eq=False)
+class _Block:
+    """One value of every symbol: the cases of all terms with those values, and what was counted for them."""
+
+    cases: list[Case]
+    moments: Moments
+    sizes: tuple[list[int], list[int]]
+    accepted: int = 0
+    values: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray | None]]] = field(default_factory=dict)
+
+    def finished(self) -> tuple[dict[str, Any], Moments, dict[str, Summary]]:
+        """Symbols, moments, and the summaries of continuous outcomes."""
+        cells = math.prod(self.sizes[0]) * math.prod(self.sizes[1])
+        summaries = {name: Summary.of(parts, cells) for name, parts in self.values.items()}
+        return self.cases[0].symbols, self.moments, summaries
+
+
+class _Estimation:
+    """Candidates in order, until every case has met its evidence n times."""
+
+    def __init__(
+        self,
+        dcm: DCM,
+        terms: Sequence[CompiledTerm],
+        n: int,
+        seed: int,
+        batch_size: int | None,
+        min_acceptance: float,
+        pictures: int,
+    ):
+        self.dcm, self.terms, self.n, self.seed = dcm, list(terms), n, seed
+        self.min_acceptance, self.wanted_pictures = min_acceptance, pictures
+        first = terms[0].cases[0]
+        kinds = {a.label: dcm.variables[a.variable] for a in first.outcomes}
+        self.images = [label for label, v in kinds.items() if isinstance(v, Image)]
+        self.numbers = [label for label, v in kinds.items() if isinstance(v, Continuous)]
+        self._check_axes()
+        discrete = [a for a in first.outcomes if isinstance(dcm.variables[a.variable], Discrete)]
+        self.axes = [
+            [(label, dcm.variables[self._symbol_variable(label)]) for label in terms[0].symbols],
+            [(a.label, dcm.variables[a.variable]) for a in first.evidence],
+            [(a.label, dcm.variables[a.variable]) for a in discrete],
+        ]
+        sizes = tuple([v.size for _, v in self.axes[i]] for i in (1, 2))  # type: ignore[attr-defined]
+        self.blocks = []
+        order = terms[0].symbols
+        by_symbols = [{tuple(str(c.symbols[s]) for s in order): c for c in t.cases} for t in terms]
+        for key in by_symbols[0]:
+            cases = [cases[key] for cases in by_symbols]
+            moments = Moments([t.coefficient for t in terms], math.prod(sizes[0]), math.prod(sizes[1]))
+            self.blocks.append(_Block(cases, moments, sizes))  # type: ignore[arg-type]
+        self.counts = bool(self.axes[2] or first.fixed or first.mean)
+        self.pictures: dict[str, np.ndarray] = {}
+        self._found: dict[str, list[np.ndarray]] = {label: [] for label in self.images}
+        for given, targets in self._conditions():
+            for i, part in enumerate(given):
+                later = [(g.world, [c.name for c in (*g.conditions, *g.points)]) for g in given[i + 1 :]]
+                part.prepare(dcm, [*later, *targets])
+        rendered = {
+            name
+            for block in self.blocks
+            for case in block.cases
+            for world, names in [
+                *((g.clamped, [c.name for c in (*g.conditions, *g.points)]) for g in case.given),
+                *((w, [n for n in names if not isinstance(dcm.variables[n], Image)]) for w, names in case.targets),
+            ]
+            for name in world.graph.ancestors(names) - set(world.do)
+        }
+        wide = any(isinstance(dcm.variables[name], Image) for name in rendered)
+        self.batches = Batches(batch_size or (SMALL if wide else LARGE))
+        self.at = 0
+
+    # -- what is asked -----------------------------------------------------------------------------------------------
+
+    def _symbol_variable(self, label: str) -> str:
+        term = self.terms[0].term
+        return next(e.variable for e in term.events if str(e.value) == label) if label.startswith("$") else label
+
+    def _check_axes(self) -> None:
+        """Terms of a contrast have to be about the same things."""
+        shapes = [
+            (
+                sorted(t.symbols),
+                sorted(a.label for a in t.cases[0].evidence),
+                sorted(a.label for a in t.cases[0].outcomes),
+            )
+            for t in self.terms
+        ]
+        if any(shape != shapes[0] for shape in shapes):
+            raise QueryError(
+                "the terms of the contrast cannot be subtracted: they leave different variables open. Give the "
+                "same variables "
+                "a value in all of them."
+            )
+        wide = [*self.images, *self.numbers]
+        if len(self.terms) > 1 and wide:
+            raise QueryError(
+                f"a contrast of distributions of {listed(wide)} cannot be estimated: they are not discrete. Use "
+                "E[…], or "
+                "estimate the terms one by one."
+            )
+
+    def _conditions(self) -> list[tuple[list[Given], list[tuple[World, list[str]]]]]:
+        """Everything that is conditioned on, with all that is asked under it."""
+        found: dict[Any, tuple[list[Given], list[tuple[World, list[str]]]]] = {}
+        for block in self.blocks:
+            for case in block.cases:
+                found.setdefault(case.key, (case.given, []))[1].extend(case.targets)
+        return list(found.values())
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    def run(self, progress: bool | None) -> None:
+        """Draw candidates until every block has n rows that met the evidence of all its terms."""
+        from tqdm.auto import tqdm
+
+        check = math.ceil(CHECK / self.min_acceptance)
+        limit = check + math.ceil(self.n / self.min_acceptance)
+        self.met = {case.key: 0 for block in self.blocks for case in block.cases}
+        self.done = False
+        disable, delay = (None, 2.0) if progress is None else (not progress, 0.0)
+        with tqdm(total=self.n, desc="estimating", unit="rows", disable=disable, delay=delay) as bar:
+            while not self.done:
+                fewest = min(self.met.values())
+                if (self.at == check and fewest < CHECK / 4) or self.at >= limit:
+                    self._too_rare(fewest)
+                guess = (fewest + 1) / (self.at + 1) if self.at else 1.0
+                window = max(math.ceil((self.n - fewest) / guess), 512) if self.at else self.n
+                stop = min(self.at + min(window, self.batches.size), check if self.at < check else limit)
+                for _, _, commit in self.batches.run(self.at, stop, self._batch):
+                    commit()
+                    if self.done:
+                        break
+                bar.update(min(min(self.met.values()), self.n) - bar.n)
+        for label, parts in self._found.items():
+            self.pictures[label] = np.concatenate(parts) if parts else np.zeros((0,))
+
+    def _too_rare(self, fewest: int) -> None:
+        raise SamplingError(
+            f"The evidence is too rare: {fewest} of {self.at:,} candidate rows met it, a rate of "
+            f"{fewest / self.at:.2g}, below "
+            f"min_acceptance={self.min_acceptance:g}. Condition on less, ask for fewer rows, or lower "
+            "min_acceptance= if you "
+            "want to wait."
+        )
+
+    def _batch(self, a: int, b: int) -> Any:
+        """Compute rows a … b; what they say is only added by the function that is returned."""
+        dcm = self.dcm
+        with evaluating(dcm):
+            base = Rows(dcm, Noise(torch.arange(a, b), self.seed, device=dcm.device))
+            filtered: dict[Any, tuple[Rows, torch.Tensor]] = {}
+            for key, (given, targets) in zip(self.met, self._conditions(), strict=True):
+                rows, index = base, torch.arange(b - a)
+                keep = base.frontier(targets) if given else ()
+                for part in given:
+                    rows, chosen = part.filter(rows, keep)
+                    index = index[chosen]
+                filtered[key] = rows, index
+            cut = self._cut(filtered, b - a)
+            for key, (rows, index) in filtered.items():
+                kept = index < cut
+                if not bool(kept.all()):
+                    rows = rows.select(kept.nonzero().squeeze(-1))
+                    filtered[key] = rows, index[kept]
+            parts = [[self._contribution(case, *filtered[case.key]) for case in block.cases] for block in self.blocks]
+            numbers = [
+                self._numbers(block.cases[0], filtered, part[0]) for block, part in zip(self.blocks, parts, strict=True)
+            ]
+            pictures = self._pictures(filtered)
+
+        def commit() -> None:
+            for block, part, values in zip(self.blocks, parts, numbers, strict=True):
+                block.moments.add(part)
+                block.accepted += min(len(contribution.index) for contribution in part)
+                for label, value in values.items():
+                    block.values.setdefault(label, []).append(value)
+            for label, found in pictures.items():
+                self._found[label].append(found)
+            for key, (_, index) in filtered.items():
+                self.met[key] += len(index)
+            self.at = a + cut
+            self.done = all(count >= self.n for count in self.met.values())
+
+        return commit
+
+    def _cut(self, filtered: dict[Any, tuple[Rows, torch.Tensor]], size: int) -> int:
+        """The row at which the last case has met its evidence n times, or all rows of the batch."""
+        last = 0
+        for key, (_, index) in filtered.items():
+            missing = self.n - self.met[key]
+            if len(index) < missing:
+                return size
+            if missing > 0:
+                last = max(last, int(index[missing - 1]) + 1)
+        return last
+
+    def _contribution(self, case: Case, rows: Rows, index: torch.Tensor) -> Contribution:
+        evidence = _codes(rows, case.evidence, [v.size for _, v in self.axes[1]])  # type: ignore[attr-defined]
+        discrete = [a for a in case.outcomes if isinstance(self.dcm.variables[a.variable], Discrete)]
+        outcome = _codes(rows, discrete, [v.size for _, v in self.axes[2]])  # type: ignore[attr-defined]
+        for world, name, code in case.fixed:
+            outcome = torch.where(rows.values(world, [name])[name] == code, outcome, -1)
+        number = None
+        if case.mean is not None:
+            number = rows.values(case.mean.world, [case.mean.variable])[case.mean.variable]  # type: ignore[arg-type]
+            numbers = numbers_of(self.dcm.variables[case.mean.variable], case.mean.variable)
+            if numbers is not None:
+                number = torch.tensor(numbers, dtype=torch.float64, device=number.device)[number]
+            number = number.double().cpu().numpy()
+        weight = rows.marks.get("log_weight")
+        return Contribution(
+            index.numpy(),
+            evidence.cpu().numpy(),
+            outcome.cpu().numpy(),
+            None if weight is None else weight.exp().cpu().numpy(),
+            number,
+        )
+
+    def _numbers(self, case: Case, filtered: Any, part: Contribution) -> dict[str, Any]:
+        """Cells, values and weights of the continuous outcomes."""
+        if not self.numbers:
+            return {}
+        rows, _ = filtered[case.key]
+        hit = part.outcome >= 0
+        cells = (part.evidence * math.prod(v.size for _, v in self.axes[2]) + part.outcome)[hit]  # type: ignore[attr-defined]
+        found = {}
+        for axis in case.outcomes:
+            if axis.label in self.numbers:
+                values = rows.values(axis.world, [axis.variable])[axis.variable]  # type: ignore[arg-type]
+                weight = None if part.weight is None else part.weight[hit]
+                found[axis.label] = (cells, values.cpu().numpy()[hit], weight)
+        return found
+
+    def _pictures(self, filtered: Any) -> dict[str, np.ndarray]:
+        """Images of the first rows that met the evidence; no others are rendered."""
+        case = self.blocks[0].cases[0]
+        found = {}
+        for axis in case.outcomes:
+            missing = self.wanted_pictures - sum(map(len, self._found.get(axis.label, [])))
+            if axis.label in self.images and missing > 0:
+                rows, _ = filtered[case.key]
+                few = rows.select(torch.arange(min(missing, len(rows))))
+                if len(few):
+                    images = few.values(axis.world, [axis.variable])[axis.variable]  # type: ignore[arg-type]
+                    found[axis.label] = self.dcm.variables[axis.variable].decode(images)
+        return found
+
+
+def _codes(rows: Rows, axes: Sequence[Any], sizes: Sequence[int]) -> torch.Tensor:
+    """One code per row over several discrete axes."""
+    code = torch.zeros(len(rows), dtype=torch.int64, device=rows.noise.device)
+    for axis, size in zip(axes, sizes, strict=True):
+        code = code * size + rows.values(axis.world, [axis.variable])[axis.variable]
+    return code

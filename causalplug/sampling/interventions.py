@@ -1,0 +1,289 @@
+"""What do() may set a variable to: a value, a value per row, a draw, a function of other variables, another "
+"world's value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from causalplug.causal.names import check_known, listed
+from causalplug.errors import DataError, QueryError
+from causalplug.noise import Noise, NoiseSpec
+from causalplug.variables import Continuous, Discrete, Image, Variable
+
+if TYPE_CHECKING:
+    from causalplug.model import DCM
+
+__all__ = ["Constant", "Drawn", "Intervention", "PerRow", "Policy", "Response", "compile_do", "is_per_row"]
+
+ROUND = 2**40  # candidate r of row i has the row number i + r * ROUND, see causalplug.sampling.accept
+_MANY = 16  # more different values than this are checked for identifiability as "every value"
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """An intervention by rule: the variable is set to a function of other variables.
+
+    The edges into the variable are replaced by edges from ``reads``.
+
+    Args:
+        function: takes a dict with an array of n values (category names, floats or images) for each variable that is
+            read, and returns n values; with ``random`` also n uniform numbers in [0, 1), the policy's own noise. It
+            has to treat every row alike, whatever the rows beside it.
+        reads: names of the variables that it reads; no descendant of the one that is set.
+        random: hand in the uniform numbers as a second argument.
+
+    Example:
+        >>> treat_the_weak = Policy(lambda v: (v["Z"] < 0).astype(int), reads=("Z",))
+    """
+
+    function: Callable[..., Any]
+    reads: tuple[str, ...] = ()
+    random: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reads", (self.reads,) if isinstance(self.reads, str) else tuple(self.reads))
+        if not callable(self.function):
+            raise QueryError(f"Policy({self.function!r}) cannot be used: its first argument is not a function.")
+
+
+class Intervention:
+    """One variable set from outside; see the subclasses.
+
+    Attributes:
+        reads: variables of the same world that it reads.
+        token: hashable; two interventions with equal tokens set every row to the same value.
+        support: users' values that it may set, or None for every value.
+    """
+
+    reads: tuple[str, ...] = ()
+    token: Hashable = None
+    support: tuple[Any, ...] | None = None
+
+    def values(self, noise: Noise, read: Mapping[str, Tensor]) -> Tensor:
+        """Encoded values ``(n, *event_shape)`` for the rows of ``noise``."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class Constant(Intervention):
+    """The same value in every row: ``code`` of shape ``(*event_shape)``."""
+
+    code: Tensor
+    value: Any = None
+
+    @property
+    def token(self) -> Hashable:  # type: ignore[override]
+        return ("value", self.code.item()) if self.code.ndim == 0 else ("image", id(self.code))
+
+    @property
+    def support(self) -> tuple[Any, ...] | None:  # type: ignore[override]
+        return (self.value,) if self.code.ndim == 0 else None
+
+    def values(self, noise: Noise, read: Mapping[str, Tensor]) -> Tensor:
+        return self.code.to(noise.device).expand(len(noise), *self.code.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class PerRow(Intervention):
+    """Row i is set to ``codes[i]``; codes of shape ``(n, *event_shape)``.
+
+    Attributes:
+        by_position: i is the row's place in the noise, not its row number.
+    """
+
+    codes: Tensor
+    support: tuple[Any, ...] | None = None
+    by_position: bool = False
+
+    @property
+    def token(self) -> Hashable:  # type: ignore[override]
+        return ("rows", id(self.codes))
+
+    def values(self, noise: Noise, read: Mapping[str, Tensor]) -> Tensor:
+        return (self.codes if self.by_position else self.codes[noise.rows % ROUND]).to(noise.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn(Intervention):
+    """A draw from a distribution, by its inverse distribution function at own uniform noise."""
+
+    name: str
+    inverse: Callable[[Tensor], Tensor] = field(repr=False)
+    support: tuple[Any, ...] | None = None
+
+    @property
+    def token(self) -> Hashable:  # type: ignore[override]
+        return ("drawn", id(self.inverse))
+
+    def values(self, noise: Noise, read: Mapping[str, Tensor]) -> Tensor:
+        return self.inverse(noise.draw(f"{self.name}/do", NoiseSpec((), "uniform")))
+
+
+@dataclass(frozen=True, eq=False)
+class Response(Intervention):
+    """The value that a :class:`Policy` returns."""
+
+    name: str
+    policy: Policy
+    variables: Mapping[str, Variable] = field(repr=False)
+
+    @property
+    def reads(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.policy.reads
+
+    @property
+    def token(self) -> Hashable:  # type: ignore[override]
+        return ("policy", id(self.policy))
+
+    def values(self, noise: Noise, read: Mapping[str, Tensor]) -> Tensor:
+        arguments: list[Any] = [{name: self.variables[name].decode(read[name]) for name in self.reads}]
+        if self.policy.random:
+            arguments.append(noise.draw(f"{self.name}/do", NoiseSpec((), "uniform")).cpu().numpy())
+        returned = self.policy.function(*arguments)
+        codes = self.variables[self.name].encode(returned, self.name)
+        if len(codes) != len(noise):
+            raise DataError(
+                f"The policy for {self.name!r} returned {len(codes)} values for {len(noise)} rows: return one per row."
+            )
+        return codes.to(noise.device)
+
+
+def is_per_row(variable: Variable, value: Any) -> bool:
+    """Whether ``value`` is a sequence with one entry per row, not a single value of ``variable``."""
+    if isinstance(value, str | bytes | Mapping) or callable(value) or hasattr(value, "convert"):
+        return False
+    if isinstance(variable, Discrete) and isinstance(value, Hashable) and value in variable.categories:
+        return False
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return len(shape) > len(variable.event_shape)
+    return isinstance(value, Sequence)
+
+
+def compile_do(dcm: DCM, do: Mapping[str, Any] | None, n: int) -> dict[str, Intervention]:
+    """The interventions that a user wrote, checked against the model's variables.
+
+    Args:
+        dcm: the model.
+        do: by variable a value; n values; a mapping from values to probabilities; a distribution of torch with an
+            inverse distribution function; a function from n uniform numbers to n values; a :class:`Policy`; an
+            intervention.
+        n: number of rows asked for.
+
+    Raises:
+        UnknownVariableError: an intervention on a variable, or a policy that reads one, that the graph does not have.
+        DataError: a value outside the variable's declaration, or another number of values than n.
+        QueryError: probabilities that do not sum to one, or a distribution that cannot be drawn row by row.
+    """
+    if do is None:
+        return {}
+    if not isinstance(do, Mapping):
+        raise QueryError(f"do={do!r} cannot be used: it has to map variables to values, for example do={{'X': 1}}.")
+    check_known(do, dcm.graph.index, "the intervention cannot be made")
+    return {name: _compile(dcm, name, value, n) for name, value in do.items()}
+
+
+def _compile(dcm: DCM, name: str, value: Any, n: int) -> Intervention:
+    variable = dcm.variables[name]
+    if isinstance(value, Intervention):
+        return value
+    if isinstance(value, Policy):
+        check_known(value.reads, dcm.graph.index, f"the policy for {name!r} cannot be followed")
+        return Response(name, value, dcm.variables)
+    if isinstance(value, torch.distributions.Distribution):
+        return _from_torch(name, variable, value)
+    if isinstance(value, Mapping):
+        return _from_mapping(name, variable, value)
+    if callable(value):
+        return Response(name, Policy(lambda _, uniform: value(uniform), random=True), dcm.variables)
+    if not is_per_row(variable, value):
+        codes = variable.encode(_one(variable, value), name)
+        shown = variable.decode(codes)[0] if isinstance(variable, Image) else variable.decode(codes).tolist()[0]
+        return Constant(_scaled(variable, codes)[0], shown)
+    codes = _scaled(variable, variable.encode(value, name))
+    if len(codes) != n:
+        raise DataError(
+            f"do({name}) was given {len(codes)} values for {n} rows: give one value, or one per row."
+            + (" For a draw from several values give their probabilities as a mapping." if len(codes) < n else "")
+        )
+    return PerRow(codes, _support(variable, codes))
+
+
+def _one(variable: Variable, value: Any) -> Any:
+    return [value] if isinstance(variable, Discrete) else value
+
+
+def _scaled(variable: Variable, codes: Tensor) -> Tensor:
+    return variable.scale(codes) if isinstance(variable, Image) else codes
+
+
+def _support(variable: Variable, codes: Tensor) -> tuple[Any, ...] | None:
+    if isinstance(variable, Image):
+        return None
+    distinct = torch.unique(codes)
+    return tuple(variable.decode(distinct).tolist()) if len(distinct) <= _MANY else None
+
+
+def _from_mapping(name: str, variable: Variable, given: Mapping[Any, float]) -> Drawn:
+    if isinstance(variable, Image):
+        raise QueryError(
+            f"do({name}) cannot be drawn from a mapping: images are no keys. Use a Policy with random=True."
+        )
+    codes = variable.encode(list(given), name)
+    weights = torch.tensor([float(p) for p in given.values()], dtype=torch.float64)
+    if not len(weights) or bool((weights < 0).any()) or abs(float(weights.sum()) - 1) > 1e-6:
+        raise QueryError(
+            f"do({name}) cannot be drawn: the probabilities {listed(given.values())} have to be non-negative "
+            "and sum to one."
+        )
+    cuts = weights.cumsum(0)[:-1].to(torch.float32)
+    support = tuple(variable.decode(codes[weights > 0]).tolist())
+
+    def inverse(uniform: Tensor) -> Tensor:
+        return codes.to(uniform.device)[torch.bucketize(uniform, cuts.to(uniform.device), right=True)]
+
+    return Drawn(name, inverse, support if len(support) <= _MANY else None)
+
+
+def _from_torch(name: str, variable: Variable, distribution: Any) -> Intervention:
+    if distribution.batch_shape or distribution.event_shape:
+        raise QueryError(
+            f"do({name}) cannot be drawn from {distribution}: it has to be the distribution of one number."
+        )
+    if isinstance(variable, Discrete):
+        if not distribution.has_enumerate_support:
+            raise QueryError(f"do({name}) cannot be drawn from {distribution}: {name} has finitely many values.")
+        points = distribution.enumerate_support()
+        codes = [int(point) for point in points.tolist()]
+        if codes and (min(codes) < 0 or max(codes) >= variable.size):
+            raise DataError(
+                f"do({name}) cannot be drawn from {distribution}: it leaves the {variable.size} categories."
+            )
+        weights = distribution.log_prob(points).double().exp()
+        return _from_mapping(
+            name, variable, {variable.categories[c]: float(p) for c, p in zip(codes, weights, strict=True)}
+        )
+    if not isinstance(variable, Continuous):
+        raise QueryError(
+            f"do({name}) cannot be drawn from {distribution}: it is an image. Use a Policy with random=True."
+        )
+    try:
+        distribution.icdf(torch.tensor([0.5]))
+    except NotImplementedError:
+        raise QueryError(
+            f"do({name}) cannot be drawn from {type(distribution).__name__}: torch gives no inverse "
+            "distribution function "
+            "for it, so rows could not be drawn one by one. Give a function from uniform numbers to values."
+        ) from None
+
+    def inverse(uniform: Tensor) -> Tensor:
+        values = distribution.icdf(uniform.cpu().clamp(1e-7, 1 - 1e-7)).float()
+        variable.encode(values, name)
+        return values.to(uniform.device)
+
+    return Drawn(name, inverse)

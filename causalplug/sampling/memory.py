@@ -1,0 +1,80 @@
+"""Batches that halve when the memory does not hold them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import torch
+
+from causalplug.errors import SamplingError
+
+__all__ = ["Batches"]
+
+_T = TypeVar("_T")
+_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_cpu")
+
+
+class Batches:
+    """How many rows go through the networks at once, and what happens when that is too many.
+
+    Args:
+        size: rows of one batch.
+
+    Attributes:
+        size: rows of one batch now; never below 1.
+        halved: whether it had to be halved.
+    """
+
+    def __init__(self, size: int):
+        if size < 1:
+            raise SamplingError(f"batch_size={size} cannot be used: a batch holds at least one row.")
+        self.size = size
+        self.halved = False
+
+    def run(self, start: int, stop: int, work: Callable[[int, int], _T]) -> Iterator[tuple[int, int, _T]]:
+        """``(a, b, work(a, b))`` for consecutive parts of ``start … stop``, of at most :attr:`size` each.
+
+        A part that does not fit into memory is halved and tried again, which is said once by a RuntimeWarning.
+
+        Raises:
+            SamplingError: one row does not fit either.
+        """
+        while start < stop:
+            end = min(start + self.size, stop)
+            try:
+                result = work(start, end)
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                self._halve(end - start, error)
+                continue
+            yield start, end, result
+            start = end
+
+    def _halve(self, tried: int, error: BaseException) -> None:
+        if tried <= 1:
+            raise SamplingError(
+                "Sampling has to stop: one row alone does not fit into memory. Free memory, or move the model "
+                "to a larger "
+                "device."
+            ) from error
+        self.size = tried // 2
+        if not self.halved:
+            warnings.warn(
+                f"A batch of {tried} rows does not fit into memory; going on with {self.size} and halving "
+                "further where "
+                "needed. Give batch_size= to start there.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        self.halved = True
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return any(sign in str(error).lower() for sign in _SIGNS)

@@ -1,0 +1,64 @@
+"""Tables of samples: one row per row of noise, one column per variable, images as arrays or pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from causalplug.errors import SamplingError
+from causalplug.variables import Image, Variable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Column", "check_images", "columns", "table"]
+
+Column = tuple[str | None, str]
+"""Label of the world, or None where there is only one, and the variable."""
+
+_FORMS = ("array", "pil", "tensor")
+
+
+def check_images(images: str) -> None:
+    """Raise for a form of images that is not known."""
+    if images not in _FORMS:
+        raise SamplingError(f"images={images!r} cannot be had: choose one of {', '.join(map(repr, _FORMS))}.")
+
+
+def columns(
+    values: Mapping[Column, Tensor], variables: Mapping[str, Variable], images: str
+) -> dict[Column, np.ndarray]:
+    """Users' values by column; an image column is an array of objects, one image each."""
+    found = {}
+    for column, codes in values.items():
+        variable = variables[column[1]]
+        found[column] = _pictures(variable, codes, images) if isinstance(variable, Image) else variable.decode(codes)
+    return found
+
+
+def _pictures(variable: Image, codes: Tensor, images: str) -> np.ndarray:
+    if images == "tensor":
+        items: Sequence[Any] = list(variable.scale(codes).float().cpu())
+    else:
+        items = variable.decode(codes)
+        items = variable.to_pil(items) if images == "pil" else items
+    objects = np.empty(len(codes), dtype=object)
+    for i, item in enumerate(items):
+        objects[i] = item
+    return objects
+
+
+def table(parts: Sequence[Mapping[Column, np.ndarray]], attributes: Mapping[str, Any]) -> pd.DataFrame:
+    """One table from consecutive parts; several worlds make two levels of columns."""
+    import pandas as pd
+
+    joined = {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
+    worlds = any(world is not None for world, _ in joined)
+    frame = pd.DataFrame({(column if worlds else column[1]): values for column, values in joined.items()})
+    if worlds:
+        frame.columns = pd.MultiIndex.from_tuples(list(joined), names=["world", "variable"])
+    frame.attrs = dict(attributes)
+    return frame

@@ -1,0 +1,267 @@
+"""Samples under conditions and interventions (layers 1 and 2), and the machinery that layer 3 shares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from causalplug.causal.names import as_names, check_known
+from causalplug.errors import SamplingError
+from causalplug.noise import Noise
+from causalplug.sampling.accept import Stream, evaluating
+from causalplug.sampling.condition import Given, compile_given
+from causalplug.sampling.guard import Clearance, clear, queries_of
+from causalplug.sampling.interventions import PerRow, compile_do
+from causalplug.sampling.memory import Batches
+from causalplug.sampling.result import Column, check_images, columns, table
+from causalplug.sampling.worlds import Rows, World
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from causalplug.model import DCM
+
+__all__ = ["Request", "replay", "request", "sample", "sample_batches"]
+
+
+@dataclass(eq=False)
+class Request:
+    """One answer, checked and ready to be computed.
+
+    Attributes:
+        dcm: the model.
+        n: rows asked for.
+        targets: label, world and variables asked for in it; the label is None where there is one world.
+        given: conditions by world.
+        clearance: whether the data determine the answer.
+        seed, batch_size, min_acceptance, images, progress: as in :func:`sample`.
+    """
+
+    dcm: DCM
+    n: int
+    targets: list[tuple[str | None, World, list[str]]]
+    given: list[Given]
+    clearance: Clearance
+    seed: int
+    batch_size: int | None
+    min_acceptance: float
+    images: str
+    progress: bool | None
+
+    def stream(self, rows: range | None = None) -> Stream:
+        """The rows of noise of this answer, or those of some row numbers."""
+        return Stream(
+            self.dcm,
+            self.n,
+            given=self.given,
+            targets=[(world, names) for _, world, names in self.targets],
+            seed=self.seed,
+            batch_size=self.batch_size,
+            min_acceptance=self.min_acceptance,
+            rows=rows,
+        )
+
+    def read(self, rows: Rows) -> tuple[dict[Column, np.ndarray], dict[str, float]]:
+        """The columns of the table for some rows, and the sum of every error with which noise was recovered."""
+        values: dict[Column, torch.Tensor] = {}
+        for label, world, names in self.targets:
+            values |= {(label, name): value for name, value in rows.values(world, names).items()}
+        errors = {key.removeprefix("error of "): float(mark.sum()) for key, mark in rows.marks.items()}
+        return columns(values, self.dcm.variables, self.images), errors
+
+    def parts(self, stream: Stream) -> Iterator[tuple[dict[Column, np.ndarray], dict[str, float]]]:
+        """Consecutive parts of the table, with a progress bar for long calls."""
+        from tqdm.auto import tqdm
+
+        disable = None if self.progress is None else not self.progress
+        delay = 0.0 if self.progress else 2.0
+        with tqdm(total=len(stream.numbers), desc="sampling", unit="rows", disable=disable, delay=delay) as bar:
+            for n, part in stream.parts(self.read):
+                bar.update(n)
+                yield part
+
+    def attributes(self, stream: Stream, started: float, errors: Mapping[str, float]) -> dict[str, Any]:
+        """What is said beside the table."""
+        found = stream.acceptance
+        attributes = self.clearance.attributes() | {
+            "acceptance_rate": found.rate,
+            "candidates": found.candidates,
+            "seed": self.seed,
+            "seconds": time.perf_counter() - started,
+        }
+        if found.drawn:
+            attributes["pool"] = stream.pool
+            attributes["effective_pool"] = found.effective / found.drawn
+        if errors:
+            attributes["reconstruction_error"] = {name: error / self.n for name, error in errors.items()}
+        return attributes
+
+
+def request(
+    dcm: DCM,
+    n: int,
+    *,
+    worlds: Mapping[str | None, World],
+    given: list[Given],
+    variables: str | Iterable[str] | None,
+    allow_unidentified: bool,
+    seed: int = 0,
+    batch_size: int | None = None,
+    min_acceptance: float = 1e-4,
+    images: str = "array",
+    progress: bool | None = None,
+) -> Request:
+    """Check everything that can be checked before any work, identification last."""
+    check_count(n)
+    check_images(images)
+    asked = list(dcm.graph.variables if variables is None else as_names(variables))
+    check_known(asked, dcm.graph.index, "the variables cannot be sampled")
+    if not asked:
+        raise SamplingError("nothing can be sampled: variables= is empty; leave it out for all of them.")
+    targets = [(label, world, asked) for label, world in worlds.items()]
+    plain: list[tuple[World, Sequence[str]]] = [(world, names) for _, world, names in targets]
+    for i, part in enumerate(given):
+        seen = [(g.world, [c.name for c in (*g.conditions, *g.points)]) for g in given[i + 1 :]]
+        part.prepare(dcm, [*seen, *plain])
+    clearance = clear(dcm, queries_of(dcm.graph, plain, given), allow_unidentified=allow_unidentified)
+    return Request(dcm, n, targets, given, clearance, seed, batch_size, min_acceptance, images, progress)
+
+
+def check_count(n: int) -> None:
+    """Raise unless ``n`` is a number of rows."""
+    if isinstance(n, bool) or not hasattr(n, "__index__") or int(n) < 1:
+        raise SamplingError(f"n={n!r} rows cannot be sampled: ask for a whole number of at least 1.")
+
+
+def sample(
+    dcm: DCM,
+    n: int,
+    *,
+    do: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
+    variables: str | Iterable[str] | None = None,
+    seed: int = 0,
+    batch_size: int | None = None,
+    images: str = "array",
+    allow_unidentified: bool = False,
+    min_acceptance: float = 1e-4,
+    progress: bool | None = None,
+    distributed: bool = False,
+) -> pd.DataFrame:
+    """``n`` rows of P(variables | do, given); documented at :meth:`causalplug.DCM.sample`."""
+    started = time.perf_counter()
+    check_count(n)
+    world = World(dcm.graph, compile_do(dcm, do, n))
+    condition = compile_given(dcm, given, world, n)
+    asked = request(
+        dcm,
+        n,
+        worlds={None: world},
+        given=[condition] if condition.conditions or condition.points else [],
+        variables=variables,
+        allow_unidentified=allow_unidentified,
+        seed=seed,
+        batch_size=batch_size,
+        min_acceptance=min_acceptance,
+        images=images,
+        progress=progress,
+    )
+    return answer(asked, started, distributed)
+
+
+def answer(asked: Request, started: float, distributed: bool = False) -> pd.DataFrame:
+    """The table of a request, computed by this process or by all of them."""
+    if distributed:
+        from causalplug.sampling.distributed import distributed_answer
+
+        return distributed_answer(asked, started)
+    stream = asked.stream()
+    parts, errors = [], {}
+    for part, recovered in asked.parts(stream):
+        parts.append(part)
+        errors = {name: errors.get(name, 0.0) + error for name, error in recovered.items()}
+    return table(parts, asked.attributes(stream, started, errors))
+
+
+def sample_batches(
+    dcm: DCM,
+    n: int,
+    *,
+    do: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
+    variables: str | Iterable[str] | None = None,
+    seed: int = 0,
+    batch_size: int | None = None,
+    images: str = "array",
+    allow_unidentified: bool = False,
+    min_acceptance: float = 1e-4,
+    progress: bool | None = None,
+) -> Iterator[pd.DataFrame]:
+    """The table of :func:`sample` part by part; documented at :meth:`causalplug.DCM.sample_batches`."""
+    check_count(n)
+    world = World(dcm.graph, compile_do(dcm, do, n))
+    condition = compile_given(dcm, given, world, n)
+    asked = request(
+        dcm,
+        n,
+        worlds={None: world},
+        given=[condition] if condition.conditions or condition.points else [],
+        variables=variables,
+        allow_unidentified=allow_unidentified,
+        seed=seed,
+        batch_size=batch_size,
+        min_acceptance=min_acceptance,
+        images=images,
+        progress=progress,
+    )
+    return _streamed(asked)
+
+
+def _streamed(asked: Request) -> Iterator[pd.DataFrame]:
+    stream, started, first = asked.stream(), time.perf_counter(), 0
+    for part, _ in asked.parts(stream):
+        frame = table([part], asked.attributes(stream, started, {}))
+        frame.index = range(first, first + len(frame))  # type: ignore[assignment]
+        first += len(frame)
+        yield frame
+
+
+def replay(
+    dcm: DCM,
+    noise: Noise,
+    *,
+    do: Mapping[str, Any] | None = None,
+    variables: str | Iterable[str] | None = None,
+    batch_size: int | None = None,
+    images: str = "array",
+) -> pd.DataFrame:
+    """The rows of ``noise`` under ``do``; documented at :meth:`causalplug.DCM.replay`."""
+    started = time.perf_counter()
+    check_images(images)
+    check_count(len(noise))
+    interventions = compile_do(dcm, do, len(noise))
+    world = World(dcm.graph, interventions)
+    asked = list(dcm.graph.variables if variables is None else as_names(variables))
+    check_known(asked, dcm.graph.index, "the variables cannot be computed")
+    size = Stream(dcm, len(noise), targets=[(world, asked)], batch_size=batch_size).finishing.size
+    on_device = noise.to(dcm.device)
+
+    def part(a: int, b: int) -> dict[Column, np.ndarray]:
+        here = {
+            name: PerRow(i.codes[a:b], by_position=True) if isinstance(i, PerRow) else i
+            for name, i in interventions.items()
+        }
+        with evaluating(dcm):
+            rows = Rows(dcm, on_device.select(torch.arange(a, b)))
+            values = rows.values(World(dcm.graph, here), asked)
+            return columns({(None, name): value for name, value in values.items()}, dcm.variables, images)
+
+    parts = [result for _, _, result in Batches(size).run(0, len(noise), part)]
+    reason = "the noise was handed in, so what it stands for is not known"
+    attributes = {"identification": "not checked", "reason": reason, "seconds": time.perf_counter() - started}
+    return table(parts, attributes)

@@ -1,0 +1,256 @@
+"""Queries made ready for sampling: every symbol gets its values, every event its world."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from causalplug.causal.query import Bound, Event, Query, Term
+from causalplug.causal.query import World as Setting
+from causalplug.errors import QueryError
+from causalplug.sampling.condition import Condition, Given, Point, make_condition
+from causalplug.sampling.interventions import Intervention, compile_do
+from causalplug.sampling.worlds import FromWorld, World
+from causalplug.variables import Discrete, Image
+
+if TYPE_CHECKING:
+    from causalplug.model import DCM
+
+__all__ = ["Case", "CompiledTerm", "category", "compile_query", "normalised", "numbers_of"]
+
+_MOST = 10_000  # cases of one term
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """One axis of an answer: its label, the variable, and the world of its event."""
+
+    label: str
+    variable: str
+    world: World | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A term with every symbol given a value.
+
+    Attributes:
+        symbols: values by label.
+        given: what is conditioned on.
+        key: equal for cases that condition on the same.
+        evidence: axes that are conditioned on at every value.
+        outcomes: axes that are asked for at every value.
+        fixed: world, variable and code of the outcomes asked for at one value.
+        mean: the axis whose expectation is asked for, or None.
+    """
+
+    symbols: dict[str, Any]
+    given: list[Given]
+    key: Any
+    evidence: list[Axis]
+    outcomes: list[Axis]
+    fixed: list[tuple[World, str, int]]
+    mean: Axis | None
+
+    @property
+    def targets(self) -> list[tuple[World, list[str]]]:
+        """Worlds and the variables that are read in them."""
+        axes = [*self.evidence, *self.outcomes, *([self.mean] if self.mean else [])]
+        return [(a.world, [a.variable]) for a in axes] + [(world, [name]) for world, name, _ in self.fixed]  # type: ignore[misc]
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledTerm:
+    """A term of a query, with its coefficient and its cases."""
+
+    coefficient: float
+    term: Term
+    symbols: list[str]
+    cases: list[Case]
+
+
+def category(variable: Discrete, value: Any, name: str) -> Any:
+    """The category that ``value`` means: itself, or the one that is written like it."""
+    if value in variable.categories:
+        return value
+    written = [c for c in variable.categories if str(c) == str(value)]
+    if len(written) == 1:
+        return written[0]
+    variable.encode([value], name)  # raises with the known categories
+    raise QueryError(f"{name}={value} cannot be understood: several categories of {name} are written like it.")
+
+
+def numbers_of(variable: Any, name: str) -> list[float] | None:
+    """The categories as numbers, for an expectation; None for a continuous variable.
+
+    Raises:
+        QueryError: categories that are no numbers, or an image.
+    """
+    if isinstance(variable, Image):
+        raise QueryError(f"E[{name}] cannot be taken: {name} is an image. Ask for P({name} | …) to see some.")
+    if not isinstance(variable, Discrete):
+        return None
+    if all(isinstance(c, int | float) for c in variable.categories):
+        return [float(c) for c in variable.categories]
+    raise QueryError(
+        f"E[{name}] cannot be taken: the categories of {name} are names, not numbers. Ask for a probability, "
+        "for example "
+        f"P({name}={variable.categories[-1]!s} | …)."
+    )
+
+
+def compile_query(dcm: DCM, query: Query) -> list[CompiledTerm]:
+    """The terms of ``query``, checked against the model's variables.
+
+    Raises:
+        UnknownVariableError: a variable that the graph does not have.
+        DataError: a value outside a variable's declaration.
+        QueryError: every value of a variable that has infinitely many, or contradictory evidence.
+    """
+    query.check(dcm.graph)
+    shared: dict[Any, Any] = {}
+    return [_Compiler(dcm, term, shared).compiled(coefficient) for coefficient, term in query.terms]
+
+
+class _Compiler:
+    """One term; worlds and evidence that several cases share are made once and kept in ``shared``."""
+
+    def __init__(self, dcm: DCM, term: Term, shared: dict[Any, Any]):
+        self.dcm, self.term, self.shared = dcm, term, shared
+        self.symbols: dict[str, str] = {}
+        for event in term.events:
+            for label, name in _symbols(event):
+                self.symbols.setdefault(label, name)
+        free = [event.variable for event in term.events if event.value is None]
+        self.labels = {
+            event: event.variable
+            if free.count(event.variable) == 1 and event.variable not in self.symbols
+            else str(event)
+            for event in term.events
+        }
+
+    def compiled(self, coefficient: float) -> CompiledTerm:
+        domains = []
+        for label, name in self.symbols.items():
+            variable = self.dcm.variables[name]
+            if not isinstance(variable, Discrete):
+                raise QueryError(
+                    f"{self.term} cannot be estimated at every value of {name}: it has infinitely many. Write a "
+                    "value, as in "
+                    f"do({name}=0.5), or use DCM.curve for several."
+                )
+            domains.append([(label, category) for category in variable.categories])
+        if math.prod(map(len, domains)) > _MOST:
+            raise QueryError(f"{self.term} cannot be estimated at every value: that makes more than {_MOST:,} cases.")
+        cases = [self.case(dict(chosen)) for chosen in product(*domains)]
+        return CompiledTerm(coefficient, self.term, list(self.symbols), cases)
+
+    def case(self, symbols: dict[str, Any]) -> Case:
+        evidence: list[Axis] = []
+        conditions: dict[Setting, dict[str, Any]] = {}
+        for event in self.term.evidence:
+            setting, value = self.setting(event.do, symbols), self.value(event, symbols)
+            if value is None:
+                self.refuse_wide(event, "conditioned on")
+                evidence.append(Axis(self.labels[event], event.variable, self.world(setting)))
+                continue
+            there = conditions.setdefault(setting, {})
+            if there.setdefault(event.variable, value) != value:
+                raise QueryError(f"{self.term} cannot be estimated: its evidence gives {event.variable} two values.")
+        outcomes: list[Axis] = []
+        fixed: list[tuple[World, str, int]] = []
+        mean: Axis | None = None
+        for event in self.term.outcomes:
+            world, value = self.world(self.setting(event.do, symbols)), self.value(event, symbols)
+            axis = Axis(self.labels[event], event.variable, world)
+            if self.term.expectation:
+                numbers_of(self.dcm.variables[event.variable], event.variable)
+                mean = axis
+            elif value is None:
+                outcomes.append(axis)
+            else:
+                self.refuse_wide(event, "asked for at one value")
+                fixed.append((world, event.variable, self.dcm.variables[event.variable].code(value, event.variable)))  # type: ignore[attr-defined]
+        key = tuple(sorted((str(setting), str(sorted(there.items()))) for setting, there in conditions.items()))
+        if ("given", key) not in self.shared:
+            self.shared["given", key] = [self.given(setting, there) for setting, there in conditions.items()]
+        return Case(symbols, self.shared["given", key], key, evidence, outcomes, fixed, mean)
+
+    def refuse_wide(self, event: Event, what: str) -> None:
+        if not isinstance(self.dcm.variables[event.variable], Discrete):
+            raise QueryError(
+                f"{event} cannot be {what} in {self.term}: {event.variable} is not discrete. Ask for "
+                f"P({event.variable}) or "
+                f"E[{event.variable}], or use DCM.sample(given=…) with an interval."
+            )
+
+    def value(self, event: Event, symbols: Mapping[str, Any]) -> Any:
+        """The event's value in users' terms, or None for every value."""
+        if isinstance(event.value, Bound):
+            return symbols[str(event.value)]
+        return self.written(event.variable, event.value)
+
+    def written(self, name: str, value: Any) -> Any:
+        variable = self.dcm.variables[name]
+        return category(variable, value, name) if isinstance(variable, Discrete) and value is not None else value
+
+    def setting(self, do: Setting, symbols: Mapping[str, Any]) -> Setting:
+        """What is set, with every symbol replaced by its value."""
+        found: dict[str, Any] = {}
+        for name, value in do.items():
+            if isinstance(value, Event):
+                found[name] = Event(name, None, self.setting(value.do, symbols))
+            elif isinstance(value, Bound):
+                found[name] = symbols[str(value)]
+            else:
+                found[name] = symbols[name] if value is None else self.written(name, value)
+        return Setting(found)
+
+    def world(self, setting: Setting) -> World:
+        if ("world", str(setting)) not in self.shared:
+            plain = {name: value for name, value in setting.items() if not isinstance(value, Event)}
+            do: dict[str, Intervention] = compile_do(self.dcm, plain, 1)
+            for name, value in setting.items():
+                if isinstance(value, Event):
+                    do[name] = FromWorld(name, self.world(value.do))
+            self.shared["world", str(setting)] = World(self.dcm.graph, do)
+        return self.shared["world", str(setting)]
+
+    def given(self, setting: Setting, values: Mapping[str, Any]) -> Given:
+        made = [make_condition(self.dcm, name, value, 1) for name, value in values.items()]
+        conditions = [c for c in made if isinstance(c, Condition)]
+        return Given(self.world(setting), conditions, [c for c in made if isinstance(c, Point)])
+
+
+def _symbols(event: Event) -> Iterator[tuple[str, str]]:
+    """Label and variable of everything that stands for every value and is set, or read from another event."""
+    if isinstance(event.value, Bound):
+        yield str(event.value), event.variable
+    for name, value in event.do.items():
+        if value is None:
+            yield name, name
+        elif isinstance(value, Event):
+            yield from _symbols(value)
+
+
+def normalised(dcm: DCM, query: Query) -> Query:
+    """``query`` with every value written as the category that it means."""
+
+    def value_of(name: str, value: Any) -> Any:
+        variable = dcm.variables[name]
+        if value is None or isinstance(value, Bound) or not isinstance(variable, Discrete):
+            return value
+        return category(variable, value, name)
+
+    def rewritten(event: Event) -> Event:
+        do = {n: rewritten(v) if isinstance(v, Event) else value_of(n, v) for n, v in event.do.items()}
+        return Event(event.variable, value_of(event.variable, event.value), Setting(do))
+
+    terms = [
+        (c, Term(tuple(map(rewritten, t.outcomes)), tuple(map(rewritten, t.evidence)), t.expectation))
+        for c, t in query.terms
+    ]
+    return Query.contrast(terms, query.name)

@@ -1,0 +1,202 @@
+"""Several worlds on the same noise: each variable is computed once for all worlds that agree on it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from causalplug.causal.graph import CausalGraph
+from causalplug.errors import CycleError
+from causalplug.noise import Noise
+from causalplug.sampling.interventions import Intervention
+from causalplug.variables import Image
+
+if TYPE_CHECKING:
+    from causalplug.model import DCM
+
+__all__ = ["FromWorld", "Rows", "World"]
+
+_LEAST = 16  # rows: below this, matrix products round differently, and a row would depend on how many are beside it
+
+Cell = tuple[str, Hashable]
+"""A variable in every world that agrees on what is set among its ancestors."""
+
+
+class World:
+    """What is set, and the graph that results.
+
+    Args:
+        graph: the causal graph.
+        do: interventions by variable.
+
+    Attributes:
+        graph: without the edges into what is set, and with the edges that policies add.
+
+    Raises:
+        CycleError: a policy reads a descendant of what it sets.
+    """
+
+    def __init__(self, graph: CausalGraph, do: Mapping[str, Intervention] | None = None):
+        self.do = dict(do or {})
+        directed = [edge for edge in graph.directed if edge[1] not in self.do]
+        added = [(read, name) for name, intervention in self.do.items() for read in intervention.reads]
+        bidirected = [edge for edge in graph.bidirected if not self.do.keys() & set(edge)]
+        try:
+            self.graph = CausalGraph(graph.variables, (*directed, *added), tuple(bidirected))
+        except CycleError as error:
+            policies = {name: list(i.reads) for name, i in self.do.items() if i.reads}
+            raise CycleError(
+                f"the policies {policies} cannot be followed: a policy may not read what its own choice "
+                f"changes; {error}"
+            ) from None
+        self._cells: dict[str, Cell] = {}
+
+    def cell(self, name: str) -> Cell:
+        """The variable, and what is set among it and its ancestors."""
+        if name not in self._cells:
+            above = self.graph.ancestors([name])
+            self._cells[name] = (name, frozenset((x, i.token) for x, i in self.do.items() if x in above))
+        return self._cells[name]
+
+    def with_values(self, name: str, intervention: Intervention) -> World:
+        """This world with one variable more set."""
+        return World(self.graph, {**self.do, name: intervention})
+
+
+class Rows:
+    """Rows of noise, and the variables that were computed from them so far.
+
+    Args:
+        dcm: the model.
+        noise: of n rows.
+
+    Attributes:
+        cells: encoded values ``(n, *event_shape)`` by cell.
+        marks: ``(n,)`` numbers by name that stay with the rows: ``"log_weight"``, where rows have weights, and
+            ``"error of X"`` for the error with which the noise of X was recovered.
+    """
+
+    def __init__(self, dcm: DCM, noise: Noise):
+        self.dcm = dcm
+        self.noise = noise
+        self.cells: dict[Cell, Tensor] = {}
+        self.marks: dict[str, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.noise)
+
+    def values(self, world: World, names: Iterable[str], keep: Collection[Cell] = ()) -> dict[str, Tensor]:
+        """Encoded values of ``names`` in ``world``; only what is not known yet is computed.
+
+        Args:
+            world: what is set.
+            names: what is asked for.
+            keep: cells of images that are to be kept although nobody asked for them now.
+        """
+        names = list(names)
+        missing = [name for name in names if world.cell(name) not in self.cells]
+        if missing:
+            self._compute(world, missing, keep)
+        return {name: self.cells[world.cell(name)] for name in names}
+
+    def _compute(self, world: World, missing: list[str], keep: Collection[Cell]) -> None:
+        needed = self._needed(world, missing)
+        for name in world.graph.topological_order():
+            if name in world.do and name in needed:
+                intervention = world.do[name]
+                read = self.values(world, intervention.reads, keep)
+                other = getattr(intervention, "event", None)
+                self.cells[world.cell(name)] = (
+                    intervention.values(self.noise, read) if other is None else self.values(*other, keep)[name]
+                )
+        needed = self._needed(world, missing)
+        images = [name for name, variable in self.dcm.variables.items() if isinstance(variable, Image)]
+        asked = [
+            name
+            for name in self.dcm.graph.variables
+            if name in needed and (name not in images or name in missing or world.cell(name) in keep)
+        ]
+        if not asked:
+            return
+        known = {
+            name: self.cells[world.cell(name)] for name in self.dcm.graph.variables if world.cell(name) in self.cells
+        }
+        for name, value in self._forward(known, asked).items():
+            self.cells[world.cell(name)] = value
+
+    def _needed(self, world: World, missing: Iterable[str]) -> set[str]:
+        """``missing`` and the ancestors in ``world`` that have to be computed for them."""
+        needed: set[str] = set()
+        stack = list(missing)
+        while stack:
+            name = stack.pop()
+            if name not in needed and world.cell(name) not in self.cells:
+                needed.add(name)
+                stack += world.graph.parents(name)
+        return needed
+
+    def _forward(self, known: dict[str, Tensor], asked: list[str]) -> dict[str, Tensor]:
+        """The model's forward pass, on at least a few rows."""
+        n = len(self)
+        if not 0 < n < _LEAST:
+            return self.dcm(self.noise, known, asked)
+        index = torch.arange(_LEAST) % n
+        padded = {name: value[index.to(value.device)] for name, value in known.items()}
+        return {name: value[:n] for name, value in self.dcm(self.noise.select(index), padded, asked).items()}
+
+    def select(self, index: Tensor) -> Rows:
+        """Some of the rows, by positions or by a mask."""
+        chosen = Rows(self.dcm, self.noise.select(index))
+        chosen.cells = {cell: value[index.to(value.device)] for cell, value in self.cells.items()}
+        chosen.marks = {key: value[index.to(value.device)] for key, value in self.marks.items()}
+        return chosen
+
+    def only(self, cells: Collection[Cell]) -> Rows:
+        """The same rows, remembering ``cells`` alone."""
+        self.cells = {cell: value for cell, value in self.cells.items() if cell in cells}
+        return self
+
+    def frontier(self, targets: Iterable[tuple[World, Iterable[str]]]) -> set[Cell]:
+        """The known or computable cells at which the way back from ``targets`` may stop, and every small one beyond.
+
+        Discrete and continuous cells cost little and are all in it. An image is in it if a target asks for it or if a
+        variable that is not known yet reads it.
+        """
+        kept = {cell for cell in self.cells if not isinstance(self.dcm.variables[cell[0]], Image)}
+        for world, names in targets:
+            for name in self._needed(world, [n for n in names if world.cell(n) not in self.cells]):
+                kept |= {world.cell(parent) for parent in world.graph.parents(name)}
+            kept |= {world.cell(name) for name in names}
+        return kept
+
+    @staticmethod
+    def cat(parts: list[Rows]) -> Rows:
+        """Join rows, one after the other; what is known of all of them stays known."""
+        if len(parts) == 1:
+            return parts[0]
+        joined = Rows(parts[0].dcm, Noise.cat([part.noise for part in parts]))
+        shared = set.intersection(*(set(part.cells) for part in parts))
+        joined.cells = {cell: torch.cat([part.cells[cell] for part in parts]) for cell in shared}
+        joined.marks = {key: torch.cat([part.marks[key] for part in parts]) for key in parts[0].marks}
+        return joined
+
+
+@dataclass(frozen=True, eq=False)
+class FromWorld(Intervention):
+    """A variable set to what another world makes of it, as ``M_{X=0}`` in ``P(Y_{X=1, M_{X=0}})``."""
+
+    name: str
+    other: World
+
+    @property
+    def event(self) -> tuple[World, list[str]]:
+        """The other world, and the variable that is read there."""
+        return self.other, [self.name]
+
+    @property
+    def token(self) -> Hashable:  # type: ignore[override]
+        return ("world", self.other.cell(self.name))
