@@ -17,6 +17,7 @@ from causalplug.errors import MechanismError, UnknownVariableError, VariableErro
 from causalplug.mechanisms.base import Mechanism, freeze, initialised
 from causalplug.mechanisms.conditioner import ParentSpec
 from causalplug.noise import Noise, NoiseSpec
+from causalplug.questions import Questions
 from causalplug.variables import Discrete, Image, Variable
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def _key(name: str) -> str:
     return quote(name, safe="").replace(".", "%2E")
 
 
-class DCM(nn.Module):
+class DCM(Questions, nn.Module):
     """A deep causal generative model (Rahman & Kocaoglu 2024, Def. 4.1).
 
     Every variable is ``V = f_V(parents, own noise, confounder noise)``; each bidirected edge has one noise that the mechanisms
