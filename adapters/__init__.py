@@ -3,6 +3,10 @@
 __all__ = ["ADAPTERS"]
 
 ADAPTERS: dict[str, str] = {
+    "callable": "causalplug.adapters.callable",
     "conditional-gan": "causalplug.adapters.conditional_gan",
+    "cxr-acgan": "causalplug.adapters.cxr_acgan",
+    "diffusers": "causalplug.adapters.diffusers",
+    "image-bank": "causalplug.adapters.image_bank",
 }
 """Kind of adapter to the module that registers it."""

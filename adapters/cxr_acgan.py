@@ -1,0 +1,160 @@
+"""The AC-GAN generator of chest X-rays of Carbone et al. 2023, and the converter from its Keras weights.
+
+The generator (MIT licence, https://github.com/giocoal/CXR-ACGAN-chest-xray-generator-covid19-pneumonia) is the one that
+Rahman & Kocaoglu 2024 plug into their chest X-ray model. Its weights are the user's to bring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalplug.adapters.conditional_gan import ConditionalGAN, Latent
+from causalplug.adapters.keras_weights import KerasLayer, kernel_from_keras, read_keras_layers
+from causalplug.errors import RepositoryError
+from causalplug.mechanisms.base import register_mechanism
+from causalplug.mechanisms.frozen import LabelMapSpec
+from causalplug.mechanisms.label_map import Label
+from causalplug.variables import Image
+
+__all__ = ["CXRACGAN", "FINDINGS"]
+
+FINDINGS = ("COVID", "normal", "pneumonia")
+"""The generator's labels in its order, which is that of its class folders."""
+
+_KINDS = ["dense", "embedding", "dense", *["conv", "norm"] * 3, "conv"]
+
+
+@register_mechanism("cxr-acgan")
+class CXRACGAN(ConditionalGAN):
+    """Chest X-rays ``(3, 112, 112)`` in [-1, 1] for the label COVID, normal or pneumonia.
+
+    The latent is uniform on [-1, 1), as in the generator's training.
+
+    Args:
+        channels: widths of the four feature maps; the published weights have the default.
+        embedding: width of the label's embedding.
+        tensors: the weights under this class's names; random weights without.
+
+    Example:
+        ``CXRACGAN.from_keras("params_generator_epoch_288.hdf5").save_pretrained("cxr-acgan")``
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: Sequence[int] = (1024, 512, 256, 128),
+        embedding: int = 100,
+        latent: int = 100,
+        tensors: Mapping[str, Tensor] | None = None,
+        license: str | None = None,
+        source: str | None = None,
+        label_map: LabelMapSpec = None,
+        transform: str | Sequence[str] = (),
+    ):
+        self.channels, self.embedding = tuple(channels), embedding
+        super().__init__(
+            Image(3, 112, 112, low=-1.0, high=1.0),
+            [Label("finding", FINDINGS)],
+            Latent(latent, "uniform", low=-1.0, high=1.0),
+            _trunk(self.channels),
+            inputs=_inputs(self.channels, embedding, latent),
+            tensors=tensors,
+            license=license,
+            source=source,
+            label_map=label_map,
+            transform=transform,
+        )
+
+    def config(self) -> dict[str, Any]:
+        return {"channels": list(self.channels), "embedding": self.embedding, "latent": self.latent.size}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> CXRACGAN:
+        return cls(**config)
+
+    @classmethod
+    def from_keras(cls, path: str | PathLike[str], **options: Any) -> CXRACGAN:
+        """Convert the generator's Keras HDF5 weights; Keras is not needed.
+
+        Layers are told by their order and shapes, because their names depend on what was built before them.
+
+        Args:
+            path: a weights file, or a full model.
+            options: ``license``, ``source``, ``label_map``, ``transform``.
+
+        Raises:
+            MissingDependencyError: h5py is not installed.
+            RepositoryError: the file holds another architecture.
+        """
+        layers = read_keras_layers(path)
+        kinds = [layer.kind for layer in layers]
+        if kinds != _KINDS:
+            raise RepositoryError(
+                f"cannot convert {path}: its layers with weights are {', '.join(kinds) or 'none'}, those of the generator "
+                f"{', '.join(_KINDS)}. Give the generator's weights, not the discriminator's"
+            )
+        latent, embedding = layers[0].weights[0].shape[0], layers[1].weights[0].shape[1]
+        convolutions = [layer.weight("kernel") for layer in layers if layer.kind == "conv"]
+        first = convolutions[0].shape[3] - 1
+        channels = (first, *(kernel.shape[2] for kernel in convolutions[:-1]))
+        options = {"license": "mit", "source": "giocoal/CXR-ACGAN-chest-xray-generator-covid19-pneumonia"} | options
+        return cls(channels=channels, embedding=embedding, latent=latent, tensors=_converted(layers), **options)
+
+
+def _inputs(channels: Sequence[int], embedding: int, latent: int) -> list[dict[str, Any]]:
+    noise = [
+        {"type": "linear", "name": "noise.dense", "in_features": latent, "out_features": 49 * channels[0]},
+        {"type": "relu"},
+        {"type": "view", "shape": [7, 7, channels[0]], "permute": [2, 0, 1]},
+    ]
+    label = [
+        {"type": "linear", "name": "label.dense", "in_features": embedding, "out_features": 49},
+        {"type": "view", "shape": [1, 7, 7]},
+    ]
+    return [
+        {"input": "latent", "layers": noise},
+        {"input": "finding", "encoding": "embedding", "size": embedding, "name": "label.embedding", "layers": label},
+    ]
+
+
+def _trunk(channels: Sequence[int]) -> list[dict[str, Any]]:
+    """Transposed convolutions with 'same' padding: padding=2, output_padding=1 would shift the kernel by one."""
+    layers: list[dict[str, Any]] = []
+    widths = [channels[0] + 1, *channels[1:], 3]
+    for stage, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+        layers += [
+            {
+                "type": "conv_transpose2d",
+                "name": f"conv.{stage}",
+                "in_channels": before,
+                "out_channels": after,
+                "kernel_size": 5,
+                "stride": 2,
+            },
+            {"type": "crop", "edges": [1, 2, 1, 2]},
+        ]
+        if after != 3 or stage < len(widths) - 2:
+            norm = {"type": "batch_norm2d", "name": f"norm.{stage}", "num_features": after, "eps": 1e-3}
+            layers += [norm, {"type": "relu"}]
+    return [*layers, {"type": "tanh"}]
+
+
+def _converted(layers: Sequence[KerasLayer]) -> dict[str, Tensor]:
+    names = ["noise.dense", "label.embedding", "label.dense"]
+    names += [name for stage in range(3) for name in (f"conv.{stage}", f"norm.{stage}")] + ["conv.3"]
+    found: dict[str, Tensor] = {}
+    for name, layer in zip(names, layers, strict=True):
+        if layer.kind == "norm":
+            found[f"{name}.weight"], found[f"{name}.bias"] = layer.weight("gamma"), layer.weight("beta")
+            found[f"{name}.running_mean"] = layer.weight("moving_mean")
+            found[f"{name}.running_var"] = layer.weight("moving_variance")
+        elif layer.kind == "embedding":
+            found[f"{name}.weight"] = layer.weight("embeddings")
+        else:
+            found[f"{name}.weight"], found[f"{name}.bias"] = kernel_from_keras(layer.weight("kernel")), layer.weight("bias")
+    return {key: value.to(torch.float32) for key, value in found.items()}

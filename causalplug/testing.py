@@ -1,0 +1,253 @@
+"""The suite that the author of an adapter runs: subclass :class:`MechanismTester` in a test file.
+
+.. code-block:: python
+
+    class TestMyGenerator(MechanismTester):
+        def make(self) -> FrozenMechanism:
+            return MyGenerator(...)
+
+pytest then collects every check below. They ask what training and sampling rely on, nothing about quality.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import CausalPlugError, LabelMapError, MechanismError
+from causalplug.mechanisms.base import MECHANISMS, Mechanism
+from causalplug.mechanisms.frozen import FrozenMechanism
+from causalplug.mechanisms.label_map import LabelMap
+from causalplug.noise import Noise
+from causalplug.variables import Continuous, Discrete, Image, Variable
+
+__all__ = ["MechanismTester"]
+
+
+class MechanismTester:
+    """Checks of a frozen mechanism; subclass it and implement :meth:`make`.
+
+    Attributes:
+        rows: rows of each check.
+        tolerance: largest difference of a row's pixels, in units of the range, between two batches that it is part of.
+        saves: whether the mechanism can be saved to a folder.
+    """
+
+    rows: int = 7
+    tolerance: float = 1e-4
+    saves: bool = True
+
+    def make(self) -> FrozenMechanism:
+        """The mechanism under test, unbound; called for every check."""
+        raise NotImplementedError
+
+    # -- helpers -----------------------------------------------------------------------------------------------------
+
+    def inputs(self, mechanism: Mechanism, n: int, seed: int = 0) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Parents and noise of ``n`` rows; the labels go round in turn."""
+        parents: dict[str, Tensor] = {}
+        step = 1
+        sizes: Mapping[str, Variable] = getattr(mechanism, "bound_parents", {})
+        for name in mechanism.parents:
+            size = sizes[name].size  # type: ignore[attr-defined]
+            parents[name] = torch.arange(n).div(step, rounding_mode="floor") % size
+            step *= size
+        noise = Noise(n, seed)
+        return parents, {key: noise.draw(key, spec) for key, spec in mechanism.noise.items()}
+
+    def difference(self, mechanism: Mechanism, a: Tensor, b: Tensor) -> float:
+        """Largest difference of two stacks of images in units of the range."""
+        image = mechanism.variable
+        assert isinstance(image, Image)
+        return float((a - b).abs().max()) / (image.high - image.low)
+
+    # -- the declaration ---------------------------------------------------------------------------------------------
+
+    def test_it_declares_what_it_is(self) -> None:
+        mechanism = self.make()
+        assert isinstance(mechanism, FrozenMechanism)
+        assert isinstance(mechanism.variable, Image)
+        assert mechanism.frozen
+        assert not mechanism.accepts_confounder
+        assert mechanism.parents == tuple(label.name for label in mechanism.labels)
+        assert mechanism.abduction in (None, "approximate", "exact")
+        assert mechanism.batch_cost >= 0
+
+    def test_it_is_registered(self) -> None:
+        mechanism = self.make()
+        assert MECHANISMS.resolve(mechanism.kind) is type(mechanism)
+
+    def test_importing_it_twice_registers_it_once(self) -> None:
+        assert MECHANISMS.kinds().count(self.make().kind) == 1
+
+    # -- what it paints ----------------------------------------------------------------------------------------------
+
+    def test_shapes_and_ranges(self) -> None:
+        mechanism = self.make()
+        image = mechanism.variable
+        painted = mechanism(*self.inputs(mechanism, self.rows))
+        assert isinstance(image, Image)
+        assert painted.shape == (self.rows, *image.event_shape)
+        assert painted.dtype == torch.float32
+        assert bool(painted.isfinite().all())
+        slack = 1e-3 * (image.high - image.low)
+        assert float(painted.min()) >= image.low - slack
+        assert float(painted.max()) <= image.high + slack
+
+    def test_same_noise_same_sample(self) -> None:
+        mechanism = self.make()
+        parents, noise = self.inputs(mechanism, self.rows)
+        before = torch.random.get_rng_state()
+        first = mechanism(parents, noise)
+        torch.manual_seed(123)
+        again = mechanism(parents, noise)
+        torch.random.set_rng_state(before)
+        assert torch.equal(first, again)
+
+    def test_other_noise_other_sample(self) -> None:
+        mechanism = self.make()
+        parents, noise = self.inputs(mechanism, self.rows, seed=0)
+        _, other = self.inputs(mechanism, self.rows, seed=1)
+        if noise:
+            assert self.difference(mechanism, mechanism(parents, noise), mechanism(parents, other)) > 1e-3
+
+    def test_the_global_generator_is_left_alone(self) -> None:
+        mechanism = self.make()
+        inputs = self.inputs(mechanism, self.rows)
+        before = torch.random.get_rng_state()
+        mechanism(*inputs)
+        assert torch.equal(before, torch.random.get_rng_state())
+
+    def test_a_row_does_not_depend_on_its_batch(self) -> None:
+        mechanism = self.make()
+        parents, noise = self.inputs(mechanism, self.rows)
+        together = mechanism(parents, noise)
+        turned = torch.arange(self.rows - 1, -1, -1)
+        backwards = mechanism({k: v[turned] for k, v in parents.items()}, {k: v[turned] for k, v in noise.items()})
+        assert self.difference(mechanism, together, backwards[turned]) <= self.tolerance
+        for row in range(self.rows):
+            one = slice(row, row + 1)
+            alone = mechanism({k: v[one] for k, v in parents.items()}, {k: v[one] for k, v in noise.items()})
+            assert self.difference(mechanism, together[one], alone) <= self.tolerance
+
+    def test_labels_matter(self) -> None:
+        mechanism = self.make()
+        parents, noise = self.inputs(mechanism, self.rows)
+        for name, label in zip(mechanism.parents, mechanism.labels, strict=True):
+            if label.size > 1:
+                moved = parents | {name: (parents[name] + 1) % label.size}
+                assert self.difference(mechanism, mechanism(parents, noise), mechanism(moved, noise)) > 1e-4
+
+    # -- frozen, and gradients ---------------------------------------------------------------------------------------
+
+    def test_weights_are_frozen_bit_for_bit(self) -> None:
+        mechanism = self.make()
+        before = {key: value.clone() for key, value in mechanism.state_dict().items()}
+        mechanism.train()
+        mechanism(*self.inputs(mechanism, self.rows))
+        assert not mechanism.training
+        assert not any(parameter.requires_grad for parameter in mechanism.parameters())
+        after = mechanism.state_dict()
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[key], after[key]) for key in before)
+
+    def test_gradients_reach_relaxed_parents_where_declared(self) -> None:
+        mechanism = self.make()
+        parents, noise = self.inputs(mechanism, self.rows)
+        relaxed = {
+            name: torch.nn.functional.one_hot(value, mechanism.bound_parents[name].size).float().requires_grad_()  # type: ignore[attr-defined]
+            for name, value in parents.items()
+        }
+        if not relaxed:
+            return
+        if not mechanism.differentiable:
+            try:
+                mechanism(relaxed, noise)
+            except MechanismError as error:
+                assert "gradient" in str(error)
+            else:
+                raise AssertionError("a black box must refuse parents that need gradients")
+            return
+        painted = mechanism(relaxed, noise)
+        assert self.difference(mechanism, painted.detach(), mechanism(parents, noise)) <= self.tolerance
+        painted.square().sum().backward()
+        for name, value in relaxed.items():
+            assert value.grad is not None, name
+            assert float(value.grad.abs().max()) > 0, name
+
+    # -- binding -----------------------------------------------------------------------------------------------------
+
+    def test_binding_shares_the_weights_and_moves_the_range(self) -> None:
+        mechanism = self.make()
+        image = mechanism.image
+        wider = Image(*image.event_shape, low=-3.0, high=5.0)
+        bound = mechanism.bind("I", wider, {label.name: label.values for label in mechanism.labels})
+        assert bound.variable == wider
+        assert {id(p) for p in bound.parameters()} == {id(p) for p in mechanism.parameters()}
+        inputs = self.inputs(mechanism, self.rows)
+        unit = (mechanism(*inputs) - image.low) / (image.high - image.low)
+        assert self.difference(bound, bound(*inputs), -3.0 + 8.0 * unit) <= self.tolerance
+        assert mechanism.variable == image
+
+    def test_a_stochastic_label_map_belongs_to_its_noise(self) -> None:
+        mechanism = self.make()
+        if not mechanism.labels:
+            return
+        size = math.prod(label.size for label in mechanism.labels)
+        table = torch.full((2, size), 1 / size)
+        bound = mechanism.bind(
+            "I", mechanism.image, {"D": Discrete(2)}, LabelMap({"D": Discrete(2)}, mechanism.labels, table)
+        )
+        if size == 1:
+            return
+        assert bound.noise["label"].shape == (size,)
+        parents, noise = self.inputs(bound, self.rows)
+        assert torch.equal(bound(parents, noise), bound(parents, noise))
+        chosen = noise["label"].argmax(-1)
+        own = {key: noise[key] for key in mechanism.generator_noise}
+        direct = mechanism.generate(bound._map.split(chosen), own)
+        assert self.difference(bound, bound(parents, noise), direct) <= self.tolerance
+
+    def test_clear_refusals(self) -> None:
+        mechanism = self.make()
+        image, labels = mechanism.image, {label.name: label.values for label in mechanism.labels}
+        smaller = Image(image.channels, image.height + 1, image.width, low=image.low, high=image.high)
+        wrong: list[tuple[Variable, Mapping[str, Variable]]] = [(Discrete(2), labels), (smaller, labels)]
+        wrong += [(image, {**labels, "extra": Discrete(2)}), (image, {**labels, "extra": Continuous()})]
+        if labels:
+            wrong.append((image, {name: Discrete(value.size + 1) for name, value in labels.items()}))
+            wrong.append((image, {}))
+        for variable, parents in wrong:
+            try:
+                mechanism.bind("I", variable, parents)
+            except (MechanismError, LabelMapError) as error:
+                assert "I" in str(error) or any(name in str(error) for name in (*parents, *labels)), error
+            else:
+                raise AssertionError(f"binding to {variable} with parents {dict(parents)} must be refused")
+
+    # -- saving ------------------------------------------------------------------------------------------------------
+
+    def test_round_trip(self, tmp_path: Path) -> None:
+        mechanism = self.make()
+        inputs = self.inputs(mechanism, self.rows)
+        if not self.saves:
+            try:
+                mechanism.save_pretrained(tmp_path / "saved")
+            except CausalPlugError as error:
+                assert str(error)
+                return
+            raise AssertionError("a mechanism that cannot be saved must say so")
+        from causalplug.hub.load import from_pretrained
+
+        mechanism.license = "cc0-1.0"
+        mechanism.save_pretrained(tmp_path / "saved")
+        torch.manual_seed(99)
+        loaded = from_pretrained(tmp_path / "saved")
+        assert type(loaded) is type(mechanism)
+        assert loaded.license == "cc0-1.0"
+        assert loaded.config() == mechanism.config()
+        assert torch.equal(loaded(*inputs), mechanism(*inputs))
