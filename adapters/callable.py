@@ -54,9 +54,7 @@ class CallableGenerator(FrozenMechanism):
         transform: str | Sequence[str] = (),
     ):
         noise = {"latent": NoiseSpec(tuple(latent_shape), distribution)}
-        super().__init__(
-            image, labels, noise, license=license, source=source, label_map=label_map, transform=transform
-        )
+        super().__init__(image, labels, noise, license=license, source=source, label_map=label_map, transform=transform)
         if not callable(paint):
             raise MechanismError(f"{paint!r} cannot paint images: give a function of labels and latent.")
         self.paint_rows = paint

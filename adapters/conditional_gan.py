@@ -103,9 +103,7 @@ class ConditionalGAN(FrozenMechanism):
     ):
         self.latent = Latent(latent) if isinstance(latent, int) else latent
         noise = {"latent": self.latent.spec}
-        super().__init__(
-            image, labels, noise, license=license, source=source, label_map=label_map, transform=transform
-        )
+        super().__init__(image, labels, noise, license=license, source=source, label_map=label_map, transform=transform)
         if join not in _JOINS:
             raise MechanismError(f"join={join!r} is not known: give one of {', '.join(_JOINS)}.")
         self.join = join
@@ -240,4 +238,6 @@ class ConditionalGAN(FrozenMechanism):
             raise MechanismError("The configuration's image must be of kind 'image'.")
         labels = [Label.from_dict(item) for item in fields.pop("labels", [])]
         latent = fields.pop("latent")
-        return cls(image, labels, latent if isinstance(latent, int) else Latent(**latent), fields.pop("layers"), **fields)
+        return cls(
+            image, labels, latent if isinstance(latent, int) else Latent(**latent), fields.pop("layers"), **fields
+        )

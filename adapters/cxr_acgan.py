@@ -156,5 +156,8 @@ def _converted(layers: Sequence[KerasLayer]) -> dict[str, Tensor]:
         elif layer.kind == "embedding":
             found[f"{name}.weight"] = layer.weight("embeddings")
         else:
-            found[f"{name}.weight"], found[f"{name}.bias"] = kernel_from_keras(layer.weight("kernel")), layer.weight("bias")
+            found[f"{name}.weight"], found[f"{name}.bias"] = (
+                kernel_from_keras(layer.weight("kernel")),
+                layer.weight("bias"),
+            )
     return {key: value.to(torch.float32) for key, value in found.items()}

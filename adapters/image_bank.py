@@ -160,14 +160,20 @@ class ImageBank(FrozenMechanism):
             raise DataError(f"There is no folder {root} to read images from.")
         entries = list(_entries(root))
         if not entries:
-            raise DataError(f"{root} holds no images: expected {', '.join(sorted(_SUFFIXES))} in subfolders, or metadata.csv.")
+            raise DataError(
+                f"{root} holds no images: expected {', '.join(sorted(_SUFFIXES))} in subfolders, or metadata.csv."
+            )
         names = [label if isinstance(label, str) else label.name for label in labels or list(entries[0][1])]
         lacking = sorted({name for name in names for _, row in entries if name not in row})
         if lacking:
-            raise DataError(f"{root} has no label {', '.join(lacking)} for some images. Known: {', '.join(entries[0][1])}.")
+            raise DataError(
+                f"{root} has no label {', '.join(lacking)} for some images. Known: {', '.join(entries[0][1])}."
+            )
         declared = {label.name: label for label in labels or () if isinstance(label, Label)}
         columns = [declared.get(name) or Label(name, _categories(row[name] for _, row in entries)) for name in names]
-        codes = torch.tensor([[label.code(_like(row[label.name], label.values)) for label in columns] for _, row in entries])
+        codes = torch.tensor(
+            [[label.code(_like(row[label.name], label.values)) for label in columns] for _, row in entries]
+        )
         image, pixels = _read(root, [path for path, _ in entries], image)
         return cls(pixels, columns, codes.view(len(entries), len(columns)), image=image, **options)
 
@@ -181,7 +187,10 @@ class ImageBank(FrozenMechanism):
             feature = dataset.features[name]
             known = getattr(feature, "names", None)
             columns.append(Label(name, known or _categories(dataset[name])))
-        rows = [[int(v) if hasattr(dataset.features[c.name], "names") else c.code(v) for v in dataset[c.name]] for c in columns]
+        rows = [
+            [int(v) if hasattr(dataset.features[c.name], "names") else c.code(v) for v in dataset[c.name]]
+            for c in columns
+        ]
         first = dataset[0][image_column]
         mode = 1 if first.mode in ("L", "1", "I") else 3
         image = options.pop("image", None) or Image(mode, first.height, first.width)

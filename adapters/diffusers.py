@@ -1,0 +1,379 @@
+"""Diffusion pipelines of the diffusers library: conditional on a class, or on text made from the labels.
+
+The sampling loop of class-conditional networks is our own, so that any scheduler serves and a row's image is a function
+of its noise alone; text-conditional pipelines run as their authors wrote them, with our initial noise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from causalplug.adapters.diffusers_files import load_parts, open_pipeline
+from causalplug.errors import LabelMapError, MechanismError
+from causalplug.mechanisms.base import freeze, register_mechanism
+from causalplug.mechanisms.frozen import FrozenMechanism, LabelMapSpec
+from causalplug.mechanisms.label_map import Label
+from causalplug.noise import NoiseSpec
+from causalplug.variables import Image, variable_from_dict
+
+if TYPE_CHECKING:
+    from causalplug.hub.snapshot import Snapshot
+
+__all__ = ["DiffusersGenerator"]
+
+
+@register_mechanism("diffusers")
+class DiffusersGenerator(FrozenMechanism):
+    """A diffusers pipeline as a frozen mechanism.
+
+    Deterministic given its noise: ``"latent"`` is the initial noise, and what a stochastic scheduler draws comes from
+    generators that ``"seed"`` seeds row by row. No gradient goes through it; training reads a sample bank.
+
+    Args:
+        parts: components by name, as in ``model_index.json``; or a whole text-conditional pipeline.
+        labels: its labels in order; for a class-conditional network their joint value is the class.
+        image: what it paints; by default told by the components, in [-1, 1] (text: [0, 1]).
+        steps: of the scheduler.
+        guidance_scale: 1 for none; class-conditional networks then need an unconditional class.
+        classes: class of each joint label, the last label varying fastest; by default 0, 1, 2, …
+        null_class: the unconditional class of classifier-free guidance.
+        prompts: of a text-conditional pipeline: a template such as ``"a photo of a {colour} {shape}"``, or a mapping
+            from each joint label (a value, or a tuple of values) to its prompt.
+        negative_prompt: as in the pipeline.
+        eta: of a DDIM scheduler.
+
+    Raises:
+        MechanismError: a class that the network does not have, a combination of labels without prompt, parts missing.
+    """
+
+    def __init__(
+        self,
+        parts: Any,
+        labels: Sequence[Label],
+        *,
+        image: Image | None = None,
+        steps: int = 25,
+        guidance_scale: float = 1.0,
+        classes: Sequence[int] | None = None,
+        null_class: int | None = None,
+        prompts: str | Mapping[Any, str] | None = None,
+        negative_prompt: str | None = None,
+        eta: float = 0.0,
+        license: str | None = None,
+        source: str | None = None,
+        label_map: LabelMapSpec = None,
+        transform: str | Sequence[str] = (),
+    ):
+        text = not isinstance(parts, Mapping)
+        components: dict[str, Any] = dict(parts.components if text else parts)
+        network = next((components[key] for key in ("unet", "transformer") if key in components), None)
+        if network is None or "scheduler" not in components:
+            raise MechanismError(
+                f"A diffusion generator cannot be made of {sorted(components)}: it needs a network (unet or transformer) and "
+                "a scheduler. Give the folder that the pipeline's save_pretrained wrote."
+            )
+        latent = _latent_shape(network)
+        vae = components.get("vae")
+        super().__init__(
+            image or _image(latent, vae, text),
+            labels,
+            {"latent": NoiseSpec(latent), "seed": NoiseSpec((2,), "uniform")},
+            license=license,
+            source=source,
+            label_map=label_map,
+            transform=transform,
+        )
+        if steps < 1:
+            raise MechanismError(f"A scheduler needs at least one step; got steps={steps}.")
+        self.steps, self.guidance_scale, self.eta = steps, float(guidance_scale), float(eta)
+        self.network: nn.Module = network
+        self.vae: nn.Module | None = vae
+        self.scheduler = components["scheduler"]
+        self.pipeline = parts if text else None
+        if self.pipeline is not None:
+            self.pipeline.set_progress_bar_config(disable=True)
+            self.others = nn.ModuleList(
+                [m for m in components.values() if isinstance(m, nn.Module) and m not in (network, vae)]
+            )
+        self.prompts = _prompts(prompts, labels) if text else None
+        self.negative_prompt = negative_prompt
+        self.requested_classes = None if classes is None else list(classes)
+        self.null_class = null_class
+        if not text:
+            self._check_classes()
+        self.location: dict[str, Any] | None = None
+        self.folder: Path | None = None
+        parameters = sum(p.numel() for p in network.parameters())
+        self.batch_cost = 0.5 * steps * parameters / 6.4e5  # 64 images of 32 x 32 on one CPU thread
+        freeze(self)
+
+    # -- labels ------------------------------------------------------------------------------------------------------
+
+    def _check_classes(self) -> None:
+        config = self.network.config  # type: ignore[union-attr]
+        known = getattr(config, "num_class_embeds", None) or getattr(config, "num_embeds_ada_norm", None)
+        joint = self._map.size
+        if not self.labels:
+            self.classes = torch.zeros(1, dtype=torch.int64)
+            return
+        classes = list(range(joint)) if self.requested_classes is None else self.requested_classes
+        if len(classes) != joint:
+            raise MechanismError(f"{joint} joint labels need {joint} classes; classes= has {len(classes)}.")
+        if not known:
+            raise MechanismError(
+                f"{type(self.network).__name__} is unconditional: it has no classes for the labels "
+                f"{', '.join(label.name for label in self.labels)}. Declare no labels, or take a class-conditional pipeline."
+            )
+        # a DiT keeps its unconditional class beyond those that it counts
+        top = known + ("Transformer" in type(self.network).__name__)
+        wrong = [c for c in (*classes, *([] if self.null_class is None else [self.null_class])) if not 0 <= c < top]
+        if wrong:
+            raise MechanismError(
+                f"The pipeline has no class {', '.join(map(str, wrong[:5]))}: its classes are 0 to {known - 1}. Give the class of "
+                "each label by classes=[…], or declare fewer labels."
+            )
+        if self.guidance_scale != 1.0 and self.null_class is None:
+            if top == known:
+                raise MechanismError("guidance_scale needs the network's unconditional class: give null_class=….")
+            self.null_class = known
+        self.classes = torch.tensor(classes)
+
+    # -- painting ----------------------------------------------------------------------------------------------------
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the network."""
+        return next(self.network.parameters()).dtype
+
+    def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+        device = next(self.network.parameters()).device
+        generators = [torch.Generator().manual_seed(_seed(pair)) for pair in noise["seed"].tolist()]
+        joint = self._map.join(labels) if self.labels else torch.zeros(len(labels), dtype=torch.int64)
+        with _global_generator_kept():
+            if self.pipeline is not None:
+                return self._run_pipeline(joint, noise["latent"], generators)
+            sample = self._denoise(self.classes[joint.cpu()].to(device), noise["latent"].to(device), generators)
+            return self._decoded(sample).float().clamp(self.image.low, self.image.high).to(labels.device)
+
+    def _denoise(self, classes: Tensor, latent: Tensor, generators: list[torch.Generator]) -> Tensor:
+        scheduler = copy.deepcopy(self.scheduler)  # multistep schedulers remember earlier steps
+        scheduler.set_timesteps(self.steps)
+        options = inspect.signature(scheduler.step).parameters
+        extra: dict[str, Any] = {"generator": generators} if "generator" in options else {}
+        extra |= {"eta": self.eta} if "eta" in options else {}
+        sample = latent * float(getattr(scheduler, "init_noise_sigma", 1.0))
+        for t in scheduler.timesteps:
+            scaled = scheduler.scale_model_input(sample, t) if hasattr(scheduler, "scale_model_input") else sample
+            predicted = self._predict(scaled, t, classes)
+            sample = scheduler.step(predicted, t, sample, **extra, return_dict=False)[0]
+        return sample
+
+    def _predict(self, sample: Tensor, t: Tensor, classes: Tensor) -> Tensor:
+        options = {"class_labels": classes} if self.labels else {}
+        times = t.to(sample.device).expand(len(sample))
+
+        def run(**given: Any) -> Tensor:
+            found = self.network(sample.to(self.dtype), times, **given).sample.float()
+            return found[:, : sample.shape[1]]  # a network that also predicts variances has twice the channels
+
+        if not self.labels or self.guidance_scale == 1.0:
+            return run(**options)
+        null = run(class_labels=torch.full_like(classes, int(self.null_class or 0)))
+        return null + self.guidance_scale * (run(**options) - null)
+
+    def _decoded(self, sample: Tensor) -> Tensor:
+        if self.vae is None:
+            return sample
+        config = self.vae.config  # type: ignore[union-attr]
+        shift = getattr(config, "shift_factor", None) or 0.0
+        scale = getattr(config, "scaling_factor", None) or 1.0
+        return self.vae.decode((sample / scale + shift).to(self.dtype)).sample  # type: ignore[operator]
+
+    def _run_pipeline(self, joint: Tensor, latent: Tensor, generators: list[torch.Generator]) -> Tensor:
+        assert self.pipeline is not None
+        assert self.prompts is not None
+        options = inspect.signature(self.pipeline.__call__).parameters
+        prompts = [self.prompts[row] for row in joint.tolist()]
+        given: dict[str, Any] = {
+            "prompt": prompts,
+            "latents": latent.to(self.pipeline.device, self.dtype),
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance_scale,
+            "generator": generators,
+            "output_type": "pt",
+            "return_dict": False,
+        }
+        if self.negative_prompt is not None:
+            given["negative_prompt"] = [self.negative_prompt] * len(prompts)
+        if "eta" in options:
+            given["eta"] = self.eta
+        unit = self.pipeline(**given)[0].float().to(joint.device)
+        return self.image.low + (self.image.high - self.image.low) * unit.clamp(0, 1)
+
+    # -- loading and saving ------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | PathLike[str],
+        labels: Sequence[Label],
+        *,
+        revision: str | None = None,
+        subfolder: str = "",
+        cache_dir: str | PathLike[str] | None = None,
+        token: bool | str | None = None,
+        local_files_only: bool = False,
+        dtype: str = "float32",
+        scheduler: str | None = None,
+        offload: bool = False,
+        **options: Any,
+    ) -> DiffusersGenerator:
+        """A pipeline from a folder or the Hub, safetensors only.
+
+        Args:
+            source: a folder that a pipeline's ``save_pretrained`` wrote, or a Hub id.
+            labels: its labels.
+            dtype: precision of its networks.
+            scheduler: class of another scheduler, such as ``"UniPCMultistepScheduler"`` for few steps.
+            offload: keep the parts of a text-conditional pipeline off the accelerator while they do not run.
+            options: the other arguments of the class.
+
+        Raises:
+            MissingDependencyError: diffusers is not installed.
+            RepositoryError: files are missing or not safetensors.
+        """
+        snapshot = open_pipeline(source, revision, subfolder, cache_dir, token, local_files_only)
+        parts = load_parts(snapshot, dtype=dtype, scheduler=scheduler, text="prompts" in options, offload=offload)
+        generator = cls(parts, labels, **options)
+        generator.folder = snapshot.path
+        generator.location = {"dtype": dtype, "scheduler": scheduler, "offload": offload}
+        if snapshot.repo_id is not None:
+            generator.location |= {
+                "repo_id": snapshot.repo_id,
+                "revision": snapshot.revision,
+                "requested_revision": snapshot.requested_revision,
+                "subfolder": snapshot.subfolder,
+            }
+        if generator.license is None and snapshot.repo_id is not None:
+            generator.license = snapshot.license
+        return generator
+
+    def weights(self) -> dict[str, Tensor]:
+        """Nothing: the pipeline has its own files."""
+        return {}
+
+    def files(self) -> dict[str, Path]:
+        """The pipeline's own files under ``pipeline/``; none where it is referred to on the Hub."""
+        if self.folder is None or (self.location or {}).get("repo_id"):
+            return {}
+        found = sorted(
+            path for path in self.folder.rglob("*") if path.suffix in (".json", ".safetensors", ".txt", ".model")
+        )
+        return {f"pipeline/{path.relative_to(self.folder).as_posix()}": path for path in found}
+
+    def config(self) -> dict[str, Any]:
+        if self.location is None:
+            raise MechanismError(
+                "A pipeline that exists only in memory cannot be saved: write it by its own save_pretrained and load that "
+                "folder with DiffusersGenerator.from_pretrained."
+            )
+        fields = {
+            "image": self.image.to_dict(),
+            "labels": [label.to_dict() for label in self.labels],
+            "pipeline": self.location,
+            "steps": self.steps,
+            "guidance_scale": self.guidance_scale,
+            "eta": self.eta,
+        }
+        if self.prompts is not None:
+            return fields | {"prompts": self.prompts, "negative_prompt": self.negative_prompt}
+        return fields | {"classes": self.requested_classes, "null_class": self.null_class}
+
+    @classmethod
+    def from_snapshot(cls, config: Mapping[str, Any], snapshot: Snapshot) -> DiffusersGenerator:
+        """The generator that a repository describes: its pipeline lies in ``pipeline/`` or in another repository."""
+        fields = dict(config)
+        image = variable_from_dict(fields.pop("image"), "image")
+        labels = [Label.from_dict(item) for item in fields.pop("labels")]
+        location = dict(fields.pop("pipeline"))
+        location.pop("requested_revision", None)
+        prompts = fields.get("prompts")
+        if prompts is not None:
+            keys = itertools.product(*(label.categories for label in labels))
+            fields["prompts"] = dict(zip(keys, prompts, strict=True))
+        if "repo_id" in location:
+            return cls.from_pretrained(location.pop("repo_id"), labels, image=image, **location, **fields)
+        snapshot.fetch("pipeline/*")
+        return cls.from_pretrained(snapshot.path / "pipeline", labels, image=image, **location, **fields)
+
+
+def _seed(pair: Sequence[float]) -> int:
+    return int(pair[0] * 2**24) * 2**24 + int(pair[1] * 2**24)
+
+
+@contextlib.contextmanager
+def _global_generator_kept() -> Iterator[None]:
+    """Some schedulers draw from the global generator; whatever they draw must neither move it nor depend on it."""
+    state = torch.random.get_rng_state()
+    torch.random.default_generator.manual_seed(0)
+    try:
+        yield
+    finally:
+        torch.random.set_rng_state(state)
+
+
+def _latent_shape(network: Any) -> tuple[int, int, int]:
+    size = network.config.sample_size
+    if size is None:
+        raise MechanismError(f"{type(network).__name__} does not say its sample_size: set it in the pipeline's config.")
+    height, width = (size, size) if isinstance(size, int) else tuple(size)
+    return (network.config.in_channels, height, width)
+
+
+def _image(latent: tuple[int, int, int], vae: Any, text: bool) -> Image:
+    channels, height, width = latent
+    if vae is not None:
+        factor = 2 ** (len(vae.config.block_out_channels) - 1)
+        channels, height, width = vae.config.out_channels, height * factor, width * factor
+    return Image(channels, height, width, low=0.0 if text else -1.0)
+
+
+def _prompts(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label]) -> list[str]:
+    """The prompt of every joint label."""
+    if prompts is None:
+        raise MechanismError(
+            "A text-conditional pipeline needs prompts: a template or a mapping from labels to prompts."
+        )
+    keys = list(itertools.product(*(label.categories for label in labels)))
+    names = [label.name for label in labels]
+    if isinstance(prompts, str):
+        try:
+            made = [prompts.format(**dict(zip(names, map(str, key), strict=True))) for key in keys]
+        except (KeyError, IndexError) as error:
+            raise LabelMapError(
+                f"The prompt {prompts!r} asks for {error}, which is no label. Labels: {', '.join(names)}."
+            ) from None
+        if len(set(made)) < len(made):
+            missing = [name for name in names if "{" + name not in prompts]
+            raise LabelMapError(
+                f"The prompt {prompts!r} is the same for different labels: it does not mention {', '.join(missing)}. Use "
+                f"{', '.join('{' + name + '}' for name in missing)}."
+            )
+        return made
+    table = {key if isinstance(key, tuple) else (key,): prompt for key, prompt in prompts.items()}
+    holes = [key for key in keys if key not in table]
+    if holes:
+        raise LabelMapError(
+            f"The prompts have no entry for {', '.join(str(key) for key in holes[:5])}: every combination of labels needs one."
+        )
+    return [table[key] for key in keys]
