@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -22,6 +24,7 @@ from causalplug.variables import Discrete, Image, Variable
 
 if TYPE_CHECKING:
     from causalplug.causal.plan import Plan
+    from causalplug.hub.snapshot import Snapshot
     from causalplug.mechanisms.encoders import Encoder
 
 __all__ = ["DCM"]
@@ -52,6 +55,7 @@ class DCM(Questions, nn.Module):
         plan: the plan that the model was trained by, or None.
         sources: the data sources that it was trained on, or None; what is identifiable is decided from them.
         history: what training recorded, JSON values.
+        origin: the snapshot that it was loaded from, or None.
 
     Raises:
         VariableError, UnknownVariableError: declarations and graph name different variables.
@@ -83,6 +87,7 @@ class DCM(Questions, nn.Module):
         self.plan: Plan | None = None
         self.sources: tuple[Source, ...] | None = None
         self.history: dict[str, Any] = {}
+        self.origin: Snapshot | None = None
         self._mechanisms = nn.ModuleDict()
         self._encoders = nn.ModuleDict()
         given, encoders = dict(mechanisms or {}), dict(encoders or {})
@@ -137,7 +142,7 @@ class DCM(Questions, nn.Module):
     def trained_tensors(self) -> dict[str, Tensor]:
         """Weights and buffers of everything that is trained: mechanisms and encoders that are not frozen references."""
         pulled = [f"_mechanisms.{_key(name)}." for name, m in self.mechanisms.items() if m.frozen]
-        pulled += [f"_encoders.{_key(name)}." for name, e in self.encoders.items() if e.frozen]
+        pulled += [f"_encoders.{_key(name)}." for name, e in self.encoders.items() if e.origin is not None]
         return {key: value for key, value in self.state_dict().items() if not key.startswith(tuple(pulled))}
 
     def load_trained(self, tensors: Mapping[str, Tensor]) -> None:
@@ -182,7 +187,7 @@ class DCM(Questions, nn.Module):
         if not mechanism.accepts_confounder:
             check_pull(self.graph, name)
         parents = {parent: self.variables[parent] for parent in self.graph.parents(name)}
-        if hasattr(mechanism, "bind"):
+        if hasattr(mechanism, "bind") and getattr(mechanism, "name", None) != name:
             mechanism = mechanism.bind(name, self.variables[name], parents)
         variable = self.variables[name]
         if mechanism.variable != variable or set(mechanism.parents) != set(parents):
@@ -292,6 +297,31 @@ class DCM(Questions, nn.Module):
         """Projections ``(n, size)`` of encoded images of an image variable."""
         encoder: Encoder = self._encoders[_key(name)]  # type: ignore[assignment]
         return encoder(self.variables[name].scale(images))  # type: ignore[attr-defined]
+
+    # -- the Hub -----------------------------------------------------------------------------------------------------
+
+    def save_pretrained(self, folder: str | os.PathLike[str], *, frozen: str = "reference") -> Path:
+        """Write the model as a repository; see :func:`causalplug.hub.dcm.save_dcm`."""
+        from causalplug.hub.dcm import save_dcm
+
+        return save_dcm(self, folder, frozen=frozen)
+
+    @classmethod
+    def from_pretrained(cls, source: str | os.PathLike[str], **options: Any) -> DCM:
+        """Load a model; see :func:`causalplug.from_pretrained`.
+
+        Raises:
+            RepositoryError: the repository holds something else than a model.
+        """
+        from causalplug.errors import RepositoryError
+        from causalplug.hub.load import from_pretrained
+
+        loaded = from_pretrained(source, **options)
+        if not isinstance(loaded, cls):
+            raise RepositoryError(
+                f"{source} holds a {type(loaded).__name__}, not a model: use causalplug.from_pretrained."
+            )
+        return loaded
 
 
 def edge_key(a: str, b: str) -> str:

@@ -15,6 +15,7 @@ from causalplug.hub.snapshot import Snapshot
 from causalplug.hub.validation import read_json, short
 
 _LOADERS = {
+    "causalplug-dcm-1": ("causalplug.hub.dcm", "load_dcm"),
     "causalplug-mechanism-1": ("causalplug.hub.parts", "load_mechanism"),
     "causalplug-encoder-1": ("causalplug.hub.parts", "load_encoder"),
 }

@@ -14,7 +14,7 @@ from causalplug.model import DCM
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import Critic, CriticInput, gradient_penalty
 from causalplug.training.data import Rows
-from causalplug.training.factors import Cells, ConfounderDraws, edges_of, log_mean_exp, tabular
+from causalplug.training.factors import Cells, ConfounderDraws, distinct, edges_of, log_mean_exp, ravel, tabular
 from causalplug.training.rollout import Roller
 from causalplug.variables import Discrete, Image
 
@@ -68,19 +68,25 @@ class TableGame(Game):
         self.config = config
         given, inside = list(target.parents), list(target.variables)
         names = [*given, *inside]
-        sizes = [dcm.variables[name].size for name in names]  # type: ignore[attr-defined]
-        stacked_rows = torch.stack([rows.values[name] for name in names], -1)
-        values, counts = _distinct(stacked_rows[:, : len(given)])
-        grids = torch.cartesian_prod(*[torch.arange(size) for size in sizes[len(given) :]]).view(-1, len(inside))
-        cells = torch.cat([values.repeat_interleave(len(grids), 0), grids.to(values.device).repeat(len(values), 1)], -1)
-        codes = dict(zip(names, cells.unbind(-1), strict=True))
+        size = {name: dcm.variables[name].size for name in names}  # type: ignore[attr-defined]
+        taken, counts = _taken(rows, given, size)
+        grid = torch.cartesian_prod(*[torch.arange(size[name], device=counts.device) for name in inside])
+        grid = grid.view(-1, len(inside))
+        codes = {name: value.repeat_interleave(len(grid)) for name, value in taken.items()}
+        codes |= {name: grid[:, i].repeat(len(counts)) for i, name in enumerate(inside)}
+        joint = ravel([rows.values[name] for name in names], [size[name] for name in names])
+        here = ravel([codes[name] for name in names], [size[name] for name in names])
+        occurring, shares = torch.unique(joint, return_counts=True)
+        place = torch.searchsorted(here.sort().values, occurring)
+        real = torch.zeros(len(here), device=here.device)
+        real[here.argsort()[place]] = shares / len(rows)
         self.cells = Cells(dcm, inside, codes)
         self.draws = ConfounderDraws(edges_of(dcm.graph, inside), dcm.confounder_size, config.draws)
         reads = CriticInput({name: dcm.variables[name] for name in names}, {})
         self.critic = Critic(reads, hidden=config.critic_hidden)
         self.register_buffer("features", reads(codes)[0])
-        self.register_buffer("weight", (counts / counts.sum()).repeat_interleave(len(grids)))
-        self.register_buffer("real", _frequencies(stacked_rows, cells, sizes))
+        self.register_buffer("weight", (counts / counts.sum()).repeat_interleave(len(grid)))
+        self.register_buffer("real", real)
         self._fake = self.real
 
     def fake(self, generator: torch.Generator) -> Tensor:
@@ -105,18 +111,12 @@ class TableGame(Game):
         return -(self.fake(generator) * scores).sum()
 
 
-def _distinct(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Distinct rows of a table of codes and how often each occurs; a table without columns has one."""
-    if rows.shape[1] == 0:
-        return rows[:1], torch.tensor([len(rows)], device=rows.device)
-    return torch.unique(rows, dim=0, return_counts=True)
-
-
-def _frequencies(rows: Tensor, cells: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Share of ``rows`` that equal each cell."""
-    strides = torch.tensor([math.prod(sizes[i + 1 :]) for i in range(len(sizes))], device=rows.device)
-    counts = torch.bincount((rows * strides).sum(-1), minlength=math.prod(sizes))
-    return counts[(cells * strides).sum(-1)] / len(rows)
+def _taken(rows: Rows, names: Sequence[str], size: Mapping[str, int]) -> tuple[dict[str, Tensor], Tensor]:
+    """Joint values of some columns that occur, and how often; without columns there is one."""
+    if not names:
+        return {}, torch.tensor([len(rows)], device=next(iter(rows.values.values())).device)
+    found, _, counts = distinct({name: rows.values[name] for name in names}, [size[name] for name in names])
+    return found, counts
 
 
 class RowGame(Game):
@@ -222,8 +222,8 @@ def game_for(
     if config.gradient == "auto" and not any(isinstance(dcm.variables[n], Image) for n in names):
         inside = math.prod(getattr(dcm.variables[name], "size", config.max_cells + 1) for name in target.variables)
         if tabular(dcm, target.variables) and inside <= config.max_cells:
-            columns = [rows.values[name] for name in names]
-            taken = len(_distinct(torch.stack(columns, -1)[:, : len(target.parents)])[0])
+            size = {name: dcm.variables[name].size for name in names}  # type: ignore[attr-defined]
+            taken = len(_taken(rows, target.parents, size)[1])
             if inside * taken <= config.max_cells:
                 return TableGame(dcm, target, rows, config)
     return RowGame(dcm, target, rows, config, banks=banks, pixels=pixels)

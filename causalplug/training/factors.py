@@ -17,7 +17,18 @@ from causalplug.mechanisms.discrete import DiscreteMLP
 from causalplug.model import DCM, edge_key
 from causalplug.variables import Discrete
 
-__all__ = ["Cells", "ConfounderDraws", "edges_of", "log_mean_exp", "rows_log_prob", "served", "stacked", "tabular"]
+__all__ = [
+    "Cells",
+    "ConfounderDraws",
+    "distinct",
+    "edges_of",
+    "log_mean_exp",
+    "ravel",
+    "rows_log_prob",
+    "served",
+    "stacked",
+    "tabular",
+]
 
 
 def edges_of(graph: CausalGraph, variables: Iterable[str]) -> list[str]:
@@ -87,6 +98,27 @@ def rows_log_prob(
     return total
 
 
+def ravel(columns: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
+    """One integer per joint value of columns of codes ``(n,)``, the last column varying fastest."""
+    joint = torch.zeros_like(columns[0])
+    for column, size in zip(columns, sizes, strict=True):
+        joint = joint * size + column
+    return joint
+
+
+def distinct(columns: Mapping[str, Tensor], sizes: Sequence[int]) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Distinct rows of columns of codes, the number of each row among them, and how often each occurs."""
+    names = list(columns)
+    joint, inverse, counts = torch.unique(
+        ravel([columns[name] for name in names], sizes), return_inverse=True, return_counts=True
+    )
+    rows: dict[str, Tensor] = {}
+    for name, size in reversed(list(zip(names, sizes, strict=True))):
+        rows[name] = joint % size
+        joint = torch.div(joint, size, rounding_mode="floor")
+    return {name: rows[name] for name in names}, inverse, counts
+
+
 class Cells:
     """Discrete rows, each evaluated by looking its parents' configuration up.
 
@@ -104,10 +136,9 @@ class Cells:
             mechanism = dcm.mechanism(name)
             size = dcm.variables[name].size  # type: ignore[attr-defined]
             if mechanism.parents:
-                configurations, which = torch.unique(
-                    torch.stack([rows[parent] for parent in mechanism.parents], -1), dim=0, return_inverse=True
-                )
-                self.parents[name] = dict(zip(mechanism.parents, configurations.unbind(-1), strict=True))
+                sizes = [dcm.variables[parent].size for parent in mechanism.parents]  # type: ignore[attr-defined]
+                columns = {parent: rows[parent] for parent in mechanism.parents}
+                self.parents[name], which, _ = distinct(columns, sizes)
             else:
                 which = torch.zeros_like(rows[name])
                 self.parents[name] = {}

@@ -15,6 +15,7 @@ from causalplug.training.data import Rows
 from causalplug.training.factors import (
     Cells,
     ConfounderDraws,
+    distinct,
     edges_of,
     log_mean_exp,
     rows_log_prob,
@@ -94,7 +95,7 @@ class Likelihood:
         total = sum(len(rows) for rows in sources)
         for factor in self.factors:
             factor.share = len(factor.rows[factor.variables[0]]) / total
-            if factor.cells is not None:
+            if tabular(dcm, factor.variables):
                 self._tabulate(factor)
 
     def _factors(self, component: frozenset[str], rows: Rows) -> list[_Factor]:
@@ -108,16 +109,14 @@ class Likelihood:
             values = {name: rows.values[name] for name in needed}
             draws = ConfounderDraws(edges, self.dcm.confounder_size, self.config.draws)
             factor = _Factor(variables, values, 0.0, draws)
-            if tabular(self.dcm, variables):
-                factor.cells = Cells(self.dcm, variables, values)
             factors.append(factor)
         return factors
 
     def _tabulate(self, factor: _Factor) -> None:
         """Merge equal rows; fall back to batches where the table would be large."""
-        names = list(factor.rows)
-        cells, counts = torch.unique(torch.stack([factor.rows[n] for n in names], -1), dim=0, return_counts=True)
-        factor.cells = Cells(self.dcm, factor.variables, dict(zip(names, cells.unbind(-1), strict=True)))
+        sizes = [self.dcm.variables[name].size for name in factor.rows]  # type: ignore[attr-defined]
+        rows, _, counts = distinct(factor.rows, sizes)
+        factor.cells = Cells(self.dcm, factor.variables, rows)
         largest = max(1, *(len(next(iter(p.values()))) for p in factor.cells.parents.values() if p), len(counts) // 8)
         draws = factor.draws.draws if factor.draws.edges else 1
         if largest * draws > _TABLE_LIMIT:

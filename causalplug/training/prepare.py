@@ -12,6 +12,7 @@ from torch import Tensor
 
 from causalplug.causal.plan import Module
 from causalplug.errors import DataError
+from causalplug.mechanisms.base import Mechanism
 from causalplug.model import DCM
 from causalplug.training.config import TrainingConfig
 from causalplug.training.data import Rows
@@ -117,8 +118,8 @@ def prepare(
     held_out = [h if len(h) else t for t, h in parts]
     with _timed(seconds, "label maps"):
         for name, mechanism in dcm.mechanisms.items():
-            if getattr(mechanism, "label_map_pending", False):
-                mechanism.resolve_label_map(name, train, seed=config.seed)
+            if getattr(mechanism, "pending", None) is not None:
+                dcm.replace_mechanism(name, mechanism.estimate_label_map(_rows_with(name, mechanism, train)))
     with _timed(seconds, "encoders"):
         for name, encoder in dcm.encoders.items():
             if not encoder.trained and not ready:
@@ -164,6 +165,18 @@ class _timed:  # noqa: N801
 
     def __exit__(self, *exc: object) -> None:
         self.seconds[self.phase] = self.seconds.get(self.phase, 0.0) + time.perf_counter() - self.start
+
+
+def _rows_with(name: str, mechanism: Mechanism, train: Sequence[Rows]) -> dict[str, Tensor]:
+    """Rows of the largest source that tells how a frozen mechanism's labels follow from its parents."""
+    having = [r for r in train if {name, *mechanism.parents} <= set(r.values) and name not in r.source.do]
+    having = having or [r for r in train if set(mechanism.parents) <= set(r.values) and name not in r.source.do]
+    if not having:
+        raise DataError(
+            f"The label map of {name!r} cannot be estimated: no source records {', '.join([name, *mechanism.parents])} "
+            "together. Give one, or a label map as a table."
+        )
+    return max(having, key=lambda rows: (name in rows.values, len(rows))).values
 
 
 def _fit_encoder(dcm: DCM, name: str, train: Sequence[Rows], config: TrainingConfig) -> None:

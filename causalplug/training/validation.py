@@ -13,6 +13,7 @@ from torch import Tensor
 
 from causalplug.causal.plan import Target
 from causalplug.model import DCM
+from causalplug.training.factors import ravel
 from causalplug.training.rollout import Roller
 from causalplug.variables import Discrete, Variable
 
@@ -63,7 +64,10 @@ class Distance:
 
 def _counts(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """Counts of every joint value that occurs, in both tables of codes ``(n, d)``."""
-    _, which = torch.unique(torch.cat([real, fake]), dim=0, return_inverse=True)
+    codes = torch.cat([real, fake])
+    columns = list(codes.unbind(-1))
+    which = ravel(columns, [int(column.max()) + 1 for column in columns])
+    _, which = torch.unique(which, return_inverse=True)
     size = int(which.max()) + 1
     return torch.bincount(which[: len(real)], minlength=size), torch.bincount(which[len(real) :], minlength=size)
 
@@ -85,7 +89,7 @@ def sampling_floor(real: Tensor, fake_rows: int) -> float:
 
     Half the sum over cells of the mean absolute difference of two normal shares.
     """
-    counts = torch.unique(real, dim=0, return_counts=True)[1] / len(real)
+    counts = _counts(real, real[:1])[0] / len(real)
     spread = counts * (1 - counts) * (1 / len(real) + 1 / fake_rows)
     return 0.5 * float((spread * (2 / math.pi)).sqrt().sum())
 

@@ -1,0 +1,220 @@
+"""A whole model as a repository: ``config.json``, ``model.safetensors`` with what was trained, references to what was pulled."""
+
+from __future__ import annotations
+
+__all__ = ["DCM_FORMAT", "load_dcm", "save_dcm"]
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from causalplug.causal.graph import CausalGraph
+from causalplug.causal.plan import Plan
+from causalplug.causal.source import Source
+from causalplug.errors import CausalPlugError, RepositoryError
+from causalplug.hub.facts import file_facts
+from causalplug.hub.parts import load_encoder, load_mechanism
+from causalplug.hub.reference import Reference
+from causalplug.hub.repository import resolve
+from causalplug.hub.storage import Content, write_folder
+from causalplug.hub.validation import check_keys, read_json, safe_relative
+from causalplug.hub.weights import read_safetensors, safetensors_writer
+from causalplug.variables import variable_from_dict
+
+if TYPE_CHECKING:
+    from causalplug.hub.snapshot import Snapshot
+    from causalplug.mechanisms.base import Mechanism
+    from causalplug.mechanisms.encoders import Encoder
+    from causalplug.model import DCM
+
+DCM_FORMAT = "causalplug-dcm-1"
+_CONFIG, _WEIGHTS, _COPIES = "config.json", "model.safetensors", "frozen"
+_LOCAL = {"folder": str, "files": {str: {"size": int, "sha256": str}}}
+_PULLED = {"reference?": dict[str, object], "local?": _LOCAL, "copy?": str}
+_SCHEMA = {
+    "format": Literal["causalplug-dcm-1"],
+    "causalplug_version": str,
+    "graph": dict[str, object],
+    "variables": {str: dict[str, object]},
+    "confounder_size": int,
+    "mechanisms": {
+        str: {"kind?": str, "config?": dict[str, object], "pulled?": _PULLED, "binding?": dict[str, object]}
+    },
+    "encoders": {str: {"kind?": str, "config?": dict[str, object], "trained?": bool, "pulled?": _PULLED}},
+    "weights?": {"size": int, "sha256": str},
+    "sources?": [dict[str, object]],
+    "plan?": dict[str, object],
+    "history?": dict[str, object],
+}
+
+
+def save_dcm(dcm: DCM, folder: str | os.PathLike[str], *, frozen: str = "reference") -> Path:
+    """Write a model; the folder is replaced whole, or stays as it was.
+
+    Args:
+        dcm: the model.
+        folder: where to.
+        frozen: ``"reference"`` refers to pulled generators and encoders by repository and commit (by folder and hashes, where
+            they came from a folder of this computer); ``"copy"`` puts them into ``frozen/``.
+
+    Raises:
+        RepositoryError: a frozen part was made in memory and was never saved, so that nothing can be referred to.
+    """
+    from causalplug import __version__
+
+    if frozen not in ("reference", "copy"):
+        raise RepositoryError(f"cannot save with frozen={frozen!r}: use 'reference' or 'copy'")
+    files: dict[str, Content] = {}
+    mechanisms: dict[str, Any] = {}
+    for name, mechanism in dcm.mechanisms.items():
+        if mechanism.frozen:
+            pulled = _pulled(mechanism, name, Path(folder), frozen, files)
+            mechanisms[name] = {"pulled": pulled, "binding": mechanism.binding()}  # type: ignore[operator]
+        else:
+            mechanisms[name] = {"kind": mechanism.kind, "config": mechanism.config()}
+    encoders: dict[str, Any] = {}
+    for name, encoder in dcm.encoders.items():
+        if encoder.origin is not None:
+            encoders[name] = {"pulled": _pulled(encoder, name, Path(folder), frozen, files)}
+        else:
+            encoders[name] = {"kind": encoder.kind, "config": encoder.config(), "trained": bool(encoder.trained)}
+    config: dict[str, Any] = {
+        "format": DCM_FORMAT,
+        "causalplug_version": __version__,
+        "graph": dcm.graph.to_dict(),
+        "variables": {name: variable.to_dict() for name, variable in dcm.variables.items()},
+        "confounder_size": dcm.confounder_size,
+        "mechanisms": mechanisms,
+        "encoders": encoders,
+    }
+    if dcm.sources is not None:
+        config["sources"] = [source.to_dict() for source in dcm.sources]
+    if dcm.plan is not None:
+        config["plan"] = dcm.plan.to_dict()
+    if dcm.history:
+        config["history"] = dcm.history
+    files[_WEIGHTS] = safetensors_writer(dcm.trained_tensors())
+    files[_CONFIG] = lambda path: _write_config(path, config)
+    return write_folder(folder, files, replaces=[_CONFIG, _WEIGHTS, f"{_COPIES}/*"])
+
+
+def _write_config(path: Path, config: dict[str, Any]) -> None:
+    config = {**config, "weights": file_facts(path.parent / _WEIGHTS)}
+    path.write_text(json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _pulled(part: Any, name: str, folder: Path, frozen: str, files: dict[str, Content]) -> dict[str, Any]:
+    """How the model says where a frozen part is; a copy is added to ``files``."""
+    origin: Snapshot | None = part.origin
+    if origin is None:
+        raise RepositoryError(
+            f"cannot save the model: the frozen {type(part).__name__} of {name!r} was made in memory and has no repository. "
+            "Save it first (save_pretrained) and plug in what causalplug.from_pretrained gives"
+        )
+    needed = _files_of(origin)
+    if frozen == "copy":
+        index = len({key.split("/")[1] for key in files})
+        for file in needed:
+            files[f"{_COPIES}/{index}/{file}"] = origin.file(file)
+        return {"copy": f"{_COPIES}/{index}"}
+    if origin.repo_id is not None:
+        return {"reference": Reference.to(origin, *needed).to_dict()}
+    path = os.path.relpath(origin.path, Path(os.path.realpath(folder)))
+    return {"local": {"folder": path, "files": {file: file_facts(origin.file(file)) for file in needed}}}
+
+
+def _files_of(origin: Snapshot) -> list[str]:
+    """The files of a repository that loading it may need: everything but its card and its pictures."""
+    ignored = (".md", ".gitattributes", ".png", ".jpg")
+    return [name for name in sorted(origin.files()) if not name.endswith(ignored)]
+
+
+def load_dcm(snapshot: Snapshot, *, device: Any = None, dtype: Any = None, **options: Any) -> DCM:
+    """Load a model.
+
+    Args:
+        snapshot: the repository.
+        device: where the weights go.
+        dtype: of the trained weights.
+        options: how referenced repositories are fetched: ``cache_dir``, ``token``, ``local_files_only``.
+
+    Raises:
+        RepositoryError: the repository is incomplete or malformed, a referenced part has changed, or the weights do not fit.
+    """
+    from causalplug.model import DCM
+
+    with snapshot.hold():
+        where = f"{snapshot}/{_CONFIG}"
+        config = check_keys(read_json(snapshot.file(_CONFIG), within=snapshot.boundary), _SCHEMA, where=where)
+        try:
+            graph = CausalGraph.from_dict(config["graph"])
+            variables = {name: variable_from_dict(item, name) for name, item in config["variables"].items()}
+            sources = tuple(Source.from_dict(item) for item in config.get("sources", []))
+            plan = Plan.from_dict(config["plan"]) if "plan" in config else None
+            mechanisms = {n: _mechanism(n, item, snapshot, where, options) for n, item in config["mechanisms"].items()}
+            encoders = {n: _encoder(n, item, snapshot, where, options) for n, item in config["encoders"].items()}
+            dcm = DCM(
+                graph, variables, mechanisms=mechanisms, encoders=encoders, confounder_size=config["confounder_size"]
+            )
+        except RepositoryError:
+            raise
+        except CausalPlugError as error:
+            raise RepositoryError(f"cannot use {where}: {error}") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise RepositoryError(f"cannot use {where}: {why}. Save the model again") from error
+        facts = config.get("weights")
+        tensors = read_safetensors(
+            snapshot.file(_WEIGHTS), dcm.trained_tensors(), facts=facts, within=snapshot.boundary
+        )
+    dcm.load_trained(tensors)
+    dcm.plan, dcm.sources, dcm.history = plan, sources if "sources" in config else None, config.get("history", {})
+    dcm.origin = snapshot
+    dcm.requires_grad_(False).eval()
+    return dcm if device is None and dtype is None else dcm.to(device=device, dtype=dtype)
+
+
+def _mechanism(
+    name: str, item: Mapping[str, Any], snapshot: Snapshot, where: str, options: Mapping[str, Any]
+) -> Mechanism:
+    from causalplug.mechanisms.base import MECHANISMS
+
+    if "pulled" not in item:
+        return MECHANISMS.resolve(item["kind"]).from_config(item["config"])
+    mechanism = load_mechanism(_open(item["pulled"], snapshot, f"{where}: {name}", options))
+    return mechanism.bind_as(name, item["binding"])  # type: ignore[operator]
+
+
+def _encoder(name: str, item: Mapping[str, Any], snapshot: Snapshot, where: str, options: Mapping[str, Any]) -> Encoder:
+    from causalplug.mechanisms.encoders import ENCODERS
+
+    if "pulled" in item:
+        return load_encoder(_open(item["pulled"], snapshot, f"{where}: {name}", options))
+    encoder = ENCODERS.resolve(item["kind"]).from_config(item["config"])
+    encoder.trained = item["trained"]
+    return encoder
+
+
+def _open(pulled: Mapping[str, Any], snapshot: Snapshot, where: str, options: Mapping[str, Any]) -> Snapshot:
+    """The snapshot of a frozen part, its files checked against the hashes that the model recorded."""
+    if "reference" in pulled:
+        reference = Reference.from_dict(pulled["reference"], where=where)
+        opened = reference.open(**options, chain=(snapshot.key,))
+        reference.fetch(opened)
+        return opened
+    if "copy" in pulled:
+        inner = safe_relative(pulled["copy"], where=f"cannot use {where}")
+        return replace(snapshot, path=snapshot.path / inner, subfolder=f"{snapshot.subfolder}/{inner}".strip("/"))
+    local = pulled["local"]
+    if snapshot.repo_id is not None:
+        raise RepositoryError(
+            f"cannot use {where}: it refers to a folder of the computer that it was saved on. Its author has to push the "
+            'generator and save again, or save with frozen="copy"'
+        )
+    opened = resolve(os.path.normpath(snapshot.path / local["folder"]))
+    for file, facts in local["files"].items():
+        opened.file(file, facts=facts)
+    return opened
