@@ -47,7 +47,7 @@ def is_transient(error: BaseException) -> bool:
 
     if isinstance(error, errors.HfHubHTTPError):
         return error.response.status_code in (408, 429, 500, 502, 503, 504)
-    if isinstance(error, errors.LocalEntryNotFoundError):
+    if isinstance(error, errors.LocalEntryNotFoundError | RuntimeError):  # the client wraps the cause in these
         return error.__cause__ is not None and is_transient(error.__cause__)
     if isinstance(error, errors.OfflineModeIsEnabled):
         return False
@@ -74,7 +74,15 @@ def hub_errors(
         yield
     except RepositoryError:
         raise
-    except (transport_error(), errors.RevisionResolutionError, OSError, ValueError, KeyError, TypeError) as error:
+    except (
+        transport_error(),
+        errors.RevisionResolutionError,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+    ) as error:
         message = redact(f"cannot {action}: {_reason(error, repo_id, revision)}", token)
         told = str(error)
         if redact(told, token) != told:  # the original text must not be printed as the cause either
@@ -114,6 +122,8 @@ def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
                 f"{repo_id} is not in the cache, at least not all of it, and the network may not be used. Load it once "
                 "with network (local_files_only=False, HF_HUB_OFFLINE=0), or give the right cache_dir=…"
             )
+        case RuntimeError() if error.__cause__ is not None:
+            return _reason(error.__cause__, repo_id, revision)
         case errors.HFValidationError():
             return f'"{repo_id}" is not the name of a repository. Write owner/name, or the path of a folder that exists'
         case errors.HfHubHTTPError():

@@ -11,7 +11,7 @@ from typing import Any
 
 from causalplug.errors import RepositoryError
 from causalplug.hub.facts import file_facts
-from causalplug.hub.repository import resolve
+from causalplug.hub.repository import resolve_id
 from causalplug.hub.snapshot import Snapshot
 from causalplug.hub.validation import check_keys, safe_relative, short
 
@@ -128,7 +128,7 @@ class Reference:
             RepositoryError: the reference leads back to where it came from, or the chain is too long.
         """
         self.follow(chain)
-        return resolve(
+        return resolve_id(
             self.repo_id,
             revision=self.revision,
             cache_dir=cache_dir,

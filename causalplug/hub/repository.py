@@ -5,7 +5,7 @@ A name is resolved to a commit first; from then on every file comes from that co
 
 from __future__ import annotations
 
-__all__ = ["resolve"]
+__all__ = ["resolve", "resolve_id"]
 
 import os
 import re
@@ -52,32 +52,58 @@ def resolve(
             nothing in the cache.
     """
     text = os.fspath(source)
+    if not text:
+        raise RepositoryError("cannot load a model: its name is empty. Write owner/name, or the path of a folder")
     if subfolder:
         safe_relative(subfolder, where=f"cannot load {short(text)}")
     folder = Path(text).expanduser()
     recover(folder)
     if folder.is_dir():
         return _local(folder, text, revision, subfolder)
-    if not isinstance(source, str) or not _REPO_ID.fullmatch(text) or ".." in text or "--" in text or len(text) > 96:
-        raise RepositoryError(f"cannot load {short(text)}: {_misread(text)}")
+    if not isinstance(source, str):
+        raise RepositoryError(f"cannot load {short(text)}: there is no such folder. Check the path")
+    return resolve_id(
+        text,
+        revision=revision,
+        cache_dir=cache_dir,
+        token=token,
+        local_files_only=local_files_only,
+        force_download=force_download,
+        subfolder=subfolder,
+    )
+
+
+def resolve_id(
+    repo_id: str,
+    *,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    token: bool | str | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+    subfolder: str = "",
+) -> Snapshot:
+    """Like :func:`resolve`, for the id of a Hub repository alone: a folder of that name is not looked at."""
+    if not _REPO_ID.fullmatch(repo_id) or ".." in repo_id or "--" in repo_id or len(repo_id) > 96:
+        raise RepositoryError(f"cannot load {short(repo_id)}: {_misread(repo_id)}")
+    if subfolder:
+        safe_relative(subfolder, where=f"cannot load {repo_id}")
     from huggingface_hub import constants
 
-    api = hub_api(token)
     cache = Path(os.path.realpath(Path(cache_dir or constants.HF_HUB_CACHE).expanduser()))
-    try:
-        with hub_errors(f"load {text}", text, revision, token=token):
-            commit = api.resolve_revision(text, revision=revision, cache_dir=cache, local_files_only=local_files_only)
-    except RepositoryError as error:
-        if Path(text).parent != Path() and not local_files_only and "no repository" in str(error):
-            raise RepositoryError(f"{error}. Nor is there a folder {text} here") from error.__cause__
-        raise
+    with hub_errors(f"load {repo_id}", repo_id, revision, token=token):
+        commit = hub_api(token).resolve_revision(
+            repo_id, revision=revision, cache_dir=cache, local_files_only=local_files_only
+        )
     sha = str(commit.resolved)
     if not _COMMIT.fullmatch(sha):
-        raise RepositoryError(f"cannot load {text}: {short(sha)} is not the hash of a commit; resolve it online again")
-    storage = cache / f"models--{text.replace('/', '--')}"
+        raise RepositoryError(
+            f"cannot load {repo_id}: {short(sha)} is not the hash of a commit; resolve it online again"
+        )
+    storage = cache / f"models--{repo_id.replace('/', '--')}"
     return Snapshot(
         path=storage / "snapshots" / sha / subfolder,
-        repo_id=text,
+        repo_id=repo_id,
         requested_revision=revision,
         revision=sha,
         subfolder=subfolder,

@@ -6,7 +6,7 @@ that every reader and every crash finds the old folder or the new one. ``docs/hu
 
 from __future__ import annotations
 
-__all__ = ["Content", "check_disk", "read_folder", "recover", "write_folder"]
+__all__ = ["Content", "check_disk", "read_folder", "recover", "stable_copy", "write_folder"]
 
 import contextlib
 import ctypes
@@ -18,6 +18,7 @@ import secrets
 import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -60,8 +61,8 @@ def write_folder(path: str | os.PathLike, files: Mapping[str, Content], *, repla
     _check_obstacles(target, files)
     staging: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as held:
+        with _disk_errors(f"write {target}"), contextlib.ExitStack() as held:
+            target.parent.mkdir(parents=True, exist_ok=True)
             with locked(target.parent, exclusive=True):
                 _sweep(target)
                 staging = target.parent / f".{target.name}.new-{secrets.token_hex(4)}"
@@ -83,12 +84,6 @@ def write_folder(path: str | os.PathLike, files: Mapping[str, Content], *, repla
                         _swap_back(staging, target, old)
                         raise
                     shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise RepositoryError(
-            f"cannot write {target}: {error.filename or staging or target}: {reason}. "
-            "What was there before is unchanged; free some space or choose another folder"
-        ) from error
     finally:
         if staging is not None and staging.exists():
             shutil.rmtree(staging, ignore_errors=True)
@@ -113,6 +108,29 @@ def read_folder(path: str | os.PathLike) -> Iterator[Path]:
         raise RepositoryError(f"cannot read the folder {target}: {what}; give the folder that save_pretrained wrote")
     with locked(target.parent, exclusive=False):
         yield target
+
+
+@contextlib.contextmanager
+def stable_copy(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a private copy of a folder that no writer changes, for as long as a slow upload takes.
+
+    It is made of hard links where the file system has them, lies beside the folder and is removed at the end; if the
+    process is killed, the next :func:`write_folder` of the folder removes it.
+
+    Raises:
+        RepositoryError: there is no such folder, or the disk refuses.
+    """
+    with contextlib.ExitStack() as held:
+        with read_folder(path) as target, _disk_errors(f"copy {target}"):
+            copy = target.parent / f".{target.name}.new-{secrets.token_hex(4)}"
+            try:
+                copy.mkdir()
+            except OSError:  # nothing may be written beside it
+                copy = Path(tempfile.mkdtemp(prefix="causalplug-"))
+            held.callback(shutil.rmtree, copy, ignore_errors=True)
+            held.enter_context(locked(copy, exclusive=True))
+            _carry_over(target, copy, {}, ())
+        yield copy
 
 
 def recover(path: str | os.PathLike) -> None:
@@ -149,6 +167,18 @@ def check_disk(path: str | os.PathLike, needed: int, *, what: str) -> None:
             f"cannot {what}: it needs {needed / 1e6:,.1f} MB and {place} has {free / 1e6:,.1f} MB free, "
             "64 MiB of which stay in reserve. Free some space or choose another folder (cache_dir=…)"
         )
+
+
+@contextlib.contextmanager
+def _disk_errors(action: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        at = f"{error.filename}: " if error.filename else ""
+        raise RepositoryError(
+            f"cannot {action}: {at}{error.strerror or error}. What was there before is unchanged; free some space or "
+            "choose another folder"
+        ) from error
 
 
 def _check_names(target: Path, files: Mapping[str, Content]) -> None:
