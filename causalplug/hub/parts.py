@@ -82,9 +82,7 @@ def load_encoder(snapshot: Snapshot) -> Encoder:
 def _load(snapshot: Snapshot, format_name: str, registry: Any) -> Any:
     with snapshot.hold():
         where = f"{snapshot}/{_CONFIG}"
-        config = check_keys(
-            read_json(snapshot.file(_CONFIG), within=snapshot.boundary), _SCHEMA, where=where
-        )
+        config = check_keys(read_json(snapshot.file(_CONFIG), within=snapshot.boundary), _SCHEMA, where=where)
         if config["format"] != format_name:
             raise RepositoryError(
                 f'cannot use {where}: its format is "{config["format"]}" instead of "{format_name}". '

@@ -131,7 +131,7 @@ def _heads(targets: Mapping[str, tuple[Tensor, Variable]]) -> list[_Head]:
     discrete = {name: (v, var) for name, (v, var) in targets.items() if isinstance(var, Discrete)}
     heads = []
     joint = math.prod(variable.size for _, variable in discrete.values())
-    if 1 < len(discrete) and joint <= _JOINT:
+    if len(discrete) > 1 and joint <= _JOINT:
         code = torch.zeros_like(next(iter(discrete.values()))[0])
         for values, variable in discrete.values():
             code = code * variable.size + values

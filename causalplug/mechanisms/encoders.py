@@ -133,9 +133,7 @@ class ConvEncoder(Encoder):
         hidden: width of the layer before the projection.
     """
 
-    def __init__(
-        self, variable: Image, size: int = 16, *, channels: Sequence[int] = (8, 16, 32, 64), hidden: int = 64
-    ):
+    def __init__(self, variable: Image, size: int = 16, *, channels: Sequence[int] = (8, 16, 32, 64), hidden: int = 64):
         super().__init__(variable, size)
         self.channels, self.hidden = tuple(channels), hidden
         self.trunk = ImageTrunk(variable, self.channels)

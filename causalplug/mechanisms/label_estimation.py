@@ -162,11 +162,11 @@ def generator_samples(
 
 
 def fit_label_classifier(
-    variable: Image, images: Tensor, labels: Tensor, classes: int, *, steps: int = 300, seed: int = 0
+    variable: Image, images: Tensor, labels: Tensor, classes: int, *, steps: int = 300, seed: int = 0, augment: bool = True
 ) -> Classifier:
-    """A small convolutional classifier of ``labels`` ``(n,)``; images are shifted and dimmed at random while it learns.
+    """A small convolutional classifier of ``labels`` ``(n,)``; with ``augment``, images are changed while it learns.
 
-    The changes keep it from resting on what only the generator's images have.
+    The changes (shifts, dimming, noise) keep it from resting on what only the generator's images have.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
@@ -175,21 +175,27 @@ def fit_label_classifier(
         network = nn.Sequential(trunk, nn.Linear(trunk.size, 64), nn.SiLU(), nn.Linear(64, classes))
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    span = variable.high - variable.low
     for _ in range(steps):
         rows = torch.randint(len(images), (min(128, len(images)),), generator=generator)
         batch = variable.scale(images[rows])
-        shift = torch.randint(-2, 3, (2,), generator=generator).tolist()
-        batch = torch.roll(batch, shift, (2, 3))
-        light = 0.7 + 0.3 * torch.rand(len(batch), 1, 1, 1, generator=generator)
-        batch = variable.low + (batch - variable.low) * light
-        batch = batch + 0.05 * span * torch.randn(batch.shape, generator=generator)
+        if augment:
+            batch = _augmented(variable, batch, generator)
         loss = nn.functional.cross_entropy(network(batch), labels[rows], label_smoothing=0.05)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
     return network.requires_grad_(False).eval()
+
+
+def _augmented(variable: Image, batch: Tensor, generator: torch.Generator) -> Tensor:
+    """Shifted by up to a sixteenth of its size, dimmed and with a little noise."""
+    most = min(variable.height, variable.width) // 16
+    shift = torch.randint(-most, most + 1, (2,), generator=generator).tolist()
+    batch = torch.roll(batch, shift, (2, 3))
+    light = 0.7 + 0.3 * torch.rand(len(batch), 1, 1, 1, generator=generator)
+    batch = variable.low + (batch - variable.low) * light
+    return batch + 0.05 * (variable.high - variable.low) * torch.randn(batch.shape, generator=generator)
 
 
 def _predict(classify: Classifier, images: Tensor, variable: Image, batch_size: int = 500) -> Tensor:

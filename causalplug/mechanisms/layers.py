@@ -172,7 +172,9 @@ def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -
     optional = {name for name in expected if name.endswith("num_batches_tracked")}
     missing = [name for name in expected if name not in tensors and name not in optional]
     unexpected = [name for name in tensors if name not in expected and not name.endswith("num_batches_tracked")]
-    problems = [f"{word}: {_listed(names)}" for word, names in (("missing", missing), ("unexpected", unexpected)) if names]
+    problems = [
+        f"{word}: {_listed(names)}" for word, names in (("missing", missing), ("unexpected", unexpected)) if names
+    ]
     for name, wanted in expected.items():
         if name not in tensors:
             continue

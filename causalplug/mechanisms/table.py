@@ -35,7 +35,8 @@ class DiscreteTable(Mechanism):
         own: probabilities of the own states, or None for no such axis.
         confounder_size: numbers of noise of one bidirected edge in the model.
         responses: what one row's values under different values of its parents have in common, beyond the states:
-            ``"shared"``, the Gumbel noise, as in a trained mechanism; or ``"independent"``, nothing.
+            ``"shared"``, the Gumbel noise, as in a trained mechanism; or ``"independent"``, nothing: there is one
+            uniform number for every configuration of the parents.
 
     Raises:
         MechanismError: a table of another shape, negative entries, or rows that do not sum to one.
@@ -87,8 +88,11 @@ class DiscreteTable(Mechanism):
             raise MechanismError(
                 "The table cannot be used: every row has to hold probabilities that sum to one over its last axis."
             )
-        configurations = math.prod(parent.size for parent in parents.values()) if responses == "independent" else 1
-        self.noise = {"gumbel": NoiseSpec((configurations, variable.size)[configurations == 1 :], "gumbel")}
+        if responses == "shared":
+            self.noise = {"gumbel": NoiseSpec((variable.size,), "gumbel")}
+        else:
+            configurations = math.prod(parent.size for parent in parents.values())
+            self.noise = {"responses": NoiseSpec((configurations,), "uniform")}
         if self.own is not None:
             self.noise["state"] = NoiseSpec((), "uniform")
         self.register_buffer("log_table", probabilities.log().to(torch.float32).reshape(-1, variable.size))
@@ -149,11 +153,12 @@ class DiscreteTable(Mechanism):
         if self.own is not None:
             cuts = torch.tensor(self.own[:-1], dtype=torch.float64).cumsum(0).to(noise["state"])
             state = torch.bucketize(noise["state"], cuts, right=True)
-        gumbel = noise["gumbel"]
-        if gumbel.ndim == 3:
-            index = self._index(parents).expand(len(gumbel))
-            gumbel = gumbel[torch.arange(len(gumbel), device=gumbel.device), index]
-        return (self.logits(parents, confounder, state) + gumbel).argmax(-1)
+        logits = self.logits(parents, confounder, state)
+        if self.responses == "shared":
+            return (logits + noise["gumbel"]).argmax(-1)
+        uniform = noise["responses"]
+        own = uniform.gather(1, self._index(parents).expand(len(uniform))[:, None])
+        return (own >= logits.exp().cumsum(-1)[..., :-1]).sum(-1)
 
     def log_prob(self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None) -> Tensor:
         """Log probability ``(n,)`` of codes, or ``(s, n)``."""
