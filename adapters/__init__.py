@@ -8,5 +8,6 @@ ADAPTERS: dict[str, str] = {
     "cxr-acgan": "causalplug.adapters.cxr_acgan",
     "diffusers": "causalplug.adapters.diffusers",
     "image-bank": "causalplug.adapters.image_bank",
+    "trained-generator": "causalplug.adapters.trained",
 }
 """Kind of adapter to the module that registers it."""

@@ -1,0 +1,90 @@
+"""A mechanism that the toolkit itself trained, frozen: the generator of one model plugged into another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import MechanismError
+from causalplug.mechanisms.base import MECHANISMS, Mechanism, register_mechanism
+from causalplug.mechanisms.frozen import FrozenMechanism, LabelMapSpec
+from causalplug.mechanisms.label_map import Label
+from causalplug.variables import Discrete, Image
+
+__all__ = ["TrainedGenerator"]
+
+
+@register_mechanism("trained-generator")
+class TrainedGenerator(FrozenMechanism):
+    """A trained image mechanism with discrete parents as a frozen generator; its parents become the labels.
+
+    Args:
+        mechanism: an unconfounded image mechanism, such as a :class:`~causalplug.mechanisms.image.ConvGenerator`.
+        parents: declarations of its parents.
+        license, source: licence and origin of the weights.
+
+    Raises:
+        MechanismError: it does not generate images, reads confounder noise, or has parents that are not discrete.
+    """
+
+    def __init__(
+        self,
+        mechanism: Mechanism,
+        parents: Mapping[str, Discrete],
+        *,
+        license: str | None = None,
+        source: str | None = None,
+        label_map: LabelMapSpec = None,
+    ):
+        if not isinstance(mechanism.variable, Image) or mechanism.frozen:
+            raise MechanismError(
+                f"{type(mechanism).__name__} is not a trained mechanism of an image: nothing to freeze."
+            )
+        if mechanism.config().get("confounder_size"):
+            raise MechanismError(
+                f"{type(mechanism).__name__} reads confounder noise and cannot be plugged in by itself. Pull its whole module."
+            )
+        other = [n for n in mechanism.parents if not isinstance(parents.get(n), Discrete)]
+        if other:
+            raise MechanismError(
+                f"Parents {other} of {type(mechanism).__name__} are not discrete: they cannot be labels."
+            )
+        labels = [Label(name, parents[name]) for name in mechanism.parents]
+        super().__init__(
+            mechanism.variable, labels, mechanism.noise, license=license, source=source, label_map=label_map
+        )
+        self.mechanism = mechanism.requires_grad_(False).eval()
+        self.label_variables = {name: parents[name] for name in mechanism.parents}
+
+    def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+        values = dict(zip(self.mechanism.parents, labels.unbind(-1), strict=True))
+        return self.mechanism(values, noise)
+
+    def weights(self) -> dict[str, Tensor]:
+        return dict(self.mechanism.state_dict())
+
+    def load_weights(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """Copy the tensors of a weights file into the mechanism.
+
+        Raises:
+            MechanismError: tensors are missing, unexpected or of another shape.
+        """
+        from causalplug.mechanisms.layers import load_tensors
+
+        with torch.no_grad():
+            load_tensors(self.mechanism, tensors, where)
+
+    def config(self) -> dict[str, Any]:
+        labels = {name: variable.to_dict() for name, variable in self.label_variables.items()}
+        return {"kind": self.mechanism.kind, "mechanism": self.mechanism.config(), "labels": labels}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> TrainedGenerator:
+        from causalplug.variables import variable_from_dict
+
+        parents = {name: variable_from_dict(item, name) for name, item in config["labels"].items()}
+        mechanism = MECHANISMS.resolve(config["kind"]).from_config(config["mechanism"])
+        return cls(mechanism, parents)  # type: ignore[arg-type]
