@@ -34,6 +34,7 @@ class CallableGenerator(FrozenMechanism):
         latent_shape: of the noise of one row.
         distribution: of the noise, ``"normal"`` or ``"uniform"`` on [0, 1).
         batch_cost: rough seconds for 64 rows.
+        revision: version of the function; a bank of its samples on the disk needs it, to know when they are out of date.
 
     Raises:
         MechanismError: when it runs: the function returned another shape, type or range.
@@ -48,6 +49,7 @@ class CallableGenerator(FrozenMechanism):
         latent_shape: Sequence[int] = (16,),
         distribution: str = "normal",
         batch_cost: float = 0.0,
+        revision: str | None = None,
         license: str | None = None,
         source: str | None = None,
         label_map: LabelMapSpec = None,
@@ -59,6 +61,7 @@ class CallableGenerator(FrozenMechanism):
             raise MechanismError(f"{paint!r} cannot paint images: give a function of labels and latent.")
         self.paint_rows = paint
         self.batch_cost = batch_cost
+        self.revision = revision
 
     def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         found = self.paint_rows(labels.cpu().numpy(), noise["latent"].cpu().numpy())
@@ -83,6 +86,15 @@ class CallableGenerator(FrozenMechanism):
                 f"{self.image.high:g}]. Rescale them, or declare the range that it has."
             )
         return scaled
+
+    def fingerprint(self) -> list[Any]:
+        if self.revision is None:
+            raise MechanismError(
+                "Samples of a Python function cannot be kept on the disk: nothing tells when the function changes. Give "
+                "CallableGenerator(…, revision='1') and change it with the function."
+            )
+        transform = [*self.requested_transform, self.variable.to_dict()]
+        return [self.kind, getattr(self.paint_rows, "__qualname__", ""), self.revision, transform]
 
     def config(self) -> dict[str, Any]:
         raise MechanismError(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
+from os import PathLike
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from causalplug.errors import MechanismError
+from causalplug.mechanisms.bank_files import BankFiles
 from causalplug.mechanisms.encoders import Encoder
-from causalplug.mechanisms.frozen import FrozenMechanism
+from causalplug.mechanisms.frozen import FrozenMechanism, state_hash
 from causalplug.noise import Noise
 
 __all__ = ["SampleBank"]
@@ -32,6 +37,10 @@ class SampleBank:
         keep_images: keep the images as uint8 beside their projections.
         batch_size: images at a time.
         progress: told about the filling; a bool switches a progress bar on or off.
+        folder: keep the samples in memory-mapped files there. They are found again by whoever asks for the same ones,
+            other processes included; an interrupted filling goes on where it stopped; a generator of another revision,
+            another encoder, seed or number of rows gets files of its own.
+        max_bytes: of all banks in ``folder``; those unused for longest are deleted to make room.
 
     Attributes:
         labels: joint labels ``(u,)`` that are in the bank.
@@ -52,6 +61,8 @@ class SampleBank:
         keep_images: bool = False,
         batch_size: int = 500,
         progress: Progress | bool | None = None,
+        folder: str | PathLike[str] | None = None,
+        max_bytes: int = 4 << 30,
     ):
         if mechanism.label_map is None:
             why = "its label map is still to be estimated" if mechanism.pending else "it is not bound to a variable"
@@ -68,10 +79,19 @@ class SampleBank:
         self._place[self.labels] = torch.arange(len(self.labels))
         keep_images = keep_images or encoder is None
         variable = mechanism.variable
-        shape = (len(self.labels), rows_per_label)
-        self.projections = None if encoder is None else torch.empty(*shape, encoder.size)
-        self.images = torch.empty(*shape, *variable.event_shape, dtype=torch.uint8) if keep_images else None
-        self._fill(batch_size, _reporter(progress, mechanism.name or "bank", len(self.labels) * rows_per_label))
+        arrays: dict[str, tuple[tuple[int, ...], type]] = {}
+        if encoder is not None:
+            arrays["projections"] = ((len(self.labels), rows_per_label, encoder.size), np.float32)
+        if keep_images:
+            arrays["images"] = ((len(self.labels), rows_per_label, *variable.event_shape), np.uint8)
+        report = _reporter(progress, mechanism.name or "bank", len(self))
+        if folder is None:
+            made = {name: np.empty(shape, kind) for name, (shape, kind) in arrays.items()}
+            self._fill(made, 0, batch_size, report)
+        else:
+            made = self._fill_files(BankFiles(folder, self.fingerprint(), arrays, max_bytes=max_bytes), batch_size, report)
+        kept = {name: torch.from_numpy(array) for name, array in made.items()}
+        self.projections, self.images = kept.get("projections"), kept.get("images")
 
     def __len__(self) -> int:
         return len(self.labels) * self.rows_per_label
@@ -79,25 +99,54 @@ class SampleBank:
     def __repr__(self) -> str:
         return f"SampleBank({self.mechanism.name!r}, {len(self.labels)} labels x {self.rows_per_label} rows)"
 
-    def _fill(self, batch_size: int, report: Progress) -> None:
-        done = 0
-        for noise in Noise(self.rows_per_label, self.seed).chunks(batch_size):
-            own = {key: noise.draw(f"bank/{key}", spec) for key, spec in self.mechanism.generator_noise.items()}
-            for place, label in enumerate(self.labels.tolist()):
-                painted = self.mechanism.paint(torch.full((len(noise),), label), own)
-                self._keep(place, noise.rows, painted)
-                done += len(noise)
-                report(done, len(self))
+    def fingerprint(self) -> str:
+        """A hash of everything that decides the samples.
 
-    def _keep(self, place: int, rows: Tensor, painted: Tensor) -> None:
+        Raises:
+            MechanismError: the generator does not say which version it is.
+        """
+        encoder = self.encoder
+        facts = [self.mechanism.fingerprint(), self.rows_per_label, self.seed, self.labels.tolist()]
+        if encoder is not None:
+            facts += [encoder.kind, encoder.config(), state_hash(encoder.state_dict())]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+    def _fill_files(self, files: BankFiles, batch_size: int, report: Progress) -> dict[str, np.ndarray]:
+        if files.done < len(self):
+            with files.lock():
+                arrays = files.open(write=True)
+                done = files.done
+
+                def keep(now: int, total: int) -> None:
+                    for array in arrays.values():
+                        array.flush()
+                    files.record(now)
+                    report(now, total)
+
+                self._fill(arrays, done, batch_size, keep)
+        return dict(files.open(write=False))
+
+    def _fill(self, arrays: Mapping[str, np.ndarray], done: int, batch_size: int, report: Progress) -> None:
+        """Draw from sample number ``done`` on: label by label, row by row."""
+        while done < len(self):
+            place, row = divmod(done, self.rows_per_label)
+            rows = torch.arange(row, min(row + batch_size, self.rows_per_label))
+            noise = Noise(rows, self.seed)
+            own = {key: noise.draw(f"bank/{key}", spec) for key, spec in self.mechanism.generator_noise.items()}
+            painted = self.mechanism.paint(torch.full((len(rows),), int(self.labels[place])), own)
+            self._keep(arrays, place, slice(row, row + len(rows)), painted)
+            done += len(rows)
+            report(done, len(self))
+
+    def _keep(self, arrays: Mapping[str, np.ndarray], place: int, rows: slice, painted: Tensor) -> None:
         variable = self.mechanism.variable
-        if self.encoder is not None and self.projections is not None:
+        if self.encoder is not None:
             with torch.no_grad():
                 found = self.encoder.eval()(painted.to(self.encoder.loc.device))
-            self.projections[place, rows] = found.cpu()
-        if self.images is not None:
-            unit = (painted - variable.low) / (variable.high - variable.low)
-            self.images[place, rows] = (unit * 255).round().clamp(0, 255).to(torch.uint8)
+            arrays["projections"][place, rows] = found.cpu().numpy()
+        if "images" in arrays:
+            unit = (painted - variable.low) / (variable.high - variable.low)  # type: ignore[attr-defined]
+            arrays["images"][place, rows] = (unit * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
 
     def to(self, device: torch.device | str) -> SampleBank:
         """Move what is kept to a device; returns the bank itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from causalplug.hub.snapshot import Snapshot
 
-__all__ = ["FrozenMechanism", "LabelMapSpec"]
+__all__ = ["FrozenMechanism", "LabelMapSpec", "state_hash"]
 
 LabelMapSpec = LabelMap | LabelMapEstimate | Mapping[Any, Any] | Callable[..., Any] | str | None
 """A label map, or what one is made of: a table, a function, ``"estimate"``, ``"identity"``, an estimate, or None."""
@@ -263,6 +264,13 @@ class FrozenMechanism(Mechanism):
         """A frozen generator stays in evaluation mode."""
         return super().train(False)
 
+    def fingerprint(self) -> list[Any]:
+        """JSON values that differ whenever the painted images may: kind, configuration, version of the weights."""
+        origin = self.origin
+        version = origin.revision if origin is not None and origin.revision else state_hash(self.state_dict())
+        transform = [*self.requested_transform, self.variable.to_dict()]
+        return [self.kind, self.config(), version, transform]
+
     # -- saving ------------------------------------------------------------------------------------------------------
 
     def binding(self) -> dict[str, Any]:
@@ -304,3 +312,12 @@ class FrozenMechanism(Mechanism):
         from causalplug.hub.parts import save_mechanism
 
         return save_mechanism(self, folder)
+
+
+def state_hash(tensors: Mapping[str, Tensor]) -> str:
+    """A hash of names, shapes and values."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
