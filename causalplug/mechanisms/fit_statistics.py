@@ -10,7 +10,7 @@ from torch import Tensor
 from causalplug.mechanisms.label_estimation import fit_label_classifier
 from causalplug.variables import Image
 
-__all__ = ["memorised", "mmd_test", "spread_ratio", "two_sample_accuracy"]
+__all__ = ["first_of_each", "memorised", "mmd_test", "spread_ratio", "two_sample_accuracy"]
 
 
 def two_sample_accuracy(
@@ -20,7 +20,8 @@ def two_sample_accuracy(
 
     Args:
         variable: declares the images.
-        real, fake: ``(n, channels, height, width)`` in its range; half of each trains the classifier.
+        real, fake: ``(n, channels, height, width)`` in its range, without repeats; as many of each as there are of the
+            fewer are used, half of them to train the classifier.
         steps: of its training.
         seed: of its training.
 
@@ -28,15 +29,19 @@ def two_sample_accuracy(
         Accuracy on the other halves; p-value of an accuracy at least this high under equal distributions (normal
         approximation of the binomial); indices of ``fake`` from the most to the least suspicious.
     """
-    cut, other = len(real) // 2, len(fake) // 2
+    n = min(len(real), len(fake))
+    if n < 4:  # nothing to train on: all but every generated image is the same
+        return 1.0, 0.0, torch.arange(len(fake))
+    real, fake = real[:n], fake[:n]
+    cut = other = n // 2
     images = torch.cat([real[:cut], fake[:other]])
     labels = torch.cat([torch.zeros(cut, dtype=torch.int64), torch.ones(other, dtype=torch.int64)])
     classify = fit_label_classifier(variable, images, labels, 2, steps=steps, seed=seed, augment=False)
     with torch.no_grad():
         on_real, on_fake = classify(real[cut:]), classify(fake)
     right = torch.cat([on_real.argmax(-1) == 0, on_fake[other:].argmax(-1) == 1]).float()
-    accuracy, n = float(right.mean()), len(right)
-    z = (accuracy - 0.5) / math.sqrt(0.25 / n)
+    accuracy = float(right.mean())
+    z = (accuracy - 0.5) / math.sqrt(0.25 / len(right))
     doubt = (on_fake[:, 1] - on_fake[:, 0]).argsort(descending=True)
     return accuracy, 0.5 * math.erfc(z / math.sqrt(2)), doubt
 
@@ -52,6 +57,8 @@ def mmd_test(x: Tensor, y: Tensor, *, permutations: int = 200, max_rows: int = 3
         seed: of the permutations.
     """
     x, y = x[:max_rows].double(), y[:max_rows].double()
+    if min(len(x), len(y)) < 2:
+        return math.inf, 0.0
     joint = torch.cat([x, y])
     squared = torch.cdist(joint, joint).square()
     width = squared[squared > 0].median().clamp_min(1e-12) if bool((squared > 0).any()) else squared.new_ones(())
@@ -71,6 +78,14 @@ def mmd_test(x: Tensor, y: Tensor, *, permutations: int = 200, max_rows: int = 3
     values = within_x + within_y - 2 * across
     p_value = float((values[1:] >= values[0]).sum() + 1) / (permutations + 1)
     return float(values[0]), p_value
+
+
+def first_of_each(images: Tensor) -> Tensor:
+    """Positions of the images that no earlier one equals."""
+    seen: dict[bytes, int] = {}
+    for place, image in enumerate(images.cpu().numpy()):
+        seen.setdefault(image.tobytes(), place)
+    return torch.tensor(list(seen.values()), dtype=torch.int64)
 
 
 def spread_ratio(real: Tensor, fake: Tensor) -> float:

@@ -1,0 +1,177 @@
+"""A frozen vision backbone of the transformers library (ViT, DINO, CLIP's image tower, …) as an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import MechanismError, MissingDependencyError, RepositoryError
+from causalplug.hub.repository import resolve
+from causalplug.mechanisms.base import freeze
+from causalplug.mechanisms.encoders import Encoder, register_encoder
+from causalplug.variables import Image, variable_from_dict
+
+if TYPE_CHECKING:
+    from causalplug.hub.snapshot import Snapshot
+
+__all__ = ["TransformersEncoder"]
+
+_PATTERNS = ("config.json", "preprocessor_config.json", "*.safetensors")
+
+
+@register_encoder("transformers-vision")
+class TransformersEncoder(Encoder):
+    """Features of a frozen backbone, reduced to a projection by principal components and whitened.
+
+    Args:
+        variable: the image variable; images are resized to what the backbone reads, grey ones repeated.
+        backbone: a vision model of transformers; a model with text and image towers gives its image tower.
+        size: numbers of one projection.
+        mean, std: of the pixels in [0, 1] that the backbone was trained on, by channel.
+
+    Raises:
+        MechanismError: the backbone does not say which images it reads.
+    """
+
+    basis: Tensor
+    centre: Tensor
+
+    def __init__(
+        self,
+        variable: Image,
+        backbone: Any,
+        size: int = 16,
+        *,
+        mean: tuple[float, ...] = (0.5, 0.5, 0.5),
+        std: tuple[float, ...] = (0.5, 0.5, 0.5),
+    ):
+        super().__init__(variable, size)
+        self.backbone = getattr(backbone, "vision_model", backbone)
+        config = self.backbone.config
+        side = getattr(config, "image_size", None)
+        self.side: int | None = side if isinstance(side, int) or side is None else int(side[0])
+        width = getattr(config, "hidden_size", None) or getattr(config, "hidden_sizes", [0])[-1]
+        if not width:
+            raise MechanismError(f"{type(backbone).__name__} does not say the width of its features (hidden_size).")
+        self.register_buffer("pixel_mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("pixel_std", torch.tensor(std).view(1, -1, 1, 1))
+        self.register_buffer("basis", torch.eye(width, size))
+        self.register_buffer("centre", torch.zeros(width))
+        self.folder: Path | None = None
+        self.location: dict[str, Any] = {}
+        freeze(self)
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """The backbone's features ``(n, width)``: its pooled output, else the mean over its last states."""
+        unit = (images - self.variable.low) / (self.variable.high - self.variable.low)
+        unit = unit.expand(-1, self.pixel_mean.shape[1], -1, -1) if unit.shape[1] == 1 else unit
+        if self.side is not None and unit.shape[2:] != (self.side, self.side):
+            size = (self.side, self.side)
+            unit = torch.nn.functional.interpolate(unit, size=size, mode="bilinear", antialias=True)
+        found = self.backbone(pixel_values=(unit - self.pixel_mean) / self.pixel_std)
+        pooled = getattr(found, "pooler_output", None)
+        if pooled is None:
+            states = found.last_hidden_state
+            pooled = states.mean(1) if states.ndim == 3 else states.mean((2, 3))
+        return pooled.flatten(1).float()
+
+    def features(self, images: Tensor) -> Tensor:
+        return (self.pooled(images) - self.centre) @ self.basis
+
+    def fit(self, images: Tensor, *, max_rows: int = 2000, batch_size: int = 64) -> TransformersEncoder:
+        """Find the principal components of the features of at most ``max_rows`` images, and the scaling."""
+        with torch.no_grad():
+            parts = [self.pooled(self.variable.scale(part)) for part in images[:max_rows].split(batch_size)]
+            rows = torch.cat(parts)
+            self.centre.copy_(rows.mean(0))
+            _, _, basis = torch.linalg.svd(rows - self.centre, full_matrices=False)
+            self.basis.zero_()
+            kept = min(self.size, len(basis))
+            self.basis[:, :kept] = basis[:kept].T
+        self.whiten(images[:max_rows])
+        self.trained = True
+        return self
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | PathLike[str], variable: Image, size: int = 16, *, revision: str | None = None, **hub: Any
+    ) -> TransformersEncoder:
+        """A backbone from a folder or the Hub, safetensors only and without code of the repository.
+
+        Args:
+            source: a folder or a Hub id.
+            variable: the image variable.
+            size: numbers of one projection.
+            revision: branch, tag or commit.
+            hub: ``cache_dir``, ``token``, ``local_files_only``, ``subfolder``.
+
+        Raises:
+            MissingDependencyError: transformers is not installed.
+            RepositoryError: files are missing or not safetensors.
+        """
+        try:
+            from transformers import AutoModel
+        except ImportError:
+            raise MissingDependencyError(
+                "A vision backbone cannot be loaded: transformers is not installed. Run: pip install "
+                "'causalplug[transformers]'"
+            ) from None
+        snapshot = resolve(source, revision=revision, **hub)
+        snapshot.fetch(*_PATTERNS[:1], *_PATTERNS[2:])
+        try:
+            backbone = AutoModel.from_pretrained(snapshot.path, local_files_only=True, use_safetensors=True)
+        except (OSError, ValueError) as error:
+            raise RepositoryError(f"cannot load {snapshot}: {str(error).splitlines()[0]}") from error
+        statistics: dict[str, Any] = {}
+        if snapshot.has("preprocessor_config.json"):
+            from causalplug.hub.validation import read_json
+
+            found = read_json(snapshot.file("preprocessor_config.json"), within=snapshot.boundary)
+            pairs = (("mean", "image_mean"), ("std", "image_std"))
+            statistics = {key: tuple(found[name]) for key, name in pairs if name in found}
+        made = cls(variable, backbone, size, **statistics)
+        made.folder = snapshot.path
+        if snapshot.repo_id is not None:
+            made.location = {"repo_id": snapshot.repo_id, "revision": snapshot.revision, "subfolder": snapshot.subfolder}
+        return made
+
+    def weights(self) -> dict[str, Tensor]:
+        """What was fitted here; the backbone has its own files."""
+        return {name: getattr(self, name) for name in ("basis", "centre", "loc", "scale")}
+
+    def load_weights(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """Take what :meth:`weights` gave."""
+        own = self.weights()
+        if {name: t.shape for name, t in tensors.items()} != {name: t.shape for name, t in own.items()}:
+            raise MechanismError(f"The tensors in {where} are not those of this encoder: {', '.join(sorted(tensors))}.")
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+
+    def files(self) -> dict[str, Path]:
+        """The backbone's files under ``backbone/``; none where it is referred to on the Hub."""
+        if self.location:
+            return {}
+        if self.folder is None:
+            raise MechanismError("A backbone that exists only in memory cannot be saved: load it with from_pretrained.")
+        names = [path for path in sorted(self.folder.iterdir()) if path.suffix in (".json", ".safetensors")]
+        return {f"backbone/{path.name}": path for path in names}
+
+    def config(self) -> dict[str, Any]:
+        return super().config() | {"backbone": self.location}
+
+    @classmethod
+    def from_snapshot(cls, config: Mapping[str, Any], snapshot: Snapshot) -> TransformersEncoder:
+        """The encoder that a repository describes."""
+        variable = variable_from_dict(config["variable"], "variable")
+        if not isinstance(variable, Image):
+            raise MechanismError("An encoder reads images: its configuration's variable must be of kind 'image'.")
+        location = dict(config["backbone"])
+        if location:
+            return cls.from_pretrained(location.pop("repo_id"), variable, config["size"], **location)
+        snapshot.fetch("backbone/*")
+        return cls.from_pretrained(snapshot.path / "backbone", variable, config["size"])

@@ -1,0 +1,51 @@
+"""A frozen vision backbone with random weights as an encoder."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from causalplug.hub.load import from_pretrained
+from causalplug.mechanisms.encoders import fit_encoder, project
+from causalplug.variables import Discrete, Image
+
+transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of the library's own making
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    config = transformers.ViTConfig(
+        image_size=16, patch_size=4, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    place = tmp_path_factory.mktemp("vit")
+    transformers.ViTModel(config).eval().save_pretrained(place)
+    return place
+
+
+def test_a_backbone_s_projection_is_that_of_its_pooled_features(folder: Path, tmp_path: Path) -> None:
+    from causalplug.adapters.transformers_vision import TransformersEncoder
+
+    variable = Image(1, 12, 12, low=-1.0)
+    images = torch.randint(0, 256, (80, 1, 12, 12), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    encoder = TransformersEncoder.from_pretrained(folder, variable, 6)
+    report = fit_encoder(encoder, images, {"x": (torch.arange(80) % 2, Discrete(2))}, steps=3)
+    assert encoder.trained
+    assert set(report.accuracy) == {"x"}
+    assert not any(p.requires_grad for p in encoder.parameters())
+    rows = project(encoder, images)
+    assert torch.allclose(rows.std(0), torch.ones(6), atol=1e-3)
+    assert torch.allclose(rows[3:4], project(encoder, images[3:4]), atol=1e-4)
+    # the same by hand: grey repeated, resized, normalised, pooled, principal components, whitened
+    unit = torch.nn.functional.interpolate((images / 255.0).expand(-1, 3, -1, -1), size=(16, 16), mode="bilinear", antialias=True)
+    model = transformers.ViTModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        pooled = model(pixel_values=(unit - 0.5) / 0.5).pooler_output
+    centred = (pooled - pooled.mean(0)).double()
+    left, values, _ = torch.linalg.svd(centred, full_matrices=False)
+    expected = left[:, :6] * (len(images) - 1) ** 0.5
+    agreement = (rows.double().T @ expected / (len(images) - 1)).abs()
+    assert torch.allclose(agreement, torch.eye(6, dtype=torch.float64), atol=2e-2), values
+    encoder.save_pretrained(tmp_path / "encoder")
+    assert torch.equal(project(from_pretrained(tmp_path / "encoder"), images), rows)
