@@ -108,8 +108,17 @@ class Noise:
     def _draw(self, key: str, spec: NoiseSpec) -> Tensor:
         size = spec.rows_per_block
         blocks = torch.div(self.rows, size, rounding_mode="floor")
-        needed, inverse = torch.unique(blocks, return_inverse=True)
+        steps = self.rows.diff()
         generator = torch.Generator()
+        if len(self.rows) and bool((steps == 1).all()):  # consecutive rows, the usual case
+            first, last = int(blocks[0]), int(blocks[-1])
+            drawn = [
+                spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, b))) for b in range(first, last + 1)
+            ]
+            start = int(self.rows[0]) - first * size
+            return torch.cat(drawn)[start : start + len(self.rows)]
+        ordered = bool((steps >= 0).all())
+        needed, inverse = (torch.unique_consecutive if ordered else torch.unique)(blocks, return_inverse=True)
         if len(self.rows) * 4 >= len(needed) * size:  # dense: draw the blocks side by side, then pick
             drawn = [spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, b))) for b in needed.tolist()]
             return torch.cat(drawn)[inverse * size + self.rows % size] if drawn else torch.empty(0, *spec.shape)
