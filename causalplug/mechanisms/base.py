@@ -101,6 +101,7 @@ MECHANISMS: Registry[Mechanism] = Registry(
         "discrete-table": "causalplug.mechanisms.table",
         "continuous-spline": "causalplug.mechanisms.continuous",
         "conv-generator": "causalplug.mechanisms.image",
+        "renderer": "causalplug.mechanisms.renderer",
         **ADAPTERS,
     },
 )
