@@ -103,7 +103,7 @@ def _in_order(
     graph: CausalGraph, closures: Closures, merged: list[tuple[int, int]], alone: list[list[int]]
 ) -> list[Block]:
     """Blocks with the reduced edges between them, in a topological order that follows the declared one."""
-    blocks = [Block(tuple(members)) for members in alone]
+    blocks = [Block(tuple(members), _around(graph, members)) for members in alone]
     own = [closures.mask(v for v in block.members if v in closures.bit) for block in blocks]
     owner = {v: number for number, mask in enumerate(own) for v in bits(mask)}
     spans = list(own)
@@ -115,6 +115,13 @@ def _in_order(
         frozen = sorted(closures.positions(closure & ~members))
         blocks.append(Block(tuple(sorted(closures.positions(members))), tuple(frozen), after))
     return _sorted(blocks)
+
+
+def _around(graph: CausalGraph, members: list[int]) -> tuple[int, ...]:
+    if len(members) == 1:
+        return ()
+    closed = graph.positions(graph.closure(graph.named(members)))
+    return tuple(sorted(set(closed).difference(members)))
 
 
 def _reduced(

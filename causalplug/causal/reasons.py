@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -169,23 +169,18 @@ def _waits(plan: Plan, module: Module) -> list[str]:
         for other in plan.requires(module.variables):
             met = [name for name in module.ancestors if name in other.variables]
             path = returning_path(plan.graph, module.variables, met)
-            frozen = listed(met, most=_MOST)
-            of_these = "" if len(met) == len(other.variables) else f" {frozen} of which"
+            part = "all of it" if len(met) == len(other.variables) else f"{listed(met, most=_MOST)} of them"
             sentences.append(
-                f"It waits for {listed(other.variables, most=_MOST)},{of_these or ' which'} {_is(met)} generated, frozen, "
-                f"while it is trained: {path} leaves the module and returns."
+                f"It waits for {{{listed(other.variables, most=_MOST)}}} and is trained through {part}, frozen: "
+                f"{path} leaves it and returns."
             )
         if not module.ancestors:
-            sentences.append("It waits for nothing: no path leaves the module and returns.")
+            sentences.append("It waits for nothing: no path leaves it and returns.")
     later = [after for before, after in plan.edges if before == module.variables]
     if later:
         names = listed((f"{{{listed(after, most=_MOST)}}}" for after in later), most=_MOST)
         sentences.append(f"It has to be there before {names}.")
     return sentences
-
-
-def _is(names: Sequence[str]) -> str:
-    return "is" if len(names) == 1 else "are"
 
 
 def _pulling(plan: Plan, module: Module, focus: str) -> list[str]:
@@ -230,4 +225,5 @@ def _source(graph: CausalGraph, module: Module, offer: Offer, target: Target | N
         return f"Source {name} is not used: it sets {fixed} to certain values only, and another source does not."
     best = min(len(t.frozen) for t in module.targets if t.role == "own")
     count = len(offer.reach - members)
-    return f"Source {name} is not used: {count} variables would have to be frozen instead of {best}."
+    variables = "variable" if count == 1 else "variables"
+    return f"Source {name} is not used: {count} {variables} would have to be frozen instead of {best}."

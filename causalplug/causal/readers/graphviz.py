@@ -105,7 +105,7 @@ class _Parser:
         while self.peek("+") and self.tokens[self.at + 1][0] == "quoted":
             word += self.tokens[self.at + 1][1][1:-1]
             self.at += 2
-        return word.replace("\\\n", "").replace('\\"', '"')
+        return re.sub(r'\\(["\\\n])', lambda escaped: escaped[1].replace("\n", ""), word)
 
     def graph(self) -> None:
         if self.at < len(self.tokens) and self.tokens[self.at][1].casefold() == "strict":

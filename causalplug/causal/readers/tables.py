@@ -36,9 +36,8 @@ def read_bif(text: str) -> Draft:
     draft.complete = True
     for scope in _BIF_PROBABILITY.findall(text):
         child, _, given = scope.partition("|")
-        for parent in re.split(r"[,\s]+", given.strip()):
-            if parent:
-                draft.edge(parent.strip('"'), "->", child.strip().strip('"'))
+        for parent in re.findall(r'"[^"]*"|[^\s,]+', given):
+            draft.edge(parent.strip('"'), "->", child.strip().strip('"'))
     return draft
 
 
