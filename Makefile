@@ -1,0 +1,34 @@
+# Everything that has to be installed is installed into $(VENV) by the first target that needs it.
+VENV ?= .venv
+PYTHON ?= python3
+WORKERS ?= 2
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS = 1
+
+.PHONY: demo test style quality benchmarks clean
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: $(VENV)/.installed  ## the main job once: P(A | do(D)) with an image between D and A
+	$(BIN)/python -m recipes.mnist_frontdoor.run --output-dir runs/demo
+
+test: $(VENV)/.installed  ## the whole test suite
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+style: $(VENV)/.installed  ## format, and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+quality: $(VENV)/.installed  ## what a reviewer would ask for
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+benchmarks: $(VENV)/.installed  ## the figures of the documentation
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf build dist *.egg-info runs
