@@ -23,9 +23,9 @@ __all__ = ["CallableGenerator"]
 class CallableGenerator(FrozenMechanism):
     """A function ``paint(labels, latent) -> images`` as a frozen mechanism.
 
-    The function gets numpy arrays: ``labels`` ``(n, number of labels)`` int64 and ``latent`` ``(n, *latent_shape)`` float32,
-    and returns images ``(n, channels, height, width)`` in the range of ``image``, or uint8. Row i may depend on row i of the
-    inputs alone; all its randomness must come from the latent (a seed can be made from it).
+    The function gets numpy arrays: ``labels`` ``(n, number of labels)`` int64 and ``latent`` ``(n, *latent_shape)``
+    float32, and returns images ``(n, channels, height, width)`` in the range of ``image``, or uint8. Row i may depend
+    on row i of the inputs alone; all its randomness must come from the latent (a seed can be made from it).
 
     Args:
         paint: the function.
@@ -34,7 +34,8 @@ class CallableGenerator(FrozenMechanism):
         latent_shape: of the noise of one row.
         distribution: of the noise, ``"normal"`` or ``"uniform"`` on [0, 1).
         batch_cost: rough seconds for 64 rows.
-        revision: version of the function; a bank of its samples on the disk needs it, to know when they are out of date.
+        revision: version of the function; a bank of its samples on the disk needs it, to know when they are out of
+            date.
 
     Raises:
         MechanismError: when it runs: the function returned another shape, type or range.
@@ -90,7 +91,8 @@ class CallableGenerator(FrozenMechanism):
     def fingerprint(self) -> list[Any]:
         if self.revision is None:
             raise MechanismError(
-                "Samples of a Python function cannot be kept on the disk: nothing tells when the function changes. Give "
+                "Samples of a Python function cannot be kept on the disk: nothing tells when the function "
+                "changes. Give "
                 "CallableGenerator(…, revision='1') and change it with the function."
             )
         transform = [*self.requested_transform, self.variable.to_dict()]
@@ -98,7 +100,8 @@ class CallableGenerator(FrozenMechanism):
 
     def config(self) -> dict[str, Any]:
         raise MechanismError(
-            "A Python function cannot be saved in a repository: only data are loaded, never code. Save a bank of its samples "
+            "A Python function cannot be saved in a repository: only data are loaded, never code. Save a bank "
+            "of its samples "
             "with causalplug.adapters.image_bank.ImageBank.from_mechanism, or publish the weights behind an adapter."
         )
 

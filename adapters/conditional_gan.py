@@ -48,7 +48,8 @@ class Latent:
     def __post_init__(self) -> None:
         if self.distribution not in ("normal", "uniform") or self.size < 1:
             raise MechanismError(
-                f"A latent of size {self.size} and distribution {self.distribution!r} cannot be drawn: give a size of at "
+                f"A latent of size {self.size} and distribution {self.distribution!r} cannot be drawn: give a "
+                "size of at "
                 "least 1 and 'normal' or 'uniform' (with low and high)."
             )
 
@@ -72,9 +73,10 @@ class ConditionalGAN(FrozenMechanism):
         image: what it paints, in its own range.
         labels: its labels in order; none for an unconditional generator.
         latent: its random input.
-        inputs: in the order in which they are joined, ``{"input": "latent" or a label's name}`` and optionally ``"layers"``
-            that it goes through first. A label also says ``"encoding"``: ``"one-hot"`` (default), ``"code"`` (the number
-            itself) or ``"embedding"`` with ``"size"`` and the ``"name"`` of its table. By default the latent, then the labels.
+        inputs: in the order in which they are joined, ``{"input": "latent" or a label's name}`` and optionally
+            ``"layers"`` that it goes through first. A label also says ``"encoding"``: ``"one-hot"`` (default),
+            ``"code"`` (the number itself) or ``"embedding"`` with ``"size"`` and the ``"name"`` of its table. By
+            default the latent, then the labels.
         layers: what follows; see :class:`~causalplug.mechanisms.layers.LayerList`. They end in one image, or a row that
             has as many numbers.
         join: ``"concat"`` along the channels, ``"multiply"`` or ``"add"``.
@@ -130,7 +132,8 @@ class ConditionalGAN(FrozenMechanism):
         wanted, given = ["latent", *self._names()], [item.get("input") for item in self.inputs]
         if sorted(map(str, given)) != sorted(wanted):
             raise MechanismError(
-                f"The inputs {given} of this generator cannot be read: they must be the latent and each label once, {wanted}."
+                f"The inputs {given} of this generator cannot be read: they must be the latent and each label "
+                f"once, {wanted}."
             )
         for item in self.inputs:
             unknown = sorted(set(item) - {"input", "layers", "encoding", "size", "name"})
@@ -138,7 +141,8 @@ class ConditionalGAN(FrozenMechanism):
             if unknown or encoding not in _ENCODINGS:
                 what = f"key {unknown[0]!r}" if unknown else f"encoding {encoding!r}"
                 raise MechanismError(
-                    f"Input {item['input']!r} has the unknown {what}: encodings are {', '.join(_ENCODINGS)}; keys are input, "
+                    f"Input {item['input']!r} has the unknown {what}: encodings are {', '.join(_ENCODINGS)}; "
+                    "keys are input, "
                     "encoding, size, name and layers."
                 )
             if encoding == "embedding" and not ("size" in item and "name" in item):

@@ -6,6 +6,7 @@ Rahman & Kocaoglu 2024 plug into their chest X-ray model. Its weights are the us
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
@@ -95,7 +96,8 @@ class CXRACGAN(ConditionalGAN):
         kinds = [layer.kind for layer in layers]
         if kinds != _KINDS:
             raise RepositoryError(
-                f"cannot convert {path}: its layers with weights are {', '.join(kinds) or 'none'}, those of the generator "
+                f"cannot convert {path}: its layers with weights are {', '.join(kinds) or 'none'}, those of the "
+                "generator "
                 f"{', '.join(_KINDS)}. Give the generator's weights, not the discriminator's"
             )
         latent, embedding = layers[0].weights[0].shape[0], layers[1].weights[0].shape[1]
@@ -126,7 +128,7 @@ def _trunk(channels: Sequence[int]) -> list[dict[str, Any]]:
     """Transposed convolutions with 'same' padding: padding=2, output_padding=1 would shift the kernel by one."""
     layers: list[dict[str, Any]] = []
     widths = [channels[0] + 1, *channels[1:], 3]
-    for stage, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+    for stage, (before, after) in enumerate(itertools.pairwise(widths)):
         layers += [
             {
                 "type": "conv_transpose2d",

@@ -79,7 +79,8 @@ class DiffusersGenerator(FrozenMechanism):
         network = next((components[key] for key in ("unet", "transformer") if key in components), None)
         if network is None or "scheduler" not in components:
             raise MechanismError(
-                f"A diffusion generator cannot be made of {sorted(components)}: it needs a network (unet or transformer) and "
+                f"A diffusion generator cannot be made of {sorted(components)}: it needs a network (unet or "
+                "transformer) and "
                 "a scheduler. Give the folder that the pipeline's save_pretrained wrote."
             )
         latent = _latent_shape(network)
@@ -132,14 +133,16 @@ class DiffusersGenerator(FrozenMechanism):
         if not known:
             raise MechanismError(
                 f"{type(self.network).__name__} is unconditional: it has no classes for the labels "
-                f"{', '.join(label.name for label in self.labels)}. Declare no labels, or take a class-conditional pipeline."
+                f"{', '.join(label.name for label in self.labels)}. Declare no labels, or take a "
+                "class-conditional pipeline."
             )
         # a DiT keeps its unconditional class beyond those that it counts
         top = known + ("Transformer" in type(self.network).__name__)
         wrong = [c for c in (*classes, *([] if self.null_class is None else [self.null_class])) if not 0 <= c < top]
         if wrong:
             raise MechanismError(
-                f"The pipeline has no class {', '.join(map(str, wrong[:5]))}: its classes are 0 to {known - 1}. Give the class of "
+                f"The pipeline has no class {', '.join(map(str, wrong[:5]))}: its classes are 0 to {known - 1}. "
+                "Give the class of "
                 "each label by classes=[…], or declare fewer labels."
             )
         if self.guidance_scale != 1.0 and self.null_class is None:
@@ -284,7 +287,8 @@ class DiffusersGenerator(FrozenMechanism):
     def config(self) -> dict[str, Any]:
         if self.location is None:
             raise MechanismError(
-                "A pipeline that exists only in memory cannot be saved: write it by its own save_pretrained and load that "
+                "A pipeline that exists only in memory cannot be saved: write it by its own save_pretrained "
+                "and load that "
                 "folder with DiffusersGenerator.from_pretrained."
             )
         fields = {
@@ -366,7 +370,8 @@ def _prompts(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label]) -
         if len(set(made)) < len(made):
             missing = [name for name in names if "{" + name not in prompts]
             raise LabelMapError(
-                f"The prompt {prompts!r} is the same for different labels: it does not mention {', '.join(missing)}. Use "
+                f"The prompt {prompts!r} is the same for different labels: it does not mention "
+                f"{', '.join(missing)}. Use "
                 f"{', '.join('{' + name + '}' for name in missing)}."
             )
         return made
@@ -374,6 +379,7 @@ def _prompts(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label]) -
     holes = [key for key in keys if key not in table]
     if holes:
         raise LabelMapError(
-            f"The prompts have no entry for {', '.join(str(key) for key in holes[:5])}: every combination of labels needs one."
+            f"The prompts have no entry for {', '.join(str(key) for key in holes[:5])}: every combination of "
+            "labels needs one."
         )
     return [table[key] for key in keys]

@@ -65,7 +65,8 @@ def load_parts(
         import diffusers
     except ImportError:
         raise MissingDependencyError(
-            "A diffusion pipeline cannot be loaded: diffusers is not installed. Run: pip install 'causalplug[diffusers]'"
+            "A diffusion pipeline cannot be loaded: diffusers is not installed. Run: pip install "
+            "'causalplug[diffusers]'"
         ) from None
     precision = getattr(torch, dtype, None)
     if not isinstance(precision, torch.dtype):
@@ -87,7 +88,8 @@ def load_parts(
                 }
     except (OSError, ValueError, RuntimeError) as error:
         raise RepositoryError(
-            f"cannot load {snapshot}: {str(error).splitlines()[0]}. Save the pipeline again with safe_serialization=True"
+            f"cannot load {snapshot}: {str(error).splitlines()[0]}. Save the pipeline again with "
+            "safe_serialization=True"
         ) from error
     if scheduler is not None:
         found = getattr(diffusers, scheduler, None)
@@ -104,7 +106,8 @@ def _component(snapshot: Snapshot, name: str, entry: list[str], precision: torch
     library, cls = entry
     if library not in _LIBRARIES:
         raise RepositoryError(
-            f"cannot load {snapshot}: its part {name!r} is a {cls} of {library!r}, code that diffusers does not have. Take a "
+            f"cannot load {snapshot}: its part {name!r} is a {cls} of {library!r}, code that diffusers does not "
+            "have. Take a "
             "pipeline of known parts, or wrap it in causalplug.adapters.callable"
         )
     found = getattr(importlib.import_module(library), cls, None)

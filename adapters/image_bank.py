@@ -34,8 +34,8 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 class ImageBank(FrozenMechanism):
     """Stored samples as a frozen mechanism: noise picks one of the images that carry the label asked for.
 
-    ``P(image | labels)`` is the uniform distribution over the stored images of these labels, so it repeats itself: a few
-    hundred for each combination of labels are enough for training, and questions about rare images need more.
+    ``P(image | labels)`` is the uniform distribution over the stored images of these labels, so it repeats itself: a
+    few hundred for each combination of labels are enough for training, and questions about rare images need more.
 
     Args:
         images: ``(n, channels, height, width)`` uint8, or float in the range of ``image``.
@@ -74,7 +74,8 @@ class ImageBank(FrozenMechanism):
         )
         if len(images) != len(codes) or codes.ndim != 2 or codes.shape[1] != len(self.labels):
             raise MechanismError(
-                f"A bank cannot be made of {len(images)} images and codes of shape {tuple(codes.shape)}: give one row of "
+                f"A bank cannot be made of {len(images)} images and codes of shape {tuple(codes.shape)}: give "
+                "one row of "
                 f"{len(self.labels)} labels for each image."
             )
         joint = self._map.join(codes)
@@ -92,7 +93,8 @@ class ImageBank(FrozenMechanism):
             pairs = zip(self.labels, row, strict=True)
             shown = ", ".join(f"{label.name}={label.categories[code]!r}" for label, code in pairs)
             raise MechanismError(
-                f"The bank has no image with {shown or 'any label'} ({len(empty)} of {len(counts)} combinations are empty): "
+                f"The bank has no image with {shown or 'any label'} ({len(empty)} of {len(counts)} combinations "
+                "are empty): "
                 "it could not answer for it. Add such images, or leave the category out of the labels."
             )
 
@@ -152,8 +154,8 @@ class ImageBank(FrozenMechanism):
             labels: names of the metadata's columns, or labels with their categories; all columns by default.
 
         Raises:
-            DataError: no images; a file that cannot be read as an image, of another size, or that the metadata do not know;
-                all are named, up to five.
+            DataError: no images; a file that cannot be read as an image, of another size, or that the metadata do
+                not know; all are named, up to five.
         """
         root = Path(folder)
         if not root.is_dir():

@@ -59,7 +59,7 @@ def read_keras_layers(path: str | PathLike[str]) -> list[KerasLayer]:
     layers = []
     try:
         with h5py.File(path, "r") as file:
-            group = file["model_weights"] if "model_weights" in file else file
+            group = file.get("model_weights", file)
             for layer in _texts(group.attrs["layer_names"]):
                 names = _texts(group[layer].attrs["weight_names"])
                 if names:

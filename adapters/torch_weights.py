@@ -37,7 +37,8 @@ def read_torch_weights(path: str | PathLike[str], *, key: str | None = None, pre
             found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise RepositoryError(
-            f"cannot read {path}: it is a pickle of whole objects (or no PyTorch file at all), and opening those could run "
+            f"cannot read {path}: it is a pickle of whole objects (or no PyTorch file at all), and opening "
+            "those could run "
             "any code. Ask its author for torch.save(model.state_dict(), …) or safetensors"
         ) from None
     except (OSError, EOFError, RuntimeError, ValueError) as error:
@@ -57,6 +58,8 @@ def read_torch_weights(path: str | PathLike[str], *, key: str | None = None, pre
 
 
 def _is_state_dict(value: Any) -> bool:
-    return isinstance(value, Mapping) and bool(value) and all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in value.items()
+    return (
+        isinstance(value, Mapping)
+        and bool(value)
+        and all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in value.items())
     )

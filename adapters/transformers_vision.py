@@ -137,7 +137,11 @@ class TransformersEncoder(Encoder):
         made = cls(variable, backbone, size, **statistics)
         made.folder = snapshot.path
         if snapshot.repo_id is not None:
-            made.location = {"repo_id": snapshot.repo_id, "revision": snapshot.revision, "subfolder": snapshot.subfolder}
+            made.location = {
+                "repo_id": snapshot.repo_id,
+                "revision": snapshot.revision,
+                "subfolder": snapshot.subfolder,
+            }
         return made
 
     def weights(self) -> dict[str, Tensor]:

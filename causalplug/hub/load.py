@@ -66,7 +66,8 @@ def from_pretrained(
         return loaded
     if not hasattr(loaded, "asked"):
         raise RepositoryError(
-            f"cannot load {snapshot} with {' and '.join(asked)}: it holds a {type(loaded).__name__}, not a frozen generator. "
+            f"cannot load {snapshot} with {' and '.join(asked)}: it holds a {type(loaded).__name__}, not a "
+            "frozen generator. "
             "Leave the options out"
         )
     return loaded.asked(**asked)

@@ -26,8 +26,8 @@ Progress = Callable[[int, int], None]
 class SampleBank:
     """Samples of a bound frozen generator for every joint label that its label map can ask for.
 
-    Sample ``i`` of a label is a function of ``(seed, i)`` and the generator alone: it does not depend on the batch size or
-    on how many labels there are, and two labels' sample ``i`` come from the same latent.
+    Sample ``i`` of a label is a function of ``(seed, i)`` and the generator alone: it does not depend on the batch
+    size or on how many labels there are, and two labels' sample ``i`` come from the same latent.
 
     Args:
         mechanism: bound to its variable, with its label map resolved.
@@ -67,7 +67,8 @@ class SampleBank:
         if mechanism.label_map is None:
             why = "its label map is still to be estimated" if mechanism.pending else "it is not bound to a variable"
             raise MechanismError(
-                f"{type(mechanism).__name__} cannot fill a sample bank: {why}. Call estimate_label_map(rows) or bind(…)."
+                f"{type(mechanism).__name__} cannot fill a sample bank: {why}. Call estimate_label_map(rows) or "
+                "bind(…)."
             )
         if rows_per_label < 1:
             raise MechanismError(f"A sample bank needs at least one row per label; got {rows_per_label}.")
@@ -89,7 +90,9 @@ class SampleBank:
             made = {name: np.empty(shape, kind) for name, (shape, kind) in arrays.items()}
             self._fill(made, 0, batch_size, report)
         else:
-            made = self._fill_files(BankFiles(folder, self.fingerprint(), arrays, max_bytes=max_bytes), batch_size, report)
+            made = self._fill_files(
+                BankFiles(folder, self.fingerprint(), arrays, max_bytes=max_bytes), batch_size, report
+            )
         kept = {name: torch.from_numpy(array) for name, array in made.items()}
         self.projections, self.images = kept.get("projections"), kept.get("images")
 

@@ -12,7 +12,8 @@ __all__ = ["ImageTrunk"]
 
 
 class ImageTrunk(nn.Module):
-    """Strided convolutions from images ``(n, channels, height, width)`` in the variable's range to features ``(n, size)``.
+    """Strided convolutions from images ``(n, channels, height, width)`` in the variable's range to features ``(n,
+    size)``.
 
     No statistics over the batch: the features of a row do not depend on the rows beside it.
 

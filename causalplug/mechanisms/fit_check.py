@@ -1,6 +1,7 @@
 """Is a frozen generator fit for the data: is its P(V | pa(V)) that of the rows?
 
-For every value of the parents, real images are set against the generator's: a classifier two-sample test, the maximum mean
+For every value of the parents, real images are set against the generator's: a classifier two-sample test, the
+maximum mean
 discrepancy of projections, the agreement of a classifier's classes, a mode-collapse and a memorisation check.
 """
 
@@ -35,8 +36,8 @@ class ConfigurationFit:
         accuracy: of a classifier that tells real from generated images, on held-out ones; 0.5 is a perfect generator.
         p_value: of an accuracy at least this high if the two were the same.
         mmd, mmd_p_value: squared maximum mean discrepancy of the projections, and its permutation p-value.
-        agreement: share of generated images that a classifier of the parents, trained on the real ones, gives this value,
-            minus the same share of held-out real images; 0 is right, -1 the wrong class throughout.
+        agreement: share of generated images that a classifier of the parents, trained on the real ones, gives this
+            value, minus the same share of held-out real images; 0 is right, -1 the wrong class throughout.
         brightness: difference of the mean brightness in units of the range.
         spread: spread of the generated projections divided by that of the real ones; far below 1 is mode collapse.
         memorised: share of generated images that are copies of real ones.
@@ -80,7 +81,8 @@ class FitReport:
         for item in self.configurations:
             value = ", ".join(f"{k}={v}" for k, v in item.parents.items()) or "(no parents)"
             lines.append(
-                f"  {value}: told apart {item.accuracy:.2f} (p = {item.p_value:.2g}), MMD {item.mmd:.3f}, class agreement "
+                f"  {value}: told apart {item.accuracy:.2f} (p = {item.p_value:.2g}), MMD {item.mmd:.3f}, class "
+                "agreement "
                 f"{item.agreement:+.2f}, brightness {item.brightness:+.2f}, spread {item.spread:.2f}, "
                 f"copies {item.memorised:.0%}"
             )
@@ -105,7 +107,11 @@ class FitReport:
         missing = -len(self.worst) % columns
         padded = torch.cat([self.worst, self.worst.new_zeros(missing, *self.worst.shape[1:])])
         channels, height, width = self.worst.shape[1:]
-        grid = padded.view(-1, columns, channels, height, width).permute(2, 0, 3, 1, 4).reshape(channels, -1, columns * width)
+        grid = (
+            padded.view(-1, columns, channels, height, width)
+            .permute(2, 0, 3, 1, 4)
+            .reshape(channels, -1, columns * width)
+        )
         array = grid[0].numpy() if channels == 1 else grid[:3].permute(1, 2, 0).contiguous().numpy()
         PILImage.fromarray(array).save(path)
 
@@ -122,8 +128,8 @@ def check_fit(
 ) -> FitReport:
     """Compare a bound frozen generator with rows of data, one value of its parents after the other.
 
-    The verdict looks at what matters for answers: the classes it shows, the variety, the brightness. Being told apart from
-    real images by a classifier alone makes it ``"off"``, which is what nearly every generator is.
+    The verdict looks at what matters for answers: the classes it shows, the variety, the brightness. Being told
+    apart from real images by a classifier alone makes it ``"off"``, which is what nearly every generator is.
 
     Args:
         mechanism: bound to its variable, its label map resolved.
@@ -142,14 +148,17 @@ def check_fit(
         raise MechanismError("The fit of a generator can be checked once it is bound and its label map is resolved.")
     missing = [name for name in (*mechanism.parents, mechanism.name) if name not in rows]
     if missing:
-        raise DataError(f"The fit of {mechanism.name!r} cannot be checked: the rows have no column {', '.join(missing)}.")
+        raise DataError(
+            f"The fit of {mechanism.name!r} cannot be checked: the rows have no column {', '.join(missing)}."
+        )
     variable, images = mechanism.variable, rows[mechanism.name]
     index = mechanism.label_map.index(rows) if mechanism.parents else torch.zeros(len(images), dtype=torch.int64)
     counts = torch.bincount(index, minlength=len(mechanism.label_map.probabilities))
     used = [value for value in range(len(counts)) if counts[value] >= minimum_rows]
     if not used:
         raise DataError(
-            f"The fit of {mechanism.name!r} cannot be checked: no value of its parents has {minimum_rows} real rows. Give more "
+            f"The fit of {mechanism.name!r} cannot be checked: no value of its parents has {minimum_rows} real "
+            "rows. Give more "
             "rows, or lower minimum_rows."
         )
     if encoder is None:

@@ -46,7 +46,9 @@ def two_sample_accuracy(
     return accuracy, 0.5 * math.erfc(z / math.sqrt(2)), doubt
 
 
-def mmd_test(x: Tensor, y: Tensor, *, permutations: int = 200, max_rows: int = 300, seed: int = 0) -> tuple[float, float]:
+def mmd_test(
+    x: Tensor, y: Tensor, *, permutations: int = 200, max_rows: int = 300, seed: int = 0
+) -> tuple[float, float]:
     """Squared maximum mean discrepancy with a Gaussian kernel of median width, unbiased, and its permutation p-value.
 
     Source: Gretton et al. 2012, Lemma 6.

@@ -35,7 +35,8 @@ LabelMapSpec = LabelMap | LabelMapEstimate | Mapping[Any, Any] | Callable[..., A
 class FrozenMechanism(Mechanism):
     """A pretrained generator of images, as the mechanism of an image variable; parent class of all adapters.
 
-    An adapter calls ``super().__init__(image, labels, noise, …)`` and implements :meth:`generate` and :meth:`config`. As
+    An adapter calls ``super().__init__(image, labels, noise, …)`` and implements :meth:`generate` and
+    :meth:`config`. As
     it comes, the mechanism's parents are its labels. :meth:`bind` gives a copy for one variable of a graph, which reads
     that variable's parents through a label map and paints in that variable's range.
 
@@ -176,7 +177,8 @@ class FrozenMechanism(Mechanism):
         if callable(spec):
             return LabelMap.from_function(spec, parents, self.labels)
         raise MechanismError(
-            f"label_map={spec!r} given for {name!r} is not known: give 'estimate', 'identity', a table, a function or a "
+            f"label_map={spec!r} given for {name!r} is not known: give 'estimate', 'identity', a table, a "
+            "function or a "
             "LabelMap."
         )
 
@@ -215,7 +217,8 @@ class FrozenMechanism(Mechanism):
         tables = [t.values for t in sources if all(c in t.values for c in needed) and name not in t.source.do]
         if not tables:
             raise LabelMapError(
-                f"The label map of {name!r} cannot be estimated: no source records {', '.join(needed)} together without "
+                f"The label map of {name!r} cannot be estimated: no source records {', '.join(needed)} together "
+                "without "
                 f"setting {name}. Give such a source, or a label map."
             )
         self.estimate_label_map({column: torch.cat([t[column] for t in tables]) for column in needed}, seed=seed)
@@ -255,7 +258,8 @@ class FrozenMechanism(Mechanism):
                 own = {key: noise[key] for key in self.generator_noise}
                 return self._transform(self.generate_relaxed(joint, own))
             raise MechanismError(
-                f"No gradient reaches the parents of {self.name or type(self).__name__!r} through {type(self).__name__}: "
+                f"No gradient reaches the parents of {self.name or type(self).__name__!r} through "
+                f"{type(self).__name__}: "
                 "it is a black box. Train with the enumerated objective over a sample bank, or detach the parents."
             )
         return self.paint(self.joint_labels(parents, noise), noise)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from causalplug.errors import LabelMapError
+from causalplug.errors import DataError, LabelMapError
 from causalplug.variables import Discrete
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Label"]
 
@@ -57,6 +60,17 @@ class Label:
         raise LabelMapError(
             f"The label map cannot use {value!r}: label {self.name!r} has the values {known}.{hint} Correct the map."
         )
+
+    def encode(self, column: Any) -> Tensor:
+        """Codes ``(n,)`` of a column of categories.
+
+        Raises:
+            LabelMapError: a value that is no category.
+        """
+        try:
+            return self.values.encode(column, self.name)
+        except DataError as error:
+            raise LabelMapError(str(error)) from None
 
     def to_dict(self) -> dict[str, Any]:
         """The declaration as JSON values."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["LabelMapEstimate", "fit_label_classifier", "mixture_proportions"]
 
 Classifier = Callable[[Tensor], Tensor]
-"""Images ``(n, channels, height, width)`` in the variable's range to scores ``(n, joint labels)``; the largest counts."""
+"""Images ``(n, channels, height, width)`` in the variable's range to scores ``(n, joint labels)``: largest counts."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ class LabelMapEstimate:
         missing = [name for name in needed if name not in rows]
         if missing:
             raise LabelMapError(
-                f"The label map of {mechanism.name!r} cannot be estimated: the data have no column {', '.join(missing)}. "
+                f"The label map of {mechanism.name!r} cannot be estimated: the data have no column "
+                f"{', '.join(missing)}. "
                 "Record it in a source, or give a label map."
             )
         if self.column is not None:
@@ -162,7 +163,14 @@ def generator_samples(
 
 
 def fit_label_classifier(
-    variable: Image, images: Tensor, labels: Tensor, classes: int, *, steps: int = 300, seed: int = 0, augment: bool = True
+    variable: Image,
+    images: Tensor,
+    labels: Tensor,
+    classes: int,
+    *,
+    steps: int = 300,
+    seed: int = 0,
+    augment: bool = True,
 ) -> Classifier:
     """A small convolutional classifier of ``labels`` ``(n,)``; with ``augment``, images are changed while it learns.
 

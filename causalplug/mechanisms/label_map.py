@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from causalplug.errors import DataError, LabelMapError
+from causalplug.errors import LabelMapError
 from causalplug.mechanisms.label import Label
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Discrete, Variable, variable_from_dict
@@ -324,7 +324,7 @@ class LabelMap:
                 raise LabelMapError(
                     f"Columns {names} cannot hold the labels {_names(labels)}: give one column for each."
                 )
-            known = [_label_codes(frame[name], item) for name, item in zip(names, labels, strict=True)]
+            known = [item.encode(frame[name]) for name, item in zip(names, labels, strict=True)]
             joint = _ravel(known, [item.size for item in labels], _length(frame))
         rows = math.prod(p.size for p in discrete.values())
         counts = torch.bincount(index * size + joint, minlength=rows * size).view(rows, size).double() + smoothing
@@ -332,7 +332,8 @@ class LabelMap:
         if len(empty):
             raise LabelMapError(
                 f"P({_names(labels)} | {_names(discrete)}) cannot be counted: no row has "
-                f"{_combination(discrete, int(empty[0]))}. Give rows with it, a table, or smoothing=1 if it never matters."
+                f"{_combination(discrete, int(empty[0]))}. Give rows with it, a table, or smoothing=1 if it "
+                "never matters."
             )
         keep = row_map if callable(label) and labels_from else None
         return cls(discrete, labels, counts / counts.sum(1, keepdim=True), row_map=keep)
@@ -342,10 +343,7 @@ class LabelMap:
 
     @staticmethod
     def estimate(**options: Any) -> LabelMapEstimate:
-        """A map still to be estimated: ``fit`` resolves it from the data before training.
-
-        See :class:`~causalplug.mechanisms.label_estimation.LabelMapEstimate` for the options.
-        """
+        """A map that ``fit`` estimates from the data before training; the options are those of ``LabelMapEstimate``."""
         from causalplug.mechanisms.label_estimation import LabelMapEstimate
 
         return LabelMapEstimate(**options)
@@ -422,13 +420,6 @@ def _joint_code(value: Any, labels: Sequence[Label]) -> int:
     for item, label in zip(values, labels, strict=True):
         joint = joint * label.size + label.code(item)
     return joint
-
-
-def _label_codes(column: Any, label: Label) -> Tensor:
-    try:
-        return label.values.encode(column, label.name)
-    except DataError as error:
-        raise LabelMapError(str(error)) from None
 
 
 def _length(frame: Mapping[str, Any]) -> int:

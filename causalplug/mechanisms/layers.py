@@ -126,7 +126,8 @@ class LayerList:
         if module.state_dict():
             if not name:
                 raise MechanismError(
-                    f"Layer {number} ({kind}) has tensors but no name: give the prefix that they have in the weights file."
+                    f"Layer {number} ({kind}) has tensors but no name: give the prefix that they have in the "
+                    "weights file."
                 )
             place(owner, name, module)
         return module

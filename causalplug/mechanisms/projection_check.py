@@ -47,7 +47,8 @@ class ProjectionReport:
 
     def __str__(self) -> str:
         return "\n".join(
-            f"{t.name}: {t.from_image:.3f} from the image, {t.from_projection:.3f} from its projection, {t.guess:.3f} by "
+            f"{t.name}: {t.from_image:.3f} from the image, {t.from_projection:.3f} from its projection, "
+            f"{t.guess:.3f} by "
             f"guessing: {t.lost:.0%} lost{'' if t.lost <= self.tolerance else ' (too much)'}"
             for t in self.targets
         )

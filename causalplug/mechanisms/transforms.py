@@ -64,14 +64,17 @@ class ImageTransform:
         unknown = [name for name in names if name not in TRANSFORMS]
         if unknown:
             raise MechanismError(
-                f"transform={unknown[0]!r} is not known. Known are: {', '.join(TRANSFORMS)}; give one or a list of them."
+                f"transform={unknown[0]!r} is not known. Known are: {', '.join(TRANSFORMS)}; give one or a list "
+                "of them."
             )
         self.names, self.source, self.target = tuple(names), source, target
         shape = self._shape()
         if shape != target.event_shape:
             raise MechanismError(
-                f"The generator cannot paint {variable!r}: its images have shape {shape} (channels, height, width), the "
-                f"variable declares {target.event_shape}. {self._advice(shape)} Or declare the variable as the generator's "
+                f"The generator cannot paint {variable!r}: its images have shape {shape} (channels, height, "
+                "width), the "
+                f"variable declares {target.event_shape}. {self._advice(shape)} Or declare the variable as the "
+                "generator's "
                 f"Image{source.event_shape}."
             )
 

@@ -31,6 +31,16 @@ def unet(classes: int | None = 4, size: int = 8, channels: int = 1) -> object:
     )
 
 
+def autoencoder() -> object:
+    return diffusers.AutoencoderKL(
+        block_out_channels=(8, 8),
+        norm_num_groups=4,
+        latent_channels=4,
+        down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"),
+        up_block_types=("UpDecoderBlock2D", "UpDecoderBlock2D"),
+    )
+
+
 def pixel_pipeline(folder: Path, scheduler: str, classes: int | None = 4) -> Path:
     """A class-conditional network in pixel space, written like a pipeline; DDPMPipeline has the right two parts."""
     made = getattr(diffusers, scheduler)()
@@ -92,10 +102,8 @@ class TestDiT(MechanismTester):
         with torch.no_grad():  # random everywhere: the modulation starts at zero, which would hide the class
             for parameter in transformer.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
-        vae = diffusers.AutoencoderKL(block_out_channels=(8, 8), norm_num_groups=4, latent_channels=4,
-                                      down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2)  # fmt: skip
         self.folder = tmp_path_factory.mktemp("dit")
-        diffusers.DiTPipeline(transformer, vae, diffusers.DDIMScheduler()).save_pretrained(self.folder)
+        diffusers.DiTPipeline(transformer, autoencoder(), diffusers.DDIMScheduler()).save_pretrained(self.folder)
 
     def make(self) -> FrozenMechanism:
         labels = [Label("animal", ["goldfish", "retriever"])]
@@ -117,14 +125,29 @@ def text_pipeline(folder: Path) -> Path:
     (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
     (folder / "merges.txt").write_text("#version: 0.2\n")
     tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
-    text = CLIPTextModel(CLIPTextConfig(vocab_size=len(tokens), hidden_size=16, intermediate_size=32, num_hidden_layers=1,
-                                        num_attention_heads=2, bos_token_id=0, eos_token_id=1, pad_token_id=1))  # fmt: skip
-    network = diffusers.UNet2DConditionModel(sample_size=4, block_out_channels=(8, 8), layers_per_block=1, norm_num_groups=4,
-                                             down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), cross_attention_dim=16,
-                                             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), attention_head_dim=4)  # fmt: skip
-    vae = diffusers.AutoencoderKL(block_out_channels=(8, 8), norm_num_groups=4, latent_channels=4,
-                                  down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2)  # fmt: skip
-    pipeline = diffusers.StableDiffusionPipeline(vae, text, tokenizer, network, diffusers.DDIMScheduler(), None, None, requires_safety_checker=False)  # fmt: skip
+    config = CLIPTextConfig(
+        vocab_size=len(tokens),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
+    network = diffusers.UNet2DConditionModel(
+        sample_size=4,
+        block_out_channels=(8, 8),
+        layers_per_block=1,
+        norm_num_groups=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=4,
+    )
+    scheduler = diffusers.DDIMScheduler()
+    parts = (autoencoder(), CLIPTextModel(config), tokenizer, network, scheduler, None, None)
+    pipeline = diffusers.StableDiffusionPipeline(*parts, requires_safety_checker=False)
     pipeline.save_pretrained(folder / "pipeline")
     return folder / "pipeline"
 

@@ -38,7 +38,9 @@ def test_a_backbone_s_projection_is_that_of_its_pooled_features(folder: Path, tm
     assert torch.allclose(rows.std(0), torch.ones(6), atol=1e-3)
     assert torch.allclose(rows[3:4], project(encoder, images[3:4]), atol=1e-4)
     # the same by hand: grey repeated, resized, normalised, pooled, principal components, whitened
-    unit = torch.nn.functional.interpolate((images / 255.0).expand(-1, 3, -1, -1), size=(16, 16), mode="bilinear", antialias=True)
+    unit = torch.nn.functional.interpolate(
+        (images / 255.0).expand(-1, 3, -1, -1), size=(16, 16), mode="bilinear", antialias=True
+    )
     model = transformers.ViTModel.from_pretrained(folder).eval()
     with torch.no_grad():
         pooled = model(pixel_values=(unit - 0.5) / 0.5).pooler_output

@@ -87,7 +87,7 @@ def test_an_unconditional_generator_has_no_parents() -> None:
         (lambda c: c["layers"][0].pop("name"), "no name"),
     ],
 )
-def test_a_configuration_that_does_not_fit_is_refused(repository: Path, change, match: str | None) -> None:  # noqa: ANN001
+def test_a_configuration_that_does_not_fit_is_refused(repository: Path, change, match: str | None) -> None:
     config = json.loads((repository / "config.json").read_text())
     change(config["config"])
     (repository / "config.json").write_text(json.dumps(config))

@@ -106,7 +106,7 @@ def test_named_changes_of_shape(names: str | list[str], shape: tuple[int, int, i
 def constant(calls: list[int]) -> FrozenMechanism:
     """Paints its label and its latent into the pixels, and counts its rows."""
 
-    def paint(labels, latent):  # noqa: ANN001, ANN202
+    def paint(labels, latent):
         calls.append(len(labels))
         image = (labels[:, 0] / 10 + latent[:, 0] / 20)[:, None, None, None]
         return image.repeat(8, 2).repeat(8, 3).astype("float32")

@@ -25,7 +25,9 @@ def stochastic(seed: int = 0) -> LabelMap:
 
 
 def test_a_table_names_values_and_labels() -> None:
-    shown = LabelMap.from_table({"yes": "COVID", "no": {"normal": 0.25, "pneumonia": 0.75}}, {"C": PARENTS["C"]}, [FINDING])
+    shown = LabelMap.from_table(
+        {"yes": "COVID", "no": {"normal": 0.25, "pneumonia": 0.75}}, {"C": PARENTS["C"]}, [FINDING]
+    )
     assert shown.probabilities.tolist() == [[0, 0.25, 0.75], [1, 0, 0]]
     assert shown.used.tolist() == [0, 1, 2]
 
@@ -67,7 +69,9 @@ def test_relaxed_parents_give_the_table_s_mixture_and_its_gradient() -> None:
 def test_relaxed_labels_have_the_value_of_the_draw() -> None:
     made = stochastic()
     codes = {"C": torch.tensor([0, 1, 1]), "S": torch.tensor([2, 0, 1])}
-    hot = {name: torch.nn.functional.one_hot(v, PARENTS[name].size).float().requires_grad_() for name, v in codes.items()}
+    hot = {
+        name: torch.nn.functional.one_hot(v, PARENTS[name].size).float().requires_grad_() for name, v in codes.items()
+    }
     gumbel = Noise(3, 0).draw("label", made.noise["label"])
     relaxed = made.relaxed(hot, gumbel)
     assert torch.equal(relaxed.argmax(-1), made.draw(codes, gumbel))

@@ -72,5 +72,5 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_a_black_box_cannot_be_a_renderer() -> None:
     bank = ImageBank(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), [Label("a", 2)], torch.tensor([[0], [1]]))
-    with pytest.raises(MechanismError, match="no gradient|No gradient|gradient"):
+    with pytest.raises(MechanismError, match="gradient"):
         Renderer(bank, IMAGE, {})
