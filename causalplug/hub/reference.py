@@ -6,7 +6,7 @@ __all__ = ["REFERENCE_SCHEMA", "Reference"]
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from causalplug.errors import RepositoryError
@@ -54,7 +54,7 @@ class Reference:
 
         Args:
             snapshot: the repository, as it was loaded.
-            names: the files that loading it needs; must be on the disk.
+            names: the files that loading it needs; those that were used since the snapshot was made, if none is given.
 
         Raises:
             RepositoryError: the snapshot is a folder, which nobody else could find.
@@ -64,6 +64,7 @@ class Reference:
                 f"cannot refer to {snapshot}: it is a folder of this computer, which nobody else could load. Push it "
                 'to the Hub and plug it in from there, or save with frozen="copy"'
             )
+        names = names or snapshot.used
         snapshot.fetch(*names)
         return cls(
             repo_id=snapshot.repo_id,
@@ -118,7 +119,8 @@ class Reference:
         force_download: bool = False,
         chain: tuple[str, ...] = (),
     ) -> Snapshot:
-        """Return the snapshot that is referred to, without a request; :meth:`fetch` brings its files.
+        """Return the snapshot that is referred to, without a request. It has the recorded files and no others, and
+        checks their hashes when they are fetched.
 
         Args:
             cache_dir, token, local_files_only, force_download: as for :func:`~causalplug.hub.repository.resolve`.
@@ -128,7 +130,7 @@ class Reference:
             RepositoryError: the reference leads back to where it came from, or the chain is too long.
         """
         self.follow(chain)
-        return resolve_id(
+        found = resolve_id(
             self.repo_id,
             revision=self.revision,
             cache_dir=cache_dir,
@@ -137,14 +139,15 @@ class Reference:
             force_download=force_download,
             subfolder=self.subfolder,
         )
+        return replace(found, recorded=self.files or None)
 
     def fetch(self, snapshot: Snapshot) -> None:
-        """Bring the recorded files to the disk and check their hashes.
+        """Bring the recorded files of the opened snapshot to the disk and check their hashes.
 
         Raises:
             RepositoryError: as :meth:`~causalplug.hub.repository.Snapshot.fetch`.
         """
-        snapshot.fetch(*self.files, facts=self.files)
+        snapshot.fetch(*self.files)
 
     def follow(self, chain: tuple[str, ...]) -> tuple[str, ...]:
         """Return the chain with this reference at its end, to hand to what is loaded through it.

@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from causalplug.errors import RepositoryError
-from causalplug.hub.client import hub_api, hub_errors, is_transient, transport_error
+from causalplug.hub.client import hub_errors, is_transient, transport_error
 from causalplug.hub.facts import Facts, agrees
+from causalplug.hub.listing import Listing, list_commit, list_folder
 from causalplug.hub.storage import check_disk, read_folder
 from causalplug.hub.validation import regular_file, safe_relative, short
 
 logger = logging.getLogger(__name__)
 
-_MAX_FILES = 20_000
 _ATTEMPTS = 3
 
 
@@ -41,7 +41,6 @@ class Remote:
     token: bool | str | None = field(repr=False)
     local_files_only: bool
     force_download: bool
-    fetched: set[str] = field(default_factory=set, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,7 @@ class Snapshot:
         revision: the commit, 40 hex digits; None for a folder.
         subfolder: the part of the repository that is looked at.
         boundary: the folder that symbolic links must not leave.
+        recorded: size and hash of the files, if this is a reference to those files alone.
     """
 
     path: Path
@@ -63,7 +63,9 @@ class Snapshot:
     revision: str | None
     subfolder: str
     boundary: Path
+    recorded: Mapping[str, Facts] | None = field(default=None, repr=False)
     _remote: Remote | None = None
+    _passed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __str__(self) -> str:
         name = f"{self.repo_id}@{str(self.revision)[:8]}" if self.repo_id else str(self.boundary)
@@ -85,13 +87,24 @@ class Snapshot:
         from causalplug.hub.card import card_data
 
         depth = len(Path(self.subfolder).parts)
-        whole = replace(self, path=(self.path, *self.path.parents)[depth], subfolder="")
-        return card_data(whole.file("README.md")).get("license") if whole.has("README.md") else None
+        whole = replace(self, path=(self.path, *self.path.parents)[depth], subfolder="", recorded=None)
+        try:
+            found = card_data(whole.file("README.md")).get("license") if whole.has("README.md") else None
+        except RepositoryError as error:  # without network; a model must load all the same
+            logger.warning("the licence of %s cannot be read: %s", self, error)
+            return None
+        return found if isinstance(found, str) else None
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The files that were asked for so far, in order of their names: what loading needed."""
+        return tuple(sorted(self._passed))
 
     def files(self) -> dict[str, dict[str, Any]]:
         """List the files: relative name to size and hash (``sha256`` or ``blob``; for a folder the size alone).
 
-        On the Hub this is one request, made once. Without network it lists what is on the disk.
+        On the Hub this is one request, made once; none if the client has fetched from this commit before. A reference
+        lists what it recorded.
 
         Raises:
             RepositoryError: the Hub cannot be reached; the list is too long, or has names that leave the folder.
@@ -99,27 +112,22 @@ class Snapshot:
         return dict(self._listing)
 
     @functools.cached_property
-    def _listing(self) -> dict[str, dict[str, Any]]:
-        if self._remote is None or self._remote.local_files_only:
-            return _list_folder(self.path)
-        assert self.repo_id is not None
-        with hub_errors(f"list the files of {self}", self.repo_id, self.revision, token=self._remote.token):
-            entries = hub_api(self._remote.token).list_repo_tree(self.repo_id, recursive=True, revision=self.revision)
-            found: dict[str, dict[str, Any]] = {}
-            prefix = f"{self.subfolder}/" if self.subfolder else ""
-            for number, entry in enumerate(entries):
-                if number >= _MAX_FILES:
-                    raise RepositoryError(
-                        f"cannot load {self}: it has more than {_MAX_FILES:,} files; ask for a subfolder=…"
-                    )
-                if hasattr(entry, "blob_id") and entry.path.startswith(prefix):
-                    found[entry.path.removeprefix(prefix)] = _facts(entry)
-        return found
+    def _listing(self) -> Listing:
+        if self.recorded is not None:
+            return {name: dict(facts) for name, facts in self.recorded.items()}
+        found = None
+        if self._remote is not None and self.repo_id is not None and self.revision is not None:
+            online = not self._remote.local_files_only
+            found = list_commit(self.repo_id, self.revision, self.boundary, self._remote.token, online=online)
+        if found is None:
+            return list_folder(self.path)
+        prefix = f"{self.subfolder}/" if self.subfolder else ""
+        return {name.removeprefix(prefix): facts for name, facts in found.items() if name.startswith(prefix)}
 
     def has(self, name: str) -> bool:
         """Whether the repository has this file; a file on the disk costs no request."""
         safe_relative(name, where=f"cannot load {self}")
-        return os.path.isfile(self.path / name) or name in self._listing
+        return (self.recorded is None and os.path.isfile(self.path / name)) or name in self._listing
 
     def file(self, name: str, *, facts: Facts | None = None) -> Path:
         """Return the path of one file on the disk, fetched if need be.
@@ -132,7 +140,6 @@ class Snapshot:
             RepositoryError: as :meth:`fetch`; or the file is a link that leaves the repository, or not a plain file.
         """
         self.fetch(name, facts=None if facts is None else {name: facts})
-        regular_file(self.path / name, within=self.boundary)
         return self.path / name
 
     def fetch(self, *patterns: str, facts: Mapping[str, Facts] | None = None) -> Path:
@@ -149,11 +156,17 @@ class Snapshot:
             RepositoryError: a file is missing, damaged, or does not have the recorded hash; the disk is too small; or
                 what the Hub's client reports.
         """
-        facts = facts or {}
+        facts = {**(self.recorded or {}), **(facts or {})}
         names = self._expand(patterns)
         missing = [name for name in names if not self._is_here(name, facts.get(name))]
-        if not missing:
-            return self.path
+        if missing:
+            self._bring(missing, facts)
+        for name in names:
+            regular_file(self.path / name, within=self.boundary)
+        self._passed.update(names)
+        return self.path
+
+    def _bring(self, missing: list[str], facts: Mapping[str, Facts]) -> None:
         if self._remote is None:
             damaged = [name for name in missing if os.path.isfile(self.path / name)]
             if damaged:
@@ -176,8 +189,6 @@ class Snapshot:
                 for place in (Path(os.path.realpath(self.path / name)), self.path / name):
                     place.unlink(missing_ok=True)
                 raise self._disagrees(name, "it was removed from the cache, try again")
-            self._remote.fetched.add(name)
-        return self.path
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[Path]:
@@ -197,7 +208,9 @@ class Snapshot:
         return list(names)
 
     def _is_here(self, name: str, facts: Facts | None) -> bool:
-        if self._remote is not None and self._remote.force_download and name not in self._remote.fetched:
+        if name in self._passed and facts == (self.recorded or {}).get(name):
+            return True
+        if self._remote is not None and self._remote.force_download and name not in self._passed:
             return False
         path = self.path / name
         return os.path.isfile(path) and (facts is None or agrees(regular_file(path, within=self.boundary), facts))
@@ -267,27 +280,6 @@ def check_trust(snapshot: Snapshot, trust_remote_code: bool, *, needs: str) -> N
             f"cannot load {snapshot}: trust_remote_code=True needs a pinned revision, since a branch may change after "
             f'you read its code. Pass revision="{snapshot.revision}"'
         )
-
-
-def _list_folder(folder: Path) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != ".git"]
-        for name in names:
-            path = Path(place) / name
-            if path.is_file():
-                found[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size}
-        if len(found) > _MAX_FILES:
-            raise RepositoryError(
-                f"cannot load {folder}: it has more than {_MAX_FILES:,} files; give the model's own folder"
-            )
-    return dict(sorted(found.items()))
-
-
-def _facts(entry: Any) -> dict[str, Any]:
-    if entry.lfs is not None:
-        return {"size": entry.lfs.size, "sha256": entry.lfs.sha256}
-    return {"size": entry.size, "blob": entry.blob_id}
 
 
 def _compatible(recorded: Facts, listed: Facts) -> bool:

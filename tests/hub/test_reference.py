@@ -37,6 +37,30 @@ def test_references_stay_at_their_commit(hub, published, repo, model, cache, tmp
     assert not (tmp_path / "empty" / "modules").exists()
 
 
+def test_a_reference_is_to_its_files_alone(hub, published, repo, model, cache, tmp_path):
+    """Patterns look among the recorded files, so that nothing else is fetched or needed, with network or without."""
+    snapshot = resolve(repo, cache_dir=cache)
+    snapshot.fetch("*.safetensors")
+    reference = Reference.to(snapshot)
+    assert sorted(reference.files) == ["model.safetensors", "modules/large.safetensors"]
+    hub.plant(repo, {"extra.safetensors": b"extra"})
+    opened = reference.open(cache_dir=tmp_path / "empty")
+    opened.fetch("*")
+    assert {p.name for p in opened.path.rglob("*") if p.is_file()} == {"model.safetensors", "large.safetensors"}
+    assert not opened.has("config.json")
+    with pytest.raises(RepositoryError, match=r'it has no file "config\.json"'):
+        opened.fetch("config.json")
+    hub.paths()
+    for options in ({}, {"local_files_only": True}):
+        again = reference.open(cache_dir=tmp_path / "empty", **options)
+        again.fetch("*")
+        assert again.used == ("model.safetensors", "modules/large.safetensors")
+    assert hub.paths() == []
+    (opened.path / "model.safetensors").resolve().write_bytes(b"damaged")
+    reference.open(cache_dir=tmp_path / "empty").fetch("model.safetensors")
+    assert digest(opened.path / "model.safetensors") == digest(model / "model.safetensors")
+
+
 def test_a_subfolder(hub, published, repo, model, cache):
     reference = Reference.to(resolve(repo, cache_dir=cache, subfolder="modules"), "large.safetensors")
     assert reference.license == "apache-2.0"

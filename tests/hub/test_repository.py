@@ -74,16 +74,30 @@ def test_only_what_is_asked_for_is_fetched(hub, published, repo, model, cache):
     listed = snapshot.files()
     assert listed["model.safetensors"] == {"size": 100_000, "sha256": hashes(model)["model.safetensors"]}
     assert set(listed["config.json"]) == {"size", "blob"}
+    assert snapshot.used == ("config.json",)
     assert snapshot.has("modules/large.safetensors")
     assert not snapshot.has("modules/small.safetensors")
     assert not any("/objects/" in path for path in hub.paths())
     snapshot.fetch("modules/*")
     assert set(hashes(snapshot.path)) == {"config.json", "modules/large.safetensors"}
+    assert snapshot.used == ("config.json", "modules/large.safetensors")
     inner = resolve(repo, cache_dir=cache, subfolder="modules", local_files_only=True)
     assert inner.file("large.safetensors").read_bytes() == (model / "modules" / "large.safetensors").read_bytes()
     assert list(inner.files()) == ["large.safetensors"]
     assert inner.license is None  # the card is not in the cache
     assert resolve(repo, cache_dir=cache, subfolder="modules").license == "apache-2.0"
+
+
+def test_patterns_cost_no_request_twice(hub, published, repo, model, cache):
+    """The client remembers what a commit holds: patterns work offline, and notice what is missing."""
+    resolve(repo, cache_dir=cache).fetch("*.safetensors")
+    hub.paths()
+    assert resolve(repo, revision=published, cache_dir=cache).fetch("*.safetensors")
+    offline = resolve(repo, cache_dir=cache, local_files_only=True)
+    assert offline.fetch("*.safetensors")
+    with pytest.raises(RepositoryError, match=r'"config\.json" is not in the cache'):
+        offline.fetch("*.json")
+    assert hub.paths() == []
 
 
 def test_a_pinned_commit_stays(hub, published, repo, model, cache, tmp_path):
@@ -100,7 +114,7 @@ def test_a_pinned_commit_stays(hub, published, repo, model, cache, tmp_path):
 
 
 ERRORS = {
-    "missing": ({}, r"there is no repository alice/\S*missing, or it is private\. .* log in with"),
+    "missing": ({}, r"there is no repository alice/\S*missing\S*, or it is private\. .* log in with"),
     "private": ({"private": True}, r"no repository .*if it is private, log in with `hf auth login` or pass token="),
     "gated": ({"gated": "manual"}, r"is gated, .*Accept them at http://127.*, then log in"),
     "disabled": ({"disabled": True}, r"was disabled by the Hub"),
@@ -296,12 +310,13 @@ def test_links_that_leave_a_snapshot(hub, published, repo, cache, tmp_path):
     (path / "config.json").unlink()
     (path / "config.json").symlink_to(tmp_path / "secret")
     for source in (repo, path):
-        with pytest.raises(RepositoryError, match="a symbolic link leads out of"):
-            resolve(source, cache_dir=cache).file("config.json")
+        for name in ("config.json", "*.json"):
+            with pytest.raises(RepositoryError, match="a symbolic link leads out of"):
+                resolve(source, cache_dir=cache).fetch(name)
 
 
 def test_too_many_files(hub, published, repo, cache, model, monkeypatch):
-    monkeypatch.setattr("causalplug.hub.snapshot._MAX_FILES", 3)
+    monkeypatch.setattr("causalplug.hub.listing._MAX_FILES", 3)
     for source in (repo, model):
         with pytest.raises(RepositoryError, match="has more than 3 files"):
             resolve(source, cache_dir=cache).fetch("*")
