@@ -111,8 +111,8 @@ class Stream:
         ) or any(getattr(c, "codes", None) is not None for g in self.given for c in g.conditions)
         self.numbers = range(n) if rows is None else rows
         search = [(g.clamped, [c.name for c in (*g.conditions, *g.points)]) for g in self.given]
-        self.searching = Batches(batch_size or self._size(search))
-        self.finishing = Batches(batch_size or self._size(self.targets))
+        self.searching = Batches(self._size(search) if batch_size is None else batch_size)
+        self.finishing = Batches(self._size(self.targets) if batch_size is None else batch_size)
         if self.searching.size > self.finishing.size and not self.given:
             self.searching = self.finishing
 

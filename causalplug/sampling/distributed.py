@@ -23,7 +23,7 @@ def distributed_answer(asked: Request, started: float) -> pd.DataFrame:
     """The table of a request, computed by all processes of the launcher together."""
     from accelerate import PartialState
 
-    state = PartialState()
+    state = PartialState(cpu=asked.dcm.device.type == "cpu")
     stream = asked.stream()
     if asked.given and not stream.by_row:
         columns, errors = _searched(asked, stream, state)

@@ -53,7 +53,7 @@ def estimate(
         raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query.")
     if not asked.terms:
         raise QueryError("the query asks nothing: its terms cancel each other.")
-    asked.check(dcm.graph)
+    asked.check(dcm.graph.variables)
     asked = normalised(dcm, asked)
     terms = compile_query(dcm, asked)
     clearance = clear(dcm, asked, allow_unidentified=allow_unidentified)
@@ -151,7 +151,7 @@ class _Estimation:
             for name in world.graph.ancestors(names) - set(world.do)
         }
         wide = any(isinstance(dcm.variables[name], Image) for name in rendered)
-        self.batches = Batches(batch_size or (SMALL if wide else LARGE))
+        self.batches = Batches((SMALL if wide else LARGE) if batch_size is None else batch_size)
         self.at = 0
 
     # -- what is asked -----------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def clear(dcm: DCM, queries: Query | Sequence[Query], *, allow_unidentified: boo
     """
     queries = [queries] if isinstance(queries, Query) else list(queries)
     for query in queries:
-        query.check(dcm.graph)
+        query.check(dcm.graph.variables)
     text = "; ".join(str(query.name or query) for query in queries[:4]) + (" …" if len(queries) > 4 else "")
     if dcm.sources is None:
         return Clearance(NOT_CHECKED, text)

@@ -110,7 +110,7 @@ def compile_query(dcm: DCM, query: Query) -> list[CompiledTerm]:
         DataError: a value outside a variable's declaration.
         QueryError: every value of a variable that has infinitely many, or contradictory evidence.
     """
-    query.check(dcm.graph)
+    query.check(dcm.graph.variables)
     shared: dict[Any, Any] = {}
     return [_Compiler(dcm, term, shared).compiled(coefficient) for coefficient, term in query.terms]
 

@@ -125,7 +125,7 @@ class Rows:
         known = {
             name: self.cells[world.cell(name)] for name in self.dcm.graph.variables if world.cell(name) in self.cells
         }
-        for name, value in self._forward(known, asked).items():
+        for name, value in self._forward(known, asked, needed).items():
             self.cells[world.cell(name)] = value
 
     def _needed(self, world: World, missing: Iterable[str]) -> set[str]:
@@ -139,14 +139,23 @@ class Rows:
                 stack += world.graph.parents(name)
         return needed
 
-    def _forward(self, known: dict[str, Tensor], asked: list[str]) -> dict[str, Tensor]:
-        """The model's forward pass, on at least a few rows."""
+    def _forward(self, known: dict[str, Tensor], asked: list[str], needed: set[str]) -> dict[str, Tensor]:
+        """The model's forward pass; of few rows variable by variable, on more rows than wanted, save for images."""
         n = len(self)
         if not 0 < n < _LEAST:
             return self.dcm(self.noise, known, asked)
         index = torch.arange(_LEAST) % n
-        padded = {name: value[index.to(value.device)] for name, value in known.items()}
-        return {name: value[:n] for name, value in self.dcm(self.noise.select(index), padded, asked).items()}
+        more = self.noise.select(index)
+        found = dict(known)
+        for name in self.dcm.graph.topological_order():
+            if name not in needed or name in known:
+                continue
+            if isinstance(self.dcm.variables[name], Image):
+                found |= self.dcm(self.noise, found, [name])
+            else:
+                padded = {other: value[index.to(value.device)] for other, value in found.items()}
+                found[name] = self.dcm(more, padded, [name])[name][:n]
+        return {name: found[name] for name in asked}
 
     def select(self, index: Tensor) -> Rows:
         """Some of the rows, by positions or by a mask."""

@@ -1,0 +1,335 @@
+"""Estimates: numbers, their errors, contrasts, curves, ensembles, and how they print."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from causalplug.causal.graph import CausalGraph
+from causalplug.causal.query import Query
+from causalplug.errors import (
+    DataError,
+    MechanismError,
+    QueryError,
+    QuerySyntaxError,
+    SamplingError,
+    UnknownVariableError,
+)
+from causalplug.model import DCM
+from causalplug.sampling.ensemble import Ensemble
+from causalplug.sampling.moments import Contribution, Moments
+from causalplug.variables import Continuous, Discrete, Image
+from tests.sampling.exact import as_dcm
+from tests.sampling.toys import Linear, Stamp
+from tests.scm import random_scm
+
+N = 20_000
+NAMES = {"X": ["no", "yes"], "Y": ["low", "mid", "high"]}
+
+
+@pytest.fixture(scope="module")
+def model() -> tuple:
+    """Z -> X -> Y, X <-> Y; X and Y have names, Z has numbers."""
+    scm = random_scm(CausalGraph.parse("Z -> X -> Y; X <-> Y"), cardinalities={"Z": 2, "X": 2, "Y": 3}, seed=21)
+    return scm, as_dcm(scm, names=NAMES)
+
+
+def _far(answer: object, truth: float) -> float:
+    return abs(answer.value - truth) / answer.standard_error  # type: ignore[attr-defined]
+
+
+# -- numbers and their errors ----------------------------------------------------------------------------------------
+
+
+def test_names_are_understood_and_given_back(model: tuple) -> None:
+    scm, dcm = model
+    answer = dcm.estimate('P(Y | do(X="yes"), Z=1)', n=N)
+    truth = scm.probability("P(Y | do(X=1), Z=1)")
+    assert answer.table["Y"].tolist() == NAMES["Y"]
+    for name, exact in zip(NAMES["Y"], truth, strict=True):
+        assert abs(answer.at(Y=name) - exact) <= 4 * np.sqrt(exact * (1 - exact) / N)
+    assert answer.table["estimate"].sum() == pytest.approx(1)
+    assert answer.n == N
+    assert answer.acceptance_rate == pytest.approx(scm.joint(keep=["Z"])[1], abs=0.02)
+    assert dcm.estimate("P(Z=1)", n=N).value == dcm.estimate('P(Z="1")', n=N).value
+
+
+@pytest.mark.parametrize(
+    ("text", "exact"),
+    [
+        ("P(Y=high | do(X=yes)) - P(Y=high | do(X=no))", "P(Y=2 | do(X=1)) - P(Y=2 | do(X=0))"),
+        ("P(Y=low | X=yes) - P(Y=low | X=no)", "P(Y=0 | X=1) - P(Y=0 | X=0)"),
+        ("P(Y=low | Z=1) - P(Y=low | do(X=no), Z=1)", "P(Y=0 | Z=1) - P(Y=0 | do(X=0), Z=1)"),
+        ("2 * P(Y=mid | X=yes) - 0.5 * P(Z=1, Y=low)", "2 * P(Y=1 | X=1) - 0.5 * P(Z=1, Y=0)"),
+        ("P(Y_{X=yes}=low | X=no) - P(Y=low | X=no)", "P(Y_{X=1}=0 | X=0) - P(Y=0 | X=0)"),
+        ("PNS(Y=high vs low, X=yes vs no)", "PNS(Y=2 vs 0, X=1 vs 0)"),
+        ("PN(Y=high vs low, X=yes vs no)", "PN(Y=2 vs 0, X=1 vs 0)"),
+        ("PS(Y=high vs low, X=yes vs no)", "PS(Y=2 vs 0, X=1 vs 0)"),
+    ],
+)
+def test_contrasts_and_named_quantities(model: tuple, text: str, exact: str) -> None:
+    scm, dcm = model
+    answer = dcm.estimate(text, n=N, seed=1)
+    assert _far(answer, float(scm.probability(exact))) <= 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "P(Y=high)",
+        "P(Y=high | X=yes)",
+        "P(Y=high | do(X=yes)) - P(Y=high | do(X=no))",
+        "P(Y=low | X=yes) - P(Y=low | Z=1)",
+        "E[Z | Y=mid] - E[Z]",
+    ],
+)
+def test_standard_errors_are_those_of_repeated_estimates(model: tuple, text: str) -> None:
+    _, dcm = model
+    answers = [dcm.estimate(text, n=500, seed=seed) for seed in range(80)]
+    spread = np.std([answer.value for answer in answers], ddof=1)
+    claimed = np.mean([answer.standard_error for answer in answers])
+    assert claimed == pytest.approx(spread, rel=0.35)
+
+
+def test_moments_agree_with_the_delta_method_on_rows() -> None:
+    """Weighted ratios of two terms, against the influence function written out row by row."""
+    rng = np.random.default_rng(0)
+    n = 400
+    weights = [rng.random(n) * (rng.random(n) < share) for share in (0.5, 0.8)]
+    numbers = [rng.normal(size=n), rng.normal(size=n) + weights[0]]
+    moments = Moments([1.0, -2.0], 1, 1)
+    for part in np.array_split(np.arange(n), 7):
+        contributions = []
+        for w, x in zip(weights, numbers, strict=True):
+            index = np.flatnonzero(w[part] > 0)
+            zeros = np.zeros(len(index), np.int64)
+            contributions.append(Contribution(index, zeros, zeros, w[part][index], x[part][index]))
+        moments.add(contributions)
+    ratios = [(w @ x) / w.sum() for w, x in zip(weights, numbers, strict=True)]
+    influence = sum(c * w * (x - r) / w.sum() for c, w, x, r in zip((1, -2), weights, numbers, ratios, strict=True))
+    assert moments.estimate.item() == pytest.approx(ratios[0] - 2 * ratios[1])
+    assert moments.standard_error.item() == pytest.approx(np.sqrt((influence**2).sum()))
+    assert moments.effective.item() == pytest.approx(min(w.sum() ** 2 / (w @ w) for w in weights))
+
+
+def test_a_count_of_zero_is_not_certainty() -> None:
+    zeros = np.zeros(1000, np.int64)
+    moments = Moments([1.0], 1, 2)
+    moments.add([Contribution(np.arange(1000), zeros, zeros)])
+    assert moments.estimate.tolist() == [[1.0, 0.0]]
+    assert moments.standard_error[0].tolist() == pytest.approx([7e-4, 7e-4], rel=0.1)
+
+
+def test_evidence_that_never_occurs_among_open_values_is_nan(model: tuple) -> None:
+    scm = random_scm(CausalGraph.parse("X -> Y"), cardinalities=2, seed=0)
+    scm.tables["X"][:] = [[1.0, 0.0]]
+    answer = as_dcm(scm).estimate("P(Y | X)", n=500)
+    rows = answer.table[answer.table["X"] == 1]
+    assert rows["estimate"].isna().all()
+    assert rows["standard_error"].isna().all()
+
+
+def test_estimates_do_not_depend_on_the_batch_size(model: tuple) -> None:
+    _, dcm = model
+    for text in ["P(Y | X=yes)", "P(Y=low | X=yes) - P(Y=low | X=no)", "E[Z | Y=high]"]:
+        one = dcm.estimate(text, n=700, seed=4)
+        other = dcm.estimate(text, n=700, seed=4, batch_size=37)
+        assert one.candidates == other.candidates
+        assert one.table["estimate"].tolist() == pytest.approx(other.table["estimate"].tolist(), abs=1e-12)
+        assert one.table["standard_error"].tolist() == pytest.approx(other.table["standard_error"].tolist(), abs=1e-12)
+
+
+# -- numbers, images, curves -----------------------------------------------------------------------------------------
+
+
+def _continuous() -> DCM:
+    graph = CausalGraph.parse("X -> Y; B -> Y")
+    mechanisms = {"X": Linear({}), "Y": Linear({"X": 2.0, "B": 3.0})}
+    variables = {"X": Continuous(), "B": Discrete(2), "Y": Continuous()}
+    return DCM(graph, variables, mechanisms=mechanisms, seed=0)
+
+
+def test_continuous_outcomes_have_moments_and_quantiles() -> None:
+    dcm = _continuous()
+    answer = dcm.estimate("P(Y | do(X=1, B=1))", n=N)
+    row = answer.table.iloc[0]
+    assert abs(row["mean"] - 5) <= 4 * row["mean_se"]
+    assert row["mean_se"] == pytest.approx(1 / np.sqrt(N), rel=0.05)
+    assert row["sd"] == pytest.approx(1, rel=0.03)
+    for name, exact in [("q05", 5 - 1.6449), ("q50", 5), ("q95", 5 + 1.6449)]:
+        assert abs(row[name] - exact) <= 4 * row[f"{name}_se"]
+    assert row["q50_se"] == pytest.approx(np.sqrt(np.pi / 2 / N), rel=0.3)
+    by_b = dcm.estimate("P(Y, B | do(X=0))", n=N)
+    assert len(by_b.table) == 2
+    assert by_b.summaries["Y"]["mean"].tolist() == pytest.approx([0, 3], abs=0.1)
+    assert "Y" in str(by_b)
+    effect = dcm.estimate("E[Y | do(X=1)] - E[Y | do(X=0)]", n=1000)
+    assert effect.value == pytest.approx(2, abs=1e-5)
+    weighed = dcm.estimate("E[X | Y=3, B=1]", n=N)
+    assert _far(weighed, 0.0) <= 4
+    assert weighed.table["effective_sample_size"].item() < N
+
+
+def test_curves_over_a_number() -> None:
+    dcm = _continuous()
+    frame = dcm.curve("Y", "X", [0.0, 0.5, 1.0], n=2000)
+    assert frame["X"].tolist() == [0, 0.5, 1]
+    assert np.diff(frame["estimate"]) == pytest.approx([1, 1], abs=1e-4)
+    assert frame.attrs["identification"] == "not checked"
+    names = dcm.curve("B", "X", [0.0, 1.0], n=500)
+    assert set(names["X"]) == {0.0, 1.0}
+    with pytest.raises(QueryError, match="no points"):
+        dcm.curve("Y", "X", [])
+
+
+def test_images_are_shown_and_no_more_than_asked_for() -> None:
+    graph = CausalGraph.parse("D -> I -> A; D <-> A")
+    variables = {"D": Discrete(2), "I": Image(1, 4, 4, low=-8, high=8), "A": Discrete(2)}
+    stamp = Stamp("D")
+    dcm = DCM(graph, variables, mechanisms={"I": stamp}, seed=0)
+    answer = dcm.estimate("P(I, D)", n=5000, pictures=10)
+    assert stamp.rows == 10
+    assert answer.pictures["I"].shape == (10, 1, 4, 4)
+    assert answer.grid().size == (8 * 5, 2 * 5)
+    assert len(answer.table) == 2
+    only = dcm.estimate("P(I | do(D=1))", n=100)
+    assert np.allclose(only.pictures["I"][:, 0, :, :2], 1)
+    assert "estimate" not in only.table
+    with pytest.raises(QueryError, match="is an image"):
+        dcm.estimate("E[I]")
+
+
+# -- effects and ensembles -------------------------------------------------------------------------------------------
+
+
+def test_average_effects(model: tuple) -> None:
+    scm, dcm = model
+    answer = dcm.ate("Y", "X", value="high", n=N)
+    truth = scm.probability("P(Y=2 | do(X=1)) - P(Y=2 | do(X=0))")
+    assert _far(answer, float(truth)) <= 4
+    assert answer.query == "ATE(Y=high, X=yes vs no)"
+    back = dcm.ate("Y", "X", value="high", treated="no", control="yes", n=N)
+    assert back.value == pytest.approx(-answer.value)
+    assert dcm.ate("X", "Z", n=N).query == "ATE(X=yes, Z=1 vs 0)"
+    assert _far(dcm.ate("X", "Z", n=N), float(scm.probability("P(X=1 | do(Z=1)) - P(X=1 | do(Z=0))"))) <= 4
+    within = dcm.ate("Y", "X", value="low", given={"Z": 1}, n=N)
+    assert _far(within, float(scm.probability("P(Y=0 | do(X=1), Z=1) - P(Y=0 | do(X=0), Z=1)"))) <= 4
+    with pytest.raises(QueryError, match="value='high'"):
+        dcm.ate("Y", "X")
+    with pytest.raises(QueryError, match="treated= and control="):
+        dcm.ate("X", "Y")
+    with pytest.raises(UnknownVariableError):
+        dcm.ate("Y", "Q")
+
+
+def test_an_ensemble_shows_what_its_members_disagree_on() -> None:
+    graph = CausalGraph.parse("X -> Y; X <-> Y")
+    variables = {"X": Discrete(2), "Y": Discrete(2)}
+    members = [DCM(graph, variables, seed=seed) for seed in range(3)]
+    ensemble = Ensemble(members)
+    answer = ensemble.estimate("P(Y=1 | do(X=1))", n=4000, seed=2)
+    single = [member.estimate("P(Y=1 | do(X=1))", n=4000, seed=2 + k).value for k, member in enumerate(members)]
+    row = answer.table.iloc[0]
+    assert answer.value == pytest.approx(np.mean(single))
+    assert row["disagreement"] == pytest.approx(np.std(single, ddof=1))
+    assert answer.standard_error == pytest.approx(np.std(single, ddof=1) / np.sqrt(3))
+    assert (row["high"] - row["low"]) / 2 == pytest.approx(4.3026527 * np.std(single, ddof=1) * np.sqrt(4 / 3))
+    assert answer.members.iloc[0].tolist() == pytest.approx(single)
+    assert answer.n == 12_000
+    assert ensemble.ate("Y", "X", n=500).table["disagreement"].item() > 0
+    assert len(ensemble.curve("Y", "X", [0, 1], n=500)) == 2
+    frame = ensemble.sample(5, do={"X": 1}, variables=["Y"])
+    assert frame.index.names == ["member", "row"]
+    assert frame.loc[1]["Y"].tolist() == members[1].sample(5, do={"X": 1}, seed=1)["Y"].tolist()
+    assert len(ensemble.counterfactual(4, evidence={"X": 1}, do={"X": 0})) == 12
+    assert (len(ensemble), ensemble[0], list(ensemble)) == (3, members[0], members)
+    with pytest.raises(MechanismError, match="at least two"):
+        Ensemble(members[:1])
+    with pytest.raises(MechanismError, match="0 and 1"):
+        Ensemble([members[0], DCM(CausalGraph.parse("X -> Y"), variables)])
+
+
+def test_an_interval_covers_a_further_training() -> None:
+    """Members whose answers are draws from a normal: the interval holds the next draw 95 times in 100."""
+    rng = np.random.default_rng(1)
+    covered = []
+    graph, variables = CausalGraph.parse("X"), {"X": Discrete(2)}
+    scm = random_scm(graph, cardinalities=2, seed=0)
+    dcm = as_dcm(scm)
+    answer = dcm.estimate("P(X=1)", n=100)
+    ensemble = Ensemble([dcm, DCM(graph, variables), DCM(graph, variables), DCM(graph, variables)])
+    for _ in range(200):
+        draws = rng.normal(0.4, 0.05, size=5)
+        members = [_replaced(answer, draw) for draw in draws[:4]]
+        row = ensemble._joined(members, 0.0).table.iloc[0]
+        covered.append(row["low"] <= draws[4] <= row["high"])
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.05)
+
+
+def _replaced(answer: object, value: float) -> object:
+    from dataclasses import replace
+
+    return replace(answer, table=answer.table.assign(estimate=value))  # type: ignore[attr-defined, type-var]
+
+
+# -- how it prints, and what is refused ------------------------------------------------------------------------------
+
+
+def test_answers_print_and_can_be_stored(model: tuple) -> None:
+    _, dcm = model
+    answer = dcm.estimate("P(Y | do(X=yes))", n=300)
+    text, html = str(answer), answer._repr_html_()
+    for part in ("P(Y | do(X=yes))", "standard_error", "high", "300 rows", "not checked"):
+        assert part in text
+        assert part in html
+    stored = json.loads(json.dumps(answer.to_dict()))
+    assert [row["Y"] for row in stored["table"]] == NAMES["Y"]
+    assert float(dcm.estimate("P(Z=1)", n=300)) == dcm.estimate("P(Z=1)", n=300).value
+    with pytest.raises(QueryError, match="3 numbers"):
+        _ = answer.value
+    with pytest.raises(QueryError, match="not open"):
+        answer.at(Z=1)
+    with pytest.raises(QueryError, match="0 rows"):
+        answer.at(Y="huge")
+    with pytest.raises(QueryError, match="no image"):
+        answer.grid()
+
+
+BAD = [
+    ("P(Y | do(X=yes)", QuerySyntaxError, "character"),
+    ("P(Q)", UnknownVariableError, "'Q'"),
+    ("P(Y=huge)", DataError, "outside its categories"),
+    ("P(Y | X=yes, X=no)", QueryError, "two values"),
+    ("P(Y | do(X=yes), X=yes)", QueryError, "same world"),
+    ("E[Y]", QueryError, "names, not numbers"),
+    ("P(Y) - P(Y)", QueryError, "cancel"),
+    ("P(Y) - P(X)", QueryError, "different variables open"),
+    (Query("Y"), None, ""),
+    (7, QueryError, "no query"),
+]
+
+
+@pytest.mark.parametrize(("query", "error", "message"), BAD)
+def test_bad_questions_are_refused(model: tuple, query: object, error: type[Exception] | None, message: str) -> None:
+    _, dcm = model
+    if error is None:
+        assert len(dcm.estimate(query, n=10).table) == 3
+        return
+    with pytest.raises(error, match=message):
+        dcm.estimate(query, n=10)
+
+
+def test_numbers_at_every_value_are_refused() -> None:
+    dcm = _continuous()
+    for text, message in [
+        ("P(B | do(X))", "infinitely many"),
+        ("P(B | Y)", "not discrete"),
+        ("P(Y=1)", "not discrete"),
+        ("P(Y | B=1) - P(Y)", "not discrete"),
+    ]:
+        with pytest.raises(QueryError, match=message):
+            dcm.estimate(text, n=10)
+    with pytest.raises(SamplingError, match="at least 1"):
+        dcm.estimate("P(B)", n=0)
