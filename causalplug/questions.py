@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from causalplug.causal.query import Query
+    from causalplug.model import DCM
     from causalplug.noise import Noise
     from causalplug.sampling.answers import Estimate
 
@@ -18,6 +19,10 @@ __all__ = ["Questions"]
 
 class Questions:
     """The answers that a :class:`causalplug.DCM` gives; inherited by it."""
+
+    @property
+    def _model(self) -> DCM:
+        return cast("DCM", self)
 
     def sample(
         self,
@@ -66,7 +71,7 @@ class Questions:
         """
         from causalplug.sampling.sample import sample
 
-        return sample(self, n, do=do, given=given, variables=variables, seed=seed, **options)
+        return sample(self._model, n, do=do, given=given, variables=variables, seed=seed, **options)
 
     def sample_batches(
         self,
@@ -81,7 +86,7 @@ class Questions:
         """The rows of :meth:`sample` in consecutive tables of a batch each, for samples that do not fit into memory."""
         from causalplug.sampling.sample import sample_batches
 
-        return sample_batches(self, n, do=do, given=given, variables=variables, seed=seed, **options)
+        return sample_batches(self._model, n, do=do, given=given, variables=variables, seed=seed, **options)
 
     def counterfactual(
         self,
@@ -117,7 +122,7 @@ class Questions:
         """
         from causalplug.sampling.counterfactual import counterfactual
 
-        return counterfactual(self, n, evidence=evidence, do=do, variables=variables, seed=seed, **options)
+        return counterfactual(self._model, n, evidence=evidence, do=do, variables=variables, seed=seed, **options)
 
     def abduct(self, n: Any, *, evidence: Any = None, seed: int = 0, **options: Any) -> Noise:
         """The noise of ``n`` rows that agree with ``evidence``: to save, to pass on, or to run under any intervention.
@@ -126,7 +131,7 @@ class Questions:
         """
         from causalplug.sampling.counterfactual import abduct
 
-        return abduct(self, n, evidence=evidence, seed=seed, **options)
+        return abduct(self._model, n, evidence=evidence, seed=seed, **options)
 
     def replay(
         self,
@@ -140,7 +145,7 @@ class Questions:
         ":meth:`sample`."""
         from causalplug.sampling.sample import replay
 
-        return replay(self, noise, do=do, variables=variables, **options)
+        return replay(self._model, noise, do=do, variables=variables, **options)
 
     def estimate(self, query: str | Query, n: int = 100_000, *, seed: int = 0, **options: Any) -> Estimate:
         """The answer to a causal question, with its Monte-Carlo error.
@@ -159,7 +164,7 @@ class Questions:
         """
         from causalplug.sampling.estimate import estimate
 
-        return estimate(self, query, n, seed=seed, **options)
+        return estimate(self._model, query, n, seed=seed, **options)
 
     def ate(
         self,
@@ -187,7 +192,7 @@ class Questions:
         from causalplug.sampling.effects import ate_query
 
         levels = {"value": value, "treated": treated, "control": control, "given": given}
-        return self.estimate(ate_query(self, outcome, treatment, **levels), n, **options)
+        return self.estimate(ate_query(self._model, outcome, treatment, **levels), n, **options)
 
     def curve(
         self,
@@ -204,5 +209,5 @@ class Questions:
         from causalplug.sampling.effects import curve
 
         return curve(
-            lambda query: self.estimate(query, n, **options), outcome, treatment, values, given, self.variables
+            lambda query: self.estimate(query, n, **options), outcome, treatment, values, given, self._model.variables
         )

@@ -48,6 +48,7 @@ class DiscreteTable(Mechanism):
     """
 
     explicit = True
+    log_table: Tensor
 
     def __init__(
         self,

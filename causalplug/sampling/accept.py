@@ -8,7 +8,7 @@ numbers ``i + r * 2**40`` for r = 0, 1, 2, … and keeps the first that agrees.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -110,7 +110,7 @@ class Stream:
             for i in world.do.values()
         ) or any(getattr(c, "codes", None) is not None for g in self.given for c in g.conditions)
         self.numbers = range(n) if rows is None else rows
-        search = [(g.clamped, [c.name for c in (*g.conditions, *g.points)]) for g in self.given]
+        search = [(g.clamped, g.names) for g in self.given]
         self.searching = Batches(self._size(search) if batch_size is None else batch_size)
         self.finishing = Batches(self._size(self.targets) if batch_size is None else batch_size)
         if self.searching.size > self.finishing.size and not self.given:
@@ -185,7 +185,7 @@ class Stream:
         """The candidates of these row numbers that agree with everything given."""
         with evaluating(self.dcm):
             found = Rows(self.dcm, self.noise(rows))
-            targets = [(g.clamped, [c.name for c in (*g.conditions, *g.points)]) for g in self.given] + self.targets
+            targets = [(g.clamped, g.names) for g in self.given] + self.targets
             keep = found.frontier(targets)
             for given in self.given:
                 found, _ = given.filter(found, keep)
@@ -234,8 +234,7 @@ class Stream:
                     self._too_rare_rows(len(missing), tried)
                 rounds = min(max(self.searching.size // len(missing), 1), most - tried, max(tried, self.pool))
                 numbers = block[missing] + ROUND * torch.arange(tried, tried + rounds)[:, None]
-                flat = numbers.flatten()
-                for _, _, found in self.searching.run(0, len(flat), lambda a, b, flat=flat: self.candidates(flat[a:b])):
+                for _, _, found in self.searching.run(0, numbers.numel(), self._tried(numbers.flatten())):
                     if not len(found):
                         continue
                     owner = found.noise.rows % ROUND - start
@@ -251,6 +250,9 @@ class Stream:
             self.acceptance.candidates += int(last.sum())
             self.acceptance.accepted += len(joined)
             yield joined.select(order)
+
+    def _tried(self, numbers: Tensor) -> Callable[[int, int], Rows]:
+        return lambda a, b: self.candidates(numbers[a:b])
 
     def limits(self, wanted: int) -> tuple[int, int]:
         """After how many candidates the rate is looked at, and after how many the search ends."""

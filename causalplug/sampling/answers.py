@@ -222,7 +222,7 @@ def _described(values: np.ndarray, weights: np.ndarray | None) -> dict[str, floa
     cumulative = np.cumsum(share[order])
 
     def quantile(q: float) -> float:
-        return float(values[order[min(np.searchsorted(cumulative, q), len(values) - 1)]])
+        return float(values[order[min(int(np.searchsorted(cumulative, q)), len(values) - 1)]])
 
     for q in QUANTILES:
         half = np.sqrt(q * (1 - q) / effective)

@@ -106,13 +106,23 @@ class Given:
         points = {point.name: point.intervention for point in self.points}
         self.clamped = World(self.world.graph, {**self.world.do, **points}) if points else self.world
 
+    @property
+    def parts(self) -> list[Condition | Point]:
+        """Conditions and points together."""
+        return [*self.conditions, *self.points]
+
+    @property
+    def names(self) -> list[str]:
+        """The variables that are conditioned on."""
+        return [part.name for part in self.parts]
+
     def prepare(self, dcm: DCM, later: Sequence[tuple[World, Iterable[str]]]) -> None:
         """Decide which points need a weight and which have to be recovered, before any work.
 
         Raises:
             MechanismError: a density or a recovery is needed that the mechanism does not have.
         """
-        pinned = {c.name for c in [*self.conditions, *self.points] if c.pins}
+        pinned = {part.name for part in self.parts if part.pins}
         pinned |= {name for name, i in self.world.do.items() if isinstance(i, Constant | PerRow)}
         for point in self.points:
             name, mechanism = point.name, dcm.mechanism(point.name)
@@ -225,7 +235,7 @@ def compile_evidence(dcm: DCM, evidence: Any, n: int) -> list[Given]:
             "do=…), or a "
             "list of these."
         )
-    found = []
+    found: list[Given] = []
     for part in several:
         part = part if isinstance(part, Evidence) else Evidence(part)
         if not isinstance(part.values, Mapping):

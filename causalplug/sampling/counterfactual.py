@@ -93,7 +93,7 @@ def abduct(
     seen, n, _ = _seen(dcm, n, evidence, draws)
     given = compile_evidence(dcm, seen, n)
     for i, part in enumerate(given):
-        later = [(g.world, [c.name for c in (*g.conditions, *g.points)]) for g in given[i + 1 :]]
+        later = [(g.world, g.names) for g in given[i + 1 :]]
         part.prepare(dcm, later)
         part.recover_all(dcm)
     stream = Stream(dcm, n, given=given, seed=seed, batch_size=batch_size, min_acceptance=min_acceptance)

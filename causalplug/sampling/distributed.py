@@ -21,7 +21,7 @@ __all__ = ["distributed_answer"]
 
 def distributed_answer(asked: Request, started: float) -> pd.DataFrame:
     """The table of a request, computed by all processes of the launcher together."""
-    from accelerate import PartialState
+    from accelerate import PartialState  # type: ignore[import-untyped]
 
     state = PartialState(cpu=asked.dcm.device.type == "cpu")
     stream = asked.stream()
@@ -38,7 +38,7 @@ def distributed_answer(asked: Request, started: float) -> pd.DataFrame:
 
 
 def _gathered(values: list[Any]) -> list[Any]:
-    from accelerate.utils import gather_object
+    from accelerate.utils import gather_object  # type: ignore[import-untyped]
 
     return gather_object(values)
 
@@ -50,7 +50,8 @@ def _share(n: int, state: Any) -> range:
 
 
 def _run(asked: Request, stream: Stream) -> tuple[list[Any], dict[str, float]]:
-    parts, errors = [], {}
+    parts: list[Any] = []
+    errors: dict[str, float] = {}
     for part, recovered in asked.parts(stream):
         parts.append(part)
         errors = {name: errors.get(name, 0.0) + error for name, error in recovered.items()}
@@ -96,7 +97,8 @@ def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], di
     stream.acceptance.candidates, stream.acceptance.accepted = kept[-1] + 1, wanted
     mine = _share(asked.n, state)
     numbers = torch.tensor(kept[mine.start * stream.pool : mine.stop * stream.pool], dtype=torch.int64)
-    parts, errors = [], {}
+    parts: list[Any] = []
+    errors: dict[str, float] = {}
     size = max(stream.finishing.size // stream.pool, 1) * stream.pool
     for start in range(0, len(numbers), size):
         rows = stream.candidates(numbers[start : start + size])

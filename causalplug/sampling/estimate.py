@@ -138,14 +138,14 @@ class _Estimation:
         self._found: dict[str, list[np.ndarray]] = {label: [] for label in self.images}
         for given, targets in self._conditions():
             for i, part in enumerate(given):
-                later = [(g.world, [c.name for c in (*g.conditions, *g.points)]) for g in given[i + 1 :]]
+                later = [(g.world, g.names) for g in given[i + 1 :]]
                 part.prepare(dcm, [*later, *targets])
         rendered = {
             name
             for block in self.blocks
             for case in block.cases
             for world, names in [
-                *((g.clamped, [c.name for c in (*g.conditions, *g.points)]) for g in case.given),
+                *((g.clamped, g.names) for g in case.given),
                 *((w, [n for n in names if not isinstance(dcm.variables[n], Image)]) for w, names in case.targets),
             ]
             for name in world.graph.ancestors(names) - set(world.do)
@@ -196,7 +196,7 @@ class _Estimation:
 
     def run(self, progress: bool | None) -> None:
         """Draw candidates until every block has n rows that met the evidence of all its terms."""
-        from tqdm.auto import tqdm
+        from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
         check = math.ceil(CHECK / self.min_acceptance)
         limit = check + math.ceil(self.n / self.min_acceptance)
@@ -287,11 +287,11 @@ class _Estimation:
             outcome = torch.where(rows.values(world, [name])[name] == code, outcome, -1)
         number = None
         if case.mean is not None:
-            number = rows.values(case.mean.world, [case.mean.variable])[case.mean.variable]  # type: ignore[arg-type]
+            values = rows.values(case.mean.world, [case.mean.variable])[case.mean.variable]
             numbers = numbers_of(self.dcm.variables[case.mean.variable], case.mean.variable)
             if numbers is not None:
-                number = torch.tensor(numbers, dtype=torch.float64, device=number.device)[number]
-            number = number.double().cpu().numpy()
+                values = torch.tensor(numbers, dtype=torch.float64, device=values.device)[values]
+            number = values.double().cpu().numpy()
         weight = rows.marks.get("log_weight")
         return Contribution(
             index.numpy(),
@@ -311,7 +311,7 @@ class _Estimation:
         found = {}
         for axis in case.outcomes:
             if axis.label in self.numbers:
-                values = rows.values(axis.world, [axis.variable])[axis.variable]  # type: ignore[arg-type]
+                values = rows.values(axis.world, [axis.variable])[axis.variable]
                 weight = None if part.weight is None else part.weight[hit]
                 found[axis.label] = (cells, values.cpu().numpy()[hit], weight)
         return found
@@ -326,7 +326,7 @@ class _Estimation:
                 rows, _ = filtered[case.key]
                 few = rows.select(torch.arange(min(missing, len(rows))))
                 if len(few):
-                    images = few.values(axis.world, [axis.variable])[axis.variable]  # type: ignore[arg-type]
+                    images = few.values(axis.world, [axis.variable])[axis.variable]
                     found[axis.label] = self.dcm.variables[axis.variable].decode(images)
         return found
 

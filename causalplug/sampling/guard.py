@@ -138,7 +138,7 @@ def queries_of(
                     outcomes.setdefault(Event(name, None, setting))
         for g in given:
             setting = _setting(g.world.do, chosen)
-            for condition in [*g.conditions, *g.points]:
+            for condition in g.parts:
                 event = Event(condition.name, condition.value, setting)
                 whole = soft or not condition.pins
                 (outcomes if whole else evidence).setdefault(Event(condition.name, None, setting) if whole else event)

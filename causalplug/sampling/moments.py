@@ -138,7 +138,7 @@ class Moments:
     @property
     def known(self) -> _Array:
         """``(E, 1)`` where every term has rows that met the evidence."""
-        return (self.b > 0).all(0)[:, None]
+        return np.all(self.b > 0, axis=0, keepdims=True).T
 
 
 class _Spread:

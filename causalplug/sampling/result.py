@@ -41,10 +41,10 @@ def columns(
 
 def _pictures(variable: Image, codes: Tensor, images: str) -> np.ndarray:
     if images == "tensor":
-        items: Sequence[Any] = list(variable.scale(codes).float().cpu())
+        items = list(variable.scale(codes).float().cpu())
     else:
-        items = variable.decode(codes)
-        items = variable.to_pil(items) if images == "pil" else items
+        decoded = variable.decode(codes)
+        items = variable.to_pil(decoded) if images == "pil" else list(decoded)
     objects = np.empty(len(codes), dtype=object)
     for i, item in enumerate(items):
         objects[i] = item
@@ -60,5 +60,5 @@ def table(parts: Sequence[Mapping[Column, np.ndarray]], attributes: Mapping[str,
     frame = pd.DataFrame({(column if worlds else column[1]): values for column, values in joined.items()})
     if worlds:
         frame.columns = pd.MultiIndex.from_tuples(list(joined), names=["world", "variable"])
-    frame.attrs = dict(attributes)
+    frame.attrs = dict(attributes)  # type: ignore[assignment]
     return frame

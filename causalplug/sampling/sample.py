@@ -76,7 +76,7 @@ class Request:
 
     def parts(self, stream: Stream) -> Iterator[tuple[dict[Column, np.ndarray], dict[str, float]]]:
         """Consecutive parts of the table, with a progress bar for long calls."""
-        from tqdm.auto import tqdm
+        from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
         disable = None if self.progress is None else not self.progress
         delay = 0.0 if self.progress else 2.0
@@ -126,7 +126,7 @@ def request(
     targets = [(label, world, asked) for label, world in worlds.items()]
     plain: list[tuple[World, Sequence[str]]] = [(world, names) for _, world, names in targets]
     for i, part in enumerate(given):
-        seen = [(g.world, [c.name for c in (*g.conditions, *g.points)]) for g in given[i + 1 :]]
+        seen = [(g.world, g.names) for g in given[i + 1 :]]
         part.prepare(dcm, [*seen, *plain])
     clearance = clear(dcm, queries_of(dcm.graph, plain, given), allow_unidentified=allow_unidentified)
     return Request(dcm, n, targets, given, clearance, seed, batch_size, min_acceptance, images, progress)
@@ -181,7 +181,8 @@ def answer(asked: Request, started: float, distributed: bool = False) -> pd.Data
 
         return distributed_answer(asked, started)
     stream = asked.stream()
-    parts, errors = [], {}
+    parts: list[dict[Column, np.ndarray]] = []
+    errors: dict[str, float] = {}
     for part, recovered in asked.parts(stream):
         parts.append(part)
         errors = {name: errors.get(name, 0.0) + error for name, error in recovered.items()}

@@ -30,7 +30,7 @@ class Axis:
 
     label: str
     variable: str
-    world: World | None = None
+    world: World
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Case:
     def targets(self) -> list[tuple[World, list[str]]]:
         """Worlds and the variables that are read in them."""
         axes = [*self.evidence, *self.outcomes, *([self.mean] if self.mean else [])]
-        return [(a.world, [a.variable]) for a in axes] + [(world, [name]) for world, name, _ in self.fixed]  # type: ignore[misc]
+        return [(a.world, [a.variable]) for a in axes] + [(world, [name]) for world, name, _ in self.fixed]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def numbers_of(variable: Any, name: str) -> list[float] | None:
     if not isinstance(variable, Discrete):
         return None
     if all(isinstance(c, int | float) for c in variable.categories):
-        return [float(c) for c in variable.categories]
+        return [float(c) for c in variable.categories]  # type: ignore[arg-type]
     raise QueryError(
         f"E[{name}] cannot be taken: the categories of {name} are names, not numbers. Ask for a probability, "
         "for example "

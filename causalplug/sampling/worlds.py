@@ -109,9 +109,10 @@ class Rows:
             if name in world.do and name in needed:
                 intervention = world.do[name]
                 read = self.values(world, intervention.reads, keep)
-                other = getattr(intervention, "event", None)
                 self.cells[world.cell(name)] = (
-                    intervention.values(self.noise, read) if other is None else self.values(*other, keep)[name]
+                    self.values(intervention.other, [name], keep)[name]
+                    if isinstance(intervention, FromWorld)
+                    else intervention.values(self.noise, read)
                 )
         needed = self._needed(world, missing)
         images = [name for name, variable in self.dcm.variables.items() if isinstance(variable, Image)]
@@ -200,11 +201,6 @@ class FromWorld(Intervention):
 
     name: str
     other: World
-
-    @property
-    def event(self) -> tuple[World, list[str]]:
-        """The other world, and the variable that is read there."""
-        return self.other, [self.name]
 
     @property
     def token(self) -> Hashable:  # type: ignore[override]
