@@ -156,8 +156,9 @@ class Questions:
             n: rows that have to meet the evidence of every term.
             seed: of the noise, which all terms share.
             **options: ``batch_size``, ``allow_unidentified``, ``min_acceptance``, ``progress`` as for :meth:`sample`;
-                ``data``: rows on which the overlap that the answer rests on is checked; ``pictures``: how many images
-                are rendered of an image that is asked for, 16 by default.
+                ``data``: rows that the model was trained on, to check the overlap that the answer rests on;
+                ``compare="plug-in"``: add the identified formula, evaluated on these rows, as a column; ``pictures``:
+                how many images are rendered of an image that is asked for, 16 by default.
 
         Raises:
             QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError, SamplingError.

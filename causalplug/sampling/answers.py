@@ -174,7 +174,7 @@ class Estimate:
         return "".join([*parts, *(f"<p>{escape(note)}</p>" for note in self._notes())])
 
 
-_NUMBERS = ("estimate", "standard_error", "low", "high", "effective_sample_size", "disagreement")
+_NUMBERS = ("estimate", "standard_error", "low", "high", "effective_sample_size", "disagreement", "plug_in")
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from causalplug.errors import QueryError, SamplingError
 from causalplug.noise import Noise
 from causalplug.sampling.accept import CHECK, LARGE, SMALL, evaluating
 from causalplug.sampling.answers import Estimate, Summary, answer_table
+from causalplug.sampling.compare import plug_in
 from causalplug.sampling.condition import Given
 from causalplug.sampling.guard import clear
 from causalplug.sampling.memory import Batches
@@ -40,6 +41,7 @@ def estimate(
     seed: int = 0,
     batch_size: int | None = None,
     data: Any = None,
+    compare: str | None = None,
     pictures: int = 16,
     allow_unidentified: bool = False,
     min_acceptance: float = 1e-4,
@@ -51,6 +53,8 @@ def estimate(
     asked = Query.parse(query) if isinstance(query, str) else query
     if not isinstance(asked, Query):
         raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query.")
+    if compare not in (None, "plug-in") or (compare is not None and data is None):
+        raise QueryError(f"compare={compare!r} cannot be had: the one comparison is 'plug-in', and it needs data=.")
     if not asked.terms:
         raise QueryError("the query asks nothing: its terms cancel each other.")
     asked.check(dcm.graph.variables)
@@ -62,6 +66,8 @@ def estimate(
     table, summaries = answer_table(work.axes, [block.finished() for block in work.blocks])
     if not work.counts:
         table = next(iter(summaries.values()), table.drop(columns=["estimate", "standard_error", "low", "high"]))
+    if compare is not None:
+        table["plug_in"] = plug_in(dcm, clearance.identification, table, data)
     overlap = None
     if data is not None:
         from causalplug.causal.overlap import check_overlap

@@ -9,6 +9,7 @@ import pytest
 
 from causalplug.causal.graph import CausalGraph
 from causalplug.causal.query import Query
+from causalplug.causal.source import Source
 from causalplug.errors import (
     DataError,
     MechanismError,
@@ -18,6 +19,7 @@ from causalplug.errors import (
     UnknownVariableError,
 )
 from causalplug.model import DCM
+from causalplug.sampling.compare import plug_in
 from causalplug.sampling.ensemble import Ensemble
 from causalplug.sampling.moments import Contribution, Moments
 from causalplug.variables import Continuous, Discrete, Image
@@ -272,6 +274,27 @@ def _replaced(answer: object, value: float) -> object:
     from dataclasses import replace
 
     return replace(answer, table=answer.table.assign(estimate=value))  # type: ignore[attr-defined, type-var]
+
+
+# -- the classical answer beside the model's ---------------------------------------------------------------------------
+
+
+def test_the_identified_formula_on_rows_agrees_with_a_right_model() -> None:
+    graph = CausalGraph.parse("D -> M -> A; D <-> A")
+    scm = random_scm(graph, cardinalities={"D": 2, "M": 2, "A": 3}, seed=2)
+    dcm = as_dcm(scm, names={"A": ["r", "g", "b"]})
+    dcm.sources = (Source(graph.variables),)
+    rows = dcm.sample(60_000, seed=9)
+    for text in ("P(A | do(D=1))", "P(A | do(D))", "P(A_{D=1} | D=0)", "E[M | do(D=1)] - E[M | do(D=0)]"):
+        answer = dcm.estimate(text, n=60_000)
+        beside = plug_in(dcm, answer.identification, answer.table, rows)
+        assert beside == pytest.approx(answer.table["estimate"].tolist(), abs=0.02)
+    with pytest.raises(QueryError, match="plug-in"):
+        dcm.estimate("P(A)", n=10, compare="plug-in")
+    with pytest.raises(QueryError, match="'plug-in'"):
+        dcm.estimate("P(A)", n=10, compare="other", data=rows)
+    with pytest.raises(QueryError, match="no identified formula"):
+        plug_in(dcm, None, answer.table, rows)
 
 
 # -- how it prints, and what is refused ------------------------------------------------------------------------------
