@@ -4,7 +4,7 @@
 
 The model is the seven-variable graph of the paper's appendix F.7 with untrained networks of the default size. "Bare"
 is a hand-written loop over the networks that the answer needs, on the same noise: once with the drawing of the noise in
-it, once on noise that lies ready. The image model is a front-door whose image comes from a frozen network. All times are
+it, once on noise that lies ready. The image model is a front-door whose image comes from a frozen network. Times are
 CPU seconds of one thread, the best of several runs.
 """
 
