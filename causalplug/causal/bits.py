@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from causalplug.causal.graph import CausalGraph
 
@@ -69,6 +70,11 @@ class BitGraph:
     parents: Sequence[int]
     siblings: Sequence[int]
     order: tuple[int, ...]
+
+    @cached_property
+    def parent_lists(self) -> tuple[tuple[int, ...], ...]:
+        """Per position, its parents, ascending."""
+        return tuple(tuple(bits(mask)) for mask in self.parents)
 
     @classmethod
     def of(cls, graph: CausalGraph) -> BitGraph:

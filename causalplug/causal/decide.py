@@ -96,14 +96,16 @@ def decide(full: BitGraph, term: Term, regimes: list[Regime], domains: Mapping[i
     required = needed | mentioned
     graph = full.induced(ancestors_within(full.parents, required, full.present))
     regimes = _within(graph, regimes)
-    solver = Solver(graph, regimes, domains)
+    telling = [regime for regime in regimes if regime.observed]
+    size = max(1, graph.present.bit_count())
+    solver = Solver(graph, telling, domains, budget=min(20_000, max(1500, 8_000_000 // size**2)))
     direct = _direct(graph, term, solver)
     if direct is not None:
         return Verdict("identifiable", answer=direct)
     result = attempt(graph, term, solver)
     if isinstance(result, Answer):
         return Verdict("identifiable", answer=result)
-    if result.clash or solver.complete:
+    if result.clash or all(regime.recorded == graph.present for regime in regimes):
         return Verdict("not identifiable", refusal=result)
     return _combine(graph, term, regimes, solver, needed, required, result)
 
@@ -143,7 +145,7 @@ def _direct(graph: BitGraph, term: Term, solver: Solver) -> Answer | None:
     events = mask_of(numerator.index[event.variable] for event in term.events)
     kept = numerator.mask
     wanted = numerator.set_for(kept)
-    atoms = {v: numerator.read_set(v, term.worlds[0]) for v in bits(wanted)}
+    atoms = {v: numerator.set_to(v, term.worlds[0]) for v in bits(wanted)}
     factor = Factor(kept, wanted, atoms)
     for regime in solver.regimes:
         above = ancestors_within(graph.parents, events, graph.present & ~regime.set_variables)
@@ -167,7 +169,7 @@ def _within(graph: BitGraph, regimes: list[Regime]) -> list[Regime]:
             boxes = tuple(box for i, box in enumerate(other.boxes + boxes) if box not in (other.boxes + boxes)[:i])
         sources = (*other.sources, *regime.sources) if other else regime.sources
         pooled[observed, set_variables] = Regime(observed, set_variables, boxes, sources)
-    return [regime for regime in pooled.values() if regime.observed]
+    return list(pooled.values())
 
 
 def attempt(graph: BitGraph, term: Term, solver: Solver) -> Answer | Refusal:
@@ -252,7 +254,10 @@ def _combine(
     hopeless = attempt(together, term, Solver(together, extended, solver.domains))
     if isinstance(hopeless, Refusal):
         return Verdict("not identifiable", refusal=hopeless)
-    scopes = candidate_scopes(graph, regimes, required)
+    # Every scope costs a search through the graph, so large graphs get fewer of them.
+    scopes = candidate_scopes(
+        graph, solver.regimes, required, most=min(128, max(16, 4000 // graph.present.bit_count()))
+    )
     while True:
         for scope in scopes:
             result = attempt(solver.projection(scope), term, solver)

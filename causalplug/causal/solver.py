@@ -68,7 +68,6 @@ class Solver:
         self._projections: dict[int, BitGraph] = {}
         self._steps: dict[tuple[int, int, int], Effect | Obstacle] = {}
         self._open: set[tuple[int, int]] = set()
-        self.complete = all(regime.recorded == self.graph.present for regime in self.regimes)
         self.combining = False
         self.scopes: list[int] = []
 
