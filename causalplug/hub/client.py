@@ -6,18 +6,23 @@ to do. No token is ever part of a message.
 
 from __future__ import annotations
 
-__all__ = ["hub_api", "hub_errors", "is_transient", "redact", "transport_error"]
+__all__ = ["hub_api", "hub_errors", "is_transient", "patiently", "redact", "transport_error"]
 
 import contextlib
 import errno
+import logging
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 from causalplug.errors import RepositoryError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+
+Result = TypeVar("Result")
+logger = logging.getLogger(__name__)
 
 _TOKEN = re.compile(r"\bhf_(?:oauth_)?[A-Za-z0-9]{6,}")
 
@@ -54,6 +59,25 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, transport_error()) or (
         isinstance(error, OSError) and "Consistency check failed" in str(error)
     )
+
+
+def patiently(call: Callable[[], Result], what: str, *, attempts: int = 3) -> Result:
+    """Return what ``call`` returns; try again after a second, and after two, where that may help.
+
+    Args:
+        call: what to do; may be done twice.
+        what: for the log, such as "download of me/x".
+        attempts: how often to try.
+    """
+    for attempt in range(1, attempts):
+        try:
+            return call()
+        except (OSError, RuntimeError, transport_error()) as error:
+            if not is_transient(error):
+                raise
+            logger.warning("%s broke off (%s), trying again", what, type(error).__name__)
+            time.sleep(attempt)
+    return call()
 
 
 @contextlib.contextmanager

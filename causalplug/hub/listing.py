@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from causalplug.errors import RepositoryError
-from causalplug.hub.client import hub_api, hub_errors
+from causalplug.hub.client import hub_api, hub_errors, patiently
 from causalplug.hub.validation import check_keys, read_json
 
 Listing = dict[str, dict[str, Any]]
@@ -56,18 +56,22 @@ def list_commit(repo_id: str, commit: str, storage: Path, token: bool | str | No
     Raises:
         RepositoryError: the Hub cannot be reached, or there are more than 20,000 files.
     """
-    from huggingface_hub.hf_api import RepoFile
-
     found = _remembered(storage / "trees" / f"{commit}.json")
     if found is None and online:
-        found = {}
         with hub_errors(f"list the files of {repo_id}@{commit[:8]}", repo_id, commit, token=token):
-            for entry in hub_api(token).list_repo_tree(repo_id, recursive=True, revision=commit):
-                if isinstance(entry, RepoFile):
-                    sha256 = None if entry.lfs is None else entry.lfs.sha256
-                    found[entry.path] = _facts(entry.size, entry.blob_id, sha256)
-                    _check_count(len(found), repo_id)
+            found = patiently(lambda: _asked(repo_id, commit, token), f"list of {repo_id}")
     return None if found is None else dict(sorted(found.items()))
+
+
+def _asked(repo_id: str, commit: str, token: bool | str | None) -> Listing:
+    from huggingface_hub.hf_api import RepoFile
+
+    found: Listing = {}
+    for entry in hub_api(token).list_repo_tree(repo_id, recursive=True, revision=commit):
+        if isinstance(entry, RepoFile):
+            found[entry.path] = _facts(entry.size, entry.blob_id, None if entry.lfs is None else entry.lfs.sha256)
+            _check_count(len(found), repo_id)
+    return found
 
 
 def _remembered(path: Path) -> Listing | None:

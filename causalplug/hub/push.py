@@ -5,28 +5,23 @@ from __future__ import annotations
 __all__ = ["push_folder"]
 
 import fnmatch
-import logging
 import os
 import re
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from causalplug.errors import RepositoryError
-from causalplug.hub.client import hub_api, hub_errors, is_transient, transport_error
+from causalplug.hub.client import hub_api, hub_errors, patiently
 from causalplug.hub.storage import stable_copy
 from causalplug.hub.validation import regular_file, safe_relative, short
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
 
-logger = logging.getLogger(__name__)
-
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
 _TEXTS = (".json", ".jsonl", ".md", ".txt", ".yaml", ".yml", ".toml", ".py", ".csv")
 _SECRET = re.compile(rb"\bhf_(?:oauth_)?[A-Za-z0-9]{30,}")
-_ATTEMPTS = 3
 
 
 def push_folder(
@@ -84,24 +79,20 @@ def push_folder(
                 api.create_branch(repo_id, branch=revision, exist_ok=True)
             if gated is not None:
                 api.update_repo_settings(repo_id, gated=gated)
-        attempts = 1 if create_pr else _ATTEMPTS  # a pull request whose answer was lost would be opened twice
-        for attempt in range(attempts):
-            try:
-                return api.create_commit(
-                    repo_id,
-                    _operations(api, repo_id, revision, copy, names, replaces),
-                    commit_message=commit_message,
-                    commit_description=commit_description,
-                    revision=revision,
-                    create_pr=create_pr,
-                    parent_commit=parent_commit,
-                )
-            except (OSError, RuntimeError, transport_error()) as error:
-                if attempt == attempts - 1 or not is_transient(error):
-                    raise
-                logger.warning("push to %s broke off (%s), trying again", repo_id, type(error).__name__)
-                time.sleep(2**attempt)
-    raise AssertionError("unreachable")
+
+        def commit() -> CommitInfo:
+            return api.create_commit(
+                repo_id,
+                _operations(api, repo_id, revision, copy, names, replaces),
+                commit_message=commit_message,
+                commit_description=commit_description,
+                revision=revision,
+                create_pr=create_pr,
+                parent_commit=parent_commit,
+            )
+
+        # a pull request whose answer was lost would be opened twice
+        return patiently(commit, f"push to {repo_id}", attempts=1 if create_pr else 3)
 
 
 def _choose(copy: Path, folder: str, ignore_patterns: Sequence[str]) -> list[str]:

@@ -15,22 +15,19 @@ import functools
 import glob
 import logging
 import os
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from causalplug.errors import RepositoryError
-from causalplug.hub.client import hub_errors, is_transient, transport_error
+from causalplug.hub.client import hub_errors, patiently
 from causalplug.hub.facts import Facts, agrees
 from causalplug.hub.listing import Listing, list_commit, list_folder
 from causalplug.hub.storage import check_disk, read_folder
 from causalplug.hub.validation import regular_file, safe_relative, short
 
 logger = logging.getLogger(__name__)
-
-_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -226,25 +223,21 @@ class Snapshot:
         # what is on the disk but did not pass must be replaced
         force = remote.force_download or any(os.path.lexists(self.path / name) for name in names)
         prefix = f"{self.subfolder}/" if self.subfolder else ""
+
+        def download() -> None:
+            snapshot_download(
+                repo_id,
+                revision=self.revision,
+                cache_dir=remote.cache_dir,
+                allow_patterns=[glob.escape(prefix + name) for name in names],
+                force_download=force,
+                token=remote.token,
+                library_name="causalplug",
+                library_version=__version__,
+            )
+
         with hub_errors(f"download {self}", repo_id, self.revision, token=remote.token):
-            for attempt in range(_ATTEMPTS):
-                try:
-                    snapshot_download(
-                        repo_id,
-                        revision=self.revision,
-                        cache_dir=remote.cache_dir,
-                        allow_patterns=[glob.escape(prefix + name) for name in names],
-                        force_download=force,
-                        token=remote.token,
-                        library_name="causalplug",
-                        library_version=__version__,
-                    )
-                    return
-                except (OSError, transport_error()) as error:
-                    if attempt == _ATTEMPTS - 1 or not is_transient(error):
-                        raise
-                    logger.warning("download of %s broke off (%s), trying again", self, type(error).__name__)
-                    time.sleep(2**attempt)
+            patiently(download, f"download of {self}")
 
     def _lacks(self, name: str) -> RepositoryError:
         names = list(self._listing)

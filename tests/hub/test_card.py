@@ -64,7 +64,7 @@ FACTS = {
     "fits": [{"variable": "I", "verdict": "off", "reasons": ["D=1 can be told apart"]}],
     "uses": ["Teaching."],
     "limits": ["Digits only."],
-    "example": {"do": {"D": 1}, "variables": ['A "b"']},
+    "example": {"do": {"D": 1}, "variables": ["A <b>"]},
 }
 LEAST = {"title": "t", "license": "mit", "graph": {"variables": {"X": "0, 1"}, "directed": [], "bidirected": []}}
 PART = {"title": "MNIST cGAN", "license": "mit", "repo_id": "user/mnist-cgan", "trained_on": "MNIST"}
