@@ -205,3 +205,27 @@ def test_licences():
     assert may_copy("openrail")
     assert not may_copy("other")
     assert not may_copy(None)
+
+
+def test_the_facts_of_a_model():
+    """A front-door model tells its graph, plan, sources, distances and what may be asked."""
+    import causalplug as cp
+    from causalplug.hub.card_facts import dcm_facts
+
+    graph = cp.CausalGraph.parse("D -> I -> A; D <-> A")
+    variables = {"D": cp.Discrete(2), "I": cp.Image(1, 8, 8), "A": cp.Discrete([f"c{n}" for n in range(12)])}
+    dcm = cp.DCM(graph, variables)
+    dcm.sources = (cp.Source(["D", "I", "A"]),)
+    dcm.plan = cp.plan(graph, dcm.sources)
+    distance = {"target": "P(D, A | I)", "rows": 500, "tvd": 0.01, "floor": 0.02}
+    dcm.history = {"modules": [{"variables": ["D", "A"], "distances": [distance], "converged": True}]}
+    facts = dcm_facts(dcm, title="t", license="mit", repo_id="me/t", queries=["P(A | do(D=1))"], tags=["toy"])
+    assert facts["graph"]["variables"] == {"D": "0, 1", "I": "image, 1 x 8 x 8", "A": "12 categories, c0 to c11"}
+    assert facts["queries"][0]["status"] == "identifiable"
+    assert facts["training"] == [{"module": "D+A", "converged": True, **distance}]
+    assert [row["module"] for row in facts["plan"]] == ["I", "D+A"]
+    assert facts["sources"] == [{"distribution": "P(A, D, I)", "name": None}]
+    assert facts["tags"] == ["image", "tabular", "toy"]
+    card = render_card("dcm", facts)
+    check_card(card)
+    assert "| D+A | P(D, A \\| I) | 500 | 0.0100 | 0.0200 | yes |" in card

@@ -1,0 +1,125 @@
+"""The facts of a model's card, read off the model: what it is, how it was made and how close it came."""
+
+from __future__ import annotations
+
+__all__ = ["dcm_facts", "describe_values"]
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from causalplug.causal.identification import Identification
+    from causalplug.causal.query import Query
+    from causalplug.mechanisms.fit_check import FitReport
+    from causalplug.model import DCM
+    from causalplug.variables import Variable
+
+_MOST = 8
+
+
+def dcm_facts(
+    dcm: DCM,
+    *,
+    title: str,
+    queries: Iterable[str | Query | Identification] = (),
+    fits: Iterable[FitReport] = (),
+    frozen: str = "reference",
+    **more: Any,
+) -> dict[str, Any]:
+    """Collect what :func:`~causalplug.hub.card.render_card` writes about a model.
+
+    Args:
+        dcm: the model; its plan, sources and history are used where it has them.
+        title: of the card.
+        queries: questions to tell the status of; identified from the model's sources.
+        fits: what was found about its generators.
+        frozen: whether its generators are referred to ("reference") or copied ("copy").
+        more: further facts of a "dcm" card: ``repo_id``, ``license``, ``summary``, ``datasets``, ``uses``, ``limits``,
+            ``assumptions``, ``tags``, ``example``.
+
+    Returns:
+        facts for ``render_card("dcm", …)``.
+
+    Raises:
+        QueryError: a question is malformed or does not fit the graph.
+    """
+    kinds = {"image" if variable.kind == "image" else "tabular" for variable in dcm.variables.values()}
+    facts: dict[str, Any] = {
+        "title": title,
+        "graph": {
+            "variables": {name: describe_values(dcm.variables[name]) for name in dcm.graph.variables},
+            "directed": [list(edge) for edge in dcm.graph.directed],
+            "bidirected": [list(edge) for edge in dcm.graph.bidirected],
+        },
+        "queries": [_question(dcm, query) for query in queries],
+        "fits": [{"variable": f.name, "verdict": f.verdict, "reasons": list(f.reasons)} for f in fits],
+        "parts": _parts(dcm, frozen == "copy"),
+        "training": _training(dcm.history),
+    }
+    if dcm.plan is not None:
+        facts["plan"] = [
+            {
+                "module": module.name,
+                "action": module.label,
+                "objective": module.objective,
+                "matches": [target.describe() for target in module.targets],
+                "why": module.why,
+            }
+            for module in dcm.plan.modules
+        ]
+    if dcm.sources is not None:
+        facts["sources"] = [{"distribution": source.describe(), "name": source.name} for source in dcm.sources]
+    return {**facts, **more, "tags": [*sorted(kinds), *more.get("tags", [])]}
+
+
+def describe_values(variable: Variable) -> str:
+    """The values of a variable in a few words."""
+    declared = variable.to_dict()
+    if variable.kind == "image":
+        shape = " x ".join(str(size) for size in variable.event_shape)
+        return f"image, {shape}"
+    if "categories" in declared:
+        categories = declared["categories"]
+        names = [str(c) for c in (range(categories) if isinstance(categories, int) else categories)]
+        return ", ".join(names) if len(names) <= _MOST else f"{len(names)} categories, {names[0]} to {names[-1]}"
+    return "number"
+
+
+def _question(dcm: DCM, query: Any) -> dict[str, Any]:
+    if not hasattr(query, "status"):
+        from causalplug.causal.identification import identify
+
+        query = identify(dcm.graph, query, dcm.sources)
+    return {"query": str(query.query), "status": query.status, "reason": query.reason}
+
+
+def _parts(dcm: DCM, copied: bool) -> list[dict[str, Any]]:
+    found = []
+    for role, parts in (("generator", dcm.mechanisms), ("encoder", dcm.encoders)):
+        for name, part in parts.items():
+            origin = getattr(part, "origin", None)
+            if origin is None:
+                continue
+            found.append(
+                {
+                    "name": name,
+                    "role": role,
+                    "repo_id": origin.repo_id,
+                    "revision": origin.revision,
+                    "subfolder": origin.subfolder,
+                    "license": getattr(part, "license", None) or origin.license,
+                    "copied": copied,
+                }
+            )
+    return found
+
+
+def _training(history: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row per matched distribution of a training report."""
+    rows = []
+    for module in history.get("modules", []):
+        for distance in module["distances"]:
+            kept = {key: distance[key] for key in ("rows", "tvd", "floor", "mmd", "mmd_floor") if key in distance}
+            name = "+".join(module["variables"])
+            rows.append({"module": name, "target": distance["target"], "converged": module["converged"], **kept})
+    return rows
