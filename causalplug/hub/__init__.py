@@ -1,6 +1,7 @@
-"""Saving, loading and publishing: folders written atomically, repositories read with suspicion, cards written from facts.
+"""Saving, loading and publishing: folders written atomically, repositories read with suspicion, cards from facts.
 
-The names below are loaded when they are first used; nothing here imports the Hub's client or torch before it needs them.
+The names below are loaded when they are first used; nothing here imports the Hub's client or torch before it needs
+them.
 """
 
 from __future__ import annotations
