@@ -124,7 +124,8 @@ def _relevant(
     kept, below = _tied(numerator, evidence)
     used = numerator.evidence_read(kept)
     wanted = numerator.signature(kept), evidence.signature(below)
-    for enough in (used, numerator.evidence_read(kept, above=True), term.evidence):
+    smaller = () if evidence.equal_evidence else (used, numerator.evidence_read(kept, above=True))
+    for enough in (*smaller, term.evidence):
         small = replace(term, evidence=enough)
         again, alone = CounterfactualGraph(full, term.outcomes, enough), CounterfactualGraph(full, (), enough)
         inside, under = _tied(again, alone)
@@ -140,7 +141,7 @@ def _relevant(
 def _direct(graph: BitGraph, term: Term, solver: Solver) -> Answer | None:
     """A regime whose interventions are those of the term, as far as they matter, and that records all its events."""
     numerator = CounterfactualGraph(graph, term.outcomes, term.evidence)
-    if term.layer == 3 or numerator.equal:
+    if term.layer == 3 or numerator.equal or numerator.equal_evidence:
         return None
     events = mask_of(numerator.index[event.variable] for event in term.events)
     kept = numerator.mask

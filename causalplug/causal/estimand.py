@@ -29,6 +29,7 @@ __all__ = [
     "Sum",
     "Symbol",
     "TermEstimand",
+    "apart",
     "divide",
     "product",
     "substitute",
@@ -320,6 +321,48 @@ def _renamed(over: tuple[Symbol, ...], body: Expression, mapping: Mapping[Symbol
                 primes += 1
             renamed[symbol] = fresh
     return renamed
+
+
+def apart(expression: Expression, *, everywhere: bool = False) -> Expression:
+    """``expression`` with bound symbols renamed that also stand for something else around their sum.
+
+    Args:
+        expression: any expression.
+        everywhere: give every sum symbols of its own, in sums beside each other too.
+    """
+    used: dict[str, int] = {}
+
+    def fresh(symbol: Symbol) -> Symbol:
+        used[symbol.variable] = max(used.get(symbol.variable, -1) + 1, 0 if everywhere else symbol.primes)
+        return Symbol(symbol.variable, used[symbol.variable])
+
+    def visit(node: Expression, scope: frozenset[Symbol]) -> Expression:
+        match node:
+            case Product(factors):
+                return Product(tuple(visit(f, scope) for f in factors))
+            case Ratio(top, bottom):
+                return Ratio(visit(top, scope), visit(bottom, scope))
+            case Cases(branches):
+                return Cases(tuple((conditions, visit(body, scope)) for conditions, body in branches))
+            case Sum(over, body) | Average(over, body):
+                renamed = {s: fresh(s) for s in over if everywhere}
+                for s in over:
+                    primes = s.primes
+                    while not everywhere and Symbol(s.variable, primes) in scope:
+                        primes += 1
+                    renamed.setdefault(s, Symbol(s.variable, primes))
+                new = tuple(renamed[s] for s in over)
+                inner = visit(substitute(body, renamed), scope | set(new))
+                return Sum(new, inner) if isinstance(node, Sum) else Average(new, inner, _sources(node))
+        return node
+
+    for symbol in expression.free:
+        used[symbol.variable] = max(used.get(symbol.variable, -1), symbol.primes)
+    return visit(expression, expression.free)
+
+
+def _sources(node: Expression) -> tuple[int, ...]:
+    return node.sources if isinstance(node, Average) else ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ from causalplug.causal.notation import walk
 from causalplug.causal.tables import Table, as_table, common_categories
 from causalplug.errors import DataError
 
-__all__ = ["Estimate", "evaluate"]
+__all__ = ["Estimate", "Evaluator", "evaluate"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ def evaluate(
                 constants.setdefault(atom.variable, []).append(atom.value)
     domains = common_categories(given, constants)
     domains.update({name: tuple(values) for name, values in (categories or {}).items()})
-    evaluator = _Evaluator([table.recoded(domains) for table in given], domains)
+    evaluator = Evaluator([table.recoded(domains) for table in given], domains)
     parts = [(c, evaluator.term(term)) for c, term in estimand.terms]
     labels = tuple(dict.fromkeys(label for _, (names, _, _) in parts for label in names))
     if any(set(names) != set(labels) for _, (names, _, _) in parts):
@@ -151,7 +151,9 @@ def _atoms(node: Expression) -> tuple[Atom, ...]:
             return ()
 
 
-class _Evaluator:
+class Evaluator:
+    """Works expressions out on ``tables``, whose codes refer to ``domains``."""
+
     def __init__(self, tables: list[Table], domains: Mapping[str, tuple[Hashable, ...]]):
         self.tables = tables
         self.domains = domains
@@ -185,6 +187,25 @@ class _Evaluator:
             values = np.tensordot(values, numbers, axes=(axis, 0))
             del labels[axis], categories[axis]
         return tuple(labels), categories, values
+
+    def weights(self, factors: Sequence[Expression], known: Sequence[Atom]) -> tuple[tuple[Symbol, ...], np.ndarray]:
+        """What the product of ``factors``, summed over all else, puts on each value of the symbols of ``known``.
+
+        Undefined cells count as zero; symbols that the factors do not have are weighted evenly.
+        """
+        symbols = tuple(dict.fromkeys(a for a in known if isinstance(a, Symbol)))
+        sizes = [len(self.domains[s.variable]) for s in symbols]
+        if not factors:
+            return symbols, np.ones(sizes)
+        parts = [self.at(factor) for factor in factors]
+        every = sorted({s for part in parts for s in part.symbols}, key=lambda s: (s.variable, s.primes))
+        number = {symbol: i for i, symbol in enumerate(every)}
+        kept = tuple(s for s in every if s in symbols)
+        arguments: list[Any] = []
+        for part in parts:
+            arguments += [part.values, [number[s] for s in part.symbols]]
+        found = np.asarray(np.einsum(*arguments, [number[s] for s in kept], optimize="greedy"))
+        return symbols, np.array(self._spread(found, kept, symbols, sizes))
 
     def _spread(
         self, values: np.ndarray, have: tuple[Symbol, ...], want: Sequence[Symbol], sizes: Sequence[int]

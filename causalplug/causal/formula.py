@@ -39,8 +39,13 @@ def term_estimand(answer: Answer, term: Term) -> TermEstimand:
     expression = _ratio(answer) if answer.direct is None else _direct(answer, answer.direct)
     expression = substitute(expression, numerator.closing)
     closing = numerator.closing
-    same = [Indicator(_closed(left, closing), _closed(right, closing)) for left, right in numerator.equal]
-    expression = product([*same, expression])
+    possible, happening = (
+        product(Indicator(_closed(left, closing), _closed(right, closing)) for left, right in pairs)
+        for pairs in (numerator.equal_evidence, numerator.equal)
+    )
+    expression = product([happening, expression])
+    if numerator.equal_evidence:
+        expression = Ratio(product([possible, expression]), possible)
     axes: dict[str, Symbol] = {}
     for label, variable, key in term.axes:
         symbol = numerator.symbol(key) or Symbol(variable)

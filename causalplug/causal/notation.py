@@ -22,6 +22,7 @@ from causalplug.causal.estimand import (
     Ratio,
     Sum,
     TermEstimand,
+    apart,
 )
 
 __all__ = ["estimand_to_latex", "estimand_to_text", "to_latex", "to_text"]
@@ -29,11 +30,13 @@ __all__ = ["estimand_to_latex", "estimand_to_text", "to_latex", "to_text"]
 
 def to_text(expression: Expression) -> str:
     """``Σ_{i} P(i | d) Σ_{d'} P(a | d', i) P(d')``"""
+    expression = apart(expression)
     return _Text([expression]).write(expression)
 
 
 def to_latex(expression: Expression) -> str:
     """The same for a paper."""
+    expression = apart(expression)
     return _Latex([expression]).write(expression)
 
 
@@ -191,22 +194,23 @@ def _word(name: str) -> str:
 
 
 def _whole(estimand: Estimand, notation: Callable[[list[Expression]], _Text]) -> str:
-    writer = notation([term.formula for _, term in estimand.terms])
+    formulas = [apart(term.formula) for _, term in estimand.terms]
+    writer = notation(formulas)
     text = ""
-    for coefficient, term in estimand.terms:
-        body = _mean(writer, term)
+    for (coefficient, term), formula in zip(estimand.terms, formulas, strict=True):
+        body = _mean(writer, term, formula)
         sign, size = ("-" if coefficient < 0 else "+"), abs(coefficient)
         factor = "" if size == 1 else f"{size:g} "
         text += (f" {sign} " if text else sign.replace("+", "")) + factor + body
     return text or "0"
 
 
-def _mean(writer: _Text, term: TermEstimand) -> str:
+def _mean(writer: _Text, term: TermEstimand, formula: Expression) -> str:
     if term.expectation is None:
-        return writer.write(term.formula)
+        return writer.write(formula)
     symbol = dict(term.axes)[term.expectation]
     written = writer.atom(symbol)
-    return writer.sum(written, f"{written} " + writer._factor(term.formula, last=True))
+    return writer.sum(written, f"{written} " + writer._factor(formula, last=True))
 
 
 def _legend(estimand: Estimand) -> str:

@@ -72,7 +72,8 @@ class Unification:
         node_of: per event, outcomes first, the node that it is about; None if its own world sets its variable.
         targets: per event, the atom that it asks for.
         contradiction: two events that cannot both happen, or None.
-        equal: pairs of atoms that have to be the same value.
+        equal: pairs of atoms that have to be the same value for the outcomes to happen.
+        equal_evidence: pairs that have to be the same value for the evidence to happen.
         closing: symbol to constant, for ``open_outcomes``.
     """
 
@@ -90,6 +91,7 @@ class Unification:
         self.nodes: dict[int, list[Node]] = {}
         self.contradiction: tuple[str, str] | None = None
         self.equal: list[tuple[Atom, Atom]] = []
+        self.equal_evidence: list[tuple[Atom, Atom]] = []
         self.closing: dict[Symbol, Constant] = {}
         self._primes: dict[str, int] = {}
         self._open: dict[Hashable, Symbol] = {}
@@ -196,7 +198,8 @@ class Unification:
             setting = self._settings[world]
             if v in setting.atoms:
                 event = (self.outcomes + self.evidence)[i]
-                self._require_equal(self.targets[i], setting.atoms[v], str(event), f"do({event.do})")
+                known = i >= len(self.outcomes)
+                self._require_equal(self.targets[i], setting.atoms[v], str(event), f"do({event.do})", known)
             else:
                 asked.setdefault((v, id(setting)), []).append(i)
         settings = list(self._settings.values())
@@ -237,21 +240,23 @@ class Unification:
         if not asked:
             node.atom = self._fresh(self.graph.names[node.variable])
             return
-        # Evidence first: an outcome on the same node is then compared with what is known.
-        ranked = sorted(asked, key=lambda i: (isinstance(self.targets[i], Symbol), i < len(self.outcomes), i))
-        first = ranked[0]
+        first = min(asked, key=lambda i: (isinstance(self.targets[i], Symbol), i < len(self.outcomes), i))
         node.atom, node.fixed = self.targets[first], True
+        known = [i for i in asked if i >= len(self.outcomes)]
         for i in asked:
             self.node_of[i] = node
-        for i in ranked[1:]:
-            self._require_equal(self.targets[i], node.atom, str(events[i]), str(events[first]))
+            # Evidence is compared among itself, since it is undefined, not false, where it differs.
+            other = known[0] if i in known[1:] else first
+            self._require_equal(
+                self.targets[i], self.targets[other], str(events[i]), str(events[other]), i in known[1:]
+            )
 
-    def _require_equal(self, left: Atom, right: Atom, event: str, other: str) -> None:
+    def _require_equal(self, left: Atom, right: Atom, event: str, other: str, in_evidence: bool) -> None:
         if left == right:
             return
         if isinstance(left, Constant) and isinstance(right, Constant):
             self.contradiction = self.contradiction or (event, other)
-        self.equal.append((left, right))
+        (self.equal_evidence if in_evidence else self.equal).append((left, right))
 
     # --- symbols ---
 
