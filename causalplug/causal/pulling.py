@@ -171,6 +171,11 @@ def _check_labels(graph: CausalGraph, variable: str, generator: Any) -> None:
     labels = getattr(generator, "conditions_on", None)
     parents = graph.parents(variable)
     label_map = getattr(generator, "label_map", None)
+    if label_map is None and hasattr(generator, "bind"):
+        # An adapter not bound yet: bind() compares the values of one label with those of one parent, or makes the map.
+        reads = getattr(generator, "parents", parents)
+        if getattr(generator, "requested_label_map", None) is not None or len(reads) == len(parents) == 1:
+            return
     if label_map is not None:
         read = label_map.values() if isinstance(label_map, Mapping) else label_map.parents
         if set(read) != set(parents):

@@ -92,11 +92,20 @@ def test_other_labels_than_the_parents_are_an_error(facts: dict[str, object], me
         {"conditions_on": ("a", "b"), "label_map": {"a": "W1", "b": "W0"}},
         {"conditions_on": ("a",), "label_map": SimpleNamespace(parents={"W1": 2, "W0": 2})},
         {"parents": ("W1", "W0")},
+        {"conditions_on": ("a",), "bind": None, "requested_label_map": "estimate"},
     ],
 )
 def test_labels_that_follow_from_the_parents_are_fine(facts: dict[str, object]) -> None:
     graph = CausalGraph.parse("X0 -> W0, W1; W0, W1 -> Y0")
     assert plan(graph, available={"Y0": adapter(**facts)}).module("Y0").action == "pull"
+
+
+def test_one_label_of_an_unbound_adapter_stands_for_one_parent() -> None:
+    unbound = adapter(conditions_on=("digit",), parents=("digit",), bind=None, requested_label_map=None)
+    assert plan(FRONT_DOOR, available={"I": unbound}).module("I").action == "pull"
+    graph = CausalGraph.parse("D, C -> I")
+    with pytest.raises(PlanError, match=r"it conditions on \(digit\) and the parents of I are \(D, C\)"):
+        plan(graph, available={"I": unbound})
 
 
 @pytest.mark.parametrize("key", ["X1+X2+Y1", ("Y1", "X1", "X2"), frozenset({"X1", "X2", "Y1"}), "X1 + X2 + Y1"])

@@ -1,0 +1,126 @@
+"""Pictures of causal graphs: causes left of effects, hidden confounders as dashed arcs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from causalplug.causal.graph import CausalGraph
+from causalplug.plots.layout import Arc, Place, arranged, bent, columns_of, stacked
+from causalplug.plots.style import COLOURS, FAMILY, FONT, canvas, text_width
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["arrow", "draw_arcs", "draw_variables", "laid_out", "plot_graph"]
+
+_HEIGHT = 0.24
+_LONGEST = 22
+
+
+def plot_graph(graph: CausalGraph, *, ax: Any = None) -> Figure:
+    """A figure of ``graph``: arrows for causes, dashed arcs with two heads for hidden confounders.
+
+    Args:
+        graph: the causal graph.
+        ax: matplotlib axes to draw into; by default a new figure of the size that is needed.
+    """
+    places, arcs, width, height = laid_out(graph, graph.variables, across=0.5, down=0.3)
+    margin = 0.12
+    for place in places.values():
+        place.x += margin
+        place.y += margin
+    figure, axes = canvas(width + 2 * margin, height + 2 * margin, ax)
+    draw_arcs(axes, arcs, places)
+    draw_variables(axes, places)
+    return figure
+
+
+def laid_out(
+    graph: CausalGraph, variables: Iterable[str], *, across: float = 0.34, down: float = 0.2
+) -> tuple[dict[str, Place], list[Arc], float, float]:
+    """Where ``variables`` and the edges among them go, and the width and height that all this takes, in inches.
+
+    Causes stand left of their effects, also where the path between the two runs through other variables.
+    """
+    inside = list(dict.fromkeys(variables))
+    among = graph.latent_projection(inside)
+    order = among.topological_order()
+    before = {v: among.parents(v) for v in order}
+    near = {v: (*among.parents(v), *among.children(v), *among.siblings(v)) for v in order}
+    columns = arranged(columns_of(order, before, tallest=4), near)
+    places, _, _ = stacked(columns, lambda v: (text_width(_short(v)) + 0.18, _HEIGHT), across=across, down=down)
+    arcs = bent(places, graph.directed, graph.bidirected)
+    corners = [(p.x + s * p.width / 2, p.y + s * p.height / 2) for p in places.values() for s in (-1, 1)]
+    points = corners + [point for arc in arcs for point in arc.points(places)]
+    left, low = min(x for x, _ in points), min(y for _, y in points)
+    for place in places.values():
+        place.x -= left
+        place.y -= low
+    return places, arcs, max(x for x, _ in points) - left, max(y for _, y in points) - low
+
+
+def draw_variables(ax: Axes, places: Mapping[str, Place], *, tinted: Iterable[str] = ()) -> None:
+    """Names in rounded white plates; those in ``tinted`` in the colour of what is pulled."""
+    from matplotlib.patches import FancyBboxPatch
+
+    tinted = set(tinted)
+    for name, place in places.items():
+        ax.add_patch(
+            FancyBboxPatch(
+                (place.x - place.width / 2 + 0.06, place.y - place.height / 2 + 0.06),
+                place.width - 0.12,
+                place.height - 0.12,
+                boxstyle="round,pad=0.06",
+                facecolor=COLOURS["pull fill"] if name in tinted else "white",
+                edgecolor=COLOURS["pull"] if name in tinted else COLOURS["edge"],
+                linewidth=0.6,
+                zorder=6,
+            )
+        )
+        style: dict[str, Any] = {"fontsize": FONT, "color": COLOURS["text"], "family": FAMILY, "parse_math": False}
+        ax.text(place.x, place.y - 0.005, _short(name), ha="center", va="center", zorder=7, **style)
+
+
+def draw_arcs(ax: Axes, arcs: Iterable[Arc], places: Mapping[str, Place]) -> None:
+    """Causes as arrows, confounders dashed with two heads."""
+    for arc in arcs:
+        looks: dict[str, Any] = {"colour": COLOURS["edge"], "style": "-|>", "zorder": 5}
+        if arc.confounded:
+            looks = {"colour": COLOURS["confounder"], "style": "<|-|>", "zorder": 4, "linestyle": (0, (3, 2))}
+        arrow(ax, places[arc.left], places[arc.right], bend=arc.bend, **looks)
+
+
+def arrow(
+    ax: Axes, start: Place, end: Place, *, colour: str, bend: float = 0.0, style: str = "-|>", zorder: float = 5,
+    linestyle: Any = "solid", width: float = 0.8, head: float = 6.0,
+) -> None:  # fmt: skip
+    """An arrow between two places that begins and ends at their borders."""
+    from matplotlib.patches import FancyArrowPatch, Rectangle
+
+    borders = [
+        Rectangle((p.x - p.width / 2, p.y - p.height / 2), p.width, p.height, transform=ax.transData)
+        for p in (start, end)
+    ]
+    ax.add_patch(
+        FancyArrowPatch(
+            (start.x, start.y),
+            (end.x, end.y),
+            patchA=borders[0],
+            patchB=borders[1],
+            arrowstyle=style,
+            connectionstyle=f"arc3,rad={bend}",
+            mutation_scale=head,
+            shrinkA=1.0,
+            shrinkB=1.0,
+            color=colour,
+            linewidth=width,
+            linestyle=linestyle,
+            zorder=zorder,
+        )
+    )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 8]}…{name[-7:]}"
