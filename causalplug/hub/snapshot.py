@@ -155,20 +155,21 @@ class Snapshot:
         """
         facts = {**(self.recorded or {}), **(facts or {})}
         names = self._expand(patterns)
-        missing = [name for name in names if not self._is_here(name, facts.get(name))]
-        if missing:
-            self._bring(missing, facts)
+        states = {name: self._state(name, facts.get(name)) for name in names}
+        absent = [name for name, state in states.items() if state == "absent"]
+        again = [name for name, state in states.items() if state == "again"]
+        if absent or again:
+            self._bring(absent, again, facts)
         for name in names:
             regular_file(self.path / name, within=self.boundary)
         self._passed.update(names)
         return self.path
 
-    def _bring(self, missing: list[str], facts: Mapping[str, Facts]) -> None:
+    def _bring(self, absent: list[str], again: list[str], facts: Mapping[str, Facts]) -> None:
+        """Download what is absent, and again what is on the disk but must not be used."""
+        missing = absent + again
         if self._remote is None:
-            damaged = [name for name in missing if os.path.isfile(self.path / name)]
-            if damaged:
-                raise self._disagrees(damaged[0], "save or copy it again")
-            raise self._lacks(missing[0])
+            raise self._lacks(absent[0]) if absent else self._disagrees(again[0], "save or copy it again")
         if self._remote.local_files_only:
             raise RepositoryError(
                 f"cannot load {self}: {short(missing[0])} is not in the cache ({self.path}) or is damaged there, and "
@@ -180,7 +181,8 @@ class Snapshot:
             if name in facts and not _compatible(facts[name], self._listing[name]):
                 raise self._disagrees(name, "the repository does not hold what was recorded")
         check_disk(self.path, sum(self._listing[name]["size"] for name in missing), what=f"download {self}")
-        self._download(missing)
+        self._download(absent, force=False)
+        self._download(again, force=True)
         for name in missing:
             if not agrees(self.path / name, {**self._listing[name], **facts.get(name, {})}):
                 for place in (Path(os.path.realpath(self.path / name)), self.path / name):
@@ -204,15 +206,21 @@ class Snapshot:
             safe_relative(name, where=f"cannot load {self}")
         return list(names)
 
-    def _is_here(self, name: str, facts: Facts | None) -> bool:
+    def _state(self, name: str, facts: Facts | None) -> str:
+        """Whether a file is "here", "absent", or has to be fetched "again"."""
         if name in self._passed and facts == (self.recorded or {}).get(name):
-            return True
-        if self._remote is not None and self._remote.force_download and name not in self._passed:
-            return False
+            return "here"
         path = self.path / name
-        return os.path.isfile(path) and (facts is None or agrees(regular_file(path, within=self.boundary), facts))
+        if not os.path.isfile(path):
+            return "absent"
+        if self._remote is not None and self._remote.force_download and name not in self._passed:
+            return "again"
+        right = facts is None or agrees(regular_file(path, within=self.boundary), facts)
+        return "here" if right else "again"
 
-    def _download(self, names: list[str]) -> None:
+    def _download(self, names: list[str], *, force: bool) -> None:
+        if not names:
+            return
         from huggingface_hub import snapshot_download
 
         from causalplug import __version__
@@ -220,8 +228,6 @@ class Snapshot:
         remote, repo_id = self._remote, self.repo_id
         assert remote is not None
         assert repo_id is not None
-        # what is on the disk but did not pass must be replaced
-        force = remote.force_download or any(os.path.lexists(self.path / name) for name in names)
         prefix = f"{self.subfolder}/" if self.subfolder else ""
 
         def download() -> None:
