@@ -19,14 +19,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from causalplug.causal.graph import CausalGraph
 from causalplug.causal.query import Bound, Event, Query, Term, World
+from causalplug.causal.source import Source
+from causalplug.causal.tables import Table
 
-__all__ = ["SCM", "random_scm"]
+__all__ = ["SCM", "exact_tables", "random_scm"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,3 +311,16 @@ def random_scm(
         parents = [sizes[p] for p in graph.parents(v)]
         tables[v] = simplex(*parents, *[confounder_states] * len(edges), types, sizes[v])
     return SCM(graph, sizes, confounders, own, tables)
+
+
+def exact_tables(scm: SCM, sources: Iterable[Source]) -> list[Table]:
+    """What infinitely many rows of each source would show; what a source sets takes its values equally often."""
+    tables = []
+    for source in sources:
+        observed = [v for v in scm.graph.variables if v in source.observed]
+        intervened = [v for v in scm.graph.variables if v in source.do]
+        cells = np.zeros([scm.cardinalities[v] for v in intervened + observed])
+        for setting in product(*(source.values.get(v, range(scm.cardinalities[v])) for v in intervened)):
+            cells[setting] = scm.joint(dict(zip(intervened, setting, strict=True)), observed)
+        tables.append(Table.from_array(intervened + observed, cells))
+    return tables

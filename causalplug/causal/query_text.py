@@ -59,6 +59,7 @@ class _Parser:
         self.text = text
         self.tokens = self._tokens()
         self.at = 0
+        self.where: list[tuple[Event, int]] = []
 
     # --- tokens ---
 
@@ -130,13 +131,14 @@ class _Parser:
         if head.text in QUANTITIES:
             built = self.quantity(head)
         else:
-            start = self.next.position
+            start, self.where = self.next.position, []
             outcomes = self.events("the variable asked for")
             world, given = self.conditions()
             try:
                 built = Query(outcomes, do=world, given=given, expectation=head.text == "E")
             except QueryError as error:
-                self._refuse(error, start)
+                set_twice = (at for e, at in self.where if e.variable in world and e.variable not in e.do)
+                self._refuse(error, next(set_twice, start))
         self.expect(_CLOSING[opener.text], f"to close {head.text}{opener.text}")
         return built
 
@@ -152,16 +154,22 @@ class _Parser:
                     self.assignments(assigned, ")")
                     self.expect(")", "to close do(")
                 else:
-                    given.append(self.event("a condition"))
+                    given.append(self.noted("a condition"))
                 if not self.accept(","):
                     break
         return World(assigned), given
 
     def events(self, what: str) -> list[Event]:
-        events = [self.event(what)]
+        events = [self.noted(what)]
         while self.accept(","):
-            events.append(self.event(what))
+            events.append(self.noted(what))
         return events
+
+    def noted(self, what: str) -> Event:
+        """An event, with its place kept for messages."""
+        start = self.next.position
+        self.where.append((self.event(what), start))
+        return self.where[-1][0]
 
     def event(self, what: str) -> Event:
         name = self.name(what)
@@ -169,8 +177,7 @@ class _Parser:
         if self.accept("_{"):
             self.assignments(world, "}")
             self.expect("}", f"to close the subscript of {name}")
-        value = self.value() if self.accept("=") else None
-        return Event(name, value, World(world))
+        return Event(name, self.value() if self.accept("=") else None, World(world))
 
     def assignments(self, into: dict[str, Any], close: str) -> None:
         """``X=1, Z, M_{X=0}``: what is set, added to ``into``."""
