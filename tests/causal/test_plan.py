@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -219,6 +220,13 @@ def test_a_plan_prints_as_a_table() -> None:
         ["1", "PULL", "I", "from", "someone/mnist"],
         ["2", "TRAIN", "D,", "A", "I", "P(D,", "I,", "A)", "adversarial"],
     ]
+
+
+def test_the_documentation_shows_what_is_printed() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "planning.md").read_text()
+    made = plan(FRONT_DOOR, available={"I": "someone/mnist-cgan"})
+    assert f"```\n{made}\n```" in page
+    assert f"```\n{made.explain('A')}\n```" in page
 
 
 def test_a_plan_in_markdown_html_and_dot() -> None:
