@@ -53,11 +53,14 @@ def safetensors_writer(tensors: Mapping[str, torch.Tensor]) -> Callable[[Path], 
     """
 
     def write(path: Path) -> None:
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, {"format": "pt"}
-        )
+        held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        try:
+            save_file(held, path, {"format": "pt"})
+        except SafetensorError as error:  # how the library reports a full disk
+            raise OSError(None, str(error), str(path)) from error
 
     return write
 

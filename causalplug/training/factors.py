@@ -170,19 +170,27 @@ def tabular(dcm: DCM, variables: Iterable[str]) -> bool:
     )
 
 
-def served(graph: CausalGraph, component: Iterable[str], recorded: Iterable[str], do: Iterable[str]) -> tuple[str, ...]:
-    """The part of a c-component whose c-factor a source's rows determine, in topological order.
+def served(graph: CausalGraph, recorded: Iterable[str], do: Iterable[str]) -> list[tuple[str, ...]]:
+    """The groups of variables whose c-factors a source's rows determine and a likelihood can use, in topological order.
 
-    Intervened variables leave the component. A variable that is unrecorded, or has an unrecorded parent, is summed out, and so
-    are its descendants in what is left: the rest is ancestral there, so its c-factor is that product without them (Tian &
-    Pearl 2002, Lemma 3).
+    The rows are a sample from the mutilated graph, projected on what is recorded; their distribution is the product of the
+    c-factors of *that* graph (Tian & Pearl 2002). A c-factor is the product of the model's own mechanisms where all parents of
+    its variables are recorded. Where some are not, those variables are left out together with everything that descends from
+    them; what is left is an ancestral part of the rows' distribution, and factors in the same way.
     """
     do = frozenset(do)
     known = frozenset(recorded) | do
-    left = frozenset(component) - do
-    broken = {name for name in left if name not in known or any(parent not in known for parent in graph.parents(name))}
-    order = [name for name in graph.topological_order() if name in left]
-    for name in order:
-        if any(parent in broken for parent in graph.parents(name) if parent in left):
-            broken.add(name)
-    return tuple(name for name in order if name not in broken)
+    seen = graph.do(do).latent_projection(known)
+    order = [name for name in seen.topological_order() if name not in do]
+    whole = {name for name in order if known.issuperset(graph.parents(name))}
+    groups: list[tuple[str, ...]] = []
+    for component in seen.c_components():
+        broken = component - whole - do
+        kept = component - seen.descendants(broken) if broken else component
+        rest = seen.subgraph(seen.variables if not broken else set(seen.variables) - seen.descendants(broken))
+        groups += [
+            tuple(name for name in order if name in part)
+            for part in rest.c_components()
+            if part <= kept and not part & do
+        ]
+    return groups

@@ -10,13 +10,20 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from causalplug.errors import TrainingError
+from causalplug.mechanisms.base import Mechanism
 from causalplug.model import DCM
 from causalplug.training.adversarial import Game
 from causalplug.training.checkpoint import optimizer_tensors, restore_optimizer
 from causalplug.training.config import TrainingConfig
 from causalplug.training.likelihood import Likelihood
 
-__all__ = ["AdversarialLearner", "Average", "Learner", "LikelihoodLearner"]
+__all__ = ["AdversarialLearner", "Average", "Learner", "LikelihoodLearner", "trainable"]
+
+
+def trainable(mechanism: Mechanism) -> list[nn.Parameter]:
+    """The parameters of a mechanism that training updates: not those of a frozen generator inside it."""
+    frozen = {id(p) for part in mechanism.modules() if getattr(part, "frozen", False) for p in part.parameters()}
+    return [p for p in mechanism.parameters() if id(p) not in frozen]
 
 
 class Average:
@@ -64,8 +71,10 @@ class Learner:
         accelerator: Accelerator,
     ):
         self.dcm, self.config, self.steps, self.accelerator = dcm, config, steps, accelerator
+        # accelerate's wrappers cost as much as a small network's step, and do something for scaled losses alone
+        self._scaled = accelerator.scaler is not None
         self.variables = tuple(variables)
-        self.parameters: list[nn.Parameter] = [p for name in variables for p in dcm.mechanism(name).parameters()]
+        self.parameters: list[nn.Parameter] = [p for name in variables for p in trainable(dcm.mechanism(name))]
         self.rate = config.rate_of(objective)
         self.optimizer = self._adam(
             self.parameters, self.rate, (0.9, 0.99) if objective == "likelihood" else (0.0, 0.9)
@@ -76,7 +85,7 @@ class Learner:
         if not parameters:
             raise TrainingError(f"{'+'.join(self.variables)} has no parameters to train.")
         optimizer = torch.optim.Adam(parameters, lr=rate, betas=betas, fused=True)
-        return self.accelerator.prepare(optimizer)
+        return self.accelerator.prepare(optimizer) if self._scaled else optimizer
 
     def step(self, index: int, generator: torch.Generator) -> float:
         """Make one update; returns the loss."""
@@ -85,7 +94,10 @@ class Learner:
     def _descend(self, optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], loss: Tensor) -> None:
         """One update: gradients are averaged over the processes by hand, since the networks are not called through DDP."""
         optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
+        if self._scaled:
+            self.accelerator.backward(loss)
+        else:
+            loss.backward()
         if self.accelerator.num_processes > 1:
             gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
             flat = self.accelerator.reduce(torch.cat([g.flatten() for g in gradients]), reduction="mean")

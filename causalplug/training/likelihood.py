@@ -54,8 +54,7 @@ class Likelihood:
     """Maximises ``sum over sources of log Q[C](c | pa(c))`` for every c-component C of a module.
 
     Parents are read from the data, images as projections: nothing is generated, so modules train in any order. Rows of all
-    sources count equally; intervened variables leave the component; what a source does not record is summed out where it has
-    no recorded descendant in the component.
+    sources count equally; which parts of a component a source's rows determine is said by :func:`served`.
 
     Args:
         dcm: the model.
@@ -76,41 +75,29 @@ class Likelihood:
             )
         self.dcm, self.config = dcm, config
         self.factors: list[_Factor] = []
+        groups = [served(dcm.graph, rows.source.recorded, rows.source.do) for rows in sources]
         for component in dcm.graph.c_components():
             if not component <= set(variables):
                 continue
-            found = [self._factors(component, rows) for rows in sources]
-            whole = any(
-                {name for factor in factors for name in factor.variables} == set(component)
-                and not rows.source.do & component
-                for factors, rows in zip(found, sources, strict=True)
-            )
-            if not whole:
+            if not any(frozenset(group) == component for of_source in groups for group in of_source):
                 parents = sorted({p for name in component for p in dcm.graph.parents(name)} - component)
                 raise PlanError(
                     f"{', '.join(sorted(component))} cannot be trained by likelihood: no source without an intervention on "
                     f"them records all of {', '.join([*sorted(component), *parents])} together. Add such a source."
                 )
-            self.factors += [factor for factors in found for factor in factors]
+            for of_source, rows in zip(groups, sources, strict=True):
+                self.factors += [self._factor(group, rows) for group in of_source if component.issuperset(group)]
         total = sum(len(rows) for rows in sources)
         for factor in self.factors:
             factor.share = len(factor.rows[factor.variables[0]]) / total
             if tabular(dcm, factor.variables):
                 self._tabulate(factor)
 
-    def _factors(self, component: frozenset[str], rows: Rows) -> list[_Factor]:
+    def _factor(self, variables: tuple[str, ...], rows: Rows) -> _Factor:
         graph = self.dcm.graph
-        kept = served(graph, component, rows.source.recorded, rows.source.do)
-        factors = []
-        for part in graph.subgraph(kept).c_components() if kept else ():
-            variables = tuple(name for name in kept if name in part)
-            needed = {*variables, *(parent for name in variables for parent in graph.parents(name))}
-            edges = edges_of(graph, variables)
-            values = {name: rows.values[name] for name in needed}
-            draws = ConfounderDraws(edges, self.dcm.confounder_size, self.config.draws)
-            factor = _Factor(variables, values, 0.0, draws)
-            factors.append(factor)
-        return factors
+        needed = dict.fromkeys([*variables, *(parent for name in variables for parent in graph.parents(name))])
+        draws = ConfounderDraws(edges_of(graph, variables), self.dcm.confounder_size, self.config.draws)
+        return _Factor(variables, {name: rows.values[name] for name in needed}, 0.0, draws)
 
     def _tabulate(self, factor: _Factor) -> None:
         """Merge equal rows; fall back to batches where the table would be large."""

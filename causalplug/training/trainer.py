@@ -23,7 +23,7 @@ from causalplug.training.adversarial import game_for
 from causalplug.training.checkpoint import Checkpoints
 from causalplug.training.config import TrainingConfig
 from causalplug.training.data import DataSource
-from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodLearner
+from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodLearner, trainable
 from causalplug.training.likelihood import Likelihood
 from causalplug.training.prepare import Prepared, prepare
 from causalplug.training.report import ModuleReport, TrainingReport
@@ -235,8 +235,10 @@ class _Run:
             state = self.pending[0]
             report = _report_from(state["report"])
             first, spent = state["phase"], report.seconds
-        for name, mechanism in self.dcm.mechanisms.items():
-            mechanism.requires_grad_(name in module.variables)
+        self.dcm.requires_grad_(False)
+        for name in module.variables:
+            for parameter in trainable(self.dcm.mechanism(name)):
+                parameter.requires_grad_(True)
         for index in range(first, len(phases)):
             self._phase(position, index, module, phases[index], report, start, spent)
         self.dcm.requires_grad_(False)

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 import causalplug as cp
-from causalplug.training.generators import fit_generator
 from recipes.mnist_frontdoor.data import DigitImages, load_digit_images
 from recipes.mnist_frontdoor.judge import train_judge
 from recipes.mnist_frontdoor.pictures import draw_pictures
@@ -50,7 +49,7 @@ def pretrain(scm: FrontDoorSCM, data: DigitImages, image: cp.Image, chosen: argp
     index = rng.integers(len(data.images), size=8000)
     pictures = scm.render(index, rng.integers(12, size=len(index)))
     digits = (torch.from_numpy(data.digits[index]), cp.Discrete(2))
-    generator = fit_generator(
+    generator = cp.fit_generator(
         image, image.encode(pictures, "I"), {"digit": digits}, seed=chosen.seed, steps=chosen.generator_steps,
         license="cc0-1.0", source=f"trained by this recipe on {data.name}",
     )  # fmt: skip
@@ -112,7 +111,7 @@ def answer(dcm: cp.DCM, scm: FrontDoorSCM, data: DigitImages, answers: Any, seed
     judge = train_judge(data.held_out_images, data.held_out_digits)
     result: dict[str, Any] = {"do": {}, "shown": {}}
     for d in (0, 1):
-        model = shares(dcm.sample(100_000, do={"D": d}, variables=["A"], seed=seed)["A"], 3)
+        model = shares(dcm.sample(30_000, do={"D": d}, variables=["A"], seed=seed)["A"], 3)
         pictures = np.stack(list(dcm.sample(4_000, do={"D": d}, variables=["I"], seed=seed)["I"]))
         result["do"][d] = {
             "truth": answers.do[d].tolist(),
@@ -122,7 +121,7 @@ def answer(dcm: cp.DCM, scm: FrontDoorSCM, data: DigitImages, answers: Any, seed
             "tvd_naive": float(tvd(answers.naive[d], answers.do[d])),
         }
         result["shown"][d] = float((judge(pictures) == d).mean())
-    both = dcm.sample(100_000, variables=["D", "A"], seed=seed)
+    both = dcm.sample(30_000, variables=["D", "A"], seed=seed)
     joint = shares(both["D"] * 3 + both["A"], 6).reshape(2, 3)
     result["tvd_joint"] = float(tvd(joint.ravel(), answers.joint.ravel()))
     result["max_tvd"] = max(row["tvd_model"] for row in result["do"].values())

@@ -1,0 +1,313 @@
+"""Training on exact models: what it moves, what it leaves alone, and how close it comes to the truth."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+import causalplug as cp
+from causalplug.adapters.conditional_gan import ConditionalGAN
+from causalplug.errors import ConvergenceWarning, DataError, PlanError, SourceError, TrainingError
+from causalplug.mechanisms.label import Label
+from causalplug.mechanisms.renderer import Renderer
+from causalplug.training.adversarial import RowGame, TableGame
+from causalplug.training.config import TrainingConfig
+from causalplug.training.factors import Cells, ConfounderDraws, log_mean_exp, rows_log_prob, served
+from causalplug.training.likelihood import Likelihood
+from tests.scm import random_scm
+
+FRONT_DOOR = cp.CausalGraph.parse("D -> I -> A; D <-> A")
+IMAGE = cp.Image(1, 8, 8)
+LAYERS = [{"type": "linear", "in_features": 6, "out_features": 64, "name": "out"}, {"type": "sigmoid"}]
+
+
+def front_door(n, seed, do=None):
+    """A front-door SCM with binary variables; P(A | D) is .11 to .12 away from P(A | do(D))."""
+    rng = np.random.default_rng(seed)
+    u = rng.random(n) < 0.5
+    d = rng.random(n) < np.where(u, 0.8, 0.2) if do is None else np.full(n, bool(do))
+    i = rng.random(n) < np.where(d, 0.75, 0.25)
+    a = rng.random(n) < 0.1 + 0.4 * i + 0.45 * u * (1 - 0.3 * i)
+    return {"D": d.astype(int), "I": i.astype(int), "A": a.astype(int)}
+
+
+def truth(d):
+    """P(A=1 | do(D=d)), summed over U and I."""
+    p_i = 0.75 if d else 0.25
+    return sum(
+        0.5 * p * (0.1 + 0.4 * i + 0.45 * u * (1 - 0.3 * i)) for u in (0, 1) for i, p in ((1, p_i), (0, 1 - p_i))
+    )
+
+
+def binary(graph=FRONT_DOOR, **options):
+    return cp.DCM(graph, {name: cp.Discrete(2) for name in graph.variables}, **options)
+
+
+def do_a(dcm, d):
+    with torch.no_grad():
+        return float(dcm(cp.Noise(200_000, seed=5), {"D": torch.full((200_000,), d)}, ["A"])["A"].float().mean())
+
+
+@pytest.mark.parametrize(("objective", "steps"), [("likelihood", 300), ("adversarial", 300), ("warm", 150)])
+def test_the_front_door_is_answered_right_by_every_objective(objective, steps):
+    dcm = binary(seed=1)
+    report = cp.fit(dcm, cp.DataSource(front_door(20_000, 0)), objective=objective, steps=steps, progress=False)
+    assert report.converged
+    for d in (0, 1):
+        naive = front_door(20_000, 0)
+        naive = naive["A"][naive["D"] == d].mean()
+        assert abs(do_a(dcm, d) - truth(d)) < 0.03 < 0.1 < abs(naive - truth(d))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
+    def weights(seed):
+        dcm = binary()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            cp.fit(dcm, cp.DataSource(front_door(500, 0)), steps=5, seed=seed, objective="adversarial", progress=False)
+        return dcm.trained_tensors()
+
+    first, second, other = weights(1), weights(1), weights(2)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+def test_an_experiment_identifies_what_observation_cannot():
+    """The bow X -> Y, X <-> Y: P(Y | do(X)) comes from the experiment's rows, P(X, Y) from the others."""
+    graph = cp.CausalGraph.parse("X -> Y; X <-> Y")
+    scm = random_scm(graph, 2, seed=3)
+    sources = [
+        cp.DataSource(scm.sample(20_000, seed=0), name="seen"),
+        cp.DataSource(scm.sample(10_000, do={"X": 0}, seed=1), do=["X"], name="set to 0"),
+        cp.DataSource(scm.sample(10_000, do={"X": 1}, seed=2), do=["X"], name="set to 1"),
+    ]
+    dcm = cp.DCM(graph, {name: cp.Discrete(2) for name in "XY"})
+    cp.fit(dcm, sources, objective="likelihood", steps=600, progress=False)
+    for x in (0, 1):
+        answer = dcm.sample(100_000, do={"X": x}, variables=["Y"])["Y"].value_counts(normalize=True).sort_index()
+        assert 0.5 * np.abs(answer.to_numpy() - scm.joint(do={"X": x}, keep=["Y"])).sum() < 0.03
+    assert dcm.sources is not None
+    only = cp.DCM(graph, {name: cp.Discrete(2) for name in "XY"})
+    cp.fit(only, sources[0], objective="likelihood", steps=20, progress=False)
+    with pytest.raises(cp.errors.NotIdentifiableError):
+        only.sample(10, do={"X": 1}, variables=["Y"])
+
+
+def image_model(tmp_path, **options):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        gan = ConditionalGAN(IMAGE, [Label("D", 2)], 4, LAYERS)
+    repository = gan.save_pretrained(tmp_path / "gan")
+    variables = {"D": cp.Discrete(2), "I": IMAGE, "A": cp.Discrete(2)}
+    return cp.DCM(FRONT_DOOR, variables, mechanisms={"I": cp.from_pretrained(repository)}, **options)
+
+
+def image_rows(dcm, n=600):
+    rows = dcm.sample(n, seed=4, allow_unidentified=True)
+    return cp.DataSource({"D": rows["D"].to_numpy(), "I": np.stack(list(rows["I"])), "A": rows["A"].to_numpy()})
+
+
+@pytest.mark.parametrize("gradient", ["auto", "rloo", "straight-through"])
+def test_training_moves_every_parameter_of_the_module_and_no_other(tmp_path, gradient):
+    dcm = image_model(tmp_path)
+    before = {key: value.clone() for key, value in dcm.state_dict().items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        settings = {"steps": 3, "encoder_steps": 3, "bank_rows": 16, "objective": "adversarial", "gradient": gradient}
+        cp.fit(dcm, image_rows(dcm), progress=False, **settings)
+    moved = {key for key, value in dcm.state_dict().items() if not torch.equal(value, before[key])}
+    parameters = {key for key, _ in dcm.named_parameters()}
+    expected = {key for key in parameters if key.startswith(("_mechanisms.D.", "_mechanisms.A."))}
+    assert moved & parameters - {key for key in moved if key.startswith("_encoders")} == expected
+    assert not any(key.startswith("_mechanisms.I.") for key in moved)
+
+
+def test_the_enumerated_loss_is_the_expectation_that_sampling_estimates():
+    """The critic's mean over all values, weighted, against the mean over many hard samples of the same mechanisms."""
+    dcm = binary(seed=2)
+    rows = cp.DataSource(front_door(4000, 1)).encode(dcm.variables)
+    target = cp.plan(FRONT_DOOR, [rows.source], available={}).module("D+A").targets[0]
+    config = TrainingConfig(batch_size=4000, gradient="enumerate")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        game = RowGame(dcm, target, rows, config, banks={})
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        enumerated = torch.stack([
+            (r.weight * game.critic(game.reads(r.values)).view(r.copies, -1)).sum(0).mean()
+            for r in (game.roller({}, 4000, generator, mode="enumerate") for _ in range(20))
+        ])  # fmt: skip
+        sampled = torch.stack([
+            game.critic(game.reads(game.roller({}, 4000, generator).values)).mean() for _ in range(200)
+        ])  # fmt: skip
+    difference = float(enumerated.mean() - sampled.mean())
+    error = float((enumerated.var() / 20 + sampled.var() / 200).sqrt())
+    assert abs(difference) < 4 * error
+    assert game.roller({}, 10, generator, mode="enumerate").weight.sum(0).allclose(torch.ones(10), atol=1e-5)
+
+
+def test_a_table_game_knows_the_models_distribution():
+    dcm = binary(seed=2)
+    rows = cp.DataSource(front_door(3000, 1)).encode(dcm.variables)
+    target = cp.plan(FRONT_DOOR, [rows.source], available={}).module("D+A").targets[0]
+    game = TableGame(dcm, target, rows, TrainingConfig(draws=1024))
+    with torch.no_grad():
+        table = game.fake(torch.Generator().manual_seed(0))
+        values = dcm(cp.Noise(400_000, seed=1))
+    order = [*target.parents, *target.variables]
+    joint = sum(values[name] * 2 ** (len(order) - 1 - k) for k, name in enumerate(order))
+    assert torch.allclose(table, torch.bincount(joint, minlength=8) / 400_000, atol=0.005)
+    counts = np.bincount(
+        sum(rows.values[n].numpy() * 2 ** (len(order) - 1 - k) for k, n in enumerate(order)), minlength=8
+    )
+    assert np.allclose(game.real.numpy(), counts / 3000)
+
+
+def test_the_likelihood_is_the_c_factor_by_quadrature():
+    """E over a standard normal of a product of two mechanisms, against Gauss-Hermite quadrature."""
+    dcm = binary(seed=4, confounder_size=1)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    noise = {"A<->D": torch.tensor(nodes, dtype=torch.float32).view(-1, 1, 1)}
+    rows = {
+        name: torch.tensor(values) for name, values in (("D", [0, 1, 1, 0]), ("I", [0, 0, 1, 1]), ("A", [1, 1, 0, 0]))
+    }
+    with torch.no_grad():
+        by_draws = log_mean_exp(Cells(dcm, ("D", "A"), rows).log_prob(
+            ConfounderDraws(["A<->D"], 1, 8192)(torch.Generator().manual_seed(0))
+        ))  # fmt: skip
+        at_nodes = rows_log_prob(dcm, ("D", "A"), rows, noise).exp()
+    exact = (torch.tensor(weights / weights.sum(), dtype=torch.float32)[:, None] * at_nodes).sum(0).log()
+    assert torch.allclose(by_draws, exact, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "do", "kept"),
+    [
+        ("XYZ", "", "XYZ"),
+        ("YZ", "X", "YZ"),
+        ("XY", "", "XY"),
+        ("XZ", "", "X"),  # Y is not recorded and Z reads it
+        ("XZ", "Y", "XZ"),
+        ("Z", "X", ""),
+    ],
+)
+def test_what_a_source_tells_of_a_c_component(recorded, do, kept):
+    graph = cp.CausalGraph.parse("X -> Y -> Z; X <-> Y <-> Z")
+    assert "".join(sorted(name for group in served(graph, recorded, do) for name in group)) == kept
+
+
+def test_a_source_without_a_variable_whose_effect_returns_by_another_path_tells_less():
+    """X <-> Y, X -> W -> Y without X: P(Y | W) is confounded by X, so it is not the factor P(Y | do(W))."""
+    graph = cp.CausalGraph.parse("X -> W -> Y; X <-> Y")
+    assert served(graph, "WY", "") == []
+    assert served(graph, "WY", "W") == [("Y",)]
+    assert sorted(served(graph, "XWY", "")) == [("W",), ("X", "Y")]
+
+
+def test_continuous_and_discrete_variables_are_fitted_together():
+    rng = np.random.default_rng(0)
+    u = rng.normal(size=8000)
+    x = (u + rng.normal(size=8000) > 0).astype(int)
+    y = 3.0 * x + 2 * u + rng.normal(size=8000)
+    z = (y + rng.normal(size=8000) > 1).astype(int)
+    graph = cp.CausalGraph.parse("X -> Y -> Z; X <-> Y")
+    dcm = cp.DCM(graph, {"X": cp.Discrete(2), "Y": cp.Continuous(), "Z": cp.Discrete(2)})
+    report = cp.fit(dcm, cp.DataSource({"X": x, "Y": y, "Z": z}), objective="likelihood", steps=300, progress=False)
+    assert report.converged
+    rows = dcm.sample(50_000, seed=1)
+    assert abs(rows["Y"].mean() - y.mean()) < 0.15
+    assert abs(rows["Y"].std() - y.std()) < 0.15
+    assert abs(rows["Z"].mean() - z.mean()) < 0.03
+
+
+def test_an_image_module_is_trained_on_pixels():
+    rng = np.random.default_rng(0)
+    d = rng.integers(2, size=400)
+    images = np.clip(d[:, None, None, None] * 0.8 + 0.1 + 0.02 * rng.normal(size=(400, 1, 8, 8)), 0, 1).astype(
+        np.float32
+    )
+    dcm = cp.DCM(cp.CausalGraph.parse("D -> I"), {"D": cp.Discrete(2), "I": IMAGE})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        cp.fit(dcm, cp.DataSource({"D": d, "I": images}), image_steps=400, batch_size=32, progress=False)
+    brightness = [np.stack(list(dcm.sample(100, do={"D": k}, variables=["I"])["I"])).mean() for k in (0, 1)]
+    assert brightness[0] < 0.4 < 0.6 < brightness[1]
+
+
+def test_a_module_that_is_far_off_is_said_not_to_have_converged():
+    source = cp.DataSource(front_door(5000, 0))
+    with pytest.warns() as caught:
+        report = cp.fit(binary(), source, objective="adversarial", steps=1, progress=False)
+    assert {w.category for w in caught} == {ConvergenceWarning}
+    assert "Module D+A has not converged: P(D, I, A)" in str(caught[-1].message)
+    assert not report.converged
+    assert "not converged" in str(report)
+
+
+ROWS = front_door(50, 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        (lambda: cp.DataSource(ROWS | {"Q": ROWS["D"]}), SourceError, "'Q'"),
+        (lambda: cp.DataSource(ROWS | {"A": np.where(ROWS["A"] > 0, np.nan, 0.0)}), DataError, "A: "),
+        (lambda: cp.DataSource(ROWS | {"A": ROWS["A"] + 1}), DataError, "outside its categories"),
+        (lambda: cp.DataSource(ROWS | {"A": ROWS["A"][:-1]}), DataError, "differ in length"),
+        (lambda: cp.DataSource({"D": ROWS["D"], "A": ROWS["A"]}), PlanError, "I"),
+        (lambda: cp.DataSource(ROWS, do=["X"]), SourceError, "X"),
+        (lambda: cp.DataSource({}), DataError, "no rows"),
+        (lambda: cp.DataSource(3), DataError, "int cannot be read as a table"),
+        (lambda: cp.DataSource("nowhere.csv"), DataError, "no such file"),
+    ],
+)
+def test_rows_that_cannot_serve_are_refused_before_any_training(source, error, message):
+    dcm = binary()
+    before = {key: value.clone() for key, value in dcm.state_dict().items()}
+    with pytest.raises(error, match=message):
+        cp.fit(dcm, source(), progress=False)
+    assert all(torch.equal(value, before[key]) for key, value in dcm.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 3}, "no setting epochs"),
+        ({"objective": "gan"}, "'gan'"),
+        ({"steps": 0}, "steps=0"),
+        ({"held_out": 1.0}, "held_out"),
+        ({"learning_rate": -1.0}, "positive"),
+        ({"gradient": "none"}, "'none'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, message):
+    with pytest.raises(TrainingError, match=message):
+        cp.fit(binary(), cp.DataSource(ROWS), progress=False, **settings)
+
+
+def test_the_generator_inside_a_renderer_stays_frozen():
+    """X <-> I with a frozen generator behind I: training moves the code, and not one number of the generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        gan = ConditionalGAN(IMAGE, [Label("D", 2)], 4, LAYERS)
+    variables = {"X": cp.Discrete(2), "I": IMAGE}
+    code = Renderer(gan, IMAGE, {}, confounder_size=2)
+    dcm = cp.DCM(cp.CausalGraph.parse("X <-> I"), variables, mechanisms={"I": code})
+    rng = np.random.default_rng(0)
+    source = cp.DataSource({"X": rng.integers(2, size=80), "I": rng.random((80, 1, 8, 8), np.float32)})
+    before = {key: value.clone() for key, value in dcm.state_dict().items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        cp.fit(dcm, source, steps=3, encoder_steps=3, batch_size=16, objective="adversarial", progress=False)
+    own = {key for key, _ in dcm.named_parameters() if key.startswith("_mechanisms.I.")}
+    moved = {key for key in own if not torch.equal(dcm.state_dict()[key], before[key])}
+    assert moved == {key for key in own if ".network." in key}
+    assert moved < own
+
+
+def test_an_implicit_mechanism_cannot_be_trained_by_likelihood(tmp_path):
+    dcm = cp.DCM(cp.CausalGraph.parse("D -> I"), {"D": cp.Discrete(2), "I": IMAGE})
+    rows = cp.DataSource({"D": [0, 1], "I": np.zeros((2, 1, 8, 8), np.float32)}).encode(dcm.variables)
+    with pytest.raises(PlanError, match="no explicit density"):
+        Likelihood(dcm, ["I"], [rows], TrainingConfig())
