@@ -25,7 +25,7 @@ from causalplug.mechanisms.label_map import LabelMap
 from causalplug.noise import Noise
 from causalplug.variables import Continuous, Discrete, Image, Variable
 
-__all__ = ["MechanismTester"]
+__all__ = ["MechanismTester", "check_card"]
 
 
 class MechanismTester:

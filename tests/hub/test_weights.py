@@ -81,7 +81,8 @@ def test_every_type_of_the_format_is_read(tmp_path, dtype):
 
 def test_every_flipped_bit_is_found(saved):
     facts, good = file_facts(saved), saved.read_bytes()
-    for bit in range(8 * len(good)):
+    step = 1 if EXHAUSTIVE else 7  # coprime to 8, so that every position in a byte has its turn
+    for bit in range(0, 8 * len(good), step):
         data = bytearray(good)
         data[bit // 8] ^= 1 << bit % 8
         saved.write_bytes(data)
