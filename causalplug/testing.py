@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from causalplug.errors import CausalPlugError
+from causalplug.hub.card_check import check_card
 from causalplug.mechanisms.base import MECHANISMS, Mechanism
 from causalplug.mechanisms.frozen import FrozenMechanism
 from causalplug.mechanisms.label_map import LabelMap
