@@ -45,7 +45,8 @@ class TrainedGenerator(FrozenMechanism):
             )
         if mechanism.config().get("confounder_size"):
             raise MechanismError(
-                f"{type(mechanism).__name__} reads confounder noise and cannot be plugged in by itself. Pull its whole module."
+                f"{type(mechanism).__name__} reads confounder noise and cannot be plugged in by itself. Pull its "
+                "whole module."
             )
         other = [n for n in mechanism.parents if not isinstance(parents.get(n), Discrete)]
         if other:

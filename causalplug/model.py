@@ -38,15 +38,15 @@ def _key(name: str) -> str:
 class DCM(Questions, nn.Module):
     """A deep causal generative model (Rahman & Kocaoglu 2024, Def. 4.1).
 
-    Every variable is ``V = f_V(parents, own noise, confounder noise)``; each bidirected edge has one noise that the mechanisms
-    at both its ends read. Variables without a given mechanism get a trainable one of their kind.
+    Every variable is ``V = f_V(parents, own noise, confounder noise)``; each bidirected edge has one noise that the
+    mechanisms at both its ends read. Variables without a given mechanism get a trainable one of their kind.
 
     Args:
         graph: the causal graph.
         variables: the declaration of every variable of the graph.
         mechanisms: mechanisms by variable: a frozen generator, or an own trainable one.
-        encoders: encoders by image variable; an image that a trainable mechanism or a critic reads needs one, and an untrained
-            :class:`ConvEncoder` is put where none is given.
+        encoders: encoders by image variable; an image that a trainable mechanism or a critic reads needs one, and an
+            untrained :class:`ConvEncoder` is put where none is given.
         confounder_size: numbers of noise of one bidirected edge.
         hidden: widths of the hidden layers of trainable mechanisms.
         seed: of the initial weights.

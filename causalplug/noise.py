@@ -1,7 +1,9 @@
 """The exogenous noise of a model: reproducible row by row, drawn only where it is read.
 
-Row ``i`` of the noise named ``key`` is a function of ``(seed, key, i)`` alone. So the same seed gives the same rows whatever
-the batch size or the number of processes, and the noise of the rows that survive an abduction is kept as their row numbers.
+Row ``i`` of the noise named ``key`` is a function of ``(seed, key, i)`` alone. So the same seed gives the same rows
+whatever
+the batch size or the number of processes, and the noise of the rows that survive an abduction is kept as their row
+numbers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What the values of a variable are, how users write them and how networks read them.
 
-Three kinds: :class:`Discrete`, :class:`Continuous` and :class:`Image`. Users hand in and get back category names, floats and
+Three kinds: :class:`Discrete`, :class:`Continuous` and :class:`Image`. Users hand in and get back category names,
+floats and
 images; inside the model a discrete value is an integer code, a continuous value a float and an image a float tensor.
 """
 
@@ -30,7 +31,9 @@ class Variable:
 
     @property
     def event_shape(self) -> tuple[int, ...]:
-        """Shape of one value inside the model: ``()`` for a code or a float, ``(channels, height, width)`` for an image."""
+        """Shape of one value inside the model: ``()`` for a code or a float, ``(channels, height, width)`` for an
+        image.
+        """
         return ()
 
     @property
@@ -87,7 +90,8 @@ def _refuse_missing(array: np.ndarray, name: str) -> None:
     count = int(_missing(array).sum())
     if count:
         raise DataError(
-            f"{name!r} has {count} missing value{'s' * (count > 1)} (NaN or None): the model has no notion of a missing value. "
+            f"{name!r} has {count} missing value{'s' * (count > 1)} (NaN or None): the model has no notion of a "
+            "missing value. "
             "Drop those rows, or declare a source that does not record this column."
         )
 
@@ -114,7 +118,8 @@ class Discrete(Variable):
     def __init__(self, categories: int | Sequence[Hashable]):
         if isinstance(categories, str | bytes) or not isinstance(categories, int | np.integer | Sequence):
             raise VariableError(
-                f"Discrete({categories!r}) cannot be declared: it takes the number of categories or a list of their names, "
+                f"Discrete({categories!r}) cannot be declared: it takes the number of categories or a list of "
+                "their names, "
                 "for example Discrete(2) or Discrete(['no', 'yes'])."
             )
         if isinstance(categories, int | np.integer):
@@ -252,7 +257,8 @@ class Continuous(Variable):
         outside = ~np.isfinite(array) | (array < self.low) | (array > self.high)
         if outside.any():
             raise DataError(
-                f"{name!r} has {int(outside.sum())} values outside [{self.low}, {self.high}], the first {array[outside][0]}. "
+                f"{name!r} has {int(outside.sum())} values outside [{self.low}, {self.high}], the first "
+                f"{array[outside][0]}. "
                 "Correct them or widen the declared interval."
             )
         return torch.from_numpy(np.ascontiguousarray(array))
@@ -306,7 +312,8 @@ class Image(Variable):
     def encode(self, values: Any, name: str = "values") -> torch.Tensor:
         """Images ``(n, channels, height, width)`` or one image: uint8, floats in [low, high], or PIL images.
 
-        The result has the same type: uint8 stays uint8 to save memory, :meth:`scale` turns it into floats batch by batch.
+        The result has the same type: uint8 stays uint8 to save memory, :meth:`scale` turns it into floats batch by
+            batch.
         """
         import torch
 

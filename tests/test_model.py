@@ -115,7 +115,11 @@ CONFOUNDED = CausalGraph.parse("D -> I; D <-> I")
         (lambda: DCM(FRONT_DOOR, VARIABLES, mechanisms={"J": painter()}), UnknownVariableError, "'J'"),
         (lambda: DCM(FRONT_DOOR, VARIABLES, mechanisms={"I": 3}), MechanismError, "not a causalplug.Mechanism"),
         (lambda: DCM(FRONT_DOOR, VARIABLES, mechanisms={"I": painter(sizes=(10,))}), MechanismError, "label"),
-        (lambda: DCM(FRONT_DOOR, VARIABLES, mechanisms={"I": painter(None, ("a", "b"), (2, 2))}), MechanismError, "label"),
+        (
+            lambda: DCM(FRONT_DOOR, VARIABLES, mechanisms={"I": painter(None, ("a", "b"), (2, 2))}),
+            MechanismError,
+            "label",
+        ),
         (
             lambda: DCM(
                 CausalGraph.parse("S, D -> I"),

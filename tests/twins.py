@@ -1,8 +1,8 @@
-"""Two models that no data source can tell apart and that answer a query differently: a proof that it is not identifiable.
+"""Two models that no data source can tell apart and that answer a query differently.
 
-Starting at a random model, its parameters (logits of all probability tables) are moved in the direction in which the query
-changes most while, to first order, nothing that the sources show does; Newton steps bring the sources back exactly. The
-derivatives are exact (complex steps).
+Such a pair proves that the query is not identifiable. Starting at a random model, its parameters (logits of all
+probability tables) are moved in the direction in which the query changes most while, to first order, nothing that the
+sources show does; Newton steps bring the sources back exactly. The derivatives are exact (complex steps).
 """
 
 from __future__ import annotations

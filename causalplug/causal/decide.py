@@ -188,14 +188,20 @@ def attempt(graph: BitGraph, term: Term, solver: Solver) -> Answer | Refusal:
     alone = CounterfactualGraph(graph, (), term.evidence)
     kept, below = _tied(numerator, alone)
     resolved = _resolve(graph, numerator.factors(kept), solver)
-    if isinstance(resolved, Refusal):
-        return resolved
+    normaliser = _resolve(graph, alone.factors(below), solver)
+    if isinstance(resolved, Refusal) or isinstance(normaliser, Refusal):
+        return _both(resolved, normaliser)
     if not below:
         return Answer(graph, numerator, kept, resolved)
-    normaliser = _resolve(graph, alone.factors(below), solver)
-    if isinstance(normaliser, Refusal):
-        return normaliser
     return Answer(graph, numerator, kept, resolved, (alone, below, normaliser))
+
+
+def _both(*parts: Resolved | Refusal) -> Refusal:
+    """One refusal for numerator and normaliser; a clash in either settles it."""
+    refusals = [part for part in parts if isinstance(part, Refusal)]
+    clashing = next((refusal for refusal in refusals if refusal.clash), None)
+    failed = tuple(pair for refusal in refusals for pair in refusal.failed)
+    return clashing or replace(refusals[0], failed=failed)
 
 
 def _tied(numerator: CounterfactualGraph, alone: CounterfactualGraph) -> tuple[int, int]:

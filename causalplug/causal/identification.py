@@ -10,7 +10,7 @@ that no way was found.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -51,6 +51,16 @@ class Identification:
     status: str
     verdicts: tuple[Verdict, ...] = field(repr=False)
     domains: Mapping[str, tuple[Hashable, ...]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def regimes(self) -> list[Regime]:
+        """The sources as distributions on bit sets, for the code that decides."""
+        return [_regime(self.graph, source, position) for position, source in enumerate(self.sources)]
+
+    @cached_property
+    def domains_by_position(self) -> dict[int, tuple[Hashable, ...]]:
+        """``domains`` by the positions of the graph."""
+        return {self.graph.index[name]: values for name, values in self.domains.items()}
 
     def __bool__(self) -> bool:
         return self.status == "identifiable"
@@ -171,11 +181,10 @@ def identify(
     known = _domains(graph, domains or {})
     for _, term in asked.terms:
         _check_values(term, known)
+    result = Identification(asked, graph, checked, "", (), known)
     bit_graph = BitGraph.of(graph)
-    regimes = [_regime(graph, source, position) for position, source in enumerate(checked)]
-    by_position = {graph.index[name]: values for name, values in known.items()}
-    verdicts = tuple(decide(bit_graph, term, regimes, by_position) for _, term in asked.terms)
-    return Identification(asked, graph, checked, _status(verdicts), verdicts, known)
+    verdicts = tuple(decide(bit_graph, term, result.regimes, result.domains_by_position) for _, term in asked.terms)
+    return replace(result, status=_status(verdicts), verdicts=verdicts)
 
 
 def require_identifiable(

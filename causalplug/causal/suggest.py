@@ -2,68 +2,67 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, islice
 from typing import TYPE_CHECKING
 
-from causalplug.causal.bits import BitGraph, ancestors_within, bits
+from causalplug.causal.bits import BitGraph, ancestors_within, bits, mask_of
 from causalplug.causal.c_factor import Effect, Regime, effect_from
-from causalplug.causal.decide import Refusal, Verdict, decide
+from causalplug.causal.decide import Refusal, decide
 
 if TYPE_CHECKING:
     from causalplug.causal.identification import Identification
 
 __all__ = ["suggest"]
 
+MAX_TRIALS = 2000
+
 
 def suggest(result: Identification, most: int = 3) -> list[tuple[str, ...]]:
-    """The smallest sets of experiments on one variable each that make ``result.query`` identifiable."""
+    """The smallest sets of experiments on one variable each that make ``result.query`` identifiable.
+
+    At most ``MAX_TRIALS`` sets of each size are decided on, which matters only beyond some sixty variables.
+    """
     refusals = [verdict.refusal for verdict in result.verdicts if verdict.refusal is not None]
     if result.answerable or result.status == "undefined" or any(refusal.clash for refusal in refusals):
         return []
     graph = BitGraph.of(result.graph)
-    helpful = _helpful(graph, refusals)
+    needed = [mask for refusal in refusals for mask in _each_needs_one_of(graph, refusal)]
+    candidates = mask_of(v for mask in needed for v in bits(mask)) if needed else graph.present
     for size in range(1, most + 1):
-        found = [c for c in combinations(helpful, size) if _suffices(result, graph, c)]
+        hitting = (c for c in combinations(bits(candidates), size) if all(mask_of(c) & mask for mask in needed))
+        found = [c for c in islice(hitting, MAX_TRIALS) if _suffices(result, graph, c)]
         if found:
-            return [graph.named(sum(1 << v for v in c)) for c in found]
+            return [graph.named(mask_of(c)) for c in found]
     return []
 
 
-def _helpful(graph: BitGraph, refusals: list[Refusal]) -> list[int]:
-    """Variables whose experiment gives at least one of the failed c-factors.
+def _each_needs_one_of(graph: BitGraph, refusal: Refusal) -> list[int]:
+    """Per c-factor that failed, the variables whose experiment gives it; nothing is known of partial recordings.
 
-    Where sources are partial the failed factors depend on the projection, so every ancestor of the query is tried.
+    There the factors that fail depend on the projection, and any experiment helps by recording everything.
     """
-    everything = graph.present
-    found = 0
-    for refusal in refusals:
-        related = refusal.unrecorded
-        for factor, _ in refusal.failed:
-            related |= factor.inside | factor.outside
-        above = ancestors_within(graph.parents, related, everything)
-        if refusal.unrecorded or refusal.graph.present != graph.induced(above).present:
-            found |= above
-            continue
-        for v in bits(above):
-            regime = Regime(everything & ~(1 << v), 1 << v)
-            if any(
-                isinstance(effect_from(regime, graph, graph, f.inside, f.outside), Effect) for f, _ in refusal.failed
-            ):
-                found |= 1 << v
-    return list(bits(found))
+    related = mask_of(v for factor, _ in refusal.failed for v in bits(factor.inside | factor.outside))
+    above = ancestors_within(graph.parents, related | refusal.graph.present, graph.present)
+    partial = any(o.kind in ("unrecorded", "changed") for _, obstacles in refusal.failed for o in obstacles)
+    if partial or refusal.unrecorded or above != refusal.graph.present:
+        return []
+    found = []
+    for factor, _ in refusal.failed:
+        gives = 0
+        for v in graph.order:
+            regime = Regime(graph.present & ~(1 << v), 1 << v)
+            if isinstance(effect_from(regime, graph, graph, factor.inside, factor.outside), Effect):
+                gives |= 1 << v
+        found.append(gives)
+    return found
 
 
 def _suffices(result: Identification, graph: BitGraph, chosen: tuple[int, ...]) -> bool:
-    from causalplug.causal.identification import _regime
-
-    regimes = [_regime(result.graph, source, i) for i, source in enumerate(result.sources)]
-    for v in chosen:
-        regimes.append(Regime(graph.present & ~(1 << v), 1 << v, ({},), (len(regimes),)))
-    domains = {result.graph.index[name]: values for name, values in result.domains.items()}
-    verdicts: list[Verdict] = []
-    for (_, term), before in zip(result.query.terms, result.verdicts, strict=True):
-        if before.refusal is not None:
-            verdicts.append(decide(graph, term, regimes, domains))
-            if verdicts[-1].status != "identifiable":
-                return False
-    return bool(verdicts)
+    """Whether experiments on each of ``chosen``, beside the sources, make every refused term identifiable."""
+    regimes = list(result.regimes)
+    regimes += [Regime(graph.present & ~(1 << v), 1 << v, ({},), (len(regimes) + i,)) for i, v in enumerate(chosen)]
+    return all(
+        decide(graph, term, regimes, result.domains_by_position).status == "identifiable"
+        for (_, term), before in zip(result.query.terms, result.verdicts, strict=True)
+        if before.refusal is not None
+    )

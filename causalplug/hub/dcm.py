@@ -1,4 +1,6 @@
-"""A whole model as a repository: ``config.json``, ``model.safetensors`` with what was trained, references to what was pulled."""
+"""A whole model as a repository: ``config.json``, ``model.safetensors`` with what was trained, references to what was
+pulled.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +59,8 @@ def save_dcm(dcm: DCM, folder: str | os.PathLike[str], *, frozen: str = "referen
     Args:
         dcm: the model.
         folder: where to.
-        frozen: ``"reference"`` refers to pulled generators and encoders by repository and commit (by folder and hashes, where
-            they came from a folder of this computer); ``"copy"`` puts them into ``frozen/``.
+        frozen: ``"reference"`` refers to pulled generators and encoders by repository and commit (by folder and
+            hashes, where they came from a folder of this computer); ``"copy"`` puts them into ``frozen/``.
 
     Raises:
         RepositoryError: a frozen part was made in memory and was never saved, so that nothing can be referred to.
@@ -111,7 +113,8 @@ def _pulled(part: Any, name: str, folder: Path, frozen: str, files: dict[str, Co
     origin: Snapshot | None = part.origin
     if origin is None:
         raise RepositoryError(
-            f"cannot save the model: the frozen {type(part).__name__} of {name!r} was made in memory and has no repository. "
+            f"cannot save the model: the frozen {type(part).__name__} of {name!r} was made in memory and has no "
+            "repository. "
             "Save it first (save_pretrained) and plug in what causalplug.from_pretrained gives"
         )
     needed = _files_of(origin)
@@ -142,7 +145,8 @@ def load_dcm(snapshot: Snapshot, *, device: Any = None, dtype: Any = None, **opt
         options: how referenced repositories are fetched: ``cache_dir``, ``token``, ``local_files_only``.
 
     Raises:
-        RepositoryError: the repository is incomplete or malformed, a referenced part has changed, or the weights do not fit.
+        RepositoryError: the repository is incomplete or malformed, a referenced part has changed, or the weights do
+            not fit.
     """
     from causalplug.model import DCM
 
@@ -211,7 +215,8 @@ def _open(pulled: Mapping[str, Any], snapshot: Snapshot, where: str, options: Ma
     local = pulled["local"]
     if snapshot.repo_id is not None:
         raise RepositoryError(
-            f"cannot use {where}: it refers to a folder of the computer that it was saved on. Its author has to push the "
+            f"cannot use {where}: it refers to a folder of the computer that it was saved on. Its author has to "
+            "push the "
             'generator and save again, or save with frozen="copy"'
         )
     opened = resolve(os.path.normpath(snapshot.path / local["folder"]))

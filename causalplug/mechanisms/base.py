@@ -60,8 +60,8 @@ class Mechanism(nn.Module):
         """Values of the variable.
 
         Args:
-            parents: encoded value ``(n, *event_shape)`` of each parent; an image parent comes as ``(n, size)`` projection
-                where ``reads_projections`` is set; a discrete parent may be a relaxed one-hot ``(n, k)``.
+            parents: encoded value ``(n, *event_shape)`` of each parent; an image parent comes as ``(n, size)``
+                projection where ``reads_projections`` is set; a discrete parent may be a relaxed one-hot ``(n, k)``.
             noise: a tensor ``(n, *spec.shape)`` for each entry of ``self.noise``.
             confounder: ``(n, e)``, the noise of all bidirected edges at the variable, or None without any.
 

@@ -1,4 +1,6 @@
-"""The network that all trainable mechanisms share: from parents and confounder noise to parameters of a distribution."""
+"""The network that all trainable mechanisms share: from parents and confounder noise to parameters of a
+distribution.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from causalplug.variables import Variable, variable_from_dict
 __all__ = ["Conditioner", "ParentSpec", "parents_from_config", "parents_to_config"]
 
 ParentSpec = Variable | int
-"""What a network reads of a parent: the variable itself, or the size of its projection for an image behind an encoder."""
+"""What a network reads of a parent: the variable itself, or the size of its projection for an image behind an
+encoder.
+"""
 
 
 def parents_to_config(parents: Mapping[str, ParentSpec]) -> list[list[Any]]:
@@ -70,7 +74,9 @@ class Conditioner(nn.Module):
         return (torch.cat(parts, -1) - self.loc) / self.scale
 
     def standardise(self, values: Mapping[str, Tensor]) -> None:
-        """Set the scaling of continuous parents and projections from rows of data; one-hot features stay as they are."""
+        """Set the scaling of continuous parents and projections from rows of data; one-hot features stay as they
+        are.
+        """
         start = 0
         for name, spec in self.parents.items():
             size = spec if isinstance(spec, int) else spec.feature_size

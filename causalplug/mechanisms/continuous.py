@@ -21,8 +21,8 @@ __all__ = ["ContinuousSpline"]
 class ContinuousSpline(Mechanism):
     """A monotone map of one standard normal, given the parents and the confounder noise.
 
-    A rational-quadratic spline (Durkan et al. 2019) followed by a shift and a scale, all three predicted by the network: it
-    samples with gradients, has an explicit density, and its noise is recovered exactly from a value.
+    A rational-quadratic spline (Durkan et al. 2019) followed by a shift and a scale, all three predicted by the
+    network: it samples with gradients, has an explicit density, and its noise is recovered exactly from a value.
 
     Args:
         variable: the continuous variable.

@@ -64,7 +64,9 @@ class DiscreteMLP(Mechanism):
         *,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Straight-through one-hot rows ``(n, k)``: the value of :meth:`forward`, the gradient of the Gumbel-softmax."""
+        """Straight-through one-hot rows ``(n, k)``: the value of :meth:`forward`, the gradient of the
+        Gumbel-softmax.
+        """
         perturbed = self.logits(parents, confounder) + noise["gumbel"]
         soft = torch.softmax(perturbed / temperature, -1)
         hard = torch.nn.functional.one_hot(perturbed.argmax(-1), self.variable.size).to(soft.dtype)

@@ -23,8 +23,8 @@ class Registry(Generic[_T]):
         what: the word for one entry in messages, for example ``"mechanism"``.
         known: kind to the module that registers it.
 
-    Third parties add kinds with :meth:`register` or by an entry point in the group ``causalplug.<what>s`` whose value is
-    the module to import.
+    Third parties add kinds with :meth:`register` or by an entry point in the group ``causalplug.<what>s`` whose value
+    is the module to import.
     """
 
     def __init__(self, what: str, known: Mapping[str, str]):

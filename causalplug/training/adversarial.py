@@ -53,8 +53,8 @@ class Game(nn.Module):
 class TableGame(Game):
     """A target in which everything is discrete and its joint values are few: both distributions are tables.
 
-    The generator's expectation is exact given the confounder noise: every joint value of T is scored once and weighted by
-    ``Q(T | do(Pa(T)))``. Real rows enter by their frequencies.
+    The generator's expectation is exact given the confounder noise: every joint value of T is scored once and weighted
+    by ``Q(T | do(Pa(T)))``. Real rows enter by their frequencies.
 
     Args:
         dcm: the model.

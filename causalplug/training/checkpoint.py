@@ -52,7 +52,8 @@ class Checkpoints:
             tensors = read_safetensors(folder / "state.safetensors")
         if state.get("schema") != _SCHEMA or state.get("fingerprint") != fingerprint:
             raise TrainingError(
-                f"The run cannot be resumed from {self.folder}: it was written by a run with other settings, another graph "
+                f"The run cannot be resumed from {self.folder}: it was written by a run with other settings, "
+                "another graph "
                 "or other data. Give the same ones, or choose another output_dir."
             )
         return state, tensors

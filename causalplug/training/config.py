@@ -18,10 +18,11 @@ class TrainingConfig:
     """Settings of one training run; the defaults are those of ``docs/training.md``, chosen by measurement there.
 
     Args:
-        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, a mapping from variable (or module name) to one of them,
+        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, a mapping from variable (or module name) to one of
+            them,
             or None: what the plan says.
-        strategy: ``"modular"`` trains module by module in the plan's order; ``"joint"`` trains all trainable mechanisms at
-            once against every source (Algorithm 3 of the paper), for comparison.
+        strategy: ``"modular"`` trains module by module in the plan's order; ``"joint"`` trains all trainable
+            mechanisms at once against every source (Algorithm 3 of the paper), for comparison.
         steps: generator updates of a module, at most. None: 1,500 adversarial, 600 likelihood.
         batch_size: rows of a step.
         learning_rate: of the mechanisms. None: 2e-3 adversarial, 1e-2 likelihood.

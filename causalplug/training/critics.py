@@ -48,7 +48,9 @@ class CriticInput(nn.Module):
         return value if name in self.projections else self.variables[name].features(value)
 
     def forward(self, values: Mapping[str, Tensor]) -> list[Tensor]:
-        """``[features (n, f)]`` and, for every image that is read as pixels, ``(n, channels, height, width)`` in [-1, 1]."""
+        """``[features (n, f)]`` and, for every image that is read as pixels, ``(n, channels, height, width)`` in [-1,
+        1].
+        """
         parts = [self._features(name, values[name]) for name in self.flat]
         rows = [(torch.cat(parts, -1) - self.loc) / self.scale] if parts else []
         for name in self.pixels:

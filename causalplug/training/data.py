@@ -49,10 +49,10 @@ class DataSource:
     """Rows and how they came about.
 
     Args:
-        frame: a pandas DataFrame, a dict of arrays, a ``datasets.Dataset``, a torch Dataset of dicts, or the path of a CSV or
-            Parquet file or of a folder of images with a ``metadata.csv`` (column ``file_name``).
-        do: the variables that were set by an experiment; their columns hold the values set, row by row. A mapping name to
-            value declares values that the table has no column for.
+        frame: a pandas DataFrame, a dict of arrays, a ``datasets.Dataset``, a torch Dataset of dicts, or the path of a
+            CSV or Parquet file or of a folder of images with a ``metadata.csv`` (column ``file_name``).
+        do: the variables that were set by an experiment; their columns hold the values set, row by row. A mapping name
+            to value declares values that the table has no column for.
         name: for messages and reports.
 
     Raises:
@@ -90,7 +90,8 @@ class DataSource:
     def __repr__(self) -> str:
         named = f"{self.name!r}, " if self.name else ""
         rows = len(next(iter(self.columns.values()), ()))
-        return f"DataSource({named}{rows} rows of {', '.join(self.columns)}{', do ' + ', '.join(self.do) if self.do else ''})"
+        set_to = ", do " + ", ".join(self.do) if self.do else ""
+        return f"DataSource({named}{rows} rows of {', '.join(self.columns)}{set_to})"
 
     def source(self, variables: Mapping[str, Variable]) -> Source:
         """What the rows are a sample of; an intervened variable that takes some of its values only is declared so.

@@ -1,7 +1,7 @@
 """Probabilities of rows under a model: products of explicit mechanisms, averaged over the confounder noise.
 
-``Q[C](c | pa(c)) = E_u prod_V P(V = v | pa(v), u_V)`` is the c-factor of Tian & Pearl (2002). Where everything is discrete,
-equal rows are evaluated once and every mechanism once per distinct configuration of its parents.
+``Q[C](c | pa(c)) = E_u prod_V P(V = v | pa(v), u_V)`` is the c-factor of Tian & Pearl (2002). Where everything is
+discrete, equal rows are evaluated once and every mechanism once per distinct configuration of its parents.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def edges_of(graph: CausalGraph, variables: Iterable[str]) -> list[str]:
 
 
 class ConfounderDraws:
-    """Quasi-random draws of the noise of several edges: scrambled Sobol points, mapped to normals, afresh at every call.
+    """Quasi-random draws of the noise of several edges: scrambled Sobol points, mapped to normals, afresh at every
+    call.
 
     Args:
         edges: names of the noises.
@@ -52,7 +53,9 @@ class ConfounderDraws:
         self.points = points.clamp(1e-6, 1 - 1e-6)
 
     def __call__(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """Noise ``(draws, 1, size)`` by edge: the Sobol points under a fresh random shift (Cranley & Patterson 1976)."""
+        """Noise ``(draws, 1, size)`` by edge: the Sobol points under a fresh random shift (Cranley & Patterson
+        1976).
+        """
         if not self.edges:
             return {}
         shift = torch.rand(1, self.points.shape[1], generator=generator, device=generator.device)
@@ -173,10 +176,11 @@ def tabular(dcm: DCM, variables: Iterable[str]) -> bool:
 def served(graph: CausalGraph, recorded: Iterable[str], do: Iterable[str]) -> list[tuple[str, ...]]:
     """The groups of variables whose c-factors a source's rows determine and a likelihood can use, in topological order.
 
-    The rows are a sample from the mutilated graph, projected on what is recorded; their distribution is the product of the
-    c-factors of *that* graph (Tian & Pearl 2002). A c-factor is the product of the model's own mechanisms where all parents of
-    its variables are recorded. Where some are not, those variables are left out together with everything that descends from
-    them; what is left is an ancestral part of the rows' distribution, and factors in the same way.
+    The rows are a sample from the mutilated graph, projected on what is recorded; their distribution is the product of
+    the c-factors of *that* graph (Tian & Pearl 2002). A c-factor is the product of the model's own mechanisms where all
+    parents of
+    its variables are recorded. Where some are not, those variables are left out together with everything that descends
+    from them; what is left is an ancestral part of the rows' distribution, and factors in the same way.
     """
     do = frozenset(do)
     known = frozenset(recorded) | do

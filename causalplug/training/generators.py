@@ -1,4 +1,6 @@
-"""Training a conditional image generator by itself, on labelled images alone: what a recipe without a pretrained one does."""
+"""Training a conditional image generator by itself, on labelled images alone: what a recipe without a pretrained one
+does.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,8 @@ def fit_generator(
 ) -> TrainedGenerator:
     """Train a conditional GAN on labelled images and freeze it: to be saved, and pulled back by ``from_pretrained``.
 
-    Every joint label is shown equally often, whatever its share of the images: what is learned is P(image | label) alone.
+    Every joint label is shown equally often, whatever its share of the images: what is learned is P(image | label)
+    alone.
     Non-saturating loss with a penalty on the discriminator's gradient at real images (Mescheder et al. 2018), and a
     moving average of the generator's weights.
 
@@ -85,7 +88,8 @@ def fit_generator(
     counts = torch.bincount(joint, minlength=classes)
     if (counts == 0).any():
         raise DataError(
-            f"A generator for {', '.join(sizes)} cannot be trained: {int((counts == 0).sum())} joint labels have no image."
+            f"A generator for {', '.join(sizes)} cannot be trained: {int((counts == 0).sum())} joint labels have "
+            "no image."
         )
     parents = {name: declared for name, (_, declared) in labels.items()}
     generator: ConvGenerator = initialised(lambda: ConvGenerator(variable, parents), seed)  # type: ignore[assignment]

@@ -92,7 +92,9 @@ class Learner:
         raise NotImplementedError
 
     def _descend(self, optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], loss: Tensor) -> None:
-        """One update: gradients are averaged over the processes by hand, since the networks are not called through DDP."""
+        """One update: gradients are averaged over the processes by hand, since the networks are not called through
+        DDP.
+        """
         optimizer.zero_grad(set_to_none=True)
         if self._scaled:
             self.accelerator.backward(loss)

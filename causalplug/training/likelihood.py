@@ -53,8 +53,8 @@ class _Factor:
 class Likelihood:
     """Maximises ``sum over sources of log Q[C](c | pa(c))`` for every c-component C of a module.
 
-    Parents are read from the data, images as projections: nothing is generated, so modules train in any order. Rows of all
-    sources count equally; which parts of a component a source's rows determine is said by :func:`served`.
+    Parents are read from the data, images as projections: nothing is generated, so modules train in any order. Rows of
+    all sources count equally; which parts of a component a source's rows determine is said by :func:`served`.
 
     Args:
         dcm: the model.
@@ -70,7 +70,8 @@ class Likelihood:
         implicit = [name for name in variables if not dcm.mechanism(name).explicit]
         if implicit:
             raise PlanError(
-                f"{', '.join(variables)} cannot be trained by likelihood: the mechanism of {', '.join(implicit)} has no "
+                f"{', '.join(variables)} cannot be trained by likelihood: the mechanism of {', '.join(implicit)} "
+                "has no "
                 "explicit density. Use objective='adversarial' for this module."
             )
         self.dcm, self.config = dcm, config
@@ -82,7 +83,8 @@ class Likelihood:
             if not any(frozenset(group) == component for of_source in groups for group in of_source):
                 parents = sorted({p for name in component for p in dcm.graph.parents(name)} - component)
                 raise PlanError(
-                    f"{', '.join(sorted(component))} cannot be trained by likelihood: no source without an intervention on "
+                    f"{', '.join(sorted(component))} cannot be trained by likelihood: no source without an "
+                    "intervention on "
                     f"them records all of {', '.join([*sorted(component), *parents])} together. Add such a source."
                 )
             for of_source, rows in zip(groups, sources, strict=True):

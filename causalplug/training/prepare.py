@@ -148,13 +148,13 @@ def prepare(
         for name in sorted(banks_for):
             from causalplug.mechanisms.bank import SampleBank
 
-            prepared.banks[name] = SampleBank(
-                dcm.mechanism(name), dcm.encoders[name], rows_per_label=config.bank_rows, seed=config.seed, progress=progress
-            ).to(device)  # fmt: skip
+            options = {"rows_per_label": config.bank_rows, "seed": config.seed, "progress": progress}
+            bank = SampleBank(dcm.mechanism(name), dcm.encoders[name], **options)  # type: ignore[arg-type]
+            prepared.banks[name] = bank.to(device)
     return prepared
 
 
-class _timed:  # noqa: N801
+class _timed:
     """Adds the wall time of a block to a dictionary."""
 
     def __init__(self, seconds: dict[str, float], phase: str):
@@ -186,7 +186,8 @@ def _fit_encoder(dcm: DCM, name: str, train: Sequence[Rows], config: TrainingCon
     having = [rows for rows in train if name in rows.values and name not in rows.source.do]
     if not having:
         raise DataError(
-            f"The encoder of {name!r} cannot be trained: no source records {name!r}. Give images of it, or a pretrained "
+            f"The encoder of {name!r} cannot be trained: no source records {name!r}. Give images of it, or a "
+            "pretrained "
             f"encoder (encoders={{{name!r}: …}})."
         )
     rows = max(having, key=lambda r: (len(r.values), len(r)))

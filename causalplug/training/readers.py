@@ -14,7 +14,8 @@ __all__ = ["columns_of"]
 
 
 def columns_of(frame: Any) -> dict[str, Any]:
-    """The columns of a table by name: arrays, lists or tensors of one length, images not yet decoded where they are files.
+    """The columns of a table by name: arrays, lists or tensors of one length, images not yet decoded where they are
+    files.
 
     Raises:
         DataError: the object or file is of no kind that is known.
@@ -31,7 +32,8 @@ def columns_of(frame: Any) -> dict[str, Any]:
         rows = [frame[i] for i in range(len(frame))]  # a torch Dataset of dicts
         return {str(name): [row[name] for row in rows] for name in rows[0]}
     raise DataError(
-        f"{type(frame).__name__} cannot be read as a table. Give a pandas DataFrame, a dict of arrays, a datasets.Dataset, "
+        f"{type(frame).__name__} cannot be read as a table. Give a pandas DataFrame, a dict of arrays, a "
+        "datasets.Dataset, "
         "a Dataset whose items are dicts, or the path of a CSV, a Parquet file or an image folder."
     )
 

@@ -1,4 +1,6 @@
-"""Generated rows of a target: the variables of T drawn from their mechanisms while their parents come from real rows."""
+"""Generated rows of a target: the variables of T drawn from their mechanisms while their parents come from real
+rows.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from causalplug.variables import Discrete
 if TYPE_CHECKING:
     from causalplug.mechanisms.bank import SampleBank
 
-__all__ = ["Rollout", "Roller"]
+__all__ = ["Roller", "Rollout"]
 
 
 @dataclass
@@ -25,7 +27,8 @@ class Rollout:
     """``copies * n`` generated rows, copy by copy.
 
     Attributes:
-        values: by variable; an image as its projection ``(rows, size)``, or as pixels where the module itself paints it.
+        values: by variable; an image as its projection ``(rows, size)``, or as pixels where the module itself paints
+            it.
         weight: probability ``(copies, n)`` of each copy given its noise, where discrete values were enumerated.
         log_prob: ``(copies, n)`` log probability of the drawn discrete values, for the score function.
         copies: how many rows stand for one real row.
@@ -56,8 +59,8 @@ class Roller:
         banks: samples of frozen image mechanisms; training calls their generators no more.
         pixels: image variables that stay pixels; all others come as projections.
 
-    Modes: ``"sample"`` draws hard values; ``"enumerate"`` spreads every trained discrete variable over all its values and
-    weighs them (THEORY: Rao-Blackwellised, exact given the noise); ``"score"`` draws several copies with their log
+    Modes: ``"sample"`` draws hard values; ``"enumerate"`` spreads every trained discrete variable over all its values
+    and weighs them (THEORY: Rao-Blackwellised, exact given the noise); ``"score"`` draws several copies with their log
     probability; ``"relaxed"`` hands straight-through one-hot rows on.
     """
 

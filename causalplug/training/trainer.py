@@ -247,8 +247,10 @@ class _Run:
         if not report.converged:
             worst = max(report.distances, key=lambda d: d.score)
             warnings.warn(
-                f"Module {report.name} has not converged: {worst.target} is at TVD {worst.tvd} (floor {worst.floor}), MMD² "
-                f"{worst.mmd}. Modules that depend on it inherit the error. Train longer (steps=), try another objective=, or "
+                f"Module {report.name} has not converged: {worst.target} is at TVD {worst.tvd} (floor "
+                f"{worst.floor}), MMD² "
+                f"{worst.mmd}. Modules that depend on it inherit the error. Train longer (steps=), try another "
+                "objective=, or "
                 "look at the data of this module.",
                 ConvergenceWarning,
                 stacklevel=4,
@@ -297,10 +299,9 @@ class _Run:
             if "best.0" in tensors:
                 best = [tensors[f"best.{i}"].to(device) for i in range(len(learner.parameters))]
             generator.set_state(tensors["generator"])
-        bar = tqdm(
-            total=learner.steps, initial=begin, desc=f"{report.name} {objective}", disable=None if self.trainer.progress else True,
-            leave=False,
-        )  # fmt: skip
+        silent = None if self.trainer.progress else True
+        name = f"{report.name} {objective}"
+        bar = tqdm(total=learner.steps, initial=begin, desc=name, disable=silent, leave=False)
         for step in range(begin + 1, learner.steps + 1):
             loss = learner.step(step, generator)
             if loss != loss or loss in (float("inf"), float("-inf")):
@@ -324,8 +325,8 @@ class _Run:
             report.steps = step
             if self.trainer.checkpoints is not None and step % config.save_every == 0 and step < learner.steps:
                 report.seconds = spent + time.perf_counter() - start
-                self._save({"phase": phase, "step": step, "best_score": best_score, "since": since, "report": report.to_dict()},
-                           learner, best, generator)  # fmt: skip
+                state = {"phase": phase, "step": step, "best_score": best_score, "since": since}
+                self._save(state | {"report": report.to_dict()}, learner, best, generator)
             if config.patience is not None and since > config.patience:
                 break
         bar.close()

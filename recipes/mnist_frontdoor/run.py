@@ -1,4 +1,6 @@
-"""P(A | do(D)) with an image between D and A, by a frozen generator inside a causal model. ``--help`` lists the options."""
+"""P(A | do(D)) with an image between D and A, by a frozen generator inside a causal model. ``--help`` lists the
+options.
+"""
 
 from __future__ import annotations
 

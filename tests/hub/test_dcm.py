@@ -74,7 +74,7 @@ def test_a_changed_generator_is_noticed(dcm, tmp_path, generator):
     dcm.save_pretrained(tmp_path / "dcm")
     weights = generator / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + b"\x00\x00\x80\x3f")
-    with pytest.raises(RepositoryError, match="model.safetensors"):
+    with pytest.raises(RepositoryError, match=r"model\.safetensors"):
         cp.from_pretrained(tmp_path / "dcm")
 
 
