@@ -117,7 +117,7 @@ def _pulled(part: Any, name: str, folder: Path, frozen: str, files: dict[str, Co
             "repository. "
             "Save it first (save_pretrained) and plug in what causalplug.from_pretrained gives"
         )
-    needed = _files_of(origin)
+    needed = sorted(origin.used)  # the files that loading it has read
     if frozen == "copy":
         index = len({key.split("/")[1] for key in files})
         for file in needed:
@@ -127,12 +127,6 @@ def _pulled(part: Any, name: str, folder: Path, frozen: str, files: dict[str, Co
         return {"reference": Reference.to(origin, *needed).to_dict()}
     path = os.path.relpath(origin.path, Path(os.path.realpath(folder)))
     return {"local": {"folder": path, "files": {file: file_facts(origin.file(file)) for file in needed}}}
-
-
-def _files_of(origin: Snapshot) -> list[str]:
-    """The files of a repository that loading it may need: everything but its card and its pictures."""
-    ignored = (".md", ".gitattributes", ".png", ".jpg")
-    return [name for name in sorted(origin.files()) if not name.endswith(ignored)]
 
 
 def load_dcm(snapshot: Snapshot, *, device: Any = None, dtype: Any = None, **options: Any) -> DCM:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from causalplug.model import DCM
+    from causalplug.training.data import DataSource
 
 __all__ = ["Ensemble"]
 
@@ -54,6 +56,39 @@ class Ensemble:
                     "on the same ones."
                 )
         self.level = level
+
+    @classmethod
+    def fit(
+        cls,
+        build: Callable[[int], DCM],
+        sources: DataSource | Sequence[DataSource],
+        *,
+        seeds: Iterable[int] = range(3),
+        level: float = 0.95,
+        output_dir: str | Path | None = None,
+        **settings: Any,
+    ) -> Ensemble:
+        """Train one model per seed on the same rows.
+
+        Args:
+            build: from a seed to an untrained model, such as ``lambda seed: DCM(graph, variables, seed=seed)``.
+            sources: the tables.
+            seeds: of the models and their training.
+            level: coverage of the intervals.
+            output_dir: each member's checkpoints go to ``<output_dir>/seed-<seed>``.
+            settings: those of :func:`causalplug.fit`.
+
+        Raises:
+            MechanismError: fewer than two seeds; before anything is trained.
+        """
+        from causalplug.training.trainer import fit
+
+        chosen = list(seeds)
+        members = cls([build(seed) for seed in chosen], level=level)
+        for seed, member in zip(chosen, members, strict=True):
+            folder = None if output_dir is None else Path(output_dir) / f"seed-{seed}"
+            fit(member, sources, seed=seed, output_dir=folder, **settings)
+        return members
 
     def __len__(self) -> int:
         return len(self.members)
