@@ -51,7 +51,7 @@ def fit_generator(
     seed: int = 0,
     steps: int = 1000,
     learning_rate: float = 1e-3,
-    penalty: float = 1.0,
+    penalty: float = 3.0,
     progress: bool = True,
     license: str | None = None,
     source: str | None = None,

@@ -221,20 +221,6 @@ def test_continuous_and_discrete_variables_are_fitted_together():
     assert abs(rows["Z"].mean() - z.mean()) < 0.03
 
 
-def test_an_image_module_is_trained_on_pixels():
-    rng = np.random.default_rng(0)
-    d = rng.integers(2, size=400)
-    images = np.clip(d[:, None, None, None] * 0.8 + 0.1 + 0.02 * rng.normal(size=(400, 1, 8, 8)), 0, 1).astype(
-        np.float32
-    )
-    dcm = cp.DCM(cp.CausalGraph.parse("D -> I"), {"D": cp.Discrete(2), "I": IMAGE})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        cp.fit(dcm, cp.DataSource({"D": d, "I": images}), image_steps=400, batch_size=32, progress=False)
-    brightness = [np.stack(list(dcm.sample(100, do={"D": k}, variables=["I"])["I"])).mean() for k in (0, 1)]
-    assert brightness[0] < 0.4 < 0.6 < brightness[1]
-
-
 def test_a_module_that_is_far_off_is_said_not_to_have_converged():
     source = cp.DataSource(front_door(5000, 0))
     with pytest.warns() as caught:
