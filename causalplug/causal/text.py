@@ -16,7 +16,7 @@ _TOKEN = re.compile(
       (?P<comment>(?:\#|//)[^\n]*)
     | (?P<quoted>"(?:[^"\\]|\\.)*")
     | (?P<arrow><->|<-->|-->|<--|->|<-|↔|→|←)
-    | (?P<refused>o-o|o->|<-o|--|-(?!\w))
+    | (?P<refused>--|-(?!\w))
     | (?P<end>[;\n])
     | (?P<comma>,)
     | (?P<name>[\w.'](?:[\w.':]|-(?=\w))*)
@@ -75,8 +75,8 @@ def _statements(text: str) -> Iterable[list[Token]]:
         kind, token = match.lastgroup or "", match.group()
         if kind == "refused":
             raise GraphError(
-                f"the graph cannot be read: {token!r} {_where(text, position)} is an undirected or circle edge, and a "
-                "causal graph has only -> and <->; choose a direction, or write <-> for a hidden common cause"
+                f"the graph cannot be read: {token!r} {_where(text, position)} is an undirected edge, and a causal "
+                "graph has only -> and <->; choose a direction, or write <-> for a hidden common cause"
             )
         if kind == "end":
             # A line that ends in an arrow or a comma goes on in the next one.
@@ -94,8 +94,14 @@ def _chain(statement: list[Token], text: str) -> tuple[list[list[str]], list[str
     groups: list[list[str]] = [[]]
     arrows: list[str] = []
     wants_name = True
+    before = ""
     for kind, token, position in statement:
         is_name = kind in ("name", "quoted")
+        if is_name and not wants_name and {before, token} & {"o", "o-o"}:
+            raise GraphError(
+                f"the graph cannot be read: the edge {_where(text, position)} has a circle, as in a PAG, and a causal "
+                "graph has only -> and <->; choose a direction, or write <-> for a hidden common cause"
+            )
         if is_name != wants_name:
             wanted = "a variable" if wants_name else "an arrow, a comma or the end of the statement"
             raise GraphError(
@@ -107,7 +113,7 @@ def _chain(statement: list[Token], text: str) -> tuple[list[list[str]], list[str
         elif kind == "arrow":
             arrows.append(token)
             groups.append([])
-        wants_name = not is_name
+        wants_name, before = not is_name, token
     if wants_name:
         _, token, position = statement[-1]
         raise GraphError(f"the graph cannot be read: no variable follows {token!r} {_where(text, position)}")

@@ -26,12 +26,13 @@ NAMES = st.lists(st.text(min_size=1, max_size=6), min_size=2, max_size=5, unique
         ("# causes\nA -> B  // of B\n", "AB", "AB", ""),
         ("A→B↔C←D", "ABCD", "AB DC", "BC"),
         ("A --> B <-- C <--> D", "ABCD", "AB CB", "CD"),
+        ("o->p<-q; o-o", "o p q o-o", "op qp", ""),
         ("", "", "", ""),
     ],
 )
 def test_texts_are_read(text: str, variables: str, directed: str, bidirected: str) -> None:
     pairs = [[tuple(edge) for edge in edges.split()] for edges in (directed, bidirected)]
-    assert parse_graph(text) == (list(variables), *pairs)
+    assert parse_graph(text) == (variables.split() if " " in variables else list(variables), *pairs)
 
 
 def test_names_may_have_dots_dashes_digits_and_quotes() -> None:
@@ -43,9 +44,11 @@ def test_names_may_have_dots_dashes_digits_and_quotes() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("A -> B\nA -- B", "'--' at line 2, column 3 is an undirected or circle edge"),
+        ("A -> B\nA -- B", "'--' at line 2, column 3 is an undirected edge"),
         ("A - B", "'-' at line 1, column 3 is an undirected"),
-        ("A o-> B", "'o->' at line 1, column 3 is an undirected or circle edge"),
+        ("A o-> B", "the edge at line 1, column 3 has a circle"),
+        ("A <-o B", "the edge at line 1, column 7 has a circle"),
+        ("A o-o B", "the edge at line 1, column 3 has a circle"),
         ("A ->", "no variable follows '->' at line 1, column 3"),
         ("A -> ; B", "no variable follows '->'"),
         ("A B", "'B' at line 1, column 3 stands where an arrow"),
