@@ -84,6 +84,8 @@ class BitGraph:
 
     def induced(self, keep: int) -> BitGraph:
         """The subgraph over ``keep``; the latent projection, if ``keep`` contains its own ancestors."""
+        if keep == self.present:
+            return self
         parents, siblings = ([m & keep for m in masks] for masks in (self.parents, self.siblings))
         return BitGraph(self.names, keep, parents, siblings, tuple(v for v in self.order if keep >> v & 1))
 

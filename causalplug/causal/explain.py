@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from causalplug.causal.bits import bits
 from causalplug.causal.c_factor import Effect, restricted
 from causalplug.causal.solver import Composite, Resolution
+from causalplug.causal.suggest import suggest
 
 if TYPE_CHECKING:
     from causalplug.causal.identification import Identification
@@ -42,7 +43,10 @@ def _advice(result: Identification) -> str:
         return ""
     if kind == "values" and len(result.verdicts) == 1:
         return "; ask about those values, or set the others as well"
-    sets = result.suggest(most=2)
+    # A trial is a decision of its own, so large graphs get few.
+    sets, complete = suggest(result, most=2, trials=40_000 // max(20, len(result.graph.variables)) ** 2)
+    if not sets and not complete:
+        return ""
     if not sets:
         return "; no experiments on one or two single variables would make it identifiable"
     shown = [_and(names) for names in sets[:4]]

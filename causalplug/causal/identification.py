@@ -112,14 +112,14 @@ class Identification:
         """The smallest sets of experiments on one variable each that would make the query identifiable.
 
         Every experiment sets its variable to all of its values and records all others. Empty if the query is answerable
-        already, or if no such experiments would do.
+        already, or if no such experiments would do (or none was found among 2,000 sets).
 
         Args:
             most: the largest number of experiments to think of.
         """
         from causalplug.causal.suggest import suggest
 
-        return suggest(self, most)
+        return suggest(self, most)[0]
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the graph, with what stands in the way in colour; returns the matplotlib axes."""

@@ -17,23 +17,32 @@ __all__ = ["suggest"]
 MAX_TRIALS = 2000
 
 
-def suggest(result: Identification, most: int = 3) -> list[tuple[str, ...]]:
+def suggest(result: Identification, most: int = 3, trials: int = MAX_TRIALS) -> tuple[list[tuple[str, ...]], bool]:
     """The smallest sets of experiments on one variable each that make ``result.query`` identifiable.
 
-    At most ``MAX_TRIALS`` sets of each size are decided on, which matters only beyond some sixty variables.
+    Args:
+        result: a refusal; there is nothing to suggest for an answer.
+        most: the largest number of experiments in a set.
+        trials: how many sets are decided on.
+
+    Returns:
+        All sets of the smallest size that suffices, and whether all of that size and below were tried.
     """
     refusals = [verdict.refusal for verdict in result.verdicts if verdict.refusal is not None]
     if result.answerable or result.status == "undefined" or any(refusal.clash for refusal in refusals):
-        return []
+        return [], True
     graph = BitGraph.of(result.graph)
     needed = [mask for refusal in refusals for mask in _each_needs_one_of(graph, refusal)]
     candidates = mask_of(v for mask in needed for v in bits(mask)) if needed else graph.present
     for size in range(1, most + 1):
         hitting = (c for c in combinations(bits(candidates), size) if all(mask_of(c) & mask for mask in needed))
-        found = [c for c in islice(hitting, MAX_TRIALS) if _suffices(result, graph, c)]
-        if found:
-            return [graph.named(mask_of(c)) for c in found]
-    return []
+        tried = list(islice(hitting, trials))
+        trials -= len(tried)
+        found = [c for c in tried if _suffices(result, graph, c)]
+        complete = next(hitting, None) is None
+        if found or not complete:
+            return [graph.named(mask_of(c)) for c in found], complete
+    return [], True
 
 
 def _each_needs_one_of(graph: BitGraph, refusal: Refusal) -> list[int]:

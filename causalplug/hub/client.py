@@ -106,6 +106,7 @@ def hub_errors(
         KeyError,
         TypeError,
         RuntimeError,
+        AttributeError,  # one thread of the client closes the connection that another is about to use
     ) as error:
         message = redact(f"cannot {action}: {_reason(error, repo_id, revision)}", token)
         told = str(error)
@@ -152,7 +153,7 @@ def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
             return f'"{repo_id}" is not the name of a repository. Write owner/name, or the path of a folder that exists'
         case errors.HfHubHTTPError():
             return _status(error)
-        case _ if isinstance(error, transport_error()):
+        case _ if isinstance(error, transport_error() | AttributeError):
             return f"the Hub at {constants.ENDPOINT} cannot be reached ({type(error).__name__}). Try again later"
         case OSError() if error.errno == errno.ENOSPC:
             return "the disk is full. Free some space or give another cache_dir=…"
