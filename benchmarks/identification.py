@@ -3,8 +3,8 @@
     python benchmarks/identification.py                   # seconds per query, a minute
     python benchmarks/identification.py --validate 2000   # and 2,000 random estimands on exact tables
 
-Times are CPU time of ``identify`` (the yes or no) and of the reason, medians over several graphs; building the graph and
-its bit sets is not counted.
+Times are CPU time of ``identify`` (the yes or no) and of the reason, medians over several graphs; building the graph
+and its bit sets is not counted.
 """
 
 from __future__ import annotations

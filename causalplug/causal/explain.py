@@ -43,8 +43,9 @@ def _advice(result: Identification) -> str:
         return ""
     if kind == "values" and len(result.verdicts) == 1:
         return "; ask about those values, or set the others as well"
-    # A trial is a decision of its own, so large graphs get few.
-    sets, complete = suggest(result, most=2, trials=40_000 // max(20, len(result.graph.variables)) ** 2)
+    # A trial is a decision of its own, so large graphs get few, the fewer the longer a decision takes.
+    effort = 12_000 if result.status == "not shown" else 40_000
+    sets, complete = suggest(result, most=2, trials=effort // max(8, len(result.graph.variables)) ** 2)
     if not sets and not complete:
         return ""
     if not sets:
