@@ -31,9 +31,9 @@ class Bound:
 class World(Mapping[str, Any]):
     """What is set by do(), as a hashable mapping from names to values.
 
-    A value is a category (any hashable), ``None`` for every value, an :class:`Event` for what another world makes of
-    that variable, or a :class:`Bound` value. In one query a variable set to ``None`` has the same value wherever it is
-    so set.
+    A value is a category (any hashable), ``None`` (or ``"*"``) for every value, an :class:`Event` for what another
+    world makes of that variable, or a :class:`Bound` value. In one query a variable set to ``None`` has the same value
+    wherever it is so set.
     """
 
     __slots__ = ("_set",)
@@ -49,7 +49,7 @@ class World(Mapping[str, Any]):
                     f"{name} cannot be set to {value}: only {name} in another world can stand there; "
                     f"write {name}_{{...}} in the subscript"
                 )
-        self._set = {name: assignment[name] for name in sorted(assignment)}
+        self._set = {name: _plain(assignment[name]) for name in sorted(assignment)}
 
     def __getitem__(self, name: str) -> Any:
         return self._set[name]
@@ -75,7 +75,7 @@ class World(Mapping[str, Any]):
 
 @dataclass(frozen=True)
 class Event:
-    """``variable`` in the world ``do`` has ``value``; ``None`` stands for every value.
+    """``variable`` in the world ``do`` has ``value``; ``None`` (or ``"*"``) stands for every value.
 
     Args:
         variable: its name.
@@ -92,6 +92,7 @@ class Event:
             raise QueryError(f"{self.variable!r} cannot be an event's variable; variables are named by strings")
         if not isinstance(self.do, World):
             object.__setattr__(self, "do", World(self.do))
+        object.__setattr__(self, "value", _plain(self.value))
         if isinstance(self.value, Event):
             raise QueryError(f"{self.variable} cannot be compared with {self.value}; give both events the same $value")
         try:
@@ -175,6 +176,13 @@ def _substitute(event: Event, bound: Any, by: Event) -> Event:
 def _map_do(event: Event, change: Callable[[Any], Any]) -> Event:
     do = {n: _map_do(v, change) if isinstance(v, Event) else change(v) for n, v in event.do.items()}
     return Event(event.variable, event.value, World(do))
+
+
+def _plain(value: Any) -> Any:
+    """``value`` with ``"*"`` as None and a numpy scalar as the number that it is."""
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        value = value.item()
+    return None if isinstance(value, str) and value == "*" else value
 
 
 def _written(value: Any) -> str:

@@ -4,7 +4,7 @@
     term     =  P(events) | P(events | conditions) | E[variable] | E[variable | conditions] | a named quantity
     event    =  Y | Y=1 | Y_{X=1} | Y_{X=1}=1 | Y_{X=1, M_{X=0}}           (no value: every value)
     condition = an event | do(X=1, Z)                                      (do() sets its variables for all events)
-    value    =  1 | -0.5 | red | "dark red" | $m                           ($m: a value shared with a subscript)
+    value    =  1 | -0.5 | red | "dark red" | $m | *                       ($m: shared with a subscript; *: every)
     quantity =  ATE(Y, X) | ATE(Y, X=2 vs 0 | Z=1) | ETT(Y, X) | PN(Y, X) | PS(Y, X) | PNS(Y=hi vs lo, X=2 vs 0)
                 | NDE(Y, X, M) | NIE(Y, X, M)
 
@@ -204,6 +204,8 @@ class _Parser:
         return token.text
 
     def value(self) -> Any:
+        if self.accept("*"):
+            return None
         negative = self.accept("-")
         token = self.take()
         if token.kind == "number":

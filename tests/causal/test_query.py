@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from causalplug.causal.query import Bound, Event, Query, Term, World
@@ -42,6 +43,8 @@ def test_objects_and_text_are_the_same() -> None:
     nested = Event("Y", None, {"X": 1, "M": Event("M", do={"X": 0})})
     assert Query(nested) == Query.parse("P(Y_{X=1, M_{X=0}})")
     assert Query("Y", do={"X": 1}, expectation=True) == Query.parse("E[Y | do(X=1)]")
+    assert Query({"Y": "*"}, do={"X": "*"}) == Query.parse("P(Y=* | do(X=*))") == Query.parse("P(Y | do(X))")
+    assert str(Query({"Y": np.int64(1)}, do={"X": np.float32(0.5)})) == "P(Y=1 | do(X=0.5))"
     # do() adds to the world of every event.
     assert Query.parse("P(Y_{X=1}, Z | do(W=0))") == Query([Event("Y", do={"X": 1, "W": 0}), Event("Z", do={"W": 0})])
 
