@@ -100,24 +100,26 @@ def m_connected(
 def project(
     hidden: Iterable[int], parents: Adjacency, children: Adjacency, siblings: Adjacency
 ) -> tuple[list[set[int]], list[set[int]]]:
-    """Children and siblings of every vertex once the ``hidden`` ones are projected out one by one (Verma & Pearl 1990).
+    """Children and siblings of every vertex once the ``hidden`` ones are projected out (Verma & Pearl 1990).
 
-    Removing a vertex h joins each of its parents to each of its children by a directed edge, and each pair of its
-    children, and each sibling with each child, by a bidirected edge. Hidden vertices end up without edges.
+    Hidden vertices are removed one by one, effects before causes. Removing h joins its parents to its children by
+    directed edges, and its children to one another and to its siblings by bidirected ones. Hidden vertices end up
+    without edges.
+
+    Args:
+        hidden: in reverse topological order.
     """
-    pa, ch, sib = ([set(a) for a in adjacency] for adjacency in (parents, children, siblings))
+    ch, sib = ([set(row) for row in adjacency] for adjacency in (children, siblings))
     for h in hidden:
-        above, below, beside = pa[h], ch[h], sib[h]
-        for p in above:
+        below, beside = ch[h], sib[h]
+        for p in parents[h]:
             ch[p] |= below
             ch[p].discard(h)
         for c in below:
-            pa[c] |= above
-            pa[c].discard(h)
             sib[c] |= below | beside
             sib[c] -= {c, h}
         for s in beside:
             sib[s] |= below
             sib[s] -= {s, h}
-        pa[h], ch[h], sib[h] = set(), set(), set()
+        ch[h], sib[h] = set(), set()
     return ch, sib
