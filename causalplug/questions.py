@@ -1,5 +1,5 @@
-"""What a model can be asked: samples, counterfactuals and estimates; each question is answered in "
-"causalplug.sampling."""
+"""What a model can be asked: samples, counterfactuals and estimates; each question is answered in
+causalplug.sampling."""
 
 from __future__ import annotations
 
@@ -141,8 +141,8 @@ class Questions:
         variables: str | Iterable[str] | None = None,
         **options: Any,
     ) -> pd.DataFrame:
-        """The rows of ``noise`` under ``do`` as a table; options ``batch_size`` and ``images`` as for "
-        ":meth:`sample`."""
+        """The rows of ``noise`` under ``do`` as a table; options ``batch_size`` and ``images`` as for
+        :meth:`sample`."""
         from causalplug.sampling.sample import replay
 
         return replay(self._model, noise, do=do, variables=variables, **options)
@@ -205,8 +205,8 @@ class Questions:
         n: int = 100_000,
         **options: Any,
     ) -> pd.DataFrame:
-        """The outcome's mean (or its probabilities) under ``do(treatment=v)`` for every v in ``values``, on "
-        "the same noise."""
+        """The outcome's mean (or its probabilities) under ``do(treatment=v)`` for every v in ``values``, on
+        the same noise."""
         from causalplug.sampling.effects import curve
 
         return curve(

@@ -92,7 +92,8 @@ def decide(full: BitGraph, term: Term, regimes: list[Regime], domains: Mapping[i
     numerator = CounterfactualGraph(full, term.outcomes, term.evidence)
     if numerator.contradiction:
         return Verdict("zero", contradiction=numerator.contradiction)
-    term, needed, mentioned = _relevant(full, term, numerator, evidence)
+    term = _without_irrelevant_evidence(full, term, numerator, evidence)
+    needed, mentioned = _variables_of(full, term)
     required = needed | mentioned
     graph = full.induced(ancestors_within(full.parents, required, full.present))
     regimes = _within(graph, regimes)
@@ -110,32 +111,44 @@ def decide(full: BitGraph, term: Term, regimes: list[Regime], domains: Mapping[i
     return _combine(graph, term, regimes, solver, needed, required, result)
 
 
-def _relevant(
+def _without_irrelevant_evidence(
     full: BitGraph, term: Term, numerator: CounterfactualGraph, evidence: CounterfactualGraph
-) -> tuple[Term, int, int]:
+) -> Term:
     """``term`` without the evidence that changes nothing.
 
     Evidence counts if its variable is connected to an outcome, or if a node that is reads its value; and its causes
     count, if it is their values that make two worlds share a node.
-
-    Returns:
-        The term; the variables without which its answer cannot be had; those without which it cannot be put.
     """
     kept, below = _tied(numerator, evidence)
-    used = numerator.evidence_read(kept)
     wanted = numerator.signature(kept), evidence.signature(below)
-    smaller = () if evidence.equal_evidence else (used, numerator.evidence_read(kept, above=True))
-    for enough in (*smaller, term.evidence):
-        small = replace(term, evidence=enough)
+    if evidence.equal_evidence:
+        return term
+    for enough in (numerator.evidence_read(kept), numerator.evidence_read(kept, above=True)):
         again, alone = CounterfactualGraph(full, term.outcomes, enough), CounterfactualGraph(full, (), enough)
         inside, under = _tied(again, alone)
         if (again.signature(inside), alone.signature(under)) == wanted:
-            break
-    needed = mask_of(numerator.index[event.variable] for event in term.outcomes + used)
-    needed |= again.set_for(inside) | alone.set_for(under)
-    mentioned = mask_of(numerator.index[event.variable] for event in small.events)
-    mentioned |= again.set_for(inside, nested=True) | alone.set_for(under, nested=True)
-    return small, needed, mentioned
+            return replace(term, evidence=enough)
+    return term
+
+
+def _variables_of(full: BitGraph, term: Term) -> tuple[int, int]:
+    """The variables without which the answer to ``term`` cannot be had, and those without which it cannot be put.
+
+    The second are all that its worlds set, as far as any node reads it: a projection without one of them would take a
+    variable that is set for one that is free.
+    """
+    numerator, alone = (
+        CounterfactualGraph(full, term.outcomes, term.evidence),
+        CounterfactualGraph(full, (), term.evidence),
+    )
+    inside, under = _tied(numerator, alone)
+    events = term.outcomes + numerator.evidence_read(inside)
+    needed = mask_of(numerator.index[event.variable] for event in events)
+    needed |= numerator.set_for(inside) | alone.set_for(under)
+    mentioned = mask_of(numerator.index[event.variable] for event in term.events)
+    for graph in (numerator, alone):
+        mentioned |= graph.set_for(graph.mask) | graph.set_for(graph.mask, nested=True)
+    return needed, mentioned
 
 
 def _direct(graph: BitGraph, term: Term, solver: Solver) -> Answer | None:

@@ -265,7 +265,7 @@ class Unification:
         if not isinstance(key, Event):
             return self._open.get(key)
         events = self.outcomes + self.evidence
-        target = self.targets[events.index(key)] if key in events else None
+        target = next((t for e, t in zip(events, self.targets, strict=True) if e == key), None)
         return target if isinstance(target, Symbol) else None
 
     def set_to(self, v: int, world: World) -> Atom:

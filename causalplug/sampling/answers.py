@@ -65,8 +65,8 @@ class Estimate:
 
     @property
     def marked(self) -> bool:
-        """Whether the answer must not be read as a fact about the world: the data do not determine it, as far "
-        "as is known."""
+        """Whether the answer must not be read as a fact about the world: the data do not determine it, as far
+        as is known."""
         return self.status not in ("identifiable", "zero")
 
     @property
@@ -179,8 +179,8 @@ _NUMBERS = ("estimate", "standard_error", "low", "high", "effective_sample_size"
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """Mean, standard deviation and quantiles of a number in every cell, with their standard errors; arrays "
-    "``(cells,)``."""
+    """Mean, standard deviation and quantiles of a number in every cell, with their standard errors; arrays
+    ``(cells,)``."""
 
     columns: dict[str, np.ndarray]
 

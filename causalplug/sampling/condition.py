@@ -73,8 +73,8 @@ class Condition:
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """A continuous variable or an image has exactly this value: it is set, weighted by its density, and its "
-    "noise recovered."""
+    """A continuous variable or an image has exactly this value: it is set, weighted by its density, and its
+    noise recovered."""
 
     name: str
     intervention: Intervention

@@ -73,8 +73,8 @@ def _split(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], dict[
 
 
 def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], dict[str, float]]:
-    """Candidates are tried in rounds, one window for each process; then each process finishes consecutive "
-    "rows of those kept."""
+    """Candidates are tried in rounds, one window for each process; then each process finishes consecutive
+    rows of those kept."""
     wanted = asked.n * stream.pool
     check, limit = stream.limits(wanted)
     kept: list[int] = []

@@ -1,5 +1,5 @@
-"""What do() may set a variable to: a value, a value per row, a draw, a function of other variables, another "
-"world's value."""
+"""What do() may set a variable to: a value, a value per row, a draw, a function of other variables, another
+world's value."""
 
 from __future__ import annotations
 

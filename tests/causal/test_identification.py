@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 import subprocess
 import sys
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from causalplug.causal.query import Bound, Event, Query
 from causalplug.causal.source import Source
 from causalplug.errors import NotIdentifiableError, QueryError, SourceError, UnknownVariableError
 from tests.graphs import shared
+from tests.oracle import identifiable_by_jacobian
 from tests.random_cases import random_case
 
 
@@ -347,3 +351,26 @@ def test_large_graphs_are_decided_at_once() -> None:
         for query in ("P(V199 | do(V50))", "P(V199 | do(V50), V100=1)", "P(V199_{V50=1} | V50=0)"):
             assert isinstance(identify(graph, query), Identification)
         assert time.process_time() - start < 3.0
+
+
+@pytest.mark.parametrize("name", ["query", "identification"])
+def test_examples_in_docstrings(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"causalplug.causal.{name}"))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_the_documentation_runs() -> None:
+    page = Path(__file__).parents[2] / "docs" / "identification.md"
+    result = doctest.testfile(str(page), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.attempted > 20
+    assert result.failed == 0
+
+
+def test_a_projection_keeps_what_the_query_sets() -> None:
+    """A is not recorded, yet do(A) matters: a projection without it would take B's confounding for none."""
+    graph = CausalGraph.parse("A -> B -> D; A -> C; A <-> B; A <-> D")
+    source = Source(["B", "C", "D"])
+    query = Query.parse("P(D | do(A, C=0), B)")
+    assert not identify(graph, query, [source])
+    assert not identifiable_by_jacobian(graph, query, [source], cardinality=2)

@@ -76,6 +76,7 @@ def test_random_cases_against_the_oracle() -> None:
             truth = _asked_again(case, i)
         if truth != bool(result):
             wrong.append((result.status, truth, str(case)))
+    print(f"{sum(seen.values())} questions against the oracle: {seen}")
     assert wrong == []
     assert seen["identifiable"] > CASES / 3
     assert seen["not identifiable"] > CASES / 6
