@@ -1,4 +1,4 @@
-"""Saving, loading and publishing: folders written atomically, repositories read with suspicion, cards from facts.
+"""Saving, loading and publishing: repositories read with suspicion, models by reference, cards from facts.
 
 The names below are loaded when they are first used; nothing here imports the Hub's client or torch before it needs
 them.
@@ -13,15 +13,11 @@ _EXPORTS = {
     "card": ["CARD_FACTS", "card_data", "render_card"],
     "card_check": ["card_problems", "check_card"],
     "card_facts": ["dcm_facts"],
-    "facts": ["file_facts"],
     "licenses": ["may_copy", "redistribution"],
     "push": ["push_folder"],
     "reference": ["REFERENCE_SCHEMA", "Reference"],
     "repository": ["resolve"],
     "snapshot": ["Snapshot", "check_trust"],
-    "storage": ["read_folder", "stable_copy", "write_folder"],
-    "validation": ["check_keys", "read_json", "safe_relative"],
-    "weights": ["read_safetensors", "safetensors_writer"],
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 __all__ = sorted(_HOME)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from causalplug.errors import RepositoryError
+from causalplug.files.validation import check_keys
 from causalplug.hub.card_parts import bullets, code, literal, mermaid, number, table, text
 from causalplug.hub.licenses import redistribution
-from causalplug.hub.validation import check_keys
 
 _FRONT = re.compile(r"\A\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _MAX_FRONT = 1 << 16
@@ -81,7 +81,7 @@ CARD_FACTS: dict[str, dict[str, Any]] = {
     },
     "encoder": {**_COMMON, **_ORIGIN, "reads": str, "gives": str, "variable?": str, "metrics?": _METRICS},
 }
-"""The facts of each kind of card, for :func:`~causalplug.hub.validation.check_keys`."""
+"""The facts of each kind of card, for :func:`~causalplug.files.validation.check_keys`."""
 
 
 def render_card(kind: Literal["dcm", "adapter", "encoder"], facts: Mapping[str, Any]) -> str:

@@ -17,13 +17,13 @@ from causalplug.causal.graph import CausalGraph
 from causalplug.causal.plan import Plan
 from causalplug.causal.source import Source
 from causalplug.errors import CausalPlugError, RepositoryError
-from causalplug.hub.facts import file_facts
+from causalplug.files.facts import file_facts
+from causalplug.files.storage import Content, write_folder
+from causalplug.files.validation import check_keys, read_json, safe_relative
+from causalplug.files.weights import read_safetensors, safetensors_writer
 from causalplug.hub.parts import load_encoder, load_mechanism
 from causalplug.hub.reference import Reference
 from causalplug.hub.repository import resolve
-from causalplug.hub.storage import Content, write_folder
-from causalplug.hub.validation import check_keys, read_json, safe_relative
-from causalplug.hub.weights import read_safetensors, safetensors_writer
 from causalplug.variables import variable_from_dict
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from causalplug.errors import RepositoryError
+from causalplug.files.validation import check_keys, read_json
 from causalplug.hub.client import hub_api, hub_errors, patiently
-from causalplug.hub.validation import check_keys, read_json
 
 Listing = dict[str, dict[str, Any]]
 """Relative name to ``size``, and ``sha256`` or ``blob`` where they are known."""

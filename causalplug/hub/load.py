@@ -10,9 +10,9 @@ from os import PathLike
 from typing import Any
 
 from causalplug.errors import RepositoryError
+from causalplug.files.validation import read_json, short
 from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
-from causalplug.hub.validation import read_json, short
 
 _LOADERS = {
     "causalplug-dcm-1": ("causalplug.hub.dcm", "load_dcm"),

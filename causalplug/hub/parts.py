@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import CausalPlugError, RepositoryError
-from causalplug.hub.storage import Content, write_folder
-from causalplug.hub.validation import check_keys, read_json
-from causalplug.hub.weights import read_safetensors, safetensors_writer
+from causalplug.files.storage import Content, write_folder
+from causalplug.files.validation import check_keys, read_json
+from causalplug.files.weights import read_safetensors, safetensors_writer
 
 if TYPE_CHECKING:
     from torch import nn

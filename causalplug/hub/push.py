@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from causalplug.errors import RepositoryError
+from causalplug.files.storage import stable_copy
+from causalplug.files.validation import regular_file, safe_relative, short
 from causalplug.hub.client import hub_api, hub_errors, patiently
-from causalplug.hub.storage import stable_copy
-from causalplug.hub.validation import regular_file, safe_relative, short
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
@@ -48,7 +48,7 @@ def push_folder(
     The folder may be written to meanwhile: what is pushed is its state at the start. Hidden files stay at home.
 
     Args:
-        folder: what :func:`~causalplug.hub.storage.write_folder` wrote.
+        folder: what :func:`~causalplug.files.storage.write_folder` wrote.
         repo_id: "owner/name", or "name" for the logged-in user.
         revision: branch; "main" if None.
         private: for a repository that is created now; None is the owner's default.
@@ -59,7 +59,7 @@ def push_folder(
         parent_commit: refuse if the branch has moved on from this commit.
         token: a token, True for the logged-in one, None for the client's default.
         replaces: patterns of files of the repository that are deleted if the folder does not have them, as for
-            :func:`~causalplug.hub.storage.write_folder`.
+            :func:`~causalplug.files.storage.write_folder`.
         ignore_patterns: files of the folder that stay at home.
 
     Returns:

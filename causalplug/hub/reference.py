@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from causalplug.errors import RepositoryError
-from causalplug.hub.facts import file_facts
+from causalplug.files.facts import file_facts
+from causalplug.files.validation import check_keys, safe_relative, short
 from causalplug.hub.repository import resolve_id
 from causalplug.hub.snapshot import Snapshot
-from causalplug.hub.validation import check_keys, safe_relative, short
 
 REFERENCE_SCHEMA = {
     "repo_id": str,
@@ -23,7 +23,7 @@ REFERENCE_SCHEMA = {
     "license?": str | None,
     "files?": {str: {"size": int, "sha256?": str, "blob?": str}},
 }
-"""What a reference looks like in a configuration, for :func:`~causalplug.hub.validation.check_keys`."""
+"""What a reference looks like in a configuration, for :func:`~causalplug.files.validation.check_keys`."""
 
 _MAX_CHAIN = 8
 

@@ -12,10 +12,10 @@ import re
 from pathlib import Path
 
 from causalplug.errors import RepositoryError
+from causalplug.files.storage import recover
+from causalplug.files.validation import safe_relative, short
 from causalplug.hub.client import hub_api, hub_errors
 from causalplug.hub.snapshot import Remote, Snapshot
-from causalplug.hub.storage import recover
-from causalplug.hub.validation import safe_relative, short
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPO_ID = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from causalplug.errors import RepositoryError
+from causalplug.files.facts import Facts, agrees
+from causalplug.files.storage import check_disk, read_folder
+from causalplug.files.validation import regular_file, safe_relative, short
 from causalplug.hub.client import hub_errors, patiently
-from causalplug.hub.facts import Facts, agrees
 from causalplug.hub.listing import Listing, list_commit, list_folder
-from causalplug.hub.storage import check_disk, read_folder
-from causalplug.hub.validation import regular_file, safe_relative, short
 
 logger = logging.getLogger(__name__)
 
@@ -191,7 +191,7 @@ class Snapshot:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[Path]:
-        """Hold a folder still while several files are read (see :func:`~causalplug.hub.storage.read_folder`)."""
+        """Hold a folder still while several files are read (see :func:`~causalplug.files.storage.read_folder`)."""
         with read_folder(self.boundary) if self._remote is None and self.revision is None else contextlib.nullcontext():
             yield self.path
 

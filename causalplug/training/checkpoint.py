@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 
 from causalplug.errors import TrainingError
+from causalplug.files.storage import read_folder, write_folder
+from causalplug.files.validation import read_json
+from causalplug.files.weights import read_safetensors, safetensors_writer
 
 __all__ = ["Checkpoints", "optimizer_tensors", "restore_optimizer"]
 
@@ -29,9 +32,6 @@ class Checkpoints:
 
     def save(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Replace the last checkpoint; until the new one is whole on the disk the old one stays."""
-        from causalplug.hub.storage import write_folder
-        from causalplug.hub.weights import safetensors_writer
-
         text = json.dumps({"schema": _SCHEMA, **state}, indent=1, allow_nan=False)
         write_folder(self.folder, {"state.safetensors": safetensors_writer(tensors), "state.json": text})
 
@@ -41,10 +41,6 @@ class Checkpoints:
         Raises:
             TrainingError: it belongs to a run with other settings, another graph or other data.
         """
-        from causalplug.hub.storage import read_folder
-        from causalplug.hub.validation import read_json
-        from causalplug.hub.weights import read_safetensors
-
         if not self.folder.exists():
             return None
         with read_folder(self.folder) as folder:
@@ -53,8 +49,7 @@ class Checkpoints:
         if state.get("schema") != _SCHEMA or state.get("fingerprint") != fingerprint:
             raise TrainingError(
                 f"The run cannot be resumed from {self.folder}: it was written by a run with other settings, "
-                "another graph "
-                "or other data. Give the same ones, or choose another output_dir."
+                "another graph or other data. Give the same ones, or choose another output_dir."
             )
         return state, tensors
 

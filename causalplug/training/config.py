@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from causalplug.errors import TrainingError
@@ -21,8 +21,6 @@ class TrainingConfig:
         objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, a mapping from variable (or module name) to one of
             them,
             or None: what the plan says.
-        strategy: ``"modular"`` trains module by module in the plan's order; ``"joint"`` trains all trainable
-            mechanisms at once against every source (Algorithm 3 of the paper), for comparison.
         steps: generator updates of a module, at most. None: 1,500 adversarial, 600 likelihood.
         batch_size: rows of a step.
         learning_rate: of the mechanisms. None: 2e-3 adversarial, 1e-2 likelihood.
@@ -44,6 +42,7 @@ class TrainingConfig:
         encoder_steps: steps of an encoder that is trained on the way.
         save_every: steps between checkpoints, where an output folder is given.
         seed: of everything random.
+        tolerance: a module has converged when its TVD is at most ``max(0.03, tolerance x floor)``.
         threads: torch threads during training; None leaves the setting alone.
 
     Raises:
@@ -51,7 +50,6 @@ class TrainingConfig:
     """
 
     objective: str | Mapping[str, str] | None = None
-    strategy: str = "modular"
     steps: int | None = None
     batch_size: int = 256
     learning_rate: float | None = None
@@ -74,13 +72,12 @@ class TrainingConfig:
     save_every: int = 500
     seed: int = 0
     threads: int | None = 1
-    tolerance: float = field(default=1.5)
+    tolerance: float = 1.5
 
     def __post_init__(self) -> None:
         objectives = [self.objective] if isinstance(self.objective, str) else list((self.objective or {}).values())
         for objective in objectives:
             self._one_of("objective", objective, OBJECTIVES)
-        self._one_of("strategy", self.strategy, ("modular", "joint"))
         self._one_of("gradient", self.gradient, ("auto", "enumerate", "rloo", "straight-through"))
         positive = (
             "batch_size",

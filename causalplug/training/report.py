@@ -22,7 +22,8 @@ class ModuleReport:
         seconds: wall time.
         distances: of the kept weights, one per target.
         negative_log_likelihood: held-out, per row; only for likelihood.
-        converged: whether every distance is within its bound.
+        converged: whether every distance is within its bound; None where nothing was compared, as for a module that
+            likelihood trained behind a frozen image.
         curve: one entry per validation: step, distance and loss.
     """
 
@@ -33,7 +34,7 @@ class ModuleReport:
     seconds: float = 0.0
     distances: tuple[Distance, ...] = ()
     negative_log_likelihood: float | None = None
-    converged: bool = True
+    converged: bool | None = None
     curve: list[dict[str, float]] = field(default_factory=list)
 
     @property
@@ -76,8 +77,8 @@ class TrainingReport:
 
     @property
     def converged(self) -> bool:
-        """Whether every module is."""
-        return all(module.converged for module in self.modules)
+        """Whether every module is known to be."""
+        return all(module.converged is True for module in self.modules)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -104,7 +105,7 @@ class TrainingReport:
                         _number(d.mmd if d else None),
                         str(module.steps) if first else "",
                         f"{module.seconds:.1f}" if first else "",
-                        "" if module.converged or not first else "not converged",
+                        _VERDICTS[module.converged] if first else "",
                     )
                 )
         lines += [(name, "pulled", "frozen", *[""] * 6) for name in self.pulled]
@@ -112,6 +113,9 @@ class TrainingReport:
         return "\n".join(
             "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines
         )
+
+
+_VERDICTS = {True: "", False: "not converged", None: "not compared"}
 
 
 def _number(value: float | None) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from causalplug.causal.plan import Module, Plan, plan
-from causalplug.errors import ConvergenceWarning, TrainingError
+from causalplug.errors import ConvergenceWarning, PlanError, TrainingError
 from causalplug.model import DCM
 from causalplug.training.adversarial import game_for
 from causalplug.training.checkpoint import Checkpoints
@@ -108,20 +108,33 @@ class Trainer:
         self.tables = [source.encode(dcm.variables) for source in sources]
         frozen = {name: mechanism for name, mechanism in dcm.mechanisms.items() if mechanism.frozen}
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
-        self.plan: Plan = plan(dcm.graph, [rows.source for rows in self.tables], available=frozen, kinds=kinds)
-        self.tables = [replace(rows, source=named) for rows, named in zip(self.tables, self.plan.sources, strict=True)]
-        self.objectives = {module: self._objective(module) for module in self.plan.modules if module.action != "pull"}
+        made = plan(dcm.graph, [rows.source for rows in self.tables], available=frozen, kinds=kinds)
+        self.tables = [replace(rows, source=named) for rows, named in zip(self.tables, made.sources, strict=True)]
+        self._check_objective()
+        modules = [m if m.action == "pull" else replace(m, objective=self._objective(m)) for m in made.modules]
+        self.plan: Plan = replace(made, modules=tuple(modules))
 
-    def _objective(self, module: Module) -> str:
-        """What a module is trained by: the user's word, else the plan's."""
+    def _check_objective(self) -> None:
+        """Refuse a mapping of objectives that names what the graph does not have."""
         wanted = self.config.objective
         if isinstance(wanted, Mapping):
-            named = [wanted[key] for key in (*module.variables, "+".join(module.variables)) if key in wanted]
+            for key in wanted:
+                for name in [key] if key in self.dcm.variables else key.split("+"):
+                    self.dcm.mechanism(name)
+
+    def _objective(self, module: Module) -> str:
+        """What a module is trained by: the user's word, else the plan's; one word for all means where it applies."""
+        implicit = [name for name in module.variables if not self.dcm.mechanism(name).explicit]
+        wanted = self.config.objective
+        if isinstance(wanted, Mapping):
+            named = [wanted[key] for key in (*module.variables, module.name) if key in wanted]
+            if named and named[0] != "adversarial" and implicit:
+                raise PlanError(
+                    f"{module.name} cannot be trained with objective={named[0]!r}: the mechanism of "
+                    f"{', '.join(implicit)} has no explicit density. Use 'adversarial' for this module."
+                )
             wanted = named[0] if named else None
-        explicit = all(self.dcm.mechanism(name).explicit for name in module.variables)
-        if isinstance(wanted, str) and isinstance(self.config.objective, str) and not explicit:
-            return "adversarial"  # one word for all modules means: where it applies
-        return wanted or (module.objective if explicit else "adversarial")
+        return "adversarial" if implicit else wanted or str(module.objective)
 
     def train(self, *, resume_from_checkpoint: bool = False) -> TrainingReport:
         """Run the plan; see :func:`fit`."""
@@ -198,7 +211,7 @@ class Trainer:
 
     def _frozen_images(self, module: Module) -> set[str]:
         """Frozen image mechanisms that this module's adversarial training draws from."""
-        if self.objectives[module] == "likelihood":
+        if module.objective == "likelihood":
             return set()
         drawn = {name for target in module.targets for name in target.frozen}
         return {name for name in drawn if self.dcm.variables[name].kind == "image" and self.dcm.mechanism(name).frozen}
@@ -226,7 +239,7 @@ class _Run:
 
     def module(self, position: int, module: Module) -> None:
         """Train one module: one phase, or two for ``warm``."""
-        objective = self.trainer.objectives[module]
+        objective = str(module.objective)
         phases = ["likelihood", "adversarial"] if objective == "warm" else [objective]
         report = ModuleReport(tuple(module.variables), objective)
         start, spent = time.perf_counter(), 0.0
@@ -243,8 +256,9 @@ class _Run:
             self._phase(position, index, module, phases[index], report, start, spent)
         self.dcm.requires_grad_(False)
         report.seconds = spent + time.perf_counter() - start
-        report.converged = all(d.converged(self.config.tolerance) for d in report.distances)
-        if not report.converged:
+        if report.distances:
+            report.converged = all(d.converged(self.config.tolerance) for d in report.distances)
+        if report.converged is False:
             worst = max(report.distances, key=lambda d: d.score)
             warnings.warn(
                 f"Module {report.name} has not converged: {worst.target} is at TVD {worst.tvd} (floor "

@@ -53,8 +53,8 @@ class Distance:
         return (self.tvd or 0.0) + math.sqrt(max(0.0, self.mmd or 0.0))
 
     def converged(self, tolerance: float) -> bool:
-        """Whether no distance shows an error above 0.03; two samples of one distribution are a floor apart."""
-        tvd_ok = self.tvd is None or self.tvd <= 0.03 + tolerance * (self.floor or 0.0)
+        """Whether every distance is within its bound, for the TVD ``max(0.03, tolerance x floor)``."""
+        tvd_ok = self.tvd is None or self.tvd <= max(0.03, tolerance * (self.floor or 0.0))
         mmd_ok = self.mmd is None or self.mmd <= max(0.01, 2 * tolerance * (self.mmd_floor or 0.0))
         return tvd_ok and mmd_ok
 

@@ -7,8 +7,8 @@ import signal
 import time
 
 from causalplug.errors import RepositoryError
+from causalplug.files.storage import write_folder
 from causalplug.hub.repository import resolve
-from causalplug.hub.storage import write_folder
 
 ROUNDS = 100 if os.environ.get("CAUSALPLUG_EXHAUSTIVE") == "1" else 5
 ALL = ["config.json", "README.md", "model.safetensors", "modules/large.safetensors"]
@@ -28,7 +28,7 @@ while True:
 PUSH = """
 import json, os
 from causalplug.hub.push import push_folder
-from causalplug.hub.storage import write_folder
+from causalplug.files.storage import write_folder
 print("READY", flush=True)
 while True:
     number += 1

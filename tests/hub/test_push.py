@@ -7,9 +7,9 @@ import time
 import pytest
 
 from causalplug.errors import RepositoryError
+from causalplug.files.storage import write_folder
 from causalplug.hub.push import push_folder
 from causalplug.hub.repository import resolve
-from causalplug.hub.storage import write_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own upload
 

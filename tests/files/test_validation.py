@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from causalplug.errors import RepositoryError
-from causalplug.hub.validation import check_keys, read_json, regular_file, safe_relative
+from causalplug.files.validation import check_keys, read_json, regular_file, safe_relative
 
 EXHAUSTIVE = os.environ.get("CAUSALPLUG_EXHAUSTIVE") == "1"
 CASES = settings(

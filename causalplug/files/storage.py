@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from causalplug.errors import RepositoryError
-from causalplug.hub.locks import is_locked, locked
-from causalplug.hub.validation import safe_relative
+from causalplug.files.locks import is_locked, locked
+from causalplug.files.validation import safe_relative
 
 Content = bytes | str | os.PathLike | Callable[[Path], object]
 """What a file is written from: its bytes, its text (as UTF-8), a file to copy, or a function that writes to a path."""

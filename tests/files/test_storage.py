@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from causalplug.errors import RepositoryError
-from causalplug.hub import storage
-from causalplug.hub.storage import check_disk, read_folder, recover, write_folder
+from causalplug.files import storage
+from causalplug.files.storage import check_disk, read_folder, recover, write_folder
 
 ROOT = Path(__file__).parents[2]
 EXHAUSTIVE = os.environ.get("CAUSALPLUG_EXHAUSTIVE") == "1"
@@ -22,7 +22,7 @@ EXHAUSTIVE = os.environ.get("CAUSALPLUG_EXHAUSTIVE") == "1"
 WRITER = textwrap.dedent(
     """
     import os, signal, sys
-    from causalplug.hub import storage
+    from causalplug.files import storage
 
     folder, kill_at, exchange = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "exchange"
     if not exchange:
@@ -103,7 +103,7 @@ def test_killed_at_random_times(tmp_path):
     program = textwrap.dedent(
         """
         import sys
-        from causalplug.hub.storage import write_folder
+        from causalplug.files.storage import write_folder
         print("ready", flush=True)
         n = int(sys.argv[2])
         while True:

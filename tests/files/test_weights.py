@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from causalplug.errors import RepositoryError
-from causalplug.hub.facts import file_facts
-from causalplug.hub.storage import write_folder
-from causalplug.hub.weights import read_safetensors, safetensors_writer
+from causalplug.files.facts import file_facts
+from causalplug.files.storage import write_folder
+from causalplug.files.weights import read_safetensors, safetensors_writer
 
 EXHAUSTIVE = os.environ.get("CAUSALPLUG_EXHAUSTIVE") == "1"
 TENSORS = {

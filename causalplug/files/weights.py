@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import RepositoryError
-from causalplug.hub.facts import Facts, agrees
-from causalplug.hub.validation import check_keys, parse_json, regular_file, short
+from causalplug.files.facts import Facts, agrees
+from causalplug.files.validation import check_keys, parse_json, regular_file, short
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ _TYPES = {  # name in the file: name in torch, bytes of one number
 
 
 def safetensors_writer(tensors: Mapping[str, torch.Tensor]) -> Callable[[Path], None]:
-    """Return a function that writes the tensors to a path, for :func:`~causalplug.hub.storage.write_folder`.
+    """Return a function that writes the tensors to a path, for :func:`~causalplug.files.storage.write_folder`.
 
     The same tensors give the same bytes. Tensors that share memory (tied weights) must be given once.
     """
@@ -79,7 +79,7 @@ def read_safetensors(
         path: the file.
         expected: name to what the tensor must look like: a tensor (or anything else with ``shape`` and ``dtype``, such
             as the values of ``module.state_dict()``), or a shape alone, for which any data type will do.
-        facts: ``{"size": …, "sha256": …}`` as :func:`~causalplug.hub.facts.file_facts` gave them when the file was
+        facts: ``{"size": …, "sha256": …}`` as :func:`~causalplug.files.facts.file_facts` gave them when the file was
             saved. With them every flipped bit is found.
         device: where the tensors go.
         within: as for :func:`regular_file`.

@@ -2,7 +2,7 @@
 
 A repository is somebody else's text. Its names must stay inside its folder; its JSON must be small, flat and of the
 declared types. Whatever is wrong becomes a :class:`~causalplug.errors.RepositoryError` that names the file. Weights are
-checked in :mod:`causalplug.hub.weights`.
+checked in :mod:`causalplug.files.weights`.
 """
 
 from __future__ import annotations
