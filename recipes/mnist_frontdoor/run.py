@@ -31,7 +31,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--generator", help="adapter repository (folder or Hub id); default: one is trained first")
     parser.add_argument("--image", choices=["3x32x32", "1x28x28"], default="3x32x32", help="coloured or grey images")
     parser.add_argument("--fidelity", type=float, default=0.75, help="probability that the image shows D's digit")
-    parser.add_argument("--objective", choices=["adversarial", "likelihood", "warm"], default="adversarial")
+    parser.add_argument("--objective", choices=["adversarial", "likelihood", "warm"], default="warm")
     parser.add_argument("--rows", type=int, help="observational rows")
     parser.add_argument("--steps", type=int, help="updates of the module of D and A")
     parser.add_argument("--generator-steps", type=int, help="updates of the generator")
@@ -88,11 +88,11 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         repository, label_map="estimate"
     )  # frozen; which digit is shown is read off the rows
     dcm = cp.DCM(graph, variables, mechanisms={"I": generator}, seed=chosen.seed)
-    print(cp.plan(graph, available={"I": generator}), "\n")
-    report = cp.fit(
-        dcm, cp.DataSource(rows, name="rows"), output_dir=chosen.output_dir / "training", seed=chosen.seed,
-        objective=chosen.objective, steps=chosen.steps,
-    )  # fmt: skip
+    config = cp.TrainingConfig(seed=chosen.seed, objective=chosen.objective, steps=chosen.steps)
+    source = cp.DataSource(rows, name="rows")
+    trainer = cp.Trainer(dcm, [source], config=config, output_dir=chosen.output_dir / "training")
+    print(trainer.plan, "\n")
+    report = trainer.train()
     print(report, "\n")
     lap("training")
 

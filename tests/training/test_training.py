@@ -321,3 +321,20 @@ def test_objectives_that_cannot_be_meant_are_refused():
     rows = cp.DataSource({"D": [0, 1] * 5, "I": np.zeros((10, 1, 8, 8), np.float32)})
     with pytest.raises(PlanError, match="no explicit density"):
         cp.fit(dcm, rows, objective={"I": "likelihood"}, progress=False)
+
+
+def test_an_image_module_is_trained_on_pixels():
+    """Images whose mean brightness is .2 or .8, by D, with a spread of .1: both are learned."""
+    rng = np.random.default_rng(0)
+    d = rng.integers(2, size=2000)
+    mean = d * 0.6 + 0.2 + 0.1 * rng.normal(size=2000)
+    images = np.clip(mean[:, None, None, None] + 0.05 * rng.normal(size=(2000, 1, 8, 8)), 0, 1).astype(np.float32)
+    dcm = cp.DCM(cp.CausalGraph.parse("D -> I"), {"D": cp.Discrete(2), "I": IMAGE})
+    settings = {"objective": "likelihood", "image_steps": 300, "validate_every": 300, "batch_size": 64}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        cp.fit(dcm, cp.DataSource({"D": d, "I": images}), progress=False, **settings)
+    for k in (0, 1):
+        means = np.stack(list(dcm.sample(500, do={"D": k}, variables=["I"])["I"])).mean((1, 2, 3))
+        assert abs(means.mean() - images[d == k].mean()) < 0.1
+        assert means.std() > 0.03
