@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from causalplug.errors import MechanismError, MissingDependencyError, RepositoryError
+from causalplug.files.validation import read_json
 from causalplug.hub.repository import resolve
-from causalplug.hub.validation import read_json
 
 if TYPE_CHECKING:
     from causalplug.hub.snapshot import Snapshot

@@ -129,7 +129,7 @@ class TransformersEncoder(Encoder):
             raise RepositoryError(f"cannot load {snapshot}: {str(error).splitlines()[0]}") from error
         statistics: dict[str, Any] = {}
         if snapshot.has("preprocessor_config.json"):
-            from causalplug.hub.validation import read_json
+            from causalplug.files.validation import read_json
 
             found = read_json(snapshot.file("preprocessor_config.json"), within=snapshot.boundary)
             pairs = (("mean", "image_mean"), ("std", "image_std"))
