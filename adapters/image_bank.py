@@ -48,6 +48,7 @@ class ImageBank(FrozenMechanism):
     """
 
     images: Tensor
+    codes: Tensor
     order: Tensor
 
     def __init__(
@@ -236,7 +237,7 @@ class ImageBank(FrozenMechanism):
         if found != wanted:
             raise MechanismError(f"{where} holds {found} instead of {wanted}. Save the bank again.")
         sizes = torch.tensor([label.size for label in self.labels])
-        codes = tensors["codes"].long()
+        codes: Tensor = tensors["codes"].long()
         if bool((codes < 0).any()) or bool((codes >= sizes).any()):
             raise MechanismError(f"{where} holds labels outside their categories. Save the bank again.")
         other = ImageBank(tensors["images"], self.labels, codes, image=self.image)

@@ -66,6 +66,9 @@ class TransformersEncoder(Encoder):
         self.location: dict[str, Any] = {}
         freeze(self)
 
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
     def pooled(self, images: Tensor) -> Tensor:
         """The backbone's features ``(n, width)``: its pooled output, else the mean over its last states."""
         unit = (images - self.variable.low) / (self.variable.high - self.variable.low)

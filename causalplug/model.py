@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -100,11 +101,11 @@ class DCM(Questions, nn.Module):
             given[name] = self._bound(name, mechanism)
         self._add_encoders(given, encoders, seed)
         for index, name in enumerate(graph.variables):
-            mechanism = given.get(name)
-            if mechanism is None:
-                mechanism = initialised(lambda name=name: self._default(name, hidden), seed * 100_003 + index)
-            self._mechanisms[_key(name)] = mechanism
-        for mechanism in self._mechanisms.values():
+            if name not in given:
+                build: Callable[[], Mechanism] = partial(self._default, name, hidden)
+                given[name] = initialised(build, seed * 100_003 + index)
+            self._mechanisms[_key(name)] = given[name]
+        for mechanism in self.mechanisms.values():
             if mechanism.frozen:
                 freeze(mechanism)
         self._edges = {name: self._edges_at(name) for name in graph.variables}
@@ -188,7 +189,7 @@ class DCM(Questions, nn.Module):
             check_pull(self.graph, name)
         parents = {parent: self.variables[parent] for parent in self.graph.parents(name)}
         if hasattr(mechanism, "bind") and getattr(mechanism, "name", None) != name:
-            mechanism = mechanism.bind(name, self.variables[name], parents)
+            mechanism = mechanism.bind(name, self.variables[name], parents)  # type: ignore[operator]
         variable = self.variables[name]
         if mechanism.variable != variable or set(mechanism.parents) != set(parents):
             raise MechanismError(
@@ -211,7 +212,7 @@ class DCM(Questions, nn.Module):
                 name in self.graph.ancestors([member]) for member in self.variables if self.graph.siblings(member)
             )
             if name not in encoders and (readers or in_module):
-                encoders[name] = initialised(lambda variable=variable: ConvEncoder(variable), seed)  # type: ignore[assignment]
+                encoders[name] = initialised(partial(ConvEncoder, variable), seed)
         for name, encoder in encoders.items():
             self._encoders[_key(name)] = encoder
 

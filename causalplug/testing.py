@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -182,7 +183,7 @@ class MechanismTester:
     def test_binding_shares_the_weights_and_moves_the_range(self) -> None:
         mechanism = self.make()
         image = mechanism.image
-        wider = Image(*image.event_shape, low=-3.0, high=5.0)
+        wider = replace(image, low=-3.0, high=5.0)
         bound = mechanism.bind("I", wider, {label.name: label.values for label in mechanism.labels})
         assert bound.variable == wider
         assert {id(p) for p in bound.parameters()} == {id(p) for p in mechanism.parameters()}

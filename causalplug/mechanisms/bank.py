@@ -16,6 +16,7 @@ from causalplug.mechanisms.bank_files import BankFiles
 from causalplug.mechanisms.encoders import Encoder
 from causalplug.mechanisms.frozen import FrozenMechanism, state_hash
 from causalplug.noise import Noise
+from causalplug.variables import Image
 
 __all__ = ["SampleBank"]
 
@@ -87,7 +88,7 @@ class SampleBank:
             arrays["images"] = ((len(self.labels), rows_per_label, *variable.event_shape), np.uint8)
         report = _reporter(progress, mechanism.name or "bank", len(self))
         if folder is None:
-            made = {name: np.empty(shape, kind) for name, (shape, kind) in arrays.items()}
+            made: dict[str, np.ndarray] = {name: np.empty(shape, kind) for name, (shape, kind) in arrays.items()}
             self._fill(made, 0, batch_size, report)
         else:
             made = self._fill_files(
@@ -168,11 +169,15 @@ class SampleBank:
     def _positions(self, uniform: Tensor) -> Tensor:
         return (uniform * self.rows_per_label).long().clamp_(max=self.rows_per_label - 1)
 
+    @property
+    def _variable(self) -> Image:
+        return self.mechanism.variable  # type: ignore[return-value]
+
     def _kept(self, index: tuple[Tensor | slice, Tensor]) -> Tensor:
         if self.projections is not None:
             return self.projections[index]
         assert self.images is not None
-        return self.mechanism.variable.scale(self.images[index])
+        return self._variable.scale(self.images[index])
 
     def draw(self, labels: Tensor, uniform: Tensor) -> Tensor:
         """Projections ``(n, size)`` (or images, in a bank without encoder).
@@ -187,7 +192,7 @@ class SampleBank:
         """Images ``(n, channels, height, width)`` in the variable's range: those of :meth:`draw`."""
         if self.images is None:
             raise MechanismError(f"{self!r} keeps no images. Fill it with keep_images=True.")
-        return self.mechanism.variable.scale(self.images[self._place[labels], self._positions(uniform)])
+        return self._variable.scale(self.images[self._place[labels], self._positions(uniform)])
 
     def sample(
         self,

@@ -16,6 +16,7 @@ from causalplug.variables import Variable
 
 __all__ = ["MECHANISMS", "Mechanism", "freeze", "initialised", "register_mechanism"]
 
+_N = TypeVar("_N", bound=nn.Module)
 _M = TypeVar("_M", bound=type["Mechanism"])
 
 
@@ -124,7 +125,7 @@ def freeze(module: nn.Module) -> nn.Module:
     return module
 
 
-def initialised(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+def initialised(build: Callable[[], _N], seed: int) -> _N:
     """Build a module with parameters that depend on ``seed`` alone; the global generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -44,6 +44,9 @@ class Conditioner(nn.Module):
         hidden: widths of the hidden layers, at least one.
     """
 
+    loc: Tensor
+    scale: Tensor
+
     def __init__(
         self, parents: Mapping[str, ParentSpec], confounder_size: int, out: int, *, hidden: Sequence[int] = (64, 64)
     ):

@@ -32,6 +32,8 @@ class ContinuousSpline(Mechanism):
         bins: pieces of the spline.
     """
 
+    loc: Tensor
+    scale: Tensor
     explicit = True
     abduction = "exact"
 

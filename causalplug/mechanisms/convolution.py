@@ -28,7 +28,7 @@ class ImageTrunk(nn.Module):
     def __init__(self, variable: Image, channels: Sequence[int] = (8, 16, 32, 64)):
         super().__init__()
         self.middle = (variable.low + variable.high) / 2
-        self.half = (variable.high - variable.low) / 2
+        self.reach = (variable.high - variable.low) / 2
         layers: list[nn.Module] = []
         before, height, width = variable.channels, variable.height, variable.width
         if min(height, width) > 128:  # few channels at full size are enough
@@ -47,7 +47,7 @@ class ImageTrunk(nn.Module):
         self.size = before * height * width
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.layers((images - self.middle) / self.half)
+        return self.layers((images - self.middle) / self.reach)
 
 
 def _groups(channels: int) -> int:

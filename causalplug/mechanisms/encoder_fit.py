@@ -97,7 +97,7 @@ def fit_encoder(
         )
     trainable = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
     if not trainable:
-        encoder.fit(images) if hasattr(encoder, "fit") else encoder.whiten(images)
+        encoder.fit(images) if hasattr(encoder, "fit") else encoder.whiten(images)  # type: ignore[operator]
         encoder.trained = True
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(images), generator=generator)
@@ -134,11 +134,11 @@ def _heads(targets: Mapping[str, tuple[Tensor, Variable]]) -> list[_Head]:
     joint = math.prod(variable.size for _, variable in discrete.values())
     if len(discrete) > 1 and joint <= _JOINT:
         code = torch.zeros_like(next(iter(discrete.values()))[0])
-        for values, variable in discrete.values():
-            code = code * variable.size + values
+        for values, declared in discrete.values():
+            code = code * declared.size + values
         heads.append(_Head(", ".join(discrete), code, joint))
     else:
-        heads += [_Head(name, values, variable.size) for name, (values, variable) in discrete.items()]
+        heads += [_Head(name, values, declared.size) for name, (values, declared) in discrete.items()]
     for name, (values, variable) in targets.items():
         if isinstance(variable, Continuous):
             heads.append(_Head(name, (values - values.mean()) / values.std().clamp_min(1e-6), 0))

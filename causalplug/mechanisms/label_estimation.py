@@ -85,7 +85,7 @@ class LabelMapEstimate:
     def from_images(self, mechanism: FrozenMechanism, images: Tensor, parents: Mapping[str, Tensor]) -> LabelMap:
         """The map from real images ``(n, …)`` and the codes ``(n,)`` of their parents."""
         size = math.prod(label.size for label in mechanism.labels)
-        variable = mechanism.variable
+        variable: Image = mechanism.variable  # type: ignore[assignment]
         painted, joint = generator_samples(mechanism, self.samples, seed=self.seed)
         held = torch.arange(len(joint)) % 2 == 1
         classify = self.classifier

@@ -428,7 +428,7 @@ def _length(frame: Mapping[str, Any]) -> int:
 
 def _combination(parents: Mapping[str, Discrete], row: int) -> str:
     parts = []
-    for name, parent in reversed(parents.items()):
+    for name, parent in reversed(list(parents.items())):
         parts.append(f"{name}={parent.categories[row % parent.size]!r}")
         row //= parent.size
     return ", ".join(reversed(parts)) or "no parents"

@@ -63,6 +63,10 @@ class TableGame(Game):
         config: settings.
     """
 
+    features: Tensor
+    weight: Tensor
+    real: Tensor
+
     def __init__(self, dcm: DCM, target: Target, rows: Rows, config: TrainingConfig):
         super().__init__()
         self.config = config

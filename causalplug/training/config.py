@@ -42,7 +42,8 @@ class TrainingConfig:
         encoder_steps: steps of an encoder that is trained on the way.
         save_every: steps between checkpoints, where an output folder is given.
         seed: of everything random.
-        tolerance: a module has converged when its TVD is at most ``max(0.03, tolerance x floor)``.
+        tolerance: a module has converged when its TVD from the held-out rows exceeds what chance alone explains (the
+            0.99 quantile for that many rows) by at most this.
         threads: torch threads during training; None leaves the setting alone.
 
     Raises:
@@ -72,7 +73,7 @@ class TrainingConfig:
     save_every: int = 500
     seed: int = 0
     threads: int | None = 1
-    tolerance: float = 1.5
+    tolerance: float = 0.03
 
     def __post_init__(self) -> None:
         objectives = [self.objective] if isinstance(self.objective, str) else list((self.objective or {}).values())

@@ -22,6 +22,9 @@ class CriticInput(nn.Module):
     Discrete values become one-hot features, continuous values and projections are standardised on the first real rows.
     """
 
+    loc: Tensor
+    scale: Tensor
+
     def __init__(self, variables: Mapping[str, Variable], projections: Mapping[str, int]):
         super().__init__()
         self.variables = dict(variables)

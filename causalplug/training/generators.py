@@ -80,8 +80,8 @@ def fit_generator(
     """
     sizes = {name: declared.size for name, (_, declared) in labels.items()}
     joint = torch.zeros(len(images), dtype=torch.int64)
-    for codes, declared in labels.values():
-        joint = joint * declared.size + codes
+    for column, declared in labels.values():
+        joint = joint * declared.size + column
     classes = 1
     for size in sizes.values():
         classes *= size
@@ -92,8 +92,8 @@ def fit_generator(
             "no image."
         )
     parents = {name: declared for name, (_, declared) in labels.items()}
-    generator: ConvGenerator = initialised(lambda: ConvGenerator(variable, parents), seed)  # type: ignore[assignment]
-    critic: _Discriminator = initialised(lambda: _Discriminator(variable, classes), seed + 1)  # type: ignore[assignment]
+    generator = initialised(lambda: ConvGenerator(variable, parents), seed)
+    critic = initialised(lambda: _Discriminator(variable, classes), seed + 1)
     draw = torch.Generator().manual_seed(seed)
     optimizers = [
         torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(0.0, 0.99), fused=True)

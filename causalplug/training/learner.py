@@ -151,7 +151,7 @@ class AdversarialLearner(Learner):
         self, dcm: DCM, variables: Sequence[str], config: TrainingConfig, games: Sequence[Game], **options: object
     ):
         super().__init__(dcm, variables, config, objective="adversarial", **options)  # type: ignore[arg-type]
-        self.games = nn.ModuleList(games)
+        self.games = list(games)
         self.critic_parameters = [p for game in games for p in game.critic.parameters()]
         self.critic_optimizer = self._adam(self.critic_parameters, config.critic_learning_rate, (0.0, 0.9))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -119,7 +119,8 @@ def prepare(
     with _timed(seconds, "label maps"):
         for name, mechanism in dcm.mechanisms.items():
             if getattr(mechanism, "pending", None) is not None:
-                dcm.replace_mechanism(name, mechanism.estimate_label_map(_rows_with(name, mechanism, train)))
+                values = _rows_with(name, mechanism, train)
+                dcm.replace_mechanism(name, mechanism.estimate_label_map(values))  # type: ignore[operator]
     with _timed(seconds, "encoders"):
         for name, encoder in dcm.encoders.items():
             if not encoder.trained and not ready:
@@ -204,10 +205,10 @@ def _standardise(dcm: DCM, train: Sequence[Rows]) -> None:
     for name, mechanism in dcm.mechanisms.items():
         if mechanism.frozen:
             continue
-        network = getattr(mechanism, "network", None) or getattr(mechanism, "conditions", None)
+        network: Any = getattr(mechanism, "network", None) or getattr(mechanism, "conditions", None)
         complete = [rows for rows in train if set(mechanism.parents) <= set(rows.values)]
         if hasattr(network, "standardise") and complete:
             network.standardise(max(complete, key=len).values)
         having = [rows for rows in train if name in rows.values and name not in rows.source.do]
         if hasattr(mechanism, "standardise") and having:
-            mechanism.standardise(max(having, key=len).values[name])
+            mechanism.standardise(max(having, key=len).values[name])  # type: ignore[operator]

@@ -91,7 +91,7 @@ class TrainingReport:
 
     def __str__(self) -> str:
         header = ("module", "objective", "matched", "TVD", "floor", "MMD²", "steps", "seconds", "")
-        lines = [header]
+        lines: list[tuple[str, ...]] = [header]
         for module in self.modules:
             for index, d in enumerate(module.distances or (None,)):
                 first = index == 0

@@ -140,7 +140,7 @@ class Roller:
             self._enumerate(name, state, n, mechanism.logits(parents, confounder))  # type: ignore[operator]
             return
         if discrete and mode == "relaxed" and hasattr(mechanism, "relaxed"):
-            state.values[name] = mechanism.relaxed(parents, noise, confounder, temperature=temperature)
+            state.values[name] = mechanism.relaxed(parents, noise, confounder, temperature=temperature)  # type: ignore[operator]
             return
         value = mechanism(parents, noise, confounder)
         if trained and discrete and mode == "score":
