@@ -5,7 +5,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS = 1
 
-.PHONY: demo test style quality benchmarks clean
+.PHONY: demo recipes test style quality benchmarks clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -14,6 +14,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: $(VENV)/.installed  ## the main job once: P(A | do(D)) with an image between D and A
 	$(BIN)/python -m recipes.mnist_frontdoor.run --output-dir runs/demo
+
+recipes: $(VENV)/.installed  ## the quick modes of all recipes, each held to its bounds
+	$(BIN)/python -m recipes --workers $(WORKERS)
 
 test: $(VENV)/.installed  ## the whole test suite
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
