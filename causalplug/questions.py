@@ -43,7 +43,8 @@ class Questions:
         Args:
             n: rows, at least 1.
             do: by variable a value, n values, a mapping from values to probabilities, a distribution of torch, a
-                function from n uniform numbers to n values, or a :class:`causalplug.Policy`.
+                function whose parameters are names of variables (from n values of each to n values), a function from
+                n uniform numbers to n values, or a :class:`causalplug.Policy`.
             given: by variable a category, several categories (any of them), an interval ``(low, high)`` with None for
                 no bound, or one value per row. A single value of a continuous variable is met by weighting, if it can
                 be.

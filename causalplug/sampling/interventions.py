@@ -3,6 +3,7 @@ world's value."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -171,8 +172,8 @@ def compile_do(dcm: DCM, do: Mapping[str, Any] | None, n: int) -> dict[str, Inte
     Args:
         dcm: the model.
         do: by variable a value; n values; a mapping from values to probabilities; a distribution of torch with an
-            inverse distribution function; a function from n uniform numbers to n values; a :class:`Policy`; an
-            intervention.
+            inverse distribution function; a function whose parameters are names of variables, from n values of each to
+            n values; a function from n uniform numbers to n values; a :class:`Policy`; an intervention.
         n: number of rows asked for.
 
     Raises:
@@ -200,7 +201,7 @@ def _compile(dcm: DCM, name: str, value: Any, n: int) -> Intervention:
     if isinstance(value, Mapping):
         return _from_mapping(name, variable, value)
     if callable(value):
-        return Response(name, Policy(lambda _, uniform: value(uniform), random=True), dcm.variables)
+        return Response(name, _policy(dcm, name, value), dcm.variables)
     if not is_per_row(variable, value):
         codes = variable.encode(_one(variable, value), name)
         shown = variable.decode(codes)[0] if isinstance(variable, Image) else variable.decode(codes).tolist()[0]
@@ -212,6 +213,19 @@ def _compile(dcm: DCM, name: str, value: Any, n: int) -> Intervention:
             + (" For a draw from several values give their probabilities as a mapping." if len(codes) < n else "")
         )
     return PerRow(codes, _support(variable, codes))
+
+
+def _policy(dcm: DCM, name: str, function: Callable[..., Any]) -> Policy:
+    """A function whose parameters are names of variables reads these; any other takes n uniform numbers."""
+    try:
+        parameters = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # a function of a C extension
+        parameters = []
+    if parameters and all(parameter in dcm.variables for parameter in parameters):
+        return Policy(lambda read: function(*(read[parameter] for parameter in parameters)), reads=tuple(parameters))
+    if len(parameters) > 1:
+        check_known(parameters, dcm.graph.index, f"the policy for {name!r} cannot be followed")
+    return Policy(lambda _, uniform: function(uniform), random=True)
 
 
 def _one(variable: Variable, value: Any) -> Any:

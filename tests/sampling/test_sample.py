@@ -143,6 +143,7 @@ def test_a_policy_equals_its_truncated_factorization() -> None:
     assert (frame["X"] == 2 - frame["Z"]).all()
     found = np.bincount(frame["Y"], minlength=3) / N
     assert np.all(np.abs(found - truth) <= 4 * np.sqrt(truth * (1 - truth) / N))
+    assert dcm.sample(N, do={"X": lambda Z: 2 - Z}, batch_size=997).equals(frame)
 
 
 def test_a_policy_may_not_read_what_it_changes() -> None:
@@ -153,6 +154,8 @@ def test_a_policy_may_not_read_what_it_changes() -> None:
         dcm.sample(10, do={"X": Policy(lambda v: v["W"], reads="W")})
     with pytest.raises(UnknownVariableError, match="policy"):
         dcm.sample(10, do={"X": Policy(lambda v: v["Q"], reads="Q")})
+    with pytest.raises(UnknownVariableError, match="'Q' is not"):
+        dcm.sample(10, do={"W": lambda X, Q: X})
     with pytest.raises(DataError, match="one per row"):
         dcm.sample(10, do={"W": Policy(lambda v: v["X"][:3], reads="X")})
 
