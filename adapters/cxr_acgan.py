@@ -45,6 +45,8 @@ class CXRACGAN(ConditionalGAN):
         ``CXRACGAN.from_keras("params_generator_epoch_288.hdf5").save_pretrained("cxr-acgan")``
     """
 
+    weights_license = "mit"
+
     def __init__(
         self,
         *,

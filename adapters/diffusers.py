@@ -56,6 +56,8 @@ class DiffusersGenerator(FrozenMechanism):
         MechanismError: a class that the network does not have, a combination of labels without prompt, parts missing.
     """
 
+    needs = ("diffusers",)
+
     def __init__(
         self,
         parts: Any,

@@ -38,6 +38,7 @@ class TransformersEncoder(Encoder):
         MechanismError: the backbone does not say which images it reads.
     """
 
+    needs = ("transformers",)
     basis: Tensor
     centre: Tensor
 

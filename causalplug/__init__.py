@@ -17,6 +17,7 @@ _EXPORTS = {
     "causalplug.causal.source": ["Source"],
     "causalplug.hub.load": ["from_pretrained"],
     "causalplug.mechanisms.base": ["Mechanism", "register_mechanism"],
+    "causalplug.mechanisms.catalogue": ["list_adapters"],
     "causalplug.mechanisms.encoder_fit": ["fit_encoder"],
     "causalplug.mechanisms.encoders": ["ConvEncoder", "Encoder"],
     "causalplug.mechanisms.fit_check": ["check_fit"],

@@ -38,11 +38,15 @@ class Mechanism(nn.Module):
         reads_projections: image parents are handed in as their encoder's projection, not as pixels.
         batch_cost: rough seconds of CPU for 64 rows, where that matters for planning; 0 means negligible.
         license, source: licence and origin of pretrained weights.
+        weights_license: of all weights of its kind, for a class that serves one family alone.
+        needs: packages that it imports when it is used, beyond those that causalplug needs itself.
     """
 
     kind: ClassVar[str] = ""
     frozen: ClassVar[bool] = False
     accepts_confounder: ClassVar[bool] = True
+    weights_license: ClassVar[str | None] = None
+    needs: ClassVar[tuple[str, ...]] = ()
     differentiable: bool = True
     explicit: bool = False
     abduction: str | None = None

@@ -48,9 +48,13 @@ class Encoder(nn.Module):
         trained: whether it has been fitted or loaded; training a model fits an encoder that has not.
         origin: the snapshot that it was loaded from, None for a local object.
         license, source: licence and origin of pretrained weights.
+        weights_license: of all weights of its kind, for a class that serves one family alone.
+        needs: packages that it imports when it is used, beyond those that causalplug needs itself.
     """
 
     kind: ClassVar[str] = ""
+    weights_license: ClassVar[str | None] = None
+    needs: ClassVar[tuple[str, ...]] = ()
     license: str | None = None
     source: str | None = None
     loc: Tensor

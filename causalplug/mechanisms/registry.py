@@ -56,6 +56,17 @@ class Registry(Generic[_T]):
         points = {point.name: point.value for point in entry_points(group=f"causalplug.{self.what}s")}
         return {**points, **self._known, **{kind: cls.__module__ for kind, cls in self._classes.items()}}
 
+    def module(self, kind: str) -> str:
+        """The module that registers ``kind``."""
+        return self._modules()[kind].partition(":")[0]
+
+    def package(self, kind: str) -> str | None:
+        """The distribution that brings ``kind``, None for one that was registered by hand."""
+        for point in entry_points(group=f"causalplug.{self.what}s"):
+            if point.name == kind and kind not in self._known:
+                return point.dist.name if point.dist is not None else None
+        return "causalplug" if kind in self._known else None
+
     def kinds(self) -> list[str]:
         """Every kind that :meth:`resolve` finds."""
         return sorted(self._modules())
