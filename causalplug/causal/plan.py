@@ -90,6 +90,7 @@ class Plan:
         edges: pairs ``(earlier, later)`` of modules' variables, the transitive reduction of the order to be kept.
         pulls: the verdict on every generator that was available.
         asked: whether ``available=`` was given; if not, ``action`` says what could be pulled.
+        strategy: ``"modular"``, or ``"joint"`` where training puts everything into one module for comparison.
     """
 
     graph: CausalGraph
@@ -98,6 +99,7 @@ class Plan:
     edges: tuple[tuple[Variables, Variables], ...]
     pulls: tuple[Pull, ...] = ()
     asked: bool = False
+    strategy: str = "modular"
 
     @cached_property
     def generations(self) -> tuple[tuple[Module, ...], ...]:
@@ -179,6 +181,7 @@ class Plan:
             "graph": self.graph.to_dict(),
             "sources": [source.to_dict() for source in self.sources],
             "asked": self.asked,
+            "strategy": self.strategy,
             "pulls": [pull.to_dict() for pull in self.pulls],
             "modules": [module.to_dict() for module in self.modules],
             "edges": [[list(before), list(after)] for before, after in self.edges],
@@ -191,7 +194,8 @@ class Plan:
         Raises:
             PlanError: keys are missing or unknown, or the version is not known.
         """
-        keys = {"version", "graph", "sources", "asked", "pulls", "modules", "edges"}
+        data = {"strategy": "modular", **data}
+        keys = {"version", "graph", "sources", "asked", "strategy", "pulls", "modules", "edges"}
         if set(data) != keys or data["version"] != 1:
             wrong = listed(sorted(keys ^ set(data))) if set(data) != keys else f"version {data['version']}"
             raise PlanError(
@@ -204,6 +208,7 @@ class Plan:
             edges=tuple((tuple(before), tuple(after)) for before, after in data["edges"]),
             pulls=tuple(Pull.from_dict(pull) for pull in data["pulls"]),
             asked=data["asked"],
+            strategy=data["strategy"],
         )
 
     def to_dot(self) -> str:

@@ -26,6 +26,8 @@ def explain_module(plan: Plan, name: str | Iterable[str]) -> str:
     """Sentences on the module of ``name``: why these variables, why after those, why pulled, why from these sources."""
     module = plan.module(name)
     graph = plan.graph
+    if plan.strategy == "joint" and module.action == "train":
+        return "\n".join([_heading(plan, module), f"{module.why}."])
     asked = next(iter(as_names(name)))
     focus = asked if asked in graph else module.variables[0]
     sentences = [_heading(plan, module), *_together(graph, module, focus), *_waits(plan, module)]

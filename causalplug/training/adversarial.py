@@ -150,7 +150,7 @@ class RowGame(Game):
         names = [*target.parents, *target.variables]
         self.rows = {name: rows.values[name] for name in names}
         self.size = len(rows)
-        self.roller = Roller(dcm, target.variables, target.updated, banks=banks, pixels=pixels)
+        self.roller = Roller(dcm, target.variables, target.parents, target.updated, banks=banks, pixels=pixels)
         projections = {n: dcm.encoders[n].size for n in names if n in dcm.encoders and n not in pixels}
         self.reads = CriticInput({name: dcm.variables[name] for name in names}, projections)
         self.reads.standardise(self.rows)
@@ -225,7 +225,8 @@ def game_for(
     names = [*target.parents, *target.variables]
     if config.gradient == "auto" and not any(isinstance(dcm.variables[n], Image) for n in names):
         inside = math.prod(getattr(dcm.variables[name], "size", config.max_cells + 1) for name in target.variables)
-        if tabular(dcm, target.variables) and inside <= config.max_cells:
+        hidden = {*target.updated, *target.frozen} - set(target.variables)  # drawn and not recorded, in joint training
+        if not hidden and tabular(dcm, target.variables) and inside <= config.max_cells:
             size = {name: dcm.variables[name].size for name in names}  # type: ignore[attr-defined]
             taken = len(_taken(rows, target.parents, size)[1])
             if inside * taken <= config.max_cells:

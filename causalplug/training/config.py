@@ -8,9 +8,10 @@ from typing import Any
 
 from causalplug.errors import TrainingError
 
-__all__ = ["OBJECTIVES", "TrainingConfig"]
+__all__ = ["OBJECTIVES", "STRATEGIES", "TrainingConfig"]
 
 OBJECTIVES = ("adversarial", "likelihood", "warm")
+STRATEGIES = ("modular", "joint")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +19,12 @@ class TrainingConfig:
     """Settings of one training run; the defaults are those of ``docs/training.md``, chosen by measurement there.
 
     Args:
-        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, a mapping from variable (or module name) to one of
-            them,
-            or None: what the plan says.
+        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, a mapping from variable (or module name) to
+            one of them, or None: what the plan says.
+        strategy: ``"modular"``, the plan's modules in its order, or ``"joint"``, the whole model at once against each
+            source's distribution (the paper's Algorithm 3; adversarial, for comparison).
+        projections: whether critics read images as their encoders' projections. False: as pixels, wherever they occur.
+            An image that its module itself trains is read as pixels by the modular strategy in any case.
         steps: generator updates of a module, at most. None: 1,500 adversarial, 600 likelihood.
         batch_size: rows of a step.
         learning_rate: of the mechanisms. None: 2e-3 adversarial, 1e-2 likelihood.
@@ -51,6 +55,8 @@ class TrainingConfig:
     """
 
     objective: str | Mapping[str, str] | None = None
+    strategy: str = "modular"
+    projections: bool = True
     steps: int | None = None
     batch_size: int = 256
     learning_rate: float | None = None
@@ -79,6 +85,12 @@ class TrainingConfig:
         objectives = [self.objective] if isinstance(self.objective, str) else list((self.objective or {}).values())
         for objective in objectives:
             self._one_of("objective", objective, OBJECTIVES)
+        self._one_of("strategy", self.strategy, STRATEGIES)
+        if self.strategy == "joint" and set(objectives) - {"adversarial"}:
+            raise TrainingError(
+                f"objective={self.objective!r} cannot be used with strategy='joint': the whole model is matched to "
+                "each source by critics. Use objective='adversarial' or leave it out, or use strategy='modular'."
+            )
         self._one_of("gradient", self.gradient, ("auto", "enumerate", "rloo", "straight-through"))
         positive = (
             "batch_size",

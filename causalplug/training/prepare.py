@@ -50,9 +50,15 @@ class Prepared:
         return replace(rows, values={**rows.values, **images})
 
     @staticmethod
-    def painted(dcm: DCM, module: Module) -> list[str]:
-        """Image variables that the module itself generates; its critics read their pixels."""
-        return [name for name in module.variables if isinstance(dcm.variables[name], Image)]
+    def pixels(dcm: DCM, module: Module, config: TrainingConfig) -> list[str]:
+        """Image variables whose pixels the critics of a module read: see :attr:`TrainingConfig.projections`."""
+        painted = config.strategy == "modular"
+        return [
+            name
+            for name, variable in dcm.variables.items()
+            if isinstance(variable, Image)
+            and (not config.projections or name not in dcm.encoders or (painted and name in module.variables))
+        ]
 
     def held_out_loss(self, dcm: DCM, variables: Sequence[str], config: TrainingConfig, seed: int) -> float:
         """Minus the held-out log likelihood per row of a module's c-factors."""
@@ -75,9 +81,9 @@ class Prepared:
             ]
             if unbanked:
                 continue
-            roller = Roller(dcm, target.variables, (), banks=self.banks)
-            pixels = [name for name in self.painted(dcm, module) if name not in dcm.encoders]
+            pixels = [name for name, v in dcm.variables.items() if isinstance(v, Image) and name not in dcm.encoders]
             rows = self.rows(target.source, "held_out", pixels)
+            roller = Roller(dcm, target.variables, target.parents, (), banks=self.banks, pixels=pixels)
             found.append(distance(dcm, target, roller, rows.values, generator))
         return found
 
@@ -150,7 +156,8 @@ def prepare(
             from causalplug.mechanisms.bank import SampleBank
 
             options = {"rows_per_label": config.bank_rows, "seed": config.seed, "progress": progress}
-            bank = SampleBank(dcm.mechanism(name), dcm.encoders[name], **options)  # type: ignore[arg-type]
+            encoder = dcm.encoders.get(name) if config.projections else None
+            bank = SampleBank(dcm.mechanism(name), encoder, **options)  # type: ignore[arg-type]
             prepared.banks[name] = bank.to(device)
     return prepared
 

@@ -55,6 +55,7 @@ class Roller:
     Args:
         dcm: the model.
         variables: T, the variables to draw.
+        given: what is held fixed; T is drawn from it, through unrecorded ancestors where there are any.
         updated: the mechanisms that are trained; only their probabilities carry gradients.
         banks: samples of frozen image mechanisms; training calls their generators no more.
         pixels: image variables that stay pixels; all others come as projections.
@@ -68,12 +69,13 @@ class Roller:
         self,
         dcm: DCM,
         variables: Sequence[str],
+        given: Sequence[str],
         updated: Sequence[str],
         *,
         banks: Mapping[str, SampleBank],
         pixels: Sequence[str] = (),
     ):
-        inside = set(variables)
+        inside = set(dcm.graph.do(given).ancestors(variables)) - set(given)
         self.dcm, self.updated = dcm, set(updated)
         self.order = [name for name in dcm.graph.topological_order() if name in inside]
         self.edges = edges_of(dcm.graph, self.order)
@@ -134,7 +136,8 @@ class Roller:
             noise = {key: _repeat(value, state.copies) for key, value in noise.items()}
         parents = {parent: self._read(parent, name, state) for parent in mechanism.parents}
         if name in self.banks:
-            state.values[name] = self.banks[name].sample(parents, noise, state.copies, n, generator)
+            value = self.banks[name].sample(parents, noise, state.copies, n, generator)
+            self._keep(name, state, value, painted=self.banks[name].projections is None)
             return
         if trained and discrete and mode == "enumerate":
             self._enumerate(name, state, n, mechanism.logits(parents, confounder))  # type: ignore[operator]
@@ -146,7 +149,11 @@ class Roller:
         if trained and discrete and mode == "score":
             term = mechanism.log_prob(value, parents, confounder).view(state.copies, n)
             state.log_prob = term if state.log_prob is None else state.log_prob + term
-        if name in self.dcm.encoders and name not in self.pixels:
+        self._keep(name, state, value, painted=True)
+
+    def _keep(self, name: str, state: _State, value: Tensor, *, painted: bool) -> None:
+        """Put a value among the rollout's; pixels that nobody asked for become a projection first."""
+        if painted and name in self.dcm.encoders and name not in self.pixels:
             state.raw[name] = value
             value = self.dcm.project(name, value)
         state.values[name] = value

@@ -23,6 +23,7 @@ from causalplug.training.adversarial import game_for
 from causalplug.training.checkpoint import Checkpoints
 from causalplug.training.config import TrainingConfig
 from causalplug.training.data import DataSource
+from causalplug.training.joint import joint_plan
 from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodLearner, trainable
 from causalplug.training.likelihood import Likelihood
 from causalplug.training.prepare import Prepared, prepare
@@ -108,7 +109,11 @@ class Trainer:
         self.tables = [source.encode(dcm.variables) for source in sources]
         frozen = {name: mechanism for name, mechanism in dcm.mechanisms.items() if mechanism.frozen}
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
-        made = plan(dcm.graph, [rows.source for rows in self.tables], available=frozen, kinds=kinds)
+        described = [rows.source for rows in self.tables]
+        if self.config.strategy == "joint":
+            made = joint_plan(dcm.graph, described, frozen=frozen, kinds=kinds)
+        else:
+            made = plan(dcm.graph, described, available=frozen, kinds=kinds)
         self.tables = [replace(rows, source=named) for rows, named in zip(self.tables, made.sources, strict=True)]
         self._check_objective()
         modules = [m if m.action == "pull" else replace(m, objective=self._objective(m)) for m in made.modules]
@@ -280,7 +285,7 @@ class _Run:
             return LikelihoodLearner(self.dcm, module.variables, self.config, likelihood, **options)
         games = []
         for target in module.targets:
-            pixels = self.prepared.painted(self.dcm, module)
+            pixels = self.prepared.pixels(self.dcm, module, self.config)
             rows = self.prepared.rows(target.source, "train", pixels)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.config.seed)
