@@ -228,7 +228,7 @@ class DiffusersGenerator(FrozenMechanism):
     # -- loading and saving ------------------------------------------------------------------------------------------
 
     @classmethod
-    def from_pretrained(
+    def from_pretrained(  # type: ignore[override]
         cls,
         source: str | PathLike[str],
         labels: Sequence[Label],

@@ -102,7 +102,7 @@ class TransformersEncoder(Encoder):
         return self
 
     @classmethod
-    def from_pretrained(
+    def from_pretrained(  # type: ignore[override]
         cls, source: str | PathLike[str], variable: Image, size: int = 16, *, revision: str | None = None, **hub: Any
     ) -> TransformersEncoder:
         """A backbone from a folder or the Hub, safetensors only and without code of the repository.

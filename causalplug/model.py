@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -21,6 +19,7 @@ from causalplug.mechanisms.base import Mechanism, freeze, initialised
 from causalplug.mechanisms.conditioner import ParentSpec
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.questions import Questions
+from causalplug.shareable import Shareable
 from causalplug.variables import Discrete, Image, Variable
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def _key(name: str) -> str:
     return quote(name, safe="").replace(".", "%2E")
 
 
-class DCM(Questions, nn.Module):
+class DCM(Questions, Shareable, nn.Module):
     """A deep causal generative model (Rahman & Kocaoglu 2024, Def. 4.1).
 
     Every variable is ``V = f_V(parents, own noise, confounder noise)``; each bidirected edge has one noise that the
@@ -55,6 +54,7 @@ class DCM(Questions, nn.Module):
     Attributes:
         plan: the plan that the model was trained by, or None.
         sources: the data sources that it was trained on, or None; what is identifiable is decided from them.
+        queries: the questions that it was saved with, as :func:`~causalplug.hub.card_facts.identified` gives them.
         history: what training recorded, JSON values.
         origin: the snapshot that it was loaded from, or None.
 
@@ -69,6 +69,8 @@ class DCM(Questions, nn.Module):
         >>> sorted(dcm(Noise(5, seed=0)))
         ['X', 'Y']
     """
+
+    card_kind = "dcm"
 
     def __init__(
         self,
@@ -87,6 +89,7 @@ class DCM(Questions, nn.Module):
         self.confounder_size = confounder_size
         self.plan: Plan | None = None
         self.sources: tuple[Source, ...] | None = None
+        self.queries: tuple[Mapping[str, Any], ...] = ()
         self.history: dict[str, Any] = {}
         self.origin: Snapshot | None = None
         self._mechanisms = nn.ModuleDict()
@@ -298,31 +301,6 @@ class DCM(Questions, nn.Module):
         """Projections ``(n, size)`` of encoded images of an image variable."""
         encoder: Encoder = self._encoders[_key(name)]  # type: ignore[assignment]
         return encoder(self.variables[name].scale(images))  # type: ignore[attr-defined]
-
-    # -- the Hub -----------------------------------------------------------------------------------------------------
-
-    def save_pretrained(self, folder: str | os.PathLike[str], *, frozen: str = "reference") -> Path:
-        """Write the model as a repository; see :func:`causalplug.hub.dcm.save_dcm`."""
-        from causalplug.hub.dcm import save_dcm
-
-        return save_dcm(self, folder, frozen=frozen)
-
-    @classmethod
-    def from_pretrained(cls, source: str | os.PathLike[str], **options: Any) -> DCM:
-        """Load a model; see :func:`causalplug.from_pretrained`.
-
-        Raises:
-            RepositoryError: the repository holds something else than a model.
-        """
-        from causalplug.errors import RepositoryError
-        from causalplug.hub.load import from_pretrained
-
-        loaded = from_pretrained(source, **options)
-        if not isinstance(loaded, cls):
-            raise RepositoryError(
-                f"{source} holds a {type(loaded).__name__}, not a model: use causalplug.from_pretrained."
-            )
-        return loaded
 
 
 def edge_key(a: str, b: str) -> str:

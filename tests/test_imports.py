@@ -12,6 +12,7 @@ import causalplug
 PACKAGE = Path(causalplug.__file__).parent
 ROOMS = [
     "errors",
+    "shareable",
     "files",
     "causal",
     "variables",

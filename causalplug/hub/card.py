@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from causalplug.errors import RepositoryError
 from causalplug.files.validation import check_keys
-from causalplug.hub.card_parts import bullets, code, literal, mermaid, number, table, text
+from causalplug.hub.card_parts import bullets, code, literal, mermaid, number, picture, table, text
 from causalplug.hub.licenses import redistribution
 
 _FRONT = re.compile(r"\A\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
@@ -29,6 +29,7 @@ _COMMON = {
     "pipeline_tag?": str | None,
     "uses?": list[str],
     "limits?": list[str],
+    "pictures?": dict[str, str],
 }
 _PART = {
     "name": str,
@@ -66,7 +67,7 @@ CARD_FACTS: dict[str, dict[str, Any]] = {
                 "converged": bool,
             }
         ],
-        "queries?": [{"query": str, "status": str, "reason?": str, "overlap?": str}],
+        "queries?": [{"query": str, "name?": str | None, "status": str, "reason?": str, "overlap?": str}],
         "parts?": [_PART],
         "fits?": [{"variable": str, "verdict": str, "reasons?": list[str]}],
         "example?": {"do": dict[str, object], "variables": list[str]},
@@ -105,6 +106,7 @@ def render_card(kind: Literal["dcm", "adapter", "encoder"], facts: Mapping[str, 
     found = check_keys(dict(facts), CARD_FACTS[kind], where=f"the facts of the {kind} card")
     sections = {"dcm": _dcm, "adapter": _adapter, "encoder": _encoder}[kind](found)
     sections |= {"title": text(found["title"]), "summary": text(found.get("summary", "")), "uses": _uses(found)}
+    sections["pictures"] = "\n\n".join(picture(*pair) for pair in found.get("pictures", {}).items())
     template = (importlib.resources.files("causalplug.model_cards") / f"{kind}.md").read_text(encoding="utf-8")
     body = re.sub(r"\n{3,}", "\n\n", string.Template(template).substitute(sections))
     return f"---\n{_front(kind, found)}---\n\n{body}"
@@ -232,8 +234,12 @@ def _training(facts: Mapping[str, Any]) -> str:
 
 
 def _queries(facts: Mapping[str, Any]) -> str:
-    rows = [(row["query"], row["status"], row.get("overlap"), row.get("reason")) for row in facts.get("queries", [])]
-    found = table(["question", "status", "overlap", "why"], rows, "No question was checked before publishing.")
+    rows = [
+        (row.get("name"), row["query"], row["status"], row.get("overlap"), row.get("reason"))
+        for row in facts.get("queries", [])
+    ]
+    head = ["name", "question", "status", "overlap", "why"]
+    found = table(head, rows, "No question was checked before publishing.")
     return (
         found + "\n\nAny other question is checked when it is asked: what graph and data do not determine is refused."
     )

@@ -39,7 +39,7 @@ _SECTIONS = {
 }
 _RELATIONS = ("adapter", "finetune", "merge", "quantized")
 _PRIVATE = {
-    "a token": re.compile(r"\bhf_(?:oauth_)?[A-Za-z0-9]{8,}"),
+    "a token": re.compile(r"\bhf_(?:oauth_)?[A-Za-z0-9]{20,}"),
     "a path of a computer": re.compile(r"(?:/home/|/Users/|/root/|[A-Z]:\\Users\\)\S*"),
     "a placeholder": re.compile(r"(?<!\\)\$\{?[a-z_]+\b\}?|\{\{.*?\}\}|\bTODO\b|\[More Information Needed\]"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["dcm_facts", "describe_values"]
+__all__ = ["dcm_facts", "describe_values", "identified", "part_facts"]
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from causalplug.model import DCM
     from causalplug.variables import Variable
 
+    Queries = Iterable[str | Query | Identification] | Mapping[str, str | Query | Identification]
+
 _MOST = 8
 
 
@@ -21,7 +23,7 @@ def dcm_facts(
     dcm: DCM,
     *,
     title: str,
-    queries: Iterable[str | Query | Identification] = (),
+    queries: Queries | None = None,
     fits: Iterable[FitReport] = (),
     frozen: str = "reference",
     **more: Any,
@@ -31,7 +33,7 @@ def dcm_facts(
     Args:
         dcm: the model; its plan, sources and history are used where it has them.
         title: of the card.
-        queries: questions to tell the status of; identified from the model's sources.
+        queries: questions to tell the status of, as for :func:`identified`; by default those that it was saved with.
         fits: what was found about its generators.
         frozen: whether its generators are referred to ("reference") or copied ("copy").
         more: further facts of a "dcm" card: ``repo_id``, ``license``, ``summary``, ``datasets``, ``uses``, ``limits``,
@@ -51,7 +53,7 @@ def dcm_facts(
             "directed": [list(edge) for edge in dcm.graph.directed],
             "bidirected": [list(edge) for edge in dcm.graph.bidirected],
         },
-        "queries": [_question(dcm, query) for query in queries],
+        "queries": [{k: row[k] for k in ("name", "query", "status", "reason")} for row in identified(dcm, queries)],
         "fits": [{"variable": f.name, "verdict": f.verdict, "reasons": list(f.reasons)} for f in fits],
         "parts": _parts(dcm, frozen == "copy"),
         "training": _training(dcm.history),
@@ -85,12 +87,56 @@ def describe_values(variable: Variable) -> str:
     return "number"
 
 
-def _question(dcm: DCM, query: Any) -> dict[str, Any]:
-    if not hasattr(query, "status"):
-        from causalplug.causal.identification import identify
+def identified(dcm: DCM, queries: Queries | None = None) -> list[dict[str, Any]]:
+    """What ``config.json`` and the card say of a model's questions.
 
-        query = identify(dcm.graph, query, dcm.sources)
-    return {"query": str(query.query), "status": query.status, "reason": query.reason}
+    Args:
+        dcm: the model; its sources decide.
+        queries: questions, or name to question; by default those that the model was saved with.
+
+    Returns:
+        One entry each: ``name`` (or None), ``query``, ``status``, ``reason`` and ``estimand`` (None if there is none).
+
+    Raises:
+        QueryError: a question is malformed or does not fit the graph.
+    """
+    from causalplug.causal.identification import identify
+
+    if queries is None:
+        pairs: list[tuple[str | None, Any]] = [(row["name"], row["query"]) for row in dcm.queries]
+    else:
+        pairs = list(queries.items()) if isinstance(queries, Mapping) else [(None, query) for query in queries]
+    found = []
+    for name, query in pairs:
+        known = query if hasattr(query, "status") else identify(dcm.graph, query, dcm.sources)
+        estimand = None if known.estimand is None else str(known.estimand)
+        row = {"query": str(known.query), "status": known.status, "reason": known.reason, "estimand": estimand}
+        found.append({"name": name or known.query.name, **row})
+    return found
+
+
+def part_facts(part: Any, *, title: str, **more: Any) -> dict[str, Any]:
+    """Collect what :func:`~causalplug.hub.card.render_card` writes about a mechanism or an encoder.
+
+    Args:
+        part: what is described.
+        title: of the card.
+        more: further facts of its card: ``repo_id``, ``summary``, ``datasets``, ``trained_on``, ``paper``, ``metrics``…
+
+    Returns:
+        facts for ``render_card(part.card_kind, …)``.
+    """
+    facts: dict[str, Any] = {"title": title, "license": part.license, "source": part.source}
+    if part.card_kind == "encoder":
+        facts |= {"reads": describe_values(part.variable), "gives": f"{part.size} numbers"}
+    elif part.frozen:
+        labels = {label.name: describe_values(label.values) for label in part.labels}
+        facts |= {"output": describe_values(part.image), "labels": labels}
+    else:
+        labels = dict.fromkeys(part.parents, "the parent of this name")
+        facts |= {"output": describe_values(part.variable), "labels": labels}
+    kind = getattr(part, "image", part.variable).kind
+    return {**facts, **more, "tags": ["image" if kind == "image" else "tabular", *more.get("tags", [])]}
 
 
 def _parts(dcm: DCM, copied: bool) -> list[dict[str, Any]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["bullets", "code", "literal", "mermaid", "number", "table", "text"]
+__all__ = ["bullets", "code", "literal", "mermaid", "number", "picture", "table", "text"]
 
 import json
 import re
+import urllib.parse
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 _SPECIAL = re.compile(r"([\\`*\[\]<>|$])")
@@ -45,6 +46,11 @@ def literal(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(literal, value))}]"
     return repr(value)
+
+
+def picture(caption: str, name: str) -> str:
+    """A picture of the repository with its caption."""
+    return f"![{text(caption)}](<{urllib.parse.quote(name)}>)"
 
 
 def code(lines: Sequence[str]) -> str:

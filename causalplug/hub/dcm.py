@@ -4,9 +4,8 @@ pulled.
 
 from __future__ import annotations
 
-__all__ = ["DCM_FORMAT", "load_dcm", "save_dcm"]
+__all__ = ["DCM_FORMAT", "dcm_files", "load_dcm"]
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,9 +17,10 @@ from causalplug.causal.plan import Plan
 from causalplug.causal.source import Source
 from causalplug.errors import CausalPlugError, RepositoryError
 from causalplug.files.facts import file_facts
-from causalplug.files.storage import Content, write_folder
+from causalplug.files.storage import Content
 from causalplug.files.validation import check_keys, read_json, safe_relative
 from causalplug.files.weights import read_safetensors, safetensors_writer
+from causalplug.hub.card_facts import identified
 from causalplug.hub.parts import load_encoder, load_mechanism
 from causalplug.hub.reference import Reference
 from causalplug.hub.repository import resolve
@@ -49,18 +49,24 @@ _SCHEMA = {
     "weights?": {"size": int, "sha256": str},
     "sources?": [dict[str, object]],
     "plan?": dict[str, object],
+    "queries?": [{"name": str | None, "query": str, "status": str, "reason": str, "estimand": str | None}],
     "history?": dict[str, object],
+    "card?": {"size": int, "sha256": str},
 }
 
 
-def save_dcm(dcm: DCM, folder: str | os.PathLike[str], *, frozen: str = "reference") -> Path:
-    """Write a model; the folder is replaced whole, or stays as it was.
+def dcm_files(
+    dcm: DCM, folder: Path, *, frozen: str = "reference", queries: Any = None, anywhere: bool = False
+) -> tuple[dict[str, Content], dict[str, Any]]:
+    """The files of a model's repository and its configuration.
 
     Args:
         dcm: the model.
-        folder: where to.
+        folder: where the files will be written.
         frozen: ``"reference"`` refers to pulled generators and encoders by repository and commit (by folder and
             hashes, where they came from a folder of this computer); ``"copy"`` puts them into ``frozen/``.
+        queries: questions whose identification is noted, as for :func:`~causalplug.hub.card_facts.identified`.
+        anywhere: whether it has to load on other computers, so that no folder of this one may be referred to.
 
     Raises:
         RepositoryError: a frozen part was made in memory and was never saved, so that nothing can be referred to.
@@ -70,17 +76,26 @@ def save_dcm(dcm: DCM, folder: str | os.PathLike[str], *, frozen: str = "referen
     if frozen not in ("reference", "copy"):
         raise RepositoryError(f"cannot save with frozen={frozen!r}: use 'reference' or 'copy'")
     files: dict[str, Content] = {}
+
+    def pulled(part: Any, name: str) -> dict[str, Any]:
+        if frozen == "reference" and anywhere and part.origin is not None and part.origin.repo_id is None:
+            raise RepositoryError(
+                f"cannot publish the model: its frozen {type(part).__name__} of {name!r} came from the folder "
+                f"{part.origin}, where nobody else can load it from. Publish it first (dcm.mechanism({name!r})"
+                '.push_to_hub("owner/name") or dcm.encoders[…]), or copy it into the repository with frozen="copy"'
+            )
+        return _pulled(part, name, folder, frozen, files)
+
     mechanisms: dict[str, Any] = {}
     for name, mechanism in dcm.mechanisms.items():
         if mechanism.frozen:
-            pulled = _pulled(mechanism, name, Path(folder), frozen, files)
-            mechanisms[name] = {"pulled": pulled, "binding": mechanism.binding()}  # type: ignore[operator]
+            mechanisms[name] = {"pulled": pulled(mechanism, name), "binding": mechanism.binding()}  # type: ignore[operator]
         else:
             mechanisms[name] = {"kind": mechanism.kind, "config": mechanism.config()}
     encoders: dict[str, Any] = {}
     for name, encoder in dcm.encoders.items():
         if encoder.origin is not None:
-            encoders[name] = {"pulled": _pulled(encoder, name, Path(folder), frozen, files)}
+            encoders[name] = {"pulled": pulled(encoder, name)}
         else:
             encoders[name] = {"kind": encoder.kind, "config": encoder.config(), "trained": bool(encoder.trained)}
     config: dict[str, Any] = {
@@ -96,16 +111,12 @@ def save_dcm(dcm: DCM, folder: str | os.PathLike[str], *, frozen: str = "referen
         config["sources"] = [source.to_dict() for source in dcm.sources]
     if dcm.plan is not None:
         config["plan"] = dcm.plan.to_dict()
+    if rows := identified(dcm, queries):
+        config["queries"] = rows
     if dcm.history:
         config["history"] = dcm.history
     files[_WEIGHTS] = safetensors_writer(dcm.trained_tensors())
-    files[_CONFIG] = lambda path: _write_config(path, config)
-    return write_folder(folder, files, replaces=[_CONFIG, _WEIGHTS, f"{_COPIES}/*"])
-
-
-def _write_config(path: Path, config: dict[str, Any]) -> None:
-    config = {**config, "weights": file_facts(path.parent / _WEIGHTS)}
-    path.write_text(json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    return files, config
 
 
 def _pulled(part: Any, name: str, folder: Path, frozen: str, files: dict[str, Content]) -> dict[str, Any]:
@@ -170,6 +181,7 @@ def load_dcm(snapshot: Snapshot, *, device: Any = None, dtype: Any = None, **opt
         )
     dcm.load_trained(tensors)
     dcm.plan, dcm.sources, dcm.history = plan, sources if "sources" in config else None, config.get("history", {})
+    dcm.queries = tuple(config.get("queries", ()))
     dcm.origin = snapshot
     dcm.requires_grad_(False).eval()
     return dcm if device is None and dtype is None else dcm.to(device=device, dtype=dtype)

@@ -5,16 +5,14 @@ A configuration names a registered kind and JSON values, never code.
 
 from __future__ import annotations
 
-__all__ = ["ENCODER_FORMAT", "MECHANISM_FORMAT", "load_encoder", "load_mechanism", "save_encoder", "save_mechanism"]
+__all__ = ["ENCODER_FORMAT", "MECHANISM_FORMAT", "load_encoder", "load_mechanism", "part_files"]
 
-import json
 from collections.abc import Mapping
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import CausalPlugError, RepositoryError
-from causalplug.files.storage import Content, write_folder
+from causalplug.files.facts import Facts
+from causalplug.files.storage import Content
 from causalplug.files.validation import check_keys, read_json
 from causalplug.files.weights import read_safetensors, safetensors_writer
 
@@ -27,33 +25,32 @@ if TYPE_CHECKING:
 
 MECHANISM_FORMAT = "causalplug-mechanism-1"
 ENCODER_FORMAT = "causalplug-encoder-1"
-_SCHEMA = {"format": str, "kind": str, "config": dict[str, object], "license?": str | None, "source?": str | None}
+_FACTS = {"size": int, "sha256": str}
+_SCHEMA = {
+    "format": str,
+    "kind": str,
+    "config": dict[str, object],
+    "license?": str | None,
+    "source?": str | None,
+    "weights?": _FACTS,
+    "card?": _FACTS,
+}
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 
 
-def save_mechanism(mechanism: Mechanism, folder: str | PathLike[str]) -> Path:
-    """Write a mechanism as a repository; a frozen generator without its binding to a variable.
+def part_files(part: Any) -> tuple[dict[str, Content], dict[str, Any]]:
+    """The files of a mechanism (a generator without its binding to a variable) or an encoder, and its configuration.
 
     Raises:
-        MechanismError: the mechanism cannot be described by JSON values.
+        MechanismError: it cannot be described by JSON values.
     """
-    return _save(mechanism, MECHANISM_FORMAT, folder)
-
-
-def save_encoder(encoder: Encoder, folder: str | PathLike[str]) -> Path:
-    """Write an encoder as a repository."""
-    return _save(encoder, ENCODER_FORMAT, folder)
-
-
-def _save(part: Any, format_name: str, folder: str | PathLike[str]) -> Path:
-    config = {"format": format_name, "kind": part.kind, "config": part.config()}
-    config |= {"license": part.license, "source": part.source}
+    config = {"format": ENCODER_FORMAT if part.card_kind == "encoder" else MECHANISM_FORMAT, "kind": part.kind}
+    config |= {"config": part.config(), "license": part.license, "source": part.source}
     tensors = part.weights() if hasattr(part, "weights") else part.state_dict()
     files: dict[str, Content] = dict(part.files()) if hasattr(part, "files") else {}
     if tensors:
         files[_WEIGHTS] = safetensors_writer(tensors)
-    files[_CONFIG] = json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return write_folder(folder, files, replaces=[_CONFIG, _WEIGHTS])
+    return files, config
 
 
 def load_mechanism(snapshot: Snapshot) -> Mechanism:
@@ -90,7 +87,7 @@ def _load(snapshot: Snapshot, format_name: str, registry: Any) -> Any:
             )
         part = _build(registry, config, where, snapshot)
         if expects_weights(part):
-            _fill(part, snapshot)
+            _fill(part, snapshot, config.get("weights"))
     for key in ("license", "source"):
         setattr(part, key, config.get(key) or getattr(part, key))
     part.origin = snapshot
@@ -118,8 +115,8 @@ def _build(registry: Any, config: Mapping[str, Any], where: str, snapshot: Snaps
         raise RepositoryError(f"cannot use {where}: {why}. Correct it, or save the part again") from error
 
 
-def _fill(part: Any, snapshot: Snapshot) -> None:
-    tensors = read_safetensors(snapshot.file(_WEIGHTS), within=snapshot.boundary)
+def _fill(part: Any, snapshot: Snapshot, facts: Facts | None) -> None:
+    tensors = read_safetensors(snapshot.file(_WEIGHTS), facts=facts, within=snapshot.boundary)
     where = f"{snapshot}/{_WEIGHTS}"
     try:
         if hasattr(part, "load_weights"):

@@ -64,15 +64,15 @@ class Reference:
                 f"cannot refer to {snapshot}: it is a folder of this computer, which nobody else could load. Push it "
                 'to the Hub and plug it in from there, or save with frozen="copy"'
             )
-        names = names or snapshot.used
-        snapshot.fetch(*names)
+        names, known = names or snapshot.used, snapshot.recorded or {}
+        snapshot.fetch(*(name for name in names if name not in known))
         return cls(
             repo_id=snapshot.repo_id,
             revision=snapshot.revision,
             requested_revision=snapshot.requested_revision,
             subfolder=snapshot.subfolder,
             license=snapshot.license,
-            files={name: file_facts(snapshot.path / name) for name in sorted(names)},
+            files={name: known.get(name) or file_facts(snapshot.path / name) for name in sorted(names)},
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -94,8 +94,8 @@ class Snapshot:
 
     @property
     def used(self) -> tuple[str, ...]:
-        """The files that were asked for so far, in order of their names: what loading needed."""
-        return tuple(sorted(self._passed))
+        """The files that loading needs, in order of their names: those recorded, or those asked for so far."""
+        return tuple(sorted(self.recorded or self._passed))
 
     def files(self) -> dict[str, dict[str, Any]]:
         """List the files: relative name to size and hash (``sha256`` or ``blob``; for a folder the size alone).

@@ -12,6 +12,7 @@ from causalplug.adapters import ADAPTERS
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.registry import Registry
 from causalplug.noise import NoiseSpec
+from causalplug.shareable import Shareable
 from causalplug.variables import Variable
 
 __all__ = ["MECHANISMS", "Mechanism", "freeze", "initialised", "register_mechanism"]
@@ -20,7 +21,7 @@ _N = TypeVar("_N", bound=nn.Module)
 _M = TypeVar("_M", bound=type["Mechanism"])
 
 
-class Mechanism(nn.Module):
+class Mechanism(Shareable, nn.Module):
     """One mechanism: it turns values of the parents, own noise and confounder noise into values of its variable.
 
     A subclass declares what it is by the attributes below and implements :meth:`forward`, :meth:`config` and, where the
@@ -42,6 +43,7 @@ class Mechanism(nn.Module):
         needs: packages that it imports when it is used, beyond those that causalplug needs itself.
     """
 
+    card_kind = "adapter"
     kind: ClassVar[str] = ""
     frozen: ClassVar[bool] = False
     accepts_confounder: ClassVar[bool] = True

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
@@ -14,6 +12,7 @@ from causalplug.errors import MechanismError
 from causalplug.mechanisms.convolution import ImageTrunk
 from causalplug.mechanisms.encoder_fit import EncoderReport, fit_encoder
 from causalplug.mechanisms.registry import Registry
+from causalplug.shareable import Shareable
 from causalplug.variables import Image, variable_from_dict
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ __all__ = [
 _E = TypeVar("_E", bound=type["Encoder"])
 
 
-class Encoder(nn.Module):
+class Encoder(Shareable, nn.Module):
     """From images to projections: a subclass implements :meth:`features`, :meth:`config` and perhaps :meth:`fit`.
 
     A projection is the features, moved and scaled so that each has mean 0 and deviation 1 over the images that it was
@@ -52,6 +51,7 @@ class Encoder(nn.Module):
         needs: packages that it imports when it is used, beyond those that causalplug needs itself.
     """
 
+    card_kind = "encoder"
     kind: ClassVar[str] = ""
     weights_license: ClassVar[str | None] = None
     needs: ClassVar[tuple[str, ...]] = ()
@@ -101,12 +101,6 @@ class Encoder(nn.Module):
         if not isinstance(variable, Image):
             raise MechanismError("An encoder reads images: its configuration's variable must be of kind 'image'.")
         return cls(variable, **fields)
-
-    def save_pretrained(self, folder: str | PathLike[str]) -> Path:
-        """Write the encoder as a repository that :func:`causalplug.from_pretrained` reads."""
-        from causalplug.hub.parts import save_encoder
-
-        return save_encoder(self, folder)
 
 
 ENCODERS: Registry[Encoder] = Registry(

@@ -6,8 +6,6 @@ import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -307,15 +305,6 @@ class FrozenMechanism(Mechanism):
             other.requested_transform = (transform,) if isinstance(transform, str) else tuple(transform)
         other._unbind()
         return other
-
-    def save_pretrained(self, folder: str | PathLike[str]) -> Path:
-        """Write the generator as an adapter repository: ``config.json`` and ``model.safetensors``.
-
-        What is saved is the generator, not its binding; :func:`causalplug.from_pretrained` reads it.
-        """
-        from causalplug.hub.parts import save_mechanism
-
-        return save_mechanism(self, folder)
 
 
 def state_hash(tensors: Mapping[str, Tensor]) -> str:

@@ -64,9 +64,7 @@ def test_round_trip(tmp_path: Path) -> None:
     made = renderer(shift=False)
     made.eval()
     inputs = draw(made, 5, torch.Generator().manual_seed(1))
-    from causalplug.hub.parts import save_mechanism
-
-    save_mechanism(made, tmp_path / "saved")
+    made.save_pretrained(tmp_path / "saved")
     assert torch.equal(from_pretrained(tmp_path / "saved")(*inputs), made(*inputs))
 
 
