@@ -56,10 +56,10 @@ class Certificate:
         return self.sentence
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the graph with the hedge in colour; returns the matplotlib axes."""
-        from causalplug.causal.drawing import draw_certificate
+        """A matplotlib figure of the graph with the hedge in colour; see :func:`causalplug.plots.plot_certificate`."""
+        from causalplug.plots import plot_certificate
 
-        return draw_certificate(self, ax)
+        return plot_certificate(self, ax=ax)
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold."""

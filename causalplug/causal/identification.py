@@ -122,11 +122,11 @@ class Identification:
         return suggest(self, most)[0]
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the graph, with what stands in the way in colour; returns the matplotlib axes."""
-        from causalplug.causal.drawing import draw_certificate
+        """A matplotlib figure of the graph, with what stands in the way in colour."""
+        from causalplug.plots import plot_certificate
 
         certificate = self.certificate or Certificate("none", frozenset(), self.reason, graph=self.graph)
-        return draw_certificate(certificate, ax)
+        return plot_certificate(certificate, ax=ax)
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold, for model cards and configs."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from causalplug.causal.graph import CausalGraph
 from causalplug.plots.layout import Arc, Place, arranged, bent, columns_of, stacked
-from causalplug.plots.style import COLOURS, FAMILY, FONT, canvas, text_width
+from causalplug.plots.style import COLOURS, FONT, canvas, plain, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,34 +61,46 @@ def laid_out(
     return places, arcs, max(x for x, _ in points) - left, max(y for _, y in points) - low
 
 
-def draw_variables(ax: Axes, places: Mapping[str, Place], *, tinted: Iterable[str] = ()) -> None:
-    """Names in rounded white plates; those in ``tinted`` in the colour of what is pulled."""
+def draw_variables(
+    ax: Axes,
+    places: Mapping[str, Place],
+    *,
+    tinted: Iterable[str] = (),
+    root: Iterable[str] = (),
+    forest: Iterable[str] = (),
+) -> None:
+    """Names in rounded white plates; ``tinted`` in the colour of what is pulled, a hedge in that of confounders."""
     from matplotlib.patches import FancyBboxPatch
 
-    tinted = set(tinted)
+    fills = dict.fromkeys(forest, ("hedge fill", "confounder")) | dict.fromkeys(root, ("hedge", "confounder"))
+    fills |= dict.fromkeys(tinted, ("pull fill", "pull"))
     for name, place in places.items():
+        fill, border = fills.get(name, ("plate", "edge"))
         ax.add_patch(
             FancyBboxPatch(
                 (place.x - place.width / 2 + 0.06, place.y - place.height / 2 + 0.06),
                 place.width - 0.12,
                 place.height - 0.12,
                 boxstyle="round,pad=0.06",
-                facecolor=COLOURS["pull fill"] if name in tinted else "white",
-                edgecolor=COLOURS["pull"] if name in tinted else COLOURS["edge"],
+                facecolor=COLOURS[fill],
+                edgecolor=COLOURS[border],
                 linewidth=0.6,
                 zorder=6,
             )
         )
-        style: dict[str, Any] = {"fontsize": FONT, "color": COLOURS["text"], "family": FAMILY, "parse_math": False}
-        ax.text(place.x, place.y - 0.005, _short(name), ha="center", va="center", zorder=7, **style)
+        ax.text(place.x, place.y - 0.005, _short(name), ha="center", va="center", zorder=7, **plain(FONT))
 
 
-def draw_arcs(ax: Axes, arcs: Iterable[Arc], places: Mapping[str, Place]) -> None:
-    """Causes as arrows, confounders dashed with two heads."""
+def draw_arcs(
+    ax: Axes, arcs: Iterable[Arc], places: Mapping[str, Place], *, strong: Collection[str] | None = None
+) -> None:
+    """Causes as arrows, confounders dashed with two heads; grey where an end is not among ``strong``."""
     for arc in arcs:
         looks: dict[str, Any] = {"colour": COLOURS["edge"], "style": "-|>", "zorder": 5}
         if arc.confounded:
             looks = {"colour": COLOURS["confounder"], "style": "<|-|>", "zorder": 4, "linestyle": (0, (3, 2))}
+        if strong is not None and not {arc.left, arc.right} <= set(strong):
+            looks |= {"colour": COLOURS["outer edge"], "zorder": 3}
         arrow(ax, places[arc.left], places[arc.right], bend=arc.bend, **looks)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ["Arc", "Place", "arranged", "bent", "columns_of", "stacked"]
+__all__ = ["Arc", "Place", "arranged", "bent", "clear_bend", "columns_of", "stacked"]
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -146,6 +146,30 @@ def bent(
         drawn[left].append(points)
         drawn[right].append(points)
     return arcs
+
+
+def clear_bend(places: Mapping[str, Place], left: str, right: str, avoided: Iterable[Place], width: float) -> float:
+    """The slightest bend with which an arrow runs over none of the other ``places`` and of ``avoided``, or over few.
+
+    Running over an ``avoided`` rectangle, a title say, costs less than running over a place. The arrow stays between
+    0 and ``width``.
+    """
+    ends = (places[left], places[right])
+    low, high = min(p.y for p in ends) - 0.5, max(p.y for p in ends) + 0.5
+    others = [place for place in places.values() if place not in ends and low < place.y < high]
+    titles = [place for place in avoided if low < place.y < high]
+    best, cheapest = 0.0, float("inf")
+    for bend in (0.06, -0.06, 0.14, -0.14, 0.22, -0.22, 0.32, -0.32, 0.42, -0.42):
+        points = list(Arc(left, right, bend, False).points(places, steps=32))
+        outside = any(not 0 < x < width for x, _ in points)
+        over = sum(any(place.covers(x, y) for x, y in points) for place in others)
+        over_titles = sum(any(place.covers(x, y, 0.0) for x, y in points) for place in titles)
+        cost = 10.0 * (over + outside) + 2.0 * over_titles + 4.0 * abs(bend)
+        if cost < cheapest:
+            best, cheapest = bend, cost
+        if not over and not over_titles and not outside:
+            break
+    return best
 
 
 def _cost(arc: Arc, places: Mapping[str, Place], drawn: Sequence[_Points]) -> float:

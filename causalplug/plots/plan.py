@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from causalplug.plots.graph import arrow, draw_arcs, draw_variables, laid_out
-from causalplug.plots.layout import Arc, Place, arranged, columns_of, stacked
+from causalplug.plots.layout import Arc, Place, arranged, clear_bend, columns_of, stacked
 from causalplug.plots.style import COLOURS, FAMILY, SMALL, canvas, text_width
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _LEGEND = 0.28
 _GAP = 0.4
 _ACROSS = 0.28
 _WIDEST = 6.6
+_MANY = 60
 
 
 @dataclass
@@ -37,6 +38,14 @@ class _Box:
     inner: dict[str, Place]
     arcs: list[Arc]
     place: Place
+
+    @property
+    def title_place(self) -> Place:
+        """Where the title stands."""
+        place = self.place
+        wide = text_width(self.title, SMALL, "bold")
+        left, top = place.x - place.width / 2, place.y + place.height / 2
+        return Place(wide, 0.12, left + _PAD + wide / 2, top - 0.12)
 
     def move(self, x: float, y: float) -> None:
         """Put the lower left corner at (x, y)."""
@@ -95,7 +104,7 @@ def plot_plan(plan: Plan, *, causal: bool = True, legend: bool = True, ax: Any =
     for box in boxes.values():
         _draw_box(axes, box)
     if causal:
-        _draw_causes(axes, plan, boxes.values())
+        _draw_causes(axes, plan, boxes.values(), width)
     for earlier, later in plan.edges:
         _draw_order(axes, boxes[earlier], boxes[later], rows)
     if legend:
@@ -209,6 +218,7 @@ def _bands(ax: Axes, rows: Sequence[_Row], width: float) -> None:
 
 def _draw_box(ax: Axes, box: _Box) -> None:
     from matplotlib.patches import FancyBboxPatch
+    from matplotlib.patheffects import withStroke
 
     place, kind = box.place, box.module.action
     left, low = place.x - place.width / 2, place.y - place.height / 2
@@ -224,19 +234,24 @@ def _draw_box(ax: Axes, box: _Box) -> None:
             zorder=2,
         )
     )
+    halo = [withStroke(linewidth=2.5, foreground=COLOURS[f"{kind} fill"])]  # an arrow below it leaves it legible
     style: dict[str, Any] = {"fontsize": SMALL, "color": COLOURS[kind], "weight": "bold", "family": FAMILY}
+    style["path_effects"] = halo
     ax.text(left + _PAD, low + place.height - 0.12, box.title, va="center", zorder=7, **style)
     draw_arcs(ax, box.arcs, box.inner)
     draw_variables(ax, box.inner, tinted=box.module.renderers)
 
 
-def _draw_causes(ax: Axes, plan: Plan, boxes: Any) -> None:
+def _draw_causes(ax: Axes, plan: Plan, boxes: Any, across: float) -> None:
+    """Thin arrows between boxes that run around names and titles where they can."""
     places = {name: place for box in boxes for name, place in box.inner.items()}
     owner = {name: box for box in boxes for name in box.inner}
-    looks: dict[str, Any] = {"colour": COLOURS["outer edge"], "width": 0.6, "head": 5.0, "zorder": 3}
-    for a, b in plan.graph.directed:
-        if owner[a] is not owner[b]:
-            arrow(ax, places[a], places[b], bend=0.06, **looks)
+    titles = [box.title_place for box in boxes]
+    outer = [(a, b) for a, b in plan.graph.directed if owner[a] is not owner[b]]
+    width = 0.6 if len(outer) <= _MANY else 0.4
+    looks: dict[str, Any] = {"colour": COLOURS["outer edge"], "width": width, "head": 5.0, "zorder": 3}
+    for a, b in outer:
+        arrow(ax, places[a], places[b], bend=clear_bend(places, a, b, titles, across), **looks)
 
 
 def _draw_order(ax: Axes, earlier: _Box, later: _Box, rows: Sequence[_Row]) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "FAMILY", "FONT", "SMALL", "canvas", "text_width"]
+__all__ = ["COLOURS", "COLUMN", "FAMILY", "FONT", "SERIES", "SMALL", "canvas", "panels", "plain", "text_width", "tidy"]
 
 COLOURS = {
     "pull": "#0072B2",
@@ -19,6 +19,9 @@ COLOURS = {
     "train": "#B5651D",
     "train fill": "#FCEBD5",
     "confounder": "#C8390B",
+    "hedge": "#F4A582",
+    "hedge fill": "#FCE3D7",
+    "plate": "#FFFFFF",
     "edge": "#3C3C3C",
     "outer edge": "#A6A6A6",
     "order": "#1A1A1A",
@@ -26,6 +29,16 @@ COLOURS = {
     "text": "#1A1A1A",
     "quiet": "#6B6B6B",
 }
+SERIES = {
+    "truth": "#1A1A1A",
+    "model": "#0072B2",
+    "naive": "#E69F00",
+    "data": "#B3B3B3",
+    "other": ("#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442"),
+}
+"""Colours of what a picture compares; light and dark alternate, so that they differ in grey as well."""
+COLUMN = 3.35
+"""Width of a paper's column, in inches: what is drawn for it is not scaled down."""
 FAMILY = "DejaVu Sans"
 FONT = 8.0
 SMALL = 6.5
@@ -49,17 +62,53 @@ def canvas(width: float, height: float, ax: Any = None) -> tuple[Figure, Axes]:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            "no picture can be drawn: matplotlib is not installed; run `pip install causalplug[plots]`"
-        ) from error
     if ax is None:
-        figure = Figure(figsize=(width, height), dpi=150)
+        figure = _figure(width, height)
         ax = figure.add_axes((0, 0, 1, 1))
     else:
         figure = ax.figure
     ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
     ax.set_axis_off()
     return figure, ax
+
+
+def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of ``rows`` by ``columns`` axes in the common look, arranged so that no text overlaps another.
+
+    Args:
+        rows, columns: of the grid.
+        width, height: of the figure, in inches.
+        options: for matplotlib's ``subplots``, ``sharey=True`` say.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    figure = _figure(width, height, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, **options)
+    for line in grid:
+        for axes in line:
+            tidy(axes)
+    return figure, [list(line) for line in grid]
+
+
+def tidy(axes: Axes) -> None:
+    """The common look of axes: two thin spines, small ticks, text in the common font."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set(linewidth=0.6, color=COLOURS["quiet"])
+    looks: dict[str, Any] = {"labelsize": SMALL, "labelfontfamily": FAMILY}
+    axes.tick_params(length=2.5, width=0.6, color=COLOURS["quiet"], labelcolor=COLOURS["text"], pad=2, **looks)
+
+
+def plain(size: float = SMALL, colour: str = "text") -> dict[str, Any]:
+    """How text looks: font, size and colour; a dollar sign is a dollar sign."""
+    return {"fontsize": size, "color": COLOURS[colour], "family": FAMILY, "parse_math": False}
+
+
+def _figure(width: float, height: float, **options: Any) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            "no picture can be drawn: matplotlib is not installed; run `pip install causalplug[plots]`"
+        ) from error
+    return Figure(figsize=(width, height), dpi=150, **options)

@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     result = answer(dcm, scm, data, answers, chosen.seed)
     lap("answers")
     dcm.save_pretrained(chosen.output_dir / "dcm")
-    draw_pictures(dcm, report, rows, chosen.output_dir)
+    draw_pictures(dcm, report, rows, result, chosen.output_dir)
     lap("saving and pictures")
     result["seconds"] = seconds
     (chosen.output_dir / "result.json").write_text(json.dumps(result, indent=1))

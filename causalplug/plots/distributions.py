@@ -1,0 +1,136 @@
+"""Bars of distributions side by side: the truth, the model's answer, and the rows as they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from causalplug.errors import DataError
+from causalplug.plots.style import COLUMN, FAMILY, SERIES, SMALL, panels, plain, text_width
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_distributions"]
+
+_Bars = tuple[list[str], list[float], list[float] | None]
+_LOOKS = {"exact": "truth", "observed": "data", "rows": "data"}
+
+
+def plot_distributions(
+    answers: Mapping[str, Mapping[str, Any]], *, columns: int = 2, width: float = COLUMN, label: str = "probability"
+) -> Figure:
+    """A figure of distributions of a discrete variable: one panel per question, one group of bars per value.
+
+    Bars called ``"truth"``, ``"model"``, ``"data"`` and ``"naive"`` have colours of their own; others get the next
+    free one. An estimate brings its 95 % intervals as thin lines.
+
+    Args:
+        answers: question -> name of the bars -> distribution: an :class:`~causalplug.Estimate` with one open
+            variable, a mapping or a pandas Series from values to probabilities, or a sequence of probabilities.
+        columns: panels side by side.
+        width: of the figure, in inches.
+        label: of the vertical axis.
+
+    Raises:
+        DataError: nothing to draw, distributions over different values in one panel, or an estimate with several open
+            variables.
+
+    Example:
+        >>> figure = plot_distributions({"P(A | do(D=1))": {"truth": [0.4, 0.6], "model": {"0": 0.41, "1": 0.59}}})
+        >>> len(figure.axes)
+        1
+    """
+    if not answers or not all(answers.values()):
+        raise DataError("no distribution can be drawn: give at least one question with one distribution")
+    read = {question: _aligned(question, bars) for question, bars in answers.items()}
+    names = list(dict.fromkeys(name for bars in read.values() for name in bars))
+    colours = _colours(names)
+    columns = min(columns, len(read))
+    rows = -(-len(read) // columns)
+    figure, grid = panels(rows, columns, width, 1.5 * rows + 0.25, sharey=True)
+    cells = [axes for line in grid for axes in line]
+    for axes, (question, bars) in zip(cells, read.items(), strict=False):
+        _panel(axes, question, bars, colours, width / columns - 0.45)
+    for axes in cells[len(read) :]:
+        axes.set_visible(False)
+    for line in grid:
+        line[0].set_ylabel(label, labelpad=2, **plain())
+    if len(names) > 1:
+        handles, labels = _handles(colours)
+        prop = {"size": SMALL, "family": FAMILY}
+        looks: dict[str, Any] = {"frameon": False, "handlelength": 1.0, "columnspacing": 1.2, "prop": prop}
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(names), **looks)
+    return figure
+
+
+def _aligned(question: str, bars: Mapping[str, Any]) -> dict[str, _Bars]:
+    """The bars of one panel, all over the same values in the same order."""
+    read = {name: _read(question, name, distribution) for name, distribution in bars.items()}
+    named = next((values for values, _, _ in read.values() if values), None)
+    wanted = named or [str(i) for i in range(len(next(iter(read.values()))[1]))]
+    found: dict[str, _Bars] = {}
+    for name, (values, heights, errors) in read.items():
+        if len(heights) != len(wanted) or (values and set(values) != set(wanted)):
+            raise DataError(
+                f"{name!r} cannot be drawn beside the others in {question!r}: it is over "
+                f"{values or len(heights)}, they are over {wanted}; give all distributions the same values"
+            )
+        order = [values.index(value) for value in wanted] if values else list(range(len(wanted)))
+        found[name] = wanted, [heights[i] for i in order], None if errors is None else [errors[i] for i in order]
+    return found
+
+
+def _read(question: str, name: str, distribution: Any) -> _Bars:
+    """Values (empty if they have no names), heights, and half widths of 95 % intervals."""
+    table = getattr(distribution, "table", None)
+    if table is not None:
+        numbers = list(table.columns).index("estimate") if "estimate" in table else 0
+        if numbers != 1:
+            raise DataError(
+                f"{name!r} cannot be drawn in {question!r}: its answer has {numbers} open discrete variables, and bars "
+                "show one; ask for one variable and give the others values"
+            )
+        half = ((table["high"] - table["low"]) / 2).tolist()
+        return [str(value) for value in table.iloc[:, 0]], table["estimate"].tolist(), half
+    if isinstance(distribution, Mapping) or hasattr(distribution, "items"):
+        pairs = list(distribution.items())
+        return [str(value) for value, _ in pairs], [float(share) for _, share in pairs], None
+    heights = np.asarray(distribution, dtype=float)
+    if heights.ndim != 1 or not len(heights):
+        raise DataError(f"{name!r} cannot be drawn in {question!r}: give one probability per value")
+    return [], heights.tolist(), None
+
+
+def _colours(names: Sequence[str]) -> dict[str, str]:
+    free = iter(SERIES["other"])
+    found: dict[str, str] = {}
+    for name in names:
+        known = SERIES.get(_LOOKS.get(name, name))
+        found[name] = known if isinstance(known, str) else next(free, "#888888")
+    return found
+
+
+def _panel(axes: Axes, question: str, bars: Mapping[str, _Bars], colours: Mapping[str, str], across: float) -> None:
+    values = next(iter(bars.values()))[0]
+    places, each = np.arange(len(values)), 0.8 / len(bars)
+    for number, (name, (_, heights, errors)) in enumerate(bars.items()):
+        at = places + (number - (len(bars) - 1) / 2) * each
+        axes.bar(at, heights, width=0.9 * each, color=colours[name], linewidth=0)
+        if errors is not None:
+            axes.errorbar(at, heights, yerr=errors, fmt="none", ecolor="#1A1A1A", elinewidth=0.7, capsize=1.2)
+    crowded = max(text_width(value, SMALL) + 0.06 for value in values) > across / len(values)
+    style = plain() | ({"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if crowded else {})
+    axes.set_xticks(places, values, **style)
+    axes.tick_params(axis="x", length=0)
+    axes.set_title(question, loc="left", pad=4, **plain())
+    axes.locator_params(axis="y", nbins=5)
+
+
+def _handles(colours: Mapping[str, str]) -> tuple[list[Any], list[str]]:
+    from matplotlib.patches import Patch
+
+    return [Patch(facecolor=colour) for colour in colours.values()], list(colours)
