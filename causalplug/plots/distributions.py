@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,9 @@ def _panel(axes: Axes, question: str, bars: Mapping[str, _Bars], colours: Mappin
     style = plain() | ({"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if crowded else {})
     axes.set_xticks(places, values, **style)
     axes.tick_params(axis="x", length=0)
-    axes.set_title(question, loc="left", pad=4, **plain())
+    longest = text_width(question, SMALL)
+    lines = textwrap.wrap(question, max(8, int(len(question) * across / longest))) if longest > across else [question]
+    axes.set_title("\n".join(lines), loc="left", pad=4, **plain())
     axes.locator_params(axis="y", nbins=5)
 
 

@@ -46,7 +46,8 @@ def plot_images(
     side = (width - left) / count
     height = side * high / wide * len(names) + (0.2 if note else 0.0)
     figure, grid = panels(len(names), count, width, height)
-    figure.get_layout_engine().set(w_pad=0.008, h_pad=0.008, wspace=0, hspace=0)  # type: ignore[union-attr]
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.008, h_pad=0.008, wspace=0, hspace=0)
     for line, images in zip(grid, pixels.values(), strict=False):
         for axes, image in zip(line, images, strict=True):
             axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
