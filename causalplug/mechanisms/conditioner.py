@@ -89,6 +89,11 @@ class Conditioner(nn.Module):
                 self.scale[start : start + size] = rows.std(0).clamp_min(1e-6)
             start += size
 
+    @property
+    def output_bias(self) -> nn.Parameter:
+        """Bias ``(out,)`` of the output layer; the whole output where nothing is read."""
+        return self.bias if self.rest is None else self.rest[-1].bias  # type: ignore[return-value]
+
     def forward(self, values: Mapping[str, Tensor], confounder: Tensor | None = None) -> Tensor:
         """Output ``(n, out)``, or ``(s, n, out)`` for confounder noise ``(s, 1, e)``."""
         if self.rest is None:

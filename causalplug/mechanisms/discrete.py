@@ -46,6 +46,12 @@ class DiscreteMLP(Mechanism):
         self.hidden = tuple(hidden)
         self.network = Conditioner(parents, confounder_size, variable.size, hidden=hidden)
 
+    def start_at(self, values: Tensor) -> None:
+        """Start from how often each category occurs in codes ``(n,)``: a rare one need not be unlearned."""
+        counts = torch.bincount(values, minlength=self.variable.size) + 0.5
+        with torch.no_grad():
+            self.network.output_bias.copy_((counts / counts.sum()).log())
+
     def logits(self, parents: Mapping[str, Tensor], confounder: Tensor | None = None) -> Tensor:
         """Unnormalised log probabilities ``(n, k)``, or ``(s, n, k)`` for confounder noise ``(s, 1, e)``."""
         return self.network(parents, confounder)

@@ -219,3 +219,5 @@ def _standardise(dcm: DCM, train: Sequence[Rows]) -> None:
         having = [rows for rows in train if name in rows.values and name not in rows.source.do]
         if hasattr(mechanism, "standardise") and having:
             mechanism.standardise(max(having, key=len).values[name])  # type: ignore[operator]
+        if hasattr(mechanism, "start_at") and having and dcm.sources is None:  # what was trained before stays
+            mechanism.start_at(max(having, key=len).values[name])  # type: ignore[operator]

@@ -338,3 +338,20 @@ def test_an_image_module_is_trained_on_pixels():
         means = np.stack(list(dcm.sample(500, do={"D": k}, variables=["I"])["I"])).mean((1, 2, 3))
         assert abs(means.mean() - images[d == k].mean()) < 0.1
         assert means.std() > 0.03
+
+
+@pytest.mark.parametrize("objective", ["likelihood", "adversarial"])
+def test_a_rare_category_is_learned_and_training_on_goes_on_from_where_it_was(objective):
+    """A network that starts at equal odds takes hundreds of small steps to odds of 1 to 99; the frequency is known."""
+    rows = {"X": np.arange(20_000) % 100 == 7}
+    rows["Y"] = rows["X"] ^ (np.arange(20_000) % 10 == 3)
+    rows = {name: values.astype(int) for name, values in rows.items()}
+    dcm = binary(cp.CausalGraph.parse("X -> Y"))
+    cp.fit(dcm, cp.DataSource(rows), objective=objective, steps=20, progress=False)
+    assert abs(float(dcm.sample(100_000, variables=["X"], seed=1)["X"].mean()) - 0.01) < 0.003
+    before = {key: value.clone() for key, value in dcm.trained_tensors().items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        few = {"X": [0, 1] * 50, "Y": [0, 1] * 50}
+        cp.fit(dcm, cp.DataSource(few), objective=objective, steps=1, learning_rate=1e-6, progress=False)
+    assert all(torch.allclose(value, before[key], atol=1e-4) for key, value in dcm.trained_tensors().items())
