@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
+from causalplug.mechanisms.abduction import search_latent
 from causalplug.mechanisms.base import freeze, register_mechanism
 from causalplug.mechanisms.frozen import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.label_map import Label
@@ -87,6 +88,7 @@ class ConditionalGAN(FrozenMechanism):
     """
 
     differentiable = True
+    abduction = "approximate"
 
     def __init__(
         self,
@@ -210,6 +212,18 @@ class ConditionalGAN(FrozenMechanism):
             others = [other + 1 for other in range(len(sizes)) if other != axis]
             codes[label.name] = joint.sum(others) if others else joint
         return self._paint(codes, noise)
+
+    def invert(self, images: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The most probable latent by gradient descent from several starts."""
+        unit = self.image.high - self.image.low
+
+        def paint(latent: Tensor) -> Tensor:
+            copies = len(latent) // max(1, len(labels))
+            return self.generate(labels.repeat(copies, 1), {"latent": latent}) / unit
+
+        uniform = self.latent.distribution == "uniform"
+        latent, explained = search_latent(paint, images / unit, self.latent.size, uniform=uniform)
+        return {"latent": latent}, explained
 
     def weights(self) -> dict[str, Tensor]:
         return dict(self.network.state_dict())

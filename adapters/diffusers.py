@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.adapters.diffusers_files import load_parts, open_pipeline
+from causalplug.adapters.diffusers_inversion import explained, inverted, invertible
 from causalplug.errors import LabelMapError, MechanismError
 from causalplug.mechanisms.base import freeze, register_mechanism
 from causalplug.mechanisms.frozen import FrozenMechanism, LabelMapSpec
@@ -37,7 +38,8 @@ class DiffusersGenerator(FrozenMechanism):
     """A diffusers pipeline as a frozen mechanism.
 
     Deterministic given its noise: ``"latent"`` is the initial noise, and what a stochastic scheduler draws comes from
-    generators that ``"seed"`` seeds row by row. No gradient goes through it; training reads a sample bank.
+    generators that ``"seed"`` seeds row by row. No gradient goes through it; training reads a sample bank. The noise of
+    a given image can be recovered where the sampler is deterministic and makes one evaluation a step.
 
     Args:
         parts: components by name, as in ``model_index.json``; or a whole text-conditional pipeline.
@@ -114,6 +116,7 @@ class DiffusersGenerator(FrozenMechanism):
         self.null_class = null_class
         if not text:
             self._check_classes()
+        self.abduction = "approximate" if not text and invertible(self.scheduler, self.eta) else None
         self.location: dict[str, Any] | None = None
         self.folder: Path | None = None
         parameters = sum(p.numel() for p in network.parameters())
@@ -203,6 +206,27 @@ class DiffusersGenerator(FrozenMechanism):
         shift = getattr(config, "shift_factor", None) or 0.0
         scale = getattr(config, "scaling_factor", None) or 1.0
         return self.vae.decode((sample / scale + shift).to(self.dtype)).sample  # type: ignore[operator]
+
+    def invert(self, images: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The initial noise, by running the sampler backwards step by step."""
+        device = next(self.network.parameters()).device
+        joint = self._map.join(labels) if self.labels else torch.zeros(len(labels), dtype=torch.int64)
+        classes = self.classes[joint.cpu()].to(device)
+        with torch.no_grad(), _global_generator_kept():
+            sample = self._encoded(images.to(device))
+            latent = inverted(self._predict, self.scheduler, sample, classes, steps=self.steps)
+            likely = explained(self._predict, self.scheduler, sample, classes, steps=self.steps)
+        seed = images.new_zeros(len(images), 2)  # a deterministic sampler reads no seed
+        return {"latent": latent.to(images.device), "seed": seed}, likely.to(images.device)
+
+    def _encoded(self, images: Tensor) -> Tensor:
+        """Inverse of :meth:`_decoded`."""
+        if self.vae is None:
+            return images
+        config = self.vae.config  # type: ignore[union-attr]
+        shift = getattr(config, "shift_factor", None) or 0.0
+        scale = getattr(config, "scaling_factor", None) or 1.0
+        return (self.vae.encode(images.to(self.dtype)).latent_dist.mean.float() - shift) * scale  # type: ignore[operator]
 
     def _run_pipeline(self, joint: Tensor, latent: Tensor, generators: list[torch.Generator]) -> Tensor:
         assert self.pipeline is not None

@@ -37,11 +37,14 @@ class MechanismTester:
         rows: rows of each check.
         tolerance: largest difference of a row's pixels, in units of the range, between two batches that it is part of.
         saves: whether the mechanism can be saved to a folder.
+        reconstruction: largest error of its own images painted again from recovered noise, as a share of how much two
+            of its images differ; for mechanisms that declare abduction.
     """
 
     rows: int = 7
     tolerance: float = 1e-4
     saves: bool = True
+    reconstruction: float = 0.2
 
     def make(self) -> FrozenMechanism:
         """The mechanism under test, unbound; called for every check."""
@@ -177,6 +180,25 @@ class MechanismTester:
         for name, value in relaxed.items():
             assert value.grad is not None, name
             assert float(value.grad.abs().max()) > 0, name
+
+    # -- recovering the noise ----------------------------------------------------------------------------------------
+
+    def test_the_noise_of_its_own_images_is_recovered_where_declared(self) -> None:
+        mechanism = self.make()
+        parents, noise = self.inputs(mechanism, self.rows)
+        painted = mechanism(parents, noise)
+        if mechanism.abduction is None:
+            message = _refusal(lambda: mechanism.abduct(painted, parents))
+            assert message is not None, "a mechanism without abduction must refuse it"
+            assert "abduction" in message
+            return
+        found = mechanism.abduct(painted, parents, prior=noise)
+        assert found.keys() == mechanism.noise.keys()
+        assert all(found[key].shape == (self.rows, *spec.shape) for key, spec in mechanism.noise.items())
+        _, other = self.inputs(mechanism, self.rows, seed=1)
+        spread = float((mechanism(parents, other) - painted).square().mean().sqrt())
+        again = mechanism(parents, found)
+        assert float((again - painted).square().mean().sqrt()) <= self.reconstruction * spread
 
     # -- binding -----------------------------------------------------------------------------------------------------
 

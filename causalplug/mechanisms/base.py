@@ -84,9 +84,19 @@ class Mechanism(Shareable, nn.Module):
         )
 
     def abduct(
-        self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
+        self,
+        value: Tensor,
+        parents: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+        *,
+        prior: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Own noise that gives ``value``; only where ``abduction`` is declared."""
+        """Own noise that gives ``value``; only where ``abduction`` is declared.
+
+        Args:
+            value, parents, confounder: as in :meth:`forward`.
+            prior: own noise as it was drawn before the value was seen; what the value leaves open is made from it.
+        """
         raise MechanismError(
             f"{type(self).__name__} declares no abduction: its noise cannot be recovered from a value."
         )

@@ -84,7 +84,12 @@ class ContinuousSpline(Mechanism):
         return torch.distributions.Normal(0.0, 1.0).log_prob(normal) + log_slope - log_scale
 
     def abduct(
-        self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
+        self,
+        value: Tensor,
+        parents: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+        *,
+        prior: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """The standard normal that gives ``value``."""
         spline, shift, log_scale = self._map(value, parents, confounder)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from causalplug.errors import LabelMapError, MechanismError
+from causalplug.mechanisms.abduction import gumbel_given
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.label_estimation import LabelMapEstimate
 from causalplug.mechanisms.label_map import Label, LabelMap
@@ -118,6 +119,19 @@ class FrozenMechanism(Mechanism):
         """Images from relaxed joint labels ``(n, joint values)``, with gradients; only where ``differentiable``."""
         raise MechanismError(f"{type(self).__name__} is not differentiable: use the enumeration over its sample bank.")
 
+    def invert(self, images: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Noise with which the generator paints ``images``, row by row; only where ``abduction`` is declared.
+
+        Args:
+            images: ``(n, channels, height, width)`` in the range of ``image``.
+            labels: codes ``(n, number of labels)`` int64.
+
+        Returns:
+            the adapter's own noise, and ``(n,)`` how well the labels explain the images: a log likelihood up to a
+            constant of the image.
+        """
+        raise MechanismError(f"{type(self).__name__} cannot be inverted: it declares no abduction.")
+
     def weights(self) -> dict[str, Tensor]:
         """The tensors of the generator under the names that they have in its files; empty for a generator without."""
         return dict(self.state_dict())
@@ -147,6 +161,7 @@ class FrozenMechanism(Mechanism):
         bound = copy.copy(self)
         bound.name, bound.variable, bound.bound_parents = name, variable, dict(parents)
         bound._transform = ImageTransform(self.requested_transform, self.image, variable, name)
+        bound.abduction = self.abduction if bound._transform.invertible else None
         spec = self.requested_label_map if label_map is None else label_map
         bound.requested_label_map = spec
         spec = LabelMapEstimate() if isinstance(spec, str) and spec == "estimate" else spec
@@ -261,6 +276,46 @@ class FrozenMechanism(Mechanism):
                 "it is a black box. Train with the enumerated objective over a sample bank, or detach the parents."
             )
         return self.paint(self.joint_labels(parents, noise), noise)
+
+    def abduct(
+        self,
+        value: Tensor,
+        parents: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+        *,
+        prior: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Own noise that paints ``value``. Where the parents leave several labels, the most probable one is taken.
+
+        Args:
+            value: images ``(n, channels, height, width)`` of the bound variable.
+            parents, confounder: as in :meth:`forward`.
+            prior: own noise drawn before the image was seen; needed where the label is drawn.
+
+        Raises:
+            MechanismError: no abduction is declared, or ``prior`` is missing.
+        """
+        if self.abduction is None:
+            return super().abduct(value, parents, confounder, prior=prior)
+        images = self._transform.inverse(self.variable.scale(value))  # type: ignore[attr-defined]
+        possible = self._map.probabilities_given(parents, len(images)).expand(len(images), -1)
+        if not self._map.stochastic:
+            return self.invert(images, self._map.split(possible.argmax(-1)))[0]
+        if prior is None or "label" not in prior:
+            raise MechanismError(f"The label of {self.name!r} cannot be recovered without prior=, noise drawn for it.")
+        found = {key: torch.zeros(len(images), *spec.shape) for key, spec in self.generator_noise.items()}
+        best, label = torch.full((len(images),), -torch.inf), torch.zeros(len(images), dtype=torch.int64)
+        for joint in self._map.used.tolist():
+            rows = (possible[:, joint] > 0).nonzero().squeeze(1)
+            own, explained = self.invert(images[rows], self._map.split(torch.full((len(rows),), joint)))
+            score = explained.cpu() + possible[rows, joint].log().cpu()
+            better = score > best[rows.cpu()]
+            taken = rows.cpu()[better]
+            best[taken], label[taken] = score[better], joint
+            for key, noise in own.items():
+                found[key][taken] = noise.cpu()[better]
+        found["label"] = gumbel_given(possible.log().cpu(), label, prior["label"].cpu())
+        return {key: noise.to(value.device) for key, noise in found.items()}
 
     def train(self, mode: bool = True) -> Self:
         """A frozen generator stays in evaluation mode."""

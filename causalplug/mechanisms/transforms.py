@@ -96,6 +96,25 @@ class ImageTransform:
             names.append("resize")
         return f"Ask for the change by transform={names}." if tuple(names) != self.names else ""
 
+    @property
+    def invertible(self) -> bool:
+        """Whether :meth:`inverse` gives back what was put in."""
+        return set(self.names) <= {"grey-to-rgb", "invert", "pad"}
+
+    def inverse(self, images: Tensor) -> Tensor:
+        """Images of the source from those of the target; only where ``invertible``."""
+        low, high = self.target.low, self.target.high
+        unit = (images - low) / (high - low) - 0.5
+        for name in reversed(self.names):
+            if name == "invert":
+                unit = -unit
+            elif name == "grey-to-rgb":
+                unit = unit.mean(1, keepdim=True) if self.source.channels == 1 else unit
+            else:
+                top, left = (unit.shape[2] - self.source.height) // 2, (unit.shape[3] - self.source.width) // 2
+                unit = unit[:, :, top : top + self.source.height, left : left + self.source.width]
+        return self.source.low + (self.source.high - self.source.low) * (unit + 0.5)
+
     def __call__(self, images: Tensor) -> Tensor:
         """Images ``(n, …)`` of the source as images of the target, in its range."""
         low, high = self.source.low, self.source.high

@@ -209,7 +209,7 @@ class Given:
 
     def _recover(self, rows: Rows, name: str) -> None:
         mechanism, value, parents, confounder = self._inputs(rows, name)
-        noise = mechanism.abduct(value, parents, confounder)
+        noise = mechanism.abduct(value, parents, confounder, prior=rows.dcm.own_noise(name, rows.noise))
         again = mechanism(parents, noise, confounder)
         difference = (
             (again.double() - value.double()).flatten(1) if value.ndim > 1 else (again - value).double()[:, None]

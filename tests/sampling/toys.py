@@ -44,7 +44,12 @@ class Linear(Mechanism):
         return torch.distributions.Normal(self.mean(parents, confounder), self.scale).log_prob(value)
 
     def abduct(
-        self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
+        self,
+        value: Tensor,
+        parents: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+        *,
+        prior: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         return {"normal": (value - self.mean(parents, confounder)) / self.scale}
 
@@ -69,7 +74,12 @@ class Stamp(Mechanism):
         return torch.cat([code, noise["latent"]], -1)[:, None]
 
     def abduct(
-        self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
+        self,
+        value: Tensor,
+        parents: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+        *,
+        prior: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         return {"latent": value[:, 0, :, 2:] + self.error}
 
