@@ -23,6 +23,7 @@ ROOMS = [
     "training",
     "sampling",
     "hub",
+    "cli",
 ]
 LIGHT = """
 import sys

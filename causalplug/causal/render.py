@@ -103,9 +103,7 @@ def _notes(plan: Plan) -> list[str]:
     order = "all modules are independent" if depth == 1 else f"{depth} generations: what is trained through comes first"
     notes = [f"{order[0].upper()}{order[1:]}."]
     if not plan.asked and any(module.action == "pull" for module in plan.modules):
-        notes.append(
-            "PULL: a pretrained generator could be plugged in; name those you have in available= to have them."
-        )
+        notes.append("PULL: a pretrained generator could be plugged in; say which you have, and they are planned in.")
     notes += [
         f"{'+'.join(pull.variables)} from {pull.generator}: {pull.verdict}: {pull.why}."
         for pull in plan.pulls

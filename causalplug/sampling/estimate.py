@@ -72,7 +72,7 @@ def estimate(
     if data is not None:
         from causalplug.causal.overlap import check_overlap
 
-        overlap = check_overlap(dcm.graph, asked, data, dcm.encoders)
+        overlap = check_overlap(dcm.graph, asked, data, dcm.encoders, sources=dcm.sources)
     return Estimate(
         query=str(asked.name or asked),
         table=table,

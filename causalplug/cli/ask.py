@@ -1,0 +1,231 @@
+"""``sample``, ``estimate`` and ``counterfactual``: questions to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from causalplug.cli.given import names, settings
+from causalplug.cli.models import load_model, revision_option
+from causalplug.cli.output import asked_for, check_folder, json_option, show_json, show_rows
+from causalplug.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["counterfactual", "estimate", "sample"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_repo = click.argument("repo", metavar="MODEL")
+_do = click.option("--do", "do", multiple=True, metavar="NAME=VALUE", help="Set a variable. Repeatable.")
+_count = click.IntRange(min=1)
+_variables = click.option("--variables", metavar="NAMES", help="What is asked for, A,B; default: all.")
+_out = click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write metadata.csv and pictures there."
+)
+
+
+def _sampling(command: _F) -> _F:
+    """Options that every question has."""
+    options = [
+        click.option("--seed", type=int, default=0, show_default=True, help="Of the noise."),
+        click.option("--batch-size", type=_count, help="Rows that go through the networks at once."),
+        click.option("--min-acceptance", type=float, default=1e-4, show_default=True, help="Rarest evidence."),
+        click.option("--allow-unidentified", is_flag=True, help="Answer, marked, what the data do not determine."),
+        revision_option,
+        json_option,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command(
+    epilog="""\b
+    causalplug sample me/frontdoor --do D=1 -n 100 --variables A
+    causalplug sample me/frontdoor --do D=1 --given A=red,blue -n 16 --out pictures
+    """
+)
+@_repo
+@_do
+@click.option("--given", multiple=True, metavar="NAME=VALUE", help="Condition: A=red, A=red,blue, N=0.5..1, N=..1.")
+@click.option("-n", "n", type=_count, default=100, show_default=True, help="Rows.")
+@_variables
+@_out
+@_sampling
+def sample(
+    repo: str,
+    do: Sequence[str],
+    given: Sequence[str],
+    n: int,
+    variables: str | None,
+    out: Path | None,
+    seed: int,
+    batch_size: int | None,
+    min_acceptance: float,
+    allow_unidentified: bool,
+    revision: str | None,
+    as_json: bool,
+) -> None:
+    """Draw rows of P(variables | do, given) from MODEL, as CSV."""
+    if out is not None:
+        check_folder(out)
+    model = load_model(repo, revision)
+    parts = model.sample_batches(
+        n,
+        do=settings(do, model.variables, "--do"),
+        given=settings(given, model.variables, "--given", condition=True) or None,
+        variables=asked_for(_names(variables), model.variables, folder=out),
+        seed=seed,
+        batch_size=batch_size,
+        images="pil",
+        min_acceptance=min_acceptance,
+        allow_unidentified=allow_unidentified,
+    )
+    show_rows(parts, model.variables, folder=out, as_json=as_json)
+
+
+@click.command(
+    epilog="""\b
+    causalplug counterfactual me/frontdoor --evidence D=0 --do D=1 -n 1000 --variables A
+    causalplug counterfactual me/frontdoor --rows patients.csv --do D=1 --variables A
+    """
+)
+@_repo
+@click.option("--evidence", multiple=True, metavar="NAME=VALUE", help="What was seen, as --given of sample.")
+@click.option("--rows", "table", type=click.Path(exists=True, path_type=Path), help="Rows that were seen, a table.")
+@_do
+@click.option("-n", "n", type=_count, help="Rows; default: 100, or one for each of --rows.")
+@click.option("--draws", type=_count, default=1, show_default=True, help="Rows for each of --rows.")
+@click.option("--factual", is_flag=True, help="Add the world as it was.")
+@_variables
+@_out
+@_sampling
+def counterfactual(
+    repo: str,
+    evidence: Sequence[str],
+    table: Path | None,
+    do: Sequence[str],
+    n: int | None,
+    draws: int,
+    factual: bool,
+    variables: str | None,
+    out: Path | None,
+    seed: int,
+    batch_size: int | None,
+    min_acceptance: float,
+    allow_unidentified: bool,
+    revision: str | None,
+    as_json: bool,
+) -> None:
+    """Draw what would have been under do, given what was seen, as CSV."""
+    if table is not None and (evidence or n is not None):
+        raise click.UsageError("--rows says what was seen and how many rows there are: leave out --evidence and -n")
+    if table is None and not evidence:
+        raise click.UsageError("nothing was seen: give --evidence NAME=VALUE or --rows FILE, or use sample")
+    if out is not None:
+        check_folder(out)
+    model = load_model(repo, revision)
+    seen = settings(evidence, model.variables, "--evidence", condition=True)
+    rows = model.counterfactual(
+        _table(table) if table is not None else n or 100,
+        evidence=seen or None,
+        do=settings(do, model.variables, "--do"),
+        variables=asked_for(_names(variables), model.variables, folder=out),
+        factual=factual,
+        draws=draws,
+        seed=seed,
+        batch_size=batch_size,
+        images="pil",
+        min_acceptance=min_acceptance,
+        allow_unidentified=allow_unidentified,
+    )
+    show_rows(_once(rows), model.variables, folder=out, as_json=as_json)
+
+
+@click.command(
+    epilog="""\b
+    causalplug estimate me/frontdoor "P(A | do(D=1))"
+    causalplug estimate me/cxr "E[N | do(C=1)] - E[N | do(C=0)]" -n 1000000 --json
+    """
+)
+@_repo
+@click.argument("query", metavar="QUERY")
+@click.option("-n", "n", type=_count, default=100_000, show_default=True, help="Rows that meet the evidence.")
+@click.option(
+    "--data",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Rows that it was trained on, to check the overlap: a table for each source, in order. Repeatable.",
+)
+@click.option("--compare", is_flag=True, help="Add the formula evaluated on --data, for comparison.")
+@click.option("--png", type=click.Path(dir_okay=False, path_type=Path), help="Draw images that are asked for.")
+@_sampling
+def estimate(
+    repo: str,
+    query: str,
+    n: int,
+    data: Sequence[Path],
+    compare: bool,
+    png: Path | None,
+    seed: int,
+    batch_size: int | None,
+    min_acceptance: float,
+    allow_unidentified: bool,
+    revision: str | None,
+    as_json: bool,
+) -> None:
+    """Answer QUERY from MODEL, with standard errors."""
+    from causalplug.causal.query import Query
+
+    if compare and not data:
+        raise click.UsageError("--compare needs the rows: give --data FILE")
+    asked = Query.parse(query)
+    model = load_model(repo, revision)
+    answer = model.estimate(
+        asked,
+        n,
+        seed=seed,
+        batch_size=batch_size,
+        min_acceptance=min_acceptance,
+        allow_unidentified=allow_unidentified,
+        data=_tables(data),
+        compare="plug-in" if compare else None,
+    )
+    if png is not None:
+        answer.grid().save(png)
+    if as_json:
+        show_json(answer.to_dict())
+    else:
+        click.echo(str(answer))
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else names(text)
+
+
+def _tables(paths: Sequence[Path]) -> Any:
+    """One table, or a list of several; None without any."""
+    tables = [_table(path) for path in paths]
+    return tables[0] if len(tables) == 1 else tables or None
+
+
+def _table(path: Path) -> Any:
+    """The columns of a table as a frame."""
+    import pandas as pd
+
+    from causalplug.training.readers import columns_of
+
+    columns = columns_of(path)
+    try:
+        return pd.DataFrame({name: list(values) for name, values in columns.items()})
+    except ValueError as error:
+        raise DataError(f"{path} cannot be used: {error}; give every column the same length") from None
+
+
+def _once(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    yield rows

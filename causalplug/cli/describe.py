@@ -1,0 +1,160 @@
+"""What a repository holds, read off its ``config.json``: no weights, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from causalplug.causal.graph import CausalGraph
+from causalplug.causal.source import Source
+from causalplug.errors import CausalPlugError, RepositoryError
+from causalplug.files.validation import read_json
+from causalplug.variables import variable_from_dict
+
+if TYPE_CHECKING:
+    from causalplug.hub.snapshot import Snapshot
+
+__all__ = ["described", "facts_of"]
+
+_WHAT = {"dcm": "a model", "mechanism": "a generator", "encoder": "an encoder"}
+
+
+def facts_of(snapshot: Snapshot) -> dict[str, Any]:
+    """What the repository holds, as JSON values.
+
+    Raises:
+        RepositoryError: there is no ``config.json``, or it is malformed.
+    """
+    with snapshot.hold():
+        config = read_json(snapshot.file("config.json"), within=snapshot.boundary)
+    format = str(config.get("format", ""))
+    kind = format.removeprefix("causalplug-").rpartition("-")[0]
+    if kind not in _WHAT or not format.startswith("causalplug-"):
+        raise RepositoryError(
+            f"cannot describe {snapshot}: its config.json is not one of causalplug's; plug it in through an adapter "
+            "(causalplug adapters)"
+        )
+    facts = {"repository": str(snapshot), "revision": snapshot.revision, "kind": kind, "format": format}
+    try:
+        return facts | (_model(config) if kind == "dcm" else _part(config))
+    except CausalPlugError as error:
+        raise RepositoryError(f"cannot describe {snapshot}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RepositoryError(
+            f"cannot describe {snapshot}: its config.json is malformed ({type(error).__name__}: {error}); save it again"
+        ) from error
+
+
+def _model(config: Mapping[str, Any]) -> dict[str, Any]:
+    graph = CausalGraph.from_dict(config["graph"])
+    variables = {name: variable_from_dict(config["variables"][name], name) for name in graph.variables}
+    mechanisms, encoders = (
+        {name: _made(item) for name, item in config[key].items()} for key in ("mechanisms", "encoders")
+    )
+    return {
+        "causalplug_version": config.get("causalplug_version"),
+        "graph": str(graph),
+        "variables": {name: variable.to_dict() for name, variable in variables.items()},
+        "mechanisms": mechanisms,
+        "encoders": encoders,
+        "sources": [Source.from_dict(item).to_dict() for item in config["sources"]] if "sources" in config else None,
+        "weights": config.get("weights", {}).get("size"),
+        "training": [_trained(module) for module in config.get("history", {}).get("modules", [])],
+        "queries": config.get("queries", []),
+    }
+
+
+def _made(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A mechanism or an encoder: trained, or pulled from where."""
+    if "pulled" not in item:
+        return {"kind": item["kind"]}
+    pulled = item["pulled"]
+    if "reference" in pulled:
+        reference = pulled["reference"]
+        return {"pulled": reference["repo_id"], "revision": reference["revision"]}
+    return {"pulled": pulled["copy"] if "copy" in pulled else pulled["local"]["folder"]}
+
+
+def _trained(module: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("variables", "objective", "steps", "converged", "distances")
+    return {key: module.get(key) for key in keys}
+
+
+def _part(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "adapter": config["kind"],
+        "license": config.get("license"),
+        "source": config.get("source"),
+        "config": {key: value for key, value in config["config"].items() if key not in ("layers", "inputs")},
+    }
+
+
+def described(facts: Mapping[str, Any]) -> str:
+    """The facts as lines for people."""
+    rows = list(_model_lines(facts) if facts["kind"] == "dcm" else _part_lines(facts))
+    width = max(len(label) for label, _ in rows)
+    version = facts.get("causalplug_version")
+    saved = f", saved by causalplug {version}" if version else ""
+    head = f"{facts['repository']}: {_WHAT[facts['kind']]}{saved}"
+    return "\n".join([head, *(f"{label.ljust(width)}  {text}" for label, text in rows)])
+
+
+def _model_lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "graph", " ".join(facts["graph"].split("\n"))
+    for number, (name, declaration) in enumerate(facts["variables"].items()):
+        yield "" if number else "variables", f"{name}: {_values(declaration)}; {_origin(facts, name)}"
+    if facts["sources"] is None:
+        yield "trained on", "unknown: what it may be asked is not checked"
+    for number, source in enumerate(facts["sources"] or ()):
+        declared = Source.from_dict(source)
+        yield "" if number else "trained on", str(declared)
+    for number, module in enumerate(facts["training"]):
+        yield "" if number else "training", _training_line(module)
+    for number, query in enumerate(facts["queries"]):
+        yield "" if number else "questions", f"{query.get('name') or query['query']}: {query['status']}"
+    if facts["weights"]:
+        yield "weights", f"{facts['weights']:,} bytes"
+
+
+def _values(declaration: Mapping[str, Any]) -> str:
+    if declaration["kind"] == "image":
+        return f"image {declaration['channels']}x{declaration['height']}x{declaration['width']}"
+    if declaration["kind"] == "continuous":
+        return "number"
+    categories = declaration["categories"]
+    names = [str(c) for c in (range(categories) if isinstance(categories, int) else categories)]
+    return ", ".join(names) if len(names) <= 8 else f"{len(names)} categories, {names[0]} to {names[-1]}"
+
+
+def _origin(facts: Mapping[str, Any], name: str) -> str:
+    found = []
+    for what, parts in (("", facts["mechanisms"]), ("encoder ", facts["encoders"])):
+        if name in parts:
+            part = parts[name]
+            at = f"@{part['revision'][:8]}" if part.get("revision") else ""
+            found.append(
+                what + (f"pulled from {part['pulled']}{at}" if "pulled" in part else f"trained ({part['kind']})")
+            )
+    return ", ".join(found)
+
+
+def _training_line(module: Mapping[str, Any]) -> str:
+    verdict = {True: "converged", False: "NOT converged", None: "not compared"}[module["converged"]]
+    distances = [
+        f"TVD {d['tvd']:.3f} (floor {d['floor']:.3f})" for d in module["distances"] or () if d.get("tvd") is not None
+    ]
+    return ", ".join(
+        [f"{'+'.join(module['variables'])}: {module['objective']}, {module['steps']} steps", *distances, verdict]
+    )
+
+
+def _part_lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "adapter", facts["adapter"]
+    image = facts["config"].get("image")
+    if isinstance(image, Mapping):
+        yield "generates", _values(image)
+    for number, label in enumerate(facts["config"].get("labels") or ()):
+        yield "" if number else "labels", f"{label['name']}: {_values({'kind': 'discrete', **label})}"
+    yield "licence", facts["license"] or "not stated"
+    if facts["source"]:
+        yield "source", facts["source"]

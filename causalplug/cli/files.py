@@ -1,0 +1,33 @@
+"""TOML and JSON files that a person writes."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from causalplug.errors import DataError
+from causalplug.files.validation import parse_json
+
+__all__ = ["read_file"]
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The object in a ``.toml`` or ``.json`` file.
+
+    Raises:
+        DataError: there is no such file, or it is malformed; with the line.
+        RepositoryError: a JSON file is malformed.
+    """
+    if path.suffix not in (".toml", ".json"):
+        raise DataError(f"{path} cannot be read: it has to be a .toml or a .json file; rename it to what it is")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path} cannot be read: there is no such file; check the path") from None
+    if path.suffix == ".json":
+        return parse_json(data, str(path))
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"{path} cannot be read: it is no TOML: {error}; correct that line") from error

@@ -1,0 +1,118 @@
+"""``check-fit``: whether a frozen generator is fit for the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from causalplug.cli.models import load_part, revision_option
+from causalplug.cli.output import json_option, show_json
+from causalplug.errors import DataError, MechanismError
+
+if TYPE_CHECKING:
+    from causalplug.mechanisms.fit_check import FitReport
+    from causalplug.model import DCM
+
+__all__ = ["check_fit"]
+
+
+@click.command(
+    "check-fit",
+    epilog="""\b
+    causalplug check-fit me/frontdoor rows/             every frozen generator of a model
+    causalplug check-fit user/mnist-cgan rows/ --variable I    a generator whose labels are columns of the data
+    causalplug check-fit run.toml                       the generators of a run, before it is trained
+    """,
+)
+@click.argument("target", metavar="MODEL|GENERATOR|CONFIG")
+@click.argument("data", required=False, type=click.Path(path_type=Path))
+@click.option("--variable", help="The image variable; for a generator, the column with the images.")
+@click.option("--rows", type=click.IntRange(min=1), default=400, show_default=True, help="Images per value.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--png", type=click.Path(dir_okay=False, path_type=Path), help="Draw the least real images.")
+@revision_option
+@json_option
+def check_fit(
+    target: str,
+    data: Path | None,
+    variable: str | None,
+    rows: int,
+    seed: int,
+    png: Path | None,
+    revision: str | None,
+    as_json: bool,
+) -> None:
+    """Compare generated images with those of DATA (a folder of images or a table), value by value of the parents."""
+    reports = _reports(target, data, variable, revision, {"per_configuration": rows, "seed": seed})
+    if png is not None:
+        reports[0].save_picture(png)
+    if as_json:
+        show_json({report.name: report.to_dict() for report in reports})
+    else:
+        click.echo("\n".join(map(str, reports)))
+
+
+def _reports(
+    target: str, data: Path | None, variable: str | None, revision: str | None, options: dict[str, Any]
+) -> list[FitReport]:
+    from causalplug.training.readers import columns_of
+
+    if target.endswith((".toml", ".json")):
+        from causalplug.cli.run_file import RunFile
+
+        run = RunFile.read(Path(target))
+        model = run.build()
+        sources = [source.encode(model.variables) for source in run.sources()]
+        return _of_model(model, [rows.values for rows in sources if not rows.source.do], variable, target, options)
+    if data is None:
+        raise click.UsageError("the real images are missing: give DATA, a folder with metadata.csv or a table")
+    columns = columns_of(data)
+    loaded = load_part(target, revision)
+    from causalplug.mechanisms.fit_check import check_fit as check
+    from causalplug.mechanisms.frozen import FrozenMechanism
+    from causalplug.model import DCM
+
+    if isinstance(loaded, DCM):
+        known = {name: values for name, values in columns.items() if name in loaded.variables}
+        encoded = {name: loaded.variables[name].encode(values, name) for name, values in known.items()}
+        return _of_model(loaded, [encoded], variable, target, options)
+    if not isinstance(loaded, FrozenMechanism):
+        raise MechanismError(f"{target} cannot be checked: it holds a {type(loaded).__name__}, no generator")
+    parents = {label.name: label.values for label in loaded.labels}
+    name = variable or next((column for column in columns if column not in parents), "image")
+    missing = [column for column in (*parents, name) if column not in columns]
+    if missing:
+        raise DataError(
+            f"{target} cannot be checked: {data} has no column {', '.join(missing)}; name columns after the "
+            "generator's labels, or check it as part of a model"
+        )
+    bound = loaded.bind(name, loaded.image, parents)
+    encoded = {parent: values.encode(columns[parent], parent) for parent, values in parents.items()}
+    encoded[name] = loaded.image.encode(columns[name], name)
+    return [check(bound, encoded, **options)]
+
+
+def _of_model(
+    model: DCM, tables: list[dict[str, Any]], variable: str | None, target: str, options: dict[str, Any]
+) -> list[FitReport]:
+    """A report for every frozen generator, on the largest table that has its image and its parents."""
+    from causalplug.mechanisms.fit_check import check_fit as check
+
+    frozen = {name: m for name, m in model.mechanisms.items() if m.frozen and variable in (None, name)}
+    if not frozen:
+        raise MechanismError(
+            f"nothing can be checked: no frozen generator {f'of {variable} ' if variable else ''}in {target}"
+        )
+    reports = []
+    for name, mechanism in frozen.items():
+        having = [table for table in tables if {name, *mechanism.parents} <= set(table)]
+        if not having:
+            needed = ", ".join([name, *mechanism.parents])
+            raise DataError(f"the generator of {name} cannot be checked: no table has the columns {needed} together")
+        rows = max(having, key=lambda table: len(table[name]))
+        if getattr(mechanism, "label_map_pending", False):
+            mechanism = mechanism.estimate_label_map(rows)  # type: ignore[operator]
+        reports.append(check(mechanism, rows, encoder=model.encoders.get(name), **options))  # type: ignore[arg-type]
+    return reports

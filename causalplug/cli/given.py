@@ -1,0 +1,129 @@
+"""Arguments that several commands take: a graph, names, settings of variables."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from causalplug.causal.graph import CausalGraph
+from causalplug.causal.names import did_you_mean
+from causalplug.causal.readers import SUFFIXES, guess_format, parse_text
+from causalplug.errors import DataError, GraphError
+
+if TYPE_CHECKING:
+    from causalplug.variables import Variable
+
+__all__ = ["names", "pairs", "read_given_graph", "settings"]
+
+_EDGE = re.compile(r"->|<-|↔|→|←|--| - |;|\n|~|\{")
+
+
+def read_given_graph(text: str, *, format: str | None = None, latents: Iterable[str] = ()) -> CausalGraph:
+    """The graph in a file, in ``text`` itself, or on stdin for ``"-"``.
+
+    Raises:
+        GraphError: no such file, or a text that is no graph.
+    """
+    if text == "-":
+        written = sys.stdin.read()
+        return parse_text(written, format or guess_format(written), latents=latents)
+    if os.path.isfile(text):
+        return CausalGraph.read(text, format=format, latents=latents)
+    if not _EDGE.search(text):
+        if os.path.isdir(text):
+            raise GraphError(f"the graph cannot be read: {text} is a folder; name a file, or write the graph itself")
+        looks = os.sep in text or Path(text).suffix.casefold() in {*SUFFIXES, ".txt", ".gz"}
+        what = "there is no such file" if looks else "it is neither a file nor a text with an arrow"
+        raise GraphError(
+            f"the graph cannot be read from {text!r}: {what}; check the path, or write the graph itself, such as "
+            "'D -> I -> A; D <-> A'"
+        )
+    return parse_text(text, format or guess_format(text), latents=latents)
+
+
+def names(text: str) -> list[str]:
+    """Names separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
+    """``NAME=VALUE`` texts as a mapping.
+
+    Raises:
+        click.BadParameter: one without ``=``, or a name twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        name, value = name.strip(), value.strip()
+        if not sign or not name or not value:
+            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE", param_hint=option)
+        if name in found:
+            raise click.BadParameter(f"{name} is given twice, as {found[name]} and as {value}", param_hint=option)
+        found[name] = value
+    return found
+
+
+def settings(
+    texts: Iterable[str], variables: Mapping[str, Variable], option: str, *, condition: bool = False
+) -> dict[str, Any]:
+    """Values of variables: a category, a number, the file of an image.
+
+    Args:
+        texts: ``NAME=VALUE`` each.
+        variables: the model's.
+        option: for messages, such as ``"--do"``.
+        condition: take several categories ``A=red,blue`` and intervals ``N=0.5..1``, ``N=..1`` as well.
+
+    Raises:
+        click.BadParameter: an unknown name, or a text of another form.
+        DataError: a value outside the variable's declaration.
+    """
+    found = {}
+    for name, text in pairs(texts, option).items():
+        if name not in variables:
+            hint = did_you_mean(name, variables) or f"; the variables are {', '.join(variables)}"
+            raise click.BadParameter(f"{name!r} is no variable of the model{hint}", param_hint=option)
+        found[name] = _value(name, variables[name], text, condition)
+    return found
+
+
+def _value(name: str, variable: Variable, text: str, condition: bool) -> Any:
+    if variable.kind == "continuous":
+        low, dots, high = text.partition("..")
+        if condition and dots:
+            return (_float(name, low) if low else None, _float(name, high) if high else None)
+        return _float(name, text)
+    if variable.kind == "image":
+        from PIL import Image as PILImage
+        from PIL import UnidentifiedImageError
+
+        try:
+            with PILImage.open(text) as picture:
+                return picture.copy()
+        except (OSError, UnidentifiedImageError):
+            raise DataError(f"{name}={text} cannot be used: it is not the file of an image; check the path") from None
+    by_text = {str(category): category for category in variable.categories}  # type: ignore[attr-defined]
+    if condition and text not in by_text and "," in text:
+        return [_category(name, part, by_text) for part in names(text)]
+    return _category(name, text, by_text)
+
+
+def _category(name: str, text: str, by_text: Mapping[str, Any]) -> Any:
+    if text not in by_text:
+        hint = did_you_mean(text, by_text) or f"; its values are {', '.join(list(by_text)[:12])}"
+        raise DataError(f"{name}={text} cannot be used: {name} has no such value{hint}")
+    return by_text[text]
+
+
+def _float(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise DataError(f"{name}={text} cannot be used: {name} is a number; write for example {name}=0.5") from None

@@ -1,0 +1,146 @@
+"""``plan`` and ``identify``: what a graph and its data allow. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from causalplug.cli.given import names, pairs, read_given_graph
+from causalplug.cli.output import json_option, save_figure, show_json
+from causalplug.cli.sources import read_given_sources, source_option
+
+if TYPE_CHECKING:
+    from causalplug.causal.identification import Identification
+
+__all__ = ["identify", "plan"]
+
+_graph = click.argument("graph", metavar="GRAPH")
+_format = click.option(
+    "--format", help="Of the graph: text, dot, dagitty, lavaan, bif, cg, tetrad, json, gml, graphml."
+)
+_latents = click.option("--latents", default="", metavar="NAMES", help="Variables to project out, A,B.")
+_png = click.option("--png", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it.")
+
+
+@click.command(
+    epilog="""\b
+    causalplug plan "D -> I -> A; D <-> A"
+    causalplug plan sachs.dot --source observed.csv --source pka.csv:do=PKA
+    causalplug plan "D -> I -> A; D <-> A" --available I=user/mnist-cgan --md
+    """
+)
+@_graph
+@source_option
+@click.option("--available", multiple=True, metavar="NAME=REPO", help="A generator that you have. Repeatable.")
+@click.option("--kind", multiple=True, metavar="NAME=KIND", help="image, discrete or continuous. Repeatable.")
+@click.option("--objective", help="adversarial, likelihood or warm, for all modules.")
+@click.option("--explain", metavar="NAME", help="Say why the module of NAME is as it is.")
+@click.option("--md", is_flag=True, help="Print Markdown, with the reasons.")
+@click.option("--dot", is_flag=True, help="Print Graphviz text.")
+@_png
+@json_option
+@_format
+@_latents
+def plan(
+    graph: str,
+    sources: Sequence[str],
+    available: Sequence[str],
+    kind: Sequence[str],
+    objective: str | None,
+    explain: str | None,
+    md: bool,
+    dot: bool,
+    png: Path | None,
+    as_json: bool,
+    format: str | None,
+    latents: str,
+) -> None:
+    """Say which mechanisms of GRAPH may be pulled and which are trained together, in which order, on what.
+
+    GRAPH is a file, the text itself, or - for stdin.
+    """
+    from causalplug.causal.plan import plan as make
+
+    read = read_given_graph(graph, format=format, latents=names(latents))
+    made = make(
+        read,
+        read_given_sources(sources),
+        available=pairs(available, "--available") or None,
+        objective=objective,  # type: ignore[arg-type]
+        kinds=pairs(kind, "--kind") or None,
+    )
+    if png is not None:
+        save_figure(made.plot(), png)
+    if as_json:
+        show_json(made.to_dict() | ({"explained": made.explain(explain)} if explain else {}))
+    elif explain:
+        click.echo(made.explain(explain))
+    elif dot:
+        click.echo(made.to_dot(), nl=False)
+    elif md:
+        click.echo(made.to_markdown(), nl=False)
+    elif png is None:
+        click.echo(str(made))
+
+
+@click.command(
+    epilog="""\b
+    causalplug identify "D -> I -> A; D <-> A" "P(A | do(D=1))"
+    causalplug identify graph.dot "P(Y_{X=1} | X=0)" --source "P(X, Y)" --source "P(Y | do(X))"
+    """
+)
+@_graph
+@click.argument("query", metavar="QUERY")
+@source_option
+@click.option("--values", multiple=True, metavar="NAME=A,B", help="All values of a variable. Repeatable.")
+@click.option("--suggest", is_flag=True, help="Name experiments that would make it identifiable.")
+@click.option("--require", is_flag=True, help="Make it an error (exit code 2) if the answer is not determined.")
+@_png
+@json_option
+@_format
+@_latents
+def identify(
+    graph: str,
+    query: str,
+    sources: Sequence[str],
+    values: Sequence[str],
+    suggest: bool,
+    require: bool,
+    png: Path | None,
+    as_json: bool,
+    format: str | None,
+    latents: str,
+) -> None:
+    """Say whether graph and data determine the answer to QUERY, by which formula, or what stands in the way."""
+    from causalplug.causal.identification import identify as decide
+    from causalplug.causal.identification import require_identifiable
+
+    read = read_given_graph(graph, format=format, latents=names(latents))
+    domains = {name: [_number(value) for value in names(text)] for name, text in pairs(values, "--values").items()}
+    found = (require_identifiable if require else decide)(
+        read, query, read_given_sources(sources), domains=domains or None
+    )
+    experiments = found.suggest() if suggest else None
+    if png is not None:
+        save_figure(found.plot().figure, png)
+    if as_json:
+        show_json(found.to_dict() | ({} if experiments is None else {"suggestions": [list(s) for s in experiments]}))
+    else:
+        click.echo(str(found))
+        _show_suggestions(found, experiments)
+
+
+def _show_suggestions(found: Identification, experiments: list[tuple[str, ...]] | None) -> None:
+    if experiments is None or found.answerable:
+        return
+    if not experiments:
+        click.echo("  no experiments on up to 3 variables were found that would determine it")
+    for variables in experiments:
+        click.echo(f"  would be determined by: {', '.join(f'do({name})' for name in variables)}")
+
+
+def _number(text: str) -> Any:
+    return int(text) if text.lstrip("-").isdigit() else text

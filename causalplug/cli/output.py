@@ -1,0 +1,146 @@
+"""Answers on stdout: text for people, JSON for programs, tables and pictures in a folder."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from causalplug.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from causalplug.variables import Variable
+
+__all__ = ["asked_for", "check_folder", "json_option", "plain", "save_figure", "show_json", "show_rows"]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+_CHANNELS = (1, 3, 4)
+
+
+def show_json(value: Any) -> None:
+    """Print ``value`` as JSON; numbers that JSON does not know become null."""
+    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """``value`` as what JSON can hold."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(map(plain, value), key=str)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    return plain(value.item()) if hasattr(value, "item") else str(value)
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a matplotlib figure; the suffix (.png, .svg, .pdf) says how.
+
+    Raises:
+        DataError: matplotlib does not write such files.
+    """
+    try:
+        figure.savefig(path, dpi=200, bbox_inches="tight")
+    except ValueError as error:
+        raise DataError(f"the picture cannot be written to {path}: {error}; name it .png, .svg or .pdf") from None
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds something already: nothing of it may be lost or mixed with new files.
+
+    Raises:
+        DataError: it is not empty, or it is a file.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        why = "it is not empty" if folder.is_dir() else "it is a file"
+        raise DataError(f"cannot write to {folder}: {why}; name a folder that does not exist yet")
+
+
+def asked_for(names: list[str] | None, variables: Mapping[str, Variable], *, folder: Path | None) -> list[str] | None:
+    """The variables to show, None for all, checked: pictures need a folder.
+
+    Raises:
+        DataError: an image is asked for without a folder, or it has a number of channels that PNG lacks.
+    """
+    chosen = list(variables) if names is None else names
+    images = [name for name in chosen if name in variables and variables[name].kind == "image"]
+    if images and folder is None:
+        others = ",".join(name for name in variables if variables[name].kind != "image")
+        ways = f"give --out FOLDER, or ask for others: --variables {others}" if others else "give --out FOLDER"
+        raise DataError(f"{', '.join(images)} cannot be printed: it is an image; {ways}")
+    for name in images:
+        if variables[name].event_shape[0] not in _CHANNELS:
+            raise DataError(
+                f"{name} cannot be written as a picture: it has {variables[name].event_shape[0]} channels, and PNG "
+                "knows 1, 3 and 4; leave it out with --variables, or use Python"
+            )
+    return names
+
+
+def show_rows(
+    parts: Iterable[pd.DataFrame], variables: Mapping[str, Variable], *, folder: Path | None, as_json: bool
+) -> None:
+    """Print rows as CSV, as they come; or write them to ``folder``: ``metadata.csv``, and a file for every picture.
+
+    Such a folder can be read back as a data source. ``metadata.csv`` appears when everything else is there. With
+    ``as_json`` the rows, or the folder, come in a JSON object with the question, its identification and the seed.
+
+    Args:
+        parts: consecutive tables; images in them are PIL images.
+        variables: declarations, to tell which columns are images.
+        folder: where to, or None for stdout; it must not hold anything yet.
+    """
+    parts = iter(parts)
+    first = next(parts)  # what is wrong with the question comes up here, before anything is written
+    lines: list[str] = []
+    records: list[dict[str, Any]] = []
+    count = 0
+    for part in itertools.chain([first], parts):
+        flat = _flat(part, variables, folder, count)
+        text = flat.to_csv(index=False, header=count == 0)
+        if folder is not None:
+            lines.append(text)
+        elif as_json:
+            records += [{str(k): v for k, v in row.items()} for row in flat.to_dict("records")]
+        else:
+            click.echo(text, nl=False)
+        count += len(flat)
+    facts = first.attrs
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "metadata.csv").write_text("".join(lines), encoding="utf-8")
+    if facts["identification"] not in ("identifiable", "zero"):
+        click.echo(f"warning: {facts['query']} is {facts['identification']}: {facts['reason']}", err=True)
+    if as_json:
+        show_json({**facts, "n": count} | ({"rows": records} if folder is None else {"folder": str(folder)}))
+    elif folder is not None:
+        click.echo(f"{count:,} rows of {facts['query']} in {folder / 'metadata.csv'}")
+
+
+def _flat(part: pd.DataFrame, variables: Mapping[str, Variable], folder: Path | None, start: int) -> pd.DataFrame:
+    """The part with one level of columns, its pictures written to the folder and replaced by their file names."""
+    flat = part.copy(deep=False)
+    owners = part.columns.get_level_values(-1)
+    if part.columns.nlevels > 1:
+        flat.columns = [".".join(column) for column in part.columns]
+    for column, name in zip(list(flat.columns), owners, strict=True):
+        if variables[name].kind == "image" and folder is not None:
+            (folder / column).mkdir(parents=True, exist_ok=True)
+            files = [f"{column}/{number:06d}.png" for number in range(start, start + len(flat))]
+            for file, picture in zip(files, flat[column], strict=True):
+                picture.save(folder / file)
+            flat[column] = files
+            flat = flat.rename(columns={column: f"{column}_file_name"})
+    return flat

@@ -1,0 +1,172 @@
+"""``info``, ``card``, ``push`` and ``adapters``: repositories and what can be plugged in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from causalplug.cli.models import load_part, revision_option
+from causalplug.cli.output import json_option, show_json
+from causalplug.errors import DataError
+
+__all__ = ["adapters", "card", "info", "push"]
+
+
+@click.command(
+    epilog="""\b
+    causalplug info me/frontdoor
+    causalplug info runs/frontdoor/model --json
+    """
+)
+@click.argument("repo", metavar="REPO")
+@revision_option
+@json_option
+def info(repo: str, revision: str | None, as_json: bool) -> None:
+    """Say what REPO (a folder or a Hub id) holds, without loading it."""
+    from causalplug.cli.describe import described, facts_of
+    from causalplug.hub.repository import resolve
+
+    facts = facts_of(resolve(repo, revision=revision))
+    show_json(facts) if as_json else click.echo(described(facts))
+
+
+_facts = [
+    click.option("--license", help="Such as mit or apache-2.0."),
+    click.option("--summary", help="A sentence or two on what it is."),
+    click.option(
+        "--dataset", "datasets", multiple=True, help="Hub id of a data set that it was trained on. Repeatable."
+    ),
+    click.option("--query", "queries", multiple=True, help="A question whose status the card tells. Repeatable."),
+]
+
+
+@click.command(
+    epilog="""\b
+    causalplug card runs/frontdoor/model --license mit --query "P(A | do(D=1))" > README.md
+    causalplug card --check runs/frontdoor/model/README.md
+    """
+)
+@click.argument("repo", metavar="REPO")
+@click.option("--title", help="Of the card; default: the name of the repository.")
+@click.option(
+    "--check", is_flag=True, help="REPO is a README.md: say whether the Hub and its readers find all they need."
+)
+@revision_option
+@json_option
+def card(
+    repo: str,
+    title: str | None,
+    check: bool,
+    revision: str | None,
+    as_json: bool,
+    license: str | None,
+    summary: str | None,
+    datasets: Sequence[str],
+    queries: Sequence[str],
+) -> None:
+    """Write the card of the model, generator or encoder in REPO, from what it knows of itself."""
+    if check:
+        _check_card(Path(repo), as_json)
+        return
+    from causalplug.hub.publish import card_of
+
+    name = Path(repo).resolve().name if Path(repo).exists() else repo.rpartition("/")[2]
+    text = card_of(load_part(repo, revision), title=title or name, **_given(license, summary, datasets, queries))
+    show_json({"card": text}) if as_json else click.echo(text, nl=False)
+
+
+@click.command(
+    epilog="""\b
+    causalplug push runs/frontdoor/model me/frontdoor --license mit --private
+    The token is that of `hf auth login`, or HF_TOKEN.
+    """
+)
+@click.argument("folder", type=click.Path(path_type=Path), metavar="FOLDER")
+@click.argument("repo_id", metavar="REPO")
+@click.option("--private", is_flag=True, help="If the repository is created now.")
+@click.option("--branch", help="Default: main.")
+@click.option("--pull-request", is_flag=True, help="Propose it instead.")
+@click.option("--message", default="Upload with causalplug", show_default=True, help="Of the commit.")
+@click.option("--copy-frozen", is_flag=True, help="Put pulled generators into the repository, not references.")
+@json_option
+def push(
+    folder: Path,
+    repo_id: str,
+    private: bool,
+    branch: str | None,
+    pull_request: bool,
+    message: str,
+    copy_frozen: bool,
+    as_json: bool,
+    license: str | None,
+    summary: str | None,
+    datasets: Sequence[str],
+    queries: Sequence[str],
+) -> None:
+    """Publish the model, generator or encoder in FOLDER on the Hub as REPO, in one commit, with its card."""
+    if not folder.is_dir():
+        raise DataError(f"cannot push {folder}: there is no such folder; save the model into it first")
+    facts = _given(license, summary, datasets, queries) | ({"frozen": "copy"} if copy_frozen else {})
+    commit = load_part(str(folder), None).push_to_hub(
+        repo_id,
+        branch=branch,
+        private=private or None,
+        create_pr=pull_request,
+        commit_message=message,
+        **facts,
+    )
+    if as_json:
+        show_json({"commit": commit.oid, "url": commit.commit_url, "pull_request": commit.pr_url})
+    else:
+        click.echo(commit.pr_url or commit.commit_url)
+
+
+for _option in reversed(_facts):
+    card, push = _option(card), _option(push)
+
+
+@click.command(epilog="    How to add one: docs/adapters.md")
+@json_option
+def adapters(as_json: bool) -> None:
+    """List the kinds of pretrained generators and encoders that can be plugged in here."""
+    from causalplug.mechanisms.catalogue import list_adapters
+
+    found = list_adapters()
+    if as_json:
+        show_json([item.to_dict() for item in found])
+        return
+    width = max(len(item.kind) for item in found)
+    for item in found:
+        state = item.error or (f"needs: pip install {' '.join(item.missing)}" if item.missing else "")
+        click.echo(
+            f"{item.kind.ljust(width)}  {item.role.ljust(9)}  {item.summary}" + (f"  [{state}]" if state else "")
+        )
+
+
+def _given(
+    license: str | None, summary: str | None, datasets: Sequence[str], queries: Sequence[str]
+) -> dict[str, object]:
+    """Facts for a card: those that were given."""
+    facts = {"license": license, "summary": summary, "datasets": list(datasets), "queries": list(queries)}
+    return {key: value for key, value in facts.items() if value}
+
+
+def _check_card(path: Path, as_json: bool) -> None:
+    """Print what is wrong with a card; exit code 2 if anything is."""
+    from causalplug.hub.card_check import card_problems
+
+    try:
+        problems = card_problems(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, IsADirectoryError):
+        raise DataError(f"{path} cannot be checked: it is not a text; name the README.md itself") from None
+    if as_json:
+        show_json({"problems": problems})
+    elif problems:
+        raise DataError(f"{path} is not ready: {'; '.join(problems)}")
+    else:
+        click.echo(f"{path}: nothing is missing")
+    if problems:
+        sys.exit(2)

@@ -1,0 +1,199 @@
+"""What ``causalplug train`` is told in a file: graph, variables, mechanisms, sources and settings, checked first.
+
+.. code-block:: toml
+
+    graph = "D -> I -> A; D <-> A"        # or a file
+    output_dir = "runs/frontdoor"
+
+    [variables]
+    D = 2                                 # the number of categories
+    A = ["red", "green", "blue"]          # their names
+    I = "image 3x32x32"                   # channels x height x width, values in [0, 1]
+    N = "continuous"
+
+    [mechanisms.I]
+    repo = "user/mnist-cgan"              # a Hub id or a folder
+    label_map = "estimate"
+
+    [[sources]]
+    file = "observed.csv"
+
+    [[sources]]
+    file = "experiment.csv"
+    do = ["D"]
+
+    [settings]
+    steps = 1500
+    seed = 0
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalplug.causal.graph import CausalGraph
+from causalplug.causal.plan import Plan, plan
+from causalplug.cli.declarations import checked_settings, declared
+from causalplug.cli.files import read_file
+from causalplug.cli.given import read_given_graph
+from causalplug.cli.sources import SOURCE, beside, chosen, declared_source
+from causalplug.errors import DataError, SourceError, UnknownVariableError, VariableError
+from causalplug.files.validation import check_keys
+
+if TYPE_CHECKING:
+    from causalplug.model import DCM
+    from causalplug.training.data import DataSource
+    from causalplug.variables import Variable
+
+__all__ = ["RunFile"]
+
+_PART = {
+    "repo": str,
+    "revision?": str,
+    "subfolder?": str,
+    "label_map?": str | dict[str, object],
+    "transform?": str | list[str],
+}
+_SCHEMA = {
+    "graph": str,
+    "latents?": list[str],
+    "output_dir?": str,
+    "variables": {str: object},
+    "mechanisms?": {str: _PART},
+    "encoders?": {str: {"repo": str, "revision?": str, "subfolder?": str}},
+    "sources": [SOURCE],
+    "model?": {"hidden?": list[int], "confounder_size?": int, "seed?": int},
+    "settings?": dict[str, object],
+}
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """A run, read from a file and checked as far as that goes without rows and without networks.
+
+    Attributes:
+        path: the file; paths in it are relative to its folder.
+        data: what it says.
+        graph, variables, settings: as they are for :class:`causalplug.DCM` and :class:`causalplug.TrainingConfig`.
+    """
+
+    path: Path
+    data: dict[str, Any]
+    graph: CausalGraph
+    variables: dict[str, Variable]
+    settings: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> RunFile:
+        """Read and check a file.
+
+        Raises:
+            DataError, RepositoryError: it is malformed, keys are missing or unknown.
+            GraphError, VariableError, UnknownVariableError, TrainingError: what it says makes no sense.
+        """
+        data = check_keys(read_file(path), _SCHEMA, where=str(path))
+        file = path.parent / data["graph"]
+        named = str(file) if os.path.isfile(file) else data["graph"]
+        graph = read_given_graph(named, latents=data.get("latents", ()))
+        variables = {name: declared(item, name) for name, item in data["variables"].items()}
+        _check_names(graph, data, path)
+        if not data["sources"] or not all("file" in item for item in data["sources"]):
+            raise SourceError(f'{path} cannot be used: training needs rows; write [[sources]] with file = "rows.csv"')
+        return cls(path, data, graph, variables, checked_settings(data.get("settings", {}), f"{path}: settings"))
+
+    @property
+    def output_dir(self) -> Path | None:
+        """Where the run goes by the file's word."""
+        return self.path.parent / self.data["output_dir"] if "output_dir" in self.data else None
+
+    def plan(self) -> Plan:
+        """The plan, from the headers of the tables alone.
+
+        Raises:
+            PlanError, SourceError: the sources cannot serve the graph.
+        """
+        kinds = {name: variable.kind for name, variable in self.variables.items()}
+        available = {name: item["repo"] for name, item in self.data.get("mechanisms", {}).items()}
+        objective = self.settings.get("objective")
+        return plan(
+            self.graph,
+            [declared_source(item, self.path) for item in self.data["sources"]],
+            available=available,
+            objective=objective,
+            kinds=kinds,
+        )
+
+    def sources(self) -> list[DataSource]:
+        """The tables, read.
+
+        Raises:
+            DataError, SourceError: they cannot be read.
+        """
+        from causalplug.training.data import DataSource
+        from causalplug.training.readers import columns_of
+
+        found = []
+        for item in self.data["sources"]:
+            columns = chosen(columns_of(beside(item["file"], self.path)), item)
+            found.append(DataSource(columns, do=item.get("do", ()), name=item.get("name") or item["file"]))
+        return found
+
+    def build(self) -> DCM:
+        """The model before training, its generators and encoders loaded.
+
+        Raises:
+            RepositoryError, MechanismError: a generator or an encoder cannot be had, or does not fit.
+        """
+        from causalplug.model import DCM
+
+        return DCM(
+            self.graph,
+            self.variables,
+            mechanisms=self._parts("mechanisms"),
+            encoders=self._parts("encoders"),
+            **self.data.get("model", {}),
+        )
+
+    def _parts(self, what: str) -> dict[str, Any]:
+        from causalplug.hub.load import from_pretrained
+
+        found = {}
+        for name, item in self.data.get(what, {}).items():
+            folder = self.path.parent / item["repo"]
+            options = {key: value for key, value in item.items() if key != "repo"}
+            if isinstance(options.get("label_map"), dict):
+                options["label_map"] = self._table(name, options["label_map"])
+            found[name] = from_pretrained(folder if folder.is_dir() else item["repo"], **options)
+        return found
+
+    def _table(self, name: str, table: Mapping[str, Any]) -> dict[Any, Any]:
+        """A label map by parent's value, its keys turned from text into the values that they name."""
+        parents = self.graph.parents(name)
+        if len(parents) != 1 or self.variables[parents[0]].kind != "discrete":
+            raise DataError(
+                f"{self.path} cannot be used: mechanisms.{name}.label_map is a table, which needs one discrete parent; "
+                'write "estimate", or bind the generator in Python'
+            )
+        values = {str(value): value for value in self.variables[parents[0]].categories}  # type: ignore[attr-defined]
+        return {values.get(key, key): label for key, label in table.items()}
+
+
+def _check_names(graph: CausalGraph, data: Mapping[str, Any], path: Path) -> None:
+    """Declarations, mechanisms and encoders are of the graph's variables, and every variable is declared."""
+    from causalplug.causal.names import did_you_mean
+
+    for what in ("variables", "mechanisms", "encoders"):
+        for name in data.get(what, {}):
+            if name not in graph:
+                hint = did_you_mean(name, graph.variables) or f"; its variables are {', '.join(graph.variables)}"
+                raise UnknownVariableError(f"{path} cannot be used: {what}.{name} is not in the graph{hint}")
+    missing = [name for name in graph.variables if name not in data["variables"]]
+    if missing:
+        raise VariableError(
+            f"{path} cannot be used: {', '.join(missing)} is not declared; write for example {missing[0]} = 2 under "
+            "[variables]"
+        )

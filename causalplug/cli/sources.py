@@ -1,0 +1,195 @@
+"""Data sources on the command line: tables by their header, lists in a file, or the distribution as text."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from causalplug.causal.source import Source
+from causalplug.cli.files import read_file
+from causalplug.cli.given import names
+from causalplug.errors import MissingDependencyError, SourceError
+from causalplug.files.validation import check_keys
+
+__all__ = ["SOURCE", "beside", "chosen", "declared_source", "read_given_sources", "source_option"]
+
+_DISTRIBUTION = re.compile(r"\s*P\s*\((?P<recorded>[^|()]*)(?:\|\s*do\s*\((?P<do>[^()]*)\)\s*)?\)\s*")
+SOURCE = {
+    "file?": str,
+    "recorded?": list[str] | str,
+    "do?": list[str] | dict[str, object] | str,
+    "values?": dict[str, list[object]],
+    "columns?": list[str] | dict[str, str],
+    "name?": str,
+}
+"""An entry of a list of sources, for :func:`~causalplug.files.validation.check_keys`."""
+
+_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
+
+source_option = click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="SOURCE",
+    help="What was recorded: a table (its header counts), a folder of images, a .toml or .json list of sources, or "
+    "'P(X, Y | do(Z))'. FILE:do=Z,W says what was set in a table. Repeatable; default: all variables, observed.",
+)
+
+
+def read_given_sources(texts: Iterable[str]) -> list[Source] | None:
+    """Data sources as they are given on the command line; None without any.
+
+    Raises:
+        SourceError: a file that is missing or says nothing about sources.
+    """
+    found = [source for text in texts for source in _sources(text)]
+    return found or None
+
+
+def _sources(text: str) -> list[Source]:
+    path, marked, do = text.partition(":do=")
+    if not os.path.exists(path):
+        written = _DISTRIBUTION.fullmatch(text)
+        if written is None:
+            raise SourceError(
+                f"the source {text!r} cannot be read: there is no such file, and it is not of the form "
+                "'P(X, Y | do(Z))'; check the path, or write which variables were recorded"
+            )
+        return [Source(names(written["recorded"]), do=_set_to(written["do"] or ""))]
+    if path.endswith((".toml", ".json")):
+        if marked:
+            raise SourceError(f'{path} cannot be used with :do=: write do = ["Z"] into the file, source by source')
+        return read_source_list(Path(path))
+    return [Source(header(Path(path)), do=_set_to(do), name=Path(path).name)]
+
+
+def _set_to(text: str) -> dict[str, Any]:
+    """``Z,W=1`` as a mapping from name to value, None where any was set."""
+    found: dict[str, Any] = {}
+    for name in names(text):
+        key, _, value = name.partition("=")
+        found[key.strip()] = _number(value.strip()) if value else None
+    return found
+
+
+def _number(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def read_source_list(path: Path) -> list[Source]:
+    """The sources that a .toml or .json file lists under ``sources``, a run's file included.
+
+    Raises:
+        SourceError: it is no such list.
+    """
+    data = read_file(path)
+    listed = data.get("sources", [data] if "recorded" in data else None)
+    if not isinstance(listed, list) or not listed or not all(isinstance(item, dict) for item in listed):
+        raise SourceError(
+            f'{path} cannot be used: it lists no sources; write for each one [[sources]] with file = "rows.csv" or '
+            'recorded = ["X", "Y"] and, for an experiment, do = ["X"]'
+        )
+    return [declared_source(check_keys(item, SOURCE, where=str(path)), path) for item in listed]
+
+
+def declared_source(item: Mapping[str, Any], path: Path) -> Source:
+    """The source that an entry of a file declares: by the header of a table, or by the names of what was recorded.
+
+    Args:
+        item: an entry, checked against :data:`SOURCE`.
+        path: the file that it is in; tables are looked for beside it.
+
+    Raises:
+        SourceError: it has neither ``file`` nor ``recorded``, or the table lacks a column.
+    """
+    do = item.get("do", [])
+    do = do if isinstance(do, dict) else dict.fromkeys([do] if isinstance(do, str) else do)
+    do = do | item.get("values", {})
+    if ("file" in item) == ("recorded" in item):
+        raise SourceError(
+            f'{path} cannot be used: a source needs file = "rows.csv" or recorded = ["X", "Y"], and not both'
+        )
+    if "recorded" in item:
+        return Source(item["recorded"], do=do, name=item.get("name"))
+    columns = chosen(dict.fromkeys(header(beside(item["file"], path))), item)
+    return Source([*columns, *(name for name in do if name not in columns)], do=do, name=item.get("name", item["file"]))
+
+
+def beside(name: str, path: Path) -> Path:
+    """The table called ``name`` in a file at ``path``.
+
+    Raises:
+        SourceError: there is no such file.
+    """
+    found = path.parent / name
+    if not found.exists():
+        raise SourceError(f"{name} cannot be read: there is no such file beside {path}; check the path")
+    return found
+
+
+def chosen(columns: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that an entry uses, under the names of variables.
+
+    Raises:
+        SourceError: one that the table does not have.
+    """
+    wanted = item.get("columns")
+    if wanted is None:
+        return dict(columns)
+    by_name = wanted if isinstance(wanted, dict) else {name: name for name in wanted}
+    missing = [column for column in by_name.values() if column not in columns]
+    if missing:
+        raise SourceError(
+            f"{item['file']} cannot be used: it has no column {', '.join(missing)}; its columns are "
+            f"{', '.join(columns)}"
+        )
+    return {name: columns[column] for name, column in by_name.items()}
+
+
+def header(path: Path) -> list[str]:
+    """The columns of a table, or of a folder of images, without its rows.
+
+    Raises:
+        SourceError: it cannot be read, or is of no known kind.
+    """
+    if path.is_dir():
+        sheet = path / "metadata.csv"
+        if not sheet.exists():
+            raise SourceError(f"{path} cannot be used: it has no metadata.csv; write one row per image into one")
+        columns = header(sheet)
+        return ["image" if name == "file_name" else name.removesuffix("_file_name") for name in columns]
+    name = path.name.removesuffix(".gz").casefold()
+    if not name.endswith(_TABLES):
+        raise SourceError(f"{path} cannot be used: known are {', '.join(_TABLES)}, .toml, .json and folders of images")
+    if name.endswith((".parquet", ".pq")):
+        try:
+            import pyarrow.parquet
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"{path} cannot be read: pyarrow is not installed; run pip install 'causalplug[datasets]', or save CSV"
+            ) from error
+        try:
+            return list(pyarrow.parquet.read_schema(path).names)
+        except (pyarrow.ArrowInvalid, OSError) as error:
+            raise SourceError(f"{path} cannot be read as Parquet: {error}; write it again") from error
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig") as file:
+            columns = next(csv.reader(file, delimiter="," if name.endswith(".csv") else "\t"), [])
+    except (UnicodeDecodeError, gzip.BadGzipFile) as error:
+        raise SourceError(f"{path} cannot be read: it is no table of text ({error}); save it as UTF-8") from error
+    if not columns:
+        raise SourceError(f"{path} cannot be used: it is empty; its first line has to name the columns")
+    return columns
