@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from causalplug.cli.models import load_part, revision_option
-from causalplug.cli.output import json_option, show_json
+from causalplug.cli.output import json_option, save_figure, show_json
 from causalplug.errors import DataError, MechanismError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ __all__ = ["check_fit"]
 @click.option("--variable", help="The image variable; for a generator, the column with the images.")
 @click.option("--rows", type=click.IntRange(min=1), default=400, show_default=True, help="Images per value.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--png", type=click.Path(dir_okay=False, path_type=Path), help="Draw the least real images.")
+@click.option("--png", type=click.Path(dir_okay=False, path_type=Path), help="Draw the first report.")
 @revision_option
 @json_option
 def check_fit(
@@ -47,7 +47,9 @@ def check_fit(
     """Compare generated images with those of DATA (a folder of images or a table), value by value of the parents."""
     reports = _reports(target, data, variable, revision, {"per_configuration": rows, "seed": seed})
     if png is not None:
-        reports[0].save_picture(png)
+        from causalplug.plots import plot_fit
+
+        save_figure(plot_fit(reports[0]), png)
     if as_json:
         show_json({report.name: report.to_dict() for report in reports})
     else:
@@ -114,5 +116,11 @@ def _of_model(
         rows = max(having, key=lambda table: len(table[name]))
         if getattr(mechanism, "label_map_pending", False):
             mechanism = mechanism.estimate_label_map(rows)  # type: ignore[operator]
-        reports.append(check(mechanism, rows, encoder=model.encoders.get(name), **options))  # type: ignore[arg-type]
+        reports.append(check(mechanism, rows, encoder=_trained_encoder(model, name), **options))  # type: ignore[arg-type]
     return reports
+
+
+def _trained_encoder(model: DCM, name: str) -> Any:
+    """The encoder of an image; None where it is still to be trained."""
+    encoder = model.encoders.get(name)
+    return encoder if encoder is not None and encoder.trained else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -142,13 +144,17 @@ def adapters(as_json: bool) -> None:
     for item in found:
         state = item.error or (f"needs: pip install {' '.join(item.missing)}" if item.missing else "")
         click.echo(
-            f"{item.kind.ljust(width)}  {item.role.ljust(9)}  {item.summary}" + (f"  [{state}]" if state else "")
+            f"{item.kind.ljust(width)}  {item.role.ljust(9)}  {_unmarked(item.summary)}"
+            + (f"  [{state}]" if state else "")
         )
 
 
-def _given(
-    license: str | None, summary: str | None, datasets: Sequence[str], queries: Sequence[str]
-) -> dict[str, object]:
+def _unmarked(text: str) -> str:
+    """A docstring's line without its markup."""
+    return re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("``", "").rstrip(".")
+
+
+def _given(license: str | None, summary: str | None, datasets: Sequence[str], queries: Sequence[str]) -> dict[str, Any]:
     """Facts for a card: those that were given."""
     facts = {"license": license, "summary": summary, "datasets": list(datasets), "queries": list(queries)}
     return {key: value for key, value in facts.items() if value}

@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalplug.causal.graph import CausalGraph
-from causalplug.causal.plan import Plan, plan
+from causalplug.causal.plan import Plan, check_pull, plan
 from causalplug.cli.declarations import checked_settings, declared
 from causalplug.cli.files import read_file
 from causalplug.cli.given import read_given_graph
@@ -114,8 +114,10 @@ class RunFile:
         """The plan, from the headers of the tables alone.
 
         Raises:
-            PlanError, SourceError: the sources cannot serve the graph.
+            PlanError, SourceError: the sources cannot serve the graph, or a generator cannot stand where it should.
         """
+        for name in self.data.get("mechanisms", {}):
+            check_pull(self.graph, name)
         kinds = {name: variable.kind for name, variable in self.variables.items()}
         available = {name: item["repo"] for name, item in self.data.get("mechanisms", {}).items()}
         objective = self.settings.get("objective")

@@ -67,7 +67,7 @@ def _sources(text: str) -> list[Source]:
         if marked:
             raise SourceError(f'{path} cannot be used with :do=: write do = ["Z"] into the file, source by source')
         return read_source_list(Path(path))
-    return [Source(header(Path(path)), do=_set_to(do), name=Path(path).name)]
+    return [Source(header(Path(path)), do=_set_to(do), name=Path(path).name + marked + do)]
 
 
 def _set_to(text: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -86,11 +87,17 @@ def build(home: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory):
+def made(tmp_path_factory):
     """The folder, made once."""
     folder = tmp_path_factory.mktemp("cli")
     build(folder)
     return folder
+
+
+@pytest.fixture
+def home(made, tmp_path):
+    """A fresh copy of the folder."""
+    return Path(shutil.copytree(made, tmp_path / "home"))
 
 
 @pytest.fixture
