@@ -297,6 +297,21 @@ def test_the_identified_formula_on_rows_agrees_with_a_right_model() -> None:
         plug_in(dcm, None, answer.table, rows)
 
 
+def test_data_of_several_sources_are_one_table_for_each() -> None:
+    """The bow: an experiment on X identifies P(Y | do(X)), and the formula is its share of rows."""
+    graph = CausalGraph.parse("X -> Y; X <-> Y")
+    scm = random_scm(graph, cardinalities=2, seed=4)
+    dcm = as_dcm(scm)
+    dcm.sources = (Source(graph.variables, name="seen"), Source(graph.variables, do=["X"], name="done"))
+    done = {"X": np.arange(20_000) % 2}
+    done["Y"] = np.where(done["X"], *(scm.sample(20_000, do={"X": x}, seed=x)["Y"] for x in (1, 0)))
+    answer = dcm.estimate("P(Y=1 | do(X=1))", n=20_000, data=[scm.sample(20_000), done], compare="plug-in")
+    assert answer.overlap.status == "good"
+    assert answer.table["plug_in"].item() == pytest.approx(done["Y"][done["X"] == 1].mean(), abs=1e-9)
+    with pytest.raises(DataError, match="1 tables for the sources"):
+        dcm.estimate("P(Y=1 | do(X=1))", n=10, data=done)
+
+
 # -- how it prints, and what is refused ------------------------------------------------------------------------------
 
 
