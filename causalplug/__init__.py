@@ -35,6 +35,7 @@ _EXPORTS = {
     "causalplug.training.config": ["TrainingConfig"],
     "causalplug.training.data": ["DataSource"],
     "causalplug.training.generators": ["fit_generator"],
+    "causalplug.training.infer": ["InferredVariables", "infer_variables"],
     "causalplug.training.trainer": ["Trainer", "fit"],
     "causalplug.variables": ["Continuous", "Discrete", "Image"],
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -41,8 +42,13 @@ class Variable:
         """Number of features of one value as the input of a network."""
         raise NotImplementedError
 
-    def encode(self, values: Any, name: str = "values") -> torch.Tensor:
+    def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
         """Check users' ``values`` (n of them, or one) and turn them into a tensor ``(n, *event_shape)``.
+
+        Args:
+            values: as users write them.
+            name: of the column, for messages.
+            row: number of the first value in its table, so that messages can say where a wrong one is.
 
         Raises:
             DataError: missing values, a wrong shape or a value outside the declaration; nothing is repaired.
@@ -75,6 +81,15 @@ def _as_array(values: Any, name: str) -> np.ndarray:
     return array[None] if array.ndim == 0 else array
 
 
+def _shared(array: np.ndarray) -> torch.Tensor:
+    """A tensor over the memory of an array, also of one that may only be read: nothing here writes into pixels."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(array))
+
+
 def _missing(array: np.ndarray) -> np.ndarray:
     """Mask of the missing entries (NaN or None)."""
     if array.dtype.kind == "f":
@@ -84,6 +99,15 @@ def _missing(array: np.ndarray) -> np.ndarray:
             [item is None or (isinstance(item, float) and math.isnan(item)) for item in array.ravel()]
         ).reshape(array.shape)
     return np.zeros(array.shape, bool)
+
+
+def _first(wrong: np.ndarray, array: np.ndarray, row: int | None) -> str:
+    """Where in its table the first wrong value is, for the end of a message; nothing where no table is known."""
+    if row is None:
+        return ""
+    where = int(wrong.argmax())
+    value = array[where]
+    return f" The first is {value.item() if isinstance(value, np.generic) else value!r} in row {row + where}."
 
 
 def _refuse_missing(array: np.ndarray, name: str) -> None:
@@ -147,7 +171,7 @@ class Discrete(Variable):
         """The integer code of one category."""
         return int(self.encode([value], name)[0])
 
-    def encode(self, values: Any, name: str = "values") -> torch.Tensor:
+    def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
         import torch
 
         array = _as_array(values, name)
@@ -159,7 +183,8 @@ class Discrete(Variable):
         plain = self.categories == tuple(range(self.size))
         if plain and array.dtype.kind in "iub":
             codes = array.astype(np.int64)
-            unknown = np.unique(codes[(codes < 0) | (codes >= self.size)])
+            outside = (codes < 0) | (codes >= self.size)
+            unknown = np.unique(codes[outside])
         else:
             uniques, inverse = (
                 np.unique(array, return_inverse=True) if array.dtype.kind != "O" else _unique_objects(array)
@@ -167,9 +192,10 @@ class Discrete(Variable):
             lookup = {value: code for code, value in enumerate(self.categories)}
             found = [lookup.get(u.item() if isinstance(u, np.generic) else u, -1) for u in uniques]
             codes = np.asarray(found, np.int64)[inverse]
+            outside = codes < 0
             unknown = np.asarray([u for u, code in zip(uniques, found, strict=True) if code < 0], dtype=object)
         if len(unknown):
-            raise DataError(self._unknown(unknown, name))
+            raise DataError(self._unknown(unknown, name) + _first(outside, array, row))
         return torch.from_numpy(np.ascontiguousarray(codes))
 
     def _unknown(self, unknown: np.ndarray, name: str) -> str:
@@ -239,7 +265,7 @@ class Continuous(Variable):
     def feature_size(self) -> int:
         return 1
 
-    def encode(self, values: Any, name: str = "values") -> torch.Tensor:
+    def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
         import torch
 
         array = _as_array(values, name)
@@ -259,7 +285,7 @@ class Continuous(Variable):
             raise DataError(
                 f"{name!r} has {int(outside.sum())} values outside [{self.low}, {self.high}], the first "
                 f"{array[outside][0]}. "
-                "Correct them or widen the declared interval."
+                f"Correct them or widen the declared interval.{_first(outside, array, row)}"
             )
         return torch.from_numpy(np.ascontiguousarray(array))
 
@@ -309,14 +335,11 @@ class Image(Variable):
     def feature_size(self) -> int:
         return self.channels * self.height * self.width
 
-    def encode(self, values: Any, name: str = "values") -> torch.Tensor:
+    def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
         """Images ``(n, channels, height, width)`` or one image: uint8, floats in [low, high], or PIL images.
 
-        The result has the same type: uint8 stays uint8 to save memory, :meth:`scale` turns it into floats batch by
-            batch.
+        The result has the same type: uint8 stays uint8 to save memory, :meth:`scale` turns it into floats.
         """
-        import torch
-
         if not isinstance(values, np.ndarray) and not hasattr(values, "detach"):
             values = self._from_objects(values, name)
         array = _as_array(values, name)
@@ -330,7 +353,7 @@ class Image(Variable):
                 "(channels, height, width). Resize or transpose them, or change the declaration."
             )
         if array.dtype == np.uint8:
-            return torch.from_numpy(np.ascontiguousarray(array))
+            return _shared(array)
         if array.dtype.kind != "f":
             raise DataError(
                 f"{name!r} holds images of type {array.dtype}: use uint8 or floats in [{self.low}, {self.high}]."
@@ -339,31 +362,36 @@ class Image(Variable):
         low, high = float(array.min(initial=self.low)), float(array.max(initial=self.high))
         slack = 1e-3 * (self.high - self.low)
         if low < self.low - slack or high > self.high + slack:
+            outside = ((array < self.low - slack) | (array > self.high + slack)).reshape(len(array), -1).any(1)
+            where = "" if row is None else f" The first is in row {row + int(outside.argmax())}."
             raise DataError(
                 f"{name!r} holds image values in [{low:.4g}, {high:.4g}], outside the declared range "
-                f"[{self.low:g}, {self.high:g}]. Rescale them, or declare Image(..., low=, high=)."
+                f"[{self.low:g}, {self.high:g}]. Rescale them, or declare Image(..., low=, high=).{where}"
             )
-        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+        return _shared(array.astype(np.float32, copy=False))
 
     def _from_objects(self, values: Any, name: str) -> Any:
         """PIL images (one or several) as an array, channels first."""
         items = [values] if hasattr(values, "convert") else list(values)
         if not items or not hasattr(items[0], "convert"):
             return values
-        modes = {1: "L", 3: "RGB", 4: "RGBA"}
-        mode = modes.get(self.channels)
-        if mode is None:
-            raise DataError(
-                f"{name!r}: PIL images have 1, 3 or 4 channels, the variable declares {self.channels}. Use arrays."
-            )
-        arrays = [np.asarray(item.convert(mode)) for item in items]
-        arrays = [a[None] if a.ndim == 2 else a.transpose(2, 0, 1) for a in arrays]
+        arrays = [self.from_pil(item, name) for item in items]
         shapes = {a.shape for a in arrays}
         if len(shapes) > 1:
             raise DataError(
                 f"{name!r} holds images of several sizes: {sorted(shapes)}. Resize them to {self.event_shape}."
             )
         return np.stack(arrays)
+
+    def from_pil(self, picture: Any, name: str = "values") -> np.ndarray:
+        """One PIL image as uint8 ``(channels, height, width)``; its colours are converted, its size is not changed."""
+        mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(self.channels)
+        if mode is None:
+            raise DataError(
+                f"{name!r}: PIL images have 1, 3 or 4 channels, the variable declares {self.channels}. Use arrays."
+            )
+        array = np.asarray(picture.convert(mode))
+        return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
     def scale(self, codes: torch.Tensor) -> torch.Tensor:
         """Floats in [low, high] from uint8 or float images."""

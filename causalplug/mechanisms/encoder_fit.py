@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["EncoderReport", "fit_encoder"]
 
 _JOINT = 32  # joint values of the discrete targets up to which they are learned together
+_TEST_ROWS = 10_000  # held-out images that a report is measured on, at most
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def fit_encoder(
         encoder.trained = True
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(images), generator=generator)
-    cut = max(1, int(held_out * len(images)))
+    cut = min(max(1, int(held_out * len(images))), _TEST_ROWS)
     test, train = order[:cut], order[cut:]
     heads = _heads(targets) or _pixel_heads(encoder, images, seed)
     with torch.random.fork_rng(devices=[]):

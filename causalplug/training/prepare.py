@@ -16,6 +16,7 @@ from causalplug.mechanisms.base import Mechanism
 from causalplug.model import DCM
 from causalplug.training.config import TrainingConfig
 from causalplug.training.data import Rows
+from causalplug.training.images import Images
 from causalplug.training.likelihood import Likelihood
 from causalplug.training.rollout import Roller
 from causalplug.training.validation import Distance, distance
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Prepared", "prepare"]
 
+_HELD_OUT_PIXELS = 4096  # rows of a validation on pixels that are kept in a file
+
 
 @dataclass
 class Prepared:
@@ -33,7 +36,7 @@ class Prepared:
 
     Attributes:
         train, held_out: rows by source, images as projections where they have an encoder.
-        images: pixels of the same rows, by (source, part).
+        images: pixels of the same rows, by (source, part), where they were: they move when they are asked for.
         banks: samples of frozen image mechanisms, by variable.
     """
 
@@ -47,7 +50,11 @@ class Prepared:
         """Rows of one source (part ``"train"`` or ``"held_out"``), with some image variables as pixels."""
         rows = next(r for r in getattr(self, part) if source_name(r) == source)
         images = {name: self.images[source, part][name] for name in pixels if name in self.images[source, part]}
-        return replace(rows, values={**rows.values, **images})
+        if part == "held_out" and any(isinstance(value, Images) for value in images.values()):
+            few = torch.arange(min(len(rows), _HELD_OUT_PIXELS))
+            rows, images = rows.select(few), {name: value[few] for name, value in images.items()}
+        device = next(iter(rows.values.values())).device
+        return replace(rows, values={**rows.values, **{name: value.to(device) for name, value in images.items()}})
 
     @staticmethod
     def pixels(dcm: DCM, module: Module, config: TrainingConfig) -> list[str]:
@@ -142,7 +149,7 @@ def prepare(
                 values, pixels = {}, {}
                 for name, value in rows.values.items():
                     if isinstance(dcm.variables[name], Image):
-                        pixels[name] = value.to(device)
+                        pixels[name] = value
                     is_projected = name in dcm.encoders
                     values[name] = (
                         project(dcm.encoders[name], value, device=device) if is_projected else value.to(device)

@@ -32,6 +32,8 @@ from causalplug.training.validation import Distance
 
 __all__ = ["Trainer", "fit"]
 
+_HASHED = 65_536  # rows that are hashed together
+
 
 def fit(
     dcm: DCM,
@@ -106,7 +108,7 @@ class Trainer:
         self.accelerator = accelerator or Accelerator()
         self.progress = progress and self.accelerator.is_main_process
         self.output_dir = Path(output_dir) if output_dir is not None else None
-        self.tables = [source.encode(dcm.variables) for source in sources]
+        self.tables = [source.encode(dcm.variables, cache_dir=self.output_dir) for source in sources]
         frozen = {name: mechanism for name, mechanism in dcm.mechanisms.items() if mechanism.frozen}
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
         described = [rows.source for rows in self.tables]
@@ -177,7 +179,8 @@ class Trainer:
             for name in sorted(rows.values):
                 value = rows.values[name]
                 digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
-                digest.update(value.contiguous().numpy().tobytes())
+                for part in value.split(_HASHED):
+                    digest.update(part.contiguous().numpy().data)
         return digest.hexdigest()
 
     def _train(self, resume: bool) -> TrainingReport:
