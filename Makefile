@@ -1,11 +1,12 @@
 # Everything that has to be installed is installed into $(VENV) by the first target that needs it.
 VENV ?= .venv
 PYTHON ?= python3
+LOWEST ?= .venv-lowest
 WORKERS ?= 2
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS = 1
 
-.PHONY: demo recipes test style quality benchmarks clean
+.PHONY: demo recipes test test-lowest style quality benchmarks dist clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +22,11 @@ recipes: $(VENV)/.installed  ## the quick modes of all recipes, each held to its
 test: $(VENV)/.installed  ## the whole test suite
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
+test-lowest:  ## the whole test suite with the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e ".[test]"
+	$(LOWEST)/bin/python -m pytest -q -n $(WORKERS) --dist loadfile
+
 style: $(VENV)/.installed  ## format, and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -32,6 +38,10 @@ quality: $(VENV)/.installed  ## what a reviewer would ask for
 
 benchmarks: $(VENV)/.installed  ## the figures of the documentation
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+dist: $(VENV)/.installed  ## sdist and wheel, into dist/
+	rm -rf build dist
+	$(BIN)/python -c "from setuptools import build_meta as b; b.build_sdist('dist'); b.build_wheel('dist')"
 
 clean:
 	rm -rf build dist *.egg-info runs

@@ -72,6 +72,9 @@ class Noise:
         seed: any integer.
         fixed: tensors ``(n, *shape)`` by name that stand in place of a draw, for instance a recovered latent.
         device: where the draws are put; they are always made on the CPU, so that every device sees the same numbers.
+
+    Raises:
+        SamplingError: a fixed tensor has another number of rows.
     """
 
     def __init__(
@@ -182,7 +185,11 @@ class Noise:
 
     @classmethod
     def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> Noise:
-        """Read what :meth:`save` wrote."""
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            SamplingError: the file holds something else.
+        """
         from safetensors import safe_open
 
         with safe_open(path, "pt") as file:

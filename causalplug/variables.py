@@ -249,6 +249,9 @@ class Continuous(Variable):
 
     Args:
         low, high: values outside this interval are refused; mechanisms do not have to stay inside it.
+
+    Raises:
+        VariableError: the interval is empty.
     """
 
     kind: ClassVar[str] = "continuous"
@@ -339,6 +342,9 @@ class Image(Variable):
         """Images ``(n, channels, height, width)`` or one image: uint8, floats in [low, high], or PIL images.
 
         The result has the same type: uint8 stays uint8 to save memory, :meth:`scale` turns it into floats.
+
+        Raises:
+            DataError: missing values, another shape or type, or values outside the range; nothing is repaired.
         """
         if not isinstance(values, np.ndarray) and not hasattr(values, "detach"):
             values = self._from_objects(values, name)

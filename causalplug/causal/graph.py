@@ -124,7 +124,11 @@ class CausalGraph:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CausalGraph:
-        """The inverse of :meth:`to_dict`."""
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            GraphError: keys are missing or unknown, or the edges are no acyclic graph.
+        """
         unknown = set(data) - {"variables", "directed", "bidirected"}
         if unknown or "variables" not in data:
             wrong = f"unknown keys {listed(sorted(unknown))}" if unknown else "no key 'variables'"

@@ -113,7 +113,11 @@ class Source:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Source:
-        """The inverse of :meth:`to_dict`."""
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            SourceError: keys are missing or unknown, or the declaration makes no sense.
+        """
         unknown = set(data) - {"recorded", "do", "values", "name"}
         if unknown or "recorded" not in data:
             wrong = f"unknown keys {listed(sorted(unknown))}" if unknown else "no key 'recorded'"

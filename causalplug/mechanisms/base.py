@@ -78,7 +78,11 @@ class Mechanism(Shareable, nn.Module):
         raise NotImplementedError
 
     def log_prob(self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None) -> Tensor:
-        """Log probability (density) of ``value`` given parents and confounder noise; only where ``explicit``."""
+        """Log probability (density) of ``value`` given parents and confounder noise; only where ``explicit``.
+
+        Raises:
+            MechanismError: the mechanism has no explicit density.
+        """
         raise MechanismError(
             f"{type(self).__name__} has no explicit density: train its module with objective='adversarial'."
         )
@@ -96,6 +100,9 @@ class Mechanism(Shareable, nn.Module):
         Args:
             value, parents, confounder: as in :meth:`forward`.
             prior: own noise as it was drawn before the value was seen; what the value leaves open is made from it.
+
+        Raises:
+            MechanismError: the mechanism declares no abduction.
         """
         raise MechanismError(
             f"{type(self).__name__} declares no abduction: its noise cannot be recovered from a value."

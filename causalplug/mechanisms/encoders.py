@@ -49,6 +49,9 @@ class Encoder(Shareable, nn.Module):
         license, source: licence and origin of pretrained weights.
         weights_license: of all weights of its kind, for a class that serves one family alone.
         needs: packages that it imports when it is used, beyond those that causalplug needs itself.
+
+    Raises:
+        MechanismError: ``size`` is below 1.
     """
 
     card_kind = "encoder"
@@ -95,7 +98,11 @@ class Encoder(Shareable, nn.Module):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Encoder:
-        """The encoder that :meth:`config` describes, with fresh weights."""
+        """The encoder that :meth:`config` describes, with fresh weights.
+
+        Raises:
+            MechanismError: the configuration reads something else than images.
+        """
         fields = dict(config)
         variable = variable_from_dict(fields.pop("variable"), "variable")
         if not isinstance(variable, Image):

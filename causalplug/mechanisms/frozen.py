@@ -53,6 +53,9 @@ class FrozenMechanism(Mechanism):
         labels: as above.
         label_map: the bound map, None before binding or while it has to be estimated.
         origin: the snapshot that it was loaded from, None for a local object.
+
+    Raises:
+        MechanismError: two labels of one name, or a noise called ``"label"``.
     """
 
     frozen: ClassVar[bool] = True
@@ -116,7 +119,11 @@ class FrozenMechanism(Mechanism):
         raise NotImplementedError
 
     def generate_relaxed(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
-        """Images from relaxed joint labels ``(n, joint values)``, with gradients; only where ``differentiable``."""
+        """Images from relaxed joint labels ``(n, joint values)``, with gradients; only where ``differentiable``.
+
+        Raises:
+            MechanismError: the adapter is a black box.
+        """
         raise MechanismError(f"{type(self).__name__} is not differentiable: use the enumeration over its sample bank.")
 
     def invert(self, images: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -129,6 +136,9 @@ class FrozenMechanism(Mechanism):
         Returns:
             the adapter's own noise, and ``(n,)`` how well the labels explain the images: a log likelihood up to a
             constant of the image.
+
+        Raises:
+            MechanismError: the adapter declares no abduction.
         """
         raise MechanismError(f"{type(self).__name__} cannot be inverted: it declares no abduction.")
 
@@ -239,7 +249,11 @@ class FrozenMechanism(Mechanism):
     # -- the mechanism -----------------------------------------------------------------------------------------------
 
     def joint_labels(self, parents: Mapping[str, Tensor], noise: Mapping[str, Tensor], n: int | None = None) -> Tensor:
-        """Joint label ``(n,)`` that each row asks for."""
+        """Joint label ``(n,)`` that each row asks for.
+
+        Raises:
+            MechanismError: the label map is still to be estimated.
+        """
         if self.pending is not None:
             raise MechanismError(
                 f"The mechanism of {self.name!r} cannot run yet: its label map is still to be estimated from data. "
@@ -259,7 +273,10 @@ class FrozenMechanism(Mechanism):
     ) -> Tensor:
         """Images ``(n, channels, height, width)`` in the bound variable's range, the same for the same noise.
 
-        Relaxed parents get gradients where the generator is differentiable; a black box refuses parents that need them.
+        Relaxed parents get gradients where the generator is differentiable.
+
+        Raises:
+            MechanismError: a black box was given parents that need gradients, or there is confounder noise.
         """
         if confounder is not None:
             raise MechanismError(

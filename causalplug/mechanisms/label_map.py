@@ -145,6 +145,9 @@ class LabelMap:
 
         Args:
             n: number of rows, for a map without parents and without noise.
+
+        Raises:
+            LabelMapError: the map is stochastic and no noise was handed in, or a value of the parents has no label.
         """
         if self.parents:
             rows = self.index(parents)

@@ -113,6 +113,11 @@ class Renderer(Mechanism):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Renderer:
+        """The renderer that :meth:`config` describes, with fresh weights of its code.
+
+        Raises:
+            MechanismError: its generator is of no known kind, or not frozen.
+        """
         described = config["generator"]
         generator = MECHANISMS.resolve(described["kind"]).from_config(described["config"])
         if not isinstance(generator, FrozenMechanism):

@@ -99,7 +99,11 @@ class DiscreteTable(Mechanism):
         self.register_buffer("log_table", probabilities.log().to(torch.float32).reshape(-1, variable.size))
 
     def states(self, confounder: Tensor | None) -> list[Tensor]:
-        """The state of every confounder, integers of the shape of ``confounder`` without its last axis."""
+        """The state of every confounder, integers of the shape of ``confounder`` without its last axis.
+
+        Raises:
+            MechanismError: the noise is of another number of confounders.
+        """
         if not self.confounders:
             return []
         if confounder is None or confounder.shape[-1] != len(self.confounders) * self.confounder_size:

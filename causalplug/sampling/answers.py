@@ -94,7 +94,11 @@ class Estimate:
         return self.table.iloc[0]
 
     def at(self, **values: Any) -> float:
-        """The estimate in the row with these values of the open variables, as in ``answer.at(A="red")``."""
+        """The estimate in the row with these values of the open variables, as in ``answer.at(A="red")``.
+
+        Raises:
+            QueryError: a name that is not open, or values that are not those of one row.
+        """
         rows = self.table
         for name, value in values.items():
             if name not in rows:
@@ -108,7 +112,11 @@ class Estimate:
         return float(rows.iloc[0]["estimate"])
 
     def grid(self, outcome: str | None = None, columns: int = 8) -> Any:
-        """The images of an image outcome as one PIL image."""
+        """The images of an image outcome as one PIL image.
+
+        Raises:
+            QueryError: the query asks for no such image.
+        """
         from PIL import Image as PILImage
 
         if not self.pictures:

@@ -38,6 +38,9 @@ class Policy:
         reads: names of the variables that it reads; no descendant of the one that is set.
         random: hand in the uniform numbers as a second argument.
 
+    Raises:
+        QueryError: ``function`` is no function.
+
     Example:
         >>> treat_the_weak = Policy(lambda v: (v["Z"] < 0).astype(int), reads=("Z",))
     """

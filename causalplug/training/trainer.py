@@ -144,7 +144,11 @@ class Trainer:
         return "adversarial" if implicit else wanted or str(module.objective)
 
     def train(self, *, resume_from_checkpoint: bool = False) -> TrainingReport:
-        """Run the plan; see :func:`fit`."""
+        """Run the plan; see :func:`fit`.
+
+        Raises:
+            TrainingError: as :func:`fit`; the last checkpoint stays.
+        """
         threads = torch.get_num_threads()
         if self.config.threads is not None and self.accelerator.device.type == "cpu":
             torch.set_num_threads(self.config.threads)
