@@ -390,7 +390,11 @@ class Image(Variable):
         return np.stack(arrays)
 
     def from_pil(self, picture: Any, name: str = "values") -> np.ndarray:
-        """One PIL image as uint8 ``(channels, height, width)``; its colours are converted, its size is not changed."""
+        """One PIL image as uint8 ``(channels, height, width)``; its colours are converted, its size is not changed.
+
+        Raises:
+            DataError: the variable has a number of channels that pictures do not have.
+        """
         mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(self.channels)
         if mode is None:
             raise DataError(

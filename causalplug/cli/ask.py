@@ -11,10 +11,12 @@ import click
 from causalplug.cli.given import names, settings
 from causalplug.cli.models import load_model, revision_option
 from causalplug.cli.output import asked_for, check_folder, json_option, show_json, show_rows
-from causalplug.errors import DataError
+from causalplug.cli.tables import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from causalplug.model import DCM
 
 __all__ = ["counterfactual", "estimate", "sample"]
 
@@ -132,7 +134,7 @@ def counterfactual(
     model = load_model(repo, revision)
     seen = settings(evidence, model.variables, "--evidence", condition=True)
     rows = model.counterfactual(
-        _table(table) if table is not None else n or 100,
+        rows_of(table, model.variables) if table is not None else n or 100,
         evidence=seen or None,
         do=settings(do, model.variables, "--do"),
         variables=asked_for(_names(variables), model.variables, folder=out),
@@ -193,7 +195,7 @@ def estimate(
         batch_size=batch_size,
         min_acceptance=min_acceptance,
         allow_unidentified=allow_unidentified,
-        data=_tables(data),
+        data=_tables(data, model),
         compare="plug-in" if compare else None,
     )
     if png is not None:
@@ -208,23 +210,10 @@ def _names(text: str | None) -> list[str] | None:
     return None if text is None else names(text)
 
 
-def _tables(paths: Sequence[Path]) -> Any:
+def _tables(paths: Sequence[Path], model: DCM) -> Any:
     """One table, or a list of several; None without any."""
-    tables = [_table(path) for path in paths]
+    tables = [rows_of(path, model.variables) for path in paths]
     return tables[0] if len(tables) == 1 else tables or None
-
-
-def _table(path: Path) -> Any:
-    """The columns of a table as a frame."""
-    import pandas as pd
-
-    from causalplug.training.readers import columns_of
-
-    columns = columns_of(path)
-    try:
-        return pd.DataFrame({name: list(values) for name, values in columns.items()})
-    except ValueError as error:
-        raise DataError(f"{path} cannot be used: {error}; give every column the same length") from None
 
 
 def _once(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:

@@ -9,6 +9,8 @@ import click
 
 from causalplug.cli.models import load_part, revision_option
 from causalplug.cli.output import json_option, save_figure, show_json
+from causalplug.cli.sources import header
+from causalplug.cli.tables import encoded_rows
 from causalplug.errors import DataError, MechanismError
 
 if TYPE_CHECKING:
@@ -59,8 +61,6 @@ def check_fit(
 def _reports(
     target: str, data: Path | None, variable: str | None, revision: str | None, options: dict[str, Any]
 ) -> list[FitReport]:
-    from causalplug.training.readers import columns_of
-
     if target.endswith((".toml", ".json")):
         from causalplug.cli.run_file import RunFile
 
@@ -70,19 +70,17 @@ def _reports(
         return _of_model(model, [rows.values for rows in sources if not rows.source.do], variable, target, options)
     if data is None:
         raise click.UsageError("the real images are missing: give DATA, a folder with metadata.csv or a table")
-    columns = columns_of(data)
     loaded = load_part(target, revision)
     from causalplug.mechanisms.fit_check import check_fit as check
     from causalplug.mechanisms.frozen import FrozenMechanism
     from causalplug.model import DCM
 
     if isinstance(loaded, DCM):
-        known = {name: values for name, values in columns.items() if name in loaded.variables}
-        encoded = {name: loaded.variables[name].encode(values, name) for name, values in known.items()}
-        return _of_model(loaded, [encoded], variable, target, options)
+        return _of_model(loaded, [encoded_rows(data, loaded.variables)], variable, target, options)
     if not isinstance(loaded, FrozenMechanism):
         raise MechanismError(f"{target} cannot be checked: it holds a {type(loaded).__name__}, no generator")
     parents = {label.name: label.values for label in loaded.labels}
+    columns = header(data)
     name = variable or next((column for column in columns if column not in parents), "image")
     missing = [column for column in (*parents, name) if column not in columns]
     if missing:
@@ -90,10 +88,9 @@ def _reports(
             f"{target} cannot be checked: {data} has no column {', '.join(missing)}; name columns after the "
             "generator's labels, or check it as part of a model"
         )
-    bound = loaded.bind(name, loaded.image, parents)
-    encoded = {parent: values.encode(columns[parent], parent) for parent, values in parents.items()}
-    encoded[name] = loaded.image.encode(columns[name], name)
-    return [check(bound, encoded, **options)]
+    return [
+        check(loaded.bind(name, loaded.image, parents), encoded_rows(data, {**parents, name: loaded.image}), **options)
+    ]
 
 
 def _of_model(

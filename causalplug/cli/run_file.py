@@ -40,7 +40,7 @@ from causalplug.causal.plan import Plan, check_pull, plan
 from causalplug.cli.declarations import checked_settings, declared
 from causalplug.cli.files import read_file
 from causalplug.cli.given import read_given_graph
-from causalplug.cli.sources import SOURCE, beside, chosen, declared_source
+from causalplug.cli.sources import SOURCE, beside, declared_source
 from causalplug.errors import DataError, SourceError, UnknownVariableError, VariableError
 from causalplug.files.validation import check_keys
 
@@ -136,13 +136,16 @@ class RunFile:
             DataError, SourceError: they cannot be read.
         """
         from causalplug.training.data import DataSource
-        from causalplug.training.readers import columns_of
 
-        found = []
-        for item in self.data["sources"]:
-            columns = chosen(columns_of(beside(item["file"], self.path)), item)
-            found.append(DataSource(columns, do=item.get("do", ()), name=item.get("name") or item["file"]))
-        return found
+        return [
+            DataSource(
+                beside(item["file"], self.path),
+                do=item.get("do", ()),
+                columns=item.get("columns"),
+                name=item.get("name", item["file"]),
+            )
+            for item in self.data["sources"]
+        ]
 
     def build(self) -> DCM:
         """The model before training, its generators and encoders loaded.

@@ -15,10 +15,10 @@ import click
 from causalplug.causal.source import Source
 from causalplug.cli.files import read_file
 from causalplug.cli.given import names
-from causalplug.errors import MissingDependencyError, SourceError
+from causalplug.errors import SourceError
 from causalplug.files.validation import check_keys
 
-__all__ = ["SOURCE", "beside", "chosen", "declared_source", "read_given_sources", "source_option"]
+__all__ = ["SOURCE", "beside", "declared_source", "read_given_sources", "source_option"]
 
 _DISTRIBUTION = re.compile(r"\s*P\s*\((?P<recorded>[^|()]*)(?:\|\s*do\s*\((?P<do>[^()]*)\)\s*)?\)\s*")
 SOURCE = {
@@ -31,7 +31,7 @@ SOURCE = {
 }
 """An entry of a list of sources, for :func:`~causalplug.files.validation.check_keys`."""
 
-_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
+_TEXTS = (".csv", ".tsv", ".txt")
 
 source_option = click.option(
     "--source",
@@ -123,7 +123,7 @@ def declared_source(item: Mapping[str, Any], path: Path) -> Source:
         )
     if "recorded" in item:
         return Source(item["recorded"], do=do, name=item.get("name"))
-    columns = chosen(dict.fromkeys(header(beside(item["file"], path))), item)
+    columns = renamed(header(beside(item["file"], path)), item)
     return Source([*columns, *(name for name in do if name not in columns)], do=do, name=item.get("name", item["file"]))
 
 
@@ -139,51 +139,20 @@ def beside(name: str, path: Path) -> Path:
     return found
 
 
-def chosen(columns: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns that an entry uses, under the names of variables.
-
-    Raises:
-        SourceError: one that the table does not have.
-    """
-    wanted = item.get("columns")
-    if wanted is None:
-        return dict(columns)
-    by_name = wanted if isinstance(wanted, dict) else {name: name for name in wanted}
-    missing = [column for column in by_name.values() if column not in columns]
-    if missing:
-        raise SourceError(
-            f"{item['file']} cannot be used: it has no column {', '.join(missing)}; its columns are "
-            f"{', '.join(columns)}"
-        )
-    return {name: columns[column] for name, column in by_name.items()}
-
-
 def header(path: Path) -> list[str]:
-    """The columns of a table, or of a folder of images, without its rows.
+    """The columns of a table, or of a folder of images, without its rows; text is read without any library.
 
     Raises:
-        SourceError: it cannot be read, or is of no known kind.
+        SourceError, DataError: it cannot be read, or is of no known kind.
     """
-    if path.is_dir():
-        sheet = path / "metadata.csv"
-        if not sheet.exists():
-            raise SourceError(f"{path} cannot be used: it has no metadata.csv; write one row per image into one")
-        columns = header(sheet)
+    if (path / "metadata.csv").is_file():
+        columns = header(path / "metadata.csv")
         return ["image" if name == "file_name" else name.removesuffix("_file_name") for name in columns]
     name = path.name.removesuffix(".gz").casefold()
-    if not name.endswith(_TABLES):
-        raise SourceError(f"{path} cannot be used: known are {', '.join(_TABLES)}, .toml, .json and folders of images")
-    if name.endswith((".parquet", ".pq")):
-        try:
-            import pyarrow.parquet
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"{path} cannot be read: pyarrow is not installed; run pip install 'causalplug[datasets]', or save CSV"
-            ) from error
-        try:
-            return list(pyarrow.parquet.read_schema(path).names)
-        except (pyarrow.ArrowInvalid, OSError) as error:
-            raise SourceError(f"{path} cannot be read as Parquet: {error}; write it again") from error
+    if path.is_dir() or not name.endswith(_TEXTS):
+        from causalplug.training.data import DataSource
+
+        return list(DataSource(path).names)
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8-sig") as file:
@@ -193,3 +162,21 @@ def header(path: Path) -> list[str]:
     if not columns:
         raise SourceError(f"{path} cannot be used: it is empty; its first line has to name the columns")
     return columns
+
+
+def renamed(columns: Iterable[str], item: Mapping[str, Any]) -> list[str]:
+    """The variables that an entry takes from a table with these columns.
+
+    Raises:
+        SourceError: a column that the table does not have.
+    """
+    columns, wanted = list(columns), item.get("columns")
+    if wanted is None:
+        return columns
+    missing = [column for column in wanted if column not in columns]
+    if missing:
+        raise SourceError(
+            f"{item['file']} cannot be used: it has no column {', '.join(missing)}; its columns are "
+            f"{', '.join(columns)}"
+        )
+    return list(wanted.values()) if isinstance(wanted, dict) else list(wanted)

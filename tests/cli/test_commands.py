@@ -277,3 +277,9 @@ def test_no_command_is_help(shell):
     out = printed(shell, "causalplug")
     assert all(f"  {name} " in out for name in COMMANDS)
     assert cp.__version__ in printed(shell, "causalplug --version")
+
+
+def test_columns_that_are_no_variables_are_named(shell):
+    code, out, err = shell("causalplug counterfactual bow --rows experiment.csv --do X=1 --variables X")
+    assert (code, err) == (0, "warning: experiment.csv: not variables of the model, and not used: batch\n")
+    assert out.splitlines() == ["X", *["1"] * 60]
