@@ -37,7 +37,7 @@ quality: $(VENV)/.installed  ## what a reviewer would ask for
 	$(BIN)/mypy
 
 benchmarks: $(VENV)/.installed  ## the figures of the documentation
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/*.py; do PYTHONPATH=. $(BIN)/python $$script || exit 1; done
 
 dist: $(VENV)/.installed  ## sdist and wheel, into dist/
 	rm -rf build dist
