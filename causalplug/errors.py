@@ -8,6 +8,7 @@ __all__ = [
     "ConvergenceWarning",
     "CycleError",
     "DataError",
+    "FitWarning",
     "FrozenConfounderError",
     "GraphError",
     "LabelMapError",
@@ -108,3 +109,7 @@ class MissingDependencyError(CausalPlugError, ImportError):
 
 class ConvergenceWarning(UserWarning):
     """A module did not reach its target distribution; modules that depend on it inherit the error."""
+
+
+class FitWarning(UserWarning):
+    """A frozen generator's P(V | pa(V)) is not that of the rows; answers through it inherit the difference."""

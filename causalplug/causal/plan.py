@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -91,6 +91,7 @@ class Plan:
         pulls: the verdict on every generator that was available.
         asked: whether ``available=`` was given; if not, ``action`` says what could be pulled.
         strategy: ``"modular"``, or ``"joint"`` where training puts everything into one module for comparison.
+        fits: pulled variable -> whether its generator fits the rows, in words, once that was checked.
     """
 
     graph: CausalGraph
@@ -100,6 +101,7 @@ class Plan:
     pulls: tuple[Pull, ...] = ()
     asked: bool = False
     strategy: str = "modular"
+    fits: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @cached_property
     def generations(self) -> tuple[tuple[Module, ...], ...]:
@@ -185,6 +187,7 @@ class Plan:
             "pulls": [pull.to_dict() for pull in self.pulls],
             "modules": [module.to_dict() for module in self.modules],
             "edges": [[list(before), list(after)] for before, after in self.edges],
+            **({"fits": dict(self.fits)} if self.fits else {}),
         }
 
     @classmethod
@@ -196,8 +199,9 @@ class Plan:
         """
         data = {"strategy": "modular", **data}
         keys = {"version", "graph", "sources", "asked", "strategy", "pulls", "modules", "edges"}
-        if set(data) != keys or data["version"] != 1:
-            wrong = listed(sorted(keys ^ set(data))) if set(data) != keys else f"version {data['version']}"
+        given = set(data) - {"fits"}
+        if given != keys or data["version"] != 1:
+            wrong = listed(sorted(keys ^ given)) if given != keys else f"version {data['version']}"
             raise PlanError(
                 f"the plan cannot be read: {wrong} is missing or unknown; make it again with plan(graph, …)"
             )
@@ -209,6 +213,7 @@ class Plan:
             pulls=tuple(Pull.from_dict(pull) for pull in data["pulls"]),
             asked=data["asked"],
             strategy=data["strategy"],
+            fits=dict(data.get("fits", {})),
         )
 
     def to_dot(self) -> str:

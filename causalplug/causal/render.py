@@ -109,7 +109,7 @@ def _notes(plan: Plan) -> list[str]:
         for pull in plan.pulls
         if pull.verdict != "pull"
     ]
-    return notes
+    return [*notes, *(f"The generator of {name} is {verdict}." for name, verdict in plan.fits.items())]
 
 
 def _quoted(text: str) -> str:

@@ -34,7 +34,7 @@ def dcm_facts(
         dcm: the model; its plan, sources and history are used where it has them.
         title: of the card.
         queries: questions to tell the status of, as for :func:`identified`; by default those that it was saved with.
-        fits: what was found about its generators.
+        fits: what was found about its generators; by default what training found.
         frozen: whether its generators are referred to ("reference") or copied ("copy").
         more: further facts of a "dcm" card: ``repo_id``, ``license``, ``summary``, ``datasets``, ``uses``, ``limits``,
             ``assumptions``, ``tags``, ``example``.
@@ -54,7 +54,7 @@ def dcm_facts(
             "bidirected": [list(edge) for edge in dcm.graph.bidirected],
         },
         "queries": [{k: row[k] for k in ("name", "query", "status", "reason")} for row in identified(dcm, queries)],
-        "fits": [{"variable": f.name, "verdict": f.verdict, "reasons": list(f.reasons)} for f in fits],
+        "fits": _fits(fits, dcm.history),
         "parts": _parts(dcm, frozen == "copy"),
         "training": _training(dcm.history),
     }
@@ -137,6 +137,12 @@ def part_facts(part: Any, *, title: str, **more: Any) -> dict[str, Any]:
         facts |= {"output": describe_values(part.variable), "labels": labels}
     kind = getattr(part, "image", part.variable).kind
     return {**facts, **more, "tags": ["image" if kind == "image" else "tabular", *more.get("tags", [])]}
+
+
+def _fits(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Variable, verdict and reasons of every fit check."""
+    found = [fit.to_dict() for fit in fits] or history.get("fits", [])
+    return [{"variable": f["name"], "verdict": f["verdict"], "reasons": list(f["reasons"])} for f in found]
 
 
 def _parts(dcm: DCM, copied: bool) -> list[dict[str, Any]]:

@@ -8,13 +8,13 @@ discrepancy of projections, the agreement of a classifier's classes, a mode-coll
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.encoders import ConvEncoder, Encoder, project
@@ -22,6 +22,7 @@ from causalplug.mechanisms.fit_statistics import first_of_each, memorised, mmd_t
 from causalplug.mechanisms.frozen import FrozenMechanism
 from causalplug.mechanisms.label_estimation import fit_label_classifier
 from causalplug.noise import Noise
+from causalplug.variables import Image
 
 __all__ = ["ConfigurationFit", "FitReport", "check_fit"]
 
@@ -37,7 +38,9 @@ class ConfigurationFit:
         p_value: of an accuracy at least this high if the two were the same.
         mmd, mmd_p_value: squared maximum mean discrepancy of the projections, and its permutation p-value.
         agreement: share of generated images that a classifier of the parents, trained on the real ones, gives this
-            value, minus the same share of held-out real images; 0 is right, -1 the wrong class throughout.
+            value, minus the same share of held-out real images; 0 is right, -1 the wrong class throughout. 0 as well
+            where the classifier cannot tell the values apart on real images.
+        agreement_error: standard error of the agreement.
         brightness: difference of the mean brightness in units of the range.
         spread: spread of the generated projections divided by that of the real ones; far below 1 is mode collapse.
         memorised: share of generated images that are copies of real ones.
@@ -53,6 +56,7 @@ class ConfigurationFit:
     brightness: float
     spread: float
     memorised: float
+    agreement_error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class FitReport:
 
     Attributes:
         name: the variable.
-        verdict: ``"fit"``, ``"off"`` (the images can be told apart, but show the right things) or ``"unfit"``.
+        verdict: ``"fit"``, ``"off"`` (the images can be told apart, but show the right things), ``"unfit"``, or
+            ``"unknown"`` where the rows cannot tell.
         reasons: what is wrong, by value of the parents.
         configurations: the checks one by one.
         worst: the generated images that the two-sample classifiers found least real, uint8 ``(n, …)``.
@@ -123,6 +128,7 @@ def check_fit(
     encoder: Encoder | None = None,
     per_configuration: int = 400,
     minimum_rows: int = 40,
+    detail: int = 48,
     level: float = 0.01,
     seed: int = 0,
 ) -> FitReport:
@@ -137,6 +143,7 @@ def check_fit(
         encoder: gives the projections in which distributions are compared; by default a random convolutional one.
         per_configuration: images of each kind for one value of the parents, at most.
         minimum_rows: values of the parents with fewer real rows are left out.
+        detail: larger images are reduced to at most this many pixels a side before classifiers look at them.
         level: of the tests, divided among the values of the parents.
         seed: of samples, splits and classifiers.
 
@@ -173,12 +180,15 @@ def check_fit(
         chosen = chosen[torch.randperm(len(chosen), generator=generator)[:per_configuration]]
         real[value] = variable.scale(images[chosen])  # type: ignore[attr-defined]
         fake[value] = _generated(mechanism, value, len(chosen), seed)
-    shares = _agreement(mechanism, real, fake, seed)
+    small, reduced = _reduced(variable, detail)  # type: ignore[arg-type]
+    seen, painted = ({value: reduced(part) for value, part in found.items()} for found in (real, fake))
+    shares = _agreement(small, seen, painted, seed)
     results, worst = [], []
     for value in used:
         # a bank repeats its images: the tests ask about the distinct ones, the spread about all
-        distinct = fake[value][first_of_each(fake[value])]
-        accuracy, p_value, doubt = two_sample_accuracy(variable, real[value], distinct, seed=seed)  # type: ignore[arg-type]
+        first = first_of_each(fake[value])
+        distinct = fake[value][first]
+        accuracy, p_value, doubt = two_sample_accuracy(small, seen[value], painted[value][first], seed=seed)
         projected = project(encoder, real[value]), project(encoder, fake[value])
         mmd, mmd_p = mmd_test(projected[0], project(encoder, distinct), seed=seed)
         scale = variable.high - variable.low  # type: ignore[attr-defined]
@@ -190,10 +200,11 @@ def check_fit(
                 p_value=p_value,
                 mmd=mmd,
                 mmd_p_value=mmd_p,
-                agreement=shares[value],
+                agreement=shares[value][0],
+                agreement_error=shares[value][1],
                 brightness=float(fake[value].mean() - real[value].mean()) / scale,
                 spread=spread_ratio(*projected),
-                memorised=memorised(real[value], fake[value]),
+                memorised=memorised(seen[value], painted[value]),
             )
         )
         worst.append(distinct[doubt[:8]])
@@ -211,7 +222,7 @@ def _reasons(item: ConfigurationFit) -> list[str]:
     """What makes a generator unfit at one value of the parents; thresholds are stated in ``docs/adapters.md``."""
     value = ", ".join(f"{name}={shown}" for name, shown in item.parents.items()) or "every row"
     found = []
-    if item.agreement < -0.15:
+    if item.agreement < -max(0.15, 3 * item.agreement_error):
         found.append(f"{value}: {-item.agreement:.0%} of the images show another value's class")
     if item.spread < 0.5:
         found.append(f"{value}: the images vary {item.spread:.2f} times as much as real ones (mode collapse)")
@@ -242,23 +253,43 @@ def _generated(mechanism: FrozenMechanism, value: int, n: int, seed: int) -> Ten
     return torch.cat(parts)
 
 
+def _reduced(variable: Image, detail: int) -> tuple[Image, Callable[[Tensor], Tensor]]:
+    """The variable at a size that classifiers can afford, and how images get there."""
+    factor = -(-max(variable.height, variable.width) // detail)
+    height, width = variable.height // factor, variable.width // factor
+    if factor == 1 or not min(height, width):
+        return variable, lambda images: images
+    small = Image(variable.channels, height, width, low=variable.low, high=variable.high)
+    return small, lambda images: nn.functional.adaptive_avg_pool2d(images, (height, width))
+
+
 def _agreement(
-    mechanism: FrozenMechanism, real: Mapping[int, Tensor], fake: Mapping[int, Tensor], seed: int
-) -> dict[int, float]:
-    """Share of generated minus share of held-out real images that a classifier of the parents' value gets right."""
+    variable: Image, real: Mapping[int, Tensor], fake: Mapping[int, Tensor], seed: int
+) -> dict[int, tuple[float, float]]:
+    """Share of generated minus share of held-out real images that a classifier of the parents' value gets right.
+
+    With its standard error; nought where the classifier does no better than chance on held-out real images.
+    """
     if len(real) < 2:
-        return dict.fromkeys(real, 0.0)
+        return dict.fromkeys(real, (0.0, 0.0))
     values = list(real)
     halves = {value: len(real[value]) // 2 for value in values}
     images = torch.cat([real[value][: halves[value]] for value in values])
     labels = torch.cat([torch.full((halves[value],), place) for place, value in enumerate(values)])
-    classify = fit_label_classifier(mechanism.variable, images, labels, len(values), steps=200, seed=seed)  # type: ignore[arg-type]
-    found = {}
+    classify = fit_label_classifier(variable, images, labels, len(values), steps=200, seed=seed)
+    right: dict[int, tuple[float, float]] = {}
+    errors: dict[int, float] = {}
     with torch.no_grad():
         for place, value in enumerate(values):
-            right = [
-                float((classify(part).argmax(-1) == place).float().mean())
-                for part in (fake[value], real[value][halves[value] :])
-            ]
-            found[value] = right[0] - right[1]
-    return {value: 0.0 if math.isnan(share) else share for value, share in found.items()}
+            parts = (fake[value], real[value][halves[value] :])
+            made, held_out = (float((classify(part).argmax(-1) == place).float().mean()) for part in parts)
+            right[value] = made, held_out
+            errors[value] = math.sqrt(
+                sum(max(p * (1 - p), 0.05) / len(x) for p, x in zip(right[value], parts, strict=True))
+            )
+    chance = 1 / len(values)
+    told = sum(held_out for _, held_out in right.values()) / len(values)
+    rows = sum(len(real[value]) - halves[value] for value in values)
+    if told < chance + 3 * math.sqrt(chance * (1 - chance) / rows):
+        return dict.fromkeys(real, (0.0, 0.0))
+    return {value: (made - held_out, errors[value]) for value, (made, held_out) in right.items()}

@@ -46,6 +46,7 @@ class TrainingConfig:
         encoder_steps: steps of an encoder that is trained on the way.
         save_every: steps between checkpoints, where an output folder is given.
         seed: of everything random.
+        check_fit: compare frozen generators with the rows before training; takes seconds.
         tolerance: a module has converged when its TVD from the held-out rows exceeds what chance alone explains (the
             0.99 quantile for that many rows) by at most this.
         threads: torch threads during training; None leaves the setting alone.
@@ -79,6 +80,7 @@ class TrainingConfig:
     save_every: int = 500
     seed: int = 0
     threads: int | None = 1
+    check_fit: bool = True
     tolerance: float = 0.03
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from causalplug.mechanisms.fit_check import FitReport
 from causalplug.training.validation import Distance
 
 __all__ = ["ModuleReport", "TrainingReport"]
@@ -68,12 +69,14 @@ class TrainingReport:
         pulled: variables whose mechanisms were pulled and stayed frozen.
         seconds: wall time by phase: reading, encoders, banks, training.
         settings: the configuration, JSON values.
+        fits: whether the frozen generators fit the rows; none where the check was left out.
     """
 
     modules: list[ModuleReport]
     pulled: Sequence[str] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    fits: list[FitReport] = field(default_factory=list)
 
     @property
     def converged(self) -> bool:
@@ -87,6 +90,7 @@ class TrainingReport:
             "pulled": list(self.pulled),
             "seconds": {key: round(value, 3) for key, value in self.seconds.items()},
             "settings": self.settings,
+            "fits": [fit.to_dict() for fit in self.fits],
         }
 
     def __str__(self) -> str:
@@ -108,11 +112,11 @@ class TrainingReport:
                         _VERDICTS[module.converged] if first else "",
                     )
                 )
-        lines += [(name, "pulled", "frozen", *[""] * 6) for name in self.pulled]
+        verdicts = {fit.name: f"{fit.verdict} for the rows" for fit in self.fits}
+        lines += [(name, "pulled", "frozen", *[""] * 5, verdicts.get(name, "")) for name in self.pulled]
         widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-        return "\n".join(
-            "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines
-        )
+        table = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+        return "\n".join([*table, *(f"{f.name}: {reason}" for f in self.fits for reason in f.reasons)])
 
 
 _VERDICTS = {True: "", False: "not converged", None: "not compared"}

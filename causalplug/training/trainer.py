@@ -18,11 +18,13 @@ from tqdm.auto import tqdm
 
 from causalplug.causal.plan import Module, Plan, plan
 from causalplug.errors import ConvergenceWarning, PlanError, TrainingError
+from causalplug.mechanisms.fit_check import FitReport
 from causalplug.model import DCM
 from causalplug.training.adversarial import game_for
 from causalplug.training.checkpoint import Checkpoints
 from causalplug.training.config import TrainingConfig
 from causalplug.training.data import DataSource
+from causalplug.training.fitness import check_generators
 from causalplug.training.joint import joint_plan
 from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodLearner, trainable
 from causalplug.training.likelihood import Likelihood
@@ -177,7 +179,11 @@ class Trainer:
     def _fingerprint(self) -> str:
         """What has to agree between a run and the one that resumes it."""
         digest = hashlib.sha256()
-        facts = [self.config.to_dict(), self.plan.to_dict(), {n: v.to_dict() for n, v in self.dcm.variables.items()}]
+        facts = [
+            self.config.to_dict(),
+            replace(self.plan, fits={}).to_dict(),
+            {n: v.to_dict() for n, v in self.dcm.variables.items()},
+        ]
         digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
         for rows in self.tables:
             for name in sorted(rows.values):
@@ -202,6 +208,7 @@ class Trainer:
             self.dcm, self.tables, self.config, banks_for=needs_bank, device=self.accelerator.device, seconds=seconds,
             progress=self.progress, ready=loaded is not None,
         )  # fmt: skip
+        fits = self._check_fit(seconds)
         run = _Run(self, prepared, fingerprint, loaded)
         finished = list(run.reports)
         for position, module in enumerate(modules):
@@ -211,7 +218,7 @@ class Trainer:
         seconds["training"] = sum(report.seconds for report in run.reports)
         seconds["all"] = time.perf_counter() - start
         pulled = [name for module in self.plan.modules if module.action == "pull" for name in module.variables]
-        report = TrainingReport(run.reports, pulled, seconds, self.config.to_dict())
+        report = TrainingReport(run.reports, pulled, seconds, self.config.to_dict(), fits)
         self.dcm.eval()
         self.dcm.plan = self.plan
         self.dcm.sources = tuple(rows.source for rows in self.tables)
@@ -220,6 +227,18 @@ class Trainer:
             self.output_dir.mkdir(parents=True, exist_ok=True)
             (self.output_dir / "report.json").write_text(json.dumps(report.to_dict(), indent=1))
         return report
+
+    def _check_fit(self, seconds: dict[str, float]) -> list[FitReport]:
+        """Compare the frozen generators with the rows, and have the plan say what came of it."""
+        if not self.config.check_fit:
+            return []
+        start = time.perf_counter()
+        fits = check_generators(self.dcm, self.tables, seed=self.config.seed)
+        said = {fit.name: f"{fit.verdict} for the rows" + (f": {'; '.join(fit.reasons)}" if fit.reasons else "")
+                for fit in fits}  # fmt: skip
+        self.plan = replace(self.plan, fits=said)
+        seconds["fit checks"] = time.perf_counter() - start
+        return fits
 
     def _frozen_images(self, module: Module) -> set[str]:
         """Frozen image mechanisms that this module's adversarial training draws from."""
