@@ -198,6 +198,7 @@ def test_a_run_with_a_generator_and_a_label_map(shell, home):
         steps = 2
         encoder_steps = 2
         bank_rows = 4
+        check_fit = false
     """
     (home / "images.toml").write_text(text)
     code, out, _ = shell("causalplug train images.toml --json")

@@ -12,7 +12,7 @@ import warnings
 import pytest
 
 import causalplug as cp
-from causalplug.errors import ConvergenceWarning
+from causalplug.errors import ConvergenceWarning, FitWarning
 from recipes.common import HOME, recipes, violations
 
 EXHAUSTIVE = os.environ.get("CAUSALPLUG_EXHAUSTIVE") == "1"
@@ -25,7 +25,8 @@ def test_quick_mode(name, tmp_path):
         pytest.skip("takes more than some seconds: make recipes, or CAUSALPLUG_EXHAUSTIVE=1")
     main = importlib.import_module(f"recipes.{name}.run").main
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a quick mode is for looking; the bounds are below
+        for category in (ConvergenceWarning, FitWarning):  # a quick mode is for looking; the bounds are below
+            warnings.simplefilter("ignore", category)
         result = main(["--quick", "--output-dir", str(tmp_path)])
     assert violations(name, json.loads(json.dumps(result))) == []
     assert json.loads((tmp_path / "result.json").read_text()) == json.loads(json.dumps(result))
