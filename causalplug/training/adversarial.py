@@ -168,7 +168,8 @@ class RowGame(Game):
         return {name: rows[name] for name in self.given}
 
     def prepare(self, generator: torch.Generator) -> None:
-        steps, n = self.config.critic_steps, self.batch * self.config.critic_steps
+        steps = self.config.critic_steps * self.config.gradient_accumulation_steps
+        n = self.batch * steps
         rows = self._rows(n, generator)
         with torch.no_grad():
             fake = self.roller(self._given(rows), n, generator).values

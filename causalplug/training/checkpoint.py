@@ -10,14 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from causalplug.errors import TrainingError
+from causalplug.errors import RepositoryError, TrainingError
+from causalplug.files.facts import file_facts
 from causalplug.files.storage import read_folder, write_folder
 from causalplug.files.validation import read_json
 from causalplug.files.weights import read_safetensors, safetensors_writer
 
 __all__ = ["Checkpoints", "optimizer_tensors", "restore_optimizer"]
 
-_SCHEMA = 1
+_SCHEMA = 2
+_FREE = {"save_every", "threads"}  # settings that a resumed run may change: they decide no weight
+_SHOWN = 6  # differences in a message
 
 
 class Checkpoints:
@@ -25,33 +28,102 @@ class Checkpoints:
 
     Args:
         output_dir: of the run.
+        name: of the folder in it.
     """
 
-    def __init__(self, output_dir: str | Path):
-        self.folder = Path(output_dir) / "checkpoint"
+    def __init__(self, output_dir: str | Path, name: str = "checkpoint"):
+        self.folder = Path(output_dir) / name
 
-    def save(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Replace the last checkpoint; until the new one is whole on the disk the old one stays."""
-        text = json.dumps({"schema": _SCHEMA, **state}, indent=1, allow_nan=False)
-        write_folder(self.folder, {"state.safetensors": safetensors_writer(tensors), "state.json": text})
-
-    def load(self, fingerprint: str) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-        """The last checkpoint, None if there is none.
+    @classmethod
+    def at(cls, place: str | Path) -> Checkpoints:
+        """Those of another run: its ``output_dir``, or the folder of the checkpoint itself.
 
         Raises:
-            TrainingError: it belongs to a run with other settings, another graph or other data.
+            TrainingError: there is none.
+        """
+        place = Path(place)
+        found = [folder for folder in (place / "checkpoint", place) if (folder / "state.json").is_file()]
+        if not found:
+            raise TrainingError(
+                f"The run cannot be resumed from {place}: there is no checkpoint. Give the output_dir of a run, or "
+                "True to go on from this run's own if it has one."
+            )
+        return cls(found[0].parent, found[0].name)
+
+    def save(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Replace the last checkpoint; until the new one is whole on the disk the old one stays.
+
+        Raises:
+            TrainingError: the disk refuses, full perhaps; the old checkpoint is as it was.
+        """
+
+        def describe(path: Path) -> None:
+            facts = file_facts(path.parent / "state.safetensors")
+            path.write_text(json.dumps({"schema": _SCHEMA, "tensors": facts, **state}, indent=1, allow_nan=False))
+
+        try:
+            write_folder(self.folder, {"state.safetensors": safetensors_writer(tensors), "state.json": describe})
+        except RepositoryError as error:
+            kept = "The last one stays" if self.folder.exists() else "There was none before"
+            raise TrainingError(
+                f"Training stopped because its checkpoint could not be written: {error}. {kept} in {self.folder}; make "
+                "room and continue with resume_from_checkpoint=True."
+            ) from error
+
+    def load(self, facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """The last checkpoint, None if there is none.
+
+        Args:
+            facts: what has to agree with the run that wrote it, by kind and name.
+
+        Raises:
+            TrainingError: it is damaged, or belongs to a run with other settings, another graph or other data; what
+                differs is named.
         """
         if not self.folder.exists():
             return None
-        with read_folder(self.folder) as folder:
-            state = read_json(folder / "state.json", max_bytes=64 << 20)
-            tensors = read_safetensors(folder / "state.safetensors")
-        if state.get("schema") != _SCHEMA or state.get("fingerprint") != fingerprint:
+        try:
+            with read_folder(self.folder) as folder:
+                state = read_json(folder / "state.json", max_bytes=64 << 20)
+                tensors = read_safetensors(folder / "state.safetensors", facts=state.get("tensors"))
+        except RepositoryError as error:
             raise TrainingError(
-                f"The run cannot be resumed from {self.folder}: it was written by a run with other settings, "
-                "another graph or other data. Give the same ones, or choose another output_dir."
+                f"The run cannot be resumed from {self.folder}: the checkpoint is damaged ({error}). Put a good copy "
+                "there, or delete the folder to start anew."
+            ) from error
+        found = state.get("facts") if state.get("schema") == _SCHEMA else None
+        differences = ["the version of causalplug's checkpoints"] if found is None else _differences(found, facts)
+        if differences:
+            more = f" and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
+            raise TrainingError(
+                f"The run cannot be resumed from {self.folder}: it was written by a run with other "
+                f"{', '.join(differences[:_SHOWN])}{more}. Give the same ones, or choose another output_dir."
             )
         return state, tensors
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """What differs between two runs, as text: settings with both values, data by source and column."""
+    here = json.loads(json.dumps(here))
+    found = []
+    for kind in here:
+        one, other = there.get(kind), here[kind]
+        if not isinstance(other, dict) or not isinstance(one, dict):
+            if one != other:
+                found.append(f"{kind} ({_shown(one)} there, {_shown(other)} here)")
+            continue
+        names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+        for name in names:
+            if kind == "settings" and name not in _FREE:
+                found.append(f"settings: {name} ({_shown(one.get(name))} there, {_shown(other.get(name))} here)")
+            elif kind != "settings":
+                found.append(f"{kind}: {name}")
+    return found
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:

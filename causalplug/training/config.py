@@ -26,7 +26,11 @@ class TrainingConfig:
         projections: whether critics read images as their encoders' projections. False: as pixels, wherever they occur.
             An image that its module itself trains is read as pixels by the modular strategy in any case.
         steps: generator updates of a module, at most. None: 1,500 adversarial, 600 likelihood.
-        batch_size: rows of a step.
+        batch_size: rows of a step, in every process.
+        gradient_accumulation_steps: batches whose gradients are averaged before an update, of critics and mechanisms
+            alike: a larger batch in the memory of a small one.
+        processes: what several processes do: ``"rows"``, each draws batches of its own for every module, and gradients
+            are averaged; ``"modules"``, the modules of a generation are given to different processes.
         learning_rate: of the mechanisms. None: 2e-3 adversarial, 1e-2 likelihood.
         critic_learning_rate, critic_steps, penalty: of the critics (WGAN-GP).
         critic_hidden: widths of a critic's hidden layers.
@@ -60,6 +64,8 @@ class TrainingConfig:
     projections: bool = True
     steps: int | None = None
     batch_size: int = 256
+    gradient_accumulation_steps: int = 1
+    processes: str = "rows"
     learning_rate: float | None = None
     critic_learning_rate: float = 2e-3
     critic_steps: int = 5
@@ -93,9 +99,11 @@ class TrainingConfig:
                 f"objective={self.objective!r} cannot be used with strategy='joint': the whole model is matched to "
                 "each source by critics. Use objective='adversarial' or leave it out, or use strategy='modular'."
             )
+        self._one_of("processes", self.processes, ("rows", "modules"))
         self._one_of("gradient", self.gradient, ("auto", "enumerate", "rloo", "straight-through"))
         positive = (
             "batch_size",
+            "gradient_accumulation_steps",
             "critic_steps",
             "max_enumeration",
             "draws",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from causalplug.errors import TrainingError
@@ -16,6 +15,7 @@ from causalplug.training.adversarial import Game
 from causalplug.training.checkpoint import optimizer_tensors, restore_optimizer
 from causalplug.training.config import TrainingConfig
 from causalplug.training.likelihood import Likelihood
+from causalplug.training.processes import Processes
 
 __all__ = ["AdversarialLearner", "Average", "Learner", "LikelihoodLearner", "trainable"]
 
@@ -57,7 +57,7 @@ class Learner:
         config: settings.
         objective: the objective's name.
         steps: in all; the learning rate falls along a cosine to a twentieth.
-        accelerator: device, precision and processes.
+        processes: that make every update together, with their device and precision.
     """
 
     def __init__(
@@ -68,11 +68,12 @@ class Learner:
         *,
         objective: str,
         steps: int,
-        accelerator: Accelerator,
+        processes: Processes,
     ):
-        self.dcm, self.config, self.steps, self.accelerator = dcm, config, steps, accelerator
+        self.dcm, self.config, self.steps, self.processes = dcm, config, steps, processes
+        self.accelerator = processes.accelerator
         # accelerate's wrappers cost as much as a small network's step, and do something for scaled losses alone
-        self._scaled = accelerator.scaler is not None
+        self._scaled = self.accelerator.scaler is not None
         self.variables = tuple(variables)
         self.parameters: list[nn.Parameter] = [p for name in variables for p in trainable(dcm.mechanism(name))]
         self.rate = config.rate_of(objective)
@@ -91,21 +92,28 @@ class Learner:
         """Make one update; returns the loss."""
         raise NotImplementedError
 
-    def _descend(self, optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], loss: Tensor) -> None:
-        """One update: gradients are averaged over the processes by hand, since the networks are not called through
-        DDP.
+    def _update(
+        self, optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], loss_of: Callable[[int], Tensor]
+    ) -> float:
+        """One update by the mean loss of ``gradient_accumulation_steps`` parts, and of all processes; returns it.
+
+        Args:
+            optimizer, parameters: what is updated.
+            loss_of: the loss of part 0, 1, ….
         """
         optimizer.zero_grad(set_to_none=True)
-        if self._scaled:
-            self.accelerator.backward(loss)
-        else:
-            loss.backward()
-        if self.accelerator.num_processes > 1:
-            gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-            flat = self.accelerator.reduce(torch.cat([g.flatten() for g in gradients]), reduction="mean")
-            for p, g in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):  # type: ignore[union-attr]
-                p.grad = g.view_as(p)
+        parts = self.config.gradient_accumulation_steps
+        total = torch.zeros((), device=parameters[0].device)
+        for part in range(parts):
+            with self.accelerator.autocast():
+                loss = loss_of(part)
+            if parts > 1:
+                loss = loss / parts
+            (self.accelerator.scaler.scale(loss) if self._scaled else loss).backward()
+            total = total + loss.detach()
+        total = self.processes.average_gradients(parameters, total)
         optimizer.step()
+        return float(total)
 
     def _anneal(self, index: int) -> float:
         progress = index / max(1, self.steps)
@@ -137,11 +145,9 @@ class LikelihoodLearner(Learner):
 
     def step(self, index: int, generator: torch.Generator) -> float:
         self._anneal(index)
-        with self.accelerator.autocast():
-            loss = self.likelihood.loss(generator)
-        self._descend(self.optimizer, self.parameters, loss)
+        loss = self._update(self.optimizer, self.parameters, lambda part: self.likelihood.loss(generator))
         self.average.update(index)
-        return float(loss.detach())
+        return loss
 
 
 class AdversarialLearner(Learner):
@@ -161,20 +167,25 @@ class AdversarialLearner(Learner):
         temperature = first * (last / first) ** progress
         for game in self.games:
             game.prepare(generator)
+        parts = self.config.gradient_accumulation_steps
         for k in range(self.config.critic_steps):
-            with self.accelerator.autocast():
-                loss = torch.stack([game.critic_loss(k, generator) for game in self.games]).sum()
-            self._descend(self.critic_optimizer, self.critic_parameters, loss)
+
+            def critic_loss(part: int, first: int = k * parts) -> Tensor:
+                return torch.stack([game.critic_loss(first + part, generator) for game in self.games]).sum()
+
+            self._update(self.critic_optimizer, self.critic_parameters, critic_loss)
         for p in self.critic_parameters:
             p.requires_grad_(False)
-        with self.accelerator.autocast():
+
+        def generator_loss(part: int) -> Tensor:
             losses = [game.share * game.generator_loss(generator, temperature) for game in self.games]
-            loss = torch.stack(losses).sum()
-        self._descend(self.optimizer, self.parameters, loss)
+            return torch.stack(losses).sum()
+
+        loss = self._update(self.optimizer, self.parameters, generator_loss)
         for p in self.critic_parameters:
             p.requires_grad_(True)
         self.average.update(index)
-        return float(loss.detach())
+        return loss
 
     def tensors(self) -> dict[str, Tensor]:
         critics = {f"critic.{i}": p.detach() for i, p in enumerate(self.critic_parameters)}

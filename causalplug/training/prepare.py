@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from causalplug.causal.plan import Module
-from causalplug.errors import DataError
+from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.base import Mechanism
 from causalplug.model import DCM
 from causalplug.training.config import TrainingConfig
@@ -110,6 +111,8 @@ def prepare(
     seconds: dict[str, float],
     progress: bool,
     ready: bool,
+    share: Callable[[Iterable[Tensor]], None] = lambda tensors: None,
+    folder: Path | None = None,
 ) -> Prepared:
     """Split the rows and make what training reads.
 
@@ -122,6 +125,8 @@ def prepare(
         seconds: wall time by phase is added here.
         progress: show progress of slow generators.
         ready: the model's encoders are trained already (a resumed run).
+        share: gives all processes the tensors of the first one.
+        folder: of the run; sample banks are kept there, so that a resumed run need not draw them again.
 
     Raises:
         DataError: an encoder has to be trained and no source records its image.
@@ -140,6 +145,7 @@ def prepare(
                 _fit_encoder(dcm, name, train, config)
             encoder.trained = True
             encoder.requires_grad_(False).eval()
+            share(encoder.state_dict().values())
     from causalplug.mechanisms.encoders import project
 
     prepared = Prepared([], [])
@@ -158,15 +164,30 @@ def prepare(
                 prepared.images[source_name(rows), part] = pixels
     if not ready:
         _standardise(dcm, prepared.train)
+        share(dcm.trained_tensors().values())
     with _timed(seconds, "banks"):
         for name in sorted(banks_for):
             from causalplug.mechanisms.bank import SampleBank
 
-            options = {"rows_per_label": config.bank_rows, "seed": config.seed, "progress": progress}
-            encoder = dcm.encoders.get(name) if config.projections else None
-            bank = SampleBank(dcm.mechanism(name), encoder, **options)  # type: ignore[arg-type]
+            options: dict[str, Any] = {
+                "rows_per_label": config.bank_rows,
+                "seed": config.seed,
+                "progress": progress,
+                "folder": _bank_folder(dcm.mechanism(name), folder),
+            }
+            reads = dcm.encoders.get(name) if config.projections else None
+            bank = SampleBank(dcm.mechanism(name), reads, **options)  # type: ignore[arg-type]
             prepared.banks[name] = bank.to(device)
     return prepared
+
+
+def _bank_folder(mechanism: Mechanism, folder: Path | None) -> Path | None:
+    """Where the bank of a generator is kept: nowhere if it does not say which version it is."""
+    try:
+        mechanism.fingerprint()  # type: ignore[operator]
+    except MechanismError:
+        return None
+    return None if folder is None else folder / "banks"
 
 
 class _timed:

@@ -15,10 +15,10 @@ import numpy as np
 from torch.utils.data import IterableDataset
 
 from causalplug.errors import DataError, MissingDependencyError
-from causalplug.training.images import is_picture
+from causalplug.training.images import is_picture, opened_picture
 from causalplug.variables import Variable
 
-__all__ = ["ClassCodes", "Columns", "Table", "from_datasets", "stacked_items", "table_of"]
+__all__ = ["ClassCodes", "Columns", "Table", "columns_of", "from_datasets", "stacked_items", "table_of"]
 
 Columns = dict[str, Any]
 """A chunk: columns of one length by name, as arrays, tensors, lists (of pictures, say) or :class:`ClassCodes`."""
@@ -120,6 +120,25 @@ def table_of(
             "file or an image folder, or the id of a dataset on the Hub."
         )
     return table
+
+
+def columns_of(frame: Any) -> Columns:
+    """The columns of a table that fits into memory, whole; pictures as PIL images.
+
+    Raises:
+        DataError: as :func:`table_of`.
+    """
+    table = table_of(frame)
+    chunks = list(table.read(None))
+    return {name: _joined_column([chunk[name] for chunk in chunks]) for name in table.names}
+
+
+def _joined_column(parts: Sequence[Any]) -> Any:
+    parts = [part.values(plain=False) if isinstance(part, ClassCodes) else part for part in parts]
+    if all(isinstance(part, np.ndarray) for part in parts):
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    items = [item for part in parts for item in part]
+    return [opened_picture(item) if is_picture(item) else item for item in items]
 
 
 def _are_paths(items: Sequence[Any]) -> bool:

@@ -74,7 +74,7 @@ def test_an_interruption_tells_of_the_checkpoint_and_no_bar_is_in_the_pipe(home)
     child = process(home, "train", "run.toml", *settings, start_new_session=True)
     state = home / "runs" / "a" / "checkpoint" / "state.json"
     deadline = time.monotonic() + 120
-    while not state.exists() and time.monotonic() < deadline:
+    while not (state.exists() and json.loads(state.read_text())["step"]) and time.monotonic() < deadline:
         time.sleep(0.05)
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=120)

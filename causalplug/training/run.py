@@ -1,0 +1,246 @@
+"""One run of a plan: the modules one after another, with validation, the best state kept, and checkpoints."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from causalplug.causal.plan import Module
+from causalplug.errors import ConvergenceWarning, TrainingError
+from causalplug.training.adversarial import game_for
+from causalplug.training.checkpoint import Checkpoints
+from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodLearner, trainable
+from causalplug.training.likelihood import Likelihood
+from causalplug.training.prepare import Prepared
+from causalplug.training.processes import Processes
+from causalplug.training.report import ModuleReport
+from causalplug.training.validation import Distance
+
+if TYPE_CHECKING:
+    from causalplug.training.trainer import Trainer
+
+__all__ = ["Run", "report_from"]
+
+State = tuple[dict[str, Any], dict[str, Tensor]]
+
+
+class Run:
+    """The state of one run: what is finished, and the module at work.
+
+    Args:
+        trainer: whose plan is run.
+        processes: that work on each module together.
+        checkpoints: where this process writes while a module trains; None writes nothing.
+        facts: what a run that goes on from a checkpoint must have in common with it.
+        loaded: the checkpoint to go on from.
+
+    Attributes:
+        reports: of the finished modules, by their position among those that are trained.
+    """
+
+    prepared: Prepared
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        processes: Processes,
+        checkpoints: Checkpoints | None,
+        facts: Mapping[str, Any],
+        loaded: State | None,
+    ):
+        self.trainer, self.processes, self.checkpoints, self.facts = trainer, processes, checkpoints, facts
+        self.dcm, self.config, self.accelerator = trainer.dcm, trainer.config, trainer.accelerator
+        self.reports: dict[int, ModuleReport] = {}
+        self.pending: State | None = None
+        if loaded is not None:
+            self.take(loaded)
+
+    def take(self, loaded: State) -> None:
+        """Go on from a checkpoint: weights, label maps, finished modules, and the one at work."""
+        state, tensors = loaded
+        for name, binding in state["bindings"].items():
+            mechanism = self.dcm.mechanism(name)
+            if getattr(mechanism, "pending", None) is not None:
+                self.dcm.replace_mechanism(name, mechanism.bind_as(name, binding))  # type: ignore[operator]
+        self.dcm.load_trained({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+        self.reports |= {int(position): report_from(record) for position, record in state["reports"].items()}
+        self.pending = loaded if state["step"] is not None else None
+
+    def module(self, position: int, module: Module) -> None:
+        """Train one module: one phase, or two for ``warm``."""
+        objective = str(module.objective)
+        phases = ["likelihood", "adversarial"] if objective == "warm" else [objective]
+        report = ModuleReport(tuple(module.variables), objective)
+        start, spent = time.perf_counter(), 0.0
+        first = 0
+        if self.pending is not None and self.pending[0]["position"] == position:
+            state = self.pending[0]
+            report = report_from(state["report"])
+            first, spent = state["phase"], report.seconds
+        self.dcm.requires_grad_(False)
+        for name in module.variables:
+            for parameter in trainable(self.dcm.mechanism(name)):
+                parameter.requires_grad_(True)
+        for index in range(first, len(phases)):
+            self._phase(position, index, module, phases[index], report, start, spent)
+        self.dcm.requires_grad_(False)
+        report.seconds = spent + time.perf_counter() - start
+        if report.distances:
+            report.converged = all(d.converged(self.config.tolerance) for d in report.distances)
+        if report.converged is False:
+            worst = max(report.distances, key=lambda d: d.score)
+            warnings.warn(
+                f"Module {report.name} has not converged: {worst.target} is at TVD {worst.tvd} (floor "
+                f"{worst.floor}), MMD² "
+                f"{worst.mmd}. Modules that depend on it inherit the error. Train longer (steps=), try another "
+                "objective=, or "
+                "look at the data of this module.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        self.reports[position] = report
+        self.save(None)
+
+    def _learner(self, module: Module, objective: str) -> Learner:
+        image = any(self.dcm.variables[name].kind == "image" for name in module.variables)
+        options = {"steps": self.config.steps_of(objective, image=image), "processes": self.processes}
+        if objective == "likelihood":
+            likelihood = Likelihood(self.dcm, module.variables, self.prepared.train, self.config)
+            return LikelihoodLearner(self.dcm, module.variables, self.config, likelihood, **options)
+        games = []
+        for target in module.targets:
+            pixels = self.prepared.pixels(self.dcm, module, self.config)
+            rows = self.prepared.rows(target.source, "train", pixels)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.config.seed)
+                game = game_for(self.dcm, target, rows, self.config, banks=self.prepared.banks, pixels=pixels)
+            games.append(game.to(self.accelerator.device))
+        return AdversarialLearner(self.dcm, module.variables, self.config, games, **options)
+
+    def _phase(
+        self,
+        position: int,
+        phase: int,
+        module: Module,
+        objective: str,
+        report: ModuleReport,
+        start: float,
+        spent: float,
+    ) -> None:
+        config, device = self.config, self.accelerator.device
+        learner = self._learner(module, objective)
+        seed = config.seed * 1_000_003 + position * 10_007 + phase * 101
+        generator = torch.Generator(device).manual_seed(seed + 1_000_000_007 * self.processes.index)
+        best: list[Tensor] | None = None
+        best_score, since, begin = float("inf"), 0, 0
+        if self.pending is not None and self.pending[0]["position"] == position:
+            state, tensors = self.pending
+            self.pending = None
+            begin, best_score, since = state["step"], state["best_score"], state["since"]
+            best_score = float("inf") if best_score is None else best_score
+            learner.load({k.removeprefix("learner."): v for k, v in tensors.items() if k.startswith("learner.")})
+            if "best.0" in tensors:
+                best = [tensors[f"best.{i}"].to(device) for i in range(len(learner.parameters))]
+            generator.set_state(tensors[f"generator.{self.processes.index}"].cpu())
+        silent = None if self.trainer.progress else True
+        name = f"{report.name} {objective}"
+        bar = tqdm(total=learner.steps, initial=begin, desc=name, disable=silent, leave=False)
+        for step in range(begin + 1, learner.steps + 1):
+            loss = learner.step(step, generator)
+            if loss != loss or loss in (float("inf"), float("-inf")):
+                raise TrainingError(
+                    f"Training of {report.name} stopped at step {step}: the loss is {loss}. {self.trainer.kept()} "
+                    "Lower the learning rate, or look for extreme values in its columns."
+                )
+            bar.update()
+            if step % config.validate_every == 0 or step == learner.steps:
+                learner.average.swap()
+                score, record = self.processes.told(self._validate(module, objective, learner, seed))
+                if score <= best_score:
+                    best_score, since = score, 0
+                    best = [p.detach().clone() for p in learner.parameters]
+                    report.best_step = step
+                else:
+                    since += 1
+                learner.average.swap()
+                report.curve.append({"step": float(step), "loss": loss, **record})
+                self.trainer.track({f"{report.name}/{objective}/{k}": v for k, v in report.curve[-1].items()}, step)
+                bar.set_postfix(record, refresh=False)
+            report.steps = step
+            if config.patience is not None and since > config.patience:
+                break
+            if self.checkpoints is not None and step % config.save_every == 0 and step < learner.steps:
+                report.seconds = spent + time.perf_counter() - start
+                state = {"position": position, "phase": phase, "step": step, "best_score": best_score, "since": since}
+                self.save(state | {"report": report.to_dict()}, learner, best, generator)
+        bar.close()
+        with torch.no_grad():
+            for p, value in zip(learner.parameters, best or learner.average.values, strict=True):
+                p.copy_(value)
+        self._validate_final(module, objective, learner, seed, report)
+
+    def _validate(self, module: Module, objective: str, learner: Learner, seed: int) -> tuple[float, dict[str, float]]:
+        """Score of the current weights on held-out rows, and what to record; lower is better."""
+        if isinstance(learner, LikelihoodLearner):
+            nll = self.prepared.held_out_loss(self.dcm, module.variables, self.config, seed)
+            return nll, {"nll": nll}
+        distances = self._distances(module, seed)
+        record = {"tvd": max(d.tvd for d in distances if d.tvd is not None)} if any(
+            d.tvd is not None for d in distances
+        ) else {}  # fmt: skip
+        return sum(d.score for d in distances), record
+
+    def _validate_final(
+        self, module: Module, objective: str, learner: Learner, seed: int, report: ModuleReport
+    ) -> None:
+        if isinstance(learner, LikelihoodLearner):
+            report.negative_log_likelihood = self.prepared.held_out_loss(self.dcm, module.variables, self.config, seed)
+        report.distances = tuple(self._distances(module, seed))
+
+    def _distances(self, module: Module, seed: int) -> list[Distance]:
+        generator = torch.Generator(self.accelerator.device).manual_seed(seed + 1)
+        return self.prepared.distances(self.dcm, module, generator)
+
+    def save(
+        self,
+        position: dict[str, Any] | None,
+        learner: Learner | None = None,
+        best: Sequence[Tensor] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Write a checkpoint: between two modules (``position`` None) or in the middle of one.
+
+        Every process takes part, since each has a generator of its own; the first of them writes.
+        """
+        if self.checkpoints is None:
+            return
+        tensors = {f"model.{key}": value for key, value in self.dcm.trained_tensors().items()}
+        bound = {name: m for name, m in self.dcm.mechanisms.items() if getattr(m, "label_map", None) is not None}
+        state: dict[str, Any] = {
+            "facts": self.facts,
+            "reports": {str(place): report.to_dict() for place, report in self.reports.items()},
+            "bindings": {name: m.binding() for name, m in bound.items()},  # type: ignore[operator]
+            "step": None,
+        }
+        if position is not None and learner is not None and generator is not None:
+            state |= position
+            state["best_score"] = None if position["best_score"] == float("inf") else position["best_score"]
+            tensors |= {f"learner.{key}": value for key, value in learner.tensors().items()}
+            tensors |= {f"best.{i}": value for i, value in enumerate(best or [])}
+            tensors |= {f"generator.{i}": value for i, value in enumerate(self.processes.states(generator))}
+        if self.processes.index == 0:
+            self.checkpoints.save(state, {key: value.clone() for key, value in tensors.items()})
+
+
+def report_from(record: Mapping[str, Any]) -> ModuleReport:
+    """Inverse of :meth:`ModuleReport.to_dict`."""
+    fields = dict(record)
+    fields["variables"] = tuple(fields["variables"])
+    fields["distances"] = tuple(Distance(**d) for d in fields["distances"])
+    return ModuleReport(**fields)
