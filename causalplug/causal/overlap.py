@@ -119,6 +119,7 @@ def check_overlap(
     domains: Mapping[str, Sequence[Any]] | None = None,
     threshold: float = 0.1,
     tolerance: float = 0.05,
+    fewest: int = 5,
     most_rows: int = 5000,
     seed: int = 0,
 ) -> Overlap:
@@ -133,6 +134,8 @@ def check_overlap(
         threshold: a value is without support on a row if the classifier's probability there is less than ``threshold``
             times its overall share, that is, if the row would need an importance weight above ``1 / threshold``.
         tolerance: the share of rows without support up to which overlap counts as good.
+        fewest: a combination of discrete values is without support in fewer rows than this: a share of three rows is
+            hardly better known than one of none.
         most_rows: rows that a classifier is fitted on, drawn at random if there are more.
         seed: of that draw and of the classifier.
 
@@ -149,7 +152,7 @@ def check_overlap(
     findings: list[Finding] = []
     notes: dict[str, None] = {}
     if result.estimand is not None:
-        checker = _Checker(result.estimand, rows, threshold, most_rows, seed)
+        checker = _Checker(result.estimand, rows, threshold, fewest, most_rows, seed)
         findings = checker.findings()
         notes = checker.notes
     else:
@@ -202,10 +205,11 @@ def _is_discrete(column: Any, most: int = 50) -> bool:
 class _Checker:
     """Goes through the conditional probabilities of a formula."""
 
-    def __init__(self, estimand: Estimand, rows: list[_Rows], threshold: float, most_rows: int, seed: int):
+    def __init__(self, estimand: Estimand, rows: list[_Rows], threshold: float, fewest: int, most_rows: int, seed: int):
         self.estimand = estimand
         self.rows = rows
         self.threshold = threshold
+        self.fewest = fewest
         self.most_rows = most_rows
         self.fitted: dict[tuple[Any, ...], np.ndarray] = {}
         self.seed = seed
@@ -245,7 +249,7 @@ class _Checker:
     # --- discrete cells ---
 
     def _check_cells(self, leaf: Probability, others: list[Probability]) -> Finding | None:
-        """The weight that the rest of the product puts on values of ``given`` and ``do`` that no row has."""
+        """The weight that the rest of the product puts on values of ``given`` and ``do`` that hardly a row has."""
         known = leaf.given + leaf.do
         if not known:
             return None
@@ -256,24 +260,27 @@ class _Checker:
         index = tuple(
             self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None) for a in known
         )
-        empty = np.asarray(below[index]) <= 0
-        missing = np.where(empty, weights, 0.0)
+        counts = np.asarray(below[index])
+        missing = np.where(counts < self.fewest, weights, 0.0)
         if not missing.any():
             return None
         share = float(missing.sum() / weights.sum())
         cells = sorted(np.argwhere(missing > 0).tolist(), key=lambda cell: -missing[tuple(cell)])
-        examples = [self._cell(known, symbols, cell) for cell in cells[:20]]
+        found = [int(np.broadcast_to(counts, missing.shape)[tuple(cell)]) for cell in cells]
+        examples = [self._cell(known, symbols, cell, count) for cell, count in zip(cells[:20], found, strict=False)]
         names = tuple(a.variable for a in known)
+        where = f"fewer than {self.fewest} rows" if any(found) else "no row"
         text = (
             f"{listed(names)}: {len(cells)} combination{'s' * (len(cells) > 1)} that the formula needs "
-            f"{'are' if len(cells) > 1 else 'is'} in no row ({share:.1%} of its weight)"
+            f"{'are' if len(cells) > 1 else 'is'} in {where} ({share:.1%} of its weight)"
         )
         return Finding(names, share, text, tuple(examples))
 
-    def _cell(self, known: tuple[Atom, ...], symbols: tuple[Symbol, ...], cell: Sequence[int]) -> str:
+    def _cell(self, known: tuple[Atom, ...], symbols: tuple[Symbol, ...], cell: Sequence[int], count: int) -> str:
         at = dict(zip(symbols, cell, strict=True))
         values = [a.value if isinstance(a, Constant) else self.domains[a.variable][at[a]] for a in known]
-        return "no rows with " + ", ".join(f"{a.variable}={value}" for a, value in zip(known, values, strict=True))
+        rows = f"{count or 'no'} row{'s' * (count != 1)} with "
+        return rows + ", ".join(f"{a.variable}={value}" for a, value in zip(known, values, strict=True))
 
     # --- images and other vectors ---
 

@@ -186,3 +186,15 @@ def test_held_out_probabilities_are_calibrated() -> None:
     assert lonely.shape == (50, 3)
     assert (lonely[:, 2] == 0).all()
     assert (held_out_probabilities(x[:5], np.zeros(5, int)) == 1).all()
+
+
+def test_a_combination_in_three_rows_is_as_good_as_one_in_none():
+    """P(Y | X=1) rests on three rows for Z=1: the formula has a value, but nothing supports it."""
+    graph = CausalGraph.parse("Z -> X, Y; X -> Y")
+    rows = {"Z": [0] * 500 + [1] * 500, "X": ([0, 1] * 250) + [0] * 497 + [1] * 3, "Y": [0, 1] * 500}
+    report = check_overlap(graph, "P(Y | do(X=1))", rows)
+    assert report.weak
+    assert report.share == pytest.approx(0.5)
+    assert report.findings[0].examples == ("3 rows with Z=1, X=1",)
+    assert "in fewer than 5 rows" in report.findings[0].text
+    assert check_overlap(graph, "P(Y | do(X=1))", rows, fewest=3)
