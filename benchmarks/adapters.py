@@ -130,7 +130,7 @@ def third_party_gan(data: Path | None, folder: Path) -> Case:
 
 def diffusion(data: Path | None, folder: Path) -> Case:
     """A class-conditional pipeline of diffusers, trained on scikit-learn's zeros and ones."""
-    images, labels = _small_digits()
+    images, labels = small_digits()
     train_pipeline(images, labels, folder / "pipeline", channels=(32, 64), steps=300, batch_size=128, progress=False)
     generator = DiffusersGenerator.from_pretrained(folder / "pipeline", [cp.Label("digit", 2)], steps=10)
     return Case(World(images, labels), generator, cp.Image(1, 8, 8), "estimate")
@@ -173,7 +173,7 @@ def bank(data: Path | None, folder: Path) -> Case:
         world = World(digits.images[:, None], digits.digits)
         pictures, labels = digits.held_out_images, digits.held_out_digits
     else:
-        images, labels = _small_digits()
+        images, labels = small_digits()
         world, pictures = World(images, labels), images[:, 0]
     for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
         place = folder / "pictures" / str(label)
@@ -185,7 +185,7 @@ def bank(data: Path | None, folder: Path) -> Case:
 
 def function(data: Path | None, folder: Path) -> Case:
     """A plain Python function: it blends two pictures of the digit asked for."""
-    images, labels = _small_digits()
+    images, labels = small_digits()
     members = [images[labels == k].astype(np.float32) / 255 for k in (0, 1)]
 
     def paint(label: np.ndarray, latent: np.ndarray) -> np.ndarray:
@@ -202,7 +202,8 @@ def function(data: Path | None, folder: Path) -> Case:
     return Case(World(images, labels), generator, image, "estimate")
 
 
-def _small_digits() -> tuple[np.ndarray, np.ndarray]:
+def small_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Scikit-learn's zeros and ones ``(360, 1, 8, 8)`` uint8, and which they are."""
     from sklearn.datasets import load_digits
 
     bundled = load_digits()
@@ -261,7 +262,7 @@ def ratio(folder: Path, blocks: int = 20, block: int = 25) -> dict[str, float]:
     from causalplug.training.prepare import prepare
     from causalplug.training.trainer import _Run
 
-    images, labels = _small_digits()
+    images, labels = small_digits()
     pictures, columns = torch.from_numpy(images), {"digit": (torch.from_numpy(labels), cp.Discrete(2))}
     gan = cp.fit_generator(cp.Image(1, 8, 8), pictures, columns, steps=200, progress=False)
     train_pipeline(images, labels, folder / "pipeline", channels=(32, 64), steps=100, progress=False)
