@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,17 +14,33 @@ from causalplug.model import DCM
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import Critic, CriticInput, gradient_penalty
 from causalplug.training.data import Rows
-from causalplug.training.factors import Cells, ConfounderDraws, distinct, edges_of, log_mean_exp, ravel, tabular
+from causalplug.training.factors import Cells, ConfounderDraws, distinct, edges_of, log_mean_exp, ravel
 from causalplug.training.rollout import Roller
-from causalplug.variables import Discrete, Image
+from causalplug.variables import Discrete
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.bank import SampleBank
 
-__all__ = ["Game", "RowGame", "TableGame", "game_for"]
+__all__ = ["Game", "RowGame", "Rule", "TableGame", "taken_values"]
 
 _SCORE_COPIES = 8  # independent draws per row of the leave-one-out score function
 _PENALTY_ROWS = 64  # rows of the gradient penalty in a step
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a kind of game wants where the configuration leaves it open.
+
+    Attributes:
+        critic_steps: of the critic per step of the generator; None: the configuration's.
+        rate, critic_rate: learning rates.
+        betas: of Adam, for both.
+    """
+
+    critic_steps: int | None = None
+    rate: float = 2e-3
+    critic_rate: float = 2e-3
+    betas: tuple[float, float] = (0.0, 0.9)
 
 
 class Game(nn.Module):
@@ -32,17 +48,26 @@ class Game(nn.Module):
 
     Attributes:
         critic: scores rows; it lives as long as its module trains.
-        share: weight of this target's generator loss.
+        rule: how it is played.
     """
 
-    critic: Critic
-    share: float = 1.0
+    critic: nn.Module
+    rule = Rule()
+
+    def __init__(self, config: TrainingConfig):
+        super().__init__()
+        self.config = config
+
+    @property
+    def critic_steps(self) -> int:
+        """Steps of the critic per step of the generator."""
+        return self.rule.critic_steps or self.config.critic_steps
 
     def prepare(self, generator: torch.Generator) -> None:
         """Draw what the critic steps of one iteration share."""
 
-    def critic_loss(self, step: int, generator: torch.Generator) -> Tensor:
-        """``E D(fake) - E D(real)`` and the gradient penalty."""
+    def critic_loss(self, index: int, step: int, generator: torch.Generator) -> Tensor:
+        """``E D(fake) - E D(real)`` and the gradient penalty, at critic step ``step`` of generator step ``index``."""
         raise NotImplementedError
 
     def generator_loss(self, generator: torch.Generator, temperature: float) -> Tensor:
@@ -68,12 +93,11 @@ class TableGame(Game):
     real: Tensor
 
     def __init__(self, dcm: DCM, target: Target, rows: Rows, config: TrainingConfig):
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         given, inside = list(target.parents), list(target.variables)
         names = [*given, *inside]
         size = {name: dcm.variables[name].size for name in names}  # type: ignore[attr-defined]
-        taken, counts = _taken(rows, given, size)
+        taken, counts = taken_values(rows, given, size)
         grid = torch.cartesian_prod(*[torch.arange(size[name], device=counts.device) for name in inside])
         grid = grid.view(-1, len(inside))
         codes = {name: value.repeat_interleave(len(grid)) for name, value in taken.items()}
@@ -101,7 +125,7 @@ class TableGame(Game):
         with torch.no_grad():
             self._fake = self.fake(generator)
 
-    def critic_loss(self, step: int, generator: torch.Generator) -> Tensor:
+    def critic_loss(self, index: int, step: int, generator: torch.Generator) -> Tensor:
         scores = self.critic([self.features])
         real = torch.multinomial(self.real, _PENALTY_ROWS, replacement=True, generator=generator)
         fake = torch.multinomial(self._fake, _PENALTY_ROWS, replacement=True, generator=generator)
@@ -115,7 +139,7 @@ class TableGame(Game):
         return -(self.fake(generator) * scores).sum()
 
 
-def _taken(rows: Rows, names: Sequence[str], size: Mapping[str, int]) -> tuple[dict[str, Tensor], Tensor]:
+def taken_values(rows: Rows, names: Sequence[str], size: Mapping[str, int]) -> tuple[dict[str, Tensor], Tensor]:
     """Joint values of some columns that occur, and how often; without columns there is one."""
     if not names:
         return {}, torch.tensor([len(rows)], device=next(iter(rows.values.values())).device)
@@ -145,8 +169,8 @@ class RowGame(Game):
         banks: Mapping[str, SampleBank],
         pixels: Sequence[str] = (),
     ):
-        super().__init__()
-        self.config, self.given = config, list(target.parents)
+        super().__init__(config)
+        self.given = list(target.parents)
         names = [*target.parents, *target.variables]
         self.rows = {name: rows.values[name] for name in names}
         self.size = len(rows)
@@ -154,11 +178,14 @@ class RowGame(Game):
         projections = {n: dcm.encoders[n].size for n in names if n in dcm.encoders and n not in pixels}
         self.reads = CriticInput({name: dcm.variables[name] for name in names}, projections)
         self.reads.standardise(self.rows)
-        self.critic = Critic(self.reads, hidden=config.critic_hidden)
+        self.critic = self._new_critic()
         self.mode = _mode(config, self.roller, dcm)
         self.batch = min(config.batch_size, self.size)
         self._real: list[list[Tensor]] = []
         self._fake: list[list[Tensor]] = []
+
+    def _new_critic(self) -> nn.Module:
+        return Critic(self.reads, hidden=self.config.critic_hidden)
 
     def _rows(self, n: int, generator: torch.Generator) -> dict[str, Tensor]:
         index = torch.randint(self.size, (n,), generator=generator, device=generator.device)
@@ -168,7 +195,7 @@ class RowGame(Game):
         return {name: rows[name] for name in self.given}
 
     def prepare(self, generator: torch.Generator) -> None:
-        steps = self.config.critic_steps * self.config.gradient_accumulation_steps
+        steps = self.critic_steps * self.config.gradient_accumulation_steps
         n = self.batch * steps
         rows = self._rows(n, generator)
         with torch.no_grad():
@@ -176,7 +203,7 @@ class RowGame(Game):
             self._real = _split(self.reads(rows), steps)
             self._fake = _split(self.reads(fake), steps)
 
-    def critic_loss(self, step: int, generator: torch.Generator) -> Tensor:
+    def critic_loss(self, index: int, step: int, generator: torch.Generator) -> Tensor:
         real, fake = self._real[step], self._fake[step]
         few = max(1, min(self.batch, max(_PENALTY_ROWS, self.batch // 4)))
         penalty = gradient_penalty(self.critic, [r[:few] for r in real], [f[:few] for f in fake], generator)
@@ -187,7 +214,7 @@ class RowGame(Game):
         given = self._given(self._rows(self.batch, generator))
         copies = _SCORE_COPIES if self.mode == "score" else 1
         out = self.roller(given, self.batch, generator, mode=self.mode, copies=copies, temperature=temperature)
-        scores = self.critic(self.reads(out.values)).view(out.copies, -1)
+        scores = self._worth(self.critic(self.reads(out.values))).view(out.copies, -1)
         if out.weight is not None:
             return -(out.weight * (scores - scores.mean().detach())).sum(0).mean()
         if out.log_prob is None:
@@ -195,6 +222,10 @@ class RowGame(Game):
         detached = scores.detach()
         baseline = (detached.sum(0) - detached) / max(1, out.copies - 1)
         return -scores.mean() - ((detached - baseline) * out.log_prob).mean()
+
+    def _worth(self, scores: Tensor) -> Tensor:
+        """What the generator wants to be large."""
+        return scores
 
 
 def _split(rows: Sequence[Tensor], parts: int) -> list[list[Tensor]]:
@@ -211,25 +242,3 @@ def _mode(config: TrainingConfig, roller: Roller, dcm: DCM) -> str:
     if config.gradient == "enumerate" or (config.gradient == "auto" and roller.joint_values <= config.max_enumeration):
         return "enumerate"
     return "score"
-
-
-def game_for(
-    dcm: DCM,
-    target: Target,
-    rows: Rows,
-    config: TrainingConfig,
-    *,
-    banks: Mapping[str, SampleBank],
-    pixels: Sequence[str] = (),
-) -> Game:
-    """The cheapest exact game for a target: tables where everything is discrete and small, rows otherwise."""
-    names = [*target.parents, *target.variables]
-    if config.gradient == "auto" and not any(isinstance(dcm.variables[n], Image) for n in names):
-        inside = math.prod(getattr(dcm.variables[name], "size", config.max_cells + 1) for name in target.variables)
-        hidden = {*target.updated, *target.frozen} - set(target.variables)  # drawn and not recorded, in joint training
-        if not hidden and tabular(dcm, target.variables) and inside <= config.max_cells:
-            size = {name: dcm.variables[name].size for name in names}  # type: ignore[attr-defined]
-            taken = len(_taken(rows, target.parents, size)[1])
-            if inside * taken <= config.max_cells:
-                return TableGame(dcm, target, rows, config)
-    return RowGame(dcm, target, rows, config, banks=banks, pixels=pixels)

@@ -31,8 +31,10 @@ class TrainingConfig:
             alike: a larger batch in the memory of a small one.
         processes: what several processes do: ``"rows"``, each draws batches of its own for every module, and gradients
             are averaged; ``"modules"``, the modules of a generation are given to different processes.
-        learning_rate: of the mechanisms. None: 2e-3 adversarial, 1e-2 likelihood.
-        critic_learning_rate, critic_steps, penalty: of the critics (WGAN-GP).
+        learning_rate: of the mechanisms. None: 2e-3 adversarial, 1e-3 where critics read pixels, 1e-2 likelihood.
+        critic_learning_rate: of the critics. None: 2e-3, 1e-3 where they read pixels.
+        critic_steps, penalty: of the critics (WGAN-GP); a critic that reads pixels takes one step, and the penalty at
+            real rows alone.
         critic_hidden: widths of a critic's hidden layers.
         gradient: how the critic's gradient passes discrete values: ``"auto"`` (enumeration where the module has at most
             ``max_enumeration`` joint values, leave-one-out score function beyond), ``"enumerate"``, ``"rloo"`` or
@@ -67,7 +69,7 @@ class TrainingConfig:
     gradient_accumulation_steps: int = 1
     processes: str = "rows"
     learning_rate: float | None = None
-    critic_learning_rate: float = 2e-3
+    critic_learning_rate: float | None = None
     critic_steps: int = 5
     penalty: float = 10.0
     critic_hidden: tuple[int, ...] = (64, 64)
@@ -119,8 +121,7 @@ class TrainingConfig:
         for name, low, high in (("ema", 0.0, 1.0), ("held_out", 0.0, 0.9)):
             if not low <= getattr(self, name) < high:
                 raise TrainingError(f"{name}={getattr(self, name)} makes no sense: it must lie in [{low}, {high}).")
-        rates = [self.critic_learning_rate, *([] if self.learning_rate is None else [self.learning_rate])]
-        if min(rates) <= 0:
+        if any(rate is not None and rate <= 0 for rate in (self.learning_rate, self.critic_learning_rate)):
             raise TrainingError("learning rates must be positive.")
 
     @staticmethod
@@ -135,10 +136,6 @@ class TrainingConfig:
         if image:
             return self.image_steps
         return 600 if objective == "likelihood" else 1500
-
-    def rate_of(self, objective: str) -> float:
-        """Learning rate of the mechanisms under an objective."""
-        return self.learning_rate if self.learning_rate is not None else (1e-2 if objective == "likelihood" else 2e-3)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

@@ -55,8 +55,8 @@ class Learner:
         dcm: the model.
         variables: of the module.
         config: settings.
-        objective: the objective's name.
         steps: in all; the learning rate falls along a cosine to a twentieth.
+        rate, betas: of Adam.
         processes: that make every update together, with their device and precision.
     """
 
@@ -66,9 +66,10 @@ class Learner:
         variables: Sequence[str],
         config: TrainingConfig,
         *,
-        objective: str,
         steps: int,
         processes: Processes,
+        rate: float,
+        betas: tuple[float, float],
     ):
         self.dcm, self.config, self.steps, self.processes = dcm, config, steps, processes
         self.accelerator = processes.accelerator
@@ -76,10 +77,8 @@ class Learner:
         self._scaled = self.accelerator.scaler is not None
         self.variables = tuple(variables)
         self.parameters: list[nn.Parameter] = [p for name in variables for p in trainable(dcm.mechanism(name))]
-        self.rate = config.rate_of(objective)
-        self.optimizer = self._adam(
-            self.parameters, self.rate, (0.9, 0.99) if objective == "likelihood" else (0.0, 0.9)
-        )
+        self.rate = config.learning_rate or rate
+        self.optimizer = self._adam(self.parameters, self.rate, betas)
         self.average = Average(self.parameters, config.ema)
 
     def _adam(self, parameters: Sequence[Tensor], rate: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
@@ -140,7 +139,7 @@ class LikelihoodLearner(Learner):
     def __init__(
         self, dcm: DCM, variables: Sequence[str], config: TrainingConfig, likelihood: Likelihood, **options: object
     ):
-        super().__init__(dcm, variables, config, objective="likelihood", **options)  # type: ignore[arg-type]
+        super().__init__(dcm, variables, config, rate=1e-2, betas=(0.9, 0.99), **options)  # type: ignore[arg-type]
         self.likelihood = likelihood
 
     def step(self, index: int, generator: torch.Generator) -> float:
@@ -156,10 +155,13 @@ class AdversarialLearner(Learner):
     def __init__(
         self, dcm: DCM, variables: Sequence[str], config: TrainingConfig, games: Sequence[Game], **options: object
     ):
-        super().__init__(dcm, variables, config, objective="adversarial", **options)  # type: ignore[arg-type]
         self.games = list(games)
+        rule = next((g.rule for g in games if g.rule != Game.rule), Game.rule)  # images are the choosier
+        super().__init__(dcm, variables, config, rate=rule.rate, betas=rule.betas, **options)  # type: ignore[arg-type]
         self.critic_parameters = [p for game in games for p in game.critic.parameters()]
-        self.critic_optimizer = self._adam(self.critic_parameters, config.critic_learning_rate, (0.0, 0.9))
+        self.critic_optimizer = self._adam(
+            self.critic_parameters, config.critic_learning_rate or rule.critic_rate, rule.betas
+        )
 
     def step(self, index: int, generator: torch.Generator) -> float:
         progress = self._anneal(index)
@@ -168,18 +170,18 @@ class AdversarialLearner(Learner):
         for game in self.games:
             game.prepare(generator)
         parts = self.config.gradient_accumulation_steps
-        for k in range(self.config.critic_steps):
+        for k in range(max(game.critic_steps for game in self.games)):
+            playing = [game for game in self.games if k < game.critic_steps]
 
-            def critic_loss(part: int, first: int = k * parts) -> Tensor:
-                return torch.stack([game.critic_loss(first + part, generator) for game in self.games]).sum()
+            def critic_loss(part: int, first: int = k * parts, playing: Sequence[Game] = playing) -> Tensor:
+                return torch.stack([game.critic_loss(index, first + part, generator) for game in playing]).sum()
 
             self._update(self.critic_optimizer, self.critic_parameters, critic_loss)
         for p in self.critic_parameters:
             p.requires_grad_(False)
 
         def generator_loss(part: int) -> Tensor:
-            losses = [game.share * game.generator_loss(generator, temperature) for game in self.games]
-            return torch.stack(losses).sum()
+            return torch.stack([game.generator_loss(generator, temperature) for game in self.games]).sum()
 
         loss = self._update(self.optimizer, self.parameters, generator_loss)
         for p in self.critic_parameters:

@@ -13,8 +13,8 @@ from tqdm.auto import tqdm
 
 from causalplug.causal.plan import Module
 from causalplug.errors import ConvergenceWarning, TrainingError
-from causalplug.training.adversarial import game_for
 from causalplug.training.checkpoint import Checkpoints
+from causalplug.training.games import game_for
 from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodLearner, trainable
 from causalplug.training.likelihood import Likelihood
 from causalplug.training.prepare import Prepared

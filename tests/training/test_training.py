@@ -355,3 +355,24 @@ def test_a_rare_category_is_learned_and_training_on_goes_on_from_where_it_was(ob
         few = {"X": [0, 1] * 50, "Y": [0, 1] * 50}
         cp.fit(dcm, cp.DataSource(few), objective=objective, steps=1, learning_rate=1e-6, progress=False)
     assert all(torch.allclose(value, before[key], atol=1e-4) for key, value in dcm.trained_tensors().items())
+
+
+@pytest.mark.parametrize(("edges", "steps"), [("D -> I", 300), ("D <-> I", 800)])
+def test_an_image_module_learns_how_its_image_depends_on_the_rest(edges, steps):
+    """Images are dark or bright, as D says (a parent) or mostly says (a hidden confounder)."""
+    rng = np.random.default_rng(0)
+    d = (rng.random(3000) < 0.4).astype(int)
+    bright = d if edges == "D -> I" else np.where(rng.random(3000) < 0.2, 1 - d, d)
+    images = 0.1 + 0.8 * bright[:, None, None, None] + 0.05 * rng.normal(size=(3000, 1, 8, 8))
+    dcm = cp.DCM(cp.CausalGraph.parse(edges), {"D": cp.Discrete(2), "I": IMAGE})
+    source = cp.DataSource({"D": d, "I": np.clip(images, 0, 1).astype(np.float32)})
+    settings = {"image_steps": steps, "validate_every": steps, "batch_size": 64}
+    objective = {"D": "likelihood"} if edges == "D -> I" else "adversarial"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        cp.fit(dcm, source, objective=objective, progress=False, **settings)
+    rows = dcm.sample(4000, seed=1, variables=["D", "I"])
+    shown = np.stack(list(rows["I"])).mean((1, 2, 3)) > 0.5
+    assert abs(rows["D"].mean() - d.mean()) < 0.06
+    for k in (0, 1):
+        assert abs(shown[rows["D"] == k].mean() - bright[d == k].mean()) < 0.1
