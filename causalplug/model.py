@@ -17,6 +17,8 @@ from causalplug.causal.source import Source
 from causalplug.errors import MechanismError, UnknownVariableError, VariableError
 from causalplug.mechanisms.base import Mechanism, freeze, initialised
 from causalplug.mechanisms.conditioner import ParentSpec
+from causalplug.mechanisms.deferred import DeferredEncoder, DeferredMechanism, Parts
+from causalplug.mechanisms.trained_module import TrainedModule, taken, unpacked
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.questions import Questions
 from causalplug.shareable import Shareable
@@ -44,7 +46,8 @@ class DCM(Questions, Shareable, nn.Module):
     Args:
         graph: the causal graph.
         variables: the declaration of every variable of the graph.
-        mechanisms: mechanisms by variable: a frozen generator, or an own trainable one.
+        mechanisms: mechanisms by variable: a frozen generator, or an own trainable one; or by module (``"C+N"``): what
+            :meth:`module` of another model gave.
         encoders: encoders by image variable; an image that a trainable mechanism or a critic reads needs one, and an
             untrained :class:`ConvEncoder` is put where none is given.
         confounder_size: numbers of noise of one bidirected edge.
@@ -77,7 +80,7 @@ class DCM(Questions, Shareable, nn.Module):
         graph: CausalGraph,
         variables: Mapping[str, Variable],
         *,
-        mechanisms: Mapping[str, Mechanism] | None = None,
+        mechanisms: Mapping[str, Mechanism | TrainedModule] | None = None,
         encoders: Mapping[str, Encoder] | None = None,
         confounder_size: int = 2,
         hidden: Sequence[int] = (64, 64),
@@ -94,7 +97,7 @@ class DCM(Questions, Shareable, nn.Module):
         self.origin: Snapshot | None = None
         self._mechanisms = nn.ModuleDict()
         self._encoders = nn.ModuleDict()
-        given, encoders = dict(mechanisms or {}), dict(encoders or {})
+        given, encoders = unpacked(graph, self.variables, confounder_size, mechanisms or {}, encoders or {})
         for what, names in (("mechanism", given), ("encoder", encoders)):
             for name in names:
                 self._known(name, what)
@@ -108,28 +111,64 @@ class DCM(Questions, Shareable, nn.Module):
                 build: Callable[[], Mechanism] = partial(self._default, name, hidden)
                 given[name] = initialised(build, seed * 100_003 + index)
             self._mechanisms[_key(name)] = given[name]
-        for mechanism in self.mechanisms.values():
+        for mechanism in self._mechanisms.values():
             if mechanism.frozen:
                 freeze(mechanism)
-        self._edges = {name: self._edges_at(name) for name in graph.variables}
         self._order = graph.topological_order()
 
     # -- parts -------------------------------------------------------------------------------------------------------
 
     def mechanism(self, name: str) -> Mechanism:
-        """The mechanism of a variable."""
+        """The mechanism of a variable; a frozen one of a loaded model is fetched when it is first asked for."""
         self._known(name, "mechanism")
-        return self._mechanisms[_key(name)]  # type: ignore[return-value]
+        found = self._mechanisms[_key(name)]
+        if isinstance(found, DeferredMechanism):
+            found = self._mechanisms[_key(name)] = self._bound(name, found.open())  # type: ignore[arg-type]
+        return found  # type: ignore[return-value]
+
+    def encoder(self, name: str) -> Encoder:
+        """The encoder of an image variable; a frozen one of a loaded model is fetched when it is first asked for.
+
+        Raises:
+            KeyError: it has none.
+        """
+        found = self._encoders[_key(name)]
+        if isinstance(found, DeferredEncoder):
+            found = self._encoders[_key(name)] = found.open()
+            self._check_encoder(name, found)  # type: ignore[arg-type]
+        return found  # type: ignore[return-value]
 
     @property
-    def mechanisms(self) -> dict[str, Mechanism]:
+    def mechanisms(self) -> Parts[Mechanism]:
         """Every mechanism by variable, in the graph's order."""
-        return {name: self.mechanism(name) for name in self.graph.variables}
+        return Parts({name: self._mechanisms[_key(name)] for name in self.graph.variables}, self.mechanism)
 
     @property
-    def encoders(self) -> dict[str, Encoder]:
+    def encoders(self) -> Parts[Encoder]:
         """The encoder of every image variable that has one."""
-        return {name: self._encoders[_key(name)] for name in self.graph.variables if _key(name) in self._encoders}  # type: ignore[misc]
+        names = [name for name in self.graph.variables if _key(name) in self._encoders]
+        return Parts({name: self._encoders[_key(name)] for name in names}, self.encoder)
+
+    @property
+    def pulled(self) -> dict[str, Mechanism | TrainedModule]:
+        """What is frozen, by variable or by module (``"C+N"``), as the planner's ``available=`` takes it."""
+        frozen = {name: part for name, part in self.mechanisms.items() if part.frozen}
+        return {m.part_of or name: m.module if m.part_of else m for name, m in frozen.items()}
+
+    def module(self, name: str | Iterable[str]) -> TrainedModule:
+        """Trained mechanisms, to be plugged into another model with the same edges among them and the same parents.
+
+        Args:
+            name: their variables, as ``"C+N"`` or ``("C", "N")``; together with each all that share a confounder.
+
+        Returns:
+            The module, as it is now: later training of this model does not change it.
+
+        Raises:
+            UnknownVariableError: a name that is not a variable.
+            PlanError: a bidirected edge leaves the module, or a mechanism of it was not trained here.
+        """
+        return taken(self, name)
 
     @property
     def device(self) -> torch.device:
@@ -145,8 +184,13 @@ class DCM(Questions, Shareable, nn.Module):
 
     def trained_tensors(self) -> dict[str, Tensor]:
         """Weights and buffers of everything that is trained: mechanisms and encoders that are not frozen references."""
-        pulled = [f"_mechanisms.{_key(name)}." for name, m in self.mechanisms.items() if m.frozen]
-        pulled += [f"_encoders.{_key(name)}." for name, e in self.encoders.items() if e.origin is not None]
+        pulled = [f"_encoders.{_key(name)}." for name, e in self.encoders.unopened().items() if e.origin is not None]
+        for name, mechanism in self.mechanisms.unopened().items():
+            generator = mechanism.frozen_generator
+            if mechanism.frozen:
+                pulled.append(f"_mechanisms.{_key(name)}.")
+            elif generator is not None and generator.origin is not None:
+                pulled.append(f"_mechanisms.{_key(name)}.generator.")
         return {key: value for key, value in self.state_dict().items() if not key.startswith(tuple(pulled))}
 
     def load_trained(self, tensors: Mapping[str, Tensor]) -> None:
@@ -238,15 +282,17 @@ class DCM(Questions, Shareable, nn.Module):
         """What a trainable mechanism reads of ``name`` as a parent: the variable, or its encoder's projection size."""
         return self._encoders[_key(name)].size if _key(name) in self._encoders else self.variables[name]  # type: ignore[return-value]
 
-    def _edges_at(self, name: str) -> list[str]:
-        return [edge_key(name, sibling) for sibling in self.graph.siblings(name)]
+    def edges(self, name: str) -> tuple[str, ...]:
+        """The bidirected edges at a variable, in the order in which its mechanism reads their noise."""
+        own = self.mechanism(name).edges
+        return tuple(edge_key(name, sibling) for sibling in self.graph.siblings(name)) if own is None else own
 
     # -- the forward pass --------------------------------------------------------------------------------------------
 
     def confounder(self, name: str, noise: Noise) -> Tensor | None:
         """``(n, e)`` confounder noise that the mechanism of ``name`` reads, None without bidirected edges."""
         spec = NoiseSpec((self.confounder_size,))
-        parts = [noise.draw(key, spec) for key in self._edges[name]]
+        parts = [noise.draw(key, spec) for key in self.edges(name)]
         return torch.cat(parts, -1) if parts else None
 
     def own_noise(self, name: str, noise: Noise) -> dict[str, Tensor]:
@@ -299,8 +345,7 @@ class DCM(Questions, Shareable, nn.Module):
 
     def project(self, name: str, images: Tensor) -> Tensor:
         """Projections ``(n, size)`` of encoded images of an image variable."""
-        encoder: Encoder = self._encoders[_key(name)]  # type: ignore[assignment]
-        return encoder(self.variables[name].scale(images))  # type: ignore[attr-defined]
+        return self.encoder(name)(self.variables[name].scale(images))  # type: ignore[attr-defined]
 
 
 def edge_key(a: str, b: str) -> str:

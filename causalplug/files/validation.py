@@ -7,8 +7,9 @@ checked in :mod:`causalplug.files.weights`.
 
 from __future__ import annotations
 
-__all__ = ["check_keys", "parse_json", "read_json", "regular_file", "safe_relative", "short"]
+__all__ = ["check_keys", "configured", "parse_json", "read_json", "regular_file", "safe_relative", "short"]
 
+import contextlib
 import difflib
 import json
 import math
@@ -17,14 +18,15 @@ import re
 import stat
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from causalplug.errors import RepositoryError
+from causalplug.errors import CausalPlugError, RepositoryError
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 _TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -192,6 +194,27 @@ def check_keys(value: Any, schema: Mapping[Any, Any], *, where: str) -> dict[str
             f"cannot use {where}: {'; '.join(problems[:8])}{rest}. Correct the file, or save it again"
         )
     return value
+
+
+@contextlib.contextmanager
+def configured(where: str) -> Iterator[None]:
+    """Inside, what is built from a configuration may trust it: whatever it raises becomes an error that names the file.
+
+    Args:
+        where: the file, for messages.
+
+    Raises:
+        RepositoryError: in place of any error of this package, and of what Python and torch raise on wrong values.
+    """
+    try:
+        yield
+    except RepositoryError:
+        raise
+    except CausalPlugError as error:
+        raise RepositoryError(f"cannot use {where}: {error}") from error
+    except _UNREADABLE as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {_trim(str(error))}"
+        raise RepositoryError(f"cannot use {where}: {why}. Correct it, or save it again") from error
 
 
 def _check(value: Any, kind: Any, at: str, problems: list[str]) -> None:

@@ -6,7 +6,7 @@ are never opened.
 
 from __future__ import annotations
 
-__all__ = ["read_safetensors", "safetensors_writer"]
+__all__ = ["read_header", "read_safetensors", "safetensors_writer"]
 
 import math
 import os
@@ -104,6 +104,17 @@ def read_safetensors(
         return load_file(real, device=str(device))
     except (SafetensorError, OSError) as error:
         raise RepositoryError(f"cannot read {path}: {error}; download it again") from error
+
+
+def read_header(
+    path: str | os.PathLike, *, within: str | os.PathLike | None = None
+) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and torch type of each tensor of a safetensors file, which agree with the file's size.
+
+    Raises:
+        RepositoryError: as :func:`read_safetensors`.
+    """
+    return _read_header(regular_file(path, within=within), str(path))
 
 
 def _read_header(real: Path, path: str) -> dict[str, tuple[tuple[int, ...], str]]:

@@ -64,7 +64,7 @@ CARD_FACTS: dict[str, dict[str, Any]] = {
                 "floor?": float | None,
                 "mmd?": float | None,
                 "mmd_floor?": float | None,
-                "converged": bool,
+                "converged": bool | None,
             }
         ],
         "queries?": [{"query": str, "name?": str | None, "status": str, "reason?": str, "overlap?": str}],
@@ -223,7 +223,7 @@ def _training(facts: Mapping[str, Any]) -> str:
             row["target"],
             row.get("rows"),
             *(number(row.get(key), 4) for key in ("tvd", "floor", "mmd", "mmd_floor")),
-            "yes" if row["converged"] else "no",
+            {True: "yes", False: "no", None: "not compared"}[row["converged"]],
         )
         for row in facts.get("training", [])
     ]

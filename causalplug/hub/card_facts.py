@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["dcm_facts", "describe_values", "identified", "part_facts"]
+__all__ = ["dcm_facts", "describe_values", "identified", "part_facts", "training_rows"]
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,7 @@ def dcm_facts(
         "queries": [{k: row[k] for k in ("name", "query", "status", "reason")} for row in identified(dcm, queries)],
         "fits": _fits(fits, dcm.history),
         "parts": _parts(dcm, frozen == "copy"),
-        "training": _training(dcm.history),
+        "training": training_rows(dcm.history),
     }
     if dcm.plan is not None:
         facts["plan"] = [
@@ -146,28 +146,35 @@ def _fits(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict[st
 
 
 def _parts(dcm: DCM, copied: bool) -> list[dict[str, Any]]:
-    found = []
+    """One row per frozen part, a module of another model being one part."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     for role, parts in (("generator", dcm.mechanisms), ("encoder", dcm.encoders)):
-        for name, part in parts.items():
-            origin = getattr(part, "origin", None)
+        for variable, part in parts.unopened().items():  # type: ignore[attr-defined]
+            inner = part if role == "encoder" or part.frozen else part.frozen_generator
+            origin = getattr(inner, "origin", None)
             if origin is None:
                 continue
-            found.append(
-                {
-                    "name": name,
-                    "role": role,
-                    "repo_id": origin.repo_id,
-                    "revision": origin.revision,
-                    "subfolder": origin.subfolder,
-                    "license": getattr(part, "license", None) or origin.license,
-                    "copied": copied,
-                }
-            )
-    return found
+            of_module: str | None = part.part_of if role == "generator" else None
+            name = of_module or variable
+            known = origin.reference or origin
+            found[role, name] = {
+                "name": name,
+                "role": "module" if of_module else role,
+                "repo_id": known.repo_id,
+                "revision": known.revision,
+                "subfolder": known.subfolder,
+                "license": getattr(inner, "license", None) or known.license,
+                "copied": copied,
+            }
+    return list(found.values())
 
 
-def _training(history: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row per matched distribution of a training report."""
+def training_rows(history: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row per matched distribution of a training report.
+
+    Raises:
+        KeyError, TypeError: the history is not that of a training.
+    """
     rows = []
     for module in history.get("modules", []):
         for distance in module["distances"]:

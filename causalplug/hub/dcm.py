@@ -4,55 +4,30 @@ pulled.
 
 from __future__ import annotations
 
-__all__ = ["DCM_FORMAT", "dcm_files", "load_dcm"]
+__all__ = ["dcm_files", "load_dcm"]
 
-import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from causalplug.causal.graph import CausalGraph
 from causalplug.causal.plan import Plan
-from causalplug.causal.source import Source
-from causalplug.errors import CausalPlugError, RepositoryError
-from causalplug.files.facts import file_facts
+from causalplug.causal.source import Source, as_sources
+from causalplug.errors import RepositoryError
 from causalplug.files.storage import Content
-from causalplug.files.validation import check_keys, read_json, safe_relative
-from causalplug.files.weights import read_safetensors, safetensors_writer
-from causalplug.hub.card_facts import identified
-from causalplug.hub.parts import load_encoder, load_mechanism
-from causalplug.hub.reference import Reference
-from causalplug.hub.repository import resolve
+from causalplug.files.validation import configured, read_json
+from causalplug.files.weights import read_header, read_safetensors, safetensors_writer
+from causalplug.hub.card_facts import identified, training_rows
+from causalplug.hub.formats import DCM_FORMAT, read_dcm_config
+from causalplug.hub.pulled import PulledParts, describe_pulled
+from causalplug.hub.reference import follow
 from causalplug.variables import variable_from_dict
 
 if TYPE_CHECKING:
     from causalplug.hub.snapshot import Snapshot
-    from causalplug.mechanisms.base import Mechanism
-    from causalplug.mechanisms.encoders import Encoder
     from causalplug.model import DCM
 
-DCM_FORMAT = "causalplug-dcm-1"
-_CONFIG, _WEIGHTS, _COPIES = "config.json", "model.safetensors", "frozen"
-_LOCAL = {"folder": str, "files": {str: {"size": int, "sha256": str}}}
-_PULLED = {"reference?": dict[str, object], "local?": _LOCAL, "copy?": str}
-_SCHEMA = {
-    "format": Literal["causalplug-dcm-1"],
-    "causalplug_version": str,
-    "graph": dict[str, object],
-    "variables": {str: dict[str, object]},
-    "confounder_size": int,
-    "mechanisms": {
-        str: {"kind?": str, "config?": dict[str, object], "pulled?": _PULLED, "binding?": dict[str, object]}
-    },
-    "encoders": {str: {"kind?": str, "config?": dict[str, object], "trained?": bool, "pulled?": _PULLED}},
-    "weights?": {"size": int, "sha256": str},
-    "sources?": [dict[str, object]],
-    "plan?": dict[str, object],
-    "queries?": [{"name": str | None, "query": str, "status": str, "reason": str, "estimand": str | None}],
-    "history?": dict[str, object],
-    "card?": {"size": int, "sha256": str},
-}
+_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 
 
 def dcm_files(
@@ -78,24 +53,20 @@ def dcm_files(
     files: dict[str, Content] = {}
 
     def pulled(part: Any, name: str) -> dict[str, Any]:
-        if frozen == "reference" and anywhere and part.origin is not None and part.origin.repo_id is None:
-            raise RepositoryError(
-                f"cannot publish the model: its frozen {type(part).__name__} of {name!r} came from the folder "
-                f"{part.origin}, where nobody else can load it from. Publish it first (dcm.mechanism({name!r})"
-                '.push_to_hub("owner/name") or dcm.encoders[…]), or copy it into the repository with frozen="copy"'
-            )
-        return _pulled(part, name, folder, frozen, files)
+        return describe_pulled(part, name, folder=folder, frozen=frozen, anywhere=anywhere, files=files)
 
     mechanisms: dict[str, Any] = {}
-    for name, mechanism in dcm.mechanisms.items():
+    for name, mechanism in dcm.mechanisms.unopened().items():
         if mechanism.frozen:
-            mechanisms[name] = {"pulled": pulled(mechanism, name), "binding": mechanism.binding()}  # type: ignore[operator]
+            mechanisms[name] = {"pulled": pulled(mechanism, name), **mechanism.bound_to()}
         else:
             mechanisms[name] = {"kind": mechanism.kind, "config": mechanism.config()}
+            if (generator := mechanism.frozen_generator) is not None and generator.origin is not None:
+                mechanisms[name]["generator"] = pulled(generator, name)
     encoders: dict[str, Any] = {}
-    for name, encoder in dcm.encoders.items():
+    for name, encoder in dcm.encoders.unopened().items():
         if encoder.origin is not None:
-            encoders[name] = {"pulled": pulled(encoder, name)}
+            encoders[name] = {"pulled": pulled(encoder, name), "size": encoder.size}
         else:
             encoders[name] = {"kind": encoder.kind, "config": encoder.config(), "trained": bool(encoder.trained)}
     config: dict[str, Any] = {
@@ -106,126 +77,103 @@ def dcm_files(
         "confounder_size": dcm.confounder_size,
         "mechanisms": mechanisms,
         "encoders": encoders,
+        "sources": None if dcm.sources is None else [source.to_dict() for source in dcm.sources],
+        "queries": identified(dcm, queries),
+        "history": dcm.history,
     }
-    if dcm.sources is not None:
-        config["sources"] = [source.to_dict() for source in dcm.sources]
     if dcm.plan is not None:
         config["plan"] = dcm.plan.to_dict()
-    if rows := identified(dcm, queries):
-        config["queries"] = rows
-    if dcm.history:
-        config["history"] = dcm.history
     files[_WEIGHTS] = safetensors_writer(dcm.trained_tensors())
     return files, config
 
 
-def _pulled(part: Any, name: str, folder: Path, frozen: str, files: dict[str, Content]) -> dict[str, Any]:
-    """How the model says where a frozen part is; a copy is added to ``files``."""
-    origin: Snapshot | None = part.origin
-    if origin is None:
-        raise RepositoryError(
-            f"cannot save the model: the frozen {type(part).__name__} of {name!r} was made in memory and has no "
-            "repository. "
-            "Save it first (save_pretrained) and plug in what causalplug.from_pretrained gives"
-        )
-    needed = sorted(origin.used)  # the files that loading it has read
-    if frozen == "copy":
-        index = len({key.split("/")[1] for key in files})
-        for file in needed:
-            files[f"{_COPIES}/{index}/{file}"] = origin.file(file)
-        return {"copy": f"{_COPIES}/{index}"}
-    if origin.repo_id is not None:
-        return {"reference": Reference.to(origin, *needed).to_dict()}
-    path = os.path.relpath(origin.path, Path(os.path.realpath(folder)))
-    return {"local": {"folder": path, "files": {file: file_facts(origin.file(file)) for file in needed}}}
-
-
-def load_dcm(snapshot: Snapshot, *, device: Any = None, dtype: Any = None, **options: Any) -> DCM:
-    """Load a model.
+def load_dcm(
+    snapshot: Snapshot,
+    *,
+    device: Any = None,
+    dtype: Any = None,
+    module: str | None = None,
+    chain: tuple[str, ...] = (),
+    **options: Any,
+) -> Any:
+    """Load a model. Its frozen parts are fetched when they are first needed.
 
     Args:
         snapshot: the repository.
         device: where the weights go.
         dtype: of the trained weights.
-        options: how referenced repositories are fetched: ``cache_dir``, ``token``, ``local_files_only``.
+        module: variables of a trained module, as ``"C+N"``; it alone is returned, to be plugged into another model.
+        chain: the keys of the snapshots whose references led here.
+        options: how referenced repositories are fetched: ``cache_dir``, ``token``, ``local_files_only``,
+            ``force_download``.
+
+    Returns:
+        A :class:`causalplug.DCM`, or a :class:`~causalplug.mechanisms.trained_module.TrainedModule`.
 
     Raises:
-        RepositoryError: the repository is incomplete or malformed, a referenced part has changed, or the weights do
-            not fit.
+        RepositoryError: the repository is incomplete or malformed, or the weights do not fit.
+        UnknownVariableError, PlanError: there is no such module.
     """
-    from causalplug.model import DCM
-
+    chain = follow(chain, snapshot.key)
     with snapshot.hold():
         where = f"{snapshot}/{_CONFIG}"
-        config = check_keys(read_json(snapshot.file(_CONFIG), within=snapshot.boundary), _SCHEMA, where=where)
-        try:
-            graph = CausalGraph.from_dict(config["graph"])
-            variables = {name: variable_from_dict(item, name) for name, item in config["variables"].items()}
-            sources = tuple(Source.from_dict(item) for item in config.get("sources", []))
-            plan = Plan.from_dict(config["plan"]) if "plan" in config else None
-            mechanisms = {n: _mechanism(n, item, snapshot, where, options) for n, item in config["mechanisms"].items()}
-            encoders = {n: _encoder(n, item, snapshot, where, options) for n, item in config["encoders"].items()}
-            dcm = DCM(
-                graph, variables, mechanisms=mechanisms, encoders=encoders, confounder_size=config["confounder_size"]
-            )
-        except RepositoryError:
-            raise
-        except CausalPlugError as error:
-            raise RepositoryError(f"cannot use {where}: {error}") from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-            raise RepositoryError(f"cannot use {where}: {why}. Save the model again") from error
-        facts = config.get("weights")
-        tensors = read_safetensors(
-            snapshot.file(_WEIGHTS), dcm.trained_tensors(), facts=facts, within=snapshot.boundary
+        config = read_dcm_config(read_json(snapshot.file(_CONFIG), within=snapshot.boundary), where=where)
+        weights = snapshot.file(_WEIGHTS)
+        tensors = read_header(weights, within=snapshot.boundary)
+        parts = PulledParts(snapshot, where, chain, options)
+        with configured(where):
+            dcm = _built(config, parts, where, weights.stat().st_size, len(tensors))
+        dcm.load_trained(
+            read_safetensors(weights, dcm.trained_tensors(), facts=config["weights"], within=snapshot.boundary)
         )
-    dcm.load_trained(tensors)
-    dcm.plan, dcm.sources, dcm.history = plan, sources if "sources" in config else None, config.get("history", {})
-    dcm.queries = tuple(config.get("queries", ()))
     dcm.origin = snapshot
     dcm.requires_grad_(False).eval()
-    return dcm if device is None and dtype is None else dcm.to(device=device, dtype=dtype)
+    if device is not None or dtype is not None:
+        dcm.to(device=device, dtype=dtype)
+    return dcm if module is None else dcm.module(module)
 
 
-def _mechanism(
-    name: str, item: Mapping[str, Any], snapshot: Snapshot, where: str, options: Mapping[str, Any]
-) -> Mechanism:
+def _built(config: Mapping[str, Any], parts: PulledParts, where: str, size: int, tensors: int) -> DCM:
+    """The model that a configuration describes, without its weights."""
+    from causalplug.hub.building import building
     from causalplug.mechanisms.base import MECHANISMS
-
-    if "pulled" not in item:
-        return MECHANISMS.resolve(item["kind"]).from_config(item["config"])
-    mechanism = load_mechanism(_open(item["pulled"], snapshot, f"{where}: {name}", options))
-    return mechanism.bind_as(name, item["binding"])  # type: ignore[operator]
-
-
-def _encoder(name: str, item: Mapping[str, Any], snapshot: Snapshot, where: str, options: Mapping[str, Any]) -> Encoder:
     from causalplug.mechanisms.encoders import ENCODERS
+    from causalplug.model import DCM
 
-    if "pulled" in item:
-        return load_encoder(_open(item["pulled"], snapshot, f"{where}: {name}", options))
-    encoder = ENCODERS.resolve(item["kind"]).from_config(item["config"])
-    encoder.trained = item["trained"]
-    return encoder
-
-
-def _open(pulled: Mapping[str, Any], snapshot: Snapshot, where: str, options: Mapping[str, Any]) -> Snapshot:
-    """The snapshot of a frozen part, its files checked against the hashes that the model recorded."""
-    if "reference" in pulled:
-        reference = Reference.from_dict(pulled["reference"], where=where)
-        opened = reference.open(**options, chain=(snapshot.key,))
-        reference.fetch(opened)
-        return opened
-    if "copy" in pulled:
-        inner = safe_relative(pulled["copy"], where=f"cannot use {where}")
-        return replace(snapshot, path=snapshot.path / inner, subfolder=f"{snapshot.subfolder}/{inner}".strip("/"))
-    local = pulled["local"]
-    if snapshot.repo_id is not None:
+    graph = CausalGraph.from_dict(config["graph"])
+    variables = {name: variable_from_dict(item, name) for name, item in config["variables"].items()}
+    if set(variables) != set(graph.variables) or set(config["mechanisms"]) != set(graph.variables):
         raise RepositoryError(
-            f"cannot use {where}: it refers to a folder of the computer that it was saved on. Its author has to "
-            "push the "
-            'generator and save again, or save with frozen="copy"'
+            f"cannot use {where}: its graph, variables and mechanisms do not have the same names. Save the model again"
         )
-    opened = resolve(os.path.normpath(snapshot.path / local["folder"]))
-    for file, facts in local["files"].items():
-        opened.file(file, facts=facts)
-    return opened
+    sources = None if config["sources"] is None else tuple(Source.from_dict(item) for item in config["sources"])
+    plan = Plan.from_dict(config["plan"]) if "plan" in config else None
+    if plan is not None and plan.graph != graph:
+        raise RepositoryError(f"cannot use {where}: its plan is for another graph. Save the model again")
+    as_sources(graph, sources)
+    training_rows(config["history"])
+    mechanisms: dict[str, Any] = {}
+    encoders: dict[str, Any] = {}
+    inside: dict[str, Any] = {}
+    for name, item in config["mechanisms"].items():
+        if "pulled" in item:
+            mechanisms[name] = parts.mechanism(name, item, variables[name], graph.parents(name))
+        elif "generator" in item:
+            inside[name] = {"generator": parts.generator(name, item["generator"])}
+    for name, item in config["encoders"].items():
+        if "pulled" in item:
+            encoders[name] = parts.encoder(name, item, variables[name])
+    with building(where, size=size, tensors=tensors):
+        for name, item in config["mechanisms"].items():
+            if name not in mechanisms:
+                cls = MECHANISMS.resolve(item["kind"])
+                mechanisms[name] = cls.from_config(item["config"], **inside.get(name, {}))
+        for name, item in config["encoders"].items():
+            if name not in encoders:
+                encoders[name] = ENCODERS.resolve(item["kind"]).from_config(item["config"])
+                encoders[name].trained = item["trained"]
+        size_of_noise = config["confounder_size"]
+        dcm = DCM(graph, variables, mechanisms=mechanisms, encoders=encoders, confounder_size=size_of_noise)
+    dcm.plan, dcm.sources, dcm.history = plan, sources, config["history"]
+    dcm.queries = tuple(config["queries"])
+    return dcm

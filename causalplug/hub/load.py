@@ -4,82 +4,93 @@ from __future__ import annotations
 
 __all__ = ["from_pretrained"]
 
-import importlib
-from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
 from causalplug.errors import RepositoryError
-from causalplug.files.validation import read_json, short
+from causalplug.files.validation import read_json
+from causalplug.hub.formats import DCM_FORMATS, ENCODER_FORMAT, MECHANISM_FORMAT, unknown_format
 from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
-
-_LOADERS = {
-    "causalplug-dcm-1": ("causalplug.hub.dcm", "load_dcm"),
-    "causalplug-mechanism-1": ("causalplug.hub.parts", "load_mechanism"),
-    "causalplug-encoder-1": ("causalplug.hub.parts", "load_encoder"),
-}
-"""Format of a repository to the function that loads its snapshot."""
 
 
 def from_pretrained(
     source: str | PathLike[str],
     *,
-    label_map: Any = None,
-    transform: str | list[str] | None = None,
     revision: str | None = None,
     subfolder: str = "",
     cache_dir: str | PathLike[str] | None = None,
     token: bool | str | None = None,
     local_files_only: bool = False,
     force_download: bool = False,
-    **options: Any,
+    device: Any = None,
+    dtype: Any = None,
+    module: str | None = None,
+    label_map: Any = None,
+    transform: str | list[str] | None = None,
 ) -> Any:
-    """Load a mechanism, an encoder or a model from a folder or a Hub repository.
+    """Load a model, a mechanism, an encoder or one module of a model from a folder or a Hub repository.
+
+    A folder, a cached snapshot and a Hub id behave alike. A branch is resolved to a commit, which ``origin`` of what is
+    returned remembers; what is on the disk needs no network. The frozen parts of a model are fetched when they are
+    first needed.
 
     Args:
         source: a folder, or a Hub id such as ``"user/mnist-cgan"``.
+        revision: branch, tag or commit on the Hub; the main branch if None.
+        subfolder: part of the repository.
+        cache_dir, token, local_files_only, force_download: as in ``huggingface_hub``.
+        device: where the weights go; the CPU if None.
+        dtype: of the trained weights, such as ``torch.bfloat16``; as they were saved if None.
+        module: of a model, the variables of a trained module, as ``"C+N"``. The module alone is returned, to be plugged
+            into another model with the same edges: ``DCM(graph, variables, mechanisms={"C+N": module})``.
         label_map: of a frozen generator, how its labels follow from its variable's parents: a table, a function, a
             :class:`~causalplug.LabelMap`, or ``"estimate"`` to estimate it from the data before training.
         transform: of a frozen generator, names of changes of shape, such as ``"resize"``.
-        revision: branch, tag or commit on the Hub.
-        subfolder: part of the repository.
-        cache_dir, token, local_files_only, force_download: as in ``huggingface_hub``.
-        options: handed to the loader of a model.
 
     Raises:
         RepositoryError: nothing is there, it is malformed, or it holds something else than the options are for.
+        UnknownVariableError, PlanError: the model has no such module.
     """
-    snapshot = resolve(
-        source,
-        revision=revision,
-        cache_dir=cache_dir,
-        token=token,
-        local_files_only=local_files_only,
-        force_download=force_download,
-        subfolder=subfolder,
-    )
-    module, function = _LOADERS[_format(snapshot)]
-    loaded = getattr(importlib.import_module(module), function)(snapshot, **options)
-    asked = {key: value for key, value in (("label_map", label_map), ("transform", transform)) if value is not None}
-    if not asked:
+    access: dict[str, Any] = {
+        "cache_dir": cache_dir,
+        "token": token,
+        "local_files_only": local_files_only,
+        "force_download": force_download,
+    }
+    snapshot = resolve(source, revision=revision, subfolder=subfolder, **access)
+    kind = _kind(snapshot)
+    given = {"module": module, "label_map": label_map, "transform": transform}
+    suitable = {"model": ["module"], "mechanism": ["label_map", "transform"], "encoder": []}[kind]
+    if wrong := [key for key, value in given.items() if value is not None and key not in suitable]:
+        raise RepositoryError(
+            f"cannot load {snapshot} with {' and '.join(wrong)}: it holds {'an' if kind == 'encoder' else 'a'} {kind}, "
+            "which has no such option. Leave it out"
+        )
+    if kind == "model":
+        from causalplug.hub.dcm import load_dcm
+
+        return load_dcm(snapshot, device=device, dtype=dtype, module=module, **access)
+    from causalplug.hub.parts import load_encoder, load_mechanism
+
+    loaded: Any = load_encoder(snapshot) if kind == "encoder" else load_mechanism(snapshot)
+    if device is not None or dtype is not None:
+        loaded = loaded.to(device=device, dtype=dtype)
+    if label_map is None and transform is None:
         return loaded
-    if not hasattr(loaded, "asked"):
+    if not loaded.frozen:
         raise RepositoryError(
-            f"cannot load {snapshot} with {' and '.join(asked)}: it holds a {type(loaded).__name__}, not a "
-            "frozen generator. "
-            "Leave the options out"
+            f"cannot load {snapshot} with a label map or a transform: it holds a trained {type(loaded).__name__}, not "
+            "a frozen generator. Leave them out"
         )
-    return loaded.asked(**asked)
+    return loaded.asked(label_map=label_map, transform=transform)
 
 
-def _format(snapshot: Snapshot) -> str:
+def _kind(snapshot: Snapshot) -> str:
+    """What the repository holds: "model", "mechanism" or "encoder"."""
     with snapshot.hold():
-        config: Mapping[str, Any] = read_json(snapshot.file("config.json"), within=snapshot.boundary)
-    found = config.get("format")
-    if found not in _LOADERS:
-        raise RepositoryError(
-            f"cannot load {snapshot}: its config.json has the format {short(found)}; known are {', '.join(_LOADERS)}. "
-            "Plug a generator of another library in through an adapter (docs/adapters.md)"
-        )
-    return str(found)
+        found = read_json(snapshot.file("config.json"), within=snapshot.boundary).get("format")
+    kinds = {**dict.fromkeys(DCM_FORMATS, "model"), MECHANISM_FORMAT: "mechanism", ENCODER_FORMAT: "encoder"}
+    if not isinstance(found, str) or found not in kinds:
+        raise unknown_format(found, kinds, where=f"{snapshot}/config.json")
+    return kinds[found]

@@ -5,16 +5,15 @@ A configuration names a registered kind and JSON values, never code.
 
 from __future__ import annotations
 
-__all__ = ["ENCODER_FORMAT", "MECHANISM_FORMAT", "load_encoder", "load_mechanism", "part_files"]
+__all__ = ["load_encoder", "load_mechanism", "part_files"]
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from causalplug.errors import CausalPlugError, RepositoryError
 from causalplug.files.facts import Facts
 from causalplug.files.storage import Content
-from causalplug.files.validation import check_keys, read_json
-from causalplug.files.weights import read_safetensors, safetensors_writer
+from causalplug.files.validation import check_keys, configured, read_json
+from causalplug.files.weights import read_header, read_safetensors, safetensors_writer
+from causalplug.hub.formats import ENCODER_FORMAT, MECHANISM_FORMAT, unknown_format
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from causalplug.mechanisms.base import Mechanism
     from causalplug.mechanisms.encoders import Encoder
 
-MECHANISM_FORMAT = "causalplug-mechanism-1"
-ENCODER_FORMAT = "causalplug-encoder-1"
 _FACTS = {"size": int, "sha256": str}
 _SCHEMA = {
     "format": str,
@@ -77,15 +74,24 @@ def load_encoder(snapshot: Snapshot) -> Encoder:
 
 
 def _load(snapshot: Snapshot, format_name: str, registry: Any) -> Any:
+    from causalplug.hub.building import building
+
     with snapshot.hold():
         where = f"{snapshot}/{_CONFIG}"
         config = check_keys(read_json(snapshot.file(_CONFIG), within=snapshot.boundary), _SCHEMA, where=where)
         if config["format"] != format_name:
-            raise RepositoryError(
-                f'cannot use {where}: its format is "{config["format"]}" instead of "{format_name}". '
-                "Load it by causalplug.from_pretrained, which tells the formats apart"
-            )
-        part = _build(registry, config, where, snapshot)
+            raise unknown_format(config["format"], [format_name], where=where)
+        has_weights, size, tensors = snapshot.has(_WEIGHTS), 0, 0
+        if has_weights:
+            file = snapshot.file(_WEIGHTS)
+            size, tensors = file.stat().st_size, len(read_header(file, within=snapshot.boundary))
+        with configured(where):
+            cls = registry.resolve(config["kind"])
+            if hasattr(cls, "from_snapshot"):
+                part = cls.from_snapshot(config["config"], snapshot)
+            else:
+                with building(where, size=size, tensors=tensors):
+                    part = cls.from_config(config["config"])
         if expects_weights(part):
             _fill(part, snapshot, config.get("weights"))
     for key in ("license", "source"):
@@ -100,30 +106,13 @@ def expects_weights(part: nn.Module) -> bool:
     return bool(weights())
 
 
-def _build(registry: Any, config: Mapping[str, Any], where: str, snapshot: Snapshot) -> Any:
-    try:
-        cls = registry.resolve(config["kind"])
-        if hasattr(cls, "from_snapshot"):
-            return cls.from_snapshot(config["config"], snapshot)
-        return cls.from_config(config["config"])
-    except RepositoryError:
-        raise
-    except CausalPlugError as error:
-        raise RepositoryError(f"cannot use {where}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        why = f"its config lacks {error}" if isinstance(error, KeyError) else f"its config is wrong: {error}"
-        raise RepositoryError(f"cannot use {where}: {why}. Correct it, or save the part again") from error
-
-
 def _fill(part: Any, snapshot: Snapshot, facts: Facts | None) -> None:
     tensors = read_safetensors(snapshot.file(_WEIGHTS), facts=facts, within=snapshot.boundary)
     where = f"{snapshot}/{_WEIGHTS}"
-    try:
+    with configured(where):
         if hasattr(part, "load_weights"):
             part.load_weights(tensors, where)
         else:
             from causalplug.mechanisms.layers import load_tensors
 
             load_tensors(part, tensors, where)
-    except CausalPlugError as error:
-        raise RepositoryError(f"cannot use {where}: {error}") from error

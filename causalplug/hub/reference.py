@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["REFERENCE_SCHEMA", "Reference"]
+__all__ = ["REFERENCE_SCHEMA", "Reference", "follow"]
 
 import os
 from collections.abc import Mapping
@@ -48,6 +48,18 @@ class Reference:
     license: str | None = None
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse what is not pinned.
+
+        Raises:
+            RepositoryError: ``revision`` is not the full hash of a commit, so that what it means may change.
+        """
+        if len(self.revision) != 40 or set(self.revision) - set("0123456789abcdef"):
+            raise RepositoryError(
+                f"cannot refer to {self.repo_id} at {short(self.revision)}: that is not the full hash of a commit, so "
+                "what it means may change. Load it from the Hub, which finds the commit, and save the model again"
+            )
+
     @classmethod
     def to(cls, snapshot: Snapshot, *names: str) -> Reference:
         """Refer to files of a snapshot.
@@ -57,7 +69,7 @@ class Reference:
             names: the files that loading it needs; those that were used since the snapshot was made, if none is given.
 
         Raises:
-            RepositoryError: the snapshot is a folder, which nobody else could find.
+            RepositoryError: the snapshot is a folder, which nobody else could find, or not pinned.
         """
         if snapshot.repo_id is None or snapshot.revision is None:
             raise RepositoryError(
@@ -74,6 +86,11 @@ class Reference:
             license=snapshot.license,
             files={name: known.get(name) or file_facts(snapshot.path / name) for name in sorted(names)},
         )
+
+    @property
+    def key(self) -> str:
+        """As :attr:`Snapshot.key` of what is referred to."""
+        return f"{self.repo_id}@{self.revision}/{self.subfolder}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what :meth:`from_dict` reads; JSON can hold it."""
@@ -99,16 +116,14 @@ class Reference:
                 the repository.
         """
         found = check_keys(value, REFERENCE_SCHEMA, where=where)
-        if len(found["revision"]) != 40 or set(found["revision"]) - set("0123456789abcdef"):
-            raise RepositoryError(
-                f"cannot use {where}: the revision {short(found['revision'])} is not the full hash of a commit, so "
-                "what it means may change; save the model again with a pinned reference"
-            )
         for name in found.get("files", {}):
             safe_relative(name, where=f"cannot use {where}")
         if found.get("subfolder"):
             safe_relative(found["subfolder"], where=f"cannot use {where}")
-        return cls(**found)
+        try:
+            return cls(**found)
+        except RepositoryError as error:
+            raise RepositoryError(f"cannot use {where}: {error}") from None
 
     def open(
         self,
@@ -124,12 +139,12 @@ class Reference:
 
         Args:
             cache_dir, token, local_files_only, force_download: as for :func:`~causalplug.hub.repository.resolve`.
-            chain: the keys of the snapshots whose references led here; see :meth:`follow`.
+            chain: the keys of the snapshots whose references led here; see :func:`follow`.
 
         Raises:
             RepositoryError: the reference leads back to where it came from, or the chain is too long.
         """
-        self.follow(chain)
+        follow(chain, self.key)
         found = resolve_id(
             self.repo_id,
             revision=self.revision,
@@ -139,27 +154,23 @@ class Reference:
             force_download=force_download,
             subfolder=self.subfolder,
         )
-        return replace(found, recorded=self.files or None)
+        return replace(found, recorded=self.files or None, reference=self)
 
-    def fetch(self, snapshot: Snapshot) -> None:
-        """Bring the recorded files of the opened snapshot to the disk and check their hashes.
 
-        Raises:
-            RepositoryError: as :meth:`~causalplug.hub.repository.Snapshot.fetch`.
-        """
-        snapshot.fetch(*self.files)
+def follow(chain: tuple[str, ...], key: str) -> tuple[str, ...]:
+    """Return the chain with one more snapshot at its end, to hand to what is loaded through it.
 
-    def follow(self, chain: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the chain with this reference at its end, to hand to what is loaded through it.
+    Args:
+        chain: the keys of the snapshots whose references led here.
+        key: of the next one.
 
-        Raises:
-            RepositoryError: this reference is in the chain already, or the chain is longer than eight.
-        """
-        here = f"{self.repo_id}@{self.revision}/{self.subfolder}"  # as Snapshot.key
-        if here in chain or len(chain) >= _MAX_CHAIN:
-            why = "leads back to itself" if here in chain else f"is longer than {_MAX_CHAIN}"
-            raise RepositoryError(
-                f"cannot load {short(chain[0])}: the chain of its references {why}: "
-                f"{' -> '.join(map(short, (*chain, here)))}. Ask its owner to refer to the generator itself"
-            )
-        return (*chain, here)
+    Raises:
+        RepositoryError: that snapshot is in the chain already, or the chain is longer than eight.
+    """
+    if key in chain or len(chain) >= _MAX_CHAIN:
+        why = "leads back to itself" if key in chain else f"is longer than {_MAX_CHAIN}"
+        raise RepositoryError(
+            f"cannot load {short(chain[0])}: the chain of its references {why}: "
+            f"{' -> '.join(map(short, (*chain, key)))}. Ask its owner to refer to the generator itself"
+        )
+    return (*chain, key)

@@ -18,7 +18,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import RepositoryError
 from causalplug.files.facts import Facts, agrees
@@ -26,6 +26,9 @@ from causalplug.files.storage import check_disk, read_folder
 from causalplug.files.validation import regular_file, safe_relative, short
 from causalplug.hub.client import hub_errors, patiently
 from causalplug.hub.listing import Listing, list_commit, list_folder
+
+if TYPE_CHECKING:
+    from causalplug.hub.reference import Reference
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ class Snapshot:
         subfolder: the part of the repository that is looked at.
         boundary: the folder that symbolic links must not leave.
         recorded: size and hash of the files, if this is a reference to those files alone.
+        reference: what led here, or what these files are a copy of, if a model said so.
     """
 
     path: Path
@@ -61,6 +65,7 @@ class Snapshot:
     subfolder: str
     boundary: Path
     recorded: Mapping[str, Facts] | None = field(default=None, repr=False)
+    reference: Reference | None = field(default=None, repr=False)
     _remote: Remote | None = None
     _passed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from causalplug.mechanisms.registry import Registry
 from causalplug.noise import NoiseSpec
 from causalplug.shareable import Shareable
 from causalplug.variables import Variable
+
+if TYPE_CHECKING:
+    from causalplug.mechanisms.frozen import FrozenMechanism
 
 __all__ = ["MECHANISMS", "Mechanism", "freeze", "initialised", "register_mechanism"]
 
@@ -32,6 +35,9 @@ class Mechanism(Shareable, nn.Module):
         parents: names of the parents that it reads, in its own order.
         noise: own exogenous noise, name to :class:`NoiseSpec`; it alone makes two rows with equal parents differ.
         frozen: its parameters are never updated.
+        frozen_generator: the pretrained generator inside a trained mechanism, if it has one.
+        edges: in which order it reads the noise of bidirected edges; None for the order of the graph.
+        module, part_of: the module of another model that it was taken with, and its name (``"C+N"``), if it was.
         accepts_confounder: it reads confounder noise, so its variable may have bidirected edges.
         differentiable: gradients reach continuous or relaxed parents through it.
         explicit: it has :meth:`log_prob`, and for a discrete variable :meth:`logits`.
@@ -45,8 +51,12 @@ class Mechanism(Shareable, nn.Module):
 
     card_kind = "adapter"
     kind: ClassVar[str] = ""
-    frozen: ClassVar[bool] = False
-    accepts_confounder: ClassVar[bool] = True
+    frozen: bool = False
+    frozen_generator: FrozenMechanism | None = None
+    edges: tuple[str, ...] | None = None
+    module: Any = None
+    part_of: str | None = None
+    accepts_confounder: bool = True
     weights_license: ClassVar[str | None] = None
     needs: ClassVar[tuple[str, ...]] = ()
     differentiable: bool = True
@@ -107,6 +117,10 @@ class Mechanism(Shareable, nn.Module):
         raise MechanismError(
             f"{type(self).__name__} declares no abduction: its noise cannot be recovered from a value."
         )
+
+    def bound_to(self) -> dict[str, Any]:
+        """What a model's configuration says of a frozen mechanism beside where it is."""
+        return {}
 
     def config(self) -> dict[str, Any]:
         """JSON values from which :meth:`from_config` rebuilds the mechanism without its weights."""

@@ -60,6 +60,7 @@ class Encoder(Shareable, nn.Module):
     needs: ClassVar[tuple[str, ...]] = ()
     license: str | None = None
     source: str | None = None
+    part_of: str | None = None
     loc: Tensor
     scale: Tensor
 

@@ -6,7 +6,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -58,8 +58,8 @@ class FrozenMechanism(Mechanism):
         MechanismError: two labels of one name, or a noise called ``"label"``.
     """
 
-    frozen: ClassVar[bool] = True
-    accepts_confounder: ClassVar[bool] = False
+    frozen = True
+    accepts_confounder = False
     reads_projections = False
     differentiable = False
 
@@ -356,6 +356,9 @@ class FrozenMechanism(Mechanism):
             "pending": None if self.pending is None else self.pending.to_dict(),
             "transform": list(self.requested_transform),
         }
+
+    def bound_to(self) -> dict[str, Any]:
+        return {"binding": self.binding()}
 
     def bind_as(self, name: str, binding: Mapping[str, Any]) -> Self:
         """The copy that :meth:`binding` describes."""

@@ -78,7 +78,7 @@ class Registry(Generic[_T]):
             MechanismError: no such kind; near matches are named.
         """
         if kind not in self._classes:
-            modules = self._modules()
+            modules = self._known if kind in self._known else self._modules()  # entry points take a while to read
             if kind not in modules:
                 near = difflib.get_close_matches(str(kind), modules, n=1)
                 hint = f"Did you mean {near[0]!r}? " if near else ""

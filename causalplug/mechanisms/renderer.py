@@ -73,6 +73,10 @@ class Renderer(Mechanism):
         self.network = Conditioner(parents, confounder_size, outputs, hidden=hidden)
         self._transform = ImageTransform(generator.requested_transform, generator.image, variable)
 
+    @property
+    def frozen_generator(self) -> FrozenMechanism:  # type: ignore[override]
+        return self.generator
+
     def code(
         self, parents: Mapping[str, Tensor], noise: Mapping[str, Tensor], confounder: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -112,14 +116,18 @@ class Renderer(Mechanism):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Renderer:
+    def from_config(cls, config: Mapping[str, Any], generator: Mechanism | None = None) -> Renderer:  # type: ignore[override]
         """The renderer that :meth:`config` describes, with fresh weights of its code.
+
+        Args:
+            config: what :meth:`config` gave.
+            generator: the pretrained generator; built from the configuration, with fresh weights, if None.
 
         Raises:
             MechanismError: its generator is of no known kind, or not frozen.
         """
         described = config["generator"]
-        generator = MECHANISMS.resolve(described["kind"]).from_config(described["config"])
+        generator = generator or MECHANISMS.resolve(described["kind"]).from_config(described["config"])
         if not isinstance(generator, FrozenMechanism):
             raise MechanismError(f"A renderer's generator must be frozen; {described['kind']!r} is not.")
         variable = variable_from_dict(config["variable"])

@@ -64,9 +64,9 @@ class ConfounderDraws:
         return dict(zip(self.edges, normal.split(self.size, dim=-1), strict=True))
 
 
-def stacked(graph: CausalGraph, name: str, noise: Mapping[str, Tensor]) -> Tensor | None:
+def stacked(dcm: DCM, name: str, noise: Mapping[str, Tensor]) -> Tensor | None:
     """The confounder noise that the mechanism of ``name`` reads, in its order."""
-    parts = [noise[edge_key(name, sibling)] for sibling in graph.siblings(name)]
+    parts = [noise[edge] for edge in dcm.edges(name)]
     return torch.cat(parts, -1) if parts else None
 
 
@@ -93,7 +93,7 @@ def rows_log_prob(
     for name in variables:
         mechanism = dcm.mechanism(name)
         parents = {parent: rows[parent] for parent in mechanism.parents}
-        term = mechanism.log_prob(rows[name], parents, stacked(dcm.graph, name, noise))
+        term = mechanism.log_prob(rows[name], parents, stacked(dcm, name, noise))
         term = term if term.ndim == 2 else term.unsqueeze(0)
         total = term if total is None else total + term
     if total is None:
@@ -152,7 +152,7 @@ class Cells:
         total: Tensor | None = None
         for name in self.variables:
             mechanism: DiscreteMLP = self.dcm.mechanism(name)  # type: ignore[assignment]
-            logits = mechanism.logits(self.parents[name], stacked(self.dcm.graph, name, noise))
+            logits = mechanism.logits(self.parents[name], stacked(self.dcm, name, noise))
             table = torch.log_softmax(logits, -1)
             table = table.flatten(-2) if table.ndim > 1 else table
             table = table if table.ndim == 2 else table.unsqueeze(0)

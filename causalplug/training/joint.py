@@ -7,27 +7,28 @@ first step on, and a critic reads everything that a source records.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from causalplug.causal.graph import CausalGraph
 from causalplug.causal.names import listed
+from causalplug.causal.objectives import module_key
 from causalplug.causal.plan import Module, Plan, Target
 from causalplug.causal.pulling import judge_available
 from causalplug.causal.source import Source, as_sources
 from causalplug.errors import PlanError
-from causalplug.mechanisms.base import Mechanism
 
 __all__ = ["joint_plan"]
 
 
 def joint_plan(
-    graph: CausalGraph, sources: Sequence[Source], *, frozen: Mapping[str, Mechanism], kinds: Mapping[str, str]
+    graph: CausalGraph, sources: Sequence[Source], *, frozen: Mapping[str, Any], kinds: Mapping[str, str]
 ) -> Plan:
     """A plan with one module of all mechanisms that are trained, matched to every source as it stands.
 
     Args:
         graph: the causal graph.
         sources: what was recorded and what was set.
-        frozen: pulled mechanisms; they are drawn from and not updated.
+        frozen: pulled mechanisms by variable, or modules (``"C+N"``); they are drawn from and not updated.
         kinds: ``"image"``, ``"discrete"`` or ``"continuous"`` by variable.
 
     Raises:
@@ -35,7 +36,8 @@ def joint_plan(
         SourceError: a source contradicts the graph or another source.
     """
     checked = as_sources(graph, sources)
-    trained = [name for name in graph.variables if name not in frozen]
+    held = {name for key in frozen for name in module_key(graph, key, "the model cannot be trained")}
+    trained = [name for name in graph.variables if name not in held]
     targets = [target for source in checked if (target := _target(graph, source, trained)) is not None]
     reached = {name for target in targets for name in target.updated}
     idle = [name for name in trained if name not in reached]
@@ -46,7 +48,7 @@ def joint_plan(
         )
     module = Module(
         variables=tuple(trained),
-        ancestors=tuple(name for name in graph.variables if name in frozen and any(name in t.frozen for t in targets)),
+        ancestors=tuple(name for name in graph.variables if name in held and any(name in t.frozen for t in targets)),
         parents=(),
         action="train",
         objective="adversarial",

@@ -109,7 +109,7 @@ class Roller:
             state.values = {name: _repeat(value, copies) for name, value in given.items()}
             state.copies = copies
         for name in self.order:
-            confounder = stacked(self.dcm.graph, name, confounders)
+            confounder = stacked(self.dcm, name, confounders)
             confounder = None if confounder is None else _repeat(confounder, state.copies)
             self._draw(name, state, n, confounder, generator, mode, temperature)
         weight = None if state.log_weight is None else state.log_weight.exp()

@@ -126,13 +126,12 @@ class Trainer:
         self.progress = progress and self.accelerator.is_main_process
         self.output_dir = Path(output_dir) if output_dir is not None else None
         self.tables = [source.encode(dcm.variables, cache_dir=self.output_dir) for source in sources]
-        frozen = {name: mechanism for name, mechanism in dcm.mechanisms.items() if mechanism.frozen}
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
         described = [rows.source for rows in self.tables]
         if self.config.strategy == "joint":
-            made = joint_plan(dcm.graph, described, frozen=frozen, kinds=kinds)
+            made = joint_plan(dcm.graph, described, frozen=dcm.pulled, kinds=kinds)
         else:
-            made = plan(dcm.graph, described, available=frozen, kinds=kinds)
+            made = plan(dcm.graph, described, available=dcm.pulled, kinds=kinds)
         self.tables = [replace(rows, source=named) for rows, named in zip(self.tables, made.sources, strict=True)]
         self._check_objective()
         modules = [m if m.action == "pull" else replace(m, objective=self._objective(m)) for m in made.modules]

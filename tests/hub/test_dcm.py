@@ -74,8 +74,9 @@ def test_a_changed_generator_is_noticed(dcm, tmp_path, generator):
     dcm.save_pretrained(tmp_path / "dcm")
     weights = generator / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + b"\x00\x00\x80\x3f")
+    loaded = cp.from_pretrained(tmp_path / "dcm")
     with pytest.raises(RepositoryError, match=r"model\.safetensors"):
-        cp.from_pretrained(tmp_path / "dcm")
+        samples(loaded)
 
 
 def test_a_generator_that_was_never_saved_cannot_be_referred_to(tmp_path):

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from causalplug.errors import RepositoryError
-from causalplug.hub.reference import Reference
+from causalplug.hub.reference import Reference, follow
 from causalplug.hub.repository import resolve
 
 
@@ -30,7 +30,7 @@ def test_references_stay_at_their_commit(hub, published, repo, model, cache, tmp
     hub.paths()
     for place in (cache, tmp_path / "empty"):
         snapshot = reference.open(cache_dir=place)
-        reference.fetch(snapshot)
+        snapshot.fetch(*reference.files)
         assert {name: digest(snapshot.path / name) for name in names} == truth
         assert snapshot.is_pinned
         assert (hub.paths() == []) == (place == cache)
@@ -65,7 +65,7 @@ def test_a_subfolder(hub, published, repo, model, cache):
     reference = Reference.to(resolve(repo, cache_dir=cache, subfolder="modules"), "large.safetensors")
     assert reference.license == "apache-2.0"
     snapshot = reference.open(cache_dir=cache, local_files_only=True)
-    reference.fetch(snapshot)
+    snapshot.fetch(*reference.files)
     assert digest(snapshot.path / "large.safetensors") == digest(model / "modules" / "large.safetensors")
 
 
@@ -96,16 +96,16 @@ def test_references_that_were_tampered_with(hub, published, repo, cache, tmp_pat
     for place in (cache, tmp_path / "empty"):
         reference = Reference.from_dict(wrong, where="config.json")
         with pytest.raises(RepositoryError, match=r'"config\.json" does not have the recorded size and hash'):
-            reference.fetch(reference.open(cache_dir=place))
+            reference.open(cache_dir=place).fetch(*reference.files)
     gone = Reference.from_dict(good | {"revision": "0" * 40}, where="config.json")
     with pytest.raises(RepositoryError, match="no branch, tag or commit"):
-        gone.fetch(gone.open(cache_dir=cache))
+        gone.open(cache_dir=cache)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "alice" / "here").mkdir(parents=True)
     (tmp_path / "alice" / "here" / "config.json").write_text("{}")
     local = Reference.from_dict(good | {"repo_id": "alice/here"}, where="config.json")
     with pytest.raises(RepositoryError, match="no repository alice/here"):  # the folder of that name is not looked at
-        local.fetch(local.open(cache_dir=cache))
+        local.open(cache_dir=cache)
     climbing = Reference.from_dict(good | {"repo_id": "../alice"}, where="config.json")
     with pytest.raises(RepositoryError, match="not the name of a Hub repository"):
         climbing.open(cache_dir=cache)
@@ -118,7 +118,7 @@ def test_a_folder_cannot_be_referred_to(model):
 
 def test_cycles_end():
     first, second = (Reference("alice/a", "a" * 40), Reference("alice/b", "b" * 40))
-    chain = second.follow(first.follow(()))
+    chain = follow(follow((), first.key), second.key)
     assert chain == (f"alice/a@{'a' * 40}/", f"alice/b@{'b' * 40}/")
     with pytest.raises(
         RepositoryError, match=r'cannot load "alice/a@.*leads back to itself: "alice/a.* -> "alice/b.* -> '
@@ -126,6 +126,6 @@ def test_cycles_end():
         first.open(chain=chain)
     chain = ()
     for number in range(8):
-        chain = Reference(f"alice/{number}", "a" * 40).follow(chain)
+        chain = follow(chain, Reference(f"alice/{number}", "a" * 40).key)
     with pytest.raises(RepositoryError, match="longer than 8"):
         first.open(chain=chain)
