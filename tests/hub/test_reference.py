@@ -99,13 +99,13 @@ def test_references_that_were_tampered_with(hub, published, repo, cache, tmp_pat
             reference.open(cache_dir=place).fetch(*reference.files)
     gone = Reference.from_dict(good | {"revision": "0" * 40}, where="config.json")
     with pytest.raises(RepositoryError, match="no branch, tag or commit"):
-        gone.open(cache_dir=cache)
+        gone.open(cache_dir=cache).fetch(*gone.files)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "alice" / "here").mkdir(parents=True)
     (tmp_path / "alice" / "here" / "config.json").write_text("{}")
     local = Reference.from_dict(good | {"repo_id": "alice/here"}, where="config.json")
     with pytest.raises(RepositoryError, match="no repository alice/here"):  # the folder of that name is not looked at
-        local.open(cache_dir=cache)
+        local.open(cache_dir=cache).fetch(*local.files)
     climbing = Reference.from_dict(good | {"repo_id": "../alice"}, where="config.json")
     with pytest.raises(RepositoryError, match="not the name of a Hub repository"):
         climbing.open(cache_dir=cache)
