@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-from huggingface_hub import ModelHubMixin
-
 from causalplug.errors import RepositoryError
 
 if TYPE_CHECKING:
@@ -20,11 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["Shareable"]
 
 
-class Shareable(ModelHubMixin, library_name="causalplug", tags=["causalplug", "causal-inference"]):
-    """A :class:`huggingface_hub.ModelHubMixin` whose folders are written whole or not at all, and read with suspicion.
+class Shareable:
+    """The methods of :class:`huggingface_hub.ModelHubMixin`, with folders that are written whole or not at all.
 
-    The mixin's own ways are replaced where they promise less: saving removes the old configuration first, loading takes
-    any JSON, and publishing may take several commits.
+    They are called as the mixin's are. It is no child of the mixin: every one of its ways would be replaced (saving
+    removes the old configuration first, loading takes any JSON, publishing may take several commits), and importing it
+    costs a fifth of importing torch, which loading a model does not need (``benchmarks/hub.py``).
 
     Attributes:
         card_kind: which template of ``model_cards/`` its card fills.
@@ -33,9 +32,8 @@ class Shareable(ModelHubMixin, library_name="causalplug", tags=["causalplug", "c
 
     card_kind: ClassVar[Literal["dcm", "adapter", "encoder"]]
     origin: Snapshot | None
-    _hub_mixin_config = {}  # noqa: RUF012 - keeps the mixin from noting down constructor arguments
 
-    def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> Path:  # type: ignore[override]
+    def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> Path:
         """Write a repository with its card: the folder is replaced whole, or stays as it was.
 
         A ``README.md`` that was edited by hand is kept; one that was written here before is written anew.
@@ -56,7 +54,7 @@ class Shareable(ModelHubMixin, library_name="causalplug", tags=["causalplug", "c
         return save(self, folder, **options)
 
     @classmethod
-    def from_pretrained(cls, source: str | os.PathLike[str], **options: Any) -> Self:  # type: ignore[override]
+    def from_pretrained(cls, source: str | os.PathLike[str], **options: Any) -> Self:
         """Load one of this kind; see :func:`causalplug.from_pretrained`.
 
         Raises:
@@ -72,7 +70,7 @@ class Shareable(ModelHubMixin, library_name="causalplug", tags=["causalplug", "c
             )
         return loaded
 
-    def push_to_hub(  # type: ignore[override]
+    def push_to_hub(
         self,
         repo_id: str,
         *,
@@ -117,7 +115,7 @@ class Shareable(ModelHubMixin, library_name="causalplug", tags=["causalplug", "c
             token=token,
         )  # fmt: skip
 
-    def generate_model_card(self, **facts: Any) -> ModelCard:  # type: ignore[override]
+    def generate_model_card(self, **facts: Any) -> ModelCard:
         """The card that saving would write; see :func:`causalplug.hub.publish.card_of`."""
         from huggingface_hub import ModelCard
 

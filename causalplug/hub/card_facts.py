@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["dcm_facts", "describe_values", "identified", "part_facts", "training_rows"]
+__all__ = ["dcm_facts", "describe_values", "fit_rows", "identified", "part_facts", "training_rows"]
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -54,7 +54,7 @@ def dcm_facts(
             "bidirected": [list(edge) for edge in dcm.graph.bidirected],
         },
         "queries": [{k: row[k] for k in ("name", "query", "status", "reason")} for row in identified(dcm, queries)],
-        "fits": _fits(fits, dcm.history),
+        "fits": fit_rows(fits, dcm.history),
         "parts": _parts(dcm, frozen == "copy"),
         "training": training_rows(dcm.history),
     }
@@ -139,7 +139,7 @@ def part_facts(part: Any, *, title: str, **more: Any) -> dict[str, Any]:
     return {**facts, **more, "tags": ["image" if kind == "image" else "tabular", *more.get("tags", [])]}
 
 
-def _fits(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict[str, Any]]:
+def fit_rows(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Variable, verdict and reasons of every fit check."""
     found = [fit.to_dict() for fit in fits] or history.get("fits", [])
     return [{"variable": f["name"], "verdict": f["verdict"], "reasons": list(f["reasons"])} for f in found]

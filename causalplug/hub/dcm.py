@@ -17,7 +17,7 @@ from causalplug.errors import RepositoryError
 from causalplug.files.storage import Content
 from causalplug.files.validation import configured, read_json
 from causalplug.files.weights import read_header, read_safetensors, safetensors_writer
-from causalplug.hub.card_facts import identified, training_rows
+from causalplug.hub.card_facts import fit_rows, identified, training_rows
 from causalplug.hub.formats import DCM_FORMAT, read_dcm_config
 from causalplug.hub.pulled import PulledParts, describe_pulled
 from causalplug.hub.reference import follow
@@ -151,7 +151,8 @@ def _built(config: Mapping[str, Any], parts: PulledParts, where: str, size: int,
     if plan is not None and plan.graph != graph:
         raise RepositoryError(f"cannot use {where}: its plan is for another graph. Save the model again")
     as_sources(graph, sources)
-    training_rows(config["history"])
+    training_rows(config["history"])  # what a card would read of it is there
+    fit_rows((), config["history"])
     mechanisms: dict[str, Any] = {}
     encoders: dict[str, Any] = {}
     inside: dict[str, Any] = {}

@@ -1,5 +1,6 @@
 """Whole models, generators and encoders on the Hub: published by one call, loaded by one call, the same bit for bit."""
 
+import inspect
 import json
 
 import pytest
@@ -94,7 +95,6 @@ def test_generators_and_encoders_are_published_with_their_cards(hub, repo, cache
     metrics = [{"name": "Class agreement", "value": 0.97, "dataset": "ylecun/mnist"}]
     for name, part in (("gan", generator), ("encoder", encoder)):
         where = f"{repo}-{name}"
-        assert isinstance(part, ModelHubMixin)
         part.push_to_hub(where, license="mit", summary="Small.", metrics=metrics, paper="arXiv:2401.01426")
         loaded = cp.from_pretrained(where, cache_dir=cache)
         assert loaded.config() == part.config()
@@ -119,6 +119,19 @@ def test_a_generator_of_a_folder_must_be_published_first(hub, repo, tmp_path, ca
     reference = json.loads(resolve(repo, cache_dir=cache).file("config.json").read_text())["mechanisms"]["I"]["pulled"]
     assert reference["reference"]["repo_id"] == f"{repo}-gan"
     assert same(cp.from_pretrained(repo, cache_dir=cache), dcm)
+
+
+def test_the_calls_are_those_of_the_clients_mixin():
+    """What ModelHubMixin takes by name is taken under the same names, as far as it applies."""
+    ours, theirs = (set(inspect.signature(cls.push_to_hub).parameters) for cls in (cp.DCM, ModelHubMixin))
+    left_out = {"config", "allow_patterns", "ignore_patterns", "delete_patterns", "model_card_kwargs"}
+    assert theirs - ours == left_out
+    ours = set(inspect.signature(cp.from_pretrained).parameters)
+    theirs = set(inspect.signature(ModelHubMixin.from_pretrained).parameters)
+    assert theirs - ours == {"pretrained_model_name_or_path", "model_kwargs"}
+    for cls in (cp.DCM, cp.FrozenMechanism, cp.Encoder):
+        names = ("save_pretrained", "from_pretrained", "push_to_hub", "generate_model_card")
+        assert all(callable(getattr(cls, name)) for name in names)
 
 
 def test_facts_are_checked_before_anything_is_sent(hub, dcm, repo):
