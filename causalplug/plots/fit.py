@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def _pictures(report: FitReport) -> list[np.ndarray]:
 
 def _strip(figure: Figure, cells: list[Axes], pictures: list[np.ndarray]) -> None:
     """The worst images side by side below the columns."""
-    spec = cells[0].get_gridspec()
+    spec: Any = cells[0].get_gridspec()
     for axes in cells:
         axes.remove()
     whole = figure.add_subplot(spec[1, :])

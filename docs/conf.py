@@ -1,0 +1,31 @@
+"""Sphinx builds the documentation: ``make docs``, with warnings as errors, into ``build/docs``."""
+
+from importlib.metadata import version as installed
+
+project = "causalplug"
+author = "the causalplug authors"
+copyright = "the causalplug authors, Apache-2.0"
+release = version = installed("causalplug")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["README.md"]
+suppress_warnings = ["config.cache"]
+
+html_theme = "furo"
+html_title = f"causalplug {version}"
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0072B2", "color-brand-content": "#0072B2"},
+    "dark_css_variables": {"color-brand-primary": "#56B4E9", "color-brand-content": "#56B4E9"},
+}
+html_show_sourcelink = False
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+default_role = "literal"
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False
+autodoc_default_options = {"members": True, "show-inheritance": True}
+napoleon_use_ivar = True
+napoleon_use_rtype = False
