@@ -2,14 +2,15 @@
 
 from importlib.metadata import version as installed
 
+from pygments.lexers.special import TextLexer
+
 project = "causalplug"
-author = "the causalplug authors"
-copyright = "the causalplug authors, Apache-2.0"
+author = "the authors of causalplug"
+copyright = "the authors of causalplug, Apache-2.0"
 release = version = installed("causalplug")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["README.md"]
-suppress_warnings = ["config.cache"]
+suppress_warnings = ["toc.empty_glob"]
 
 html_theme = "furo"
 html_title = f"causalplug {version}"
@@ -19,7 +20,6 @@ html_theme_options = {
 }
 html_show_sourcelink = False
 
-myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 default_role = "literal"
@@ -29,3 +29,8 @@ autodoc_inherit_docstrings = False
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_use_ivar = True
 napoleon_use_rtype = False
+
+
+def setup(app):
+    """Diagrams in Mermaid are drawn by the Hub and by code hosts; here their text is shown."""
+    app.add_lexer("mermaid", TextLexer)

@@ -74,8 +74,8 @@ def fit_encoder(
     """Train an encoder so that its projection keeps what the image knows about other variables; then whiten it.
 
     Small heads on the projection predict the targets: the joint value of all discrete ones where it has at most 32
-        values
-    (what the image knows about their interplay then counts), else each by its own head; continuous ones by regression.
+    values (what the image knows about their interplay then counts), else each by its own head; continuous ones by
+    regression.
     Without targets a trainable encoder learns to tell the principal components of the images.
 
     Args:

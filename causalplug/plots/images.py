@@ -47,7 +47,7 @@ def plot_images(
     height = side * high / wide * len(names) + (0.2 if note else 0.0)
     figure, grid = panels(len(names), count, width, height)
     engine: Any = figure.get_layout_engine()
-    engine.set(w_pad=0.008, h_pad=0.008, wspace=0, hspace=0)
+    engine.set(w_pad=0.016, h_pad=0.016, wspace=0, hspace=0)
     for line, images in zip(grid, pixels.values(), strict=False):
         for axes, image in zip(line, images, strict=True):
             axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")

@@ -89,7 +89,7 @@ def plot_plan(plan: Plan, *, causal: bool = True, legend: bool = True, ax: Any =
     rows = _rows(plan, boxes) if plan.edges else []
     label = text_width("generation 1", SMALL) + 0.12 if rows else 0.0
     wide, tall = _flow(plan, boxes) if not rows else (max(row.width for row in rows), sum(row.height for row in rows))
-    width = max(wide + label + 2 * _MARGIN, 3.3 if legend else 0.0)
+    width = max(wide + label + 2 * _MARGIN, _legend_width(plan) if legend else 0.0)
     foot = _MARGIN + (_LEGEND if legend else 0.0)
     height = tall + _GAP * max(len(rows) - 1, 0) + _MARGIN + foot
     if rows:
@@ -298,21 +298,35 @@ def _opening(row: _Row, x: float) -> float:
     return min([edges[0][0], *between, edges[-1][1]], key=lambda opening: abs(opening - x))
 
 
-def _legend(ax: Axes, plan: Plan, width: float) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
+def _entries(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
+    """What the legend says, and the line or patch beside it."""
     kinds = {module.action for module in plan.modules}
     words = {"pull": "pulled" if plan.asked else "could be pulled", "train": "trained"}
-    handles: list[Any] = [
-        Patch(facecolor=COLOURS[f"{kind} fill"], edgecolor=COLOURS[kind], label=words[kind])
+    found: list[tuple[str, dict[str, Any]]] = [
+        (words[kind], {"facecolor": COLOURS[f"{kind} fill"], "edgecolor": COLOURS[kind]})
         for kind in ("pull", "train")
         if kind in kinds
     ]
     if plan.graph.bidirected:
-        handles.append(Line2D([], [], color=COLOURS["confounder"], linestyle=(0, (3, 2)), lw=0.9, label="confounder"))
+        found.append(("confounder", {"color": COLOURS["confounder"], "linestyle": (0, (3, 2)), "lw": 0.9}))
     if plan.edges:
-        handles.append(Line2D([], [], color=COLOURS["order"], lw=2.0, label="has to come first"))
+        found.append(("has to come first", {"color": COLOURS["order"], "lw": 2.0}))
+    return found
+
+
+def _legend_width(plan: Plan) -> float:
+    return sum(text_width(words, SMALL) + 0.36 for words, _ in _entries(plan)) + 2 * _MARGIN
+
+
+def _legend(ax: Axes, plan: Plan, width: float) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    entries = _entries(plan)
+    handles: list[Any] = [
+        Patch(label=words, **looks) if "facecolor" in looks else Line2D([], [], label=words, **looks)
+        for words, looks in entries
+    ]
     legend = ax.legend(
         handles=handles,
         loc="lower center",

@@ -65,6 +65,10 @@ def _panel(axes: Axes, module: ModuleReport, measure: str) -> None:
     axes.set_ylabel(_MEASURES[measure], labelpad=2, **plain())
     axes.locator_params(axis="x", nbins=4)
     axes.locator_params(axis="y", nbins=4)
+    axes.ticklabel_format(useOffset=False)
+    middle, least = (max(values) + min(values)) / 2, 0.005 * abs(values[-1])
+    if measure != "tvd" and max(values) - min(values) < 2 * least:  # a flat line is flat
+        axes.set_ylim(middle - least, middle + least)
     kept = [value for step, value in points if step == module.best_step]
     if kept and measure == _measures(module)[-1]:
         ring: dict[str, Any] = {"marker": "o", "ms": 5, "mfc": "none", "mec": SERIES["model"], "mew": 1.0}
