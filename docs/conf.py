@@ -10,7 +10,6 @@ copyright = "the authors of causalplug, Apache-2.0"
 release = version = installed("causalplug")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-suppress_warnings = ["toc.empty_glob"]
 
 html_theme = "furo"
 html_title = f"causalplug {version}"

@@ -43,7 +43,7 @@ class DiscreteTable(Mechanism):
 
     Example:
         >>> coin = DiscreteTable(Discrete(2), {}, [0.25, 0.75])
-        >>> coin.logits({}).softmax(-1).tolist()
+        >>> coin.logits({}).softmax(-1).numpy().round(3).tolist()
         [0.25, 0.75]
     """
 

@@ -1,0 +1,94 @@
+"""What the code on a page of the documentation finds in place, where the page does not make it itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import causalplug as cp
+from causalplug.adapters.conditional_gan import ConditionalGAN
+from causalplug.files.facts import file_facts
+from causalplug.files.storage import write_folder
+from causalplug.files.weights import safetensors_writer
+
+__all__ = ["SCOPES"]
+
+LAYERS = [{"type": "linear", "in_features": 14, "out_features": 16, "name": "out"}, {"type": "sigmoid"}]
+
+
+def adapters() -> dict[str, Any]:
+    """A small GAN of ten labels in ``folder``, and a network to write an adapter for."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        ConditionalGAN(cp.Image(1, 4, 4), [cp.Label("digit", 10)], 4, LAYERS).save_pretrained("folder")
+
+    class Network(nn.Module):
+        def forward(self, latent: torch.Tensor, species: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(latent[:, :1, None, None] + species[:, None, None, None]).expand(-1, 3, 32, 32)
+
+    return {"cp": cp, "build_my_network": lambda width: Network()}
+
+
+def hub() -> dict[str, Any]:
+    """Tensors to write into a folder, and a stand-in for the Hub's controls."""
+
+    class Hub:
+        def steer(self, what: str, **values: Any) -> None:
+            assert what == "fault"
+
+    names = {"write_folder": write_folder, "safetensors_writer": safetensors_writer, "file_facts": file_facts}
+    return {**names, "json": json, "tensors": {"a": torch.zeros(2)}, "config": {"format": "x"}, "hub": Hub()}
+
+
+def planning() -> dict[str, Any]:
+    """A Bayesian network in a file."""
+    lines = ["network asia { }"]
+    edges = {"asia": (), "smoke": (), "tub": ("asia",), "lung": ("smoke",), "bronc": ("smoke",)}
+    edges |= {"either": ("lung", "tub"), "xray": ("either",), "dysp": ("bronc", "either")}
+    lines += [f"variable {name} {{ type discrete [ 2 ] {{ yes, no }}; }}" for name in edges]
+    lines += [f"probability ( {name}{' | ' * bool(p)}{', '.join(p)} ) {{ }}" for name, p in edges.items()]
+    Path("asia.bif").write_text("\n".join(lines))
+    return {}
+
+
+def sampling() -> dict[str, Any]:
+    """An untrained model, of which nothing is known about what data determine."""
+    text = "D -> I -> A; D <-> A; age; dose; X1 -> X2 -> Image1; X -> Y; Z -> Y"
+    two = dict.fromkeys(("D", "X1", "X", "Y", "Z"), cp.Discrete(2))
+    numbers = {"age": cp.Continuous(), "dose": cp.Continuous()}
+    images = dict.fromkeys(("I", "Image1"), cp.Image(1, 8, 8))
+    words = {"A": cp.Discrete(["red", "green", "blue"]), "X2": cp.Discrete(5)}
+    dcm = cp.DCM(cp.CausalGraph.parse(text), {**two, **numbers, **images, **words})
+    dcm.mechanism("age").standardise(torch.linspace(20, 80, 100))  # type: ignore[operator]
+    return {"cp": cp, "dcm": dcm}
+
+
+def estimating() -> dict[str, Any]:
+    """Another one, with the names of the second half of that page."""
+    text = "D -> I -> A; D <-> A; X -> Y; dose -> Y2; C -> N"
+    two = dict.fromkeys(("D", "C", "N", "Y2"), cp.Discrete(2))
+    graph = cp.CausalGraph.parse(text.replace("Y2", "Y"))
+    two.pop("Y2")
+    words = {"A": cp.Discrete(["red", "green", "blue"]), "X": cp.Discrete(["no", "yes"])}
+    words |= {"Y": cp.Discrete(["low", "high"])}
+    return {"cp": cp, "dcm": cp.DCM(graph, {**two, **words, "dose": cp.Continuous(), "I": cp.Image(1, 8, 8)})}
+
+
+def ensembles() -> dict[str, Any]:
+    """Three models that differ by their seed."""
+    graph = cp.CausalGraph.parse("D -> A; D <-> A")
+    made = [cp.DCM(graph, dict.fromkeys("DA", cp.Discrete(2)), seed=seed) for seed in range(3)]
+    return {"cp": cp, "first": made[0], "second": made[1], "third": made[2]}
+
+
+SCOPES: dict[str, dict[int, Any]] = {
+    "adapters.md": {0: adapters},
+    "hub.md": {0: hub},
+    "planning.md": {0: planning},
+    "sampling.md": {0: sampling, 2: estimating, 3: ensembles},
+}
+"""Page to the number of the block before which a function is called, whose result replaces all names so far."""
