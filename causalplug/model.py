@@ -46,8 +46,8 @@ class DCM(Questions, Shareable, nn.Module):
     Args:
         graph: the causal graph.
         variables: the declaration of every variable of the graph.
-        mechanisms: mechanisms by variable: a frozen generator, or an own trainable one; or by module (``"C+N"``): what
-            :meth:`module` of another model gave.
+        mechanisms: mechanisms by variable: a frozen generator, a ``Renderer(generator)`` where the variable is
+            confounded, or an own trainable one; or by module (``"C+N"``): what :meth:`module` of another model gave.
         encoders: encoders by image variable; an image that a trainable mechanism or a critic reads needs one, and an
             untrained :class:`ConvEncoder` is put where none is given.
         confounder_size: numbers of noise of one bidirected edge.
@@ -103,12 +103,13 @@ class DCM(Questions, Shareable, nn.Module):
                 self._known(name, what)
         for name, encoder in encoders.items():
             self._check_encoder(name, encoder)
+        codes = {name: given.pop(name) for name in list(given) if getattr(given[name], "complete", True) is False}
         for name, mechanism in given.items():
             given[name] = self._bound(name, mechanism)
         self._add_encoders(given, encoders, seed)
         for index, name in enumerate(graph.variables):
             if name not in given:
-                build: Callable[[], Mechanism] = partial(self._default, name, hidden)
+                build: Callable[[], Mechanism] = partial(self._default, name, hidden, codes.get(name))
                 given[name] = initialised(build, seed * 100_003 + index)
             self._mechanisms[_key(name)] = given[name]
         for mechanism in self._mechanisms.values():
@@ -263,8 +264,8 @@ class DCM(Questions, Shareable, nn.Module):
         for name, encoder in encoders.items():
             self._encoders[_key(name)] = encoder
 
-    def _default(self, name: str, hidden: Sequence[int]) -> Mechanism:
-        """The trainable mechanism of the variable's kind."""
+    def _default(self, name: str, hidden: Sequence[int], code: Any = None) -> Mechanism:
+        """The trainable mechanism of the variable's kind, or the renderer that was given without its code."""
         from causalplug.mechanisms.continuous import ContinuousSpline
         from causalplug.mechanisms.discrete import DiscreteMLP
         from causalplug.mechanisms.image import ConvGenerator
@@ -272,6 +273,8 @@ class DCM(Questions, Shareable, nn.Module):
         variable = self.variables[name]
         parents = {parent: self.parent_spec(parent) for parent in self.graph.parents(name)}
         confounder_size = self.confounder_size * len(self.graph.siblings(name))
+        if code is not None:
+            return code.completed(variable, parents, confounder_size)
         if isinstance(variable, Discrete):
             return DiscreteMLP(variable, parents, confounder_size=confounder_size, hidden=hidden)
         if isinstance(variable, Image):

@@ -18,7 +18,14 @@ from torch import Tensor, nn
 
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.encoders import ConvEncoder, Encoder, project
-from causalplug.mechanisms.fit_statistics import first_of_each, memorised, mmd_test, spread_ratio, two_sample_accuracy
+from causalplug.mechanisms.fit_statistics import (
+    coverage,
+    first_of_each,
+    memorised,
+    mmd_test,
+    spread_ratio,
+    two_sample_accuracy,
+)
 from causalplug.mechanisms.frozen import FrozenMechanism
 from causalplug.mechanisms.label_estimation import fit_label_classifier
 from causalplug.noise import Noise
@@ -44,6 +51,7 @@ class ConfigurationFit:
         brightness: difference of the mean brightness in units of the range.
         spread: spread of the generated projections divided by that of the real ones; far below 1 is mode collapse.
         memorised: share of generated images that are copies of real ones.
+        coverage: share of real projections with a generated one among their neighbours; far below 1 is mode collapse.
     """
 
     parents: dict[str, Any]
@@ -57,6 +65,7 @@ class ConfigurationFit:
     spread: float
     memorised: float
     agreement_error: float = 0.0
+    coverage: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ class FitReport:
                 f"  {value}: told apart {item.accuracy:.2f} (p = {item.p_value:.2g}), MMD {item.mmd:.3f}, class "
                 "agreement "
                 f"{item.agreement:+.2f}, brightness {item.brightness:+.2f}, spread {item.spread:.2f}, "
-                f"copies {item.memorised:.0%}"
+                f"coverage {item.coverage:.0%}, copies {item.memorised:.0%}"
             )
         return "\n".join(lines)
 
@@ -204,6 +213,7 @@ def check_fit(
                 agreement_error=shares[value][1],
                 brightness=float(fake[value].mean() - real[value].mean()) / scale,
                 spread=spread_ratio(*projected),
+                coverage=coverage(*projected),
                 memorised=memorised(seen[value], painted[value]),
             )
         )
@@ -226,6 +236,8 @@ def _reasons(item: ConfigurationFit) -> list[str]:
         found.append(f"{value}: {-item.agreement:.0%} of the images show another value's class")
     if item.spread < 0.5:
         found.append(f"{value}: the images vary {item.spread:.2f} times as much as real ones (mode collapse)")
+    elif item.coverage < 0.5 and not found:
+        found.append(f"{value}: nothing like {1 - item.coverage:.0%} of the real images is shown (mode collapse)")
     if abs(item.brightness) > 0.08:
         found.append(f"{value}: the images are {item.brightness:+.2f} of the range brighter than real ones")
     if item.memorised > 0.5:

@@ -10,7 +10,7 @@ from torch import Tensor
 from causalplug.mechanisms.label_estimation import fit_label_classifier
 from causalplug.variables import Image
 
-__all__ = ["first_of_each", "memorised", "mmd_test", "spread_ratio", "two_sample_accuracy"]
+__all__ = ["coverage", "first_of_each", "memorised", "mmd_test", "spread_ratio", "two_sample_accuracy"]
 
 
 def two_sample_accuracy(
@@ -98,6 +98,15 @@ def spread_ratio(real: Tensor, fake: Tensor) -> float:
         return float(torch.cdist(rows, rows).sum()) / max(1, n * (n - 1))
 
     return spread(fake) / max(spread(real), 1e-12)
+
+
+def coverage(real: Tensor, fake: Tensor, *, neighbours: int = 5) -> float:
+    """Share of real projections that have a generated one nearer than their fifth real neighbour (Naeem et al. 2020).
+
+    Near 1 for equal distributions, near 0 where the generated ones are few different ones.
+    """
+    nearest = torch.cdist(real, real).kthvalue(min(neighbours + 1, len(real)), 1).values
+    return float((torch.cdist(real, fake).min(1).values <= nearest).float().mean())
 
 
 def memorised(real: Tensor, fake: Tensor, *, share: float = 0.2) -> float:

@@ -14,7 +14,7 @@ from causalplug.mechanisms.conditioner import Conditioner, ParentSpec, parents_f
 from causalplug.mechanisms.frozen import FrozenMechanism
 from causalplug.mechanisms.transforms import ImageTransform
 from causalplug.noise import NoiseSpec
-from causalplug.variables import Image, variable_from_dict
+from causalplug.variables import Image, Variable, variable_from_dict
 
 __all__ = ["Renderer"]
 
@@ -27,9 +27,12 @@ class Renderer(Mechanism):
     can: it chooses the generator's joint label, by the Gumbel-max rule on logits of its own, and moves the generator's
     normal latent. What the pretrained generator knows about images is kept, what it shows is learned.
 
+    ``Renderer(generator)`` alone, as a mechanism of a :class:`~causalplug.DCM`, is completed there by what the graph
+    says of its variable.
+
     Args:
         generator: frozen and differentiable, unbound.
-        variable: the image variable; the generator's images are moved into its range.
+        variable: the image variable; the generator's images are moved into its range. None: the model completes it.
         parents: what the code reads of each parent, in order.
         confounder_size: numbers of confounder noise of one row.
         shift: whether the code also moves the latent.
@@ -42,8 +45,8 @@ class Renderer(Mechanism):
     def __init__(
         self,
         generator: FrozenMechanism,
-        variable: Image,
-        parents: Mapping[str, ParentSpec],
+        variable: Image | None = None,
+        parents: Mapping[str, ParentSpec] | None = None,
         *,
         confounder_size: int = 0,
         shift: bool = True,
@@ -56,7 +59,10 @@ class Renderer(Mechanism):
                 "gradient passes through this one. Take a conditional GAN, or train the variable's own mechanism."
             )
         generator = generator.asked()
-        self.variable: Image = variable
+        self.complete = variable is not None
+        self.license, self.source = generator.license, generator.source
+        self.variable: Image = variable if variable is not None else generator.image
+        parents = dict(parents or {})
         self.parents = tuple(parents)
         self.generator: FrozenMechanism = freeze(generator)  # type: ignore[assignment]
         self.labels = generator._map.size if generator.labels else 0
@@ -71,7 +77,18 @@ class Renderer(Mechanism):
         gumbel = {"label": NoiseSpec((self.labels,), "gumbel")} if self.labels else {}
         self.noise = generator.generator_noise | gumbel
         self.network = Conditioner(parents, confounder_size, outputs, hidden=hidden)
-        self._transform = ImageTransform(generator.requested_transform, generator.image, variable)
+        self._transform = ImageTransform(generator.requested_transform, generator.image, self.variable)
+
+    def completed(self, variable: Variable, parents: Mapping[str, ParentSpec], confounder_size: int) -> Renderer:
+        """The same generator behind a fresh code for one variable of a graph.
+
+        Raises:
+            MechanismError: the variable is no image, or has another shape.
+        """
+        if not isinstance(variable, Image):
+            raise MechanismError(f"A renderer paints images: it cannot be the mechanism of {variable}.")
+        options: dict[str, Any] = {"shift": self.shift, "hidden": self.hidden}
+        return Renderer(self.generator, variable, parents, confounder_size=confounder_size, **options)
 
     @property
     def frozen_generator(self) -> FrozenMechanism:  # type: ignore[override]

@@ -20,6 +20,7 @@ from causalplug.errors import MechanismError, PlanError, TrainingError
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.fit_check import FitReport
 from causalplug.mechanisms.frozen import FrozenMechanism
+from causalplug.mechanisms.renderer import Renderer
 from causalplug.model import DCM
 from causalplug.training.checkpoint import Checkpoints
 from causalplug.training.config import TrainingConfig
@@ -131,7 +132,9 @@ class Trainer:
         if self.config.strategy == "joint":
             made = joint_plan(dcm.graph, described, frozen=dcm.pulled, kinds=kinds)
         else:
-            made = plan(dcm.graph, described, available=dcm.pulled, kinds=kinds)
+            renderers = {n: m.generator for n, m in dcm.mechanisms.items() if isinstance(m, Renderer)}
+            rendered = {name: generator for name, generator in renderers.items() if dcm.graph.siblings(name)}
+            made = plan(dcm.graph, described, available=dcm.pulled | rendered, kinds=kinds)
         self.tables = [replace(rows, source=named) for rows, named in zip(self.tables, made.sources, strict=True)]
         self._check_objective()
         modules = [m if m.action == "pull" else replace(m, objective=self._objective(m)) for m in made.modules]
