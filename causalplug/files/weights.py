@@ -126,15 +126,15 @@ def _read_header(real: Path, path: str) -> dict[str, tuple[tuple[int, ...], str]
     try:
         with open(real, "rb") as file:
             total = os.fstat(file.fileno()).st_size
-            start = file.read(8)
-            if start.startswith(_PICKLES):
+            start, text = file.read(8), file.read(1)
+            if start.startswith(_PICKLES) and text != b"{":  # the length of a header may begin like a pickle
                 raise refuse("it is a pickle, which could run any code when it is opened, not safetensors")
             length = int.from_bytes(start, "little")
             if len(start) < 8 or length < 2 or length + 8 > total:
                 raise refuse("it is cut short or no safetensors file")
             if length > _MAX_HEADER:
                 raise refuse(f"its header of {length:,} bytes is longer than {_MAX_HEADER:,}")
-            header = file.read(length)
+            header = text + file.read(length - 1)
     except OSError as error:
         raise RepositoryError(f"cannot read {path}: {error.strerror}; check its permissions") from error
     entries = parse_json(header, f"{path} (header)", max_depth=4)

@@ -92,6 +92,7 @@ class Renderer(Mechanism):
 
     @property
     def frozen_generator(self) -> FrozenMechanism:  # type: ignore[override]
+        """The generator behind the code."""
         return self.generator
 
     def code(

@@ -37,6 +37,16 @@ def raw(header: object, data: bytes = b"", length: int | None = None) -> bytes:
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 
 
+@pytest.mark.parametrize("length", [0x280, 0x380, 0x480, 0x580])
+def test_a_header_whose_length_begins_like_a_pickle(tmp_path, length):
+    entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    size = len(json.dumps({"": entry}))
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(raw({"a" * (length - size): entry}, struct.pack("<2f", 1.0, 2.0)))
+    assert path.read_bytes()[0] == 0x80
+    assert next(iter(read_safetensors(path).values())).tolist() == [1.0, 2.0]
+
+
 def test_round_trip(saved):
     facts = file_facts(saved)
     found = read_safetensors(saved, TENSORS, facts=facts, within=saved.parent)
