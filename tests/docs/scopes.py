@@ -58,10 +58,10 @@ def planning() -> dict[str, Any]:
 def sampling() -> dict[str, Any]:
     """An untrained model, of which nothing is known about what data determine."""
     text = "D -> I -> A; D <-> A; age; dose; X1 -> X2 -> Image1; X -> Y; Z -> Y"
-    two = dict.fromkeys(("D", "X1", "X", "Y", "Z"), cp.Discrete(2))
+    two = dict.fromkeys(("D", "X1", "X", "Y"), cp.Discrete(2))
     numbers = {"age": cp.Continuous(), "dose": cp.Continuous()}
     images = dict.fromkeys(("I", "Image1"), cp.Image(1, 8, 8))
-    words = {"A": cp.Discrete(["red", "green", "blue"]), "X2": cp.Discrete(5)}
+    words = {"A": cp.Discrete(["red", "green", "blue"]), "X2": cp.Discrete(5), "Z": cp.Discrete(3)}
     dcm = cp.DCM(cp.CausalGraph.parse(text), {**two, **numbers, **images, **words})
     dcm.mechanism("age").standardise(torch.linspace(20, 80, 100))  # type: ignore[operator]
     return {"cp": cp, "dcm": dcm}
