@@ -350,6 +350,11 @@ class DCM(Questions, Shareable, nn.Module):
         """Projections ``(n, size)`` of encoded images of an image variable."""
         return self.encoder(name)(self.variables[name].scale(images))  # type: ignore[attr-defined]
 
+    def _repr_html_(self) -> str:
+        from causalplug.notebook import dcm_html
+
+        return dcm_html(self)
+
 
 def edge_key(a: str, b: str) -> str:
     """Name of the confounder noise of a bidirected edge."""

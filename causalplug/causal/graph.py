@@ -174,6 +174,17 @@ class CausalGraph:
         )
         return f"<CausalGraph {self}>" if len(self.variables) <= 30 else f"<CausalGraph of {size}>"
 
+    def plot(self, *, ax: Any = None) -> Any:
+        """A matplotlib figure of the graph; see :func:`causalplug.plots.plot_graph`."""
+        from causalplug.plots import plot_graph
+
+        return plot_graph(self, ax=ax)
+
+    def _repr_svg_(self) -> str | None:
+        from causalplug.plots.inline import as_svg
+
+        return as_svg(self.plot) if 0 < len(self.variables) <= 40 else None
+
     def __eq__(self, other: object) -> bool:
         return self._key == other._key if isinstance(other, CausalGraph) else NotImplemented
 

@@ -144,6 +144,10 @@ class Identification:
             lines.append(f"  = {self.estimand}")
         return "\n".join(lines)
 
+    def _repr_markdown_(self) -> str:
+        formula = "" if self.estimand is None else f"\n\n$$= {self.estimand.to_latex()}$$"
+        return f"`{self.query.name or self.query}`: **{self.status}**\n\n{self.reason}{formula}"
+
 
 def identify(
     graph: CausalGraph, query: Query | str, sources: Sources = None, *, domains: Domains | None = None

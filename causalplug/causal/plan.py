@@ -241,8 +241,9 @@ class Plan:
 
     def _repr_html_(self) -> str:
         from causalplug.causal.render import plan_html
+        from causalplug.plots.inline import as_svg
 
-        return plan_html(self)
+        return plan_html(self) + (as_svg(self.plot) or "" if len(self.graph.variables) <= 30 else "")
 
     @cached_property
     def _owner(self) -> dict[str, Module]:

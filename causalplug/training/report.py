@@ -93,9 +93,11 @@ class TrainingReport:
             "fits": [fit.to_dict() for fit in self.fits],
         }
 
-    def __str__(self) -> str:
-        header = ("module", "objective", "matched", "TVD", "floor", "MMD²", "steps", "seconds", "")
-        lines: list[tuple[str, ...]] = [header]
+    def rows(self) -> list[tuple[str, ...]]:
+        """The report as a table of text, its header first: a line per module and target, then what was pulled."""
+        lines: list[tuple[str, ...]] = [
+            ("module", "objective", "matched", "TVD", "floor", "MMD²", "steps", "seconds", "")
+        ]
         for module in self.modules:
             for index, d in enumerate(module.distances or (None,)):
                 first = index == 0
@@ -113,10 +115,18 @@ class TrainingReport:
                     )
                 )
         verdicts = {fit.name: f"{fit.verdict} for the rows" for fit in self.fits}
-        lines += [(name, "pulled", "frozen", *[""] * 5, verdicts.get(name, "")) for name in self.pulled]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+        return lines + [(name, "pulled", "frozen", *[""] * 5, verdicts.get(name, "")) for name in self.pulled]
+
+    def __str__(self) -> str:
+        lines = self.rows()
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         table = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
         return "\n".join([*table, *(f"{f.name}: {reason}" for f in self.fits for reason in f.reasons)])
+
+    def _repr_html_(self) -> str:
+        from causalplug.notebook import report_html
+
+        return report_html(self)
 
 
 _VERDICTS = {True: "", False: "not converged", None: "not compared"}
