@@ -129,6 +129,12 @@ class TransformersEncoder(Encoder):
         snapshot.fetch(*_PATTERNS[:1], *_PATTERNS[2:])
         try:
             backbone = AutoModel.from_pretrained(snapshot.path, local_files_only=True, use_safetensors=True)
+        except ImportError as error:
+            name = "timm" if "timm" in str(error) else getattr(error, "name", None)
+            raise MissingDependencyError(
+                f"The backbone in {snapshot} cannot be loaded: it needs {name or 'a library'}, which is not installed. "
+                f"Run: pip install {name or 'what its page names'}"
+            ) from None
         except (OSError, ValueError) as error:
             raise RepositoryError(f"cannot load {snapshot}: {str(error).splitlines()[0]}") from error
         statistics: dict[str, Any] = {}

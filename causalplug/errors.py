@@ -12,6 +12,7 @@ __all__ = [
     "FrozenConfounderError",
     "GraphError",
     "LabelMapError",
+    "LicenseWarning",
     "MechanismError",
     "MissingDependencyError",
     "NotIdentifiableError",
@@ -113,3 +114,7 @@ class ConvergenceWarning(UserWarning):
 
 class FitWarning(UserWarning):
     """A frozen generator's P(V | pa(V)) is not that of the rows; answers through it inherit the difference."""
+
+
+class LicenseWarning(UserWarning):
+    """The licence of a pretrained part does not allow what the user said it is for."""

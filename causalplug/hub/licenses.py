@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["may_copy", "redistribution"]
+__all__ = ["USES", "may_copy", "objection", "redistribution"]
+
+USES = ("research", "commercial", "redistribution", "modification")
+"""What a user may say that a part is for."""
 
 _ALLOWED = {
     "apache-2.0": "yes",
@@ -42,3 +45,20 @@ def redistribution(license: str | None) -> str:
 def may_copy(license: str | None) -> bool:
     """Whether a licence is known to let copies of the weights be passed on."""
     return license is not None and license.lower() in _ALLOWED
+
+
+def objection(license: str | None, use: str) -> str | None:
+    """Why a licence does not allow a use, None where it is not known to forbid it.
+
+    Args:
+        license: by the Hub's identifier.
+        use: one of :data:`USES`.
+    """
+    words = (license or "").lower().split("-")
+    if use == "commercial" and ("nc" in words or "noncommercial" in words or "research" in words):
+        return f"its licence {license} does not allow commercial use"
+    if use == "modification" and "nd" in words:
+        return f"its licence {license} does not allow changed copies"
+    if use in ("commercial", "redistribution", "modification") and license is None:
+        return f"it declares no licence, and without one nothing allows {use}"
+    return None

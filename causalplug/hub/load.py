@@ -4,12 +4,14 @@ from __future__ import annotations
 
 __all__ = ["from_pretrained"]
 
+import warnings
 from os import PathLike
 from typing import Any
 
-from causalplug.errors import RepositoryError
+from causalplug.errors import LicenseWarning, RepositoryError
 from causalplug.files.validation import read_json
 from causalplug.hub.formats import DCM_FORMATS, ENCODER_FORMAT, MECHANISM_FORMAT, unknown_format
+from causalplug.hub.licenses import USES, objection
 from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
 
@@ -28,6 +30,7 @@ def from_pretrained(
     module: str | None = None,
     label_map: Any = None,
     transform: str | list[str] | None = None,
+    use: str | None = None,
 ) -> Any:
     """Load a model, a mechanism, an encoder or one module of a model from a folder or a Hub repository.
 
@@ -47,6 +50,8 @@ def from_pretrained(
         label_map: of a frozen generator, how its labels follow from its variable's parents: a table, a function, a
             :class:`~causalplug.LabelMap`, or ``"estimate"`` to estimate it from the data before training.
         transform: of a frozen generator, names of changes of shape, such as ``"resize"``.
+        use: what it is for: ``"research"``, ``"commercial"``, ``"redistribution"`` or ``"modification"``. A licence
+            that forbids it, of what is loaded or of a frozen part in it, is warned about.
 
     Raises:
         RepositoryError: nothing is there, it is malformed, or it holds something else than the options are for.
@@ -58,6 +63,8 @@ def from_pretrained(
         "local_files_only": local_files_only,
         "force_download": force_download,
     }
+    if use is not None and use not in USES:
+        raise RepositoryError(f"cannot load {source} for use={use!r}: the uses known are {', '.join(USES)}")
     snapshot = resolve(source, revision=revision, subfolder=subfolder, **access)
     kind = _kind(snapshot)
     given = {"module": module, "label_map": label_map, "transform": transform}
@@ -70,10 +77,13 @@ def from_pretrained(
     if kind == "model":
         from causalplug.hub.dcm import load_dcm
 
-        return load_dcm(snapshot, device=device, dtype=dtype, module=module, **access)
+        model = load_dcm(snapshot, device=device, dtype=dtype, module=module, **access)
+        _object(model, snapshot, use)
+        return model
     from causalplug.hub.parts import load_encoder, load_mechanism
 
     loaded: Any = load_encoder(snapshot) if kind == "encoder" else load_mechanism(snapshot)
+    _object(loaded, snapshot, use)
     if device is not None or dtype is not None:
         loaded = loaded.to(device=device, dtype=dtype)
     if label_map is None and transform is None:
@@ -84,6 +94,23 @@ def from_pretrained(
             "a frozen generator. Leave them out"
         )
     return loaded.asked(label_map=label_map, transform=transform)
+
+
+def _object(part: Any, snapshot: Snapshot, use: str | None) -> None:
+    """Warn about every licence that forbids the use: that of a part, or those of a model's frozen parts."""
+    if use is None:
+        return
+    inside = {**getattr(part, "mechanisms", {}), **getattr(part, "encoders", {})}
+    frozen = [p for p in inside.values() if getattr(p, "origin", None) is not None]
+    for one in frozen or ([] if inside else [part]):
+        origin = one.origin or snapshot
+        why = objection(one.license or origin.license, use)
+        if why is not None:
+            warnings.warn(
+                f"{origin} is not for {use} use: {why}. Ask its author, or take another one.",
+                LicenseWarning,
+                stacklevel=3,
+            )
 
 
 def _kind(snapshot: Snapshot) -> str:

@@ -1,10 +1,13 @@
 """A frozen vision backbone with random weights as an encoder."""
 
+import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from causalplug.errors import MissingDependencyError
 from causalplug.hub.load import from_pretrained
 from causalplug.mechanisms.encoders import fit_encoder, project
 from causalplug.variables import Discrete, Image
@@ -51,3 +54,16 @@ def test_a_backbone_s_projection_is_that_of_its_pooled_features(folder: Path, tm
     assert torch.allclose(agreement, torch.eye(6, dtype=torch.float64), atol=2e-2), values
     encoder.save_pretrained(tmp_path / "encoder")
     assert torch.equal(project(from_pretrained(tmp_path / "encoder"), images), rows)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("timm") is not None, reason="timm is installed")
+def test_a_model_of_timm_says_what_to_install(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from causalplug.adapters.transformers_vision import TransformersEncoder
+
+    described = {"architecture": "resnet18", "num_classes": 10, "pretrained_cfg": {"input_size": [3, 32, 32]}}
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(MissingDependencyError, match="pip install timm"):
+        TransformersEncoder.from_pretrained(tmp_path, Image(3, 32, 32))

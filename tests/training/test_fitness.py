@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,13 +29,16 @@ def paint(kind: np.ndarray, latent: np.ndarray) -> np.ndarray:
     return images.astype(np.float32)
 
 
+GRAPH = cp.CausalGraph.parse("D -> I -> A; D <-> A")
+VARIABLES = {"D": cp.Discrete(2), "I": IMAGE, "A": cp.Discrete(2)}
+
+
 def model(swapped: bool = False) -> tuple[cp.DCM, dict[str, np.ndarray]]:
     def generate(labels: np.ndarray, latent: np.ndarray) -> np.ndarray:
         return paint(1 - labels[:, 0] if swapped else labels[:, 0], latent)
 
     generator = CallableGenerator(generate, IMAGE, [cp.Label("kind", 2)], latent_shape=(65,))
-    graph = cp.CausalGraph.parse("D -> I -> A; D <-> A")
-    dcm = cp.DCM(graph, {"D": cp.Discrete(2), "I": IMAGE, "A": cp.Discrete(2)}, mechanisms={"I": generator})
+    dcm = cp.DCM(GRAPH, VARIABLES, mechanisms={"I": generator})
     rng = np.random.default_rng(0)
     d = rng.integers(2, size=400)
     return dcm, {"D": d, "I": paint(d, rng.standard_normal((400, 65))), "A": rng.integers(2, size=400)}
@@ -95,3 +99,32 @@ def test_large_images_are_looked_at_reduced() -> None:
     same, keep = _reduced(cp.Image(1, 28, 28), 48)
     assert same == cp.Image(1, 28, 28)
     assert keep(torch.ones(1, 1, 28, 28)).shape == (1, 1, 28, 28)
+
+
+def test_an_interrupted_bank_is_filled_from_where_it_stopped(tmp_path: Path) -> None:
+    """The first fill of a bank, broken off in a run without any checkpoint yet."""
+    drawn = {"rows": 0, "limit": 70}
+
+    def generate(labels: np.ndarray, latent: np.ndarray) -> np.ndarray:
+        if drawn["rows"] + len(labels) > drawn["limit"]:
+            raise KeyboardInterrupt
+        drawn["rows"] += len(labels)
+        return paint(labels[:, 0], latent)
+
+    def run(limit: int) -> int:
+        drawn.update(rows=0, limit=limit)
+        generator = CallableGenerator(generate, IMAGE, [cp.Label("kind", 2)], latent_shape=(65,), revision="1")
+        _, rows = model()
+        dcm = cp.DCM(GRAPH, VARIABLES, mechanisms={"I": generator})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            settings = {**TINY, "check_fit": False, "bank_rows": 1200, "objective": "adversarial"}
+            cp.fit(dcm, cp.DataSource(rows), output_dir=tmp_path / "run", resume_from_checkpoint=True, **settings)
+        return drawn["rows"]
+
+    with pytest.raises(KeyboardInterrupt):
+        run(limit=1600)  # of 2400, in parts of 500 and 200
+    first = drawn["rows"]
+    assert first == 1200
+    assert run(limit=10_000) == 2400 - first
+    assert run(limit=10_000) == 0

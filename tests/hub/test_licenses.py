@@ -1,0 +1,52 @@
+"""A licence that forbids the declared use is shown when the part is loaded."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+import causalplug as cp
+from causalplug.adapters.image_bank import ImageBank
+from causalplug.errors import LicenseWarning, RepositoryError
+from causalplug.hub.licenses import objection
+
+
+def saved(folder: Path, license: str | None) -> Path:
+    images, codes = torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.tensor([[0], [1]])
+    return ImageBank(images, [cp.Label("d", 2)], codes, license=license).save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("license", "use", "forbidden"),
+    [
+        ("mit", "commercial", False),
+        ("cc-by-nc-4.0", "commercial", True),
+        ("cc-by-nc-4.0", "research", False),
+        ("cc-by-nd-4.0", "modification", True),
+        ("cc-by-sa-4.0", "commercial", False),
+        (None, "commercial", True),
+        (None, "redistribution", True),
+        (None, "research", False),
+    ],
+)
+def test_objections(license: str | None, use: str, forbidden: bool) -> None:
+    assert (objection(license, use) is not None) is forbidden
+
+
+def test_a_generator_that_may_not_be_used_so_is_warned_about(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "bank", "cc-by-nc-4.0")
+    with pytest.warns(LicenseWarning, match="cc-by-nc-4.0 does not allow commercial use"):
+        generator = cp.from_pretrained(folder, use="commercial")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cp.from_pretrained(folder, use="research")
+        cp.from_pretrained(folder)
+    with pytest.raises(RepositoryError, match="uses known are research, commercial"):
+        cp.from_pretrained(folder, use="comercial")
+    dcm = cp.DCM(
+        cp.CausalGraph.parse("D -> I"), {"D": cp.Discrete(2), "I": cp.Image(1, 2, 2)}, mechanisms={"I": generator}
+    )
+    dcm.save_pretrained(tmp_path / "dcm")
+    with pytest.warns(LicenseWarning, match="bank is not for commercial use"):
+        cp.from_pretrained(tmp_path / "dcm", use="commercial")
