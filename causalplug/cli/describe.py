@@ -150,11 +150,22 @@ def _training_line(module: Mapping[str, Any]) -> str:
 
 def _part_lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "adapter", facts["adapter"]
-    image = facts["config"].get("image")
-    if isinstance(image, Mapping):
-        yield "generates", _values(image)
-    for number, label in enumerate(facts["config"].get("labels") or ()):
-        yield "" if number else "labels", f"{label['name']}: {_values({'kind': 'discrete', **label})}"
+    config = facts["config"]
+    image = config.get("image") or config.get("variable")
+    if isinstance(image, Mapping) and image.get("kind") in ("image", "discrete", "continuous"):
+        yield "generates" if facts["kind"] == "mechanism" else "reads", _values(image)
+    for number, (name, values) in enumerate(_labels(config.get("labels"))):
+        yield "" if number else "labels", f"{name}: {values}"
     yield "licence", facts["license"] or "not stated"
     if facts["source"]:
         yield "source", facts["source"]
+
+
+def _labels(labels: Any) -> Iterator[tuple[str, str]]:
+    """Name and values of what a generator conditions on, where its adapter writes them down in a common form."""
+    if isinstance(labels, Mapping):
+        labels = [{"name": name, **item} if isinstance(item, Mapping) else item for name, item in labels.items()]
+    for label in labels if isinstance(labels, list) else ():
+        if isinstance(label, Mapping) and "name" in label:
+            known = isinstance(label.get("categories"), int | list)
+            yield str(label["name"]), _values({"kind": "discrete", **label}) if known else "declared by its adapter"

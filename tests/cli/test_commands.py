@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -226,6 +227,31 @@ def test_what_a_folder_holds(shell, home):
     assert found["graph"] == "X -> Y; X -> N; X <-> Y"
     assert found["sources"] == [{"recorded": ["N", "X", "Y"], "do": [], "name": "rows"}]
     assert "pulled from ../generator" in printed(shell, "causalplug info frontdoor")
+
+
+PARTS = {
+    "conditional-gan": {
+        "image": {"kind": "image", "channels": 1, "height": 8, "width": 8},
+        "labels": [{"name": "D", "categories": 2}],
+    },
+    "trained-generator": {
+        "kind": "conv-generator",
+        "labels": {"digit": {"kind": "discrete", "categories": ["a", "b"]}},
+    },
+    "diffusers": {"labels": [{"name": "prompt", "prompts": {"a": "a cat"}}], "steps": 4},
+    "other": {"labels": "what only it understands", "image": 3},
+    "pca": {"variable": {"kind": "image", "channels": 3, "height": 4, "width": 4}, "size": 8},
+}
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_whatever_an_adapter_writes_down_is_described(shell, home, kind):
+    format = "causalplug-encoder-1" if kind == "pca" else "causalplug-mechanism-1"
+    (home / "part").mkdir()
+    (home / "part" / "config.json").write_text(json.dumps({"format": format, "kind": kind, "config": PARTS[kind]}))
+    out = printed(shell, "causalplug info part")
+    assert re.search(rf"adapter +{kind}\n", out)
+    assert answered(shell, "causalplug info part")["adapter"] == kind
 
 
 def test_published_and_asked_by_its_name(shell, hub, repo, home):
