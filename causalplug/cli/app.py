@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from causalplug import __version__
-from causalplug.cli.failures import outcome
+from causalplug.cli.failures import outcome, spoken
 
 __all__ = ["COMMANDS", "causalplug", "main"]
 
@@ -112,7 +112,7 @@ def _plain_warnings() -> Iterator[None]:
     from causalplug.errors import ConvergenceWarning
 
     def show(message: Warning | str, category: Any, *place: Any, **more: Any) -> None:
-        click.echo(f"warning: {' '.join(str(message).split())}", err=True)
+        click.echo(f"warning: {spoken(' '.join(str(message).split()))}", err=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -10,7 +10,7 @@ import click
 
 from causalplug.errors import CausalPlugError, QuerySyntaxError
 
-__all__ = ["outcome"]
+__all__ = ["outcome", "spoken"]
 
 BUG, REFUSED, INTERRUPTED, UNREAD = 1, 2, 130, 141
 
@@ -18,6 +18,7 @@ _SPOKEN = {
     "pass allow_unidentified=True": "give --allow-unidentified",
     "allow_unidentified=True": "--allow-unidentified",
     "resume_from_checkpoint=True": "--resume",
+    "check_fit=False": "--set check_fit=false",
     "available=": "--available NAME=REPO",
     "output_dir": "--output-dir",
     "revision=…": "--revision",
@@ -55,7 +56,7 @@ def outcome(error: BaseException, command: str) -> int:
 def _line(error: BaseException) -> tuple[int, str]:
     if isinstance(error, KeyboardInterrupt | click.Abort):
         notes = [*getattr(error, "__notes__", ()), *getattr(error.__cause__, "__notes__", ())]
-        return INTERRUPTED, _spoken(_one_line(" ".join(["interrupted.", *notes])))
+        return INTERRUPTED, spoken(_one_line(" ".join(["interrupted.", *notes])))
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx is not None else "causalplug"
         return REFUSED, f"{_one_line(error.format_message()).removesuffix('.')} (see {path} --help)"
@@ -64,7 +65,7 @@ def _line(error: BaseException) -> tuple[int, str]:
     if isinstance(error, QuerySyntaxError):
         return REFUSED, str(error).splitlines()[0]  # the lines below point at the character that the first one counts
     if isinstance(error, CausalPlugError):
-        return REFUSED, _spoken(_one_line(str(error)))
+        return REFUSED, spoken(_one_line(str(error)))
     if isinstance(error, OSError) and error.strerror:
         return REFUSED, f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
@@ -83,7 +84,8 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _spoken(text: str) -> str:
+def spoken(text: str) -> str:
+    """A message with the words of the command line in place of Python's."""
     for python, shell in _SPOKEN.items():
         text = text.replace(python, shell)
     return text

@@ -53,8 +53,11 @@ def save_figure(figure: Any, path: Path) -> None:
     """
     try:
         figure.savefig(path, dpi=200, bbox_inches="tight")
-    except ValueError as error:
-        raise DataError(f"the picture cannot be written to {path}: {error}; name it .png, .svg or .pdf") from None
+    except ValueError:
+        if path.suffix.removeprefix(".").casefold() in figure.canvas.get_supported_filetypes():
+            raise
+        why = f"{path.suffix or 'a name without a suffix'} is no form of picture that is known"
+        raise DataError(f"the picture cannot be written to {path}: {why}; name it .png, .svg or .pdf") from None
 
 
 def check_folder(folder: Path) -> None:

@@ -45,11 +45,18 @@ __all__ = ["train"]
 @click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG")
 @click.option("--output-dir", type=click.Path(path_type=Path), help="Instead of the file's output_dir.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting. Repeatable.")
+@click.option("--log-with", metavar="TRACKER", help="tensorboard, wandb, … as accelerate names them.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the output folder.")
 @click.option("--dry-run", is_flag=True, help="Check everything but the rows, print the plan, train nothing.")
 @json_option
 def train(
-    config: Path, output_dir: Path | None, changes: Sequence[str], resume: bool, dry_run: bool, as_json: bool
+    config: Path,
+    output_dir: Path | None,
+    changes: Sequence[str],
+    log_with: str | None,
+    resume: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Train the model that CONFIG (.toml or .json) describes; save it to OUTPUT-DIR/model."""
     run = RunFile.read(config)
@@ -62,14 +69,16 @@ def train(
         show_json(plan.to_dict()) if as_json else click.echo(str(plan))
         return
     _check_free(folder, resume)
-    report = _train(run, settings, folder, resume, quiet=as_json)
+    report = _train(run, settings, folder, resume, log_with, quiet=as_json)
     if report is not None:
         show_json({**report.to_dict(), "model": str(folder / "model")}) if as_json else click.echo(
             f"{report}\n\nThe model is in {folder / 'model'}; ask it with: causalplug estimate {folder / 'model'} QUERY"
         )
 
 
-def _train(run: RunFile, settings: dict[str, Any], folder: Path, resume: bool, *, quiet: bool) -> Any:
+def _train(
+    run: RunFile, settings: dict[str, Any], folder: Path, resume: bool, log_with: str | None, *, quiet: bool
+) -> Any:
     """Train and save; the report, or None in a process that is not the first of several."""
     from causalplug.training.config import TrainingConfig
     from causalplug.training.trainer import Trainer
@@ -79,6 +88,7 @@ def _train(run: RunFile, settings: dict[str, Any], folder: Path, resume: bool, *
         run.sources(),
         config=TrainingConfig(**settings),
         output_dir=folder,
+        accelerator=_accelerator(log_with, folder),
         progress=sys.stderr.isatty(),
     )
     main = trainer.accelerator.is_main_process
@@ -98,6 +108,21 @@ def _train(run: RunFile, settings: dict[str, Any], folder: Path, resume: bool, *
         return None
     trainer.dcm.save_pretrained(folder / "model")
     return report
+
+
+def _accelerator(log_with: str | None, folder: Path) -> Any:
+    """One that reports to a tracker; None for the default."""
+    if log_with is None:
+        return None
+    from accelerate import Accelerator
+
+    try:
+        return Accelerator(log_with=log_with, project_dir=folder)
+    except ValueError:
+        raise TrainingError(
+            f"--log-with {log_with} cannot be used: accelerate knows no such tracker; name one that it does, such as "
+            "tensorboard or wandb"
+        ) from None
 
 
 def _values(changes: Sequence[str]) -> dict[str, Any]:
