@@ -1,140 +1,244 @@
 """A run that is killed and resumed ends with the same bits as one that was not; nothing is lost on the way."""
 
 import os
+import shutil
 import signal
 import subprocess
-import sys
 import time
-import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import causalplug as cp
-from causalplug.errors import CausalPlugError, ConvergenceWarning, TrainingError
-from causalplug.training.learner import AdversarialLearner
+from causalplug.errors import TrainingError
+from causalplug.training.learner import Learner
 from causalplug.training.trainer import Trainer
+from tests.training import work
 
-ROOT = Path(__file__).parents[2]
-RUN = """
-import sys, warnings
-sys.path.insert(0, {root!r})
-warnings.simplefilter("ignore")
-from tests.training.test_resume import run
-from pathlib import Path
-run(Path(sys.argv[1]), resume=sys.argv[2] == "resume")
-"""
-SETTINGS = {"objective": "warm", "steps": 60, "save_every": 7, "validate_every": 20, "progress": False}
+RUN = "tests.training.work:run"
 
 
-def rows(n=800):
-    rng = np.random.default_rng(0)
-    return {name: rng.integers(2, size=n) for name in "DIA"}
+def weights(folder):
+    return load_file(folder / "weights-0.safetensors")
 
 
-def model():
-    return cp.DCM(cp.CausalGraph.parse("D -> I -> A; D <-> A"), {name: cp.Discrete(2) for name in "DIA"})
+def same(one, other):
+    return set(one) == set(other) and all(torch.equal(one[key], other[key]) for key in one)
 
 
-def run(folder, *, resume=False, **settings):
-    dcm = model()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        cp.fit(dcm, cp.DataSource(rows()), output_dir=folder, resume_from_checkpoint=resume, **SETTINGS | settings)
-    dcm.save_pretrained(folder / "dcm")
-    return dcm.trained_tensors()
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, forks):
+    """Weights of runs that nothing interrupted, by whether they have images."""
+    found = {}
+    for images in (False, True):
+        folder = tmp_path_factory.mktemp("whole")
+        status, told = forks.run(RUN, folder, images=images)
+        assert status == 0, told
+        found[images] = weights(folder)
+    return found
 
 
-def child(folder, resume):
-    code = RUN.format(root=str(ROOT))
-    return subprocess.Popen([sys.executable, "-c", code, str(folder), "resume" if resume else "new"])
-
-
-def test_killed_at_random_moments_and_resumed_the_bits_are_the_same(tmp_path):
-    expected = run(tmp_path / "whole")
-    folder, rng = tmp_path / "killed", np.random.default_rng(1)
+def test_killed_at_random_moments_and_resumed_the_bits_are_the_same(tmp_path, forks, whole):
+    """Three kills at moments of the clock, wherever the run happens to be."""
+    rng = np.random.default_rng(int(os.environ.get("CAUSALPLUG_SEED", "1")))
     kills = 0
-    process = child(folder, resume=False)
-    deadline = time.monotonic() + 120
-    while kills < 2 and time.monotonic() < deadline:
-        while not (folder / "checkpoint").exists() and process.poll() is None:
-            time.sleep(0.02)
-        time.sleep(rng.uniform(0.05, 0.6))
-        if process.poll() is not None:
+    for _ in range(3):
+        pid = forks.start(RUN, tmp_path / "run", resume=True)
+        time.sleep(rng.uniform(0.05, 0.8))
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
             break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        kills += 1
-        process = child(folder, resume=True)
-        time.sleep(1.5)
-    assert process.wait(timeout=120) == 0
-    assert kills >= 1
-    found = cp.from_pretrained(folder / "dcm").trained_tensors()
-    assert all(torch.equal(expected[key], found[key]) for key in expected)
+        kills += forks.wait(pid)[0] == -signal.SIGKILL
+    assert kills
+    status, told = forks.run(RUN, tmp_path / "run", resume=True)
+    assert status == 0, told
+    assert same(weights(tmp_path / "run"), whole[False])
 
 
-def interrupted_after(steps, error, monkeypatch):
-    """Make the ``steps``-th adversarial step raise."""
-    done = iter(range(10_000))
-    original = AdversarialLearner.step
-
-    def step(self, index, generator):
-        if next(done) == steps:
-            raise error
-        return original(self, index, generator)
-
-    monkeypatch.setattr(AdversarialLearner, "step", step)
-
-
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("no memory"), KeyboardInterrupt()])
-def test_what_stops_a_run_leaves_the_checkpoint_and_says_where(tmp_path, monkeypatch, error):
-    expected = run(tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        interrupted_after(40, error, patch)
-        with pytest.raises((TrainingError, KeyboardInterrupt)) as caught:
-            run(tmp_path / "broken")
-    told = str(caught.value) + "".join(getattr(caught.value, "__notes__", []))
-    assert str(tmp_path / "broken" / "checkpoint") in told
-    found = run(tmp_path / "broken", resume=True)
-    assert all(torch.equal(expected[key], found[key]) for key in expected)
+MOMENTS = [
+    (False, ["kill_in_step", 3]),  # likelihood, before the first checkpoint of a module
+    (False, ["kill_in_step", 15]),
+    (False, ["kill_in_step", 61]),  # a critic's update
+    (False, ["kill_in_write", 0, "half"]),
+    (False, ["kill_in_write", 3, "half"]),
+    (False, ["kill_in_write", 9, "swap"]),
+    (False, ["kill_in_write", 12, "swapped"]),
+    (True, ["kill_in_label_map"]),
+    (True, ["kill_in_encoder"]),
+    (True, ["kill_in_bank", 1]),
+    (True, ["kill_in_step", 30]),
+]
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(AdversarialLearner, "step", lambda self, index, generator: float("nan"))
-    with pytest.raises(TrainingError, match="the loss is nan"):
-        run(tmp_path / "run")
+@pytest.mark.parametrize(("images", "fault"), MOMENTS, ids=lambda value: str(value))
+def test_killed_in_the_middle_of_something_and_resumed_the_bits_are_the_same(tmp_path, forks, whole, images, fault):
+    status, told = forks.run(RUN, tmp_path / "run", images=images, fault=fault)
+    assert status == -signal.SIGKILL, told
+    assert not (tmp_path / "run" / "weights-0.safetensors").exists()
+    status, told = forks.run(RUN, tmp_path / "run", images=images, resume=True)
+    assert status == 0, told
+    assert same(weights(tmp_path / "run"), whole[images])
+    assert not [p for p in (tmp_path / "run").iterdir() if p.name.startswith(".checkpoint")]
 
 
-def test_a_full_disk_leaves_the_last_checkpoint(tmp_path):
-    """The child may write no file beyond a size that a checkpoint in the middle of a module exceeds."""
-    run(tmp_path / "run", steps=8, objective="likelihood")
-    before = {p.name: p.read_bytes() for p in (tmp_path / "run" / "checkpoint").iterdir()}
-    limit = max(len(content) for content in before.values()) // 2
-    code = RUN.format(root=str(ROOT)).replace("run(Path", f"import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\nrun(Path")  # fmt: skip  # noqa: E501
+def test_what_was_prepared_is_not_prepared_again(tmp_path, forks):
+    """Nothing that would kill a resumed run is ever run by it; the encoder runs twice, for the projections."""
+    status, _ = forks.run(RUN, tmp_path / "run", images=True, fault=["kill_in_step", 3])
+    assert status == -signal.SIGKILL
+    for fault in (["kill_in_bank", 0], ["kill_in_label_map"], ["kill_in_encoder"]):
+        status, told = forks.run(RUN, tmp_path / "run", images=True, resume=True, fault=fault)
+        assert status == 0, told
+
+
+STOPS = [
+    (["nan_loss", 100], "the loss is nan"),
+    (["no_memory", 100], "ran out of memory"),
+    (["interrupt", 100], "KeyboardInterrupt"),
+]
+
+
+@pytest.mark.parametrize(("fault", "message"), STOPS, ids=[name[0] for name, _ in STOPS])
+def test_what_stops_a_run_leaves_the_checkpoint_and_says_where(tmp_path, forks, whole, fault, message):
+    status, told = forks.run(RUN, tmp_path / "run", fault=fault)
+    assert status == 1
+    assert message in told
+    assert f"The last checkpoint is in {tmp_path / 'run' / 'checkpoint'}; continue with resume_from_checkpoint" in told
+    status, told = forks.run(RUN, tmp_path / "run", resume=True)
+    assert status == 0, told
+    assert same(weights(tmp_path / "run"), whole[False])
+
+
+def test_exhausted_memory_of_a_gpu_is_told_like_that_of_a_cpu(tmp_path, monkeypatch):
+    """What torch raises on a GPU, raised by hand: there is none here."""
+
+    def step(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Learner, "_update", step)
+    with pytest.raises(TrainingError, match=r"ran out of memory: CUDA.*last checkpoint is in .*batch_size"):
+        work.run(tmp_path / "run")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of its own of 4 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "run"), "new"], capture_output=True, text=True, check=False,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-    )  # fmt: skip
-    assert done.returncode != 0
-    assert "checkpoint" in done.stderr.splitlines()[-1]
-    assert {p.name: p.read_bytes() for p in (tmp_path / "run" / "checkpoint").iterdir()} == before
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"no small disk can be mounted: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_checkpoint_of_another_run_is_not_resumed(tmp_path):
-    run(tmp_path / "run", steps=8, objective="likelihood")
-    with pytest.raises(TrainingError, match="other settings"):
-        run(tmp_path / "run", resume=True, steps=9, objective="likelihood")
+def test_a_full_disk_leaves_the_last_checkpoint(small_disk, forks, whole):
+    folder = small_disk / "run"
+    status, _ = forks.run(RUN, folder, fault=["kill_in_step", 30])
+    assert status == -signal.SIGKILL
+    before = {p.name: p.read_bytes() for p in (folder / "checkpoint").iterdir()}
+    ballast = small_disk / "ballast"
+    with open(ballast, "wb") as file:
+        file.write(b"\0" * (shutil.disk_usage(small_disk).free - 30_000))
+    status, told = forks.run(RUN, folder, resume=True)
+    assert status == 1
+    assert "No space left on device" in told
+    assert f"The last one stays in {folder / 'checkpoint'}" in told
+    assert {p.name: p.read_bytes() for p in (folder / "checkpoint").iterdir()} == before
+    ballast.unlink()
+    status, told = forks.run(RUN, folder, resume=True)
+    assert status == 0, told
+    assert same(weights(folder), whole[False])
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path):
-    run(tmp_path / "run", steps=8, objective="likelihood")
-    (tmp_path / "run" / "checkpoint" / "state.json").write_text("{")
-    with pytest.raises(CausalPlugError, match=r"state\.json"):
-        run(tmp_path / "run", resume=True, steps=8, objective="likelihood")
+# -- checkpoints that are not to be resumed --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a short run."""
+    folder = tmp_path_factory.mktemp("finished")
+    work.run(folder, objective="likelihood", steps=8)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"steps": 9}, r"settings: steps \(8 there, 9 here\)"),
+        ({"steps": 8, "objective": "adversarial", "ema": 0.9}, "settings: objective .*settings: ema"),
+    ],
+)
+def test_a_checkpoint_of_other_settings_is_refused_by_their_names(finished, change, told):
+    with pytest.raises(TrainingError, match=told):
+        work.run(finished, resume=True, **{"objective": "likelihood"} | change)
+
+
+def test_a_checkpoint_of_other_data_or_another_model_is_refused_by_name(finished):
+    settings = {"objective": "likelihood", **{k: v for k, v in work.WARM.items() if k != "objective"}, "steps": 8}
+
+    def resume(rows, dcm):
+        cp.fit(dcm, cp.DataSource(rows), output_dir=finished, resume_from_checkpoint=True, progress=False, **settings)
+
+    rows = work.table()
+    rows["A"] = 1 - rows["A"]
+    with pytest.raises(TrainingError, match=r"other data: column 'A' of source '[^']+'\."):
+        resume(rows, work.model())
+    graph = cp.CausalGraph.parse("D -> I -> A; D -> A; D <-> A")
+    with pytest.raises(TrainingError, match="graph"):
+        resume(work.table(), cp.DCM(graph, {name: cp.Discrete(2) for name in "DIA"}))
+    wider = cp.DCM(work.model().graph, {name: cp.Discrete(2) for name in "DIA"}, hidden=(8,))
+    with pytest.raises(TrainingError, match="weights: "):
+        resume(work.table(), wider)
+    resume(work.table(), work.model())
+
+
+def test_settings_that_decide_no_weight_may_change(finished):
+    work.run(finished, resume=True, objective="likelihood", steps=8, save_every=3)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("state.json", lambda path: path.write_text("{")),
+        ("state.json", lambda path: path.unlink()),
+        ("state.safetensors", cut),
+        ("state.safetensors", flip),
+        ("state.safetensors", lambda path: path.unlink()),
+    ],
+)
+def test_a_damaged_checkpoint_is_named(finished, tmp_path, file, damage):
+    shutil.copytree(finished, tmp_path / "run")
+    damage(tmp_path / "run" / "checkpoint" / file)
+    with pytest.raises(TrainingError, match=rf"checkpoint is damaged .*{file.replace('.', '[.]')}.*delete the folder"):
+        work.run(tmp_path / "run", resume=True, objective="likelihood", steps=8)
+
+
+def test_a_run_goes_on_from_the_checkpoint_of_another_place(tmp_path, forks, whole):
+    assert forks.run(RUN, tmp_path / "first", fault=["kill_in_step", 30])[0] == -signal.SIGKILL
+    before = (tmp_path / "first" / "checkpoint" / "state.json").read_bytes()
+    for name, place in (("second", "first"), ("third", "first/checkpoint")):
+        found = work.run(tmp_path / name, resume=tmp_path / place)
+        assert same(found, whole[False])
+    assert (tmp_path / "first" / "checkpoint" / "state.json").read_bytes() == before
+    with pytest.raises(TrainingError, match="nowhere: there is no checkpoint"):
+        work.run(tmp_path / "fourth", resume=tmp_path / "nowhere")
 
 
 def test_the_plan_can_be_seen_before_anything_is_trained():
-    trainer = Trainer(model(), [cp.DataSource(rows())])
+    trainer = Trainer(work.model(), [cp.DataSource(work.table())])
     assert [module.variables for module in trainer.plan.modules] == [("I",), ("D", "A")]
