@@ -7,6 +7,7 @@ makes the same update to the same weights.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,7 +16,30 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, broadcast_object_list, gather_object
 from torch import Tensor
 
-__all__ = ["Processes"]
+from causalplug.errors import TrainingError
+
+__all__ = ["Processes", "known_accelerator"]
+
+
+def known_accelerator(given: Accelerator | None, **options: Any) -> Accelerator:
+    """The caller's accelerator, or one that knows all processes that were started.
+
+    accelerate takes itself for the only process where there is no GPU and nobody says ``cpu=True``; each process would
+    then train by itself and write over the others' files.
+
+    Raises:
+        TrainingError: the caller's accelerator does not know the other processes.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if given is None:
+        options |= {"cpu": True} if started > 1 and not torch.accelerator.is_available() else {}
+        given = Accelerator(**options)
+    if started != given.num_processes:
+        raise TrainingError(
+            f"Training cannot start: {started} processes were started, the accelerator knows {given.num_processes}. "
+            "Without a GPU write Accelerator(cpu=True), before anything else makes an Accelerator."
+        )
+    return given
 
 
 class Processes:

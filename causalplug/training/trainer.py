@@ -28,7 +28,7 @@ from causalplug.training.data import DataSource
 from causalplug.training.fitness import check_generators
 from causalplug.training.joint import joint_plan
 from causalplug.training.prepare import prepare
-from causalplug.training.processes import Processes
+from causalplug.training.processes import Processes, known_accelerator
 from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
 
@@ -86,7 +86,7 @@ def fit(
                 ": the tracker's files need one place. Give output_dir and no accelerator, or an "
                 "Accelerator(log_with=…, project_dir=…) of your own."
             )
-        accelerator = Accelerator(log_with=log_with, project_dir=output_dir)
+        accelerator = known_accelerator(None, log_with=log_with, project_dir=output_dir)
     trainer = Trainer(dcm, tables, config=config, output_dir=output_dir, accelerator=accelerator, progress=progress)
     return trainer.train(resume_from_checkpoint=resume_from_checkpoint)
 
@@ -120,7 +120,7 @@ class Trainer:
         progress: bool = True,
     ):
         self.dcm, self.config = dcm, config or TrainingConfig()
-        self.accelerator = accelerator or Accelerator()
+        self.accelerator = known_accelerator(accelerator)
         if self.accelerator.gradient_accumulation_steps > 1 and self.config.gradient_accumulation_steps == 1:
             steps = self.accelerator.gradient_accumulation_steps
             self.config = replace(self.config, gradient_accumulation_steps=steps)

@@ -17,6 +17,7 @@ from causalplug.training.learner import Learner
 from causalplug.training.trainer import Trainer
 from tests.training import work
 
+EXHAUSTIVE = "CAUSALPLUG_EXHAUSTIVE" in os.environ
 RUN = "tests.training.work:run"
 
 
@@ -59,13 +60,12 @@ def test_killed_at_random_moments_and_resumed_the_bits_are_the_same(tmp_path, fo
 
 
 MOMENTS = [
-    (False, ["kill_in_step", 3]),  # likelihood, before the first checkpoint of a module
-    (False, ["kill_in_step", 15]),
     (False, ["kill_in_step", 61]),  # a critic's update
     (False, ["kill_in_write", 0, "half"]),
-    (False, ["kill_in_write", 3, "half"]),
     (False, ["kill_in_write", 9, "swap"]),
     (False, ["kill_in_write", 12, "swapped"]),
+    *[(False, ["kill_in_step", number]) for number in range(2, 224, 10) if EXHAUSTIVE],
+    *[(False, ["kill_in_write", number, "half"]) for number in range(1, 22) if EXHAUSTIVE],
     (True, ["kill_in_label_map"]),
     (True, ["kill_in_encoder"]),
     (True, ["kill_in_bank", 1]),

@@ -1,5 +1,6 @@
 """Runs for the tests of faults and processes, each in a child of its own, and the faults themselves."""
 
+import importlib
 import os
 import signal
 import warnings
@@ -12,15 +13,20 @@ WARM = {"objective": "warm", "steps": 16, "save_every": 3, "validate_every": 8} 
 
 def load():
     """Import what a run needs, before the forks."""
-    import accelerate  # noqa: F401
-    import safetensors.torch  # noqa: F401
-    import torch
-
-    import causalplug as cp
-    from causalplug.training import learner, trainer  # noqa: F401
-
-    torch.set_num_threads(1)
-    assert cp.fit
+    for name in (
+        "accelerate",
+        "pandas",
+        "safetensors.torch",
+        "torch._dynamo",
+        "torch.nn.parallel",
+        "zuko",
+        "PIL.Image",
+    ):
+        importlib.import_module(name)
+    for name in ("adapters.conditional_gan", "hub.load", "hub.parts", "mechanisms.bank", "mechanisms.continuous",
+                 "mechanisms.encoder_fit", "mechanisms.image", "training.trainer"):  # fmt: skip
+        importlib.import_module(f"causalplug.{name}")
+    importlib.import_module("torch").set_num_threads(1)
 
 
 def table(n=600):
@@ -58,7 +64,15 @@ def image_table(n=200):
     return {"D": rng.integers(2, size=n), "A": rng.integers(2, size=n), "I": rng.random((n, 1, 8, 8), np.float32)}
 
 
-def run(folder, *, resume=False, fault=None, images=False, do=None, **settings):
+def wide_model():
+    """Three modules, two of which are independent."""
+    import causalplug as cp
+
+    graph = cp.CausalGraph.parse("A -> C; B -> C; C -> D; C <-> D")
+    return cp.DCM(graph, {name: cp.Discrete(2) for name in "ABCD"})
+
+
+def run(folder, *, resume=False, fault=None, images=False, wide=False, **settings):
     """Train, save the weights beside the run, and return them."""
     import safetensors.torch
 
@@ -66,8 +80,10 @@ def run(folder, *, resume=False, fault=None, images=False, do=None, **settings):
 
     if fault is not None:
         FAULTS[fault[0]](*fault[1:])
-    dcm = image_model(folder) if images else model()
+    dcm = wide_model() if wide else image_model(folder) if images else model()
     rows = image_table() if images else table()
+    if wide:
+        rows = {name: np.roll(rows["DIA"[k % 3]], k) for k, name in enumerate("ABCD")}
     if images:
         settings = {"encoder_steps": 4, "bank_rows": 600, "check_fit": False} | settings
     with warnings.catch_warnings():
@@ -169,8 +185,10 @@ def no_memory(number):
     _after(Learner, "_update", number, then=limit)
 
 
-def nan_loss(number):
-    """Rows of a mechanism become NaN, as a diverging run makes them."""
+def nan_loss(number, rank=0):
+    """Weights of a mechanism become NaN in one process, as a diverging run makes them."""
+    if int(os.environ.get("RANK", "0")) != rank:
+        return
     from causalplug.training.learner import Learner
 
     original, count = Learner._update, iter(range(1 << 30))
@@ -192,3 +210,120 @@ def interrupt(number):
 
 _ALL = (kill_in_step, kill_in_label_map, kill_in_encoder, kill_in_bank, kill_in_write, no_memory, nan_loss, interrupt)
 FAULTS = {fault.__name__: fault for fault in _ALL}
+
+
+# -- what processes compute --------------------------------------------------------------------------------------------
+
+
+def continuous():
+    """X -> Y, both continuous: everything has a density, and no noise is shared."""
+    import causalplug as cp
+
+    return cp.DCM(cp.CausalGraph.parse("X -> Y"), {"X": cp.Continuous(), "Y": cp.Continuous()}, seed=3)
+
+
+def continuous_rows(n=400):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=n)
+    return {"X": x, "Y": 0.5 * x + rng.normal(size=n)}
+
+
+def game(**settings):
+    """A game of rows against rows on that model, and a learner that plays it."""
+    import torch
+    from accelerate import Accelerator
+
+    import causalplug as cp
+    from causalplug.training.adversarial import RowGame
+    from causalplug.training.config import TrainingConfig
+    from causalplug.training.learner import AdversarialLearner
+    from causalplug.training.processes import Processes
+
+    dcm = continuous()
+    rows = cp.DataSource(continuous_rows(), name="rows").encode(dcm.variables)
+    target = cp.plan(dcm.graph, [rows.source]).module("Y").targets[0]
+    config = TrainingConfig(**settings)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = RowGame(dcm, target, rows, config, banks={})
+    options = {"steps": 10, "processes": Processes(Accelerator(cpu=True))}
+    return made, AdversarialLearner(dcm, ["Y"], config, [made], **options)
+
+
+def gradients(folder):
+    """The gradients after one exchange, and the rows that this process drew for them."""
+    import safetensors.torch
+    import torch
+
+    from causalplug.training import critics
+    from causalplug.training.config import TrainingConfig
+    from causalplug.training.learner import LikelihoodLearner
+
+    rank = int(os.environ["RANK"])
+    made, learner = game(batch_size=64)
+    generator = torch.Generator().manual_seed(10 + rank)
+    made.prepare(generator)
+    found = {"real": made._real[0][0], "fake": made._fake[0][0]}
+    drawn, original = [], torch.rand
+
+    def rand(*args, **options):
+        drawn.append(original(*args, **options))
+        return drawn[-1]
+
+    critics.torch.rand = rand
+    learner.critic_optimizer.step = lambda: None
+    loss = learner._update(
+        learner.critic_optimizer, learner.critic_parameters, lambda part: made.critic_loss(0, generator)
+    )
+    critics.torch.rand = original
+    found |= {"weight": drawn[-1], "loss": torch.tensor(loss)}
+    found |= {f"critic.{k}": p.grad for k, p in enumerate(learner.critic_parameters)}
+
+    dcm = continuous()
+    batch = {k: torch.tensor(v[rank::2], dtype=torch.float32) for k, v in continuous_rows().items()}
+
+    class Loss:
+        def loss(self, generator):
+            return -sum(
+                dcm.mechanism(n).log_prob(batch[n], {p: batch[p] for p in dcm.mechanism(n).parents}) for n in "XY"
+            ).mean()
+
+    second = LikelihoodLearner(dcm, ["X", "Y"], TrainingConfig(), Loss(), steps=10, processes=learner.processes)
+    second.optimizer.step = lambda: None
+    second.step(1, generator)
+    found |= {f"likelihood.{k}": p.grad for k, p in enumerate(second.parameters)}
+    found |= {f"row.{name}": value for name, value in batch.items()}
+    held = {key: value.detach().clone().contiguous() for key, value in found.items()}
+    safetensors.torch.save_file(held, folder / f"gradients-{rank}.safetensors")
+
+
+def half(folder, objective):
+    """Train under bfloat16, and note in which type the first layer computed."""
+    import json
+
+    import torch
+    from accelerate import Accelerator
+
+    import causalplug as cp
+
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+    rng = np.random.default_rng(0)
+    x = rng.random(4000) < 0.3
+    y = rng.random(4000) < np.where(x, 0.8, 0.2)
+    dcm = cp.DCM(cp.CausalGraph.parse("X -> Y; X <-> Y"), {"X": cp.Discrete(2), "Y": cp.Discrete(2)})
+    types = set()
+    layer = next(m for m in dcm.mechanism("Y").modules() if isinstance(m, torch.nn.Linear))
+
+    def note(module, inputs, output):
+        if torch.is_grad_enabled():
+            types.add(str(output.dtype))
+
+    layer.register_forward_hook(note)
+    source = cp.DataSource({"X": x.astype(int), "Y": y.astype(int)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cp.fit(dcm, source, objective=objective, steps=150, accelerator=accelerator, progress=False)
+    found = dcm.sample(20_000, seed=0, variables=["X", "Y"])
+    facts = {"types": sorted(types), "weights": sorted({str(p.dtype) for p in dcm.parameters()})}
+    facts |= {"p": float((found["X"] & found["Y"]).mean()), "rows": float((x & y).mean())}
+    (folder / "half.json").write_text(json.dumps(facts))

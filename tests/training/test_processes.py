@@ -1,0 +1,199 @@
+"""Several processes, mixed precision, accumulation and trackers: what is computed stays what one process computes."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+from torch import nn
+
+import causalplug as cp
+from causalplug.errors import TrainingError
+from causalplug.training.config import TrainingConfig
+from causalplug.training.processes import Processes
+from tests.training import work
+from tests.training.forks import ROOT
+
+RUN = "tests.training.work:run"
+
+
+def weights(folder, rank=0):
+    return load_file(folder / f"weights-{rank}.safetensors")
+
+
+def same(one, other):
+    return set(one) == set(other) and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def wgan_gp(critic, real, fake, weight, penalty):
+    """The critic's loss as Gulrajani et al. (2017) write it, by a second implementation: one row at a time."""
+    total = (critic([fake]) - critic([real])).mean()
+    slopes = []
+    for a, b, w in zip(real, fake, weight, strict=True):
+        point = (w * a + (1 - w) * b).clone().requires_grad_()
+        (slope,) = torch.autograd.grad(critic([point[None]])[0], point, create_graph=True)
+        slopes.append((slope.norm() - 1) ** 2)
+    return total + penalty * torch.stack(slopes).mean()
+
+
+@pytest.fixture(scope="module")
+def gradients(forks, tmp_path_factory):
+    """What each of two processes computes, see work.gradients."""
+    folder = tmp_path_factory.mktemp("gradients")
+    for status, told in forks.together("tests.training.work:gradients", folder):
+        assert status == 0, told
+    return [load_file(folder / f"gradients-{rank}.safetensors") for rank in range(2)]
+
+
+def test_the_critics_gradient_of_two_processes_is_that_of_one_with_the_joined_batch(gradients):
+    one, other = gradients
+    found = {key: value for key, value in one.items() if key.startswith("critic.")}
+    assert all(torch.equal(value, other[key]) for key, value in found.items())
+    critic, config = work.game()[0].critic, TrainingConfig()
+    real, fake, weight = (torch.cat([g[part] for g in gradients]) for part in ("real", "fake", "weight"))
+    assert not torch.equal(one["real"], other["real"])
+    loss = wgan_gp(critic, real, fake, weight, config.penalty)
+    loss.backward()
+    for k, parameter in enumerate(critic.parameters()):
+        assert torch.allclose(found[f"critic.{k}"], parameter.grad, rtol=1e-4, atol=1e-6)
+    assert torch.allclose(one["loss"], loss, rtol=1e-5)
+    halves = [wgan_gp(critic, g["real"], g["fake"], g["weight"], config.penalty) for g in gradients]
+    assert not torch.allclose(halves[0], halves[1], rtol=1e-3)  # the processes had something to average
+
+
+def test_the_likelihoods_gradient_of_two_processes_is_that_of_one_with_the_joined_batch(gradients):
+    one, other = gradients
+    dcm = work.continuous()
+    rows = {name: torch.cat([g[f"row.{name}"] for g in gradients]) for name in "XY"}
+    loss = -sum(dcm.mechanism(n).log_prob(rows[n], {p: rows[p] for p in dcm.mechanism(n).parents}) for n in "XY").mean()
+    loss.backward()
+    parameters = [p for n in "XY" for p in dcm.mechanism(n).parameters()]
+    for k, parameter in enumerate(parameters):
+        found = one[f"likelihood.{k}"]
+        assert torch.equal(found, other[f"likelihood.{k}"])
+        expected = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
+        assert torch.allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_two_processes_keep_the_same_weights_and_resume_to_the_same_bits(forks, tmp_path):
+    for status, told in forks.together(RUN, tmp_path / "whole"):
+        assert status == 0, told
+    assert same(weights(tmp_path / "whole", 0), weights(tmp_path / "whole", 1))
+    found = forks.together(RUN, tmp_path / "killed", fault=["kill_in_step", 80])
+    assert all(status == -signal.SIGKILL for status, _ in found)
+    for status, told in forks.together(RUN, tmp_path / "killed", resume=True):
+        assert status == 0, told
+    assert same(weights(tmp_path / "killed", 1), weights(tmp_path / "whole", 0))
+    with pytest.raises(TrainingError, match=r"processes \(2 there, 1 here\)"):
+        work.run(tmp_path / "whole", resume=True)
+
+
+def test_modules_given_to_different_processes_become_what_one_process_makes_of_them(forks, tmp_path):
+    apart = {"processes": "modules", "wide": True}
+    status, told = forks.run(RUN, tmp_path / "one", wide=True)
+    assert status == 0, told
+    for status, told in forks.together(RUN, tmp_path / "two", **apart):
+        assert status == 0, told
+    for rank in range(2):
+        assert same(weights(tmp_path / "two", rank), weights(tmp_path / "one"))
+    found = forks.together(RUN, tmp_path / "killed", fault=["kill_in_step", 60], **apart)
+    assert all(status == -signal.SIGKILL for status, _ in found)
+    assert len(list((tmp_path / "killed").glob("checkpoint-generation-0-process-*"))) == 2
+    for status, told in forks.together(RUN, tmp_path / "killed", resume=True, **apart):
+        assert status == 0, told
+    assert same(weights(tmp_path / "killed", 1), weights(tmp_path / "one"))
+    assert [p.name for p in (tmp_path / "killed").glob("checkpoint*")] == ["checkpoint"]
+    one, killed = (json.loads((tmp_path / n / "report.json").read_text())["modules"] for n in ("one", "killed"))
+    assert [m["variables"] for m in killed] == [m["variables"] for m in one]
+    assert {frozenset(m["variables"]) for m in one} == {frozenset("A"), frozenset("B"), frozenset("CD")}
+
+
+def test_a_loss_that_is_no_number_in_one_process_stops_both(forks, tmp_path):
+    found = forks.together(RUN, tmp_path / "run", fault=["nan_loss", 80, 1])
+    for status, told in found:
+        assert status == 1
+        assert "the loss is nan" in told
+
+
+def test_torchrun_starts_the_processes(tmp_path):
+    """As a user does it, once; everything else is tested in forked children, which are cheaper."""
+    code = "import sys; from pathlib import Path; from tests.training.work import run; run(Path(sys.argv[1]), steps=3)"
+    (tmp_path / "train.py").write_text(f"import sys; sys.path[:0] = [{str(ROOT)!r}]\n{code}\n")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "train.py"), str(tmp_path / "run")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert same(weights(tmp_path / "run", 0), weights(tmp_path / "run", 1))
+
+
+# -- one process -------------------------------------------------------------------------------------------------------
+
+
+def test_accumulated_batches_give_the_gradient_of_one_large_batch():
+    """The critic's first gradient from two batches of 64 and from one of 128; no penalty, whose points are drawn."""
+    found = []
+    for batch, parts in ((128, 1), (64, 2)):
+        game, learner = work.game(batch_size=batch, gradient_accumulation_steps=parts, penalty=0.0, critic_steps=1)
+        learner.critic_optimizer.step = lambda: None
+        learner.step(1, torch.Generator().manual_seed(0))
+        found.append([p.grad for p in game.critic.parameters()])
+    assert all(one.abs().max() > 0 for one in found[0][:-1])
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_processes_that_do_not_know_each_other_are_refused(monkeypatch):
+    """Accelerator() without cpu=True runs as one process on a machine without a GPU, whatever torchrun started."""
+    accelerator = Accelerator()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match=r"2 processes were started.*Accelerator\(cpu=True\)"):
+        cp.Trainer(work.model(), [cp.DataSource(work.table())], accelerator=accelerator)
+
+
+def test_accelerates_number_of_accumulated_batches_is_taken():
+    trainer = cp.Trainer(
+        work.model(), [cp.DataSource(work.table())], accelerator=Accelerator(gradient_accumulation_steps=3)
+    )
+    assert trainer.config.gradient_accumulation_steps == 3
+
+
+def test_a_mean_of_gradients_is_left_alone_in_one_process():
+    layer = nn.Linear(2, 1)
+    layer(torch.ones(1, 2)).sum().backward()
+    before = layer.weight.grad.clone()
+    assert Processes(Accelerator()).average_gradients([layer.weight], torch.tensor(2.0)) == 2.0
+    assert torch.equal(layer.weight.grad, before)
+
+
+@pytest.mark.parametrize("objective", ["likelihood", "adversarial"])
+def test_half_precision_learns_what_full_precision_learns(forks, tmp_path, objective):
+    status, told = forks.run("tests.training.work:half", tmp_path, objective=objective)
+    assert status == 0, told
+    found = json.loads((tmp_path / "half.json").read_text())
+    assert found["types"] == ["torch.bfloat16"]  # the layers did compute in bfloat16 …
+    assert found["weights"] == ["torch.float32"]  # … on weights that stay whole
+    assert abs(found["p"] - found["rows"]) < 0.04
+
+
+def test_tensorboard_gets_every_validation(tmp_path):
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    work.run(tmp_path, log_with="tensorboard", objective="likelihood")
+    files = list(tmp_path.rglob("events.out.tfevents.*"))
+    scalars = {}
+    for file in files:
+        reader = event_accumulator.EventAccumulator(str(file)).Reload()
+        scalars |= {tag: [(e.step, e.value) for e in reader.Scalars(tag)] for tag in reader.Tags()["scalars"]}
+    report = json.loads((tmp_path / "report.json").read_text())
+    for module in report["modules"]:
+        found = scalars["+".join(module["variables"]) + "/likelihood/loss"]
+        assert [step for step, _ in found] == [8, 16] == [c["step"] for c in module["curve"]]
+        assert np.allclose([value for _, value in found], [c["loss"] for c in module["curve"]])
+    assert "A+D/likelihood/nll" in scalars or "D+A/likelihood/nll" in scalars
+    with pytest.raises(TrainingError, match="without output_dir"):
+        cp.fit(work.model(), cp.DataSource(work.table()), log_with="tensorboard")
