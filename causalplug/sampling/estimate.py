@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,7 +73,8 @@ def estimate(
     if data is not None:
         from causalplug.causal.overlap import check_overlap
 
-        overlap = check_overlap(dcm.graph, asked, data, dcm.encoders, sources=dcm.sources)
+        encoders = {name: partial(_projections, dcm, name) for name in dcm.encoders}
+        overlap = check_overlap(dcm.graph, asked, data, encoders, sources=dcm.sources)
     return Estimate(
         query=str(asked.name or asked),
         table=table,
@@ -86,6 +88,14 @@ def estimate(
         identification=clearance.identification,
         overlap=overlap,
     )
+
+
+def _projections(dcm: DCM, name: str, column: Any) -> np.ndarray:
+    """Projections ``(n, d)`` of a column of images as users have them."""
+    images = dcm.variables[name].encode(column, name)
+    with evaluating(dcm):
+        parts = [dcm.project(name, part.to(dcm.device)).cpu() for part in images.split(SMALL)]
+    return torch.cat(parts).numpy()
 
 
 @dataclass(eq=False)
