@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,28 +19,29 @@ _SEVEN = "X0 -> W0; X0, X1, X2 -> W1; W0, W1 -> Y0; W1 -> Y1; X0 <-> Y0; X1 <-> 
 _CELLS = 2**22  # cells times draws at a time
 
 
-def joint(dcm: cp.DCM, do: Mapping[str, int] | None = None, *, draws: int = 4096) -> np.ndarray:
-    """P(V | do(``do``)) of a model of discrete variables with explicit mechanisms, one axis per variable.
+def joint(
+    dcm: cp.DCM, do: Mapping[str, int] | None = None, keep: Sequence[str] | None = None, *, draws: int = 4096
+) -> np.ndarray:
+    """P(``keep`` | do(``do``)) of a model of discrete variables with explicit mechanisms, one axis per variable.
 
     The confounders are integrated over by quasi-random draws, some thousand of which are right to about .001.
     """
-    do = dict(do or {})
-    sizes = [1 if name in do else dcm.variables[name].size for name in dcm.graph.variables]
-    grid = torch.unravel_index(torch.arange(int(np.prod(sizes))), sizes)
-    codes = dict(zip(dcm.graph.variables, grid, strict=True))
-    codes |= {name: torch.full_like(grid[0], value) for name, value in do.items()}
-    free = [name for name in dcm.graph.variables if name not in do]
+    do, keep = dict(do or {}), list(dcm.graph.variables if keep is None else keep)
+    needed = dcm.graph.do(do).ancestors(keep)
+    names = [name for name in dcm.graph.variables if name in needed]
+    sizes = [1 if name in do else dcm.variables[name].size for name in names]
+    grid = torch.unravel_index(torch.arange(math.prod(sizes)), sizes)
+    codes = dict(zip(names, grid, strict=True))
+    codes |= {name: torch.full_like(grid[0], value) for name, value in do.items() if name in codes}
+    free = [name for name in names if name not in do]
     cells = Cells(dcm, free, codes)
-    noise = ConfounderDraws(edges_of(dcm.graph, free), dcm.confounder_size, draws)
-    drawn = noise(torch.Generator().manual_seed(0))
-    parts = max(1, draws * len(grid[0]) // _CELLS)
+    drawn = ConfounderDraws(edges_of(dcm.graph, free), dcm.confounder_size, draws)(torch.Generator().manual_seed(0))
+    parts = max(1, draws * len(grid[0]) // _CELLS) if drawn else 1
     with torch.no_grad():
-        if not drawn:
-            found = log_mean_exp(cells.log_prob({})).exp()
-        else:
-            pieces = [{edge: value[start::parts] for edge, value in drawn.items()} for start in range(parts)]
-            found = sum(cells.log_prob(piece).exp().sum(0) for piece in pieces) / draws
-    return (found / found.sum()).double().numpy().reshape(sizes)
+        pieces = ({edge: value[part::parts] for edge, value in drawn.items()} for part in range(parts))
+        found = sum(cells.log_prob(piece).exp().sum(0) for piece in pieces)
+    table = (found / found.sum()).double().numpy().reshape(sizes)  # type: ignore[union-attr, operator]
+    return np.einsum(table, list(range(len(names))), [names.index(name) for name in keep])
 
 
 def tvd(p: np.ndarray, q: np.ndarray) -> float:
@@ -54,25 +56,30 @@ def sampling_floor(p: np.ndarray, rows: int) -> float:
 
 
 def do_gaps(
-    dcm: cp.DCM, scm: SCM, sources: Iterable[cp.Source] | None = None, *, draws: int = 4096
-) -> dict[str, tuple[float, np.ndarray]]:
-    """TVD of every identifiable P(y | do(x)) over single variables, and its exact value, by the query's text."""
+    dcm: cp.DCM,
+    exact: Callable[[dict[str, int], list[str]], np.ndarray],
+    sources: Iterable[cp.Source] | None = None,
+    *,
+    draws: int = 4096,
+) -> dict[str, float]:
+    """TVD of every identifiable P(y | do(x)) over single variables, by the query's text.
+
+    Args:
+        dcm: the model.
+        exact: the true P(keep | do) from what is set and what is kept.
+        sources: what the model was trained on; one observational source of everything by default.
+        draws: of the confounders.
+    """
     found = {}
-    names = dcm.graph.variables
-    for x in names:
-        outcomes = [
-            y
-            for y in names
-            if y != x
-            and x in dcm.graph.ancestors([y])
-            and cp.identify(dcm.graph, f"P({y} | do({x}))", sources=None if sources is None else list(sources))
-        ]
-        for value in range(scm.cardinalities[x]) if outcomes else ():
-            model, exact = joint(dcm, {x: value}, draws=draws), scm.joint({x: value}).take([value], names.index(x))
-            for y in outcomes:
-                others = tuple(i for i, name in enumerate(names) if name != y)
-                truth = exact.sum(others)
-                found[f"P({y} | do({x}={value}))"] = tvd(model.sum(others), truth), truth
+    graph, known = dcm.graph, None if sources is None else list(sources)
+    for x in graph.variables:
+        below = [y for y in graph.variables if y != x and x in graph.ancestors([y])]
+        asked = [y for y in below if cp.identify(graph, f"P({y} | do({x}))", sources=known)]
+        for value in range(dcm.variables[x].size) if asked else ():
+            model, names = joint(dcm, {x: value}, asked, draws=draws), list(range(len(asked)))
+            for place, y in enumerate(asked):
+                answer = np.einsum(model, names, [place])
+                found[f"P({y} | do({x}={value}))"] = tvd(answer, exact({x: value}, [y]))
     return found
 
 
