@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.causal.plan import Target
+from causalplug.errors import PlanError
 from causalplug.model import DCM
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import Critic, CriticInput, gradient_penalty
 from causalplug.training.data import Rows
 from causalplug.training.factors import Cells, ConfounderDraws, distinct, edges_of, log_mean_exp, ravel
 from causalplug.training.rollout import Roller
-from causalplug.variables import Discrete
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.bank import SampleBank
@@ -180,6 +180,7 @@ class RowGame(Game):
         self.reads.standardise(self.rows)
         self.critic = self._new_critic()
         self.mode = _mode(config, self.roller, dcm)
+        self.spread = self.roller.last(config.max_enumeration // _SCORE_COPIES)
         self.batch = min(config.batch_size, self.size)
         self._real: list[list[Tensor]] = []
         self._fake: list[list[Tensor]] = []
@@ -212,16 +213,17 @@ class RowGame(Game):
 
     def generator_loss(self, generator: torch.Generator, temperature: float) -> Tensor:
         given = self._given(self._rows(self.batch, generator))
-        copies = _SCORE_COPIES if self.mode == "score" else 1
-        out = self.roller(given, self.batch, generator, mode=self.mode, copies=copies, temperature=temperature)
-        scores = self._worth(self.critic(self.reads(out.values))).view(out.copies, -1)
+        options = {"copies": _SCORE_COPIES, "spread": self.spread} if self.mode == "score" else {}
+        out = self.roller(given, self.batch, generator, mode=self.mode, temperature=temperature, **options)
+        worth = self._worth(self.critic(self.reads(out.values))).view(out.copies, -1)
         if out.weight is not None:
-            return -(out.weight * (scores - scores.mean().detach())).sum(0).mean()
+            worth = out.weight * (worth - worth.mean().detach())
+            worth = worth.view(-1, out.draws, worth.shape[-1]).sum(0)
         if out.log_prob is None:
-            return -scores.mean()
-        detached = scores.detach()
-        baseline = (detached.sum(0) - detached) / max(1, out.copies - 1)
-        return -scores.mean() - ((detached - baseline) * out.log_prob).mean()
+            return -worth.mean()
+        detached = worth.detach()
+        others = (detached.sum(0) - detached) / (out.draws - 1)
+        return -worth.mean() - ((detached - others) * out.log_prob).mean()
 
     def _worth(self, scores: Tensor) -> Tensor:
         """What the generator wants to be large."""
@@ -233,12 +235,21 @@ def _split(rows: Sequence[Tensor], parts: int) -> list[list[Tensor]]:
 
 
 def _mode(config: TrainingConfig, roller: Roller, dcm: DCM) -> str:
-    """How gradients pass the trained discrete variables of a target."""
+    """How gradients pass the discrete variables of a target.
+
+    Raises:
+        PlanError: they cannot pass a frozen one.
+    """
     if config.gradient == "straight-through":
         return "relaxed"
-    discrete = [n for n in roller.order if n in roller.updated and isinstance(dcm.variables[n], Discrete)]
-    if not discrete:
+    if not roller.weighed:
         return "sample"
+    closed = [name for name in roller.weighed if not dcm.mechanism(name).explicit]
+    if closed:
+        raise PlanError(
+            f"{', '.join(sorted(roller.updated))} cannot be trained through {closed[0]}: its mechanism does not tell "
+            f"the probabilities of its values, so no gradient passes it. Train {closed[0]}, or use the likelihood."
+        )
     if config.gradient == "enumerate" or (config.gradient == "auto" and roller.joint_values <= config.max_enumeration):
         return "enumerate"
     return "score"

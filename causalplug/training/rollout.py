@@ -4,7 +4,8 @@ rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,13 +30,15 @@ class Rollout:
     Attributes:
         values: by variable; an image as its projection ``(rows, size)``, or as pixels where the module itself paints
             it.
-        weight: probability ``(copies, n)`` of each copy given its noise, where discrete values were enumerated.
-        log_prob: ``(copies, n)`` log probability of the drawn discrete values, for the score function.
-        copies: how many rows stand for one real row.
+        copies: how many rows stand for one real row: enumerated values times independent draws, the draws faster.
+        draws: how many of them are independent draws.
+        weight: probability ``(copies, n)`` of each copy given its noise and draw, where values were enumerated.
+        log_prob: ``(draws, n)`` log probability of the drawn discrete values, for the score function.
     """
 
     values: dict[str, Tensor]
     copies: int = 1
+    draws: int = 1
     weight: Tensor | None = None
     log_prob: Tensor | None = None
 
@@ -44,7 +47,9 @@ class Rollout:
 class _State:
     values: dict[str, Tensor]
     raw: dict[str, Tensor] = field(default_factory=dict)
+    spread: set[str] = field(default_factory=set)
     copies: int = 1
+    draws: int = 1
     log_weight: Tensor | None = None
     log_prob: Tensor | None = None
 
@@ -60,9 +65,15 @@ class Roller:
         banks: samples of frozen image mechanisms; training calls their generators no more.
         pixels: image variables that stay pixels; all others come as projections.
 
-    Modes: ``"sample"`` draws hard values; ``"enumerate"`` spreads every trained discrete variable over all its values
-    and weighs them (THEORY: Rao-Blackwellised, exact given the noise); ``"score"`` draws several copies with their log
-    probability; ``"relaxed"`` hands straight-through one-hot rows on.
+    Modes: ``"sample"`` draws hard values; ``"enumerate"`` spreads every weighed discrete variable over all its values
+    (Rao-Blackwellised, exact given the noise); ``"score"`` draws several copies with their log probability, and spreads
+    the last variables over their values as far as the budget goes; ``"relaxed"`` hands straight-through one-hot rows
+    on.
+
+    Attributes:
+        order: T in topological order.
+        weighed: the discrete variables whose probabilities carry a gradient: trained ones, and frozen ones that read
+            what a trained mechanism makes of continuous numbers.
     """
 
     def __init__(
@@ -80,16 +91,36 @@ class Roller:
         self.order = [name for name in dcm.graph.topological_order() if name in inside]
         self.edges = edges_of(dcm.graph, self.order)
         self.banks, self.pixels = dict(banks), set(pixels)
+        self.weighed = self._weighed()
+
+    def _weighed(self) -> list[str]:
+        weighed: list[str] = []
+        moving: set[str] = set()  # what changes smoothly with the parameters
+        for name in self.order:
+            reads = bool(moving & set(self.dcm.graph.parents(name)))
+            if not isinstance(self.dcm.variables[name], Discrete):
+                moving |= {name} if reads or name in self.updated else set()
+            elif reads or name in self.updated:
+                weighed.append(name)
+        return weighed
 
     @property
     def joint_values(self) -> int:
-        """Number of joint values of the trained discrete variables."""
-        count = 1
-        for name in self.order:
-            variable = self.dcm.variables[name]
-            if name in self.updated and isinstance(variable, Discrete):
-                count *= variable.size
-        return count
+        """Number of joint values of the weighed discrete variables."""
+        return math.prod(self._size(name) for name in self.weighed)
+
+    def _size(self, name: str) -> int:
+        return self.dcm.variables[name].size  # type: ignore[attr-defined]
+
+    def last(self, budget: int) -> set[str]:
+        """The last weighed variables whose joint values are at most ``budget``."""
+        found: list[str] = []
+        for name in reversed(self.weighed):
+            budget //= self._size(name)
+            if budget < 1:
+                break
+            found.append(name)
+        return set(found)
 
     def __call__(
         self,
@@ -99,22 +130,27 @@ class Roller:
         *,
         mode: str = "sample",
         copies: int = 1,
+        spread: Collection[str] = (),
         temperature: float = 1.0,
     ) -> Rollout:
-        """Draw T for ``n`` real rows whose values ``given`` (parents of T and interventions) are held fixed."""
+        """Draw T for ``n`` real rows whose values ``given`` (parents of T and interventions) are held fixed.
+
+        ``copies`` and ``spread`` are of mode ``"score"``: the independent draws, and the last variables, which are
+        enumerated.
+        """
         spec = NoiseSpec((self.dcm.confounder_size,))
         confounders = {edge: spec.draw(n, generator) for edge in self.edges}
-        state = _State(dict(given))
+        state = _State(dict(given), spread=set(self.weighed) if mode == "enumerate" else set(spread))
         if mode == "score" and copies > 1:
             state.values = {name: _repeat(value, copies) for name, value in given.items()}
-            state.copies = copies
+            state.copies = state.draws = copies
         for name in self.order:
             confounder = stacked(self.dcm, name, confounders)
             confounder = None if confounder is None else _repeat(confounder, state.copies)
             self._draw(name, state, n, confounder, generator, mode, temperature)
         weight = None if state.log_weight is None else state.log_weight.exp()
         kept = {name: state.values[name] for name in (*given, *self.order)}
-        return Rollout(kept, state.copies, weight, state.log_prob)
+        return Rollout(kept, state.copies, state.draws, weight, state.log_prob)
 
     def _draw(
         self,
@@ -128,9 +164,13 @@ class Roller:
     ) -> None:
         mechanism, variable = self.dcm.mechanism(name), self.dcm.variables[name]
         discrete = isinstance(variable, Discrete)
-        trained = name in self.updated
-        # copies of one row share their noise; score-function copies of trained variables must not
-        own = state.copies * n if mode == "score" and trained and discrete else n
+        if name in state.spread:
+            parents = {parent: self._read(parent, name, state) for parent in mechanism.parents}
+            self._enumerate(name, state, n, mechanism.logits(parents, confounder))  # type: ignore[operator]
+            return
+        # copies of one row share their noise; score-function copies of weighed variables must not
+        scored = mode == "score" and name in self.weighed
+        own = state.copies * n if scored else n
         noise = {key: spec.draw(own, generator) for key, spec in mechanism.noise.items()}
         if own == n:
             noise = {key: _repeat(value, state.copies) for key, value in noise.items()}
@@ -139,14 +179,11 @@ class Roller:
             value = self.banks[name].sample(parents, noise, state.copies, n, generator)
             self._keep(name, state, value, painted=self.banks[name].projections is None)
             return
-        if trained and discrete and mode == "enumerate":
-            self._enumerate(name, state, n, mechanism.logits(parents, confounder))  # type: ignore[operator]
-            return
         if discrete and mode == "relaxed" and hasattr(mechanism, "relaxed"):
             state.values[name] = mechanism.relaxed(parents, noise, confounder, temperature=temperature)  # type: ignore[operator]
             return
         value = mechanism(parents, noise, confounder)
-        if trained and discrete and mode == "score":
+        if scored:
             term = mechanism.log_prob(value, parents, confounder).view(state.copies, n)
             state.log_prob = term if state.log_prob is None else state.log_prob + term
         self._keep(name, state, value, painted=True)
@@ -160,7 +197,7 @@ class Roller:
 
     def _enumerate(self, name: str, state: _State, n: int, logits: Tensor) -> None:
         """Spread a variable over all its values: every copy becomes ``size`` copies with their probabilities."""
-        size = self.dcm.variables[name].size  # type: ignore[attr-defined]
+        size = self._size(name)
         log_probs = torch.log_softmax(logits.expand(state.copies * n, -1), -1)
         log_probs = log_probs.view(state.copies, n, size).permute(2, 0, 1)
         before = 0.0 if state.log_weight is None else state.log_weight

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import causalplug as cp
-from causalplug.training.factors import Cells, ConfounderDraws, edges_of, log_mean_exp
+from causalplug.training.factors import Cells, ConfounderDraws, edges_of
 from tests.scm import SCM, random_scm
 
 __all__ = ["REFERENCES", "do_gaps", "joint", "sampling_floor", "tvd"]
