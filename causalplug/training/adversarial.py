@@ -180,7 +180,8 @@ class RowGame(Game):
         self.reads.standardise(self.rows)
         self.critic = self._new_critic()
         self.mode = _mode(config, self.roller, dcm)
-        self.spread = self.roller.last(config.max_enumeration // _SCORE_COPIES)
+        budget = config.max_enumeration // _SCORE_COPIES
+        self.spread = self.roller.last(budget) if self.mode == "score" else set()
         self.batch = min(config.batch_size, self.size)
         self._real: list[list[Tensor]] = []
         self._fake: list[list[Tensor]] = []
@@ -213,8 +214,10 @@ class RowGame(Game):
 
     def generator_loss(self, generator: torch.Generator, temperature: float) -> Tensor:
         given = self._given(self._rows(self.batch, generator))
-        options = {"copies": _SCORE_COPIES, "spread": self.spread} if self.mode == "score" else {}
-        out = self.roller(given, self.batch, generator, mode=self.mode, temperature=temperature, **options)
+        copies = _SCORE_COPIES if self.mode == "score" else 1
+        out = self.roller(
+            given, self.batch, generator, mode=self.mode, copies=copies, spread=self.spread, temperature=temperature
+        )
         worth = self._worth(self.critic(self.reads(out.values))).view(out.copies, -1)
         if out.weight is not None:
             worth = out.weight * (worth - worth.mean().detach())

@@ -101,7 +101,7 @@ class Critic(nn.Module):
 
 
 def gradient_penalty(
-    critic: Critic, real: Sequence[Tensor], fake: Sequence[Tensor], generator: torch.Generator
+    critic: nn.Module, real: Sequence[Tensor], fake: Sequence[Tensor], generator: torch.Generator
 ) -> Tensor:
     """``E (|grad critic| - 1)^2`` on straight lines between real and generated rows; both have n rows."""
     weight = torch.rand(len(real[0]), generator=generator, device=real[0].device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from causalplug.causal.plan import Module
+from causalplug.causal.plan import Module, Target
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.base import Mechanism
 from causalplug.model import DCM
@@ -20,6 +20,7 @@ from causalplug.training.data import Rows
 from causalplug.training.images import Images
 from causalplug.training.likelihood import Likelihood
 from causalplug.training.rollout import Roller
+from causalplug.training.two_sample import Shown
 from causalplug.training.validation import Distance, distance
 from causalplug.variables import Image
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from causalplug.mechanisms.bank import SampleBank
 
 __all__ = ["Prepared", "prepare"]
+
+_COMPARED, _SECONDS = 500, 20.0  # samples per label, and their seconds, of a bank that is for comparison alone
 
 _HELD_OUT_PIXELS = 4096  # rows of a validation on pixels that are kept in a file
 
@@ -45,6 +48,7 @@ class Prepared:
     held_out: list[Rows]
     images: dict[tuple[str, str], dict[str, Tensor]] = field(default_factory=dict)
     banks: dict[str, SampleBank] = field(default_factory=dict)
+    _readers: dict[tuple[str, ...], Shown] = field(default_factory=dict)
     _likelihoods: dict[tuple[str, ...], Likelihood] = field(default_factory=dict)
 
     def rows(self, source: str, part: str, pixels: Sequence[str] = ()) -> Rows:
@@ -78,8 +82,15 @@ class Prepared:
         with torch.no_grad():
             return float(self._likelihoods[key].loss(generator))
 
-    def distances(self, dcm: DCM, module: Module, generator: torch.Generator) -> list[Distance]:
-        """Distance to every target of the module that can be drawn without calling a generator anew."""
+    def distances(self, dcm: DCM, module: Module, generator: torch.Generator, *, final: bool = False) -> list[Distance]:
+        """Distance to every target of the module that can be drawn without calling a generator anew.
+
+        Args:
+            dcm: the model.
+            module: whose targets they are.
+            generator: of the drawn rows.
+            final: classify, too, where variables are continuous.
+        """
         found = []
         for target in module.targets:
             unbanked = [
@@ -92,8 +103,21 @@ class Prepared:
             pixels = [name for name, v in dcm.variables.items() if isinstance(v, Image) and name not in dcm.encoders]
             rows = self.rows(target.source, "held_out", pixels)
             roller = Roller(dcm, target.variables, target.parents, (), banks=self.banks, pixels=pixels)
-            found.append(distance(dcm, target, roller, rows.values, generator))
+            shown = self._shown(dcm, target, pixels)
+            found.append(distance(dcm, target, roller, rows.values, generator, shown=shown, final=final))
         return found
+
+    def _shown(self, dcm: DCM, target: Target, pixels: Sequence[str]) -> Shown | None:
+        """What reads categories off the images that the target trains."""
+        names = [*target.parents, *target.variables]
+        images = [name for name in target.updated if name in names and isinstance(dcm.variables[name], Image)]
+        if not images:
+            return None
+        key = (target.source, *names)
+        if key not in self._readers:
+            rows = self.rows(target.source, "train", pixels)
+            self._readers[key] = Shown({name: dcm.variables[name] for name in names}, images, rows.values)
+        return self._readers[key]
 
 
 def source_name(rows: Rows) -> str:
@@ -106,7 +130,7 @@ def prepare(
     tables: Sequence[Rows],
     config: TrainingConfig,
     *,
-    banks_for: Iterable[str],
+    banks_for: Mapping[str, bool],
     device: torch.device,
     seconds: dict[str, float],
     progress: bool,
@@ -120,7 +144,8 @@ def prepare(
         dcm: the model; its label maps, encoders and scales are set.
         tables: encoded rows of every source.
         config: settings.
-        banks_for: frozen image variables that adversarial training draws from.
+        banks_for: frozen image variables that are drawn from: True where adversarial training needs them, False where
+            only a comparison with the rows does, which is left out where the generator is slow.
         device: where rows go.
         seconds: wall time by phase is added here.
         progress: show progress of slow generators.
@@ -166,11 +191,14 @@ def prepare(
         _standardise(dcm, prepared.train)
         share(dcm.trained_tensors().values())
     with _timed(seconds, "banks"):
-        for name in sorted(banks_for):
+        for name, needed in sorted(banks_for.items()):
             from causalplug.mechanisms.bank import SampleBank
 
+            rows_per_label = config.bank_rows if needed else _affordable(dcm.mechanism(name), config.bank_rows)
+            if not rows_per_label:
+                continue
             options: dict[str, Any] = {
-                "rows_per_label": config.bank_rows,
+                "rows_per_label": rows_per_label,
                 "seed": config.seed,
                 "progress": progress,
                 "folder": _bank_folder(dcm.mechanism(name), folder),
@@ -188,6 +216,13 @@ def _bank_folder(mechanism: Mechanism, folder: Path | None) -> Path | None:
     except MechanismError:
         return None
     return None if folder is None else folder / "banks"
+
+
+def _affordable(mechanism: Mechanism, wanted: int) -> int:
+    """Samples of each label that a comparison may cost, 0 where the generator is too slow."""
+    labels = len(getattr(mechanism, "label_map").used)  # noqa: B009
+    rows = min(wanted, _COMPARED)
+    return rows if mechanism.batch_cost * labels * rows / 64 <= _SECONDS else 0
 
 
 class _timed:

@@ -24,7 +24,7 @@ class ModuleReport:
         distances: of the kept weights, one per target.
         negative_log_likelihood: held-out, per row; only for likelihood.
         converged: whether every distance is within its bound; None where nothing was compared, as for a module that
-            likelihood trained behind a frozen image.
+            likelihood trained behind a generator too slow to be drawn from.
         curve: one entry per validation: step, distance and loss.
     """
 
@@ -96,7 +96,7 @@ class TrainingReport:
     def rows(self) -> list[tuple[str, ...]]:
         """The report as a table of text, its header first: a line per module and target, then what was pulled."""
         lines: list[tuple[str, ...]] = [
-            ("module", "objective", "matched", "TVD", "floor", "MMD²", "steps", "seconds", "")
+            ("module", "objective", "matched", "TVD", "floor", "MMD²", "C2ST", "steps", "seconds", "")
         ]
         for module in self.modules:
             for index, d in enumerate(module.distances or (None,)):
@@ -109,13 +109,14 @@ class TrainingReport:
                         _number(d.tvd if d else None),
                         _number(d.floor if d else None),
                         _number(d.mmd if d else None),
+                        _number(d.c2st if d else None),
                         str(module.steps) if first else "",
                         f"{module.seconds:.1f}" if first else "",
                         _VERDICTS[module.converged] if first else "",
                     )
                 )
         verdicts = {fit.name: f"{fit.verdict} for the rows" for fit in self.fits}
-        return lines + [(name, "pulled", "frozen", *[""] * 5, verdicts.get(name, "")) for name in self.pulled]
+        return lines + [(name, "pulled", "frozen", *[""] * 6, verdicts.get(name, "")) for name in self.pulled]
 
     def __str__(self) -> str:
         lines = self.rows()

@@ -94,13 +94,10 @@ class Run:
         if report.distances:
             report.converged = all(d.converged(self.config.tolerance) for d in report.distances)
         if report.converged is False:
-            worst = max(report.distances, key=lambda d: d.score)
+            worst = max(report.distances, key=lambda d: (not d.converged(self.config.tolerance), d.score))
             warnings.warn(
-                f"Module {report.name} has not converged: {worst.target} is at TVD {worst.tvd} (floor "
-                f"{worst.floor}), MMD² "
-                f"{worst.mmd}. Modules that depend on it inherit the error. Train longer (steps=), try another "
-                "objective=, or "
-                "look at the data of this module.",
+                f"Module {report.name} has not converged: {worst.describe()}. Modules that depend on it inherit the "
+                "error. Train longer (steps=), try another objective=, or look at the data of this module.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
@@ -201,11 +198,11 @@ class Run:
     ) -> None:
         if isinstance(learner, LikelihoodLearner):
             report.negative_log_likelihood = self.prepared.held_out_loss(self.dcm, module.variables, self.config, seed)
-        report.distances = tuple(self._distances(module, seed))
+        report.distances = tuple(self._distances(module, seed, final=True))
 
-    def _distances(self, module: Module, seed: int) -> list[Distance]:
+    def _distances(self, module: Module, seed: int, *, final: bool = False) -> list[Distance]:
         generator = torch.Generator(self.accelerator.device).manual_seed(seed + 1)
-        return self.prepared.distances(self.dcm, module, generator)
+        return self.prepared.distances(self.dcm, module, generator, final=final)
 
     def save(
         self,

@@ -236,9 +236,12 @@ class Trainer:
         run = Run(self, together, self.checkpoints, facts, loaded)
         seconds: dict[str, float] = {}
         modules = [module for module in self.plan.modules if module.action != "pull"]
-        needs_bank = {name for module in modules for name in self._frozen_images(module)}
+        banks: dict[str, bool] = {}
+        for module in modules:
+            for name in self._frozen_images(module):
+                banks[name] = banks.get(name, False) or module.objective != "likelihood"
         run.prepared = prepare(
-            self.dcm, self.tables, self.config, banks_for=needs_bank, device=self.accelerator.device, seconds=seconds,
+            self.dcm, self.tables, self.config, banks_for=banks, device=self.accelerator.device, seconds=seconds,
             progress=self.progress, ready=loaded is not None, share=together.share, folder=self.output_dir,
         )  # fmt: skip
         fits = self._check_fit(seconds)
@@ -326,9 +329,7 @@ class Trainer:
         return fits
 
     def _frozen_images(self, module: Module) -> set[str]:
-        """Frozen image mechanisms that this module's adversarial training draws from."""
-        if module.objective == "likelihood":
-            return set()
+        """Frozen image mechanisms that this module's targets are drawn through."""
         drawn = {name for target in module.targets for name in target.frozen}
         return {name for name in drawn if self.dcm.variables[name].kind == "image" and self.dcm.mechanism(name).frozen}
 

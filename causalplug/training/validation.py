@@ -15,12 +15,13 @@ from causalplug.causal.plan import Target
 from causalplug.model import DCM
 from causalplug.training.factors import ravel
 from causalplug.training.rollout import Roller
+from causalplug.training.two_sample import Shown, classifier_distance
 from causalplug.variables import Discrete, Variable
 
 __all__ = ["Distance", "distance", "mmd", "sampling_floor", "tvd"]
 
 _ROWS = 20_000  # generated rows of one validation
-_KERNEL_ROWS = 400  # rows of a two-sample kernel test
+_KERNEL_ROWS = 1000  # rows of a two-sample kernel test
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,17 @@ class Distance:
 
     Attributes:
         target: the matched distribution, as text.
-        tvd: total variation distance of the discrete variables (their joint distribution, or the worst pair of
-            variables where the joint has more values than the rows can show); None without discrete variables.
+        tvd: total variation distance of the discrete variables and of what trained images show of them (their joint
+            distribution, or the worst pair where it has more values than the rows can show); None without any.
         floor: the expected TVD of two samples of these sizes from one distribution.
         ceiling: the 0.99 quantile of it: what chance alone explains.
         kl: Kullback-Leibler divergence of the held-out rows from the generated ones, with half a count added to every
             cell.
         mmd: squared maximum mean discrepancy of all variables (images as projections); None where all are discrete.
         mmd_floor: the 0.95 quantile of it under permutation of the rows.
+        c2st: what a classifier can tell: a lower bound of the TVD of all variables; None where all are discrete, with
+            images, and before training ends.
+        c2st_ceiling: the 0.99 quantile of it under equal distributions.
         rows: held-out rows.
     """
 
@@ -48,6 +52,8 @@ class Distance:
     kl: float | None = None
     mmd: float | None = None
     mmd_floor: float | None = None
+    c2st: float | None = None
+    c2st_ceiling: float | None = None
 
     @property
     def score(self) -> float:
@@ -55,13 +61,24 @@ class Distance:
         return (self.tvd or 0.0) + math.sqrt(max(0.0, self.mmd or 0.0))
 
     def converged(self, tolerance: float) -> bool:
-        """Whether the TVD exceeds what chance explains by at most ``tolerance``, and the MMD² twice its quantile.
+        """Whether TVD and classifier exceed what chance explains by at most ``tolerance``, and MMD² twice its quantile.
 
         The held-out rows are a sample themselves: a perfect model is at ``floor`` from them, and rarely at ``ceiling``.
         """
         tvd_ok = self.tvd is None or self.tvd <= tolerance + (self.ceiling or 0.0)
         mmd_ok = self.mmd is None or self.mmd <= max(0.01, 2 * (self.mmd_floor or 0.0))
-        return tvd_ok and mmd_ok
+        c2st_ok = self.c2st is None or self.c2st <= tolerance + (self.c2st_ceiling or 0.0)
+        return tvd_ok and mmd_ok and c2st_ok
+
+    def describe(self) -> str:
+        """The distances in words."""
+        parts = (
+            ("TVD", self.tvd, self.floor),
+            ("MMD²", self.mmd, self.mmd_floor),
+            ("C2ST", self.c2st, self.c2st_ceiling),
+        )
+        told = [f"{word} {value:.4f} (by chance {chance:.4f})" for word, value, chance in parts if value is not None]
+        return f"{self.target} is at {', '.join(told)}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -128,10 +145,6 @@ def mmd(real: Tensor, fake: Tensor, generator: torch.Generator, permutations: in
     return float(statistic(sign[None])[0]), float(statistic(shuffled).quantile(0.95))
 
 
-def _codes(values: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
-    return torch.stack([values[name] for name in names], -1)
-
-
 def _worst(real: Tensor, fake: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
     """The columns to compare: all, or the worst pair where the joint has more values than rows can show."""
     if math.prod(sizes) <= max(16, len(real) // 5) or real.shape[1] <= 2:
@@ -152,7 +165,14 @@ def _features(values: Mapping[str, Tensor], variables: Mapping[str, Variable]) -
 
 @torch.no_grad()
 def distance(
-    dcm: DCM, target: Target, roller: Roller, rows: Mapping[str, Tensor], generator: torch.Generator
+    dcm: DCM,
+    target: Target,
+    roller: Roller,
+    rows: Mapping[str, Tensor],
+    generator: torch.Generator,
+    *,
+    shown: Shown | None = None,
+    final: bool = False,
 ) -> Distance:
     """Distances of generated rows of a target from held-out rows.
 
@@ -162,6 +182,8 @@ def distance(
         roller: draws the target.
         rows: held-out values ``(n, …)``; images as the roller gives them.
         generator: of the validation alone, so that validating changes nothing in training.
+        shown: reads categories off the images that are trained.
+        final: classify, too: it takes longer.
     """
     names = [*target.parents, *target.variables]
     n = len(rows[names[0]])
@@ -172,7 +194,9 @@ def distance(
     found: dict[str, Any] = {}
     if discrete:
         sizes = [dcm.variables[name].size for name in discrete]  # type: ignore[attr-defined]
-        p, q = _worst(_codes(rows, discrete), _codes(fake, discrete), sizes)
+        columns = [[*(values[name] for name in discrete), *(shown(values) if shown else [])] for values in (rows, fake)]
+        sizes += shown.sizes if shown else []
+        p, q = _worst(torch.stack(columns[0], -1), torch.stack(columns[1], -1), sizes)
         floor, ceiling = sampling_floor(p, len(q))
         found |= {"tvd": tvd(p, q), "floor": floor, "ceiling": ceiling, "kl": _kl(p, q)}
     if len(discrete) < len(names):
@@ -183,4 +207,6 @@ def distance(
         found["mmd"], found["mmd_floor"] = mmd(
             (real_features - loc) / scale, (fake_features[pick] - loc) / scale, generator
         )
+        if final and not any(variable.kind == "image" for variable in variables.values()):
+            found["c2st"], found["c2st_ceiling"] = classifier_distance(real_features, fake_features[pick])
     return Distance(target=target.describe(), rows=n, **found)

@@ -309,7 +309,16 @@ def test_the_plan_names_the_objective_that_is_used(tmp_path):
     settings = {"steps": 2, "encoder_steps": 2, "objective": {"A": "likelihood"}, "progress": False}
     report = cp.fit(dcm, source, **settings)
     assert dcm.plan.module("D+A").objective == "likelihood" == report.modules[0].objective
-    assert report.modules[0].converged is None  # the generator was never run, so nothing was compared
+    assert report.modules[0].distances[0].target == "P(D, I, A)"  # a bank of the generator is cheap
+
+
+def test_a_module_behind_a_slow_generator_is_said_not_to_have_been_compared(tmp_path):
+    dcm = image_model(tmp_path)
+    dcm.mechanism("I").batch_cost = 1e6
+    source = image_rows(dcm, 60)
+    report = cp.fit(dcm, source, objective="likelihood", steps=2, encoder_steps=2, progress=False)
+    assert report.modules[0].distances == ()
+    assert report.modules[0].converged is None
     assert not report.converged
     assert "not compared" in str(report)
 
