@@ -98,7 +98,8 @@ class Shareable:
             commit_description: more, as Markdown.
             parent_commit: refuse if the branch has moved on from this commit.
             token: a token, True for the logged-in one, None for the client's default.
-            **options: as for :meth:`save_pretrained`.
+            **options: as for :meth:`save_pretrained`, and ``card``: the text of a card of one's own, published as it
+                is.
 
         Returns:
             The commit: ``oid``, ``commit_url``, ``pr_url``.

@@ -108,10 +108,24 @@ def push(
     datasets: Sequence[str],
     queries: Sequence[str],
 ) -> None:
-    """Publish the model, generator or encoder in FOLDER on the Hub as REPO, in one commit, with its card."""
+    """Publish the model, generator or encoder in FOLDER on the Hub as REPO, in one commit, with its card.
+
+    A README.md in FOLDER that was edited by hand is published as it is.
+    """
+    from causalplug.hub.publish import is_edited
+
     if not folder.is_dir():
         raise DataError(f"cannot push {folder}: there is no such folder; save the model into it first")
-    facts = _given(license, summary, datasets, queries) | ({"frozen": "copy"} if copy_frozen else {})
+    facts = _given(license, summary, datasets, queries)
+    if is_edited(folder):
+        if facts:
+            raise DataError(
+                f"the card cannot be told {', '.join(facts)}: {folder / 'README.md'} was edited by hand and is "
+                "published as it is; write it there, or delete the file to have it written anew"
+            )
+        facts["card"] = (folder / "README.md").read_text(encoding="utf-8")
+    if copy_frozen:
+        facts["frozen"] = "copy"
     commit = load_part(str(folder), None).push_to_hub(
         repo_id,
         branch=branch,

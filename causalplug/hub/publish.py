@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["card_of", "publish", "save"]
+__all__ = ["card_of", "is_edited", "publish", "save"]
 
 import json
 import logging
@@ -66,7 +66,7 @@ def save(part: Shareable, folder: str | os.PathLike[str], **options: Any) -> Pat
     """Write a repository with its card, see :meth:`causalplug.shareable.Shareable.save_pretrained`."""
     place = Path(os.path.realpath(folder))
     recover(place)
-    return _write(part, place, {"title": place.name, **options}, keep_card=_is_edited(place))
+    return _write(part, place, {"title": place.name, **options}, keep_card=is_edited(place))
 
 
 def publish(part: Shareable, repo_id: str, options: Mapping[str, Any], *, branch: str | None, **how: Any) -> CommitInfo:
@@ -75,7 +75,7 @@ def publish(part: Shareable, repo_id: str, options: Mapping[str, Any], *, branch
     Args:
         part: what is published.
         repo_id: where.
-        options: as for :func:`save`.
+        options: as for :func:`save`, and ``card``: the text of a card of one's own, published as it is.
         branch: "main" if None.
         **how: as for :func:`~causalplug.hub.push.push_folder`.
     """
@@ -85,7 +85,8 @@ def publish(part: Shareable, repo_id: str, options: Mapping[str, Any], *, branch
             repo_id = f"{hub_api(token).whoami()['name']}/{repo_id}"
     with tempfile.TemporaryDirectory(prefix="causalplug-") as home:
         facts = {"title": repo_id.partition("/")[2], "repo_id": repo_id, **options}
-        folder = _write(part, Path(home) / "model", facts, keep_card=False, anywhere=True)
+        own = facts.pop("card", None)
+        folder = _write(part, Path(home) / "model", facts, keep_card=False, own_card=own, anywhere=True)
         _check_card((folder / _CARD).read_text(encoding="utf-8"), repo_id)
         info = push_folder(folder, repo_id, revision=branch, replaces=_OWNED, **how)
         if not how.get("create_pr"):
@@ -95,7 +96,13 @@ def publish(part: Shareable, repo_id: str, options: Mapping[str, Any], *, branch
 
 
 def _write(
-    part: Shareable, place: Path, options: Mapping[str, Any], *, keep_card: bool, anywhere: bool = False
+    part: Shareable,
+    place: Path,
+    options: Mapping[str, Any],
+    *,
+    keep_card: bool,
+    own_card: str | None = None,
+    anywhere: bool = False,
 ) -> Path:
     if part.card_kind == "dcm":
         chosen = {key: options[key] for key in _FOR_FILES if key in options}
@@ -104,7 +111,7 @@ def _write(
         files, config = part_files(part)
     files |= {name: path for _, name, path in _placed(options.get("pictures") or {})}
     if not keep_card:
-        files[_CARD] = card_of(part, **options)
+        files[_CARD] = card_of(part, **options) if own_card is None else own_card
     hashed = {key: name for key, name in (("weights", "model.safetensors"), ("card", _CARD)) if name in files}
 
     def write_config(path: Path) -> None:
@@ -131,7 +138,7 @@ def _placed(pictures: Mapping[str, Any]) -> list[tuple[str, str, Path]]:
     return found
 
 
-def _is_edited(place: Path) -> bool:
+def is_edited(place: Path) -> bool:
     """Whether the folder has a card that is not as it was written here: somebody's work, which must not be lost."""
     if not (place / _CARD).is_file():
         return False

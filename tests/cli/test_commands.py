@@ -3,9 +3,11 @@
 import io
 import json
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from huggingface_hub import hf_hub_download
 
 import causalplug as cp
 from causalplug.cli.app import COMMANDS
@@ -267,6 +269,16 @@ def test_a_model_that_refers_to_a_folder_is_pushed_with_a_copy_only(shell, hub, 
     assert "generator" in err
     assert answered(shell, f"causalplug push frontdoor {repo} --license mit --copy-frozen")["commit"]
     assert answered(shell, f"causalplug sample {repo} --variables A -n 2")["n"] == 2
+
+
+def test_a_card_that_was_edited_is_published_as_it_is(shell, hub, repo, home):
+    card = home / "bow" / "README.md"
+    card.write_text(printed(shell, "causalplug card bow --license mit") + "\nWritten by hand.\n", encoding="utf-8")
+    code, _, err = shell(f"causalplug push bow {repo} --license cc0-1.0")
+    assert (code, "edited by hand" in err) == (2, True)
+    answered(shell, f"causalplug push bow {repo}")
+    published = Path(hf_hub_download(repo, "README.md")).read_text(encoding="utf-8")
+    assert published == card.read_text(encoding="utf-8")
 
 
 def test_a_card(shell, home):
