@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["explained", "inverted", "invertible"]
+__all__ = ["ROUNDS", "explained", "inverted", "invertible"]
 
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 """The network's output for a sample, a time and classes."""
 
-_ROUNDS = 6  # of the fixed-point iteration of one step
+ROUNDS = 6
+"""Rounds of the fixed-point iteration that solves one step; two rounds are what reading it backwards gives."""
+
 _LEVELS = 6  # noise levels at which labels are compared
 
 
@@ -47,7 +49,7 @@ def inverted(predict: Predict, scheduler: Any, sample: Tensor, classes: Tensor, 
         scale = float(step(small, torch.zeros_like(small)).flatten()[0]) / 1e-3
         x = best = sample / scale
         least = torch.full((len(sample),), torch.inf, device=sample.device)
-        for _ in range(_ROUNDS):
+        for _ in range(ROUNDS):
             residual = sample - step(x, predict(x, t, classes))
             size = residual.flatten(1).square().mean(1)
             better = size < least
