@@ -3,15 +3,18 @@
 import numpy as np
 import torch
 
+from causalplug.adapters import ADAPTERS
 from causalplug.adapters.callable import CallableGenerator
 from causalplug.adapters.conditional_gan import ConditionalGAN, Latent
 from causalplug.adapters.cxr_acgan import CXRACGAN
 from causalplug.adapters.image_bank import ImageBank
+from causalplug.adapters.trained import TrainedGenerator
 from causalplug.mechanisms.base import initialised
 from causalplug.mechanisms.frozen import FrozenMechanism
+from causalplug.mechanisms.image import ConvGenerator
 from causalplug.mechanisms.label_map import Label
 from causalplug.testing import MechanismTester
-from causalplug.variables import Image
+from causalplug.variables import Discrete, Image
 
 
 def linear(name: str, before: int, after: int) -> dict:
@@ -90,3 +93,17 @@ class TestCallable(MechanismTester):
             return np.broadcast_to(level[:, None, None, None], (len(labels), 3, 4, 4)).astype(np.float32)
 
         return CallableGenerator(paint, Image(3, 4, 4), [Label("level", 3)])
+
+
+class TestTrainedGenerator(MechanismTester):
+    """A generator that the toolkit trained, frozen."""
+
+    def make(self) -> FrozenMechanism:
+        parents = {"digit": Discrete(3)}
+        made = initialised(lambda: ConvGenerator(Image(1, 8, 8, low=-1.0), parents, latent_size=4, width=4), 4)
+        return TrainedGenerator(made, parents)
+
+
+def test_every_registered_adapter_is_under_test() -> None:
+    here = {type(t().make()).kind for t in globals().values() if isinstance(t, type) and t.__name__.startswith("Test")}
+    assert here | {"diffusers"} >= set(ADAPTERS)  # diffusers: test_diffusers.py
