@@ -100,10 +100,11 @@ def _object(part: Any, snapshot: Snapshot, use: str | None) -> None:
     """Warn about every licence that forbids the use: that of a part, or those of a model's frozen parts."""
     if use is None:
         return
-    inside = {**getattr(part, "mechanisms", {}), **getattr(part, "encoders", {})}
-    frozen = [p for p in inside.values() if getattr(p, "origin", None) is not None]
+    inside = [*getattr(part, "mechanisms", {}).values(), *getattr(part, "encoders", {}).values()]
+    pulled = [getattr(p, "frozen_generator", None) or p for p in inside]
+    frozen = [p for p in pulled if getattr(p, "frozen", False) or getattr(p, "origin", None) is not None]
     for one in frozen or ([] if inside else [part]):
-        origin = one.origin or snapshot
+        origin = getattr(one, "origin", None) or snapshot
         why = objection(one.license or origin.license, use)
         if why is not None:
             warnings.warn(

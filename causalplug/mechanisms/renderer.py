@@ -125,6 +125,8 @@ class Renderer(Mechanism):
     def config(self) -> dict[str, Any]:
         return {
             "generator": {"kind": self.generator.kind, "config": self.generator.config()},
+            "license": self.license,
+            "source": self.source,
             "transform": list(self.generator.requested_transform),
             "variable": self.variable.to_dict(),
             "parents": parents_to_config(self.network.parents),
@@ -151,4 +153,6 @@ class Renderer(Mechanism):
         variable = variable_from_dict(config["variable"])
         options = {key: config[key] for key in ("confounder_size", "shift", "hidden")}
         generator = generator.asked(transform=config["transform"])
+        generator.license = generator.license or config.get("license")
+        generator.source = generator.source or config.get("source")
         return cls(generator, variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]
