@@ -225,7 +225,7 @@ class DataSource:
                 for name, variable in variables.items():
                     if name in codes:
                         codes[name].append(self._column(variable, columns[name], name, rows))
-                    elif size == self._rows and not _pictures(columns[name]):
+                    elif self._table.whole and not _pictures(columns[name]):
                         whole[name] = _mapped(self._column(variable, columns[name], name, rows), columns[name])
                     else:
                         self._gather(stores[name], variable, columns[name], name, rows)

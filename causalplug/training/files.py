@@ -65,7 +65,7 @@ def _joined(tables: Sequence[Table]) -> Table:
 
     counts = [table.rows for table in tables]
     rows = None if None in counts else sum(count for count in counts if count is not None)
-    return replace(first, read=read, rows=rows)
+    return replace(first, read=read, rows=rows, whole=False)
 
 
 def _file(path: Path) -> Table:
@@ -185,7 +185,11 @@ def _arrow_column(column: Any) -> Any:
     if pa.types.is_struct(column.type) or pa.types.is_binary(column.type):  # encoded images
         return column.to_pylist()
     if pa.types.is_nested(column.type):
-        return stacked_items([None if item is None else np.asarray(item) for item in column.to_pylist()])
+        leaf = column.type
+        while pa.types.is_nested(leaf):
+            leaf = leaf.value_type
+        kind = leaf.to_pandas_dtype()
+        return stacked_items([None if item is None else np.asarray(item, kind) for item in column.to_pylist()])
     return column.to_pandas().to_numpy()
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from causalplug.errors import DataError
 from causalplug.variables import Image
 
-__all__ = ["Images", "PixelStore", "decode_pictures", "in_background", "is_picture", "opened_picture", "picture_size"]
+__all__ = ["Images", "PixelStore", "decode_pictures", "in_background", "is_picture", "picture_size"]
 
 _T = TypeVar("_T")
 _MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "CMYK"}  # eight bits a channel; others would be cut by a conversion
@@ -198,13 +198,6 @@ def _opened(item: Any) -> contextlib.AbstractContextManager[Any]:
     if isinstance(item, Mapping):
         item = item["bytes"] if item.get("bytes") is not None else Path(item["path"])
     return PILImage.open(io.BytesIO(item) if isinstance(item, bytes) else item)
-
-
-def opened_picture(item: Any) -> Any:
-    """A picture of a column as a PIL image in memory."""
-    with _opened(item) as picture:
-        picture.load()
-        return picture
 
 
 def picture_size(item: Any) -> tuple[int, int, int]:

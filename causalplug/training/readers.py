@@ -15,15 +15,15 @@ import numpy as np
 from torch.utils.data import IterableDataset
 
 from causalplug.errors import DataError, MissingDependencyError
-from causalplug.training.images import is_picture, opened_picture
+from causalplug.training.images import is_picture
 from causalplug.variables import Variable
 
-__all__ = ["ClassCodes", "Columns", "Table", "columns_of", "from_datasets", "stacked_items", "table_of"]
+__all__ = ["ClassCodes", "Columns", "Table", "from_datasets", "stacked_items", "table_of"]
 
 Columns = dict[str, Any]
 """A chunk: columns of one length by name, as arrays, tensors, lists (of pictures, say) or :class:`ClassCodes`."""
 
-_CHUNK, _CHUNK_BYTES = 512, 16 << 20  # rows of a stream that are read at a time, at most
+_CHUNK, _CHUNK_BYTES = 512, 8 << 20  # rows of a stream that are read at a time, at most
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Table:
         names: of the columns.
         read: gives the chunks; takes the declared variables, or None, so that a text file knows what its words mean.
         rows: how many, None where that is known only after reading.
-        stream: rows come one by one and may not fit into memory.
+        whole: the columns are in memory as they are, in one chunk.
         origin: where on the Hub they come from: ``repo_id`` and the full ``revision``.
     """
 
     names: tuple[str, ...]
     read: Callable[[Mapping[str, Variable] | None], Iterator[Columns]]
     rows: int | None
-    stream: bool = False
+    whole: bool = False
     origin: Mapping[str, str] | None = None
 
     def renamed(self, columns: Sequence[str] | Mapping[str, str]) -> Table:
@@ -122,25 +122,6 @@ def table_of(
     return table
 
 
-def columns_of(frame: Any) -> Columns:
-    """The columns of a table that fits into memory, whole; pictures as PIL images.
-
-    Raises:
-        DataError: as :func:`table_of`.
-    """
-    table = table_of(frame)
-    chunks = list(table.read(None))
-    return {name: _joined_column([chunk[name] for chunk in chunks]) for name in table.names}
-
-
-def _joined_column(parts: Sequence[Any]) -> Any:
-    parts = [part.values(plain=False) if isinstance(part, ClassCodes) else part for part in parts]
-    if all(isinstance(part, np.ndarray) for part in parts):
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-    items = [item for part in parts for item in part]
-    return [opened_picture(item) if is_picture(item) else item for item in items]
-
-
 def _are_paths(items: Sequence[Any]) -> bool:
     return all(isinstance(item, str | Path) for item in items)
 
@@ -159,7 +140,7 @@ def _from_columns(columns: Columns) -> Table:
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise DataError(f"The table cannot be used: its columns differ in length ({shown}). Make them equal.")
-    return Table(tuple(columns), lambda variables: iter([columns]), next(iter(lengths.values())))
+    return Table(tuple(columns), lambda variables: iter([columns]), next(iter(lengths.values())), whole=True)
 
 
 def _frame_column(column: Any) -> Any:
@@ -226,7 +207,7 @@ def _from_items(
         if pending:
             yield _transposed(pending, names)
 
-    return Table(names, read, rows, stream=True)
+    return Table(names, read, rows)
 
 
 def _transposed(rows: Sequence[Any], names: Sequence[str]) -> Columns:
@@ -272,7 +253,7 @@ def from_datasets(dataset: Any, split: str | None, origin: Mapping[str, str] | N
             yield {name: _feature_column(batch[name], features[name]) for name in features}
 
     any_pictures = any(isinstance(feature, datasets.Image) for feature in features.values())
-    return Table(tuple(features), read, rows, stream=rows is None, origin=origin)
+    return Table(tuple(features), read, rows, origin=origin)
 
 
 def _feature_column(values: Any, feature: Any) -> Any:
@@ -280,5 +261,6 @@ def _feature_column(values: Any, feature: Any) -> Any:
         return ClassCodes(values, feature.names)
     items = list(values)
     if items and isinstance(items[0], list):
-        return stacked_items([np.asarray(item) for item in items])
+        kind = getattr(feature, "dtype", None) if hasattr(feature, "shape") else None  # Array3D
+        return stacked_items([np.asarray(item, kind) for item in items])
     return items if items and is_picture(items[0]) else stacked_items(items)

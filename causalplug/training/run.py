@@ -69,6 +69,8 @@ class Run:
             if getattr(mechanism, "pending", None) is not None:
                 self.dcm.replace_mechanism(name, mechanism.bind_as(name, binding))  # type: ignore[operator]
         self.dcm.load_trained({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+        if state["scaler"] is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
         self.reports |= {int(position): report_from(record) for position, record in state["reports"].items()}
         self.pending = loaded if state["step"] is not None else None
 
@@ -93,7 +95,7 @@ class Run:
         report.seconds = spent + time.perf_counter() - start
         if report.distances:
             report.converged = all(d.converged(self.config.tolerance) for d in report.distances)
-        if report.converged is False:
+        if report.converged is False and self.processes.index == 0:
             worst = max(report.distances, key=lambda d: (not d.converged(self.config.tolerance), d.score))
             warnings.warn(
                 f"Module {report.name} has not converged: {worst.describe()}. Modules that depend on it inherit the "
@@ -224,6 +226,7 @@ class Run:
             "reports": {str(place): report.to_dict() for place, report in self.reports.items()},
             "bindings": {name: m.binding() for name, m in bound.items()},  # type: ignore[operator]
             "step": None,
+            "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
         }
         if position is not None and learner is not None and generator is not None:
             state |= position

@@ -15,8 +15,11 @@ from torch.utils.data import Dataset, IterableDataset
 import causalplug as cp
 from causalplug.errors import DataError, RepositoryError
 from causalplug.training.images import Images
+from tests.training import work
 
 datasets = pytest.importorskip("datasets")
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
 
 N = 1100  # more than two chunks of a stream
 VARIABLES = {"D": cp.Discrete(["a", "b"]), "I": cp.Image(1, 4, 4), "X": cp.Continuous()}
@@ -41,6 +44,8 @@ def folder(columns, tmp_path_factory):
     )
     embedded = [{"bytes": (root / name).read_bytes(), "path": name} for name in names]
     pd.DataFrame({"I": embedded, "D": columns["D"], "X": columns["X"]}).to_parquet(root.parent / "rows.parquet")
+    listed = pa.array(columns["I"].tolist(), pa.list_(pa.list_(pa.list_(pa.uint8()))))
+    pq.write_table(pa.table({"I": listed, "D": columns["D"], "X": columns["X"]}), root.parent / "arrays.parquet")
     return root
 
 
@@ -87,6 +92,13 @@ KINDS = {
     ),
     "image folder": lambda c, f: cp.DataSource(f),
     "Parquet": lambda c, f: cp.DataSource(f.parent / "rows.parquet"),
+    "Parquet of arrays": lambda c, f: cp.DataSource(f.parent / "arrays.parquet"),
+    "datasets of arrays": lambda c, f: cp.DataSource(
+        hf(c, f)
+        .remove_columns("I")
+        .add_column("I", c["I"].tolist())
+        .cast_column("I", datasets.Array3D((1, 4, 4), "uint8"))
+    ),
     "image folder, mapped": lambda c, f: cp.DataSource(f, max_memory=1000),
     "torch stream, mapped": lambda c, f: cp.DataSource(Stream(c), max_memory=1000),
 }
@@ -201,6 +213,46 @@ def test_a_stream_larger_than_the_memory_it_may_use_goes_to_a_file_that_leaves_n
     assert rows == 2000
     assert grown < 100_000  # KiB
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["images", "painted"])
+def test_training_on_pixels_in_a_file_ends_with_the_same_bits(kind, tmp_path, monkeypatch):
+    """Label map, encoder, projections, critics on pixels and validation, all from a mapped file."""
+    settings = {kind: True, "steps": 3, "image_steps": 3, "objective": None, "check_fit": True}
+    whole = work.run(tmp_path / "whole", **settings)
+    reads = []
+    original = Images.__getitem__
+    monkeypatch.setattr(Images, "__getitem__", lambda self, rows: reads.append(1) or original(self, rows))
+    mapped = work.run(tmp_path / "mapped", mapped=True, **settings)
+    assert reads
+    assert all(torch.equal(whole[key], mapped[key]) for key in whole)
+    again = work.run(tmp_path / "whole", mapped=True, resume=True, **settings)  # the same data, however they are held
+    assert all(torch.equal(whole[key], again[key]) for key in whole)
+
+
+def test_a_disk_that_is_full_of_pixels_is_told_before_training(columns, monkeypatch):
+    class Full:
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("causalplug.training.images.tempfile.TemporaryFile", lambda dir: Full())
+    with pytest.raises(DataError, match=r"'I' of DataSource.*No space left on device.*cache_dir"):
+        cp.DataSource(Stream(columns), max_memory=1000).encode(VARIABLES)
+
+
+def test_a_missing_value_deep_in_a_stream_stops_before_anything_is_trained(tmp_path):
+    rows = work.table(2000)
+    items = [{name: int(values[i]) for name, values in rows.items()} for i in range(2000)]
+    items[1500]["A"] = float("nan")
+    dcm = work.model()
+    before = {key: value.clone() for key, value in dcm.trained_tensors().items()}
+    with pytest.raises(DataError, match=r"missing values \(A: 1\)"):
+        cp.fit(dcm, cp.DataSource(items), output_dir=tmp_path / "run", progress=False)
+    assert all(torch.equal(value, before[key]) for key, value in dcm.trained_tensors().items())
+    assert not (tmp_path / "run").exists()
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------

@@ -113,6 +113,13 @@ def test_modules_given_to_different_processes_become_what_one_process_makes_of_t
     assert {frozenset(m["variables"]) for m in one} == {frozenset("A"), frozenset("B"), frozenset("CD")}
 
 
+def test_two_processes_share_encoders_label_maps_and_banks(forks, tmp_path):
+    for status, told in forks.together(RUN, tmp_path / "run", images=True):
+        assert status == 0, told
+    assert same(weights(tmp_path / "run", 0), weights(tmp_path / "run", 1))
+    assert len(list((tmp_path / "run" / "banks").iterdir())) == 1
+
+
 def test_a_loss_that_is_no_number_in_one_process_stops_both(forks, tmp_path):
     found = forks.together(RUN, tmp_path / "run", fault=["nan_loss", 80, 1])
     for status, told in found:

@@ -72,7 +72,15 @@ def wide_model():
     return cp.DCM(graph, {name: cp.Discrete(2) for name in "ABCD"})
 
 
-def run(folder, *, resume=False, fault=None, images=False, wide=False, **settings):
+def painted_model():
+    """An image that its own module paints, so that critics read pixels."""
+    import causalplug as cp
+
+    variables = {"D": cp.Discrete(2), "I": cp.Image(1, 8, 8), "A": cp.Discrete(2)}
+    return cp.DCM(cp.CausalGraph.parse("D -> I -> A"), variables)
+
+
+def run(folder, *, resume=False, fault=None, images=False, painted=False, wide=False, mapped=False, **settings):
     """Train, save the weights beside the run, and return them."""
     import safetensors.torch
 
@@ -80,15 +88,20 @@ def run(folder, *, resume=False, fault=None, images=False, wide=False, **setting
 
     if fault is not None:
         FAULTS[fault[0]](*fault[1:])
-    dcm = wide_model() if wide else image_model(folder) if images else model()
-    rows = image_table() if images else table()
+    dcm = wide_model() if wide else painted_model() if painted else image_model(folder) if images else model()
+    rows = image_table() if images or painted else table()
     if wide:
         rows = {name: np.roll(rows["DIA"[k % 3]], k) for k, name in enumerate("ABCD")}
-    if images:
+    if images or painted:
         settings = {"encoder_steps": 4, "bank_rows": 600, "check_fit": False} | settings
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        cp.fit(dcm, cp.DataSource(rows), output_dir=folder, resume_from_checkpoint=resume, progress=False,
+        if mapped:  # row by row, and the pixels in a file
+            items = [{name: values[i] for name, values in rows.items()} for i in range(len(rows["D"]))]
+            source = cp.DataSource(items, max_memory=100)
+        else:
+            source = cp.DataSource(rows)
+        cp.fit(dcm, source, output_dir=folder, resume_from_checkpoint=resume, progress=False,
                **WARM | settings)  # fmt: skip
     weights = {key: value.clone() for key, value in dcm.trained_tensors().items()}
     safetensors.torch.save_file(weights, folder / f"weights-{os.environ.get('RANK', '0')}.safetensors")
