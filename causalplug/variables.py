@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Continuous", "Discrete", "Image", "Variable", "variable_from_dict"]
 
+_MOST_CATEGORIES = 1_000_000
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -147,6 +149,11 @@ class Discrete(Variable):
                 "for example Discrete(2) or Discrete(['no', 'yes'])."
             )
         if isinstance(categories, int | np.integer):
+            if categories > _MOST_CATEGORIES:
+                raise VariableError(
+                    f"Discrete({categories}) cannot be declared: it has more than {_MOST_CATEGORIES:,} categories. "
+                    "Declare the variable as Continuous, or group its values."
+                )
             categories = range(int(categories))
         values = tuple(item.item() if isinstance(item, np.generic) else item for item in categories)
         if len(values) < 1:

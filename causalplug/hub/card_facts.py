@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["dcm_facts", "describe_values", "fit_rows", "identified", "part_facts", "training_rows"]
+__all__ = ["dcm_facts", "describe_values", "fit_rows", "identified", "part_facts", "plan_rows", "training_rows"]
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from causalplug.causal.identification import Identification
+    from causalplug.causal.plan import Plan
     from causalplug.causal.query import Query
     from causalplug.mechanisms.fit_check import FitReport
     from causalplug.model import DCM
@@ -59,19 +60,24 @@ def dcm_facts(
         "training": training_rows(dcm.history),
     }
     if dcm.plan is not None:
-        facts["plan"] = [
-            {
-                "module": module.name,
-                "action": module.label,
-                "objective": module.objective,
-                "matches": [target.describe() for target in module.targets],
-                "why": module.why,
-            }
-            for module in dcm.plan.modules
-        ]
+        facts["plan"] = plan_rows(dcm.plan)
     if dcm.sources is not None:
         facts["sources"] = [{"distribution": source.describe(), "name": source.name} for source in dcm.sources]
     return {**facts, **more, "tags": [*sorted(kinds), *more.get("tags", [])]}
+
+
+def plan_rows(plan: Plan) -> list[dict[str, Any]]:
+    """One row per module, in training order."""
+    return [
+        {
+            "module": module.name,
+            "action": module.label,
+            "objective": module.objective,
+            "matches": [target.describe() for target in module.targets],
+            "why": module.why,
+        }
+        for module in plan.modules
+    ]
 
 
 def describe_values(variable: Variable) -> str:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from causalplug.causal.graph import CausalGraph
 from causalplug.causal.plan import Plan
+from causalplug.causal.query import Query
 from causalplug.causal.source import Source, as_sources
 from causalplug.errors import RepositoryError
 from causalplug.files.storage import Content
-from causalplug.files.validation import configured, read_json
+from causalplug.files.validation import check_keys, configured, read_json
 from causalplug.files.weights import read_header, read_safetensors, safetensors_writer
-from causalplug.hub.card_facts import fit_rows, identified, training_rows
+from causalplug.hub.card import CARD_FACTS
+from causalplug.hub.card_facts import fit_rows, identified, plan_rows, training_rows
 from causalplug.hub.formats import DCM_FORMAT, read_dcm_config
 from causalplug.hub.pulled import PulledParts, describe_pulled
 from causalplug.hub.reference import follow
@@ -118,14 +120,12 @@ def load_dcm(
     with snapshot.hold():
         where = f"{snapshot}/{_CONFIG}"
         config = read_dcm_config(read_json(snapshot.file(_CONFIG), within=snapshot.boundary), where=where)
-        weights = snapshot.file(_WEIGHTS)
+        weights = snapshot.file(_WEIGHTS, facts=config["weights"])  # one that was damaged in the cache is fetched again
         tensors = read_header(weights, within=snapshot.boundary)
         parts = PulledParts(snapshot, where, chain, options)
         with configured(where):
             dcm = _built(config, parts, where, weights.stat().st_size, len(tensors))
-        dcm.load_trained(
-            read_safetensors(weights, dcm.trained_tensors(), facts=config["weights"], within=snapshot.boundary)
-        )
+        dcm.load_trained(read_safetensors(weights, dcm.trained_tensors(), within=snapshot.boundary))
     dcm.origin = snapshot
     dcm.requires_grad_(False).eval()
     if device is not None or dtype is not None:
@@ -148,11 +148,8 @@ def _built(config: Mapping[str, Any], parts: PulledParts, where: str, size: int,
         )
     sources = None if config["sources"] is None else tuple(Source.from_dict(item) for item in config["sources"])
     plan = Plan.from_dict(config["plan"]) if "plan" in config else None
-    if plan is not None and plan.graph != graph:
-        raise RepositoryError(f"cannot use {where}: its plan is for another graph. Save the model again")
     as_sources(graph, sources)
-    training_rows(config["history"])  # what a card would read of it is there
-    fit_rows((), config["history"])
+    _check_records(config, graph, plan, where)
     mechanisms: dict[str, Any] = {}
     encoders: dict[str, Any] = {}
     inside: dict[str, Any] = {}
@@ -168,6 +165,12 @@ def _built(config: Mapping[str, Any], parts: PulledParts, where: str, size: int,
         for name, item in config["mechanisms"].items():
             if name not in mechanisms:
                 cls = MECHANISMS.resolve(item["kind"])
+                expected = config["confounder_size"] * len(graph.siblings(name))
+                if item["config"].get("confounder_size", expected) != expected:
+                    raise RepositoryError(
+                        f"cannot use {where}: the mechanism of {name} does not read the {expected} numbers of "
+                        "confounder noise that its graph has for it. Save the model again"
+                    )
                 mechanisms[name] = cls.from_config(item["config"], **inside.get(name, {}))
         for name, item in config["encoders"].items():
             if name not in encoders:
@@ -178,3 +181,15 @@ def _built(config: Mapping[str, Any], parts: PulledParts, where: str, size: int,
     dcm.plan, dcm.sources, dcm.history = plan, sources, config["history"]
     dcm.queries = tuple(config["queries"])
     return dcm
+
+
+def _check_records(config: Mapping[str, Any], graph: CausalGraph, plan: Plan | None, where: str) -> None:
+    """Raise unless plan, history and questions are such as printing them and writing a card need."""
+    if plan is not None and plan.graph != graph:
+        raise RepositoryError(f"cannot use {where}: its plan is for another graph. Save the model again")
+    history, known = config["history"], CARD_FACTS["dcm"]
+    rows = {"training": training_rows(history), "fits": fit_rows((), history), "plan": plan_rows(plan) if plan else []}
+    check_keys(rows, {key: known[f"{key}?"] for key in rows}, where=where)
+    str(plan)
+    for row in config["queries"]:
+        Query.parse(row["query"]).check(graph.index)

@@ -9,7 +9,6 @@ __all__ = ["load_encoder", "load_mechanism", "part_files"]
 
 from typing import TYPE_CHECKING, Any
 
-from causalplug.files.facts import Facts
 from causalplug.files.storage import Content
 from causalplug.files.validation import check_keys, configured, read_json
 from causalplug.files.weights import read_header, read_safetensors, safetensors_writer
@@ -83,7 +82,7 @@ def _load(snapshot: Snapshot, format_name: str, registry: Any) -> Any:
             raise unknown_format(config["format"], [format_name], where=where)
         has_weights, size, tensors = snapshot.has(_WEIGHTS), 0, 0
         if has_weights:
-            file = snapshot.file(_WEIGHTS)
+            file = snapshot.file(_WEIGHTS, facts=config.get("weights"))
             size, tensors = file.stat().st_size, len(read_header(file, within=snapshot.boundary))
         with configured(where):
             cls = registry.resolve(config["kind"])
@@ -93,7 +92,7 @@ def _load(snapshot: Snapshot, format_name: str, registry: Any) -> Any:
                 with building(where, size=size, tensors=tensors):
                     part = cls.from_config(config["config"])
         if expects_weights(part):
-            _fill(part, snapshot, config.get("weights"))
+            _fill(part, snapshot)
     for key in ("license", "source"):
         setattr(part, key, config.get(key) or getattr(part, key))
     part.origin = snapshot
@@ -106,8 +105,8 @@ def expects_weights(part: nn.Module) -> bool:
     return bool(weights())
 
 
-def _fill(part: Any, snapshot: Snapshot, facts: Facts | None) -> None:
-    tensors = read_safetensors(snapshot.file(_WEIGHTS), facts=facts, within=snapshot.boundary)
+def _fill(part: Any, snapshot: Snapshot) -> None:
+    tensors = read_safetensors(snapshot.file(_WEIGHTS), within=snapshot.boundary)
     where = f"{snapshot}/{_WEIGHTS}"
     with configured(where):
         if hasattr(part, "load_weights"):
