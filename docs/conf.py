@@ -2,8 +2,6 @@
 
 from importlib.metadata import version as installed
 
-from pygments.lexers.special import TextLexer
-
 project = "causalplug"
 author = "the authors of causalplug"
 copyright = "the authors of causalplug, Apache-2.0"
@@ -28,8 +26,3 @@ autodoc_inherit_docstrings = False
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_use_ivar = True
 napoleon_use_rtype = False
-
-
-def setup(app):
-    """Diagrams in Mermaid are drawn by the Hub and by code hosts; here their text is shown."""
-    app.add_lexer("mermaid", TextLexer)
