@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 import causalplug as cp
+from causalplug.adapters.callable import CallableGenerator
 from causalplug.adapters.conditional_gan import ConditionalGAN
 from causalplug.files.facts import file_facts
 from causalplug.files.storage import write_folder
@@ -55,6 +57,15 @@ def planning() -> dict[str, Any]:
     return {}
 
 
+def painter(parent: str, size: int) -> CallableGenerator:
+    """A generator that costs nothing: images of one brightness."""
+
+    def paint(labels: np.ndarray, latent: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(labels[:, :, None, None] / size, (len(labels), 1, 8, 8)).astype(np.float32)
+
+    return CallableGenerator(paint, cp.Image(1, 8, 8), [cp.Label(parent, size)], latent_shape=(1,))
+
+
 def sampling() -> dict[str, Any]:
     """An untrained model, of which nothing is known about what data determine."""
     text = "D -> I -> A; D <-> A; age; dose; X1 -> X2 -> Image1; X -> Y; Z -> Y"
@@ -62,7 +73,8 @@ def sampling() -> dict[str, Any]:
     numbers = {"age": cp.Continuous(), "dose": cp.Continuous()}
     images = dict.fromkeys(("I", "Image1"), cp.Image(1, 8, 8))
     words = {"A": cp.Discrete(["red", "green", "blue"]), "X2": cp.Discrete(5), "Z": cp.Discrete(3)}
-    dcm = cp.DCM(cp.CausalGraph.parse(text), {**two, **numbers, **images, **words})
+    painted = {"I": painter("D", 2), "Image1": painter("X2", 5)}
+    dcm = cp.DCM(cp.CausalGraph.parse(text), {**two, **numbers, **images, **words}, mechanisms=painted)
     dcm.mechanism("age").standardise(torch.linspace(20, 80, 100))  # type: ignore[operator]
     return {"cp": cp, "dcm": dcm}
 
@@ -75,7 +87,8 @@ def estimating() -> dict[str, Any]:
     two.pop("Y2")
     words = {"A": cp.Discrete(["red", "green", "blue"]), "X": cp.Discrete(["no", "yes"])}
     words |= {"Y": cp.Discrete(["low", "high"])}
-    return {"cp": cp, "dcm": cp.DCM(graph, {**two, **words, "dose": cp.Continuous(), "I": cp.Image(1, 8, 8)})}
+    variables = {**two, **words, "dose": cp.Continuous(), "I": cp.Image(1, 8, 8)}
+    return {"cp": cp, "dcm": cp.DCM(graph, variables, mechanisms={"I": painter("D", 2)})}
 
 
 def ensembles() -> dict[str, Any]:
