@@ -109,33 +109,35 @@ class Network:
 
     @classmethod
     def random(
-        cls, graph: cp.CausalGraph, *, seed: int, sizes: int = 2, states: int = 2, concentration: float = 0.7,
-        floor: float = 0.1,
-    ) -> Network:  # fmt: skip
-        """A random network of ``graph``: every bidirected edge becomes a hidden variable with ``states`` values.
+        cls, graph: cp.CausalGraph, *, seed: int, values: Sequence[Any] = (0, 1), strength: float = 1.5
+    ) -> Network:
+        """A random network of ``graph``: every bidirected edge becomes a hidden variable with two values.
+
+        The log odds of a variable are a sum of normal draws, one for each value of each of its parents and hidden
+        causes, and one for each combination; no probability is below 0.05 over the number of values.
 
         Args:
             graph: the causal graph.
             seed: of numpy's generator.
-            sizes: values of every recorded variable, 0 and up.
-            concentration: of the Dirichlet draws of the tables' rows; small values make strong effects.
-            floor: no entry is below ``floor / sizes``.
+            values: of every recorded variable.
+            strength: standard deviation of what a parent or a hidden cause adds; a combination adds a third of it.
         """
         rng = np.random.default_rng(seed)
-
-        def rows(*shape: int) -> np.ndarray:
-            return floor / shape[-1] + (1 - floor) * rng.dirichlet(np.full(shape[-1], concentration), size=shape[:-1])
-
         causes = {f"{a}<->{b}": (a, b) for a, b in graph.bidirected}
-        tables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
-            name: ((), np.full(states, 1 / states)) for name in causes
-        }
+        tables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {name: ((), np.full(2, 0.5)) for name in causes}
+        k = len(values)
         for name in graph.topological_order():
-            at = tuple(cause for cause, ends in causes.items() if name in ends)
-            parents = tuple(graph.parents(name))
-            tables[name] = ((*parents, *at), rows(*[sizes] * len(parents), *[states] * len(at), sizes))
-        values = {name: list(range(states if name in causes else sizes)) for name in tables}
-        return cls(tables, values, hidden=tuple(causes))
+            parents = (*graph.parents(name), *(cause for cause, ends in causes.items() if name in ends))
+            sizes = [2 if parent in causes else k for parent in parents]
+            odds = rng.normal(0, strength / 3, (*sizes, k))
+            for axis, size in enumerate(sizes):
+                shape = [1] * len(sizes)
+                shape[axis] = size
+                odds = odds + rng.normal(0, strength, (size, k)).reshape(*shape, k)
+            odds = np.exp(odds - odds.max(-1, keepdims=True))
+            tables[name] = (parents, 0.05 / k + 0.95 * odds / odds.sum(-1, keepdims=True))
+        categories = {name: (0, 1) if name in causes else values for name in tables}
+        return cls(tables, categories, hidden=tuple(causes))
 
     @classmethod
     def read_bif(cls, path: str | Path, *, hidden: Sequence[str] = ()) -> Network:
