@@ -144,7 +144,7 @@ class Network:
         """A discrete network in the Bayesian Interchange Format, as the bnlearn repository has it.
 
         Raises:
-            DataError: the file is missing, or a table is incomplete.
+            DataError: the file is missing, or a table is incomplete or does not fit its parents.
         """
         try:
             text = Path(path).expanduser().read_text()
@@ -165,12 +165,24 @@ def _probabilities(
     for head, body in re.findall(r"probability\s*\(([^)]*)\)\s*\{([^{}]*)\}", text):
         name, *rest = (part.strip() for part in head.split("|"))
         parents = tuple(parent.strip() for parent in rest[0].split(",")) if rest else ()
-        table = np.full([len(categories[other]) for other in (*parents, name)], np.nan)
-        for at, numbers in re.findall(r"(?:\(([^)]*)\)|table)\s*([^;()]*);", body):
-            values = [value.strip() for value in at.split(",")] if at else []
-            index = tuple(categories[parent].index(value) for parent, value in zip(parents, values, strict=True))
-            table[index] = [float(number) for number in numbers.split(",")]
-        yield name, (parents, table)
+        try:
+            yield name, (parents, _table(body, name, parents, categories))
+        except (KeyError, ValueError) as error:
+            raise DataError(
+                f"The table of {name!r} cannot be read: {error} does not fit its parents {list(parents)}. Fetch the "
+                "file again."
+            ) from None
+
+
+def _table(body: str, name: str, parents: tuple[str, ...], categories: Mapping[str, list[str]]) -> np.ndarray:
+    """The rows of one block; what the block leaves out is NaN."""
+    table = np.full([len(categories[other]) for other in (*parents, name)], np.nan)
+    for at, numbers in re.findall(r"(?:\(([^)]*)\)|table)\s*([^;()]*);", body):
+        values = [value.strip() for value in at.split(",")] if at else []
+        index = tuple(categories[parent].index(value) for parent, value in zip(parents, values, strict=True))
+        row = [float(number) for number in numbers.split(",")]
+        table[index] = np.reshape(row, table[index].shape)
+    return table
 
 
 def _sorted(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import causalplug as cp
+from causalplug.errors import DataError
 from recipes.asia.network import chest_clinic
 from recipes.common import Run, parser, tvd
 
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     run.lap("training")
 
     result: dict[str, Any] = {"rows": len(rows[OUTCOME]), "objective": chosen.objective, "answers": {}}
-    relations: dict[str, None] = {}
+    relations: dict[str, str] = {}
     for cause in ("lung", "either"):
         for value in VALUES:
             query = f"P({OUTCOME} | do({cause}={value}))"
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
             model = [answer.at(**{OUTCOME: outcome}) for outcome in VALUES]
             formula = front_door(rows, value) if cause == "lung" else back_door(rows, value)
             naive = share(rows, {cause: value})
-            relations |= dict.fromkeys(relation.text for relation in answer.overlap.relations)
+            relations |= {relation.variable: relation.text for relation in answer.overlap.relations}
             result["answers"][query] = {
                 "exact": exact[0],
                 "model": model[0],
@@ -71,7 +72,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     result["tvd_joint"] = tvd(world.joint(names), world.shares(drawn, names))
     result["tvd_joint_rows"] = tvd(world.joint(names), world.shares(rows, names))
     result["max_tvd"] = max(row["tvd"] for row in result["answers"].values())
-    result["deterministic"] = list(relations)
+    result["deterministic"] = relations
     result["modules"] = report.to_dict()["modules"]
     dcm.save_pretrained(chosen.output_dir / "dcm")
     run.lap("answers")
@@ -83,7 +84,13 @@ def read(path: str, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """The recorded columns of a table with the values no and yes, or -1 and 1, under names in any case."""
     import pandas as pd
 
-    table = pd.read_csv(path, sep=None, engine="python").rename(columns=str.lower)
+    try:
+        table = pd.read_csv(path, sep=None, engine="python").rename(columns=str.lower)
+    except (OSError, ValueError) as error:
+        raise DataError(f"The rows cannot be read from {path!r}: {error} Name a CSV or tab-separated file.") from None
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise DataError(f"{path!r} cannot be used: it lacks {', '.join(missing)}. Give all of {', '.join(names)}.")
     return {name: table[name].replace({-1: "no", 1: "yes"}).to_numpy() for name in names}
 
 
@@ -115,7 +122,7 @@ def show(result: dict[str, Any]) -> None:
         numbers = "".join(f"{row[name]:20.4f}" for name in columns)
         print(f"{query.removeprefix('P(dysp | ')[:-1]:24}{numbers}  {row['adjusted by']}, {row['overlap']}")
     print(f"TVD of P(V): {result['tvd_joint']:.4f} (of the rows themselves: {result['tvd_joint_rows']:.4f})")
-    for text in result["deterministic"]:
+    for text in result["deterministic"].values():
         print(text)
 
 

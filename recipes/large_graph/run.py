@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     options.add_argument("--objective", choices=["adversarial", "likelihood", "warm"])
     options.add_argument("--steps", type=int, help="updates of every module")
     options.add_argument("--world", type=int, default=3, help="seed of the world's tables")
+    options.add_argument("--samples", type=int, help="samples that every distance is taken from")
     options.add_argument("--margins", type=int, help="sets of three variables that are compared, per distribution")
     run = Run(__file__, options, arguments)
     chosen = run.options
@@ -65,8 +66,10 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 
     result: dict[str, Any] = {"rows": chosen.rows, "objective": chosen.objective, "world": chosen.world}
     result["plans"] = {name: matched(plan) for name, plan in plans.items()}
-    result["margins"] = margins(dcm, world, chosen.margins, chosen.seed)
-    result["queries"] = queries(dcm, world)
+    result["margins"] = margins(dcm, world, chosen.margins, chosen.samples)
+    result["queries"] = queries(dcm, world, chosen.samples)
+    result["max_margin"] = max(row["largest"] for row in result["margins"].values())
+    result["max_query"] = max(row["tvd"] for row in result["queries"].values())
     result["modules"] = report.to_dict()["modules"]
     dcm.save_pretrained(chosen.output_dir / "dcm")
     run.lap("answers")
@@ -75,10 +78,15 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 
 
 def matched(plan: Plan) -> list[str]:
-    """What every module is matched to, the modules in the order of their first variable."""
-    return [
-        module.targets[0].describe() for module in sorted(plan.modules, key=lambda m: int(min(m.variables, key=int)))
-    ]
+    """What every module is matched to: `module: P(generated | parents)`, by the number of its first variable."""
+    found = []
+    for module in sorted(plan.modules, key=lambda m: min(map(int, m.variables))):
+        own, of, given = (
+            ", ".join(sorted(names, key=int))
+            for names in (module.variables, module.targets[0].variables, module.targets[0].parents)
+        )
+        found.append(f"{own}: P({of}{' | ' + given if given else ''})")
+    return found
 
 
 def experiment(world: Network, n: int, seed: int) -> dict[str, np.ndarray]:
@@ -87,7 +95,7 @@ def experiment(world: Network, n: int, seed: int) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def margins(dcm: cp.DCM, world: Network, count: int, seed: int) -> dict[str, dict[str, float]]:
+def margins(dcm: cp.DCM, world: Network, count: int, n: int) -> dict[str, dict[str, float]]:
     """TVD of sets of three variables, seen and under do(17): neighbours in the graph, and any three."""
     rng = np.random.default_rng(0)
     names = list(dcm.graph.variables)
@@ -95,13 +103,13 @@ def margins(dcm: cp.DCM, world: Network, count: int, seed: int) -> dict[str, dic
     sets = near + [rng.choice(names, 3, replace=False).tolist() for _ in range(max(0, count - len(near)))]
     found = {}
     for label, do in (("P(V)", {}), (f"do({SET}=0)", {SET: 0}), (f"do({SET}=1)", {SET: 1})):
-        drawn = dcm.sample(400_000, do=do, variables=names, seed=seed + 5)
+        drawn = dcm.sample(n, do=do, variables=names, seed=5)
         distances = [tvd(world.joint(chosen, do), world.shares(drawn, chosen)) for chosen in sets]
         found[label] = {"mean": float(np.mean(distances)), "largest": max(distances), "sets": len(sets)}
     return found
 
 
-def queries(dcm: cp.DCM, world: Network) -> dict[str, dict[str, float]]:
+def queries(dcm: cp.DCM, world: Network, n: int) -> dict[str, dict[str, float]]:
     """P(y | do(x)) for pairs far apart: the model's TVD, and that of reading the rows as they stand."""
     found = {}
     for cause, outcome in QUERIES:
@@ -109,9 +117,7 @@ def queries(dcm: cp.DCM, world: Network) -> dict[str, dict[str, float]]:
         dcm.estimate(query, n=2)  # refuses what the sources do not determine
         joint = world.joint([cause, outcome])
         exact = [world.joint([outcome], {cause: x}) for x in (0, 1)]
-        model = [
-            world.shares(dcm.sample(300_000, do={cause: x}, variables=[outcome], seed=9), [outcome]) for x in (0, 1)
-        ]
+        model = [world.shares(dcm.sample(n, do={cause: x}, variables=[outcome], seed=9), [outcome]) for x in (0, 1)]
         found[query] = {
             "tvd": max(map(tvd, exact, model)),
             "naive": max(tvd(exact[x], joint[x] / joint[x].sum()) for x in (0, 1)),

@@ -109,6 +109,9 @@ def answers(models: list[cp.DCM], cells: Cells, seed: int) -> dict[str, Any]:
             row |= {"exact": cells.exact[outcome].tolist(), "tvd": tvd(model, cells.exact[outcome])}
             row["tvd_untouched"] = tvd(row["untouched"], row["exact"])
         found["outcomes"][outcome] = row
+    found["untouched cells alone"] = (
+        "refused" if all(row["refused"] for row in found["outcomes"].values()) else "answer"
+    )
     return found
 
 
