@@ -11,7 +11,18 @@ import causalplug as cp
 from causalplug.errors import DataError
 from recipes.networks import Network
 
-__all__ = ["GRAPH", "LEVELS", "PROTEINS", "Cells", "fitted_world", "made_up_world", "read_cells", "simulate_cells"]
+__all__ = [
+    "GRAPH",
+    "LEVELS",
+    "PROTEINS",
+    "Cells",
+    "chance",
+    "fitted_world",
+    "made_up_world",
+    "read_cells",
+    "shares",
+    "simulate_cells",
+]
 
 GRAPH = "PKA -> Mek -> Erk -> Akt; PKA -> Erk, Akt; Mek -> Akt; PKA <-> Mek"
 PROTEINS = ("PKA", "Mek", "Erk", "Akt")
@@ -109,3 +120,14 @@ def simulate_cells(world: Network, level: str, *, rows: int, treated: int, seed:
         pd.DataFrame(world.sample(treated, seed=2 * seed + 1, do=do)),
         {name: world.joint([name], do) for name in ("Erk", "Akt")},
     )
+
+
+def shares(column: pd.Series) -> np.ndarray:
+    """Share of every level."""
+    return column.value_counts(normalize=True).reindex(LEVELS, fill_value=0.0).to_numpy()
+
+
+def chance(p: np.ndarray, n: int, seed: int) -> float:
+    """The TVD that n cells drawn from ``p`` stay below in 95 % of all cases."""
+    drawn = np.random.default_rng(seed).multinomial(n, p, size=4000) / n
+    return float(np.quantile(0.5 * np.abs(drawn - p).sum(1), 0.95))

@@ -6,13 +6,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 import causalplug as cp
 from causalplug.errors import DataError, NotIdentifiableError
 from recipes.common import Run, parser, tvd
-from recipes.sachs.cells import GRAPH, LEVELS, PROTEINS, Cells, fitted_world, made_up_world, read_cells, simulate_cells
+from recipes.sachs.cells import (
+    GRAPH,
+    LEVELS,
+    PROTEINS,
+    Cells,
+    chance,
+    fitted_world,
+    made_up_world,
+    read_cells,
+    shares,
+    simulate_cells,
+)
 
 OUTCOMES = ("Akt", "Erk")
 
@@ -124,17 +132,6 @@ def refused(dcm: cp.DCM, query: str) -> str:
     except NotIdentifiableError as error:
         return str(error)
     return ""
-
-
-def shares(column: pd.Series) -> np.ndarray:
-    """Share of every level."""
-    return column.value_counts(normalize=True).reindex(LEVELS, fill_value=0.0).to_numpy()
-
-
-def chance(p: np.ndarray, n: int, seed: int) -> float:
-    """The TVD that n cells drawn from ``p`` stay below in 95 % of all cases."""
-    drawn = np.random.default_rng(seed).multinomial(n, p, size=4000) / n
-    return float(np.quantile(0.5 * np.abs(drawn - p).sum(1), 0.95))
 
 
 def show(cells: Cells, found: dict[str, Any]) -> None:
