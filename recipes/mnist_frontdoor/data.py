@@ -1,9 +1,10 @@
-"""Images of handwritten zeros and ones, from scikit-learn, from a folder of MNIST files or from the Hub."""
+"""Images of some handwritten digits, from scikit-learn, from a folder of MNIST files or from the Hub."""
 
 from __future__ import annotations
 
 import gzip
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,12 @@ from causalplug.errors import DataError, MissingDependencyError
 __all__ = ["DigitImages", "load_digit_images"]
 
 SIDE = 28
-CLASSES = (0, 1)
 TRAIN, HELD_OUT = "train", "t10k"
 
 
 @dataclass(frozen=True)
 class DigitImages:
-    """Grey images of the digits 0 and 1, white on black, in two parts that share no image.
+    """Grey images of some digits, white on black, in two parts that share no image.
 
     Attributes:
         images: ``(m, 28, 28)`` uint8; the image set of the SCM, and what a generator may be trained on.
@@ -38,23 +38,24 @@ class DigitImages:
     name: str
 
 
-def load_digit_images(source: str | Path | None = None) -> DigitImages:
-    """The zeros and ones of ``source``, in its own order: the same call gives the same arrays.
+def load_digit_images(source: str | Path | None = None, classes: Sequence[int] = (0, 1)) -> DigitImages:
+    """The images of ``source`` that show one of ``classes``, in its own order: the same call gives the same arrays.
 
     Args:
         source: a folder with the four MNIST files in IDX format (packed with gzip or not), the id of a dataset on the
             Hub with columns ``image`` and ``label`` and splits ``train`` and ``test``, or None for the digits that
             scikit-learn brings (8 x 8, enlarged; every third image is held out).
+        classes: digits, each of which must occur in both parts.
 
     Raises:
         DataError: the folder lacks a file, a file is not what it should be, or the dataset cannot be read.
         MissingDependencyError: a Hub dataset without the library ``datasets``.
     """
     if source is None:
-        return _from_scikit_learn()
+        return _from_scikit_learn(classes)
     folder = Path(source).expanduser()
     if folder.is_dir():
-        return _from_folder(folder)
+        return _from_folder(folder, classes)
     text = str(source)
     if folder.exists() or text.startswith((".", "/", "~")) or text.count("/") > 1:
         raise DataError(
@@ -62,16 +63,16 @@ def load_digit_images(source: str | Path | None = None) -> DigitImages:
             f"files ({TRAIN}-images-idx3-ubyte.gz and three more), a dataset id such as 'ylecun/mnist', or leave it "
             "out for scikit-learn's digits."
         )
-    return _from_hub(text)
+    return _from_hub(text, classes)
 
 
-def _from_scikit_learn() -> DigitImages:
-    """The 360 zeros and ones of scikit-learn's digits, enlarged to 24 x 24 inside a black border of 2 pixels."""
+def _from_scikit_learn(classes: Sequence[int]) -> DigitImages:
+    """About 180 images a digit of scikit-learn's, enlarged to 24 x 24 inside a black border of 2 pixels."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
     bundled = load_digits()
-    chosen = bundled.target < len(CLASSES)
+    chosen = np.isin(bundled.target, classes)
     inner = SIDE - 4
     images = np.zeros((int(chosen.sum()), SIDE, SIDE), dtype=np.uint8)
     for target, small in zip(images, bundled.images[chosen], strict=True):
@@ -83,7 +84,7 @@ def _from_scikit_learn() -> DigitImages:
     return DigitImages(images[~held_out], digits[~held_out], images[held_out], digits[held_out], "scikit-learn digits")
 
 
-def _from_folder(folder: Path) -> DigitImages:
+def _from_folder(folder: Path, classes: Sequence[int]) -> DigitImages:
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     for part in (TRAIN, HELD_OUT):
         images = _read_idx(_find(folder, f"{part}-images", "idx3-ubyte"), 3)
@@ -93,7 +94,7 @@ def _from_folder(folder: Path) -> DigitImages:
                 f"{part!r} in {str(folder)!r} holds images of shape {images.shape} and {len(digits)} labels: MNIST has "
                 f"(n, {SIDE}, {SIDE}) and one label for each. Fetch the files again."
             )
-        parts.append(_zeros_and_ones(images, digits, f"{part!r} in {str(folder)!r}"))
+        parts.append(_of_classes(images, digits, classes, f"{part!r} in {str(folder)!r}"))
     return DigitImages(*parts[0], *parts[1], f"MNIST from {folder.name}")
 
 
@@ -132,7 +133,7 @@ def _read_idx(path: Path, dimensions: int) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-def _from_hub(repository: str) -> DigitImages:
+def _from_hub(repository: str, classes: Sequence[int]) -> DigitImages:
     """Splits ``train`` and ``test`` of a dataset with columns ``image`` and ``label``."""
     try:
         import datasets
@@ -157,18 +158,21 @@ def _from_hub(repository: str) -> DigitImages:
                 f"The dataset {repository!r} has no column {', '.join(sorted(missing))}; it has "
                 f"{', '.join(rows.column_names)}. Choose one in MNIST's layout."
             )
-        rows = rows.select(np.flatnonzero(np.isin(rows["label"][:], CLASSES)))
+        rows = rows.select(np.flatnonzero(np.isin(rows["label"][:], classes)))
         images = [np.asarray(image.convert("L").resize((SIDE, SIDE))) for image in rows["image"]]
         digits = np.asarray(rows["label"][:], dtype=np.int64)
         stacked = np.stack(images) if images else np.zeros((0, SIDE, SIDE), dtype=np.uint8)
-        parts.append(_zeros_and_ones(stacked, digits, f"split {split!r} of {repository!r}"))
+        parts.append(_of_classes(stacked, digits, classes, f"split {split!r} of {repository!r}"))
     return DigitImages(*parts[0], *parts[1], repository)
 
 
-def _zeros_and_ones(images: np.ndarray, digits: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """The images of 0 and 1 with their digits; both must occur."""
-    chosen = np.isin(digits, CLASSES)
-    absent = [digit for digit in CLASSES if not (digits == digit).any()]
+def _of_classes(
+    images: np.ndarray, digits: np.ndarray, classes: Sequence[int], where: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The images of some digits with their digits; each must occur."""
+    chosen = np.isin(digits, classes)
+    absent = [digit for digit in classes if not (digits == digit).any()]
     if absent:
-        raise DataError(f"{where} has no image of the digit {absent[0]}: the question needs zeros and ones.")
+        shown = ", ".join(map(str, classes))
+        raise DataError(f"{where} has no image of the digit {absent[0]}: the question needs the digits {shown}.")
     return np.ascontiguousarray(images[chosen]), digits[chosen].astype(np.int64)
