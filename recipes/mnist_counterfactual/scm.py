@@ -52,9 +52,7 @@ class TwoImageSCM:
     def draw(self, n: int, rng: np.random.Generator) -> Values:
         """``n`` independent states of the world."""
         world = {"U1": rng.choice(2, n, p=P_U1), "U2": rng.choice(3, n, p=P_U2)}
-        return world | {
-            name: np.where(rng.random(n) < NOISE, rng.integers(k, size=n), -1) for name, k in SIZES.items()
-        }
+        return world | {name: np.where(rng.random(n) < NOISE, rng.integers(k, size=n), -1) for name, k in SIZES.items()}
 
     def run(self, world: Values, do: Mapping[str, int] | None = None) -> Values:
         """The value of every variable in every state of the world, with the variables in ``do`` set."""
@@ -99,12 +97,10 @@ class TwoImageSCM:
 def render(digits: np.ndarray, colors: np.ndarray, thick: np.ndarray) -> np.ndarray:
     """Images ``(n, 3, 28, 28)`` uint8 of grey digits ``(n, 28, 28)`` in colours ``(n,)``, thin (0) or thick (1).
 
-    Thin is the digit as it was written; thick is the largest ink within one pixel, twice over.
+    Thin is the digit as it was written; thick is the largest ink within one pixel.
     """
-    strokes = digits
-    for _ in range(2):
-        padded = np.pad(strokes, ((0, 0), (1, 1), (1, 1)))
-        height, width = digits.shape[1:]
-        strokes = np.max([padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)], axis=0)
+    padded = np.pad(digits, ((0, 0), (1, 1), (1, 1)))
+    height, width = digits.shape[1:]
+    strokes = np.max([padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)], axis=0)
     grey = np.where(thick[:, None, None] == 1, strokes, digits)
     return np.rint(grey[:, None] * COLORS[colors].astype(np.float32)[:, :, None, None]).astype(np.uint8)

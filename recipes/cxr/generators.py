@@ -1,0 +1,60 @@
+"""The frozen generator of X-rays: weights or images that somebody else made, or a small one trained here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import causalplug as cp
+from causalplug.adapters.cxr_acgan import CXRACGAN
+from causalplug.adapters.image_bank import ImageBank
+from causalplug.adapters.trained import TrainedGenerator
+from causalplug.errors import DataError
+from recipes.cxr.data import FINDINGS, XRays, finding
+
+__all__ = ["from_bank", "from_keras", "train"]
+
+ACGAN = "giocoal/CXR-ACGAN-chest-xray-generator-covid19-pneumonia"
+
+
+def from_keras(path: str | Path) -> CXRACGAN:
+    """The published AC-GAN, from its Keras weights; colour images of 112 x 112."""
+    return CXRACGAN.from_keras(path)
+
+
+def from_bank(path: str | Path) -> ImageBank:
+    """A bank of images that the AC-GAN's authors published as its output.
+
+    Args:
+        path: an npz file with ``images (m, side, side)`` uint8 and ``label (m,)``: 0 COVID, 1 normal, 2 pneumonia.
+
+    Raises:
+        DataError: no such file, or other arrays.
+        MechanismError: a label without an image.
+    """
+    try:
+        with np.load(Path(path).expanduser(), allow_pickle=False) as file:
+            images, label = file["images"], file["label"].astype(np.int64)
+    except (KeyError, ValueError, OSError) as error:
+        raise DataError(
+            f"The bank {str(path)!r} cannot be read: {error}. Give an npz file with images (m, side, side) uint8 and "
+            "label (m,), or leave --bank out to have a generator trained."
+        ) from error
+    if images.ndim != 3 or images.dtype != np.uint8 or not set(np.unique(label)) <= {0, 1, 2}:
+        raise DataError(f"The bank {str(path)!r} holds images {images.shape} of {images.dtype}, labels {set(label)}.")
+    return ImageBank(
+        torch.from_numpy(images[:, None]), [cp.Label("finding", FINDINGS)], torch.from_numpy(label[:, None]),
+        license="mit", source=f"output images published with {ACGAN}",
+    )  # fmt: skip
+
+
+def train(xrays: XRays, steps: int, seed: int) -> TrainedGenerator:
+    """A small conditional GAN for the three findings, trained on the X-rays alone."""
+    labels = torch.from_numpy(finding(xrays.C, xrays.N))
+    return cp.fit_generator(
+        cp.Image(1, *xrays.images.shape[1:]), torch.from_numpy(xrays.images[:, None]),
+        {"finding": (labels, cp.Discrete(FINDINGS))}, steps=steps, seed=seed,
+        license="other", source=f"trained by this recipe on {xrays.name}",
+    )  # fmt: skip

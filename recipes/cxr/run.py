@@ -1,0 +1,182 @@
+"""Does COVID-19 raise the chance of a finding of pneumonia? Labels, chest X-rays and a frozen AC-GAN. ``--help`` lists
+the options. A demonstration of a method: not for diagnosis, and no statement about the disease.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import causalplug as cp
+from causalplug import plots
+from causalplug.mechanisms.encoders import project
+from recipes.common import Run, parser, tvd
+from recipes.cxr.data import FINDINGS, XRays, finding, load_xrays, rows, stand_in
+from recipes.cxr.generators import from_bank, from_keras, train
+
+GRAPH = cp.CausalGraph.parse("C -> Xray -> N; C <-> N")
+PAPER = (0.05, 0.08)  # the average treatment effect that the paper reports
+
+
+def options() -> argparse.ArgumentParser:
+    made = parser(__file__, __doc__)
+    made.add_argument("--data", help="folder with cxr_real_64.npz and covidx9a_labels.csv.gz")
+    choice = made.add_mutually_exclusive_group()
+    choice.add_argument("--generator", help="Keras weights of the AC-GAN (.hdf5), or an adapter repository")
+    choice.add_argument("--bank", help="npz file with the generator's output: images (m, side, side) uint8, label (m,)")
+    made.add_argument("--objective", choices=["adversarial", "likelihood", "warm"], default="warm")
+    for name, meaning in (
+        ("rows", "patients in the table"),
+        ("steps", "updates of the module of C and N"),
+        ("generator-steps", "updates of the generator that is trained where none is given"),
+        ("encoder-steps", "updates of the encoder"),
+        ("members", "models of the ensemble"),
+        ("samples", "rows sampled by each model for each answer"),
+    ):
+        made.add_argument(f"--{name}", type=int, help=meaning)
+    return made
+
+
+def main(arguments: list[str] | None = None) -> dict[str, Any]:
+    """Run the recipe; returns what it prints."""
+    run = Run(__file__, options(), arguments)
+    chosen = run.options
+    xrays = stand_in() if chosen.quick and chosen.data is None else load_xrays(chosen.data)
+    side = xrays.images.shape[1]
+    variables = {"C": cp.Discrete(2), "Xray": cp.Image(1, side, side), "N": cp.Discrete(2)}
+    table = rows(xrays, chosen.rows, chosen.seed)
+    run.lap("rows")
+    repository = frozen(xrays, run)
+    run.lap("generator")
+
+    normal = xrays.probabilities[0, 0] / xrays.probabilities[0].sum()
+    labels = {0: {"normal": normal, "pneumonia": 1 - normal}, 1: "COVID"}  # P(finding | C), from the labels
+    source = cp.DataSource(table, name="patients")
+
+    def build(seed: int) -> cp.DCM:
+        generator = cp.from_pretrained(repository, label_map=labels, transform=["rgb-to-grey", "resize"])
+        encoder = {"Xray": encoder_of(xrays, variables, chosen.encoder_steps, seed)}
+        return cp.DCM(GRAPH, variables, mechanisms={"Xray": generator}, encoders=encoder, seed=seed)
+
+    seeds = range(chosen.seed, chosen.seed + chosen.members)
+    ensemble = cp.Ensemble.fit(
+        build, source, seeds=seeds, output_dir=chosen.output_dir / "training", objective=chosen.objective,
+        steps=chosen.steps,
+    )  # fmt: skip
+    dcm = ensemble[0]
+    print(dcm.plan, "\n")
+    run.lap("training of the ensemble")
+
+    result = {"observed": observed(dcm, xrays, chosen.samples), "generator": str(repository), "images": xrays.name}
+    result["ate"] = effect(ensemble, xrays, chosen.samples // 2)
+    encode = lambda images: project(dcm.encoders["Xray"], torch.as_tensor(images)).numpy()  # noqa: E731
+    own = {"C": xrays.C, "Xray": xrays.images[:, None], "N": xrays.N}  # each image once
+    overlap = cp.check_overlap(GRAPH, "P(N | do(C=1))", own, {"Xray": encode}, sources=None)
+    result["overlap"] = overlap.to_dict()
+    run.lap("answers")
+    dcm.save_pretrained(chosen.output_dir / "dcm")
+    draw(dcm, ensemble, xrays, chosen.output_dir)
+    run.lap("saving and pictures")
+    print(overlap, "\n")
+    show(result)
+    return run.finish(result)
+
+
+def frozen(xrays: XRays, run: Run) -> Path | str:
+    """The adapter repository of the generator: brought, made of published images, or trained on the images."""
+    chosen = run.options
+    folder = chosen.output_dir / "generator"
+    if chosen.bank:
+        return from_bank(chosen.bank).save_pretrained(folder)
+    if chosen.generator and str(chosen.generator).endswith((".h5", ".hdf5")):
+        return from_keras(chosen.generator).save_pretrained(folder)
+    if chosen.generator:
+        return str(chosen.generator)
+    return train(xrays, chosen.generator_steps, chosen.seed).save_pretrained(folder)
+
+
+def encoder_of(xrays: XRays, variables: Mapping[str, Any], steps: int, seed: int) -> cp.Encoder:
+    """An encoder trained to tell C from the image."""
+    torch.manual_seed(seed)
+    encoder = cp.ConvEncoder(variables["Xray"], 16)
+    images = torch.from_numpy(xrays.images[:, None])
+    cp.fit_encoder(encoder, images, {"C": (torch.from_numpy(xrays.C), variables["C"])}, seed=seed, steps=steps)
+    return encoder
+
+
+def observed(dcm: cp.DCM, xrays: XRays, n: int) -> dict[str, Any]:
+    """The model's P(C), P(N), P(N | C) and P(N, C) beside those of the labels."""
+    frame = dcm.sample(n, variables=["C", "N"], seed=1)
+    model = np.bincount(frame["C"] * 2 + frame["N"], minlength=4).reshape(2, 2) / n
+    truth = xrays.probabilities
+    tables = {
+        "P(C)": (model.sum(1), truth.sum(1)),
+        "P(N)": (model.sum(0), truth.sum(0)),
+        "P(N | C=0)": (model[0] / model[0].sum(), truth[0] / truth[0].sum()),
+        "P(N | C=1)": (model[1] / model[1].sum(), truth[1] / truth[1].sum()),
+        "P(C, N)": (model.ravel(), truth.ravel()),
+    }
+    return {name: {"model": m.tolist(), "truth": t.tolist(), "tvd": tvd(m, t)} for name, (m, t) in tables.items()}
+
+
+def effect(ensemble: cp.Ensemble, xrays: XRays, n: int) -> dict[str, Any]:
+    """E[N | do(C=1)] - E[N | do(C=0)] of every member, with the interval for one further training.
+
+    Beside it what the rows say without any model if the image gives C away: the terms that are then never observed,
+    P(N | image, the other C), may be anything from 0 to 1.
+    """
+    answer = ensemble.ate("N", "C", n=n)
+    row = answer.table.iloc[0]
+    p_c, given = xrays.probabilities.sum(1), xrays.probabilities[:, 1] / xrays.probabilities.sum(1)
+    known = given[1] * p_c[1] - given[0] * p_c[0]
+    return {
+        "estimate": float(row["estimate"]),
+        "low": float(row["low"]),
+        "high": float(row["high"]),
+        "members": answer.members.iloc[0].tolist() if answer.members is not None else [],
+        "rows as they stand": float(given[1] - given[0]),
+        "without overlap": [float(known - p_c[1]), float(known + p_c[0])],
+        "paper": list(PAPER),
+        "status": answer.status,
+    }
+
+
+def draw(dcm: cp.DCM, ensemble: cp.Ensemble, xrays: XRays, folder: Path) -> None:
+    """Write the plan and a grid of real and generated images."""
+    kinds, pictures = finding(xrays.C, xrays.N), {}
+    image: Any = dcm.mechanism("Xray")
+    for code, name in enumerate(FINDINGS):
+        pictures[f"data, {name}"] = list(xrays.images[kinds == code][:8])
+        made = image.paint(
+            torch.full((8,), code),
+            {k: s.draw(8, torch.Generator().manual_seed(5)) for k, s in image.generator_noise.items()},
+        )
+        pictures[f"generated, {name}"] = [np.asarray(p) for p in dcm.variables["Xray"].to_pil(made.numpy())]  # type: ignore[attr-defined]
+    plots.plot_images(pictures, width=6.0).savefig(folder / "images.png", dpi=200)
+    if dcm.plan is not None:
+        dcm.plan.plot().savefig(folder / "plan.png", dpi=200)
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Print the answers."""
+    for name, row in result["observed"].items():
+        print(f"{name:12} labels {np.round(row['truth'], 3)}  model {np.round(row['model'], 3)}  TVD {row['tvd']:.3f}")
+    ate = result["ate"]
+    print(
+        f"ATE {ate['estimate']:.3f}, interval [{ate['low']:.3f}, {ate['high']:.3f}], members "
+        f"{np.round(ate['members'], 3)}"
+    )
+    print(
+        f"    paper {ate['paper']}, rows as they stand {ate['rows as they stand']:.3f}, "
+        f"without overlap anything in {np.round(ate['without overlap'], 3)}"
+    )
+    print("A demonstration of a method. Not for diagnosis or treatment, and no statement about the disease.")
+
+
+if __name__ == "__main__":
+    main()

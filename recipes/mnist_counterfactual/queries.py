@@ -1,0 +1,118 @@
+"""The four queries, what the images of each row are, and how a model's answers are set against the exact ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+import causalplug as cp
+from recipes.common import tvd
+from recipes.mnist_counterfactual.scm import COLORS, SIZES, TwoImageSCM, render
+from recipes.mnist_frontdoor.data import DigitImages
+from recipes.mnist_frontdoor.judge import train_judge
+
+__all__ = [
+    "DO",
+    "EVIDENCE",
+    "QUERIES",
+    "SHOWN",
+    "VARIABLES",
+    "answer",
+    "compare",
+    "draws",
+    "images_of",
+    "judged",
+    "named",
+    "shares",
+]
+
+VARIABLES: dict[str, Any] = {name: cp.Discrete(size) for name, size in SIZES.items()} | {
+    "Color": cp.Discrete(["red", "green", "blue"]),
+    "Thick": cp.Discrete(["thin", "thick"]),
+    "Image1": cp.Image(3, 28, 28),
+    "Image2": cp.Image(3, 28, 28),
+}
+SHOWN = ("Y1", "Y2", "Color", "Thick")  # what the two images show
+DO, EVIDENCE = {"X1": 1, "X2": 4}, {"X1": 0, "X2": 1}
+QUERIES: dict[str, dict[str, Mapping[str, int]]] = {
+    "P(V)": {},
+    "P(V | do(X1=1))": {"do": {"X1": 1}},
+    "P(V | do(X1=1, X2=4))": {"do": DO},
+    "P(V under X1=1, X2=4 | X1=0, X2=1)": {"do": DO, "evidence": EVIDENCE},
+}
+
+
+def named(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Rows of codes as rows of categories."""
+    return {name: VARIABLES[name].decode(torch.from_numpy(codes)) for name, codes in rows.items()}
+
+
+def images_of(rows: Mapping[str, np.ndarray], data: DigitImages, seed: int) -> dict[str, np.ndarray]:
+    """Image1 and Image2 of each row: any image of its digit, in its colour and thickness."""
+    rng = np.random.default_rng(seed + 2)
+    members = [np.flatnonzero(data.digits == digit) for digit in range(SIZES["Y1"])]
+    color, thick = (VARIABLES[name].encode(rows[name]).numpy() for name in ("Color", "Thick"))
+    found = {}
+    for image, digit in (("Image1", "Y1"), ("Image2", "Y2")):
+        place = rng.random(len(color))
+        index = np.choose(rows[digit], [own[(place * len(own)).astype(int)] for own in members])
+        found[image] = render(data.images[index], color, thick)
+    return found
+
+
+def draws(dcm: cp.DCM, query: Mapping[str, Mapping[str, int]], n: int, variables: Sequence[str], **options: Any) -> Any:
+    """Rows of one query, of layer 3 if it has evidence."""
+    if "evidence" in query:
+        return dcm.counterfactual(n, **query, variables=variables, **options)
+    return dcm.sample(n, **query, variables=variables, **options)
+
+
+def shares(values: Any, name: str) -> np.ndarray:
+    """Share of each category."""
+    codes = VARIABLES[name].encode(values.to_numpy())
+    return torch.bincount(codes, minlength=SIZES[name]).numpy() / len(codes)
+
+
+def compare(model: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Two distributions and the distance between them."""
+    return {"model": model.tolist(), "truth": truth.tolist(), "tvd": tvd(model, truth)}
+
+
+def answer(dcm: cp.DCM, scm: TwoImageSCM, query: Mapping[str, Mapping[str, int]], n: int) -> dict[str, Any]:
+    """The most probable outcomes of what the images show, by the exact model and by ours, and the distance."""
+    truth = scm.probability(SHOWN, **query)
+    frame = draws(dcm, query, n, SHOWN)
+    codes = [VARIABLES[name].encode(frame[name].to_numpy()).numpy() for name in SHOWN]
+    cell = np.ravel_multi_index(codes, truth.shape)
+    model = np.bincount(cell, minlength=truth.size).reshape(truth.shape) / n
+    outcomes = []
+    for place in np.argsort(-truth.ravel())[:3]:
+        at = np.unravel_index(place, truth.shape)
+        text = ", ".join(str(VARIABLES[v].categories[i]) for v, i in zip(SHOWN, at, strict=True))
+        outcomes.append({"outcome": text, "truth": float(truth[at]), "model": float(model[at])})
+    right = int(model.argmax()) == int(truth.argmax())
+    return {"outcomes": outcomes, "top_is_right": right, "tvd": tvd(model, truth)}
+
+
+def judged(dcm: cp.DCM, query: Mapping[str, Mapping[str, int]], data: DigitImages, n: int) -> dict[str, float]:
+    """Shares of sampled images that show the digit, the thickness and the colour that they should.
+
+    Digit and thickness are read by a classifier of held-out real images, the colour off the mean of the channels.
+    """
+    held_out, thick = np.tile(data.held_out_images, (2, 1, 1)), np.repeat([0, 1], len(data.held_out_images))
+    grey = render(held_out, np.zeros(len(held_out), int), thick).max(1)
+    judge = train_judge(grey[::3], (np.tile(data.held_out_digits, 2) * 2 + thick)[::3])
+    frame = draws(dcm, query, n, (*SHOWN, "Image1", "Image2"), seed=1)
+    codes = {name: VARIABLES[name].encode(frame[name].to_numpy()).numpy() for name in SHOWN}
+    found: dict[str, list[np.ndarray]] = {"digit": [], "thick": [], "color": []}
+    for image, digit in (("Image1", "Y1"), ("Image2", "Y2")):
+        pixels = np.stack(list(frame[image]))
+        read = judge(pixels)
+        found["digit"].append(read // 2 == codes[digit])
+        found["thick"].append(read % 2 == codes["Thick"])
+        hue = pixels.mean((2, 3)) @ (COLORS / np.linalg.norm(COLORS, axis=1, keepdims=True)).T
+        found["color"].append(hue.argmax(1) == codes["Color"])
+    return {name: float(np.mean(right)) for name, right in found.items()}
