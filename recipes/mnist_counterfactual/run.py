@@ -31,7 +31,7 @@ def pretrain(data: DigitImages, run: Run) -> Path:
     images = torch.from_numpy(render(data.images[index], color, thick))
     codes = {"digit": data.digits[index], "thick": thick, "color": color}
     labels = {name: VARIABLES[variable] for name, variable in zip(codes, ("Y1", "Thick", "Color"), strict=True)}
-    facts = {"license": "cc0-1.0", "source": f"made by this recipe from {data.name}"}
+    facts: dict[str, Any] = {"license": "cc0-1.0", "source": f"made by this recipe from {data.name}"}
     steps = run.options.generator_steps
     generator: Any
     if steps:

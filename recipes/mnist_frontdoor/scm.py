@@ -25,19 +25,27 @@ from causalplug.errors import DataError
 __all__ = ["Answers", "FrontDoorSCM", "Hidden", "tvd"]
 
 SIDE, CELL, BORDER = 28, 4, 2
-GREY, COLOUR = (1, SIDE, SIDE), (3, SIDE + 2 * BORDER, SIDE + 2 * BORDER)
+GREY, COLOUR, SMALL = (1, SIDE, SIDE), (3, SIDE + 2 * BORDER, SIDE + 2 * BORDER), (1, 8, 8)
 
 P_D1 = np.array([0.1, 0.3, 0.7, 0.9])
 SHIFT = np.array([[1.8, 0.0, -1.8], [0.9, -0.2, -0.7], [-0.7, -0.2, 0.9], [-1.8, 0.0, 1.8]])
 BIAS = np.array([0.1, 0.4, -0.4])
 HUES = np.array([colorsys.hsv_to_rgb(k / 12, 0.75, 1.0) for k in range(12)])
 
-# The fixed random projection: one weight for each category, channel and cell of 4 x 4 pixels, uniform with standard
-# deviation 0.5, less their mean over the cells so that a veil over the whole image changes nothing. The bit stream of
-# PCG64 is the same in every version of numpy, a Generator's draws need not be.
-_BITS = np.random.PCG64(912).random_raw(3 * 3 * (SIDE // CELL) ** 2).reshape(3, 3, -1)
-_UNIFORM = 2.0 * (_BITS >> np.uint64(11)) * 2.0**-53 - 1.0
-WEIGHTS = 0.5 * np.sqrt(3.0) * (_UNIFORM - _UNIFORM.mean(-1, keepdims=True))
+
+def _weights(cells: int, deviation: float, seed: int) -> np.ndarray:
+    """The fixed random projection: one weight for each category, channel and cell of pixels.
+
+    Uniform, less their mean over the cells so that a veil over the whole image changes nothing. The bit stream of PCG64
+    is the same in every version of numpy, a Generator's draws need not be.
+    """
+    bits = np.random.PCG64(seed).random_raw(9 * cells).reshape(3, 3, -1)
+    uniform = 2.0 * (bits >> np.uint64(11)) * 2.0**-53 - 1.0
+    return deviation * np.sqrt(3.0) * (uniform - uniform.mean(-1, keepdims=True))
+
+
+WEIGHTS = _weights((SIDE // CELL) ** 2, 0.5, 912)
+SMALL_WEIGHTS = _weights(16, 1.0, 918)  # cells of 2 x 2 pixels: fewer, so each weighs more
 
 
 def tvd(p: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -89,9 +97,10 @@ class FrontDoorSCM:
     """The model over one image set.
 
     Args:
-        images: ``(m, 28, 28)`` uint8, grey, white on black.
+        images: ``(m, 28, 28)`` uint8, grey, white on black; or ``(m, 8, 8)``.
         digits: ``(m,)``, the digit 0 or 1 that each shows; both must occur.
-        image_shape: ``(3, 32, 32)``, tinted in 12 hues inside a black border, or ``(1, 28, 28)``, grey as they are.
+        image_shape: ``(3, 32, 32)``, tinted in 12 hues inside a black border, or ``(1, 28, 28)``, grey as they are; for
+            small images ``(1, 8, 8)`` alone.
         fidelity: probability that the image shows D's digit. With 1 there is no overlap, and the question has no
             answer in the rows.
 
@@ -107,21 +116,25 @@ class FrontDoorSCM:
         image_shape: tuple[int, int, int] = COLOUR,
         fidelity: float = 0.75,
     ) -> None:
-        if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
+        offered = {(SIDE, SIDE): (COLOUR, GREY), SMALL[1:]: (SMALL,)}.get(images.shape[1:])
+        if offered is None or images.dtype != np.uint8:
             raise DataError(
-                f"The image set must be (m, {SIDE}, {SIDE}) of uint8, not {images.shape} of {images.dtype}."
+                f"The image set must be (m, {SIDE}, {SIDE}) or (m, 8, 8) of uint8, not {images.shape} of "
+                f"{images.dtype}."
             )
         if len(images) != len(digits) or set(np.unique(digits)) != {0, 1}:
             raise DataError(
                 f"The image set has {len(images)} images and {len(digits)} digits out of {np.unique(digits).tolist()}: "
                 "it needs one digit for each image, and both 0 and 1."
             )
-        if tuple(image_shape) not in (GREY, COLOUR):
-            raise DataError(f"Images of shape {tuple(image_shape)} are not offered: choose {COLOUR} or {GREY}.")
+        if tuple(image_shape) not in offered:
+            shapes = " or ".join(map(str, offered))
+            raise DataError(f"Images of shape {tuple(image_shape)} are not offered: choose {shapes}.")
         if not 0 <= fidelity <= 1:
             raise DataError(f"fidelity={fidelity} is not a probability: choose a number in [0, 1].")
         self.image_shape = tuple(image_shape)
         self.fidelity = float(fidelity)
+        self._cell, self._weights = (2, SMALL_WEIGHTS) if offered == (SMALL,) else (CELL, WEIGHTS)
         self._grey = images
         self._members = [np.flatnonzero(np.asarray(digits) == digit) for digit in (0, 1)]
 
@@ -189,12 +202,13 @@ class FrontDoorSCM:
             block = images[start : start + 1024]
             if self.coloured:
                 block = block[:, :, BORDER:-BORDER, BORDER:-BORDER]
-            n, channels = block.shape[:2]
-            cells = block.reshape(n, channels, SIDE // CELL, CELL, SIDE // CELL, CELL)
+            (n, channels), cell = block.shape[:2], self._cell
+            across = block.shape[2] // cell
+            cells = block.reshape(n, channels, across, cell, across, cell)
             ink = cells.mean((3, 5), dtype=np.float64).reshape(n, channels, -1) / scale
             if not self.coloured:
                 ink = ink * HUES.mean(0)[:, None]
-            out[start : start + 1024] = np.einsum("ncf,kcf->nk", ink, WEIGHTS)
+            out[start : start + 1024] = np.einsum("ncf,kcf->nk", ink, self._weights)
         return out + BIAS
 
     def attribute(self, images: np.ndarray) -> np.ndarray:

@@ -81,7 +81,7 @@ def test_a_dataset_with_images_and_labels(tmp_path, monkeypatch):
         rows = {"image": [Image.fromarray(image) for image in images], "label": labels}
         datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "repo" / f"{split}.parquet")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    loaded = _from_hub(str(tmp_path / "repo"))
+    loaded = _from_hub(str(tmp_path / "repo"), (0, 1))
     np.testing.assert_array_equal(loaded.images, pixels["train"][[0, 2, 3, 5]])
     np.testing.assert_array_equal(loaded.held_out_images, pixels["test"][[0, 2, 3, 5]])
     np.testing.assert_array_equal(loaded.digits, [0, 1, 1, 0])

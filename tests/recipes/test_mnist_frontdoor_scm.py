@@ -180,7 +180,7 @@ def test_the_same_seed_gives_the_same_rows(bundled):
 
 def test_what_is_wrong_is_said(bundled):
     images, digits = bundled.images, bundled.digits
-    with pytest.raises(DataError, match=r"must be \(m, 28, 28\) of uint8"):
+    with pytest.raises(DataError, match=r"must be \(m, 28, 28\) or \(m, 8, 8\) of uint8"):
         FrontDoorSCM(images / 255.0, digits)
     with pytest.raises(DataError, match="both 0 and 1"):
         FrontDoorSCM(images[digits == 1], digits[digits == 1])
