@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     variables = {"D": cp.Discrete(2), "I": IMAGE, "A": cp.Discrete(3)}
     graph = cp.CausalGraph.parse("D -> I -> A; D <-> A")
     dcm = cp.DCM(graph, variables, mechanisms={"I": generator}, seed=chosen.seed)
-    config = cp.TrainingConfig(seed=chosen.seed, objective="warm", steps=chosen.steps)
+    config = cp.TrainingConfig(seed=chosen.seed, objective="warm", steps=chosen.steps, check_fit=not chosen.quick)
     trainer = cp.Trainer(
         dcm, [cp.DataSource(rows, name="rows")], config=config, output_dir=chosen.output_dir / "training"
     )

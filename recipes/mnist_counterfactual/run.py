@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     generator = cp.from_pretrained(repository, label_map=lambda *parents: parents)  # frozen; one for both images
     graph = cp.CausalGraph.parse(GRAPH)
     dcm = cp.DCM(graph, VARIABLES, mechanisms={"Image1": generator, "Image2": generator}, seed=chosen.seed)
-    config = cp.TrainingConfig(seed=chosen.seed, objective="likelihood", steps=chosen.steps)
+    config = cp.TrainingConfig(seed=chosen.seed, objective="likelihood", steps=chosen.steps, check_fit=not chosen.quick)
     trainer = cp.Trainer(dcm, sources, config=config, output_dir=chosen.output_dir / "training")
     print(trainer.plan, "\n")
     report = trainer.train()
