@@ -1,8 +1,9 @@
-"""The frozen generator of X-rays: weights or images that somebody else made, or a small one trained here."""
+"""The frozen generator of X-rays, made by somebody else or trained here, and the encoder that reads its images."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +13,10 @@ from causalplug.adapters.cxr_acgan import CXRACGAN
 from causalplug.adapters.image_bank import ImageBank
 from causalplug.adapters.trained import TrainedGenerator
 from causalplug.errors import DataError
+from causalplug.mechanisms.frozen import FrozenMechanism
 from recipes.cxr.data import FINDINGS, XRays, finding
 
-__all__ = ["from_bank", "from_keras", "train"]
+__all__ = ["from_bank", "from_keras", "train", "train_encoder"]
 
 ACGAN = "giocoal/CXR-ACGAN-chest-xray-generator-covid19-pneumonia"
 
@@ -58,3 +60,29 @@ def train(xrays: XRays, steps: int, seed: int) -> TrainedGenerator:
         {"finding": (labels, cp.Discrete(FINDINGS))}, steps=steps, seed=seed,
         license="other", source=f"trained by this recipe on {xrays.name}",
     )  # fmt: skip
+
+
+def train_encoder(xrays: XRays, generator: FrozenMechanism, steps: int, seed: int) -> cp.Encoder:
+    """An encoder trained to tell C from real and from generated images alike.
+
+    It has to see both: what is learned about N from projections of real images is read off projections of generated
+    ones, and an encoder that knows only the former may put the latter anywhere.
+
+    Args:
+        xrays: the real images.
+        generator: bound to the variable, its parent C.
+        steps: of the training.
+        seed: of the weights, the generated images and the batches.
+    """
+    n = len(xrays.images) // 2 * 2
+    c, draw = torch.arange(n) % 2, torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        made = generator({"C": c}, {name: spec.draw(n, draw) for name, spec in generator.noise.items()})
+    image: Any = generator.variable
+    images = torch.cat([torch.from_numpy(xrays.images[:, None]), (255 * made).round().clamp(0, 255).to(torch.uint8)])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = cp.ConvEncoder(image, 2)
+    target = torch.cat([torch.from_numpy(xrays.C), c])
+    cp.fit_encoder(encoder, images, {"C": (target, cp.Discrete(2))}, seed=seed, steps=steps)
+    return encoder

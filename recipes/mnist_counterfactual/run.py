@@ -96,7 +96,9 @@ def draw(dcm: cp.DCM, report: Any, result: Mapping[str, Any], folder: Path) -> N
         frame = queries.draws(dcm, query, 7, ("Image1", "Image2"), seed=7)
         both = np.pad(np.stack([np.stack(list(frame[f"Image{i}"])) for i in (1, 2)], 1), ((0, 0),) * 4 + ((0, 2),))
         pairs[name] = list(np.rint(255 * both).astype(np.uint8).transpose(0, 3, 1, 4, 2).reshape(7, 28, 60, 3))
-    color = {"P(Color under X1=1, X2=4 | X1=0, X2=1)": {n: result["color"][n] for n in ("truth", "model")}}
+    names = VARIABLES["Color"].categories
+    bars = {of: dict(zip(names, result["color"][of], strict=True)) for of in ("truth", "model")}
+    color = {"P(Color under X1=1, X2=4 | X1=0, X2=1)": bars}
     pictures = {
         "plan": dcm.plan.plot() if dcm.plan is not None else None,
         "training": plots.plot_training(report),
