@@ -56,7 +56,7 @@ def outcome(error: BaseException, command: str) -> int:
 def _line(error: BaseException) -> tuple[int, str]:
     if isinstance(error, KeyboardInterrupt | click.Abort):
         notes = [*getattr(error, "__notes__", ()), *getattr(error.__cause__, "__notes__", ())]
-        return INTERRUPTED, spoken(_one_line(" ".join(["interrupted.", *notes])))
+        return INTERRUPTED, spoken(_one_line("; ".join(["interrupted", *notes])))
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx is not None else "causalplug"
         return REFUSED, f"{_one_line(error.format_message()).removesuffix('.')} (see {path} --help)"

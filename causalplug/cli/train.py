@@ -97,6 +97,8 @@ def _train(
     try:
         report = trainer.train(resume_from_checkpoint=resume)
     except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            click.echo(err=True)  # below the bar
         kept = (folder / "checkpoint").exists()
         word = (
             f"the last checkpoint is in {folder / 'checkpoint'}; go on with --resume" if kept else "no checkpoint yet"

@@ -79,7 +79,7 @@ def test_an_interruption_tells_of_the_checkpoint_and_no_bar_is_in_the_pipe(home)
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=120)
     assert child.returncode == 130
-    assert err == ("causalplug train: interrupted. the last checkpoint is in runs/a/checkpoint; go on with --resume\n")
+    assert err == ("causalplug train: interrupted; the last checkpoint is in runs/a/checkpoint; go on with --resume\n")
     assert json.loads(state.read_text())["step"] >= 1
 
 
@@ -89,7 +89,7 @@ def test_an_interruption_at_any_other_time_is_a_line(monkeypatch, capsys):
 
     monkeypatch.setattr("causalplug.causal.plan.plan", stop)
     assert main(["plan", "A -> B"]) == 130
-    assert capsys.readouterr().err == "causalplug plan: interrupted.\n"
+    assert capsys.readouterr().err == "causalplug plan: interrupted\n"
 
 
 def test_a_bug_is_told_as_one_and_its_traceback_on_demand(monkeypatch, capsys):
