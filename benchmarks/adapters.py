@@ -274,7 +274,7 @@ def ratio(folder: Path, blocks: int = 20, block: int = 25) -> dict[str, float]:
         trainer = cp.Trainer(dcm, [rows], config=config, progress=False)
         start = time.process_time()
         prepared = prepare(
-            dcm, trainer.tables, config, banks_for=["I"] if "bank" in name else [], device=torch.device("cpu"),
+            dcm, trainer.tables, config, banks_for={"I": True} if "bank" in name else {}, device=torch.device("cpu"),
             seconds={}, progress=False, ready=False,
         )  # fmt: skip
         fills[f"prepare: {name}"] = time.process_time() - start

@@ -60,7 +60,7 @@ def game(dcm: cp.DCM, world: World, gradient: str, bank_rows: int) -> RowGame:
     )
     trainer = cp.Trainer(dcm, [cp.DataSource(world.sample(2000, 0), name="rows")], config=config, progress=False)
     prepared = prepare(
-        dcm, trainer.tables, config, banks_for=["I"], device=torch.device("cpu"), seconds={}, progress=False,
+        dcm, trainer.tables, config, banks_for={"I": True}, device=torch.device("cpu"), seconds={}, progress=False,
         ready=False,
     )  # fmt: skip
     module = next(m for m in trainer.plan.modules if m.action != "pull")
