@@ -71,11 +71,9 @@ def train(cells: Cells, chosen: Any, name: str, seed: int) -> cp.DCM:
     config = cp.TrainingConfig(seed=seed, objective=chosen.objective, steps=chosen.steps)
     folder = chosen.output_dir / f"training-{name}-{seed}"
     trainer = cp.Trainer(dcm, cells.sources(), config=config, output_dir=folder)
-    if seed == chosen.seed:
-        print(trainer.plan)
     report = trainer.train()
     if seed == chosen.seed:
-        print(f"{report}\n")
+        print(f"{trainer.plan}\n\n{report}\n")
     return dcm
 
 
@@ -146,7 +144,7 @@ def show(cells: Cells, found: dict[str, Any]) -> None:
         if "interval" in row:
             print(f"{'interval':>30}" + "".join(f"{f'{low:.2f}-{high:.2f}':>10}" for low, high in row["interval"]))
         print(f"    by chance treated cells differ by up to {row['chance']:.3f}; {row['overlap']}")
-    print(f"    untouched cells alone: {row['refused'].split('. ')[0][:120]}")
+    print(f"    untouched cells alone: {row['refused'][:120]}")
     if found["contradiction"] > 0:
         print(f"    no model of this graph has both tables: they are {found['contradiction']:.3f} beyond the bound")
     print()
