@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +76,9 @@ class Learner:
         self.accelerator = processes.accelerator
         # accelerate's wrappers cost as much as a small network's step, and do something for scaled losses alone
         self._scaled = self.accelerator.scaler is not None
+        self._autocast: Callable[[], AbstractContextManager[object]] = (
+            self.accelerator.autocast if self.accelerator.mixed_precision != "no" else nullcontext
+        )
         self.variables = tuple(variables)
         self.parameters: list[nn.Parameter] = [p for name in variables for p in trainable(dcm.mechanism(name))]
         self.rate = config.learning_rate or rate
@@ -102,15 +106,14 @@ class Learner:
         """
         optimizer.zero_grad(set_to_none=True)
         parts = self.config.gradient_accumulation_steps
-        total = torch.zeros((), device=parameters[0].device)
+        losses = []
         for part in range(parts):
-            with self.accelerator.autocast():
+            with self._autocast():
                 loss = loss_of(part)
-            if parts > 1:
-                loss = loss / parts
+            loss = loss / parts if parts > 1 else loss
             (self.accelerator.scaler.scale(loss) if self._scaled else loss).backward()
-            total = total + loss.detach()
-        total = self.processes.average_gradients(parameters, total)
+            losses.append(loss.detach())
+        total = self.processes.average_gradients(parameters, torch.stack(losses).sum() if parts > 1 else losses[0])
         optimizer.step()
         return float(total)
 

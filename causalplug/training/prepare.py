@@ -202,6 +202,7 @@ def prepare(
                 "seed": config.seed,
                 "progress": progress,
                 "folder": _bank_folder(dcm.mechanism(name), folder),
+                "max_bytes": 1 << 50,  # the disk decides
             }
             reads = dcm.encoders.get(name) if config.projections else None
             bank = SampleBank(dcm.mechanism(name), reads, **options)  # type: ignore[arg-type]

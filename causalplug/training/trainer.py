@@ -264,9 +264,22 @@ class Trainer:
         self.dcm.sources = tuple(rows.source for rows in self.tables)
         self.dcm.history = report.to_dict()
         if self.output_dir is not None and self.accelerator.is_main_process:
-            self.output_dir.mkdir(parents=True, exist_ok=True)
-            (self.output_dir / "report.json").write_text(json.dumps(report.to_dict(), indent=1))
+            self._write(report)
         return report
+
+    def _write(self, report: TrainingReport) -> None:
+        """Put ``report.json`` into the output folder, whole or not at all."""
+        folder: Path = self.output_dir  # type: ignore[assignment]
+        new = folder / ".report.json"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            new.write_text(json.dumps(report.to_dict(), indent=1))
+            new.replace(folder / "report.json")
+        except OSError as error:
+            new.unlink(missing_ok=True)
+            raise TrainingError(
+                f"The report could not be written to {folder}: {error.strerror}. The model is trained. {self.kept()}"
+            ) from error
 
     def _train_apart(self, run: Run, modules: Sequence[Module], *, resume: bool) -> None:
         """Give the modules of each generation to different processes, and the trained weights to all of them.

@@ -242,3 +242,11 @@ def test_a_run_goes_on_from_the_checkpoint_of_another_place(tmp_path, forks, who
 def test_the_plan_can_be_seen_before_anything_is_trained():
     trainer = Trainer(work.model(), [cp.DataSource(work.table())])
     assert [module.variables for module in trainer.plan.modules] == [("I",), ("D", "A")]
+
+
+def test_a_report_that_cannot_be_written_is_told_with_the_checkpoint(tmp_path):
+    (tmp_path / "run" / "report.json" / "in the way").mkdir(parents=True)
+    with pytest.raises(
+        TrainingError, match=r"report could not be written .*The model is trained\. The last checkpoint"
+    ):
+        work.run(tmp_path / "run", objective="likelihood", steps=2)

@@ -286,7 +286,7 @@ def gradients(folder):
     critics.torch.rand = rand
     learner.critic_optimizer.step = lambda: None
     loss = learner._update(
-        learner.critic_optimizer, learner.critic_parameters, lambda part: made.critic_loss(0, generator)
+        learner.critic_optimizer, learner.critic_parameters, lambda part: made.critic_loss(1, 0, generator)
     )
     critics.torch.rand = original
     found |= {"weight": drawn[-1], "loss": torch.tensor(loss)}
