@@ -343,7 +343,9 @@ class DiffusersGenerator(FrozenMechanism):
             keys = itertools.product(*(label.categories for label in labels))
             fields["prompts"] = dict(zip(keys, prompts, strict=True))
         if "repo_id" in location:
-            return cls.from_pretrained(location.pop("repo_id"), labels, image=image, **location, **fields)
+            place = str(location.pop("repo_id"))
+            location |= snapshot.access_to(place, location["revision"])
+            return cls.from_pretrained(place, labels, image=image, **location, **fields)
         snapshot.fetch("pipeline/*")
         return cls.from_pretrained(snapshot.path / "pipeline", labels, image=image, **location, **fields)
 

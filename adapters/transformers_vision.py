@@ -186,6 +186,8 @@ class TransformersEncoder(Encoder):
             raise MechanismError("An encoder reads images: its configuration's variable must be of kind 'image'.")
         location = dict(config["backbone"])
         if location:
-            return cls.from_pretrained(location.pop("repo_id"), variable, config["size"], **location)
+            place = str(location.pop("repo_id"))
+            location |= snapshot.access_to(place, location["revision"])
+            return cls.from_pretrained(place, variable, config["size"], **location)
         snapshot.fetch("backbone/*")
         return cls.from_pretrained(snapshot.path / "backbone", variable, config["size"])

@@ -41,7 +41,7 @@ class Shareable:
         Args:
             folder: where to.
             **options: facts for the card, see :func:`causalplug.hub.publish.card_of`; for a model also ``frozen``, see
-                :func:`causalplug.hub.dcm.dcm_files`.
+                :func:`causalplug.hub.dcm.dcm_files`; for others ``code``, see :func:`causalplug.hub.parts.part_files`.
 
         Returns:
             The folder.

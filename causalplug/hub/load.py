@@ -30,6 +30,7 @@ def from_pretrained(
     module: str | None = None,
     label_map: Any = None,
     transform: str | list[str] | None = None,
+    trust_remote_code: bool = False,
     use: str | None = None,
 ) -> Any:
     """Load a model, a mechanism, an encoder or one module of a model from a folder or a Hub repository.
@@ -50,6 +51,9 @@ def from_pretrained(
         label_map: of a frozen generator, how its labels follow from its variable's parents: a table, a function, a
             :class:`~causalplug.LabelMap`, or ``"estimate"`` to estimate it from the data before training.
         transform: of a frozen generator, names of changes of shape, such as ``"resize"``.
+        trust_remote_code: of a mechanism or an encoder whose kind is not installed: run the Python file in this
+            repository that registers it. It may do anything on this computer; on the Hub a full commit hash is needed
+            as ``revision``. It never reaches what a model refers to: load such a generator itself first.
         use: what it is for: ``"research"``, ``"commercial"``, ``"redistribution"`` or ``"modification"``. A licence
             that forbids it, of what is loaded or of a frozen part in it, is warned about.
 
@@ -67,8 +71,17 @@ def from_pretrained(
         raise RepositoryError(f"cannot load {source} for use={use!r}: the uses known are {', '.join(USES)}")
     snapshot = resolve(source, revision=revision, subfolder=subfolder, **access)
     kind = _kind(snapshot)
-    given = {"module": module, "label_map": label_map, "transform": transform}
-    suitable = {"model": ["module"], "mechanism": ["label_map", "transform"], "encoder": []}[kind]
+    given = {
+        "module": module,
+        "label_map": label_map,
+        "transform": transform,
+        "trust_remote_code": trust_remote_code or None,
+    }
+    suitable = {
+        "model": ["module"],
+        "mechanism": ["label_map", "transform", "trust_remote_code"],
+        "encoder": ["trust_remote_code"],
+    }[kind]
     if wrong := [key for key, value in given.items() if value is not None and key not in suitable]:
         raise RepositoryError(
             f"cannot load {snapshot} with {' and '.join(wrong)}: it holds {'an' if kind == 'encoder' else 'a'} {kind}, "
@@ -82,7 +95,8 @@ def from_pretrained(
         return model
     from causalplug.hub.parts import load_encoder, load_mechanism
 
-    loaded: Any = load_encoder(snapshot) if kind == "encoder" else load_mechanism(snapshot)
+    load = load_encoder if kind == "encoder" else load_mechanism
+    loaded: Any = load(snapshot, trust_remote_code=trust_remote_code)
     _object(loaded, snapshot, use)
     if device is not None or dtype is not None:
         loaded = loaded.to(device=device, dtype=dtype)
@@ -100,12 +114,14 @@ def _object(part: Any, snapshot: Snapshot, use: str | None) -> None:
     """Warn about every licence that forbids the use: that of a part, or those of a model's frozen parts."""
     if use is None:
         return
-    inside = [*getattr(part, "mechanisms", {}).values(), *getattr(part, "encoders", {}).values()]
+    held = [getattr(part, name, {}) for name in ("mechanisms", "encoders")]
+    inside = [p for parts in held for p in getattr(parts, "unopened", lambda parts=parts: parts)().values()]
     pulled = [getattr(p, "frozen_generator", None) or p for p in inside]
     frozen = [p for p in pulled if getattr(p, "frozen", False) or getattr(p, "origin", None) is not None]
     for one in frozen or ([] if inside else [part]):
         origin = getattr(one, "origin", None) or snapshot
-        why = objection(one.license or origin.license, use)
+        known = getattr(origin, "reference", None) or origin  # what the model recorded needs no request
+        why = objection(getattr(one, "license", None) or known.license, use)
         if why is not None:
             warnings.warn(
                 f"{origin} is not for {use} use: {why}. Ask its author, or take another one.",

@@ -1,18 +1,26 @@
 """Mechanisms and encoders as repositories: ``config.json`` says what to build, ``model.safetensors`` holds its weights.
 
-A configuration names a registered kind and JSON values, never code.
+A configuration names a registered kind and JSON values. Where the kind is not installed it may name a Python file of
+the repository, which runs for those alone who say that they trust it.
 """
 
 from __future__ import annotations
 
 __all__ = ["load_encoder", "load_mechanism", "part_files"]
 
+import hashlib
+import sys
+import types
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causalplug.errors import RepositoryError
 from causalplug.files.storage import Content
-from causalplug.files.validation import check_keys, configured, read_json
+from causalplug.files.validation import check_keys, configured, read_json, regular_file
 from causalplug.files.weights import read_header, read_safetensors, safetensors_writer
 from causalplug.hub.formats import ENCODER_FORMAT, MECHANISM_FORMAT, unknown_format
+from causalplug.hub.snapshot import check_trust
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,14 +36,20 @@ _SCHEMA = {
     "config": dict[str, object],
     "license?": str | None,
     "source?": str | None,
+    "code?": str,
     "weights?": _FACTS,
     "card?": _FACTS,
 }
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 
 
-def part_files(part: Any) -> tuple[dict[str, Content], dict[str, Any]]:
+def part_files(part: Any, code: str | PathLike[str] | None = None) -> tuple[dict[str, Content], dict[str, Any]]:
     """The files of a mechanism (a generator without its binding to a variable) or an encoder, and its configuration.
+
+    Args:
+        part: what is described.
+        code: a Python file that registers its kind, for those who have not installed it. It runs only for those who
+            say that they trust it.
 
     Raises:
         MechanismError: it cannot be described by JSON values.
@@ -46,11 +60,18 @@ def part_files(part: Any) -> tuple[dict[str, Content], dict[str, Any]]:
     files: dict[str, Content] = dict(part.files()) if hasattr(part, "files") else {}
     if tensors:
         files[_WEIGHTS] = safetensors_writer(tensors)
+    if code is not None:
+        config["code"] = Path(code).name
+        files[Path(code).name] = regular_file(code)
     return files, config
 
 
-def load_mechanism(snapshot: Snapshot) -> Mechanism:
+def load_mechanism(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Mechanism:
     """Load a mechanism from a repository.
+
+    Args:
+        snapshot: the repository.
+        trust_remote_code: whether code of the repository may run; see :func:`~causalplug.hub.snapshot.check_trust`.
 
     Raises:
         RepositoryError: files are missing or malformed, keys are unknown, the kind is not registered, or the weights do
@@ -58,21 +79,21 @@ def load_mechanism(snapshot: Snapshot) -> Mechanism:
     """
     from causalplug.mechanisms.base import MECHANISMS, freeze
 
-    mechanism = _load(snapshot, MECHANISM_FORMAT, MECHANISMS)
+    mechanism = _load(snapshot, MECHANISM_FORMAT, MECHANISMS, trust_remote_code)
     return freeze(mechanism) if mechanism.frozen else mechanism  # type: ignore[return-value]
 
 
-def load_encoder(snapshot: Snapshot) -> Encoder:
+def load_encoder(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Encoder:
     """Load an encoder from a repository; raises as :func:`load_mechanism`."""
     from causalplug.mechanisms.base import freeze
     from causalplug.mechanisms.encoders import ENCODERS
 
-    encoder = _load(snapshot, ENCODER_FORMAT, ENCODERS)
+    encoder = _load(snapshot, ENCODER_FORMAT, ENCODERS, trust_remote_code)
     encoder.trained = True
     return freeze(encoder)  # type: ignore[return-value]
 
 
-def _load(snapshot: Snapshot, format_name: str, registry: Any) -> Any:
+def _load(snapshot: Snapshot, format_name: str, registry: Any, trusted: bool) -> Any:
     from causalplug.hub.building import building
 
     with snapshot.hold():
@@ -84,6 +105,8 @@ def _load(snapshot: Snapshot, format_name: str, registry: Any) -> Any:
         if has_weights:
             file = snapshot.file(_WEIGHTS, facts=config.get("weights"))
             size, tensors = file.stat().st_size, len(read_header(file, within=snapshot.boundary))
+        if "code" in config and config["kind"] not in registry.kinds():
+            _run_code(snapshot, config["code"], trusted)
         with configured(where):
             cls = registry.resolve(config["kind"])
             if hasattr(cls, "from_snapshot"):
@@ -97,6 +120,25 @@ def _load(snapshot: Snapshot, format_name: str, registry: Any) -> Any:
         setattr(part, key, config.get(key) or getattr(part, key))
     part.origin = snapshot
     return part
+
+
+def _run_code(snapshot: Snapshot, name: str, trusted: bool) -> None:
+    """Run a Python file of the repository, which registers kinds, if the user trusts it.
+
+    Raises:
+        RepositoryError: the user does not, the file is not there, or it fails.
+    """
+    check_trust(snapshot, trusted, needs=name)
+    path = snapshot.file(name)
+    source = regular_file(path, within=snapshot.boundary).read_bytes()
+    module = types.ModuleType(f"causalplug_remote_{hashlib.sha256(source).hexdigest()[:16]}")
+    sys.modules[module.__name__] = module  # where pickles and dataclasses look classes up
+    try:
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    except Exception as error:
+        raise RepositoryError(
+            f"cannot load {snapshot}: its code {name} fails: {type(error).__name__}: {error}. Ask its author"
+        ) from error
 
 
 def expects_weights(part: nn.Module) -> bool:

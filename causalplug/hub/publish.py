@@ -108,7 +108,12 @@ def _write(
         chosen = {key: options[key] for key in _FOR_FILES if key in options}
         files, config = dcm_files(part, place, anywhere=anywhere, **chosen)  # type: ignore[arg-type]
     else:
-        files, config = part_files(part)
+        files, config = part_files(part, options.get("code"))
+        if "code" in options:
+            name = config["code"]
+            limit = f"It needs code of its own, {name}: read it, and load it with trust_remote_code=True and a commit."
+            options = {key: value for key, value in options.items() if key != "code"}
+            options["limits"] = [*options.get("limits", []), limit]
     files |= {name: path for _, name, path in _placed(options.get("pictures") or {})}
     if not keep_card:
         files[_CARD] = card_of(part, **options) if own_card is None else own_card

@@ -15,6 +15,7 @@ import functools
 import glob
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -82,6 +83,26 @@ class Snapshot:
     def is_pinned(self) -> bool:
         """Whether the user gave a full commit hash, so that the repository's owner cannot change what is loaded."""
         return self.revision is not None and self.requested_revision == self.revision
+
+    def access_to(self, repo_id: str, revision: str) -> dict[str, Any]:
+        """How to resolve another repository that this one's configuration names: as this one was opened.
+
+        Args:
+            repo_id, revision: of the other repository.
+
+        Returns:
+            ``cache_dir``, ``token`` and ``local_files_only``; nothing for a folder.
+
+        Raises:
+            RepositoryError: the name is not that of a repository, or the revision is not the full hash of a commit.
+        """
+        from causalplug.hub.reference import Reference
+
+        reference = Reference(repo_id, revision)
+        if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", reference.repo_id):
+            raise RepositoryError(f"cannot load {self}: {short(repo_id)} is not the name of a Hub repository")
+        keys = ("cache_dir", "token", "local_files_only")
+        return {} if self._remote is None else {key: getattr(self._remote, key) for key in keys}
 
     @functools.cached_property
     def license(self) -> str | None:
