@@ -46,15 +46,18 @@ class Forks:
         """Start and wait."""
         return self.wait(self.start(call, folder, env=env, **arguments))
 
-    def together(self, call: str, folder: Path, *, count: int = 2, **arguments) -> list[tuple[int, str]]:
-        """The same call in several processes that know each other, as torchrun starts them."""
+    def together(self, call: str, folder: Path, *, machines: int = 1, **arguments) -> list[tuple[int, str]]:
+        """The same call in two processes that know each other, as torchrun starts them on one machine or on two."""
+        count = 2
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         common = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        common |= {"LOCAL_WORLD_SIZE": str(count), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+        common |= {"LOCAL_WORLD_SIZE": str(count // machines), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
         pids = [
-            self.start(call, folder, env=common | {"RANK": str(i), "LOCAL_RANK": str(i)}, **arguments)
+            self.start(
+                call, folder, env=common | {"RANK": str(i), "LOCAL_RANK": str(i % (count // machines))}, **arguments
+            )
             for i in range(count)
         ]
         return [self.wait(pid) for pid in pids]

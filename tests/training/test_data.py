@@ -44,6 +44,7 @@ def folder(columns, tmp_path_factory):
     )
     embedded = [{"bytes": (root / name).read_bytes(), "path": name} for name in names]
     pd.DataFrame({"I": embedded, "D": columns["D"], "X": columns["X"]}).to_parquet(root.parent / "rows.parquet")
+    np.save(root.parent / "I.npy", columns["I"])
     listed = pa.array(columns["I"].tolist(), pa.list_(pa.list_(pa.list_(pa.uint8()))))
     pq.write_table(pa.table({"I": listed, "D": columns["D"], "X": columns["X"]}), root.parent / "arrays.parquet")
     return root
@@ -99,6 +100,7 @@ KINDS = {
         .add_column("I", c["I"].tolist())
         .cast_column("I", datasets.Array3D((1, 4, 4), "uint8"))
     ),
+    "dict, mapped": lambda c, f: cp.DataSource(c | {"I": np.load(f.parent / "I.npy", mmap_mode="r")}),
     "image folder, mapped": lambda c, f: cp.DataSource(f, max_memory=1000),
     "torch stream, mapped": lambda c, f: cp.DataSource(Stream(c), max_memory=1000),
 }
@@ -373,6 +375,27 @@ def test_declarations_are_inferred_where_they_are_safe(columns, folder):
     }  # fmt: skip
     cp.DataSource(table).encode(found)
     assert "3 different whole numbers from 1 to 3" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (np.linspace(0, 1, 48).reshape(1, 3, 4, 4), cp.Image(3, 4, 4)),
+        (np.linspace(-1, 1, 32).reshape(2, 1, 4, 4), cp.Image(1, 4, 4, low=-1.0)),
+        (np.linspace(0, 9, 32).reshape(2, 1, 4, 4), r"values from 0 to 9: which range is meant"),
+        (np.zeros((2, 7, 5, 3), np.uint8), r"arrays of shape \(7, 5, 3\): images are \(channels"),
+        ([PILImage.new("RGB", (5, 4)), PILImage.new("RGB", (6, 4))], "images of 2 sizes"),
+        ([PILImage.new("RGB", (5, 4))], cp.Image(3, 4, 5)),
+    ],
+)
+def test_images_are_declared_by_their_size_and_range(pixels, expected):
+    source = cp.DataSource({"I": pixels})
+    if isinstance(expected, str):
+        with pytest.raises(DataError, match=expected):
+            source.infer_variables()
+    else:
+        assert source.infer_variables() == {"I": expected}
+        source.encode(source.infer_variables())
 
 
 def test_an_experiment_and_the_observations_are_judged_together():

@@ -114,7 +114,8 @@ def test_modules_given_to_different_processes_become_what_one_process_makes_of_t
 
 
 def test_two_processes_share_encoders_label_maps_and_banks(forks, tmp_path):
-    for status, told in forks.together(RUN, tmp_path / "run", images=True):
+    """The first process of each of two machines, as far as the processes can tell."""
+    for status, told in forks.together(RUN, tmp_path / "run", images=True, machines=2):
         assert status == 0, told
     assert same(weights(tmp_path / "run", 0), weights(tmp_path / "run", 1))
     assert len(list((tmp_path / "run" / "banks").iterdir())) == 1
