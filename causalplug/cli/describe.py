@@ -72,7 +72,8 @@ def _made(item: Mapping[str, Any]) -> dict[str, Any]:
     if "reference" in pulled:
         reference = pulled["reference"]
         return {"pulled": reference["repo_id"], "revision": reference["revision"]}
-    return {"pulled": pulled["copy"] if "copy" in pulled else pulled["local"]["folder"]}
+    place = pulled["copy"] if "copy" in pulled else pulled["local"]
+    return {"pulled": place["folder"] if isinstance(place, Mapping) else place}
 
 
 def _trained(module: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 
@@ -21,6 +22,7 @@ _SPOKEN = {
     "check_fit=False": "--set check_fit=false",
     "available=": "--available NAME=REPO",
     "output_dir": "--output-dir",
+    'frozen="copy"': "--copy-frozen",
     "revision=…": "--revision",
     "pass token=…": "set HF_TOKEN",
     "token=…": "HF_TOKEN",
@@ -30,6 +32,8 @@ _SPOKEN = {
     "batch_size": "--batch-size",
 }
 """Words of the Python interface, and what stands for them on the command line."""
+
+_METHODS = re.compile(r"\(dcm\.[^()]*\([^()]*\)\.push_to_hub\(…\)[^()]*push_to_hub\(…\)\)")
 
 
 def outcome(error: BaseException, command: str) -> int:
@@ -88,4 +92,4 @@ def spoken(text: str) -> str:
     """A message with the words of the command line in place of Python's."""
     for python, shell in _SPOKEN.items():
         text = text.replace(python, shell)
-    return text
+    return _METHODS.sub("(causalplug push)", text)

@@ -266,9 +266,10 @@ def test_published_and_asked_by_its_name(shell, hub, repo, home):
 def test_a_model_that_refers_to_a_folder_is_pushed_with_a_copy_only(shell, hub, repo):
     code, out, err = shell(f"causalplug push frontdoor {repo} --license mit")
     assert (code, out) == (2, "")
-    assert "generator" in err
+    assert "Publish it first (causalplug push), or copy it into the repository with --copy-frozen" in err
     assert answered(shell, f"causalplug push frontdoor {repo} --license mit --copy-frozen")["commit"]
     assert answered(shell, f"causalplug sample {repo} --variables A -n 2")["n"] == 2
+    assert "pulled from frozen/0" in printed(shell, f"causalplug info {repo}")
 
 
 def test_a_card_that_was_edited_is_published_as_it_is(shell, hub, repo, home):
