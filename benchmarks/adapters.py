@@ -304,7 +304,7 @@ def inversion(folder: Path) -> list[dict[str, float]]:
     from causalplug.adapters import diffusers_inversion
 
     images, labels = small_digits()
-    train_pipeline(images, labels, folder / "pipeline", channels=(32, 64), steps=300, batch_size=128, progress=False)
+    train_pipeline(images, labels, folder / "pipeline", channels=(32, 64), steps=200, batch_size=128, progress=False)
     judge = SVC(C=10.0).fit(images.reshape(len(images), -1) / 255, labels)
     graph = cp.CausalGraph.parse("D -> I")
     image = cp.Image(1, 8, 8)
