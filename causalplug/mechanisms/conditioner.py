@@ -95,15 +95,20 @@ class Conditioner(nn.Module):
         return self.bias if self.rest is None else self.rest[-1].bias  # type: ignore[return-value]
 
     def forward(self, values: Mapping[str, Tensor], confounder: Tensor | None = None) -> Tensor:
-        """Output ``(n, out)``, or ``(s, n, out)`` for confounder noise ``(s, 1, e)``."""
+        """Output ``(n, out)``, or ``(s, n, out)`` for confounder noise ``(s, 1, e)``.
+
+        Weights of another precision than torch's default read rounded inputs; the output has the default precision.
+        """
+        default, own = torch.get_default_dtype(), self.loc.dtype
         if self.rest is None:
-            return self.bias
+            return self.bias if own == default else self.bias.to(default)
         hidden: Tensor | None = None
         if self.read_parents is not None:
-            hidden = self.read_parents(self.features(values))
+            features = self.features(values)
+            hidden = self.read_parents(features if own == default else features.to(own))
         if self.read_confounder is not None:
             if confounder is None:
                 raise MechanismError("This mechanism reads confounder noise, but none was handed in.")
-            read = self.read_confounder(confounder)
+            read = self.read_confounder(confounder if own == default else confounder.to(own))
             hidden = read if hidden is None else hidden + read
-        return self.rest(hidden)
+        return self.rest(hidden) if own == default else self.rest(hidden).to(default)

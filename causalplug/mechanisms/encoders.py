@@ -80,7 +80,8 @@ class Encoder(Shareable, nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Projections ``(n, size)`` of float images ``(n, channels, height, width)`` in the variable's range."""
-        return (self.features(images) - self.loc) / self.scale
+        projections = (self.features(images.to(self.loc.dtype)) - self.loc) / self.scale
+        return projections.to(images.dtype)
 
     def whiten(self, images: Tensor, *, max_rows: int = 5000, seed: int = 0) -> None:
         """Set the scaling so that the projections of ``images`` (uint8 or float) have mean 0 and deviation 1."""

@@ -72,7 +72,7 @@ class ConvGenerator(Mechanism):
         latent, variable = noise["latent"], self.variable
         n = len(latent)
         conditions = self.conditions(parents, confounder).expand(n, -1)
-        style = self.style(torch.cat([latent, conditions], -1))
+        style = self.style(torch.cat([latent, conditions], -1).to(self.blur.dtype))
         hidden = nn.functional.leaky_relu(self.start(style), 0.2).view(n, self.width, *self.coarse)
         hidden = nn.functional.interpolate(hidden, scale_factor=2, mode="bilinear")
         hidden = self.detail(nn.functional.leaky_relu(self.shape(hidden), 0.2))
@@ -80,7 +80,7 @@ class ConvGenerator(Mechanism):
         hidden = nn.functional.leaky_relu(hidden, 0.2)[..., : variable.height, : variable.width]
         mix = self.mix(style).view(n, variable.channels, self.maps + 1)
         picture = torch.baddbmm(mix[..., -1:], mix[..., :-1], hidden.flatten(2))
-        picture = torch.sigmoid(picture - 2).view(n, *variable.event_shape)
+        picture = torch.sigmoid(picture.to(conditions.dtype) - 2).view(n, *variable.event_shape)
         return variable.low + (variable.high - variable.low) * picture
 
     def config(self) -> dict[str, Any]:

@@ -114,3 +114,18 @@ def test_a_damaged_repository_is_refused_and_named(dcm, tmp_path, damage, messag
     damage(tmp_path / "dcm")
     with pytest.raises(RepositoryError, match=message):
         cp.from_pretrained(tmp_path / "dcm")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_weights_of_another_precision(dcm, tmp_path, dtype):
+    """The trained weights are rounded, values keep their types, the frozen generator its bits."""
+    loaded = cp.from_pretrained(dcm.save_pretrained(tmp_path / "dcm"), dtype=dtype, device="cpu")
+    assert {t.dtype for t in loaded.trained_tensors().values() if t.is_floating_point()} == {dtype}
+    before, after = samples(dcm), samples(loaded)
+    assert {name: value.dtype for name, value in after.items()} == {n: value.dtype for n, value in before.items()}
+    assert float((before["X"] - after["X"]).abs().max()) < 0.1
+    assert float((before["D"] == after["D"]).float().mean()) > 0.9
+    assert torch.equal(before["I"][before["D"] == after["D"]], after["I"][before["D"] == after["D"]])
+    whole = cp.DCM(cp.CausalGraph.parse("D -> I; D <-> I"), {"D": cp.Discrete(2), "I": IMAGE}, seed=1)
+    rounded = cp.from_pretrained(whole.save_pretrained(tmp_path / "whole"), dtype=dtype)
+    assert float((samples(whole)["I"] - samples(rounded)["I"]).abs().max()) < 0.1
