@@ -35,6 +35,20 @@ def adapters() -> dict[str, Any]:
     return {"cp": cp, "build_my_network": lambda width: Network()}
 
 
+def publishing() -> dict[str, Any]:
+    """A generator of two digits, and the graph that it is plugged into."""
+    layers = [{"type": "linear", "in_features": 6, "out_features": 16, "name": "out"}, {"type": "sigmoid"}]
+    image = cp.Image(1, 4, 4)
+    generator = ConditionalGAN(image, [cp.Label("digit", 2)], 4, layers)
+    variables = {"D": cp.Discrete(2), "I": image, "A": cp.Discrete(3)}
+    return {
+        "cp": cp,
+        "generator": generator,
+        "graph": cp.CausalGraph.parse("D -> I -> A; D <-> A"),
+        "variables": variables,
+    }
+
+
 def hub() -> dict[str, Any]:
     """Tensors to write into a folder, and a stand-in for the Hub's controls."""
 
@@ -100,7 +114,7 @@ def ensembles() -> dict[str, Any]:
 
 SCOPES: dict[str, dict[int, Any]] = {
     "adapters.md": {0: adapters},
-    "hub.md": {0: hub},
+    "hub.md": {0: publishing, 1: hub},
     "planning.md": {0: planning},
     "sampling.md": {0: sampling, 2: estimating, 3: ensembles},
 }
