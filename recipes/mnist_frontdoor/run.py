@@ -40,7 +40,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output-dir", type=Path, default=Path("runs/mnist_frontdoor"))
     chosen = parser.parse_args(arguments)
     for name, value in (CONFIG["quick"] if chosen.quick else CONFIG["full"]).items():
-        if getattr(chosen, name) is None:
+        if getattr(chosen, name, value) is None:
             setattr(chosen, name, value)
     return chosen
 
