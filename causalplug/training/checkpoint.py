@@ -16,7 +16,7 @@ from causalplug.files.storage import read_folder, write_folder
 from causalplug.files.validation import read_json
 from causalplug.files.weights import read_safetensors, safetensors_writer
 
-__all__ = ["Checkpoints", "optimizer_tensors", "restore_optimizer"]
+__all__ = ["Checkpoints", "differences", "optimizer_tensors", "restore_optimizer"]
 
 _SCHEMA = 2
 _FREE = {"save_every", "threads"}  # settings that a resumed run may change: they decide no weight
@@ -92,19 +92,18 @@ class Checkpoints:
                 "there, or delete the folder to start anew."
             ) from error
         found = state.get("facts") if state.get("schema") == _SCHEMA else None
-        differences = ["the version of causalplug's checkpoints"] if found is None else _differences(found, facts)
-        if differences:
-            more = f" and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
+        differing = ["the version of causalplug's checkpoints"] if found is None else differences(found, facts)
+        if differing:
+            more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
             raise TrainingError(
                 f"The run cannot be resumed from {self.folder}: it was written by a run with other "
-                f"{', '.join(differences[:_SHOWN])}{more}. Give the same ones, or choose another output_dir."
+                f"{', '.join(differing[:_SHOWN])}{more}. Give the same ones, or choose another output_dir."
             )
         return state, tensors
 
 
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """What differs between two runs, as text: settings with both values, data by source and column."""
-    here = json.loads(json.dumps(here))
     found = []
     for kind in here:
         one, other = there.get(kind), here[kind]

@@ -22,7 +22,7 @@ from causalplug.mechanisms.fit_check import FitReport
 from causalplug.mechanisms.frozen import FrozenMechanism
 from causalplug.mechanisms.renderer import Renderer
 from causalplug.model import DCM
-from causalplug.training.checkpoint import Checkpoints
+from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.config import TrainingConfig
 from causalplug.training.data import DataSource
 from causalplug.training.fitness import check_generators
@@ -214,7 +214,7 @@ class Trainer:
                 for part in value.split(_HASHED):
                     digest.update(part.contiguous().numpy().data)
                 data[f"column {name!r} of source {rows.source.name!r}"] = digest.hexdigest()
-        return {
+        facts = {
             "settings": self.config.to_dict(),
             "variables": {name: variable.to_dict() for name, variable in self.dcm.variables.items()},
             "graph": str(self.dcm.graph),
@@ -223,6 +223,7 @@ class Trainer:
             "generators": {name: _version(m) for name, m in self.dcm.mechanisms.items() if m.frozen},
             "processes": self.accelerator.num_processes,
         }
+        return json.loads(json.dumps(facts))  # as a checkpoint gives them back
 
     def _train(self, resume: bool | str | Path) -> TrainingReport:
         start = time.perf_counter()
@@ -231,7 +232,9 @@ class Trainer:
         together.share(self.dcm.trained_tensors().values())
         own = resume is True or resume is False
         checkpoints = self.checkpoints if own else Checkpoints.at(resume)  # type: ignore[arg-type]
-        facts = self._facts() if self.checkpoints or checkpoints else {}
+        facts = self._facts() if self.checkpoints or checkpoints or together.count > 1 else {}
+        if together.count > 1:
+            _check_agreement(together.all_told(facts))
         loaded = checkpoints.load(facts) if resume and checkpoints else None
         run = Run(self, together, self.checkpoints, facts, loaded)
         seconds: dict[str, float] = {}
@@ -345,6 +348,16 @@ class Trainer:
         """Frozen image mechanisms that this module's targets are drawn through."""
         drawn = {name for target in module.targets for name in target.frozen}
         return {name for name in drawn if self.dcm.variables[name].kind == "image" and self.dcm.mechanism(name).frozen}
+
+
+def _check_agreement(told: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse processes that were given different things: their gradients would be of different losses."""
+    for index, other in enumerate(told):
+        if found := differences(told[0], other):
+            raise TrainingError(
+                f"Training cannot start: processes 0 and {index} were given other {', '.join(found[:3])}. Give every "
+                "process the same model, sources and settings; each draws batches of its own."
+            )
 
 
 def _version(mechanism: Mechanism) -> str:

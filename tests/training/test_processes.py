@@ -128,6 +128,12 @@ def test_a_loss_that_is_no_number_in_one_process_stops_both(forks, tmp_path):
         assert "the loss is nan" in told
 
 
+def test_processes_with_different_rows_are_refused(forks, tmp_path):
+    for status, told in forks.together(RUN, tmp_path / "run", fault=["rows_of_its_own"]):
+        assert status == 1
+        assert "processes 0 and 1 were given other data: column 'A' of source" in told
+
+
 def test_torchrun_starts_the_processes(tmp_path):
     """As a user does it, once; everything else is tested in forked children, which are cheaper."""
     code = "import sys; from pathlib import Path; from tests.training.work import run; run(Path(sys.argv[1]), steps=3)"

@@ -221,7 +221,23 @@ def interrupt(number):
     _after(Learner, "_update", number, then=lambda: os.kill(os.getpid(), signal.SIGINT))
 
 
-_ALL = (kill_in_step, kill_in_label_map, kill_in_encoder, kill_in_bank, kill_in_write, no_memory, nan_loss, interrupt)
+def rows_of_its_own():
+    """Each process gets another table, as one may think that it should."""
+    original, rank = globals()["table"], int(os.environ["RANK"])
+    globals()["table"] = lambda n=600: original(n) | {"A": np.roll(original(n)["A"], rank)}
+
+
+_ALL = (
+    rows_of_its_own,
+    kill_in_step,
+    kill_in_label_map,
+    kill_in_encoder,
+    kill_in_bank,
+    kill_in_write,
+    no_memory,
+    nan_loss,
+    interrupt,
+)
 FAULTS = {fault.__name__: fault for fault in _ALL}
 
 
