@@ -159,7 +159,7 @@ def clear_bend(places: Mapping[str, Place], left: str, right: str, avoided: Iter
     others = [place for place in places.values() if place not in ends and low < place.y < high]
     titles = [place for place in avoided if low < place.y < high]
     best, cheapest = 0.0, float("inf")
-    for bend in (0.06, -0.06, 0.14, -0.14, 0.22, -0.22, 0.32, -0.32, 0.42, -0.42):
+    for bend in (0.06, -0.06, 0.14, -0.14, 0.22, -0.22, 0.32, -0.32, 0.44, -0.44, 0.6, -0.6):
         points = list(Arc(left, right, bend, False).points(places, steps=32))
         outside = any(not 0 < x < width for x, _ in points)
         over = sum(any(place.covers(x, y) for x, y in points) for place in others)

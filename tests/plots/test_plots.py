@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from io import BytesIO
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 from matplotlib.colors import to_hex
@@ -107,6 +107,35 @@ def test_a_renderer_has_the_colour_of_what_is_pulled() -> None:
     plates = [patch for patch in made.plot().findobj(FancyBboxPatch) if patch.get_zorder() == 6]
     assert len({patch.get_facecolor() for patch in plates}) == 2
     assert "2  TRAIN code, PULL renderer" in texts(made.plot())
+
+
+LARGE = (
+    "1 -> 2 -> 3; 2 -> 5; 7, 8 -> 6; 4 -> 7; 5 -> 8; 11 -> 8; 6 -> 9; 19 -> 9; 10 -> 11; 16 -> 10; 8 -> 14; 9 -> 17; "
+    "13 -> 19; 27 -> 15; 14 -> 23; 1 <-> 3; 5 <-> 6; 7 <-> 9; 10 <-> 8; 11 <-> 9; 23 <-> 27; 17 <-> 19"
+)
+
+
+def runs_over_names(figure: Figure) -> int:
+    """How often a thin arrow runs behind the name of a variable that is not its end."""
+    figure.draw_without_rendering()
+    plates = [patch.get_window_extent() for patch in figure.findobj(FancyBboxPatch) if patch.get_zorder() == 6]
+    found = 0
+    for thin in arrows(figure):
+        if to_hex(thin.get_edgecolor()).upper() == COLOURS["outer edge"]:
+            paths, _ = thin._get_path_in_displaycoord()
+            corners = paths[0].cleaned(curves=False).vertices[:-1]
+            points = [p + (q - p) * part for p, q in pairwise(corners) for part in (0, 0.25, 0.5, 0.75)]
+            found += sum(any(box.contains(x, y) for x, y in points) for box in plates)
+    return found
+
+
+@pytest.mark.parametrize(("graph", "share"), [(CausalGraph.parse(LARGE), 0.0), (random_admg(11, 30, 0.15, 0.03), 0.35)])
+def test_thin_arrows_run_around_names(graph: CausalGraph, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    around = runs_over_names(plan(graph).plot())
+    monkeypatch.setattr("causalplug.plots.plan.clear_bend", lambda *_: 0.06)
+    straight = runs_over_names(plan(graph).plot())
+    assert straight > 0
+    assert around <= share * straight
 
 
 def test_no_global_state_is_touched() -> None:
