@@ -42,7 +42,9 @@ def built(tmp_path_factory):
 
 
 def run(command, **options):
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    """What a command prints; it must succeed, and does not see this checkout by ``PYTHONPATH``."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -64,11 +66,8 @@ def installed(built, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory):
-    """A folder that is not the checkout, and an environment of variables without its path."""
-    return {
-        "cwd": tmp_path_factory.mktemp("outside"),
-        "env": {key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-    }
+    """A folder that is not the checkout."""
+    return {"cwd": tmp_path_factory.mktemp("outside")}
 
 
 # -- one version ---------------------------------------------------------------------------------------------------
