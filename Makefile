@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS = 1
 
-.PHONY: demo docs recipes test test-lowest style quality benchmarks dist clean
+.PHONY: cards demo docs recipes test test-lowest style quality benchmarks dist clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -15,6 +15,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: $(VENV)/.installed  ## the main job once: P(A | do(D)) with an image between D and A
 	$(BIN)/python -m recipes.mnist_frontdoor.run --output-dir runs/demo
+
+cards: $(VENV)/.installed  ## the card of the model that the demo makes; runs the demo if it has not run
+	test -d runs/demo/dcm || $(MAKE) demo
+	$(BIN)/python -m causalplug card runs/demo/dcm --title "Front-door on digits" --license apache-2.0 \
+	  --summary "A digit's image is the only way from treatment to outcome." \
+	  --query "P(A | do(D=1))" --query "P(A | do(D=0))" > model_cards/mnist_frontdoor.md
 
 recipes: $(VENV)/.installed  ## the quick modes of all recipes, each held to its bounds
 	$(BIN)/python -m recipes --workers $(WORKERS)
