@@ -88,6 +88,7 @@ class TableGame(Game):
         config: settings.
     """
 
+    rule = Rule(rate=5e-3)  # its gradients are exact, so steps may be long
     features: Tensor
     weight: Tensor
     real: Tensor

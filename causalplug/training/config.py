@@ -31,7 +31,8 @@ class TrainingConfig:
             alike: a larger batch in the memory of a small one.
         processes: what several processes do: ``"rows"``, each draws batches of its own for every module, and gradients
             are averaged; ``"modules"``, the modules of a generation are given to different processes.
-        learning_rate: of the mechanisms. None: 2e-3 adversarial, 1e-3 where critics read pixels, 1e-2 likelihood.
+        learning_rate: of the mechanisms. None: adversarial 5e-3 where all is discrete and few, 1e-3 where critics read
+            pixels, else 2e-3; likelihood 1e-2.
         critic_learning_rate: of the critics. None: 2e-3, 1e-3 where they read pixels.
         critic_steps, penalty: of the critics (WGAN-GP); a critic that reads pixels takes one step, and the penalty at
             real rows alone.
@@ -41,7 +42,7 @@ class TrainingConfig:
             ``"straight-through"``.
         max_enumeration: joint values of a module's discrete variables that are enumerated.
         max_cells: joint values of a target that are compared as one table, where everything in it is discrete.
-        draws: draws of the confounder noise per step.
+        draws: draws of the confounder noise per step; a quarter of them where continuous variables have a density.
         temperature: first and last temperature of the straight-through gradient.
         ema: decay of the moving average of the weights that is kept, validated and saved.
         held_out: share of every source that is held out for validation.

@@ -159,7 +159,7 @@ class AdversarialLearner(Learner):
         self, dcm: DCM, variables: Sequence[str], config: TrainingConfig, games: Sequence[Game], **options: object
     ):
         self.games = list(games)
-        rule = next((g.rule for g in games if g.rule != Game.rule), Game.rule)  # images are the choosier
+        rule = min((game.rule for game in games), key=lambda rule: rule.rate)
         super().__init__(dcm, variables, config, rate=rule.rate, betas=rule.betas, **options)  # type: ignore[arg-type]
         self.critic_parameters = [p for game in games for p in game.critic.parameters()]
         self.critic_optimizer = self._adam(

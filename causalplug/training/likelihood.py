@@ -22,6 +22,7 @@ from causalplug.training.factors import (
     served,
     tabular,
 )
+from causalplug.variables import Continuous
 
 __all__ = ["Likelihood"]
 
@@ -98,7 +99,9 @@ class Likelihood:
     def _factor(self, variables: tuple[str, ...], rows: Rows) -> _Factor:
         graph = self.dcm.graph
         needed = dict.fromkeys([*variables, *(parent for name in variables for parent in graph.parents(name))])
-        draws = ConfounderDraws(edges_of(graph, variables), self.dcm.confounder_size, self.config.draws)
+        continuous = any(isinstance(self.dcm.variables[name], Continuous) for name in variables)
+        count = max(1, self.config.draws // 4) if continuous else self.config.draws  # a density costs more than a table
+        draws = ConfounderDraws(edges_of(graph, variables), self.dcm.confounder_size, count)
         return _Factor(variables, {name: rows.values[name] for name in needed}, 0.0, draws)
 
     def _tabulate(self, factor: _Factor) -> None:
