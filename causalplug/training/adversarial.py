@@ -88,7 +88,7 @@ class TableGame(Game):
         config: settings.
     """
 
-    rule = Rule(rate=5e-3)  # its gradients are exact, so steps may be long
+    rule = Rule(rate=3e-3)  # its gradients are exact, so steps may be longer
     features: Tensor
     weight: Tensor
     real: Tensor

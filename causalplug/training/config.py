@@ -31,7 +31,7 @@ class TrainingConfig:
             alike: a larger batch in the memory of a small one.
         processes: what several processes do: ``"rows"``, each draws batches of its own for every module, and gradients
             are averaged; ``"modules"``, the modules of a generation are given to different processes.
-        learning_rate: of the mechanisms. None: adversarial 5e-3 where all is discrete and few, 1e-3 where critics read
+        learning_rate: of the mechanisms. None: adversarial 3e-3 where all is discrete and few, 1e-3 where critics read
             pixels, else 2e-3; likelihood 1e-2.
         critic_learning_rate: of the critics. None: 2e-3, 1e-3 where they read pixels.
         critic_steps, penalty: of the critics (WGAN-GP); a critic that reads pixels takes one step, and the penalty at
