@@ -68,7 +68,7 @@ def train(cells: Cells, chosen: Any, name: str, seed: int) -> cp.DCM:
     """One model, trained on both tables."""
     graph = cp.CausalGraph.parse(GRAPH)
     dcm = cp.DCM(graph, dict.fromkeys(PROTEINS, cp.Discrete(LEVELS)), seed=seed)
-    config = cp.TrainingConfig(seed=seed, objective=chosen.objective, steps=chosen.steps)
+    config = cp.TrainingConfig(seed=seed, objective=chosen.objective, steps=chosen.steps, held_out=chosen.held_out)
     folder = chosen.output_dir / f"training-{name}-{seed}"
     trainer = cp.Trainer(dcm, cells.sources(), config=config, output_dir=folder)
     report = trainer.train()

@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     options = parser(__file__, __doc__)
     trainings = ["modular-likelihood", "modular-adversarial", "modular-warm", "joint-adversarial"]
     options.add_argument("--trainings", nargs="+", choices=trainings, help="strategies and objectives to compare")
+    options.add_argument("--samples", type=int, help="samples of P(V) that the distances are taken from")
     options.add_argument("--world", type=int, default=7, help="seed of the world's tables")
     options.add_argument("--rows", type=int, help="rows of each of the two sources")
     options.add_argument(
