@@ -3,7 +3,6 @@
 D <-> I -> A: a hidden coin moves the digit class D and the row that the picture lights
 """
 
-import os
 import warnings
 
 import numpy as np
@@ -20,9 +19,6 @@ VARIABLES = {"D": cp.Discrete(2), "I": IMAGE, "A": cp.Discrete(2)}
 P_D = np.array([[0.9, 0.1], [0.1, 0.9]])  # P(D | coin)
 P_ROW = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]])  # P(row | coin)
 P_A = np.array([[0.9, 0.1], [0.5, 0.5], [0.1, 0.9]])  # P(A | row)
-EXHAUSTIVE = os.environ.get("CAUSALPLUG_EXHAUSTIVE") == "1"
-SIZE = {"learning_rate": 4e-3, "critic_steps": 3, "image_steps": 300, "batch_size": 96}
-SIZE |= {"image_steps": 600, "batch_size": 256} if EXHAUSTIVE else {}
 P_DROW = np.einsum("ud,ul->dl", P_D, P_ROW) / 2
 
 
@@ -56,7 +52,7 @@ def test_a_confounded_image_is_rendered_from_a_trained_code(tmp_path) -> None:
         warnings.simplefilter("ignore", ConvergenceWarning)
         cp.fit(
             dcm, cp.DataSource(rows(4000)), seed=0, objective={"A": "likelihood"}, encoder_steps=100, progress=False,
-            **SIZE,
+            image_steps=500,
         )  # fmt: skip
     module = dcm.plan.module("I")
     assert (module.variables, module.label, module.renderers) == (("D", "I"), "TRAIN code, PULL renderer", ("I",))
@@ -70,7 +66,7 @@ def test_a_confounded_image_is_rendered_from_a_trained_code(tmp_path) -> None:
     unconfounded = np.outer(P_DROW.sum(1), P_DROW.sum(0))
     gap = 0.5 * np.abs(unconfounded - P_DROW).sum()
     assert gap > 0.2  # what a generator alone would miss by
-    bound = 0.04 if EXHAUSTIVE else gap / 2
+    bound = gap / 3
     assert 0.5 * np.abs(joint - P_DROW).sum() < bound
     both = np.bincount(np.asarray(drawn["D"]) * 2 + np.asarray(drawn["A"]), minlength=4).reshape(2, 2) / len(row)
     assert 0.5 * np.abs(both - P_DROW @ P_A).sum() < bound
