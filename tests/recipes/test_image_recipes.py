@@ -3,14 +3,19 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
+from scipy.linalg import sqrtm  # type: ignore[import-untyped]
 
+import causalplug as cp
 from causalplug.errors import DataError
+from causalplug.mechanisms.encoders import project
 from recipes.cxr.data import COUNTS, finding, load_xrays, rows, stand_in
 from recipes.invariant_faces.data import DIGITS, FIDELITY, load_faces
 from recipes.invariant_faces.data import stand_in as digits_stand_in
 from recipes.mnist_counterfactual.scm import SIZES, TwoImageSCM, render
 from recipes.mnist_frontdoor.data import load_digit_images
+from recipes.mnist_frontdoor.quality import frechet
 from recipes.mnist_frontdoor.scm import SMALL, FrontDoorSCM, tvd
 
 N = 200_000
@@ -124,3 +129,16 @@ def test_faces_are_read_and_what_lacks_is_said(tmp_path):
     pd.DataFrame(table).drop(columns="Sex").to_csv(tmp_path / "metadata.csv")
     with pytest.raises(DataError, match="must have the columns"):
         load_faces(tmp_path, 0)
+
+
+def test_the_frechet_distance_is_that_of_the_formula():
+    """Against the root of the matrix product itself."""
+    rng = np.random.default_rng(0)
+    first, second = rng.random((300, 1, 8, 8), np.float32), rng.random((200, 1, 8, 8), np.float32) ** 2
+    torch.manual_seed(0)
+    encoder = cp.ConvEncoder(cp.Image(1, 8, 8), 4)
+    a, b = (project(encoder, torch.from_numpy(x)).double().numpy() for x in (first, second))
+    root = sqrtm(np.cov(a.T) @ np.cov(b.T)).real
+    truth = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * root)
+    assert frechet(encoder, first, second) == pytest.approx(truth, rel=1e-6)
+    assert frechet(encoder, first, first) == pytest.approx(0, abs=1e-8)
