@@ -253,15 +253,19 @@ def run(name: str, data: Path | None, steps: int, seed: int) -> dict[str, Any]:
     }
 
 
-def ratio(folder: Path, blocks: int = 20, block: int = 25) -> dict[str, float]:
+def ratio(
+    folder: Path, blocks: int = 20, block: int = 25, *, made: int = 100, bank_rows: int = 2000
+) -> dict[str, float]:
     """CPU seconds of an adversarial step: GAN called at every step, GAN behind a bank, diffusion behind a bank."""
+    from causalplug.training.games import game_for
+    from causalplug.training.learner import AdversarialLearner
     from causalplug.training.prepare import prepare
-    from causalplug.training.trainer import _Run
+    from causalplug.training.processes import Processes
 
     images, labels = small_digits()
     pictures, columns = torch.from_numpy(images), {"digit": (torch.from_numpy(labels), cp.Discrete(2))}
-    gan = cp.fit_generator(cp.Image(1, 8, 8), pictures, columns, steps=200, progress=False)
-    train_pipeline(images, labels, folder / "pipeline", channels=(32, 64), steps=100, progress=False)
+    gan = cp.fit_generator(cp.Image(1, 8, 8), pictures, columns, steps=2 * made, progress=False)
+    train_pipeline(images, labels, folder / "pipeline", channels=(32, 64), steps=made, progress=False)
     flow = DiffusersGenerator.from_pretrained(folder / "pipeline", [cp.Label("digit", 2)], steps=10)
     world, table = World(images, labels), {0: {0: 0.75, 1: 0.25}, 1: {0: 0.25, 1: 0.75}}
     rows = cp.DataSource(world.sample(4000, 0), name="rows")
@@ -270,7 +274,7 @@ def ratio(folder: Path, blocks: int = 20, block: int = 25) -> dict[str, float]:
     for name, generator in (("GAN at every step", gan), ("GAN behind a bank", gan), ("diffusion behind a bank", flow)):
         case = Case(world, generator, cp.Image(1, 8, 8), table, encoder_steps=50)
         dcm = model(case, 0)
-        config = cp.TrainingConfig(objective="adversarial", encoder_steps=50, steps=10_000)
+        config = cp.TrainingConfig(objective="adversarial", encoder_steps=50, steps=10_000, bank_rows=bank_rows)
         trainer = cp.Trainer(dcm, [rows], config=config, progress=False)
         start = time.process_time()
         prepared = prepare(
@@ -282,7 +286,12 @@ def ratio(folder: Path, blocks: int = 20, block: int = 25) -> dict[str, float]:
         dcm.requires_grad_(False)
         for variable in module.variables:
             dcm.mechanism(variable).requires_grad_(True)
-        learners[name] = _Run(trainer, prepared, "", None)._learner(module, "adversarial")
+        games = [
+            game_for(dcm, target, prepared.rows(target.source, "train"), config, banks=prepared.banks)
+            for target in module.targets
+        ]
+        alone = Processes(trainer.accelerator, alone=True)
+        learners[name] = AdversarialLearner(dcm, module.variables, config, games, steps=10_000, processes=alone)
     spent: dict[str, list[float]] = {name: [] for name in learners}
     draw = torch.Generator().manual_seed(0)
     for number in range(blocks):
