@@ -168,7 +168,13 @@ def _results(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
             if row.get(key) is not None
         ]
         if metrics:
-            results.append({"task": task, "dataset": {"type": "custom", "name": "held-out rows"}, "metrics": metrics})
+            results.append(
+                {
+                    "task": task,
+                    "dataset": {"type": "custom", "name": row.get("on", "held-out rows")},
+                    "metrics": metrics,
+                }
+            )
     for row in facts.get("metrics", []):
         name = row.get("dataset") or "held-out data"
         metric = {"type": row.get("type", row["name"].lower().replace(" ", "-")), "name": row["name"]}
@@ -227,7 +233,8 @@ def _training(facts: Mapping[str, Any]) -> str:
         )
         for row in facts.get("training", [])
     ]
-    head = ["module", "distribution", "held-out rows", "TVD", "floor", "MMD²", "floor of MMD²", "converged"]
+    on = next((row["on"] for row in facts.get("training", []) if "on" in row), "held-out rows")
+    head = ["module", "distribution", on, "TVD", "floor", "MMD²", "floor of MMD²", "converged"]
     found = table(head, rows, "No distance was measured.")
     note = "\n\nThe floor is the distance that two samples of the data of these sizes would have."
     return found + (note if rows else "")

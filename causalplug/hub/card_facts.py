@@ -182,9 +182,18 @@ def training_rows(history: Mapping[str, Any]) -> list[dict[str, Any]]:
         KeyError, TypeError: the history is not that of a training.
     """
     rows = []
+    nothing_held_out = {"on": "training rows"} if history.get("settings", {}).get("held_out") == 0 else {}
     for module in history.get("modules", []):
         for distance in module["distances"]:
             kept = {key: distance[key] for key in ("rows", "tvd", "floor", "mmd", "mmd_floor") if key in distance}
             name = "+".join(module["variables"])
-            rows.append({"module": name, "target": distance["target"], "converged": module["converged"], **kept})
+            rows.append(
+                {
+                    "module": name,
+                    "target": distance["target"],
+                    "converged": module["converged"],
+                    **kept,
+                    **nothing_held_out,
+                }
+            )
     return rows

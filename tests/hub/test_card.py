@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from causalplug.errors import RepositoryError
 from causalplug.hub.card import card_data, render_card
 from causalplug.hub.card_check import card_problems, check_card
+from causalplug.hub.card_facts import training_rows
 from causalplug.hub.licenses import may_copy, redistribution
 
 FACTS = {
@@ -229,3 +230,13 @@ def test_the_facts_of_a_model():
     card = render_card("dcm", facts)
     check_card(card)
     assert "| D+A | P(D, A \\| I) | 500 | 0.0100 | 0.0200 | yes |" in card
+
+
+def test_a_model_trained_on_all_rows_does_not_claim_held_out_ones():
+    history = {
+        "settings": {"held_out": 0.0},
+        "modules": [{"variables": ["X"], "converged": True, "distances": [{"target": "P(X)", "tvd": 0.01}]}],
+    }
+    (row,) = training_rows(history)
+    assert row["on"] == "training rows"
+    assert "on" not in training_rows(history | {"settings": {"held_out": 0.1}})[0]
