@@ -186,6 +186,7 @@ class _Rows:
 
 
 def _projected(name: str, column: Any, encoder: Encoder) -> np.ndarray:
+    encoder = getattr(encoder, "project_column", encoder)  # a causalplug.Encoder reads tensors otherwise
     values = np.asarray(encoder(column) if callable(encoder) else encoder, float)
     if values.ndim < 2:
         raise DataError(f"the projections of {name!r} have shape {values.shape}; an encoder gives (rows, dimensions)")

@@ -151,7 +151,14 @@ def _front(kind: str, facts: Mapping[str, Any]) -> str:
         "model-index": [{"name": facts["title"], "results": results}] if results else None,
     }
     kept = {key: value for key, value in data.items() if value}
-    return str(yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=1000))
+
+    class Plain(yaml.SafeDumper):  # type: ignore[misc]
+        """Writes a value that occurs twice out twice: other readers of cards know no anchors."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    return str(yaml.dump(kept, Dumper=Plain, sort_keys=False, allow_unicode=True, width=1000))
 
 
 def _results(facts: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -73,6 +74,10 @@ class Encoder(Shareable, nn.Module):
         self.origin: Snapshot | None = None
         self.register_buffer("loc", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
+
+    def project_column(self, column: Any) -> np.ndarray:
+        """Projections ``(n, size)`` of a user's column of images: an array, PIL images or tensors."""
+        return project(self, self.variable.encode(column)).cpu().numpy()
 
     def features(self, images: Tensor) -> Tensor:
         """Raw features ``(n, size)`` of float images in the variable's range."""

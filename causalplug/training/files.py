@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from causalplug.errors import DataError, MissingDependencyError
-from causalplug.training.readers import Columns, Table, from_datasets, stacked_items, table_of
+from causalplug.training.readers import Columns, Table, from_datasets, image_files, stacked_items, table_of
 from causalplug.variables import Discrete, Variable
 
 __all__ = ["table_at"]
@@ -104,7 +104,7 @@ def _text(path: Path, separator: str) -> Table:
                 **options,
             ) as chunks:  # fmt: skip
                 for chunk in chunks:
-                    yield {str(name): chunk[name].to_numpy() for name in chunk.columns}
+                    yield image_files({str(n): chunk[n].to_numpy() for n in chunk.columns}, variables, path.parent)
         except (pd.errors.ParserError, UnicodeError) as error:
             raise DataError(f"{path} cannot be read: {error}. Mend the line.") from None
 
@@ -126,7 +126,8 @@ def _json_lines(path: Path) -> Table:
                 new = [name for name in columns if name not in names]
                 if new:
                     raise DataError(f"{path} has {new[0]!r} after line {start} only. Give it (or null) in every line.")
-                yield {name: columns.get(name, [None] * len(lines)) for name in names}
+                complete = {name: columns.get(name, [None] * len(lines)) for name in names}
+                yield image_files(complete, variables, path.parent)
                 start += len(lines)
 
     first = next(read(None), None)
@@ -170,7 +171,8 @@ def _parquet(path: Path) -> Table:
         try:
             with parquet.ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=_PICTURE_ROWS if heavy else _PARQUET_ROWS):
-                    yield {name: _arrow_column(batch.column(name)) for name in schema.names}
+                    columns = {name: _arrow_column(batch.column(name)) for name in schema.names}
+                    yield image_files(columns, variables, path.parent)
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"{path} cannot be read as Parquet: {error}. Write or download it again.") from None
 

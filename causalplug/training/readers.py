@@ -16,7 +16,7 @@ from torch.utils.data import IterableDataset
 
 from causalplug.errors import DataError, MissingDependencyError
 from causalplug.training.images import is_picture
-from causalplug.variables import Variable
+from causalplug.variables import Image, Variable
 
 __all__ = ["ClassCodes", "Columns", "Table", "from_datasets", "stacked_items", "table_of"]
 
@@ -140,7 +140,20 @@ def _from_columns(columns: Columns) -> Table:
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise DataError(f"The table cannot be used: its columns differ in length ({shown}). Make them equal.")
-    return Table(tuple(columns), lambda variables: iter([columns]), next(iter(lengths.values())), whole=True)
+    rows = next(iter(lengths.values()))
+    return Table(tuple(columns), lambda variables: iter([image_files(columns, variables)]), rows, whole=True)
+
+
+def image_files(columns: Columns, variables: Mapping[str, Variable] | None, folder: Path | None = None) -> Columns:
+    """Columns whose declared images are given by the names of their files: as paths, seen from the table's folder."""
+
+    def files(column: Any) -> Any:
+        if not len(column) or not isinstance(column[0], str):
+            return column
+        return [(folder or Path()) / item if isinstance(item, str) else None for item in column]
+
+    images = [name for name, variable in (variables or {}).items() if isinstance(variable, Image) and name in columns]
+    return columns | {name: files(columns[name]) for name in images}
 
 
 def _frame_column(column: Any) -> Any:

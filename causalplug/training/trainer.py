@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 
 from causalplug.causal.plan import Module, Plan, plan
-from causalplug.errors import MechanismError, PlanError, TrainingError
+from causalplug.errors import MechanismError, PlanError, SourceError, TrainingError
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.fit_check import FitReport
 from causalplug.mechanisms.frozen import FrozenMechanism
@@ -39,7 +39,7 @@ _HASHED = 65_536  # rows that are hashed together
 
 def fit(
     dcm: DCM,
-    sources: DataSource | Sequence[DataSource],
+    sources: Any,
     *,
     output_dir: str | Path | None = None,
     seed: int = 0,
@@ -53,7 +53,8 @@ def fit(
 
     Args:
         dcm: the model; its trainable mechanisms are updated in place, frozen ones stay bit-equal.
-        sources: the tables, observational and experimental.
+        sources: the tables, observational and experimental: a :class:`causalplug.DataSource` or several, or one
+            observational table as a DataSource takes it.
         output_dir: where checkpoints and ``report.json`` go; None keeps nothing on disk.
         seed: of everything random; the same seed gives the same weights on a CPU.
         accelerator: device, precision and processes; a CPU or the default device by default.
@@ -72,7 +73,7 @@ def fit(
         TrainingError: a loss that is no number, memory or disk exhausted, a checkpoint of a run with other data or
             settings; the last checkpoint stays, and the message says where it is.
     """
-    tables = [sources] if isinstance(sources, DataSource) else list(sources)
+    tables = _sources(sources)
     unknown = sorted(set(settings) - set(TrainingConfig.__dataclass_fields__))
     if unknown:
         raise TrainingError(
@@ -89,6 +90,21 @@ def fit(
         accelerator = known_accelerator(None, log_with=log_with, project_dir=output_dir)
     trainer = Trainer(dcm, tables, config=config, output_dir=output_dir, accelerator=accelerator, progress=progress)
     return trainer.train(resume_from_checkpoint=resume_from_checkpoint)
+
+
+def _sources(given: Any) -> list[DataSource]:
+    """Data sources as they are given, or one of a bare table."""
+    if isinstance(given, DataSource):
+        return [given]
+    if isinstance(given, list | tuple) and any(isinstance(item, DataSource) for item in given):
+        bare = next((item for item in given if not isinstance(item, DataSource)), None)
+        if bare is not None:
+            raise SourceError(
+                f"{type(bare).__name__} is not a data source: with several tables say of each how it came about, as in "
+                "DataSource(table, do=…)."
+            )
+        return list(given)
+    return [DataSource(given)]
 
 
 class Trainer:

@@ -198,3 +198,18 @@ def test_a_combination_in_three_rows_is_as_good_as_one_in_none():
     assert report.findings[0].examples == ("3 rows with Z=1, X=1",)
     assert "in fewer than 5 rows" in report.findings[0].text
     assert check_overlap(graph, "P(Y | do(X=1))", rows, fewest=3)
+
+
+def test_an_encoder_of_images_reads_the_users_column() -> None:
+    """D -> I -> A with an image that always shows D: the toolkit's own encoder on arrays of pixels."""
+    import causalplug as cp
+
+    rng = np.random.default_rng(0)
+    d = rng.integers(2, size=400)
+    images = np.full((400, 1, 8, 8), 30, np.uint8) + (200 * d[:, None, None, None]).astype(np.uint8)
+    data = {"D": d, "I": images, "A": rng.integers(2, size=400)}
+    variable = cp.Image(1, 8, 8)
+    encoder = cp.ConvEncoder(variable)
+    encoder.whiten(variable.encode(images))
+    graph = cp.CausalGraph.parse("D -> I -> A; D <-> A")
+    assert cp.check_overlap(graph, "P(A | do(D))", data, {"I": encoder}).share > 0.9

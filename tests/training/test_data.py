@@ -13,7 +13,7 @@ from PIL import Image as PILImage
 from torch.utils.data import Dataset, IterableDataset
 
 import causalplug as cp
-from causalplug.errors import DataError, RepositoryError
+from causalplug.errors import DataError, RepositoryError, SourceError
 from causalplug.training.images import Images
 from tests.training import work
 
@@ -99,6 +99,12 @@ KINDS = {
         .remove_columns("I")
         .add_column("I", c["I"].tolist())
         .cast_column("I", datasets.Array3D((1, 4, 4), "uint8"))
+    ),
+    "names of files in a DataFrame": lambda c, f: cp.DataSource(
+        pd.DataFrame({"D": c["D"], "X": c["X"], "I": [str(f / f"{k}.png") for k in range(N)]})
+    ),
+    "names of files in a CSV": lambda c, f: cp.DataSource(
+        f / "metadata.csv", columns={"I_file_name": "I", "D": "D", "X": "X"}
     ),
     "dict, mapped": lambda c, f: cp.DataSource(c | {"I": np.load(f.parent / "I.npy", mmap_mode="r")}),
     "image folder, mapped": lambda c, f: cp.DataSource(f, max_memory=1000),
@@ -424,3 +430,16 @@ def test_what_could_be_meant_in_two_ways_has_to_be_declared():
     assert kept.infer_variables(age=cp.Continuous())["age"] == cp.Continuous()
     with pytest.raises(DataError, match="no source has such a column"):
         kept.infer_variables(weight=cp.Continuous())
+
+
+def test_a_bare_table_is_one_observational_source():
+    rng = np.random.default_rng(0)
+    rows = {"X": rng.integers(2, size=300), "Y": rng.integers(2, size=300)}
+    graph, settings = cp.CausalGraph.parse("X -> Y"), {"objective": "likelihood", "steps": 5, "progress": False}
+    models = [cp.DCM(graph, {"X": cp.Discrete(2), "Y": cp.Discrete(2)}) for _ in range(3)]
+    for model, table in zip(models, (cp.DataSource(rows), rows, pd.DataFrame(rows)), strict=True):
+        cp.fit(model, table, **settings)
+    first = models[0].trained_tensors()
+    assert all(torch.equal(first[key], value) for m in models[1:] for key, value in m.trained_tensors().items())
+    with pytest.raises(SourceError, match="dict is not a data source: with several tables"):
+        cp.fit(models[0], [cp.DataSource(rows), rows], **settings)
