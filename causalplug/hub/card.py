@@ -64,6 +64,7 @@ CARD_FACTS: dict[str, dict[str, Any]] = {
                 "floor?": float | None,
                 "mmd?": float | None,
                 "mmd_floor?": float | None,
+                "on?": str,
                 "converged": bool | None,
             }
         ],
