@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -71,7 +72,8 @@ def test_whoever_stops_reading_gets_no_complaint(home):
 
 def test_an_interruption_tells_of_the_checkpoint_and_no_bar_is_in_the_pipe(home):
     settings = ["--set", "steps=100000", "--set", "save_every=1"]
-    child = process(home, "train", "run.toml", *settings, start_new_session=True)
+    listens = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite in the background does not
+    child = process(home, "train", "run.toml", *settings, start_new_session=True, preexec_fn=listens)
     state = home / "runs" / "a" / "checkpoint" / "state.json"
     deadline = time.monotonic() + 120
     while not (state.exists() and json.loads(state.read_text())["step"]) and time.monotonic() < deadline:
