@@ -232,7 +232,7 @@ def run(name: str, data: Path | None, steps: int, seed: int) -> dict[str, Any]:
         made = time.process_time()
         rows = case.world.sample(case.rows, seed)
         dcm = model(case, seed)
-        config = cp.TrainingConfig(seed=seed, steps=steps, encoder_steps=case.encoder_steps)
+        config = cp.TrainingConfig(objective="adversarial", seed=seed, steps=steps, encoder_steps=case.encoder_steps)
         trainer = cp.Trainer(dcm, [cp.DataSource(rows, name="rows")], config=config, progress=False)
         report = trainer.train()
         trained = time.process_time()

@@ -9,14 +9,13 @@ from causalplug.causal.graph import CausalGraph
 from causalplug.causal.names import as_names, check_known, did_you_mean, listed
 from causalplug.errors import PlanError
 
-__all__ = ["DEFAULT_OBJECTIVE", "OBJECTIVES", "choose_objectives", "kind_of", "module_key"]
+__all__ = ["OBJECTIVES", "choose_objectives", "kind_of", "module_key"]
 
 OBJECTIVES = {
     "adversarial": "a critic compares generated with real rows, through whatever is frozen",
     "likelihood": "the c-factor's log-likelihood, with the parents' values from the data",
     "warm": "likelihood first, then adversarially through the plugged generators",
 }
-DEFAULT_OBJECTIVE = "adversarial"
 
 Objective = str | Mapping[Any, str]
 
@@ -41,7 +40,7 @@ def module_key(graph: CausalGraph, key: Any, what: str) -> tuple[str, ...]:
 
 def choose_objectives(
     graph: CausalGraph,
-    modules: Sequence[tuple[str, ...]],
+    modules: Mapping[tuple[str, ...], Sequence[str]],
     *,
     objective: Objective | None = None,
     kinds: Mapping[str, Any] | None = None,
@@ -49,11 +48,14 @@ def choose_objectives(
 ) -> list[str]:
     """The objective of each module.
 
+    Where nobody asks for another one it is, by the measurement in ``docs/training.md``: the likelihood, where all
+    that is generated while the module trains is known to be discrete or continuous; first that and then adversarial,
+    where the module is trained through an image; adversarial everywhere else, which always works.
+
     Args:
         graph: the causal graph.
-        modules: the variables of each module that is trained.
-        objective: one word for all, or a mapping from a variable or module to its objective; the default is
-            :data:`DEFAULT_OBJECTIVE`.
+        modules: the variables of each module that is trained, with the variables that it is trained through.
+        objective: one word for all, or a mapping from a variable or module to its objective.
         kinds: variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where known.
         renderers: variables whose frozen generator is used behind a trained code.
 
@@ -61,10 +63,12 @@ def choose_objectives(
         PlanError: an unknown objective, two for one module, or a likelihood for an image, which has no explicit
             density.
     """
-    wanted = _wanted(graph, modules, objective)
-    behind_code = set(renderers)
-    images = {name for name, kind in (kinds or {}).items() if kind_of(kind) == "image"}
     check_known(sorted(kinds or {}), graph.index, "kinds= cannot be used")
+    known = {name: kind_of(kind) for name, kind in (kinds or {}).items()}
+    defaults = [_default(module, through, known) for module, through in modules.items()]
+    wanted = _wanted(graph, list(modules), objective, defaults)
+    behind_code = set(renderers)
+    images = {name for name, kind in known.items() if kind == "image"}
     for module, chosen in zip(modules, wanted, strict=True):
         blocked = [name for name in module if name in images and name not in behind_code]
         if chosen != "adversarial" and blocked:
@@ -80,10 +84,22 @@ def choose_objectives(
     return wanted
 
 
-def _wanted(graph: CausalGraph, modules: Sequence[tuple[str, ...]], objective: Objective | None) -> list[str]:
-    if objective is None or isinstance(objective, str):
-        chosen = _checked(DEFAULT_OBJECTIVE if objective is None else objective)
-        return [chosen] * len(modules)
+def _default(module: Sequence[str], through: Sequence[str], kinds: Mapping[str, str]) -> str:
+    explicit = {"discrete", "continuous"}
+    if not all(kinds.get(name) in explicit for name in module):
+        return "adversarial"
+    if all(kinds.get(name) in explicit for name in through):
+        return "likelihood"
+    return "warm" if all(name in kinds for name in through) else "adversarial"
+
+
+def _wanted(
+    graph: CausalGraph, modules: Sequence[tuple[str, ...]], objective: Objective | None, defaults: Sequence[str]
+) -> list[str]:
+    if objective is None:
+        return list(defaults)
+    if isinstance(objective, str):
+        return [_checked(objective)] * len(modules)
     place = {name: number for number, module in enumerate(modules) for name in module}
     given: dict[int, str] = {}
     for key, value in objective.items():
@@ -95,14 +111,14 @@ def _wanted(graph: CausalGraph, modules: Sequence[tuple[str, ...]], objective: O
                     f"module {'+'.join(modules[number])} cannot be trained with two objectives: objective= asks for "
                     f'"{given[number]}" and "{chosen}"; its variables are trained together, so give it one'
                 )
-    return [given.get(number, DEFAULT_OBJECTIVE) for number in range(len(modules))]
+    return [given.get(number, default) for number, default in enumerate(defaults)]
 
 
 def _checked(objective: str) -> str:
     if objective not in OBJECTIVES:
         hint = did_you_mean(objective, OBJECTIVES)
         raise PlanError(
-            f"objective {objective!r} cannot be used: it is none of {listed(OBJECTIVES)}{hint}; leave it out for "
-            f'"{DEFAULT_OBJECTIVE}"'
+            f"objective {objective!r} cannot be used: it is none of {listed(OBJECTIVES)}{hint}; leave it out for the "
+            "default of each module"
         )
     return objective

@@ -270,7 +270,9 @@ def plan(
             :class:`Source`, a list of them, or a mapping from names to them.
         available: pretrained mechanisms: a variable, or several as ``"C+N"`` or a tuple, -> repository, adapter or DCM.
             Without it the plan says ``"pull"`` for every module that could be pulled, and gives its targets as well.
-        objective: ``"adversarial"``, ``"likelihood"`` or ``"warm"``, for all modules or by variable or module.
+        objective: ``"adversarial"``, ``"likelihood"`` or ``"warm"``, for all modules or by variable or module. By
+            default it depends on the kinds: likelihood where all that a module generates is discrete or continuous,
+            warm where it is trained through an image, adversarial elsewhere and where the kinds are not known.
         kinds: variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where known.
         do: plan the mutilated graph, in which these variables are set from outside.
 
@@ -295,7 +297,7 @@ def plan(
     blocks = arrange(graph, closures, [graph.positions(variables) for variables in pulled])
     targets = Targets(graph, checked, closures=closures)
     named = [graph.named(block.members) for block in blocks]
-    trained = [names for names in named if names not in pulled]
+    trained = {n: graph.named(block.frozen) for n, block in zip(named, blocks, strict=True) if n not in pulled}
     objectives = dict(
         zip(
             trained,

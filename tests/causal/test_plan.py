@@ -169,6 +169,17 @@ def test_bad_arguments_are_named(call, error, message) -> None:  # type: ignore[
         call()
 
 
+def test_the_default_objective_depends_on_what_is_generated() -> None:
+    kinds = {"D": "discrete", "I": "image", "A": "continuous"}
+    objectives = {m.name: m.objective for m in plan(FRONT_DOOR, kinds=kinds).modules}
+    assert objectives == {"I": "adversarial", "D+A": "warm"}
+    assert {m.objective for m in plan(FRONT_DOOR, kinds=kinds | {"I": "discrete"}).modules} == {"likelihood"}
+    unsure = plan(FRONT_DOOR, kinds={"D": "discrete", "A": "discrete"})
+    assert {m.objective for m in unsure.modules} == {"adversarial"}
+    asked = plan(FRONT_DOOR, kinds=kinds, objective={"I": "adversarial"})
+    assert asked.module("D").objective == "warm"
+
+
 def test_objectives_by_module() -> None:
     assert {m.objective for m in plan(SACHS).modules} == {"adversarial"}
     assert {m.objective for m in plan(SACHS, objective="likelihood").modules} == {"likelihood"}
