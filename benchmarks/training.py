@@ -13,7 +13,7 @@ is CPU time of whole calls of ``fit``, validation and the first import of what i
   with the same networks, batches and optimizers and nothing else.
 - *published*: the scheme of the published code, re-created: all mechanisms at once, two hidden layers of 256 with batch
   normalisation, Gumbel-softmax at temperature 1, one-hot rows, a critic of ten rows at a time with a penalty of 10, one
-  critic step, Adam at 5e-4, batches of 200.
+  critic step, Adam at 5e-4, batches of 200. What :func:`published` says of it was chosen here, in its favour.
 """
 
 from __future__ import annotations
@@ -231,19 +231,25 @@ class Published(nn.Module):
         return whole, worst
 
 
-def published(limit: float) -> float | None:
-    """Seconds until the published scheme has the front-door's P(V) to .05, None if ``limit`` does not do."""
+def published(limit: float, seed: int) -> float | None:
+    """Seconds until the published scheme has the front-door's P(V) to .05 once, None if ``limit`` does not do.
+
+    It wanders (between .05 and .25 after 1,000 steps), so the first of all epochs that is below counts, though the next
+    need not be, and its queries need not be right. Time for these comparisons is not counted. Chosen where the scheme
+    leaves it open: hard samples, ten rows of the 200 to a critic's row, Adam's betas .5 and .9, and running averages
+    of the batches in place of their statistics when it is compared.
+    """
     scm = REFERENCES["front-door"]
-    rows = rows_of("front-door")
+    rows = rows_of("front-door", seed)
     real_rows = torch.cat([nn.functional.one_hot(rows[name], 2).float() for name in scm.graph.variables], -1)
     width, packed = real_rows.shape[1], 10
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = Published(scm.graph)
     critic = nn.Sequential(
         nn.Linear(width * packed, 256), nn.LeakyReLU(0.2), nn.Linear(256, 256), nn.LeakyReLU(0.2), nn.Linear(256, 1)
     )
     learn, play = (torch.optim.Adam(net.parameters(), lr=5e-4, betas=(0.5, 0.9)) for net in (model, critic))
-    seconds, reached, step = 0.0, None, 0
+    seconds, step = 0.0, 0
     while seconds < limit:
         start = time.process_time()
         for _ in range(100):  # an epoch
@@ -266,22 +272,22 @@ def published(limit: float) -> float | None:
         seconds += time.process_time() - start
         step += 100
         whole, worst = model.gaps(scm)
-        print(f"  published   {step:5d} steps, {seconds:5.1f} s: {whole:.4f} / {worst:.4f}", flush=True)
-        if whole <= 0.05 and reached is None:
-            reached = seconds
-            break
-    return reached
+        if whole <= 0.05 or seconds >= limit or step % 500 == 0:
+            print(f"  seed {seed} {step:5d} steps, {seconds:5.1f} s: {whole:.4f} / {worst:.4f}", flush=True)
+        if whole <= 0.05:
+            return seconds
+    return None
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--limit", type=float, default=120.0, help="seconds that the published scheme gets")
+    parser.add_argument("--limit", type=float, default=120.0, help="seconds that a seed of the published scheme gets")
     parser.add_argument("--models", nargs="*", default=list(ROWS), choices=list(ROWS))
     options = parser.parse_args()
     if options.quick:
-        options.seeds, options.limit, options.models = 1, 10.0, ["front-door"]
+        options.seeds, options.limit, options.models = 1, 30.0, ["front-door"]
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)
     loose, tight = (0.05, 0.03), (0.015, 0.01)
@@ -294,18 +300,20 @@ def main() -> None:
     print(f"  peak memory so far: {megabytes():.0f} MB\n\nsteps per CPU second")
     compare_steps(50, 250 if options.quick else 550)
     print("\nthe published scheme on the front-door")
-    reached = published(options.limit)
+    reached = [published(options.limit, seed) for seed in range(options.seeds)]
     print("\nseconds (of the slowest seed) to TVDs of P(V) / of the worst query")
     for (objective, name), seconds in found.items():
         told = ", ".join(f"{bar}: {value:.1f}" for bar, value in seconds.items()) or "not reached"
         print(f"  {objective:11s} {name:10s} {told}")
-    said = f"{reached:.0f} s" if reached else f"not in {options.limit:.0f} s"
-    print(f"  published   front-door .05 of P(V): {said}")
+    told = ", ".join(f"{seconds:.1f}" if seconds else f"not in {options.limit:.0f}" for seconds in reached)
+    print(f"  published   front-door .05 of P(V) once, per seed: {told}")
+    fastest = min((seconds for seconds in reached if seconds), default=None)
     for objective in bars:
         ours = found.get((objective, "front-door"), {}).get(".05 / .03")
         if ours:
-            least = "" if reached else "more than "
-            print(f"  {objective} is {least}{(reached or options.limit) / ours:.0f} times faster")
+            least = "" if fastest else "more than "
+            ratio = (fastest or options.limit) / ours
+            print(f"  {objective}: slowest seed {least}{ratio:.1f} times as fast as the fastest published")
 
 
 if __name__ == "__main__":
