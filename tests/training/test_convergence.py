@@ -39,3 +39,19 @@ def test_a_mixed_front_door_has_the_effect_of_its_closed_form():
     answer = dcm.sample(30_000, do={"X": 1.0}, variables=["Y"], seed=1)["Y"].mean()
     truth = 2 / (1 + np.exp(-1.5))
     assert abs(answer - truth) < 0.2 < 0.4 < abs(naive - truth)
+
+
+def test_a_normal_front_door_has_the_effect_of_its_closed_form():
+    """X, M, Y normal: E[Y | do(X=x)] = .8 x; rows with X near 1 show 1.35. X leaves M half free."""
+    rng = np.random.default_rng(0)
+    u = rng.normal(size=6000)
+    x = u + rng.normal(size=6000)
+    m = x + rng.normal(size=6000)
+    y = 0.8 * m + 1.1 * u + 0.5 * rng.normal(size=6000)
+    dcm = cp.DCM(cp.CausalGraph.parse("X -> M -> Y; X <-> Y"), dict.fromkeys("XMY", cp.Continuous()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        cp.fit(dcm, cp.DataSource({"X": x, "M": m, "Y": y}), objective="likelihood", steps=150, progress=False)
+    naive = y[np.abs(x - 1) < 0.2].mean()
+    answer = dcm.sample(30_000, do={"X": 1.0}, variables=["Y"], seed=1)["Y"].mean()
+    assert abs(answer - 0.8) < 0.2 < 0.4 < abs(naive - 0.8)
