@@ -254,7 +254,8 @@ def published(limit: float, seed: int) -> float | None:
         start = time.process_time()
         for _ in range(100):  # an epoch
             real = real_rows[torch.randint(len(real_rows), (200,))].view(-1, width * packed)
-            fake = torch.cat([model(200)[name] for name in scm.graph.variables], -1).view(-1, width * packed)
+            drawn = model(200)  # one draw of all variables together
+            fake = torch.cat([drawn[name] for name in scm.graph.variables], -1).view(-1, width * packed)
             weight = torch.rand(len(real), 1)
             line = (weight * real + (1 - weight) * fake.detach()).requires_grad_()
             (slope,) = torch.autograd.grad(critic(line).sum(), line, create_graph=True)
