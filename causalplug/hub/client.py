@@ -52,6 +52,8 @@ def is_transient(error: BaseException) -> bool:
 
     if isinstance(error, errors.HfHubHTTPError):
         return error.response.status_code in (408, 429, 500, 502, 503, 504)
+    if closed_midway(error):
+        return True
     if isinstance(error, errors.LocalEntryNotFoundError | RuntimeError):  # the client wraps the cause in these
         return error.__cause__ is not None and is_transient(error.__cause__)
     if isinstance(error, errors.OfflineModeIsEnabled):
@@ -72,7 +74,7 @@ def patiently(call: Callable[[], Result], what: str, *, attempts: int = 3) -> Re
     for attempt in range(1, attempts):
         try:
             return call()
-        except (OSError, RuntimeError, transport_error()) as error:
+        except (OSError, RuntimeError, AttributeError, transport_error()) as error:
             if not is_transient(error):
                 raise
             logger.warning("%s broke off (%s), trying again", what, type(error).__name__)
@@ -106,13 +108,20 @@ def hub_errors(
         KeyError,
         TypeError,
         RuntimeError,
-        AttributeError,  # one thread of the client closes the connection that another is about to use
+        AttributeError,
     ) as error:
         message = redact(f"cannot {action}: {_reason(error, repo_id, revision)}", token)
         told = str(error)
         if redact(told, token) != told:  # the original text must not be printed as the cause either
             raise RepositoryError(message) from None
         raise RepositoryError(message) from error
+
+
+def closed_midway(error: BaseException) -> bool:
+    """Whether one thread of the client closed the connection that another was about to use."""
+    return isinstance(error, AttributeError) or (
+        isinstance(error, RuntimeError) and "client has been closed" in str(error)
+    )
 
 
 def transport_error() -> type[Exception]:
@@ -153,7 +162,7 @@ def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
             return f'"{repo_id}" is not the name of a repository. Write owner/name, or the path of a folder that exists'
         case errors.HfHubHTTPError():
             return _status(error)
-        case _ if isinstance(error, transport_error() | AttributeError):
+        case _ if isinstance(error, transport_error()) or closed_midway(error):
             return f"the Hub at {constants.ENDPOINT} cannot be reached ({type(error).__name__}). Try again later"
         case OSError() if error.errno == errno.ENOSPC:
             return "the disk is full. Free some space or give another cache_dir=…"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from causalplug.errors import RepositoryError
+from causalplug.hub import client
 from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import check_trust
 
@@ -351,3 +352,21 @@ def test_code_needs_trust(hub, published, repo, cache, model):
         check_trust(branch, True, needs="net.py")
     check_trust(pinned, True, needs="net.py")
     check_trust(resolve(model), True, needs="net.py")
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("Cannot send a request, as the client has been closed."), AttributeError("'NoneType' …")]
+)
+def test_a_connection_that_another_thread_closed_is_the_hub_out_of_reach(error, monkeypatch):
+    monkeypatch.setattr(client.time, "sleep", lambda seconds: None)
+    with pytest.raises(RepositoryError, match="cannot be reached"), client.hub_errors("load me/x", "me/x"):
+        raise error
+    calls = []
+
+    def flaky():
+        calls.append(1)
+        if len(calls) == 1:
+            raise error
+        return "there"
+
+    assert client.patiently(flaky, "download of me/x") == "there"

@@ -215,9 +215,10 @@ def nan_loss(number, rank=0):
 
 
 def interrupt(number):
-    """Ctrl-C: the signal that a terminal sends."""
+    """Ctrl-C: the signal that a terminal sends, to a process that may have been started in the background."""
     from causalplug.training.learner import Learner
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _after(Learner, "_update", number, then=lambda: os.kill(os.getpid(), signal.SIGINT))
 
 
