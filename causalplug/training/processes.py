@@ -47,7 +47,7 @@ class Processes:
 
     Args:
         accelerator: knows them.
-        alone: this process works by itself for now, on a module of its own.
+        alone: this process works by itself, on a module of its own.
     """
 
     def __init__(self, accelerator: Accelerator, *, alone: bool = False):

@@ -234,7 +234,7 @@ def _transposed(rows: Sequence[Any], names: Sequence[str]) -> Columns:
 
 
 def from_datasets(dataset: Any, split: str | None, origin: Mapping[str, str] | None = None) -> Table:
-    """A ``datasets.Dataset``, ``IterableDataset`` or one split of a dict of them; images stay encoded for now."""
+    """A ``datasets.Dataset``, ``IterableDataset`` or one split of a dict of them; images stay encoded."""
     try:
         import datasets
     except ImportError as error:
