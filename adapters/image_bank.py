@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,14 +17,14 @@ from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.label_map import Label
 from causalplug.noise import Noise, NoiseSpec
+from causalplug.reading.images import decode_pictures, picture_size
+from causalplug.reading.tables import ClassCodes, Table, table_of
 from causalplug.variables import Discrete, Image, variable_from_dict
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.frozen import FrozenMechanism as Generator
 
 __all__ = ["ImageBank"]
-
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
 @register_mechanism("image-bank")
@@ -49,7 +46,6 @@ class ImageBank(FrozenMechanism):
 
     images: Tensor
     codes: Tensor
-    order: Tensor
 
     def __init__(
         self,
@@ -144,10 +140,10 @@ class ImageBank(FrozenMechanism):
         labels: Sequence[str | Label] | None = None,
         **options: Any,
     ) -> ImageBank:
-        """A folder by the Hub's ``imagefolder`` convention.
+        """A folder by the Hub's ``imagefolder`` convention, read as :class:`causalplug.DataSource` reads it.
 
-        Either one subfolder per label value, or a ``metadata.csv`` / ``metadata.jsonl`` with a column ``file_name`` and
-        one column for each label.
+        Either one subfolder per label value, or a ``metadata.csv`` / ``.jsonl`` / ``.parquet`` with a column
+        ``file_name`` and one column for each label.
 
         Args:
             folder: where the images are.
@@ -155,50 +151,58 @@ class ImageBank(FrozenMechanism):
             labels: names of the metadata's columns, or labels with their categories; all columns by default.
 
         Raises:
-            DataError: no images; a file that cannot be read as an image, of another size, or that the metadata do
-                not know; all are named, up to five.
+            DataError: no images; a column that is not there; a file that cannot be read as an image, of another size,
+                or outside the folder.
         """
         root = Path(folder)
         if not root.is_dir():
-            raise DataError(f"There is no folder {root} to read images from.")
-        entries = list(_entries(root))
-        if not entries:
-            raise DataError(
-                f"{root} holds no images: expected {', '.join(sorted(_SUFFIXES))} in subfolders, or metadata.csv."
-            )
-        names = [label if isinstance(label, str) else label.name for label in labels or list(entries[0][1])]
-        lacking = sorted({name for name in names for _, row in entries if name not in row})
-        if lacking:
-            raise DataError(
-                f"{root} has no label {', '.join(lacking)} for some images. Known: {', '.join(entries[0][1])}."
-            )
-        declared = {label.name: label for label in labels or () if isinstance(label, Label)}
-        columns = [declared.get(name) or Label(name, _categories(row[name] for _, row in entries)) for name in names]
-        codes = torch.tensor(
-            [[label.code(_like(row[label.name], label.values)) for label in columns] for _, row in entries]
-        )
-        image, pixels = _read(root, [path for path, _ in entries], image)
-        return cls(pixels, columns, codes.view(len(entries), len(columns)), image=image, **options)
+            raise DataError(f"There is no folder {root} to read images from. Check the path.")
+        return cls._from_table(table_of(root), "image", labels, image, options)
 
     @classmethod
     def from_dataset(
-        cls, dataset: Any, *, image_column: str = "image", labels: Sequence[str] = ("label",), **options: Any
+        cls,
+        dataset: Any,
+        *,
+        image_column: str = "image",
+        labels: Sequence[str | Label] = ("label",),
+        image: Image | None = None,
+        **options: Any,
     ) -> ImageBank:
-        """A ``datasets.Dataset`` with a column of images and columns of labels."""
-        columns = []
-        for name in labels:
-            feature = dataset.features[name]
-            known = getattr(feature, "names", None)
-            columns.append(Label(name, known or _categories(dataset[name])))
-        rows = [
-            [int(v) if hasattr(dataset.features[c.name], "names") else c.code(v) for v in dataset[c.name]]
-            for c in columns
-        ]
-        first = dataset[0][image_column]
-        mode = 1 if first.mode in ("L", "1", "I") else 3
-        image = options.pop("image", None) or Image(mode, first.height, first.width)
-        pixels = image.encode(list(dataset[image_column]), image_column)
-        return cls(pixels, columns, torch.tensor(rows).T.contiguous(), image=image, **options)
+        """A ``datasets.Dataset`` (or another table that :class:`causalplug.DataSource` reads) with a column of images
+        and columns of labels; the arguments and errors are those of :meth:`from_folder`.
+        """
+        return cls._from_table(table_of(dataset), image_column, labels, image, options)
+
+    @classmethod
+    def _from_table(
+        cls,
+        table: Table,
+        pictures: str,
+        labels: Sequence[str | Label] | None,
+        image: Image | None,
+        options: Mapping[str, Any],
+    ) -> ImageBank:
+        asked = [name for name in table.names if name != pictures] if labels is None else labels
+        names = [label if isinstance(label, str) else label.name for label in asked]
+        table = table.renamed(list(dict.fromkeys([pictures, *names])))
+        declared = {label.name: label.values for label in asked if isinstance(label, Label)}
+        pixels: list[Tensor] = []
+        columns: dict[str, list[Any]] = {name: [] for name in names}
+        for chunk in table.read({**declared, **({} if image is None else {pictures: image})}):
+            items = list(chunk[pictures])
+            image = image or Image(*picture_size(items[0]))
+            pixels.append(decode_pictures(items, image, pictures, sum(map(len, pixels))))
+            for name, values in columns.items():
+                column = chunk[name]
+                if isinstance(column, ClassCodes):
+                    declared.setdefault(name, Discrete(column.names))
+                    column = column.values(plain=not isinstance(declared[name].categories[0], str))
+                values += list(column)
+        known = [Label(name, declared.get(name) or _categories(columns[name], name)) for name in names]
+        codes = [label.values.encode(columns[label.name], label.name) for label in known]
+        stacked = torch.stack(codes, 1) if codes else torch.zeros(sum(map(len, pixels)), 0, dtype=torch.int64)
+        return cls(torch.cat(pixels), known, stacked, image=image, **options)
 
     # -- saving ------------------------------------------------------------------------------------------------------
 
@@ -245,64 +249,12 @@ class ImageBank(FrozenMechanism):
         self.counts, self.starts = other.counts, other.starts
 
 
-def _entries(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Path and labels of every image, in a fixed order."""
-    table = next((root / name for name in ("metadata.csv", "metadata.jsonl") if (root / name).is_file()), None)
-    if table is not None:
-        text = table.read_text(encoding="utf-8")
-        rows = csv.DictReader(io.StringIO(text)) if table.suffix == ".csv" else map(json.loads, text.splitlines())
-        for row in rows:
-            fields = dict(row)
-            if "file_name" not in fields:
-                raise DataError(f"{table} has no column 'file_name'. Add it: the path of each image inside {root}.")
-            path = (root / fields.pop("file_name")).resolve()
-            if not path.is_relative_to(root.resolve()):
-                raise DataError(f"{table} names {path}, which lies outside {root}. Copy the image into the folder.")
-            yield path, fields
-        return
-    for path in sorted(root.glob("*/**/*")):
-        if path.suffix.lower() in _SUFFIXES:
-            yield path, {"label": path.relative_to(root).parts[0]}
-
-
-def _categories(values: Any) -> list[Hashable]:
-    found = set(values)
+def _categories(values: Sequence[Any], name: str) -> Discrete:
+    """The values that occur, in order."""
+    found = {value.item() if isinstance(value, np.generic) else value for value in values}
+    if any(value is None or value != value for value in found):
+        raise DataError(f"{name!r} has rows without a label. Drop them, or label them.")
     try:
-        return sorted(found)
+        return Discrete(sorted(found))
     except TypeError:
-        return sorted(found, key=str)
-
-
-def _like(value: Any, label: Discrete) -> Any:
-    """A value of a text file as the category that it names."""
-    if value in label.categories:
-        return value
-    texts = {str(category): category for category in label.categories}
-    return texts.get(str(value), value)
-
-
-def _read(root: Path, paths: Sequence[Path], image: Image | None) -> tuple[Image, Tensor]:
-    from PIL import Image as PILImage
-    from PIL import UnidentifiedImageError
-
-    arrays, problems = [], []
-    for path in paths:
-        try:
-            with PILImage.open(path) as opened:
-                channels = (1 if opened.mode in ("L", "1", "I", "I;16") else 3) if image is None else image.channels
-                array = np.asarray(opened.convert("L" if channels == 1 else "RGB"), np.uint8)
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
-            problems.append(f"{path.name} cannot be read as an image")
-            continue
-        array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-        image = Image(*array.shape) if image is None else image
-        if array.shape != image.event_shape:
-            problems.append(f"{path.name} has shape {array.shape} instead of {image.event_shape}")
-            continue
-        arrays.append(array)
-    if problems or image is None:
-        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise DataError(
-            f"A bank cannot be made of {root}: {'; '.join(problems[:5])}{more}. Repair, resize or remove these files."
-        )
-    return image, torch.from_numpy(np.stack(arrays))
+        return Discrete(sorted(found, key=str))

@@ -17,6 +17,7 @@ ROOMS = [
     "causal",
     "variables",
     "noise",
+    "reading",
     "mechanisms",
     "adapters",
     "model",

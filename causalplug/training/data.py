@@ -15,8 +15,8 @@ from torch import Tensor
 
 from causalplug.causal.source import Source
 from causalplug.errors import DataError, SourceError
-from causalplug.training.images import Images, PixelStore, decode_pictures, in_background, is_picture
-from causalplug.training.readers import ClassCodes, Columns, table_of
+from causalplug.reading.images import Images, PixelStore, decode_pictures, in_background, is_picture
+from causalplug.reading.tables import ClassCodes, Columns, table_of
 from causalplug.variables import Continuous, Discrete, Image, Variable
 
 if TYPE_CHECKING:

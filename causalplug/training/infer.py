@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from causalplug.errors import DataError
-from causalplug.training.images import is_picture, picture_size
-from causalplug.training.readers import ClassCodes
+from causalplug.reading.images import is_picture, picture_size
+from causalplug.reading.tables import ClassCodes
 from causalplug.variables import Continuous, Discrete, Image, Variable
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from causalplug.causal.plan import Module, Target
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.base import Mechanism
 from causalplug.model import DCM
+from causalplug.reading.images import Images
 from causalplug.training.config import TrainingConfig
 from causalplug.training.data import Rows
-from causalplug.training.images import Images
 from causalplug.training.likelihood import Likelihood
 from causalplug.training.rollout import Roller
 from causalplug.training.two_sample import Shown

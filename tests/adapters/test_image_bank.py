@@ -3,13 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image as PILImage
 
+import causalplug as cp
 from causalplug.adapters.image_bank import ImageBank
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.label import Label
+from causalplug.variables import Image
 
 
 def picture(path: Path, level: int, side: int = 4) -> None:
@@ -39,6 +42,47 @@ def test_metadata_name_the_labels(tmp_path: Path) -> None:
     assert round(float(painted[0, 0, 0, 0]) * 255) == 60
 
 
+def test_metadata_of_every_form_give_the_same_bank(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"file_name": ["a.png", "b.png", "c.png"], "digit": [1, 0, 1], "colour": ["red"] * 3})
+    writers = {
+        "csv": lambda path: frame.to_csv(path, index=False),
+        "jsonl": lambda path: frame.to_json(path, orient="records", lines=True),
+        "parquet": lambda path: frame.to_parquet(path),
+    }
+    banks = []
+    for suffix, write in writers.items():
+        for number, name in enumerate(frame["file_name"]):
+            picture(tmp_path / suffix / name, 10 * number)
+        write(tmp_path / suffix / f"metadata.{suffix}")
+        banks.append(ImageBank.from_folder(tmp_path / suffix))
+    assert banks[0].labels == (Label("digit", [0, 1]), Label("colour", ["red"]))
+    assert banks[0].images[:, 0, 0, 0].tolist() == [10, 0, 20]
+    assert len({bank.revision for bank in banks}) == 1
+
+
+def test_folders_named_by_numbers_are_integers_where_such_labels_are_declared(tmp_path: Path) -> None:
+    for digit in range(11):
+        picture(tmp_path / str(digit) / "a.png", digit)
+    bank = ImageBank.from_folder(tmp_path, labels=[Label("label", 11)])
+    assert bank.images[:, 0, 0, 0].tolist() == list(range(11))
+    rows = cp.DataSource(tmp_path).encode({"image": Image(1, 4, 4), "label": cp.Discrete(11)}).values
+    assert torch.equal(rows["image"][rows["label"].argsort()], bank.images)
+
+
+def test_a_dataset_of_images(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    pictures = [PILImage.new("L", (4, 4), level) for level in (10, 20, 30)]
+    features = {"picture": datasets.Image(), "kind": datasets.ClassLabel(names=["cat", "dog"])}
+    made = datasets.Dataset.from_dict({"picture": pictures, "kind": [1, 0, 1]}, features=datasets.Features(features))
+    bank = ImageBank.from_dataset(made, image_column="picture", labels=["kind"])
+    assert bank.labels == (Label("kind", ["cat", "dog"]),)
+    assert bank.images[:, 0, 0, 0].tolist() == [20, 10, 30]
+    counted = ImageBank.from_dataset(made, image_column="picture", labels=[Label("kind", 2)])
+    assert torch.equal(counted.codes, bank.codes)
+    with pytest.raises(DataError, match="no column 'label'"):
+        ImageBank.from_dataset(made, image_column="picture")
+
+
 def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     picture(tmp_path / "a" / "good.png", 5)
     picture(tmp_path / "a" / "large.png", 5, side=6)
@@ -53,15 +97,16 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     assert "noise.png cannot be read as an image" in message
     assert "cut.png cannot be read as an image" in message
     assert "empty.jpg cannot be read as an image" in message
-    assert "(1, 6, 6) instead of (1, 4, 4)" in message
+    assert "large.png has 6 x 6 pixels instead of the 4 x 4" in message
 
 
 @pytest.mark.parametrize(
     ("metadata", "match"),
     [
-        ("name,label\na.png,1\n", "no column 'file_name'"),
-        ("file_name,label\n../outside.png,1\n", "lies outside"),
-        ("file_name,label\nmissing.png,1\n", "missing.png cannot be read"),
+        ("name,label\na.png,1\n", "no column file_name"),
+        ("file_name,label\n../outside.png,1\n", "outside.png' in row 0, which is not an image of the folder"),
+        ("file_name,label\na.png,1\nmissing.png,1\n", "missing.png' in row 1, which is not an image of the folder"),
+        ("file_name,label\na.png,1\na.png,\n", "'label' has rows without a label"),
     ],
 )
 def test_metadata_that_cannot_be_used_are_refused(tmp_path: Path, metadata: str, match: str) -> None:
@@ -74,7 +119,7 @@ def test_metadata_that_cannot_be_used_are_refused(tmp_path: Path, metadata: str,
 
 
 def test_a_folder_without_images_and_a_combination_without_any(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no images"):
+    with pytest.raises(DataError, match=r"no metadata\.csv .* and no folders of images"):
         ImageBank.from_folder(tmp_path)
     with pytest.raises(DataError, match="no folder"):
         ImageBank.from_folder(tmp_path / "nowhere")

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, IterableDataset
 
 import causalplug as cp
 from causalplug.errors import DataError, RepositoryError, SourceError
-from causalplug.training.images import Images
+from causalplug.reading.images import Images
 from tests.training import work
 
 datasets = pytest.importorskip("datasets")
@@ -246,7 +246,7 @@ def test_a_disk_that_is_full_of_pixels_is_told_before_training(columns, monkeypa
         def close(self):
             pass
 
-    monkeypatch.setattr("causalplug.training.images.tempfile.TemporaryFile", lambda dir: Full())
+    monkeypatch.setattr("causalplug.reading.images.tempfile.TemporaryFile", lambda dir: Full())
     with pytest.raises(DataError, match=r"'I' of DataSource.*No space left on device.*cache_dir"):
         cp.DataSource(Stream(columns), max_memory=1000).encode(VARIABLES)
 
@@ -311,8 +311,8 @@ def test_images_that_cannot_be_used_are_named(folder, tmp_path):
     (root / "cut.png").write_bytes((root / "good.png").read_bytes()[:40])
     (root.parent / "secret.png").write_bytes((root / "good.png").read_bytes())
     for name, message in {
-        "wide.png": "row 1: the image has 4 x 5 pixels, the variable declares 4 x 4",
-        "deep.png": "row 1: the image has mode I;16",
+        "wide.png": r"row 1: .*wide\.png has 4 x 5 pixels instead of the 4 x 4",
+        "deep.png": r"row 1: .*deep\.png has mode I;16",
         "cut.png": r"row 1: .*cut\.png cannot be read as an image",
         "../secret.png": "not an image of the folder",
         "none.png": "not an image of the folder",

@@ -1,6 +1,6 @@
 """Columns out of whatever holds a table, chunk by chunk: frames, dicts, datasets and streams.
 
-Files and the Hub are read by :mod:`causalplug.training.files`.
+Files and the Hub are read by :mod:`causalplug.reading.files`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from torch.utils.data import IterableDataset
 
 from causalplug.errors import DataError, MissingDependencyError
-from causalplug.training.images import is_picture
+from causalplug.reading.images import is_picture
 from causalplug.variables import Image, Variable
 
 __all__ = ["ClassCodes", "Columns", "Table", "from_datasets", "stacked_items", "table_of"]
@@ -96,7 +96,7 @@ def table_of(
         DataError: the object or file is of no kind that is known, or is malformed.
     """
     if isinstance(frame, str | Path) or (isinstance(frame, list | tuple) and frame and _are_paths(frame)):
-        from causalplug.training.files import table_at
+        from causalplug.reading.files import table_at
 
         return table_at(frame, split=split, revision=revision, streaming=streaming)
     if _is_datasets(frame):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from causalplug.errors import DataError, MissingDependencyError
-from causalplug.training.readers import Columns, Table, from_datasets, image_files, stacked_items, table_of
+from causalplug.reading.tables import Columns, Table, from_datasets, image_files, stacked_items
 from causalplug.variables import Discrete, Variable
 
 __all__ = ["table_at"]
@@ -212,16 +212,25 @@ def _folder(path: Path, split: str | None) -> Table:
         return _joined([_parquet(part) for part in parts])
     classes = {folder.name: _pictures_in(folder) for folder in sorted(path.iterdir()) if folder.is_dir()}
     if classes and all(classes.values()):
-        columns = {
-            "image": [file for files in classes.values() for file in files],
-            "label": [name for name, files in classes.items() for _ in files],
-        }
-        return table_of(columns)
+        return _classes(classes)
     raise DataError(
         f"{path} cannot be read: it has no metadata.csv (or .jsonl, .parquet) with a column file_name, no Parquet "
         "files, and no folders of images, one per class. Write a metadata.csv with one row per image"
         + (f", or name a split: {', '.join(classes)}." if classes else ".")
     )
+
+
+def _classes(folders: Mapping[str, Sequence[Path]]) -> Table:
+    """Images with the names of their folders as labels; as integers, where a variable with integers is declared."""
+    pictures = [file for files in folders.values() for file in files]
+    names = [name for name, files in folders.items() for _ in files]
+
+    def read(variables: Mapping[str, Variable] | None) -> Iterator[Columns]:
+        label = (variables or {}).get("label")
+        numbers = isinstance(label, Discrete) and not _of_words(label) and all(map(str.isdecimal, folders))
+        yield {"image": pictures, "label": np.asarray([int(name) for name in names] if numbers else names)}
+
+    return Table(("image", "label"), read, len(pictures), whole=True)
 
 
 def _pictures_in(folder: Path) -> list[Path]:

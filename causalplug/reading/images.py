@@ -161,33 +161,37 @@ def decode_pictures(items: Sequence[Any], variable: Image, name: str, row: int) 
         name, row: of the column and the first row, for messages.
 
     Raises:
-        DataError: an image that cannot be read, has another size, or more than eight bits a channel.
+        DataError: images that cannot be read, have another size, or more than eight bits a channel; up to five are
+            named.
     """
 
-    def decoded(number: int, item: Any) -> np.ndarray:
-        at = f"{name!r}, row {row + number}"
+    def decoded(item: Any) -> np.ndarray | str:
         try:
             with _opened(item) as picture:
                 if (picture.height, picture.width) != (variable.height, variable.width):
-                    raise DataError(
-                        f"{at}: the image has {picture.height} x {picture.width} pixels, the variable declares "
-                        f"{variable.height} x {variable.width} (height x width). Resize it, or change the declaration."
+                    return (
+                        f"has {picture.height} x {picture.width} pixels instead of the {variable.height} x "
+                        f"{variable.width} (height x width) declared"
                     )
                 if picture.mode not in _MODES:
-                    raise DataError(
-                        f"{at}: the image has mode {picture.mode}, which does not fit into eight bits a channel. "
-                        "Convert it yourself, or give arrays of floats."
-                    )
+                    return f"has mode {picture.mode}, which does not fit into eight bits a channel"
                 return variable.from_pil(picture, name)
         except (OSError, ValueError, SyntaxError) as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(
-                f"{at}: {_shown(item)} cannot be read as an image: {error}. Replace it, or drop the row."
-            ) from error
+            return f"cannot be read as an image: {error}"
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return torch.from_numpy(np.stack(list(pool.map(decoded, range(len(items)), items))))
+        found = list(pool.map(decoded, items))
+    wrong = [(at, why) for at, why in enumerate(found) if isinstance(why, str)]
+    if wrong:
+        shown = "; ".join(f"row {row + at}: {_shown(items[at])} {why}" for at, why in wrong[:5])
+        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise DataError(
+            f"{name!r} has images that cannot be used: {shown}{more}. Replace, resize or convert them, drop the rows, "
+            "or change the declaration."
+        )
+    return torch.from_numpy(np.stack(found))  # type: ignore[arg-type]
 
 
 def _opened(item: Any) -> contextlib.AbstractContextManager[Any]:
@@ -208,7 +212,7 @@ def picture_size(item: Any) -> tuple[int, int, int]:
 
 def _shown(item: Any) -> str:
     path = item.get("path") if isinstance(item, Mapping) else item
-    return str(path) if isinstance(path, str | Path) else "it"
+    return str(path) if isinstance(path, str | Path) else "the image"
 
 
 def in_background(items: Iterable[_T]) -> Iterator[_T]:

@@ -1,0 +1,1 @@
+"""Tables and images, out of whatever holds them: frames, files, folders, data sets, streams."""
