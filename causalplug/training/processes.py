@@ -7,18 +7,33 @@ makes the same update to the same weights.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast, broadcast_object_list, gather_object
+from accelerate.utils import broadcast, broadcast_object_list, gather_object, get_cpu_distributed_information
 from torch import Tensor
 
 from causalplug.errors import TrainingError
 
-__all__ = ["Processes", "known_accelerator"]
+__all__ = ["Processes", "Unanswered", "known_accelerator"]
+
+
+class Unanswered(RuntimeError):
+    """An exchange that another process did not take part in: it ended, hangs, or cannot be reached."""
+
+
+@contextmanager
+def _exchange() -> Iterator[None]:
+    """Tell a failed exchange from every other fault: gloo and NCCL only say which socket was closed."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise
+        raise Unanswered(str(error)) from error
 
 
 def known_accelerator(given: Accelerator | None, **options: Any) -> Accelerator:
@@ -30,7 +45,7 @@ def known_accelerator(given: Accelerator | None, **options: Any) -> Accelerator:
     Raises:
         TrainingError: the caller's accelerator does not know the other processes.
     """
-    started = int(os.environ.get("WORLD_SIZE", "1"))
+    started = get_cpu_distributed_information().world_size  # as torchrun, accelerate or mpirun say
     if given is None:
         options |= {"cpu": True} if started > 1 and not torch.accelerator.is_available() else {}
         given = Accelerator(**options)
@@ -64,7 +79,9 @@ class Processes:
             return loss
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
         flat = torch.cat([*[g.flatten() for g in gradients], loss.to(gradients[0].dtype).view(1)])
-        *means, loss = self.accelerator.reduce(flat, reduction="mean").split([*[p.numel() for p in parameters], 1])  # type: ignore[union-attr]
+        with _exchange():
+            flat = self.accelerator.reduce(flat, reduction="mean")  # type: ignore[assignment]
+        *means, loss = flat.split([*[p.numel() for p in parameters], 1])
         for p, mean in zip(parameters, means, strict=True):
             p.grad = mean.view_as(p)
         return loss.squeeze(0)
@@ -72,22 +89,29 @@ class Processes:
     def share(self, tensors: Iterable[Tensor], *, source: int = 0) -> None:
         """Give all processes the values that one of them has, in place."""
         if self.count > 1:
-            with torch.no_grad():
+            with torch.no_grad(), _exchange():
                 for tensor in tensors:
                     tensor.copy_(broadcast(tensor.detach().clone(), from_process=source))
 
     def told(self, value: Any) -> Any:
         """What the first process says: anything small that JSON could hold."""
-        return broadcast_object_list([value])[0] if self.count > 1 else value
+        if self.count == 1:
+            return value
+        with _exchange():
+            return broadcast_object_list([value])[0]
 
     def all_told(self, value: Any) -> list[Any]:
         """What every process says, in their order."""
-        return gather_object([value]) if self.count > 1 else [value]
+        if self.count == 1:
+            return [value]
+        with _exchange():
+            return gather_object([value])
 
     def states(self, generator: torch.Generator) -> list[Tensor]:
         """The state of every process's generator."""
         state = generator.get_state()
         if self.count == 1:
             return [state]
-        gathered = self.accelerator.gather(state.to(self.accelerator.device))
+        with _exchange():
+            gathered = self.accelerator.gather(state.to(self.accelerator.device))
         return [part.cpu() for part in gathered.split(len(state))]  # type: ignore[union-attr]

@@ -28,7 +28,7 @@ from causalplug.training.data import DataSource
 from causalplug.training.fitness import check_generators
 from causalplug.training.joint import joint_plan
 from causalplug.training.prepare import prepare
-from causalplug.training.processes import Processes, known_accelerator
+from causalplug.training.processes import Processes, Unanswered, known_accelerator
 from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
 
@@ -189,6 +189,12 @@ class Trainer:
             torch.set_num_threads(self.config.threads)
         try:
             return self._train(resume_from_checkpoint)
+        except Unanswered as error:
+            raise TrainingError(
+                f"Training stopped in process {self.accelerator.process_index}: another process has ended or does not "
+                f"answer ({error}). {self.kept()} Look for the first error among the processes, and start all of them "
+                "again."
+            ) from error
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, TrainingError) or not _out_of_memory(error):
                 raise

@@ -12,6 +12,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Forks:
     """Starts functions in forked children.
 
@@ -46,20 +53,23 @@ class Forks:
         """Start and wait."""
         return self.wait(self.start(call, folder, env=env, **arguments))
 
-    def together(self, call: str, folder: Path, *, machines: int = 1, **arguments) -> list[tuple[int, str]]:
-        """The same call in two processes that know each other, as torchrun starts them on one machine or on two."""
-        count = 2
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        common = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        common |= {"LOCAL_WORLD_SIZE": str(count // machines), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-        pids = [
-            self.start(
-                call, folder, env=common | {"RANK": str(i), "LOCAL_RANK": str(i % (count // machines))}, **arguments
-            )
-            for i in range(count)
-        ]
+    def together(
+        self, call: str, folder: Path, *, count: int = 2, machines: int = 1, mpi: bool = False, **arguments
+    ) -> list[tuple[int, str]]:
+        """The same call in processes that know each other, as torchrun starts them on one machine or on several, or as
+        accelerate does by MPI.
+        """
+        local = count // machines
+        common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "GLOO_SOCKET_IFNAME": "lo"}
+        names = ("WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE", "LOCAL_RANK")
+        if mpi:
+            names = ("PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS", "MPI_LOCALRANKID")
+            common |= {"ACCELERATE_USE_CPU": "True"}
+        pids = []
+        for i in range(count):
+            told = zip(names, (count, i, local, i % local), strict=True)
+            env = common | {"OMP_NUM_THREADS": "1"} | {name: str(value) for name, value in told}
+            pids.append(self.start(call, folder, env=env, **arguments))
         return [self.wait(pid) for pid in pids]
 
     def stop(self):

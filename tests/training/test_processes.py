@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,7 +15,6 @@ from causalplug.errors import TrainingError
 from causalplug.training.config import TrainingConfig
 from causalplug.training.processes import Processes
 from tests.training import work
-from tests.training.forks import ROOT
 
 RUN = "tests.training.work:run"
 
@@ -134,16 +131,52 @@ def test_processes_with_different_rows_are_refused(forks, tmp_path):
         assert "processes 0 and 1 were given other data: column 'A' of source" in told
 
 
-def test_torchrun_starts_the_processes(tmp_path):
-    """As a user does it, once; everything else is tested in forked children, which are cheaper."""
-    code = "import sys; from pathlib import Path; from tests.training.work import run; run(Path(sys.argv[1]), steps=3)"
-    (tmp_path / "train.py").write_text(f"import sys; sys.path[:0] = [{str(ROOT)!r}]\n{code}\n")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run(
-        [*command, str(tmp_path / "train.py"), str(tmp_path / "run")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+def test_processes_of_two_machines_make_what_those_of_one_make(forks, tmp_path):
+    """Two machines with two processes each, as far as the processes can tell, and one with four."""
+    for machines in (1, 2):
+        for status, told in forks.together(RUN, tmp_path / str(machines), count=4, machines=machines, steps=3):
+            assert status == 0, told
+    for rank in range(4):
+        assert same(weights(tmp_path / "2", rank), weights(tmp_path / "1", 0))
+
+
+def test_processes_that_mpi_started_know_each_other(forks, tmp_path):
+    """accelerate launch --cpu --mpirun_hostfile: the processes are told by MPI's names who they are."""
+    for status, told in forks.together(RUN, tmp_path / "run", mpi=True, steps=3):
+        assert status == 0, told
     assert same(weights(tmp_path / "run", 0), weights(tmp_path / "run", 1))
+    assert same(weights(tmp_path / "run", 0), work_of_two(forks, tmp_path / "as torchrun", steps=3))
+
+
+def work_of_two(forks, folder, **settings):
+    """The weights that two processes of one machine come to."""
+    for status, told in forks.together(RUN, folder, **settings):
+        assert status == 0, told
+    return weights(folder)
+
+
+def test_a_machine_that_is_lost_in_the_middle_of_a_generation_stops_the_other(forks, tmp_path):
+    """Each process is at a module of its own when one is killed; the other hears of it when they meet."""
+    apart = {"processes": "modules", "wide": True, "machines": 2}
+    first, second = forks.together(RUN, tmp_path / "run", fault=["kill_in_step", 60, 1], **apart)
+    assert second[0] == -signal.SIGKILL
+    assert first[0] == 1
+    assert "Training stopped in process 0: another process has ended or does not answer" in first[1]
+    assert f"The last checkpoint is in {tmp_path / 'run' / 'checkpoint'}" in first[1]
+    for status, told in forks.together(RUN, tmp_path / "run", resume=True, **apart):
+        assert status == 0, told
+    status, told = forks.run(RUN, tmp_path / "one", wide=True)
+    assert status == 0, told
+    for rank in range(2):
+        assert same(weights(tmp_path / "run", rank), weights(tmp_path / "one"))
+
+
+def test_a_machine_that_does_not_answer_is_given_up_after_the_timeout(forks, tmp_path):
+    first, second = forks.together(RUN, tmp_path / "run", machines=2, timeout=2, fault=["fall_silent", 80, 1, 5])
+    for rank, (status, told) in enumerate((first, second)):
+        assert status == 1
+        assert f"Training stopped in process {rank}: another process has ended or does not answer" in told
+    assert "Timed out" in first[1] or "timeout" in first[1].lower()
 
 
 # -- one process -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import importlib
 import os
 import signal
+import time
 import warnings
 from pathlib import Path
 
@@ -80,11 +81,37 @@ def painted_model():
     return cp.DCM(cp.CausalGraph.parse("D -> I -> A"), variables)
 
 
-def run(folder, *, resume=False, fault=None, images=False, painted=False, wide=False, mapped=False, **settings):
+def accelerator(precision, timeout):
+    """One of the caller's own, on CPUs, that gives up on another process after ``timeout`` seconds."""
+    from datetime import timedelta
+
+    from accelerate import Accelerator
+    from accelerate.utils import InitProcessGroupKwargs
+
+    handlers = [InitProcessGroupKwargs(timeout=timedelta(seconds=timeout))] if timeout else []
+    return Accelerator(cpu=True, mixed_precision=precision, kwargs_handlers=handlers)
+
+
+def run(
+    folder,
+    *,
+    resume=False,
+    fault=None,
+    images=False,
+    painted=False,
+    wide=False,
+    mapped=False,
+    precision=None,
+    timeout=None,
+    **settings,
+):
     """Train, save the weights beside the run, and return them."""
     import safetensors.torch
 
     import causalplug as cp
+
+    if precision or timeout:
+        settings["accelerator"] = accelerator(precision, timeout)
 
     if fault is not None:
         FAULTS[fault[0]](*fault[1:])
@@ -131,11 +158,20 @@ def _after(place, name, times, *, then=die, before=False):
     setattr(place, name, wrapped)
 
 
-def kill_in_step(number):
-    """In the middle of an update: gradients are there, the optimizer has not stepped."""
+def kill_in_step(number, rank=None):
+    """In the middle of an update: gradients are there, the optimizer has not stepped. In all processes, or in one."""
     from causalplug.training.processes import Processes
 
-    _after(Processes, "average_gradients", number)
+    if rank is None or int(os.environ["RANK"]) == rank:
+        _after(Processes, "average_gradients", number)
+
+
+def fall_silent(number, rank, seconds):
+    """One process does nothing for a while, as if its machine could not be reached, in the middle of a run."""
+    from causalplug.training.processes import Processes
+
+    if int(os.environ["RANK"]) == rank:
+        _after(Processes, "average_gradients", number, then=lambda: time.sleep(seconds))
 
 
 def kill_in_label_map():
@@ -231,6 +267,7 @@ def rows_of_its_own():
 _ALL = (
     rows_of_its_own,
     kill_in_step,
+    fall_silent,
     kill_in_label_map,
     kill_in_encoder,
     kill_in_bank,
