@@ -64,8 +64,13 @@ class Launched:
             line = [sys.executable, "-m", PROGRAMS[here[0]], *here[1:-1], *extra, "train.py", "run"]
             self.started.append(
                 subprocess.Popen(
-                    [*line, json.dumps(arguments)], cwd=folder, env=env, stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                    [*line, json.dumps(arguments)],
+                    cwd=folder,
+                    env=env,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    start_new_session=True,
                 )  # fmt: skip
             )
 
