@@ -28,10 +28,13 @@ class Shareable:
     Attributes:
         card_kind: which template of ``model_cards/`` its card fills.
         origin: the snapshot that it was loaded from, or published as; None before.
+        brought_code: name and text of the Python file that its repository brought to register its kind; it is saved
+            again with it.
     """
 
     card_kind: ClassVar[Literal["dcm", "adapter", "encoder"]]
     origin: Snapshot | None
+    brought_code: tuple[str, bytes] | None = None
 
     def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> Path:
         """Write a repository with its card: the folder is replaced whole, or stays as it was.

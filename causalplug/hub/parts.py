@@ -41,6 +41,7 @@ _SCHEMA = {
     "card?": _FACTS,
 }
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+_MOST_CODE = 4 << 20  # bytes
 
 
 def part_files(part: Any, code: str | PathLike[str] | None = None) -> tuple[dict[str, Content], dict[str, Any]]:
@@ -49,10 +50,11 @@ def part_files(part: Any, code: str | PathLike[str] | None = None) -> tuple[dict
     Args:
         part: what is described.
         code: a Python file that registers its kind, for those who have not installed it. It runs only for those who
-            say that they trust it.
+            say that they trust it. None: the file that the part was loaded with, if there was one.
 
     Raises:
         MechanismError: it cannot be described by JSON values.
+        RepositoryError: there is no such file, or it is too large.
     """
     config = {"format": ENCODER_FORMAT if part.card_kind == "encoder" else MECHANISM_FORMAT, "kind": part.kind}
     config |= {"config": part.config(), "license": part.license, "source": part.source}
@@ -60,10 +62,18 @@ def part_files(part: Any, code: str | PathLike[str] | None = None) -> tuple[dict
     files: dict[str, Content] = dict(part.files()) if hasattr(part, "files") else {}
     if tensors:
         files[_WEIGHTS] = safetensors_writer(tensors)
-    if code is not None:
-        config["code"] = Path(code).name
-        files[Path(code).name] = regular_file(code)
+    brought = part.brought_code if code is None else (Path(code).name, _code(Path(code)))
+    if brought is not None:
+        config["code"], files[brought[0]] = brought
     return files, config
+
+
+def _code(path: Path, within: Path | None = None) -> bytes:
+    with open(regular_file(path, within=within), "rb") as file:
+        text = file.read(_MOST_CODE + 1)
+    if len(text) > _MOST_CODE:
+        raise RepositoryError(f"cannot use {path}: it has more than {_MOST_CODE:,} bytes, too many for a file of code")
+    return text
 
 
 def load_mechanism(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Mechanism:
@@ -105,8 +115,11 @@ def _load(snapshot: Snapshot, format_name: str, registry: Any, trusted: bool) ->
         if has_weights:
             file = snapshot.file(_WEIGHTS, facts=config.get("weights"))
             size, tensors = file.stat().st_size, len(read_header(file, within=snapshot.boundary))
-        if "code" in config and config["kind"] not in registry.kinds():
-            _run_code(snapshot, config["code"], trusted)
+        code = None
+        if "code" in config:
+            code = config["code"], _code(snapshot.file(config["code"]), snapshot.boundary)
+            if config["kind"] not in registry.kinds():
+                _run_code(snapshot, *code, trusted)
         with configured(where):
             cls = registry.resolve(config["kind"])
             if hasattr(cls, "from_snapshot"):
@@ -118,23 +131,21 @@ def _load(snapshot: Snapshot, format_name: str, registry: Any, trusted: bool) ->
             _fill(part, snapshot)
     for key in ("license", "source"):
         setattr(part, key, config.get(key) or getattr(part, key))
-    part.origin = snapshot
+    part.origin, part.brought_code = snapshot, code
     return part
 
 
-def _run_code(snapshot: Snapshot, name: str, trusted: bool) -> None:
+def _run_code(snapshot: Snapshot, name: str, source: bytes, trusted: bool) -> None:
     """Run a Python file of the repository, which registers kinds, if the user trusts it.
 
     Raises:
-        RepositoryError: the user does not, the file is not there, or it fails.
+        RepositoryError: the user does not, or it fails.
     """
     check_trust(snapshot, trusted, needs=name)
-    path = snapshot.file(name)
-    source = regular_file(path, within=snapshot.boundary).read_bytes()
     module = types.ModuleType(f"causalplug_remote_{hashlib.sha256(source).hexdigest()[:16]}")
     sys.modules[module.__name__] = module  # where pickles and dataclasses look classes up
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)
+        exec(compile(source, str(snapshot.path / name), "exec"), module.__dict__)
     except Exception as error:
         raise RepositoryError(
             f"cannot load {snapshot}: its code {name} fails: {type(error).__name__}: {error}. Ask its author"

@@ -109,10 +109,9 @@ def _write(
         files, config = dcm_files(part, place, anywhere=anywhere, **chosen)  # type: ignore[arg-type]
     else:
         files, config = part_files(part, options.get("code"))
-        if "code" in options:
-            name = config["code"]
+        options = {key: value for key, value in options.items() if key != "code"}
+        if name := config.get("code"):
             limit = f"It needs code of its own, {name}: read it, and load it with trust_remote_code=True and a commit."
-            options = {key: value for key, value in options.items() if key != "code"}
             options["limits"] = [*options.get("limits", []), limit]
     files |= {name: path for _, name, path in _placed(options.get("pictures") or {})}
     if not keep_card:

@@ -68,6 +68,32 @@ def test_code_runs_for_those_who_trust_a_commit(hub, repo, cache, tmp_path):
     forget(kind)
 
 
+def test_code_stays_with_what_was_loaded_with_it(tmp_path):
+    kind, code = "stripes-that-travel", tmp_path / "stripes.py"
+    code.write_text(CODE.format(kind=kind))
+    space = {}
+    exec(CODE.format(kind=kind), space)
+    space["Stripes"]().save_pretrained(tmp_path / "first", code=code, license="mit")
+    code.unlink()
+    for known in (True, False):  # whether the kind is installed where it is loaded and saved again
+        if not known:
+            forget(kind)
+        loaded = cp.from_pretrained(tmp_path / "first", trust_remote_code=not known)
+        again = loaded.asked(label_map={0: 1, 1: 0}).save_pretrained(tmp_path / f"again-{known}", code=None)
+        assert (again / "stripes.py").read_bytes() == (tmp_path / "first" / "stripes.py").read_bytes()
+        assert "It needs code of its own, stripes.py" in (again / "README.md").read_text()
+        loaded.save_pretrained(tmp_path / "first")  # into its own folder
+        forget(kind)
+        with pytest.raises(RepositoryError, match="needs code of its own"):
+            cp.from_pretrained(again)
+        assert type(cp.from_pretrained(again, trust_remote_code=True)).__name__ == "Stripes"
+    copied = cp.DCM(cp.CausalGraph.parse("D -> I"), {"D": cp.Discrete(2), "I": loaded.image}, mechanisms={"I": loaded})
+    copied.save_pretrained(tmp_path / "model", frozen="copy")
+    forget(kind)
+    inside = cp.from_pretrained(tmp_path / "model", subfolder="frozen/0", trust_remote_code=True)
+    assert type(inside).__name__ == "Stripes"
+
+
 def test_code_that_fails_is_an_error_of_the_repository(tmp_path):
     folder = cp.ConvEncoder(cp.Image(1, 8, 8)).save_pretrained(tmp_path / "encoder")
     config = json.loads((folder / "config.json").read_text()) | {"code": "c.py", "kind": "nobody-has-this"}
@@ -79,6 +105,9 @@ def test_code_that_fails_is_an_error_of_the_repository(tmp_path):
         cp.from_pretrained(folder, trust_remote_code=True)
     (folder / "c.py").write_text("x = 1")
     with pytest.raises(RepositoryError, match="is not registered"):
+        cp.from_pretrained(folder, trust_remote_code=True)
+    (folder / "c.py").write_text("#" * (4 << 20 | 1))
+    with pytest.raises(RepositoryError, match="too many for a file of code"):
         cp.from_pretrained(folder, trust_remote_code=True)
     config["code"] = "../c.py"
     (folder / "config.json").write_text(json.dumps(config))
