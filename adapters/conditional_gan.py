@@ -180,24 +180,27 @@ class ConditionalGAN(FrozenMechanism):
         relaxed = codes.is_floating_point()
         if encoding == "embedding":
             table = self._tables[item["input"]]
-            return codes @ table.weight if relaxed else table(codes)
+            return codes.to(table.weight.dtype) @ table.weight if relaxed else table(codes)
         label = next(label for label in self.labels if label.name == item["input"])
         if encoding == "code":
             return (codes @ torch.arange(label.size, dtype=codes.dtype) if relaxed else codes.float()).unsqueeze(1)
         return codes if relaxed else nn.functional.one_hot(codes, label.size).float()
 
     def _paint(self, codes: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
+        """Images in the precision of the noise, whatever that of the weights."""
+        dtype = next((p.dtype for p in self.network.parameters()), noise["latent"].dtype)
         parts = []
         for item, branch in zip(self.inputs, self._branches, strict=True):
             name = item["input"]
-            parts.append(branch(self.latent(noise["latent"]) if name == "latent" else self._encode(item, codes[name])))
+            read = self.latent(noise["latent"]) if name == "latent" else self._encode(item, codes[name])
+            parts.append(branch(read.to(dtype)))
         joined = parts[0]
         if self.join == "concat":
             joined = torch.cat(parts, 1)
         else:
             for part in parts[1:]:
                 joined = joined * part if self.join == "multiply" else joined + part
-        painted = self._trunk(joined)
+        painted = self._trunk(joined).to(noise["latent"].dtype)
         return painted.view(-1, *self.image.event_shape) if painted.ndim == 2 else painted
 
     def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:

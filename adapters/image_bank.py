@@ -79,7 +79,8 @@ class ImageBank(FrozenMechanism):
         order = torch.argsort(joint, stable=True)
         counts = torch.bincount(joint, minlength=self._map.size)
         self._refuse_empty(counts)
-        self.register_buffer("images", image.encode(images.numpy(), "images")[order])
+        given = images.float() if images.is_floating_point() else images
+        self.register_buffer("images", image.encode(given.numpy(), "images")[order])
         self.register_buffer("codes", codes[order])
         self.counts, self.starts = counts, counts.cumsum(0) - counts
 
@@ -99,7 +100,7 @@ class ImageBank(FrozenMechanism):
         joint = self._map.join(labels).cpu()
         count = self.counts[joint]
         pick = (noise["pick"].cpu().double() * count).long().clamp_(max=count - 1)
-        return self.image.scale(self.images[(self.starts[joint] + pick).to(self.images.device)])
+        return self.image.scale(self.images[(self.starts[joint] + pick).to(self.images.device)]).float()
 
     # -- where the images come from ----------------------------------------------------------------------------------
 

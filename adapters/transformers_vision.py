@@ -72,12 +72,13 @@ class TransformersEncoder(Encoder):
 
     def pooled(self, images: Tensor) -> Tensor:
         """The backbone's features ``(n, width)``: its pooled output, else the mean over its last states."""
-        unit = (images - self.variable.low) / (self.variable.high - self.variable.low)
+        unit = (images.float() - self.variable.low) / (self.variable.high - self.variable.low)
         unit = unit.expand(-1, self.pixel_mean.shape[1], -1, -1) if unit.shape[1] == 1 else unit
         if self.side is not None and unit.shape[2:] != (self.side, self.side):
             size = (self.side, self.side)
             unit = torch.nn.functional.interpolate(unit, size=size, mode="bilinear", antialias=True)
-        found = self.backbone(pixel_values=(unit - self.pixel_mean) / self.pixel_std)
+        pixels = (unit - self.pixel_mean) / self.pixel_std
+        found = self.backbone(pixel_values=pixels.to(next(self.backbone.parameters()).dtype))
         pooled = getattr(found, "pooler_output", None)
         if pooled is None:
             states = found.last_hidden_state
@@ -85,7 +86,7 @@ class TransformersEncoder(Encoder):
         return pooled.flatten(1).float()
 
     def features(self, images: Tensor) -> Tensor:
-        return (self.pooled(images) - self.centre) @ self.basis
+        return (self.pooled(images).to(self.basis.dtype) - self.centre) @ self.basis
 
     def fit(self, images: Tensor, *, max_rows: int = 2000, batch_size: int = 64) -> TransformersEncoder:
         """Find the principal components of the features of at most ``max_rows`` images, and the scaling."""

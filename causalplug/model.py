@@ -185,6 +185,11 @@ class DCM(Questions, Shareable, nn.Module):
 
     def trained_tensors(self) -> dict[str, Tensor]:
         """Weights and buffers of everything that is trained: mechanisms and encoders that are not frozen references."""
+        frozen = self.frozen_names()
+        return {key: value for key, value in self.state_dict().items() if not key.startswith(frozen)}
+
+    def frozen_names(self) -> tuple[str, ...]:
+        """How the names of the weights begin that were pulled and have repositories of their own."""
         pulled = [f"_encoders.{_key(name)}." for name, e in self.encoders.unopened().items() if e.origin is not None]
         for name, mechanism in self.mechanisms.unopened().items():
             generator = mechanism.frozen_generator
@@ -192,7 +197,7 @@ class DCM(Questions, Shareable, nn.Module):
                 pulled.append(f"_mechanisms.{_key(name)}.")
             elif generator is not None and generator.origin is not None:
                 pulled.append(f"_mechanisms.{_key(name)}.generator.")
-        return {key: value for key, value in self.state_dict().items() if not key.startswith(tuple(pulled))}
+        return tuple(pulled)
 
     def load_trained(self, tensors: Mapping[str, Tensor]) -> None:
         """Inverse of :meth:`trained_tensors`.

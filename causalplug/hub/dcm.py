@@ -103,7 +103,7 @@ def load_dcm(
     Args:
         snapshot: the repository.
         device: where the weights go.
-        dtype: of the trained weights.
+        dtype: of the trained weights; what is frozen keeps the precision that it was saved or plugged in with.
         module: variables of a trained module, as ``"C+N"``; it alone is returned, to be plugged into another model.
         chain: the keys of the snapshots whose references led here.
         options: how referenced repositories are fetched: ``cache_dir``, ``token``, ``local_files_only``,
@@ -116,20 +116,26 @@ def load_dcm(
         RepositoryError: the repository is incomplete or malformed, or the weights do not fit.
         UnknownVariableError, PlanError: there is no such module.
     """
+    from causalplug.mechanisms.precision import cast, precision_of_file
+
     chain = follow(chain, snapshot.key)
     with snapshot.hold():
         where = f"{snapshot}/{_CONFIG}"
         config = read_dcm_config(read_json(snapshot.file(_CONFIG), within=snapshot.boundary), where=where)
         weights = snapshot.file(_WEIGHTS, facts=config["weights"])  # one that was damaged in the cache is fetched again
-        tensors = read_header(weights, within=snapshot.boundary)
+        header = read_header(weights, within=snapshot.boundary)
         parts = PulledParts(snapshot, where, chain, options)
         with configured(where):
-            dcm = _built(config, parts, where, weights.stat().st_size, len(tensors))
+            dcm = _built(config, parts, where, weights.stat().st_size, len(header))
+        if (precision := precision_of_file(header)) is not None:
+            cast(dcm, precision, keep=dcm.frozen_names())
         dcm.load_trained(read_safetensors(weights, dcm.trained_tensors(), within=snapshot.boundary))
     dcm.origin = snapshot
     dcm.requires_grad_(False).eval()
-    if device is not None or dtype is not None:
-        dcm.to(device=device, dtype=dtype)
+    if dtype is not None:
+        cast(dcm, dtype, keep=dcm.frozen_names())
+    if device is not None:
+        dcm.to(device)
     return dcm if module is None else dcm.module(module)
 
 

@@ -45,7 +45,10 @@ def from_pretrained(
         subfolder: part of the repository.
         cache_dir, token, local_files_only, force_download: as in ``huggingface_hub``.
         device: where the weights go; the CPU if None.
-        dtype: of the trained weights, such as ``torch.bfloat16``; as they were saved if None.
+        dtype: of the weights, such as ``torch.bfloat16``; as they were saved if None. Of a model it is that of the
+            trained weights: its frozen parts keep the precision that they were plugged in with, since what a generator
+            paints was compared with the data in that precision. Values stay float32. Load a generator with ``dtype``
+            to have it frozen so; a model saved with it remembers.
         module: of a model, the variables of a trained module, as ``"C+N"``. The module alone is returned, to be plugged
             into another model with the same edges: ``DCM(graph, variables, mechanisms={"C+N": module})``.
         label_map: of a frozen generator, how its labels follow from its variable's parents: a table, a function, a
@@ -98,8 +101,12 @@ def from_pretrained(
     load = load_encoder if kind == "encoder" else load_mechanism
     loaded: Any = load(snapshot, trust_remote_code=trust_remote_code)
     _object(loaded, snapshot, use)
-    if device is not None or dtype is not None:
-        loaded = loaded.to(device=device, dtype=dtype)
+    if dtype is not None:
+        from causalplug.mechanisms.precision import cast
+
+        cast(loaded, dtype)
+    if device is not None:
+        loaded = loaded.to(device)
     if label_map is None and transform is None:
         return loaded
     if not loaded.frozen:

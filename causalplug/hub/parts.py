@@ -105,16 +105,17 @@ def load_encoder(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Enco
 
 def _load(snapshot: Snapshot, format_name: str, registry: Any, trusted: bool) -> Any:
     from causalplug.hub.building import building
+    from causalplug.mechanisms.precision import cast, precision_of_file
 
     with snapshot.hold():
         where = f"{snapshot}/{_CONFIG}"
         config = check_keys(read_json(snapshot.file(_CONFIG), within=snapshot.boundary), _SCHEMA, where=where)
         if config["format"] != format_name:
             raise unknown_format(config["format"], [format_name], where=where)
-        has_weights, size, tensors = snapshot.has(_WEIGHTS), 0, 0
-        if has_weights:
+        size, header = 0, {}
+        if snapshot.has(_WEIGHTS):
             file = snapshot.file(_WEIGHTS, facts=config.get("weights"))
-            size, tensors = file.stat().st_size, len(read_header(file, within=snapshot.boundary))
+            size, header = file.stat().st_size, read_header(file, within=snapshot.boundary)
         code = None
         if "code" in config:
             code = config["code"], _code(snapshot.file(config["code"]), snapshot.boundary)
@@ -125,8 +126,10 @@ def _load(snapshot: Snapshot, format_name: str, registry: Any, trusted: bool) ->
             if hasattr(cls, "from_snapshot"):
                 part = cls.from_snapshot(config["config"], snapshot)
             else:
-                with building(where, size=size, tensors=tensors):
+                with building(where, size=size, tensors=len(header)):
                     part = cls.from_config(config["config"])
+                if (precision := precision_of_file(header)) is not None:
+                    cast(part, precision)
         if expects_weights(part):
             _fill(part, snapshot)
     for key in ("license", "source"):

@@ -16,6 +16,7 @@ from causalplug.mechanisms.abduction import gumbel_given
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.label_estimation import LabelMapEstimate
 from causalplug.mechanisms.label_map import Label, LabelMap
+from causalplug.mechanisms.precision import cast, precision_of
 from causalplug.mechanisms.transforms import ImageTransform
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Image, Variable, variable_from_dict
@@ -343,7 +344,7 @@ class FrozenMechanism(Mechanism):
         origin = self.origin
         version = origin.revision if origin is not None and origin.revision else state_hash(self.state_dict())
         transform = [*self.requested_transform, self.variable.to_dict()]
-        return [self.kind, self.config(), version, transform]
+        return [self.kind, self.config(), version, precision_of(self), transform]
 
     # -- saving ------------------------------------------------------------------------------------------------------
 
@@ -355,6 +356,7 @@ class FrozenMechanism(Mechanism):
             "label_map": None if self.label_map is None else self.label_map.to_dict(),
             "pending": None if self.pending is None else self.pending.to_dict(),
             "transform": list(self.requested_transform),
+            **({} if (precision := precision_of(self)) is None else {"dtype": precision}),
         }
 
     def bound_to(self) -> dict[str, Any]:
@@ -362,6 +364,8 @@ class FrozenMechanism(Mechanism):
 
     def bind_as(self, name: str, binding: Mapping[str, Any]) -> Self:
         """The copy that :meth:`binding` describes."""
+        if "dtype" in binding:
+            cast(self, binding["dtype"])
         parents = {parent: variable_from_dict(item, parent) for parent, item in binding["parents"]}
         if binding.get("pending") is not None:
             spec: LabelMapSpec = LabelMapEstimate.from_dict(binding["pending"])

@@ -12,6 +12,7 @@ from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import MECHANISMS, Mechanism, freeze, register_mechanism
 from causalplug.mechanisms.conditioner import Conditioner, ParentSpec, parents_from_config, parents_to_config
 from causalplug.mechanisms.frozen import FrozenMechanism
+from causalplug.mechanisms.precision import cast, precision_of
 from causalplug.mechanisms.transforms import ImageTransform
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Image, Variable, variable_from_dict
@@ -124,7 +125,11 @@ class Renderer(Mechanism):
 
     def config(self) -> dict[str, Any]:
         return {
-            "generator": {"kind": self.generator.kind, "config": self.generator.config()},
+            "generator": {
+                "kind": self.generator.kind,
+                "config": self.generator.config(),
+                "dtype": precision_of(self.generator),
+            },
             "license": self.license,
             "source": self.source,
             "transform": list(self.generator.requested_transform),
@@ -150,6 +155,8 @@ class Renderer(Mechanism):
         generator = generator or MECHANISMS.resolve(described["kind"]).from_config(described["config"])
         if not isinstance(generator, FrozenMechanism):
             raise MechanismError(f"A renderer's generator must be frozen; {described['kind']!r} is not.")
+        if described.get("dtype") is not None:
+            cast(generator, described["dtype"])
         variable = variable_from_dict(config["variable"])
         options = {key: config[key] for key in ("confounder_size", "shift", "hidden")}
         generator = generator.asked(transform=config["transform"])

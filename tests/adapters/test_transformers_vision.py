@@ -67,3 +67,18 @@ def test_a_model_of_timm_says_what_to_install(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
     with pytest.raises(MissingDependencyError, match="pip install timm"):
         TransformersEncoder.from_pretrained(tmp_path, Image(3, 32, 32))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_backbone_of_another_precision_projects_float32(folder: Path, tmp_path: Path, dtype: torch.dtype) -> None:
+    from causalplug.adapters.transformers_vision import TransformersEncoder
+
+    variable, images = Image(1, 12, 12), torch.rand(40, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    exact = TransformersEncoder.from_pretrained(folder, variable, 4).fit(images)
+    saved = exact.save_pretrained(tmp_path / "encoder")
+    rounded = from_pretrained(saved, dtype=dtype)
+    assert {t.dtype for t in rounded.state_dict().values() if t.is_floating_point()} == {dtype}
+    assert project(rounded, images).dtype == torch.float32
+    assert float((project(rounded, images) - project(exact, images)).abs().max()) < 0.2
+    transformers.AutoModel.from_pretrained(folder).to(dtype).save_pretrained(tmp_path / "half")
+    assert project(TransformersEncoder.from_pretrained(tmp_path / "half", variable, 4), images).shape == (40, 4)

@@ -9,7 +9,7 @@ import torch
 
 import causalplug as cp
 from causalplug.adapters.conditional_gan import ConditionalGAN
-from causalplug.errors import ConvergenceWarning, RepositoryError
+from causalplug.errors import ConvergenceWarning, MechanismError, RepositoryError
 from causalplug.mechanisms.label import Label
 
 IMAGE = cp.Image(1, 8, 8)
@@ -126,6 +126,39 @@ def test_weights_of_another_precision(dcm, tmp_path, dtype):
     assert float((before["X"] - after["X"]).abs().max()) < 0.1
     assert float((before["D"] == after["D"]).float().mean()) > 0.9
     assert torch.equal(before["I"][before["D"] == after["D"]], after["I"][before["D"] == after["D"]])
+    again = cp.from_pretrained(loaded.save_pretrained(tmp_path / "again"))  # as it was saved
+    assert {t.dtype for t in again.trained_tensors().values() if t.is_floating_point()} == {dtype}
+    assert all(torch.equal(after[name], value) for name, value in samples(again).items())
     whole = cp.DCM(cp.CausalGraph.parse("D -> I; D <-> I"), {"D": cp.Discrete(2), "I": IMAGE}, seed=1)
     rounded = cp.from_pretrained(whole.save_pretrained(tmp_path / "whole"), dtype=dtype)
     assert float((samples(whole)["I"] - samples(rounded)["I"]).abs().max()) < 0.1
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_generator_of_another_precision(generator, tmp_path, dtype):
+    """It paints float32 nearly as before, and is as it was wherever it is saved: alone, referred to, in a renderer."""
+    gan, rounded = cp.from_pretrained(generator), cp.from_pretrained(generator, dtype=dtype)
+    assert {t.dtype for t in rounded.state_dict().values()} == {dtype}
+    assert rounded.fingerprint() != gan.fingerprint()
+    confounded, other = cp.CausalGraph.parse("D -> I; D <-> I; D -> X"), cp.CausalGraph.parse("D -> I; D -> X")
+    for graph, mechanism in ((other, lambda part: part), (confounded, cp.Renderer)):
+        variables = {"D": cp.Discrete(2), "I": IMAGE, "X": cp.Continuous()}
+        exact = cp.DCM(graph, variables, mechanisms={"I": mechanism(gan)})
+        dcm = cp.DCM(graph, variables, mechanisms={"I": mechanism(rounded)})
+        painted = samples(dcm)["I"]
+        assert painted.dtype == torch.float32
+        difference = (painted - samples(exact)["I"]).abs().max()
+        assert 0 < float(difference) < (0.02 if dtype == torch.bfloat16 else 1e-6)
+        for frozen in ("reference", "copy"):
+            place = tmp_path / f"{frozen}-{graph is other}"
+            loaded = cp.from_pretrained(dcm.save_pretrained(place, frozen=frozen))
+            assert torch.equal(samples(loaded)["I"], painted)
+            half = cp.from_pretrained(place, dtype=torch.float16)
+            samples(half)
+            held = half.mechanism("I").frozen_generator or half.mechanism("I")
+            assert {t.dtype for t in held.state_dict().values()} == {dtype}
+            assert {t.dtype for t in half.mechanism("X").state_dict().values()} == {torch.float16}
+    alone = cp.from_pretrained(rounded.save_pretrained(tmp_path / "alone"))
+    assert {t.dtype for t in alone.state_dict().values()} == {dtype}
+    with pytest.raises(MechanismError, match=r"cannot be kept as torch\.int8"):
+        cp.from_pretrained(generator, dtype=torch.int8)
