@@ -1,7 +1,9 @@
 """Named causal quantities, expanded into terms: ATE, ETT, PN, PS, PNS, NDE, NIE.
 
-Each takes the outcome, the treatment (and a mediator) as a name or as ``(name, high, low)``; the values are 1 and 0
-where none are given. ``do`` is set in all worlds, ``given`` is conditioned on in all terms.
+Each takes the outcome, the treatment (and a mediator). A treatment is a name or ``(name, high, low)``; the values are
+1 and 0 where none are given. An effect (ATE, ETT, NDE, NIE) is one on the mean of the outcome, or on the probability of
+one of its values, ``(name, value)``; PN, PS and PNS compare two values of both. ``do`` is set
+in all worlds, ``given`` is conditioned on in all terms.
 """
 
 from __future__ import annotations
@@ -14,26 +16,27 @@ from causalplug.errors import QueryError
 
 __all__ = ["QUANTITIES", "ate", "ett", "nde", "nie", "pn", "pns", "ps"]
 
-Argument = str | tuple[str, Any, Any]
+Argument = str | tuple[str, Any] | tuple[str, Any, Any]
 Given = tuple[Event, ...]
 
 
 def ate(outcome: Argument, treatment: Argument, *, do: Mapping[str, Any] = World(), given: Given = ()) -> Query:
     """Average treatment effect ``E[Y | do(X=high)] - E[Y | do(X=low)]``, within ``given`` if there is any."""
-    (y, _, _), (x, high, low) = _argument(outcome), _argument(treatment)
+    (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
     terms = [
-        (sign, Query(y, do={**do, x: value}, given=given, expectation=True)) for sign, value in ((1, high), (-1, low))
+        (sign, Query(Event(y, value), do={**do, x: level}, given=given, expectation=value is None))
+        for sign, level in ((1, high), (-1, low))
     ]
     return Query.contrast(terms, _name("ATE", outcome, treatment, do=do, given=given))
 
 
 def ett(outcome: Argument, treatment: Argument, *, do: Mapping[str, Any] = World(), given: Given = ()) -> Query:
     """Effect of treatment on the treated ``E[Y_{X=high} | X=high] - E[Y_{X=low} | X=high]`` (Pearl 2009, 8.2.5)."""
-    (y, _, _), (x, high, low) = _argument(outcome), _argument(treatment)
+    (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
     known = (Event(x, high), *given)
     terms = [
-        (sign, Query(Event(y, None, World({x: value})), do=do, given=known, expectation=True))
-        for sign, value in ((1, high), (-1, low))
+        (sign, Query(Event(y, value, World({x: level})), do=do, given=known, expectation=value is None))
+        for sign, level in ((1, high), (-1, low))
     ]
     return Query.contrast(terms, _name("ETT", outcome, treatment, do=do, given=given))
 
@@ -88,16 +91,39 @@ QUANTITIES: dict[str, Callable[..., Query]] = {
 def _natural(
     name: str, outcome: Argument, treatment: Argument, mediator: Argument, do: Mapping[str, Any], given: Given
 ) -> Query:
-    (y, _, _), (x, high, low), (m, _, _) = _argument(outcome), _argument(treatment), _argument(mediator)
+    (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
+    if not isinstance(mediator, str):
+        raise QueryError(
+            f"{name} cannot be asked for with values of {mediator[0]}: the mediator takes its own. Name it"
+        )
+    m = mediator
     direct, indirect = (high, low) if name == "NDE" else (low, high)
     other_world = Event(m, None, World({**do, x: indirect}))
-    first = Event(y, None, World({x: direct, m: other_world}))
-    second = Event(y, None, World({x: low}))
-    terms = [(sign, Query(e, do=do, given=given, expectation=True)) for sign, e in ((1, first), (-1, second))]
+    first = Event(y, value, World({x: direct, m: other_world}))
+    second = Event(y, value, World({x: low}))
+    terms = [(sign, Query(e, do=do, given=given, expectation=value is None)) for sign, e in ((1, first), (-1, second))]
     return Query.contrast(terms, _name(name, outcome, treatment, m, do=do, given=given))
 
 
+def _outcome(argument: Argument) -> tuple[str, Any]:
+    """The outcome of an effect and the value whose probability is meant; None for its mean."""
+    if isinstance(argument, str):
+        return argument, None
+    name, *values = argument
+    if len(values) != 1:
+        raise QueryError(
+            f"the effect on {name} cannot be that on two values: give {name} alone for its mean, or one value, as in "
+            f"{name}={values[0]}, for its probability"
+        )
+    return name, values[0]
+
+
 def _argument(argument: Argument) -> tuple[str, Any, Any]:
+    if not isinstance(argument, str) and len(argument) != 3:
+        raise QueryError(
+            f"the value {argument[1]!r} of {argument[0]} cannot be compared with another: give two, as in "
+            f"{argument[0]}={argument[1]} vs …"
+        )
     name, high, low = (argument, 1, 0) if isinstance(argument, str) else argument
     if high == low:
         raise QueryError(f"the values of {name} cannot be compared: both are {high!r}; give two different ones")
@@ -105,9 +131,6 @@ def _argument(argument: Argument) -> tuple[str, Any, Any]:
 
 
 def _name(quantity: str, *arguments: Argument, do: Mapping[str, Any], given: Given) -> str:
-    shown = []
-    for argument in arguments:
-        name, high, low = _argument(argument)
-        shown.append(name if (high, low) == (1, 0) else f"{name}={high} vs {low}")
+    shown = [a if isinstance(a, str) else f"{a[0]}={' vs '.join(map(str, a[1:]))}" for a in arguments]
     known = ([f"do({World(do)})"] if do else []) + [str(event) for event in given]
     return f"{quantity}({', '.join(shown)}" + (f" | {', '.join(known)}" if known else "") + ")"

@@ -5,7 +5,7 @@
     event    =  Y | Y=1 | Y_{X=1} | Y_{X=1}=1 | Y_{X=1, M_{X=0}}           (no value: every value)
     condition = an event | do(X=1, Z)                                      (do() sets its variables for all events)
     value    =  1 | -0.5 | red | "dark red" | $m | *                       ($m: shared with a subscript; *: every)
-    quantity =  ATE(Y, X) | ATE(Y, X=2 vs 0 | Z=1) | ETT(Y, X) | PN(Y, X) | PS(Y, X) | PNS(Y=hi vs lo, X=2 vs 0)
+    quantity =  ATE(Y, X) | ATE(Y=yes, X=2 vs 0 | Z=1) | ETT(Y, X) | PN(Y, X) | PS(Y, X) | PNS(Y=hi vs lo, X=2 vs 0)
                 | NDE(Y, X, M) | NIE(Y, X, M)
 
 Names are written as in graphs; others than letters, digits and ``_ . ' : -`` go into double quotes.
@@ -223,18 +223,19 @@ class _Parser:
         return token.text
 
     def quantity(self, head: Token) -> Query:
-        """``ATE(Y, X=1 vs 0, ... | conditions``: the arguments of a named quantity."""
-        from causalplug.causal.quantities import QUANTITIES
+        """``ATE(Y=yes, X=1 vs 0, ... | conditions``: the arguments of a named quantity."""
+        from causalplug.causal.quantities import QUANTITIES, Argument
 
-        arguments: list[tuple[str, Any, Any]] = []
+        arguments: list[Argument] = []
         while True:
             name = self.name("a variable")
-            high, low = 1, 0
-            if self.accept("="):
-                high = self.value()
-                self.expect("vs", f"and a second value, as in {name}=1 vs 0")
-                low = self.value()
-            arguments.append((name, high, low))
+            if not self.accept("="):
+                arguments.append(name)
+            else:
+                value = self.value()
+                why = f"and a second value, as in {name}=1 vs 0"
+                compared = self.expect("vs", why) if arguments else self.accept("vs")
+                arguments.append((name, value, self.value()) if compared else (name, value))
             if not self.accept(","):
                 break
         world, given = self.conditions()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from causalplug.causal.names import check_known
+from causalplug.causal.quantities import ate
 from causalplug.causal.query import Event, Query
 from causalplug.errors import QueryError
 from causalplug.sampling.answers import Estimate
@@ -41,12 +42,8 @@ def ate_query(
                 f"mean. Say which probability you mean, for example value={outcome_variable.categories[-1]!r}."
             )
         value = outcome_variable.categories[1]
-    name = f"ATE({outcome}{'' if value is None else f'={value}'}, {treatment}={treated} vs {control})"
-    terms = []
-    for sign, level in ((1.0, treated), (-1.0, control)):
-        event = Event(outcome, value)
-        terms.append((sign, Query(event, do={treatment: level}, given=dict(given or {}), expectation=value is None)))
-    return Query.contrast(terms, name)
+    asked = outcome if value is None else (outcome, value)
+    return ate(asked, (treatment, treated, control), given=tuple(Event(*item) for item in (given or {}).items()))
 
 
 def _numeric(variable: Discrete) -> bool:

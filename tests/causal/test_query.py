@@ -80,12 +80,15 @@ def test_axes_are_what_was_left_open() -> None:
     [
         ("ATE(Y, X)", "E[Y | do(X=1)] - E[Y | do(X=0)]"),
         ("ATE(Y, X=b vs a | do(W=0), Z=1)", "E[Y | do(X=b, W=0), Z=1] - E[Y | do(X=a, W=0), Z=1]"),
+        ("ATE(Y=yes, X=b vs a)", "P(Y=yes | do(X=b)) - P(Y=yes | do(X=a))"),
         ("ETT(Y, X)", "E[Y_{X=1} | X=1] - E[Y_{X=0} | X=1]"),
+        ("ETT(Y=2, X | Z=1)", "P(Y_{X=1}=2 | X=1, Z=1) - P(Y_{X=0}=2 | X=1, Z=1)"),
         ("PN(Y, X)", "P(Y_{X=0}=0 | X=1, Y=1)"),
         ("PS(Y, X)", "P(Y_{X=1}=1 | X=0, Y=0)"),
         ("PNS(Y=hi vs lo, X=2 vs 0)", "P(Y_{X=2}=hi, Y_{X=0}=lo)"),
         ("NDE(Y, X, M)", "E[Y_{X=1, M_{X=0}}] - E[Y | do(X=0)]"),
         ("NIE(Y, X, M)", "E[Y_{X=0, M_{X=1}}] - E[Y | do(X=0)]"),
+        ("NDE(Y=hi, X=2 vs 0, M)", "P(Y_{X=2, M_{X=0}}=hi) - P(Y=hi | do(X=0))"),
     ],
 )
 def test_named_quantities(text: str, terms: str) -> None:
@@ -160,6 +163,9 @@ def test_a_variable_that_is_set_is_pointed_at() -> None:
         ("P(Y=$a, Z=$a)", "one event may bind it"),
         ("P(A_{B=$b}=$a, B_{A=$a}=$b)", "circle"),
         ("ATE(Y, X=1 vs 1)", "two different"),
+        ("ATE(Y=1 vs 0, X)", "Y alone for its mean, or one value"),
+        ("PNS(Y=1, X)", "give two, as in Y=1 vs"),
+        ("NDE(Y, X, M=1 vs 0)", "the mediator takes its own"),
     ],
 )
 def test_senseless_queries(text: str, says: str) -> None:

@@ -66,6 +66,8 @@ def test_names_are_understood_and_given_back(model: tuple) -> None:
         ("P(Y=low | Z=1) - P(Y=low | do(X=no), Z=1)", "P(Y=0 | Z=1) - P(Y=0 | do(X=0), Z=1)"),
         ("2 * P(Y=mid | X=yes) - 0.5 * P(Z=1, Y=low)", "2 * P(Y=1 | X=1) - 0.5 * P(Z=1, Y=0)"),
         ("P(Y_{X=yes}=low | X=no) - P(Y=low | X=no)", "P(Y_{X=1}=0 | X=0) - P(Y=0 | X=0)"),
+        ("ATE(Y=high, X=yes vs no)", "P(Y=2 | do(X=1)) - P(Y=2 | do(X=0))"),
+        ("ETT(Y=high, X=yes vs no)", "P(Y_{X=1}=2 | X=1) - P(Y_{X=0}=2 | X=1)"),
         ("PNS(Y=high vs low, X=yes vs no)", "PNS(Y=2 vs 0, X=1 vs 0)"),
         ("PN(Y=high vs low, X=yes vs no)", "PN(Y=2 vs 0, X=1 vs 0)"),
         ("PS(Y=high vs low, X=yes vs no)", "PS(Y=2 vs 0, X=1 vs 0)"),
