@@ -11,6 +11,7 @@ __all__ = [
     "FitWarning",
     "FrozenConfounderError",
     "GraphError",
+    "GraphFileError",
     "LabelMapError",
     "LicenseWarning",
     "MechanismError",
@@ -38,6 +39,10 @@ class GraphError(CausalPlugError, ValueError):
 
 class CycleError(GraphError):
     """The directed edges close a cycle; the message names its path."""
+
+
+class GraphFileError(GraphError, FileNotFoundError):
+    """There is no such file to read a graph from."""
 
 
 class UnknownVariableError(CausalPlugError, LookupError):

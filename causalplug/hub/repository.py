@@ -60,17 +60,25 @@ def resolve(
     recover(folder)
     if folder.is_dir():
         return _local(folder, text, revision, subfolder)
+    if folder.exists():
+        raise RepositoryError(f"cannot load {short(text)}: it is a file. Give the folder that it lies in")
     if not isinstance(source, str):
         raise RepositoryError(f"cannot load {short(text)}: there is no such folder. Check the path")
-    return resolve_id(
-        text,
-        revision=revision,
-        cache_dir=cache_dir,
-        token=token,
-        local_files_only=local_files_only,
-        force_download=force_download,
-        subfolder=subfolder,
-    )
+    try:
+        return resolve_id(
+            text,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+            force_download=force_download,
+            subfolder=subfolder,
+        )
+    except RepositoryError as error:
+        if not _REPO_ID.fullmatch(text):
+            raise
+        message = f"{str(error).rstrip('.')}. There is no folder of that name either"
+        raise RepositoryError(message) from error.__cause__
 
 
 def resolve_id(

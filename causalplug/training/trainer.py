@@ -142,6 +142,8 @@ class Trainer:
             self.config = replace(self.config, gradient_accumulation_steps=steps)
         self.progress = progress and self.accelerator.is_main_process
         self.output_dir = Path(output_dir) if output_dir is not None else None
+        if self.output_dir is not None and self.output_dir.exists() and not self.output_dir.is_dir():
+            raise TrainingError(f"Training cannot start: output_dir {self.output_dir} is a file. Name a folder.")
         self.tables = [source.encode(dcm.variables, cache_dir=self.output_dir) for source in sources]
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
         described = [rows.source for rows in self.tables]

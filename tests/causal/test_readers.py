@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from causalplug.causal.graph import CausalGraph
 from causalplug.causal.readers import FORMATS, SUFFIXES, from_object, guess_format, parse_text
-from causalplug.errors import CycleError, GraphError, UnknownVariableError
+from causalplug.errors import CycleError, GraphError, GraphFileError, UnknownVariableError
 from tests.graphs import NAMED, random_admg, shared
 
 BOW = CausalGraph.parse("X -> Y; X <-> Y")
@@ -141,6 +141,22 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "graph.dot").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(GraphError, match=r"graph\.dot cannot be read: it is no UTF-8"):
         CausalGraph.read(tmp_path / "graph.dot")
+
+
+def test_a_file_that_cannot_be_opened_is_an_error_of_both_kinds(tmp_path: Path) -> None:
+    for name in ("missing.dot", "missing.dot.gz", "no/such/folder.txt"):
+        with pytest.raises(GraphFileError, match=f"{name} cannot be read: there is no such file") as caught:
+            CausalGraph.read(tmp_path / name)
+        assert isinstance(caught.value, FileNotFoundError)
+        assert isinstance(caught.value, GraphError)
+    (tmp_path / "folder.dot").mkdir()
+    (tmp_path / "not.dot.gz").write_bytes(b"graph {}")
+    (tmp_path / "cut.dot.gz").write_bytes(gzip.compress(b"digraph { X -> Y }" * 100)[:-20])
+    for name, why in (("folder.dot", "it is a folder"), ("not.dot.gz", "gzip"), ("cut.dot.gz", "end-of-stream")):
+        with pytest.raises(GraphError, match=f"{name} cannot be read: .*{why}"):
+            CausalGraph.read(tmp_path / name)
+    with pytest.raises(GraphError, match="cannot be read: embedded null"):
+        CausalGraph.read("a\0b")
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -161,6 +161,7 @@ def test_errors_say_what_to_do(hub, repo, cache, what):
         ("me/two words", {}, r"neither a folder .*nor the name"),
         ("me/a--b", {}, r"neither a folder .*nor the name"),
         ("me/..", {}, r"neither a folder .*nor the name"),
+        (Path(__file__), {}, r"test_repository.py\": it is a file"),
         ("model", {"revision": "main"}, r"it is a folder here, which has no revisions"),
         ("model", {"subfolder": "other"}, r'has no folder "other"'),
         ("model", {"subfolder": "../model"}, r"leaves the folder"),
@@ -176,6 +177,11 @@ def test_sources_that_make_no_sense(hub, model, source, options, message):
     with pytest.raises(RepositoryError, match=f"^cannot load .*{message}"):
         resolve(model if source == "model" else source, **options).fetch(name)
     assert hub.log() == []
+
+
+def test_a_repository_that_is_not_there_may_be_a_folder_that_is_not(hub, cache):
+    with pytest.raises(RepositoryError, match=r"cannot load nobody/nothing: .*There is no folder of that name either$"):
+        resolve("nobody/nothing", cache_dir=cache)
 
 
 def test_no_network(hub, published, repo, cache, tmp_path):

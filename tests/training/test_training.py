@@ -385,3 +385,10 @@ def test_an_image_module_learns_how_its_image_depends_on_the_rest(edges, steps):
     assert abs(rows["D"].mean() - d.mean()) < 0.06
     for k in (0, 1):
         assert abs(shown[rows["D"] == k].mean() - bright[d == k].mean()) < 0.1
+
+
+def test_an_output_folder_that_is_a_file_is_refused_before_training(tmp_path):
+    (tmp_path / "runs").write_text("")
+    dcm = cp.DCM(cp.CausalGraph.parse("X"), {"X": cp.Discrete(2)})
+    with pytest.raises(TrainingError, match=r"output_dir .*runs is a file"):
+        cp.Trainer(dcm, [cp.DataSource({"X": [0, 1]})], output_dir=tmp_path / "runs")

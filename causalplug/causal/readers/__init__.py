@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from causalplug.causal.readers.graphviz import read_dagitty, read_dot
 from causalplug.causal.readers.objects import from_networkx, from_object
 from causalplug.causal.readers.tables import read_bif, read_cg, read_lavaan, read_tetrad
 from causalplug.causal.text import parse_graph
-from causalplug.errors import GraphError
+from causalplug.errors import GraphError, GraphFileError
 
 __all__ = ["FORMATS", "SUFFIXES", "from_networkx", "from_object", "guess_format", "parse_text", "read_graph"]
 
@@ -57,19 +58,27 @@ def read_graph(
         latents: variables to project out, besides those that the file marks as hidden.
 
     Raises:
-        GraphError: an unknown format, or a text that is not in it.
-        OSError: the file cannot be opened.
+        GraphFileError: there is no such file (a ``FileNotFoundError``, too).
+        GraphError: it cannot be opened; an unknown format, or a text that is not in it.
     """
     file = Path(path)
     compressed = file.suffix.casefold() == ".gz"
-    data = gzip.decompress(file.read_bytes()) if compressed else file.read_bytes()
     suffix = (file.with_suffix("") if compressed else file).suffix.casefold()
     try:
-        text = data.decode("utf-8-sig")
+        data = file.read_bytes()
+        text = (gzip.decompress(data) if compressed else data).decode("utf-8-sig")
+    except FileNotFoundError:
+        raise GraphFileError(
+            f"{file} cannot be read: there is no such file; check the path, or give the graph's text to "
+            "CausalGraph.parse"
+        ) from None
     except UnicodeDecodeError as error:
         raise GraphError(
             f"{file.name} cannot be read: it is no UTF-8 text ({error.reason}); save it as UTF-8"
         ) from error
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        why = "it is a folder; name a file in it" if file.is_dir() else getattr(error, "strerror", None) or str(error)
+        raise GraphError(f"{file} cannot be read: {why}") from error
     return parse_text(text, format or SUFFIXES.get(suffix) or guess_format(text), latents=latents)
 
 
