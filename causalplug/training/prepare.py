@@ -15,7 +15,6 @@ from causalplug.causal.plan import Module, Target
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.base import Mechanism
 from causalplug.model import DCM
-from causalplug.reading.images import Images
 from causalplug.training.config import TrainingConfig
 from causalplug.training.data import Rows
 from causalplug.training.likelihood import Likelihood
@@ -31,7 +30,7 @@ __all__ = ["Prepared", "prepare"]
 
 _COMPARED, _SECONDS = 500, 20.0  # samples per label, and their seconds, of a bank that is for comparison alone
 
-_HELD_OUT_PIXELS = 4096  # rows of a validation on pixels that are kept in a file
+_HELD_OUT_PIXELS = 4096  # rows of a validation on pixels, at most
 
 
 @dataclass
@@ -55,8 +54,8 @@ class Prepared:
         """Rows of one source (part ``"train"`` or ``"held_out"``), with some image variables as pixels."""
         rows = next(r for r in getattr(self, part) if source_name(r) == source)
         images = {name: self.images[source, part][name] for name in pixels if name in self.images[source, part]}
-        if part == "held_out" and any(isinstance(value, Images) for value in images.values()):
-            few = torch.arange(min(len(rows), _HELD_OUT_PIXELS))
+        if part == "held_out" and images and len(rows) > _HELD_OUT_PIXELS:
+            few = torch.arange(_HELD_OUT_PIXELS)
             rows, images = rows.select(few), {name: value[few] for name, value in images.items()}
         device = next(iter(rows.values.values())).device
         return replace(rows, values={**rows.values, **{name: value.to(device) for name, value in images.items()}})
@@ -100,7 +99,11 @@ class Prepared:
             ]
             if unbanked:
                 continue
-            pixels = [name for name, v in dcm.variables.items() if isinstance(v, Image) and name not in dcm.encoders]
+            pixels = [
+                name
+                for name, variable in dcm.variables.items()
+                if isinstance(variable, Image) and (name in target.updated or name not in dcm.encoders)
+            ]
             rows = self.rows(target.source, "held_out", pixels)
             roller = Roller(dcm, target.variables, target.parents, (), banks=self.banks, pixels=pixels)
             shown = self._shown(dcm, target, pixels)

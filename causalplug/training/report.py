@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,16 @@ class ModuleReport:
     def name(self) -> str:
         """The module's name, its variables joined by ``+``."""
         return "+".join(self.variables)
+
+    def tracked(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Step and values of every validation, as trackers get them: ``<module>/<objective>/…``."""
+        objectives = iter(["likelihood", "adversarial"] if self.objective == "warm" else [self.objective])
+        objective, last = next(objectives), 0.0
+        for point in self.curve:
+            if point["step"] <= last:
+                objective = next(objectives)
+            last = point["step"]
+            yield int(last), {f"{self.name}/{objective}/{key}": value for key, value in point.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

@@ -336,7 +336,11 @@ class Trainer:
                 for name in modules[place].variables:
                     together.share(self.dcm.mechanism(name).state_dict().values(), source=owner[place])
             for told in together.all_told({place: report.to_dict() for place, report in apart.reports.items()}):
-                run.reports |= {place: report_from(record) for place, record in told.items()}
+                found = {place: report_from(record) for place, record in told.items()}
+                for place in found.keys() - apart.reports.keys():  # the first process writes for all
+                    for step, values in found[place].tracked():
+                        self.track(values, step)
+                run.reports |= found
             run.save(None)
             if apart.checkpoints is not None:
                 shutil.rmtree(apart.checkpoints.folder, ignore_errors=True)

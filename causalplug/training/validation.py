@@ -15,13 +15,13 @@ from causalplug.causal.plan import Target
 from causalplug.model import DCM
 from causalplug.training.factors import ravel
 from causalplug.training.rollout import Roller
-from causalplug.training.two_sample import Shown, classifier_distance
+from causalplug.training.two_sample import SCALES, Shown, classifier_distance, mmd
 from causalplug.variables import Discrete, Variable
 
-__all__ = ["Distance", "distance", "mmd", "sampling_floor", "tvd"]
+__all__ = ["Distance", "distance", "sampling_floor", "tvd"]
 
 _ROWS = 20_000  # generated rows of one validation
-_KERNEL_ROWS = 1000  # rows of a two-sample kernel test
+_KERNEL_TOLERANCE = 0.01  # of the squared MMD, as ``TrainingConfig.tolerance`` is of the others
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Distance:
         ceiling: the 0.99 quantile of it: what chance alone explains.
         kl: Kullback-Leibler divergence of the held-out rows from the generated ones, with half a count added to every
             cell.
-        mmd: squared maximum mean discrepancy of all variables (images as projections); None where all are discrete.
+        mmd: squared maximum mean discrepancy of all variables (images as projections, those that the module trains as
+            principal components); None where all are discrete.
         mmd_floor: the 0.95 quantile of it under permutation of the rows.
         c2st: what a classifier can tell: a lower bound of the TVD of all variables; None where all are discrete, with
             images, and before training ends.
@@ -61,12 +62,12 @@ class Distance:
         return (self.tvd or 0.0) + math.sqrt(max(0.0, self.mmd or 0.0))
 
     def converged(self, tolerance: float) -> bool:
-        """Whether TVD and classifier exceed what chance explains by at most ``tolerance``, and MMD² twice its quantile.
+        """Whether TVD and classifier exceed what chance explains by at most ``tolerance``, and MMD² by at most .01.
 
         The held-out rows are a sample themselves: a perfect model is at ``floor`` from them, and rarely at ``ceiling``.
         """
         tvd_ok = self.tvd is None or self.tvd <= tolerance + (self.ceiling or 0.0)
-        mmd_ok = self.mmd is None or self.mmd <= max(0.01, 2 * (self.mmd_floor or 0.0))
+        mmd_ok = self.mmd is None or self.mmd <= _KERNEL_TOLERANCE + max(0.0, self.mmd_floor or 0.0)
         c2st_ok = self.c2st is None or self.c2st <= tolerance + (self.c2st_ceiling or 0.0)
         return tvd_ok and mmd_ok and c2st_ok
 
@@ -121,30 +122,6 @@ def sampling_floor(real: Tensor, fake_rows: int) -> tuple[float, float]:
     return float(distances.mean()), float(distances.quantile(0.99))
 
 
-def mmd(real: Tensor, fake: Tensor, generator: torch.Generator, permutations: int = 100) -> tuple[float, float]:
-    """Squared MMD (Gretton et al. 2012, unbiased, Gaussian kernel, median bandwidth) and its 0.95 quantile under
-    permutation.
-    """
-    n = min(_KERNEL_ROWS, len(real), len(fake))
-    rows = torch.cat([real[:n], fake[:n]]).float()
-    square = torch.cdist(rows, rows).square()
-    kernel = torch.exp(-square / square[square > 0].median().clamp_min(1e-12))
-    kernel.fill_diagonal_(0.0)
-
-    def statistic(sign: Tensor) -> Tensor:  # sign (m, 2n): +1 real, -1 fake
-        same = torch.einsum("mi,ij,mj->m", sign, kernel, sign)
-        cross = (kernel.sum() - same) / 2  # sum over unlike pairs, both orders
-        within = (kernel.sum() + same) / 2
-        return within / (n * (n - 1)) - cross / n**2
-
-    sign = torch.ones(2 * n, device=rows.device)
-    sign[n:] = -1
-    shuffled = torch.stack(
-        [sign[torch.randperm(2 * n, generator=generator, device=rows.device)] for _ in range(permutations)]
-    )
-    return float(statistic(sign[None])[0]), float(statistic(shuffled).quantile(0.95))
-
-
 def _worst(real: Tensor, fake: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
     """The columns to compare: all, or the worst pair where the joint has more values than rows can show."""
     if math.prod(sizes) <= max(16, len(real) // 5) or real.shape[1] <= 2:
@@ -154,13 +131,27 @@ def _worst(real: Tensor, fake: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Te
     return real[:, worst], fake[:, worst]
 
 
-def _features(values: Mapping[str, Tensor], variables: Mapping[str, Variable]) -> Tensor:
+def _features(values: Mapping[str, Tensor], variables: Mapping[str, Variable], shown: Shown | None) -> list[Tensor]:
+    """What a kernel reads of every variable, each ``(n, …)``."""
     parts = []
     for name, variable in variables.items():
         value = values[name]
-        is_projection = variable.kind == "image" and value.ndim == 2
-        parts.append(value if is_projection else variable.features(value))
-    return torch.cat(parts, -1).float()
+        if shown and name in shown.bases:
+            value = shown.components(name, value)
+        elif variable.kind != "image" or value.ndim > 2:
+            value = variable.features(value)
+        parts.append(value.float())
+    return parts
+
+
+def _balanced(real: Sequence[Tensor], fake: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Features of all variables beside each other, those of each with a total variance of 1 over the real rows."""
+    spread = [part.var(0).sum().sqrt().clamp_min(1e-6) for part in real]
+    one, other = (
+        torch.cat([(part - r.mean(0)) / s for part, r, s in zip(parts, real, spread, strict=True)], -1)
+        for parts in (real, fake)
+    )
+    return one, other
 
 
 @torch.no_grad()
@@ -182,7 +173,7 @@ def distance(
         roller: draws the target.
         rows: held-out values ``(n, …)``; images as the roller gives them.
         generator: of the validation alone, so that validating changes nothing in training.
-        shown: reads categories off the images that are trained.
+        shown: reads the images that are trained.
         final: classify, too: it takes longer.
     """
     names = [*target.parents, *target.variables]
@@ -201,12 +192,11 @@ def distance(
         found |= {"tvd": tvd(p, q), "floor": floor, "ceiling": ceiling, "kl": _kl(p, q)}
     if len(discrete) < len(names):
         variables = {name: dcm.variables[name] for name in names}
-        real_features, fake_features = _features(rows, variables), _features(fake, variables)
-        loc, scale = real_features.mean(0), real_features.std(0).clamp_min(1e-6)
-        pick = torch.randperm(len(fake_features), generator=generator, device=fake_features.device)
-        found["mmd"], found["mmd_floor"] = mmd(
-            (real_features - loc) / scale, (fake_features[pick] - loc) / scale, generator
-        )
+        real, fake_parts = (_features(values, variables, shown) for values in (rows, fake))
+        pick = torch.randperm(len(fake_parts[0]), generator=generator, device=fake_parts[0].device)
+        fake_parts = [part[pick] for part in fake_parts]
+        scales = SCALES if shown else (1.0,)
+        found["mmd"], found["mmd_floor"] = mmd(*_balanced(real, fake_parts), generator, scales=scales)
         if final and not any(variable.kind == "image" for variable in variables.values()):
-            found["c2st"], found["c2st_ceiling"] = classifier_distance(real_features, fake_features[pick])
+            found["c2st"], found["c2st_ceiling"] = classifier_distance(torch.cat(real, -1), torch.cat(fake_parts, -1))
     return Distance(target=target.describe(), rows=n, **found)

@@ -38,13 +38,15 @@ def wgan_gp(critic, real, fake, weight, penalty):
     return total + penalty * torch.stack(slopes).mean()
 
 
-@pytest.fixture(scope="module")
-def gradients(forks, tmp_path_factory):
-    """What each of two processes computes, see work.gradients."""
+@pytest.fixture(scope="module", params=[1, 2], ids=["whole batches", "accumulated"])
+def gradients(request, forks, tmp_path_factory):
+    """What each of two processes computes, see work.gradients; batches are drawn whole, or in two parts."""
     folder = tmp_path_factory.mktemp("gradients")
-    for status, told in forks.together("tests.training.work:gradients", folder):
+    for status, told in forks.together("tests.training.work:gradients", folder, parts=request.param):
         assert status == 0, told
-    return [load_file(folder / f"gradients-{rank}.safetensors") for rank in range(2)]
+    found = [load_file(folder / f"gradients-{rank}.safetensors") for rank in range(2)]
+    assert all(len(g["real"]) == len(g["weight"]) == 64 * request.param for g in found)
+    return found
 
 
 def test_the_critics_gradient_of_two_processes_is_that_of_one_with_the_joined_batch(gradients):
@@ -61,6 +63,21 @@ def test_the_critics_gradient_of_two_processes_is_that_of_one_with_the_joined_ba
     assert torch.allclose(one["loss"], loss, rtol=1e-5)
     halves = [wgan_gp(critic, g["real"], g["fake"], g["weight"], config.penalty) for g in gradients]
     assert not torch.allclose(halves[0], halves[1], rtol=1e-3)  # the processes had something to average
+
+
+def test_the_generators_gradient_of_two_processes_is_the_mean_over_all_their_batches(gradients):
+    """The second optimizer's: what all parts of both processes drew is drawn again here, one after another."""
+    one, other = gradients
+    parts = len(one["real"]) // 64
+    made, learner = work.game(batch_size=64)
+    for rank in range(2):
+        generator = torch.Generator().manual_seed(20 + rank)
+        for _ in range(parts):
+            (made.generator_loss(generator, 1.0) / (2 * parts)).backward()
+    assert any(p.grad.abs().max() > 0 for p in learner.parameters)
+    for k, parameter in enumerate(learner.parameters):
+        assert torch.equal(one[f"generator.{k}"], other[f"generator.{k}"])
+        assert torch.allclose(one[f"generator.{k}"], parameter.grad, rtol=1e-4, atol=1e-7)
 
 
 def test_the_likelihoods_gradient_of_two_processes_is_that_of_one_with_the_joined_batch(gradients):
@@ -228,19 +245,43 @@ def test_half_precision_learns_what_full_precision_learns(forks, tmp_path, objec
     assert abs(found["p"] - found["rows"]) < 0.04
 
 
-def test_tensorboard_gets_every_validation(tmp_path):
+def scalars(folder):
+    """Every value in the TensorBoard files of a folder: ``[(step, value)]`` by tag."""
     event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    work.run(tmp_path, log_with="tensorboard", objective="likelihood")
-    files = list(tmp_path.rglob("events.out.tfevents.*"))
-    scalars = {}
-    for file in files:
+    found = {}
+    for file in folder.rglob("events.out.tfevents.*"):
         reader = event_accumulator.EventAccumulator(str(file)).Reload()
-        scalars |= {tag: [(e.step, e.value) for e in reader.Scalars(tag)] for tag in reader.Tags()["scalars"]}
+        for tag in reader.Tags()["scalars"]:
+            found.setdefault(tag, []).extend((e.step, e.value) for e in reader.Scalars(tag))
+    return found
+
+
+def test_tensorboard_gets_every_validation(tmp_path):
+    pytest.importorskip("tensorboard")
+    work.run(tmp_path, log_with="tensorboard", objective="likelihood")
+    told = scalars(tmp_path)
     report = json.loads((tmp_path / "report.json").read_text())
     for module in report["modules"]:
-        found = scalars["+".join(module["variables"]) + "/likelihood/loss"]
+        found = told["+".join(module["variables"]) + "/likelihood/loss"]
         assert [step for step, _ in found] == [8, 16] == [c["step"] for c in module["curve"]]
         assert np.allclose([value for _, value in found], [c["loss"] for c in module["curve"]])
-    assert "A+D/likelihood/nll" in scalars or "D+A/likelihood/nll" in scalars
+    assert "A+D/likelihood/nll" in told or "D+A/likelihood/nll" in told
     with pytest.raises(TrainingError, match="without output_dir"):
         cp.fit(work.model(), cp.DataSource(work.table()), log_with="tensorboard")
+
+
+@pytest.mark.parametrize("apart", [{}, {"processes": "modules"}], ids=["batches", "modules"])
+def test_tensorboard_gets_every_validation_of_two_processes_once(forks, tmp_path, apart):
+    """The first process writes, also what the other found of modules that were given to it."""
+    pytest.importorskip("tensorboard")
+    for status, told in forks.together(RUN, tmp_path / "run", wide=True, log_with="tensorboard", **apart):
+        assert status == 0, told
+    found = scalars(tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert len(report["modules"]) == 3
+    for module in report["modules"]:
+        middle = [c["step"] for c in module["curve"]].index(16) + 1
+        for objective, curve in (("likelihood", module["curve"][:middle]), ("adversarial", module["curve"][middle:])):
+            written = found[f"{'+'.join(module['variables'])}/{objective}/loss"]
+            assert [step for step, _ in written] == [8, 16]
+            assert np.allclose([value for _, value in written], [c["loss"] for c in curve])

@@ -317,8 +317,8 @@ def game(**settings):
     return made, AdversarialLearner(dcm, ["Y"], config, [made], **options)
 
 
-def gradients(folder):
-    """The gradients after one exchange, and the rows that this process drew for them."""
+def gradients(folder, parts=1):
+    """The gradients after one exchange, and the rows that this process drew for them, in ``parts`` batches."""
     import safetensors.torch
     import torch
 
@@ -327,10 +327,11 @@ def gradients(folder):
     from causalplug.training.learner import LikelihoodLearner
 
     rank = int(os.environ["RANK"])
-    made, learner = game(batch_size=64)
+    made, learner = game(batch_size=64, gradient_accumulation_steps=parts)
     generator = torch.Generator().manual_seed(10 + rank)
     made.prepare(generator)
-    found = {"real": made._real[0][0], "fake": made._fake[0][0]}
+    found = {"real": torch.cat([real[0] for real in made._real[:parts]])}
+    found |= {"fake": torch.cat([fake[0] for fake in made._fake[:parts]])}
     drawn, original = [], torch.rand
 
     def rand(*args, **options):
@@ -338,13 +339,17 @@ def gradients(folder):
         return drawn[-1]
 
     critics.torch.rand = rand
-    learner.critic_optimizer.step = lambda: None
+    learner.critic_optimizer.step = learner.optimizer.step = lambda: None
     loss = learner._update(
-        learner.critic_optimizer, learner.critic_parameters, lambda part: made.critic_loss(1, 0, generator)
+        learner.critic_optimizer, learner.critic_parameters, lambda part: made.critic_loss(1, part, generator)
     )
     critics.torch.rand = original
-    found |= {"weight": drawn[-1], "loss": torch.tensor(loss)}
-    found |= {f"critic.{k}": p.grad for k, p in enumerate(learner.critic_parameters)}
+    found |= {"weight": torch.cat(drawn), "loss": torch.tensor(loss)}
+    found |= {f"critic.{k}": p.grad.clone() for k, p in enumerate(learner.critic_parameters)}
+
+    generator = torch.Generator().manual_seed(20 + rank)
+    learner._update(learner.optimizer, learner.parameters, lambda part: made.generator_loss(generator, 1.0))
+    found |= {f"generator.{k}": p.grad for k, p in enumerate(learner.parameters)}
 
     dcm = continuous()
     batch = {k: torch.tensor(v[rank::2], dtype=torch.float32) for k, v in continuous_rows().items()}
