@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +18,16 @@ from torch import Tensor
 
 from causalplug.errors import LabelMapError
 from causalplug.mechanisms.label import Label
+from causalplug.mechanisms.label_tables import (
+    Entry,
+    as_discrete,
+    check_identity,
+    combination,
+    counted,
+    listed,
+    ravel,
+    table_from,
+)
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Discrete, Variable, variable_from_dict
 
@@ -27,9 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Label", "LabelMap"]
 
 _TOLERANCE = 1e-4
-
-Entry = Hashable | Sequence[Hashable] | Mapping[Any, float]
-"""What a table gives for one combination of parent values: a label, several labels, or a probability for each."""
 
 
 class LabelMap:
@@ -62,7 +69,7 @@ class LabelMap:
         *,
         row_map: LabelMap | None = None,
     ):
-        self.parents: dict[str, Discrete] = _discrete(parents)
+        self.parents: dict[str, Discrete] = as_discrete(parents)
         self.labels = tuple(labels)
         self.row_map = row_map
         shape = (math.prod(p.size for p in self.parents.values()), math.prod(label.size for label in self.labels))
@@ -70,7 +77,7 @@ class LabelMap:
         if tuple(table.shape) != shape:
             raise LabelMapError(
                 f"The label map cannot be used: its table has shape {tuple(table.shape)}, but "
-                f"{_names(self.parents)} have {shape[0]} joint values and {_names(self.labels)} have {shape[1]}. "
+                f"{listed(self.parents)} have {shape[0]} joint values and {listed(self.labels)} have {shape[1]}. "
                 "Give one row for each joint value."
             )
         sums = table.sum(1)
@@ -88,7 +95,7 @@ class LabelMap:
 
     def __repr__(self) -> str:
         kind = "stochastic" if self.stochastic else "deterministic"
-        return f"LabelMap({_names(self.parents)} -> {_names(self.labels)}, {kind})"
+        return f"LabelMap({listed(self.parents)} -> {listed(self.labels)}, {kind})"
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -120,7 +127,7 @@ class LabelMap:
     def index(self, parents: Mapping[str, Tensor]) -> Tensor:
         """Row of the table ``(n,)`` for the parents' codes ``(n,)``; of relaxed one-hot rows the largest counts."""
         codes = [_codes(parents[name]) for name in self.parents]
-        return _ravel(codes, [p.size for p in self.parents.values()])
+        return ravel(codes, [p.size for p in self.parents.values()])
 
     def probabilities_given(self, parents: Mapping[str, Tensor], n: int | None = None) -> Tensor:
         """``P(joint label | parents)``, ``(n, size)``; linear in relaxed (one-hot float) parents, with their gradients.
@@ -180,7 +187,7 @@ class LabelMap:
 
     def join(self, labels: Tensor) -> Tensor:
         """Inverse of :meth:`split`."""
-        return _ravel(list(labels.unbind(-1)), [label.size for label in self.labels], len(labels))
+        return ravel(list(labels.unbind(-1)), [label.size for label in self.labels], len(labels))
 
     def row_labels(self, rows: Mapping[str, Tensor]) -> Tensor | None:
         """Joint labels ``(n,)`` read from the rows' own columns, for training with ``labels_from``; None without it."""
@@ -195,39 +202,14 @@ class LabelMap:
         Raises:
             LabelMapError: another number, order, size or naming of values.
         """
-        discrete = _discrete(parents)
-        names, wanted = list(discrete), [label.name for label in labels]
-        if len(names) != len(wanted):
-            raise LabelMapError(
-                f"Parents {_names(discrete)} cannot stand for the labels {_names(labels)} one for one: "
-                f"{len(names)} against {len(wanted)}. {_way_out(discrete, labels)}"
-            )
-        if names != wanted and len(names) > 1:
-            reordered = sorted(names) == sorted(wanted)
-            why = "they come in another order" if reordered else "their names differ"
-            raise LabelMapError(
-                f"Parents {_names(discrete)} cannot stand for the labels {_names(labels)} one for one: {why}. "
-                f"{_way_out(discrete, labels, reordered=reordered)}"
-            )
-        for (name, parent), label in zip(discrete.items(), labels, strict=True):
-            if parent.size != label.size:
-                raise LabelMapError(
-                    f"Parent {name!r} cannot stand for the label {label.name!r}: it has {parent.size} values, "
-                    f"the label {label.size}. {_way_out(discrete, labels)}"
-                )
-            if parent.categories != label.categories and _named(parent) and _named(label.values):
-                raise LabelMapError(
-                    f"Parent {name!r} cannot stand for the label {label.name!r}: its values "
-                    f"{list(parent.categories)} are not the label's {list(label.categories)}. "
-                    f"{_way_out(discrete, labels)}"
-                )
-        size = math.prod(label.size for label in labels)
-        return cls(discrete, labels, _one_hot(list(range(size)), size))
+        discrete = as_discrete(parents)
+        check_identity(discrete, labels)
+        return cls(discrete, labels, torch.eye(math.prod(label.size for label in labels), dtype=torch.float64))
 
     @classmethod
     def uniform(cls, parents: Mapping[str, Variable], labels: Sequence[Label]) -> LabelMap:
         """Every label with the same probability, whatever the parents."""
-        discrete = _discrete(parents)
+        discrete = as_discrete(parents)
         rows, size = math.prod(p.size for p in discrete.values()), math.prod(label.size for label in labels)
         return cls(discrete, labels, torch.full((rows, size), 1 / size, dtype=torch.float64))
 
@@ -242,41 +224,15 @@ class LabelMap:
         Raises:
             LabelMapError: a joint value of the parents without an entry, an unknown value or label.
         """
-        discrete = _discrete(parents)
-        size = math.prod(label.size for label in labels)
-        found: dict[tuple[Hashable, ...], Entry] = {}
-        for key, entry in table.items():
-            values = key if isinstance(key, tuple) else (key,)
-            if len(values) != len(discrete):
-                raise LabelMapError(
-                    f"The label map's key {key!r} cannot be read: give one value for each of {_names(discrete)}."
-                )
-            for (name, parent), value in zip(discrete.items(), values, strict=True):
-                Label(name, parent).code(value)
-            found[values] = entry
-        keys = list(itertools.product(*(p.categories for p in discrete.values())))
-        holes = [key for key in keys if key not in found]
-        if holes:
-            shown = ", ".join(str(key[0] if len(key) == 1 else key) for key in holes[:5])
-            raise LabelMapError(
-                f"The label map from {_names(discrete)} has no label for {shown}"
-                f"{f' and {len(holes) - 5} more' if len(holes) > 5 else ''}: every combination of parent values "
-                "needs one. Add the entries; for a combination that never occurs any label will do."
-            )
-        rows = torch.zeros(len(keys), size, dtype=torch.float64)
-        for row, key in enumerate(keys):
-            entry = found[key]
-            weights = entry if isinstance(entry, Mapping) else {_hashable(entry): 1.0}
-            for label, weight in weights.items():
-                rows[row, _joint_code(label, labels)] += float(weight)
-        return cls(discrete, labels, rows)
+        discrete = as_discrete(parents)
+        return cls(discrete, labels, table_from(table, discrete, labels))
 
     @classmethod
     def from_function(
         cls, function: Callable[..., Any], parents: Mapping[str, Variable], labels: Sequence[Label]
     ) -> LabelMap:
         """A map from ``function(*values of the parents) -> label(s)`` or ``{label: probability}``, tabulated."""
-        discrete = _discrete(parents)
+        discrete = as_discrete(parents)
         keys = itertools.product(*(p.categories for p in discrete.values()))
         return cls.from_table({key: function(*key) for key in keys}, discrete, labels)
 
@@ -305,11 +261,11 @@ class LabelMap:
         Raises:
             LabelMapError: a combination of parents without rows, an unknown label, or a column without declaration.
         """
-        discrete = _discrete(parents)
+        discrete = as_discrete(parents)
         size = math.prod(item.size for item in labels)
         row_map = None
         codes = {name: parent.encode(frame[name], name) for name, parent in discrete.items()}
-        index = _ravel(list(codes.values()), [p.size for p in discrete.values()], None if codes else _length(frame))
+        index = ravel(list(codes.values()), [p.size for p in discrete.values()], None if codes else _length(frame))
         if callable(label):
             extra = [labels_from] if isinstance(labels_from, str) else list(labels_from)
             missing = [name for name in extra if name not in (further or {})]
@@ -325,24 +281,16 @@ class LabelMap:
             names = [label] if isinstance(label, str) else list(label)
             if len(names) != len(labels):
                 raise LabelMapError(
-                    f"Columns {names} cannot hold the labels {_names(labels)}: give one column for each."
+                    f"Columns {names} cannot hold the labels {listed(labels)}: give one column for each."
                 )
             known = [item.encode(frame[name]) for name, item in zip(names, labels, strict=True)]
-            joint = _ravel(known, [item.size for item in labels], _length(frame))
-        rows = math.prod(p.size for p in discrete.values())
-        counts = torch.bincount(index * size + joint, minlength=rows * size).view(rows, size).double() + smoothing
-        empty = (counts.sum(1) == 0).nonzero().squeeze(1)
-        if len(empty):
-            raise LabelMapError(
-                f"P({_names(labels)} | {_names(discrete)}) cannot be counted: no row has "
-                f"{_combination(discrete, int(empty[0]))}. Give rows with it, a table, or smoothing=1 if it "
-                "never matters."
-            )
+            joint = ravel(known, [item.size for item in labels], _length(frame))
+        probabilities = counted(index * size + joint, discrete, labels, smoothing)
         keep = row_map if callable(label) and labels_from else None
-        return cls(discrete, labels, counts / counts.sum(1, keepdim=True), row_map=keep)
+        return cls(discrete, labels, probabilities, row_map=keep)
 
     def _describe(self, row: int) -> str:
-        return _combination(self.parents, row)
+        return combination(self.parents, row)
 
     @staticmethod
     def estimate(**options: Any) -> LabelMapEstimate:
@@ -373,79 +321,9 @@ class LabelMap:
         return cls(parents, labels, table, row_map=row_map)
 
 
-def _discrete(parents: Mapping[str, Variable]) -> dict[str, Discrete]:
-    wrong = [name for name, variable in parents.items() if not isinstance(variable, Discrete)]
-    if wrong:
-        raise LabelMapError(
-            f"A label map cannot read {', '.join(wrong)}: a generator's labels are discrete, and these parents are "
-            "not. Declare them Discrete in bins, or train a mechanism for the variable."
-        )
-    return {name: variable for name, variable in parents.items() if isinstance(variable, Discrete)}
-
-
 def _codes(value: Tensor) -> Tensor:
     return value.argmax(-1) if value.is_floating_point() else value
 
 
-def _ravel(codes: Sequence[Tensor], sizes: Sequence[int], n: int | None = None) -> Tensor:
-    """Mixed-radix index ``(n,)``, the last code varying fastest."""
-    index = torch.zeros(n or 0, dtype=torch.int64) if not codes else torch.zeros_like(codes[0])
-    for code, size in zip(codes, sizes, strict=True):
-        index = index * size + code
-    return index
-
-
-def _one_hot(codes: Sequence[int], size: int) -> Tensor:
-    return torch.nn.functional.one_hot(torch.tensor(codes, dtype=torch.int64), size).double()
-
-
-def _names(items: Mapping[str, Any] | Sequence[Label]) -> str:
-    names = list(items) if isinstance(items, Mapping) else [label.name for label in items]
-    return ", ".join(map(str, names)) or "nothing"
-
-
-def _named(variable: Discrete) -> bool:
-    """Whether the categories have names that mean something, not numbers."""
-    return any(isinstance(category, str) for category in variable.categories)
-
-
-def _hashable(entry: Any) -> Any:
-    return tuple(entry) if isinstance(entry, list) else entry
-
-
-def _joint_code(value: Any, labels: Sequence[Label]) -> int:
-    values = value if isinstance(value, tuple) and len(labels) != 1 else (value,)
-    if len(values) != len(labels):
-        raise LabelMapError(
-            f"The label map's entry {value!r} cannot be read: give one value for each of {_names(labels)}."
-        )
-    joint = 0
-    for item, label in zip(values, labels, strict=True):
-        joint = joint * label.size + label.code(item)
-    return joint
-
-
 def _length(frame: Mapping[str, Any]) -> int:
     return len(frame[next(iter(frame))])
-
-
-def _combination(parents: Mapping[str, Discrete], row: int) -> str:
-    parts = []
-    for name, parent in reversed(list(parents.items())):
-        parts.append(f"{name}={parent.categories[row % parent.size]!r}")
-        row //= parent.size
-    return ", ".join(reversed(parts)) or "no parents"
-
-
-def _way_out(parents: Mapping[str, Discrete], labels: Sequence[Label], *, reordered: bool = False) -> str:
-    """The label map that would mend it, written out for the first values."""
-    if reordered:
-        names = ", ".join(map(str, parents))
-        return f"Pass label_map=lambda {names}: ({', '.join(label.name for label in labels)}) to reorder them."
-    key = ", ".join(repr(p.categories[0]) for p in parents.values())
-    value = ", ".join(repr(label.categories[0]) for label in labels)
-    key = f"({key})" if len(parents) != 1 else key
-    value = f"({value})" if len(labels) != 1 else value
-    return (
-        f"Pass a label map, such as label_map={{{key}: {value}, …}}, or label_map='estimate' to estimate it from data."
-    )

@@ -1,0 +1,57 @@
+"""What every kind of variable offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Variable"]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """Common face of the three kinds; not used by itself."""
+
+    kind: ClassVar[str] = ""
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one value inside the model: ``()`` for a code or a float, ``(channels, height, width)`` for an
+        image.
+        """
+        return ()
+
+    @property
+    def feature_size(self) -> int:
+        """Number of features of one value as the input of a network."""
+        raise NotImplementedError
+
+    def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
+        """Check users' ``values`` (n of them, or one) and turn them into a tensor ``(n, *event_shape)``.
+
+        Args:
+            values: as users write them.
+            name: of the column, for messages.
+            row: number of the first value in its table, so that messages can say where a wrong one is.
+
+        Raises:
+            DataError: missing values, a wrong shape or a value outside the declaration; nothing is repaired.
+        """
+        raise NotImplementedError
+
+    def decode(self, codes: torch.Tensor) -> np.ndarray:
+        """Turn a tensor ``(n, *event_shape)`` back into users' values, an array of length n."""
+        raise NotImplementedError
+
+    def features(self, codes: torch.Tensor) -> torch.Tensor:
+        """Float features ``(n, feature_size)`` of encoded values, as a network reads them."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """The declaration as JSON values."""
+        raise NotImplementedError

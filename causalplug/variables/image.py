@@ -1,0 +1,144 @@
+"""Image variables, channels first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from causalplug.errors import DataError, VariableError
+from causalplug.variables.base import Variable
+from causalplug.variables.columns import as_array, refuse_missing, shared
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Image"]
+
+
+@dataclass(frozen=True)
+class Image(Variable):
+    """An image variable, channels first.
+
+    Args:
+        channels, height, width: shape of one image.
+        low, high: range of the float values. Images of type uint8 are mapped from 0..255 onto it.
+
+    Raises:
+        VariableError: a size below 1 or an empty range.
+    """
+
+    kind: ClassVar[str] = "image"
+    channels: int
+    height: int
+    width: int
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.height, self.width) < 1:
+            raise VariableError(
+                f"Image{self.event_shape} cannot be declared: channels, height and width must be at least 1."
+            )
+        if not self.low < self.high:
+            raise VariableError(f"Image range [{self.low}, {self.high}] is empty: low must be smaller than high.")
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        return (self.channels, self.height, self.width)
+
+    @property
+    def feature_size(self) -> int:
+        return self.channels * self.height * self.width
+
+    def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
+        """Images ``(n, channels, height, width)`` or one image: uint8, floats in [low, high], or PIL images.
+
+        The result has the same type: uint8 stays uint8 to save memory, :meth:`scale` turns it into floats.
+
+        Raises:
+            DataError: missing values, another shape or type, or values outside the range; nothing is repaired.
+        """
+        if not isinstance(values, np.ndarray) and not hasattr(values, "detach"):
+            values = self._from_objects(values, name)
+        array = as_array(values, name)
+        if array.dtype.kind == "O":
+            array = np.stack([np.asarray(self._from_objects(item, name)) for item in array])
+        if array.shape == self.event_shape:
+            array = array[None]
+        if array.ndim != 4 or array.shape[1:] != self.event_shape:
+            raise DataError(
+                f"{name!r} holds images of shape {array.shape[1:]}, but the variable declares {self.event_shape} "
+                "(channels, height, width). Resize or transpose them, or change the declaration."
+            )
+        if array.dtype == np.uint8:
+            return shared(array)
+        if array.dtype.kind != "f":
+            raise DataError(
+                f"{name!r} holds images of type {array.dtype}: use uint8 or floats in [{self.low}, {self.high}]."
+            )
+        refuse_missing(array, name)
+        low, high = float(array.min(initial=self.low)), float(array.max(initial=self.high))
+        slack = 1e-3 * (self.high - self.low)
+        if low < self.low - slack or high > self.high + slack:
+            outside = ((array < self.low - slack) | (array > self.high + slack)).reshape(len(array), -1).any(1)
+            where = "" if row is None else f" The first is in row {row + int(outside.argmax())}."
+            raise DataError(
+                f"{name!r} holds image values in [{low:.4g}, {high:.4g}], outside the declared range "
+                f"[{self.low:g}, {self.high:g}]. Rescale them, or declare Image(..., low=, high=).{where}"
+            )
+        return shared(array.astype(np.float32, copy=False))
+
+    def _from_objects(self, values: Any, name: str) -> Any:
+        """PIL images (one or several) as an array, channels first."""
+        items = [values] if hasattr(values, "convert") else list(values)
+        if not items or not hasattr(items[0], "convert"):
+            return values
+        arrays = [self.from_pil(item, name) for item in items]
+        shapes = {a.shape for a in arrays}
+        if len(shapes) > 1:
+            raise DataError(
+                f"{name!r} holds images of several sizes: {sorted(shapes)}. Resize them to {self.event_shape}."
+            )
+        return np.stack(arrays)
+
+    def from_pil(self, picture: Any, name: str = "values") -> np.ndarray:
+        """One PIL image as uint8 ``(channels, height, width)``; its colours are converted, its size is not changed.
+
+        Raises:
+            DataError: the variable has a number of channels that pictures do not have.
+        """
+        mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(self.channels)
+        if mode is None:
+            raise DataError(
+                f"{name!r}: PIL images have 1, 3 or 4 channels, the variable declares {self.channels}. Use arrays."
+            )
+        array = np.asarray(picture.convert(mode))
+        return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+    def scale(self, codes: torch.Tensor) -> torch.Tensor:
+        """Floats in [low, high] from uint8 or float images."""
+        if codes.is_floating_point():
+            return codes
+        return codes.float() * ((self.high - self.low) / 255) + self.low
+
+    def decode(self, codes: torch.Tensor) -> np.ndarray:
+        return self.scale(codes).detach().cpu().float().numpy()
+
+    def features(self, codes: torch.Tensor) -> torch.Tensor:
+        return self.scale(codes).flatten(1)
+
+    def to_pil(self, images: Any) -> list[Any]:
+        """PIL images from ``(n, channels, height, width)`` floats in [low, high] or uint8."""
+        from PIL import Image as PILImage
+
+        array = as_array(images, "images")
+        array = array[None] if array.ndim == 3 else array
+        if array.dtype != np.uint8:
+            array = np.clip((array - self.low) / (self.high - self.low) * 255 + 0.5, 0, 255).astype(np.uint8)
+        return [PILImage.fromarray(a[0] if self.channels == 1 else a.transpose(1, 2, 0)) for a in array]
+
+    def to_dict(self) -> dict[str, Any]:
+        shape = {"channels": self.channels, "height": self.height, "width": self.width}
+        return {"kind": self.kind, **shape, "low": self.low, "high": self.high}
