@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,8 +36,9 @@ SECONDS = 120  # a launcher that takes longer hangs
 def command(start):
     """The documented command that starts so, as a list of words."""
     page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    block = re.search(r"### Several processes.*?```bash\n(.*?)```", page, re.DOTALL)[1].replace("\\\n", " ")
-    words = [shlex.split(line, comments=True) for line in block.splitlines()]
+    section = re.search(r"### Several processes.*?\n### ", page, re.DOTALL)[0]
+    blocks = "".join(re.findall(r"```bash\n(.*?)```", section, re.DOTALL)).replace("\\\n", " ")
+    words = [shlex.split(line, comments=True) for line in blocks.splitlines()]
     (found,) = [line for line in words if " ".join(line).startswith(start)]
     return found
 
@@ -112,8 +114,13 @@ def test_a_machine_that_is_killed_stops_the_other_and_both_can_go_on(forks, tmp_
 
 
 @EXHAUSTIVE
-def test_torchrun_starts_the_processes(forks, tmp_path):
-    for status, told in Launched(tmp_path, command("torchrun")).ended():
+@pytest.mark.parametrize("program", ["torchrun", "mpirun"])
+def test_other_programs_start_the_processes(forks, tmp_path, program):
+    if program == "mpirun" and shutil.which("mpirun") is None:
+        pytest.skip("mpirun is not installed")
+    (tmp_path / "hosts").write_text("127.0.0.1\n")
+    words = command("torchrun" if program == "torchrun" else "accelerate launch --cpu")
+    for status, told in Launched(tmp_path, words).ended():
         assert status == 0, told
     for status, told in forks.together(RUN, tmp_path / "forked"):
         assert status == 0, told
