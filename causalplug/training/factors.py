@@ -58,10 +58,14 @@ class ConfounderDraws:
         """
         if not self.edges:
             return {}
-        shift = torch.rand(1, self.points.shape[1], generator=generator, device=generator.device)
-        points = (self.points.to(shift.device) + shift).remainder(1.0).clamp(1e-6, 1 - 1e-6)
-        normal = torch.special.ndtri(points).unsqueeze(1)
+        normal = self.points_of(1, generator)
         return dict(zip(self.edges, normal.split(self.size, dim=-1), strict=True))
+
+    def points_of(self, rows: int, generator: torch.Generator) -> Tensor:
+        """Normal points ``(draws, rows, edges * size)``, shifted for every row by itself."""
+        shift = torch.rand(rows, self.points.shape[1], generator=generator, device=generator.device)
+        points = (self.points.to(shift.device).unsqueeze(1) + shift).remainder(1.0)
+        return torch.special.ndtri(points.clamp(1e-6, 1 - 1e-6))
 
 
 def stacked(dcm: DCM, name: str, noise: Mapping[str, Tensor]) -> Tensor | None:

@@ -58,6 +58,7 @@ class Learner:
         config: settings.
         steps: in all; the learning rate falls along a cosine to a twentieth.
         rate, betas: of Adam.
+        helpers: networks that help to train the mechanisms and are trained with them.
         processes: that make every update together, with their device and precision.
     """
 
@@ -71,6 +72,7 @@ class Learner:
         processes: Processes,
         rate: float,
         betas: tuple[float, float],
+        helpers: Sequence[nn.Module] = (),
     ):
         self.dcm, self.config, self.steps, self.processes = dcm, config, steps, processes
         self.accelerator = processes.accelerator
@@ -81,6 +83,7 @@ class Learner:
         )
         self.variables = tuple(variables)
         self.parameters: list[nn.Parameter] = [p for name in variables for p in trainable(dcm.mechanism(name))]
+        self.parameters += [p for helper in helpers for p in helper.parameters()]
         self.rate = config.learning_rate or rate
         self.optimizer = self._adam(self.parameters, self.rate, betas)
         self.average = Average(self.parameters, config.ema)
@@ -137,13 +140,20 @@ class Learner:
 
 
 class LikelihoodLearner(Learner):
-    """Ascends the likelihood of the module's c-factors."""
+    """Ascends the likelihood of the module's c-factors; ``held_out`` is that of held-out rows."""
 
     def __init__(
-        self, dcm: DCM, variables: Sequence[str], config: TrainingConfig, likelihood: Likelihood, **options: object
+        self,
+        dcm: DCM,
+        variables: Sequence[str],
+        config: TrainingConfig,
+        likelihood: Likelihood,
+        held_out: Likelihood | None = None,
+        **options: object,
     ):
-        super().__init__(dcm, variables, config, rate=1e-2, betas=(0.9, 0.99), **options)  # type: ignore[arg-type]
-        self.likelihood = likelihood
+        options = {"rate": 1e-2, "betas": (0.9, 0.99), "helpers": likelihood.proposals, **options}
+        super().__init__(dcm, variables, config, **options)  # type: ignore[arg-type]
+        self.likelihood, self.held_out = likelihood, held_out or likelihood
 
     def step(self, index: int, generator: torch.Generator) -> float:
         self._anneal(index)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,11 +23,43 @@ from causalplug.training.factors import (
     served,
     tabular,
 )
+from causalplug.training.proposal import Proposal
 from causalplug.variables import Continuous
 
-__all__ = ["Likelihood"]
+__all__ = ["Likelihood", "Scores", "advantage", "mean"]
 
 _TABLE_LIMIT = 2**16  # configurations times draws up to which a factor is evaluated as one table
+_SCORED, _SCORED_TOGETHER = 4096, 1024  # held-out rows of a factor that is no table: of which, and at a time
+
+
+class Scores(NamedTuple):
+    """Log c-factors of one source's rows, equal rows once.
+
+    Attributes:
+        values: ``(r,)``.
+        counts: ``(r,)``, how many rows each value stands for.
+        share: of the source among all rows.
+    """
+
+    values: Tensor
+    counts: Tensor
+    share: float
+
+
+def mean(scores: Sequence[Scores]) -> float:
+    """Log likelihood per row of all sources together."""
+    return sum(float((s.values * s.counts).sum() / s.counts.sum()) * s.share for s in scores)
+
+
+def advantage(one: Sequence[Scores], other: Sequence[Scores]) -> float:
+    """By how many of its standard errors the first log likelihood is above the second, on the same rows; 0 if equal."""
+    differences = [a._replace(values=a.values - b.values) for a, b in zip(one, other, strict=True)]
+    variance = 0.0
+    for values, counts, share in differences:
+        rows = counts.sum()
+        centre = (values * counts).sum() / rows
+        variance += float(((values - centre).square() * counts).sum() / rows) / float(rows) * share**2
+    return mean(differences) / variance**0.5 if variance > 0 else 0.0
 
 
 @dataclass
@@ -37,18 +70,48 @@ class _Factor:
     rows: dict[str, Tensor]
     share: float  # of all rows
     draws: ConfounderDraws
+    proposal: Proposal | None = None
     cells: Cells | None = None
+    counts: Tensor | None = None
     weights: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows[self.variables[0]])
 
     def loss(self, dcm: DCM, batch_size: int, generator: torch.Generator) -> Tensor:
         """Minus the mean log c-factor."""
-        noise = self.draws(generator)
+        noise = self.draws(generator) if self.proposal is None else {}
         if self.cells is not None and self.weights is not None:
             return -(log_mean_exp(self.cells.log_prob(noise)) * self.weights).sum()
-        size = len(self.rows[self.variables[0]])
-        index = torch.randint(size, (min(batch_size, size),), generator=generator, device=generator.device)
+        index = torch.randint(len(self), (min(batch_size, len(self)),), generator=generator, device=generator.device)
         batch = {name: value[index] for name, value in self.rows.items()}
-        return -log_mean_exp(rows_log_prob(dcm, self.variables, batch, noise)).mean()
+        if self.proposal is None:
+            return -log_mean_exp(rows_log_prob(dcm, self.variables, batch, noise)).mean()
+        return -self._proposed(dcm, self.proposal, batch, generator).mean()
+
+    def _proposed(
+        self, dcm: DCM, proposal: Proposal, rows: Mapping[str, Tensor], generator: torch.Generator
+    ) -> Tensor:
+        """Log c-factor ``(n,)``; its gradient also moves the proposal towards the draws that explain the rows."""
+        drawn = proposal(rows, self.draws, generator)
+        terms = rows_log_prob(dcm, self.variables, rows, drawn.noise) + drawn.log_weight
+        explains = (torch.softmax(terms.detach(), 0) * drawn.log_density).sum(0)
+        return log_mean_exp(terms) + explains - explains.detach()
+
+    def scores(self, dcm: DCM, generator: torch.Generator) -> Scores:
+        """Log c-factors of all rows, or of the first some thousand."""
+        if self.cells is not None and self.counts is not None:
+            return Scores(log_mean_exp(self.cells.log_prob(self.draws(generator))), self.counts, self.share)
+        noise = self.draws(generator) if self.proposal is None else {}
+        values = []
+        for start in range(0, min(len(self), _SCORED), _SCORED_TOGETHER):
+            part = {name: value[start : start + _SCORED_TOGETHER] for name, value in self.rows.items()}
+            if self.proposal is None:
+                values.append(log_mean_exp(rows_log_prob(dcm, self.variables, part, noise)))
+            else:
+                values.append(self._proposed(dcm, self.proposal, part, generator))
+        found = torch.cat(values)
+        return Scores(found, torch.ones_like(found), self.share)
 
 
 class Likelihood:
@@ -61,13 +124,25 @@ class Likelihood:
         dcm: the model.
         variables: the module's variables; every mechanism is explicit.
         sources: training rows, images as projections ``(n, size)``.
-        config: batch size and draws are read.
+        config: batch size, draws and seed are read.
+        proposals: of a likelihood of the same module on other rows, instead of new ones.
+
+    Attributes:
+        proposals: one for every c-factor with confounder noise and a continuous variable, trained with the mechanisms.
 
     Raises:
         PlanError: a mechanism has no explicit density, or no source determines the c-factor of a component.
     """
 
-    def __init__(self, dcm: DCM, variables: Sequence[str], sources: Sequence[Rows], config: TrainingConfig):
+    def __init__(
+        self,
+        dcm: DCM,
+        variables: Sequence[str],
+        sources: Sequence[Rows],
+        config: TrainingConfig,
+        *,
+        proposals: Sequence[Proposal] | None = None,
+    ):
         implicit = [name for name in variables if not dcm.mechanism(name).explicit]
         if implicit:
             raise PlanError(
@@ -75,7 +150,7 @@ class Likelihood:
                 "has no "
                 "explicit density. Use objective='adversarial' for this module."
             )
-        self.dcm, self.config = dcm, config
+        self.dcm, self.variables, self.config = dcm, tuple(variables), config
         self.factors: list[_Factor] = []
         groups = [served(dcm.graph, rows.source.recorded, rows.source.do) for rows in sources]
         for component in dcm.graph.c_components():
@@ -91,18 +166,29 @@ class Likelihood:
             for of_source, rows in zip(groups, sources, strict=True):
                 self.factors += [self._factor(group, rows) for group in of_source if component.issuperset(group)]
         total = sum(len(rows) for rows in sources)
+        known = None if proposals is None else iter(proposals)
+        self.proposals: list[Proposal] = []
         for factor in self.factors:
-            factor.share = len(factor.rows[factor.variables[0]]) / total
+            factor.share = len(factor) / total
             if tabular(dcm, factor.variables):
                 self._tabulate(factor)
+            elif factor.draws.edges and self._continuous(factor.variables):
+                factor.proposal = self._proposal(factor) if known is None else next(known)
+                self.proposals.append(factor.proposal)
 
     def _factor(self, variables: tuple[str, ...], rows: Rows) -> _Factor:
         graph = self.dcm.graph
         needed = dict.fromkeys([*variables, *(parent for name in variables for parent in graph.parents(name))])
-        continuous = any(isinstance(self.dcm.variables[name], Continuous) for name in variables)
-        count = max(1, self.config.draws // 4) if continuous else self.config.draws  # a density costs more than a table
+        count = max(1, self.config.draws // 8) if self._continuous(variables) else self.config.draws
         draws = ConfounderDraws(edges_of(graph, variables), self.dcm.confounder_size, count)
         return _Factor(variables, {name: rows.values[name] for name in needed}, 0.0, draws)
+
+    def _continuous(self, variables: Sequence[str]) -> bool:
+        return any(isinstance(self.dcm.variables[name], Continuous) for name in variables)
+
+    def _proposal(self, factor: _Factor) -> Proposal:
+        reads = {name: self.dcm.parent_spec(name) for name in factor.rows}
+        return Proposal(reads, factor.rows, factor.draws.points.shape[1], seed=self.config.seed)
 
     def _tabulate(self, factor: _Factor) -> None:
         """Merge equal rows; fall back to batches where the table would be large."""
@@ -114,9 +200,24 @@ class Likelihood:
         if largest * draws > _TABLE_LIMIT:
             factor.cells = None
             return
-        factor.weights = counts / counts.sum()
+        factor.counts, factor.weights = counts, counts / counts.sum()
 
     def loss(self, generator: torch.Generator) -> Tensor:
         """Minus the log likelihood per row of all sources together."""
         parts = [factor.share * factor.loss(self.dcm, self.config.batch_size, generator) for factor in self.factors]
         return torch.stack(parts).sum()
+
+    @torch.no_grad()
+    def scores(self, seed: int) -> list[Scores]:
+        """Log c-factors of the rows, by factor, for the draws of a seed."""
+        generator = torch.Generator(self.dcm.device).manual_seed(seed)
+        return [factor.scores(self.dcm, generator) for factor in self.factors]
+
+    def score(self, seed: int) -> float:
+        """Minus the log likelihood per row of all sources together, for the draws of a seed."""
+        return -mean(self.scores(seed))
+
+    def on(self, sources: Sequence[Rows]) -> Likelihood:
+        """The same c-factors by the same proposals on other rows of the same sources, with 256 draws or more."""
+        settings = replace(self.config, draws=max(256, self.config.draws))
+        return Likelihood(self.dcm, self.variables, sources, settings, proposals=self.proposals)

@@ -17,7 +17,6 @@ from causalplug.mechanisms.base import Mechanism
 from causalplug.model import DCM
 from causalplug.training.config import TrainingConfig
 from causalplug.training.data import Rows
-from causalplug.training.likelihood import Likelihood
 from causalplug.training.rollout import Roller
 from causalplug.training.two_sample import Shown
 from causalplug.training.validation import Distance, distance
@@ -48,7 +47,6 @@ class Prepared:
     images: dict[tuple[str, str], dict[str, Tensor]] = field(default_factory=dict)
     banks: dict[str, SampleBank] = field(default_factory=dict)
     _readers: dict[tuple[str, ...], Shown] = field(default_factory=dict)
-    _likelihoods: dict[tuple[str, ...], Likelihood] = field(default_factory=dict)
 
     def rows(self, source: str, part: str, pixels: Sequence[str] = ()) -> Rows:
         """Rows of one source (part ``"train"`` or ``"held_out"``), with some image variables as pixels."""
@@ -70,16 +68,6 @@ class Prepared:
             if isinstance(variable, Image)
             and (not config.projections or name not in dcm.encoders or (painted and name in module.variables))
         ]
-
-    def held_out_loss(self, dcm: DCM, variables: Sequence[str], config: TrainingConfig, seed: int) -> float:
-        """Minus the held-out log likelihood per row of a module's c-factors."""
-        key = tuple(variables)
-        if key not in self._likelihoods:
-            settings = replace(config, batch_size=max(1024, config.batch_size), draws=max(256, config.draws))
-            self._likelihoods[key] = Likelihood(dcm, variables, self.held_out, settings)
-        generator = torch.Generator(dcm.device).manual_seed(seed)
-        with torch.no_grad():
-            return float(self._likelihoods[key].loss(generator))
 
     def distances(self, dcm: DCM, module: Module, generator: torch.Generator, *, final: bool = False) -> list[Distance]:
         """Distance to every target of the module that can be drawn without calling a generator anew.

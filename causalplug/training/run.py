@@ -111,7 +111,8 @@ class Run:
         options = {"steps": self.config.steps_of(objective, image=image), "processes": self.processes}
         if objective == "likelihood":
             likelihood = Likelihood(self.dcm, module.variables, self.prepared.train, self.config)
-            return LikelihoodLearner(self.dcm, module.variables, self.config, likelihood, **options)
+            held_out = likelihood.on(self.prepared.held_out)
+            return LikelihoodLearner(self.dcm, module.variables, self.config, likelihood, held_out, **options)
         games = []
         for target in module.targets:
             pixels = self.prepared.pixels(self.dcm, module, self.config)
@@ -187,7 +188,7 @@ class Run:
     def _validate(self, module: Module, objective: str, learner: Learner, seed: int) -> tuple[float, dict[str, float]]:
         """Score of the current weights on held-out rows, and what to record; lower is better."""
         if isinstance(learner, LikelihoodLearner):
-            nll = self.prepared.held_out_loss(self.dcm, module.variables, self.config, seed)
+            nll = learner.held_out.score(seed)
             return nll, {"nll": nll}
         distances = self._distances(module, seed)
         record = {"tvd": max(d.tvd for d in distances if d.tvd is not None)} if any(
@@ -199,7 +200,7 @@ class Run:
         self, module: Module, objective: str, learner: Learner, seed: int, report: ModuleReport
     ) -> None:
         if isinstance(learner, LikelihoodLearner):
-            report.negative_log_likelihood = self.prepared.held_out_loss(self.dcm, module.variables, self.config, seed)
+            report.negative_log_likelihood = learner.held_out.score(seed)
         report.distances = tuple(self._distances(module, seed, final=True))
 
     def _distances(self, module: Module, seed: int, *, final: bool = False) -> list[Distance]:

@@ -1,0 +1,79 @@
+"""Where a row's confounder noise may have been: draws that make a c-factor's Monte-Carlo likelihood nearly exact.
+
+The mean over S draws from the prior falls short of a c-factor on the log scale by about its variance over 2 S, which is
+least where the confounder explains little: with few draws the best fit is one without confounding. Draws from near the
+posterior have little variance (Burda et al. 2016; the proposal is learned as in Bornschein & Bengio 2015).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from causalplug.mechanisms.base import initialised
+from causalplug.mechanisms.conditioner import Conditioner, ParentSpec
+from causalplug.training.factors import ConfounderDraws
+
+__all__ = ["Proposal", "Proposed"]
+
+_PRIOR = 1 / 8  # share of the draws that stay with the prior: it bounds their weights by 8 (Hesterberg 1995)
+_LOG_SCALE = 4.0  # of the proposal's standard deviations, at most
+
+
+class Proposed(NamedTuple):
+    """Draws of the confounder noise for every row.
+
+    Attributes:
+        noise: ``(s, n, size)`` by edge.
+        log_weight: ``(s, n)``, of the prior against the density that they were drawn from.
+        log_density: ``(s, n)``, under the proposal; its parameters are learned by it.
+    """
+
+    noise: dict[str, Tensor]
+    log_weight: Tensor
+    log_density: Tensor
+
+
+class Proposal(nn.Module):
+    """A normal for the confounder noise of a c-factor given the values in it; the standard normal at first.
+
+    Args:
+        reads: what is read of each of the c-factor's variables and their parents.
+        rows: by which they are scaled.
+        size: numbers of noise of all edges.
+        seed: of the parameters.
+    """
+
+    def __init__(self, reads: Mapping[str, ParentSpec], rows: Mapping[str, Tensor], size: int, *, seed: int = 0):
+        super().__init__()
+        self.size = size
+        self.network = initialised(lambda: Conditioner(reads, 0, self.size * (self.size + 1), hidden=(64,)), seed)
+        self.network.standardise(rows)
+        self.network.to(next(iter(rows.values())).device)
+        last: nn.Linear = self.network.rest[-1]  # type: ignore[index, assignment]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, rows: Mapping[str, Tensor], draws: ConfounderDraws, generator: torch.Generator) -> Proposed:
+        """Draws for rows ``(n, …)``: an eighth of them, but at least one, from the prior."""
+        centre, factor = self.network(rows).split([self.size, self.size**2], -1)
+        factor = factor.unflatten(-1, (self.size, self.size))
+        scales = _LOG_SCALE * torch.tanh(factor.diagonal(dim1=-2, dim2=-1) / _LOG_SCALE)
+        factor = factor.tril(-1) + torch.diag_embed(scales.exp())
+        own = torch.distributions.MultivariateNormal(centre, scale_tril=factor, validate_args=False)
+        with torch.no_grad():
+            points = draws.points_of(len(centre), generator)
+            from_prior = max(1, round(_PRIOR * len(points)))
+            moved = centre + (factor @ points[from_prior:].unsqueeze(-1)).squeeze(-1)
+            noise = torch.cat([points[:from_prior], moved])
+        log_density = own.log_prob(noise)
+        with torch.no_grad():
+            prior = torch.distributions.Normal(0.0, 1.0).log_prob(noise).sum(-1)
+            share = from_prior / len(points)
+            drawn_from = torch.logaddexp(prior + math.log(share), log_density + math.log1p(-share))
+        edges = dict(zip(draws.edges, noise.split(draws.size, -1), strict=True))
+        return Proposed(edges, prior - drawn_from, log_density)
