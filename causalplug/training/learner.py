@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -126,6 +127,12 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         return progress
+
+    @torch.no_grad()
+    def assign(self, values: Sequence[Tensor]) -> Self:
+        """Set the parameters."""
+        torch._foreach_copy_([*self.parameters], [*values])
+        return self
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that a checkpoint needs beyond the model's weights."""

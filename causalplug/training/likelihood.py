@@ -89,9 +89,7 @@ class _Factor:
             return -log_mean_exp(rows_log_prob(dcm, self.variables, batch, noise)).mean()
         return -self._proposed(dcm, self.proposal, batch, generator).mean()
 
-    def _proposed(
-        self, dcm: DCM, proposal: Proposal, rows: Mapping[str, Tensor], generator: torch.Generator
-    ) -> Tensor:
+    def _proposed(self, dcm: DCM, proposal: Proposal, rows: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         """Log c-factor ``(n,)``; its gradient also moves the proposal towards the draws that explain the rows."""
         drawn = proposal(rows, self.draws, generator)
         terms = rows_log_prob(dcm, self.variables, rows, drawn.noise) + drawn.log_weight

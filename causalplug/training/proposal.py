@@ -8,7 +8,7 @@ posterior have little variance (Burda et al. 2016; the proposal is learned as in
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch

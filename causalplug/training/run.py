@@ -16,7 +16,7 @@ from causalplug.errors import ConvergenceWarning, TrainingError
 from causalplug.training.checkpoint import Checkpoints
 from causalplug.training.games import game_for
 from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodLearner, trainable
-from causalplug.training.likelihood import Likelihood
+from causalplug.training.likelihood import Likelihood, advantage
 from causalplug.training.prepare import Prepared
 from causalplug.training.processes import Processes
 from causalplug.training.report import ModuleReport
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from causalplug.training.trainer import Trainer
 
 __all__ = ["Run", "report_from"]
+
+_SIGNIFICANT = 2.0  # standard errors by which an earlier state must be better on held-out rows than the last
 
 State = tuple[dict[str, Any], dict[str, Tensor]]
 
@@ -180,10 +182,21 @@ class Run:
                 state = {"position": position, "phase": phase, "step": step, "best_score": best_score, "since": since}
                 self.save(state | {"report": report.to_dict()}, learner, best, generator)
         bar.close()
-        with torch.no_grad():
-            for p, value in zip(learner.parameters, best or learner.average.values, strict=True):
-                p.copy_(value)
+        self._keep(learner, best, seed, report)
         self._validate_final(module, objective, learner, seed, report)
+
+    def _keep(self, learner: Learner, best: Sequence[Tensor] | None, seed: int, report: ModuleReport) -> None:
+        """Leave the best validated state, or the last one where held-out rows do not tell the two apart.
+
+        Which of several good states has the highest likelihood on some hundred rows is decided by the few rarest of
+        them, and the last state has learned for the longest at the smallest rate.
+        """
+        last = learner.average.values
+        if isinstance(learner, LikelihoodLearner) and best is not None and report.best_step < report.steps:
+            of_last, of_best = (learner.assign(state).held_out.scores(seed) for state in (last, best))
+            if self.processes.told(advantage(of_best, of_last)) < _SIGNIFICANT:
+                best, report.best_step = None, report.steps
+        learner.assign(best or last)
 
     def _validate(self, module: Module, objective: str, learner: Learner, seed: int) -> tuple[float, dict[str, float]]:
         """Score of the current weights on held-out rows, and what to record; lower is better."""
