@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--spread", type=float, default=0.5, help="standard deviation of M given X")
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--steps", type=int)
-    parser.add_argument("--draws", type=int, default=128, help="setting of fit, which takes a quarter of it here")
+    parser.add_argument("--draws", type=int, default=128, help="setting of fit, which takes an eighth of it here")
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--seed", type=int, default=0, help="of the rows and of the training")
     options = parser.parse_args()

@@ -42,7 +42,8 @@ class TrainingConfig:
             ``"straight-through"``.
         max_enumeration: joint values of a module's discrete variables that are enumerated.
         max_cells: joint values of a target that are compared as one table, where everything in it is discrete.
-        draws: draws of the confounder noise per step; a quarter of them where continuous variables have a density.
+        draws: draws of the confounder noise per step; where continuous variables have a density an eighth of them, but
+            of every row's own.
         temperature: first and last temperature of the straight-through gradient.
         ema: decay of the moving average of the weights that is kept, validated and saved.
         held_out: share of every source that is held out for validation.

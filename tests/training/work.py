@@ -355,6 +355,8 @@ def gradients(folder, parts=1):
     batch = {k: torch.tensor(v[rank::2], dtype=torch.float32) for k, v in continuous_rows().items()}
 
     class Loss:
+        proposals = ()
+
         def loss(self, generator):
             return -sum(
                 dcm.mechanism(n).log_prob(batch[n], {p: batch[p] for p in dcm.mechanism(n).parents}) for n in "XY"
