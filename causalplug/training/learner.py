@@ -84,7 +84,8 @@ class Learner:
         )
         self.variables = tuple(variables)
         self.parameters: list[nn.Parameter] = [p for name in variables for p in trainable(dcm.mechanism(name))]
-        self.parameters += [p for helper in helpers for p in helper.parameters()]
+        self.helpers = [p for helper in helpers for p in helper.parameters()]
+        self.parameters += self.helpers
         self.rate = config.learning_rate or rate
         self.optimizer = self._adam(self.parameters, self.rate, betas)
         self.average = Average(self.parameters, config.ema)
@@ -137,12 +138,16 @@ class Learner:
     def tensors(self) -> dict[str, Tensor]:
         """Everything that a checkpoint needs beyond the model's weights."""
         found = {f"average.{i}": value for i, value in enumerate(self.average.values)}
+        found |= {f"helper.{i}": p.detach() for i, p in enumerate(self.helpers)}
         return found | optimizer_tensors(self.optimizer, "optimizer.")
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Inverse of :meth:`tensors`."""
         for i, value in enumerate(self.average.values):
             value.copy_(tensors[f"average.{i}"])
+        with torch.no_grad():
+            for i, p in enumerate(self.helpers):
+                p.copy_(tensors[f"helper.{i}"])
         restore_optimizer(self.optimizer, tensors, "optimizer.")
 
 

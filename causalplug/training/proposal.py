@@ -7,7 +7,6 @@ posterior have little variance (Burda et al. 2016; the proposal is learned as in
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -73,7 +72,7 @@ class Proposal(nn.Module):
         log_density = own.log_prob(noise)
         with torch.no_grad():
             prior = torch.distributions.Normal(0.0, 1.0).log_prob(noise).sum(-1)
-            share = from_prior / len(points)
-            drawn_from = torch.logaddexp(prior + math.log(share), log_density + math.log1p(-share))
+            share = torch.tensor([from_prior, len(points) - from_prior], device=prior.device) / len(points)
+            drawn_from = torch.logaddexp(prior + share[0].log(), log_density + share[1].log())
         edges = dict(zip(draws.edges, noise.split(draws.size, -1), strict=True))
         return Proposed(edges, prior - drawn_from, log_density)
