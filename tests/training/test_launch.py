@@ -20,7 +20,7 @@ from tests.training.forks import ROOT, free_port
 from tests.training.test_processes import RUN, same, weights
 
 EXHAUSTIVE = pytest.mark.skipif("CAUSALPLUG_EXHAUSTIVE" not in os.environ, reason="CAUSALPLUG_EXHAUSTIVE is not set")
-PROGRAMS = {"accelerate": "accelerate.commands.accelerate_cli", "torchrun": "torch.distributed.run"}
+PROGRAMS = {("accelerate", "launch"): "accelerate.commands.launch", ("torchrun",): "torch.distributed.run"}
 SCRIPT = """
 import json
 import sys
@@ -61,9 +61,10 @@ class Launched:
         words = [changed.get(word, word) for word in words]
         env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
         self.started = []
+        program = next(name for name in PROGRAMS if tuple(words[: len(name)]) == name)
         for rank in range(machines):
-            here = [str(rank) if k and words[k - 1] == "--machine_rank" else word for k, word in enumerate(words)]
-            line = [sys.executable, "-m", PROGRAMS[here[0]], *here[1:-1], *extra, "train.py", "run"]
+            here = [str(rank) if words[k - 1] == "--machine_rank" else word for k, word in enumerate(words)]
+            line = [sys.executable, "-m", PROGRAMS[program], *here[len(program) : -1], *extra, "train.py", "run"]
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
             line.append(json.dumps(arguments))
             self.started.append(subprocess.Popen(line, cwd=folder, env=env, start_new_session=True, **pipes))
@@ -86,10 +87,10 @@ TWO_MACHINES = "accelerate launch --multi_gpu --num_processes 2 --num_machines 2
 def test_accelerate_starts_the_processes_and_half_precision(forks, tmp_path):
     words = command("accelerate launch --multi_gpu --num_processes 2 train.py")
     extra = ["--mixed_precision", "bf16", "--main_process_port", "0"]
-    for status, told in Launched(tmp_path, words, extra=extra).ended():
+    for status, told in Launched(tmp_path, words, extra=extra, steps=3).ended():
         assert status == 0, told
     for rank, precision in enumerate(("bf16", "no")):
-        for status, told in forks.together(RUN, tmp_path / precision, precision=precision):
+        for status, told in forks.together(RUN, tmp_path / precision, precision=precision, steps=3):
             assert status == 0, told
         assert same(weights(tmp_path / "run", rank), weights(tmp_path / precision)) == (precision == "bf16")
     assert {value.dtype.itemsize for value in weights(tmp_path / "run").values()} == {4}
@@ -97,7 +98,7 @@ def test_accelerate_starts_the_processes_and_half_precision(forks, tmp_path):
 
 def test_a_machine_that_is_killed_stops_the_other_and_both_can_go_on(forks, tmp_path):
     """The launchers of both machines end by themselves; what they left behind is gone on with to the same bits."""
-    launched = Launched(tmp_path, command(TWO_MACHINES), machines=2, fault=["kill_in_step", 80, 1])
+    launched = Launched(tmp_path, command(TWO_MACHINES), machines=2, steps=6, fault=["kill_in_step", 30, 1])
     (first, told), (second, killed) = launched.ended()
     assert "another process has ended or does not answer" in told
     assert "SIGKILL" in killed
@@ -105,9 +106,9 @@ def test_a_machine_that_is_killed_stops_the_other_and_both_can_go_on(forks, tmp_
     assert "The last checkpoint is in run/checkpoint; continue with resume_from_checkpoint=True" in told
     state = json.loads((tmp_path / "run" / "checkpoint" / "state.json").read_text())
     assert state["step"] > 0
-    for status, told in forks.together(RUN, tmp_path / "run", machines=2, resume=True):
+    for status, told in forks.together(RUN, tmp_path / "run", machines=2, resume=True, steps=6):
         assert status == 0, told
-    for status, told in forks.together(RUN, tmp_path / "whole"):
+    for status, told in forks.together(RUN, tmp_path / "whole", steps=6):
         assert status == 0, told
     for rank in range(2):
         assert same(weights(tmp_path / "run", rank), weights(tmp_path / "whole"))
