@@ -70,7 +70,7 @@ def by_projection(what: str, dcm: cp.DCM) -> str:
     """MMD² of 1,000 rows in the projection that critics read: of the model, of fresh rows, and of unrelated images."""
     real, fresh = (rows(what, CONFOUNDED, 1000, seed) for seed in (101, 102))
     drawn = dcm.sample(1000, seed=1, variables=["D", "I"])
-    model = {"D": drawn["D"].to_numpy(), "I": np.stack(list(drawn["I"]))}
+    model = {"D": np.array(drawn["D"]), "I": np.stack(list(drawn["I"]))}
     unrelated = {"D": fresh["D"], "I": np.roll(fresh["I"], 1, axis=0)}
 
     def features(table: dict[str, np.ndarray]) -> torch.Tensor:
