@@ -52,8 +52,8 @@ class Prepared:
         """Rows of one source (part ``"train"`` or ``"held_out"``), with some image variables as pixels."""
         rows = next(r for r in getattr(self, part) if source_name(r) == source)
         images = {name: self.images[source, part][name] for name in pixels if name in self.images[source, part]}
-        if part == "held_out" and images and len(rows) > _HELD_OUT_PIXELS:
-            few = torch.arange(_HELD_OUT_PIXELS)
+        if part == "held_out" and images:
+            few = torch.arange(min(len(rows), _HELD_OUT_PIXELS))
             rows, images = rows.select(few), {name: value[few] for name, value in images.items()}
         device = next(iter(rows.values.values())).device
         return replace(rows, values={**rows.values, **{name: value.to(device) for name, value in images.items()}})
