@@ -19,7 +19,7 @@ from causalplug.mechanisms.base import Mechanism, freeze, initialised
 from causalplug.mechanisms.conditioner import ParentSpec
 from causalplug.mechanisms.deferred import DeferredEncoder, DeferredMechanism, Parts
 from causalplug.mechanisms.trained_module import TrainedModule, taken, unpacked
-from causalplug.noise import Noise, NoiseSpec
+from causalplug.noise import Noise, NoiseSpec, whole_seed
 from causalplug.questions import Questions
 from causalplug.shareable import Shareable
 from causalplug.variables import Discrete, Image, Variable
@@ -90,6 +90,13 @@ class DCM(Questions, Shareable, nn.Module):
         self.graph = graph
         self.variables: dict[str, Variable] = _checked_variables(graph, variables)
         self.confounder_size = confounder_size
+        if confounder_size < 1 and graph.bidirected:
+            raise MechanismError(
+                f"The model cannot be built with confounder_size={confounder_size}: it has bidirected edges, and their "
+                "noise needs at least one number."
+            )
+        if isinstance(hidden, int):
+            raise MechanismError(f"hidden={hidden} is no list of widths: write hidden=({hidden}, {hidden}), say.")
         self.plan: Plan | None = None
         self.sources: tuple[Source, ...] | None = None
         self.queries: tuple[Mapping[str, Any], ...] = ()
@@ -97,6 +104,7 @@ class DCM(Questions, Shareable, nn.Module):
         self.origin: Snapshot | None = None
         self._mechanisms = nn.ModuleDict()
         self._encoders = nn.ModuleDict()
+        seed = whole_seed(seed)
         given, encoders = unpacked(graph, self.variables, confounder_size, mechanisms or {}, encoders or {})
         for what, names in (("mechanism", given), ("encoder", encoders)):
             for name in names:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from causalplug.errors import SamplingError
 
-__all__ = ["Noise", "NoiseSpec"]
+__all__ = ["Noise", "NoiseSpec", "whole_seed"]
 
 _BLOCK = 2**14  # numbers per block; fixed for ever, because it decides which numbers a seed gives
 
@@ -74,7 +75,7 @@ class Noise:
         device: where the draws are put; they are always made on the CPU, so that every device sees the same numbers.
 
     Raises:
-        SamplingError: a fixed tensor has another number of rows.
+        SamplingError: the seed is no whole number, or a fixed tensor has another number of rows.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Noise:
         device: torch.device | str = "cpu",
     ):
         self.rows = torch.arange(n) if isinstance(n, int) else n.to("cpu", torch.int64)
-        self.seed = int(seed)
+        self.seed = whole_seed(seed)
         self.device = torch.device(device)
         self._fixed = dict(fixed or {})
         self._drawn: dict[str, Tensor] = {}
@@ -200,3 +201,18 @@ class Noise:
         rows = tensors.pop("rows")
         fixed = {key.removeprefix("fixed/"): value for key, value in tensors.items()}
         return cls(rows, int(metadata["seed"]), fixed=fixed, device=device)
+
+
+def whole_seed(seed: Any) -> int:
+    """The seed as an integer.
+
+    Raises:
+        SamplingError: it is no whole number.
+    """
+    try:
+        return operator.index(seed)
+    except TypeError:
+        raise SamplingError(
+            f"seed={seed!r} cannot be used: the same seed gives the same rows, so it has to be a whole number. Leave "
+            "it out for 0."
+        ) from None

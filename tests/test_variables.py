@@ -99,3 +99,32 @@ def test_values_outside_the_declaration_are_refused_by_name(variable, values, me
 def test_impossible_declarations_are_refused(declare, message):
     with pytest.raises(VariableError, match=message):
         declare()
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Discrete(True), "Discrete\\(True\\) cannot be declared"),
+        (lambda: Discrete([1.0, float("nan")]), "nan as a category"),
+        (lambda: Discrete(["a", None]), "None as a category"),
+        (lambda: Discrete([["a"], ["b"]]), "as a category"),
+        (lambda: Continuous(low="a"), "give numbers"),
+        (lambda: Image(1.5, 2, 2), "whole numbers"),
+        (lambda: Image("1", 2, 2), "whole numbers"),
+    ],
+)
+def test_declarations_that_make_no_sense(build, message):
+    with pytest.raises(VariableError, match=message):
+        build()
+
+
+def test_categories_may_come_as_an_array_or_an_index():
+    assert Discrete(np.array(["a", "b"])) == Discrete(["a", "b"])
+    assert Discrete(pd.Categorical(["b", "a"]).categories) == Discrete(["a", "b"])
+    assert Discrete(np.arange(3)) == Discrete(3)
+
+
+@pytest.mark.parametrize("values", [np.array(["2020-01-01"], "datetime64[ns]"), np.array([1j]), np.array(["1.5"])])
+def test_what_only_looks_like_numbers_is_no_continuous_value(values):
+    with pytest.raises(DataError, match="must be numbers"):
+        Continuous().encode(values)

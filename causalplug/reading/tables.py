@@ -104,6 +104,9 @@ def table_of(
     if isinstance(frame, Mapping):
         return _from_columns({str(name): frame[name] for name in frame})
     if hasattr(frame, "columns") and hasattr(frame, "loc"):  # pandas.DataFrame
+        names = [str(name) for name in frame.columns]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise DataError(f"The table cannot be used: it has the column {', '.join(twice)} twice. Rename one.")
         return _from_columns({str(name): _frame_column(frame[name]) for name in frame.columns})
     table = None
     if isinstance(frame, IterableDataset):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from causalplug.causal.names import check_known, listed
+from causalplug.causal.names import check_known, did_you_mean, listed
 from causalplug.errors import DataError, QueryError
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.variables import Continuous, Discrete, Image, Variable
@@ -226,7 +226,8 @@ def _policy(dcm: DCM, name: str, function: Callable[..., Any]) -> Policy:
         parameters = []
     if parameters and all(parameter in dcm.variables for parameter in parameters):
         return Policy(lambda read: function(*(read[parameter] for parameter in parameters)), reads=tuple(parameters))
-    if len(parameters) > 1:
+    misspelt = [p for p in parameters if p != "u" and did_you_mean(p, dcm.graph.index)]  # a typo must not read noise
+    if len(parameters) > 1 or misspelt:
         check_known(parameters, dcm.graph.index, f"the policy for {name!r} cannot be followed")
     return Policy(lambda _, uniform: function(uniform), random=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -10,10 +11,27 @@ import torch
 
 from causalplug.errors import SamplingError
 
-__all__ = ["Batches"]
+__all__ = ["Batches", "check_room"]
 
 _T = TypeVar("_T")
 _SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_cpu")
+
+
+def check_room(rows: int, size: int) -> None:
+    """Raise unless a table of so many rows of ``size`` bytes could lie in this computer's memory.
+
+    Raises:
+        SamplingError: it could not, however much of the memory is free.
+    """
+    if not hasattr(os, "sysconf"):  # Windows
+        return
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if rows * size > memory:
+        raise SamplingError(
+            f"n={rows:,} rows cannot be sampled into one table: they take {rows * size / 1e9:,.1f} GB, and this "
+            f"computer has {memory / 1e9:,.1f} GB of memory. Ask for fewer rows or variables, or take them from "
+            "sample_batches."
+        )
 
 
 class Batches:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +12,12 @@ import torch
 
 from causalplug.causal.names import as_names, check_known
 from causalplug.errors import SamplingError
-from causalplug.noise import Noise
+from causalplug.noise import Noise, whole_seed
 from causalplug.sampling.accept import Stream, evaluating
 from causalplug.sampling.condition import Given, compile_given
 from causalplug.sampling.guard import Clearance, clear, queries_of
 from causalplug.sampling.interventions import PerRow, compile_do
-from causalplug.sampling.memory import Batches
+from causalplug.sampling.memory import Batches, check_room
 from causalplug.sampling.result import Column, check_images, columns, table
 from causalplug.sampling.worlds import Rows, World
 
@@ -119,6 +120,7 @@ def request(
     """Check everything that can be checked before any work, identification last."""
     check_count(n)
     check_images(images)
+    seed = whole_seed(seed)
     asked = list(dcm.graph.variables if variables is None else as_names(variables))
     check_known(asked, dcm.graph.index, "the variables cannot be sampled")
     if not asked:
@@ -180,6 +182,8 @@ def answer(asked: Request, started: float, distributed: bool = False) -> pd.Data
         from causalplug.sampling.distributed import distributed_answer
 
         return distributed_answer(asked, started)
+    shown = [asked.dcm.variables[name] for _, _, names in asked.targets for name in names]
+    check_room(asked.n, sum(8 if not v.event_shape else 4 * math.prod(v.event_shape) for v in shown))
     stream = asked.stream()
     parts: list[dict[Column, np.ndarray]] = []
     errors: dict[str, float] = {}

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from causalplug.errors import TrainingError
 
 __all__ = ["OBJECTIVES", "STRATEGIES", "TrainingConfig"]
@@ -118,13 +120,18 @@ class TrainingConfig:
         for name in positive:
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name}={getattr(self, name)} makes no sense: it must be at least 1.")
+        if not isinstance(self.seed, int | np.integer):
+            raise TrainingError(
+                f"seed={self.seed!r} makes no sense: the same seed gives the same run; give an integer."
+            )
         if self.steps is not None and self.steps < 1:
             raise TrainingError(f"steps={self.steps} makes no sense: it must be at least 1, or None for the default.")
         for name, low, high in (("ema", 0.0, 1.0), ("held_out", 0.0, 0.9)):
             if not low <= getattr(self, name) < high:
                 raise TrainingError(f"{name}={getattr(self, name)} makes no sense: it must lie in [{low}, {high}).")
-        if any(rate is not None and rate <= 0 for rate in (self.learning_rate, self.critic_learning_rate)):
-            raise TrainingError("learning rates must be positive.")
+        rates = [rate for rate in (self.learning_rate, self.critic_learning_rate) if rate is not None]
+        if not all(isinstance(rate, int | float | np.number) and rate > 0 for rate in rates):
+            raise TrainingError(f"learning rates must be positive numbers; got {rates}.")
 
     @staticmethod
     def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -181,7 +181,8 @@ class DataSource:
             near = difflib.get_close_matches(unknown[0], variables, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise SourceError(
-                f"{self} cannot be used: {', '.join(map(repr, unknown))} not a variable of the graph; {hint}"
+                f"{self} cannot be used: {', '.join(map(repr, unknown))} {'are' if len(unknown) > 1 else 'is'} not in "
+                f"the graph; {hint}"
                 f"Variables: {', '.join(variables)}. Name the columns to take: columns=[…], or a mapping that renames "
                 "them."
             )

@@ -149,6 +149,11 @@ def prepare(
     """
     parts = [rows.split(config.held_out, config.seed + i) for i, rows in enumerate(tables)]
     train = [t for t, _ in parts]
+    if few := [f"{t.source} has {len(t) + len(h)}" for t, h in parts if len(t) < 2]:
+        raise DataError(
+            f"Training cannot start: {'; '.join(few)} row(s), and at least two are needed beside those held out. Give "
+            "more rows, or leave the source out."
+        )
     held_out = [h if len(h) else t for t, h in parts]
     with _timed(seconds, "label maps"):
         for name, mechanism in dcm.mechanisms.items():

@@ -34,6 +34,8 @@ class Continuous(Variable):
     high: float = math.inf
 
     def __post_init__(self) -> None:
+        if not all(isinstance(bound, int | float | np.integer | np.floating) for bound in (self.low, self.high)):
+            raise VariableError(f"Continuous(low={self.low!r}, high={self.high!r}) cannot be declared: give numbers.")
         if not self.low < self.high:
             raise VariableError(
                 f"Continuous(low={self.low}, high={self.high}) is empty: low must be smaller than high."
@@ -51,6 +53,8 @@ class Continuous(Variable):
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
         try:
+            if array.dtype.kind not in "iufbO":  # dates become counts of nanoseconds, say
+                raise TypeError
             array = array.astype(np.float32)
         except (TypeError, ValueError):
             raise DataError(

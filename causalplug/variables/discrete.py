@@ -26,10 +26,10 @@ class Discrete(Variable):
     """A variable with finitely many values.
 
     Args:
-        categories: their number (values 0 to k - 1) or their names in order.
+        categories: their number (values 0 to k - 1) or their names in order: a list, an array or a pandas index.
 
     Raises:
-        VariableError: fewer than one category, or a name given twice.
+        VariableError: fewer than one category, a name given twice, or one that stands for a missing value.
 
     Example:
         >>> colour = Discrete(["red", "green", "blue"])
@@ -41,7 +41,10 @@ class Discrete(Variable):
     categories: tuple[Hashable, ...]
 
     def __init__(self, categories: int | Sequence[Hashable]):
-        if isinstance(categories, str | bytes) or not isinstance(categories, int | np.integer | Sequence):
+        if isinstance(categories, np.ndarray) or hasattr(categories, "to_numpy"):
+            categories = list(categories)
+        wanted = int | np.integer | Sequence
+        if isinstance(categories, str | bytes | bool) or not isinstance(categories, wanted):
             raise VariableError(
                 f"Discrete({categories!r}) cannot be declared: it takes the number of categories or a list of "
                 "their names, "
@@ -57,6 +60,12 @@ class Discrete(Variable):
         values = tuple(item.item() if isinstance(item, np.generic) else item for item in categories)
         if len(values) < 1:
             raise VariableError("Discrete() cannot be declared without categories: give their number or their names.")
+        wrong = [v for v in values if not isinstance(v, Hashable) or v is None or v != v]
+        if wrong:
+            raise VariableError(
+                f"Discrete cannot be declared with {wrong[0]!r} as a category: a category is a text or a number. Leave "
+                "it out; rows without a value cannot be used."
+            )
         twice = sorted({str(v) for v in values if values.count(v) > 1})
         if twice:
             raise VariableError(

@@ -37,9 +37,11 @@ class Image(Variable):
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.height, self.width) < 1:
+        whole = all(isinstance(size, int | np.integer) for size in self.event_shape)
+        if not whole or min(self.event_shape) < 1:
             raise VariableError(
-                f"Image{self.event_shape} cannot be declared: channels, height and width must be at least 1."
+                f"Image{self.event_shape} cannot be declared: channels, height and width must be whole numbers of at "
+                "least 1."
             )
         if not self.low < self.high:
             raise VariableError(f"Image range [{self.low}, {self.high}] is empty: low must be smaller than high.")

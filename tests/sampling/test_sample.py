@@ -309,3 +309,25 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
     dcm = DCM(CausalGraph.parse("X"), {"X": Discrete(2)}, mechanisms={"X": Broken(1)})
     with pytest.raises(RuntimeError, match="shapes do not match"):
         dcm.sample(10)
+
+
+def test_seeds_and_counts_that_cannot_be_are_refused_before_any_work() -> None:
+    dcm = DCM(CausalGraph.parse("Z -> X"), {"Z": Discrete(2), "X": Discrete(2)})
+    for seed in (None, 1.5, "a"):
+        with pytest.raises(SamplingError, match=r"seed=.*whole number"):
+            dcm.sample(3, seed=seed)  # type: ignore[arg-type]
+        with pytest.raises(SamplingError, match=r"seed=.*whole number"):
+            DCM(dcm.graph, dcm.variables, seed=seed)  # type: ignore[arg-type]
+    assert dcm.sample(3, seed=np.int32(2)).equals(dcm.sample(3, seed=2))
+    with pytest.raises(SamplingError, match=r"16,000.0 GB, and this computer has .*sample_batches"):
+        dcm.sample(10**12)
+    assert len(next(iter(dcm.sample_batches(10**12, batch_size=3)))) == 3
+
+
+def test_a_misspelt_variable_is_no_uniform_number() -> None:
+    """A function of one parameter that is no variable takes uniform numbers; not if it nearly names a variable."""
+    dcm = DCM(CausalGraph.parse("Zone -> X"), {"Zone": Discrete(2), "X": Continuous()})
+    for policy in (lambda zone: zone, lambda Zon: Zon):
+        with pytest.raises(UnknownVariableError, match='did you mean "Zone"'):
+            dcm.sample(3, do={"X": policy})
+    assert dcm.sample(3, do={"X": lambda u: u})["X"].between(0, 1).all()

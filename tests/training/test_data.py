@@ -443,3 +443,9 @@ def test_a_bare_table_is_one_observational_source():
     assert all(torch.equal(first[key], value) for m in models[1:] for key, value in m.trained_tensors().items())
     with pytest.raises(SourceError, match="dict is not a data source: with several tables"):
         cp.fit(models[0], [cp.DataSource(rows), rows], **settings)
+
+
+def test_a_column_that_is_there_twice_is_named():
+    frame = pd.DataFrame([[0, 1, 2.0]], columns=["D", "D", "X"])
+    with pytest.raises(DataError, match="has the column D twice"):
+        cp.DataSource(frame)

@@ -8,7 +8,7 @@ import torch
 
 import causalplug as cp
 from causalplug.adapters.conditional_gan import ConditionalGAN
-from causalplug.errors import ConvergenceWarning, DataError, PlanError, SourceError, TrainingError
+from causalplug.errors import ConvergenceWarning, DataError, MechanismError, PlanError, SourceError, TrainingError
 from causalplug.mechanisms.label import Label
 from causalplug.mechanisms.renderer import Renderer
 from causalplug.training.adversarial import RowGame, TableGame
@@ -392,3 +392,18 @@ def test_an_output_folder_that_is_a_file_is_refused_before_training(tmp_path):
     dcm = cp.DCM(cp.CausalGraph.parse("X"), {"X": cp.Discrete(2)})
     with pytest.raises(TrainingError, match=r"output_dir .*runs is a file"):
         cp.Trainer(dcm, [cp.DataSource({"X": [0, 1]})], output_dir=tmp_path / "runs")
+
+
+def test_settings_and_tables_that_cannot_train_are_refused_before_training():
+    graph, variables = cp.CausalGraph.parse("X <-> Y"), {"X": cp.Discrete(2), "Y": cp.Continuous()}
+    for options in ({"seed": None}, {"seed": 1.5}, {"learning_rate": "fast"}, {"learning_rate": -1.0}):
+        with pytest.raises(TrainingError, match=r"seed=|learning rates"):
+            TrainingConfig(**options)
+    with pytest.raises(MechanismError, match="confounder_size=0"):
+        cp.DCM(graph, variables, confounder_size=0)
+    with pytest.raises(MechanismError, match="hidden=8 is no list of widths"):
+        cp.DCM(graph, variables, hidden=8)
+    for rows in (1, 2):
+        table = {"X": [0, 1][:rows], "Y": [0.5, 0.7][:rows]}
+        with pytest.raises(DataError, match=rf"has {rows} row\(s\), and at least two are needed"):
+            cp.fit(cp.DCM(graph, variables), cp.DataSource(table), steps=2, progress=False)
