@@ -94,8 +94,9 @@ class Conditioner(nn.Module):
         """Bias ``(out,)`` of the output layer; the whole output where nothing is read."""
         return self.bias if self.rest is None else self.rest[-1].bias  # type: ignore[return-value]
 
-    def forward(self, values: Mapping[str, Tensor], confounder: Tensor | None = None) -> Tensor:
-        """Output ``(n, out)``, or ``(s, n, out)`` for confounder noise ``(s, 1, e)``.
+    def forward(self, values: Mapping[str, Tensor] | Tensor, confounder: Tensor | None = None) -> Tensor:
+        """Output ``(n, out)``, or ``(s, n, out)`` for confounder noise ``(s, 1, e)``, of parents or their
+        :meth:`features`.
 
         Weights of another precision than torch's default read rounded inputs; the output has the default precision.
         """
@@ -104,7 +105,7 @@ class Conditioner(nn.Module):
             return self.bias if own == default else self.bias.to(default)
         hidden: Tensor | None = None
         if self.read_parents is not None:
-            features = self.features(values)
+            features = values if isinstance(values, Tensor) else self.features(values)
             hidden = self.read_parents(features if own == default else features.to(own))
         if self.read_confounder is not None:
             if confounder is None:

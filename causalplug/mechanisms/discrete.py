@@ -52,8 +52,11 @@ class DiscreteMLP(Mechanism):
         with torch.no_grad():
             self.network.output_bias.copy_((counts / counts.sum()).log())
 
-    def logits(self, parents: Mapping[str, Tensor], confounder: Tensor | None = None) -> Tensor:
-        """Unnormalised log probabilities ``(n, k)``, or ``(s, n, k)`` for confounder noise ``(s, 1, e)``."""
+    def logits(self, parents: Mapping[str, Tensor] | Tensor, confounder: Tensor | None = None) -> Tensor:
+        """Unnormalised log probabilities ``(n, k)``, or ``(s, n, k)`` for confounder noise ``(s, 1, e)``.
+
+        Parents that are read again and again may come as the network's ``features``.
+        """
         return self.network(parents, confounder)
 
     def forward(

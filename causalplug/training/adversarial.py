@@ -13,7 +13,7 @@ from causalplug.causal.plan import Target
 from causalplug.errors import PlanError
 from causalplug.model import DCM
 from causalplug.training.config import TrainingConfig
-from causalplug.training.critics import Critic, CriticInput, gradient_penalty
+from causalplug.training.critics import Critic, CriticInput, Scaled, between
 from causalplug.training.data import Rows
 from causalplug.training.factors import Cells, ConfounderDraws, distinct, edges_of, log_mean_exp, ravel
 from causalplug.training.rollout import Roller
@@ -63,11 +63,22 @@ class Game(nn.Module):
         """Steps of the critic per step of the generator."""
         return self.rule.critic_steps or self.config.critic_steps
 
-    def prepare(self, generator: torch.Generator) -> None:
-        """Draw what the critic steps of one iteration share."""
+    @property
+    def rounds(self) -> int:
+        """Batches that the critic compares per step of the generator."""
+        return self.critic_steps * self.config.gradient_accumulation_steps
 
-    def critic_loss(self, index: int, step: int, generator: torch.Generator) -> Tensor:
-        """``E D(fake) - E D(real)`` and the gradient penalty, at critic step ``step`` of generator step ``index``."""
+    def prepare(self, generator: torch.Generator) -> None:
+        """Draw what the critic compares in one step of the generator."""
+
+    def critic_backward(self, index: int, step: int, scaled: Scaled) -> Tensor:
+        """Differentiate ``E D(fake) - E D(real)`` and the gradient penalty by the critic; returns the loss.
+
+        Args:
+            index: step of the generator.
+            step: of the critic within it.
+            scaled: what the loss is multiplied by before.
+        """
         raise NotImplementedError
 
     def generator_loss(self, generator: torch.Generator, temperature: float) -> Tensor:
@@ -89,6 +100,7 @@ class TableGame(Game):
     """
 
     rule = Rule(rate=3e-3)  # its gradients are exact, so steps may be longer
+    critic: Critic
     features: Tensor
     weight: Tensor
     real: Tensor
@@ -125,13 +137,15 @@ class TableGame(Game):
     def prepare(self, generator: torch.Generator) -> None:
         with torch.no_grad():
             self._fake = self.fake(generator)
+        n = _PENALTY_ROWS * self.rounds
+        real = torch.multinomial(self.real, n, replacement=True, generator=generator)
+        fake = torch.multinomial(self._fake, n, replacement=True, generator=generator)
+        lines = between([self.features[real]], [self.features[fake]], generator)
+        self._lines = _split(lines, self.rounds)
+        self._surplus = self._fake - self.real
 
-    def critic_loss(self, index: int, step: int, generator: torch.Generator) -> Tensor:
-        scores = self.critic([self.features])
-        real = torch.multinomial(self.real, _PENALTY_ROWS, replacement=True, generator=generator)
-        fake = torch.multinomial(self._fake, _PENALTY_ROWS, replacement=True, generator=generator)
-        penalty = gradient_penalty(self.critic, [self.features[real]], [self.features[fake]], generator)
-        return ((self._fake - self.real) * scores).sum() + self.config.penalty * penalty
+    def critic_backward(self, index: int, step: int, scaled: Scaled) -> Tensor:
+        return self.critic.backward([self.features], self._surplus, self._lines[step], self.config.penalty, scaled)
 
     def generator_loss(self, generator: torch.Generator, temperature: float) -> Tensor:
         with torch.no_grad():
@@ -160,6 +174,8 @@ class RowGame(Game):
         pixels: image variables that the critic reads as pixels.
     """
 
+    _sides: Tensor
+
     def __init__(
         self,
         dcm: DCM,
@@ -184,6 +200,8 @@ class RowGame(Game):
         budget = config.max_enumeration // _SCORE_COPIES
         self.spread = self.roller.last(budget) if self.mode == "score" else set()
         self.batch = min(config.batch_size, self.size)
+        share = torch.full((self.batch,), 1 / self.batch)  # generated rows minus real rows
+        self.register_buffer("_sides", torch.cat([share, -share]))
         self._real: list[list[Tensor]] = []
         self._fake: list[list[Tensor]] = []
 
@@ -198,20 +216,20 @@ class RowGame(Game):
         return {name: rows[name] for name in self.given}
 
     def prepare(self, generator: torch.Generator) -> None:
-        steps = self.critic_steps * self.config.gradient_accumulation_steps
-        n = self.batch * steps
+        n = self.batch * self.rounds
         rows = self._rows(n, generator)
         with torch.no_grad():
             fake = self.roller(self._given(rows), n, generator).values
-            self._real = _split(self.reads(rows), steps)
-            self._fake = _split(self.reads(fake), steps)
+            self._real = _split(self.reads(rows), self.rounds)
+            self._fake = _split(self.reads(fake), self.rounds)
+            few = max(1, min(self.batch, max(_PENALTY_ROWS, self.batch // 4)))
+            pairs = zip(self._real, self._fake, strict=True)
+            self._lines = [between([r[:few] for r in real], [f[:few] for f in fake], generator) for real, fake in pairs]
 
-    def critic_loss(self, index: int, step: int, generator: torch.Generator) -> Tensor:
-        real, fake = self._real[step], self._fake[step]
-        few = max(1, min(self.batch, max(_PENALTY_ROWS, self.batch // 4)))
-        penalty = gradient_penalty(self.critic, [r[:few] for r in real], [f[:few] for f in fake], generator)
-        scores = self.critic([torch.cat([f, r]) for f, r in zip(fake, real, strict=True)])
-        return scores[: self.batch].mean() - scores[self.batch :].mean() + self.config.penalty * penalty
+    def critic_backward(self, index: int, step: int, scaled: Scaled) -> Tensor:
+        rows = [torch.cat([f, r]) for f, r in zip(self._fake[step], self._real[step], strict=True)]
+        critic: Critic = self.critic  # type: ignore[assignment]
+        return critic.backward(rows, self._sides, self._lines[step], self.config.penalty, scaled)
 
     def generator_loss(self, generator: torch.Generator, temperature: float) -> Tensor:
         given = self._given(self._rows(self.batch, generator))

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from causalplug.variables import Image, Variable
 
-__all__ = ["Critic", "CriticInput", "gradient_penalty"]
+__all__ = ["Critic", "CriticInput", "Scaled", "between"]
+
+Scaled = Callable[[Tensor], Tensor] | None
+"""What a loss is multiplied by before it is differentiated."""
+
+_SLOPE = 0.2  # of the rectifiers below zero
+_TINY = 1e-30  # a slope of zero has no direction
 
 
 class CriticInput(nn.Module):
@@ -73,23 +80,23 @@ class Critic(nn.Module):
 
     def __init__(self, reads: CriticInput, *, hidden: Sequence[int] = (64, 64), channels: Sequence[int] = (32, 64, 64)):
         super().__init__()
-        self.has_features = bool(reads.flat)
         self.trunks = nn.ModuleList(self._trunk(reads.variables[name], channels) for name in reads.pixels)  # type: ignore[arg-type]
         size = sum(reads.sizes) + 128 * len(self.trunks)
         layers: list[nn.Module] = []
         for width in hidden:
-            layers += [nn.Linear(size, width), nn.LeakyReLU(0.2)]
+            layers += [nn.Linear(size, width), nn.LeakyReLU(_SLOPE)]
             size = width
         self.score = nn.Sequential(*layers, nn.Linear(size, 1))
+        self._linear = [layer for layer in self.score if isinstance(layer, nn.Linear)]
 
     @staticmethod
     def _trunk(variable: Image, channels: Sequence[int]) -> nn.Module:
         layers: list[nn.Module] = []
         before, height, width = variable.channels, variable.height, variable.width
         for after in channels:
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.LeakyReLU(_SLOPE)]
             before, height, width = after, -(-height // 2), -(-width // 2)
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * height * width, 128), nn.LeakyReLU(0.2))
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * height * width, 128), nn.LeakyReLU(_SLOPE))
 
     def forward(self, rows: Sequence[Tensor]) -> Tensor:
         """Scores ``(n,)``."""
@@ -99,16 +106,77 @@ class Critic(nn.Module):
             parts[first:] = [trunk(pixels) for trunk, pixels in zip(self.trunks, parts[first:], strict=True)]
         return self.score(torch.cat(parts, -1) if len(parts) > 1 else parts[0]).squeeze(-1)
 
+    def backward(
+        self, rows: Sequence[Tensor], weight: Tensor, lines: Sequence[Tensor], penalty: float, scaled: Scaled
+    ) -> Tensor:
+        """Add the gradients of ``sum weight D(rows) + penalty E (|grad D(lines)| - 1)^2`` to those of the parameters.
 
-def gradient_penalty(
-    critic: nn.Module, real: Sequence[Tensor], fake: Sequence[Tensor], generator: torch.Generator
-) -> Tensor:
-    """``E (|grad critic| - 1)^2`` on straight lines between real and generated rows; both have n rows."""
-    weight = torch.rand(len(real[0]), generator=generator, device=real[0].device)
-    lines = []
-    for a, b in zip(real, fake, strict=True):
-        w = weight.view(-1, *[1] * (a.ndim - 1))
-        lines.append((w * a + (1 - w) * b).detach().requires_grad_())
-    gradients = torch.autograd.grad(critic(lines).sum(), lines, create_graph=True)
-    square = sum(g.flatten(1).square().sum(1) for g in gradients)
-    return ((square + 1e-12).sqrt() - 1).square().mean()  # type: ignore[union-attr]
+        Args:
+            rows, weight: r rows as :class:`CriticInput` lays them out, and weights ``(r,)``: generated minus real.
+            lines: points where the gradient is penalised, laid out in the same way.
+            penalty: its weight.
+            scaled: what the loss is multiplied by; None leaves it alone.
+
+        Returns:
+            The loss.
+        """
+        if self.trunks:
+            lines = [line.requires_grad_() for line in lines]
+            gradients = torch.autograd.grad(self(lines).sum(), lines, create_graph=True)
+            square = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
+            loss = (weight * self(rows)).sum() + penalty * ((square + 1e-12).sqrt() - 1).square().mean()
+            (scaled(loss) if scaled else loss).backward()
+            return loss.detach()
+        with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
+            weights, biases = [layer.weight for layer in self._linear], [layer.bias for layer in self._linear]
+            loss, found = _piecewise_linear(weights, biases, rows[0], weight, lines[0], penalty)
+            for parameter, gradient in zip([*weights, *biases], found, strict=True):
+                gradient = scaled(gradient) if scaled else gradient
+                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        return loss
+
+
+def _piecewise_linear(
+    weights: Sequence[Tensor], biases: Sequence[Tensor], rows: Tensor, weight: Tensor, lines: Tensor, penalty: float
+) -> tuple[Tensor, list[Tensor]]:
+    """The loss of :meth:`Critic.backward` for an MLP with leaky rectifiers, and its gradients by weights and biases.
+
+    Between its kinks such a critic is linear. With the slopes m of a layer's units, ``B_l = m_l (B_{l+1} W_{l+1})`` is
+    the gradient of what is scored by what enters layer l's units, for rows and lines alike; the penalty's own gradient
+    goes the other way through the same slopes. So nothing is differentiated twice, in a quarter of the time.
+    """
+    r = len(rows)
+    values = [torch.cat([rows, lines])]  # what each layer reads
+    for matrix, bias in zip(weights[:-1], biases[:-1], strict=True):
+        values.append(F.leaky_relu(torch.addmm(bias, values[-1], matrix.t()), _SLOPE))
+    loss = torch.dot(weight, torch.addmv(biases[-1], values[-1][:r], weights[-1][0]))
+    into = torch.cat([weight, weight.new_ones(len(lines))]).unsqueeze(1) * weights[-1]
+    backs = []
+    for matrix, value in zip(reversed(weights[:-1]), reversed(values[1:]), strict=True):
+        backs.append(_leaky_relu_backward(into, value))
+        into = backs[-1] @ matrix
+    steep = into[r:]
+    norm = torch.linalg.vector_norm(steep, dim=1, keepdim=True)
+    beyond = norm - 1
+    loss = loss + penalty * beyond.square().mean()
+    through = steep * (beyond / (norm + _TINY)).mul_(2 * penalty / len(lines))
+    of_weights, of_biases = [], []
+    for layer, (matrix, back) in enumerate(zip(weights[:-1], reversed(backs), strict=True)):
+        values[layer][r:] = through  # a product with ``back`` now adds the gradients of scores and penalty
+        of_weights.append(back.t() @ values[layer])
+        of_biases.append(back[:r].sum(0))
+        through = _leaky_relu_backward(through @ matrix.t(), values[layer + 1][r:])
+    of_weights.append((torch.mv(values[-1][:r].t(), weight) + through.sum(0)).unsqueeze(0))
+    of_biases.append(weight.sum().view(1))
+    return loss, of_weights + of_biases
+
+
+def _leaky_relu_backward(gradient: Tensor, value: Tensor) -> Tensor:
+    """``gradient`` times the slope of a leaky rectifier whose result is ``value``."""
+    return torch.ops.aten.leaky_relu_backward(gradient, value, _SLOPE, True)  # type: ignore[no-any-return]
+
+
+def between(real: Sequence[Tensor], fake: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+    """A random point on the line between each real and each generated row, n of both."""
+    share = torch.rand(len(real[0]), generator=generator, device=real[0].device)
+    return [torch.lerp(b, a, share.view(-1, *[1] * (a.ndim - 1))) for a, b in zip(real, fake, strict=True)]

@@ -138,6 +138,7 @@ class Cells:
     def __init__(self, dcm: DCM, variables: Sequence[str], rows: Mapping[str, Tensor]):
         self.dcm, self.variables = dcm, tuple(variables)
         self.parents: dict[str, dict[str, Tensor]] = {}
+        self.read: dict[str, Mapping[str, Tensor] | Tensor] = {}
         self.index: dict[str, Tensor] = {}
         for name in self.variables:
             mechanism = dcm.mechanism(name)
@@ -149,6 +150,9 @@ class Cells:
             else:
                 which = torch.zeros_like(rows[name])
                 self.parents[name] = {}
+            self.read[name] = self.parents[name]
+            if mechanism.parents and isinstance(mechanism, DiscreteMLP):
+                self.read[name] = mechanism.network.features(self.parents[name])
             self.index[name] = which * size + rows[name]
 
     def log_prob(self, noise: Mapping[str, Tensor]) -> Tensor:
@@ -156,7 +160,7 @@ class Cells:
         total: Tensor | None = None
         for name in self.variables:
             mechanism: DiscreteMLP = self.dcm.mechanism(name)  # type: ignore[assignment]
-            logits = mechanism.logits(self.parents[name], stacked(self.dcm, name, noise))
+            logits = mechanism.logits(self.read[name], stacked(self.dcm, name, noise))
             table = torch.log_softmax(logits, -1)
             table = table.flatten(-2) if table.ndim > 1 else table
             table = table if table.ndim == 2 else table.unsqueeze(0)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.training.adversarial import RowGame, Rule
-from causalplug.training.critics import CriticInput
+from causalplug.training.critics import CriticInput, Scaled
 from causalplug.variables import Image
 
 __all__ = ["ImageGame", "ProjectionCritic"]
@@ -79,7 +79,7 @@ class ImageGame(RowGame):
     def _new_critic(self) -> nn.Module:
         return ProjectionCritic(self.reads)
 
-    def critic_loss(self, index: int, step: int, generator: torch.Generator) -> Tensor:
+    def critic_backward(self, index: int, step: int, scaled: Scaled) -> Tensor:
         real, fake = self._real[step], self._fake[step]
         lazy = index % _LAZY == 0
         real = [r.detach().requires_grad_(lazy) for r in real]
@@ -89,7 +89,8 @@ class ImageGame(RowGame):
             gradients = torch.autograd.grad(on_real.sum(), real, create_graph=True)
             square = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).mean()
             loss = loss + 0.5 * self.config.penalty * _LAZY * square
-        return loss
+        (scaled(loss) if scaled else loss).backward()
+        return loss.detach()
 
     def _worth(self, scores: Tensor) -> Tensor:
         return -nn.functional.softplus(-scores)

@@ -16,6 +16,7 @@ from causalplug.model import DCM
 from causalplug.training.adversarial import Game
 from causalplug.training.checkpoint import optimizer_tensors, restore_optimizer
 from causalplug.training.config import TrainingConfig
+from causalplug.training.critics import Scaled
 from causalplug.training.likelihood import Likelihood
 from causalplug.training.processes import Processes
 
@@ -79,6 +80,7 @@ class Learner:
         self.accelerator = processes.accelerator
         # accelerate's wrappers cost as much as a small network's step, and do something for scaled losses alone
         self._scaled = self.accelerator.scaler is not None
+        self._scale = self._scaling()
         self._autocast: Callable[[], AbstractContextManager[object]] = (
             self.accelerator.autocast if self.accelerator.mixed_precision != "no" else nullcontext
         )
@@ -89,6 +91,13 @@ class Learner:
         self.rate = config.learning_rate or rate
         self.optimizer = self._adam(self.parameters, self.rate, betas)
         self.average = Average(self.parameters, config.ema)
+
+    def _scaling(self) -> Scaled:
+        """What every part of a loss is multiplied by: the scale of half precision, and the share of the part."""
+        parts, scaler = self.config.gradient_accumulation_steps, self.accelerator.scaler
+        if scaler is not None:
+            return lambda loss: scaler.scale(loss / parts)
+        return None if parts == 1 else lambda loss: loss / parts
 
     def _adam(self, parameters: Sequence[Tensor], rate: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
         if not parameters:
@@ -101,26 +110,30 @@ class Learner:
         raise NotImplementedError
 
     def _update(
-        self, optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], loss_of: Callable[[int], Tensor]
-    ) -> float:
+        self,
+        optimizer: torch.optim.Optimizer,
+        parameters: Sequence[Tensor],
+        backward: Callable[[int, Scaled], Tensor],
+    ) -> Tensor:
         """One update by the mean loss of ``gradient_accumulation_steps`` parts, and of all processes; returns it.
 
         Args:
             optimizer, parameters: what is updated.
-            loss_of: the loss of part 0, 1, ….
+            backward: differentiates the loss of part 0, 1, …, scaled, and returns it.
         """
         optimizer.zero_grad(set_to_none=True)
-        parts = self.config.gradient_accumulation_steps
         losses = []
-        for part in range(parts):
+        for part in range(self.config.gradient_accumulation_steps):
             with self._autocast():
-                loss = loss_of(part)
-            loss = loss / parts if parts > 1 else loss
-            (self.accelerator.scaler.scale(loss) if self._scaled else loss).backward()
-            losses.append(loss.detach())
-        total = self.processes.average_gradients(parameters, torch.stack(losses).sum() if parts > 1 else losses[0])
+                losses.append(backward(part, self._scale))
+        loss = torch.stack(losses).mean() if len(losses) > 1 else losses[0]
+        loss = self.processes.average_gradients(parameters, loss)
         optimizer.step()
-        return float(total)
+        return loss
+
+    def _differentiate(self, loss: Tensor, scaled: Scaled) -> Tensor:
+        (scaled(loss) if scaled else loss).backward()
+        return loss.detach()
 
     def _anneal(self, index: int) -> float:
         progress = index / max(1, self.steps)
@@ -169,9 +182,13 @@ class LikelihoodLearner(Learner):
 
     def step(self, index: int, generator: torch.Generator) -> float:
         self._anneal(index)
-        loss = self._update(self.optimizer, self.parameters, lambda part: self.likelihood.loss(generator))
+        loss = self._update(
+            self.optimizer,
+            self.parameters,
+            lambda part, scaled: self._differentiate(self.likelihood.loss(generator), scaled),
+        )
         self.average.update(index)
-        return loss
+        return float(loss)
 
 
 class AdversarialLearner(Learner):
@@ -198,21 +215,23 @@ class AdversarialLearner(Learner):
         for k in range(max(game.critic_steps for game in self.games)):
             playing = [game for game in self.games if k < game.critic_steps]
 
-            def critic_loss(part: int, first: int = k * parts, playing: Sequence[Game] = playing) -> Tensor:
-                return torch.stack([game.critic_loss(index, first + part, generator) for game in playing]).sum()
+            def critics(part: int, scaled: Scaled, first: int = k * parts, playing: Sequence[Game] = playing) -> Tensor:
+                losses = [game.critic_backward(index, first + part, scaled) for game in playing]
+                return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
 
-            self._update(self.critic_optimizer, self.critic_parameters, critic_loss)
+            self._update(self.critic_optimizer, self.critic_parameters, critics)
         for p in self.critic_parameters:
             p.requires_grad_(False)
 
-        def generator_loss(part: int) -> Tensor:
-            return torch.stack([game.generator_loss(generator, temperature) for game in self.games]).sum()
+        def generators(part: int, scaled: Scaled) -> Tensor:
+            losses = [game.generator_loss(generator, temperature) for game in self.games]
+            return self._differentiate(torch.stack(losses).sum(), scaled)
 
-        loss = self._update(self.optimizer, self.parameters, generator_loss)
+        loss = self._update(self.optimizer, self.parameters, generators)
         for p in self.critic_parameters:
             p.requires_grad_(True)
         self.average.update(index)
-        return loss
+        return float(loss)
 
     def tensors(self) -> dict[str, Tensor]:
         critics = {f"critic.{i}": p.detach() for i, p in enumerate(self.critic_parameters)}

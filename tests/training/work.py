@@ -329,9 +329,6 @@ def gradients(folder, parts=1):
     rank = int(os.environ["RANK"])
     made, learner = game(batch_size=64, gradient_accumulation_steps=parts)
     generator = torch.Generator().manual_seed(10 + rank)
-    made.prepare(generator)
-    found = {"real": torch.cat([real[0] for real in made._real[:parts]])}
-    found |= {"fake": torch.cat([fake[0] for fake in made._fake[:parts]])}
     drawn, original = [], torch.rand
 
     def rand(*args, **options):
@@ -339,16 +336,25 @@ def gradients(folder, parts=1):
         return drawn[-1]
 
     critics.torch.rand = rand
-    learner.critic_optimizer.step = learner.optimizer.step = lambda: None
-    loss = learner._update(
-        learner.critic_optimizer, learner.critic_parameters, lambda part: made.critic_loss(1, part, generator)
-    )
+    made.prepare(generator)
     critics.torch.rand = original
-    found |= {"weight": torch.cat(drawn), "loss": torch.tensor(loss)}
+    found = {"real": torch.cat([real[0] for real in made._real[:parts]])}
+    found |= {"fake": torch.cat([fake[0] for fake in made._fake[:parts]])}
+    found |= {"weight": torch.cat(drawn[-made.rounds :][:parts])}
+    learner.critic_optimizer.step = learner.optimizer.step = lambda: None
+    found["loss"] = learner._update(
+        learner.critic_optimizer,
+        learner.critic_parameters,
+        lambda part, scaled: made.critic_backward(1, part, scaled),
+    )
     found |= {f"critic.{k}": p.grad.clone() for k, p in enumerate(learner.critic_parameters)}
 
     generator = torch.Generator().manual_seed(20 + rank)
-    learner._update(learner.optimizer, learner.parameters, lambda part: made.generator_loss(generator, 1.0))
+    learner._update(
+        learner.optimizer,
+        learner.parameters,
+        lambda part, scaled: learner._differentiate(made.generator_loss(generator, 1.0), scaled),
+    )
     found |= {f"generator.{k}": p.grad for k, p in enumerate(learner.parameters)}
 
     dcm = continuous()
