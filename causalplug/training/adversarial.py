@@ -126,17 +126,19 @@ class TableGame(Game):
         reads = CriticInput({name: dcm.variables[name] for name in names}, {})
         self.critic = Critic(reads, hidden=config.critic_hidden)
         self.register_buffer("features", reads(codes)[0])
-        self.register_buffer("weight", (counts / counts.sum()).repeat_interleave(len(grid)))
-        self.register_buffer("real", real)
+        share = counts.sqrt() / counts.sqrt().sum()
+        self.register_buffer("weight", share.repeat_interleave(len(grid)))
+        self.register_buffer("real", real * (share * len(rows) / counts).repeat_interleave(len(grid)))
         self._fake = self.real
+        self._drawn: Tensor | None = None
 
     def fake(self, generator: torch.Generator) -> Tensor:
         """The model's probability ``(r,)`` of every cell."""
         return log_mean_exp(self.cells.log_prob(self.draws(generator))).exp() * self.weight
 
     def prepare(self, generator: torch.Generator) -> None:
-        with torch.no_grad():
-            self._fake = self.fake(generator)
+        self._drawn = self.fake(generator)
+        self._fake = self._drawn.detach()
         n = _PENALTY_ROWS * self.rounds
         real = torch.multinomial(self.real, n, replacement=True, generator=generator)
         fake = torch.multinomial(self._fake, n, replacement=True, generator=generator)
@@ -151,7 +153,8 @@ class TableGame(Game):
         with torch.no_grad():
             scores = self.critic([self.features])
             scores = scores - (scores * self._fake).sum()
-        return -(self.fake(generator) * scores).sum()
+        drawn, self._drawn = self._drawn, None  # what the critic has seen; further parts of an update draw afresh
+        return -((self.fake(generator) if drawn is None else drawn) * scores).sum()
 
 
 def taken_values(rows: Rows, names: Sequence[str], size: Mapping[str, int]) -> tuple[dict[str, Tensor], Tensor]:

@@ -209,8 +209,9 @@ class AdversarialLearner(Learner):
         progress = self._anneal(index)
         first, last = self.config.temperature
         temperature = first * (last / first) ** progress
-        for game in self.games:
-            game.prepare(generator)
+        with self._autocast():
+            for game in self.games:
+                game.prepare(generator)
         parts = self.config.gradient_accumulation_steps
         for k in range(max(game.critic_steps for game in self.games)):
             playing = [game for game in self.games if k < game.critic_steps]
