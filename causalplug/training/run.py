@@ -141,6 +141,7 @@ class Run:
         generator = torch.Generator(device).manual_seed(seed + 1_000_000_007 * self.processes.index)
         best: list[Tensor] | None = None
         best_score, since, begin = float("inf"), 0, 0
+        score, by_chance = float("inf"), 0.0
         if self.pending is not None and self.pending[0]["position"] == position:
             state, tensors = self.pending
             self.pending = None
@@ -163,7 +164,7 @@ class Run:
             bar.update()
             if step % config.validate_every == 0 or step == learner.steps:
                 learner.average.swap()
-                score, record = self.processes.told(self._validate(module, objective, learner, seed))
+                score, by_chance, record = self.processes.told(self._validate(module, learner, seed))
                 if score <= best_score:
                     best_score, since = score, 0
                     best = [p.detach().clone() for p in learner.parameters]
@@ -182,32 +183,46 @@ class Run:
                 state = {"position": position, "phase": phase, "step": step, "best_score": best_score, "since": since}
                 self.save(state | {"report": report.to_dict()}, learner, best, generator)
         bar.close()
-        self._keep(learner, best, seed, report)
+        self._keep(learner, best, score - best_score > by_chance, seed, report)
         self._validate_final(module, objective, learner, seed, report)
 
-    def _keep(self, learner: Learner, best: Sequence[Tensor] | None, seed: int, report: ModuleReport) -> None:
+    def _keep(
+        self, learner: Learner, best: Sequence[Tensor] | None, worse: bool, seed: int, report: ModuleReport
+    ) -> None:
         """Leave the best validated state, or the last one where held-out rows do not tell the two apart.
 
-        Which of several good states has the highest likelihood on some hundred rows is decided by the few rarest of
-        them, and the last state has learned for the longest at the smallest rate.
+        Which of several good states is best on some hundred rows is decided by the few rarest of them, and the last
+        state has learned for the longest at the smallest rate.
+
+        Args:
+            learner: whose averaged weights are the last state.
+            best: weights of the best state.
+            worse: whether the last state's score is worse by more than chance explains; likelihoods are compared row
+                by row instead.
+            seed: of the comparison.
+            report: says which state was kept.
         """
         last = learner.average.values
-        if isinstance(learner, LikelihoodLearner) and best is not None and report.best_step < report.steps:
-            of_last, of_best = (learner.assign(state).held_out.scores(seed) for state in (last, best))
-            if self.processes.told(advantage(of_best, of_last)) < _SIGNIFICANT:
+        if best is not None and report.best_step < report.steps:
+            if isinstance(learner, LikelihoodLearner):
+                of_last, of_best = (learner.assign(state).held_out.scores(seed) for state in (last, best))
+                worse = self.processes.told(advantage(of_best, of_last)) >= _SIGNIFICANT
+            if not worse:
                 best, report.best_step = None, report.steps
         learner.assign(best or last)
 
-    def _validate(self, module: Module, objective: str, learner: Learner, seed: int) -> tuple[float, dict[str, float]]:
-        """Score of the current weights on held-out rows, and what to record; lower is better."""
+    def _validate(self, module: Module, learner: Learner, seed: int) -> tuple[float, float, dict[str, float]]:
+        """Score of the current weights on held-out rows, how far chance moves it, and what to record; lower is
+        better.
+        """
         if isinstance(learner, LikelihoodLearner):
             nll = learner.held_out.score(seed)
-            return nll, {"nll": nll}
+            return nll, 0.0, {"nll": nll}
         distances = self._distances(module, seed)
         record = {"tvd": max(d.tvd for d in distances if d.tvd is not None)} if any(
             d.tvd is not None for d in distances
         ) else {}  # fmt: skip
-        return sum(d.score for d in distances), record
+        return sum(d.score for d in distances), sum(d.by_chance for d in distances), record
 
     def _validate_final(
         self, module: Module, objective: str, learner: Learner, seed: int, report: ModuleReport

@@ -61,6 +61,11 @@ class Distance:
         """One number to select by; lower is better."""
         return (self.tvd or 0.0) + math.sqrt(max(0.0, self.mmd or 0.0))
 
+    @property
+    def by_chance(self) -> float:
+        """How far the score of a good model may lie from its mean by the choice of rows: that of its TVD alone."""
+        return (self.ceiling or 0.0) - (self.floor or 0.0)
+
     def converged(self, tolerance: float) -> bool:
         """Whether TVD and classifier exceed what chance explains by at most ``tolerance``, and MMD² by at most .01.
 
