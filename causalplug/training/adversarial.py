@@ -32,11 +32,13 @@ class Rule:
     """What a kind of game wants where the configuration leaves it open.
 
     Attributes:
+        steps: of the generator.
         critic_steps: of the critic per step of the generator; None: the configuration's.
         rate, critic_rate: learning rates.
         betas: of Adam, for both.
     """
 
+    steps: int = 1500
     critic_steps: int | None = None
     rate: float = 2e-3
     critic_rate: float = 2e-3
@@ -99,7 +101,7 @@ class TableGame(Game):
         config: settings.
     """
 
-    rule = Rule(rate=3e-3)  # its gradients are exact, so steps may be longer
+    rule = Rule(steps=1000, rate=5e-3, critic_rate=4e-3)  # its gradients are exact, so steps may be fewer and longer
     critic: Critic
     features: Tensor
     weight: Tensor

@@ -27,15 +27,17 @@ class TrainingConfig:
             source's distribution (the paper's Algorithm 3; adversarial, for comparison).
         projections: whether critics read images as their encoders' projections. False: as pixels, wherever they occur.
             An image that its module itself trains is read as pixels by the modular strategy in any case.
-        steps: generator updates of a module, at most. None: 1,500 adversarial, 600 likelihood.
+        steps: generator updates of a module, at most. None: 600 by likelihood; adversarially
+            1,000 where all is discrete and few, else 1,500.
         batch_size: rows of a step, in every process.
         gradient_accumulation_steps: batches whose gradients are averaged before an update, of critics and mechanisms
             alike: a larger batch in the memory of a small one.
         processes: what several processes do: ``"rows"``, each draws batches of its own for every module, and gradients
             are averaged; ``"modules"``, the modules of a generation are given to different processes.
-        learning_rate: of the mechanisms. None: adversarial 3e-3 where all is discrete and few, 1e-3 where critics read
+        learning_rate: of the mechanisms. None: adversarial 5e-3 where all is discrete and few, 1e-3 where critics read
             pixels, else 2e-3; likelihood 1e-2.
-        critic_learning_rate: of the critics. None: 2e-3, 1e-3 where they read pixels.
+        critic_learning_rate: of the critics. None: 4e-3 where all is discrete and few, 1e-3 where they read pixels,
+            else 2e-3.
         critic_steps, penalty: of the critics (WGAN-GP); a critic that reads pixels takes one step, and the penalty at
             real rows alone.
         critic_hidden: widths of a critic's hidden layers.
@@ -52,7 +54,7 @@ class TrainingConfig:
         validate_every: steps between validations.
         patience: validations without improvement after which a module stops. None: never.
         bank_rows: samples per label that a frozen generator contributes to training.
-        image_steps: steps of a module that itself generates images.
+        image_steps: steps of a module that itself generates images, where ``steps`` is None.
         encoder_steps: steps of an encoder that is trained on the way.
         save_every: steps between checkpoints, where an output folder is given.
         seed: of everything random.
@@ -137,14 +139,6 @@ class TrainingConfig:
     def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
         if value not in known:
             raise TrainingError(f"{name}={value!r} is unknown: use {', '.join(map(repr, known))}.")
-
-    def steps_of(self, objective: str, *, image: bool = False) -> int:
-        """Steps of a module under an objective."""
-        if self.steps is not None:
-            return self.steps
-        if image:
-            return self.image_steps
-        return 600 if objective == "likelihood" else 1500
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "report_from"]
 
+_LIKELIHOOD_STEPS = 600
 _SIGNIFICANT = 1.28  # standard errors by which an earlier state is better on held-out rows by chance once in ten
 
 State = tuple[dict[str, Any], dict[str, Tensor]]
@@ -109,11 +110,11 @@ class Run:
         self.save(None)
 
     def _learner(self, module: Module, objective: str) -> Learner:
-        image = any(self.dcm.variables[name].kind == "image" for name in module.variables)
-        options = {"steps": self.config.steps_of(objective, image=image), "processes": self.processes}
+        options: dict[str, Any] = {"processes": self.processes}
         if objective == "likelihood":
             likelihood = Likelihood(self.dcm, module.variables, self.prepared.train, self.config)
             held_out = likelihood.on(self.prepared.held_out)
+            options["steps"] = self.config.steps or _LIKELIHOOD_STEPS
             return LikelihoodLearner(self.dcm, module.variables, self.config, likelihood, held_out, **options)
         games = []
         for target in module.targets:
@@ -123,6 +124,9 @@ class Run:
                 torch.manual_seed(self.config.seed)
                 game = game_for(self.dcm, target, rows, self.config, banks=self.prepared.banks, pixels=pixels)
             games.append(game.to(self.accelerator.device))
+        image = any(self.dcm.variables[name].kind == "image" for name in module.variables)
+        usual = self.config.image_steps if image else max(game.rule.steps for game in games)
+        options["steps"] = self.config.steps or usual
         return AdversarialLearner(self.dcm, module.variables, self.config, games, **options)
 
     def _phase(
