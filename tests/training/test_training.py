@@ -356,7 +356,7 @@ def test_a_rare_category_is_learned_and_training_on_goes_on_from_where_it_was(ob
     rows["Y"] = rows["X"] ^ (np.arange(20_000) % 10 == 3)
     rows = {name: values.astype(int) for name, values in rows.items()}
     dcm = binary(cp.CausalGraph.parse("X -> Y"))
-    cp.fit(dcm, cp.DataSource(rows), objective=objective, steps=20, progress=False)
+    cp.fit(dcm, cp.DataSource(rows), objective=objective, steps=40, progress=False)
     assert abs(float(dcm.sample(100_000, variables=["X"], seed=1)["X"].mean()) - 0.01) < 0.003
     before = {key: value.clone() for key, value in dcm.trained_tensors().items()}
     with warnings.catch_warnings():
