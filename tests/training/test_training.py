@@ -366,6 +366,19 @@ def test_a_rare_category_is_learned_and_training_on_goes_on_from_where_it_was(ob
     assert all(torch.allclose(value, before[key], atol=1e-4) for key, value in dcm.trained_tensors().items())
 
 
+def test_critics_see_what_follows_from_a_rare_value_of_a_parent():
+    """One row in a hundred hardly counts in P(X, Y), and all of it in P(Y | do(X=1))."""
+    row = np.arange(20_000)
+    x = row % 100 == 7
+    rows = {"X": x.astype(int), "Y": np.where(x, row % 1000 < 800, row % 10 == 3).astype(int)}
+    dcm = binary(cp.CausalGraph.parse("X -> Y"), seed=1)
+    objective = {"X": "likelihood", "Y": "adversarial"}
+    cp.fit(dcm, cp.DataSource(rows), objective=objective, steps=200, seed=1, progress=False)
+    one = torch.tensor([1])
+    assert float(dcm.mechanism("Y").log_prob(one, {"X": one}).exp()) == pytest.approx(0.8, abs=0.05)
+    assert float(dcm.mechanism("Y").log_prob(one, {"X": 1 - one}).exp()) == pytest.approx(0.1, abs=0.02)
+
+
 @pytest.mark.parametrize(("edges", "steps"), [("D -> I", 300), ("D <-> I", 800)])
 def test_an_image_module_learns_how_its_image_depends_on_the_rest(edges, steps):
     """Images are dark or bright, as D says (a parent) or mostly says (a hidden confounder)."""
