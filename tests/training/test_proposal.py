@@ -1,6 +1,5 @@
-"""The Monte-Carlo likelihood of continuous variables against its closed form, and what is kept of it."""
+"""The Monte-Carlo likelihood of continuous variables against its closed form."""
 
-import math
 import warnings
 from itertools import pairwise
 
@@ -14,7 +13,7 @@ from causalplug.training.config import TrainingConfig
 from causalplug.training.data import DataSource
 from causalplug.training.factors import ConfounderDraws
 from causalplug.training.learner import LikelihoodLearner
-from causalplug.training.likelihood import Likelihood, Scores, advantage, mean
+from causalplug.training.likelihood import Likelihood, mean
 from causalplug.training.proposal import Proposal
 from tests.sampling.toys import Linear
 
@@ -122,14 +121,3 @@ def test_an_interrupted_run_goes_on_with_the_proposal_that_it_had(tmp_path, monk
             fit(tmp_path / "run")
     resumed = fit(tmp_path / "run", resume_from_checkpoint=True)
     assert all(torch.equal(resumed[key], value) for key, value in whole.items())
-
-
-def test_an_advantage_counts_equal_rows_as_often_as_they_occur():
-    one, other, counts = torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, 1.0, 4.5]), torch.tensor([5, 3, 2])
-    rows = np.repeat((one - other).numpy(), counts.numpy())
-    expected = rows.mean() / (rows.std() / math.sqrt(10))
-    assert advantage([Scores(one, counts, 1.0)], [Scores(other, counts, 1.0)]) == pytest.approx(expected)
-    assert advantage([Scores(one, counts, 1.0)], [Scores(one, counts, 1.0)]) == 0.0
-    two = [Scores(one, counts, 0.3), Scores(other, counts, 0.7)]
-    none = [Scores(other, counts, 0.3), Scores(other, counts, 0.7)]
-    assert advantage(two, none) == pytest.approx(expected)  # the second source does not tell them apart
