@@ -19,7 +19,7 @@ from causalplug.training.factors import ConfounderDraws
 
 __all__ = ["Proposal", "Proposed"]
 
-_PRIOR = 1 / 8  # share of the draws that stay with the prior: it bounds their weights by 8 (Hesterberg 1995)
+_PRIOR = 1 / 16  # share of the draws that stay with the prior: it bounds their weights by 16 (Hesterberg 1995)
 _LOG_SCALE = 4.0  # of the proposal's standard deviations, at most
 
 
@@ -58,7 +58,7 @@ class Proposal(nn.Module):
         nn.init.zeros_(last.bias)
 
     def forward(self, rows: Mapping[str, Tensor], draws: ConfounderDraws, generator: torch.Generator) -> Proposed:
-        """Draws for rows ``(n, …)``: an eighth of them, but at least one, from the prior."""
+        """Draws for rows ``(n, …)``: a sixteenth of them, but at least one, from the prior."""
         centre, factor = self.network(rows).split([self.size, self.size**2], -1)
         factor = factor.unflatten(-1, (self.size, self.size))
         scales = _LOG_SCALE * torch.tanh(factor.diagonal(dim1=-2, dim2=-1) / _LOG_SCALE)
