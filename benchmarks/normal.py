@@ -5,8 +5,8 @@
 
 X = U + e, M = X + spread e', Y = .8 M + 1.1 U + .5 e'', with X <-> Y for U; e, e', e'' and U are standard normal.
 E[Y | do(X=x)] is .8 x, E[Y | X=x] is 1.35 x, and Y given M and X has the coefficients .8 and .55. Printed are the
-effects, those coefficients in rows of the model, and what the model loses in log likelihood per fresh row of X and Y,
-beside what a regression of Y on M alone loses.
+effects beside the maximum-likelihood estimate of a linear model, those coefficients in rows of the model, and what the
+model loses in log likelihood per held-out row of X and Y, beside what a regression of Y on M alone loses.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import torch
 
 import causalplug as cp
 from causalplug.errors import ConvergenceWarning
-from causalplug.training.factors import ConfounderDraws, edges_of, log_mean_exp, rows_log_prob
 
 Y_GIVEN_X_AND_M = (1.1**2 * 0.5 + 0.5**2) ** 0.5  # standard deviation
 
@@ -39,15 +38,19 @@ def cost(residual: np.ndarray, deviation: float) -> float:
     return float(np.mean(0.5 * (residual / deviation) ** 2) + np.log(deviation) + 0.5 * np.log(2 * np.pi))
 
 
-def losses(dcm: cp.DCM, fresh: dict[str, np.ndarray]) -> tuple[float, float]:
-    """What the model loses per row of X and Y against the truth, and what a regression of Y on M alone would."""
-    noise = ConfounderDraws(edges_of(dcm.graph, "XY"), dcm.confounder_size, 2048)(torch.Generator().manual_seed(0))
-    parts = [{name: torch.as_tensor(v[k::20]).float() for name, v in fresh.items()} for k in range(20)]
-    with torch.no_grad():
-        mine = -float(torch.cat([log_mean_exp(rows_log_prob(dcm, "XY", part, noise)) for part in parts]).mean())
-    truth = cost(fresh["Y"] - 0.8 * fresh["M"] - 0.55 * fresh["X"], Y_GIVEN_X_AND_M)
-    alone = fresh["Y"] - np.polyval(np.polyfit(fresh["M"], fresh["Y"], 1), fresh["M"])
-    return mine - truth - cost(fresh["X"], 2**0.5), cost(alone, float(alone.std())) - truth
+def losses(held_out: dict[str, np.ndarray], loss: float) -> tuple[float, float]:
+    """How much a loss per held-out row of X and Y is above the truth's, and that of a regression of Y on M alone."""
+    m, x, y = (held_out[name] for name in "MXY")
+    truth = cost(y - 0.8 * m - 0.55 * x, Y_GIVEN_X_AND_M)
+    alone = y - np.polyval(np.polyfit(m, y, 1), m)
+    return loss - truth - cost(x, 2**0.5), cost(alone, float(alone.std())) - truth
+
+
+def regression(rows: dict[str, np.ndarray]) -> float:
+    """The effect of X by the product of two regression coefficients, which is its maximum-likelihood estimate."""
+    ones = np.ones_like(rows["X"])
+    by_m = np.linalg.lstsq(np.stack([rows["M"], rows["X"], ones], 1), rows["Y"], rcond=None)[0][0]
+    return float(by_m * np.polyfit(rows["X"], rows["M"], 1)[0])
 
 
 def main() -> None:
@@ -62,18 +65,23 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)
     dcm = cp.DCM(cp.CausalGraph.parse("X -> M -> Y; X <-> Y"), dict.fromkeys("XMY", cp.Continuous()))
-    source = cp.DataSource(rows_of(options.rows, options.spread, options.seed))
+    rows = rows_of(options.rows, options.spread, options.seed)
+    source = cp.DataSource(rows)
     settings = {name: getattr(options, name) for name in ("steps", "draws", "learning_rate", "seed")}
     start = time.process_time()
-    cp.fit(dcm, source, objective="likelihood", progress=False, **settings)
-    print(f"{time.process_time() - start:.1f} CPU s")
+    report = cp.fit(dcm, source, objective="likelihood", progress=False, **settings)
+    print(f"{time.process_time() - start:.1f} CPU s; by regression the effect is {regression(rows):.3f} x")
     for x in (-1.0, 0.0, 1.0, 2.0):
         answer = float(dcm.sample(30_000, do={"X": x}, variables=["Y"], seed=1)["Y"].mean())
         print(f"E[Y | do(X={x:g})] {answer:6.3f}, right {0.8 * x:6.3f}, E[Y | X={x:g}] {1.35 * x:6.3f}")
     drawn = dcm.sample(20_000, seed=3)
     m, x = np.linalg.lstsq(np.stack([drawn["M"], drawn["X"]], 1), np.asarray(drawn["Y"]), rcond=None)[0]
-    mine, alone = losses(dcm, rows_of(2000, options.spread, 99))
-    print(f"Y given M, X: {m:.3f}, {x:.3f}, right .800, .550; nats lost per row {mine:.4f}, by M alone {alone:.4f}")
+    values = source.encode(dcm.variables).split(cp.TrainingConfig().held_out, options.seed)[1].values
+    held_out = {name: column.numpy().astype(float) for name, column in values.items()}
+    loss = next(module.negative_log_likelihood for module in report.modules if "X" in module.variables)
+    mine, alone = losses(held_out, loss)
+    print(f"Y given M, X: {m:.3f}, {x:.3f}, right .800, .550")
+    print(f"nats lost per held-out row {mine:.4f}, by M alone {alone:.4f}")
 
 
 if __name__ == "__main__":
