@@ -74,10 +74,10 @@ def compare(
     states: list[Callable[[float], None]] = []
     original = run.Run._keep
 
-    def keep(self: run.Run, learner, best, seed, report):  # type: ignore[no-untyped-def]
+    def keep(self: run.Run, learner, best, worse, seed, report):  # type: ignore[no-untyped-def]
         def by(bar: float, step: int = report.best_step) -> None:
             report.best_step, run._SIGNIFICANT = step, bar
-            original(self, learner, best, seed, report)
+            original(self, learner, best, worse, seed, report)
 
         states.append(by)
         by(RULES["kept"])

@@ -28,9 +28,9 @@ def test_an_advantage_counts_equal_rows_as_often_as_they_occur():
 def test_the_last_state_stays_unless_an_earlier_one_is_significantly_better(monkeypatch, surplus, kept):
     scores, states = iter([0.3, 0.1, 0.2, 0.2]), []
 
-    def validate(self, module, objective, learner, seed):
+    def validate(self, module, learner, seed):
         states.append([p.detach().clone() for p in learner.parameters])
-        return next(scores), {}
+        return next(scores), 0.0, {}
 
     monkeypatch.setattr(run.Run, "_validate", validate)
     monkeypatch.setattr(run, "advantage", lambda best, last: surplus)
