@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from causalplug.causal.graph import CausalGraph
 from causalplug.causal.plan import check_pull
 from causalplug.causal.source import Source
-from causalplug.errors import MechanismError, UnknownVariableError, VariableError
+from causalplug.errors import DataError, MechanismError, UnknownVariableError, VariableError
 from causalplug.mechanisms.base import Mechanism, freeze, initialised
 from causalplug.mechanisms.conditioner import ParentSpec
 from causalplug.mechanisms.deferred import DeferredEncoder, DeferredMechanism, Parts
@@ -330,11 +330,19 @@ class DCM(Questions, Shareable, nn.Module):
 
         Returns:
             Encoded values ``(n, *event_shape)`` by variable, in the graph's order.
+
+        Raises:
+            UnknownVariableError: a name that is not a variable.
+            DataError: another number of values than rows of noise.
         """
         do = dict(do or {})
         asked = list(self.graph.variables) if variables is None else list(variables)
         for name in (*asked, *do):
             self._known(name, "value")
+        if short := [name for name, value in do.items() if len(value) != len(noise)]:
+            raise DataError(
+                f"do({short[0]}) has {len(do[short[0]])} values for {len(noise)} rows of noise: give one for each row."
+            )
         values: dict[str, Tensor] = {}
         projections: dict[str, Tensor] = {}
         needed = self.graph.do(do).ancestors(asked)

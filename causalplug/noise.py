@@ -86,7 +86,11 @@ class Noise:
         fixed: Mapping[str, Tensor] | None = None,
         device: torch.device | str = "cpu",
     ):
-        self.rows = torch.arange(n) if isinstance(n, int) else n.to("cpu", torch.int64)
+        if not isinstance(n, Tensor) and (not hasattr(n, "__index__") or int(n) < 0):
+            raise SamplingError(
+                f"Noise cannot be made for n={n!r} rows: give their number, or a tensor of row numbers."
+            )
+        self.rows = n.to("cpu", torch.int64) if isinstance(n, Tensor) else torch.arange(int(n))
         self.seed = whole_seed(seed)
         self.device = torch.device(device)
         self._fixed = dict(fixed or {})
@@ -189,15 +193,21 @@ class Noise:
         """Read what :meth:`save` wrote.
 
         Raises:
-            SamplingError: the file holds something else.
+            SamplingError: there is no such file, or it holds something else.
         """
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != "causalplug-noise-1":
-                raise SamplingError(f"{path} is not a noise file of causalplug. Write one with Noise.save.")
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != "causalplug-noise-1":
+                    raise SamplingError(f"{path} is not a noise file of causalplug. Write one with Noise.save.")
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            why = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
+            raise SamplingError(
+                f"{path} cannot be read: {why}. Check the path, or write it with Noise.save."
+            ) from error
         rows = tensors.pop("rows")
         fixed = {key.removeprefix("fixed/"): value for key, value in tensors.items()}
         return cls(rows, int(metadata["seed"]), fixed=fixed, device=device)

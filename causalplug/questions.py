@@ -51,14 +51,15 @@ class Questions:
             variables: what is asked for; all by default.
             seed: of the noise.
             **options: ``batch_size``: rows that go through the networks at once, by default 65,536, and 256 where an
-                image is rendered; ``images``: ``"array"``, ``"tensor"`` or ``"pil"``; ``allow_unidentified``: give a
-                marked answer in place of an error; ``min_acceptance``: a condition that fewer rows than this share
-                meet ends in an error, by default 1e-4; ``progress``: show a bar, by default for long calls at a
-                terminal; ``distributed``: split the rows over the processes of ``accelerate launch``, all of which
-                have to make this call.
+                image is rendered; ``images``: ``"tensor"``, by default, ``"array"`` or ``"pil"``;
+                ``allow_unidentified``: give a marked answer in place of an error; ``min_acceptance``: a condition that
+                fewer rows than this share meet ends in an error, by default 1e-4; ``progress``: show a bar, by default
+                for long calls at a terminal; ``distributed``: split the rows over the processes of ``accelerate
+                launch``, all of which have to make this call.
 
         Returns:
-            A DataFrame of category names, floats and images ``(channels, height, width)``. Its ``attrs`` hold the
+            A DataFrame of category names, floats and images, float tensors ``(channels, height, width)`` in the range
+            of the variable. Its ``attrs`` hold the
             query, its identification status and reason, the acceptance rate, the candidates tried, the seed and the
             seconds.
 

@@ -5,7 +5,7 @@ import torch
 
 from causalplug.adapters.callable import CallableGenerator
 from causalplug.causal.graph import CausalGraph
-from causalplug.errors import FrozenConfounderError, MechanismError, UnknownVariableError, VariableError
+from causalplug.errors import DataError, FrozenConfounderError, MechanismError, UnknownVariableError, VariableError
 from causalplug.mechanisms.discrete import DiscreteMLP
 from causalplug.mechanisms.encoders import ConvEncoder
 from causalplug.mechanisms.label import Label
@@ -152,3 +152,9 @@ def test_a_noise_spec_is_declared_for_all_that_a_mechanism_reads():
     dcm = DCM(FRONT_DOOR, VARIABLES)
     assert dcm.mechanism("D").noise == {"gumbel": NoiseSpec((2,), "gumbel")}
     assert set(dcm.own_noise("I", Noise(3))) == {"latent"}
+
+
+def test_an_intervention_of_another_number_of_rows_is_refused():
+    dcm = DCM(CausalGraph.parse("X -> Y"), {"X": Discrete(2), "Y": Discrete(2)})
+    with pytest.raises(DataError, match=r"do\(X\) has 1 values for 3 rows"):
+        dcm(Noise(3), {"X": torch.tensor([0])})

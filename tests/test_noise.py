@@ -65,3 +65,13 @@ def test_wrong_noise_is_refused(tmp_path):
         Noise(3, fixed={"V": torch.zeros(2)})
     with pytest.raises(SamplingError, match="'cauchy'"):
         NoiseSpec((), "cauchy")
+
+
+def test_noise_that_cannot_be_made_or_read(tmp_path):
+    for n in (-1, 2.5, "3"):
+        with pytest.raises(SamplingError, match="Noise cannot be made for n="):
+            Noise(n)
+    (tmp_path / "bad").write_bytes(b"no")
+    for name, why in (("missing", "there is no such file"), ("bad", "header")):
+        with pytest.raises(SamplingError, match=f"{name} cannot be read: .*{why}"):
+            Noise.load(tmp_path / name)

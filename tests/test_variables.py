@@ -128,3 +128,11 @@ def test_categories_may_come_as_an_array_or_an_index():
 def test_what_only_looks_like_numbers_is_no_continuous_value(values):
     with pytest.raises(DataError, match="must be numbers"):
         Continuous().encode(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"), [(3, "cannot be 3"), (None, "cannot be None"), (np.zeros((3, 2, 2)), r"\(3, 2, 2\)")]
+)
+def test_what_is_no_image_is_refused(values, message):
+    with pytest.raises(DataError, match=message):
+        Image(1, 2, 2).encode(values, "I")

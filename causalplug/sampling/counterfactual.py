@@ -46,7 +46,7 @@ def counterfactual(
     draws: int = 1,
     seed: int = 0,
     batch_size: int | None = None,
-    images: str = "array",
+    images: str = "tensor",
     allow_unidentified: bool = False,
     min_acceptance: float = 1e-4,
     progress: bool | None = None,

@@ -165,7 +165,7 @@ def is_per_row(variable: Variable, value: Any) -> bool:
         return False
     shape = getattr(value, "shape", None)
     if shape is not None:
-        return len(shape) > len(variable.event_shape)
+        return len(shape) == 1 or len(shape) > len(variable.event_shape)  # a column of images has one dimension
     return isinstance(value, Sequence)
 
 
@@ -207,6 +207,8 @@ def _compile(dcm: DCM, name: str, value: Any, n: int) -> Intervention:
         return Response(name, _policy(dcm, name, value), dcm.variables)
     if not is_per_row(variable, value):
         codes = variable.encode(_one(variable, value), name)
+        if len(codes) != 1:
+            raise DataError(f"do({name}) was given {len(codes)} values where one was read: give a list, one per row.")
         shown = variable.decode(codes)[0] if isinstance(variable, Image) else variable.decode(codes).tolist()[0]
         return Constant(_scaled(variable, codes)[0], shown)
     codes = _scaled(variable, variable.encode(value, name))

@@ -1,4 +1,4 @@
-"""Tables of samples: one row per row of noise, one column per variable, images as arrays or pictures."""
+"""Tables of samples: one row per row of noise, one column per variable, images as tensors, arrays or pictures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Column", "check_images", "columns", "table"]
 Column = tuple[str | None, str]
 """Label of the world, or None where there is only one, and the variable."""
 
-_FORMS = ("array", "pil", "tensor")
+_FORMS = ("tensor", "array", "pil")
 
 
 def check_images(images: str) -> None:
@@ -41,7 +41,7 @@ def columns(
 
 def _pictures(variable: Image, codes: Tensor, images: str) -> np.ndarray:
     if images == "tensor":
-        items = list(variable.scale(codes).float().cpu())
+        items = [image.clone() for image in variable.scale(codes).float().cpu()]  # each with memory of its own
     else:
         decoded = variable.decode(codes)
         items = variable.to_pil(decoded) if images == "pil" else list(decoded)

@@ -114,7 +114,7 @@ def request(
     seed: int = 0,
     batch_size: int | None = None,
     min_acceptance: float = 1e-4,
-    images: str = "array",
+    images: str = "tensor",
     progress: bool | None = None,
 ) -> Request:
     """Check everything that can be checked before any work, identification last."""
@@ -149,7 +149,7 @@ def sample(
     variables: str | Iterable[str] | None = None,
     seed: int = 0,
     batch_size: int | None = None,
-    images: str = "array",
+    images: str = "tensor",
     allow_unidentified: bool = False,
     min_acceptance: float = 1e-4,
     progress: bool | None = None,
@@ -202,7 +202,7 @@ def sample_batches(
     variables: str | Iterable[str] | None = None,
     seed: int = 0,
     batch_size: int | None = None,
-    images: str = "array",
+    images: str = "tensor",
     allow_unidentified: bool = False,
     min_acceptance: float = 1e-4,
     progress: bool | None = None,
@@ -243,7 +243,7 @@ def replay(
     do: Mapping[str, Any] | None = None,
     variables: str | Iterable[str] | None = None,
     batch_size: int | None = None,
-    images: str = "array",
+    images: str = "tensor",
 ) -> pd.DataFrame:
     """The rows of ``noise`` under ``do``; documented at :meth:`causalplug.DCM.replay`."""
     started = time.perf_counter()

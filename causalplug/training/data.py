@@ -22,7 +22,7 @@ from causalplug.variables import Continuous, Discrete, Image, Variable
 if TYPE_CHECKING:
     from causalplug.training.infer import InferredVariables
 
-__all__ = ["DataSource", "Rows"]
+__all__ = ["DataSource", "Rows", "as_data_sources"]
 
 _DECODED = 16 << 20  # bytes of pictures that are decoded together
 
@@ -263,6 +263,25 @@ class DataSource:
                 store.add(decode_pictures(part, variable, name, row + start))  # type: ignore[arg-type]
         except DataError as error:
             raise DataError(f"{self} cannot be used: {error}") from error.__cause__
+
+
+def as_data_sources(given: Any) -> list[DataSource]:
+    """Data sources as they are given, or one of a bare table.
+
+    Raises:
+        SourceError: several bare tables, of which nothing says how they came about.
+    """
+    if isinstance(given, DataSource):
+        return [given]
+    if isinstance(given, list | tuple) and any(isinstance(i, DataSource) or hasattr(i, "columns") for i in given):
+        bare = next((item for item in given if not isinstance(item, DataSource)), None)
+        if bare is not None:
+            raise SourceError(
+                f"{type(bare).__name__} is not a data source: with several tables say of each how it came about, as in "
+                "DataSource(table, do=…)."
+            )
+        return list(given)
+    return [DataSource(given)]
 
 
 def _plain(column: Any, variable: Variable) -> Any:

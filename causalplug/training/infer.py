@@ -42,7 +42,7 @@ class InferredVariables(dict[str, Variable]):
         return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in shown.values())
 
 
-def infer_variables(sources: DataSource | Sequence[DataSource], **declared: Variable) -> InferredVariables:
+def infer_variables(sources: DataSource | Sequence[DataSource] | Any, **declared: Variable) -> InferredVariables:
     """What the columns of some tables hold, as declarations.
 
     Decided are: images of one size; yes/no; words, class labels and categories; whole numbers with at most 20 values,
@@ -50,7 +50,8 @@ def infer_variables(sources: DataSource | Sequence[DataSource], **declared: Vari
     fractions, as continuous. Everything else could be meant in two ways and is refused: it has to be declared.
 
     Args:
-        sources: the tables; a column that several of them have is judged by all of its rows.
+        sources: the tables, or a bare one as for :class:`causalplug.DataSource`. A column that several of them have is
+            judged by all of its rows.
         **declared: declarations that are known, by column; they are taken as they are.
 
     Raises:
@@ -65,9 +66,10 @@ def infer_variables(sources: DataSource | Sequence[DataSource], **declared: Vari
         dose  Continuous()          numbers with fractions, from 0.5 to 1.25
         sex   Discrete(['f', 'm'])  2 different words
     """
-    tables = [sources] if not isinstance(sources, Sequence) else list(sources)
+    from causalplug.training.data import as_data_sources
+
     seen: dict[str, _Column] = {}
-    for source in tables:
+    for source in as_data_sources(sources):
         for name in source.names:
             seen.setdefault(name, _Column())
         for chunk in source.chunks():

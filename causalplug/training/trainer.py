@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 
 from causalplug.causal.plan import Module, Plan, plan
-from causalplug.errors import MechanismError, PlanError, SourceError, TrainingError
+from causalplug.errors import MechanismError, PlanError, TrainingError
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.fit_check import FitReport
 from causalplug.mechanisms.frozen import FrozenMechanism
@@ -24,7 +24,7 @@ from causalplug.mechanisms.renderer import Renderer
 from causalplug.model import DCM
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.config import TrainingConfig
-from causalplug.training.data import DataSource
+from causalplug.training.data import DataSource, as_data_sources
 from causalplug.training.fitness import check_generators
 from causalplug.training.joint import joint_plan
 from causalplug.training.prepare import prepare
@@ -73,7 +73,7 @@ def fit(
         TrainingError: a loss that is no number, memory or disk exhausted, a checkpoint of a run with other data or
             settings; the last checkpoint stays, and the message says where it is.
     """
-    tables = _sources(sources)
+    tables = as_data_sources(sources)
     unknown = sorted(set(settings) - set(TrainingConfig.__dataclass_fields__))
     if unknown:
         raise TrainingError(
@@ -90,21 +90,6 @@ def fit(
         accelerator = known_accelerator(None, log_with=log_with, project_dir=output_dir)
     trainer = Trainer(dcm, tables, config=config, output_dir=output_dir, accelerator=accelerator, progress=progress)
     return trainer.train(resume_from_checkpoint=resume_from_checkpoint)
-
-
-def _sources(given: Any) -> list[DataSource]:
-    """Data sources as they are given, or one of a bare table."""
-    if isinstance(given, DataSource):
-        return [given]
-    if isinstance(given, list | tuple) and any(isinstance(item, DataSource) for item in given):
-        bare = next((item for item in given if not isinstance(item, DataSource)), None)
-        if bare is not None:
-            raise SourceError(
-                f"{type(bare).__name__} is not a data source: with several tables say of each how it came about, as in "
-                "DataSource(table, do=…)."
-            )
-        return list(given)
-    return [DataSource(given)]
 
 
 class Trainer:

@@ -42,7 +42,7 @@ class Discrete(Variable):
 
     def __init__(self, categories: int | Sequence[Hashable]):
         if isinstance(categories, np.ndarray) or hasattr(categories, "to_numpy"):
-            categories = list(categories)
+            categories = list(categories)  # type: ignore[arg-type]
         wanted = int | np.integer | Sequence
         if isinstance(categories, str | bytes | bool) or not isinstance(categories, wanted):
             raise VariableError(

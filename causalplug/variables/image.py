@@ -62,7 +62,8 @@ class Image(Variable):
         Raises:
             DataError: missing values, another shape or type, or values outside the range; nothing is repaired.
         """
-        if not isinstance(values, np.ndarray) and not hasattr(values, "detach"):
+        objects = not isinstance(values, np.ndarray) or (values.dtype.kind == "O" and values.ndim == 1)
+        if objects and not hasattr(values, "detach"):
             values = self._from_objects(values, name)
         array = as_array(values, name)
         if array.dtype.kind == "O":
@@ -70,8 +71,9 @@ class Image(Variable):
         if array.shape == self.event_shape:
             array = array[None]
         if array.ndim != 4 or array.shape[1:] != self.event_shape:
+            found = array.shape[1:] if array.ndim == 4 else array.shape
             raise DataError(
-                f"{name!r} holds images of shape {array.shape[1:]}, but the variable declares {self.event_shape} "
+                f"{name!r} holds images of shape {found}, but the variable declares {self.event_shape} "
                 "(channels, height, width). Resize or transpose them, or change the declaration."
             )
         if array.dtype == np.uint8:
@@ -94,6 +96,8 @@ class Image(Variable):
 
     def _from_objects(self, values: Any, name: str) -> Any:
         """PIL images (one or several) as an array, channels first."""
+        if np.isscalar(values) or values is None:
+            raise DataError(f"{name!r} cannot be {values!r}: give an array {self.event_shape} or a PIL image.")
         items = [values] if hasattr(values, "convert") else list(values)
         if not items or not hasattr(items[0], "convert"):
             return values

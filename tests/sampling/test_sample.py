@@ -214,11 +214,31 @@ def test_tables_hold_names_numbers_and_images() -> None:
     assert list(frame.columns) == ["D", "I", "A", "B"]
     assert set(frame["B"]) <= {"no", "yes"}
     assert frame["I"][0].shape == (1, 4, 4)
-    assert frame["I"][0].dtype == np.float32
+    assert frame["I"][0].dtype == torch.float32
+    assert frame["I"][0].untyped_storage().nbytes() == 16 * 4  # its own memory, not that of the batch
+    arrays = dcm.sample(12, seed=0, images="array")
+    assert arrays.equals(dcm.sample(12, seed=0, images="array"))
+    assert arrays["I"][0].dtype == np.float32
+    assert np.array_equal(np.stack(list(frame["I"])), np.stack(list(arrays["I"])))
     assert {"query", "identification", "reason", "acceptance_rate", "seconds", "seed"} <= frame.attrs.keys()
     assert frame.attrs["identification"] == "not checked"
     assert dcm.sample(3, variables=["I"], images="pil")["I"][0].size == (4, 4)
-    assert torch.equal(dcm.sample(3, variables="I", images="tensor")["I"][1], torch.tensor(frame["I"][1]))
+
+
+@pytest.mark.parametrize("images", ["tensor", "array", "pil"])
+def test_images_that_come_out_go_in_row_by_row(images: str) -> None:
+    """A column of images is one image per row, whatever holds it; one image is the same for every row."""
+    variables = {"D": Discrete(2), "I": Image(1, 4, 4)}
+    dcm = DCM(CausalGraph.parse("D -> I"), variables, seed=1)
+    column = dcm.sample(12, seed=0, images=images)["I"]
+    stacked = variables["I"].scale(variables["I"].encode(list(column)))
+    for held in (column, column.to_numpy(), list(column), stacked):
+        again = dcm.sample(12, do={"I": held}, variables=["I"])["I"]
+        assert torch.equal(torch.stack(list(again)), stacked)
+    same = dcm.sample(3, do={"I": column[5]}, variables=["I"])["I"]
+    assert all(torch.equal(image, stacked[5]) for image in same)
+    with pytest.raises(DataError, match="12 values for 5 rows"):
+        dcm.sample(5, do={"I": column})
 
 
 # -- bad input -------------------------------------------------------------------------------------------------------

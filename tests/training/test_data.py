@@ -449,3 +449,11 @@ def test_a_column_that_is_there_twice_is_named():
     frame = pd.DataFrame([[0, 1, 2.0]], columns=["D", "D", "X"])
     with pytest.raises(DataError, match="has the column D twice"):
         cp.DataSource(frame)
+
+
+def test_declarations_are_read_off_a_bare_table_as_off_its_source():
+    frame = pd.DataFrame({"age": [0.5, 1.25, 0.75] * 9, "sex": ["f", "m", "f"] * 9})
+    assert cp.infer_variables(frame) == cp.infer_variables([cp.DataSource(frame)])
+    for call in (cp.infer_variables, lambda tables: cp.fit(None, tables)):
+        with pytest.raises(SourceError, match="DataFrame is not a data source"):
+            call([frame, frame])
