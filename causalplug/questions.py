@@ -45,9 +45,9 @@ class Questions:
             do: by variable a value, n values, a mapping from values to probabilities, a distribution of torch, a
                 function whose parameters are names of variables (from n values of each to n values), a function from
                 n uniform numbers to n values, or a :class:`causalplug.Policy`.
-            given: by variable a category, several categories (any of them), an interval ``(low, high)`` with None for
-                no bound, or one value per row. A single value of a continuous variable is met by weighting, if it can
-                be.
+            given: by variable a category, a list of several (any of them), an interval ``(low, high)`` with None for
+                no bound, or an array or column of one value per row. A single value of a continuous variable is met by
+                weighting, if it can be.
             variables: what is asked for; all by default.
             seed: of the noise.
             **options: ``batch_size``: rows that go through the networks at once, by default 65,536, and 256 where an

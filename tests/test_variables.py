@@ -108,6 +108,7 @@ def test_impossible_declarations_are_refused(declare, message):
         (lambda: Discrete([1.0, float("nan")]), "nan as a category"),
         (lambda: Discrete(["a", None]), "None as a category"),
         (lambda: Discrete([["a"], ["b"]]), "as a category"),
+        (lambda: Discrete([("a", 1), ("b", 2)]), "as a category"),
         (lambda: Continuous(low="a"), "give numbers"),
         (lambda: Image(1.5, 2, 2), "whole numbers"),
         (lambda: Image("1", 2, 2), "whole numbers"),

@@ -144,6 +144,11 @@ def check_overlap(
     """
     result = identify(graph, query, sources, domains=domains)
     tables = list(data) if isinstance(data, list | tuple) else [data]
+    if wrong := [table for table in tables if not hasattr(table, "__getitem__") or not hasattr(table, "__contains__")]:
+        raise DataError(
+            f"overlap cannot be checked on a {type(wrong[0]).__name__}: give a DataFrame or a dict of arrays; "
+            "DCM.estimate(data=…) takes a DataSource, too"
+        )
     if len(tables) != len(result.sources):
         names = listed(source.name for source in result.sources)
         raise DataError(f"overlap cannot be checked: {len(tables)} tables for the sources {names}; give one for each")

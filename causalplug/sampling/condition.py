@@ -350,6 +350,11 @@ def make_condition(dcm: DCM, name: str, value: Any, n: int) -> Condition | Point
     else:
         several = [value]
     codes = variable.encode(several, name)
+    if len(torch.unique(codes)) < len(codes):
+        raise QueryError(
+            f"{name!r} cannot be conditioned on {value!r}: a list means any of its categories, and one is there twice. "
+            "Give an array or a column for one per row."
+        )
     allowed = torch.zeros(variable.size, dtype=torch.bool)
     allowed[codes] = True
     single = variable.decode(codes[:1]).tolist()[0] if len(torch.unique(codes)) == 1 else None
@@ -357,7 +362,8 @@ def make_condition(dcm: DCM, name: str, value: Any, n: int) -> Condition | Point
 
 
 def _is_interval(value: Any) -> bool:
-    return isinstance(value, slice) or hasattr(value, "left") or isinstance(value, Sequence)
+    few = isinstance(value, Sequence) and (len(value) == 2 or not isinstance(value, list))
+    return isinstance(value, slice) or hasattr(value, "left") or few
 
 
 def _interval(name: str, value: Any) -> tuple[float, float]:

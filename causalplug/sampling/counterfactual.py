@@ -61,6 +61,8 @@ def counterfactual(
     compiled: dict[str | None, World] = {
         label: World(dcm.graph, compile_do(dcm, setting, n)) for label, setting in settings.items()
     }
+    if factual and FACTUAL in compiled:
+        raise QueryError(f"a world cannot be called {FACTUAL!r} beside factual=True, which adds one. Rename it.")
     if factual:
         compiled = {FACTUAL: World(dcm.graph), **{label or "counterfactual": w for label, w in compiled.items()}}
     asked = request(

@@ -26,6 +26,7 @@ from causalplug.sampling.moments import Contribution, Moments
 from causalplug.sampling.sample import check_count
 from causalplug.sampling.terms import Case, CompiledTerm, compile_query, normalised, numbers_of
 from causalplug.sampling.worlds import Rows, World
+from causalplug.training.data import DataSource
 from causalplug.variables import Continuous, Discrete, Image
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def estimate(
     asked = Query.parse(query) if isinstance(query, str) else query
     if not isinstance(asked, Query):
         raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query.")
+    data = _plain(dcm, data)
     if compare not in (None, "plug-in") or (compare is not None and data is None):
         raise QueryError(f"compare={compare!r} cannot be had: the one comparison is 'plug-in', and it needs data=.")
     if not asked.terms:
@@ -96,6 +98,16 @@ def _projections(dcm: DCM, name: str, column: Any) -> np.ndarray:
     with evaluating(dcm):
         parts = [dcm.project(name, part.to(dcm.device)).cpu() for part in images.split(SMALL)]
     return torch.cat(parts).numpy()
+
+
+def _plain(dcm: DCM, data: Any) -> Any:
+    """Tables as they are, data sources as tables of users' values."""
+    if isinstance(data, list | tuple):
+        return [_plain(dcm, one) for one in data]
+    if not isinstance(data, DataSource):
+        return data
+    rows = data.encode(dcm.variables).values
+    return {name: dcm.variables[name].decode(values[:]) for name, values in rows.items()}
 
 
 @dataclass(eq=False)

@@ -60,7 +60,8 @@ class Discrete(Variable):
         values = tuple(item.item() if isinstance(item, np.generic) else item for item in categories)
         if len(values) < 1:
             raise VariableError("Discrete() cannot be declared without categories: give their number or their names.")
-        wrong = [v for v in values if not isinstance(v, Hashable) or v is None or v != v]
+        several = tuple | frozenset
+        wrong = [v for v in values if isinstance(v, several) or not isinstance(v, Hashable) or v is None or v != v]
         if wrong:
             raise VariableError(
                 f"Discrete cannot be declared with {wrong[0]!r} as a category: a category is a text or a number. Leave "

@@ -253,3 +253,9 @@ def test_impossible_evidence_ends_in_an_error() -> None:
     dcm = DCM(graph, {"X": Discrete(2), "Y": Discrete(2)}, mechanisms={"Y": table})
     with pytest.raises(SamplingError, match="too rare: 0 of"):
         dcm.counterfactual(10, evidence={"X": 0, "Y": 1}, do={"X": 1}, min_acceptance=0.01)
+
+
+def test_a_world_cannot_take_the_name_of_the_factual_one() -> None:
+    dcm = DCM(CausalGraph.parse("X"), {"X": Discrete(2)})
+    with pytest.raises(QueryError, match="cannot be called 'factual'"):
+        dcm.counterfactual(3, worlds={"factual": {"X": 0}}, factual=True)

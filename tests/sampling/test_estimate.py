@@ -6,8 +6,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from causalplug.causal.graph import CausalGraph
+from causalplug.causal.overlap import check_overlap
 from causalplug.causal.query import Query
 from causalplug.causal.source import Source
 from causalplug.errors import (
@@ -22,6 +24,7 @@ from causalplug.model import DCM
 from causalplug.sampling.compare import plug_in
 from causalplug.sampling.ensemble import Ensemble
 from causalplug.sampling.moments import Contribution, Moments
+from causalplug.training.data import DataSource
 from causalplug.variables import Continuous, Discrete, Image
 from tests.sampling.exact import as_dcm
 from tests.sampling.toys import Linear, Stamp
@@ -373,3 +376,15 @@ def test_numbers_at_every_value_are_refused() -> None:
             dcm.estimate(text, n=10)
     with pytest.raises(SamplingError, match="at least 1"):
         dcm.estimate("P(B)", n=0)
+
+
+def test_overlap_is_checked_on_a_data_source_as_on_its_table(model: tuple) -> None:
+    scm, dcm = model
+    text = "P(Y | do(X=yes), Z=1)"
+    variables = dcm.variables
+    table = {name: variables[name].decode(torch.from_numpy(v)) for name, v in scm.sample(500, seed=0).items()}
+    plain, held = (dcm.estimate(text, n=50, data=d).overlap for d in (table, DataSource(table)))
+    assert plain is not None
+    assert str(plain) == str(held)
+    with pytest.raises(DataError, match="DataSource: give a DataFrame"):
+        check_overlap(dcm.graph, text, DataSource(table))

@@ -351,3 +351,13 @@ def test_a_misspelt_variable_is_no_uniform_number() -> None:
         with pytest.raises(UnknownVariableError, match='did you mean "Zone"'):
             dcm.sample(3, do={"X": policy})
     assert dcm.sample(3, do={"X": lambda u: u})["X"].between(0, 1).all()
+
+
+def test_a_list_means_any_of_its_categories_and_a_column_one_per_row() -> None:
+    dcm = DCM(CausalGraph.parse("X; Y"), {"X": Discrete(["a", "b", "c"]), "Y": Continuous()}, seed=1)
+    wanted = np.array(["a", "b", "a", "c"])
+    assert dcm.sample(4, given={"X": wanted})["X"].tolist() == wanted.tolist()
+    assert set(dcm.sample(50, given={"X": ["a", "b"]})["X"]) == {"a", "b"}
+    with pytest.raises(QueryError, match="one is there twice"):
+        dcm.sample(4, given={"X": wanted.tolist()})
+    assert dcm.sample(3, given={"Y": [0.5, 1.0, 0.25]})["Y"].tolist() == [0.5, 1.0, 0.25]
