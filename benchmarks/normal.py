@@ -2,11 +2,13 @@
 
     python benchmarks/normal.py                              # half a minute of CPU
     python benchmarks/normal.py --spread 1 --draws 512 --learning-rate 3e-3 --seed 1
+    python benchmarks/normal.py --binary --steps 150
 
 X = U + e, M = X + spread e', Y = .8 M + 1.1 U + .5 e'', with X <-> Y for U; e, e', e'' and U are standard normal.
 E[Y | do(X=x)] is .8 x, E[Y | X=x] is 1.35 x, and Y given M and X has the coefficients .8 and .55. Printed are the
 effects beside the maximum-likelihood estimate of a linear model, those coefficients in rows of the model, and what the
-model loses in log likelihood per held-out row of X and Y, beside what a regression of Y on M alone loses.
+model loses in log likelihood per held-out row of X and Y, beside what a regression of Y on M alone loses. With
+``--binary`` M is 1 with probability 1 / (1 + exp(-1.5 X)), and Y = 2 M + 1.2 U + .5 e''.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import torch
 
 import causalplug as cp
 from causalplug.errors import ConvergenceWarning
+from causalplug.training.report import TrainingReport
+from causalplug.variables import Variable
 
 Y_GIVEN_X_AND_M = (1.1**2 * 0.5 + 0.5**2) ** 0.5  # standard deviation
 
@@ -31,6 +35,25 @@ def rows_of(rows: int, spread: float, seed: int) -> dict[str, np.ndarray]:
     x = u + rng.normal(size=rows)
     m = x + spread * rng.normal(size=rows)
     return {"X": x, "M": m, "Y": 0.8 * m + 1.1 * u + 0.5 * rng.normal(size=rows)}
+
+
+def rows_with_binary_m(rows: int, seed: int) -> dict[str, np.ndarray]:
+    """Rows of the model with a binary M."""
+    rng = np.random.default_rng(seed)
+    u = rng.normal(size=rows)
+    x = u + rng.normal(size=rows)
+    m = (rng.random(rows) < 1 / (1 + np.exp(-1.5 * x))).astype(int)
+    return {"X": x, "M": m, "Y": 2 * m + 1.2 * u + 0.5 * rng.normal(size=rows)}
+
+
+def show_binary(dcm: cp.DCM, rows: dict[str, np.ndarray]) -> None:
+    """Print the effects beside the right ones and what rows near x show."""
+    for x in (-1.0, 0.0, 1.0, 1.5):
+        answer = float(dcm.sample(30_000, do={"X": x}, variables=["Y"], seed=1)["Y"].mean())
+        seen = rows["Y"][np.abs(rows["X"] - x) < 0.2].mean()
+        print(
+            f"E[Y | do(X={x:g})] {answer:6.3f}, right {2 / (1 + np.exp(-1.5 * x)):6.3f}, rows near X={x:g} {seen:6.3f}"
+        )
 
 
 def cost(residual: np.ndarray, deviation: float) -> float:
@@ -53,9 +76,26 @@ def regression(rows: dict[str, np.ndarray]) -> float:
     return float(by_m * np.polyfit(rows["X"], rows["M"], 1)[0])
 
 
+def show_normal(dcm: cp.DCM, rows: dict[str, np.ndarray], report: TrainingReport, seed: int) -> None:
+    """Print the effects, Y given M and X in rows of the model, and the losses."""
+    print(f"by regression the effect is {regression(rows):.3f} x")
+    for x in (-1.0, 0.0, 1.0, 2.0):
+        answer = float(dcm.sample(30_000, do={"X": x}, variables=["Y"], seed=1)["Y"].mean())
+        print(f"E[Y | do(X={x:g})] {answer:6.3f}, right {0.8 * x:6.3f}, E[Y | X={x:g}] {1.35 * x:6.3f}")
+    drawn = dcm.sample(20_000, seed=3)
+    m, x = np.linalg.lstsq(np.stack([drawn["M"], drawn["X"]], 1), np.asarray(drawn["Y"]), rcond=None)[0]
+    values = cp.DataSource(rows).encode(dcm.variables).split(cp.TrainingConfig().held_out, seed)[1].values
+    held_out = {name: column.numpy().astype(float) for name, column in values.items()}
+    loss = next(module.negative_log_likelihood for module in report.modules if "X" in module.variables)
+    mine, alone = losses(held_out, loss)
+    print(f"Y given M, X: {m:.3f}, {x:.3f}, right .800, .550")
+    print(f"nats lost per held-out row {mine:.4f}, by M alone {alone:.4f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spread", type=float, default=0.5, help="standard deviation of M given X")
+    parser.add_argument("--binary", action="store_true", help="M is binary")
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--draws", type=int, default=128, help="setting of fit, which takes an eighth of it here")
@@ -64,24 +104,19 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)
-    dcm = cp.DCM(cp.CausalGraph.parse("X -> M -> Y; X <-> Y"), dict.fromkeys("XMY", cp.Continuous()))
+    variables: dict[str, Variable] = dict.fromkeys("XMY", cp.Continuous())
     rows = rows_of(options.rows, options.spread, options.seed)
-    source = cp.DataSource(rows)
+    if options.binary:
+        rows, variables["M"] = rows_with_binary_m(options.rows, options.seed), cp.Discrete(2)
+    dcm = cp.DCM(cp.CausalGraph.parse("X -> M -> Y; X <-> Y"), variables)
     settings = {name: getattr(options, name) for name in ("steps", "draws", "learning_rate", "seed")}
     start = time.process_time()
-    report = cp.fit(dcm, source, objective="likelihood", progress=False, **settings)
-    print(f"{time.process_time() - start:.1f} CPU s; by regression the effect is {regression(rows):.3f} x")
-    for x in (-1.0, 0.0, 1.0, 2.0):
-        answer = float(dcm.sample(30_000, do={"X": x}, variables=["Y"], seed=1)["Y"].mean())
-        print(f"E[Y | do(X={x:g})] {answer:6.3f}, right {0.8 * x:6.3f}, E[Y | X={x:g}] {1.35 * x:6.3f}")
-    drawn = dcm.sample(20_000, seed=3)
-    m, x = np.linalg.lstsq(np.stack([drawn["M"], drawn["X"]], 1), np.asarray(drawn["Y"]), rcond=None)[0]
-    values = source.encode(dcm.variables).split(cp.TrainingConfig().held_out, options.seed)[1].values
-    held_out = {name: column.numpy().astype(float) for name, column in values.items()}
-    loss = next(module.negative_log_likelihood for module in report.modules if "X" in module.variables)
-    mine, alone = losses(held_out, loss)
-    print(f"Y given M, X: {m:.3f}, {x:.3f}, right .800, .550")
-    print(f"nats lost per held-out row {mine:.4f}, by M alone {alone:.4f}")
+    report = cp.fit(dcm, cp.DataSource(rows), objective="likelihood", progress=False, **settings)
+    print(f"{time.process_time() - start:.1f} CPU s")
+    if options.binary:
+        show_binary(dcm, rows)
+    else:
+        show_normal(dcm, rows, report, options.seed)
 
 
 if __name__ == "__main__":
