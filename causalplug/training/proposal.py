@@ -20,7 +20,7 @@ from causalplug.training.factors import ConfounderDraws
 __all__ = ["Proposal", "Proposed"]
 
 _PRIOR = 1 / 16  # share of the draws that stay with the prior: it bounds their weights by 16 (Hesterberg 1995)
-_LOG_SCALE = 4.0  # of the proposal's standard deviations, at most
+_LOG_SCALE = 4.0  # logarithm of the proposal's standard deviations, at most
 
 
 class Proposed(NamedTuple):
@@ -51,15 +51,16 @@ class Proposal(nn.Module):
         super().__init__()
         self.size = size
         self.network = initialised(lambda: Conditioner(reads, 0, self.size * (self.size + 1), hidden=(64,)), seed)
-        self.network.standardise(rows)
         self.network.to(next(iter(rows.values())).device)
+        self.network.standardise(rows)
         last: nn.Linear = self.network.rest[-1]  # type: ignore[index, assignment]
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
     def forward(self, rows: Mapping[str, Tensor], draws: ConfounderDraws, generator: torch.Generator) -> Proposed:
         """Draws for rows ``(n, …)``: a sixteenth of them, but at least one, from the prior."""
-        centre, factor = self.network(rows).split([self.size, self.size**2], -1)
+        numbers = self.network(rows).float()  # densities need the digits that half precision lacks
+        centre, factor = numbers.split([self.size, self.size**2], -1)
         factor = factor.unflatten(-1, (self.size, self.size))
         scales = _LOG_SCALE * torch.tanh(factor.diagonal(dim1=-2, dim2=-1) / _LOG_SCALE)
         factor = factor.tril(-1) + torch.diag_embed(scales.exp())

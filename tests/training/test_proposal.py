@@ -121,3 +121,13 @@ def test_an_interrupted_run_goes_on_with_the_proposal_that_it_had(tmp_path, monk
             fit(tmp_path / "run")
     resumed = fit(tmp_path / "run", resume_from_checkpoint=True)
     assert all(torch.equal(resumed[key], value) for key, value in whole.items())
+
+
+def test_half_precision_leaves_densities_whole():
+    dcm, rows, _ = chain("XY")
+    likelihood = Likelihood(dcm, ["X", "Y"], [rows], TrainingConfig())
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = likelihood.loss(torch.Generator().manual_seed(0))
+    assert loss.dtype == torch.float32
+    loss.backward()
+    assert all(p.grad.isfinite().all() for p in likelihood.proposals[0].parameters())
