@@ -11,7 +11,7 @@ from urllib.parse import quote
 import torch
 from torch import Tensor, nn
 
-from causalplug.causal.graph import CausalGraph
+from causalplug.causal.graph import CausalGraph, expect_graph
 from causalplug.causal.plan import check_pull
 from causalplug.causal.source import Source
 from causalplug.errors import DataError, MechanismError, UnknownVariableError, VariableError
@@ -87,6 +87,7 @@ class DCM(Questions, Shareable, nn.Module):
         seed: int = 0,
     ):
         super().__init__()
+        expect_graph(graph, "the model cannot be built")
         self.graph = graph
         self.variables: dict[str, Variable] = _checked_variables(graph, variables)
         self.confounder_size = confounder_size

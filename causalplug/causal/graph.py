@@ -14,7 +14,7 @@ from causalplug.causal.search import components, find_cycle, m_connected, projec
 from causalplug.causal.text import parse_graph, quoted
 from causalplug.errors import CycleError, GraphError, UnknownVariableError
 
-__all__ = ["CausalGraph"]
+__all__ = ["CausalGraph", "expect_graph"]
 
 Names = str | Iterable[str]
 Edge = tuple[str, str]
@@ -391,3 +391,14 @@ def _edges(edges: Iterable[Edge], index: Mapping[str, int], arrow: str) -> list[
                 )
         checked.append((left, right))
     return checked
+
+
+def expect_graph(graph: object, cannot: str) -> None:
+    """Refuse what is no graph, or has no variables.
+
+    Raises:
+        GraphError: starts with ``cannot``, such as ``"the graph cannot be planned"``.
+    """
+    if not isinstance(graph, CausalGraph) or not graph.variables:
+        wrong = "it has no variables" if isinstance(graph, CausalGraph) else f"{type(graph).__name__} is no CausalGraph"
+        raise GraphError(f"{cannot}: {wrong}; write one with CausalGraph.parse('D -> I -> A; D <-> A')")

@@ -19,7 +19,7 @@ from causalplug.causal.c_factor import Regime
 from causalplug.causal.certificate import Certificate, certify
 from causalplug.causal.decide import Verdict, decide
 from causalplug.causal.estimand import ZERO, Estimand, Symbol, TermEstimand
-from causalplug.causal.graph import CausalGraph
+from causalplug.causal.graph import CausalGraph, expect_graph
 from causalplug.causal.names import check_known
 from causalplug.causal.query import Event, Query, Term
 from causalplug.causal.source import Source, as_sources
@@ -168,15 +168,17 @@ def identify(
         QuerySyntaxError, QueryError: malformed text, or a value outside ``domains``.
         UnknownVariableError: a variable that the graph does not have.
         SourceError: a source that does not fit the graph.
+        GraphError: the graph is none.
 
     Example:
-        >>> from causalplug.causal.graph import CausalGraph
+        >>> from causalplug.causal.graph import CausalGraph, expect_graph
         >>> result = identify(CausalGraph.parse("D -> I -> A; D <-> A"), "P(A | do(D=1))")
         >>> result.status
         'identifiable'
         >>> print(result.estimand)
         Σ_{i} P(i | D=1) Σ_{d} P(d) P(a | d, i)
     """
+    expect_graph(graph, "the query cannot be decided")
     asked = Query.parse(query) if isinstance(query, str) else query
     if not isinstance(asked, Query):
         raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query")

@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import Any
 
 from causalplug.causal.closure import Closures
-from causalplug.causal.graph import CausalGraph
+from causalplug.causal.graph import CausalGraph, expect_graph
 from causalplug.causal.modules import Block, arrange
 from causalplug.causal.names import check_known, listed
 from causalplug.causal.objectives import Objective, choose_objectives, module_key
 from causalplug.causal.pulling import Pull, check_pull, judge_available, pullable
 from causalplug.causal.source import Source, as_sources
 from causalplug.causal.targets import Target, Targets
-from causalplug.errors import GraphError, PlanError
+from causalplug.errors import PlanError
 
 __all__ = ["Module", "Plan", "Pull", "Target", "check_pull", "plan"]
 
@@ -281,11 +281,7 @@ def plan(
         SourceError: a source contradicts the graph or another source.
         UnknownVariableError: a name that is not a variable.
     """
-    if not isinstance(graph, CausalGraph) or not graph.variables:
-        wrong = "it has no variables" if isinstance(graph, CausalGraph) else f"{type(graph).__name__} is no CausalGraph"
-        raise GraphError(
-            f"the graph cannot be planned: {wrong}; write one with CausalGraph.parse('D -> I -> A; D <-> A')"
-        )
+    expect_graph(graph, "the graph cannot be planned")
     if do:
         graph = graph.do(do)
     checked = as_sources(graph, sources)

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from causalplug.causal.graph import CausalGraph
+from causalplug.causal.identification import identify
 from causalplug.causal.plan import Plan, plan
 from causalplug.causal.source import Source
 from causalplug.errors import GraphError, PlanError, SourceError, UnknownVariableError
+from causalplug.model import DCM
 from tests.graphs import NAMED, shared
 
 FRONT_DOOR = CausalGraph.parse(NAMED["front-door"])
@@ -152,6 +154,8 @@ def test_a_pulled_module_needs_no_data() -> None:
     ("call", "error", "message"),
     [
         (lambda: plan("D -> I"), GraphError, "str is no CausalGraph"),
+        (lambda: identify("D -> I", "P(I | do(D))"), GraphError, "the query cannot be decided: str is no CausalGraph"),
+        (lambda: DCM("D -> I", {}), GraphError, "the model cannot be built: str is no CausalGraph"),
         (lambda: plan(CausalGraph()), GraphError, "it has no variables"),
         (lambda: plan(FRONT_DOOR, []), SourceError, "the list of sources is empty"),
         (lambda: plan(FRONT_DOOR, do="B"), UnknownVariableError, "'B' is not a variable"),
