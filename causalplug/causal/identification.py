@@ -171,7 +171,7 @@ def identify(
         GraphError: the graph is none.
 
     Example:
-        >>> from causalplug.causal.graph import CausalGraph, expect_graph
+        >>> from causalplug.causal.graph import CausalGraph
         >>> result = identify(CausalGraph.parse("D -> I -> A; D <-> A"), "P(A | do(D=1))")
         >>> result.status
         'identifiable'

@@ -221,15 +221,18 @@ class RowGame(Game):
         return {name: rows[name] for name in self.given}
 
     def prepare(self, generator: torch.Generator) -> None:
+        self._draw(generator)
+        few = max(1, min(self.batch, max(_PENALTY_ROWS, self.batch // 4)))
+        pairs = zip(self._real, self._fake, strict=True)
+        self._lines = [between([r[:few] for r in real], [f[:few] for f in fake], generator) for real, fake in pairs]
+
+    def _draw(self, generator: torch.Generator) -> None:
         n = self.batch * self.rounds
         rows = self._rows(n, generator)
         with torch.no_grad():
             fake = self.roller(self._given(rows), n, generator).values
             self._real = _split(self.reads(rows), self.rounds)
             self._fake = _split(self.reads(fake), self.rounds)
-            few = max(1, min(self.batch, max(_PENALTY_ROWS, self.batch // 4)))
-            pairs = zip(self._real, self._fake, strict=True)
-            self._lines = [between([r[:few] for r in real], [f[:few] for f in fake], generator) for real, fake in pairs]
 
     def critic_backward(self, index: int, step: int, scaled: Scaled) -> Tensor:
         rows = [torch.cat([f, r]) for f, r in zip(self._fake[step], self._real[step], strict=True)]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from numbers import Integral, Real
 from typing import Any
-
-import numpy as np
 
 from causalplug.errors import TrainingError
 
@@ -122,7 +121,7 @@ class TrainingConfig:
         for name in positive:
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name}={getattr(self, name)} makes no sense: it must be at least 1.")
-        if not isinstance(self.seed, int | np.integer):
+        if not isinstance(self.seed, Integral):
             raise TrainingError(
                 f"seed={self.seed!r} makes no sense: the same seed gives the same run; give an integer."
             )
@@ -132,7 +131,7 @@ class TrainingConfig:
             if not low <= getattr(self, name) < high:
                 raise TrainingError(f"{name}={getattr(self, name)} makes no sense: it must lie in [{low}, {high}).")
         rates = [rate for rate in (self.learning_rate, self.critic_learning_rate) if rate is not None]
-        if not all(isinstance(rate, int | float | np.number) and rate > 0 for rate in rates):
+        if not all(isinstance(rate, Real) and rate > 0 for rate in rates):
             raise TrainingError(f"learning rates must be positive numbers; got {rates}.")
 
     @staticmethod

@@ -79,6 +79,9 @@ class ImageGame(RowGame):
     def _new_critic(self) -> nn.Module:
         return ProjectionCritic(self.reads)
 
+    def prepare(self, generator: torch.Generator) -> None:
+        self._draw(generator)
+
     def critic_backward(self, index: int, step: int, scaled: Scaled) -> Tensor:
         real, fake = self._real[step], self._fake[step]
         lazy = index % _LAZY == 0

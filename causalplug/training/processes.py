@@ -18,7 +18,12 @@ from torch import Tensor
 
 from causalplug.errors import TrainingError
 
-__all__ = ["Processes", "Unanswered", "known_accelerator"]
+__all__ = ["Processes", "Unanswered", "known_accelerator", "out_of_memory"]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is exhausted: torch's CPU allocator has no class for it."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 class Unanswered(RuntimeError):
@@ -31,7 +36,7 @@ def _exchange() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        if out_of_memory(error):
             raise
         raise Unanswered(str(error)) from error
 

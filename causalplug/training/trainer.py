@@ -28,7 +28,7 @@ from causalplug.training.data import DataSource, as_data_sources
 from causalplug.training.fitness import check_generators
 from causalplug.training.joint import joint_plan
 from causalplug.training.prepare import prepare
-from causalplug.training.processes import Processes, Unanswered, known_accelerator
+from causalplug.training.processes import Processes, Unanswered, known_accelerator, out_of_memory
 from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
 
@@ -183,7 +183,7 @@ class Trainer:
                 "again."
             ) from error
         except (MemoryError, RuntimeError) as error:
-            if isinstance(error, TrainingError) or not _out_of_memory(error):
+            if isinstance(error, TrainingError) or not out_of_memory(error):
                 raise
             raise TrainingError(
                 f"Training ran out of memory: {error}. {self.kept()} Use a smaller batch_size; with "
@@ -380,8 +380,3 @@ def _version(mechanism: Mechanism) -> str:
     except MechanismError:
         facts = mechanism.kind
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is exhausted: torch's CPU allocator has no class for it."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
