@@ -54,7 +54,7 @@ def part_files(part: Any, code: str | PathLike[str] | None = None) -> tuple[dict
 
     Raises:
         MechanismError: it cannot be described by JSON values.
-        RepositoryError: there is no such file, or it is too large.
+        RepositoryError: there is no such file, it is too large, or it is not called ``.py``.
     """
     config = {"format": ENCODER_FORMAT if part.card_kind == "encoder" else MECHANISM_FORMAT, "kind": part.kind}
     config |= {"config": part.config(), "license": part.license, "source": part.source}
@@ -69,6 +69,8 @@ def part_files(part: Any, code: str | PathLike[str] | None = None) -> tuple[dict
 
 
 def _code(path: Path, within: Path | None = None) -> bytes:
+    if path.suffix != ".py":
+        raise RepositoryError(f"cannot use {path} as code: give a file of Python, with a name that ends in .py")
     with open(regular_file(path, within=within), "rb") as file:
         text = file.read(_MOST_CODE + 1)
     if len(text) > _MOST_CODE:

@@ -128,3 +128,11 @@ def test_tokens_are_in_no_file_of_a_published_model(hub, repo, tmp_path, cache, 
     with pytest.raises(RepositoryError, match="contains a token") as caught:
         dcm.push_to_hub(repo, token=token, license="mit", summary=f"Log in with {token}")
     assert token not in str(caught.value)
+
+
+def test_weights_cannot_pass_for_code_that_is_saved_again_in_their_place(tmp_path):
+    folder = cp.ConvEncoder(cp.Image(1, 8, 8)).save_pretrained(tmp_path / "encoder")
+    config = json.loads((folder / "config.json").read_text()) | {"code": "model.safetensors"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RepositoryError, match=r"model\.safetensors as code"):
+        cp.from_pretrained(folder)
