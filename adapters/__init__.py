@@ -1,4 +1,5 @@
-"""Pretrained families as frozen mechanisms, one per file; each is imported when a repository names its kind."""
+"""Pretrained families as frozen mechanisms, one per file; each is imported when a repository
+names its kind."""
 
 __all__ = ["ADAPTERS"]
 

@@ -1,4 +1,5 @@
-"""Any Python function that paints images: it may call another process, an API or another framework."""
+"""Any Python function that paints images: it may call another process, an API or another
+framework."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from torch import Tensor
 
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import register_mechanism
-from causalplug.mechanisms.frozen import FrozenMechanism, LabelMapSpec
-from causalplug.mechanisms.label_map import Label
+from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
+from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Image
 
@@ -23,9 +24,10 @@ __all__ = ["CallableGenerator"]
 class CallableGenerator(FrozenMechanism):
     """A function ``paint(labels, latent) -> images`` as a frozen mechanism.
 
-    The function gets numpy arrays: ``labels`` ``(n, number of labels)`` int64 and ``latent`` ``(n, *latent_shape)``
-    float32, and returns images ``(n, channels, height, width)`` in the range of ``image``, or uint8. Row i may depend
-    on row i of the inputs alone; all its randomness must come from the latent (a seed can be made from it).
+    The function gets numpy arrays: ``labels`` ``(n, number of labels)`` int64 and ``latent`` ``(n,
+    *latent_shape)`` float32, and returns images ``(n, channels, height, width)`` in the range of
+    ``image``, or uint8. Row i may depend on row i of the inputs alone; all its randomness must come
+    from the latent (a seed can be made from it).
 
     Args:
         paint: the function.
@@ -34,8 +36,8 @@ class CallableGenerator(FrozenMechanism):
         latent_shape: of the noise of one row.
         distribution: of the noise, ``"normal"`` or ``"uniform"`` on [0, 1).
         batch_cost: rough seconds for 64 rows.
-        revision: version of the function; a bank of its samples on the disk needs it, to know when they are out of
-            date.
+        revision: version of the function; a bank of its samples on the disk needs it, to know when
+            they are out of date.
 
     Raises:
         MechanismError: when it runs: the function returned another shape, type or range.
@@ -57,9 +59,19 @@ class CallableGenerator(FrozenMechanism):
         transform: str | Sequence[str] = (),
     ):
         noise = {"latent": NoiseSpec(tuple(latent_shape), distribution)}
-        super().__init__(image, labels, noise, license=license, source=source, label_map=label_map, transform=transform)
+        super().__init__(
+            image,
+            labels,
+            noise,
+            license=license,
+            source=source,
+            label_map=label_map,
+            transform=transform,
+        )
         if not callable(paint):
-            raise MechanismError(f"{paint!r} cannot paint images: give a function of labels and latent.")
+            raise MechanismError(
+                f"{paint!r} cannot paint images: give a function of labels and latent."
+            )
         self.paint_rows = paint
         self.batch_cost = batch_cost
         self.revision = revision
@@ -70,39 +82,47 @@ class CallableGenerator(FrozenMechanism):
 
     def _checked(self, found: Any, n: int) -> Tensor:
         name = getattr(self.paint_rows, "__name__", type(self.paint_rows).__name__)
-        images = found.detach().cpu() if isinstance(found, Tensor) else torch.from_numpy(np.ascontiguousarray(found))
+        images = (
+            found.detach().cpu()
+            if isinstance(found, Tensor)
+            else torch.from_numpy(np.ascontiguousarray(found))
+        )
         if images.shape != (n, *self.image.event_shape):
             raise MechanismError(
                 f"{name} returned an array of shape {tuple(images.shape)} for {n} rows instead of "
                 f"{(n, *self.image.event_shape)}. Return one image, channels first, for each row."
             )
         if not (images.is_floating_point() or images.dtype == torch.uint8):
-            raise MechanismError(f"{name} returned images of type {images.dtype}: return floats or uint8.")
+            raise MechanismError(
+                f"{name} returned images of type {images.dtype}: return floats or uint8."
+            )
         scaled = self.image.scale(images).float()
         slack = 1e-3 * (self.image.high - self.image.low)
         low, high = float(scaled.min()), float(scaled.max())
         if not (low >= self.image.low - slack and high <= self.image.high + slack):
             raise MechanismError(
-                f"{name} returned values in [{low:.4g}, {high:.4g}], but image declares [{self.image.low:g}, "
-                f"{self.image.high:g}]. Rescale them, or declare the range that it has."
+                f"{name} returned values in [{low:.4g}, {high:.4g}], but image declares "
+                f"[{self.image.low:g}, {self.image.high:g}]. Rescale them, or declare the range "
+                "that it has."
             )
         return scaled
 
     def fingerprint(self) -> list[Any]:
         if self.revision is None:
             raise MechanismError(
-                "Samples of a Python function cannot be kept on the disk: nothing tells when the function "
-                "changes. Give "
-                "CallableGenerator(…, revision='1') and change it with the function."
+                "Samples of a Python function cannot be kept on the disk: nothing tells when the "
+                "function changes. Give CallableGenerator(…, revision='1') and change it with the "
+                "function."
             )
         transform = [*self.requested_transform, self.variable.to_dict()]
         return [self.kind, getattr(self.paint_rows, "__qualname__", ""), self.revision, transform]
 
     def config(self) -> dict[str, Any]:
         raise MechanismError(
-            "A Python function cannot be saved in a repository: only data are loaded, never code. Save a bank "
-            "of its samples "
-            "with causalplug.adapters.image_bank.ImageBank.from_mechanism, or publish the weights behind an adapter."
+            "A Python function cannot be saved in a repository: only data are loaded, never code. "
+            "Save a bank of its samples with "
+            "causalplug.adapters.image_bank.ImageBank.from_mechanism, or publish the weights "
+            "behind an adapter."
         )
 
     @classmethod

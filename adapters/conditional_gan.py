@@ -1,7 +1,9 @@
-"""Conditional GANs described by data alone: inputs, how labels are encoded, layers, latent, output range.
+"""Conditional GANs described by data alone: inputs, how labels are encoded, layers, latent, output
+range.
 
-No code belongs to any one generator. A configuration names what each input goes through, how the inputs are joined and
-the layers after that, with the names that the tensors have in the source's file; ``docs/adapters.md`` has examples.
+No code belongs to any one generator. A configuration names what each input goes through, how the
+inputs are joined and the layers after that, with the names that the tensors have in the source's
+file; ``docs/adapters.md`` has examples.
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
-from causalplug.mechanisms.abduction import search_latent
 from causalplug.mechanisms.base import freeze, register_mechanism
-from causalplug.mechanisms.frozen import FrozenMechanism, LabelMapSpec
-from causalplug.mechanisms.label_map import Label
-from causalplug.mechanisms.layers import LayerList, load_tensors, place
+from causalplug.mechanisms.frozen.abduction import search_latent
+from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
+from causalplug.mechanisms.frozen.label_map import Label
+from causalplug.mechanisms.frozen.layers import LayerList, load_tensors, place
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Image, variable_from_dict
 
@@ -49,9 +51,8 @@ class Latent:
     def __post_init__(self) -> None:
         if self.distribution not in ("normal", "uniform") or self.size < 1:
             raise MechanismError(
-                f"A latent of size {self.size} and distribution {self.distribution!r} cannot be drawn: give a "
-                "size of at "
-                "least 1 and 'normal' or 'uniform' (with low and high)."
+                f"A latent of size {self.size} and distribution {self.distribution!r} cannot be "
+                "drawn: give a size of at least 1 and 'normal' or 'uniform' (with low and high)."
             )
 
     @property
@@ -63,7 +64,11 @@ class Latent:
         """The latent ``(n, size)`` from standard noise: normal, or uniform on [0, 1)."""
         if self.distribution == "normal":
             return noise if (self.mean, self.std) == (0.0, 1.0) else self.mean + self.std * noise
-        return noise if (self.low, self.high) == (0.0, 1.0) else self.low + (self.high - self.low) * noise
+        return (
+            noise
+            if (self.low, self.high) == (0.0, 1.0)
+            else self.low + (self.high - self.low) * noise
+        )
 
 
 @register_mechanism("conditional-gan")
@@ -74,17 +79,18 @@ class ConditionalGAN(FrozenMechanism):
         image: what it paints, in its own range.
         labels: its labels in order; none for an unconditional generator.
         latent: its random input.
-        inputs: in the order in which they are joined, ``{"input": "latent" or a label's name}`` and optionally
-            ``"layers"`` that it goes through first. A label also says ``"encoding"``: ``"one-hot"`` (default),
-            ``"code"`` (the number itself) or ``"embedding"`` with ``"size"`` and the ``"name"`` of its table. By
-            default the latent, then the labels.
-        layers: what follows; see :class:`~causalplug.mechanisms.layers.LayerList`. They end in one image, or a row that
-            has as many numbers.
+        inputs: in the order in which they are joined, ``{"input": "latent" or a label's name}`` and
+            optionally ``"layers"`` that it goes through first. A label also says ``"encoding"``:
+            ``"one-hot"`` (default), ``"code"`` (the number itself) or ``"embedding"`` with
+            ``"size"`` and the ``"name"`` of its table. By default the latent, then the labels.
+        layers: what follows; see :class:`~causalplug.mechanisms.frozen.layers.LayerList`. They end
+            in one image, or a row that has as many numbers.
         join: ``"concat"`` along the channels, ``"multiply"`` or ``"add"``.
         tensors: the weights under their names in the source, copied; random weights without.
 
     Raises:
-        MechanismError: the parts do not fit each other, or the weights do not fit them; tensors are named.
+        MechanismError: the parts do not fit each other, or the weights do not fit them; tensors are
+            named.
     """
 
     differentiable = True
@@ -107,11 +113,22 @@ class ConditionalGAN(FrozenMechanism):
     ):
         self.latent = Latent(latent) if isinstance(latent, int) else latent
         noise = {"latent": self.latent.spec}
-        super().__init__(image, labels, noise, license=license, source=source, label_map=label_map, transform=transform)
+        super().__init__(
+            image,
+            labels,
+            noise,
+            license=license,
+            source=source,
+            label_map=label_map,
+            transform=transform,
+        )
         if join not in _JOINS:
             raise MechanismError(f"join={join!r} is not known: give one of {', '.join(_JOINS)}.")
         self.join = join
-        self.inputs = [dict(item) for item in inputs or [{"input": name} for name in ("latent", *self._names())]]
+        self.inputs = [
+            dict(item)
+            for item in inputs or [{"input": name} for name in ("latent", *self._names())]
+        ]
         self.layers = [dict(layer) for layer in layers]
         self._check_inputs()
         self.network = nn.Module()
@@ -134,8 +151,8 @@ class ConditionalGAN(FrozenMechanism):
         wanted, given = ["latent", *self._names()], [item.get("input") for item in self.inputs]
         if sorted(map(str, given)) != sorted(wanted):
             raise MechanismError(
-                f"The inputs {given} of this generator cannot be read: they must be the latent and each label "
-                f"once, {wanted}."
+                f"The inputs {given} of this generator cannot be read: they must be the latent and "
+                f"each label once, {wanted}."
             )
         for item in self.inputs:
             unknown = sorted(set(item) - {"input", "layers", "encoding", "size", "name"})
@@ -143,9 +160,8 @@ class ConditionalGAN(FrozenMechanism):
             if unknown or encoding not in _ENCODINGS:
                 what = f"key {unknown[0]!r}" if unknown else f"encoding {encoding!r}"
                 raise MechanismError(
-                    f"Input {item['input']!r} has the unknown {what}: encodings are {', '.join(_ENCODINGS)}; "
-                    "keys are input, "
-                    "encoding, size, name and layers."
+                    f"Input {item['input']!r} has the unknown {what}: encodings are "
+                    f"{', '.join(_ENCODINGS)}; keys are input, encoding, size, name and layers."
                 )
             if encoding == "embedding" and not ("size" in item and "name" in item):
                 raise MechanismError(
@@ -170,8 +186,9 @@ class ConditionalGAN(FrozenMechanism):
             ) from None
         if painted.shape[1:] != self.image.event_shape:
             raise MechanismError(
-                f"The layers of this generator give {tuple(painted.shape[1:])} for one row, but image declares "
-                f"{self.image.event_shape} (channels, height, width). Correct the last layers or the declaration."
+                f"The layers of this generator give {tuple(painted.shape[1:])} for one row, but "
+                f"image declares {self.image.event_shape} (channels, height, width). Correct the "
+                "last layers or the declaration."
             )
 
     def _encode(self, item: Mapping[str, Any], codes: Tensor) -> Tensor:
@@ -183,7 +200,9 @@ class ConditionalGAN(FrozenMechanism):
             return codes.to(table.weight.dtype) @ table.weight if relaxed else table(codes)
         label = next(label for label in self.labels if label.name == item["input"])
         if encoding == "code":
-            return (codes @ torch.arange(label.size, dtype=codes.dtype) if relaxed else codes.float()).unsqueeze(1)
+            return (
+                codes @ torch.arange(label.size, dtype=codes.dtype) if relaxed else codes.float()
+            ).unsqueeze(1)
         return codes if relaxed else nn.functional.one_hot(codes, label.size).float()
 
     def _paint(self, codes: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
@@ -192,7 +211,11 @@ class ConditionalGAN(FrozenMechanism):
         parts = []
         for item, branch in zip(self.inputs, self._branches, strict=True):
             name = item["input"]
-            read = self.latent(noise["latent"]) if name == "latent" else self._encode(item, codes[name])
+            read = (
+                self.latent(noise["latent"])
+                if name == "latent"
+                else self._encode(item, codes[name])
+            )
             parts.append(branch(read.to(dtype)))
         joined = parts[0]
         if self.join == "concat":
@@ -207,7 +230,8 @@ class ConditionalGAN(FrozenMechanism):
         return self._paint(dict(zip(self._names(), labels.unbind(-1), strict=True)), noise)
 
     def generate_relaxed(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
-        """Images from relaxed joint labels ``(n, joint values)``; every label enters by its margin."""
+        """Images from relaxed joint labels ``(n, joint values)``; every label enters by its
+        margin."""
         sizes = [label.size for label in self.labels]
         joint = labels.view(len(labels), *sizes)
         codes = {}
@@ -260,5 +284,9 @@ class ConditionalGAN(FrozenMechanism):
         labels = [Label.from_dict(item) for item in fields.pop("labels", [])]
         latent = fields.pop("latent")
         return cls(
-            image, labels, latent if isinstance(latent, int) else Latent(**latent), fields.pop("layers"), **fields
+            image,
+            labels,
+            latent if isinstance(latent, int) else Latent(**latent),
+            fields.pop("layers"),
+            **fields,
         )

@@ -1,7 +1,9 @@
-"""The AC-GAN generator of chest X-rays of Carbone et al. 2023, and the converter from its Keras weights.
+"""The AC-GAN generator of chest X-rays of Carbone et al. 2023, and the converter from its Keras
+weights.
 
-The generator (MIT licence, https://github.com/giocoal/CXR-ACGAN-chest-xray-generator-covid19-pneumonia) is the one that
-Rahman & Kocaoglu 2024 plug into their chest X-ray model. Its weights are the user's to bring.
+The generator (MIT licence,
+https://github.com/giocoal/CXR-ACGAN-chest-xray-generator-covid19-pneumonia) is the one that Rahman
+& Kocaoglu 2024 plug into their chest X-ray model. Its weights are the user's to bring.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from causalplug.adapters.conditional_gan import ConditionalGAN, Latent
 from causalplug.adapters.keras_weights import KerasLayer, kernel_from_keras, read_keras_layers
 from causalplug.errors import RepositoryError
 from causalplug.mechanisms.base import register_mechanism
-from causalplug.mechanisms.frozen import LabelMapSpec
-from causalplug.mechanisms.label_map import Label
+from causalplug.mechanisms.frozen.generator import LabelMapSpec
+from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.variables import Image
 
 __all__ = ["CXRACGAN", "FINDINGS"]
@@ -74,7 +76,11 @@ class CXRACGAN(ConditionalGAN):
         )
 
     def config(self) -> dict[str, Any]:
-        return {"channels": list(self.channels), "embedding": self.embedding, "latent": self.latent.size}
+        return {
+            "channels": list(self.channels),
+            "embedding": self.embedding,
+            "latent": self.latent.size,
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> CXRACGAN:
@@ -84,7 +90,8 @@ class CXRACGAN(ConditionalGAN):
     def from_keras(cls, path: str | PathLike[str], **options: Any) -> CXRACGAN:
         """Convert the generator's Keras HDF5 weights; Keras is not needed.
 
-        Layers are told by their order and shapes, because their names depend on what was built before them.
+        Layers are told by their order and shapes, because their names depend on what was built
+        before them.
 
         Args:
             path: a weights file, or a full model.
@@ -98,21 +105,35 @@ class CXRACGAN(ConditionalGAN):
         kinds = [layer.kind for layer in layers]
         if kinds != _KINDS:
             raise RepositoryError(
-                f"cannot convert {path}: its layers with weights are {', '.join(kinds) or 'none'}, those of the "
-                "generator "
-                f"{', '.join(_KINDS)}. Give the generator's weights, not the discriminator's"
+                f"cannot convert {path}: its layers with weights are {', '.join(kinds) or 'none'}, "
+                f"those of the generator {', '.join(_KINDS)}. Give the generator's weights, not "
+                "the discriminator's"
             )
         latent, embedding = layers[0].weights[0].shape[0], layers[1].weights[0].shape[1]
         convolutions = [layer.weight("kernel") for layer in layers if layer.kind == "conv"]
         first = convolutions[0].shape[3] - 1
         channels = (first, *(kernel.shape[2] for kernel in convolutions[:-1]))
-        options = {"license": "mit", "source": "giocoal/CXR-ACGAN-chest-xray-generator-covid19-pneumonia"} | options
-        return cls(channels=channels, embedding=embedding, latent=latent, tensors=_converted(layers), **options)
+        options = {
+            "license": "mit",
+            "source": "giocoal/CXR-ACGAN-chest-xray-generator-covid19-pneumonia",
+        } | options
+        return cls(
+            channels=channels,
+            embedding=embedding,
+            latent=latent,
+            tensors=_converted(layers),
+            **options,
+        )
 
 
 def _inputs(channels: Sequence[int], embedding: int, latent: int) -> list[dict[str, Any]]:
     noise = [
-        {"type": "linear", "name": "noise.dense", "in_features": latent, "out_features": 49 * channels[0]},
+        {
+            "type": "linear",
+            "name": "noise.dense",
+            "in_features": latent,
+            "out_features": 49 * channels[0],
+        },
         {"type": "relu"},
         {"type": "view", "shape": [7, 7, channels[0]], "permute": [2, 0, 1]},
     ]
@@ -122,12 +143,19 @@ def _inputs(channels: Sequence[int], embedding: int, latent: int) -> list[dict[s
     ]
     return [
         {"input": "latent", "layers": noise},
-        {"input": "finding", "encoding": "embedding", "size": embedding, "name": "label.embedding", "layers": label},
+        {
+            "input": "finding",
+            "encoding": "embedding",
+            "size": embedding,
+            "name": "label.embedding",
+            "layers": label,
+        },
     ]
 
 
 def _trunk(channels: Sequence[int]) -> list[dict[str, Any]]:
-    """Transposed convolutions with 'same' padding: padding=2, output_padding=1 would shift the kernel by one."""
+    """Transposed convolutions with 'same' padding: padding=2, output_padding=1 would shift the
+    kernel by one."""
     layers: list[dict[str, Any]] = []
     widths = [channels[0] + 1, *channels[1:], 3]
     for stage, (before, after) in enumerate(itertools.pairwise(widths)):
@@ -143,18 +171,28 @@ def _trunk(channels: Sequence[int]) -> list[dict[str, Any]]:
             {"type": "crop", "edges": [1, 2, 1, 2]},
         ]
         if after != 3 or stage < len(widths) - 2:
-            norm = {"type": "batch_norm2d", "name": f"norm.{stage}", "num_features": after, "eps": 1e-3}
+            norm = {
+                "type": "batch_norm2d",
+                "name": f"norm.{stage}",
+                "num_features": after,
+                "eps": 1e-3,
+            }
             layers += [norm, {"type": "relu"}]
     return [*layers, {"type": "tanh"}]
 
 
 def _converted(layers: Sequence[KerasLayer]) -> dict[str, Tensor]:
     names = ["noise.dense", "label.embedding", "label.dense"]
-    names += [name for stage in range(3) for name in (f"conv.{stage}", f"norm.{stage}")] + ["conv.3"]
+    names += [name for stage in range(3) for name in (f"conv.{stage}", f"norm.{stage}")] + [
+        "conv.3"
+    ]
     found: dict[str, Tensor] = {}
     for name, layer in zip(names, layers, strict=True):
         if layer.kind == "norm":
-            found[f"{name}.weight"], found[f"{name}.bias"] = layer.weight("gamma"), layer.weight("beta")
+            found[f"{name}.weight"], found[f"{name}.bias"] = (
+                layer.weight("gamma"),
+                layer.weight("beta"),
+            )
             found[f"{name}.running_mean"] = layer.weight("moving_mean")
             found[f"{name}.running_var"] = layer.weight("moving_variance")
         elif layer.kind == "embedding":

@@ -1,7 +1,9 @@
-"""Diffusion pipelines of the diffusers library: conditional on a class, or on text made from the labels.
+"""Diffusion pipelines of the diffusers library: conditional on a class, or on text made from the
+labels.
 
-The sampling loop of class-conditional networks is our own, so that any scheduler serves and a row's image is a function
-of its noise alone; text-conditional pipelines run as their authors wrote them, with our initial noise.
+The sampling loop of class-conditional networks is our own, so that any scheduler serves and a row's
+image is a function of its noise alone; text-conditional pipelines run as their authors wrote them,
+with our initial noise.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ from causalplug.adapters.diffusers_files import load_parts, open_pipeline
 from causalplug.adapters.diffusers_inversion import explained, inverted, invertible
 from causalplug.errors import LabelMapError, MechanismError
 from causalplug.mechanisms.base import freeze, register_mechanism
-from causalplug.mechanisms.frozen import FrozenMechanism, LabelMapSpec
-from causalplug.mechanisms.label_map import Label
+from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
+from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Image, variable_from_dict
 
@@ -37,9 +39,10 @@ __all__ = ["DiffusersGenerator"]
 class DiffusersGenerator(FrozenMechanism):
     """A diffusers pipeline as a frozen mechanism.
 
-    Deterministic given its noise: ``"latent"`` is the initial noise, and what a stochastic scheduler draws comes from
-    generators that ``"seed"`` seeds row by row. No gradient goes through it; training reads a sample bank. The noise of
-    a given image can be recovered where the sampler is deterministic and makes one evaluation a step.
+    Deterministic given its noise: ``"latent"`` is the initial noise, and what a stochastic
+    scheduler draws comes from generators that ``"seed"`` seeds row by row. No gradient goes through
+    it; training reads a sample bank. The noise of a given image can be recovered where the sampler
+    is deterministic and makes one evaluation a step.
 
     Args:
         parts: components by name, as in ``model_index.json``; or a whole text-conditional pipeline.
@@ -49,13 +52,15 @@ class DiffusersGenerator(FrozenMechanism):
         guidance_scale: 1 for none; class-conditional networks then need an unconditional class.
         classes: class of each joint label, the last label varying fastest; by default 0, 1, 2, …
         null_class: the unconditional class of classifier-free guidance.
-        prompts: of a text-conditional pipeline: a template such as ``"a photo of a {colour} {shape}"``, or a mapping
-            from each joint label (a value, or a tuple of values) to its prompt.
+        prompts: of a text-conditional pipeline: a template such as ``"a photo of a {colour}
+            {shape}"``, or a mapping from each joint label (a value, or a tuple of values) to its
+            prompt.
         negative_prompt: as in the pipeline.
         eta: of a DDIM scheduler.
 
     Raises:
-        MechanismError: a class that the network does not have, a combination of labels without prompt, parts missing.
+        MechanismError: a class that the network does not have, a combination of labels without
+            prompt, parts missing.
     """
 
     needs = ("diffusers",)
@@ -80,12 +85,14 @@ class DiffusersGenerator(FrozenMechanism):
     ):
         text = not isinstance(parts, Mapping)
         components: dict[str, Any] = dict(parts.components if text else parts)
-        network = next((components[key] for key in ("unet", "transformer") if key in components), None)
+        network = next(
+            (components[key] for key in ("unet", "transformer") if key in components), None
+        )
         if network is None or "scheduler" not in components:
             raise MechanismError(
-                f"A diffusion generator cannot be made of {sorted(components)}: it needs a network (unet or "
-                "transformer) and "
-                "a scheduler. Give the folder that the pipeline's save_pretrained wrote."
+                f"A diffusion generator cannot be made of {sorted(components)}: it needs a network "
+                "(unet or transformer) and a scheduler. Give the folder that the pipeline's "
+                "save_pretrained wrote."
             )
         latent = _latent_shape(network)
         vae = components.get("vae")
@@ -108,7 +115,11 @@ class DiffusersGenerator(FrozenMechanism):
         if self.pipeline is not None:
             self.pipeline.set_progress_bar_config(disable=True)
             self.others = nn.ModuleList(
-                [m for m in components.values() if isinstance(m, nn.Module) and m not in (network, vae)]
+                [
+                    m
+                    for m in components.values()
+                    if isinstance(m, nn.Module) and m not in (network, vae)
+                ]
             )
         self.prompts = _prompts(prompts, labels) if text else None
         self.negative_prompt = negative_prompt
@@ -116,7 +127,9 @@ class DiffusersGenerator(FrozenMechanism):
         self.null_class = null_class
         if not text:
             self._check_classes()
-        self.abduction = "approximate" if not text and invertible(self.scheduler, self.eta) else None
+        self.abduction = (
+            "approximate" if not text and invertible(self.scheduler, self.eta) else None
+        )
         self.location: dict[str, Any] | None = None
         self.folder: Path | None = None
         parameters = sum(p.numel() for p in network.parameters())
@@ -124,18 +137,22 @@ class DiffusersGenerator(FrozenMechanism):
         self.batch_cost = 0.5 * steps * parameters / 6.4e5 * latent[1] * latent[2] / 1024
         freeze(self)
 
-    # -- labels ------------------------------------------------------------------------------------------------------
+    # -- labels
 
     def _check_classes(self) -> None:
         config = self.network.config  # type: ignore[union-attr]
-        known = getattr(config, "num_class_embeds", None) or getattr(config, "num_embeds_ada_norm", None)
+        known = getattr(config, "num_class_embeds", None) or getattr(
+            config, "num_embeds_ada_norm", None
+        )
         joint = self._map.size
         if not self.labels:
             self.classes = torch.zeros(1, dtype=torch.int64)
             return
         classes = list(range(joint)) if self.requested_classes is None else self.requested_classes
         if len(classes) != joint:
-            raise MechanismError(f"{joint} joint labels need {joint} classes; classes= has {len(classes)}.")
+            raise MechanismError(
+                f"{joint} joint labels need {joint} classes; classes= has {len(classes)}."
+            )
         if not known:
             raise MechanismError(
                 f"{type(self.network).__name__} is unconditional: it has no classes for the labels "
@@ -144,20 +161,26 @@ class DiffusersGenerator(FrozenMechanism):
             )
         # a DiT keeps its unconditional class beyond those that it counts
         top = known + ("Transformer" in type(self.network).__name__)
-        wrong = [c for c in (*classes, *([] if self.null_class is None else [self.null_class])) if not 0 <= c < top]
+        wrong = [
+            c
+            for c in (*classes, *([] if self.null_class is None else [self.null_class]))
+            if not 0 <= c < top
+        ]
         if wrong:
             raise MechanismError(
-                f"The pipeline has no class {', '.join(map(str, wrong[:5]))}: its classes are 0 to {known - 1}. "
-                "Give the class of "
-                "each label by classes=[…], or declare fewer labels."
+                f"The pipeline has no class {', '.join(map(str, wrong[:5]))}: its classes are 0 to "
+                f"{known - 1}. Give the class of each label by classes=[…], or declare fewer "
+                "labels."
             )
         if self.guidance_scale != 1.0 and self.null_class is None:
             if top == known:
-                raise MechanismError("guidance_scale needs the network's unconditional class: give null_class=….")
+                raise MechanismError(
+                    "guidance_scale needs the network's unconditional class: give null_class=…."
+                )
             self.null_class = known
         self.classes = torch.tensor(classes)
 
-    # -- painting ----------------------------------------------------------------------------------------------------
+    # -- painting
 
     @property
     def dtype(self) -> torch.dtype:
@@ -167,14 +190,25 @@ class DiffusersGenerator(FrozenMechanism):
     def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         device = next(self.network.parameters()).device
         generators = [torch.Generator().manual_seed(_seed(pair)) for pair in noise["seed"].tolist()]
-        joint = self._map.join(labels) if self.labels else torch.zeros(len(labels), dtype=torch.int64)
+        joint = (
+            self._map.join(labels) if self.labels else torch.zeros(len(labels), dtype=torch.int64)
+        )
         with _global_generator_kept():
             if self.pipeline is not None:
                 return self._run_pipeline(joint, noise["latent"], generators)
-            sample = self._denoise(self.classes[joint.cpu()].to(device), noise["latent"].to(device), generators)
-            return self._decoded(sample).float().clamp(self.image.low, self.image.high).to(labels.device)
+            sample = self._denoise(
+                self.classes[joint.cpu()].to(device), noise["latent"].to(device), generators
+            )
+            return (
+                self._decoded(sample)
+                .float()
+                .clamp(self.image.low, self.image.high)
+                .to(labels.device)
+            )
 
-    def _denoise(self, classes: Tensor, latent: Tensor, generators: list[torch.Generator]) -> Tensor:
+    def _denoise(
+        self, classes: Tensor, latent: Tensor, generators: list[torch.Generator]
+    ) -> Tensor:
         scheduler = copy.deepcopy(self.scheduler)  # multistep schedulers remember earlier steps
         scheduler.set_timesteps(self.steps)
         options = inspect.signature(scheduler.step).parameters
@@ -182,7 +216,11 @@ class DiffusersGenerator(FrozenMechanism):
         extra |= {"eta": self.eta} if "eta" in options else {}
         sample = latent * float(getattr(scheduler, "init_noise_sigma", 1.0))
         for t in scheduler.timesteps:
-            scaled = scheduler.scale_model_input(sample, t) if hasattr(scheduler, "scale_model_input") else sample
+            scaled = (
+                scheduler.scale_model_input(sample, t)
+                if hasattr(scheduler, "scale_model_input")
+                else sample
+            )
             predicted = self._predict(scaled, t, classes)
             sample = scheduler.step(predicted, t, sample, **extra, return_dict=False)[0]
         return sample
@@ -193,7 +231,9 @@ class DiffusersGenerator(FrozenMechanism):
 
         def run(**given: Any) -> Tensor:
             found = self.network(sample.to(self.dtype), times, **given).sample.float()
-            return found[:, : sample.shape[1]]  # a network that also predicts variances has twice the channels
+            return found[
+                :, : sample.shape[1]
+            ]  # a network that also predicts variances has twice the channels
 
         if not self.labels or self.guidance_scale == 1.0:
             return run(**options)
@@ -211,7 +251,9 @@ class DiffusersGenerator(FrozenMechanism):
     def invert(self, images: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The initial noise, by running the sampler backwards step by step."""
         device = next(self.network.parameters()).device
-        joint = self._map.join(labels) if self.labels else torch.zeros(len(labels), dtype=torch.int64)
+        joint = (
+            self._map.join(labels) if self.labels else torch.zeros(len(labels), dtype=torch.int64)
+        )
         classes = self.classes[joint.cpu()].to(device)
         with torch.no_grad(), _global_generator_kept():
             sample = self._encoded(images.to(device))
@@ -229,7 +271,9 @@ class DiffusersGenerator(FrozenMechanism):
         scale = getattr(config, "scaling_factor", None) or 1.0
         return (self.vae.encode(images.to(self.dtype)).latent_dist.mean.float() - shift) * scale  # type: ignore[operator]
 
-    def _run_pipeline(self, joint: Tensor, latent: Tensor, generators: list[torch.Generator]) -> Tensor:
+    def _run_pipeline(
+        self, joint: Tensor, latent: Tensor, generators: list[torch.Generator]
+    ) -> Tensor:
         assert self.pipeline is not None
         assert self.prompts is not None
         options = inspect.signature(self.pipeline.__call__).parameters
@@ -250,7 +294,7 @@ class DiffusersGenerator(FrozenMechanism):
         unit = self.pipeline(**given)[0].float().to(joint.device)
         return self.image.low + (self.image.high - self.image.low) * unit.clamp(0, 1)
 
-    # -- loading and saving ------------------------------------------------------------------------------------------
+    # -- loading and saving
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
@@ -274,8 +318,10 @@ class DiffusersGenerator(FrozenMechanism):
             source: a folder that a pipeline's ``save_pretrained`` wrote, or a Hub id.
             labels: its labels.
             dtype: precision of its networks.
-            scheduler: class of another scheduler, such as ``"UniPCMultistepScheduler"`` for few steps.
-            offload: keep the parts of a text-conditional pipeline off the accelerator while they do not run.
+            scheduler: class of another scheduler, such as ``"UniPCMultistepScheduler"`` for few
+                steps.
+            offload: keep the parts of a text-conditional pipeline off the accelerator while they do
+                not run.
             options: the other arguments of the class.
 
         Raises:
@@ -283,7 +329,9 @@ class DiffusersGenerator(FrozenMechanism):
             RepositoryError: files are missing or not safetensors.
         """
         snapshot = open_pipeline(source, revision, subfolder, cache_dir, token, local_files_only)
-        parts = load_parts(snapshot, dtype=dtype, scheduler=scheduler, text="prompts" in options, offload=offload)
+        parts = load_parts(
+            snapshot, dtype=dtype, scheduler=scheduler, text="prompts" in options, offload=offload
+        )
         generator = cls(parts, labels, **options)
         generator.folder = snapshot.path
         generator.location = {"dtype": dtype, "scheduler": scheduler, "offload": offload}
@@ -307,16 +355,17 @@ class DiffusersGenerator(FrozenMechanism):
         if self.folder is None or (self.location or {}).get("repo_id"):
             return {}
         found = sorted(
-            path for path in self.folder.rglob("*") if path.suffix in (".json", ".safetensors", ".txt", ".model")
+            path
+            for path in self.folder.rglob("*")
+            if path.suffix in (".json", ".safetensors", ".txt", ".model")
         )
         return {f"pipeline/{path.relative_to(self.folder).as_posix()}": path for path in found}
 
     def config(self) -> dict[str, Any]:
         if self.location is None:
             raise MechanismError(
-                "A pipeline that exists only in memory cannot be saved: write it by its own save_pretrained "
-                "and load that "
-                "folder with DiffusersGenerator.from_pretrained."
+                "A pipeline that exists only in memory cannot be saved: write it by its own "
+                "save_pretrained and load that folder with DiffusersGenerator.from_pretrained."
             )
         fields = {
             "image": self.image.to_dict(),
@@ -332,7 +381,8 @@ class DiffusersGenerator(FrozenMechanism):
 
     @classmethod
     def from_snapshot(cls, config: Mapping[str, Any], snapshot: Snapshot) -> DiffusersGenerator:
-        """The generator that a repository describes: its pipeline lies in ``pipeline/`` or in another repository."""
+        """The generator that a repository describes: its pipeline lies in ``pipeline/`` or in
+        another repository."""
         fields = dict(config)
         image = variable_from_dict(fields.pop("image"), "image")
         labels = [Label.from_dict(item) for item in fields.pop("labels")]
@@ -347,7 +397,9 @@ class DiffusersGenerator(FrozenMechanism):
             location |= snapshot.access_to(place, location["revision"])
             return cls.from_pretrained(place, labels, image=image, **location, **fields)
         snapshot.fetch("pipeline/*")
-        return cls.from_pretrained(snapshot.path / "pipeline", labels, image=image, **location, **fields)
+        return cls.from_pretrained(
+            snapshot.path / "pipeline", labels, image=image, **location, **fields
+        )
 
 
 def _seed(pair: Sequence[float]) -> int:
@@ -356,7 +408,8 @@ def _seed(pair: Sequence[float]) -> int:
 
 @contextlib.contextmanager
 def _global_generator_kept() -> Iterator[None]:
-    """Some schedulers draw from the global generator; whatever they draw must neither move it nor depend on it."""
+    """Some schedulers draw from the global generator; whatever they draw must neither move it
+    nor depend on it."""
     state = torch.random.get_rng_state()
     torch.random.default_generator.manual_seed(0)
     try:
@@ -368,7 +421,9 @@ def _global_generator_kept() -> Iterator[None]:
 def _latent_shape(network: Any) -> tuple[int, int, int]:
     size = network.config.sample_size
     if size is None:
-        raise MechanismError(f"{type(network).__name__} does not say its sample_size: set it in the pipeline's config.")
+        raise MechanismError(
+            f"{type(network).__name__} does not say its sample_size: set it in the pipeline's config."
+        )
     height, width = (size, size) if isinstance(size, int) else tuple(size)
     return (network.config.in_channels, height, width)
 
@@ -400,15 +455,14 @@ def _prompts(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label]) -
             missing = [name for name in names if "{" + name not in prompts]
             raise LabelMapError(
                 f"The prompt {prompts!r} is the same for different labels: it does not mention "
-                f"{', '.join(missing)}. Use "
-                f"{', '.join('{' + name + '}' for name in missing)}."
+                f"{', '.join(missing)}. Use {', '.join('{' + name + '}' for name in missing)}."
             )
         return made
     table = {key if isinstance(key, tuple) else (key,): prompt for key, prompt in prompts.items()}
     holes = [key for key in keys if key not in table]
     if holes:
         raise LabelMapError(
-            f"The prompts have no entry for {', '.join(str(key) for key in holes[:5])}: every combination of "
-            "labels needs one."
+            f"The prompts have no entry for {', '.join(str(key) for key in holes[:5])}: every "
+            "combination of labels needs one."
         )
     return [table[key] for key in keys]

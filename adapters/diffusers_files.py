@@ -54,7 +54,8 @@ def load_parts(
     text: bool = False,
     offload: bool = False,
 ) -> Any:
-    """Components by name for a class-conditional pipeline, the pipeline itself for a text-conditional one.
+    """Components by name for a class-conditional pipeline, the pipeline itself for a
+    text-conditional one.
 
     Raises:
         MissingDependencyError: diffusers is not installed.
@@ -70,13 +71,18 @@ def load_parts(
         ) from None
     precision = getattr(torch, dtype, None)
     if not isinstance(precision, torch.dtype):
-        raise MechanismError(f"dtype={dtype!r} is not known: give 'float32', 'float16' or 'bfloat16'.")
+        raise MechanismError(
+            f"dtype={dtype!r} is not known: give 'float32', 'float16' or 'bfloat16'."
+        )
     index = read_json(snapshot.file("model_index.json"), within=snapshot.boundary)
     try:
         with _quiet():
             if text:
                 parts: Any = diffusers.DiffusionPipeline.from_pretrained(
-                    snapshot.path, torch_dtype=precision, use_safetensors=True, local_files_only=True
+                    snapshot.path,
+                    torch_dtype=precision,
+                    use_safetensors=True,
+                    local_files_only=True,
                 )
                 if offload:
                     parts.enable_model_cpu_offload()
@@ -94,7 +100,9 @@ def load_parts(
     if scheduler is not None:
         found = getattr(diffusers, scheduler, None)
         if found is None or not hasattr(found, "set_timesteps"):
-            raise MechanismError(f"scheduler={scheduler!r} is no scheduler of diffusers {diffusers.__version__}.")
+            raise MechanismError(
+                f"scheduler={scheduler!r} is no scheduler of diffusers {diffusers.__version__}."
+            )
         if text:
             parts.scheduler = found.from_config(parts.scheduler.config)
         else:
@@ -106,9 +114,9 @@ def _component(snapshot: Snapshot, name: str, entry: list[str], precision: torch
     library, cls = entry
     if library not in _LIBRARIES:
         raise RepositoryError(
-            f"cannot load {snapshot}: its part {name!r} is a {cls} of {library!r}, code that diffusers does not "
-            "have. Take a "
-            "pipeline of known parts, or wrap it in causalplug.adapters.callable"
+            f"cannot load {snapshot}: its part {name!r} is a {cls} of {library!r}, code that "
+            "diffusers does not have. Take a pipeline of known parts, or wrap it in "
+            "causalplug.adapters.callable"
         )
     found = getattr(importlib.import_module(library), cls, None)
     if found is None or not hasattr(found, "from_pretrained"):

@@ -1,4 +1,5 @@
-"""Running a deterministic diffusion sampler backwards: from an image to the noise that it is painted from."""
+"""Running a deterministic diffusion sampler backwards: from an image to the noise that it is
+painted from."""
 
 from __future__ import annotations
 
@@ -21,19 +22,22 @@ _LEVELS = 6  # noise levels at which labels are compared
 
 
 def invertible(scheduler: Any, eta: float) -> bool:
-    """Whether a step of the sampler is a function of the sample and one evaluation of the network alone."""
+    """Whether a step of the sampler is a function of the sample and one evaluation of the
+    network alone."""
     name, config = type(scheduler).__name__, scheduler.config
     if name == "FlowMatchEulerDiscreteScheduler":
         return not getattr(config, "stochastic_sampling", False)
     return name == "DDIMScheduler" and eta == 0.0 and not getattr(config, "thresholding", False)
 
 
-def inverted(predict: Predict, scheduler: Any, sample: Tensor, classes: Tensor, *, steps: int) -> Tensor:
+def inverted(
+    predict: Predict, scheduler: Any, sample: Tensor, classes: Tensor, *, steps: int
+) -> Tensor:
     """The noise ``(n, …)`` from which the sampler arrives at ``sample``.
 
-    Every step ``y = a x + b network(x)`` is solved for x by fixed-point rounds, which is more exact than reading the
-    equation backwards with ``network(y)`` (Song et al. 2021; the rounds: Pan et al. 2023). Rows are treated one by one,
-    and the best of a row's rounds counts.
+    Every step ``y = a x + b network(x)`` is solved for x by fixed-point rounds, which is more exact
+    than reading the equation backwards with ``network(y)`` (Song et al. 2021; the rounds: Pan et
+    al. 2023). Rows are treated one by one, and the best of a row's rounds counts.
     """
     scheduler = copy.deepcopy(scheduler)
     scheduler.set_timesteps(steps)
@@ -60,15 +64,20 @@ def inverted(predict: Predict, scheduler: Any, sample: Tensor, classes: Tensor, 
     return sample / float(getattr(scheduler, "init_noise_sigma", 1.0))
 
 
-def explained(predict: Predict, scheduler: Any, sample: Tensor, classes: Tensor, *, steps: int) -> Tensor:
-    """How well the classes explain the images: minus the network's denoising error ``(n,)`` over several noise levels.
+def explained(
+    predict: Predict, scheduler: Any, sample: Tensor, classes: Tensor, *, steps: int
+) -> Tensor:
+    """How well the classes explain the images: minus the network's denoising error ``(n,)`` over
+    several noise levels.
 
-    An evidence lower bound with equal weights; the same noise is used for all classes (Li et al. 2023, "Your diffusion
-    model is secretly a zero-shot classifier").
+    An evidence lower bound with equal weights; the same noise is used for all classes (Li et al.
+    2023, "Your diffusion model is secretly a zero-shot classifier").
     """
     scheduler = copy.deepcopy(scheduler)
     scheduler.set_timesteps(max(steps, _LEVELS + 2))
-    noise = torch.randn(sample.shape[1:], generator=torch.Generator().manual_seed(0)).to(sample.device)
+    noise = torch.randn(sample.shape[1:], generator=torch.Generator().manual_seed(0)).to(
+        sample.device
+    )
     noise = noise.expand_as(sample)
     places = torch.linspace(1, len(scheduler.timesteps) - 2, _LEVELS).round().long().tolist()
     total = torch.zeros(len(sample), device=sample.device)
@@ -80,7 +89,11 @@ def explained(predict: Predict, scheduler: Any, sample: Tensor, classes: Tensor,
         else:
             noisy = scheduler.add_noise(sample, noise, t.expand(len(sample)))
             kind = scheduler.config.prediction_type
-            velocity = scheduler.get_velocity(sample, noise, t.expand(len(sample))) if kind == "v_prediction" else None
+            velocity = (
+                scheduler.get_velocity(sample, noise, t.expand(len(sample)))
+                if kind == "v_prediction"
+                else None
+            )
             target = velocity if velocity is not None else sample if kind == "sample" else noise
         total += (predict(noisy, t, classes) - target).flatten(1).square().sum(1)
     return -total / (2 * len(places))

@@ -12,27 +12,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from causalplug.data.images import decode_pictures, picture_size
+from causalplug.data.tables import ClassCodes, Table, table_of
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.base import register_mechanism
-from causalplug.mechanisms.frozen import FrozenMechanism, LabelMapSpec
-from causalplug.mechanisms.label_map import Label
+from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
+from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.noise import Noise, NoiseSpec
-from causalplug.reading.images import decode_pictures, picture_size
-from causalplug.reading.tables import ClassCodes, Table, table_of
 from causalplug.variables import Discrete, Image, variable_from_dict
 
 if TYPE_CHECKING:
-    from causalplug.mechanisms.frozen import FrozenMechanism as Generator
+    from causalplug.mechanisms.frozen.generator import FrozenMechanism as Generator
 
 __all__ = ["ImageBank"]
 
 
 @register_mechanism("image-bank")
 class ImageBank(FrozenMechanism):
-    """Stored samples as a frozen mechanism: noise picks one of the images that carry the label asked for.
+    """Stored samples as a frozen mechanism: noise picks one of the images that carry the label
+    asked for.
 
-    ``P(image | labels)`` is the uniform distribution over the stored images of these labels, so it repeats itself: a
-    few hundred for each combination of labels are enough for training, and questions about rare images need more.
+    ``P(image | labels)`` is the uniform distribution over the stored images of these labels, so it
+    repeats itself: a few hundred for each combination of labels are enough for training, and
+    questions about rare images need more.
 
     Args:
         images: ``(n, channels, height, width)`` uint8, or float in the range of ``image``.
@@ -71,9 +73,8 @@ class ImageBank(FrozenMechanism):
         )
         if len(images) != len(codes) or codes.ndim != 2 or codes.shape[1] != len(self.labels):
             raise MechanismError(
-                f"A bank cannot be made of {len(images)} images and codes of shape {tuple(codes.shape)}: give "
-                "one row of "
-                f"{len(self.labels)} labels for each image."
+                f"A bank cannot be made of {len(images)} images and codes of shape "
+                f"{tuple(codes.shape)}: give one row of {len(self.labels)} labels for each image."
             )
         joint = self._map.join(codes)
         order = torch.argsort(joint, stable=True)
@@ -91,22 +92,27 @@ class ImageBank(FrozenMechanism):
             pairs = zip(self.labels, row, strict=True)
             shown = ", ".join(f"{label.name}={label.categories[code]!r}" for label, code in pairs)
             raise MechanismError(
-                f"The bank has no image with {shown or 'any label'} ({len(empty)} of {len(counts)} combinations "
-                "are empty): "
-                "it could not answer for it. Add such images, or leave the category out of the labels."
+                f"The bank has no image with {shown or 'any label'} ({len(empty)} of {len(counts)} "
+                "combinations are empty): it could not answer for it. Add such images, or leave "
+                "the category out of the labels."
             )
 
     def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         joint = self._map.join(labels).cpu()
         count = self.counts[joint]
         pick = (noise["pick"].cpu().double() * count).long().clamp_(max=count - 1)
-        return self.image.scale(self.images[(self.starts[joint] + pick).to(self.images.device)]).float()
+        return self.image.scale(
+            self.images[(self.starts[joint] + pick).to(self.images.device)]
+        ).float()
 
-    # -- where the images come from ----------------------------------------------------------------------------------
+    # -- where the images come from
 
     @classmethod
-    def from_mechanism(cls, generator: Generator, rows_per_label: int = 500, *, seed: int = 0) -> ImageBank:
-        """Samples of another frozen generator: also the way to save one that is only a Python function.
+    def from_mechanism(
+        cls, generator: Generator, rows_per_label: int = 500, *, seed: int = 0
+    ) -> ImageBank:
+        """Samples of another frozen generator: also the way to save one that is only a Python
+        function.
 
         Args:
             generator: unbound; sampled for every combination of its labels.
@@ -119,7 +125,10 @@ class ImageBank(FrozenMechanism):
         joint = torch.arange(rows_per_label * size) % size
         parts = []
         for part in noise.chunks(500):
-            own = {key: part.draw(f"bank/{key}", spec) for key, spec in generator.generator_noise.items()}
+            own = {
+                key: part.draw(f"bank/{key}", spec)
+                for key, spec in generator.generator_noise.items()
+            }
             unit = generator.paint(joint[part.rows], own) - generator.image.low
             unit = unit / (generator.image.high - generator.image.low)
             parts.append((unit * 255).round().clamp(0, 255).to(torch.uint8))
@@ -141,19 +150,21 @@ class ImageBank(FrozenMechanism):
         labels: Sequence[str | Label] | None = None,
         **options: Any,
     ) -> ImageBank:
-        """A folder by the Hub's ``imagefolder`` convention, read as :class:`causalplug.DataSource` reads it.
+        """A folder by the Hub's ``imagefolder`` convention, read as :class:`causalplug.DataSource`
+        reads it.
 
-        Either one subfolder per label value, or a ``metadata.csv`` / ``.jsonl`` / ``.parquet`` with a column
-        ``file_name`` and one column for each label.
+        Either one subfolder per label value, or a ``metadata.csv`` / ``.jsonl`` / ``.parquet`` with
+        a column ``file_name`` and one column for each label.
 
         Args:
             folder: where the images are.
             image: shape and range; by default that of the first image, in [0, 1].
-            labels: names of the metadata's columns, or labels with their categories; all columns by default.
+            labels: names of the metadata's columns, or labels with their categories; all columns by
+                default.
 
         Raises:
-            DataError: no images; a column that is not there; a file that cannot be read as an image, of another size,
-                or outside the folder.
+            DataError: no images; a column that is not there; a file that cannot be read as an
+                image, of another size, or outside the folder.
         """
         root = Path(folder)
         if not root.is_dir():
@@ -170,8 +181,9 @@ class ImageBank(FrozenMechanism):
         image: Image | None = None,
         **options: Any,
     ) -> ImageBank:
-        """A ``datasets.Dataset`` (or another table that :class:`causalplug.DataSource` reads) with a column of images
-        and columns of labels; the arguments and errors are those of :meth:`from_folder`.
+        """A ``datasets.Dataset`` (or another table that :class:`causalplug.DataSource` reads) with
+        a column of images and columns of labels; the arguments and errors are those of
+        :meth:`from_folder`.
         """
         return cls._from_table(table_of(dataset), image_column, labels, image, options)
 
@@ -200,12 +212,18 @@ class ImageBank(FrozenMechanism):
                     declared.setdefault(name, Discrete(column.names))
                     column = column.values(plain=not isinstance(declared[name].categories[0], str))
                 values += list(column)
-        known = [Label(name, declared.get(name) or _categories(columns[name], name)) for name in names]
+        known = [
+            Label(name, declared.get(name) or _categories(columns[name], name)) for name in names
+        ]
         codes = [label.values.encode(columns[label.name], label.name) for label in known]
-        stacked = torch.stack(codes, 1) if codes else torch.zeros(sum(map(len, pixels)), 0, dtype=torch.int64)
+        stacked = (
+            torch.stack(codes, 1)
+            if codes
+            else torch.zeros(sum(map(len, pixels)), 0, dtype=torch.int64)
+        )
         return cls(torch.cat(pixels), known, stacked, image=image, **options)
 
-    # -- saving ------------------------------------------------------------------------------------------------------
+    # -- saving
 
     @property
     def revision(self) -> str:
@@ -226,8 +244,12 @@ class ImageBank(FrozenMechanism):
         bank = cls.__new__(cls)
         labels = [Label.from_dict(item) for item in config["labels"]]
         FrozenMechanism.__init__(bank, image, labels, {"pick": NoiseSpec((), "uniform")})
-        bank.register_buffer("images", torch.zeros(int(config["rows"]), *image.event_shape, dtype=torch.uint8))
-        bank.register_buffer("codes", torch.zeros(int(config["rows"]), len(labels), dtype=torch.int64))
+        bank.register_buffer(
+            "images", torch.zeros(int(config["rows"]), *image.event_shape, dtype=torch.uint8)
+        )
+        bank.register_buffer(
+            "codes", torch.zeros(int(config["rows"]), len(labels), dtype=torch.int64)
+        )
         bank.counts = bank.starts = torch.zeros(0, dtype=torch.int64)
         return bank
 
@@ -244,7 +266,9 @@ class ImageBank(FrozenMechanism):
         sizes = torch.tensor([label.size for label in self.labels])
         codes: Tensor = tensors["codes"].long()
         if bool((codes < 0).any()) or bool((codes >= sizes).any()):
-            raise MechanismError(f"{where} holds labels outside their categories. Save the bank again.")
+            raise MechanismError(
+                f"{where} holds labels outside their categories. Save the bank again."
+            )
         other = ImageBank(tensors["images"], self.labels, codes, image=self.image)
         self.images, self.codes = other.images, other.codes
         self.counts, self.starts = other.counts, other.starts

@@ -31,7 +31,8 @@ class KerasLayer:
 
     @property
     def kind(self) -> str:
-        """``"conv"``, ``"dense"``, ``"embedding"`` or ``"norm"``, told by the names and shapes of the weights."""
+        """``"conv"``, ``"dense"``, ``"embedding"`` or ``"norm"``, told by the names and shapes
+        of the weights."""
         if set(self.names) >= {"gamma", "beta", "moving_mean", "moving_variance"}:
             return "norm"
         if "embeddings" in self.names:
@@ -44,7 +45,8 @@ class KerasLayer:
 
 
 def read_keras_layers(path: str | PathLike[str]) -> list[KerasLayer]:
-    """The layers with weights of a weights file or a full model, in the order in which they were built.
+    """The layers with weights of a weights file or a full model, in the order in which they were
+    built.
 
     Raises:
         MissingDependencyError: h5py is not installed.
@@ -75,7 +77,8 @@ def read_keras_layers(path: str | PathLike[str]) -> list[KerasLayer]:
 
 
 def kernel_from_keras(kernel: Tensor) -> Tensor:
-    """A dense kernel ``(in, out)`` or a transposed convolution's ``(height, width, out, in)`` in PyTorch's order."""
+    """A dense kernel ``(in, out)`` or a transposed convolution's ``(height, width, out, in)`` in
+    PyTorch's order."""
     return (kernel.T if kernel.ndim == 2 else kernel.permute(3, 2, 0, 1)).contiguous()
 
 

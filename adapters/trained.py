@@ -1,4 +1,5 @@
-"""A mechanism that the toolkit itself trained, frozen: the generator of one model plugged into another."""
+"""A mechanism that the toolkit itself trained, frozen: the generator of one model plugged into
+another."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from torch import Tensor
 
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import MECHANISMS, Mechanism, register_mechanism
-from causalplug.mechanisms.frozen import FrozenMechanism, LabelMapSpec
-from causalplug.mechanisms.label_map import Label
+from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
+from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.variables import Discrete, Image
 
 __all__ = ["TrainedGenerator"]
@@ -19,15 +20,18 @@ __all__ = ["TrainedGenerator"]
 
 @register_mechanism("trained-generator")
 class TrainedGenerator(FrozenMechanism):
-    """A trained image mechanism with discrete parents as a frozen generator; its parents become the labels.
+    """A trained image mechanism with discrete parents as a frozen generator; its parents become the
+    labels.
 
     Args:
-        mechanism: an unconfounded image mechanism, such as a :class:`~causalplug.mechanisms.image.ConvGenerator`.
+        mechanism: an unconfounded image mechanism, such as a
+            :class:`~causalplug.mechanisms.trainable.image.ConvGenerator`.
         parents: declarations of its parents.
         license, source: licence and origin of the weights.
 
     Raises:
-        MechanismError: it does not generate images, reads confounder noise, or has parents that are not discrete.
+        MechanismError: it does not generate images, reads confounder noise, or has parents that are
+            not discrete.
     """
 
     def __init__(
@@ -45,8 +49,8 @@ class TrainedGenerator(FrozenMechanism):
             )
         if mechanism.config().get("confounder_size"):
             raise MechanismError(
-                f"{type(mechanism).__name__} reads confounder noise and cannot be plugged in by itself. Pull its "
-                "whole module."
+                f"{type(mechanism).__name__} reads confounder noise and cannot be plugged in by "
+                "itself. Pull its whole module."
             )
         other = [n for n in mechanism.parents if not isinstance(parents.get(n), Discrete)]
         if other:
@@ -55,7 +59,12 @@ class TrainedGenerator(FrozenMechanism):
             )
         labels = [Label(name, parents[name]) for name in mechanism.parents]
         super().__init__(
-            mechanism.variable, labels, mechanism.noise, license=license, source=source, label_map=label_map
+            mechanism.variable,
+            labels,
+            mechanism.noise,
+            license=license,
+            source=source,
+            label_map=label_map,
         )
         self.mechanism = mechanism.requires_grad_(False).eval()
         self.label_variables = {name: parents[name] for name in mechanism.parents}
@@ -73,7 +82,7 @@ class TrainedGenerator(FrozenMechanism):
         Raises:
             MechanismError: tensors are missing, unexpected or of another shape.
         """
-        from causalplug.mechanisms.layers import load_tensors
+        from causalplug.mechanisms.frozen.layers import load_tensors
 
         with torch.no_grad():
             load_tensors(self.mechanism, tensors, where)

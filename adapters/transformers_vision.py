@@ -1,4 +1,5 @@
-"""A frozen vision backbone of the transformers library (ViT, DINO, CLIP's image tower, …) as an encoder."""
+"""A frozen vision backbone of the transformers library (ViT, DINO, CLIP's image tower, …) as an
+encoder."""
 
 from __future__ import annotations
 
@@ -10,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from causalplug.encoders.encoders import Encoder, register_encoder
 from causalplug.errors import MechanismError, MissingDependencyError, RepositoryError
 from causalplug.hub.repository import resolve
 from causalplug.mechanisms.base import freeze
-from causalplug.mechanisms.encoders import Encoder, register_encoder
 from causalplug.variables import Image, variable_from_dict
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ class TransformersEncoder(Encoder):
     """Features of a frozen backbone, reduced to a projection by principal components and whitened.
 
     Args:
-        variable: the image variable; images are resized to what the backbone reads, grey ones repeated.
-        backbone: a vision model of transformers; a model with text and image towers gives its image tower.
+        variable: the image variable; images are resized to what the backbone reads, grey ones
+            repeated.
+        backbone: a vision model of transformers; a model with text and image towers gives its image
+            tower.
         size: numbers of one projection.
         mean, std: of the pixels in [0, 1] that the backbone was trained on, by channel.
 
@@ -58,7 +61,9 @@ class TransformersEncoder(Encoder):
         self.side: int | None = side if isinstance(side, int) or side is None else int(side[0])
         width = getattr(config, "hidden_size", None) or getattr(config, "hidden_sizes", [0])[-1]
         if not width:
-            raise MechanismError(f"{type(backbone).__name__} does not say the width of its features (hidden_size).")
+            raise MechanismError(
+                f"{type(backbone).__name__} does not say the width of its features (hidden_size)."
+            )
         self.register_buffer("pixel_mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("pixel_std", torch.tensor(std).view(1, -1, 1, 1))
         self.register_buffer("basis", torch.eye(width, size))
@@ -71,7 +76,8 @@ class TransformersEncoder(Encoder):
     pixel_std: Tensor
 
     def pooled(self, images: Tensor) -> Tensor:
-        """The backbone's features ``(n, width)``: its pooled output, else the mean over its last states."""
+        """The backbone's features ``(n, width)``: its pooled output, else the mean over its last
+        states."""
         unit = (images.float() - self.variable.low) / (self.variable.high - self.variable.low)
         unit = unit.expand(-1, self.pixel_mean.shape[1], -1, -1) if unit.shape[1] == 1 else unit
         if self.side is not None and unit.shape[2:] != (self.side, self.side):
@@ -88,10 +94,16 @@ class TransformersEncoder(Encoder):
     def features(self, images: Tensor) -> Tensor:
         return (self.pooled(images).to(self.basis.dtype) - self.centre) @ self.basis
 
-    def fit(self, images: Tensor, *, max_rows: int = 2000, batch_size: int = 64) -> TransformersEncoder:
-        """Find the principal components of the features of at most ``max_rows`` images, and the scaling."""
+    def fit(
+        self, images: Tensor, *, max_rows: int = 2000, batch_size: int = 64
+    ) -> TransformersEncoder:
+        """Find the principal components of the features of at most ``max_rows`` images, and the
+        scaling."""
         with torch.no_grad():
-            parts = [self.pooled(self.variable.scale(part)) for part in images[:max_rows].split(batch_size)]
+            parts = [
+                self.pooled(self.variable.scale(part))
+                for part in images[:max_rows].split(batch_size)
+            ]
             rows = torch.cat(parts)
             self.centre.copy_(rows.mean(0))
             _, _, basis = torch.linalg.svd(rows - self.centre, full_matrices=False)
@@ -104,7 +116,13 @@ class TransformersEncoder(Encoder):
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
-        cls, source: str | PathLike[str], variable: Image, size: int = 16, *, revision: str | None = None, **hub: Any
+        cls,
+        source: str | PathLike[str],
+        variable: Image,
+        size: int = 16,
+        *,
+        revision: str | None = None,
+        **hub: Any,
     ) -> TransformersEncoder:
         """A backbone from a folder or the Hub, safetensors only and without code of the repository.
 
@@ -123,21 +141,25 @@ class TransformersEncoder(Encoder):
             from transformers import AutoModel
         except ImportError:
             raise MissingDependencyError(
-                "A vision backbone cannot be loaded: transformers is not installed. Run: pip install "
-                "'causalplug[transformers]'"
+                "A vision backbone cannot be loaded: transformers is not installed. Run: pip "
+                "install 'causalplug[transformers]'"
             ) from None
         snapshot = resolve(source, revision=revision, **hub)
         snapshot.fetch(*_PATTERNS[:1], *_PATTERNS[2:])
         try:
-            backbone = AutoModel.from_pretrained(snapshot.path, local_files_only=True, use_safetensors=True)
+            backbone = AutoModel.from_pretrained(
+                snapshot.path, local_files_only=True, use_safetensors=True
+            )
         except ImportError as error:
             name = "timm" if "timm" in str(error) else getattr(error, "name", None)
             raise MissingDependencyError(
-                f"The backbone in {snapshot} cannot be loaded: it needs {name or 'a library'}, which is not installed. "
-                f"Run: pip install {name or 'what its page names'}"
+                f"The backbone in {snapshot} cannot be loaded: it needs {name or 'a library'}, "
+                f"which is not installed. Run: pip install {name or 'what its page names'}"
             ) from None
         except (OSError, ValueError) as error:
-            raise RepositoryError(f"cannot load {snapshot}: {str(error).splitlines()[0]}") from error
+            raise RepositoryError(
+                f"cannot load {snapshot}: {str(error).splitlines()[0]}"
+            ) from error
         statistics: dict[str, Any] = {}
         if snapshot.has("preprocessor_config.json"):
             from causalplug.files.validation import read_json
@@ -162,8 +184,12 @@ class TransformersEncoder(Encoder):
     def load_weights(self, tensors: Mapping[str, Tensor], where: str) -> None:
         """Take what :meth:`weights` gave."""
         own = self.weights()
-        if {name: t.shape for name, t in tensors.items()} != {name: t.shape for name, t in own.items()}:
-            raise MechanismError(f"The tensors in {where} are not those of this encoder: {', '.join(sorted(tensors))}.")
+        if {name: t.shape for name, t in tensors.items()} != {
+            name: t.shape for name, t in own.items()
+        }:
+            raise MechanismError(
+                f"The tensors in {where} are not those of this encoder: {', '.join(sorted(tensors))}."
+            )
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
 
@@ -172,8 +198,14 @@ class TransformersEncoder(Encoder):
         if self.location:
             return {}
         if self.folder is None:
-            raise MechanismError("A backbone that exists only in memory cannot be saved: load it with from_pretrained.")
-        names = [path for path in sorted(self.folder.iterdir()) if path.suffix in (".json", ".safetensors")]
+            raise MechanismError(
+                "A backbone that exists only in memory cannot be saved: load it with from_pretrained."
+            )
+        names = [
+            path
+            for path in sorted(self.folder.iterdir())
+            if path.suffix in (".json", ".safetensors")
+        ]
         return {f"backbone/{path.name}": path for path in names}
 
     def config(self) -> dict[str, Any]:
@@ -184,7 +216,9 @@ class TransformersEncoder(Encoder):
         """The encoder that a repository describes."""
         variable = variable_from_dict(config["variable"], "variable")
         if not isinstance(variable, Image):
-            raise MechanismError("An encoder reads images: its configuration's variable must be of kind 'image'.")
+            raise MechanismError(
+                "An encoder reads images: its configuration's variable must be of kind 'image'."
+            )
         location = dict(config["backbone"])
         if location:
             place = str(location.pop("repo_id"))

@@ -1,12 +1,14 @@
-"""One causal question, five kinds of generator: D -> I -> A with D <-> A, and P(A | do(D)) by each adapter.
+"""One causal question, five kinds of generator: D -> I -> A with D <-> A, and P(A | do(D)) by each
+adapter.
 
     python -m benchmarks.adapters --data ../shared/data          # the table; --only NAME … for some rows of it
     python -m benchmarks.adapters --ratio                        # what a training step costs
     python -m benchmarks.adapters --inversion                    # real images under an intervention, by diffusion
 
-Every row builds a front-door world with exact answers around images of its own, plugs a frozen generator in for
-P(I | D) that was made without the world, trains the module of D and A around it, and compares. ``--ratio`` measures
-what a training step costs with a diffusion generator behind its sample bank against a conditional GAN.
+Every row builds a front-door world with exact answers around images of its own, plugs a frozen
+generator in for P(I | D) that was made without the world, trains the module of D and A around it,
+and compares. ``--ratio`` measures what a training step costs with a diffusion generator behind its
+sample bank against a conditional GAN.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ from causalplug.adapters.cxr_acgan import CXRACGAN, FINDINGS
 from causalplug.adapters.diffusers import DiffusersGenerator
 from causalplug.adapters.image_bank import ImageBank
 from causalplug.mechanisms.base import initialised
-from causalplug.mechanisms.frozen import FrozenMechanism
-from causalplug.mechanisms.layers import load_tensors
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.mechanisms.frozen.layers import load_tensors
 from recipes.diffusion_mediator.pipeline import train_pipeline
 from recipes.mnist_frontdoor.data import load_digit_images
 from recipes.mnist_frontdoor.scm import P_D1, SHIFT, tvd
@@ -41,9 +43,11 @@ SHOWN = np.array([[0.75, 0.25], [0.25, 0.75]])  # P(label | D) where there are t
 
 
 class World:
-    """A front-door world over a finite set of labelled images; everything is discrete, so answers are exact sums.
+    """A front-door world over a finite set of labelled images; everything is discrete, so answers
+    are exact sums.
 
-        U uniform on 4 values, D | U, label | D by ``shown``, I any image of that label, A | I, U by a softmax
+        U uniform on 4 values, D | U, label | D by ``shown``, I any image of that label, A | I, U by
+        a softmax
 
     Args:
         images: ``(m, channels, height, width)`` uint8.
@@ -77,11 +81,17 @@ class World:
             rows = label == value
             index[rows] = members[(place[rows] * sizes[value]).astype(int)]
         p = _softmax(self.logits[index] + SHIFT[u])
-        return {"D": d, "I": self.images[index], "A": (rng.random(n)[:, None] > p.cumsum(1)[:, :2]).sum(1)}
+        return {
+            "D": d,
+            "I": self.images[index],
+            "A": (rng.random(n)[:, None] > p.cumsum(1)[:, :2]).sum(1),
+        }
 
     def answers(self) -> tuple[np.ndarray, np.ndarray]:
         """``(2, 3)`` P(A | do(D)), and P(A | D) as the rows show it."""
-        given = np.stack([[_softmax(self.logits[m] + SHIFT[u]).mean(0) for m in self.members] for u in range(4)])
+        given = np.stack(
+            [[_softmax(self.logits[m] + SHIFT[u]).mean(0) for m in self.members] for u in range(4)]
+        )
         given_ud = np.einsum("dl,ula->uda", self.shown, given)
         joint = np.einsum("ud,uda->da", np.stack([1 - P_D1, P_D1], 1) / 4, given_ud)
         return given_ud.mean(0), joint / joint.sum(1, keepdims=True)
@@ -89,7 +99,9 @@ class World:
 
 def _cells(images: np.ndarray) -> np.ndarray:
     """Mean ink ``(m, f)`` in at most 7 x 7 cells of every channel."""
-    pooled = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(images).float() / 255, min(7, images.shape[2]))
+    pooled = torch.nn.functional.adaptive_avg_pool2d(
+        torch.from_numpy(images).float() / 255, min(7, images.shape[2])
+    )
     return pooled.flatten(1).numpy().astype(np.float64)
 
 
@@ -111,36 +123,59 @@ class Case:
 
 
 def third_party_gan(data: Path | None, folder: Path) -> Case:
-    """An MLP for all ten digits that somebody else trained, by configuration; real MNIST digits in the world."""
+    """An MLP for all ten digits that somebody else trained, by configuration; real MNIST digits
+    in the world."""
     if data is None:
-        raise SystemExit("conditional-gan: skipped, its weights lie in the data folder: give --data")
+        raise SystemExit(
+            "conditional-gan: skipped, its weights lie in the data folder: give --data"
+        )
     digits = load_digit_images(data / "mnist")
     layers = []
     for name, before, after in (("net.0", 110, 256), ("net.2", 256, 512), ("net.4", 512, 784)):
         layers += [{"type": "linear", "name": name, "in_features": before, "out_features": after}]
-        layers += [{"type": "leaky_relu", "negative_slope": 0.2} if after < 784 else {"type": "tanh"}]
-    inputs = [{"input": "latent"}, {"input": "digit", "encoding": "embedding", "size": 10, "name": "label_emb"}]
+        layers += [
+            {"type": "leaky_relu", "negative_slope": 0.2} if after < 784 else {"type": "tanh"}
+        ]
+    inputs = [
+        {"input": "latent"},
+        {"input": "digit", "encoding": "embedding", "size": 10, "name": "label_emb"},
+    ]
     from safetensors.torch import load_file
 
     tensors = load_file(data / "pretrained/mnist-cgan-mlp/model.safetensors")
     image = cp.Image(1, 28, 28, low=-1.0, high=1.0)
-    generator = ConditionalGAN(image, [cp.Label("digit", 10)], 100, layers, inputs=inputs, tensors=tensors)
-    return Case(World(digits.images[:, None], digits.digits), generator, cp.Image(1, 28, 28), "estimate")
+    generator = ConditionalGAN(
+        image, [cp.Label("digit", 10)], 100, layers, inputs=inputs, tensors=tensors
+    )
+    return Case(
+        World(digits.images[:, None], digits.digits), generator, cp.Image(1, 28, 28), "estimate"
+    )
 
 
 def diffusion(data: Path | None, folder: Path) -> Case:
     """A class-conditional pipeline of diffusers, trained on scikit-learn's zeros and ones."""
     images, labels = small_digits()
-    train_pipeline(images, labels, folder / "pipeline", channels=(32, 64), steps=300, batch_size=128, progress=False)
-    generator = DiffusersGenerator.from_pretrained(folder / "pipeline", [cp.Label("digit", 2)], steps=10)
+    train_pipeline(
+        images,
+        labels,
+        folder / "pipeline",
+        channels=(32, 64),
+        steps=300,
+        batch_size=128,
+        progress=False,
+    )
+    generator = DiffusersGenerator.from_pretrained(
+        folder / "pipeline", [cp.Label("digit", 2)], steps=10
+    )
     return Case(World(images, labels), generator, cp.Image(1, 8, 8), "estimate")
 
 
 def acgan(data: Path | None, folder: Path) -> Case:
-    """The chest X-ray AC-GAN's architecture, narrow, behind a map from 2 values to its 3 findings; reduced to 28 x 28.
+    """The chest X-ray AC-GAN's architecture, narrow, behind a map from 2 values to its 3 findings;
+    reduced to 28 x 28.
 
-    Its published weights cannot be had here: they are random, with labels and contrast made strong enough to see, and
-    the world's images are this generator's own.
+    Its published weights cannot be had here: they are random, with labels and contrast made strong
+    enough to see, and the world's images are this generator's own.
     """
     generator = initialised(lambda: CXRACGAN(channels=(32, 16, 8, 8)), 0)
     weights = generator.weights()
@@ -153,7 +188,9 @@ def acgan(data: Path | None, folder: Path) -> Case:
     bound = generator.bind("I", image, {"finding": cp.Discrete(list(FINDINGS))})
     noise, label = cp.Noise(900, 7), torch.arange(900) % 3
     painted = [
-        bound.paint(label[part.rows], {key: part.draw(key, spec) for key, spec in bound.noise.items()})
+        bound.paint(
+            label[part.rows], {key: part.draw(key, spec) for key, spec in bound.noise.items()}
+        )
         for part in noise.chunks(100)
     ]
     images = (torch.cat(painted) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
@@ -163,7 +200,8 @@ def acgan(data: Path | None, folder: Path) -> Case:
 
 
 def bank(data: Path | None, folder: Path) -> Case:
-    """A folder of pictures, sorted by digit; with --data they are other pictures than the world's."""
+    """A folder of pictures, sorted by digit; with --data they are other pictures than the
+    world's."""
     if data is not None:
         digits = load_digit_images(data / "mnist")
         world = World(digits.images[:, None], digits.digits)
@@ -204,7 +242,9 @@ def small_digits() -> tuple[np.ndarray, np.ndarray]:
 
     bundled = load_digits()
     chosen = bundled.target < 2
-    return np.round(bundled.images[chosen] * (255 / 16)).astype(np.uint8)[:, None], bundled.target[chosen]
+    return np.round(bundled.images[chosen] * (255 / 16)).astype(np.uint8)[:, None], bundled.target[
+        chosen
+    ]
 
 
 CASES: dict[str, Callable[[Path | None, Path], Case]] = {
@@ -232,7 +272,9 @@ def run(name: str, data: Path | None, steps: int, seed: int) -> dict[str, Any]:
         made = time.process_time()
         rows = case.world.sample(case.rows, seed)
         dcm = model(case, seed)
-        config = cp.TrainingConfig(objective="adversarial", seed=seed, steps=steps, encoder_steps=case.encoder_steps)
+        config = cp.TrainingConfig(
+            objective="adversarial", seed=seed, steps=steps, encoder_steps=case.encoder_steps
+        )
         trainer = cp.Trainer(dcm, [cp.DataSource(rows, name="rows")], config=config, progress=False)
         report = trainer.train()
         trained = time.process_time()
@@ -256,25 +298,37 @@ def run(name: str, data: Path | None, steps: int, seed: int) -> dict[str, Any]:
 def ratio(
     folder: Path, blocks: int = 20, block: int = 25, *, made: int = 100, bank_rows: int = 2000
 ) -> dict[str, float]:
-    """CPU seconds of an adversarial step: GAN called at every step, GAN behind a bank, diffusion behind a bank."""
+    """CPU seconds of an adversarial step: GAN called at every step, GAN behind a bank, diffusion
+    behind a bank."""
     from causalplug.training.games import game_for
     from causalplug.training.learner import AdversarialLearner
     from causalplug.training.prepare import prepare
     from causalplug.training.processes import Processes
 
     images, labels = small_digits()
-    pictures, columns = torch.from_numpy(images), {"digit": (torch.from_numpy(labels), cp.Discrete(2))}
+    pictures, columns = (
+        torch.from_numpy(images),
+        {"digit": (torch.from_numpy(labels), cp.Discrete(2))},
+    )
     gan = cp.fit_generator(cp.Image(1, 8, 8), pictures, columns, steps=2 * made, progress=False)
-    train_pipeline(images, labels, folder / "pipeline", channels=(32, 64), steps=made, progress=False)
+    train_pipeline(
+        images, labels, folder / "pipeline", channels=(32, 64), steps=made, progress=False
+    )
     flow = DiffusersGenerator.from_pretrained(folder / "pipeline", [cp.Label("digit", 2)], steps=10)
     world, table = World(images, labels), {0: {0: 0.75, 1: 0.25}, 1: {0: 0.25, 1: 0.75}}
     rows = cp.DataSource(world.sample(4000, 0), name="rows")
     learners: dict[str, Any] = {}
     fills: dict[str, float] = {}
-    for name, generator in (("GAN at every step", gan), ("GAN behind a bank", gan), ("diffusion behind a bank", flow)):
+    for name, generator in (
+        ("GAN at every step", gan),
+        ("GAN behind a bank", gan),
+        ("diffusion behind a bank", flow),
+    ):
         case = Case(world, generator, cp.Image(1, 8, 8), table, encoder_steps=50)
         dcm = model(case, 0)
-        config = cp.TrainingConfig(objective="adversarial", encoder_steps=50, steps=10_000, bank_rows=bank_rows)
+        config = cp.TrainingConfig(
+            objective="adversarial", encoder_steps=50, steps=10_000, bank_rows=bank_rows
+        )
         trainer = cp.Trainer(dcm, [rows], config=config, progress=False)
         start = time.process_time()
         prepared = prepare(
@@ -287,11 +341,15 @@ def ratio(
         for variable in module.variables:
             dcm.mechanism(variable).requires_grad_(True)
         games = [
-            game_for(dcm, target, prepared.rows(target.source, "train"), config, banks=prepared.banks)
+            game_for(
+                dcm, target, prepared.rows(target.source, "train"), config, banks=prepared.banks
+            )
             for target in module.targets
         ]
         alone = Processes(trainer.accelerator, alone=True)
-        learners[name] = AdversarialLearner(dcm, module.variables, config, games, steps=10_000, processes=alone)
+        learners[name] = AdversarialLearner(
+            dcm, module.variables, config, games, steps=10_000, processes=alone
+        )
     spent: dict[str, list[float]] = {name: [] for name in learners}
     draw = torch.Generator().manual_seed(0)
     for number in range(blocks):
@@ -304,7 +362,8 @@ def ratio(
 
 
 def inversion(folder: Path) -> list[dict[str, float]]:
-    """Counterfactuals of real images through a diffusion model: how well the noise is recovered, and what is shown.
+    """Counterfactuals of real images through a diffusion model: how well the noise is recovered,
+    and what is shown.
 
     ``naive`` reads every step's equation backwards with one evaluation instead of solving it.
     """
@@ -313,13 +372,23 @@ def inversion(folder: Path) -> list[dict[str, float]]:
     from causalplug.adapters import diffusers_inversion
 
     images, labels = small_digits()
-    train_pipeline(images, labels, folder / "pipeline", channels=(32, 64), steps=200, batch_size=128, progress=False)
+    train_pipeline(
+        images,
+        labels,
+        folder / "pipeline",
+        channels=(32, 64),
+        steps=200,
+        batch_size=128,
+        progress=False,
+    )
     judge = SVC(C=10.0).fit(images.reshape(len(images), -1) / 255, labels)
     graph = cp.CausalGraph.parse("D -> I")
     image = cp.Image(1, 8, 8)
     rounds, rows = diffusers_inversion.ROUNDS, []
     for steps in (4, 10, 25):
-        generator = DiffusersGenerator.from_pretrained(folder / "pipeline", [cp.Label("digit", 2)], steps=steps)
+        generator = DiffusersGenerator.from_pretrained(
+            folder / "pipeline", [cp.Label("digit", 2)], steps=steps
+        )
         dcm = cp.DCM(graph, {"D": cp.Discrete(2), "I": image}, mechanisms={"I": generator})
         seen = {"D": labels[:100], "I": images[:100]}
         diffusers_inversion.ROUNDS = 2
@@ -343,13 +412,19 @@ def inversion(folder: Path) -> list[dict[str, float]]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, help="folder with mnist/ and pretrained/")
     parser.add_argument("--only", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--steps", type=int, default=800, help="updates of the module of D and A")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--ratio", action="store_true", help="measure the cost of a step, nothing else")
-    parser.add_argument("--inversion", action="store_true", help="measure the inversion of diffusion, nothing else")
+    parser.add_argument(
+        "--ratio", action="store_true", help="measure the cost of a step, nothing else"
+    )
+    parser.add_argument(
+        "--inversion", action="store_true", help="measure the inversion of diffusion, nothing else"
+    )
     parser.add_argument("--json", type=Path, help="append the results to this file")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
@@ -360,7 +435,9 @@ def main() -> None:
         for name, value in found.items():
             print(f"{name:34} {1000 * value:10.2f} ms")
         for other in ("GAN at every step", "GAN behind a bank"):
-            print(f"diffusion behind a bank / {other}: {found['diffusion behind a bank'] / found[other]:.2f}")
+            print(
+                f"diffusion behind a bank / {other}: {found['diffusion behind a bank'] / found[other]:.2f}"
+            )
         return
     if chosen.inversion:
         with tempfile.TemporaryDirectory() as folder:
@@ -368,8 +445,8 @@ def main() -> None:
                 print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
         return
     print(
-        f"{'adapter':16} {'images':>10} {'seed':>4} {'TVD do(0)':>9} {'do(1)':>7} {'rows do(0)':>10} {'do(1)':>7} "
-        f"{'objective':>10} {'CPU s':>7}"
+        f"{'adapter':16} {'images':>10} {'seed':>4} {'TVD do(0)':>9} {'do(1)':>7} "
+        f"{'rows do(0)':>10} {'do(1)':>7} {'objective':>10} {'CPU s':>7}"
     )
     for name in chosen.only:
         for seed in range(chosen.seeds):

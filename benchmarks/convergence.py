@@ -4,11 +4,12 @@
     python benchmarks/convergence.py --objective adversarial --models 4
     python benchmarks/convergence.py --quick                    # two random models and the seven variables
 
-The bound of a case is max(0.03, 1.5 times the TVD of its training rows from what they are a sample of). The models:
-Asia with smoke and bronc hidden (``--networks``: where asia.bif lies; a random model of its graph without), the
-Sachs-like graph from observation and an experiment on PKA that records Mek alone, the graph of the paper's F.7 from two
-sources that record a part each, the low-dimensional graph of F.4 from P(V), P(V | do(X1=0)) and P(V | do(X1=1)), and
-random models of 4 to 8 variables with 2 to 4 states. Answers of the models are computed, not sampled.
+The bound of a case is max(0.03, 1.5 times the TVD of its training rows from what they are a sample
+of). The models: Asia with smoke and bronc hidden (``--networks``: where asia.bif lies; a random
+model of its graph without), the Sachs-like graph from observation and an experiment on PKA that
+records Mek alone, the graph of the paper's F.7 from two sources that record a part each, the
+low-dimensional graph of F.4 from P(V), P(V | do(X1=0)) and P(V | do(X1=1)), and random models of 4
+to 8 variables with 2 to 4 states. Answers of the models are computed, not sampled.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class Case:
     @property
     def bound(self) -> float:
         """The largest TVD of P(V) that is allowed."""
-        return max(0.03, 1.5 * sampling_floor(self.exact({}, list(self.graph.variables)), self.rows))
+        return max(
+            0.03, 1.5 * sampling_floor(self.exact({}, list(self.graph.variables)), self.rows)
+        )
 
 
 def from_scm(name: str, scm: SCM, sources: list[cp.DataSource], rows: int) -> Case:
@@ -66,7 +69,9 @@ def asia(folder: Path, rows: int) -> Case:
     """The network's own tables where its file is there."""
     path = folder / "asia.bif"
     if not path.exists():
-        graph = cp.CausalGraph.parse("asia -> tub -> either; lung -> either -> xray, dysp; lung <-> dysp")
+        graph = cp.CausalGraph.parse(
+            "asia -> tub -> either; lung -> either -> xray, dysp; lung <-> dysp"
+        )
         scm = random_scm(graph, 2, seed=1)
         return from_scm("asia's graph", scm, [cp.DataSource(scm.sample(rows, seed=0))], rows)
     network = Network.read_bif(path, hidden=["smoke", "bronc"])
@@ -76,12 +81,16 @@ def asia(folder: Path, rows: int) -> Case:
     def exact(do: dict[str, int], keep: list[str]) -> np.ndarray:
         return network.joint(keep, {name: names[name][code] for name, code in do.items()})
 
-    return Case("asia", graph, variables, exact, [cp.DataSource(network.sample(rows, seed=0))], rows)
+    return Case(
+        "asia", graph, variables, exact, [cp.DataSource(network.sample(rows, seed=0))], rows
+    )
 
 
 def sachs(rows: int) -> Case:
     """Observation, and an experiment that records little."""
-    graph = cp.CausalGraph.parse("PKA -> Mek -> Erk -> Akt; PKA -> Erk, Akt; Mek -> Akt; PKA <-> Mek")
+    graph = cp.CausalGraph.parse(
+        "PKA -> Mek -> Erk -> Akt; PKA -> Erk, Akt; Mek -> Akt; PKA <-> Mek"
+    )
     scm = random_scm(graph, 3, seed=2)
     sources = [cp.DataSource(scm.sample(rows, seed=0), name="seen")]
     set_to = [scm.sample(rows // 3, do={"PKA": level}, seed=level + 1) for level in range(3)]
@@ -97,7 +106,9 @@ def seven(rows: int) -> Case:
     sources = []
     for number, part in enumerate(parts):
         table = scm.sample(rows, seed=number)
-        sources.append(cp.DataSource({name: table[name] for name in part.split()}, name=f"part {number + 1}"))
+        sources.append(
+            cp.DataSource({name: table[name] for name in part.split()}, name=f"part {number + 1}")
+        )
     return from_scm("seven, two partial sources", scm, sources, rows)
 
 
@@ -109,7 +120,11 @@ def mnist(rows: int) -> Case:
     sources = [cp.DataSource(scm.sample(rows, seed=0), name="seen")]
     for value in (0, 1):
         sources.append(
-            cp.DataSource(scm.sample(rows, {"X1": value}, seed=1 + value), do=["X1"], name=f"X1 set to {value}")
+            cp.DataSource(
+                scm.sample(rows, {"X1": value}, seed=1 + value),
+                do=["X1"],
+                name=f"X1 set to {value}",
+            )
         )
     return from_scm("F.4, do(X1=0), do(X1=1)", scm, sources, rows)
 
@@ -130,7 +145,12 @@ def random_case(seed: int, rows: int) -> Case:
 def cases(options: argparse.Namespace) -> Iterator[Case]:
     """The cases that were asked for, one at a time."""
     wanted = ("seven",) if options.quick else ("asia", "sachs", "seven", "mnist")
-    makers = {"asia": lambda n: asia(options.networks, n), "sachs": sachs, "seven": seven, "mnist": mnist}
+    makers = {
+        "asia": lambda n: asia(options.networks, n),
+        "sachs": sachs,
+        "seven": seven,
+        "mnist": mnist,
+    }
     for name in options.only or wanted:
         if name in makers:
             yield makers[name](options.rows)
@@ -139,8 +159,12 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--objective", default="likelihood", choices=("likelihood", "adversarial", "warm"))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--objective", default="likelihood", choices=("likelihood", "adversarial", "warm")
+    )
     parser.add_argument("--rows", type=int, default=40_000)
     parser.add_argument("--models", type=int, default=20, help="random models")
     parser.add_argument("--first", type=int, default=0, help="seed of the first of them")
@@ -153,12 +177,16 @@ def main() -> None:
         options.models = min(options.models, 2)
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)
-    print(f"{'case':44s} {'P(V)':>7s} {'bound':>7s} {'do':>7s}  {'worst query':26s} {'CPU s':>6s}  not converged")
+    print(
+        f"{'case':44s} {'P(V)':>7s} {'bound':>7s} {'do':>7s}  {'worst query':26s} {'CPU s':>6s}  not converged"
+    )
     missed = 0
     for case in cases(options):
         dcm = cp.DCM(case.graph, case.variables, seed=0)
         start = time.process_time()
-        report = cp.fit(dcm, case.sources, objective=options.objective, steps=options.steps, progress=False)
+        report = cp.fit(
+            dcm, case.sources, objective=options.objective, steps=options.steps, progress=False
+        )
         seconds = time.process_time() - start
         names = list(case.graph.variables)
         truth = case.exact({}, names)
@@ -168,10 +196,12 @@ def main() -> None:
         worst = max(gaps, key=lambda query: gaps[query])
         fails = whole > case.bound or gaps[worst] > 0.03
         missed += fails
-        doubted = ", ".join(module.name for module in report.modules if module.converged is not True)
+        doubted = ", ".join(
+            module.name for module in report.modules if module.converged is not True
+        )
         print(
-            f"{case.name:44s} {whole:7.4f} {case.bound:7.4f} {gaps[worst]:7.4f}  {worst:26s} {seconds:6.1f}  "
-            f"{doubted}{'  MISSED' if fails else ''}",
+            f"{case.name:44s} {whole:7.4f} {case.bound:7.4f} {gaps[worst]:7.4f}  {worst:26s} "
+            f"{seconds:6.1f}  {doubted}{'  MISSED' if fails else ''}",
             flush=True,
         )
     print(f"{missed} of the cases missed a bound.")

@@ -2,9 +2,10 @@
 
     python -m benchmarks.fit_check
 
-Rows are pictures of the digits 0 and 1 (scikit-learn's), of which every seed keeps half from the generator. The right
-generator shows other pictures of the same digits; the others do too, but with the two digits swapped, with three
-pictures for each digit (mode collapse), or with every pixel brighter by .15 of the range.
+Rows are pictures of the digits 0 and 1 (scikit-learn's), of which every seed keeps half from the
+generator. The right generator shows other pictures of the same digits; the others do too, but with
+the two digits swapped, with three pictures for each digit (mode collapse), or with every pixel
+brighter by .15 of the range.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 import causalplug as cp
 from benchmarks.adapters import small_digits
 from causalplug.adapters.callable import CallableGenerator
-from causalplug.mechanisms.fit_check import FitReport
+from causalplug.checks.fit import FitReport
 
 IMAGE = cp.Image(1, 8, 8)
 KINDS = ("right", "swapped", "collapsed", "brighter")
@@ -40,7 +41,9 @@ def report(kind: str, seed: int) -> FitReport:
             out[rows] = known[(latent[rows, 0] * len(known)).astype(int)]
         return np.clip(out + 0.15, 0, 1) if kind == "brighter" else out
 
-    generator = CallableGenerator(paint, IMAGE, [cp.Label("digit", 2)], latent_shape=(1,), distribution="uniform")
+    generator = CallableGenerator(
+        paint, IMAGE, [cp.Label("digit", 2)], latent_shape=(1,), distribution="uniform"
+    )
     bound = generator.bind("I", IMAGE, {"D": cp.Discrete(2)})
     rows = {"D": torch.from_numpy(labels[mine]), "I": torch.from_numpy(images[mine])}
     return cp.check_fit(bound, rows, seed=seed)
@@ -48,12 +51,16 @@ def report(kind: str, seed: int) -> FitReport:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{'generator':10} {'fit':>4} {'off':>4} {'unfit':>6} {'CPU s':>6}  reasons, of the first seed")
+    print(
+        f"{'generator':10} {'fit':>4} {'off':>4} {'unfit':>6} {'CPU s':>6}  reasons, of the first seed"
+    )
     for kind in chosen.only:
         start = time.process_time()
         reports = [report(kind, seed) for seed in range(chosen.seeds)]

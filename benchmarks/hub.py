@@ -1,11 +1,13 @@
-"""What loading a model costs beside reading its file of weights with the bare library and importing torch.
+"""What loading a model costs beside reading its file of weights with the bare library and importing
+torch.
 
     python benchmarks/hub.py [--rounds 5]
 
-Every figure is the median of CPU seconds of fresh processes, which take turns. The bare process imports torch and reads
-``model.safetensors`` by ``safetensors.torch.load_file``; ours imports causalplug and calls ``from_pretrained``, which
-also checks configuration, header and SHA-256 and builds the networks. Both touch every weight once. The model has an
-image behind a frozen generator, which lies in a repository of its own and is not needed for loading.
+Every figure is the median of CPU seconds of fresh processes, which take turns. The bare process
+imports torch and reads ``model.safetensors`` by ``safetensors.torch.load_file``; ours imports
+causalplug and calls ``from_pretrained``, which also checks configuration, header and SHA-256 and
+builds the networks. Both touch every weight once. The model has an image behind a frozen generator,
+which lies in a repository of its own and is not needed for loading.
 """
 
 from __future__ import annotations
@@ -41,16 +43,28 @@ def save_model(folder: Path, width: int) -> int:
 
     import causalplug as cp
     from causalplug.adapters.conditional_gan import ConditionalGAN
-    from causalplug.mechanisms.label import Label
+    from causalplug.mechanisms.frozen.label import Label
 
     image = cp.Image(1, 32, 32)
-    layers = [{"type": "linear", "in_features": 6, "out_features": 1024, "name": "out"}, {"type": "sigmoid"}]
+    layers = [
+        {"type": "linear", "in_features": 6, "out_features": 1024, "name": "out"},
+        {"type": "sigmoid"},
+    ]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        generator = ConditionalGAN(image, [Label("digit", 2)], 4, layers).save_pretrained(folder / "generator")
+        generator = ConditionalGAN(image, [Label("digit", 2)], 4, layers).save_pretrained(
+            folder / "generator"
+        )
     graph = cp.CausalGraph.parse("D -> I -> A; D -> X; D <-> A; X <-> A")
-    variables = {"D": cp.Discrete(2), "I": image, "A": cp.Discrete(["no", "yes"]), "X": cp.Continuous()}
-    dcm = cp.DCM(graph, variables, mechanisms={"I": cp.from_pretrained(generator)}, hidden=(width, width))
+    variables = {
+        "D": cp.Discrete(2),
+        "I": image,
+        "A": cp.Discrete(["no", "yes"]),
+        "X": cp.Continuous(),
+    }
+    dcm = cp.DCM(
+        graph, variables, mechanisms={"I": cp.from_pretrained(generator)}, hidden=(width, width)
+    )
     return (dcm.save_pretrained(folder / "model") / "model.safetensors").stat().st_size
 
 
@@ -68,7 +82,9 @@ def cpu_seconds(code: str, folder: Path) -> float:
 
 def main() -> None:
     """Print one line per size of the weights."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5, help="processes of each kind and size")
     rounds = parser.parse_args().rounds
     print(f"{'weights':>12}{'bare':>9}{'ours':>9}{'ratio':>8}   bound {BOUND}")
@@ -77,7 +93,10 @@ def main() -> None:
             size = save_model(Path(home), width)
             for code in (BARE, OURS):
                 cpu_seconds(code, Path(home) / "model")  # warm the file cache
-            pairs = [[cpu_seconds(code, Path(home) / "model") for code in (BARE, OURS)] for _ in range(rounds)]
+            pairs = [
+                [cpu_seconds(code, Path(home) / "model") for code in (BARE, OURS)]
+                for _ in range(rounds)
+            ]
             bare, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
             print(f"{size / 1e6:9.1f} MB{bare:8.2f}s{ours:8.2f}s{ours / bare:8.2f}")
 

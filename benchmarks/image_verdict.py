@@ -1,4 +1,5 @@
-"""Is a module with an image of its own told right from wrong? Exact mechanisms, wrong ones, and trained ones.
+"""Is a module with an image of its own told right from wrong? Exact mechanisms, wrong ones, and
+trained ones.
 
     python benchmarks/image_verdict.py            # exact and wrong mechanisms, no training: half a minute
     python benchmarks/image_verdict.py --trained  # what training makes of the confounded images: five minutes
@@ -20,8 +21,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import causalplug as cp
+from causalplug.checks.two_sample import mmd
 from causalplug.training.config import TrainingConfig
-from causalplug.training.two_sample import mmd
 from causalplug.training.validation import Distance
 from tests.training.image_scm import CONFOUNDED, IMAGE, PARENT, WHAT, WRONG, pictures, rows, verdict
 
@@ -29,9 +30,7 @@ from tests.training.image_scm import CONFOUNDED, IMAGE, PARENT, WHAT, WRONG, pic
 def said(found: Distance) -> str:
     """A verdict and what it rests on."""
     word = "converged" if found.converged(TrainingConfig().tolerance) else "not converged"
-    return (
-        f"{word:14} TVD {found.tvd:.3f} (.99: {found.ceiling:.3f})  MMD² {found.mmd:.4f} (.95: {found.mmd_floor:.4f})"
-    )
+    return f"{word:14} TVD {found.tvd:.3f} (.99: {found.ceiling:.3f})  MMD² {found.mmd:.4f} (.95: {found.mmd_floor:.4f})"
 
 
 def exact(sizes: list[int], seeds: int) -> None:
@@ -42,19 +41,28 @@ def exact(sizes: list[int], seeds: int) -> None:
                 right = [verdict(what, edges, None, n, seed) for seed in range(seeds)]
                 worst = max(right, key=lambda found: found.mmd or 0.0)
                 wrongly = sum(not found.converged(TrainingConfig().tolerance) for found in right)
-                print(f"{n} {what} {edges} right: {wrongly} of {seeds} refused, at worst {said(worst)}", flush=True)
+                print(
+                    f"{n} {what} {edges} right: {wrongly} of {seeds} refused, at worst {said(worst)}",
+                    flush=True,
+                )
                 for wrong in WRONG:
-                    print(f"{n} {what} {edges} {wrong}: {said(verdict(what, edges, wrong, n))}", flush=True)
+                    print(
+                        f"{n} {what} {edges} {wrong}: {said(verdict(what, edges, wrong, n))}",
+                        flush=True,
+                    )
 
 
 def trained(n: int, seeds: int) -> None:
-    """What training comes to in few steps and in the default number, and the shares that it should come to."""
+    """What training comes to in few steps and in the default number, and the shares that it
+    should come to."""
     few = {"image_steps": 400, "batch_size": 64}
     for what in WHAT:
         for name, settings in (("400 steps of 64 rows", few), ("default", {})):
             for seed in range(seeds):
                 source = rows(what, CONFOUNDED, n, seed)
-                dcm = cp.DCM(cp.CausalGraph.parse(CONFOUNDED), {"D": cp.Discrete(2), "I": IMAGE}, seed=seed)
+                dcm = cp.DCM(
+                    cp.CausalGraph.parse(CONFOUNDED), {"D": cp.Discrete(2), "I": IMAGE}, seed=seed
+                )
                 start = time.process_time()
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
@@ -62,12 +70,16 @@ def trained(n: int, seeds: int) -> None:
                     report = cp.fit(dcm, cp.DataSource(source), objective="adversarial", **options)
                 spent = time.process_time() - start
                 found = said(report.modules[0].distances[0])
-                print(f"{what} {CONFOUNDED} {name}, seed {seed}: {spent:.0f} s {shares(what, dcm)} {found}", flush=True)
+                print(
+                    f"{what} {CONFOUNDED} {name}, seed {seed}: {spent:.0f} s {shares(what, dcm)} {found}",
+                    flush=True,
+                )
                 print(f"    in the encoder's projection {by_projection(what, dcm)}", flush=True)
 
 
 def by_projection(what: str, dcm: cp.DCM) -> str:
-    """MMD² of 1,000 rows in the projection that critics read: of the model, of fresh rows, and of unrelated images."""
+    """MMD² of 1,000 rows in the projection that critics read: of the model, of fresh rows, and
+    of unrelated images."""
     real, fresh = (rows(what, CONFOUNDED, 1000, seed) for seed in (101, 102))
     drawn = dcm.sample(1000, seed=1, variables=["D", "I"])
     model = {"D": np.array(drawn["D"]), "I": np.stack(list(drawn["I"]))}
@@ -75,7 +87,9 @@ def by_projection(what: str, dcm: cp.DCM) -> str:
 
     def features(table: dict[str, np.ndarray]) -> torch.Tensor:
         projection = dcm.project("I", torch.from_numpy(table["I"]))
-        return torch.cat([torch.nn.functional.one_hot(torch.from_numpy(table["D"]), 2), projection], -1)
+        return torch.cat(
+            [torch.nn.functional.one_hot(torch.from_numpy(table["D"]), 2), projection], -1
+        )
 
     loc, scale = features(real).mean(0), features(real).std(0)
     draws = torch.Generator().manual_seed(0)
@@ -98,12 +112,20 @@ def shares(what: str, dcm: cp.DCM) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--trained", action="store_true", help="train the confounded images")
     parser.add_argument(
-        "--rows", type=int, nargs="+", default=[3000, 10_000], help="rows, of which a tenth is held out"
+        "--rows",
+        type=int,
+        nargs="+",
+        default=[3000, 10_000],
+        help="rows, of which a tenth is held out",
     )
-    parser.add_argument("--seeds", type=int, default=10, help="of the right mechanisms, or of training")
+    parser.add_argument(
+        "--seeds", type=int, default=10, help="of the right mechanisms, or of training"
+    )
     given = parser.parse_args()
     if given.trained:
         trained(given.rows[0], given.seeds)

@@ -1,13 +1,15 @@
-"""Which state of a training by likelihood to keep: the best validated, the last, or the last unless it is beaten.
+"""Which state of a training by likelihood to keep: the best validated, the last, or the last unless
+it is beaten.
 
     python benchmarks/keeping.py                                                # some minutes
     python benchmarks/keeping.py --case sachs --seeds 5 --network sachs.bif
 
-Each model is trained once, with a tenth of its rows held out. Then three states of its modules are compared with the
-truth: the best validated, the last (averaged) one, and the one that is kept: the last, unless the best is better by
-more than chance. Printed are means over the seeds: the Kullback-Leibler divergence of P(V), and TVDs. The cases: the
-cells of ``recipes/sachs`` (random tables of that graph without ``--network``), and random models of 4 to 8 variables
-with 2 to 4 states from 500 and from 3,000 rows, which the last state has learned by heart.
+Each model is trained once, with a tenth of its rows held out. Then three states of its modules are
+compared with the truth: the best validated, the last (averaged) one, and the one that is kept: the
+last, unless the best is better by more than chance. Printed are means over the seeds: the
+Kullback-Leibler divergence of P(V), and TVDs. The cases: the cells of ``recipes/sachs`` (random
+tables of that graph without ``--network``), and random models of 4 to 8 variables with 2 to 4
+states from 500 and from 3,000 rows, which the last state has learned by heart.
 """
 
 from __future__ import annotations
@@ -32,7 +34,11 @@ from benchmarks.convergence import random_case
 from recipes.sachs.cells import GRAPH, LEVELS, PROTEINS, fitted_world, made_up_world, simulate_cells
 from tests.training.truth import do_gaps, joint, tvd
 
-RULES = {"best": 0.0, "kept": run._SIGNIFICANT, "last": float("inf")}  # standard errors that an earlier state needs
+RULES = {
+    "best": 0.0,
+    "kept": run._SIGNIFICANT,
+    "last": float("inf"),
+}  # standard errors that an earlier state needs
 Measures = Callable[[cp.DCM], dict[str, float]]
 
 
@@ -44,12 +50,16 @@ def divergence(p: np.ndarray, q: np.ndarray) -> float:
 def sachs(seed: int, network: str | None) -> tuple[cp.DCM, Sequence[cp.DataSource], Measures]:
     world = fitted_world(network) if network else made_up_world()
     cells = simulate_cells(world, "high", rows=20_000, treated=5000, seed=seed)
-    dcm = cp.DCM(cp.CausalGraph.parse(GRAPH), dict.fromkeys(PROTEINS, cp.Discrete(LEVELS)), seed=seed)
+    dcm = cp.DCM(
+        cp.CausalGraph.parse(GRAPH), dict.fromkeys(PROTEINS, cp.Discrete(LEVELS)), seed=seed
+    )
     exact, do = world.joint(list(dcm.graph.variables)), {"PKA": LEVELS.index("high")}
 
     def measures(dcm: cp.DCM) -> dict[str, float]:
         found = {"divergence": divergence(exact, joint(dcm, draws=1024))}
-        return found | {y: tvd(joint(dcm, do, [y], draws=1024), cells.exact[y]) for y in ("Akt", "Erk")}  # type: ignore[index]
+        return found | {
+            y: tvd(joint(dcm, do, [y], draws=1024), cells.exact[y]) for y in ("Akt", "Erk")
+        }  # type: ignore[index]
 
     return dcm, cells.sources(), measures
 
@@ -59,9 +69,15 @@ def random(seed: int, rows: int) -> tuple[cp.DCM, Sequence[cp.DataSource], Measu
     exact = case.exact({}, list(case.graph.variables))
 
     def measures(dcm: cp.DCM) -> dict[str, float]:
-        model, gaps = joint(dcm, draws=512), list(do_gaps(dcm, case.exact, dcm.sources, draws=512).values())
+        model, gaps = (
+            joint(dcm, draws=512),
+            list(do_gaps(dcm, case.exact, dcm.sources, draws=512).values()),
+        )
         found = {"divergence": divergence(exact, model), "P(V)": tvd(model, exact)}
-        return found | {"worst P(y | do(x))": max(gaps, default=0.0), "mean": float(np.mean(gaps or [0.0]))}
+        return found | {
+            "worst P(y | do(x))": max(gaps, default=0.0),
+            "mean": float(np.mean(gaps or [0.0])),
+        }
 
     return cp.DCM(case.graph, case.variables, seed=seed), case.sources, measures
 
@@ -95,7 +111,9 @@ def compare(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--case", choices=["sachs", "500", "3000"], help="default: all")
     parser.add_argument("--network", help="sachs.bif of bnlearn")
     parser.add_argument("--seeds", type=int, default=15)

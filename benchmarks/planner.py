@@ -3,8 +3,9 @@
     python benchmarks/planner.py                  # all sizes, a minute or two
     python benchmarks/planner.py --largest 400    # a few seconds
 
-Graphs are drawn uniformly: ordered pairs for directed edges, unordered ones for confounders. Seconds are CPU time of
-``plan(graph)`` with one observational source, the median of several graphs; building the graph is timed apart.
+Graphs are drawn uniformly: ordered pairs for directed edges, unordered ones for confounders.
+Seconds are CPU time of ``plan(graph)`` with one observational source, the median of several graphs;
+building the graph is timed apart.
 """
 
 from __future__ import annotations
@@ -15,17 +16,37 @@ import statistics
 import time
 import tracemalloc
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.causal.plan import Plan, plan
+from causalplug.graphs.graph import CausalGraph
+from causalplug.planning.plan import Plan, plan
 
 __all__ = ["FAMILIES", "measure", "random_graph"]
 
 FAMILIES = {
-    "sparse": ("1.5 n causes, n/3 confounders", lambda n: (3 * n // 2, n // 3), (50, 100, 200, 400, 1000, 10_000)),
-    "medium": ("2 n causes, n/2 confounders", lambda n: (2 * n, n // 2), (50, 100, 200, 400, 1000, 10_000)),
-    "wide": ("3 n causes, 0.3 n confounders", lambda n: (3 * n, 3 * n // 10), (1000, 10_000, 30_000)),
-    "dense": ("0.4 of all pairs, causes and confounders", lambda n: (n * (n - 1) // 5,) * 2, (50, 100, 200, 400, 800)),
-    "few": ("0.4 of all pairs causes, n/20 confounders", lambda n: (n * (n - 1) // 5, n // 20), (100, 200, 400, 800)),
+    "sparse": (
+        "1.5 n causes, n/3 confounders",
+        lambda n: (3 * n // 2, n // 3),
+        (50, 100, 200, 400, 1000, 10_000),
+    ),
+    "medium": (
+        "2 n causes, n/2 confounders",
+        lambda n: (2 * n, n // 2),
+        (50, 100, 200, 400, 1000, 10_000),
+    ),
+    "wide": (
+        "3 n causes, 0.3 n confounders",
+        lambda n: (3 * n, 3 * n // 10),
+        (1000, 10_000, 30_000),
+    ),
+    "dense": (
+        "0.4 of all pairs, causes and confounders",
+        lambda n: (n * (n - 1) // 5,) * 2,
+        (50, 100, 200, 400, 800),
+    ),
+    "few": (
+        "0.4 of all pairs causes, n/20 confounders",
+        lambda n: (n * (n - 1) // 5, n // 20),
+        (100, 200, 400, 800),
+    ),
 }
 
 
@@ -45,7 +66,9 @@ def random_graph(size: int, directed: int, bidirected: int, seed: int) -> Causal
     return CausalGraph.from_edges(*edges, variables=names)
 
 
-def measure(size: int, directed: int, bidirected: int, repeats: int) -> tuple[float, float, float, Plan]:
+def measure(
+    size: int, directed: int, bidirected: int, repeats: int
+) -> tuple[float, float, float, Plan]:
     """Median CPU seconds for building and for planning, peak MiB of planning, and the last plan."""
     building, planning = [], []
     for seed in range(repeats):
@@ -68,7 +91,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="graphs per row")
     parser.add_argument("--families", nargs="*", choices=FAMILIES, default=list(FAMILIES))
     options = parser.parse_args()
-    print("| graphs | variables | causes | confounders | modules | largest | build s | plan s | peak MiB |")
+    print(
+        "| graphs | variables | causes | confounders | modules | largest | build s | plan s | peak MiB |"
+    )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for family in options.families:
         words, edges, sizes = FAMILIES[family]
@@ -79,8 +104,8 @@ def main() -> None:
             built, planned, peak, made = measure(size, directed, bidirected, options.repeats)
             largest = max(len(module.variables) for module in made.modules)
             print(
-                f"| {words} | {size:,} | {directed:,} | {bidirected:,} | {len(made.modules):,} | {largest:,} "
-                f"| {built:.3f} | {planned:.4f} | {peak:.1f} |",
+                f"| {words} | {size:,} | {directed:,} | {bidirected:,} | {len(made.modules):,} | "
+                f"{largest:,} | {built:.3f} | {planned:.4f} | {peak:.1f} |",
                 flush=True,
             )
 

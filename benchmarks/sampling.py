@@ -2,10 +2,11 @@
 
     python benchmarks/sampling.py [--rows 200000] [--repeats 5]
 
-The model is the seven-variable graph of the paper's appendix F.7 with untrained networks of the default size. "Bare"
-is a hand-written loop over the networks that the answer needs, on the same noise: once with the drawing of the noise in
-it, once on noise that lies ready. The image model is a front-door whose image comes from a frozen network. Times are
-CPU seconds of one thread, the best of several runs.
+The model is the seven-variable graph of the paper's appendix F.7 with untrained networks of the
+default size. "Bare" is a hand-written loop over the networks that the answer needs, on the same
+noise: once with the drawing of the noise in it, once on noise that lies ready. The image model is a
+front-door whose image comes from a frozen network. Times are CPU seconds of one thread, the best of
+several runs.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from collections.abc import Callable
 
 import torch
 
-from causalplug.causal.graph import CausalGraph
+from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.base import Mechanism
-from causalplug.model import DCM
+from causalplug.model.model import DCM
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.accept import LARGE
 from causalplug.variables import Discrete, Image
@@ -71,12 +72,15 @@ def bare(dcm: DCM, names: list[str], do: dict[str, int], noise: Noise) -> dict[s
             if name in names and name not in do:
                 mechanism = dcm.mechanism(name)
                 parents = {parent: values[parent] for parent in mechanism.parents}
-                values[name] = mechanism(parents, dcm.own_noise(name, noise), dcm.confounder(name, noise))
+                values[name] = mechanism(
+                    parents, dcm.own_noise(name, noise), dcm.confounder(name, noise)
+                )
     return values
 
 
 def best(work: Callable[[], object], repeats: int) -> float:
-    """The shortest of several runs, in CPU seconds, which other programs on the machine do not change."""
+    """The shortest of several runs, in CPU seconds, which other programs on the machine do not
+    change."""
     times = []
     for _ in range(repeats):
         started = time.process_time()
@@ -94,18 +98,27 @@ def discrete(rows: int, repeats: int) -> None:
     def chunks() -> list[Noise]:
         return [Noise(torch.arange(a, min(a + LARGE, rows)), 0) for a in range(0, rows, LARGE)]
 
-    print(f"{'':34}{'rows/s':>12}{'bare rows/s':>14}{'ratio':>8}{'bare, noise ready':>20}{'ratio':>8}")
-    for label, do, asked in [("layer 1: P(V)", {}, everything), ("layer 2: P(V | do(X1=1))", {"X1": 1}, everything)]:
+    print(
+        f"{'':34}{'rows/s':>12}{'bare rows/s':>14}{'ratio':>8}{'bare, noise ready':>20}{'ratio':>8}"
+    )
+    for label, do, asked in [
+        ("layer 1: P(V)", {}, everything),
+        ("layer 2: P(V | do(X1=1))", {"X1": 1}, everything),
+    ]:
         ready = chunks()
         for noise in ready:
             bare(dcm, asked, do, noise)
 
         mine = best(lambda do=do, asked=asked: dcm.sample(rows, do=do, variables=asked), repeats)
-        hand = best(lambda do=do, asked=asked: [bare(dcm, asked, do, noise) for noise in chunks()], repeats)
-        lying = best(lambda do=do, asked=asked, r=ready: [bare(dcm, asked, do, noise) for noise in r], repeats)
+        hand = best(
+            lambda do=do, asked=asked: [bare(dcm, asked, do, noise) for noise in chunks()], repeats
+        )
+        lying = best(
+            lambda do=do, asked=asked, r=ready: [bare(dcm, asked, do, noise) for noise in r],
+            repeats,
+        )
         print(
-            f"{label:34}{rows / mine:12,.0f}{rows / hand:14,.0f}{hand / mine:8.2f}"
-            f"{rows / lying:20,.0f}{lying / mine:8.2f}"
+            f"{label:34}{rows / mine:12,.0f}{rows / hand:14,.0f}{hand / mine:8.2f}{rows / lying:20,.0f}{lying / mine:8.2f}"
         )
 
     evidence, action = {"Y1": 1, "X0": 0}, {"X0": 1}
@@ -119,7 +132,9 @@ def discrete(rows: int, repeats: int) -> None:
             kept = ((seen["Y1"] == 1) & (seen["X0"] == 0)).nonzero().squeeze(-1)
             bare(dcm, ["W0", "W1", "X1", "X2", "Y0"], action, noise.select(kept))
 
-    mine = best(lambda: dcm.counterfactual(rows, evidence=evidence, do=action, variables=["Y0"]), repeats)
+    mine = best(
+        lambda: dcm.counterfactual(rows, evidence=evidence, do=action, variables=["Y0"]), repeats
+    )
     hand = best(by_hand, repeats)
     label = "layer 3: P(Y0_{X0=1} | X0=0, Y1=1)"
     print(
@@ -128,7 +143,8 @@ def discrete(rows: int, repeats: int) -> None:
 
 
 def images(repeats: int) -> None:
-    """What an image query costs beside the generator's own time, and what a query without images costs."""
+    """What an image query costs beside the generator's own time, and what a query without images
+    costs."""
     graph = CausalGraph.parse("D -> I -> A; D <-> A; D -> B")
     variables = {"D": Discrete(2), "I": Image(3, 32, 32), "A": Discrete(3), "B": Discrete(2)}
     painter = Painter(variables["I"], ("D",))  # type: ignore[arg-type]
@@ -151,7 +167,9 @@ def images(repeats: int) -> None:
             ratios.append((seconds / painter.seconds if painter.seconds else float("nan"), seconds))
         ratio, seconds = min(ratios)
         cost = f"{ratio:.3f} x the generator's own time" if kept else "no time in the generator"
-        print(f"{label:36}{painter.calls:3} calls, {painter.rows:5} rows rendered, {seconds:.2f} s, {cost}")
+        print(
+            f"{label:36}{painter.calls:3} calls, {painter.rows:5} rows rendered, {seconds:.2f} s, {cost}"
+        )
 
 
 def main() -> None:

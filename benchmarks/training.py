@@ -5,17 +5,19 @@
     python benchmarks/training.py --at likelihood 100 --seeds 3    # one row of the table in docs/training.md
     python benchmarks/training.py --at adversarial 200 --set learning_rate=3e-3    # with another setting
 
-Three exact models of binary variables: the front-door, the napkin (20,000 rows) and the graph of the paper's F.7
-(40,000 rows); queries are all identifiable P(y | do(x)) over single variables. Everything runs in one thread, and time
-is CPU time of whole calls of ``fit``, validation included; what the first call in a process imports is told apart.
+Three exact models of binary variables: the front-door, the napkin (20,000 rows) and the graph of
+the paper's F.7 (40,000 rows); queries are all identifiable P(y | do(x)) over single variables.
+Everything runs in one thread, and time is CPU time of whole calls of ``fit``, validation included;
+what the first call in a process imports is told apart.
 
-- *thresholds*: the fewest steps of 50, 100, 200, ... with which every one of the seeds is below the given TVDs of P(V)
-  and of the worst query.
-- *steps*: updates per second of one module of two mechanisms, X -> Y with X <-> Y, beside a loop that does the same
-  with the same networks, batches and optimizers and nothing else.
-- *published*: the scheme of the published code, re-created: all mechanisms at once, two hidden layers of 256 with batch
-  normalisation, Gumbel-softmax at temperature 1, one-hot rows, a critic of ten rows at a time with a penalty of 10, one
-  critic step, Adam at 5e-4, batches of 200. What :func:`published` says of it was chosen here, in its favour.
+- *thresholds*: the fewest steps of 50, 100, 200, ... with which every one of the seeds is below the
+  given TVDs of P(V) and of the worst query.
+- *steps*: updates per second of one module of two mechanisms, X -> Y with X <-> Y, beside a loop
+  that does the same with the same networks, batches and optimizers and nothing else.
+- *published*: the scheme of the published code, re-created: all mechanisms at once, two hidden
+  layers of 256 with batch normalisation, Gumbel-softmax at temperature 1, one-hot rows, a critic of
+  ten rows at a time with a penalty of 10, one critic step, Adam at 5e-4, batches of 200. What
+  :func:`published` says of it was chosen here, in its favour.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ import torch
 from torch import Tensor, nn
 
 import causalplug as cp
-from causalplug.causal.evaluate import evaluate
 from causalplug.errors import ConvergenceWarning
+from causalplug.identification.evaluate import evaluate
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -47,7 +49,10 @@ STEPS = (50, 100, 200, 300, 400, 600, 800, 1200)
 
 def rows_of(name: str, seed: int = 0) -> dict[str, Tensor]:
     """Training rows of a reference model."""
-    return {key: torch.as_tensor(value) for key, value in REFERENCES[name].sample(ROWS[name], seed=100 + seed).items()}
+    return {
+        key: torch.as_tensor(value)
+        for key, value in REFERENCES[name].sample(ROWS[name], seed=100 + seed).items()
+    }
 
 
 def megabytes() -> float:
@@ -55,7 +60,9 @@ def megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def fit_once(name: str, objective: str, steps: int | None, seed: int, **settings: float) -> tuple[float, float, float]:
+def fit_once(
+    name: str, objective: str, steps: int | None, seed: int, **settings: float
+) -> tuple[float, float, float]:
     """CPU seconds of a fit, TVD of P(V), TVD of the worst query."""
     scm = REFERENCES[name]
     dcm = cp.DCM(scm.graph, dict.fromkeys(scm.graph.variables, cp.Discrete(2)), seed=seed)
@@ -79,19 +86,32 @@ def first_fit() -> None:
 
 
 def formula_gap(name: str, seed: int) -> float:
-    """TVD of the worst query where the identified formula is filled with the frequencies of the training rows."""
-    scm, rows, worst = REFERENCES[name], {key: value.numpy() for key, value in rows_of(name, seed).items()}, 0.0
+    """TVD of the worst query where the identified formula is filled with the frequencies of the
+    training rows."""
+    scm, rows, worst = (
+        REFERENCES[name],
+        {key: value.numpy() for key, value in rows_of(name, seed).items()},
+        0.0,
+    )
     for x in scm.graph.variables:
         for y in scm.graph.variables:
-            found = cp.identify(scm.graph, f"P({y} | do({x}))") if x in scm.graph.ancestors([y]) - {y} else None
+            found = (
+                cp.identify(scm.graph, f"P({y} | do({x}))")
+                if x in scm.graph.ancestors([y]) - {y}
+                else None
+            )
             if found:
                 answer = evaluate(found.estimand, rows)
                 table = np.moveaxis(answer.values, answer.axes.index(f"do({x})"), 0)
-                worst = max(worst, *(tvd(table[value], scm.joint({x: value}, [y])) for value in (0, 1)))
+                worst = max(
+                    worst, *(tvd(table[value], scm.joint({x: value}, [y])) for value in (0, 1))
+                )
     return worst
 
 
-def thresholds(name: str, objective: str, seeds: int, bars: dict[str, tuple[float, float]]) -> dict[str, float]:
+def thresholds(
+    name: str, objective: str, seeds: int, bars: dict[str, tuple[float, float]]
+) -> dict[str, float]:
     """Seconds to each bar, the most of all seeds, with the same number of steps for all."""
     told = ", ".join(f"{formula_gap(name, seed):.4f}" for seed in range(seeds))
     print(f"  {name:10s} the identified formulas on the same rows: worst query {told}")
@@ -109,10 +129,15 @@ def thresholds(name: str, objective: str, seeds: int, bars: dict[str, tuple[floa
     return found
 
 
-def at(name: str, objective: str, steps: int | None, seeds: int, settings: dict[str, float]) -> None:
+def at(
+    name: str, objective: str, steps: int | None, seeds: int, settings: dict[str, float]
+) -> None:
     """Print the most of all seeds after so many steps, or the default."""
     seconds, whole, worst = (
-        max(c) for c in zip(*(fit_once(name, objective, steps, s, **settings) for s in range(seeds)), strict=True)
+        max(c)
+        for c in zip(
+            *(fit_once(name, objective, steps, s, **settings) for s in range(seeds)), strict=True
+        )
     )
     print(
         f"  {name:10s} {objective:11s} {steps or 'default':>7} steps: {seconds:.1f} s {whole:.3f} / {worst:.3f}",
@@ -120,7 +145,7 @@ def at(name: str, objective: str, steps: int | None, seeds: int, settings: dict[
     )
 
 
-# -- the floor: the same networks in a loop of their own ---------------------------------------------------------------
+# -- the floor: the same networks in a loop of their own
 
 
 class Pair(nn.Module):
@@ -138,7 +163,9 @@ class Pair(nn.Module):
         """log P(x, y) ``(4,)``, averaged over draws ``(s, 1, 2)``."""
         x = self.x(u).log_softmax(-1)  # (s, 1, 2)
         y = self.y(self.of_x(self.eye) + self.of_u(u)).log_softmax(-1)  # (s, 2, 2)
-        return torch.logsumexp((x.transpose(1, 2) + y).flatten(1), 0) - torch.log(torch.tensor(float(len(u))))
+        return torch.logsumexp((x.transpose(1, 2) + y).flatten(1), 0) - torch.log(
+            torch.tensor(float(len(u)))
+        )
 
 
 def draws(generator: torch.Generator, points: Tensor) -> Tensor:
@@ -163,7 +190,9 @@ def hand_likelihood(real: Tensor, steps: int) -> None:
 def hand_adversarial(real: Tensor, steps: int) -> None:
     """WGAN-GP on the table of all joint values, with exact gradients."""
     pair, generator = Pair(), torch.Generator().manual_seed(0)
-    critic = nn.Sequential(nn.Linear(4, 64), nn.LeakyReLU(0.2), nn.Linear(64, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1))
+    critic = nn.Sequential(
+        nn.Linear(4, 64), nn.LeakyReLU(0.2), nn.Linear(64, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1)
+    )
     points = torch.quasirandom.SobolEngine(2, scramble=True, seed=0).draw(128)
     cells = torch.cat([torch.eye(2).repeat_interleave(2, 0), torch.eye(2).repeat(2, 1)], -1)
     play = torch.optim.Adam(critic.parameters(), lr=2e-3, betas=(0.0, 0.9), fused=True)
@@ -214,7 +243,9 @@ def compare_steps(few: int, many: int) -> None:
         def run(steps: int) -> object:
             dcm = cp.DCM(scm.graph, dict.fromkeys("XY", cp.Discrete(2)))
             source = cp.DataSource(rows)
-            return cp.fit(dcm, source, objective=objective, steps=steps, validate_every=10_000, progress=False)
+            return cp.fit(
+                dcm, source, objective=objective, steps=steps, validate_every=10_000, progress=False
+            )
 
         return run
 
@@ -222,10 +253,13 @@ def compare_steps(few: int, many: int) -> None:
     for objective, loop in loops.items():
         ours = pace(engine(objective), few, many)
         floor = pace(lambda steps, loop=loop: loop(real, steps), few, many)  # type: ignore[misc]
-        print(f"  {objective:11s} {ours:7.0f} steps/s, hand-written {floor:7.0f}, ratio {ours / floor:.2f}", flush=True)
+        print(
+            f"  {objective:11s} {ours:7.0f} steps/s, hand-written {floor:7.0f}, ratio {ours / floor:.2f}",
+            flush=True,
+        )
 
 
-# -- the published scheme ----------------------------------------------------------------------------------------------
+# -- the published scheme
 
 
 class Published(nn.Module):
@@ -243,7 +277,8 @@ class Published(nn.Module):
             self.nets[name] = nn.Sequential(*layers, nn.Linear(256, 2))
 
     def forward(self, n: int, do: dict[str, int] | None = None) -> dict[str, Tensor]:
-        """One-hot rows ``(n, 2)`` by variable: hard values with the gradient of the Gumbel-softmax."""
+        """One-hot rows ``(n, 2)`` by variable: hard values with the gradient of the
+        Gumbel-softmax."""
         edges = {frozenset(edge): torch.randn(n, 2) for edge in self.graph.bidirected}
         values: dict[str, Tensor] = {}
         for name in self.order:
@@ -252,7 +287,9 @@ class Published(nn.Module):
                 continue
             reads = [values[parent] for parent in self.graph.parents(name)] + [torch.randn(n, 2)]
             reads += [edges[frozenset((name, other))] for other in self.graph.siblings(name)]
-            values[name] = nn.functional.gumbel_softmax(self.nets[name](torch.cat(reads, -1)), tau=1.0, hard=True)
+            values[name] = nn.functional.gumbel_softmax(
+                self.nets[name](torch.cat(reads, -1)), tau=1.0, hard=True
+            )
         return values
 
     @torch.no_grad()
@@ -263,41 +300,59 @@ class Published(nn.Module):
 
         def table(keep: list[str], do: dict[str, int] | None = None) -> Tensor:
             values = self(n, do)
-            index = sum(values[name].argmax(-1) * 2 ** (len(keep) - 1 - k) for k, name in enumerate(keep))
+            index = sum(
+                values[name].argmax(-1) * 2 ** (len(keep) - 1 - k) for k, name in enumerate(keep)
+            )
             return torch.bincount(index, minlength=2 ** len(keep)) / n
 
         whole = tvd(table(names).numpy(), scm.joint().ravel())
         asked = [(x, y) for x, y in (("D", "A"), ("D", "I"), ("I", "A")) if x in names]
-        worst = max(tvd(table([y], {x: k}).numpy(), scm.joint({x: k}, [y])) for x, y in asked for k in (0, 1))
+        worst = max(
+            tvd(table([y], {x: k}).numpy(), scm.joint({x: k}, [y]))
+            for x, y in asked
+            for k in (0, 1)
+        )
         self.train()
         return whole, worst
 
 
 def published(limit: float, seed: int) -> float | None:
-    """Seconds until the published scheme has the front-door's P(V) to .05 once, None if ``limit`` does not do.
+    """Seconds until the published scheme has the front-door's P(V) to .05 once, None if ``limit``
+    does not do.
 
-    It wanders (between .05 and .25 after 1,000 steps), so the first of all epochs that is below counts, though the next
-    need not be, and its queries need not be right. Time for these comparisons is not counted. Chosen where the scheme
-    leaves it open: hard samples, ten rows of the 200 to a critic's row, Adam's betas .5 and .9, and running averages
-    of the batches in place of their statistics when it is compared.
+    It wanders (between .05 and .25 after 1,000 steps), so the first of all epochs that is below
+    counts, though the next need not be, and its queries need not be right. Time for these
+    comparisons is not counted. Chosen where the scheme leaves it open: hard samples, ten rows of
+    the 200 to a critic's row, Adam's betas .5 and .9, and running averages of the batches in place
+    of their statistics when it is compared.
     """
     scm = REFERENCES["front-door"]
     rows = rows_of("front-door", seed)
-    real_rows = torch.cat([nn.functional.one_hot(rows[name], 2).float() for name in scm.graph.variables], -1)
+    real_rows = torch.cat(
+        [nn.functional.one_hot(rows[name], 2).float() for name in scm.graph.variables], -1
+    )
     width, packed = real_rows.shape[1], 10
     torch.manual_seed(seed)
     model = Published(scm.graph)
     critic = nn.Sequential(
-        nn.Linear(width * packed, 256), nn.LeakyReLU(0.2), nn.Linear(256, 256), nn.LeakyReLU(0.2), nn.Linear(256, 1)
+        nn.Linear(width * packed, 256),
+        nn.LeakyReLU(0.2),
+        nn.Linear(256, 256),
+        nn.LeakyReLU(0.2),
+        nn.Linear(256, 1),
     )
-    learn, play = (torch.optim.Adam(net.parameters(), lr=5e-4, betas=(0.5, 0.9)) for net in (model, critic))
+    learn, play = (
+        torch.optim.Adam(net.parameters(), lr=5e-4, betas=(0.5, 0.9)) for net in (model, critic)
+    )
     seconds, step = 0.0, 0
     while seconds < limit:
         start = time.process_time()
         for _ in range(100):  # an epoch
             real = real_rows[torch.randint(len(real_rows), (200,))].view(-1, width * packed)
             drawn = model(200)  # one draw of all variables together
-            fake = torch.cat([drawn[name] for name in scm.graph.variables], -1).view(-1, width * packed)
+            fake = torch.cat([drawn[name] for name in scm.graph.variables], -1).view(
+                -1, width * packed
+            )
             weight = torch.rand(len(real), 1)
             line = (weight * real + (1 - weight) * fake.detach()).requires_grad_()
             (slope,) = torch.autograd.grad(critic(line).sum(), line, create_graph=True)
@@ -307,7 +362,9 @@ def published(limit: float, seed: int) -> float | None:
             loss.backward()
             play.step()
             drawn = model(200)
-            fake = torch.cat([drawn[name] for name in scm.graph.variables], -1).view(-1, width * packed)
+            fake = torch.cat([drawn[name] for name in scm.graph.variables], -1).view(
+                -1, width * packed
+            )
             loss = -critic(fake).mean()
             learn.zero_grad()
             loss.backward()
@@ -316,22 +373,41 @@ def published(limit: float, seed: int) -> float | None:
         step += 100
         whole, worst = model.gaps(scm)
         if whole <= 0.05 or seconds >= limit or step % 500 == 0:
-            print(f"  seed {seed} {step:5d} steps, {seconds:5.1f} s: {whole:.4f} / {worst:.4f}", flush=True)
+            print(
+                f"  seed {seed} {step:5d} steps, {seconds:5.1f} s: {whole:.4f} / {worst:.4f}",
+                flush=True,
+            )
         if whole <= 0.05:
             return seconds
     return None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--limit", type=float, default=120.0, help="seconds that a seed of the published scheme gets")
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=120.0,
+        help="seconds that a seed of the published scheme gets",
+    )
     parser.add_argument("--models", nargs="*", default=list(ROWS), choices=list(ROWS))
     parser.add_argument(
-        "--at", nargs=2, metavar=("OBJECTIVE", "STEPS"), help="one objective; steps, or 'default', only"
+        "--at",
+        nargs=2,
+        metavar=("OBJECTIVE", "STEPS"),
+        help="one objective; steps, or 'default', only",
     )
-    parser.add_argument("--set", nargs="*", default=[], metavar="SETTING=NUMBER", help="of TrainingConfig, with --at")
+    parser.add_argument(
+        "--set",
+        nargs="*",
+        default=[],
+        metavar="SETTING=NUMBER",
+        help="of TrainingConfig, with --at",
+    )
     options = parser.parse_args()
     if options.quick:
         options.seeds, options.limit, options.models = 1, 30.0, ["front-door"]
@@ -345,7 +421,10 @@ def main() -> None:
             at(name, options.at[0], steps, options.seeds, settings)
         return
     loose, tight = (0.05, 0.03), (0.015, 0.01)
-    bars = {"likelihood": {".05 / .03": loose, ".015 / .01": tight}, "adversarial": {".05 / .03": loose}}
+    bars = {
+        "likelihood": {".05 / .03": loose, ".015 / .01": tight},
+        "adversarial": {".05 / .03": loose},
+    }
     print("CPU s, TVD of P(V) / of the worst query, per seed")
     found = {}
     for objective, wanted in bars.items():
@@ -359,7 +438,9 @@ def main() -> None:
     for (objective, name), seconds in found.items():
         told = ", ".join(f"{bar}: {value:.1f}" for bar, value in seconds.items()) or "not reached"
         print(f"  {objective:11s} {name:10s} {told}")
-    told = ", ".join(f"{seconds:.1f}" if seconds else f"not in {options.limit:.0f}" for seconds in reached)
+    told = ", ".join(
+        f"{seconds:.1f}" if seconds else f"not in {options.limit:.0f}" for seconds in reached
+    )
     print(f"  published   front-door .05 of P(V) once, per seed: {told}")
     fastest = min((seconds for seconds in reached if seconds), default=None)
     for objective in bars:
@@ -367,7 +448,9 @@ def main() -> None:
         if ours:
             least = "" if fastest else "more than "
             ratio = (fastest or options.limit) / ours
-            print(f"  {objective}: slowest seed {least}{ratio:.1f} times as fast as the fastest published")
+            print(
+                f"  {objective}: slowest seed {least}{ratio:.1f} times as fast as the fastest published"
+            )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """causalplug: plug pretrained generators into causal models.
 
-The public names are loaded when they are first used, so that ``import causalplug`` and planning need no torch.
+The public names are loaded when they are first used, so that ``import causalplug`` and planning
+need no torch.
 """
 
 from __future__ import annotations
@@ -9,33 +10,33 @@ import importlib
 from typing import Any
 
 _EXPORTS = {
-    "causalplug.causal.graph": ["CausalGraph"],
-    "causalplug.causal.identification": ["Identification", "identify"],
-    "causalplug.causal.overlap": ["check_overlap"],
-    "causalplug.causal.plan": ["Plan", "check_pull", "plan"],
-    "causalplug.causal.query": ["Query"],
-    "causalplug.causal.source": ["Source"],
-    "causalplug.hub.load": ["from_pretrained"],
+    "causalplug.graphs.graph": ["CausalGraph"],
+    "causalplug.identification.identification": ["Identification", "identify"],
+    "causalplug.checks.overlap": ["check_overlap"],
+    "causalplug.planning.plan": ["Plan", "check_pull", "plan"],
+    "causalplug.identification.query": ["Query"],
+    "causalplug.graphs.source": ["Source"],
+    "causalplug.load": ["from_pretrained"],
     "causalplug.mechanisms.base": ["Mechanism", "register_mechanism"],
     "causalplug.mechanisms.catalogue": ["list_adapters"],
-    "causalplug.mechanisms.encoder_fit": ["fit_encoder"],
-    "causalplug.mechanisms.encoders": ["ConvEncoder", "Encoder"],
-    "causalplug.mechanisms.fit_check": ["check_fit"],
-    "causalplug.mechanisms.frozen": ["FrozenMechanism"],
-    "causalplug.mechanisms.label_map": ["Label", "LabelMap"],
-    "causalplug.mechanisms.projection_check": ["check_projection"],
-    "causalplug.mechanisms.renderer": ["Renderer"],
-    "causalplug.mechanisms.table": ["DiscreteTable"],
-    "causalplug.model": ["DCM"],
+    "causalplug.encoders.fit": ["fit_encoder"],
+    "causalplug.encoders.encoders": ["ConvEncoder", "Encoder"],
+    "causalplug.checks.fit": ["check_fit"],
+    "causalplug.mechanisms.frozen.generator": ["FrozenMechanism"],
+    "causalplug.mechanisms.frozen.label_map": ["Label", "LabelMap"],
+    "causalplug.checks.projection": ["check_projection"],
+    "causalplug.mechanisms.frozen.renderer": ["Renderer"],
+    "causalplug.mechanisms.trainable.table": ["DiscreteTable"],
+    "causalplug.model.model": ["DCM"],
     "causalplug.noise": ["Noise"],
     "causalplug.sampling.answers": ["Estimate"],
     "causalplug.sampling.condition": ["Evidence"],
-    "causalplug.sampling.ensemble": ["Ensemble"],
+    "causalplug.ensemble": ["Ensemble"],
     "causalplug.sampling.interventions": ["Policy"],
     "causalplug.training.config": ["TrainingConfig"],
-    "causalplug.training.data": ["DataSource"],
+    "causalplug.data.source": ["DataSource"],
     "causalplug.training.generators": ["fit_generator"],
-    "causalplug.training.infer": ["InferredVariables", "infer_variables"],
+    "causalplug.data.infer": ["InferredVariables", "infer_variables"],
     "causalplug.training.trainer": ["Trainer", "fit"],
     "causalplug.variables": ["Continuous", "Discrete", "Image"],
 }

@@ -1,6 +1,8 @@
-"""Every error that causalplug raises: one parent, and each also the builtin that a caller would expect.
+"""Every error that causalplug raises: one parent, and each also the builtin that a caller would
+expect.
 
-A message says, in this order: what cannot be done; the names involved; why, in one clause; one or two ways out.
+A message says, in this order: what cannot be done; the names involved; why, in one clause; one or
+    two ways out.
 """
 
 __all__ = [
@@ -74,7 +76,8 @@ class QuerySyntaxError(QueryError):
 
 
 class NotIdentifiableError(CausalPlugError, ValueError):
-    """The query has no unique answer given the graph and the data sources; ``identification`` holds the certificate."""
+    """The query has no unique answer given the graph and the data sources; ``identification``
+    holds the certificate."""
 
     def __init__(self, message: str, identification: object = None):
         super().__init__(message)
@@ -114,11 +117,13 @@ class MissingDependencyError(CausalPlugError, ImportError):
 
 
 class ConvergenceWarning(UserWarning):
-    """A module did not reach its target distribution; modules that depend on it inherit the error."""
+    """A module did not reach its target distribution; modules that depend on it inherit the
+    error."""
 
 
 class FitWarning(UserWarning):
-    """A frozen generator's P(V | pa(V)) is not that of the rows; answers through it inherit the difference."""
+    """A frozen generator's P(V | pa(V)) is not that of the rows; answers through it inherit the
+    difference."""
 
 
 class LicenseWarning(UserWarning):

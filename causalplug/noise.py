@@ -1,9 +1,8 @@
 """The exogenous noise of a model: reproducible row by row, drawn only where it is read.
 
-Row ``i`` of the noise named ``key`` is a function of ``(seed, key, i)`` alone. So the same seed gives the same rows
-whatever
-the batch size or the number of processes, and the noise of the rows that survive an abduction is kept as their row
-numbers.
+Row ``i`` of the noise named ``key`` is a function of ``(seed, key, i)`` alone. So the same seed
+gives the same rows whatever the batch size or the number of processes, and the noise of the rows
+that survive an abduction is kept as their row numbers.
 """
 
 from __future__ import annotations
@@ -71,8 +70,10 @@ class Noise:
     Args:
         n: number of rows, or their row numbers (a tensor of int64).
         seed: any integer.
-        fixed: tensors ``(n, *shape)`` by name that stand in place of a draw, for instance a recovered latent.
-        device: where the draws are put; they are always made on the CPU, so that every device sees the same numbers.
+        fixed: tensors ``(n, *shape)`` by name that stand in place of a draw, for instance a
+            recovered latent.
+        device: where the draws are put; they are always made on the CPU, so that every device sees
+            the same numbers.
 
     Raises:
         SamplingError: the seed is no whole number, or a fixed tensor has another number of rows.
@@ -123,24 +124,39 @@ class Noise:
         if len(self.rows) and bool((steps == 1).all()):  # consecutive rows, the usual case
             first, last = int(blocks[0]), int(blocks[-1])
             drawn = [
-                spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, b))) for b in range(first, last + 1)
+                spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, b)))
+                for b in range(first, last + 1)
             ]
             start = int(self.rows[0]) - first * size
             return torch.cat(drawn)[start : start + len(self.rows)]
         ordered = bool((steps >= 0).all())
-        needed, inverse = (torch.unique_consecutive if ordered else torch.unique)(blocks, return_inverse=True)
-        if len(self.rows) * 4 >= len(needed) * size:  # dense: draw the blocks side by side, then pick
-            drawn = [spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, b))) for b in needed.tolist()]
-            return torch.cat(drawn)[inverse * size + self.rows % size] if drawn else torch.empty(0, *spec.shape)
+        needed, inverse = (torch.unique_consecutive if ordered else torch.unique)(
+            blocks, return_inverse=True
+        )
+        if (
+            len(self.rows) * 4 >= len(needed) * size
+        ):  # dense: draw the blocks side by side, then pick
+            drawn = [
+                spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, b)))
+                for b in needed.tolist()
+            ]
+            return (
+                torch.cat(drawn)[inverse * size + self.rows % size]
+                if drawn
+                else torch.empty(0, *spec.shape)
+            )
         out = torch.empty(len(self.rows), *spec.shape)
         order = torch.argsort(inverse, stable=True)
-        for block, index in zip(needed.tolist(), order.split(torch.bincount(inverse).tolist()), strict=True):
+        for block, index in zip(
+            needed.tolist(), order.split(torch.bincount(inverse).tolist()), strict=True
+        ):
             drawn_block = spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, block)))
             out[index] = drawn_block[self.rows[index] % size]
         return out
 
     def select(self, index: Tensor) -> Noise:
-        """The noise of some rows, by a mask or by positions; what is drawn later is what these rows would have had."""
+        """The noise of some rows, by a mask or by positions; what is drawn later is what these
+        rows would have had."""
         index = index.to("cpu")
         chosen = Noise(self.rows[index], self.seed, device=self.device)
         chosen._fixed = {key: value[index.to(value.device)] for key, value in self._fixed.items()}
@@ -175,7 +191,9 @@ class Noise:
                 "Noise of different seeds or with different fixed parts cannot be joined: keep them apart."
             )
         fixed = {key: torch.cat([p._fixed[key] for p in parts]) for key in next(iter(names))}
-        joined = Noise(torch.cat([p.rows for p in parts]), parts[0].seed, fixed=fixed, device=parts[0].device)
+        joined = Noise(
+            torch.cat([p.rows for p in parts]), parts[0].seed, fixed=fixed, device=parts[0].device
+        )
         drawn = set.intersection(*(set(p._drawn) for p in parts))
         joined._drawn = {key: torch.cat([p._drawn[key] for p in parts]) for key in drawn}
         return joined
@@ -201,7 +219,9 @@ class Noise:
             with safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != "causalplug-noise-1":
-                    raise SamplingError(f"{path} is not a noise file of causalplug. Write one with Noise.save.")
+                    raise SamplingError(
+                        f"{path} is not a noise file of causalplug. Write one with Noise.save."
+                    )
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             why = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
@@ -223,6 +243,6 @@ def whole_seed(seed: Any) -> int:
         return operator.index(seed)
     except TypeError:
         raise SamplingError(
-            f"seed={seed!r} cannot be used: the same seed gives the same rows, so it has to be a whole number. Leave "
-            "it out for 0."
+            f"seed={seed!r} cannot be used: the same seed gives the same rows, so it has to be a "
+            "whole number. Leave it out for 0."
         ) from None

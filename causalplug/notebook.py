@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
     from causalplug.training.report import TrainingReport
 
 __all__ = ["dcm_html", "html_table", "report_html"]
@@ -16,7 +16,9 @@ __all__ = ["dcm_html", "html_table", "report_html"]
 def html_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table; cells are escaped."""
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows
+    )
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -27,9 +29,19 @@ def dcm_html(dcm: DCM) -> str:
         confounded = ", ".join(dcm.graph.siblings(name))
         origin = getattr(mechanism, "origin", None)
         size = sum(parameter.numel() for parameter in mechanism.parameters())
-        kind = f"{type(mechanism).__name__}, {size:,} weights" + (f", {origin}" if origin is not None else "")
-        state = "frozen" if mechanism.frozen else "trained" if dcm.sources is not None else "not trained yet"
-        rows.append((name, dcm.variables[name], ", ".join(dcm.graph.parents(name)), confounded, kind, state))
+        kind = f"{type(mechanism).__name__}, {size:,} weights" + (
+            f", {origin}" if origin is not None else ""
+        )
+        state = (
+            "frozen"
+            if mechanism.frozen
+            else "trained"
+            if dcm.sources is not None
+            else "not trained yet"
+        )
+        rows.append(
+            (name, dcm.variables[name], ", ".join(dcm.graph.parents(name)), confounded, kind, state)
+        )
     if dcm.sources is None:
         note = "Not trained: nothing is known about which questions data determine."
     else:

@@ -1,5 +1,5 @@
-"""What a model can be asked: samples, counterfactuals and estimates; each question is answered in
-causalplug.sampling."""
+"""What a model can be asked: samples, counterfactuals and estimates; each question is answered
+in causalplug.sampling."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     import pandas as pd
 
-    from causalplug.causal.query import Query
-    from causalplug.model import DCM
+    from causalplug.identification.query import Query
+    from causalplug.model.model import DCM
     from causalplug.noise import Noise
     from causalplug.sampling.answers import Estimate
 
@@ -36,36 +36,40 @@ class Questions:
     ) -> pd.DataFrame:
         """``n`` rows of P(variables | do, given), as a table.
 
-        Row i is the i-th candidate row of noise that meets ``given``: it depends on the seed alone, not on the batch
-        size, on the number of processes or on ``n``. Only the ancestors of what is asked for or conditioned on are
-        run, and images are rendered for the kept rows only, unless the condition itself reads them.
+        Row i is the i-th candidate row of noise that meets ``given``: it depends on the seed alone,
+        not on the batch size, on the number of processes or on ``n``. Only the ancestors of what is
+        asked for or conditioned on are run, and images are rendered for the kept rows only, unless
+        the condition itself reads them.
 
         Args:
             n: rows, at least 1.
-            do: by variable a value, n values, a mapping from values to probabilities, a distribution of torch, a
-                function whose parameters are names of variables (from n values of each to n values), a function from
-                n uniform numbers to n values, or a :class:`causalplug.Policy`.
-            given: by variable a category, a list of several (any of them), an interval ``(low, high)`` with None for
-                no bound, or an array or column of one value per row. A single value of a continuous variable is met by
-                weighting, if it can be.
+            do: by variable a value, n values, a mapping from values to probabilities, a
+                distribution of torch, a function whose parameters are names of variables (from n
+                values of each to n values), a function from n uniform numbers to n values, or a
+                :class:`causalplug.Policy`.
+            given: by variable a category, a list of several (any of them), an interval ``(low,
+                high)`` with None for no bound, or an array or column of one value per row. A single
+                value of a continuous variable is met by weighting, if it can be.
             variables: what is asked for; all by default.
             seed: of the noise.
-            **options: ``batch_size``: rows that go through the networks at once, by default 65,536, and 256 where an
-                image is rendered; ``images``: ``"tensor"``, by default, ``"array"`` or ``"pil"``;
-                ``allow_unidentified``: give a marked answer in place of an error; ``min_acceptance``: a condition that
-                fewer rows than this share meet ends in an error, by default 1e-4; ``progress``: show a bar, by default
-                for long calls at a terminal; ``distributed``: split the rows over the processes of ``accelerate
+            **options: ``batch_size``: rows that go through the networks at once, by default 65,536,
+                and 256 where an image is rendered; ``images``: ``"tensor"``, by default,
+                ``"array"`` or ``"pil"``; ``allow_unidentified``: give a marked answer in place of
+                an error; ``min_acceptance``: a condition that fewer rows than this share meet ends
+                in an error, by default 1e-4; ``progress``: show a bar, by default for long calls at
+                a terminal; ``distributed``: split the rows over the processes of ``accelerate
                 launch``, all of which have to make this call.
 
         Returns:
-            A DataFrame of category names, floats and images, float tensors ``(channels, height, width)`` in the range
-            of the variable. Its ``attrs`` hold the
-            query, its identification status and reason, the acceptance rate, the candidates tried, the seed and the
-            seconds.
+            A DataFrame of category names, floats and images, float tensors ``(channels, height,
+            width)`` in the range of the variable. Its ``attrs`` hold the query, its identification
+            status and reason, the acceptance rate, the candidates tried, the seed and the seconds.
 
         Raises:
-            NotIdentifiableError: the data that the model was trained on do not determine the answer.
-            UnknownVariableError, QueryError, DataError: wrong names, clashing conditions, values outside a declaration.
+            NotIdentifiableError: the data that the model was trained on do not determine the
+                answer.
+            UnknownVariableError, QueryError, DataError: wrong names, clashing conditions, values
+                outside a declaration.
             SamplingError: ``given`` is too rare, n is below 1, or one row does not fit into memory.
 
         Example:
@@ -85,10 +89,13 @@ class Questions:
         seed: int = 0,
         **options: Any,
     ) -> Iterator[pd.DataFrame]:
-        """The rows of :meth:`sample` in consecutive tables of a batch each, for samples that do not fit into memory."""
+        """The rows of :meth:`sample` in consecutive tables of a batch each, for samples that do
+        not fit into memory."""
         from causalplug.sampling.sample import sample_batches
 
-        return sample_batches(self._model, n, do=do, given=given, variables=variables, seed=seed, **options)
+        return sample_batches(
+            self._model, n, do=do, given=given, variables=variables, seed=seed, **options
+        )
 
     def counterfactual(
         self,
@@ -100,36 +107,47 @@ class Questions:
         seed: int = 0,
         **options: Any,
     ) -> pd.DataFrame:
-        """Rows of what would have been under ``do``, given what was seen: abduction, action, prediction.
+        """Rows of what would have been under ``do``, given what was seen: abduction, action,
+        prediction.
 
         Args:
-            n: number of rows; or rows of data, a mapping or a DataFrame, whose own counterfactuals are wanted. Images
-                and continuous values in them need a mechanism that declares abduction, if they change under ``do``.
-            evidence: what was seen: a mapping as for ``given`` in :meth:`sample`, a :class:`causalplug.Evidence` with
-                its own ``do`` for what was seen in an intervened world, or a list of these.
+            n: number of rows; or rows of data, a mapping or a DataFrame, whose own counterfactuals
+                are wanted. Images and continuous values in them need a mechanism that declares
+                abduction, if they change under ``do``.
+            evidence: what was seen: a mapping as for ``given`` in :meth:`sample`, a
+                :class:`causalplug.Evidence` with its own ``do`` for what was seen in an intervened
+                world, or a list of these.
             do: interventions as for :meth:`sample`.
             variables: what is asked for; all by default.
             seed: of the noise.
-            **options: those of :meth:`sample`, and ``worlds``: several interventions by name, in place of ``do``, for
-                their joint distribution; ``factual``: add the world as it was; ``draws``: rows per row of data.
+            **options: those of :meth:`sample`, and ``worlds``: several interventions by name, in
+                place of ``do``, for their joint distribution; ``factual``: add the world as it was;
+                ``draws``: rows per row of data.
 
         Returns:
-            As :meth:`sample`; with several worlds the columns have two levels, world and variable. ``attrs`` also hold
-            ``reconstruction_error``, the root mean square error of recovered values, and ``effective_pool``, out of
-            how many of ``pool`` candidates a weighted row was effectively drawn.
+            As :meth:`sample`; with several worlds the columns have two levels, world and variable.
+            ``attrs`` also hold ``reconstruction_error``, the root mean square error of recovered
+            values, and ``effective_pool``, out of how many of ``pool`` candidates a weighted row
+            was effectively drawn.
 
         Raises:
-            MechanismError: a value would have to be recovered, or weighed, that its mechanism cannot.
-            NotIdentifiableError, UnknownVariableError, QueryError, DataError, SamplingError: as :meth:`sample`.
+            MechanismError: a value would have to be recovered, or weighed, that its mechanism
+                cannot.
+            NotIdentifiableError, UnknownVariableError, QueryError, DataError, SamplingError: as
+                :meth:`sample`.
         """
         from causalplug.sampling.counterfactual import counterfactual
 
-        return counterfactual(self._model, n, evidence=evidence, do=do, variables=variables, seed=seed, **options)
+        return counterfactual(
+            self._model, n, evidence=evidence, do=do, variables=variables, seed=seed, **options
+        )
 
     def abduct(self, n: Any, *, evidence: Any = None, seed: int = 0, **options: Any) -> Noise:
-        """The noise of ``n`` rows that agree with ``evidence``: to save, to pass on, or to run under any intervention.
+        """The noise of ``n`` rows that agree with ``evidence``: to save, to pass on, or to run
+        under any intervention.
 
-        It is kept as row numbers and recovered latents, some bytes a row. Arguments as for :meth:`counterfactual`.
+        It is kept as row numbers and recovered latents, some bytes a row. Arguments as for
+        :meth:`counterfactual`.
         """
         from causalplug.sampling.counterfactual import abduct
 
@@ -143,27 +161,31 @@ class Questions:
         variables: str | Iterable[str] | None = None,
         **options: Any,
     ) -> pd.DataFrame:
-        """The rows of ``noise`` under ``do`` as a table; options ``batch_size`` and ``images`` as for
-        :meth:`sample`."""
+        """The rows of ``noise`` under ``do`` as a table; options ``batch_size`` and ``images``
+        as for :meth:`sample`."""
         from causalplug.sampling.sample import replay
 
         return replay(self._model, noise, do=do, variables=variables, **options)
 
-    def estimate(self, query: str | Query, n: int = 100_000, *, seed: int = 0, **options: Any) -> Estimate:
+    def estimate(
+        self, query: str | Query, n: int = 100_000, *, seed: int = 0, **options: Any
+    ) -> Estimate:
         """The answer to a causal question, with its Monte-Carlo error.
 
         Args:
-            query: text such as ``"P(A | do(D=1))"``, ``"E[N | do(C=1)] - E[N | do(C=0)]"`` or ``"PNS(Y, X)"``, or a
-                Query.
+            query: text such as ``"P(A | do(D=1))"``, ``"E[N | do(C=1)] - E[N | do(C=0)]"`` or
+                ``"PNS(Y, X)"``, or a Query.
             n: rows that have to meet the evidence of every term.
             seed: of the noise, which all terms share.
-            **options: ``batch_size``, ``allow_unidentified``, ``min_acceptance``, ``progress`` as for :meth:`sample`;
-                ``data``: rows that the model was trained on, to check the overlap that the answer rests on;
-                ``compare="plug-in"``: add the identified formula, evaluated on these rows, as a column; ``pictures``:
-                how many images are rendered of an image that is asked for, 16 by default.
+            **options: ``batch_size``, ``allow_unidentified``, ``min_acceptance``, ``progress`` as
+                for :meth:`sample`; ``data``: rows that the model was trained on, to check the
+                overlap that the answer rests on; ``compare="plug-in"``: add the identified formula,
+                evaluated on these rows, as a column; ``pictures``: how many images are rendered of
+                an image that is asked for, 16 by default.
 
         Raises:
-            QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError, SamplingError.
+            QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError,
+            SamplingError.
         """
         from causalplug.sampling.estimate import estimate
 
@@ -181,10 +203,12 @@ class Questions:
         n: int = 100_000,
         **options: Any,
     ) -> Estimate:
-        """The average treatment effect ``E[outcome | do(treated)] - E[outcome | do(control)]``, within ``given``.
+        """The average treatment effect ``E[outcome | do(treated)] - E[outcome | do(control)]``,
+        within ``given``.
 
         Args:
-            outcome: a variable of numbers; or of two names, the effect then being on the probability of the second.
+            outcome: a variable of numbers; or of two names, the effect then being on the
+                probability of the second.
             treatment: the variable that is set.
             value: ask for the probability of this value of the outcome.
             treated, control: values of the treatment; a binary one needs none.
@@ -207,10 +231,15 @@ class Questions:
         n: int = 100_000,
         **options: Any,
     ) -> pd.DataFrame:
-        """The outcome's mean (or its probabilities) under ``do(treatment=v)`` for every v in ``values``, on
-        the same noise."""
+        """The outcome's mean (or its probabilities) under ``do(treatment=v)`` for every v in
+        ``values``, on the same noise."""
         from causalplug.sampling.effects import curve
 
         return curve(
-            lambda query: self.estimate(query, n, **options), outcome, treatment, values, given, self._model.variables
+            lambda query: self.estimate(query, n, **options),
+            outcome,
+            treatment,
+            values,
+            given,
+            self._model.variables,
         )

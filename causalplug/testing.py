@@ -6,7 +6,8 @@
         def make(self) -> FrozenMechanism:
             return MyGenerator(...)
 
-pytest then collects every check below. They ask what training and sampling rely on, nothing about quality.
+pytest then collects every check below. They ask what training and sampling rely on, nothing about
+quality.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from torch import Tensor
 from causalplug.errors import CausalPlugError
 from causalplug.hub.card_check import check_card
 from causalplug.mechanisms.base import MECHANISMS, Mechanism
-from causalplug.mechanisms.frozen import FrozenMechanism
-from causalplug.mechanisms.label_map import LabelMap
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.mechanisms.frozen.label_map import LabelMap
 from causalplug.noise import Noise
 from causalplug.variables import Continuous, Discrete, Image, Variable
 
@@ -35,10 +36,11 @@ class MechanismTester:
 
     Attributes:
         rows: rows of each check.
-        tolerance: largest difference of a row's pixels, in units of the range, between two batches that it is part of.
+        tolerance: largest difference of a row's pixels, in units of the range, between two batches
+            that it is part of.
         saves: whether the mechanism can be saved to a folder.
-        reconstruction: largest error of its own images painted again from recovered noise, as a share of how much two
-            of its images differ; for mechanisms that declare abduction.
+        reconstruction: largest error of its own images painted again from recovered noise, as a
+            share of how much two of its images differ; for mechanisms that declare abduction.
     """
 
     rows: int = 7
@@ -50,9 +52,11 @@ class MechanismTester:
         """The mechanism under test, unbound; called for every check."""
         raise NotImplementedError
 
-    # -- helpers -----------------------------------------------------------------------------------------------------
+    # -- helpers
 
-    def inputs(self, mechanism: Mechanism, n: int, seed: int = 0) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def inputs(
+        self, mechanism: Mechanism, n: int, seed: int = 0
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Parents and noise of ``n`` rows; the labels go round in turn."""
         parents: dict[str, Tensor] = {}
         step = 1
@@ -70,7 +74,7 @@ class MechanismTester:
         assert isinstance(image, Image)
         return float((a - b).abs().max()) / (image.high - image.low)
 
-    # -- the declaration ---------------------------------------------------------------------------------------------
+    # -- the declaration
 
     def test_it_declares_what_it_is(self) -> None:
         mechanism = self.make()
@@ -89,7 +93,7 @@ class MechanismTester:
     def test_importing_it_twice_registers_it_once(self) -> None:
         assert MECHANISMS.kinds().count(self.make().kind) == 1
 
-    # -- what it paints ----------------------------------------------------------------------------------------------
+    # -- what it paints
 
     def test_shapes_and_ranges(self) -> None:
         mechanism = self.make()
@@ -118,7 +122,10 @@ class MechanismTester:
         parents, noise = self.inputs(mechanism, self.rows, seed=0)
         _, other = self.inputs(mechanism, self.rows, seed=1)
         if noise:
-            assert self.difference(mechanism, mechanism(parents, noise), mechanism(parents, other)) > 1e-3
+            assert (
+                self.difference(mechanism, mechanism(parents, noise), mechanism(parents, other))
+                > 1e-3
+            )
 
     def test_the_global_generator_is_left_alone(self) -> None:
         mechanism = self.make()
@@ -132,11 +139,15 @@ class MechanismTester:
         parents, noise = self.inputs(mechanism, self.rows)
         together = mechanism(parents, noise)
         turned = torch.arange(self.rows - 1, -1, -1)
-        backwards = mechanism({k: v[turned] for k, v in parents.items()}, {k: v[turned] for k, v in noise.items()})
+        backwards = mechanism(
+            {k: v[turned] for k, v in parents.items()}, {k: v[turned] for k, v in noise.items()}
+        )
         assert self.difference(mechanism, together, backwards[turned]) <= self.tolerance
         for row in range(self.rows):
             one = slice(row, row + 1)
-            alone = mechanism({k: v[one] for k, v in parents.items()}, {k: v[one] for k, v in noise.items()})
+            alone = mechanism(
+                {k: v[one] for k, v in parents.items()}, {k: v[one] for k, v in noise.items()}
+            )
             assert self.difference(mechanism, together[one], alone) <= self.tolerance
 
     def test_labels_matter(self) -> None:
@@ -145,9 +156,12 @@ class MechanismTester:
         for name, label in zip(mechanism.parents, mechanism.labels, strict=True):
             if label.size > 1:
                 moved = parents | {name: (parents[name] + 1) % label.size}
-                assert self.difference(mechanism, mechanism(parents, noise), mechanism(moved, noise)) > 1e-4
+                assert (
+                    self.difference(mechanism, mechanism(parents, noise), mechanism(moved, noise))
+                    > 1e-4
+                )
 
-    # -- frozen, and gradients ---------------------------------------------------------------------------------------
+    # -- frozen, and gradients
 
     def test_weights_are_frozen_bit_for_bit(self) -> None:
         mechanism = self.make()
@@ -164,7 +178,9 @@ class MechanismTester:
         mechanism = self.make()
         parents, noise = self.inputs(mechanism, self.rows)
         relaxed = {
-            name: torch.nn.functional.one_hot(value, mechanism.bound_parents[name].size).float().requires_grad_()  # type: ignore[attr-defined]
+            name: torch.nn.functional.one_hot(value, mechanism.bound_parents[name].size)
+            .float()
+            .requires_grad_()  # type: ignore[attr-defined]
             for name, value in parents.items()
         }
         if not relaxed:
@@ -175,13 +191,16 @@ class MechanismTester:
             assert "gradient" in message
             return
         painted = mechanism(relaxed, noise)
-        assert self.difference(mechanism, painted.detach(), mechanism(parents, noise)) <= self.tolerance
+        assert (
+            self.difference(mechanism, painted.detach(), mechanism(parents, noise))
+            <= self.tolerance
+        )
         painted.square().sum().backward()
         for name, value in relaxed.items():
             assert value.grad is not None, name
             assert float(value.grad.abs().max()) > 0, name
 
-    # -- recovering the noise ----------------------------------------------------------------------------------------
+    # -- recovering the noise
 
     def test_the_noise_of_its_own_images_is_recovered_where_declared(self) -> None:
         mechanism = self.make()
@@ -194,13 +213,15 @@ class MechanismTester:
             return
         found = mechanism.abduct(painted, parents, prior=noise)
         assert found.keys() == mechanism.noise.keys()
-        assert all(found[key].shape == (self.rows, *spec.shape) for key, spec in mechanism.noise.items())
+        assert all(
+            found[key].shape == (self.rows, *spec.shape) for key, spec in mechanism.noise.items()
+        )
         _, other = self.inputs(mechanism, self.rows, seed=1)
         spread = float((mechanism(parents, other) - painted).square().mean().sqrt())
         again = mechanism(parents, found)
         assert float((again - painted).square().mean().sqrt()) <= self.reconstruction * spread
 
-    # -- binding -----------------------------------------------------------------------------------------------------
+    # -- binding
 
     def test_binding_shares_the_weights_and_moves_the_range(self) -> None:
         mechanism = self.make()
@@ -221,7 +242,10 @@ class MechanismTester:
         size = math.prod(label.size for label in mechanism.labels)
         table = torch.full((2, size), 1 / size)
         bound = mechanism.bind(
-            "I", mechanism.image, {"D": Discrete(2)}, LabelMap({"D": Discrete(2)}, mechanism.labels, table)
+            "I",
+            mechanism.image,
+            {"D": Discrete(2)},
+            LabelMap({"D": Discrete(2)}, mechanism.labels, table),
         )
         if size == 1:
             return
@@ -236,26 +260,40 @@ class MechanismTester:
     def test_clear_refusals(self) -> None:
         mechanism = self.make()
         image, labels = mechanism.image, {label.name: label.values for label in mechanism.labels}
-        smaller = Image(image.channels, image.height + 1, image.width, low=image.low, high=image.high)
-        wrong: list[tuple[Variable, Mapping[str, Variable]]] = [(Discrete(2), labels), (smaller, labels)]
-        wrong += [(image, {**labels, "extra": Discrete(2)}), (image, {**labels, "extra": Continuous()})]
+        smaller = Image(
+            image.channels, image.height + 1, image.width, low=image.low, high=image.high
+        )
+        wrong: list[tuple[Variable, Mapping[str, Variable]]] = [
+            (Discrete(2), labels),
+            (smaller, labels),
+        ]
+        wrong += [
+            (image, {**labels, "extra": Discrete(2)}),
+            (image, {**labels, "extra": Continuous()}),
+        ]
         if labels:
-            wrong.append((image, {name: Discrete(value.size + 1) for name, value in labels.items()}))
+            wrong.append(
+                (image, {name: Discrete(value.size + 1) for name, value in labels.items()})
+            )
             wrong.append((image, {}))
         for variable, parents in wrong:
             message = _refusal(lambda v=variable, p=parents: mechanism.bind("I", v, p))  # type: ignore[misc]
-            assert message is not None, f"binding to {variable} with parents {dict(parents)} must be refused"
+            assert message is not None, (
+                f"binding to {variable} with parents {dict(parents)} must be refused"
+            )
             assert any(name in message for name in ("'I'", *parents, *labels)), message
 
-    # -- saving ------------------------------------------------------------------------------------------------------
+    # -- saving
 
     def test_round_trip(self, tmp_path: Path) -> None:
         mechanism = self.make()
         inputs = self.inputs(mechanism, self.rows)
         if not self.saves:
-            assert _refusal(lambda: mechanism.save_pretrained(tmp_path / "saved")), "it must say why it cannot be saved"
+            assert _refusal(lambda: mechanism.save_pretrained(tmp_path / "saved")), (
+                "it must say why it cannot be saved"
+            )
             return
-        from causalplug.hub.load import from_pretrained
+        from causalplug.load import from_pretrained
 
         mechanism.license = "cc0-1.0"
         mechanism.save_pretrained(tmp_path / "saved")

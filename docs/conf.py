@@ -1,8 +1,8 @@
 """Sphinx builds the documentation: ``make docs``, with warnings as errors, into ``build/docs``.
 
-Sphinx and not MkDocs: it is actively kept, where the 1.x line of MkDocs has seen no release for long; it reads the
-roles that the docstrings use and resolves them across pages; and MyST lets the pages be plain Markdown, which code
-hosts show as it is.
+Sphinx and not MkDocs: it is actively kept, where the 1.x line of MkDocs has seen no release for
+long; it reads the roles that the docstrings use and resolves them across pages; and MyST lets the
+pages be plain Markdown, which code hosts show as it is.
 """
 
 from importlib.metadata import version as installed

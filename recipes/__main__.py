@@ -25,7 +25,9 @@ def run(name: str, folder: Path) -> tuple[float, list[str]]:
     command = [sys.executable, "-m", f"recipes.{name}.run", "--quick", "--output-dir", str(folder)]
     start = time.perf_counter()
     with (folder / "log.txt").open("w") as log:
-        status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+        status = subprocess.run(
+            command, stdout=log, stderr=subprocess.STDOUT, check=False
+        ).returncode
     minutes = (time.perf_counter() - start) / 60
     if status:
         return minutes, [f"it ended with status {status}: see {folder / 'log.txt'}"]
@@ -35,7 +37,9 @@ def run(name: str, folder: Path) -> tuple[float, list[str]]:
 def main(arguments: list[str] | None = None) -> int:
     """Status of the process: 0 if every result is within its bounds."""
     parser = argparse.ArgumentParser(prog="python -m recipes", description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(recipes())}; all if none is named")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(recipes())}; all if none is named"
+    )
     parser.add_argument("--workers", type=int, default=2, help="recipes that run at the same time")
     parser.add_argument("--output-dir", type=Path, default=Path("runs/recipes"))
     chosen = parser.parse_args(arguments)
@@ -52,7 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
                 flush=True,
             )
             failed += bool(wrong)
-    print(f"{len(names)} recipes in {(time.perf_counter() - start) / 60:.1f} minutes, {failed} outside their bounds")
+    print(
+        f"{len(names)} recipes in {(time.perf_counter() - start) / 60:.1f} minutes, {failed} outside their bounds"
+    )
     return 1 if failed else 0
 
 

@@ -1,4 +1,5 @@
-"""What the scripts of the recipes share: options and settings, the clock, the kept result, the expected bounds."""
+"""What the scripts of the recipes share: options and settings, the clock, the kept result, the
+expected bounds."""
 
 from __future__ import annotations
 
@@ -36,8 +37,12 @@ def parser(script: str, description: str | None) -> argparse.ArgumentParser:
     name = Path(script).parent.name
     made = argparse.ArgumentParser(prog=f"python -m recipes.{name}.run", description=description)
     made.add_argument("--seed", type=int, default=0, help="of everything random")
-    made.add_argument("--quick", action="store_true", help="the small settings of config.json, without any data")
-    made.add_argument("--output-dir", type=Path, default=Path("runs") / name, help="default: %(default)s")
+    made.add_argument(
+        "--quick", action="store_true", help="the small settings of config.json, without any data"
+    )
+    made.add_argument(
+        "--output-dir", type=Path, default=Path("runs") / name, help="default: %(default)s"
+    )
     return made
 
 
@@ -46,8 +51,8 @@ class Run:
 
     Args:
         script: ``__file__`` of the recipe's ``run.py``; ``config.json`` lies beside it.
-        made: the parser with all options. An option that is left out (None) takes the value that ``config.json`` has
-            for it under ``full`` or, with ``--quick``, under ``quick``.
+        made: the parser with all options. An option that is left out (None) takes the value that
+            ``config.json`` has for it under ``full`` or, with ``--quick``, under ``quick``.
         arguments: the command line; the process's own if None.
 
     Attributes:
@@ -90,21 +95,24 @@ class Run:
         whole: dict[str, Any] = json.loads(json.dumps({**result, "run": facts}))
         (self.options.output_dir / "result.json").write_text(json.dumps(whole, indent=1))
         total = ", ".join(f"{step} {seconds:g}" for step, seconds in self.seconds.items())
-        print(f"\nCPU seconds: {total}. The result and what was trained are in {self.options.output_dir}.")
+        print(
+            f"\nCPU seconds: {total}. The result and what was trained are in {self.options.output_dir}."
+        )
         return whole
 
 
 def tvd(p: Any, q: Any) -> float:
-    """Total variation distance of two tables of probabilities: half the sum of the absolute differences."""
+    """Total variation distance of two tables of probabilities: half the sum of the absolute
+    differences."""
     return float(0.5 * np.abs(np.asarray(p, float) - np.asarray(q, float)).sum())
 
 
 def violations(name: str, result: Mapping[str, Any], mode: str = "quick") -> list[str]:
     """In which ways a result is not what the recipe's ``expected.json`` says; empty if it is.
 
-    The file has bounds by mode: ``{"quick": {"answers.*.tvd": {"at_most": 0.03}}}``. A path leads through the result by
-    keys and positions, ``*`` through all of them; a bound is ``at_most``, ``at_least`` or ``equal``. What is missing,
-    and what is no number, is a violation.
+    The file has bounds by mode: ``{"quick": {"answers.*.tvd": {"at_most": 0.03}}}``. A path leads
+    through the result by keys and positions, ``*`` through all of them; a bound is ``at_most``,
+    ``at_least`` or ``equal``. What is missing, and what is no number, is a violation.
 
     Raises:
         DataError: a bound that is none of the three.
@@ -127,7 +135,13 @@ def _walk(value: Any, path: list[str], where: str) -> Iterator[tuple[str, Any]]:
     if not path:
         yield where.lstrip("."), value
         return
-    items = dict(enumerate(value)) if isinstance(value, list) else value if isinstance(value, dict) else {}
+    items = (
+        dict(enumerate(value))
+        if isinstance(value, list)
+        else value
+        if isinstance(value, dict)
+        else {}
+    )
     for key, item in items.items():
         if path[0] in ("*", str(key)):
             yield from _walk(item, path[1:], f"{where}.{key}")
@@ -135,7 +149,9 @@ def _walk(value: Any, path: list[str], where: str) -> Iterator[tuple[str, Any]]:
 
 def _holds(word: str, value: Any, bound: Any) -> bool:
     if word not in _WORDS:
-        raise DataError(f"The bound {word!r} is none of {', '.join(_WORDS)}: correct expected.json.")
+        raise DataError(
+            f"The bound {word!r} is none of {', '.join(_WORDS)}: correct expected.json."
+        )
     if word == "equal":
         return bool(value == bound)
     number = isinstance(value, int | float) and not isinstance(value, bool)

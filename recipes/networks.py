@@ -1,7 +1,8 @@
-"""Discrete causal models in which every probability is a sum: the worlds behind the rows of several recipes.
+"""Discrete causal models in which every probability is a sum: the worlds behind the rows of several
+recipes.
 
-A network has one table per variable, hidden ones included. A hidden common cause of two variables is what a
-bidirected edge of a causal graph stands for.
+A network has one table per variable, hidden ones included. A hidden common cause of two variables
+is what a bidirected edge of a causal graph stands for.
 """
 
 from __future__ import annotations
@@ -44,10 +45,18 @@ class Network:
             table = np.asarray(probabilities, float)
             unknown = [parent for parent in parents if parent not in self.tables]
             if unknown:
-                raise DataError(f"The table of {name!r} cannot be used: its parent {unknown[0]!r} has none before it.")
+                raise DataError(
+                    f"The table of {name!r} cannot be used: its parent {unknown[0]!r} has none before it."
+                )
             shape = tuple(len(self.categories[other]) for other in (*parents, name))
-            if table.shape != shape or (table < 0).any() or not np.allclose(table.sum(-1), 1, atol=1e-6):
-                raise DataError(f"The table of {name!r} must hold distributions over its last axis, of shape {shape}.")
+            if (
+                table.shape != shape
+                or (table < 0).any()
+                or not np.allclose(table.sum(-1), 1, atol=1e-6)
+            ):
+                raise DataError(
+                    f"The table of {name!r} must hold distributions over its last axis, of shape {shape}."
+                )
             self.tables[name] = (tuple(parents), table / table.sum(-1, keepdims=True))
 
     @property
@@ -58,7 +67,9 @@ class Network:
     def graph(self) -> cp.CausalGraph:
         """The causal graph of what is recorded, by latent projection."""
         edges = [(parent, name) for name, (parents, _) in self.tables.items() for parent in parents]
-        return cp.CausalGraph.from_edges(directed=edges, variables=tuple(self.tables)).latent_projection(self.recorded)
+        return cp.CausalGraph.from_edges(
+            directed=edges, variables=tuple(self.tables)
+        ).latent_projection(self.recorded)
 
     def joint(self, keep: Sequence[str], do: Mapping[str, Any] | None = None) -> np.ndarray:
         """P(``keep`` | do(``do``)) exactly, one axis per variable."""
@@ -67,7 +78,9 @@ class Network:
         operands: list[Any] = []
         for name in self._needed(keep, setting):
             parents, table = (
-                ((), np.eye(len(self.categories[name]))[setting[name]]) if name in setting else self.tables[name]
+                ((), np.eye(len(self.categories[name]))[setting[name]])
+                if name in setting
+                else self.tables[name]
             )
             operands += [table, [label[other] for other in (*parents, name)]]
         return np.einsum(*operands, [label[name] for name in keep], optimize="greedy")
@@ -82,12 +95,16 @@ class Network:
                 pending += [] if name in setting else self.tables[name][0]
         return [name for name in self.tables if name in needed]
 
-    def sample(self, n: int, *, seed: int, do: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
+    def sample(
+        self, n: int, *, seed: int, do: Mapping[str, Any] | None = None
+    ) -> dict[str, np.ndarray]:
         """``n`` rows of the recorded variables under do(``do``), as categories."""
         rng = np.random.default_rng(seed)
         codes: dict[str, np.ndarray] = {}
         for name, (parents, table) in self.tables.items():
-            uniform = rng.random(n)  # drawn even where it is not needed, so that other variables stay as they were
+            uniform = rng.random(
+                n
+            )  # drawn even where it is not needed, so that other variables stay as they were
             rows = table[tuple(codes[parent] for parent in parents)].cumsum(-1)
             codes[name] = (uniform[:, None] >= rows[..., :-1]).sum(-1)
             if do and name in do:
@@ -95,13 +112,16 @@ class Network:
         return {name: np.asarray(self.categories[name])[codes[name]] for name in self.recorded}
 
     def shares(self, rows: Any, keep: Sequence[str]) -> np.ndarray:
-        """How often each joint value of ``keep`` occurs in a table of rows, with the axes of :meth:`joint`."""
+        """How often each joint value of ``keep`` occurs in a table of rows, with the axes of
+        :meth:`joint`."""
         sizes = [len(self.categories[name]) for name in keep]
         where = [{value: code for code, value in enumerate(self.categories[name])} for name in keep]
         codes = [
             np.fromiter((known[value] for value in unique.tolist()), int)[inverse]
             for known, (unique, inverse) in zip(
-                where, (np.unique(np.asarray(rows[name]), return_inverse=True) for name in keep), strict=True
+                where,
+                (np.unique(np.asarray(rows[name]), return_inverse=True) for name in keep),
+                strict=True,
             )
         ]
         index = np.ravel_multi_index(codes, sizes)
@@ -109,25 +129,38 @@ class Network:
 
     @classmethod
     def random(
-        cls, graph: cp.CausalGraph, *, seed: int, values: Sequence[Any] = (0, 1), strength: float = 1.5
+        cls,
+        graph: cp.CausalGraph,
+        *,
+        seed: int,
+        values: Sequence[Any] = (0, 1),
+        strength: float = 1.5,
     ) -> Network:
-        """A random network of ``graph``: every bidirected edge becomes a hidden variable with two values.
+        """A random network of ``graph``: every bidirected edge becomes a hidden variable with two
+        values.
 
-        The log odds of a variable are a sum of normal draws, one for each value of each of its parents and hidden
-        causes, and one for each combination; no probability is below 0.05 over the number of values.
+        The log odds of a variable are a sum of normal draws, one for each value of each of its
+        parents and hidden causes, and one for each combination; no probability is below 0.05 over
+        the number of values.
 
         Args:
             graph: the causal graph.
             seed: of numpy's generator.
             values: of every recorded variable.
-            strength: standard deviation of what a parent or a hidden cause adds; a combination adds a third of it.
+            strength: standard deviation of what a parent or a hidden cause adds; a combination adds
+                a third of it.
         """
         rng = np.random.default_rng(seed)
         causes = {f"{a}<->{b}": (a, b) for a, b in graph.bidirected}
-        tables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {name: ((), np.full(2, 0.5)) for name in causes}
+        tables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
+            name: ((), np.full(2, 0.5)) for name in causes
+        }
         k = len(values)
         for name in graph.topological_order():
-            parents = (*graph.parents(name), *(cause for cause, ends in causes.items() if name in ends))
+            parents = (
+                *graph.parents(name),
+                *(cause for cause, ends in causes.items() if name in ends),
+            )
             sizes = [2 if parent in causes else k for parent in parents]
             odds = rng.normal(0, strength / 3, (*sizes, k))
             for axis, size in enumerate(sizes):
@@ -149,7 +182,9 @@ class Network:
         try:
             text = Path(path).expanduser().read_text()
         except OSError as error:
-            raise DataError(f"{str(path)!r} cannot be read: {error}. Name a BIF file of the network.") from None
+            raise DataError(
+                f"{str(path)!r} cannot be read: {error}. Name a BIF file of the network."
+            ) from None
         categories = dict(_variables(text))
         return cls(dict(_sorted(dict(_probabilities(text, categories)))), categories, hidden)
 
@@ -169,17 +204,21 @@ def _probabilities(
             yield name, (parents, _table(body, name, parents, categories))
         except (KeyError, ValueError) as error:
             raise DataError(
-                f"The table of {name!r} cannot be read: {error} does not fit its parents {list(parents)}. Fetch the "
-                "file again."
+                f"The table of {name!r} cannot be read: {error} does not fit its parents "
+                f"{list(parents)}. Fetch the file again."
             ) from None
 
 
-def _table(body: str, name: str, parents: tuple[str, ...], categories: Mapping[str, list[str]]) -> np.ndarray:
+def _table(
+    body: str, name: str, parents: tuple[str, ...], categories: Mapping[str, list[str]]
+) -> np.ndarray:
     """The rows of one block; what the block leaves out is NaN."""
     table = np.full([len(categories[other]) for other in (*parents, name)], np.nan)
     for at, numbers in re.findall(r"(?:\(([^)]*)\)|table)\s*([^;()]*);", body):
         values = [value.strip() for value in at.split(",")] if at else []
-        index = tuple(categories[parent].index(value) for parent, value in zip(parents, values, strict=True))
+        index = tuple(
+            categories[parent].index(value) for parent, value in zip(parents, values, strict=True)
+        )
         row = [float(number) for number in numbers.split(",")]
         table[index] = np.reshape(row, table[index].shape)
     return table
@@ -191,8 +230,14 @@ def _sorted(
     """The tables with parents first."""
     done: set[str] = set()
     while len(done) < len(tables):
-        ready = [name for name, (parents, _) in tables.items() if name not in done and done.issuperset(parents)]
+        ready = [
+            name
+            for name, (parents, _) in tables.items()
+            if name not in done and done.issuperset(parents)
+        ]
         if not ready:
-            raise DataError("The network cannot be used: its variables are in a cycle, or a parent has no table.")
+            raise DataError(
+                "The network cannot be used: its variables are in a cycle, or a parent has no table."
+            )
         yield from ((name, tables[name]) for name in ready)
         done.update(ready)

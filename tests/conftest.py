@@ -1,4 +1,5 @@
-"""No test reaches the internet: the Hub's client is pointed at a Hub on loopback before anything imports it."""
+"""No test reaches the internet: the Hub's client is pointed at a Hub on loopback before anything
+imports it."""
 
 import atexit
 import os

@@ -1,4 +1,5 @@
-"""The Hub on loopback as tests use it: a process of its own, asked by child processes with the real client."""
+"""The Hub on loopback as tests use it: a process of its own, asked by child processes with the
+real client."""
 
 from __future__ import annotations
 
@@ -17,7 +18,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-TOKENS = {"alice": "hf_alicealicealice", "bob": "hf_bobbobbob", "mallory": "hf_mallorymallory", None: ""}
+TOKENS = {
+    "alice": "hf_alicealicealice",
+    "bob": "hf_bobbobbob",
+    "mallory": "hf_mallorymallory",
+    None: "",
+}
 
 CHILD = """
 import json, sys
@@ -74,26 +80,39 @@ class HubProcess:
         return self._send("POST", f"{self.endpoint}/_test/{what}", values, None)
 
     def plant(self, repo: str, files: Mapping[str, bytes], user: str = "alice") -> str:
-        """Commit files under any name, past the checks of the client; create the repository if need be."""
+        """Commit files under any name, past the checks of the client; create the repository if
+        need be."""
         commits = self.steer("commits", id=repo)
         if not commits:
-            self._send("POST", f"{self.endpoint}/api/repos/create", {"name": repo.split("/")[1]}, user)
-        lines: list[dict[str, Any]] = [{"key": "header", "value": {"summary": "planted", "description": ""}}]
+            self._send(
+                "POST", f"{self.endpoint}/api/repos/create", {"name": repo.split("/")[1]}, user
+            )
+        lines: list[dict[str, Any]] = [
+            {"key": "header", "value": {"summary": "planted", "description": ""}}
+        ]
         for path, content in files.items():
             if path.endswith(".safetensors"):
                 oid = hashlib.sha256(content).hexdigest()
                 self._send("PUT", f"{self.cdn}/upload/{oid}", content, None)
-                lines.append({"key": "lfsFile", "value": {"path": path, "algo": "sha256", "oid": oid}})
+                lines.append(
+                    {"key": "lfsFile", "value": {"path": path, "algo": "sha256", "oid": oid}}
+                )
             else:
                 text = base64.b64encode(content).decode()
-                lines.append({"key": "file", "value": {"path": path, "content": text, "encoding": "base64"}})
+                lines.append(
+                    {"key": "file", "value": {"path": path, "content": text, "encoding": "base64"}}
+                )
         body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-        return self._send("POST", f"{self.endpoint}/api/models/{repo}/commit/main", body, user)["commitOid"]
+        return self._send("POST", f"{self.endpoint}/api/models/{repo}/commit/main", body, user)[
+            "commitOid"
+        ]
 
     def _send(self, method: str, url: str, body: Any, user: str | None) -> Any:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {TOKENS[user]}"} if user else {}
-        with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method)) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, data, headers, method=method)
+        ) as answer:
             return json.loads(answer.read())
 
     def env(self, home: Path, user: str | None = "alice", **more: str) -> dict[str, str]:
@@ -139,6 +158,9 @@ class HubProcess:
         answer = json.loads(lines[-1][6:]) if lines else {"error": output, "kind": "died"}
         return Answer(answer.get("result"), answer.get("error", ""), answer.get("kind", ""))
 
-    def run(self, code: str, home: Path, user: str | None = "alice", env: Any = None, **values: Any) -> Answer:
-        """Run the code in a child process that knows this Hub, and return what it set ``result`` to."""
+    def run(
+        self, code: str, home: Path, user: str | None = "alice", env: Any = None, **values: Any
+    ) -> Answer:
+        """Run the code in a child process that knows this Hub, and return what it set ``result``
+        to."""
         return self.finish(self.child(code, home, user, env, **values))

@@ -1,9 +1,10 @@
-"""A Hub on loopback: a small server for the unmodified ``huggingface_hub`` client, with faults on demand.
+"""A Hub on loopback: a small server for the unmodified ``huggingface_hub`` client, with faults on
+demand.
 
-Run as a process of its own: ``python tests/hub_server.py`` prints one line of JSON with the addresses of the Hub and of
-its CDN (which has another host name, as the real one has) and serves until its standard input is closed. Clients find
-it by ``HF_ENDPOINT``, set before they import ``huggingface_hub``. Tests steer it by ``POST /_test/…``: see
-:class:`Faults`.
+Run as a process of its own: ``python tests/hub_server.py`` prints one line of JSON with the
+addresses of the Hub and of its CDN (which has another host name, as the real one has) and serves
+until its standard input is closed. Clients find it by ``HF_ENDPOINT``, set before they import
+``huggingface_hub``. Tests steer it by ``POST /_test/…``: see :class:`Faults`.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ PAGE = 50
 class Faults:
     """Faults to come, in order of their statement. Each is a mapping:
 
-    ``match``: regular expression searched in "METHOD /path"; ``skip`` and ``times``: how many matching requests pass
-    first, and how many are hit then; and what happens to those: ``status`` (answer with it), ``cut`` (break the
-    connection after so many bytes of the body), ``flip`` (change the byte at this position of the body), ``slow`` (wait
-    so many seconds), ``lose`` (do what was asked, but break the connection instead of answering).
+    ``match``: regular expression searched in "METHOD /path"; ``skip`` and ``times``: how many
+    matching requests pass first, and how many are hit then; and what happens to those: ``status``
+    (answer with it), ``cut`` (break the connection after so many bytes of the body), ``flip``
+    (change the byte at this position of the body), ``slow`` (wait so many seconds), ``lose`` (do
+    what was asked, but break the connection instead of answering).
     """
 
     def __init__(self) -> None:
@@ -91,19 +93,31 @@ class Handler(BaseHTTPRequestHandler):
             "authorized": "Authorization" in self.headers,
             "agent": self.headers.get("User-Agent", ""),
         }
-        self.fault = {} if self.parts[0] == "_test" else self.world.faults.pick(f"{self.command} {self.path}")
+        self.fault = (
+            {}
+            if self.parts[0] == "_test"
+            else self.world.faults.pick(f"{self.command} {self.path}")
+        )
         if self.parts[0] != "_test":
             self.world.log.append(self.record)
         time.sleep(self.fault.get("slow", 0))
         try:
             body = self._body()
             if "status" in self.fault:
-                raise Failure(self.fault["status"], self.fault.get("message", "on demand"), **{"Retry-After": "0"})
+                raise Failure(
+                    self.fault["status"],
+                    self.fault.get("message", "on demand"),
+                    **{"Retry-After": "0"},
+                )
             with self.world.store.lock:
                 self.user = self._authenticate()
                 status, headers, answer = self._route(body)
         except Failure as failure:
-            status, headers, answer = failure.status, failure.headers, {"error": str(failure), **failure.more}
+            status, headers, answer = (
+                failure.status,
+                failure.headers,
+                {"error": str(failure), **failure.more},
+            )
         except ConnectionError:
             self.close_connection = True
             return
@@ -178,26 +192,38 @@ class Handler(BaseHTTPRequestHandler):
                 return self._objects(sha256, body)
             case ["complete", sha256]:
                 wanted = [part["partNumber"] for part in json.loads(body)["parts"]]
-                content = b"".join(self.world.store.parts.pop((sha256, number)) for number in wanted)
+                content = b"".join(
+                    self.world.store.parts.pop((sha256, number)) for number in wanted
+                )
                 self.world.store.add_object(sha256, content)
                 return 200, {}, {"success": True}
             case ["api", "whoami-v2"]:
                 if self.user is None:
                     raise Failure(401, "Invalid username or password.")
                 token = {"displayName": "test", "role": "write"}
-                return 200, {}, {"type": "user", "name": self.user, "orgs": [], "auth": {"accessToken": token}}
+                return (
+                    200,
+                    {},
+                    {"type": "user", "name": self.user, "orgs": [], "auth": {"accessToken": token}},
+                )
             case ["api", "validate-yaml"]:
                 return 200, {}, {"errors": [], "warnings": []}
             case ["api", "repos", action]:
                 return 200, {}, self._repos(action, json.loads(body))
             case ["api", "models"]:
                 wanted = self.options.get("author")
-                repos = [r for (kind, _), r in self.world.store.repos.items() if kind == "model" and not r.private]
+                repos = [
+                    r
+                    for (kind, _), r in self.world.store.repos.items()
+                    if kind == "model" and not r.private
+                ]
                 return 200, {}, [r.info("main", False) for r in repos if wanted in (None, r.owner)]
             case ["api", kinds, owner, name, *rest] if kinds in ("models", "datasets", "spaces"):
                 return self._repo(kinds.removesuffix("s"), f"{owner}/{name}", rest, body)
             case [owner, git, "info", "lfs", *rest] if git.endswith(".git"):
-                return self._lfs(kind, f"{owner}/{git.removesuffix('.git')}", rest, json.loads(body))
+                return self._lfs(
+                    kind, f"{owner}/{git.removesuffix('.git')}", rest, json.loads(body)
+                )
             case [owner, name, "resolve", revision, *path]:
                 return self._resolve(kind, f"{owner}/{name}", revision, "/".join(path))
         raise Failure(404, f"no such page: {self.path}")
@@ -219,7 +245,10 @@ class Handler(BaseHTTPRequestHandler):
             repo = world.store.repos.get((value.pop("kind", "model"), value.pop("id")))
             if repo is None:
                 return {}
-            return {"refs": repo.refs, "commits": {s: [c.title, sorted(c.files)] for s, c in repo.commits.items()}}
+            return {
+                "refs": repo.refs,
+                "commits": {s: [c.title, sorted(c.files)] for s, c in repo.commits.items()},
+            }
         return {}
 
     def _objects(self, sha256: str, body: bytes) -> tuple[int, dict[str, str], Any]:
@@ -259,9 +288,15 @@ class Handler(BaseHTTPRequestHandler):
         repo = store.create(name, owner, kind, private, url)
         return {"url": url, "name": repo.id, "id": repo.id}
 
-    def _repo(self, kind: str, repo_id: str, rest: list[str], body: bytes) -> tuple[int, dict[str, str], Any]:
+    def _repo(
+        self, kind: str, repo_id: str, rest: list[str], body: bytes
+    ) -> tuple[int, dict[str, str], Any]:
         write = self.command != "GET" and rest[0] != "paths-info"
-        proposes = bool(rest) and rest[0] in ("commit", "preupload") and self.options.get("create_pr") == "1"
+        proposes = (
+            bool(rest)
+            and rest[0] in ("commit", "preupload")
+            and self.options.get("create_pr") == "1"
+        )
         if proposes and self.user is None:
             raise Failure(401, "log in to open a pull request", "RepoNotFound")
         repo = self.world.store.find(kind, repo_id, self.user, write=write and not proposes)
@@ -277,7 +312,11 @@ class Handler(BaseHTTPRequestHandler):
                 files = repo.commit(revision).files
                 return 200, {}, [files[p].to_dict(p) for p in form.get("paths", []) if p in files]
             case ["preupload", revision]:
-                return 200, {}, {"files": self._upload_modes(repo.commit(revision), json.loads(body)["files"])}
+                return (
+                    200,
+                    {},
+                    {"files": self._upload_modes(repo.commit(revision), json.loads(body)["files"])},
+                )
             case ["commit", revision]:
                 return 200, {}, self._commit(repo, revision, body)
             case ["refs"]:
@@ -286,7 +325,12 @@ class Handler(BaseHTTPRequestHandler):
                 chain, commit = [], repo.commit(revision)
                 while commit:
                     date = "2025-01-01T00:00:00.000Z"
-                    one = {"id": commit.sha, "title": commit.title, "message": commit.message, "date": date}
+                    one = {
+                        "id": commit.sha,
+                        "title": commit.title,
+                        "message": commit.message,
+                        "date": date,
+                    }
                     chain.append({**one, "authors": [{"user": commit.author}]})
                     commit = repo.commits[commit.parent] if commit.parent else None
                 return 200, {}, chain
@@ -295,7 +339,9 @@ class Handler(BaseHTTPRequestHandler):
             case ["settings"]:
                 value = json.loads(body)
                 repo.gated = value.get("gated", repo.gated)
-                repo.private = value.get("visibility", "private" if repo.private else "public") == "private"
+                repo.private = (
+                    value.get("visibility", "private" if repo.private else "public") == "private"
+                )
                 return 200, {}, {}
             case ["auth-check"]:
                 self._check_gate(repo)
@@ -310,12 +356,18 @@ class Handler(BaseHTTPRequestHandler):
                 inner = path.removeprefix(prefix).split("/")
                 for depth in range(1, len(inner)):
                     name = prefix + "/".join(inner[:depth])
-                    found.setdefault(name, {"type": "directory", "path": name, "oid": "0" * 40, "size": 0})
+                    found.setdefault(
+                        name, {"type": "directory", "path": name, "oid": "0" * 40, "size": 0}
+                    )
                 found[path] = entry.to_dict(path)
         if folder and not found:
-            raise Failure(404, f"{folder} does not exist", "EntryNotFound", **{"X-Repo-Commit": commit.sha})
+            raise Failure(
+                404, f"{folder} does not exist", "EntryNotFound", **{"X-Repo-Commit": commit.sha}
+            )
         if self.options.get("recursive", "false").lower() not in ("true", "1"):
-            found = {path: item for path, item in found.items() if "/" not in path.removeprefix(prefix)}
+            found = {
+                path: item for path, item in found.items() if "/" not in path.removeprefix(prefix)
+            }
         start = int(self.options.get("cursor", 0))
         items, headers = list(found.values()), {}
         if start + PAGE < len(items):
@@ -341,13 +393,18 @@ class Handler(BaseHTTPRequestHandler):
         answer = {"success": True, "commitOid": commit.sha, "hookOutput": ""}
         answer["commitUrl"] = f"{self.world.hub}/{repo.id}/commit/{commit.sha}"
         if create_pr:
-            answer["pullRequestUrl"] = f"{self.world.hub}/{repo.id}/discussions/{ref.rsplit('/', 1)[1]}"
+            answer["pullRequestUrl"] = (
+                f"{self.world.hub}/{repo.id}/discussions/{ref.rsplit('/', 1)[1]}"
+            )
         return answer
 
     def _refs(self, repo: Repo) -> dict[str, list]:
         def kind(prefix: str) -> list[dict[str, str]]:
             names = sorted(ref for ref in repo.refs if ref.startswith(prefix))
-            return [{"name": n.removeprefix(prefix), "ref": n, "targetCommit": repo.refs[n]} for n in names]
+            return [
+                {"name": n.removeprefix(prefix), "ref": n, "targetCommit": repo.refs[n]}
+                for n in names
+            ]
 
         return {"branches": kind("refs/heads/"), "tags": kind("refs/tags/"), "converts": []}
 
@@ -364,7 +421,9 @@ class Handler(BaseHTTPRequestHandler):
         repo.refs[ref] = repo.commit(start).sha
         return {}
 
-    def _lfs(self, kind: str, repo_id: str, rest: list[str], value: dict) -> tuple[int, dict[str, str], Any]:
+    def _lfs(
+        self, kind: str, repo_id: str, rest: list[str], value: dict
+    ) -> tuple[int, dict[str, str], Any]:
         store = self.world.store
         if self.user is None:
             raise Failure(401, "log in to upload", "RepoNotFound")
@@ -382,20 +441,31 @@ class Handler(BaseHTTPRequestHandler):
                 upload: dict[str, Any] = {"href": f"{self.world.cdn}/upload/{oid}"}
                 if size > PART:
                     count = -(-size // PART)
-                    parts = {str(n): f"{self.world.cdn}/upload/{oid}/{n}" for n in range(1, count + 1)}
-                    upload = {"href": f"{self.world.hub}/complete/{oid}", "header": {"chunk_size": str(PART), **parts}}
+                    parts = {
+                        str(n): f"{self.world.cdn}/upload/{oid}/{n}" for n in range(1, count + 1)
+                    }
+                    upload = {
+                        "href": f"{self.world.hub}/complete/{oid}",
+                        "header": {"chunk_size": str(PART), **parts},
+                    }
                 prefix = "" if kind == "model" else f"{kind}s/"
                 verify = f"{self.world.hub}/{prefix}{repo_id}.git/info/lfs/verify"
                 answer["actions"] = {"upload": upload, "verify": {"href": verify}}
             objects.append(answer)
-        return 200, {"Content-Type": "application/vnd.git-lfs+json"}, {"transfer": "basic", "objects": objects}
+        return (
+            200,
+            {"Content-Type": "application/vnd.git-lfs+json"},
+            {"transfer": "basic", "objects": objects},
+        )
 
     def _check_gate(self, repo: Repo) -> None:
         if repo.gated and self.user != repo.owner and self.user not in repo.readers:
             status = 401 if self.user is None else 403
             raise Failure(status, f"Access to model {repo.id} is restricted", "GatedRepo")
 
-    def _resolve(self, kind: str, repo_id: str, revision: str, path: str) -> tuple[int, dict[str, str], Any]:
+    def _resolve(
+        self, kind: str, repo_id: str, revision: str, path: str
+    ) -> tuple[int, dict[str, str], Any]:
         repo = self.world.store.find(kind, repo_id, self.user)
         self._check_gate(repo)
         commit = repo.commit(revision)
@@ -406,7 +476,11 @@ class Handler(BaseHTTPRequestHandler):
         if entry.sha256:
             headers |= {"X-Linked-Etag": f'"{entry.sha256}"', "X-Linked-Size": str(entry.size)}
             name = quote(path.rsplit("/", 1)[-1])
-            return 302, {**headers, "Location": f"{self.world.cdn}/objects/{entry.sha256}?name={name}"}, b""
+            return (
+                302,
+                {**headers, "Location": f"{self.world.cdn}/objects/{entry.sha256}?name={name}"},
+                b"",
+            )
         assert entry.content is not None
         return self._range(entry.content, {**headers, "ETag": f'"{entry.blob}"'})
 

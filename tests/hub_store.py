@@ -1,4 +1,5 @@
-"""What the Hub on loopback remembers: repositories with branches, commits and files, and a folder of large objects."""
+"""What the Hub on loopback remembers: repositories with branches, commits and files, and a
+folder of large objects."""
 
 from __future__ import annotations
 
@@ -17,13 +18,18 @@ LFS_SIZE = 10 << 20
 
 
 class Failure(Exception):
-    """An answer that is an error: the status, and the headers from which the client tells what happened."""
+    """An answer that is an error: the status, and the headers from which the client tells what
+    happened."""
 
     def __init__(self, status: int, message: str, code: str | None = None, **headers: str):
         super().__init__(message)
         self.status = status
         self.more: dict[str, str] = {}
-        self.headers = {"X-Error-Message": message, **({"X-Error-Code": code} if code else {}), **headers}
+        self.headers = {
+            "X-Error-Message": message,
+            **({"X-Error-Code": code} if code else {}),
+            **headers,
+        }
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,11 @@ class Entry:
         return cls(git_blob(pointer(sha256, size)), size, sha256=sha256)
 
     def to_dict(self, path: str) -> dict:
-        lfs = {"lfs": {"oid": self.sha256, "size": self.size, "pointerSize": 134}} if self.sha256 else {}
+        lfs = (
+            {"lfs": {"oid": self.sha256, "size": self.size, "pointerSize": 134}}
+            if self.sha256
+            else {}
+        )
         return {"type": "file", "path": path, "size": self.size, "oid": self.blob, **lfs}
 
 
@@ -83,10 +93,27 @@ class Repo:
         raise Failure(404, f"Invalid rev id: {revision}", "RevisionNotFound")
 
     def add_commit(
-        self, ref: str, files: dict[str, Entry], title: str, message: str, author: str, parent: str | None
+        self,
+        ref: str,
+        files: dict[str, Entry],
+        title: str,
+        message: str,
+        author: str,
+        parent: str | None,
     ) -> Commit:
-        text = repr((self.id, ref, sorted((p, e.blob) for p, e in files.items()), title, parent, len(self.commits)))
-        commit = Commit(hashlib.sha1(text.encode()).hexdigest(), dict(files), title, message, parent, author)
+        text = repr(
+            (
+                self.id,
+                ref,
+                sorted((p, e.blob) for p, e in files.items()),
+                title,
+                parent,
+                len(self.commits),
+            )
+        )
+        commit = Commit(
+            hashlib.sha1(text.encode()).hexdigest(), dict(files), title, message, parent, author
+        )
         self.commits[commit.sha] = commit
         self.refs[ref] = commit.sha
         return commit
@@ -146,7 +173,9 @@ class Store:
             failure.more["url"] = url
             raise failure
         repo = Repo(repo_id, kind, owner, private)
-        attributes = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES)
+        attributes = "".join(
+            f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES
+        )
         files = {".gitattributes": Entry.regular(attributes.encode())}
         repo.add_commit("refs/heads/main", files, "initial commit", "", owner, None)
         self.repos[kind, repo_id] = repo
@@ -159,15 +188,22 @@ class Store:
         if repo.disabled:
             raise Failure(403, "Access to this resource is disabled.")
         if write and user != repo.owner:
-            raise Failure(401 if user is None else 403, f"You do not have the right to write to {repo_id}")
+            raise Failure(
+                401 if user is None else 403, f"You do not have the right to write to {repo_id}"
+            )
         return repo
 
-    def apply(self, repo: Repo, revision: str, lines: list[dict], user: str, create_pr: bool) -> tuple[Commit, str]:
-        """Make a commit out of the lines of a commit request; return it with the name of its ref."""
+    def apply(
+        self, repo: Repo, revision: str, lines: list[dict], user: str, create_pr: bool
+    ) -> tuple[Commit, str]:
+        """Make a commit out of the lines of a commit request; return it with the name of its
+        ref."""
         header, *operations = lines
         base = repo.commit(revision)
         if (parent := header["value"].get("parentCommit")) not in (None, base.sha):
-            raise Failure(412, f"A commit has happened since {parent[:8]}. Please refresh and try again.")
+            raise Failure(
+                412, f"A commit has happened since {parent[:8]}. Please refresh and try again."
+            )
         if not create_pr and revision in repo.commits:
             raise Failure(400, "a commit hash is not a branch")
         files = dict(base.files)
@@ -203,4 +239,6 @@ def git_blob(content: bytes) -> str:
 
 
 def pointer(sha256: str, size: int) -> bytes:
-    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
+    return (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
+    )

@@ -1,15 +1,16 @@
-"""An oracle for identifiability that knows no identification theory: exact Jacobians of random models, modulo a prime.
+"""An oracle for identifiability that knows no identification theory: exact Jacobians of random
+models, modulo a prime.
 
-A query that the available distributions determine has, at a generic model, a gradient in the span of the gradients of
-these distributions; one whose gradient lies outside is not identifiable, since the model can be moved without changing
-what is available. All probabilities of a discrete model are polynomials in its parameters, so values and derivatives
-are computed exactly in a finite field, and a rank is wrong only if random numbers hit a root (about one in a million
-per case).
+A query that the available distributions determine has, at a generic model, a gradient in the span
+of the gradients of these distributions; one whose gradient lies outside is not identifiable, since
+the model can be moved without changing what is available. All probabilities of a discrete model are
+polynomials in its parameters, so values and derivatives are computed exactly in a finite field, and
+a rank is wrong only if random numbers hit a root (about one in a million per case).
 
-The models are those of :mod:`tests.scm`. Two traps: confounders with too few states (or too few values of an
-instrument) make things identifiable that are not so in general, so an unexpected "yes" is asked again with more; and
-the oracle also accepts what only the inversion of a matrix can show, which the graphical theory does not claim for
-partial recordings.
+The models are those of :mod:`tests.scm`. Two traps: confounders with too few states (or too few
+values of an instrument) make things identifiable that are not so in general, so an unexpected "yes"
+is asked again with more; and the oracle also accepts what only the inversion of a matrix can show,
+which the graphical theory does not claim for partial recordings.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.causal.query import Bound, Event, Query, Term, World
-from causalplug.causal.source import Source
+from causalplug.graphs.graph import CausalGraph
+from causalplug.graphs.source import Source
+from causalplug.identification.query import Bound, Event, Query, Term, World
 
 __all__ = ["identifiable_by_jacobian"]
 
@@ -44,20 +45,26 @@ def identifiable_by_jacobian(
     """Whether every term of ``query`` is determined by ``sources`` at a generic model.
 
     Args:
-        graph, query, sources: the question; sources that set a variable without naming values set it to all of them.
+        graph, query, sources: the question; sources that set a variable without naming values set
+            it to all of them.
         cardinality: values of every variable.
         confounder_states: states of every confounder.
-        types: states of the own type of a variable that the query needs in two worlds (others have one).
+        types: states of the own type of a variable that the query needs in two worlds (others have
+            one).
         seed: of the random models.
-        instances: how many choices of the values that the query leaves open are tried, at first such that different
-            things have different values; all must be determined.
+        instances: how many choices of the values that the query leaves open are tried, at first
+            such that different things have different values; all must be determined.
     """
     rng = np.random.default_rng(seed)
     for _, term in query.terms:
-        closings = [_close(term, graph, cardinality, rng, apart=i < 2) for i in range(8 * instances)]
+        closings = [
+            _close(term, graph, cardinality, rng, apart=i < 2) for i in range(8 * instances)
+        ]
         tried = 0
         for closed in dict.fromkeys(closings):
-            model = _Field(graph, cardinality, confounder_states, _copies(graph, closed, types), rng)
+            model = _Field(
+                graph, cardinality, confounder_states, _copies(graph, closed, types), rng
+            )
             gradient = model.query_gradient(closed)
             if gradient is None or not gradient.any():
                 continue  # impossible for these values, or certain: nothing to determine
@@ -69,8 +76,11 @@ def identifiable_by_jacobian(
     return True
 
 
-def _close(term: Term, graph: CausalGraph, cardinality: int, rng: np.random.Generator, *, apart: bool) -> Term:
-    """``term`` with a random value for everything open; different things get different values if ``apart``."""
+def _close(
+    term: Term, graph: CausalGraph, cardinality: int, rng: np.random.Generator, *, apart: bool
+) -> Term:
+    """``term`` with a random value for everything open; different things get different values if
+    ``apart``."""
     used: dict[str, list[int]] = {v: [] for v in graph.variables}
 
     def note(event: Event) -> None:
@@ -104,7 +114,9 @@ def _close(term: Term, graph: CausalGraph, cardinality: int, rng: np.random.Gene
         value = chosen[event] if event.value is None else chosen.get(event.value, event.value)
         return Event(event.variable, value, world(event.do))
 
-    outcomes, evidence = (tuple(close(e) for e in events) for events in (term.outcomes, term.evidence))
+    outcomes, evidence = (
+        tuple(close(e) for e in events) for events in (term.outcomes, term.evidence)
+    )
     # An expectation is determined for every coding of the values iff the probabilities are.
     return Term(outcomes, evidence)
 
@@ -134,7 +146,8 @@ def _needed(graph: CausalGraph, events: Sequence[Event]) -> dict[str, dict[World
 
 @dataclass
 class _Field:
-    """A random model over the integers modulo PRIME; its parameters do not have to be probabilities."""
+    """A random model over the integers modulo PRIME; its parameters do not have to be
+    probabilities."""
 
     graph: CausalGraph
     cardinality: int
@@ -148,12 +161,16 @@ class _Field:
     def __post_init__(self) -> None:
         k = self.cardinality
         self.parents = {v: self.graph.parents(v) for v in self.graph.variables}
-        self.edges = {v: tuple(e for e in self.graph.bidirected if v in e) for v in self.graph.variables}
+        self.edges = {
+            v: tuple(e for e in self.graph.bidirected if v in e) for v in self.graph.variables
+        }
         for edge in self.graph.bidirected:
             self.theta[edge] = self.simplex(self.states)
         for v in self.graph.variables:
             self.tau[v] = self.simplex(self.types[v])
-            shape = [k] * len(self.parents[v]) + [self.states] * len(self.edges[v]) + [self.types[v], k]
+            shape = (
+                [k] * len(self.parents[v]) + [self.states] * len(self.edges[v]) + [self.types[v], k]
+            )
             self.tables[v] = self.simplex(*shape)
 
     def simplex(self, *shape: int) -> np.ndarray:
@@ -164,10 +181,12 @@ class _Field:
             if (draws != 0).all():
                 return draws
 
-    # --- parameters as one vector: confounders, types, tables; each simplex with its last entry dependent ---
+    # --- parameters as one vector: confounders, types, tables; each simplex with its last entry
+    # dependent ---
 
     def flatten(self, gradient: Mapping[Any, np.ndarray], leading: int = 0) -> np.ndarray:
-        """Derivatives by the free parameters, from those by all entries (axes after the first ``leading``)."""
+        """Derivatives by the free parameters, from those by all entries (axes after the first
+        ``leading``)."""
         parts = []
         lead = next(iter(gradient.values())).shape[:leading]
         types = {("tau", v): p for v, p in self.tau.items()}
@@ -181,23 +200,40 @@ class _Field:
 
     def source_jacobian(self, sources: Sequence[Source]) -> np.ndarray:
         """One row per cell of every available distribution, one column per free parameter."""
-        rows = [np.zeros((0, self.flatten({next(iter(self.tables)): next(iter(self.tables.values())) * 0}).size), int)]
+        rows = [
+            np.zeros(
+                (
+                    0,
+                    self.flatten(
+                        {next(iter(self.tables)): next(iter(self.tables.values())) * 0}
+                    ).size,
+                ),
+                int,
+            )
+        ]
         for source in sources:
             names = [v for v in self.graph.variables if v in source.do]
             values = [source.values.get(v, range(self.cardinality)) for v in names]
             for setting in product(*values):
-                rows.append(self._distribution(dict(zip(names, setting, strict=True)), source.observed))
+                rows.append(
+                    self._distribution(dict(zip(names, setting, strict=True)), source.observed)
+                )
         return np.concatenate(rows)
 
     def _distribution(self, do: Mapping[str, int], observed: frozenset[str]) -> np.ndarray:
-        """Jacobian of P(observed | do(do)); the product tensor has axes (free variables, confounders)."""
+        """Jacobian of P(observed | do(do)); the product tensor has axes (free variables,
+        confounders)."""
         below = self.graph.do(list(do)).ancestors(observed) - set(do)
         variables = [v for v in self.graph.variables if v in below]
         edges = [e for e in self.graph.bidirected if below.intersection(e)]
         position: dict[Any, int] = {name: i for i, name in enumerate([*variables, *edges])}
         total = len(position)
-        effective = {v: _mod_sum(self.tables[v] * self.tau[v][:, None] % PRIME, -2) for v in variables}
-        placed: dict[Any, np.ndarray] = {e: _place(self.theta[e], [position[e]], total) for e in edges}
+        effective = {
+            v: _mod_sum(self.tables[v] * self.tau[v][:, None] % PRIME, -2) for v in variables
+        }
+        placed: dict[Any, np.ndarray] = {
+            e: _place(self.theta[e], [position[e]], total) for e in edges
+        }
         axes_of: dict[Any, list[Any]] = {e: [e] for e in edges}
         for v in variables:
             table = effective[v]
@@ -215,22 +251,31 @@ class _Field:
         for key, array in placed.items():
             own = [position[a] for a in axes_of[key]]
             left = sorted(set(kept) | set(own))
-            tensor = _mod_sum(whole * _inverse(array) % PRIME, tuple(a for a in range(total) if a not in left))
+            tensor = _mod_sum(
+                whole * _inverse(array) % PRIME, tuple(a for a in range(total) if a not in left)
+            )
             dense = self._scatter(tensor, left, kept, own, count)
             if key in self.theta:
                 gradient[key] = dense
                 continue
-            shape = [self.cardinality] * len(self.parents[key]) + [self.states] * len(self.edges[key])
+            shape = [self.cardinality] * len(self.parents[key]) + [self.states] * len(
+                self.edges[key]
+            )
             by_effective = np.zeros((count, *shape, self.cardinality), np.int64)
             index = [do.get(p, slice(None)) for p in self.parents[key]]
             by_effective[(slice(None), *index)] = dense
             gradient[key] = by_effective[..., None, :] * self.tau[key][:, None] % PRIME
             by_type = by_effective[..., None, :] * self.tables[key] % PRIME
-            gradient["tau", key] = _mod_sum(by_type, tuple(i for i in range(1, by_type.ndim) if i != by_type.ndim - 2))
+            gradient["tau", key] = _mod_sum(
+                by_type, tuple(i for i in range(1, by_type.ndim) if i != by_type.ndim - 2)
+            )
         return self.flatten(gradient, 1)
 
-    def _scatter(self, tensor: np.ndarray, left: list[int], kept: list[int], own: list[int], count: int) -> np.ndarray:
-        """``tensor`` over the axes ``left`` as (cells of ``kept``, axes ``own``): diagonal where both have an axis."""
+    def _scatter(
+        self, tensor: np.ndarray, left: list[int], kept: list[int], own: list[int], count: int
+    ) -> np.ndarray:
+        """``tensor`` over the axes ``left`` as (cells of ``kept``, axes ``own``): diagonal where
+        both have an axis."""
         where = {axis: i for i, axis in enumerate(left)}
         shape = tensor.shape
         grid = np.indices(shape).reshape(len(shape), -1)
@@ -255,17 +300,23 @@ class _Field:
         # d(top / bottom) is a multiple of d(top) * bottom - top * d(bottom).
         keys = set(d_top) | set(d_bottom)
         zero = {key: np.zeros_like(d_top.get(key, d_bottom.get(key))) for key in keys}
-        both = {key: (d_top.get(key, zero[key]) * bottom - d_bottom.get(key, zero[key]) * top) % PRIME for key in keys}
+        both = {
+            key: (d_top.get(key, zero[key]) * bottom - d_bottom.get(key, zero[key]) * top) % PRIME
+            for key in keys
+        }
         return self.flatten(both)
 
     def _events(self, events: Sequence[Event]) -> tuple[int, dict[Any, np.ndarray]]:
-        """Probability of ``events`` and its derivatives by all entries, by summing over all values in all worlds."""
+        """Probability of ``events`` and its derivatives by all entries, by summing over all
+        values in all worlds."""
         needed = [v for v, worlds in _needed(self.graph, events).items() if worlds]
         edges = [edge for edge in self.graph.bidirected if set(edge).intersection(needed)]
         latent: list[Any] = [*edges, *(("tau", v) for v in needed)]
         position = {key: i for i, key in enumerate(latent)}
         total = len(latent)
-        weights: dict[Any, np.ndarray] = {e: _place(self.theta[e], [position[e]], total) for e in edges}
+        weights: dict[Any, np.ndarray] = {
+            e: _place(self.theta[e], [position[e]], total) for e in edges
+        }
         weights |= {("tau", v): _place(self.tau[v], [position["tau", v]], total) for v in needed}
         prior = np.ones((1,) * total, np.int64)
         for array in weights.values():
@@ -273,7 +324,9 @@ class _Field:
         inverses = {key: _inverse(array) for key, array in weights.items()}
         slices: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
 
-        def factor(v: str, configuration: tuple[int, ...], value: int) -> tuple[np.ndarray, np.ndarray]:
+        def factor(
+            v: str, configuration: tuple[int, ...], value: int
+        ) -> tuple[np.ndarray, np.ndarray]:
             key = v, configuration, value
             if key not in slices:
                 axes = [position[e] for e in self.edges[v]] + [position["tau", v]]
@@ -282,7 +335,9 @@ class _Field:
             return slices[key]
 
         probability = 0
-        gradient: dict[Any, np.ndarray] = {v: np.zeros_like(table) for v, table in self.tables.items()}
+        gradient: dict[Any, np.ndarray] = {
+            v: np.zeros_like(table) for v, table in self.tables.items()
+        }
         by_latent = np.zeros(prior.shape, np.int64)
         for nodes in self._assignments(events):
             whole = prior
@@ -301,8 +356,11 @@ class _Field:
             gradient[key] = _mod_sum(by_latent * inverse % PRIME, others)
         return probability, gradient
 
-    def _assignments(self, events: Sequence[Event]) -> Iterator[dict[tuple[str, tuple[int, ...]], int]]:
-        """All ways in which ``events`` can come about: values of variables under configurations of their parents."""
+    def _assignments(
+        self, events: Sequence[Event]
+    ) -> Iterator[dict[tuple[str, tuple[int, ...]], int]]:
+        """All ways in which ``events`` can come about: values of variables under configurations
+        of their parents."""
         needed = _needed(self.graph, events)
         order = [(v, world) for v in self.graph.topological_order() for world in needed[v]]
         wanted: dict[tuple[str, World], set[int]] = {}
@@ -372,7 +430,8 @@ def _inverse(array: np.ndarray) -> np.ndarray:
 
 
 def _in_row_space(jacobian: np.ndarray, gradient: np.ndarray, rng: np.random.Generator) -> bool:
-    """Whether ``gradient`` is a combination of the rows of ``jacobian``; columns are mixed at random first."""
+    """Whether ``gradient`` is a combination of the rows of ``jacobian``; columns are mixed at
+    random first."""
     matrix = np.concatenate([jacobian, gradient[None]])
     width = min(matrix.shape[1], len(matrix) + 4)
     mixed = _mod_matmul(matrix, rng.integers(0, PRIME, (matrix.shape[1], width)))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.causal.query import Event, Query, World
-from causalplug.causal.source import Source
+from causalplug.graphs.graph import CausalGraph
+from causalplug.graphs.source import Source
+from causalplug.identification.query import Event, Query, World
 
 __all__ = ["Case", "random_case", "random_graph", "random_query", "random_sources"]
 
@@ -33,12 +33,19 @@ class Case:
 
 
 def random_graph(
-    rng: np.random.Generator, n: int, directed: float, bidirected: float, most_confounders: int = 1000
+    rng: np.random.Generator,
+    n: int,
+    directed: float,
+    bidirected: float,
+    most_confounders: int = 1000,
 ) -> CausalGraph:
-    """A graph over A, B, C, ... in topological order with edges drawn independently, up to ``most_confounders``."""
+    """A graph over A, B, C, ... in topological order with edges drawn independently, up to
+    ``most_confounders``."""
     names = [chr(ord("A") + i) for i in range(n)]
     pairs = [(names[i], names[j]) for i in range(n) for j in range(i + 1, n)]
-    confounded = [pair for pair in rng.permutation(pairs).tolist() if rng.random() < bidirected][:most_confounders]
+    confounded = [pair for pair in rng.permutation(pairs).tolist() if rng.random() < bidirected][
+        :most_confounders
+    ]
     return CausalGraph.from_edges(
         [pair for pair in pairs if rng.random() < directed], [(a, b) for a, b in confounded], names
     )
@@ -65,12 +72,18 @@ def random_sources(
         if limited:
             for v in chosen:
                 if rng.random() < 0.7:
-                    do[v] = sorted(rng.choice(cardinality, int(rng.integers(1, cardinality)), replace=False).tolist())
+                    do[v] = sorted(
+                        rng.choice(
+                            cardinality, int(rng.integers(1, cardinality)), replace=False
+                        ).tolist()
+                    )
         sources.append(Source(rest, do, name=f"s{i}"))
     return sources
 
 
-def random_query(rng: np.random.Generator, graph: CausalGraph, layer: int, cardinality: int) -> Query:
+def random_query(
+    rng: np.random.Generator, graph: CausalGraph, layer: int, cardinality: int
+) -> Query:
     """A query of the layer; values are given or left open at random."""
     names = list(graph.variables)
 
@@ -78,7 +91,9 @@ def random_query(rng: np.random.Generator, graph: CausalGraph, layer: int, cardi
         return int(rng.integers(cardinality)) if rng.random() < 0.6 else None
 
     def pick(pool: Sequence[str], low: int, high: int) -> list[str]:
-        return rng.permutation(list(pool)).tolist()[: int(rng.integers(low, min(high, len(pool)) + 1))]
+        return rng.permutation(list(pool)).tolist()[
+            : int(rng.integers(low, min(high, len(pool)) + 1))
+        ]
 
     if layer == 3:
         return (_counterfactual if rng.random() < 0.5 else _textbook)(rng, names, cardinality)
@@ -91,19 +106,26 @@ def random_query(rng: np.random.Generator, graph: CausalGraph, layer: int, cardi
 
 
 def _textbook(rng: np.random.Generator, names: list[str], cardinality: int) -> Query:
-    """The effect on the treated, within a stratum, a nested effect, necessity or sufficiency, for random variables."""
-    x, *between, y = sorted(rng.choice(names, int(rng.integers(2, min(4, len(names)) + 1)), replace=False).tolist())
+    """The effect on the treated, within a stratum, a nested effect, necessity or sufficiency,
+    for random variables."""
+    x, *between, y = sorted(
+        rng.choice(names, int(rng.integers(2, min(4, len(names)) + 1)), replace=False).tolist()
+    )
     low, high = rng.permutation(cardinality)[:2].tolist()
     value = int(rng.integers(cardinality)) if rng.random() < 0.5 else None
     other = int(rng.integers(cardinality))
-    kind = rng.choice(["treated", "stratum", "nested", "nested treated", "necessity", "both", "world"])
+    kind = rng.choice(
+        ["treated", "stratum", "nested", "nested treated", "necessity", "both", "world"]
+    )
     nested = World({x: high} | {m: Event(m, None, World({x: low})) for m in between})
     match kind:
         case "treated":
             given = {x: low} | {m: other for m in between[:1] if rng.random() < 0.5}
             return Query(Event(y, value, World({x: high})), given=given)
         case "stratum":
-            return Query(Event(y, value, World({x: high})), given=dict.fromkeys(between or [x], other))
+            return Query(
+                Event(y, value, World({x: high})), given=dict.fromkeys(between or [x], other)
+            )
         case "nested":
             return Query(Event(y, value, nested))
         case "nested treated":
@@ -122,7 +144,9 @@ def _counterfactual(rng: np.random.Generator, names: list[str], cardinality: int
 
     def world(variable: str) -> World:
         others = [v for v in names if v != variable]
-        chosen = rng.choice(others, int(rng.integers(0, min(3, len(others) + 1))), replace=False).tolist()
+        chosen = rng.choice(
+            others, int(rng.integers(0, min(3, len(others) + 1))), replace=False
+        ).tolist()
         do: dict[str, object] = {}
         for v in chosen:
             if rng.random() < 0.15:
@@ -156,11 +180,14 @@ def random_case(
     n: tuple[int, int] = (3, 5),
     most_confounders: int = 1000,
 ) -> Case:
-    """A graph, sources and a query of one of ``layers``, with three values per variable on layer 3 and two below."""
+    """A graph, sources and a query of one of ``layers``, with three values per variable on layer
+    3 and two below."""
     layer = int(rng.choice(list(layers)))
     cardinality = 3 if layer == 3 else 2
     size = int(rng.integers(n[0], n[1] + 1))
-    graph = random_graph(rng, size, float(rng.uniform(0.3, 0.7)), float(rng.uniform(0.1, 0.45)), most_confounders)
+    graph = random_graph(
+        rng, size, float(rng.uniform(0.3, 0.7)), float(rng.uniform(0.1, 0.45)), most_confounders
+    )
     kind = rng.random()
     limited, partial = kind < 0.25, kind > 0.65
     if limited:

@@ -1,10 +1,11 @@
 """Exact discrete structural causal models: the truth that tests compare with.
 
-A model has, per variable V, an own type t_V, and per bidirected edge e one confounder u_e, all with few states. Given
-its parents' values, the confounders at V and its type, V has the probabilities ``tables[V]``; the residual noise is
-drawn afresh *per configuration of the parents*, so V under two configurations is dependent through confounders and
-type, and V under the same configuration is the same value in every world. That is a structural causal model (a random
-response function), rich enough that nothing is identifiable by accident, and every probability is a finite sum.
+A model has, per variable V, an own type t_V, and per bidirected edge e one confounder u_e, all with
+few states. Given its parents' values, the confounders at V and its type, V has the probabilities
+``tables[V]``; the residual noise is drawn afresh *per configuration of the parents*, so V under two
+configurations is dependent through confounders and type, and V under the same configuration is the
+same value in every world. That is a structural causal model (a random response function), rich
+enough that nothing is identifiable by accident, and every probability is a finite sum.
 
     scm = random_scm(CausalGraph.parse("X -> Y; X <-> Y"), cardinalities=3, seed=0)
     scm.joint()                                   # P(X, Y), shape (3, 3)
@@ -24,10 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.causal.query import Bound, Event, Query, Term, World
-from causalplug.causal.source import Source
-from causalplug.causal.tables import Table
+from causalplug.graphs.graph import CausalGraph
+from causalplug.graphs.source import Source
+from causalplug.identification.query import Bound, Event, Query, Term, World
+from causalplug.identification.tables import Table
 
 __all__ = ["SCM", "exact_tables", "random_scm"]
 
@@ -41,8 +42,8 @@ class SCM:
         cardinalities: number of values per variable.
         confounders: per bidirected edge ``(A, B)``, the probabilities of its confounder's states.
         types: per variable, the probabilities of its types.
-        tables: per variable, P(V | parents, confounders at V, type), with axes in this order (parents and confounders
-            as listed by :meth:`family`), V last.
+        tables: per variable, P(V | parents, confounders at V, type), with axes in this order
+            (parents and confounders as listed by :meth:`family`), V last.
     """
 
     graph: CausalGraph
@@ -52,14 +53,19 @@ class SCM:
     tables: Mapping[str, np.ndarray]
 
     def family(self, variable: str) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-        """The parents of ``variable`` and the bidirected edges at it, in the order of the table's axes."""
+        """The parents of ``variable`` and the bidirected edges at it, in the order of the
+        table's axes."""
         edges = tuple(edge for edge in self.graph.bidirected if variable in edge)
         return self.graph.parents(variable), edges
 
     # --- distributions ---
 
     def joint(
-        self, do: Mapping[str, int] | None = None, keep: Sequence[str] | None = None, *, latents: bool = False
+        self,
+        do: Mapping[str, int] | None = None,
+        keep: Sequence[str] | None = None,
+        *,
+        latents: bool = False,
     ) -> np.ndarray:
         """P(``keep`` | do(``do``)), one axis per variable.
 
@@ -79,7 +85,8 @@ class SCM:
     def probability(self, query: Query | Term | str) -> np.ndarray:
         """The answer to ``query``, with one axis per event or do() without a value, outcomes first.
 
-        A conditional probability is NaN where its evidence has probability 0; an expectation is that of the value.
+        A conditional probability is NaN where its evidence has probability 0; an expectation is
+        that of the value.
         """
         if isinstance(query, str):
             query = Query.parse(query)
@@ -94,7 +101,8 @@ class SCM:
         return numerator
 
     def _events(self, term: Term, outcomes: Iterable[Event]) -> np.ndarray:
-        """Joint probability of ``outcomes`` and the evidence, with the axes of all open events of ``term``.
+        """Joint probability of ``outcomes`` and the evidence, with the axes of all open events of
+        ``term``.
 
         Those of outcomes that are left out have length 1.
         """
@@ -120,12 +128,17 @@ class SCM:
 
     # --- samples ---
 
-    def sample(self, n: int, do: Mapping[str, int] | None = None, seed: int = 0) -> dict[str, np.ndarray]:
+    def sample(
+        self, n: int, do: Mapping[str, int] | None = None, seed: int = 0
+    ) -> dict[str, np.ndarray]:
         """``n`` rows of all variables under do(``do``): integer arrays of length n."""
         return self.sample_worlds(n, [do or {}], seed)[0]
 
-    def sample_worlds(self, n: int, worlds: Sequence[Mapping[str, int]], seed: int = 0) -> list[dict[str, np.ndarray]]:
-        """The same ``n`` units in each of ``worlds``: confounders, types and residual noise are shared."""
+    def sample_worlds(
+        self, n: int, worlds: Sequence[Mapping[str, int]], seed: int = 0
+    ) -> list[dict[str, np.ndarray]]:
+        """The same ``n`` units in each of ``worlds``: confounders, types and residual noise are
+        shared."""
         rng = np.random.default_rng(seed)
         confounders = {edge: rng.choice(len(p), n, p=p) for edge, p in self.confounders.items()}
         types = {v: rng.choice(len(p), n, p=p) for v, p in self.types.items()}
@@ -175,7 +188,8 @@ class _Network:
         return self.opened[key]
 
     def label(self, variable: str, world: World) -> int:
-        """The axis of ``variable`` in ``world``; worlds in which its parents have the same axes share it."""
+        """The axis of ``variable`` in ``world``; worlds in which its parents have the same axes
+        share it."""
         key = variable, world
         if key not in self.worlds:
             self.worlds[key] = self._label(variable, world)
@@ -236,12 +250,19 @@ class _Network:
         arguments: list[Any] = []
         for array, labels in operands:
             arguments += [array, labels]
-        # An axis may be asked for twice, as in P(X | do(X=1)) with X kept: unique axes, then a view of them.
+        # An axis may be asked for twice, as in P(X | do(X=1)) with X kept: unique axes, then a view
+        # of them.
         unique = list(dict.fromkeys(axes))
         result = np.einsum(*arguments, unique, optimize="greedy")
-        return result if unique == axes else np.moveaxis(result, range(len(unique)), [axes.index(a) for a in unique])
+        return (
+            result
+            if unique == axes
+            else np.moveaxis(result, range(len(unique)), [axes.index(a) for a in unique])
+        )
 
-    def _table(self, variable: str, nodes: dict[tuple[int, ...], int]) -> tuple[np.ndarray, list[int]]:
+    def _table(
+        self, variable: str, nodes: dict[tuple[int, ...], int]
+    ) -> tuple[np.ndarray, list[int]]:
         """P(all copies of ``variable`` | their parents, confounders, type summed out)."""
         parents, edges = self.scm.family(variable)
         table = self.scm.tables[variable]
@@ -250,12 +271,15 @@ class _Network:
         latent_sizes = [len(self.scm.confounders[e]) for e in edges]
         configurations = int(np.prod(sizes))
         types = self.scm.types[variable]
-        flat = table.reshape(configurations, -1, len(types), k)  # configuration, confounders, type, value
+        flat = table.reshape(
+            configurations, -1, len(types), k
+        )  # configuration, confounders, type, value
         count = len(nodes)
         whole = np.ones((1,) * (2 * count + 2))
 
         def place(array: np.ndarray, *axes: int) -> np.ndarray:
-            """``array`` with its axes at ``axes`` of (configuration, value) per copy, confounders, type."""
+            """``array`` with its axes at ``axes`` of (configuration, value) per copy,
+            confounders, type."""
             shape = [1] * (2 * count + 2)
             for axis, size in zip(axes, array.shape, strict=True):
                 shape[axis] = size
@@ -294,10 +318,14 @@ def random_scm(
         seed: of the numpy generator.
         confounder_states: states of every confounder.
         types: states of every variable's own type.
-        floor: every conditional probability is at least ``floor / k``, so the model is positive; 0 allows any.
+        floor: every conditional probability is at least ``floor / k``, so the model is positive; 0
+            allows any.
     """
     rng = np.random.default_rng(seed)
-    sizes = {v: cardinalities if isinstance(cardinalities, int) else cardinalities[v] for v in graph.variables}
+    sizes = {
+        v: cardinalities if isinstance(cardinalities, int) else cardinalities[v]
+        for v in graph.variables
+    }
 
     def simplex(*shape: int) -> np.ndarray:
         draws = rng.dirichlet(np.ones(shape[-1]), size=shape[:-1])
@@ -314,13 +342,16 @@ def random_scm(
 
 
 def exact_tables(scm: SCM, sources: Iterable[Source]) -> list[Table]:
-    """What infinitely many rows of each source would show; what a source sets takes its values equally often."""
+    """What infinitely many rows of each source would show; what a source sets takes its values
+    equally often."""
     tables = []
     for source in sources:
         observed = [v for v in scm.graph.variables if v in source.observed]
         intervened = [v for v in scm.graph.variables if v in source.do]
         cells = np.zeros([scm.cardinalities[v] for v in intervened + observed])
-        for setting in product(*(source.values.get(v, range(scm.cardinalities[v])) for v in intervened)):
+        for setting in product(
+            *(source.values.get(v, range(scm.cardinalities[v])) for v in intervened)
+        ):
             cells[setting] = scm.joint(dict(zip(intervened, setting, strict=True)), observed)
         tables.append(Table.from_array(intervened + observed, cells))
     return tables

@@ -6,7 +6,13 @@ import torch
 from causalplug.errors import SamplingError
 from causalplug.noise import Noise, NoiseSpec
 
-SPECS = [NoiseSpec(), NoiseSpec((3,)), NoiseSpec((5,), "gumbel"), NoiseSpec((2, 4), "uniform"), NoiseSpec((20_000,))]
+SPECS = [
+    NoiseSpec(),
+    NoiseSpec((3,)),
+    NoiseSpec((5,), "gumbel"),
+    NoiseSpec((2, 4), "uniform"),
+    NoiseSpec((20_000,)),
+]
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -16,7 +22,9 @@ def test_rows_do_not_depend_on_how_many_are_drawn(spec):
     chosen = torch.tensor([n - 1, 0, 7, 7])
     assert torch.equal(Noise(chosen, seed=3).draw("V", spec), whole[chosen])
     assert torch.equal(Noise(9, seed=3).draw("V", spec), whole[:9])
-    assert torch.equal(torch.cat([part.draw("V", spec) for part in Noise(n, seed=3).chunks(n // 3)]), whole)
+    assert torch.equal(
+        torch.cat([part.draw("V", spec) for part in Noise(n, seed=3).chunks(n // 3)]), whole
+    )
 
 
 def test_names_and_seeds_give_different_numbers():
@@ -26,7 +34,8 @@ def test_names_and_seeds_give_different_numbers():
 
 
 @pytest.mark.parametrize(
-    ("kind", "mean", "deviation"), [("normal", 0, 1), ("uniform", 0.5, 12**-0.5), ("gumbel", 0.57722, 1.28255)]
+    ("kind", "mean", "deviation"),
+    [("normal", 0, 1), ("uniform", 0.5, 12**-0.5), ("gumbel", 0.57722, 1.28255)],
 )
 def test_distributions_have_their_moments(kind, mean, deviation):
     drawn = Noise(200_000, seed=0).draw("V", NoiseSpec((), kind))
@@ -50,7 +59,9 @@ def test_fixed_noise_stands_in_place_and_is_selected_and_saved_with_the_rows(tmp
     noise.save(tmp_path / "noise.safetensors")
     loaded = Noise.load(tmp_path / "noise.safetensors").select(torch.tensor([2, 0]))
     assert torch.equal(loaded.draw("I/latent", NoiseSpec((2,))), latent[[2, 0]])
-    assert torch.equal(loaded.draw("V", NoiseSpec()), Noise(10, seed=5).draw("V", NoiseSpec())[[9, 4]])
+    assert torch.equal(
+        loaded.draw("V", NoiseSpec()), Noise(10, seed=5).draw("V", NoiseSpec())[[9, 4]]
+    )
 
 
 def test_joined_noise_has_the_rows_of_its_parts_and_refuses_two_seeds():

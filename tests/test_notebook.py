@@ -1,4 +1,5 @@
-"""In a notebook: objects show themselves, names are escaped, nothing runs on, and an interruption leaves a model."""
+"""In a notebook: objects show themselves, names are escaped, nothing runs on, and an
+interruption leaves a model."""
 
 import re
 import threading
@@ -11,14 +12,18 @@ import torch
 import causalplug as cp
 from causalplug.training.learner import Learner
 
-pytestmark = pytest.mark.filterwarnings("ignore::causalplug.errors.ConvergenceWarning")  # training for a moment
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::causalplug.errors.ConvergenceWarning"
+)  # training for a moment
 GRAPH = cp.CausalGraph.parse('D -> "<b>" -> A; D <-> A')
 
 
 def table(n=400):
     rng = np.random.default_rng(0)
     d = rng.integers(2, size=n)
-    return cp.DataSource({"D": d, "<b>": d ^ (rng.random(n) < 0.2), "A": d ^ (rng.random(n) < 0.4)}, name="<rows>")
+    return cp.DataSource(
+        {"D": d, "<b>": d ^ (rng.random(n) < 0.2), "A": d ^ (rng.random(n) < 0.4)}, name="<rows>"
+    )
 
 
 def model():
@@ -27,7 +32,9 @@ def model():
 
 def well_formed(html):
     """The elements of a piece of HTML that is also XML."""
-    return ElementTree.fromstring(f"<div>{re.sub(r'<!DOCTYPE[^>]*>|<[?].*?[?]>', '', html, flags=re.DOTALL)}</div>")
+    return ElementTree.fromstring(
+        f"<div>{re.sub(r'<!DOCTYPE[^>]*>|<[?].*?[?]>', '', html, flags=re.DOTALL)}</div>"
+    )
 
 
 def test_a_graph_is_a_picture():
@@ -93,7 +100,13 @@ def test_nothing_runs_on_and_no_setting_is_left_changed():
 
 @pytest.mark.parametrize("objective", ["adversarial", "likelihood"])
 def test_an_interruption_leaves_a_usable_model_and_can_be_resumed(objective, tmp_path, monkeypatch):
-    settings = {"objective": objective, "steps": 30, "save_every": 10, "validate_every": 10, "progress": False}
+    settings = {
+        "objective": objective,
+        "steps": 30,
+        "save_every": 10,
+        "validate_every": 10,
+        "progress": False,
+    }
     whole = model()
     cp.fit(whole, table(), **settings)
     made = [cls for cls in _subclasses(Learner) if "step" in vars(cls)]

@@ -14,7 +14,8 @@ RAISE_NOTHING = {"list_adapters"}
 
 
 def raises(function) -> bool:
-    """Whether the function itself raises an error, other than that a subclass has to implement it."""
+    """Whether the function itself raises an error, other than that a subclass has to implement
+    it."""
     try:
         source = inspect.getsource(function)
     except (OSError, TypeError):
@@ -23,11 +24,20 @@ def raises(function) -> bool:
 
 
 def methods(cls):
-    """Public methods and properties that the class itself defines: name, function, documentation."""
+    """Public methods and properties that the class itself defines: name, function,
+    documentation."""
     for name, member in vars(cls).items():
-        function = getattr(member, "__func__", None) or getattr(member, "fget", None) or getattr(member, "func", member)
+        function = (
+            getattr(member, "__func__", None)
+            or getattr(member, "fget", None)
+            or getattr(member, "func", member)
+        )
         if not name.startswith("_") and inspect.isfunction(function):
-            yield name, function, inspect.getdoc(getattr(cls, name)) or inspect.getdoc(function) or ""
+            yield (
+                name,
+                function,
+                inspect.getdoc(getattr(cls, name)) or inspect.getdoc(function) or "",
+            )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -42,7 +52,11 @@ def test_it_is_documented_and_says_what_it_raises(name):
     assert "Raises:" in told or not any(map(raises, own)), f"{name} does not say what it raises"
     missing = [method for method, _, text in methods(value) if not text]
     assert not missing, f"methods of {name} without a docstring: {missing}"
-    silent = [method for method, function, text in methods(value) if raises(function) and "aises" not in text]
+    silent = [
+        method
+        for method, function, text in methods(value)
+        if raises(function) and "aises" not in text
+    ]
     assert not silent, f"methods of {name} that do not say what they raise: {silent}"
 
 
@@ -50,7 +64,9 @@ def test_it_is_documented_and_says_what_it_raises(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_it_stands_in_the_reference(name):
     pages = "".join(page.read_text(encoding="utf-8") for page in REFERENCE.glob("*.md"))
-    assert re.search(rf"auto(?:class|function|exception):: (?:causalplug\.)?{name}$", pages, re.MULTILINE)
+    assert re.search(
+        rf"auto(?:class|function|exception):: (?:causalplug\.)?{name}$", pages, re.MULTILINE
+    )
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the sources of the documentation are not here")
@@ -58,9 +74,13 @@ def test_the_reference_names_nothing_that_is_not_there():
     import importlib
 
     for page in REFERENCE.glob("*.md"):
-        for kind, path in re.findall(r"auto(class|function|module):: ([\w.]+)", page.read_text(encoding="utf-8")):
+        for kind, path in re.findall(
+            r"auto(class|function|module):: ([\w.]+)", page.read_text(encoding="utf-8")
+        ):
             if kind == "module":
                 assert importlib.import_module(path)
                 continue
             module, _, name = path.rpartition(".")
-            assert hasattr(importlib.import_module(module or "causalplug"), name), f"{page.name} names {path}"
+            assert hasattr(importlib.import_module(module or "causalplug"), name), (
+                f"{page.name} names {path}"
+            )

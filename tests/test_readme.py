@@ -1,4 +1,5 @@
-"""The README's code runs as it stands, on a small model, and says what the README says that it says."""
+"""The README's code runs as it stands, on a small model, and says what the README says that it
+says."""
 
 import re
 import warnings
@@ -11,10 +12,13 @@ import torch
 import causalplug as cp
 from causalplug.adapters.conditional_gan import ConditionalGAN
 from causalplug.errors import ConvergenceWarning, FitWarning, NotIdentifiableError
-from causalplug.mechanisms.label import Label
+from causalplug.mechanisms.frozen.label import Label
 
 README = Path(__file__).parents[1] / "README.md"
-LAYERS = [{"type": "linear", "in_features": 6, "out_features": 3072, "name": "out"}, {"type": "sigmoid"}]
+LAYERS = [
+    {"type": "linear", "in_features": 6, "out_features": 3072, "name": "out"},
+    {"type": "sigmoid"},
+]
 
 
 def test_the_code_of_the_readme(tmp_path, monkeypatch):

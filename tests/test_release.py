@@ -1,4 +1,5 @@
-"""What is released: one version everywhere, a complete wheel that works on its own, bounds that are tested."""
+"""What is released: one version everywhere, a complete wheel that works on its own, bounds that
+are tested."""
 
 import email
 import importlib.util
@@ -44,20 +45,37 @@ def built(tmp_path_factory):
 def run(command, **options):
     """What a command prints; it must succeed, and does not see this checkout by ``PYTHONPATH``."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **options)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, **options
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.fixture(scope="module")
 def installed(built, tmp_path_factory):
-    """The ``bin`` of an environment with the wheel, and beside it the libraries of this one, but not its causalplug."""
+    """The ``bin`` of an environment with the wheel, and beside it the libraries of this one, but
+    not its causalplug."""
     home = tmp_path_factory.mktemp("installed")
     run([sys.executable, "-m", "venv", "--without-pip", home / "venv"])
     python = home / "venv" / "bin" / "python"
-    run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", built[1]])
+    run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            python,
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            built[1],
+        ]
+    )
     libraries = {
-        Path(importlib.util.find_spec(name).origin).parents[1] for name in ("click", "numpy", "torch", "pandas")
+        Path(importlib.util.find_spec(name).origin).parents[1]
+        for name in ("click", "numpy", "torch", "pandas")
     }
     (packages,) = (home / "venv").glob("lib/python3*/site-packages")
     (packages / "libraries.pth").write_text("\n".join(map(str, sorted(libraries))))
@@ -70,12 +88,15 @@ def outside(tmp_path_factory):
     return {"cwd": tmp_path_factory.mktemp("outside")}
 
 
-# -- one version ---------------------------------------------------------------------------------------------------
+# -- one version
 
 
 def test_one_version_everywhere(built):
     assert Version(cp.__version__).release >= (0, 1, 0)
-    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == cp.__version__
+    assert (
+        re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+        == cp.__version__
+    )
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert cited["version"] == cp.__version__
     assert {"cff-version", "message", "title", "authors", "references"} <= set(cited)
@@ -87,17 +108,23 @@ def test_one_version_everywhere(built):
     assert set(PROJECT["optional-dependencies"]) == set(facts.get_all("Provides-Extra"))
 
 
-# -- what is in the archives ---------------------------------------------------------------------------------------
+# -- what is in the archives
 
 
 def test_the_wheel_holds_every_module_and_nothing_else(built):
-    homes = {"causalplug": "causalplug", "adapters": "causalplug/adapters", "model_cards": "causalplug/model_cards"}
+    homes = {
+        "causalplug": "causalplug",
+        "adapters": "causalplug/adapters",
+        "model_cards": "causalplug/model_cards",
+    }
     expected = {"causalplug/py.typed"}
     for folder, home in homes.items():
         for path in (ROOT / folder).rglob("*"):
             inner = path.relative_to(ROOT / folder).as_posix()
             linked = folder == "causalplug" and inner.startswith(("adapters/", "model_cards/"))
-            kept = path.suffix in (".py", ".json") or (folder == "model_cards" and path.suffix == ".md")
+            kept = path.suffix in (".py", ".json") or (
+                folder == "model_cards" and path.suffix == ".md"
+            )
             if kept and not linked:
                 expected.add(f"{home}/{inner}")
     with zipfile.ZipFile(built[1]) as wheel:
@@ -110,13 +137,27 @@ def test_the_wheel_holds_every_module_and_nothing_else(built):
 def test_the_sdist_can_be_tested(built):
     with tarfile.open(built[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "Makefile"}
-    wanted |= {"constraints.txt", "tests/conftest.py", "tests/hub_server.py", "docs/cli.md", "recipes/__init__.py"}
+    wanted = {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "CITATION.cff",
+        "CONTRIBUTING.md",
+        "Makefile",
+    }
+    wanted |= {
+        "constraints.txt",
+        "tests/conftest.py",
+        "tests/hub_server.py",
+        "docs/cli.md",
+        "recipes/__init__.py",
+    }
     assert wanted <= names
     assert not [name for name in names if name.endswith(".pyc")]
 
 
-# -- the wheel by itself -------------------------------------------------------------------------------------------
+# -- the wheel by itself
 
 
 def test_the_wheel_is_what_runs(installed, outside):
@@ -158,16 +199,21 @@ print(len(cp.list_adapters()))
 """
     *printed, total, adapters = run([installed / "python", "-c", code], **outside).splitlines()
     assert any("The model is in run/model" in line for line in printed)
-    assert "# model" in (home / "run" / "model" / "README.md").read_text()  # its template is in the wheel
+    assert (
+        "# model" in (home / "run" / "model" / "README.md").read_text()
+    )  # its template is in the wheel
     assert float(total) == pytest.approx(1)
     assert int(adapters) >= 6
 
 
-# -- bounds --------------------------------------------------------------------------------------------------------
+# -- bounds
 
 
 def test_the_lowest_allowed_versions_are_those_that_are_tested():
-    wanted = [*PROJECT["dependencies"], *(r for extra in PROJECT["optional-dependencies"].values() for r in extra)]
+    wanted = [
+        *PROJECT["dependencies"],
+        *(r for extra in PROJECT["optional-dependencies"].values() for r in extra),
+    ]
     bounds = {}
     for requirement in map(Requirement, wanted):
         for part in requirement.specifier:

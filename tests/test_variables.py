@@ -125,14 +125,17 @@ def test_categories_may_come_as_an_array_or_an_index():
     assert Discrete(np.arange(3)) == Discrete(3)
 
 
-@pytest.mark.parametrize("values", [np.array(["2020-01-01"], "datetime64[ns]"), np.array([1j]), np.array(["1.5"])])
+@pytest.mark.parametrize(
+    "values", [np.array(["2020-01-01"], "datetime64[ns]"), np.array([1j]), np.array(["1.5"])]
+)
 def test_what_only_looks_like_numbers_is_no_continuous_value(values):
     with pytest.raises(DataError, match="must be numbers"):
         Continuous().encode(values)
 
 
 @pytest.mark.parametrize(
-    ("values", "message"), [(3, "cannot be 3"), (None, "cannot be None"), (np.zeros((3, 2, 2)), r"\(3, 2, 2\)")]
+    ("values", "message"),
+    [(3, "cannot be 3"), (None, "cannot be None"), (np.zeros((3, 2, 2)), r"\(3, 2, 2\)")],
 )
 def test_what_is_no_image_is_refused(values, message):
     with pytest.raises(DataError, match=message):

@@ -1,8 +1,9 @@
 """Two models that no data source can tell apart and that answer a query differently.
 
-Such a pair proves that the query is not identifiable. Starting at a random model, its parameters (logits of all
-probability tables) are moved in the direction in which the query changes most while, to first order, nothing that the
-sources show does; Newton steps bring the sources back exactly. The derivatives are exact (complex steps).
+Such a pair proves that the query is not identifiable. Starting at a random model, its parameters
+(logits of all probability tables) are moved in the direction in which the query changes most while,
+to first order, nothing that the sources show does; Newton steps bring the sources back exactly. The
+derivatives are exact (complex steps).
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from causalplug.causal.query import Query
-from causalplug.causal.source import Source
+from causalplug.graphs.source import Source
+from causalplug.identification.query import Query
 from tests.scm import SCM
 
 __all__ = ["shown", "twin"]
@@ -27,13 +28,18 @@ def shown(scm: SCM, sources: Sequence[Source]) -> np.ndarray:
     for source in sources:
         observed = [v for v in scm.graph.variables if v in source.observed]
         intervened = [v for v in scm.graph.variables if v in source.do]
-        for setting in product(*(source.values.get(v, range(scm.cardinalities[v])) for v in intervened)):
+        for setting in product(
+            *(source.values.get(v, range(scm.cardinalities[v])) for v in intervened)
+        ):
             parts.append(scm.joint(dict(zip(intervened, setting, strict=True)), observed).ravel())
     return np.concatenate(parts)
 
 
-def twin(scm: SCM, sources: Sequence[Source], query: Query, *, gap: float = 0.01, steps: int = 100) -> SCM | None:
-    """A model that shows the same as ``scm`` and answers ``query`` differently by at least ``gap`` somewhere.
+def twin(
+    scm: SCM, sources: Sequence[Source], query: Query, *, gap: float = 0.01, steps: int = 100
+) -> SCM | None:
+    """A model that shows the same as ``scm`` and answers ``query`` differently by at least ``gap``
+    somewhere.
 
     Returns None if no direction is left in which the answer changes, as for an identifiable query.
     """
@@ -45,7 +51,9 @@ def twin(scm: SCM, sources: Sequence[Source], query: Query, *, gap: float = 0.01
         jacobian, gradient = _derivatives(scm, at, sources, query)
         silent = gradient - gradient @ np.linalg.pinv(jacobian, rcond=1e-9) @ jacobian
         if entry < 0:
-            entry = int(np.argmax(np.linalg.norm(silent, axis=1)))  # the cell of the answer that moves most
+            entry = int(
+                np.argmax(np.linalg.norm(silent, axis=1))
+            )  # the cell of the answer that moves most
         size = np.linalg.norm(silent[entry])
         if size < 1e-8:
             return None
@@ -62,7 +70,9 @@ def twin(scm: SCM, sources: Sequence[Source], query: Query, *, gap: float = 0.01
     return None
 
 
-def _restored(scm: SCM, at: np.ndarray, sources: Sequence[Source], wanted: np.ndarray) -> np.ndarray | None:
+def _restored(
+    scm: SCM, at: np.ndarray, sources: Sequence[Source], wanted: np.ndarray
+) -> np.ndarray | None:
     """The nearest parameters that show ``wanted``, by Gauss-Newton."""
     for _ in range(12):
         error = shown(_model(scm, at), sources) - wanted
@@ -72,7 +82,9 @@ def _restored(scm: SCM, at: np.ndarray, sources: Sequence[Source], wanted: np.nd
     return None
 
 
-def _derivatives(scm: SCM, at: np.ndarray, sources: Sequence[Source], query: Query) -> tuple[np.ndarray, np.ndarray]:
+def _derivatives(
+    scm: SCM, at: np.ndarray, sources: Sequence[Source], query: Query
+) -> tuple[np.ndarray, np.ndarray]:
     gradient = _complex_steps(at, lambda x: np.ravel(_model(scm, x).probability(query)))
     return _jacobian(scm, at, sources), gradient
 

@@ -1,6 +1,7 @@
 """The command ``causalplug``: what the Python interface does, from a shell.
 
-Nothing heavy is imported before a command needs it: planning, identification and help load no torch.
+Nothing heavy is imported before a command needs it: planning, identification and help load no
+    torch.
 """
 
 from __future__ import annotations

@@ -87,28 +87,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows ``causalplug``; by default what the shell gave.
 
     Returns:
-        The exit code: 0 done, 1 a bug of this package, 2 the call cannot be served (one line on stderr says why), 130
-        interrupted, 141 nobody reads the output any more.
+        The exit code: 0 done, 1 a bug of this package, 2 the call cannot be served (one line on
+        stderr says why), 130 interrupted, 141 nobody reads the output any more.
     """
     if _COMPLETE in os.environ:
-        return int(causalplug.main(prog_name="causalplug", complete_var=_COMPLETE, standalone_mode=False) or 0)
+        return int(
+            causalplug.main(prog_name="causalplug", complete_var=_COMPLETE, standalone_mode=False)
+            or 0
+        )
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to stop
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a terminal that lacks a letter is no reason to stop
     with _plain_warnings():
         try:
             with causalplug.make_context("causalplug", given) as ctx:
                 causalplug.invoke(ctx)
             sys.stdout.flush()
         except BaseException as error:
-            return outcome(error, " ".join(["causalplug", *(name for name in given[:1] if name in COMMANDS)]))
+            return outcome(
+                error, " ".join(["causalplug", *(name for name in given[:1] if name in COMMANDS)])
+            )
     return 0
 
 
 @contextlib.contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Warnings of this package as one line on stderr; those that libraries give their callers are not the user's."""
+    """Warnings of this package as one line on stderr; those that libraries give their callers
+    are not the user's."""
     from causalplug.errors import ConvergenceWarning
 
     def show(message: Warning | str, category: Any, *place: Any, **more: Any) -> None:

@@ -16,18 +16,25 @@ from causalplug.cli.tables import rows_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
 
 __all__ = ["counterfactual", "estimate", "sample"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _repo = click.argument("repo", metavar="MODEL")
-_do = click.option("--do", "do", multiple=True, metavar="NAME=VALUE", help="Set a variable. Repeatable.")
+_do = click.option(
+    "--do", "do", multiple=True, metavar="NAME=VALUE", help="Set a variable. Repeatable."
+)
 _count = click.IntRange(min=1)
-_variables = click.option("--variables", metavar="NAMES", help="What is asked for, A,B; default: all.")
+_variables = click.option(
+    "--variables", metavar="NAMES", help="What is asked for, A,B; default: all."
+)
 _out = click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write metadata.csv and pictures there."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write metadata.csv and pictures there.",
 )
 
 
@@ -35,9 +42,17 @@ def _sampling(command: _F) -> _F:
     """Options that every question has."""
     options = [
         click.option("--seed", type=int, default=0, show_default=True, help="Of the noise."),
-        click.option("--batch-size", type=_count, help="Rows that go through the networks at once."),
-        click.option("--min-acceptance", type=float, default=1e-4, show_default=True, help="Rarest evidence."),
-        click.option("--allow-unidentified", is_flag=True, help="Answer, marked, what the data do not determine."),
+        click.option(
+            "--batch-size", type=_count, help="Rows that go through the networks at once."
+        ),
+        click.option(
+            "--min-acceptance", type=float, default=1e-4, show_default=True, help="Rarest evidence."
+        ),
+        click.option(
+            "--allow-unidentified",
+            is_flag=True,
+            help="Answer, marked, what the data do not determine.",
+        ),
         revision_option,
         json_option,
     ]
@@ -54,7 +69,12 @@ def _sampling(command: _F) -> _F:
 )
 @_repo
 @_do
-@click.option("--given", multiple=True, metavar="NAME=VALUE", help="Condition: A=red, A=red,blue, N=0.5..1, N=..1.")
+@click.option(
+    "--given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Condition: A=red, A=red,blue, N=0.5..1, N=..1.",
+)
 @click.option("-n", "n", type=_count, default=100, show_default=True, help="Rows.")
 @_variables
 @_out
@@ -98,8 +118,15 @@ def sample(
     """
 )
 @_repo
-@click.option("--evidence", multiple=True, metavar="NAME=VALUE", help="What was seen, as --given of sample.")
-@click.option("--rows", "table", type=click.Path(exists=True, path_type=Path), help="Rows that were seen, a table.")
+@click.option(
+    "--evidence", multiple=True, metavar="NAME=VALUE", help="What was seen, as --given of sample."
+)
+@click.option(
+    "--rows",
+    "table",
+    type=click.Path(exists=True, path_type=Path),
+    help="Rows that were seen, a table.",
+)
 @_do
 @click.option("-n", "n", type=_count, help="Rows; default: 100, or one for each of --rows.")
 @click.option("--draws", type=_count, default=1, show_default=True, help="Rows for each of --rows.")
@@ -126,9 +153,13 @@ def counterfactual(
 ) -> None:
     """Draw what would have been under do, given what was seen, as CSV."""
     if table is not None and (evidence or n is not None):
-        raise click.UsageError("--rows says what was seen and how many rows there are: leave out --evidence and -n")
+        raise click.UsageError(
+            "--rows says what was seen and how many rows there are: leave out --evidence and -n"
+        )
     if table is None and not evidence:
-        raise click.UsageError("nothing was seen: give --evidence NAME=VALUE or --rows FILE, or use sample")
+        raise click.UsageError(
+            "nothing was seen: give --evidence NAME=VALUE or --rows FILE, or use sample"
+        )
     if out is not None:
         check_folder(out)
     model = load_model(repo, revision)
@@ -157,15 +188,21 @@ def counterfactual(
 )
 @_repo
 @click.argument("query", metavar="QUERY")
-@click.option("-n", "n", type=_count, default=100_000, show_default=True, help="Rows that meet the evidence.")
+@click.option(
+    "-n", "n", type=_count, default=100_000, show_default=True, help="Rows that meet the evidence."
+)
 @click.option(
     "--data",
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
     help="Rows that it was trained on, to check the overlap: a table for each source, in order. Repeatable.",
 )
-@click.option("--compare", is_flag=True, help="Add the formula evaluated on --data, for comparison.")
-@click.option("--png", type=click.Path(dir_okay=False, path_type=Path), help="Draw images that are asked for.")
+@click.option(
+    "--compare", is_flag=True, help="Add the formula evaluated on --data, for comparison."
+)
+@click.option(
+    "--png", type=click.Path(dir_okay=False, path_type=Path), help="Draw images that are asked for."
+)
 @_sampling
 def estimate(
     repo: str,
@@ -182,7 +219,7 @@ def estimate(
     as_json: bool,
 ) -> None:
     """Answer QUERY from MODEL, with standard errors."""
-    from causalplug.causal.query import Query
+    from causalplug.identification.query import Query
 
     if compare and not data:
         raise click.UsageError("--compare needs the rows: give --data FILE")

@@ -20,7 +20,8 @@ _IMAGE = re.compile(r"image (\d+) ?[x×] ?(\d+) ?[x×] ?(\d+)")
 
 
 def declared(item: Any, name: str) -> Variable:
-    """The variable that a file declares: a number, a list, a word, or the keys of ``Variable.to_dict``.
+    """The variable that a file declares: a number, a list, a word, or the keys of
+    ``Variable.to_dict``.
 
     Raises:
         VariableError: it declares nothing.
@@ -51,8 +52,12 @@ def checked_settings(given: Mapping[str, Any], where: str) -> dict[str, Any]:
     from causalplug.training.config import TrainingConfig
 
     hints = typing.get_type_hints(TrainingConfig)
-    check_keys(dict(given), {f"{name}?": _json_type(kind) for name, kind in hints.items()}, where=where)
-    settings: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    check_keys(
+        dict(given), {f"{name}?": _json_type(kind) for name, kind in hints.items()}, where=where
+    )
+    settings: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
+    }
     TrainingConfig(**settings)
     return settings
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.causal.source import Source
 from causalplug.errors import CausalPlugError, RepositoryError
 from causalplug.files.validation import read_json
+from causalplug.graphs.graph import CausalGraph
+from causalplug.graphs.source import Source
 from causalplug.variables import variable_from_dict
 
 if TYPE_CHECKING:
@@ -31,10 +31,15 @@ def facts_of(snapshot: Snapshot) -> dict[str, Any]:
     kind = format.removeprefix("causalplug-").rpartition("-")[0]
     if kind not in _WHAT or not format.startswith("causalplug-"):
         raise RepositoryError(
-            f"cannot describe {snapshot}: its config.json is not one of causalplug's; plug it in through an adapter "
-            "(causalplug adapters)"
+            f"cannot describe {snapshot}: its config.json is not one of causalplug's; plug it in "
+            "through an adapter (causalplug adapters)"
         )
-    facts = {"repository": str(snapshot), "revision": snapshot.revision, "kind": kind, "format": format}
+    facts = {
+        "repository": str(snapshot),
+        "revision": snapshot.revision,
+        "kind": kind,
+        "format": format,
+    }
     try:
         return facts | (_model(config) if kind == "dcm" else _part(config))
     except CausalPlugError as error:
@@ -47,9 +52,12 @@ def facts_of(snapshot: Snapshot) -> dict[str, Any]:
 
 def _model(config: Mapping[str, Any]) -> dict[str, Any]:
     graph = CausalGraph.from_dict(config["graph"])
-    variables = {name: variable_from_dict(config["variables"][name], name) for name in graph.variables}
+    variables = {
+        name: variable_from_dict(config["variables"][name], name) for name in graph.variables
+    }
     mechanisms, encoders = (
-        {name: _made(item) for name, item in config[key].items()} for key in ("mechanisms", "encoders")
+        {name: _made(item) for name, item in config[key].items()}
+        for key in ("mechanisms", "encoders")
     )
     return {
         "causalplug_version": config.get("causalplug_version"),
@@ -57,7 +65,9 @@ def _model(config: Mapping[str, Any]) -> dict[str, Any]:
         "variables": {name: variable.to_dict() for name, variable in variables.items()},
         "mechanisms": mechanisms,
         "encoders": encoders,
-        "sources": [Source.from_dict(item).to_dict() for item in config["sources"]] if "sources" in config else None,
+        "sources": [Source.from_dict(item).to_dict() for item in config["sources"]]
+        if "sources" in config
+        else None,
         "weights": config.get("weights", {}).get("size"),
         "training": [_trained(module) for module in config.get("history", {}).get("modules", [])],
         "queries": config.get("queries", []),
@@ -86,7 +96,9 @@ def _part(config: Mapping[str, Any]) -> dict[str, Any]:
         "adapter": config["kind"],
         "license": config.get("license"),
         "source": config.get("source"),
-        "config": {key: value for key, value in config["config"].items() if key not in ("layers", "inputs")},
+        "config": {
+            key: value for key, value in config["config"].items() if key not in ("layers", "inputs")
+        },
     }
 
 
@@ -103,7 +115,10 @@ def described(facts: Mapping[str, Any]) -> str:
 def _model_lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "graph", " ".join(facts["graph"].split("\n"))
     for number, (name, declaration) in enumerate(facts["variables"].items()):
-        yield "" if number else "variables", f"{name}: {_values(declaration)}; {_origin(facts, name)}"
+        yield (
+            "" if number else "variables",
+            f"{name}: {_values(declaration)}; {_origin(facts, name)}",
+        )
     if facts["sources"] is None:
         yield "trained on", "unknown: what it may be asked is not checked"
     for number, source in enumerate(facts["sources"] or ()):
@@ -112,7 +127,10 @@ def _model_lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for number, module in enumerate(facts["training"]):
         yield "" if number else "training", _training_line(module)
     for number, query in enumerate(facts["queries"]):
-        yield "" if number else "questions", f"{query.get('name') or query['query']}: {query['status']}"
+        yield (
+            "" if number else "questions",
+            f"{query.get('name') or query['query']}: {query['status']}",
+        )
     if facts["weights"]:
         yield "weights", f"{facts['weights']:,} bytes"
 
@@ -124,7 +142,11 @@ def _values(declaration: Mapping[str, Any]) -> str:
         return "number"
     categories = declaration["categories"]
     names = [str(c) for c in (range(categories) if isinstance(categories, int) else categories)]
-    return ", ".join(names) if len(names) <= 8 else f"{len(names)} categories, {names[0]} to {names[-1]}"
+    return (
+        ", ".join(names)
+        if len(names) <= 8
+        else f"{len(names)} categories, {names[0]} to {names[-1]}"
+    )
 
 
 def _origin(facts: Mapping[str, Any], name: str) -> str:
@@ -134,7 +156,12 @@ def _origin(facts: Mapping[str, Any], name: str) -> str:
             part = parts[name]
             at = f"@{part['revision'][:8]}" if part.get("revision") else ""
             found.append(
-                what + (f"pulled from {part['pulled']}{at}" if "pulled" in part else f"trained ({part['kind']})")
+                what
+                + (
+                    f"pulled from {part['pulled']}{at}"
+                    if "pulled" in part
+                    else f"trained ({part['kind']})"
+                )
             )
     return ", ".join(found)
 
@@ -142,10 +169,16 @@ def _origin(facts: Mapping[str, Any], name: str) -> str:
 def _training_line(module: Mapping[str, Any]) -> str:
     verdict = {True: "converged", False: "NOT converged", None: "not compared"}[module["converged"]]
     distances = [
-        f"TVD {d['tvd']:.3f} (floor {d['floor']:.3f})" for d in module["distances"] or () if d.get("tvd") is not None
+        f"TVD {d['tvd']:.3f} (floor {d['floor']:.3f})"
+        for d in module["distances"] or ()
+        if d.get("tvd") is not None
     ]
     return ", ".join(
-        [f"{'+'.join(module['variables'])}: {module['objective']}, {module['steps']} steps", *distances, verdict]
+        [
+            f"{'+'.join(module['variables'])}: {module['objective']}, {module['steps']} steps",
+            *distances,
+            verdict,
+        ]
     )
 
 
@@ -163,10 +196,17 @@ def _part_lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _labels(labels: Any) -> Iterator[tuple[str, str]]:
-    """Name and values of what a generator conditions on, where its adapter writes them down in a common form."""
+    """Name and values of what a generator conditions on, where its adapter writes them down in a
+    common form."""
     if isinstance(labels, Mapping):
-        labels = [{"name": name, **item} if isinstance(item, Mapping) else item for name, item in labels.items()]
+        labels = [
+            {"name": name, **item} if isinstance(item, Mapping) else item
+            for name, item in labels.items()
+        ]
     for label in labels if isinstance(labels, list) else ():
         if isinstance(label, Mapping) and "name" in label:
             known = isinstance(label.get("categories"), int | list)
-            yield str(label["name"]), _values({"kind": "discrete", **label}) if known else "declared by its adapter"
+            yield (
+                str(label["name"]),
+                _values({"kind": "discrete", **label}) if known else "declared by its adapter",
+            )

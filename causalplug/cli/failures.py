@@ -48,7 +48,9 @@ def outcome(error: BaseException, command: str) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else REFUSED
     if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or the interpreter complains at its end
         return UNREAD
     if os.environ.get("CAUSALPLUG_DEBUG"):
         traceback.print_exception(error)
@@ -67,20 +69,26 @@ def _line(error: BaseException) -> tuple[int, str]:
     if isinstance(error, click.ClickException):
         return REFUSED, _one_line(error.format_message())
     if isinstance(error, QuerySyntaxError):
-        return REFUSED, str(error).splitlines()[0]  # the lines below point at the character that the first one counts
+        return REFUSED, str(error).splitlines()[
+            0
+        ]  # the lines below point at the character that the first one counts
     if isinstance(error, CausalPlugError):
         return REFUSED, spoken(_one_line(str(error)))
     if isinstance(error, OSError) and error.strerror:
         return REFUSED, f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return REFUSED, "memory is exhausted; ask for fewer rows, or go in smaller steps with --batch-size"
+        return (
+            REFUSED,
+            "memory is exhausted; ask for fewer rows, or go in smaller steps with --batch-size",
+        )
     from causalplug import __version__
 
     place = traceback.extract_tb(error.__traceback__)
     where = f" at {os.path.basename(place[-1].filename)}:{place[-1].lineno}" if place else ""
     return BUG, (
-        f"this is a bug in causalplug {__version__}: {type(error).__name__}: {_one_line(str(error))}{where}; please "
-        "report it with the traceback that CAUSALPLUG_DEBUG=1 in front of the command shows"
+        f"this is a bug in causalplug {__version__}: {type(error).__name__}: "
+        f"{_one_line(str(error))}{where}; please report it with the traceback that "
+        "CAUSALPLUG_DEBUG=1 in front of the command shows"
     )
 
 

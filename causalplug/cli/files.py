@@ -20,7 +20,9 @@ def read_file(path: Path) -> dict[str, Any]:
         RepositoryError: a JSON file is malformed.
     """
     if path.suffix not in (".toml", ".json"):
-        raise DataError(f"{path} cannot be read: it has to be a .toml or a .json file; rename it to what it is")
+        raise DataError(
+            f"{path} cannot be read: it has to be a .toml or a .json file; rename it to what it is"
+        )
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -30,4 +32,6 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"{path} cannot be read: it is no TOML: {error}; correct that line") from error
+        raise DataError(
+            f"{path} cannot be read: it is no TOML: {error}; correct that line"
+        ) from error

@@ -14,8 +14,8 @@ from causalplug.cli.tables import encoded_rows
 from causalplug.errors import DataError, MechanismError
 
 if TYPE_CHECKING:
-    from causalplug.mechanisms.fit_check import FitReport
-    from causalplug.model import DCM
+    from causalplug.checks.fit import FitReport
+    from causalplug.model.model import DCM
 
 __all__ = ["check_fit"]
 
@@ -31,9 +31,13 @@ __all__ = ["check_fit"]
 @click.argument("target", metavar="MODEL|GENERATOR|CONFIG")
 @click.argument("data", required=False, type=click.Path(path_type=Path))
 @click.option("--variable", help="The image variable; for a generator, the column with the images.")
-@click.option("--rows", type=click.IntRange(min=1), default=400, show_default=True, help="Images per value.")
+@click.option(
+    "--rows", type=click.IntRange(min=1), default=400, show_default=True, help="Images per value."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--png", type=click.Path(dir_okay=False, path_type=Path), help="Draw the first report.")
+@click.option(
+    "--png", type=click.Path(dir_okay=False, path_type=Path), help="Draw the first report."
+)
 @revision_option
 @json_option
 def check_fit(
@@ -46,7 +50,8 @@ def check_fit(
     revision: str | None,
     as_json: bool,
 ) -> None:
-    """Compare generated images with those of DATA (a folder of images or a table), value by value of the parents."""
+    """Compare generated images with those of DATA (a folder of images or a table), value by
+    value of the parents."""
     reports = _reports(target, data, variable, revision, {"per_configuration": rows, "seed": seed})
     if png is not None:
         from causalplug.plots import plot_fit
@@ -59,7 +64,11 @@ def check_fit(
 
 
 def _reports(
-    target: str, data: Path | None, variable: str | None, revision: str | None, options: dict[str, Any]
+    target: str,
+    data: Path | None,
+    variable: str | None,
+    revision: str | None,
+    options: dict[str, Any],
 ) -> list[FitReport]:
     if target.endswith((".toml", ".json")):
         from causalplug.cli.run_file import RunFile
@@ -67,39 +76,60 @@ def _reports(
         run = RunFile.read(Path(target))
         model = run.build()
         sources = [source.encode(model.variables) for source in run.sources()]
-        return _of_model(model, [rows.values for rows in sources if not rows.source.do], variable, target, options)
+        return _of_model(
+            model,
+            [rows.values for rows in sources if not rows.source.do],
+            variable,
+            target,
+            options,
+        )
     if data is None:
-        raise click.UsageError("the real images are missing: give DATA, a folder with metadata.csv or a table")
+        raise click.UsageError(
+            "the real images are missing: give DATA, a folder with metadata.csv or a table"
+        )
     loaded = load_part(target, revision)
-    from causalplug.mechanisms.fit_check import check_fit as check
-    from causalplug.mechanisms.frozen import FrozenMechanism
-    from causalplug.model import DCM
+    from causalplug.checks.fit import check_fit as check
+    from causalplug.mechanisms.frozen.generator import FrozenMechanism
+    from causalplug.model.model import DCM
 
     if isinstance(loaded, DCM):
         return _of_model(loaded, [encoded_rows(data, loaded.variables)], variable, target, options)
     if not isinstance(loaded, FrozenMechanism):
-        raise MechanismError(f"{target} cannot be checked: it holds a {type(loaded).__name__}, no generator")
+        raise MechanismError(
+            f"{target} cannot be checked: it holds a {type(loaded).__name__}, no generator"
+        )
     parents = {label.name: label.values for label in loaded.labels}
     columns = header(data)
     name = variable or next((column for column in columns if column not in parents), "image")
     missing = [column for column in (*parents, name) if column not in columns]
     if missing:
         raise DataError(
-            f"{target} cannot be checked: {data} has no column {', '.join(missing)}; name columns after the "
-            "generator's labels, or check it as part of a model"
+            f"{target} cannot be checked: {data} has no column {', '.join(missing)}; name columns "
+            "after the generator's labels, or check it as part of a model"
         )
     return [
-        check(loaded.bind(name, loaded.image, parents), encoded_rows(data, {**parents, name: loaded.image}), **options)
+        check(
+            loaded.bind(name, loaded.image, parents),
+            encoded_rows(data, {**parents, name: loaded.image}),
+            **options,
+        )
     ]
 
 
 def _of_model(
-    model: DCM, tables: list[dict[str, Any]], variable: str | None, target: str, options: dict[str, Any]
+    model: DCM,
+    tables: list[dict[str, Any]],
+    variable: str | None,
+    target: str,
+    options: dict[str, Any],
 ) -> list[FitReport]:
-    """A report for every frozen generator, on the largest table that has its image and its parents."""
-    from causalplug.mechanisms.fit_check import check_fit as check
+    """A report for every frozen generator, on the largest table that has its image and its
+    parents."""
+    from causalplug.checks.fit import check_fit as check
 
-    frozen = {name: m for name, m in model.mechanisms.items() if m.frozen and variable in (None, name)}
+    frozen = {
+        name: m for name, m in model.mechanisms.items() if m.frozen and variable in (None, name)
+    }
     if not frozen:
         raise MechanismError(
             f"nothing can be checked: no frozen generator {f'of {variable} ' if variable else ''}in {target}"
@@ -109,7 +139,9 @@ def _of_model(
         having = [table for table in tables if {name, *mechanism.parents} <= set(table)]
         if not having:
             needed = ", ".join([name, *mechanism.parents])
-            raise DataError(f"the generator of {name} cannot be checked: no table has the columns {needed} together")
+            raise DataError(
+                f"the generator of {name} cannot be checked: no table has the columns {needed} together"
+            )
         rows = max(having, key=lambda table: len(table[name]))
         if getattr(mechanism, "label_map_pending", False):
             mechanism = mechanism.estimate_label_map(rows)  # type: ignore[operator]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.causal.names import did_you_mean
-from causalplug.causal.readers import SUFFIXES, guess_format, parse_text
 from causalplug.errors import DataError, GraphError
+from causalplug.graphs.graph import CausalGraph
+from causalplug.graphs.readers import SUFFIXES, guess_format, parse_text
+from causalplug.wording import did_you_mean
 
 if TYPE_CHECKING:
     from causalplug.variables import Variable
@@ -24,7 +24,9 @@ __all__ = ["names", "pairs", "read_given_graph", "settings"]
 _EDGE = re.compile(r"->|<-|↔|→|←|--| - |;|\n|~|\{")
 
 
-def read_given_graph(text: str, *, format: str | None = None, latents: Iterable[str] = ()) -> CausalGraph:
+def read_given_graph(
+    text: str, *, format: str | None = None, latents: Iterable[str] = ()
+) -> CausalGraph:
     """The graph in a file, in ``text`` itself, or on stdin for ``"-"``.
 
     Raises:
@@ -37,12 +39,14 @@ def read_given_graph(text: str, *, format: str | None = None, latents: Iterable[
         return CausalGraph.read(text, format=format, latents=latents)
     if not _EDGE.search(text):
         if os.path.isdir(text):
-            raise GraphError(f"the graph cannot be read: {text} is a folder; name a file, or write the graph itself")
+            raise GraphError(
+                f"the graph cannot be read: {text} is a folder; name a file, or write the graph itself"
+            )
         looks = os.sep in text or Path(text).suffix.casefold() in {*SUFFIXES, ".txt", ".gz"}
         what = "there is no such file" if looks else "it is neither a file nor a text with an arrow"
         raise GraphError(
-            f"the graph cannot be read from {text!r}: {what}; check the path, or write the graph itself, such as "
-            "'D -> I -> A; D <-> A'"
+            f"the graph cannot be read from {text!r}: {what}; check the path, or write the graph "
+            "itself, such as 'D -> I -> A; D <-> A'"
         )
     return parse_text(text, format or guess_format(text), latents=latents)
 
@@ -65,7 +69,9 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
         if not sign or not name or not value:
             raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE", param_hint=option)
         if name in found:
-            raise click.BadParameter(f"{name} is given twice, as {found[name]} and as {value}", param_hint=option)
+            raise click.BadParameter(
+                f"{name} is given twice, as {found[name]} and as {value}", param_hint=option
+            )
         found[name] = value
     return found
 
@@ -79,7 +85,8 @@ def settings(
         texts: ``NAME=VALUE`` each.
         variables: the model's.
         option: for messages, such as ``"--do"``.
-        condition: take several categories ``A=red,blue`` and intervals ``N=0.5..1``, ``N=..1`` as well.
+        condition: take several categories ``A=red,blue`` and intervals ``N=0.5..1``, ``N=..1`` as
+            well.
 
     Raises:
         click.BadParameter: an unknown name, or a text of another form.
@@ -89,7 +96,9 @@ def settings(
     for name, text in pairs(texts, option).items():
         if name not in variables:
             hint = did_you_mean(name, variables) or f"; the variables are {', '.join(variables)}"
-            raise click.BadParameter(f"{name!r} is no variable of the model{hint}", param_hint=option)
+            raise click.BadParameter(
+                f"{name!r} is no variable of the model{hint}", param_hint=option
+            )
         found[name] = _value(name, variables[name], text, condition)
     return found
 
@@ -108,7 +117,9 @@ def _value(name: str, variable: Variable, text: str, condition: bool) -> Any:
             with PILImage.open(text) as picture:
                 return picture.copy()
         except (OSError, UnidentifiedImageError):
-            raise DataError(f"{name}={text} cannot be used: it is not the file of an image; check the path") from None
+            raise DataError(
+                f"{name}={text} cannot be used: it is not the file of an image; check the path"
+            ) from None
     by_text = {str(category): category for category in variable.categories}  # type: ignore[attr-defined]
     if condition and text not in by_text and "," in text:
         return [_category(name, part, by_text) for part in names(text)]
@@ -126,4 +137,6 @@ def _float(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise DataError(f"{name}={text} cannot be used: {name} is a number; write for example {name}=0.5") from None
+        raise DataError(
+            f"{name}={text} cannot be used: {name} is a number; write for example {name}=0.5"
+        ) from None

@@ -13,16 +13,21 @@ from causalplug.cli.output import json_option, save_figure, show_json
 from causalplug.cli.sources import read_given_sources, source_option
 
 if TYPE_CHECKING:
-    from causalplug.causal.identification import Identification
+    from causalplug.identification.identification import Identification
 
 __all__ = ["identify", "plan"]
 
 _graph = click.argument("graph", metavar="GRAPH")
 _format = click.option(
-    "--format", help="Of the graph: text, dot, dagitty, lavaan, bif, cg, tetrad, json, gml, graphml."
+    "--format",
+    help="Of the graph: text, dot, dagitty, lavaan, bif, cg, tetrad, json, gml, graphml.",
 )
-_latents = click.option("--latents", default="", metavar="NAMES", help="Variables to project out, A,B.")
-_png = click.option("--png", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it.")
+_latents = click.option(
+    "--latents", default="", metavar="NAMES", help="Variables to project out, A,B."
+)
+_png = click.option(
+    "--png", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it."
+)
 
 
 @click.command(
@@ -34,8 +39,12 @@ _png = click.option("--png", type=click.Path(dir_okay=False, path_type=Path), me
 )
 @_graph
 @source_option
-@click.option("--available", multiple=True, metavar="NAME=REPO", help="A generator that you have. Repeatable.")
-@click.option("--kind", multiple=True, metavar="NAME=KIND", help="image, discrete or continuous. Repeatable.")
+@click.option(
+    "--available", multiple=True, metavar="NAME=REPO", help="A generator that you have. Repeatable."
+)
+@click.option(
+    "--kind", multiple=True, metavar="NAME=KIND", help="image, discrete or continuous. Repeatable."
+)
 @click.option("--objective", help="adversarial, likelihood or warm, for all modules.")
 @click.option("--explain", metavar="NAME", help="Say why the module of NAME is as it is.")
 @click.option("--md", is_flag=True, help="Print Markdown, with the reasons.")
@@ -58,11 +67,12 @@ def plan(
     format: str | None,
     latents: str,
 ) -> None:
-    """Say which mechanisms of GRAPH may be pulled and which are trained together, in which order, on what.
+    """Say which mechanisms of GRAPH may be pulled and which are trained together, in which order,
+    on what.
 
     GRAPH is a file, the text itself, or - for stdin.
     """
-    from causalplug.causal.plan import plan as make
+    from causalplug.planning.plan import plan as make
 
     read = read_given_graph(graph, format=format, latents=names(latents))
     made = make(
@@ -95,9 +105,15 @@ def plan(
 @_graph
 @click.argument("query", metavar="QUERY")
 @source_option
-@click.option("--values", multiple=True, metavar="NAME=A,B", help="All values of a variable. Repeatable.")
+@click.option(
+    "--values", multiple=True, metavar="NAME=A,B", help="All values of a variable. Repeatable."
+)
 @click.option("--suggest", is_flag=True, help="Name experiments that would make it identifiable.")
-@click.option("--require", is_flag=True, help="Make it an error (exit code 2) if the answer is not determined.")
+@click.option(
+    "--require",
+    is_flag=True,
+    help="Make it an error (exit code 2) if the answer is not determined.",
+)
 @_png
 @json_option
 @_format
@@ -114,12 +130,16 @@ def identify(
     format: str | None,
     latents: str,
 ) -> None:
-    """Say whether graph and data determine the answer to QUERY, by which formula, or what stands in the way."""
-    from causalplug.causal.identification import identify as decide
-    from causalplug.causal.identification import require_identifiable
+    """Say whether graph and data determine the answer to QUERY, by which formula, or what stands
+    in the way."""
+    from causalplug.identification.identification import identify as decide
+    from causalplug.identification.identification import require_identifiable
 
     read = read_given_graph(graph, format=format, latents=names(latents))
-    domains = {name: [_number(value) for value in names(text)] for name, text in pairs(values, "--values").items()}
+    domains = {
+        name: [_number(value) for value in names(text)]
+        for name, text in pairs(values, "--values").items()
+    }
     found = (require_identifiable if require else decide)(
         read, query, read_given_sources(sources), domains=domains or None
     )
@@ -127,7 +147,10 @@ def identify(
     if png is not None:
         save_figure(found.plot().figure, png)
     if as_json:
-        show_json(found.to_dict() | ({} if experiments is None else {"suggestions": [list(s) for s in experiments]}))
+        show_json(
+            found.to_dict()
+            | ({} if experiments is None else {"suggestions": [list(s) for s in experiments]})
+        )
     else:
         click.echo(str(found))
         _show_suggestions(found, experiments)

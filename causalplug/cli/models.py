@@ -10,7 +10,7 @@ import click
 from causalplug.errors import RepositoryError
 
 if TYPE_CHECKING:
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
 
 __all__ = ["load_model", "load_part", "revision_option"]
 
@@ -23,7 +23,7 @@ def load_part(source: str, revision: str | None) -> Any:
     Raises:
         RepositoryError: nothing is there, or it is malformed.
     """
-    from causalplug.hub.load import from_pretrained
+    from causalplug.load import from_pretrained
 
     if not sys.stderr.isatty():
         from huggingface_hub.utils import disable_progress_bars
@@ -39,11 +39,11 @@ def load_model(source: str, revision: str | None = None) -> DCM:
         RepositoryError: nothing is there, or it holds something else.
     """
     loaded = load_part(source, revision)
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
 
     if not isinstance(loaded, DCM):
         raise RepositoryError(
-            f"{source} cannot be asked: it holds a {type(loaded).__name__}, no model; see what is in it with "
-            f"causalplug info {source}"
+            f"{source} cannot be asked: it holds a {type(loaded).__name__}, no model; see what is "
+            f"in it with causalplug info {source}"
         )
     return loaded

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
     from causalplug.variables import Variable
 
-__all__ = ["asked_for", "check_folder", "json_option", "plain", "save_figure", "show_json", "show_rows"]
+__all__ = [
+    "asked_for",
+    "check_folder",
+    "json_option",
+    "plain",
+    "save_figure",
+    "show_json",
+    "show_rows",
+]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -57,11 +65,14 @@ def save_figure(figure: Any, path: Path) -> None:
         if path.suffix.removeprefix(".").casefold() in figure.canvas.get_supported_filetypes():
             raise
         why = f"{path.suffix or 'a name without a suffix'} is no form of picture that is known"
-        raise DataError(f"the picture cannot be written to {path}: {why}; name it .png, .svg or .pdf") from None
+        raise DataError(
+            f"the picture cannot be written to {path}: {why}; name it .png, .svg or .pdf"
+        ) from None
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that holds something already: nothing of it may be lost or mixed with new files.
+    """Refuse a folder that holds something already: nothing of it may be lost or mixed with new
+    files.
 
     Raises:
         DataError: it is not empty, or it is a file.
@@ -71,34 +82,47 @@ def check_folder(folder: Path) -> None:
         raise DataError(f"cannot write to {folder}: {why}; name a folder that does not exist yet")
 
 
-def asked_for(names: list[str] | None, variables: Mapping[str, Variable], *, folder: Path | None) -> list[str] | None:
+def asked_for(
+    names: list[str] | None, variables: Mapping[str, Variable], *, folder: Path | None
+) -> list[str] | None:
     """The variables to show, None for all, checked: pictures need a folder.
 
     Raises:
-        DataError: an image is asked for without a folder, or it has a number of channels that PNG lacks.
+        DataError: an image is asked for without a folder, or it has a number of channels that PNG
+            lacks.
     """
     chosen = list(variables) if names is None else names
     images = [name for name in chosen if name in variables and variables[name].kind == "image"]
     if images and folder is None:
         others = ",".join(name for name in variables if variables[name].kind != "image")
-        ways = f"give --out FOLDER, or ask for others: --variables {others}" if others else "give --out FOLDER"
+        ways = (
+            f"give --out FOLDER, or ask for others: --variables {others}"
+            if others
+            else "give --out FOLDER"
+        )
         raise DataError(f"{', '.join(images)} cannot be printed: it is an image; {ways}")
     for name in images:
         if variables[name].event_shape[0] not in _CHANNELS:
             raise DataError(
-                f"{name} cannot be written as a picture: it has {variables[name].event_shape[0]} channels, and PNG "
-                "knows 1, 3 and 4; leave it out with --variables, or use Python"
+                f"{name} cannot be written as a picture: it has {variables[name].event_shape[0]} "
+                "channels, and PNG knows 1, 3 and 4; leave it out with --variables, or use Python"
             )
     return names
 
 
 def show_rows(
-    parts: Iterable[pd.DataFrame], variables: Mapping[str, Variable], *, folder: Path | None, as_json: bool
+    parts: Iterable[pd.DataFrame],
+    variables: Mapping[str, Variable],
+    *,
+    folder: Path | None,
+    as_json: bool,
 ) -> None:
-    """Print rows as CSV, as they come; or write them to ``folder``: ``metadata.csv``, and a file for every picture.
+    """Print rows as CSV, as they come; or write them to ``folder``: ``metadata.csv``, and a file
+    for every picture.
 
-    Such a folder can be read back as a data source. ``metadata.csv`` appears when everything else is there. With
-    ``as_json`` the rows, or the folder, come in a JSON object with the question, its identification and the seed.
+    Such a folder can be read back as a data source. ``metadata.csv`` appears when everything else
+    is there. With ``as_json`` the rows, or the folder, come in a JSON object with the question, its
+    identification and the seed.
 
     Args:
         parts: consecutive tables; images in them are PIL images.
@@ -125,15 +149,23 @@ def show_rows(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "metadata.csv").write_text("".join(lines), encoding="utf-8")
     if facts["identification"] not in ("identifiable", "zero"):
-        click.echo(f"warning: {facts['query']} is {facts['identification']}: {facts['reason']}", err=True)
+        click.echo(
+            f"warning: {facts['query']} is {facts['identification']}: {facts['reason']}", err=True
+        )
     if as_json:
-        show_json({**facts, "n": count} | ({"rows": records} if folder is None else {"folder": str(folder)}))
+        show_json(
+            {**facts, "n": count}
+            | ({"rows": records} if folder is None else {"folder": str(folder)})
+        )
     elif folder is not None:
         click.echo(f"{count:,} rows of {facts['query']} in {folder / 'metadata.csv'}")
 
 
-def _flat(part: pd.DataFrame, variables: Mapping[str, Variable], folder: Path | None, start: int) -> pd.DataFrame:
-    """The part with one level of columns, its pictures written to the folder and replaced by their file names."""
+def _flat(
+    part: pd.DataFrame, variables: Mapping[str, Variable], folder: Path | None, start: int
+) -> pd.DataFrame:
+    """The part with one level of columns, its pictures written to the folder and replaced by
+    their file names."""
     flat = part.copy(deep=False)
     owners = part.columns.get_level_values(-1)
     if part.columns.nlevels > 1:

@@ -39,9 +39,17 @@ _facts = [
     click.option("--license", help="Such as mit or apache-2.0."),
     click.option("--summary", help="A sentence or two on what it is."),
     click.option(
-        "--dataset", "datasets", multiple=True, help="Hub id of a data set that it was trained on. Repeatable."
+        "--dataset",
+        "datasets",
+        multiple=True,
+        help="Hub id of a data set that it was trained on. Repeatable.",
     ),
-    click.option("--query", "queries", multiple=True, help="A question whose status the card tells. Repeatable."),
+    click.option(
+        "--query",
+        "queries",
+        multiple=True,
+        help="A question whose status the card tells. Repeatable.",
+    ),
 ]
 
 
@@ -54,7 +62,9 @@ _facts = [
 @click.argument("repo", metavar="REPO")
 @click.option("--title", help="Of the card; default: the name of the repository.")
 @click.option(
-    "--check", is_flag=True, help="REPO is a README.md: say whether the Hub and its readers find all they need."
+    "--check",
+    is_flag=True,
+    help="REPO is a README.md: say whether the Hub and its readers find all they need.",
 )
 @revision_option
 @json_option
@@ -76,7 +86,11 @@ def card(
     from causalplug.hub.publish import card_of
 
     name = Path(repo).resolve().name if Path(repo).exists() else repo.rpartition("/")[2]
-    text = card_of(load_part(repo, revision), title=title or name, **_given(license, summary, datasets, queries))
+    text = card_of(
+        load_part(repo, revision),
+        title=title or name,
+        **_given(license, summary, datasets, queries),
+    )
     show_json({"card": text}) if as_json else click.echo(text, nl=False)
 
 
@@ -91,8 +105,12 @@ def card(
 @click.option("--private", is_flag=True, help="If the repository is created now.")
 @click.option("--branch", help="Default: main.")
 @click.option("--pull-request", is_flag=True, help="Propose it instead.")
-@click.option("--message", default="Upload with causalplug", show_default=True, help="Of the commit.")
-@click.option("--copy-frozen", is_flag=True, help="Put pulled generators into the repository, not references.")
+@click.option(
+    "--message", default="Upload with causalplug", show_default=True, help="Of the commit."
+)
+@click.option(
+    "--copy-frozen", is_flag=True, help="Put pulled generators into the repository, not references."
+)
 @json_option
 def push(
     folder: Path,
@@ -108,20 +126,24 @@ def push(
     datasets: Sequence[str],
     queries: Sequence[str],
 ) -> None:
-    """Publish the model, generator or encoder in FOLDER on the Hub as REPO, in one commit, with its card.
+    """Publish the model, generator or encoder in FOLDER on the Hub as REPO, in one commit, with its
+    card.
 
     A README.md in FOLDER that was edited by hand is published as it is.
     """
     from causalplug.hub.publish import is_edited
 
     if not folder.is_dir():
-        raise DataError(f"cannot push {folder}: there is no such folder; save the model into it first")
+        raise DataError(
+            f"cannot push {folder}: there is no such folder; save the model into it first"
+        )
     facts = _given(license, summary, datasets, queries)
     if is_edited(folder):
         if facts:
             raise DataError(
-                f"the card cannot be told {', '.join(facts)}: {folder / 'README.md'} was edited by hand and is "
-                "published as it is; write it there, or delete the file to have it written anew"
+                f"the card cannot be told {', '.join(facts)}: {folder / 'README.md'} was edited by "
+                "hand and is published as it is; write it there, or delete the file to have it "
+                "written anew"
             )
         facts["card"] = (folder / "README.md").read_text(encoding="utf-8")
     if copy_frozen:
@@ -156,7 +178,9 @@ def adapters(as_json: bool) -> None:
         return
     width = max(len(item.kind) for item in found)
     for item in found:
-        state = item.error or (f"needs: pip install {' '.join(item.missing)}" if item.missing else "")
+        state = item.error or (
+            f"needs: pip install {' '.join(item.missing)}" if item.missing else ""
+        )
         click.echo(
             f"{item.kind.ljust(width)}  {item.role.ljust(9)}  {_unmarked(item.summary)}"
             + (f"  [{state}]" if state else "")
@@ -168,9 +192,16 @@ def _unmarked(text: str) -> str:
     return re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("``", "").rstrip(".")
 
 
-def _given(license: str | None, summary: str | None, datasets: Sequence[str], queries: Sequence[str]) -> dict[str, Any]:
+def _given(
+    license: str | None, summary: str | None, datasets: Sequence[str], queries: Sequence[str]
+) -> dict[str, Any]:
     """Facts for a card: those that were given."""
-    facts = {"license": license, "summary": summary, "datasets": list(datasets), "queries": list(queries)}
+    facts = {
+        "license": license,
+        "summary": summary,
+        "datasets": list(datasets),
+        "queries": list(queries),
+    }
     return {key: value for key, value in facts.items() if value}
 
 
@@ -181,7 +212,9 @@ def _check_card(path: Path, as_json: bool) -> None:
     try:
         problems = card_problems(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, IsADirectoryError):
-        raise DataError(f"{path} cannot be checked: it is not a text; name the README.md itself") from None
+        raise DataError(
+            f"{path} cannot be checked: it is not a text; name the README.md itself"
+        ) from None
     if as_json:
         show_json({"problems": problems})
     elif problems:

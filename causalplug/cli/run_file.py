@@ -1,4 +1,5 @@
-"""What ``causalplug train`` is told in a file: graph, variables, mechanisms, sources and settings, checked first.
+"""What ``causalplug train`` is told in a file: graph, variables, mechanisms, sources and settings,
+checked first.
 
 .. code-block:: toml
 
@@ -15,16 +16,11 @@
     repo = "user/mnist-cgan"              # a Hub id or a folder
     label_map = "estimate"
 
-    [[sources]]
-    file = "observed.csv"
+    [[sources]] file = "observed.csv"
 
-    [[sources]]
-    file = "experiment.csv"
-    do = ["D"]
+    [[sources]] file = "experiment.csv" do = ["D"]
 
-    [settings]
-    steps = 1500
-    seed = 0
+    [settings] steps = 1500 seed = 0
 """
 
 from __future__ import annotations
@@ -35,18 +31,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.causal.plan import Plan, check_pull, plan
 from causalplug.cli.declarations import checked_settings, declared
 from causalplug.cli.files import read_file
 from causalplug.cli.given import read_given_graph
 from causalplug.cli.sources import SOURCE, beside, declared_source
 from causalplug.errors import DataError, SourceError, UnknownVariableError, VariableError
 from causalplug.files.validation import check_keys
+from causalplug.graphs.graph import CausalGraph
+from causalplug.planning.plan import Plan, check_pull, plan
 
 if TYPE_CHECKING:
-    from causalplug.model import DCM
-    from causalplug.training.data import DataSource
+    from causalplug.data.source import DataSource
+    from causalplug.model.model import DCM
     from causalplug.variables import Variable
 
 __all__ = ["RunFile"]
@@ -78,7 +74,8 @@ class RunFile:
     Attributes:
         path: the file; paths in it are relative to its folder.
         data: what it says.
-        graph, variables, settings: as they are for :class:`causalplug.DCM` and :class:`causalplug.TrainingConfig`.
+        graph, variables, settings: as they are for :class:`causalplug.DCM` and
+            :class:`causalplug.TrainingConfig`.
     """
 
     path: Path
@@ -93,7 +90,8 @@ class RunFile:
 
         Raises:
             DataError, RepositoryError: it is malformed, keys are missing or unknown.
-            GraphError, VariableError, UnknownVariableError, TrainingError: what it says makes no sense.
+            GraphError, VariableError, UnknownVariableError, TrainingError: what it says makes no
+                sense.
         """
         data = check_keys(read_file(path), _SCHEMA, where=str(path))
         file = path.parent / data["graph"]
@@ -102,8 +100,16 @@ class RunFile:
         variables = {name: declared(item, name) for name, item in data["variables"].items()}
         _check_names(graph, data, path)
         if not data["sources"] or not all("file" in item for item in data["sources"]):
-            raise SourceError(f'{path} cannot be used: training needs rows; write [[sources]] with file = "rows.csv"')
-        return cls(path, data, graph, variables, checked_settings(data.get("settings", {}), f"{path}: settings"))
+            raise SourceError(
+                f'{path} cannot be used: training needs rows; write [[sources]] with file = "rows.csv"'
+            )
+        return cls(
+            path,
+            data,
+            graph,
+            variables,
+            checked_settings(data.get("settings", {}), f"{path}: settings"),
+        )
 
     @property
     def output_dir(self) -> Path | None:
@@ -114,7 +120,8 @@ class RunFile:
         """The plan, from the headers of the tables alone.
 
         Raises:
-            PlanError, SourceError: the sources cannot serve the graph, or a generator cannot stand where it should.
+            PlanError, SourceError: the sources cannot serve the graph, or a generator cannot stand
+                where it should.
         """
         for name in self.data.get("mechanisms", {}):
             check_pull(self.graph, name)
@@ -135,7 +142,7 @@ class RunFile:
         Raises:
             DataError, SourceError: they cannot be read.
         """
-        from causalplug.training.data import DataSource
+        from causalplug.data.source import DataSource
 
         return [
             DataSource(
@@ -151,9 +158,10 @@ class RunFile:
         """The model before training, its generators and encoders loaded.
 
         Raises:
-            RepositoryError, MechanismError: a generator or an encoder cannot be had, or does not fit.
+            RepositoryError, MechanismError: a generator or an encoder cannot be had, or does not
+                fit.
         """
-        from causalplug.model import DCM
+        from causalplug.model.model import DCM
 
         return DCM(
             self.graph,
@@ -164,7 +172,7 @@ class RunFile:
         )
 
     def _parts(self, what: str) -> dict[str, Any]:
-        from causalplug.hub.load import from_pretrained
+        from causalplug.load import from_pretrained
 
         found = {}
         for name, item in self.data.get(what, {}).items():
@@ -176,7 +184,8 @@ class RunFile:
         return found
 
     def _table(self, name: str, table: Mapping[str, Any]) -> dict[Any, Any]:
-        """A label map by parent's value, its keys turned from text into the values that they name."""
+        """A label map by parent's value, its keys turned from text into the values that they
+        name."""
         parents = self.graph.parents(name)
         if len(parents) != 1 or self.variables[parents[0]].kind != "discrete":
             raise DataError(
@@ -188,17 +197,23 @@ class RunFile:
 
 
 def _check_names(graph: CausalGraph, data: Mapping[str, Any], path: Path) -> None:
-    """Declarations, mechanisms and encoders are of the graph's variables, and every variable is declared."""
-    from causalplug.causal.names import did_you_mean
+    """Declarations, mechanisms and encoders are of the graph's variables, and every variable is
+    declared."""
+    from causalplug.wording import did_you_mean
 
     for what in ("variables", "mechanisms", "encoders"):
         for name in data.get(what, {}):
             if name not in graph:
-                hint = did_you_mean(name, graph.variables) or f"; its variables are {', '.join(graph.variables)}"
-                raise UnknownVariableError(f"{path} cannot be used: {what}.{name} is not in the graph{hint}")
+                hint = (
+                    did_you_mean(name, graph.variables)
+                    or f"; its variables are {', '.join(graph.variables)}"
+                )
+                raise UnknownVariableError(
+                    f"{path} cannot be used: {what}.{name} is not in the graph{hint}"
+                )
     missing = [name for name in graph.variables if name not in data["variables"]]
     if missing:
         raise VariableError(
-            f"{path} cannot be used: {', '.join(missing)} is not declared; write for example {missing[0]} = 2 under "
-            "[variables]"
+            f"{path} cannot be used: {', '.join(missing)} is not declared; write for example "
+            f"{missing[0]} = 2 under [variables]"
         )

@@ -1,4 +1,5 @@
-"""Data sources on the command line: tables by their header, lists in a file, or the distribution as text."""
+"""Data sources on the command line: tables by their header, lists in a file, or the distribution
+as text."""
 
 from __future__ import annotations
 
@@ -12,15 +13,17 @@ from typing import Any
 
 import click
 
-from causalplug.causal.source import Source
 from causalplug.cli.files import read_file
 from causalplug.cli.given import names
 from causalplug.errors import SourceError
 from causalplug.files.validation import check_keys
+from causalplug.graphs.source import Source
 
 __all__ = ["SOURCE", "beside", "declared_source", "read_given_sources", "source_option"]
 
-_DISTRIBUTION = re.compile(r"\s*P\s*\((?P<recorded>[^|()]*)(?:\|\s*do\s*\((?P<do>[^()]*)\)\s*)?\)\s*")
+_DISTRIBUTION = re.compile(
+    r"\s*P\s*\((?P<recorded>[^|()]*)(?:\|\s*do\s*\((?P<do>[^()]*)\)\s*)?\)\s*"
+)
 SOURCE = {
     "file?": str,
     "recorded?": list[str] | str,
@@ -38,8 +41,9 @@ source_option = click.option(
     "sources",
     multiple=True,
     metavar="SOURCE",
-    help="What was recorded: a table (its header counts), a folder of images, a .toml or .json list of sources, or "
-    "'P(X, Y | do(Z))'. FILE:do=Z,W says what was set in a table. Repeatable; default: all variables, observed.",
+    help="What was recorded: a table (its header counts), a folder of images, a .toml or .json "
+    "list of sources, or 'P(X, Y | do(Z))'. FILE:do=Z,W says what was set in a table. Repeatable; "
+    "default: all variables, observed.",
 )
 
 
@@ -59,13 +63,15 @@ def _sources(text: str) -> list[Source]:
         written = _DISTRIBUTION.fullmatch(text)
         if written is None:
             raise SourceError(
-                f"the source {text!r} cannot be read: there is no such file, and it is not of the form "
-                "'P(X, Y | do(Z))'; check the path, or write which variables were recorded"
+                f"the source {text!r} cannot be read: there is no such file, and it is not of the "
+                "form 'P(X, Y | do(Z))'; check the path, or write which variables were recorded"
             )
         return [Source(names(written["recorded"]), do=_set_to(written["do"] or ""))]
     if path.endswith((".toml", ".json")):
         if marked:
-            raise SourceError(f'{path} cannot be used with :do=: write do = ["Z"] into the file, source by source')
+            raise SourceError(
+                f'{path} cannot be used with :do=: write do = ["Z"] into the file, source by source'
+            )
         return read_source_list(Path(path))
     return [Source(header(Path(path)), do=_set_to(do), name=Path(path).name + marked + do)]
 
@@ -96,7 +102,11 @@ def read_source_list(path: Path) -> list[Source]:
     """
     data = read_file(path)
     listed = data.get("sources", [data] if "recorded" in data else None)
-    if not isinstance(listed, list) or not listed or not all(isinstance(item, dict) for item in listed):
+    if (
+        not isinstance(listed, list)
+        or not listed
+        or not all(isinstance(item, dict) for item in listed)
+    ):
         raise SourceError(
             f'{path} cannot be used: it lists no sources; write for each one [[sources]] with file = "rows.csv" or '
             'recorded = ["X", "Y"] and, for an experiment, do = ["X"]'
@@ -105,7 +115,8 @@ def read_source_list(path: Path) -> list[Source]:
 
 
 def declared_source(item: Mapping[str, Any], path: Path) -> Source:
-    """The source that an entry of a file declares: by the header of a table, or by the names of what was recorded.
+    """The source that an entry of a file declares: by the header of a table, or by the names of
+    what was recorded.
 
     Args:
         item: an entry, checked against :data:`SOURCE`.
@@ -124,7 +135,11 @@ def declared_source(item: Mapping[str, Any], path: Path) -> Source:
     if "recorded" in item:
         return Source(item["recorded"], do=do, name=item.get("name"))
     columns = renamed(header(beside(item["file"], path)), item)
-    return Source([*columns, *(name for name in do if name not in columns)], do=do, name=item.get("name", item["file"]))
+    return Source(
+        [*columns, *(name for name in do if name not in columns)],
+        do=do,
+        name=item.get("name", item["file"]),
+    )
 
 
 def beside(name: str, path: Path) -> Path:
@@ -135,22 +150,27 @@ def beside(name: str, path: Path) -> Path:
     """
     found = path.parent / name
     if not found.exists():
-        raise SourceError(f"{name} cannot be read: there is no such file beside {path}; check the path")
+        raise SourceError(
+            f"{name} cannot be read: there is no such file beside {path}; check the path"
+        )
     return found
 
 
 def header(path: Path) -> list[str]:
-    """The columns of a table, or of a folder of images, without its rows; text is read without any library.
+    """The columns of a table, or of a folder of images, without its rows; text is read without any
+    library.
 
     Raises:
         SourceError, DataError: it cannot be read, or is of no known kind.
     """
     if (path / "metadata.csv").is_file():
         columns = header(path / "metadata.csv")
-        return ["image" if name == "file_name" else name.removesuffix("_file_name") for name in columns]
+        return [
+            "image" if name == "file_name" else name.removesuffix("_file_name") for name in columns
+        ]
     name = path.name.removesuffix(".gz").casefold()
     if path.is_dir() or not name.endswith(_TEXTS):
-        from causalplug.training.data import DataSource
+        from causalplug.data.source import DataSource
 
         return list(DataSource(path).names)
     opener = gzip.open if path.suffix == ".gz" else open
@@ -158,9 +178,13 @@ def header(path: Path) -> list[str]:
         with opener(path, "rt", encoding="utf-8-sig") as file:
             columns = next(csv.reader(file, delimiter="," if name.endswith(".csv") else "\t"), [])
     except (UnicodeDecodeError, gzip.BadGzipFile) as error:
-        raise SourceError(f"{path} cannot be read: it is no table of text ({error}); save it as UTF-8") from error
+        raise SourceError(
+            f"{path} cannot be read: it is no table of text ({error}); save it as UTF-8"
+        ) from error
     if not columns:
-        raise SourceError(f"{path} cannot be used: it is empty; its first line has to name the columns")
+        raise SourceError(
+            f"{path} cannot be used: it is empty; its first line has to name the columns"
+        )
     return columns
 
 
@@ -176,7 +200,7 @@ def renamed(columns: Iterable[str], item: Mapping[str, Any]) -> list[str]:
     missing = [column for column in wanted if column not in columns]
     if missing:
         raise SourceError(
-            f"{item['file']} cannot be used: it has no column {', '.join(missing)}; its columns are "
-            f"{', '.join(columns)}"
+            f"{item['file']} cannot be used: it has no column {', '.join(missing)}; its columns "
+            f"are {', '.join(columns)}"
         )
     return list(wanted.values()) if isinstance(wanted, dict) else list(wanted)

@@ -25,25 +25,29 @@ def encoded_rows(path: Path, variables: Mapping[str, Variable]) -> dict[str, Ten
     Raises:
         DataError: it cannot be read, has no such column, or a value lies outside its declaration.
     """
-    from causalplug.training.data import DataSource
+    from causalplug.data.source import DataSource
 
     names = DataSource(path).names
     known = [name for name in names if name in variables]
     if not known:
         raise DataError(
-            f"{path} cannot be used: none of its columns {', '.join(names)} is a variable; they are "
-            f"{', '.join(variables)}"
+            f"{path} cannot be used: none of its columns {', '.join(names)} is a variable; they "
+            f"are {', '.join(variables)}"
         )
     return DataSource(path, columns=known).encode(variables).values
 
 
 def rows_of(path: Path, variables: Mapping[str, Variable]) -> dict[str, Any]:
-    """The same in users' values: category names, floats, images as arrays; a warning names columns that are left out.
+    """The same in users' values: category names, floats, images as arrays; a warning names columns
+    that are left out.
 
     Raises:
         DataError: as :func:`encoded_rows`.
     """
     encoded = encoded_rows(path, variables)
     if unused := [name for name in header(path) if name not in encoded]:
-        click.echo(f"warning: {path}: not variables of the model, and not used: {', '.join(unused)}", err=True)
+        click.echo(
+            f"warning: {path}: not variables of the model, and not used: {', '.join(unused)}",
+            err=True,
+        )
     return {name: variables[name].decode(codes[:]) for name, codes in encoded.items()}

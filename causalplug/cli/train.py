@@ -43,11 +43,19 @@ __all__ = ["train"]
     """
 )
 @click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG")
-@click.option("--output-dir", type=click.Path(path_type=Path), help="Instead of the file's output_dir.")
-@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting. Repeatable.")
-@click.option("--log-with", metavar="TRACKER", help="tensorboard, wandb, … as accelerate names them.")
+@click.option(
+    "--output-dir", type=click.Path(path_type=Path), help="Instead of the file's output_dir."
+)
+@click.option(
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting. Repeatable."
+)
+@click.option(
+    "--log-with", metavar="TRACKER", help="tensorboard, wandb, … as accelerate names them."
+)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the output folder.")
-@click.option("--dry-run", is_flag=True, help="Check everything but the rows, print the plan, train nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Check everything but the rows, print the plan, train nothing."
+)
 @json_option
 def train(
     config: Path,
@@ -63,7 +71,9 @@ def train(
     settings = run.settings | checked_settings(_values(changes), "--set")
     folder = output_dir or run.output_dir
     if folder is None:
-        raise TrainingError(f"{config} says no output_dir: write one into it, or give --output-dir FOLDER")
+        raise TrainingError(
+            f"{config} says no output_dir: write one into it, or give --output-dir FOLDER"
+        )
     plan = run.plan()
     if dry_run:
         show_json(plan.to_dict()) if as_json else click.echo(str(plan))
@@ -77,7 +87,13 @@ def train(
 
 
 def _train(
-    run: RunFile, settings: dict[str, Any], folder: Path, resume: bool, log_with: str | None, *, quiet: bool
+    run: RunFile,
+    settings: dict[str, Any],
+    folder: Path,
+    resume: bool,
+    log_with: str | None,
+    *,
+    quiet: bool,
 ) -> Any:
     """Train and save; the report, or None in a process that is not the first of several."""
     from causalplug.training.config import TrainingConfig
@@ -101,7 +117,9 @@ def _train(
             click.echo(err=True)  # below the bar
         kept = (folder / "checkpoint").exists()
         word = (
-            f"the last checkpoint is in {folder / 'checkpoint'}; go on with --resume" if kept else "no checkpoint yet"
+            f"the last checkpoint is in {folder / 'checkpoint'}; go on with --resume"
+            if kept
+            else "no checkpoint yet"
         )
         stopped = KeyboardInterrupt()
         stopped.add_note(word)
@@ -122,8 +140,8 @@ def _accelerator(log_with: str | None, folder: Path) -> Any:
         return Accelerator(log_with=log_with, project_dir=folder)
     except ValueError:
         raise TrainingError(
-            f"--log-with {log_with} cannot be used: accelerate knows no such tracker; name one that it does, such as "
-            "tensorboard or wandb"
+            f"--log-with {log_with} cannot be used: accelerate knows no such tracker; name one "
+            "that it does, such as tensorboard or wandb"
         ) from None
 
 
@@ -143,6 +161,6 @@ def _check_free(folder: Path, resume: bool) -> None:
     earlier = [name for name in ("checkpoint", "report.json", "model") if (folder / name).exists()]
     if earlier and not resume:
         raise TrainingError(
-            f"cannot train into {folder}: it holds an earlier run ({', '.join(earlier)}); go on with it by "
-            "--resume, or choose another --output-dir"
+            f"cannot train into {folder}: it holds an earlier run ({', '.join(earlier)}); go on "
+            "with it by --resume, or choose another --output-dir"
         )

@@ -14,9 +14,13 @@ Facts = Mapping[str, Any]
 
 
 def file_facts(path: str | os.PathLike) -> dict[str, int | str]:
-    """Return ``{"size": bytes, "sha256": hex digits}`` of a file, as a configuration records them."""
+    """Return ``{"size": bytes, "sha256": hex digits}`` of a file, as a configuration records
+    them."""
     with open(path, "rb") as file:
-        return {"size": os.fstat(file.fileno()).st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        return {
+            "size": os.fstat(file.fileno()).st_size,
+            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+        }
 
 
 def agrees(path: str | os.PathLike, facts: Facts) -> bool:

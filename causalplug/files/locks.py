@@ -15,7 +15,9 @@ from causalplug.errors import RepositoryError
 
 try:
     import fcntl
-except ImportError:  # Windows has no flock: there, writers of the same folder must not run at the same time
+except (
+    ImportError
+):  # Windows has no flock: there, writers of the same folder must not run at the same time
     fcntl = None  # type: ignore[assignment]
 
 _LOCK_SECONDS = 300.0
@@ -26,8 +28,8 @@ _NO_LOCKS = {errno.ENOLCK, errno.EBADF, errno.ENOTSUP, errno.EINVAL, errno.ENOSY
 def locked(folder: Path, *, exclusive: bool) -> Iterator[None]:
     """Hold an advisory lock on a folder; it dies with the process and leaves no file behind.
 
-    Where the file system knows no locks, or the folder may not be read, there is none, and concurrent writers must be
-    avoided.
+    Where the file system knows no locks, or the folder may not be read, there is none, and
+    concurrent writers must be avoided.
     """
     if fcntl is None:
         yield
@@ -47,8 +49,8 @@ def locked(folder: Path, *, exclusive: bool) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise RepositoryError(
-                        f"cannot lock {folder}: another process has been reading or writing there for "
-                        f"{_LOCK_SECONDS:.0f} s; wait for it, or write into another folder"
+                        f"cannot lock {folder}: another process has been reading or writing there "
+                        f"for {_LOCK_SECONDS:.0f} s; wait for it, or write into another folder"
                     ) from None
                 time.sleep(pause)
                 pause = min(2 * pause, 0.05)
@@ -62,7 +64,8 @@ def locked(folder: Path, *, exclusive: bool) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a living process holds the folder; where there are no locks: whether it changed within a day."""
+    """Whether a living process holds the folder; where there are no locks: whether it changed
+    within a day."""
     if fcntl is None:
         return time.time() - folder.stat().st_mtime < 86_400
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,7 +1,8 @@
 """Folders that are written whole or not at all, also when the process is killed in the middle.
 
-A folder is built beside its place under a hidden name, flushed to the disk and then swapped in by one system call, so
-that every reader and every crash finds the old folder or the new one. ``docs/hub.md`` tells the states one by one.
+A folder is built beside its place under a hidden name, flushed to the disk and then swapped in by
+one system call, so that every reader and every crash finds the old folder or the new one.
+``docs/hub.md`` tells the states one by one.
 """
 
 from __future__ import annotations
@@ -32,25 +33,30 @@ Content = bytes | str | os.PathLike | Callable[[Path], object]
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
-def write_folder(path: str | os.PathLike, files: Mapping[str, Content], *, replaces: Sequence[str] = ()) -> Path:
+def write_folder(
+    path: str | os.PathLike, files: Mapping[str, Content], *, replaces: Sequence[str] = ()
+) -> Path:
     """Make the folder hold exactly these files, atomically; return its path.
 
-    If the process dies at any point, the folder is as it was before or complete and on the disk, never in between.
-    Files are written in the order of ``files``, into a hidden folder next to ``path``, so that a function may read
-    those written before it (``target.parent / "model.safetensors"``, to note its hash in a configuration).
+    If the process dies at any point, the folder is as it was before or complete and on the disk,
+    never in between. Files are written in the order of ``files``, into a hidden folder next to
+    ``path``, so that a function may read those written before it (``target.parent /
+    "model.safetensors"``, to note its hash in a configuration).
 
-    What else the folder holds is the user's and stays, also what appears there while this function runs; the exception
-    are the leftovers of earlier writes, which the caller names by ``replaces``: patterns of relative names, such as
-    ``"modules/*"``.
+    What else the folder holds is the user's and stays, also what appears there while this function
+    runs; the exception are the leftovers of earlier writes, which the caller names by ``replaces``:
+    patterns of relative names, such as ``"modules/*"``.
 
     Args:
         path: the folder; need not exist. A symbolic link to a folder is followed.
         files: relative name, with ``/`` between its parts, to content.
-        replaces: patterns (:mod:`fnmatch`) of files that are removed if they are not among ``files``.
+        replaces: patterns (:mod:`fnmatch`) of files that are removed if they are not among
+            ``files``.
 
     Raises:
-        RepositoryError: a name leaves the folder; something of the user's is in the way of a name; the folder is, or
-            holds, the current directory or a mount point; the disk refuses. The old state is intact in every case.
+        RepositoryError: a name leaves the folder; something of the user's is in the way of a name;
+            the folder is, or holds, the current directory or a mount point; the disk refuses. The
+            old state is intact in every case.
     """
     target = Path(os.path.realpath(path))
     recover(target)
@@ -67,7 +73,9 @@ def write_folder(path: str | os.PathLike, files: Mapping[str, Content], *, repla
                 _sweep(target)
                 staging = target.parent / f".{target.name}.new-{secrets.token_hex(4)}"
                 staging.mkdir()
-                held.enter_context(locked(staging, exclusive=True))  # tells a sweep that the owner is alive
+                held.enter_context(
+                    locked(staging, exclusive=True)
+                )  # tells a sweep that the owner is alive
             for name, content in files.items():
                 _write_file(staging / name, content)
             if target.is_dir():
@@ -92,10 +100,11 @@ def write_folder(path: str | os.PathLike, files: Mapping[str, Content], *, repla
 
 @contextlib.contextmanager
 def read_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """Hold a folder still while several of its files are read: no :func:`write_folder` swaps it in between.
+    """Hold a folder still while several of its files are read: no :func:`write_folder` swaps it in
+    between.
 
-    Finishes first what a killed writer left half done. Many readers may hold the same folder. Do not write the folder
-    inside.
+    Finishes first what a killed writer left half done. Many readers may hold the same folder. Do
+    not write the folder inside.
 
     Raises:
         RepositoryError: there is no such folder.
@@ -105,7 +114,9 @@ def read_folder(path: str | os.PathLike) -> Iterator[Path]:
         recover(target)
     if not target.is_dir():
         what = "it is a file" if target.exists() else "it does not exist"
-        raise RepositoryError(f"cannot read the folder {target}: {what}; give the folder that save_pretrained wrote")
+        raise RepositoryError(
+            f"cannot read the folder {target}: {what}; give the folder that save_pretrained wrote"
+        )
     with locked(target.parent, exclusive=False):
         yield target
 
@@ -114,8 +125,8 @@ def read_folder(path: str | os.PathLike) -> Iterator[Path]:
 def stable_copy(path: str | os.PathLike) -> Iterator[Path]:
     """Give a private copy of a folder that no writer changes, for as long as a slow upload takes.
 
-    It is made of hard links where the file system has them, lies beside the folder and is removed at the end; if the
-    process is killed, the next :func:`write_folder` of the folder removes it.
+    It is made of hard links where the file system has them, lies beside the folder and is removed
+    at the end; if the process is killed, the next :func:`write_folder` of the folder removes it.
 
     Raises:
         RepositoryError: there is no such folder, or the disk refuses.
@@ -134,7 +145,8 @@ def stable_copy(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def recover(path: str | os.PathLike) -> None:
-    """Finish the work of a writer that was killed between two renames; do nothing in any other case.
+    """Finish the work of a writer that was killed between two renames; do nothing in any other
+    case.
 
     Only file systems that cannot exchange two folders in one call ever need it.
     """
@@ -151,7 +163,8 @@ def recover(path: str | os.PathLike) -> None:
 
 
 def check_disk(path: str | os.PathLike, needed: int, *, what: str) -> None:
-    """Raise a RepositoryError unless the disk of ``path`` has room for ``needed`` bytes and a reserve of 64 MiB.
+    """Raise a RepositoryError unless the disk of ``path`` has room for ``needed`` bytes and a
+    reserve of 64 MiB.
 
     Args:
         path: where the bytes will go; the nearest folder that exists is asked.
@@ -164,8 +177,9 @@ def check_disk(path: str | os.PathLike, needed: int, *, what: str) -> None:
     free = shutil.disk_usage(place).free
     if needed + (64 << 20) > free:
         raise RepositoryError(
-            f"cannot {what}: it needs {needed / 1e6:,.1f} MB and {place} has {free / 1e6:,.1f} MB free, "
-            "64 MiB of which stay in reserve. Free some space or choose another folder (cache_dir=…)"
+            f"cannot {what}: it needs {needed / 1e6:,.1f} MB and {place} has {free / 1e6:,.1f} MB "
+            "free, 64 MiB of which stay in reserve. Free some space or choose another folder "
+            "(cache_dir=…)"
         )
 
 
@@ -176,8 +190,8 @@ def _disk_errors(action: str) -> Iterator[None]:
     except OSError as error:
         at = f"{error.filename}: " if error.filename else ""
         raise RepositoryError(
-            f"cannot {action}: {at}{error.strerror or error}. What was there before is unchanged; free some space or "
-            "choose another folder"
+            f"cannot {action}: {at}{error.strerror or error}. What was there before is unchanged; "
+            "free some space or choose another folder"
         ) from error
 
 
@@ -199,7 +213,9 @@ def _check_names(target: Path, files: Mapping[str, Content]) -> None:
 
 def _check_place(target: Path) -> None:
     if target.exists() and not target.is_dir():
-        raise RepositoryError(f"cannot write the folder {target}: a file has that name; choose another folder")
+        raise RepositoryError(
+            f"cannot write the folder {target}: a file has that name; choose another folder"
+        )
     here = Path(os.path.realpath(os.curdir))
     if target in (here, *here.parents):
         raise RepositoryError(
@@ -214,15 +230,22 @@ def _check_place(target: Path) -> None:
 
 
 def _check_obstacles(target: Path, files: Mapping[str, Content]) -> None:
-    """Refuse to write a file where the user has a folder, or a folder where the user has something else."""
+    """Refuse to write a file where the user has a folder, or a folder where the user has
+    something else."""
     for name in files:
         place = target / name
         if place.is_dir() and not place.is_symlink():
             raise RepositoryError(f"cannot write {place}: a folder has that name; move it away")
         for parent in Path(name).parents:
             folder = target / parent
-            if parent.name and os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
-                raise RepositoryError(f'cannot write {target / name}: "{parent}" is not a folder there; move it away')
+            if (
+                parent.name
+                and os.path.lexists(folder)
+                and (folder.is_symlink() or not folder.is_dir())
+            ):
+                raise RepositoryError(
+                    f'cannot write {target / name}: "{parent}" is not a folder there; move it away'
+                )
 
 
 def _write_file(path: Path, content: Content) -> None:
@@ -236,13 +259,20 @@ def _write_file(path: Path, content: Content) -> None:
     else:
         content(path)
         if not path.is_file():
-            raise RepositoryError(f'cannot write "{path.name}": the function that should write it wrote nothing')
-        path.chmod(stat.S_IMODE(path.parent.stat().st_mode) & 0o666)  # some writers leave files that only they can read
+            raise RepositoryError(
+                f'cannot write "{path.name}": the function that should write it wrote nothing'
+            )
+        path.chmod(
+            stat.S_IMODE(path.parent.stat().st_mode) & 0o666
+        )  # some writers leave files that only they can read
     _sync(path)
 
 
-def _carry_over(old: Path, new: Path, files: Mapping[str, Content], replaces: Sequence[str]) -> None:
-    """Bring what is the user's from the old folder into the new one, by hard links where the file system has them."""
+def _carry_over(
+    old: Path, new: Path, files: Mapping[str, Content], replaces: Sequence[str]
+) -> None:
+    """Bring what is the user's from the old folder into the new one, by hard links where the
+    file system has them."""
     taken = {name.casefold() for name in files}
     modes: list[tuple[Path, Path]] = []
     for folder, folders, names in _walk(old):
@@ -257,7 +287,9 @@ def _carry_over(old: Path, new: Path, files: Mapping[str, Content], replaces: Se
             here = (folder / name).relative_to(old).as_posix()
             if here in files or any(fnmatch.fnmatchcase(here, pattern) for pattern in replaces):
                 continue
-            if here.casefold() in taken and os.path.lexists(place / name):  # the file system takes the two for one
+            if here.casefold() in taken and os.path.lexists(
+                place / name
+            ):  # the file system takes the two for one
                 continue
             _link(folder / name, place / name)
         if place.is_dir():
@@ -267,7 +299,8 @@ def _carry_over(old: Path, new: Path, files: Mapping[str, Content], replaces: Se
 
 
 def _walk(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Like :func:`os.walk`, but a symbolic link to a folder counts as a file and an unreadable folder is an error."""
+    """Like :func:`os.walk`, but a symbolic link to a folder counts as a file and an unreadable
+    folder is an error."""
 
     def fail(error: OSError) -> None:
         raise error
@@ -298,12 +331,16 @@ def _link(source: Path, place: Path) -> None:
 def _is_carried(before: os.stat_result, after: os.stat_result) -> bool:
     if stat.S_ISLNK(before.st_mode):
         return stat.S_ISLNK(after.st_mode)
-    is_copy = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns) and stat.S_ISREG(after.st_mode)
+    is_copy = (before.st_size, before.st_mtime_ns) == (
+        after.st_size,
+        after.st_mtime_ns,
+    ) and stat.S_ISREG(after.st_mode)
     return os.path.samestat(before, after) or is_copy
 
 
 def _swap(staging: Path, target: Path) -> Path | None:
-    """Put ``staging`` in the place of ``target``; return where the old folder now is, if there was one."""
+    """Put ``staging`` in the place of ``target``; return where the old folder now is, if there
+    was one."""
     if not target.exists():
         os.rename(staging, target)
         return None
@@ -339,7 +376,8 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _sweep(target: Path) -> None:
-    """Remove what killed writers of this folder left beside it; the folders of living ones are locked."""
+    """Remove what killed writers of this folder left beside it; the folders of living ones are
+    locked."""
     for folder in (*_siblings(target, "new"), *_siblings(target, "old")):
         if not is_locked(folder):
             shutil.rmtree(folder, ignore_errors=True)
@@ -347,7 +385,9 @@ def _sweep(target: Path) -> None:
 
 def _siblings(target: Path, kind: str) -> list[Path]:
     pattern = re.compile(re.escape(f".{target.name}.{kind}-") + "[0-9a-f]{8}")
-    return sorted(target.parent / name for name in os.listdir(target.parent) if pattern.fullmatch(name))
+    return sorted(
+        target.parent / name for name in os.listdir(target.parent) if pattern.fullmatch(name)
+    )
 
 
 def _sync(path: Path) -> None:
@@ -358,7 +398,10 @@ def _sync(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot flush a folder
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+        ):  # file systems that cannot flush a folder
             raise
     finally:
         os.close(descriptor)

@@ -1,13 +1,22 @@
 """Checks of everything that was read from a repository before any of it is used.
 
-A repository is somebody else's text. Its names must stay inside its folder; its JSON must be small, flat and of the
-declared types. Whatever is wrong becomes a :class:`~causalplug.errors.RepositoryError` that names the file. Weights are
-checked in :mod:`causalplug.files.weights`.
+A repository is somebody else's text. Its names must stay inside its folder; its JSON must be small,
+flat and of the declared types. Whatever is wrong becomes a
+:class:`~causalplug.errors.RepositoryError` that names the file. Weights are checked in
+:mod:`causalplug.files.weights`.
 """
 
 from __future__ import annotations
 
-__all__ = ["check_keys", "configured", "parse_json", "read_json", "regular_file", "safe_relative", "short"]
+__all__ = [
+    "check_keys",
+    "configured",
+    "parse_json",
+    "read_json",
+    "regular_file",
+    "safe_relative",
+    "short",
+]
 
 import contextlib
 import difflib
@@ -26,7 +35,15 @@ from causalplug.errors import CausalPlugError, RepositoryError
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 _TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
-_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
+_UNREADABLE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RuntimeError,
+    ArithmeticError,
+    MemoryError,
+)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -38,13 +55,15 @@ def safe_relative(name: object, *, where: str = "cannot use the repository") -> 
         where: how the message starts: what cannot be done, and for which repository.
 
     Raises:
-        RepositoryError: the name is absolute, climbs out by ``..``, has empty parts, a backslash, a colon or control
-            characters, is reserved by Windows, or is too long.
+        RepositoryError: the name is absolute, climbs out by ``..``, has empty parts, a backslash, a
+            colon or control characters, is reserved by Windows, or is too long.
     """
     reason = ""
     if not isinstance(name, str) or not name:
         reason = "is not the text of a path"
-    elif len(name) > 1024 or any(len(part.encode(errors="surrogatepass")) > 240 for part in name.split("/")):
+    elif len(name) > 1024 or any(
+        len(part.encode(errors="surrogatepass")) > 240 for part in name.split("/")
+    ):
         reason = "is too long"
     elif name.startswith("/") or ":" in name:
         reason = "is not a relative path"
@@ -56,7 +75,9 @@ def safe_relative(name: object, *, where: str = "cannot use the repository") -> 
         reason = "is not a file name on every system"
     if reason:
         shown = short(name)
-        raise RepositoryError(f'{where}: the file name {shown} {reason}; use a name such as "modules/a.safetensors"')
+        raise RepositoryError(
+            f'{where}: the file name {shown} {reason}; use a name such as "modules/a.safetensors"'
+        )
     return str(name)
 
 
@@ -68,33 +89,45 @@ def regular_file(path: str | os.PathLike, *, within: str | os.PathLike | None = 
         within: the folder that the links must not leave; None allows any.
 
     Raises:
-        RepositoryError: there is no such file, it is not a plain file (a pipe, a device, a folder), or it lies outside.
+        RepositoryError: there is no such file, it is not a plain file (a pipe, a device, a folder),
+            or it lies outside.
     """
     try:
         real = Path(os.path.realpath(path, strict=True))
         kind = real.stat().st_mode
     except OSError as error:
         missing = (
-            "is missing" if isinstance(error, FileNotFoundError) and not os.path.islink(path) else "cannot be opened"
+            "is missing"
+            if isinstance(error, FileNotFoundError) and not os.path.islink(path)
+            else "cannot be opened"
         )
         raise RepositoryError(
             f"cannot read {path}: the file {missing} ({error.strerror}); download or save it again"
         ) from error
     if within is not None and not real.is_relative_to(os.path.realpath(within)):
-        raise RepositoryError(f"cannot read {path}: a symbolic link leads out of {within}; put the file itself there")
+        raise RepositoryError(
+            f"cannot read {path}: a symbolic link leads out of {within}; put the file itself there"
+        )
     if not stat.S_ISREG(kind):
-        raise RepositoryError(f"cannot read {path}: it is not a plain file; put the file itself there")
+        raise RepositoryError(
+            f"cannot read {path}: it is not a plain file; put the file itself there"
+        )
     return real
 
 
 def read_json(
-    path: str | os.PathLike, *, max_bytes: int = 4 << 20, max_depth: int = 64, within: str | os.PathLike | None = None
+    path: str | os.PathLike,
+    *,
+    max_bytes: int = 4 << 20,
+    max_depth: int = 64,
+    within: str | os.PathLike | None = None,
 ) -> dict[str, Any]:
     """Read a JSON object strictly.
 
-    Refused, with the file's name: files over ``max_bytes`` bytes, other encodings than UTF-8, nesting deeper than
-    ``max_depth``, a key that appears twice in one object, NaN and infinities, integers outside 64 bits, numbers that a
-    float cannot hold, lone surrogates, anything after the object, and a top level that is not an object.
+    Refused, with the file's name: files over ``max_bytes`` bytes, other encodings than UTF-8,
+    nesting deeper than ``max_depth``, a key that appears twice in one object, NaN and infinities,
+    integers outside 64 bits, numbers that a float cannot hold, lone surrogates, anything after the
+    object, and a top level that is not an object.
 
     Args:
         path: the file.
@@ -110,7 +143,9 @@ def read_json(
         with open(real, "rb") as file:
             data = file.read(max_bytes + 1)
     except OSError as error:
-        raise RepositoryError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+        raise RepositoryError(
+            f"cannot read {path}: {error.strerror}; check its permissions"
+        ) from error
     if len(data) > max_bytes:
         raise RepositoryError(
             f"cannot read {path}: it has more than {max_bytes:,} bytes, too many for this kind of file"
@@ -119,10 +154,13 @@ def read_json(
 
 
 def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> dict[str, Any]:
-    """Parse the bytes of a JSON object as strictly as :func:`read_json`; ``path`` is for the message."""
+    """Parse the bytes of a JSON object as strictly as :func:`read_json`; ``path`` is for the
+    message."""
 
     def refuse(why: str) -> RepositoryError:
-        return RepositoryError(f"cannot read {path}: {why}; download it again or ask its author for a valid file")
+        return RepositoryError(
+            f"cannot read {path}: {why}; download it again or ask its author for a valid file"
+        )
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -156,11 +194,19 @@ def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> dict[str, Any]
         if depth > max_depth:
             raise refuse(f"it is nested deeper than {max_depth} levels")
     try:
-        value = json.loads(text, object_pairs_hook=unique, parse_int=integer, parse_float=real, parse_constant=constant)
+        value = json.loads(
+            text,
+            object_pairs_hook=unique,
+            parse_int=integer,
+            parse_float=real,
+            parse_constant=constant,
+        )
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        raise refuse(f"it is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+        raise refuse(
+            f"it is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from error
     except UnicodeEncodeError as error:
         raise refuse("it holds half of a character (a lone surrogate)") from error
     if not isinstance(value, dict):
@@ -184,7 +230,8 @@ def check_keys(value: Any, schema: Mapping[Any, Any], *, where: str) -> dict[str
         where: the file, for the message.
 
     Raises:
-        RepositoryError: names all that is wrong: unknown keys with near matches, missing keys, values of a wrong type.
+        RepositoryError: names all that is wrong: unknown keys with near matches, missing keys,
+            values of a wrong type.
     """
     problems: list[str] = []
     _check(value, schema, "", problems)
@@ -198,13 +245,15 @@ def check_keys(value: Any, schema: Mapping[Any, Any], *, where: str) -> dict[str
 
 @contextlib.contextmanager
 def configured(where: str) -> Iterator[None]:
-    """Inside, what is built from a configuration may trust it: whatever it raises becomes an error that names the file.
+    """Inside, what is built from a configuration may trust it: whatever it raises becomes an error
+    that names the file.
 
     Args:
         where: the file, for messages.
 
     Raises:
-        RepositoryError: in place of any error of this package, and of what Python and torch raise on wrong values.
+        RepositoryError: in place of any error of this package, and of what Python and torch raise
+            on wrong values.
     """
     try:
         yield
@@ -213,7 +262,11 @@ def configured(where: str) -> Iterator[None]:
     except CausalPlugError as error:
         raise RepositoryError(f"cannot use {where}: {error}") from error
     except _UNREADABLE as error:
-        why = f"it lacks {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {_trim(str(error))}"
+        why = (
+            f"it lacks {error}"
+            if isinstance(error, KeyError)
+            else f"{type(error).__name__}: {_trim(str(error))}"
+        )
         raise RepositoryError(f"cannot use {where}: {why}. Correct it, or save it again") from error
 
 
@@ -239,7 +292,9 @@ def _check(value: Any, kind: Any, at: str, problems: list[str]) -> None:
         problems.append(f"{_at(at)} is {shown} instead of {_describe(kind)}")
 
 
-def _check_object(value: dict[str, Any], schema: Mapping[Any, Any], at: str, problems: list[str]) -> None:
+def _check_object(
+    value: dict[str, Any], schema: Mapping[Any, Any], at: str, problems: list[str]
+) -> None:
     kinds = {name.removesuffix("?"): kind for name, kind in schema.items()}
     for name in schema:
         if not name.endswith("?") and name not in value:
@@ -248,7 +303,9 @@ def _check_object(value: dict[str, Any], schema: Mapping[Any, Any], at: str, pro
         if key in kinds:
             _check(item, kinds[key], _join(at, key), problems)
         else:
-            near = difflib.get_close_matches(key[:100], [name for name in kinds if name not in value] or kinds, n=1)
+            near = difflib.get_close_matches(
+                key[:100], [name for name in kinds if name not in value] or kinds, n=1
+            )
             hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(sorted(kinds))}"
             problems.append(f"{_at(_join(at, key))} is unknown ({hint})")
 
@@ -274,7 +331,14 @@ def _fits(value: Any, kind: Any) -> bool:
     return isinstance(value, kind)
 
 
-_WORDS = {str: "text", int: "an integer", float: "a number", bool: "true or false", list: "a list", dict: "an object"}
+_WORDS = {
+    str: "text",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def _describe(kind: Any) -> str:
@@ -307,7 +371,11 @@ def _join(at: str, key: str) -> str:
 def short(value: object) -> str:
     """Show a value in a message: quoted, at most 80 characters, those that do not print escaped."""
     text = _trim(value if isinstance(value, str) else repr(value))
-    return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text) + '"'
+    return (
+        '"'
+        + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        + '"'
+    )
 
 
 def _trim(text: str) -> str:

@@ -1,7 +1,7 @@
 """Weights: safetensors files, written reproducibly and read only when every check has passed.
 
-A file must agree with its own header, with the hash that was recorded when it was saved, and with the model. Pickles
-are never opened.
+A file must agree with its own header, with the hash that was recorded when it was saved, and with
+the model. Pickles are never opened.
 """
 
 from __future__ import annotations
@@ -47,9 +47,11 @@ _TYPES = {  # name in the file: name in torch, bytes of one number
 
 
 def safetensors_writer(tensors: Mapping[str, torch.Tensor]) -> Callable[[Path], None]:
-    """Return a function that writes the tensors to a path, for :func:`~causalplug.files.storage.write_folder`.
+    """Return a function that writes the tensors to a path, for
+    :func:`~causalplug.files.storage.write_folder`.
 
-    The same tensors give the same bytes. Tensors that share memory (tied weights) must be given once.
+    The same tensors give the same bytes. Tensors that share memory (tied weights) must be given
+    once.
     """
 
     def write(path: Path) -> None:
@@ -73,27 +75,30 @@ def read_safetensors(
     device: str | torch.device = "cpu",
     within: str | os.PathLike | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Read the tensors of a safetensors file once its header, its hash and its agreement with the model are checked.
+    """Read the tensors of a safetensors file once its header, its hash and its agreement with the
+    model are checked.
 
     Args:
         path: the file.
-        expected: name to what the tensor must look like: a tensor (or anything else with ``shape`` and ``dtype``, such
-            as the values of ``module.state_dict()``), or a shape alone, for which any data type will do.
-        facts: ``{"size": …, "sha256": …}`` as :func:`~causalplug.files.facts.file_facts` gave them when the file was
-            saved. With them every flipped bit is found.
+        expected: name to what the tensor must look like: a tensor (or anything else with ``shape``
+            and ``dtype``, such as the values of ``module.state_dict()``), or a shape alone, for
+            which any data type will do.
+        facts: ``{"size": …, "sha256": …}`` as :func:`~causalplug.files.facts.file_facts` gave them
+            when the file was saved. With them every flipped bit is found.
         device: where the tensors go.
         within: as for :func:`regular_file`.
 
     Raises:
-        RepositoryError: the file is missing, cut short, changed, a pickle, or its header contradicts itself; or, all of
-            them listed: tensors missing, unexpected, of another shape or type.
+        RepositoryError: the file is missing, cut short, changed, a pickle, or its header
+            contradicts itself; or, all of them listed: tensors missing, unexpected, of another
+            shape or type.
     """
     real = regular_file(path, within=within)
     header = _read_header(real, str(path))
     if facts is not None and not agrees(real, facts):
         raise RepositoryError(
-            f"cannot use {path}: its size or SHA-256 is not the recorded one, so it was changed or damaged; "
-            "download it again"
+            f"cannot use {path}: its size or SHA-256 is not the recorded one, so it was changed or "
+            "damaged; download it again"
         )
     if expected is not None:
         _compare(header, expected, str(path))
@@ -118,17 +123,24 @@ def read_header(
 
 
 def _read_header(real: Path, path: str) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Return the shape and torch type of each tensor; the header and the file's size agree with each other."""
+    """Return the shape and torch type of each tensor; the header and the file's size agree with
+    each other."""
 
     def refuse(why: str) -> RepositoryError:
-        return RepositoryError(f"cannot read {path}: {why}; download it again or ask its author for a valid file")
+        return RepositoryError(
+            f"cannot read {path}: {why}; download it again or ask its author for a valid file"
+        )
 
     try:
         with open(real, "rb") as file:
             total = os.fstat(file.fileno()).st_size
             start, text = file.read(8), file.read(1)
-            if start.startswith(_PICKLES) and text != b"{":  # the length of a header may begin like a pickle
-                raise refuse("it is a pickle, which could run any code when it is opened, not safetensors")
+            if (
+                start.startswith(_PICKLES) and text != b"{"
+            ):  # the length of a header may begin like a pickle
+                raise refuse(
+                    "it is a pickle, which could run any code when it is opened, not safetensors"
+                )
             length = int.from_bytes(start, "little")
             if len(start) < 8 or length < 2 or length + 8 > total:
                 raise refuse("it is cut short or no safetensors file")
@@ -136,10 +148,16 @@ def _read_header(real: Path, path: str) -> dict[str, tuple[tuple[int, ...], str]
                 raise refuse(f"its header of {length:,} bytes is longer than {_MAX_HEADER:,}")
             header = text + file.read(length - 1)
     except OSError as error:
-        raise RepositoryError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+        raise RepositoryError(
+            f"cannot read {path}: {error.strerror}; check its permissions"
+        ) from error
     entries = parse_json(header, f"{path} (header)", max_depth=4)
     check_keys(entries.pop("__metadata__", {}), {str: str}, where=f"{path} (metadata)")
-    check_keys(entries, {str: {"dtype": str, "shape": list[int], "data_offsets": list[int]}}, where=f"{path} (header)")
+    check_keys(
+        entries,
+        {str: {"dtype": str, "shape": list[int], "data_offsets": list[int]}},
+        where=f"{path} (header)",
+    )
     found, position = {}, 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
         dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -157,7 +175,9 @@ def _read_header(real: Path, path: str) -> dict[str, tuple[tuple[int, ...], str]
     return found
 
 
-def _compare(found: Mapping[str, tuple[tuple[int, ...], str]], expected: Mapping[str, Any], path: str) -> None:
+def _compare(
+    found: Mapping[str, tuple[tuple[int, ...], str]], expected: Mapping[str, Any], path: str
+) -> None:
     problems = []
     if missing := [name for name in expected if name not in found]:
         problems.append(f"missing: {_names(missing)}")
@@ -171,12 +191,15 @@ def _compare(found: Mapping[str, tuple[tuple[int, ...], str]], expected: Mapping
         if shape != right:
             problems.append(f'"{name}" has shape {list(shape)} instead of {list(right)}')
         elif hasattr(wanted, "dtype") and dtype != str(wanted.dtype).removeprefix("torch."):
-            problems.append(f'"{name}" has type {dtype} instead of {str(wanted.dtype).removeprefix("torch.")}')
+            problems.append(
+                f'"{name}" has type {dtype} instead of {str(wanted.dtype).removeprefix("torch.")}'
+            )
     if problems:
         rest = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise RepositoryError(
-            f"cannot use {path}: its tensors are not those of the model: {'; '.join(problems[:8])}{rest}. "
-            "Load it with the configuration that it was saved with"
+            f"cannot use {path}: its tensors are not those of the model: "
+            f"{'; '.join(problems[:8])}{rest}. Load it with the configuration that it was saved "
+            "with"
         )
 
 

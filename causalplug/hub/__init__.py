@@ -1,7 +1,8 @@
-"""Saving, loading and publishing: repositories read with suspicion, models by reference, cards from facts.
+"""Saving, loading and publishing: repositories read with suspicion, models by reference, cards from
+facts.
 
-The names below are loaded when they are first used; nothing here imports the Hub's client or torch before it needs
-them.
+The names below are loaded when they are first used; nothing here imports the Hub's client or torch
+before it needs them.
 """
 
 from __future__ import annotations

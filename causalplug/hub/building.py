@@ -1,7 +1,9 @@
-"""Building what a configuration describes before its weights are read: at little cost, and never at a great one.
+"""Building what a configuration describes before its weights are read: at little cost, and never at
+a great one.
 
-A configuration is somebody else's text. It may ask for networks larger than the computer, which must be refused before
-the memory is taken. What it asks for rightly is filled from a file, so that random initial values would be wasted.
+A configuration is somebody else's text. It may ask for networks larger than the computer, which
+must be refused before the memory is taken. What it asks for rightly is filled from a file, so that
+random initial values would be wasted.
 """
 
 from __future__ import annotations
@@ -39,15 +41,17 @@ class _Building(TorchFunctionMode):
             self.tensors -= 1
             if self.bytes < 0 or self.tensors < 0:
                 raise RepositoryError(
-                    f"cannot use {self.where}: it describes networks far larger than its weights, such as a tensor of "
-                    f"shape {list(planned.shape)}. Save the model again, or do not load it"
+                    f"cannot use {self.where}: it describes networks far larger than its weights, "
+                    f"such as a tensor of shape {list(planned.shape)}. Save the model again, or do "
+                    "not load it"
                 )
         return func(*args, **kwargs)
 
 
 @contextlib.contextmanager
 def building(where: str, *, size: int, tensors: int) -> Iterator[None]:
-    """Inside, modules are built without initial values, and no larger than their file of weights allows.
+    """Inside, modules are built without initial values, and no larger than their file of weights
+    allows.
 
     Every parameter has to be filled from the file afterwards.
 

@@ -1,4 +1,5 @@
-"""Model cards, written from facts: a template of ``model_cards/`` filled with what was recorded, and nothing else."""
+"""Model cards, written from facts: a template of ``model_cards/`` filled with what was recorded,
+and nothing else."""
 
 from __future__ import annotations
 
@@ -53,8 +54,18 @@ CARD_FACTS: dict[str, dict[str, Any]] = {
         **_COMMON,
         "graph": {"variables": {str: str}, "directed": [list[str]], "bidirected": [list[str]]},
         "assumptions?": list[str],
-        "plan?": [{"module": str, "action": str, "objective?": str | None, "matches?": list[str], "why?": str}],
-        "sources?": [{"distribution": str, "name?": str | None, "rows?": int | None, "dataset?": str | None}],
+        "plan?": [
+            {
+                "module": str,
+                "action": str,
+                "objective?": str | None,
+                "matches?": list[str],
+                "why?": str,
+            }
+        ],
+        "sources?": [
+            {"distribution": str, "name?": str | None, "rows?": int | None, "dataset?": str | None}
+        ],
         "training?": [
             {
                 "module": str,
@@ -68,7 +79,9 @@ CARD_FACTS: dict[str, dict[str, Any]] = {
                 "converged": bool | None,
             }
         ],
-        "queries?": [{"query": str, "name?": str | None, "status": str, "reason?": str, "overlap?": str}],
+        "queries?": [
+            {"query": str, "name?": str | None, "status": str, "reason?": str, "overlap?": str}
+        ],
         "parts?": [_PART],
         "fits?": [{"variable": str, "verdict": str, "reasons?": list[str]}],
         "example?": {"do": dict[str, object], "variables": list[str]},
@@ -81,7 +94,14 @@ CARD_FACTS: dict[str, dict[str, Any]] = {
         "variable?": str,
         "metrics?": _METRICS,
     },
-    "encoder": {**_COMMON, **_ORIGIN, "reads": str, "gives": str, "variable?": str, "metrics?": _METRICS},
+    "encoder": {
+        **_COMMON,
+        **_ORIGIN,
+        "reads": str,
+        "gives": str,
+        "variable?": str,
+        "metrics?": _METRICS,
+    },
 }
 """The facts of each kind of card, for :func:`~causalplug.files.validation.check_keys`."""
 
@@ -91,10 +111,11 @@ def render_card(kind: Literal["dcm", "adapter", "encoder"], facts: Mapping[str, 
 
     Args:
         kind: what the repository holds.
-        facts: see :data:`CARD_FACTS`. In a DCM's, ``graph.variables`` maps names to descriptions of their values;
-            ``plan`` has one entry per module in training order; ``training`` one per matched distribution, with the
-            distances and what two samples of the data would have ("floor"); ``queries`` has one per question,
-            ``status`` being that of its identification; ``parts`` are the generators and encoders that were plugged in.
+        facts: see :data:`CARD_FACTS`. In a DCM's, ``graph.variables`` maps names to descriptions of
+            their values; ``plan`` has one entry per module in training order; ``training`` one per
+            matched distribution, with the distances and what two samples of the data would have
+            ("floor"); ``queries`` has one per question, ``status`` being that of its
+            identification; ``parts`` are the generators and encoders that were plugged in.
 
     Returns:
         Markdown with YAML metadata, as the Hub reads it.
@@ -103,12 +124,20 @@ def render_card(kind: Literal["dcm", "adapter", "encoder"], facts: Mapping[str, 
         RepositoryError: a fact is unknown, missing or of a wrong type.
     """
     if kind not in CARD_FACTS:
-        raise RepositoryError(f'cannot write a card of kind "{kind}"; known are {", ".join(CARD_FACTS)}')
+        raise RepositoryError(
+            f'cannot write a card of kind "{kind}"; known are {", ".join(CARD_FACTS)}'
+        )
     found = check_keys(dict(facts), CARD_FACTS[kind], where=f"the facts of the {kind} card")
     sections = {"dcm": _dcm, "adapter": _adapter, "encoder": _encoder}[kind](found)
-    sections |= {"title": text(found["title"]), "summary": text(found.get("summary", "")), "uses": _uses(found)}
+    sections |= {
+        "title": text(found["title"]),
+        "summary": text(found.get("summary", "")),
+        "uses": _uses(found),
+    }
     sections["pictures"] = "\n\n".join(picture(*pair) for pair in found.get("pictures", {}).items())
-    template = (importlib.resources.files("causalplug.model_cards") / f"{kind}.md").read_text(encoding="utf-8")
+    template = (importlib.resources.files("causalplug.model_cards") / f"{kind}.md").read_text(
+        encoding="utf-8"
+    )
     body = re.sub(r"\n{3,}", "\n\n", string.Template(template).substitute(sections))
     return f"---\n{_front(kind, found)}---\n\n{body}"
 
@@ -145,7 +174,11 @@ def _front(kind: str, facts: Mapping[str, Any]) -> str:
         "library_name": "causalplug",
         "pipeline_tag": facts.get("pipeline_tag"),
         "license": facts.get("license"),
-        "tags": list(dict.fromkeys(["causalplug", "causal-inference", f"causalplug-{kind}", *facts.get("tags", [])])),
+        "tags": list(
+            dict.fromkeys(
+                ["causalplug", "causal-inference", f"causalplug-{kind}", *facts.get("tags", [])]
+            )
+        ),
         "datasets": list(dict.fromkeys(facts.get("datasets", []))),
         "base_model": list(dict.fromkeys(bases)),
         "base_model_relation": "adapter" if bases else None,
@@ -185,16 +218,24 @@ def _results(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
             )
     for row in facts.get("metrics", []):
         name = row.get("dataset") or "held-out data"
-        metric = {"type": row.get("type", row["name"].lower().replace(" ", "-")), "name": row["name"]}
+        metric = {
+            "type": row.get("type", row["name"].lower().replace(" ", "-")),
+            "name": row["name"],
+        }
         dataset = {"type": row.get("dataset") or "custom", "name": name}
-        results.append({"task": task, "dataset": dataset, "metrics": [{**metric, "value": row["value"]}]})
+        results.append(
+            {"task": task, "dataset": dataset, "metrics": [{**metric, "value": row["value"]}]}
+        )
     return results
 
 
 def _dcm(facts: Mapping[str, Any]) -> dict[str, str]:
     graph, parts = facts["graph"], facts.get("parts", [])
     pulled = {part["name"] for part in parts if part["role"] != "encoder"}
-    confounded = [f"{a} and {b} are affected by something that was not observed." for a, b in graph["bidirected"]]
+    confounded = [
+        f"{a} and {b} are affected by something that was not observed."
+        for a, b in graph["bidirected"]
+    ]
     assumptions = [
         "The graph is right: every arrow that is not drawn is an effect that does not exist.",
         *(confounded or ["There is no unobserved confounder."]),
@@ -204,12 +245,20 @@ def _dcm(facts: Mapping[str, Any]) -> dict[str, str]:
         "graph": mermaid(graph["variables"], graph["directed"], graph["bidirected"], pulled)
         + "\n\nSolid arrows are causes, dotted ones unobserved confounders"
         + (", dashed boxes pretrained generators." if pulled else "."),
-        "variables": table(["variable", "values"], graph["variables"].items(), "It has no variables."),
+        "variables": table(
+            ["variable", "values"], graph["variables"].items(), "It has no variables."
+        ),
         "assumptions": bullets(assumptions, ""),
         "plan": table(
             ["module", "action", "objective", "matched distributions", "why"],
             [
-                (row["module"], row["action"], row.get("objective"), ", ".join(row.get("matches", [])), row.get("why"))
+                (
+                    row["module"],
+                    row["action"],
+                    row.get("objective"),
+                    ", ".join(row.get("matches", [])),
+                    row.get("why"),
+                )
                 for row in facts.get("plan", [])
             ],
             "No plan was recorded.",
@@ -256,7 +305,8 @@ def _queries(facts: Mapping[str, Any]) -> str:
     head = ["name", "question", "status", "overlap", "why"]
     found = table(head, rows, "No question was checked before publishing.")
     return (
-        found + "\n\nAny other question is checked when it is asked: what graph and data do not determine is refused."
+        found
+        + "\n\nAny other question is checked when it is asked: what graph and data do not determine is refused."
     )
 
 
@@ -276,7 +326,10 @@ def _parts(facts: Mapping[str, Any]) -> str:
 
 
 def _fits(facts: Mapping[str, Any]) -> str:
-    rows = [(row["variable"], row["verdict"], "; ".join(row.get("reasons", []))) for row in facts.get("fits", [])]
+    rows = [
+        (row["variable"], row["verdict"], "; ".join(row.get("reasons", [])))
+        for row in facts.get("fits", [])
+    ]
     generators = [part for part in facts.get("parts", []) if part["role"] != "encoder"]
     if not generators and not rows:
         return ""
@@ -320,7 +373,10 @@ def _origin(facts: Mapping[str, Any]) -> str:
 
 
 def _metrics(facts: Mapping[str, Any]) -> str:
-    rows = [(row["name"], number(row["value"], 4), row.get("dataset")) for row in facts.get("metrics", [])]
+    rows = [
+        (row["name"], number(row["value"], 4), row.get("dataset"))
+        for row in facts.get("metrics", [])
+    ]
     return table(["measure", "value", "data"], rows, "Nothing was measured before publishing.")
 
 
@@ -334,7 +390,9 @@ def _part_code(facts: Mapping[str, Any], argument: str) -> str:
 def _adapter(facts: Mapping[str, Any]) -> dict[str, str]:
     return {
         "output": text(facts["output"]),
-        "labels": table(["label", "values"], facts.get("labels", {}).items(), "Nothing: it is unconditional."),
+        "labels": table(
+            ["label", "values"], facts.get("labels", {}).items(), "Nothing: it is unconditional."
+        ),
         "origin": _origin(facts),
         "metrics": _metrics(facts),
         "code": _part_code(facts, "mechanisms"),

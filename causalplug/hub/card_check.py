@@ -41,7 +41,9 @@ _RELATIONS = ("adapter", "finetune", "merge", "quantized")
 _PRIVATE = {
     "a token": re.compile(r"\bhf_(?:oauth_)?[A-Za-z0-9]{20,}"),
     "a path of a computer": re.compile(r"(?:/home/|/Users/|/root/|[A-Z]:\\Users\\)\S*"),
-    "a placeholder": re.compile(r"(?<!\\)\$\{?[a-z_]+\b\}?|\{\{.*?\}\}|\bTODO\b|\[More Information Needed\]"),
+    "a placeholder": re.compile(
+        r"(?<!\\)\$\{?[a-z_]+\b\}?|\{\{.*?\}\}|\bTODO\b|\[More Information Needed\]"
+    ),
 }
 _EDGE = re.compile(r"(v\d+) (?:-->|<-\.->) (v\d+)")
 
@@ -56,14 +58,17 @@ def check_card(card: str) -> None:
         RepositoryError: lists all that is wrong.
     """
     if problems := card_problems(card):
-        raise RepositoryError(f"cannot publish the card: {'; '.join(problems)}. Correct it, or render it anew")
+        raise RepositoryError(
+            f"cannot publish the card: {'; '.join(problems)}. Correct it, or render it anew"
+        )
 
 
 def card_problems(card: str) -> list[str]:
     """What is wrong with a card, in sentences; empty if nothing is.
 
-    Checked are the metadata (library, licence, tags, lineage), the sections and their order, the graph, the tables, the
-    Python code, and that no token, no path of a computer and no placeholder is left.
+    Checked are the metadata (library, licence, tags, lineage), the sections and their order, the
+    graph, the tables, the Python code, and that no token, no path of a computer and no placeholder
+    is left.
     """
     found = front_matter(card)
     if found is None:
@@ -77,7 +82,11 @@ def card_problems(card: str) -> list[str]:
         if kinds == ["causalplug-dcm"]:
             problems += _graph_problems(card)
     outside = re.sub(r"```.*?```", "", card, flags=re.DOTALL)
-    problems += [f"it contains {what}: {match[0]!r}" for what, p in _PRIVATE.items() if (match := p.search(outside))]
+    problems += [
+        f"it contains {what}: {match[0]!r}"
+        for what, p in _PRIVATE.items()
+        if (match := p.search(outside))
+    ]
     return problems + _table_problems(card) + _code_problems(card)
 
 
@@ -92,7 +101,11 @@ def _metadata_problems(found: dict) -> list[str]:
         problems.append("library_name is not causalplug")
     if not isinstance(found.get("license"), str):
         problems.append("license is missing")
-    problems += [f'the tag "{tag}" is missing' for tag in ("causalplug", "causal-inference") if tag not in _tags(found)]
+    problems += [
+        f'the tag "{tag}" is missing'
+        for tag in ("causalplug", "causal-inference")
+        if tag not in _tags(found)
+    ]
     bases = found.get("base_model")
     if bases is not None and found.get("base_model_relation") not in _RELATIONS:
         problems.append(f"base_model_relation is not one of {', '.join(_RELATIONS)}")
@@ -107,7 +120,9 @@ def _section_problems(card: str, wanted: list[str]) -> list[str]:
     problems = [f'the section "{name}" is missing' for name in wanted if name not in sections]
     if not problems and [name for name in sections if name in wanted] != wanted:
         problems.append("its sections are not in order, or one is there twice")
-    for name, body in zip(sections, re.split(r"^## .+$", card, flags=re.MULTILINE)[1:], strict=True):
+    for name, body in zip(
+        sections, re.split(r"^## .+$", card, flags=re.MULTILINE)[1:], strict=True
+    ):
         if not body.strip():
             problems.append(f'the section "{name}" is empty')
     if not re.search(r"^# \S", card, flags=re.MULTILINE):
@@ -125,7 +140,11 @@ def _graph_problems(card: str) -> list[str]:
         if node := re.fullmatch(r'(v\d+)\["[^"\[\]]+"\]', line):
             nodes.add(node[1])
         elif edge := _EDGE.fullmatch(line):
-            problems += [f"its graph has an edge at {end}, no variable" for end in edge.groups() if end not in nodes]
+            problems += [
+                f"its graph has an edge at {end}, no variable"
+                for end in edge.groups()
+                if end not in nodes
+            ]
         elif not line.startswith(("classDef ", "class ")):
             problems.append(f"its graph has a line that cannot be drawn: {line[:60]!r}")
     return problems
@@ -150,5 +169,7 @@ def _code_problems(card: str) -> list[str]:
         try:
             compile(block, "card", "exec")
         except SyntaxError as error:
-            problems.append(f"its Python code is wrong: {error.msg} in {(error.text or '').strip()[:60]!r}")
+            problems.append(
+                f"its Python code is wrong: {error.msg} in {(error.text or '').strip()[:60]!r}"
+            )
     return problems

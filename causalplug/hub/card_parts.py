@@ -1,4 +1,5 @@
-"""Pieces of Markdown that cards are put together from. Text from elsewhere is escaped, so that it stays text."""
+"""Pieces of Markdown that cards are put together from. Text from elsewhere is escaped, so that
+it stays text."""
 
 from __future__ import annotations
 
@@ -28,12 +29,17 @@ def bullets(items: Iterable[object], otherwise: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], otherwise: str) -> str:
-    """A table, or a sentence that says that there is nothing to tell. Cells that are all dashes lose their column."""
+    """A table, or a sentence that says that there is nothing to tell. Cells that are all dashes
+    lose their column."""
     cells = [[text(cell) if cell not in (None, "") else "–" for cell in row] for row in rows]
     if not cells:
         return otherwise
     kept = [i for i in range(len(head)) if any(row[i] != "–" for row in cells)]
-    lines = [[head[i] for i in kept], ["---"] * len(kept), *[[row[i] for i in kept] for row in cells]]
+    lines = [
+        [head[i] for i in kept],
+        ["---"] * len(kept),
+        *[[row[i] for i in kept] for row in cells],
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -64,16 +70,22 @@ def mermaid(
     bidirected: Iterable[Sequence[str]],
     pulled: Collection[str] = (),
 ) -> str:
-    """The graph as the Hub draws it: arrows, dotted double arrows for confounders, dashed boxes for what is pulled."""
+    """The graph as the Hub draws it: arrows, dotted double arrows for confounders, dashed boxes
+    for what is pulled."""
     ids: Mapping[str, str] = {name: f"v{number}" for number, name in enumerate(variables)}
     lines = ["flowchart LR", *(f'    {ids[name]}["{_label(name)}"]' for name in ids)]
     lines += [f"    {ids[a]} --> {ids[b]}" for a, b in directed]
     lines += [f"    {ids[a]} <-.-> {ids[b]}" for a, b in bidirected]
     if dashed := [ids[name] for name in ids if name in pulled]:
-        lines += ["    classDef pulled stroke-dasharray: 5 4", f"    class {','.join(dashed)} pulled"]
+        lines += [
+            "    classDef pulled stroke-dasharray: 5 4",
+            f"    class {','.join(dashed)} pulled",
+        ]
     return "\n".join(["```mermaid", *lines, "```"])
 
 
 def _label(name: str) -> str:
-    safe = "".join(c if c.isalnum() or c in " _.-+()" else f"#{ord(c)};" for c in " ".join(name.split()))
+    safe = "".join(
+        c if c.isalnum() or c in " _.-+()" else f"#{ord(c)};" for c in " ".join(name.split())
+    )
     return safe or "#8203;"

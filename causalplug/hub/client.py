@@ -1,7 +1,8 @@
 """The Hub's client, and what its errors mean for the user.
 
-Everything that goes wrong between here and the Hub becomes a :class:`~causalplug.errors.RepositoryError` that says what
-to do. No token is ever part of a message.
+Everything that goes wrong between here and the Hub becomes a
+:class:`~causalplug.errors.RepositoryError` that says what to do. No token is ever part of a
+message.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ _TOKEN = re.compile(r"\bhf_(?:oauth_)?[A-Za-z0-9]{6,}")
 
 
 def hub_api(token: bool | str | None = None) -> HfApi:
-    """Return the client for the Hub that ``HF_ENDPOINT`` names; it says that causalplug is asking."""
+    """Return the client for the Hub that ``HF_ENDPOINT`` names; it says that causalplug is
+    asking."""
     from huggingface_hub import HfApi
 
     from causalplug import __version__
@@ -37,7 +39,8 @@ def hub_api(token: bool | str | None = None) -> HfApi:
 
 
 def redact(text: str, token: bool | str | None = None) -> str:
-    """Return the text without tokens: the given one, the logged-in one, and whatever looks like one."""
+    """Return the text without tokens: the given one, the logged-in one, and whatever looks like
+    one."""
     from huggingface_hub import get_token
 
     for secret in (token, get_token()):
@@ -47,14 +50,17 @@ def redact(text: str, token: bool | str | None = None) -> str:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again may help: connections that broke, slow answers, 429 and 5xx, files that arrived in part."""
+    """Whether trying again may help: connections that broke, slow answers, 429 and 5xx, files
+    that arrived in part."""
     from huggingface_hub import errors
 
     if isinstance(error, errors.HfHubHTTPError):
         return error.response.status_code in (408, 429, 500, 502, 503, 504)
     if closed_midway(error):
         return True
-    if isinstance(error, errors.LocalEntryNotFoundError | RuntimeError):  # the client wraps the cause in these
+    if isinstance(
+        error, errors.LocalEntryNotFoundError | RuntimeError
+    ):  # the client wraps the cause in these
         return error.__cause__ is not None and is_transient(error.__cause__)
     if isinstance(error, errors.OfflineModeIsEnabled):
         return False
@@ -125,7 +131,8 @@ def closed_midway(error: BaseException) -> bool:
 
 
 def transport_error() -> type[Exception]:
-    """The parent of all errors of the HTTP library, which differs between versions of the client."""
+    """The parent of all errors of the HTTP library, which differs between versions of the
+    client."""
     from huggingface_hub import errors
 
     return errors.HfHubHTTPError.__bases__[0]
@@ -148,13 +155,22 @@ def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
         case errors.DisabledRepoError():
             return f"{repo_id} was disabled by the Hub, nobody can read it. Ask its owner, or use another repository"
         case errors.RemoteEntryNotFoundError():
-            return f"{repo_id} does not have a file that was asked for. Check the name and revision=…"
-        case errors.LocalEntryNotFoundError() | errors.RevisionResolutionError() | errors.OfflineModeIsEnabled():
-            if error.__cause__ is not None and not isinstance(error.__cause__, errors.OfflineModeIsEnabled):
+            return (
+                f"{repo_id} does not have a file that was asked for. Check the name and revision=…"
+            )
+        case (
+            errors.LocalEntryNotFoundError()
+            | errors.RevisionResolutionError()
+            | errors.OfflineModeIsEnabled()
+        ):
+            if error.__cause__ is not None and not isinstance(
+                error.__cause__, errors.OfflineModeIsEnabled
+            ):
                 return f"{_reason(error.__cause__, repo_id, revision)}; and it is not in the cache"
             return (
-                f"{repo_id} is not in the cache, at least not all of it, and the network may not be used. Load it once "
-                "with network (local_files_only=False, HF_HUB_OFFLINE=0), or give the right cache_dir=…"
+                f"{repo_id} is not in the cache, at least not all of it, and the network may not "
+                "be used. Load it once with network (local_files_only=False, HF_HUB_OFFLINE=0), "
+                "or give the right cache_dir=…"
             )
         case RuntimeError() if error.__cause__ is not None:
             return _reason(error.__cause__, repo_id, revision)
@@ -177,7 +193,9 @@ def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
 def _status(error: BaseException) -> str:
     response = error.response  # type: ignore[attr-defined]
     code = response.status_code
-    said = str(getattr(error, "server_message", "") or response.headers.get("X-Error-Message") or "").strip()
+    said = str(
+        getattr(error, "server_message", "") or response.headers.get("X-Error-Message") or ""
+    ).strip()
     said = f" ({said[:300]})" if said else ""
     if code == 401:
         return f"the Hub does not accept your token{said}. Log in again with `hf auth login`, or pass another token=…"

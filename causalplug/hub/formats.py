@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["DCM_FORMAT", "DCM_FORMATS", "ENCODER_FORMAT", "MECHANISM_FORMAT", "read_dcm_config", "unknown_format"]
+__all__ = [
+    "DCM_FORMAT",
+    "DCM_FORMATS",
+    "ENCODER_FORMAT",
+    "MECHANISM_FORMAT",
+    "read_dcm_config",
+    "unknown_format",
+]
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -31,7 +38,9 @@ _QUERY = {"name": str | None, "query": str, "status": str, "reason": str, "estim
 _SCHEMA = {
     **_COMMON,
     "format": Literal["causalplug-dcm-2"],
-    "mechanisms": {str: {**_TRAINED, "generator?": _PULLED, "pulled?": _PULLED, "binding?": dict[str, object]}},
+    "mechanisms": {
+        str: {**_TRAINED, "generator?": _PULLED, "pulled?": _PULLED, "binding?": dict[str, object]}
+    },
     "encoders": {str: {**_TRAINED, "trained?": bool, "pulled?": _PULLED, "size?": int}},
     "sources": list[dict[str, object]] | None,
     "queries": [_QUERY],
@@ -72,7 +81,9 @@ def read_dcm_config(value: dict[str, Any], *, where: str) -> dict[str, Any]:
 def unknown_format(found: object, known: Iterable[str], *, where: str) -> RepositoryError:
     """The error for a format that cannot be read."""
     newest = {stem: int(number) for stem, number in (name.rsplit("-", 1) for name in sorted(known))}
-    match = re.fullmatch(r"(causalplug-[a-z]+)-(\d{1,6})", found) if isinstance(found, str) else None
+    match = (
+        re.fullmatch(r"(causalplug-[a-z]+)-(\d{1,6})", found) if isinstance(found, str) else None
+    )
     if match and match[1] in newest and int(match[2]) > newest[match[1]]:
         way_out = "it was saved by a newer causalplug: run `pip install -U causalplug`"
     else:
@@ -99,10 +110,16 @@ def _from_1(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _pulled_from_1(entry: Mapping[str, Any]) -> dict[str, Any]:
     pulled = entry.get("pulled", {})
-    return {"pulled": {**pulled, "copy": {"folder": pulled["copy"], "files": {}}}} if "copy" in pulled else {}
+    return (
+        {"pulled": {**pulled, "copy": {"folder": pulled["copy"], "files": {}}}}
+        if "copy" in pulled
+        else {}
+    )
 
 
-DCM_FORMATS: dict[str, tuple[Mapping[Any, Any], Callable[[Mapping[str, Any]], dict[str, Any]] | None]] = {
+DCM_FORMATS: dict[
+    str, tuple[Mapping[Any, Any], Callable[[Mapping[str, Any]], dict[str, Any]] | None]
+] = {
     "causalplug-dcm-1": (_SCHEMA_1, _from_1),
     DCM_FORMAT: (_SCHEMA, None),
 }

@@ -19,7 +19,13 @@ _MAX_FILES = 20_000
 _TREE = {
     "format_version": int,
     "files": {
-        str: {"size": int, "blob_id": str, "lfs_sha256?": str | None, "lfs_size?": int | None, "xet_hash?": str | None}
+        str: {
+            "size": int,
+            "blob_id": str,
+            "lfs_sha256?": str | None,
+            "lfs_size?": int | None,
+            "xet_hash?": str | None,
+        }
     },
 }
 
@@ -41,7 +47,9 @@ def list_folder(folder: Path) -> Listing:
     return dict(sorted(found.items()))
 
 
-def list_commit(repo_id: str, commit: str, storage: Path, token: bool | str | None, *, online: bool) -> Listing | None:
+def list_commit(
+    repo_id: str, commit: str, storage: Path, token: bool | str | None, *, online: bool
+) -> Listing | None:
     """List a commit: as the client remembers it in its cache, or else by asking the Hub.
 
     Args:
@@ -69,20 +77,25 @@ def _asked(repo_id: str, commit: str, token: bool | str | None) -> Listing:
     found: Listing = {}
     for entry in hub_api(token).list_repo_tree(repo_id, recursive=True, revision=commit):
         if isinstance(entry, RepoFile):
-            found[entry.path] = _facts(entry.size, entry.blob_id, None if entry.lfs is None else entry.lfs.sha256)
+            found[entry.path] = _facts(
+                entry.size, entry.blob_id, None if entry.lfs is None else entry.lfs.sha256
+            )
             _check_count(len(found), repo_id)
     return found
 
 
 def _remembered(path: Path) -> Listing | None:
-    """The list that the client keeps since it downloaded from this commit; None if there is none that can be read."""
+    """The list that the client keeps since it downloaded from this commit; None if there is none
+    that can be read."""
     try:
         tree = check_keys(read_json(path, max_bytes=16 << 20), _TREE, where=str(path))
     except RepositoryError:
         return None
     if tree["format_version"] != 1:
         return None
-    return {n: _facts(f["size"], f["blob_id"], f.get("lfs_sha256")) for n, f in tree["files"].items()}
+    return {
+        n: _facts(f["size"], f["blob_id"], f.get("lfs_sha256")) for n, f in tree["files"].items()
+    }
 
 
 def _facts(size: int, blob: str, sha256: str | None) -> dict[str, Any]:

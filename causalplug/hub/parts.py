@@ -1,7 +1,8 @@
-"""Mechanisms and encoders as repositories: ``config.json`` says what to build, ``model.safetensors`` holds its weights.
+"""Mechanisms and encoders as repositories: ``config.json`` says what to build,
+``model.safetensors`` holds its weights.
 
-A configuration names a registered kind and JSON values. Where the kind is not installed it may name a Python file of
-the repository, which runs for those alone who say that they trust it.
+A configuration names a registered kind and JSON values. Where the kind is not installed it may name
+a Python file of the repository, which runs for those alone who say that they trust it.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from causalplug.hub.snapshot import check_trust
 if TYPE_CHECKING:
     from torch import nn
 
+    from causalplug.encoders.encoders import Encoder
     from causalplug.hub.snapshot import Snapshot
     from causalplug.mechanisms.base import Mechanism
-    from causalplug.mechanisms.encoders import Encoder
 
 _FACTS = {"size": int, "sha256": str}
 _SCHEMA = {
@@ -44,19 +45,26 @@ _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 _MOST_CODE = 4 << 20  # bytes
 
 
-def part_files(part: Any, code: str | PathLike[str] | None = None) -> tuple[dict[str, Content], dict[str, Any]]:
-    """The files of a mechanism (a generator without its binding to a variable) or an encoder, and its configuration.
+def part_files(
+    part: Any, code: str | PathLike[str] | None = None
+) -> tuple[dict[str, Content], dict[str, Any]]:
+    """The files of a mechanism (a generator without its binding to a variable) or an encoder, and
+    its configuration.
 
     Args:
         part: what is described.
-        code: a Python file that registers its kind, for those who have not installed it. It runs only for those who
-            say that they trust it. None: the file that the part was loaded with, if there was one.
+        code: a Python file that registers its kind, for those who have not installed it. It runs
+            only for those who say that they trust it. None: the file that the part was loaded with,
+            if there was one.
 
     Raises:
         MechanismError: it cannot be described by JSON values.
         RepositoryError: there is no such file, it is too large, or it is not called ``.py``.
     """
-    config = {"format": ENCODER_FORMAT if part.card_kind == "encoder" else MECHANISM_FORMAT, "kind": part.kind}
+    config = {
+        "format": ENCODER_FORMAT if part.card_kind == "encoder" else MECHANISM_FORMAT,
+        "kind": part.kind,
+    }
     config |= {"config": part.config(), "license": part.license, "source": part.source}
     tensors = part.weights() if hasattr(part, "weights") else part.state_dict()
     files: dict[str, Content] = dict(part.files()) if hasattr(part, "files") else {}
@@ -70,11 +78,15 @@ def part_files(part: Any, code: str | PathLike[str] | None = None) -> tuple[dict
 
 def _code(path: Path, within: Path | None = None) -> bytes:
     if path.suffix != ".py":
-        raise RepositoryError(f"cannot use {path} as code: give a file of Python, with a name that ends in .py")
+        raise RepositoryError(
+            f"cannot use {path} as code: give a file of Python, with a name that ends in .py"
+        )
     with open(regular_file(path, within=within), "rb") as file:
         text = file.read(_MOST_CODE + 1)
     if len(text) > _MOST_CODE:
-        raise RepositoryError(f"cannot use {path}: it has more than {_MOST_CODE:,} bytes, too many for a file of code")
+        raise RepositoryError(
+            f"cannot use {path}: it has more than {_MOST_CODE:,} bytes, too many for a file of code"
+        )
     return text
 
 
@@ -83,11 +95,12 @@ def load_mechanism(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Me
 
     Args:
         snapshot: the repository.
-        trust_remote_code: whether code of the repository may run; see :func:`~causalplug.hub.snapshot.check_trust`.
+        trust_remote_code: whether code of the repository may run; see
+            :func:`~causalplug.hub.snapshot.check_trust`.
 
     Raises:
-        RepositoryError: files are missing or malformed, keys are unknown, the kind is not registered, or the weights do
-            not fit the configuration.
+        RepositoryError: files are missing or malformed, keys are unknown, the kind is not
+            registered, or the weights do not fit the configuration.
     """
     from causalplug.mechanisms.base import MECHANISMS, freeze
 
@@ -97,8 +110,8 @@ def load_mechanism(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Me
 
 def load_encoder(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Encoder:
     """Load an encoder from a repository; raises as :func:`load_mechanism`."""
+    from causalplug.encoders.encoders import ENCODERS
     from causalplug.mechanisms.base import freeze
-    from causalplug.mechanisms.encoders import ENCODERS
 
     encoder = _load(snapshot, ENCODER_FORMAT, ENCODERS, trust_remote_code)
     encoder.trained = True
@@ -106,12 +119,14 @@ def load_encoder(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Enco
 
 
 def _load(snapshot: Snapshot, format_name: str, registry: Any, trusted: bool) -> Any:
+    from causalplug.files.precision import cast, precision_of_file
     from causalplug.hub.building import building
-    from causalplug.mechanisms.precision import cast, precision_of_file
 
     with snapshot.hold():
         where = f"{snapshot}/{_CONFIG}"
-        config = check_keys(read_json(snapshot.file(_CONFIG), within=snapshot.boundary), _SCHEMA, where=where)
+        config = check_keys(
+            read_json(snapshot.file(_CONFIG), within=snapshot.boundary), _SCHEMA, where=where
+        )
         if config["format"] != format_name:
             raise unknown_format(config["format"], [format_name], where=where)
         size, header = 0, {}
@@ -170,6 +185,6 @@ def _fill(part: Any, snapshot: Snapshot) -> None:
         if hasattr(part, "load_weights"):
             part.load_weights(tensors, where)
         else:
-            from causalplug.mechanisms.layers import load_tensors
+            from causalplug.mechanisms.frozen.layers import load_tensors
 
             load_tensors(part, tensors, where)

@@ -1,4 +1,5 @@
-"""Saving and publishing: the files of a model, generator or encoder, and the card that tells what it is."""
+"""Saving and publishing: the files of a model, generator or encoder, and the card that tells
+what it is."""
 
 from __future__ import annotations
 
@@ -19,38 +20,47 @@ from causalplug.files.storage import recover, write_folder
 from causalplug.files.validation import read_json
 from causalplug.hub.card import render_card
 from causalplug.hub.card_check import card_problems
-from causalplug.hub.card_facts import dcm_facts, part_facts
 from causalplug.hub.client import hub_api, hub_errors
-from causalplug.hub.dcm import dcm_files
 from causalplug.hub.parts import part_files
 from causalplug.hub.push import push_folder
 from causalplug.hub.repository import resolve_id
+from causalplug.model.facts import dcm_facts, part_facts
+from causalplug.model.files import dcm_files
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo
 
-    from causalplug.shareable import Shareable
+    from causalplug.hub.shareable import Shareable
 
 logger = logging.getLogger(__name__)
 
 _CONFIG, _CARD, _PICTURES = "config.json", "README.md", "pictures"
 _OWNED = (_CONFIG, "model.safetensors", "frozen/*")
-_FOR_FILES = ("frozen", "queries")  # options of a model that its files depend on; every option is for the card
+_FOR_FILES = (
+    "frozen",
+    "queries",
+)  # options of a model that its files depend on; every option is for the card
 _NO_LICENSE = "license is missing"
 
 
 def card_of(
-    part: Shareable, *, title: str | None = None, pictures: Mapping[str, Any] | None = None, **facts: Any
+    part: Shareable,
+    *,
+    title: str | None = None,
+    pictures: Mapping[str, Any] | None = None,
+    **facts: Any,
 ) -> str:
-    """The card of a model, generator or encoder, from what it knows of itself and what is added here.
+    """The card of a model, generator or encoder, from what it knows of itself and what is added
+    here.
 
     Args:
         part: what is described.
         title: of the card; the name of the class if None.
         pictures: caption to file.
-        **facts: what :func:`~causalplug.hub.card_facts.dcm_facts` takes (``queries``, ``fits``), and any other fact of
-            :data:`~causalplug.hub.card.CARD_FACTS`: ``license``, ``summary``, ``datasets``, ``tags``, ``uses``,
-            ``limits``, ``assumptions``, ``metrics``, ``example`` and so on.
+        **facts: what :func:`~causalplug.model.facts.dcm_facts` takes (``queries``, ``fits``), and
+            any other fact of :data:`~causalplug.hub.card.CARD_FACTS`: ``license``, ``summary``,
+            ``datasets``, ``tags``, ``uses``, ``limits``, ``assumptions``, ``metrics``, ``example``
+            and so on.
 
     Raises:
         RepositoryError: a fact is unknown or of a wrong type.
@@ -63,19 +73,23 @@ def card_of(
 
 
 def save(part: Shareable, folder: str | os.PathLike[str], **options: Any) -> Path:
-    """Write a repository with its card, see :meth:`causalplug.shareable.Shareable.save_pretrained`."""
+    """Write a repository with its card, see
+    :meth:`causalplug.hub.shareable.Shareable.save_pretrained`."""
     place = Path(os.path.realpath(folder))
     recover(place)
     return _write(part, place, {"title": place.name, **options}, keep_card=is_edited(place))
 
 
-def publish(part: Shareable, repo_id: str, options: Mapping[str, Any], *, branch: str | None, **how: Any) -> CommitInfo:
-    """Publish as one commit, see :meth:`causalplug.shareable.Shareable.push_to_hub`.
+def publish(
+    part: Shareable, repo_id: str, options: Mapping[str, Any], *, branch: str | None, **how: Any
+) -> CommitInfo:
+    """Publish as one commit, see :meth:`causalplug.hub.shareable.Shareable.push_to_hub`.
 
     Args:
         part: what is published.
         repo_id: where.
-        options: as for :func:`save`, and ``card``: the text of a card of one's own, published as it is.
+        options: as for :func:`save`, and ``card``: the text of a card of one's own, published as it
+            is.
         branch: "main" if None.
         **how: as for :func:`~causalplug.hub.push.push_folder`.
     """
@@ -86,7 +100,9 @@ def publish(part: Shareable, repo_id: str, options: Mapping[str, Any], *, branch
     with tempfile.TemporaryDirectory(prefix="causalplug-") as home:
         facts = {"title": repo_id.partition("/")[2], "repo_id": repo_id, **options}
         own = facts.pop("card", None)
-        folder = _write(part, Path(home) / "model", facts, keep_card=False, own_card=own, anywhere=True)
+        folder = _write(
+            part, Path(home) / "model", facts, keep_card=False, own_card=own, anywhere=True
+        )
         _check_card((folder / _CARD).read_text(encoding="utf-8"), repo_id)
         info = push_folder(folder, repo_id, revision=branch, replaces=_OWNED, **how)
         if not how.get("create_pr"):
@@ -116,7 +132,11 @@ def _write(
     files |= {name: path for _, name, path in _placed(options.get("pictures") or {})}
     if not keep_card:
         files[_CARD] = card_of(part, **options) if own_card is None else own_card
-    hashed = {key: name for key, name in (("weights", "model.safetensors"), ("card", _CARD)) if name in files}
+    hashed = {
+        key: name
+        for key, name in (("weights", "model.safetensors"), ("card", _CARD))
+        if name in files
+    }
 
     def write_config(path: Path) -> None:
         facts = {key: file_facts(path.parent / name) for key, name in hashed.items()}
@@ -133,17 +153,23 @@ def _placed(pictures: Mapping[str, Any]) -> list[tuple[str, str, Path]]:
     Raises:
         RepositoryError: two pictures of one name, or one that is not there.
     """
-    found = [(caption, f"{_PICTURES}/{Path(path).name}", Path(path)) for caption, path in pictures.items()]
+    found = [
+        (caption, f"{_PICTURES}/{Path(path).name}", Path(path))
+        for caption, path in pictures.items()
+    ]
     names = [name for _, name, _ in found]
     for _, name, path in found:
         if not path.is_file() or names.count(name) > 1:
             why = "two have this name" if path.is_file() else "there is no such file"
-            raise RepositoryError(f"cannot put the picture {path} into the repository: {why}. Check pictures=…")
+            raise RepositoryError(
+                f"cannot put the picture {path} into the repository: {why}. Check pictures=…"
+            )
     return found
 
 
 def is_edited(place: Path) -> bool:
-    """Whether the folder has a card that is not as it was written here: somebody's work, which must not be lost."""
+    """Whether the folder has a card that is not as it was written here: somebody's work, which
+    must not be lost."""
     if not (place / _CARD).is_file():
         return False
     try:
@@ -154,7 +180,9 @@ def is_edited(place: Path) -> bool:
 
 def _loaded(folder: Path) -> dict[str, Any]:
     """Facts of the files that loading reads: all but the card and its pictures."""
-    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    names = [
+        path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()
+    ]
     kept = [name for name in names if name != _CARD and not name.startswith(f"{_PICTURES}/")]
     return {name: file_facts(folder / name) for name in kept}
 
@@ -162,10 +190,12 @@ def _loaded(folder: Path) -> dict[str, Any]:
 def _check_card(card: str, repo_id: str) -> None:
     problems = card_problems(card)
     if _NO_LICENSE in problems:
-        logger.warning("the card of %s declares no licence; license=… says what others may do with it", repo_id)
+        logger.warning(
+            "the card of %s declares no licence; license=… says what others may do with it", repo_id
+        )
         problems.remove(_NO_LICENSE)
     if problems:
         raise RepositoryError(
-            f"cannot push to {repo_id}: its card would be wrong: {'; '.join(problems)}. Change the facts that it was "
-            "written from"
+            f"cannot push to {repo_id}: its card would be wrong: {'; '.join(problems)}. Change the "
+            "facts that it was written from"
         )

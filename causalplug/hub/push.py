@@ -41,11 +41,13 @@ def push_folder(
 ) -> CommitInfo:
     """Publish a folder as one commit; create the repository and the branch if they do not exist.
 
-    Large files are uploaded first, by the client's own way; the Hub stores them by their hash, so that a push that
-    broke off goes on where it stopped, and files that the Hub has already are not sent again. Then one request makes
-    the commit: it is there whole or not at all. If nothing changed there is no new commit.
+    Large files are uploaded first, by the client's own way; the Hub stores them by their hash, so
+    that a push that broke off goes on where it stopped, and files that the Hub has already are not
+    sent again. Then one request makes the commit: it is there whole or not at all. If nothing
+    changed there is no new commit.
 
-    The folder may be written to meanwhile: what is pushed is its state at the start. Hidden files stay at home.
+    The folder may be written to meanwhile: what is pushed is its state at the start. Hidden files
+        stay at home.
 
     Args:
         folder: what :func:`~causalplug.files.storage.write_folder` wrote.
@@ -58,19 +60,23 @@ def push_folder(
         commit_description: more, as Markdown.
         parent_commit: refuse if the branch has moved on from this commit.
         token: a token, True for the logged-in one, None for the client's default.
-        replaces: patterns of files of the repository that are deleted if the folder does not have them, as for
-            :func:`~causalplug.files.storage.write_folder`.
+        replaces: patterns of files of the repository that are deleted if the folder does not have
+            them, as for :func:`~causalplug.files.storage.write_folder`.
         ignore_patterns: files of the folder that stay at home.
 
     Returns:
         the commit: ``oid``, ``commit_url``, ``pr_url``.
 
     Raises:
-        RepositoryError: the folder is empty, holds a pickle, a token, or a link that leaves it; access is refused;
-            someone else changed the repository; the Hub cannot be reached. Nothing was published then.
+        RepositoryError: the folder is empty, holds a pickle, a token, or a link that leaves it;
+            access is refused; someone else changed the repository; the Hub cannot be reached.
+            Nothing was published then.
     """
     api = hub_api(token)
-    with stable_copy(folder) as copy, hub_errors(f"push to {repo_id}", repo_id, revision, token=token):
+    with (
+        stable_copy(folder) as copy,
+        hub_errors(f"push to {repo_id}", repo_id, revision, token=token),
+    ):
         names = _choose(copy, str(folder), ignore_patterns)
         _check_contents(copy, names, str(folder), token)
         if not create_pr:
@@ -105,7 +111,9 @@ def _choose(copy: Path, folder: str, ignore_patterns: Sequence[str]) -> list[str
             if not file.startswith(".") and not ignored:
                 names.append(safe_relative(name, where=f"cannot push {folder}"))
     if not names:
-        raise RepositoryError(f"cannot push {folder}: it has no files to publish; save the model into it first")
+        raise RepositoryError(
+            f"cannot push {folder}: it has no files to publish; save the model into it first"
+        )
     return sorted(names)
 
 
@@ -116,21 +124,28 @@ def _check_contents(copy: Path, names: list[str], folder: str, token: bool | str
     for name in names:
         if name.endswith(_PICKLES):
             raise RepositoryError(
-                f"cannot push {folder}: {short(name)} is a pickle, which could run any code on the computers of those "
-                "who load it. Save it as safetensors, move it away, or name it in ignore_patterns"
+                f"cannot push {folder}: {short(name)} is a pickle, which could run any code on the "
+                "computers of those who load it. Save it as safetensors, move it away, or name it "
+                "in ignore_patterns"
             )
         path = regular_file(copy / name, within=copy)
         if name.endswith(_TEXTS) and path.stat().st_size < 4 << 20:
             text = path.read_bytes()
             if _SECRET.search(text) or any(secret in text for secret in secrets):
                 raise RepositoryError(
-                    f"cannot push {folder}: {short(name)} contains a token for the Hub, which everybody could then "
-                    "use. Remove it from the file, and revoke it if it was published before"
+                    f"cannot push {folder}: {short(name)} contains a token for the Hub, which "
+                    "everybody could then use. Remove it from the file, and revoke it if it was "
+                    "published before"
                 )
 
 
 def _operations(
-    api: HfApi, repo_id: str, revision: str | None, copy: Path, names: list[str], replaces: Sequence[str]
+    api: HfApi,
+    repo_id: str,
+    revision: str | None,
+    copy: Path,
+    names: list[str],
+    replaces: Sequence[str],
 ) -> list[CommitOperationAdd | CommitOperationDelete]:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -139,6 +154,8 @@ def _operations(
     ]
     if replaces:
         for name in api.list_repo_files(repo_id, revision=revision):
-            if name not in names and any(fnmatch.fnmatchcase(name, pattern) for pattern in replaces):
+            if name not in names and any(
+                fnmatch.fnmatchcase(name, pattern) for pattern in replaces
+            ):
                 operations.append(CommitOperationDelete(path_in_repo=name, is_folder=False))
     return operations

@@ -30,12 +30,14 @@ _MAX_CHAIN = 8
 
 @dataclass(frozen=True)
 class Reference:
-    """A frozen part that stays where it is: which commit of which repository, and the hashes of its files.
+    """A frozen part that stays where it is: which commit of which repository, and the hashes of its
+    files.
 
     Attributes:
         repo_id: the Hub id.
         revision: the commit, 40 hex digits.
-        requested_revision: the branch or tag that was asked for when the reference was made; for information.
+        requested_revision: the branch or tag that was asked for when the reference was made; for
+            information.
         subfolder: the part of the repository.
         license: what its card declared when the reference was made.
         files: relative name to size and hash; only these are ever fetched.
@@ -52,12 +54,14 @@ class Reference:
         """Refuse what is not pinned.
 
         Raises:
-            RepositoryError: ``revision`` is not the full hash of a commit, so that what it means may change.
+            RepositoryError: ``revision`` is not the full hash of a commit, so that what it means
+                may change.
         """
         if len(self.revision) != 40 or set(self.revision) - set("0123456789abcdef"):
             raise RepositoryError(
-                f"cannot refer to {self.repo_id} at {short(self.revision)}: that is not the full hash of a commit, so "
-                "what it means may change. Load it from the Hub, which finds the commit, and save the model again"
+                f"cannot refer to {self.repo_id} at {short(self.revision)}: that is not the full "
+                "hash of a commit, so what it means may change. Load it from the Hub, which finds "
+                "the commit, and save the model again"
             )
 
     @classmethod
@@ -66,7 +70,8 @@ class Reference:
 
         Args:
             snapshot: the repository, as it was loaded.
-            names: the files that loading it needs; those that were used since the snapshot was made, if none is given.
+            names: the files that loading it needs; those that were used since the snapshot was
+                made, if none is given.
 
         Raises:
             RepositoryError: the snapshot is a folder, which nobody else could find, or not pinned.
@@ -84,7 +89,9 @@ class Reference:
             requested_revision=snapshot.requested_revision,
             subfolder=snapshot.subfolder,
             license=snapshot.license,
-            files={name: known.get(name) or file_facts(snapshot.path / name) for name in sorted(names)},
+            files={
+                name: known.get(name) or file_facts(snapshot.path / name) for name in sorted(names)
+            },
         )
 
     @property
@@ -112,8 +119,8 @@ class Reference:
             where: the file and key, for messages.
 
         Raises:
-            RepositoryError: keys are unknown, missing or of a wrong type; the commit is not a full hash; a name leaves
-                the repository.
+            RepositoryError: keys are unknown, missing or of a wrong type; the commit is not a full
+                hash; a name leaves the repository.
         """
         found = check_keys(value, REFERENCE_SCHEMA, where=where)
         for name in found.get("files", {}):
@@ -134,15 +141,17 @@ class Reference:
         force_download: bool = False,
         chain: tuple[str, ...] = (),
     ) -> Snapshot:
-        """Return the snapshot that is referred to, without a request. It has the recorded files and no others, and
-        checks their hashes when they are fetched.
+        """Return the snapshot that is referred to, without a request. It has the recorded files and
+        no others, and checks their hashes when they are fetched.
 
         Args:
-            cache_dir, token, local_files_only, force_download: as for :func:`~causalplug.hub.repository.resolve`.
+            cache_dir, token, local_files_only, force_download: as for
+                :func:`~causalplug.hub.repository.resolve`.
             chain: the keys of the snapshots whose references led here; see :func:`follow`.
 
         Raises:
-            RepositoryError: the reference leads back to where it came from, or the chain is too long.
+            RepositoryError: the reference leads back to where it came from, or the chain is too
+                long.
         """
         follow(chain, self.key)
         found = resolve_id(
@@ -171,6 +180,7 @@ def follow(chain: tuple[str, ...], key: str) -> tuple[str, ...]:
         why = "leads back to itself" if key in chain else f"is longer than {_MAX_CHAIN}"
         raise RepositoryError(
             f"cannot load {short(chain[0])}: the chain of its references {why}: "
-            f"{' -> '.join(map(short, (*chain, key)))}. Ask its owner to refer to the generator itself"
+            f"{' -> '.join(map(short, (*chain, key)))}. Ask its owner to refer to the generator "
+            "itself"
         )
     return (*chain, key)

@@ -34,13 +34,14 @@ def resolve(
 ) -> Snapshot:
     """Find a repository and fix the commit that will be read.
 
-    A folder that exists is taken as it is. Anything else is the id of a Hub repository: its branch or tag is resolved
-    to a commit with one request, which the cache remembers for when there is no network; a full commit hash costs none.
-    No file is downloaded yet.
+    A folder that exists is taken as it is. Anything else is the id of a Hub repository: its branch
+    or tag is resolved to a commit with one request, which the cache remembers for when there is no
+    network; a full commit hash costs none. No file is downloaded yet.
 
     Args:
         source: a folder, or a Hub id such as "me/frontdoor".
-        revision: branch, tag, pull request ("refs/pr/1") or commit hash; the main branch if None. Not for folders.
+        revision: branch, tag, pull request ("refs/pr/1") or commit hash; the main branch if None.
+            Not for folders.
         cache_dir: where downloads are kept; the client's cache if None.
         token: a token, True for the logged-in one, False for none, None for the client's default.
         local_files_only: use no network.
@@ -48,12 +49,14 @@ def resolve(
         subfolder: the part of the repository that names are relative to, with ``/``.
 
     Raises:
-        RepositoryError: there is no such folder, repository or revision, access is refused, or there is no network and
-            nothing in the cache.
+        RepositoryError: there is no such folder, repository or revision, access is refused, or
+            there is no network and nothing in the cache.
     """
     text = os.fspath(source)
     if not text:
-        raise RepositoryError("cannot load a model: its name is empty. Write owner/name, or the path of a folder")
+        raise RepositoryError(
+            "cannot load a model: its name is empty. Write owner/name, or the path of a folder"
+        )
     if subfolder:
         safe_relative(subfolder, where=f"cannot load {short(text)}")
     folder = Path(text).expanduser()
@@ -61,7 +64,9 @@ def resolve(
     if folder.is_dir():
         return _local(folder, text, revision, subfolder)
     if folder.exists():
-        raise RepositoryError(f"cannot load {short(text)}: it is a file. Give the folder that it lies in")
+        raise RepositoryError(
+            f"cannot load {short(text)}: it is a file. Give the folder that it lies in"
+        )
     if not isinstance(source, str):
         raise RepositoryError(f"cannot load {short(text)}: there is no such folder. Check the path")
     try:
@@ -91,7 +96,8 @@ def resolve_id(
     force_download: bool = False,
     subfolder: str = "",
 ) -> Snapshot:
-    """Like :func:`resolve`, for the id of a Hub repository alone: a folder of that name is not looked at."""
+    """Like :func:`resolve`, for the id of a Hub repository alone: a folder of that name is not
+    looked at."""
     if not _REPO_ID.fullmatch(repo_id) or ".." in repo_id or "--" in repo_id or len(repo_id) > 96:
         raise RepositoryError(f"cannot load {short(repo_id)}: {_misread(repo_id)}")
     if subfolder:
@@ -123,7 +129,9 @@ def resolve_id(
 def _local(folder: Path, text: str, revision: str | None, subfolder: str) -> Snapshot:
     real = Path(os.path.realpath(folder))
     if not (real / subfolder).is_dir():
-        raise RepositoryError(f"cannot load {short(text)}: it has no folder {short(subfolder)}; check subfolder=…")
+        raise RepositoryError(
+            f"cannot load {short(text)}: it has no folder {short(subfolder)}; check subfolder=…"
+        )
     for at in (real, *real.parents):
         cached = _CACHED.fullmatch(at.parent.parent.name)
         if at.parent.name == "snapshots" and cached and _COMMIT.fullmatch(at.name):
@@ -131,13 +139,20 @@ def _local(folder: Path, text: str, revision: str | None, subfolder: str) -> Sna
                 raise RepositoryError(
                     f"cannot load {short(text)} at {short(revision)}: this folder is commit {at.name}"
                 )
-            inner = "/".join(part for part in (real.relative_to(at).as_posix(), subfolder) if part not in ("", "."))
+            inner = "/".join(
+                part
+                for part in (real.relative_to(at).as_posix(), subfolder)
+                if part not in ("", ".")
+            )
             repo_id = cached["id"].replace("--", "/")
-            return Snapshot(real / subfolder, repo_id, at.name, at.name, inner, boundary=at.parent.parent)
+            return Snapshot(
+                real / subfolder, repo_id, at.name, at.name, inner, boundary=at.parent.parent
+            )
     if revision is not None:
         raise RepositoryError(
-            f"cannot load {short(text)} at revision {short(revision)}: it is a folder here, which has no revisions. "
-            "Leave revision=… out, or rename the folder if you mean the Hub repository of that name"
+            f"cannot load {short(text)} at revision {short(revision)}: it is a folder here, which "
+            "has no revisions. Leave revision=… out, or rename the folder if you mean the Hub "
+            "repository of that name"
         )
     return Snapshot(real / subfolder, None, None, None, subfolder, boundary=real)
 
@@ -148,6 +163,4 @@ def _misread(text: str) -> str:
         return f'that is an address, not the name of a repository. Give "{address[1]}"'
     if text.startswith(("/", ".", "~")) or text.count("/") > 1 or not text or "\\" in text:
         return "there is no such folder, and it is not the name of a Hub repository (owner/name). Check the path"
-    return (
-        "it is neither a folder that exists nor the name of a Hub repository. Write owner/name, or the path of a folder"
-    )
+    return "it is neither a folder that exists nor the name of a Hub repository. Write owner/name, or the path of a folder"

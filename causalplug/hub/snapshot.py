@@ -1,7 +1,7 @@
 """A snapshot: one state of a repository, whose files are fetched when they are first needed.
 
-Every file comes from one commit, is checked against the hash that the Hub lists for it, and is read from the disk ever
-after.
+Every file comes from one commit, is checked against the hash that the Hub lists for it, and is read
+from the disk ever after.
 """
 
 from __future__ import annotations
@@ -77,15 +77,19 @@ class Snapshot:
     @property
     def key(self) -> str:
         """A text that is the same for two snapshots only if they hold the same files."""
-        return f"{self.repo_id}@{self.revision}/{self.subfolder}" if self.repo_id else str(self.path)
+        return (
+            f"{self.repo_id}@{self.revision}/{self.subfolder}" if self.repo_id else str(self.path)
+        )
 
     @property
     def is_pinned(self) -> bool:
-        """Whether the user gave a full commit hash, so that the repository's owner cannot change what is loaded."""
+        """Whether the user gave a full commit hash, so that the repository's owner cannot change
+        what is loaded."""
         return self.revision is not None and self.requested_revision == self.revision
 
     def access_to(self, repo_id: str, revision: str) -> dict[str, Any]:
-        """How to resolve another repository that this one's configuration names: as this one was opened.
+        """How to resolve another repository that this one's configuration names: as this one was
+        opened.
 
         Args:
             repo_id, revision: of the other repository.
@@ -94,25 +98,35 @@ class Snapshot:
             ``cache_dir``, ``token`` and ``local_files_only``; nothing for a folder.
 
         Raises:
-            RepositoryError: the name is not that of a repository, or the revision is not the full hash of a commit.
+            RepositoryError: the name is not that of a repository, or the revision is not the full
+                hash of a commit.
         """
         from causalplug.hub.reference import Reference
 
         reference = Reference(repo_id, revision)
         if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", reference.repo_id):
-            raise RepositoryError(f"cannot load {self}: {short(repo_id)} is not the name of a Hub repository")
+            raise RepositoryError(
+                f"cannot load {self}: {short(repo_id)} is not the name of a Hub repository"
+            )
         keys = ("cache_dir", "token", "local_files_only")
         return {} if self._remote is None else {key: getattr(self._remote, key) for key in keys}
 
     @functools.cached_property
     def license(self) -> str | None:
-        """The licence that the repository's card declares, such as "apache-2.0"; None if it declares none."""
+        """The licence that the repository's card declares, such as "apache-2.0"; None if it
+        declares none."""
         from causalplug.hub.card import card_data
 
         depth = len(Path(self.subfolder).parts)
-        whole = replace(self, path=(self.path, *self.path.parents)[depth], subfolder="", recorded=None)
+        whole = replace(
+            self, path=(self.path, *self.path.parents)[depth], subfolder="", recorded=None
+        )
         try:
-            found = card_data(whole.file("README.md")).get("license") if whole.has("README.md") else None
+            found = (
+                card_data(whole.file("README.md")).get("license")
+                if whole.has("README.md")
+                else None
+            )
         except RepositoryError as error:  # without network; a model must load all the same
             logger.warning("the licence of %s cannot be read: %s", self, error)
             return None
@@ -120,17 +134,20 @@ class Snapshot:
 
     @property
     def used(self) -> tuple[str, ...]:
-        """The files that loading needs, in order of their names: those recorded, or those asked for so far."""
+        """The files that loading needs, in order of their names: those recorded, or those asked
+        for so far."""
         return tuple(sorted(self.recorded or self._passed))
 
     def files(self) -> dict[str, dict[str, Any]]:
-        """List the files: relative name to size and hash (``sha256`` or ``blob``; for a folder the size alone).
+        """List the files: relative name to size and hash (``sha256`` or ``blob``; for a folder the
+        size alone).
 
-        On the Hub this is one request, made once; none if the client has fetched from this commit before. A reference
-        lists what it recorded.
+        On the Hub this is one request, made once; none if the client has fetched from this commit
+        before. A reference lists what it recorded.
 
         Raises:
-            RepositoryError: the Hub cannot be reached; the list is too long, or has names that leave the folder.
+            RepositoryError: the Hub cannot be reached; the list is too long, or has names that
+                leave the folder.
         """
         return dict(self._listing)
 
@@ -141,11 +158,17 @@ class Snapshot:
         found = None
         if self._remote is not None and self.repo_id is not None and self.revision is not None:
             online = not self._remote.local_files_only
-            found = list_commit(self.repo_id, self.revision, self.boundary, self._remote.token, online=online)
+            found = list_commit(
+                self.repo_id, self.revision, self.boundary, self._remote.token, online=online
+            )
         if found is None:
             return list_folder(self.path)
         prefix = f"{self.subfolder}/" if self.subfolder else ""
-        return {name.removeprefix(prefix): facts for name, facts in found.items() if name.startswith(prefix)}
+        return {
+            name.removeprefix(prefix): facts
+            for name, facts in found.items()
+            if name.startswith(prefix)
+        }
 
     def has(self, name: str) -> bool:
         """Whether the repository has this file; a file on the disk costs no request."""
@@ -160,7 +183,8 @@ class Snapshot:
             facts: size and hash that it must have, if they were recorded.
 
         Raises:
-            RepositoryError: as :meth:`fetch`; or the file is a link that leaves the repository, or not a plain file.
+            RepositoryError: as :meth:`fetch`; or the file is a link that leaves the repository, or
+                not a plain file.
         """
         self.fetch(name, facts=None if facts is None else {name: facts})
         return self.path / name
@@ -168,16 +192,19 @@ class Snapshot:
     def fetch(self, *patterns: str, facts: Mapping[str, Facts] | None = None) -> Path:
         """Bring files to the disk and return the folder.
 
-        Files that are there already cost no request. New ones are checked against the hashes that the Hub lists, the
-        room on the disk before any is downloaded. A download that breaks is taken up again where it stopped.
+        Files that are there already cost no request. New ones are checked against the hashes that
+        the Hub lists, the room on the disk before any is downloaded. A download that breaks is
+        taken up again where it stopped.
 
         Args:
-            patterns: names, or patterns as of :mod:`fnmatch` (which need the list of files, one request).
-            facts: name to recorded size and hash. A file in the cache that disagrees is fetched again, once.
+            patterns: names, or patterns as of :mod:`fnmatch` (which need the list of files, one
+                request).
+            facts: name to recorded size and hash. A file in the cache that disagrees is fetched
+                again, once.
 
         Raises:
-            RepositoryError: a file is missing, damaged, or does not have the recorded hash; the disk is too small; or
-                what the Hub's client reports.
+            RepositoryError: a file is missing, damaged, or does not have the recorded hash; the
+                disk is too small; or what the Hub's client reports.
         """
         facts = {**(self.recorded or {}), **(facts or {})}
         names = self._expand(patterns)
@@ -195,18 +222,25 @@ class Snapshot:
         """Download what is absent, and again what is on the disk but must not be used."""
         missing = absent + again
         if self._remote is None:
-            raise self._lacks(absent[0]) if absent else self._disagrees(again[0], "save or copy it again")
+            raise (
+                self._lacks(absent[0])
+                if absent
+                else self._disagrees(again[0], "save or copy it again")
+            )
         if self._remote.local_files_only:
             raise RepositoryError(
-                f"cannot load {self}: {short(missing[0])} is not in the cache ({self.path}) or is damaged there, and "
-                "the network may not be used. Load it once with local_files_only=False"
+                f"cannot load {self}: {short(missing[0])} is not in the cache ({self.path}) or is "
+                "damaged there, and the network may not be used. Load it once with "
+                "local_files_only=False"
             )
         for name in missing:
             if name not in self._listing:
                 raise self._lacks(name)
             if name in facts and not _compatible(facts[name], self._listing[name]):
                 raise self._disagrees(name, "the repository does not hold what was recorded")
-        check_disk(self.path, sum(self._listing[name]["size"] for name in missing), what=f"download {self}")
+        check_disk(
+            self.path, sum(self._listing[name]["size"] for name in missing), what=f"download {self}"
+        )
         self._download(absent, force=False)
         self._download(again, force=True)
         for name in missing:
@@ -217,15 +251,24 @@ class Snapshot:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[Path]:
-        """Hold a folder still while several files are read (see :func:`~causalplug.files.storage.read_folder`)."""
-        with read_folder(self.boundary) if self._remote is None and self.revision is None else contextlib.nullcontext():
+        """Hold a folder still while several files are read (see
+        :func:`~causalplug.files.storage.read_folder`)."""
+        with (
+            read_folder(self.boundary)
+            if self._remote is None and self.revision is None
+            else contextlib.nullcontext()
+        ):
             yield self.path
 
     def _expand(self, patterns: tuple[str, ...]) -> list[str]:
         names: dict[str, None] = {}
         for pattern in patterns:
             if glob.has_magic(pattern):
-                names.update(dict.fromkeys(n for n in sorted(self._listing) if fnmatch.fnmatchcase(n, pattern)))
+                names.update(
+                    dict.fromkeys(
+                        n for n in sorted(self._listing) if fnmatch.fnmatchcase(n, pattern)
+                    )
+                )
             else:
                 names[pattern] = None
         for name in names:
@@ -274,18 +317,27 @@ class Snapshot:
     def _lacks(self, name: str) -> RepositoryError:
         names = list(self._listing)
         near = difflib.get_close_matches(name, names, n=1)
-        pickled = [n for n in names if n.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"))]
-        hint = f"did you mean {short(near[0])}?" if near else "check the name, revision=… and subfolder=…"
+        pickled = [
+            n for n in names if n.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"))
+        ]
+        hint = (
+            f"did you mean {short(near[0])}?"
+            if near
+            else "check the name, revision=… and subfolder=…"
+        )
         if name.endswith(".safetensors") and pickled:
             hint = f"{short(pickled[0])} is a pickle, which is never opened; ask its owner for safetensors"
         return RepositoryError(f"cannot load {self}: it has no file {short(name)}; {hint}")
 
     def _disagrees(self, name: str, way_out: str) -> RepositoryError:
-        return RepositoryError(f"cannot load {self}: {short(name)} does not have the recorded size and hash; {way_out}")
+        return RepositoryError(
+            f"cannot load {self}: {short(name)} does not have the recorded size and hash; {way_out}"
+        )
 
 
 def check_trust(snapshot: Snapshot, trust_remote_code: bool, *, needs: str) -> None:
-    """Raise unless the user allowed code of this repository to run and fixed the commit that it is taken from.
+    """Raise unless the user allowed code of this repository to run and fixed the commit that it is
+    taken from.
 
     Args:
         snapshot: the repository whose code would run.
@@ -297,8 +349,9 @@ def check_trust(snapshot: Snapshot, trust_remote_code: bool, *, needs: str) -> N
     """
     if not trust_remote_code:
         raise RepositoryError(
-            f"cannot load {snapshot}: it needs code of its own ({short(needs)}), which may do anything on this "
-            "computer. Read it, then pass trust_remote_code=True and its commit hash as revision=…"
+            f"cannot load {snapshot}: it needs code of its own ({short(needs)}), which may do "
+            "anything on this computer. Read it, then pass trust_remote_code=True and its commit "
+            "hash as revision=…"
         )
     if snapshot.repo_id is not None and not snapshot.is_pinned:
         raise RepositoryError(
@@ -308,4 +361,8 @@ def check_trust(snapshot: Snapshot, trust_remote_code: bool, *, needs: str) -> N
 
 
 def _compatible(recorded: Facts, listed: Facts) -> bool:
-    return all(recorded[key] == listed[key] for key in ("size", "sha256", "blob") if key in recorded and key in listed)
+    return all(
+        recorded[key] == listed[key]
+        for key in ("size", "sha256", "blob")
+        if key in recorded and key in listed
+    )

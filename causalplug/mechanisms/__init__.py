@@ -1,0 +1,1 @@
+"""Mechanisms: the interface of V = f(parents, noise), and what implements it."""

@@ -1,4 +1,5 @@
-"""The contract of a mechanism, V = f(parents, own noise, confounder noise), and the registry of its kinds."""
+"""The contract of a mechanism, V = f(parents, own noise, confounder noise), and the registry of
+its kinds."""
 
 from __future__ import annotations
 
@@ -10,13 +11,13 @@ from torch import Tensor, nn
 
 from causalplug.adapters import ADAPTERS
 from causalplug.errors import MechanismError
-from causalplug.mechanisms.registry import Registry
+from causalplug.hub.shareable import Shareable
 from causalplug.noise import NoiseSpec
-from causalplug.shareable import Shareable
+from causalplug.registry import Registry
 from causalplug.variables import Variable
 
 if TYPE_CHECKING:
-    from causalplug.mechanisms.frozen import FrozenMechanism
+    from causalplug.mechanisms.frozen.generator import FrozenMechanism
 
 __all__ = ["MECHANISMS", "Mechanism", "freeze", "initialised", "register_mechanism"]
 
@@ -25,25 +26,31 @@ _M = TypeVar("_M", bound=type["Mechanism"])
 
 
 class Mechanism(Shareable, nn.Module):
-    """One mechanism: it turns values of the parents, own noise and confounder noise into values of its variable.
+    """One mechanism: it turns values of the parents, own noise and confounder noise into values of
+    its variable.
 
-    A subclass declares what it is by the attributes below and implements :meth:`forward`, :meth:`config` and, where the
-    default does not do, :meth:`from_config`.
+    A subclass declares what it is by the attributes below and implements :meth:`forward`,
+    :meth:`config` and, where the default does not do, :meth:`from_config`.
 
     Attributes:
         variable: what it generates.
         parents: names of the parents that it reads, in its own order.
-        noise: own exogenous noise, name to :class:`NoiseSpec`; it alone makes two rows with equal parents differ.
+        noise: own exogenous noise, name to :class:`NoiseSpec`; it alone makes two rows with equal
+            parents differ.
         frozen: its parameters are never updated.
         frozen_generator: the pretrained generator inside a trained mechanism, if it has one.
-        edges: in which order it reads the noise of bidirected edges; None for the order of the graph.
-        module, part_of: the module of another model that it was taken with, and its name (``"C+N"``), if it was.
+        edges: in which order it reads the noise of bidirected edges; None for the order of the
+            graph.
+        module, part_of: the module of another model that it was taken with, and its name
+            (``"C+N"``), if it was.
         accepts_confounder: it reads confounder noise, so its variable may have bidirected edges.
         differentiable: gradients reach continuous or relaxed parents through it.
         explicit: it has :meth:`log_prob`, and for a discrete variable :meth:`logits`.
-        abduction: how the own noise can be recovered from a value: ``None``, ``"approximate"`` or ``"exact"``.
+        abduction: how the own noise can be recovered from a value: ``None``, ``"approximate"`` or
+            ``"exact"``.
         reads_projections: image parents are handed in as their encoder's projection, not as pixels.
-        batch_cost: rough seconds of CPU for 64 rows, where that matters for planning; 0 means negligible.
+        batch_cost: rough seconds of CPU for 64 rows, where that matters for planning; 0 means
+            negligible.
         license, source: licence and origin of pretrained weights.
         weights_license: of all weights of its kind, for a class that serves one family alone.
         needs: packages that it imports when it is used, beyond those that causalplug needs itself.
@@ -72,23 +79,31 @@ class Mechanism(Shareable, nn.Module):
     noise: Mapping[str, NoiseSpec]
 
     def forward(
-        self, parents: Mapping[str, Tensor], noise: Mapping[str, Tensor], confounder: Tensor | None = None
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
     ) -> Tensor:
         """Values of the variable.
 
         Args:
-            parents: encoded value ``(n, *event_shape)`` of each parent; an image parent comes as ``(n, size)``
-                projection where ``reads_projections`` is set; a discrete parent may be a relaxed one-hot ``(n, k)``.
+            parents: encoded value ``(n, *event_shape)`` of each parent; an image parent comes as
+                ``(n, size)`` projection where ``reads_projections`` is set; a discrete parent may
+                be a relaxed one-hot ``(n, k)``.
             noise: a tensor ``(n, *spec.shape)`` for each entry of ``self.noise``.
-            confounder: ``(n, e)``, the noise of all bidirected edges at the variable, or None without any.
+            confounder: ``(n, e)``, the noise of all bidirected edges at the variable, or None
+                without any.
 
         Returns:
             ``(n, *variable.event_shape)``: integer codes, floats or images.
         """
         raise NotImplementedError
 
-    def log_prob(self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None) -> Tensor:
-        """Log probability (density) of ``value`` given parents and confounder noise; only where ``explicit``.
+    def log_prob(
+        self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
+    ) -> Tensor:
+        """Log probability (density) of ``value`` given parents and confounder noise; only where
+        ``explicit``.
 
         Raises:
             MechanismError: the mechanism has no explicit density.
@@ -109,7 +124,8 @@ class Mechanism(Shareable, nn.Module):
 
         Args:
             value, parents, confounder: as in :meth:`forward`.
-            prior: own noise as it was drawn before the value was seen; what the value leaves open is made from it.
+            prior: own noise as it was drawn before the value was seen; what the value leaves open
+                is made from it.
 
         Raises:
             MechanismError: the mechanism declares no abduction.
@@ -135,11 +151,11 @@ class Mechanism(Shareable, nn.Module):
 MECHANISMS: Registry[Mechanism] = Registry(
     "mechanism",
     {
-        "discrete-mlp": "causalplug.mechanisms.discrete",
-        "discrete-table": "causalplug.mechanisms.table",
-        "continuous-spline": "causalplug.mechanisms.continuous",
-        "conv-generator": "causalplug.mechanisms.image",
-        "renderer": "causalplug.mechanisms.renderer",
+        "discrete-mlp": "causalplug.mechanisms.trainable.discrete",
+        "discrete-table": "causalplug.mechanisms.trainable.table",
+        "continuous-spline": "causalplug.mechanisms.trainable.continuous",
+        "conv-generator": "causalplug.mechanisms.trainable.image",
+        "renderer": "causalplug.mechanisms.frozen.renderer",
         **ADAPTERS,
     },
 )
@@ -147,7 +163,8 @@ MECHANISMS: Registry[Mechanism] = Registry(
 
 
 def register_mechanism(kind: str) -> Callable[[_M], _M]:
-    """Class decorator: register a mechanism under ``kind``, the name that a repository's ``config.json`` gives.
+    """Class decorator: register a mechanism under ``kind``, the name that a repository's
+    ``config.json`` gives.
 
     Raises:
         MechanismError: the name is taken by another class.
@@ -163,7 +180,8 @@ def freeze(module: nn.Module) -> nn.Module:
 
 
 def initialised(build: Callable[[], _N], seed: int) -> _N:
-    """Build a module with parameters that depend on ``seed`` alone; the global generator stays as it was."""
+    """Build a module with parameters that depend on ``seed`` alone; the global generator stays
+    as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()

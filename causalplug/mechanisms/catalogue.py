@@ -1,4 +1,5 @@
-"""Every adapter that this installation knows: the shipped ones, registered ones and those of third-party packages."""
+"""Every adapter that this installation knows: the shipped ones, registered ones and those of
+third-party packages."""
 
 from __future__ import annotations
 
@@ -7,10 +8,10 @@ import inspect
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from causalplug.encoders.encoders import ENCODERS
 from causalplug.mechanisms.base import MECHANISMS
-from causalplug.mechanisms.encoders import ENCODERS
-from causalplug.mechanisms.frozen import FrozenMechanism
-from causalplug.mechanisms.registry import Registry
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.registry import Registry
 
 __all__ = ["AdapterInfo", "list_adapters"]
 
@@ -24,9 +25,10 @@ class AdapterInfo:
         role: ``"generator"`` or ``"encoder"``.
         summary: the first line of its documentation.
         module: where it is defined.
-        package: the distribution that brings it, ``"causalplug"`` for shipped ones, None for one that was registered
-            by hand.
-        license: of the weights, where the adapter is for one family alone; else each repository states its own.
+        package: the distribution that brings it, ``"causalplug"`` for shipped ones, None for one
+            that was registered by hand.
+        license: of the weights, where the adapter is for one family alone; else each repository
+            states its own.
         needs: packages that it imports when it is used, beyond those that causalplug needs itself.
         missing: those of them that are not installed.
         error: why it cannot be used at all, None where it can: its module cannot be imported.
@@ -53,17 +55,27 @@ class AdapterInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return asdict(self) | {"needs": list(self.needs), "missing": list(self.missing), "usable": self.usable}
+        return asdict(self) | {
+            "needs": list(self.needs),
+            "missing": list(self.missing),
+            "usable": self.usable,
+        }
 
 
 def list_adapters() -> list[AdapterInfo]:
-    """Every adapter by kind, generators before encoders; one that cannot be imported is listed with the reason.
+    """Every adapter by kind, generators before encoders; one that cannot be imported is listed with
+    the reason.
 
     Third-party packages appear by their entry points in the groups ``causalplug.mechanisms`` and
     ``causalplug.encoders``; their modules are imported to read what they need.
     """
-    generators = [info for kind in MECHANISMS.kinds() if (info := _describe(MECHANISMS, kind, "generator"))]
-    return [*generators, *(info for kind in ENCODERS.kinds() if (info := _describe(ENCODERS, kind, "encoder")))]
+    generators = [
+        info for kind in MECHANISMS.kinds() if (info := _describe(MECHANISMS, kind, "generator"))
+    ]
+    return [
+        *generators,
+        *(info for kind in ENCODERS.kinds() if (info := _describe(ENCODERS, kind, "encoder"))),
+    ]
 
 
 def _describe(registry: Registry[Any], kind: str, role: str) -> AdapterInfo | None:
@@ -71,7 +83,9 @@ def _describe(registry: Registry[Any], kind: str, role: str) -> AdapterInfo | No
     package = registry.package(kind)
     try:
         found = registry.resolve(kind)
-    except Exception as error:  # whatever somebody else's module raises must not hide the other adapters
+    except (
+        Exception
+    ) as error:  # whatever somebody else's module raises must not hide the other adapters
         why = (str(error) or type(error).__name__).splitlines()[0]
         return AdapterInfo(kind, role, module=registry.module(kind), package=package, error=why)
     if role == "generator" and not issubclass(found, FrozenMechanism):

@@ -1,6 +1,8 @@
-"""Pictures as matplotlib figures, in one look that the colour-blind can read and that is legible in a paper's column.
+"""Pictures as matplotlib figures, in one look that the colour-blind can read and that is legible in
+a paper's column.
 
-No function here opens a window or touches matplotlib's global state: every one returns a figure to show or to save.
+No function here opens a window or touches matplotlib's global state: every one returns a figure to
+show or to save.
 """
 
 from __future__ import annotations

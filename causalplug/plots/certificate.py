@@ -5,14 +5,14 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from causalplug.causal.graph import CausalGraph
+from causalplug.graphs.graph import CausalGraph
 from causalplug.plots.graph import draw_arcs, draw_variables, laid_out
 from causalplug.plots.style import SMALL, canvas, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from causalplug.causal.certificate import Certificate
+    from causalplug.identification.certificate import Certificate
 
 __all__ = ["plot_certificate"]
 
@@ -21,7 +21,8 @@ _LINE = 0.13
 
 
 def plot_certificate(certificate: Certificate, *, ax: Any = None) -> Figure:
-    """A figure of a certificate: the c-factor that cannot be had in strong colour, the rest of its hedge in light.
+    """A figure of a certificate: the c-factor that cannot be had in strong colour, the rest of its
+    hedge in light.
 
     The edges among these are drawn strong, all others grey; the sentence stands below.
 
@@ -43,5 +44,12 @@ def plot_certificate(certificate: Certificate, *, ax: Any = None) -> Figure:
     draw_arcs(axes, arcs, places, strong=inside if inside else None)
     draw_variables(axes, places, root=certificate.variables, forest=forest)
     for number, line in enumerate(reversed(lines)):
-        axes.text(whole / 2, _MARGIN + _LINE * (number + 0.5), line, ha="center", va="center", **plain(SMALL))
+        axes.text(
+            whole / 2,
+            _MARGIN + _LINE * (number + 0.5),
+            line,
+            ha="center",
+            va="center",
+            **plain(SMALL),
+        )
     return figure

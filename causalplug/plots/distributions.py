@@ -22,23 +22,29 @@ _LOOKS = {"exact": "truth", "observed": "data", "rows": "data"}
 
 
 def plot_distributions(
-    answers: Mapping[str, Mapping[str, Any]], *, columns: int = 2, width: float = COLUMN, label: str = "probability"
+    answers: Mapping[str, Mapping[str, Any]],
+    *,
+    columns: int = 2,
+    width: float = COLUMN,
+    label: str = "probability",
 ) -> Figure:
-    """A figure of distributions of a discrete variable: one panel per question, one group of bars per value.
+    """A figure of distributions of a discrete variable: one panel per question, one group of bars
+    per value.
 
-    Bars called ``"truth"``, ``"model"``, ``"data"`` and ``"naive"`` have colours of their own; others get the next
-    free one. An estimate brings its 95 % intervals as thin lines.
+    Bars called ``"truth"``, ``"model"``, ``"data"`` and ``"naive"`` have colours of their own;
+    others get the next free one. An estimate brings its 95 % intervals as thin lines.
 
     Args:
-        answers: question -> name of the bars -> distribution: an :class:`~causalplug.Estimate` with one open
-            variable, a mapping or a pandas Series from values to probabilities, or a sequence of probabilities.
+        answers: question -> name of the bars -> distribution: an :class:`~causalplug.Estimate` with
+            one open variable, a mapping or a pandas Series from values to probabilities, or a
+            sequence of probabilities.
         columns: panels side by side.
         width: of the figure, in inches.
         label: of the vertical axis.
 
     Raises:
-        DataError: nothing to draw, distributions over different values in one panel, or an estimate with several open
-            variables.
+        DataError: nothing to draw, distributions over different values in one panel, or an estimate
+            with several open variables.
 
     Example:
         >>> figure = plot_distributions({"P(A | do(D=1))": {"truth": [0.4, 0.6], "model": {"0": 0.41, "1": 0.59}}})
@@ -46,7 +52,9 @@ def plot_distributions(
         1
     """
     if not answers or not all(answers.values()):
-        raise DataError("no distribution can be drawn: give at least one question with one distribution")
+        raise DataError(
+            "no distribution can be drawn: give at least one question with one distribution"
+        )
     read = {question: _aligned(question, bars) for question, bars in answers.items()}
     names = list(dict.fromkeys(name for bars in read.values() for name in bars))
     colours = _colours(names)
@@ -63,7 +71,12 @@ def plot_distributions(
     if len(names) > 1:
         handles, labels = _handles(colours)
         prop = {"size": SMALL, "family": FAMILY}
-        looks: dict[str, Any] = {"frameon": False, "handlelength": 1.0, "columnspacing": 1.2, "prop": prop}
+        looks: dict[str, Any] = {
+            "frameon": False,
+            "handlelength": 1.0,
+            "columnspacing": 1.2,
+            "prop": prop,
+        }
         figure.legend(handles, labels, loc="outside lower center", ncols=len(names), **looks)
     return figure
 
@@ -78,10 +91,15 @@ def _aligned(question: str, bars: Mapping[str, Any]) -> dict[str, _Bars]:
         if len(heights) != len(wanted) or (values and set(values) != set(wanted)):
             raise DataError(
                 f"{name!r} cannot be drawn beside the others in {question!r}: it is over "
-                f"{values or len(heights)}, they are over {wanted}; give all distributions the same values"
+                f"{values or len(heights)}, they are over {wanted}; give all distributions the "
+                "same values"
             )
         order = [values.index(value) for value in wanted] if values else list(range(len(wanted)))
-        found[name] = wanted, [heights[i] for i in order], None if errors is None else [errors[i] for i in order]
+        found[name] = (
+            wanted,
+            [heights[i] for i in order],
+            None if errors is None else [errors[i] for i in order],
+        )
     return found
 
 
@@ -92,8 +110,8 @@ def _read(question: str, name: str, distribution: Any) -> _Bars:
         numbers = list(table.columns).index("estimate") if "estimate" in table else 0
         if numbers != 1:
             raise DataError(
-                f"{name!r} cannot be drawn in {question!r}: its answer has {numbers} open discrete variables, and bars "
-                "show one; ask for one variable and give the others values"
+                f"{name!r} cannot be drawn in {question!r}: its answer has {numbers} open discrete "
+                "variables, and bars show one; ask for one variable and give the others values"
             )
         half = ((table["high"] - table["low"]) / 2).tolist()
         return [str(value) for value in table.iloc[:, 0]], table["estimate"].tolist(), half
@@ -115,20 +133,30 @@ def _colours(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _panel(axes: Axes, question: str, bars: Mapping[str, _Bars], colours: Mapping[str, str], across: float) -> None:
+def _panel(
+    axes: Axes, question: str, bars: Mapping[str, _Bars], colours: Mapping[str, str], across: float
+) -> None:
     values = next(iter(bars.values()))[0]
     places, each = np.arange(len(values)), 0.8 / len(bars)
     for number, (name, (_, heights, errors)) in enumerate(bars.items()):
         at = places + (number - (len(bars) - 1) / 2) * each
         axes.bar(at, heights, width=0.9 * each, color=colours[name], linewidth=0)
         if errors is not None:
-            axes.errorbar(at, heights, yerr=errors, fmt="none", ecolor="#1A1A1A", elinewidth=0.7, capsize=1.2)
+            axes.errorbar(
+                at, heights, yerr=errors, fmt="none", ecolor="#1A1A1A", elinewidth=0.7, capsize=1.2
+            )
     crowded = max(text_width(value, SMALL) + 0.06 for value in values) > across / len(values)
-    style = plain() | ({"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if crowded else {})
+    style = plain() | (
+        {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    )
     axes.set_xticks(places, values, **style)
     axes.tick_params(axis="x", length=0)
     longest = text_width(question, SMALL)
-    lines = textwrap.wrap(question, max(8, int(len(question) * across / longest))) if longest > across else [question]
+    lines = (
+        textwrap.wrap(question, max(8, int(len(question) * across / longest)))
+        if longest > across
+        else [question]
+    )
     axes.set_title("\n".join(lines), loc="left", pad=4, **plain())
     axes.locator_params(axis="y", nbins=5)
 

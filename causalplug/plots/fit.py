@@ -1,4 +1,5 @@
-"""Pictures of a fit check: every statistic of every value of the parents, and what would make a generator unfit."""
+"""Pictures of a fit check: every statistic of every value of the parents, and what would make a
+generator unfit."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from causalplug.mechanisms.fit_check import FitReport
+    from causalplug.checks.fit import FitReport
 
 __all__ = ["plot_fit"]
 
@@ -34,23 +35,29 @@ _STATISTICS = (
     _Statistic("accuracy", "told apart", (0.4, 1.0), 0.5, (), (0.5, 1.0)),
     _Statistic("agreement", "right class", (-1.0, 0.2), 0.0, ((-1.0, -0.15),), (-1.0, 0.0)),
     _Statistic("spread", "spread", (0.0, 1.5), 1.0, ((0.0, 0.5),), (0.0, 1.0)),
-    _Statistic("brightness", "brightness", (-0.2, 0.2), 0.0, ((-0.2, -0.08), (0.08, 0.2)), (-0.1, 0.1)),
+    _Statistic(
+        "brightness", "brightness", (-0.2, 0.2), 0.0, ((-0.2, -0.08), (0.08, 0.2)), (-0.1, 0.1)
+    ),
     _Statistic("memorised", "copies", (0.0, 1.0), 0.0, ((0.5, 1.0),), (0.0, 1.0)),
 )
 
 
 def plot_fit(report: FitReport, *, width: float = COLUMN) -> Figure:
-    """A figure of a fit check: a line per value of the parents, a column per statistic, the worst images below.
+    """A figure of a fit check: a line per value of the parents, a column per statistic, the worst
+    images below.
 
-    The thin line is where a perfect generator would be, the tinted part where a generator is unfit. ``told apart`` is
-    the accuracy of a classifier that tells real from generated images; the other statistics are those of
-    :class:`~causalplug.mechanisms.fit_check.ConfigurationFit`.
+    The thin line is where a perfect generator would be, the tinted part where a generator is unfit.
+    ``told apart`` is the accuracy of a classifier that tells real from generated images; the other
+    statistics are those of :class:`~causalplug.checks.fit.ConfigurationFit`.
 
     Args:
         report: of :func:`causalplug.check_fit`.
         width: of the figure, in inches.
     """
-    values = [", ".join(f"{k}={v}" for k, v in item.parents.items()) or "all" for item in report.configurations]
+    values = [
+        ", ".join(f"{k}={v}" for k, v in item.parents.items()) or "all"
+        for item in report.configurations
+    ]
     worst = [] if report.worst is None else _pictures(report)
     lines = 0.17 * len(values) + 0.55
     strip = width / 9 if worst else 0.0
@@ -63,7 +70,9 @@ def plot_fit(report: FitReport, *, width: float = COLUMN) -> Figure:
     grid[0][0].set_yticks(range(len(values)), values, **plain())
     for axes in grid[0][1:]:
         axes.set_yticks([])
-    figure.suptitle(f"{report.name}: {report.verdict}", x=0.01, ha="left", weight="bold", **plain(SMALL + 1))
+    figure.suptitle(
+        f"{report.name}: {report.verdict}", x=0.01, ha="left", weight="bold", **plain(SMALL + 1)
+    )
     if worst:
         _strip(figure, grid[1], worst)
     return figure
@@ -80,7 +89,9 @@ def _column(axes: Axes, statistic: _Statistic, numbers: list[float]) -> None:
         )
         axes.axvspan(left, right, color=COLOURS["train fill"], linewidth=0, zorder=0)
     axes.axvline(statistic.perfect, color=COLOURS["quiet"], linewidth=0.8, zorder=1)
-    axes.plot(numbers, range(len(numbers)), "o", color=SERIES["model"], ms=3.5, zorder=3, clip_on=False)
+    axes.plot(
+        numbers, range(len(numbers)), "o", color=SERIES["model"], ms=3.5, zorder=3, clip_on=False
+    )
     axes.set(xlim=(low - pad, high + pad), ylim=(len(numbers) - 0.5, -0.5))
     axes.set_title(statistic.title, pad=3, **plain())
     axes.set_xticks(statistic.ticks, [f"{tick:g}" for tick in statistic.ticks])
@@ -106,4 +117,6 @@ def _strip(figure: Figure, cells: list[Axes], pictures: list[np.ndarray]) -> Non
     whole.set_xticks([])
     whole.set_yticks([])
     whole.spines[:].set_visible(False)
-    whole.set_xlabel("generated images that look least like real ones", labelpad=2, **plain(colour="quiet"))
+    whole.set_xlabel(
+        "generated images that look least like real ones", labelpad=2, **plain(colour="quiet")
+    )

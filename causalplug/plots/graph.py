@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from causalplug.causal.graph import CausalGraph
+from causalplug.graphs.graph import CausalGraph
 from causalplug.plots.layout import Arc, Place, arranged, bent, columns_of, stacked
 from causalplug.plots.style import COLOURS, FONT, canvas, plain, text_width
 
@@ -40,9 +40,11 @@ def plot_graph(graph: CausalGraph, *, ax: Any = None) -> Figure:
 def laid_out(
     graph: CausalGraph, variables: Iterable[str], *, across: float = 0.34, down: float = 0.2
 ) -> tuple[dict[str, Place], list[Arc], float, float]:
-    """Where ``variables`` and the edges among them go, and the width and height that all this takes, in inches.
+    """Where ``variables`` and the edges among them go, and the width and height that all this
+    takes, in inches.
 
-    Causes stand left of their effects, also where the path between the two runs through other variables.
+    Causes stand left of their effects, also where the path between the two runs through other
+    variables.
     """
     inside = list(dict.fromkeys(variables))
     among = graph.latent_projection(inside)
@@ -50,9 +52,13 @@ def laid_out(
     before = {v: among.parents(v) for v in order}
     near = {v: (*among.parents(v), *among.children(v), *among.siblings(v)) for v in order}
     columns = arranged(columns_of(order, before, tallest=4), near)
-    places, _, _ = stacked(columns, lambda v: (text_width(_short(v)) + 0.18, _HEIGHT), across=across, down=down)
+    places, _, _ = stacked(
+        columns, lambda v: (text_width(_short(v)) + 0.18, _HEIGHT), across=across, down=down
+    )
     arcs = bent(places, graph.directed, graph.bidirected)
-    corners = [(p.x + s * p.width / 2, p.y + s * p.height / 2) for p in places.values() for s in (-1, 1)]
+    corners = [
+        (p.x + s * p.width / 2, p.y + s * p.height / 2) for p in places.values() for s in (-1, 1)
+    ]
     points = corners + [point for arc in arcs for point in arc.points(places)]
     left, low = min(x for x, _ in points), min(y for _, y in points)
     for place in places.values():
@@ -69,10 +75,13 @@ def draw_variables(
     root: Iterable[str] = (),
     forest: Iterable[str] = (),
 ) -> None:
-    """Names in rounded white plates; ``tinted`` in the colour of what is pulled, a hedge in that of confounders."""
+    """Names in rounded white plates; ``tinted`` in the colour of what is pulled, a hedge in that
+    of confounders."""
     from matplotlib.patches import FancyBboxPatch
 
-    fills = dict.fromkeys(forest, ("hedge fill", "confounder")) | dict.fromkeys(root, ("hedge", "confounder"))
+    fills = dict.fromkeys(forest, ("hedge fill", "confounder")) | dict.fromkeys(
+        root, ("hedge", "confounder")
+    )
     fills |= dict.fromkeys(tinted, ("pull fill", "pull"))
     for name, place in places.items():
         fill, border = fills.get(name, ("plate", "edge"))
@@ -88,17 +97,35 @@ def draw_variables(
                 zorder=6,
             )
         )
-        ax.text(place.x, place.y - 0.005, _short(name), ha="center", va="center", zorder=7, **plain(FONT))
+        ax.text(
+            place.x,
+            place.y - 0.005,
+            _short(name),
+            ha="center",
+            va="center",
+            zorder=7,
+            **plain(FONT),
+        )
 
 
 def draw_arcs(
-    ax: Axes, arcs: Iterable[Arc], places: Mapping[str, Place], *, strong: Collection[str] | None = None
+    ax: Axes,
+    arcs: Iterable[Arc],
+    places: Mapping[str, Place],
+    *,
+    strong: Collection[str] | None = None,
 ) -> None:
-    """Causes as arrows, confounders dashed with two heads; grey where an end is not among ``strong``."""
+    """Causes as arrows, confounders dashed with two heads; grey where an end is not among
+    ``strong``."""
     for arc in arcs:
         looks: dict[str, Any] = {"colour": COLOURS["edge"], "style": "-|>", "zorder": 5}
         if arc.confounded:
-            looks = {"colour": COLOURS["confounder"], "style": "<|-|>", "zorder": 4, "linestyle": (0, (3, 2))}
+            looks = {
+                "colour": COLOURS["confounder"],
+                "style": "<|-|>",
+                "zorder": 4,
+                "linestyle": (0, (3, 2)),
+            }
         if strong is not None and not {arc.left, arc.right} <= set(strong):
             looks |= {"colour": COLOURS["outer edge"], "zorder": 3}
         arrow(ax, places[arc.left], places[arc.right], bend=arc.bend, **looks)
@@ -112,7 +139,9 @@ def arrow(
     from matplotlib.patches import FancyArrowPatch, Rectangle
 
     borders = [
-        Rectangle((p.x - p.width / 2, p.y - p.height / 2), p.width, p.height, transform=ax.transData)
+        Rectangle(
+            (p.x - p.width / 2, p.y - p.height / 2), p.width, p.height, transform=ax.transData
+        )
         for p in (start, end)
     ]
     ax.add_patch(

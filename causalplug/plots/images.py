@@ -1,4 +1,5 @@
-"""Pictures of images: under interventions, and as they would have been; in a column all noise is the same."""
+"""Pictures of images: under interventions, and as they would have been; in a column all noise is
+the same."""
 
 from __future__ import annotations
 
@@ -14,21 +15,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
 
 __all__ = ["plot_counterfactuals", "plot_images", "plot_interventions"]
 
 
 def plot_images(
-    rows: Mapping[str, Sequence[Any]], *, width: float = COLUMN, note: str = "", difference: bool = False
+    rows: Mapping[str, Sequence[Any]],
+    *,
+    width: float = COLUMN,
+    note: str = "",
+    difference: bool = False,
 ) -> Figure:
     """A figure with one line of images per entry of ``rows``, its name at the left.
 
     Args:
-        rows: name -> images: PIL images, or uint8 arrays ``(height, width)`` or ``(height, width, 3)``.
+        rows: name -> images: PIL images, or uint8 arrays ``(height, width)`` or ``(height, width,
+            3)``.
         width: of the figure, in inches.
         note: a line below, in small print.
-        difference: add a line with the last row minus the first: blue where it is darker, red where it is brighter.
+        difference: add a line with the last row minus the first: blue where it is darker, red where
+            it is brighter.
 
     Raises:
         DataError: no images, or rows of different lengths.
@@ -54,7 +61,13 @@ def plot_images(
     if difference:
         first, last = next(iter(pixels.values())), list(pixels.values())[-1]
         for axes, one, other in zip(grid[-1], first, last, strict=True):
-            axes.imshow(_grey(other) - _grey(one), cmap="RdBu_r", vmin=-255, vmax=255, interpolation="nearest")
+            axes.imshow(
+                _grey(other) - _grey(one),
+                cmap="RdBu_r",
+                vmin=-255,
+                vmax=255,
+                interpolation="nearest",
+            )
     for name, line in zip(names, grid, strict=True):
         for axes in line:
             _bare(axes)
@@ -75,7 +88,8 @@ def plot_interventions(
     allow_unidentified: bool = False,
     width: float = COLUMN,
 ) -> Figure:
-    """A figure of an image variable under interventions, one per line: what changes down a column is their effect.
+    """A figure of an image variable under interventions, one per line: what changes down a column
+    is their effect.
 
     All lines are drawn from the same noise, latents of the generator included.
 
@@ -100,7 +114,13 @@ def plot_interventions(
     marked = False
     for do in interventions:
         drawn = dcm.sample(
-            n, do=do, variables=[image], seed=seed, images="pil", allow_unidentified=allow_unidentified, progress=False
+            n,
+            do=do,
+            variables=[image],
+            seed=seed,
+            images="pil",
+            allow_unidentified=allow_unidentified,
+            progress=False,
         )
         marked = marked or _marked(drawn)
         shown[f"do({_settings(do)})" if do else "no intervention"] = list(drawn[image])
@@ -128,13 +148,15 @@ def plot_counterfactuals(
         evidence: what was seen of the units, as for :meth:`causalplug.DCM.counterfactual`.
         n: pairs.
         seed: of the noise.
-        difference: add a line with the difference: blue where the image would have been darker, red where brighter.
+        difference: add a line with the difference: blue where the image would have been darker, red
+            where brighter.
         allow_unidentified: draw also what the data do not determine; a note says so.
         width: of the figure, in inches.
 
     Raises:
         VariableError: ``image`` is no image variable of the model.
-        NotIdentifiableError: the pair's distribution is not identifiable, as that of two worlds seldom is.
+        NotIdentifiableError: the pair's distribution is not identifiable, as that of two worlds
+            seldom is.
     """
     _image(dcm, image)
     drawn = dcm.counterfactual(
@@ -146,7 +168,9 @@ def plot_counterfactuals(
         seen: list(drawn["factual", image]),
         f"had {_settings(do)}": list(drawn["counterfactual", image]),
     }
-    return plot_images(shown, width=width, difference=difference, note=_NOTE if _marked(drawn) else "")
+    return plot_images(
+        shown, width=width, difference=difference, note=_NOTE if _marked(drawn) else ""
+    )
 
 
 _NOTE = "not determined by the data; another model may fit them as well"
@@ -157,7 +181,9 @@ def _image(dcm: DCM, name: str) -> Any:
     if variable is None or variable.kind != "image":
         images = [other for other, declared in dcm.variables.items() if declared.kind == "image"]
         wrong = "it is not in the graph" if variable is None else f"it is declared {variable.kind}"
-        raise VariableError(f"{name!r} cannot be drawn as images: {wrong}; image variables are {images}")
+        raise VariableError(
+            f"{name!r} cannot be drawn as images: {wrong}; image variables are {images}"
+        )
     return variable
 
 

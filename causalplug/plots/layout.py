@@ -1,4 +1,5 @@
-"""Where things go: columns along the causal order, neighbours close, arcs around what lies between their ends."""
+"""Where things go: columns along the causal order, neighbours close, arcs around what lies
+between their ends."""
 
 from __future__ import annotations
 
@@ -25,12 +26,15 @@ class Place:
 
     def covers(self, x: float, y: float, margin: float = 0.03) -> bool:
         """Whether the point lies in the rectangle or within ``margin`` of it."""
-        return abs(x - self.x) < self.width / 2 + margin and abs(y - self.y) < self.height / 2 + margin
+        return (
+            abs(x - self.x) < self.width / 2 + margin and abs(y - self.y) < self.height / 2 + margin
+        )
 
 
 @dataclass(frozen=True)
 class Arc:
-    """An edge between two named places, bent by ``bend`` times its length (positive: to the right of its direction)."""
+    """An edge between two named places, bent by ``bend`` times its length (positive: to the
+    right of its direction)."""
 
     left: str
     right: str
@@ -50,8 +54,11 @@ class Arc:
             )
 
 
-def columns_of(keys: Sequence[Key], before: Mapping[Key, Iterable[Key]], *, tallest: int) -> list[list[Key]]:
-    """``keys`` in columns such that everything in ``before`` is further left, none taller than ``tallest``.
+def columns_of(
+    keys: Sequence[Key], before: Mapping[Key, Iterable[Key]], *, tallest: int
+) -> list[list[Key]]:
+    """``keys`` in columns such that everything in ``before`` is further left, none taller than
+    ``tallest``.
 
     Args:
         keys: in an order in which everything comes after what is in ``before``.
@@ -72,8 +79,11 @@ def columns_of(keys: Sequence[Key], before: Mapping[Key, Iterable[Key]], *, tall
     return split
 
 
-def arranged(columns: list[list[Key]], neighbours: Mapping[Key, Iterable[Key]], *, sweeps: int = 8) -> list[list[Key]]:
-    """The columns, each ordered by the mean height of its neighbours (Sugiyama, Tagawa & Toda 1981)."""
+def arranged(
+    columns: list[list[Key]], neighbours: Mapping[Key, Iterable[Key]], *, sweeps: int = 8
+) -> list[list[Key]]:
+    """The columns, each ordered by the mean height of its neighbours (Sugiyama, Tagawa & Toda
+    1981)."""
     columns = [list(column) for column in columns]
     height: dict[Key, float] = {}
 
@@ -94,9 +104,14 @@ def arranged(columns: list[list[Key]], neighbours: Mapping[Key, Iterable[Key]], 
 
 
 def stacked(
-    columns: Sequence[Sequence[Key]], size: Callable[[Key], tuple[float, float]], *, across: float, down: float
+    columns: Sequence[Sequence[Key]],
+    size: Callable[[Key], tuple[float, float]],
+    *,
+    across: float,
+    down: float,
 ) -> tuple[dict[Key, Place], float, float]:
-    """Places of all keys, columns from left to right and centred, and the width and height that they take.
+    """Places of all keys, columns from left to right and centred, and the width and height that
+    they take.
 
     Args:
         columns: keys from left to right, each column from top to bottom.
@@ -120,14 +135,20 @@ def stacked(
 
 
 def bent(
-    places: Mapping[str, Place], directed: Iterable[tuple[str, str]], bidirected: Iterable[tuple[str, str]]
+    places: Mapping[str, Place],
+    directed: Iterable[tuple[str, str]],
+    bidirected: Iterable[tuple[str, str]],
 ) -> list[Arc]:
-    """The edges as arcs: causes straight where nothing is in the way, confounders bent, none on top of another."""
+    """The edges as arcs: causes straight where nothing is in the way, confounders bent, none on
+    top of another."""
     arcs: list[Arc] = []
     drawn: dict[str, list[_Points]] = {name: [] for name in places}
     straight = (0.0, 0.2, -0.2, 0.35, -0.35, 0.5, -0.5)
     curved = (-0.3, 0.3, -0.45, 0.45, -0.6, 0.6, -0.85, 0.85)
-    for (left, right), confounded in [*((e, False) for e in directed), *((e, True) for e in bidirected)]:
+    for (left, right), confounded in [
+        *((e, False) for e in directed),
+        *((e, True) for e in bidirected),
+    ]:
         if left not in places or right not in places:
             continue
         a, b = places[left], places[right]
@@ -148,11 +169,14 @@ def bent(
     return arcs
 
 
-def clear_bend(places: Mapping[str, Place], left: str, right: str, avoided: Iterable[Place], width: float) -> float:
-    """The slightest bend with which an arrow runs over none of the other ``places`` and of ``avoided``, or over few.
+def clear_bend(
+    places: Mapping[str, Place], left: str, right: str, avoided: Iterable[Place], width: float
+) -> float:
+    """The slightest bend with which an arrow runs over none of the other ``places`` and of
+    ``avoided``, or over few.
 
-    Running over an ``avoided`` rectangle, a title say, costs less than running over a place. The arrow stays between
-    0 and ``width``.
+    Running over an ``avoided`` rectangle, a title say, costs less than running over a place. The
+    arrow stays between 0 and ``width``.
     """
     ends = (places[left], places[right])
     low, high = min(p.y for p in ends) - 0.5, max(p.y for p in ends) + 0.5
@@ -173,7 +197,8 @@ def clear_bend(places: Mapping[str, Place], left: str, right: str, avoided: Iter
 
 
 def _cost(arc: Arc, places: Mapping[str, Place], drawn: Sequence[_Points]) -> float:
-    """How bad an arc looks: variables that it runs over, arcs at its ends that it meets, how far it swings out."""
+    """How bad an arc looks: variables that it runs over, arcs at its ends that it meets, how far
+    it swings out."""
     points = list(arc.points(places))
     over = sum(
         any(place.covers(x, y) for x, y in points)
@@ -181,7 +206,11 @@ def _cost(arc: Arc, places: Mapping[str, Place], drawn: Sequence[_Points]) -> fl
         if name not in (arc.left, arc.right)
     )
     middle = points[4:-4]
-    met = sum(any(abs(x - u) + abs(y - v) < 0.05 for u, v in theirs) for theirs in drawn for x, y in middle)
+    met = sum(
+        any(abs(x - u) + abs(y - v) < 0.05 for u, v in theirs)
+        for theirs in drawn
+        for x, y in middle
+    )
     a, b = places[arc.left], places[arc.right]
     swing = abs(arc.bend) * (abs(a.x - b.x) + abs(a.y - b.y))
     return 10.0 * over + 3.0 * met / len(points) + 0.6 * swing

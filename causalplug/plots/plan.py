@@ -1,4 +1,5 @@
-"""Pictures of plans: generations from top to bottom, modules as boxes, confounders dashed inside them."""
+"""Pictures of plans: generations from top to bottom, modules as boxes, confounders dashed inside
+them."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from causalplug.causal.plan import Module, Plan
+    from causalplug.planning.plan import Module, Plan
 
 __all__ = ["plot_plan"]
 
@@ -73,11 +74,12 @@ class _Row:
 
 
 def plot_plan(plan: Plan, *, causal: bool = True, legend: bool = True, ax: Any = None) -> Figure:
-    """A figure of ``plan``: modules as boxes, in bands by generation, with bold arrows for what has to come first.
+    """A figure of ``plan``: modules as boxes, in bands by generation, with bold arrows for what has
+    to come first.
 
-    Blue boxes are pulled, orange ones trained; in a trained box a blue variable is rendered by a frozen generator.
-    Inside a box stand the module's variables with their edges, hidden confounders dashed. Thin grey arrows are causes
-    between boxes.
+    Blue boxes are pulled, orange ones trained; in a trained box a blue variable is rendered by a
+    frozen generator. Inside a box stand the module's variables with their edges, hidden confounders
+    dashed. Thin grey arrows are causes between boxes.
 
     Args:
         plan: what to draw; readable to about 40 variables.
@@ -85,10 +87,17 @@ def plot_plan(plan: Plan, *, causal: bool = True, legend: bool = True, ax: Any =
         legend: say at the bottom what is what.
         ax: matplotlib axes to draw into; by default a new figure of the size that is needed.
     """
-    boxes = {module.variables: _box(plan, module, number) for number, module in enumerate(plan.modules, start=1)}
+    boxes = {
+        module.variables: _box(plan, module, number)
+        for number, module in enumerate(plan.modules, start=1)
+    }
     rows = _rows(plan, boxes) if plan.edges else []
     label = text_width("generation 1", SMALL) + 0.12 if rows else 0.0
-    wide, tall = _flow(plan, boxes) if not rows else (max(row.width for row in rows), sum(row.height for row in rows))
+    wide, tall = (
+        _flow(plan, boxes)
+        if not rows
+        else (max(row.width for row in rows), sum(row.height for row in rows))
+    )
     width = max(wide + label + 2 * _MARGIN, _legend_width(plan) if legend else 0.0)
     foot = _MARGIN + (_LEGEND if legend else 0.0)
     height = tall + _GAP * max(len(rows) - 1, 0) + _MARGIN + foot
@@ -123,7 +132,8 @@ def _box(plan: Plan, module: Module, number: int) -> _Box:
 
 
 def _flow(plan: Plan, boxes: dict[tuple[str, ...], _Box]) -> tuple[float, float]:
-    """Place boxes that wait for nothing, causes left of effects as far as possible; returns width and height."""
+    """Place boxes that wait for nothing, causes left of effects as far as possible; returns
+    width and height."""
     rank = {name: i for i, name in enumerate(plan.graph.topological_order())}
     ordered = sorted(boxes, key=lambda module: min(rank[name] for name in module))
     position = {module: i for i, module in enumerate(ordered)}
@@ -139,7 +149,10 @@ def _flow(plan: Plan, boxes: dict[tuple[str, ...], _Box]) -> tuple[float, float]
                 before[b].add(a)
     columns = arranged(columns_of(ordered, before, tallest=5), near)
     places, width, height = stacked(
-        columns, lambda module: (boxes[module].place.width, boxes[module].place.height), across=0.4, down=0.2
+        columns,
+        lambda module: (boxes[module].place.width, boxes[module].place.height),
+        across=0.4,
+        down=0.2,
     )
     for module, box in boxes.items():
         box.place = places[module]
@@ -147,7 +160,8 @@ def _flow(plan: Plan, boxes: dict[tuple[str, ...], _Box]) -> tuple[float, float]
 
 
 def _rows(plan: Plan, boxes: dict[tuple[str, ...], _Box]) -> list[_Row]:
-    """Each generation in as few rows as fit; the boxes that others wait for in its last row, next to these."""
+    """Each generation in as few rows as fit; the boxes that others wait for in its last row,
+    next to these."""
     waited_for = {earlier for earlier, _ in plan.edges}
     rows: list[_Row] = []
     for number, generation in enumerate(plan.generations):
@@ -163,9 +177,16 @@ def _rows(plan: Plan, boxes: dict[tuple[str, ...], _Box]) -> list[_Row]:
 
 
 def _settle(
-    plan: Plan, rows: Sequence[_Row], boxes: dict[tuple[str, ...], _Box], *, left: float, right: float, top: float
+    plan: Plan,
+    rows: Sequence[_Row],
+    boxes: dict[tuple[str, ...], _Box],
+    *,
+    left: float,
+    right: float,
+    top: float,
 ) -> None:
-    """Order every row by what its boxes are tied to in the other rows, and give everything its final place."""
+    """Order every row by what its boxes are tied to in the other rows, and give everything its
+    final place."""
     owner = {name: box for box in boxes.values() for name in box.inner}
     near: dict[int, list[tuple[_Box, float]]] = {id(box): [] for box in boxes.values()}
     ties = [(owner[a], owner[b], 1.0) for a, b in plan.graph.directed]
@@ -211,7 +232,9 @@ def _bands(ax: Axes, rows: Sequence[_Row], width: float) -> None:
         mine = [row for row in rows if row.generation == number]
         top = mine[0].middle + mine[0].height / 2 + _MARGIN * 0.7
         low = mine[-1].middle - mine[-1].height / 2 - _MARGIN * 0.7
-        ax.add_patch(Rectangle((0, low), width, top - low, facecolor=COLOURS["band"], linewidth=0, zorder=0))
+        ax.add_patch(
+            Rectangle((0, low), width, top - low, facecolor=COLOURS["band"], linewidth=0, zorder=0)
+        )
         style: dict[str, Any] = {"fontsize": SMALL, "color": COLOURS["quiet"], "family": FAMILY}
         ax.text(0.06, top - 0.09, f"generation {number + 1}", va="center", zorder=1, **style)
 
@@ -234,8 +257,15 @@ def _draw_box(ax: Axes, box: _Box) -> None:
             zorder=2,
         )
     )
-    halo = [withStroke(linewidth=2.5, foreground=COLOURS[f"{kind} fill"])]  # an arrow below it leaves it legible
-    style: dict[str, Any] = {"fontsize": SMALL, "color": COLOURS[kind], "weight": "bold", "family": FAMILY}
+    halo = [
+        withStroke(linewidth=2.5, foreground=COLOURS[f"{kind} fill"])
+    ]  # an arrow below it leaves it legible
+    style: dict[str, Any] = {
+        "fontsize": SMALL,
+        "color": COLOURS[kind],
+        "weight": "bold",
+        "family": FAMILY,
+    }
     style["path_effects"] = halo
     ax.text(left + _PAD, low + place.height - 0.12, box.title, va="center", zorder=7, **style)
     draw_arcs(ax, box.arcs, box.inner)
@@ -249,13 +279,19 @@ def _draw_causes(ax: Axes, plan: Plan, boxes: Any, across: float) -> None:
     titles = [box.title_place for box in boxes]
     outer = [(a, b) for a, b in plan.graph.directed if owner[a] is not owner[b]]
     width = 0.6 if len(outer) <= _MANY else 0.4
-    looks: dict[str, Any] = {"colour": COLOURS["outer edge"], "width": width, "head": 5.0, "zorder": 3}
+    looks: dict[str, Any] = {
+        "colour": COLOURS["outer edge"],
+        "width": width,
+        "head": 5.0,
+        "zorder": 3,
+    }
     for a, b in outer:
         arrow(ax, places[a], places[b], bend=clear_bend(places, a, b, titles, across), **looks)
 
 
 def _draw_order(ax: Axes, earlier: _Box, later: _Box, rows: Sequence[_Row]) -> None:
-    """A bold arrow from the bottom of one box to the top of the other, through the gaps of the rows between them."""
+    """A bold arrow from the bottom of one box to the top of the other, through the gaps of the
+    rows between them."""
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path
 
@@ -290,8 +326,12 @@ def _inside(place: Place, x: float) -> float:
 
 
 def _opening(row: _Row, x: float) -> float:
-    """The place nearest to ``x`` where an arrow may pass a row: between its boxes or beside them."""
-    edges = [(box.place.x - box.place.width / 2 - 0.1, box.place.x + box.place.width / 2 + 0.1) for box in row.boxes]
+    """The place nearest to ``x`` where an arrow may pass a row: between its boxes or beside
+    them."""
+    edges = [
+        (box.place.x - box.place.width / 2 - 0.1, box.place.x + box.place.width / 2 + 0.1)
+        for box in row.boxes
+    ]
     if not any(left < x < right for left, right in edges):
         return x
     between = [(right + left) / 2 for (_, right), (left, _) in pairwise(edges)]
@@ -308,7 +348,9 @@ def _entries(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
         if kind in kinds
     ]
     if plan.graph.bidirected:
-        found.append(("confounder", {"color": COLOURS["confounder"], "linestyle": (0, (3, 2)), "lw": 0.9}))
+        found.append(
+            ("confounder", {"color": COLOURS["confounder"], "linestyle": (0, (3, 2)), "lw": 0.9})
+        )
     if plan.edges:
         found.append(("has to come first", {"color": COLOURS["order"], "lw": 2.0}))
     return found
@@ -324,7 +366,9 @@ def _legend(ax: Axes, plan: Plan, width: float) -> None:
 
     entries = _entries(plan)
     handles: list[Any] = [
-        Patch(label=words, **looks) if "facecolor" in looks else Line2D([], [], label=words, **looks)
+        Patch(label=words, **looks)
+        if "facecolor" in looks
+        else Line2D([], [], label=words, **looks)
         for words, looks in entries
     ]
     legend = ax.legend(

@@ -1,4 +1,5 @@
-"""The look that all pictures share: colours (after Okabe and Ito 2008), sizes in inches, and an empty figure."""
+"""The look that all pictures share: colours (after Okabe and Ito 2008), sizes in inches, and an
+empty figure."""
 
 from __future__ import annotations
 
@@ -11,7 +12,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "COLUMN", "FAMILY", "FONT", "SERIES", "SMALL", "canvas", "panels", "plain", "text_width", "tidy"]
+__all__ = [
+    "COLOURS",
+    "COLUMN",
+    "FAMILY",
+    "FONT",
+    "SERIES",
+    "SMALL",
+    "canvas",
+    "panels",
+    "plain",
+    "text_width",
+    "tidy",
+]
 
 COLOURS = {
     "pull": "#0072B2",
@@ -53,11 +66,15 @@ def text_width(text: str, size: float = FONT, weight: str = "normal") -> float:
     if not text.strip():
         return 0.0
     font = FontProperties(family=FAMILY, weight=weight)
-    return float(TextPath((0, 0), text.replace("$", "S"), size=size, prop=font).get_extents().width) / 72
+    return (
+        float(TextPath((0, 0), text.replace("$", "S"), size=size, prop=font).get_extents().width)
+        / 72
+    )
 
 
 def canvas(width: float, height: float, ax: Any = None) -> tuple[Figure, Axes]:
-    """A figure and axes whose data coordinates are inches, without frame; ``ax`` is used if it is given.
+    """A figure and axes whose data coordinates are inches, without frame; ``ax`` is used if it is
+    given.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -72,8 +89,11 @@ def canvas(width: float, height: float, ax: Any = None) -> tuple[Figure, Axes]:
     return figure, ax
 
 
-def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of ``rows`` by ``columns`` axes in the common look, arranged so that no text overlaps another.
+def panels(
+    rows: int, columns: int, width: float, height: float, **options: Any
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of ``rows`` by ``columns`` axes in the common look, arranged so that no text
+    overlaps another.
 
     Args:
         rows, columns: of the grid.
@@ -96,7 +116,9 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set(linewidth=0.6, color=COLOURS["quiet"])
     looks: dict[str, Any] = {"labelsize": SMALL, "labelfontfamily": FAMILY}
-    axes.tick_params(length=2.5, width=0.6, color=COLOURS["quiet"], labelcolor=COLOURS["text"], pad=2, **looks)
+    axes.tick_params(
+        length=2.5, width=0.6, color=COLOURS["quiet"], labelcolor=COLOURS["text"], pad=2, **looks
+    )
 
 
 def plain(size: float = SMALL, colour: str = "text") -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Pictures of training: how far each module was from the held-out rows, step by step, and what chance explains."""
+"""Pictures of training: how far each module was from the held-out rows, step by step, and what
+chance explains."""
 
 from __future__ import annotations
 
@@ -21,9 +22,10 @@ _MEASURES = {"tvd": "TVD, held-out rows", "nll": "neg. log-likelihood", "loss": 
 def plot_training(report: TrainingReport, *, columns: int = 2, width: float = COLUMN) -> Figure:
     """A figure of a training run: one panel per module and measure, over the steps.
 
-    The dotted line is the sampling floor, the distance at which a perfect model would be; the grey band above it is
-    what chance alone explains (to the 0.99 quantile). The ring is the step whose weights were kept. A module that was
-    trained by likelihood and then adversarially has a panel for either.
+    The dotted line is the sampling floor, the distance at which a perfect model would be; the grey
+    band above it is what chance alone explains (to the 0.99 quantile). The ring is the step whose
+    weights were kept. A module that was trained by likelihood and then adversarially has a panel
+    for either.
 
     Args:
         report: of the run.
@@ -36,8 +38,8 @@ def plot_training(report: TrainingReport, *, columns: int = 2, width: float = CO
     shown = [(module, measure) for module in report.modules for measure in _measures(module)]
     if not shown:
         raise DataError(
-            "the training cannot be drawn: its report has no curve, since no module was validated on the way; train "
-            "with a smaller validate_every=, or print the report"
+            "the training cannot be drawn: its report has no curve, since no module was validated "
+            "on the way; train with a smaller validate_every=, or print the report"
         )
     columns = min(columns, len(shown))
     rows = -(-len(shown) // columns)
@@ -58,7 +60,14 @@ def _measures(module: ModuleReport) -> list[str]:
 def _panel(axes: Axes, module: ModuleReport, measure: str) -> None:
     points = [(point["step"], point[measure]) for point in module.curve if measure in point]
     steps, values = zip(*points, strict=True)
-    axes.plot(steps, values, color=SERIES["model"], linewidth=1.2, marker="." if len(points) < 15 else "", ms=3)
+    axes.plot(
+        steps,
+        values,
+        color=SERIES["model"],
+        linewidth=1.2,
+        marker="." if len(points) < 15 else "",
+        ms=3,
+    )
     name = module.name if len(module.name) <= 20 else f"{module.name[:18]}…"
     axes.set_title(name, loc="left", pad=4, weight="bold", **plain())
     axes.set_xlabel("step", labelpad=1, **plain())
@@ -71,15 +80,27 @@ def _panel(axes: Axes, module: ModuleReport, measure: str) -> None:
         axes.set_ylim(middle - least, middle + least)
     kept = [value for step, value in points if step == module.best_step]
     if kept and measure == _measures(module)[-1]:
-        ring: dict[str, Any] = {"marker": "o", "ms": 5, "mfc": "none", "mec": SERIES["model"], "mew": 1.0}
+        ring: dict[str, Any] = {
+            "marker": "o",
+            "ms": 5,
+            "mfc": "none",
+            "mec": SERIES["model"],
+            "mew": 1.0,
+        }
         axes.plot([module.best_step], kept[-1:], linestyle="", label="kept", **ring)
     floors = [(d.floor, d.ceiling) for d in module.distances if d.floor is not None]
     if measure == "tvd":
         axes.set_ylim(0, 1.15 * max([*values, *(floor for floor, _ in floors)]))
     if measure == "tvd" and floors:
         floor, ceiling = max(floors)
-        axes.axhspan(floor, ceiling if ceiling is not None else floor, color=COLOURS["band"], zorder=0)
-        axes.axhline(floor, color=COLOURS["quiet"], linestyle=":", linewidth=1.0, label="sampling floor")
+        axes.axhspan(
+            floor, ceiling if ceiling is not None else floor, color=COLOURS["band"], zorder=0
+        )
+        axes.axhline(
+            floor, color=COLOURS["quiet"], linestyle=":", linewidth=1.0, label="sampling floor"
+        )
     if axes.get_legend_handles_labels()[0]:
-        legend = axes.legend(frameon=False, prop={"size": SMALL, "family": FAMILY}, handlelength=1.4)
+        legend = axes.legend(
+            frameon=False, prop={"size": SMALL, "family": FAMILY}, handlelength=1.4
+        )
         legend.set_zorder(5)

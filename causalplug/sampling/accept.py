@@ -1,8 +1,9 @@
 """Rows of noise that agree with what is given, found by rejection and kept as row numbers.
 
-Candidates are tried in the order of their row numbers and the first that agree are kept, so what is found depends on
-the seed alone, not on the batches. Where every row has conditions or interventions of its own, row i tries the row
-numbers ``i + r * 2**40`` for r = 0, 1, 2, … and keeps the first that agrees.
+Candidates are tried in the order of their row numbers and the first that agree are kept, so what is
+found depends on the seed alone, not on the batches. Where every row has conditions or interventions
+of its own, row i tries the row numbers ``i + r * 2**40`` for r = 0, 1, 2, … and keeps the first
+that agrees.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from causalplug.sampling.worlds import Rows, World
 from causalplug.variables import Image
 
 if TYPE_CHECKING:
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
 
 __all__ = ["Acceptance", "Stream", "evaluating"]
 
@@ -36,7 +37,8 @@ SMALL, LARGE = 256, 2**16  # rows of a batch, with and without images
 
 @contextmanager
 def evaluating(dcm: DCM) -> Iterator[None]:
-    """Without gradients, and with all layers in evaluation mode; the modes are put back afterwards."""
+    """Without gradients, and with all layers in evaluation mode; the modes are put back
+    afterwards."""
     training = [module for module in dcm.modules() if module.training]
     dcm.eval()
     try:
@@ -54,7 +56,8 @@ class Acceptance:
     Attributes:
         candidates: rows tried, up to the last one that was kept.
         accepted: rows kept, before any drawing by weight.
-        effective: for rows that were drawn by weight, the sum of the effective sizes of the pools they came from.
+        effective: for rows that were drawn by weight, the sum of the effective sizes of the pools
+            they came from.
         drawn: number of rows that were drawn by weight.
     """
 
@@ -78,7 +81,8 @@ class Stream:
         given: conditions by world, already prepared.
         targets: worlds and the variables asked for in them.
         seed: of the noise.
-        batch_size: rows that go through the networks at once; by default 65,536, and 256 where an image is rendered.
+        batch_size: rows that go through the networks at once; by default 65,536, and 256 where an
+            image is rendered.
         min_acceptance: a condition that fewer rows than this share meet ends in an error.
         rows: only rows of these numbers, in this order; for one process out of several.
     """
@@ -99,7 +103,13 @@ class Stream:
             raise SamplingError(
                 f"min_acceptance={min_acceptance} cannot be used: it is a share, above 0 and at most 1."
             )
-        self.dcm, self.n, self.given, self.targets, self.seed = dcm, n, list(given), list(targets), seed
+        self.dcm, self.n, self.given, self.targets, self.seed = (
+            dcm,
+            n,
+            list(given),
+            list(targets),
+            seed,
+        )
         self.min_acceptance = min_acceptance
         self.acceptance = Acceptance()
         self.weighted = any(g.weighted for g in self.given)
@@ -117,8 +127,14 @@ class Stream:
             self.searching = self.finishing
 
     def _size(self, asked: Iterable[tuple[World, Iterable[str]]]) -> int:
-        names = {name for world, variables in asked for name in world.graph.ancestors(list(variables)) - set(world.do)}
-        return SMALL if any(isinstance(self.dcm.variables[name], Image) for name in names) else LARGE
+        names = {
+            name
+            for world, variables in asked
+            for name in world.graph.ancestors(list(variables)) - set(world.do)
+        }
+        return (
+            SMALL if any(isinstance(self.dcm.variables[name], Image) for name in names) else LARGE
+        )
 
     def noise(self, rows: Tensor) -> Noise:
         """Noise of these row numbers on the model's device."""
@@ -156,7 +172,7 @@ class Stream:
         for a, b, result in self.finishing.run(0, len(rows), part):
             yield b - a, result
 
-    # -- the search --------------------------------------------------------------------------------------------------
+    # -- the search
 
     def _found(self) -> Iterator[Rows]:
         """Agreeing rows in order, one for each row asked for."""
@@ -167,7 +183,9 @@ class Stream:
             if whole:
                 joined = Rows.cat(waiting)
                 yield self.drawn(joined.select(torch.arange(whole))) if self.weighted else joined
-                waiting = [joined.select(torch.arange(whole, len(joined)))] if whole < len(joined) else []
+                waiting = (
+                    [joined.select(torch.arange(whole, len(joined)))] if whole < len(joined) else []
+                )
 
     def drawn(self, rows: Rows) -> Rows:
         """One row out of every :attr:`pool`, drawn by weight (Gumbel-max on the log weights)."""
@@ -207,7 +225,9 @@ class Stream:
             guess = (kept + 1) / (at + 1) if at else 0.5
             window = min(max(math.ceil(1.1 * (wanted - kept) / guess), 512), self.searching.size)
             stop = min(at + window, check if at < check else limit)
-            for _, b, found in self.searching.run(at, stop, lambda a, b: self.candidates(torch.arange(a, b))):
+            for _, b, found in self.searching.run(
+                at, stop, lambda a, b: self.candidates(torch.arange(a, b))
+            ):
                 at = b
                 if kept + len(found) >= wanted:
                     found = found.select(torch.arange(wanted - kept))
@@ -232,9 +252,13 @@ class Stream:
             while len(missing := (have < self.pool).nonzero().squeeze(-1)):
                 if tried >= most:
                     self._too_rare_rows(len(missing), tried)
-                rounds = min(max(self.searching.size // len(missing), 1), most - tried, max(tried, self.pool))
+                rounds = min(
+                    max(self.searching.size // len(missing), 1), most - tried, max(tried, self.pool)
+                )
                 numbers = block[missing] + ROUND * torch.arange(tried, tried + rounds)[:, None]
-                for _, _, found in self.searching.run(0, numbers.numel(), self._tried(numbers.flatten())):
+                for _, _, found in self.searching.run(
+                    0, numbers.numel(), self._tried(numbers.flatten())
+                ):
                     if not len(found):
                         continue
                     owner = found.noise.rows % ROUND - start
@@ -242,7 +266,9 @@ class Stream:
                     if len(index):
                         pieces.append(found.select(index))
                         have.index_add_(0, owner[index], torch.ones(len(index), dtype=torch.int64))
-                        last.scatter_reduce_(0, owner[index], found.noise.rows[index] // ROUND + 1, "amax")
+                        last.scatter_reduce_(
+                            0, owner[index], found.noise.rows[index] // ROUND + 1, "amax"
+                        )
                 tried += rounds
             joined = Rows.cat(pieces)
             order = torch.argsort(joined.noise.rows // ROUND, stable=True)
@@ -262,17 +288,17 @@ class Stream:
     def too_rare(self, kept: int, tried: int) -> NoReturn:
         """Raise: fewer candidates agree than is asked for."""
         raise SamplingError(
-            f"What is given is too rare: {kept} of {tried:,} candidate rows agree, a rate of {kept / tried:.2g}, below "
-            f"min_acceptance={self.min_acceptance:g}. Condition on less, widen the intervals, ask for fewer "
-            "rows, or lower "
-            "min_acceptance= if you want to wait."
+            f"What is given is too rare: {kept} of {tried:,} candidate rows agree, a rate of "
+            f"{kept / tried:.2g}, below min_acceptance={self.min_acceptance:g}. Condition on less, "
+            "widen the intervals, ask for fewer rows, or lower min_acceptance= if you want to "
+            "wait."
         )
 
     def _too_rare_rows(self, missing: int, tried: int) -> NoReturn:
         raise SamplingError(
-            f"What is given is too rare: for {missing} of {self.n} rows none or too few of {tried:,} candidates "
-            "agree. Give "
-            "fewer values of these rows, or lower min_acceptance= if you want to wait."
+            f"What is given is too rare: for {missing} of {self.n} rows none or too few of "
+            f"{tried:,} candidates agree. Give fewer values of these rows, or lower "
+            "min_acceptance= if you want to wait."
         )
 
 

@@ -1,4 +1,5 @@
-"""The answer to a causal question: a table that prints well, with all that one has to know to trust it."""
+"""The answer to a causal question: a table that prints well, with all that one has to know to
+trust it."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from causalplug.sampling.moments import Moments
 if TYPE_CHECKING:
     import pandas as pd
 
-    from causalplug.causal.identification import Identification
+    from causalplug.identification.identification import Identification
 
 __all__ = ["Estimate", "Summary", "answer_table"]
 
@@ -29,11 +30,11 @@ class Estimate:
 
     Attributes:
         query: as text.
-        table: one row per value of the open variables: ``estimate``, ``standard_error`` (Monte Carlo, of the model's
-            answer), ``low`` and ``high`` (95 %), ``effective_sample_size``. An estimate is NaN where no row met the
-            evidence.
-        summaries: for every continuous outcome its mean, standard deviation and quantiles, each with its standard
-            error.
+        table: one row per value of the open variables: ``estimate``, ``standard_error`` (Monte
+            Carlo, of the model's answer), ``low`` and ``high`` (95 %), ``effective_sample_size``.
+            An estimate is NaN where no row met the evidence.
+        summaries: for every continuous outcome its mean, standard deviation and quantiles, each
+            with its standard error.
         pictures: for every image outcome a few images, ``(m, channels, height, width)`` floats.
         n: rows that met the evidence.
         candidates: rows that were tried.
@@ -65,8 +66,8 @@ class Estimate:
 
     @property
     def marked(self) -> bool:
-        """Whether the answer must not be read as a fact about the world: the data do not determine it, as far
-        as is known."""
+        """Whether the answer must not be read as a fact about the world: the data do not
+        determine it, as far as is known."""
         return self.status not in ("identifiable", "zero")
 
     @property
@@ -94,7 +95,8 @@ class Estimate:
         return self.table.iloc[0]
 
     def at(self, **values: Any) -> float:
-        """The estimate in the row with these values of the open variables, as in ``answer.at(A="red")``.
+        """The estimate in the row with these values of the open variables, as in
+        ``answer.at(A="red")``.
 
         Raises:
             QueryError: a name that is not open, or values that are not those of one row.
@@ -103,7 +105,9 @@ class Estimate:
         for name, value in values.items():
             if name not in rows:
                 open_variables = [c for c in rows.columns if c not in _NUMBERS]
-                raise QueryError(f"{name!r} is not open in {self.query}; open are {open_variables}.")
+                raise QueryError(
+                    f"{name!r} is not open in {self.query}; open are {open_variables}."
+                )
             rows = rows[rows[name] == value]
         if len(rows) != 1:
             raise QueryError(
@@ -123,15 +127,21 @@ class Estimate:
             raise QueryError(f"{self.query} asks for no image.")
         name = next(iter(self.pictures)) if outcome is None else outcome
         if name not in self.pictures:
-            raise QueryError(f"{name!r} is no image outcome of {self.query}; there are {list(self.pictures)}.")
+            raise QueryError(
+                f"{name!r} is no image outcome of {self.query}; there are {list(self.pictures)}."
+            )
         images = self.pictures[name]
         low, high = float(images.min(initial=0.0)), float(images.max(initial=1.0))
         m, channels, height, width = images.shape
         rows = -(-m // columns)
-        sheet = np.full((channels, rows * (height + 1), min(m, columns) * (width + 1)), 255, np.uint8)
+        sheet = np.full(
+            (channels, rows * (height + 1), min(m, columns) * (width + 1)), 255, np.uint8
+        )
         for i, image in enumerate(images):
             y, x = i // columns * (height + 1), i % columns * (width + 1)
-            sheet[:, y : y + height, x : x + width] = np.clip((image - low) / (high - low) * 255 + 0.5, 0, 255)
+            sheet[:, y : y + height, x : x + width] = np.clip(
+                (image - low) / (high - low) * 255 + 0.5, 0, 255
+            )
         return PILImage.fromarray(sheet[0] if channels == 1 else sheet[:3].transpose(1, 2, 0))
 
     def to_dict(self) -> dict[str, Any]:
@@ -150,24 +160,38 @@ class Estimate:
         }
 
     def _notes(self) -> list[str]:
-        rate = f", {self.acceptance_rate:.2%} of {self.candidates:,} tried" if self.candidates != self.n else ""
+        rate = (
+            f", {self.acceptance_rate:.2%} of {self.candidates:,} tried"
+            if self.candidates != self.n
+            else ""
+        )
         notes = [f"{self.n:,} rows{rate}, {self.seconds:.2f} s, seed {self.seed}; {self.status}"]
         if self.marked and self.identification is not None:
             notes.append(f"NOT DETERMINED BY THE DATA: {self.identification.reason}")
         if self.marked and self.identification is None:
-            notes.append("whether data determine this was not checked: the model does not know what it was trained on")
+            notes.append(
+                "whether data determine this was not checked: the model does not know what it was trained on"
+            )
         if self.overlap is not None:
             notes.append(str(self.overlap))
-        notes += [f"{name}: {len(images)} images in .pictures, see .grid()" for name, images in self.pictures.items()]
+        notes += [
+            f"{name}: {len(images)} images in .pictures, see .grid()"
+            for name, images in self.pictures.items()
+        ]
         return notes
 
     def __str__(self) -> str:
         lines = [self.query]
         if len(self.table.columns):
-            lines.append(self.table.to_string(index=False, float_format=lambda x: f"{x:.4g}", max_rows=40))
+            lines.append(
+                self.table.to_string(index=False, float_format=lambda x: f"{x:.4g}", max_rows=40)
+            )
         for name, table in self.summaries.items():
             if table is not self.table:
-                lines += [name, table.to_string(index=False, float_format=lambda x: f"{x:.4g}", max_rows=40)]
+                lines += [
+                    name,
+                    table.to_string(index=False, float_format=lambda x: f"{x:.4g}", max_rows=40),
+                ]
         return "\n".join([*lines, *self._notes()])
 
     __repr__ = __str__
@@ -178,32 +202,52 @@ class Estimate:
         tables = [self.table] if len(self.table.columns) else []
         tables += [table for table in self.summaries.values() if table is not self.table]
         parts = [f"<p><code>{escape(self.query)}</code></p>"]
-        parts += [t.to_html(index=False, float_format=lambda x: f"{x:.4g}", max_rows=40, border=0) for t in tables]
+        parts += [
+            t.to_html(index=False, float_format=lambda x: f"{x:.4g}", max_rows=40, border=0)
+            for t in tables
+        ]
         return "".join([*parts, *(f"<p>{escape(note)}</p>" for note in self._notes())])
 
 
-_NUMBERS = ("estimate", "standard_error", "low", "high", "effective_sample_size", "disagreement", "plug_in")
+_NUMBERS = (
+    "estimate",
+    "standard_error",
+    "low",
+    "high",
+    "effective_sample_size",
+    "disagreement",
+    "plug_in",
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """Mean, standard deviation and quantiles of a number in every cell, with their standard errors; arrays
-    ``(cells,)``."""
+    """Mean, standard deviation and quantiles of a number in every cell, with their standard
+    errors; arrays ``(cells,)``."""
 
     columns: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, parts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]], cells: int) -> Summary:
+    def of(
+        cls, parts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]], cells: int
+    ) -> Summary:
         """From parts of cell codes, values and weights."""
         codes = np.concatenate([part[0] for part in parts])
         values = np.concatenate([part[1] for part in parts]).astype(float)
         weights = None if parts[0][2] is None else np.concatenate([part[2] for part in parts])  # type: ignore[misc]
-        names = ["mean", "mean_se", "sd", *(f"q{round(100 * q):02d}{end}" for q in QUANTILES for end in ("", "_se"))]
+        names = [
+            "mean",
+            "mean_se",
+            "sd",
+            *(f"q{round(100 * q):02d}{end}" for q in QUANTILES for end in ("", "_se")),
+        ]
         table = {name: np.full(cells, np.nan) for name in [*names, "effective_sample_size"]}
         order = np.argsort(codes, kind="stable")
         for cell, index in zip(*_groups(codes[order]), strict=True):
             chosen = order[index]
-            for name, number in _described(values[chosen], None if weights is None else weights[chosen]).items():
+            for name, number in _described(
+                values[chosen], None if weights is None else weights[chosen]
+            ).items():
                 table[name][cell] = number
         return cls(table)
 
@@ -215,7 +259,8 @@ def _groups(sorted_codes: np.ndarray) -> tuple[list[int], list[slice]]:
 
 
 def _described(values: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
-    """Moments and quantiles of weighted values; a quantile's error from the order statistics around it."""
+    """Moments and quantiles of weighted values; a quantile's error from the order statistics
+    around it."""
     weights = np.ones(len(values)) if weights is None else weights
     share = weights / weights.sum()
     effective = float(1 / (share**2).sum())
@@ -241,12 +286,14 @@ def _described(values: np.ndarray, weights: np.ndarray | None) -> dict[str, floa
 
 
 def answer_table(
-    axes: Sequence[Sequence[tuple[str, Any]]], blocks: Sequence[tuple[dict[str, Any], Moments, Mapping[str, Summary]]]
+    axes: Sequence[Sequence[tuple[str, Any]]],
+    blocks: Sequence[tuple[dict[str, Any], Moments, Mapping[str, Summary]]],
 ) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """Tables from what was counted.
 
     Args:
-        axes: label and variable of the symbols, of the evidence axes and of the discrete outcome axes.
+        axes: label and variable of the symbols, of the evidence axes and of the discrete outcome
+            axes.
         blocks: values of the symbols, sums, and summaries of continuous outcomes.
     """
     import pandas as pd
@@ -270,6 +317,9 @@ def answer_table(
     )
     summaries = {}
     for name in blocks[0][2]:
-        joined = {c: np.concatenate([b[2][name].columns[c] for b in blocks]) for c in blocks[0][2][name].columns}
+        joined = {
+            c: np.concatenate([b[2][name].columns[c] for b in blocks])
+            for c in blocks[0][2][name].columns
+        }
         summaries[name] = pd.concat([keys, pd.DataFrame(joined)], axis=1)
     return pd.concat([keys, counted], axis=1), summaries

@@ -1,4 +1,5 @@
-"""The classical answer beside a model's: the identified formula, evaluated on the rows themselves."""
+"""The classical answer beside a model's: the identified formula, evaluated on the rows
+themselves."""
 
 from __future__ import annotations
 
@@ -11,37 +12,47 @@ from causalplug.variables import Discrete
 if TYPE_CHECKING:
     import pandas as pd
 
-    from causalplug.causal.identification import Identification
-    from causalplug.model import DCM
+    from causalplug.identification.identification import Identification
+    from causalplug.model.model import DCM
 
 __all__ = ["plug_in"]
 
 
-def plug_in(dcm: DCM, identification: Identification | None, table: pd.DataFrame, data: Any) -> list[float]:
-    """The plug-in estimate for every row of an answer's table; NaN where the rows leave it undefined.
+def plug_in(
+    dcm: DCM, identification: Identification | None, table: pd.DataFrame, data: Any
+) -> list[float]:
+    """The plug-in estimate for every row of an answer's table; NaN where the rows leave it
+    undefined.
 
     Args:
         dcm: the model.
         identification: of the query.
         table: of the answer, with a column for every open variable.
-        data: rows of the sources that the model was trained on: one table, or one for each in their order.
+        data: rows of the sources that the model was trained on: one table, or one for each in their
+            order.
 
     Raises:
         QueryError: there is no formula, or it is not over discrete variables.
     """
-    from causalplug.causal.evaluate import evaluate
+    from causalplug.identification.evaluate import evaluate
 
     if identification is None or identification.estimand is None:
         raise QueryError(
-            "compare='plug-in' cannot be answered: there is no identified formula. Train the model with fit(), or set "
-            "dcm.sources to what it was trained on."
+            "compare='plug-in' cannot be answered: there is no identified formula. Train the "
+            "model with fit(), or set dcm.sources to what it was trained on."
         )
     discrete = {name: v.categories for name, v in dcm.variables.items() if isinstance(v, Discrete)}
-    tables = [_discrete(part, discrete) for part in (data if isinstance(data, list | tuple) else [data])]
+    tables = [
+        _discrete(part, discrete) for part in (data if isinstance(data, list | tuple) else [data])
+    ]
     found = evaluate(identification.estimand, tables, categories=discrete)
     values = []
     for row in table.to_dict("records"):
-        value = found[{axis: row[_column(axis, table)] for axis in found.axes}] if found.axes else float(found)
+        value = (
+            found[{axis: row[_column(axis, table)] for axis in found.axes}]
+            if found.axes
+            else float(found)
+        )
         values.append(float(value))
     return values
 
@@ -54,8 +65,11 @@ def _discrete(data: Any, discrete: Mapping[str, Any]) -> Any:
 
 
 def _column(axis: str, table: pd.DataFrame) -> str:
-    """The column of the answer that an axis of the formula is: the same event, or its variable alone."""
+    """The column of the answer that an axis of the formula is: the same event, or its variable
+    alone."""
     for name in (axis, axis.removeprefix("do(").removesuffix(")"), axis.partition("_{")[0]):
         if name in table:
             return name
-    raise QueryError(f"compare='plug-in' cannot be answered: {axis} is not among the open variables of the query.")
+    raise QueryError(
+        f"compare='plug-in' cannot be answered: {axis} is not among the open variables of the query."
+    )

@@ -1,4 +1,5 @@
-"""Conditioning: what users may say about values, which rows of noise agree, and recovering noise from values."""
+"""Conditioning: what users may say about values, which rows of noise agree, and recovering noise
+from values."""
 
 from __future__ import annotations
 
@@ -9,16 +10,31 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from causalplug.causal.names import check_known, listed
 from causalplug.errors import DataError, MechanismError, QueryError
-from causalplug.sampling.interventions import ROUND, Constant, Intervention, PerRow, compile_do, is_per_row
+from causalplug.sampling.interventions import (
+    ROUND,
+    Constant,
+    Intervention,
+    PerRow,
+    compile_do,
+    is_per_row,
+)
 from causalplug.sampling.worlds import Rows, World
 from causalplug.variables import Continuous, Image
+from causalplug.wording import check_known, listed
 
 if TYPE_CHECKING:
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
 
-__all__ = ["Condition", "Evidence", "Given", "Point", "compile_evidence", "compile_given", "make_condition"]
+__all__ = [
+    "Condition",
+    "Evidence",
+    "Given",
+    "Point",
+    "compile_evidence",
+    "compile_given",
+    "make_condition",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +89,8 @@ class Condition:
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """A continuous variable or an image has exactly this value: it is set, weighted by its density, and its
-    noise recovered."""
+    """A continuous variable or an image has exactly this value: it is set, weighted by its
+    density, and its noise recovered."""
 
     name: str
     intervention: Intervention
@@ -104,7 +120,9 @@ class Given:
 
     def __post_init__(self) -> None:
         points = {point.name: point.intervention for point in self.points}
-        self.clamped = World(self.world.graph, {**self.world.do, **points}) if points else self.world
+        self.clamped = (
+            World(self.world.graph, {**self.world.do, **points}) if points else self.world
+        )
 
     @property
     def parts(self) -> list[Condition | Point]:
@@ -127,14 +145,16 @@ class Given:
         for point in self.points:
             name, mechanism = point.name, dcm.mechanism(point.name)
             if dcm.graph.siblings(name) or not pinned.issuperset(self.world.graph.parents(name)):
-                open_ends = [*dcm.graph.siblings(name), *(p for p in dcm.graph.parents(name) if p not in pinned)]
+                open_ends = [
+                    *dcm.graph.siblings(name),
+                    *(p for p in dcm.graph.parents(name) if p not in pinned),
+                ]
                 if not mechanism.explicit:
                     raise MechanismError(
-                        f"The value of {name!r} cannot be conditioned on: that says something about "
-                        f"{listed(open_ends)}, and "
-                        f"{type(mechanism).__name__} has no density to weigh it by. Give the values of its "
-                        "parents as well, "
-                        f"or leave {name!r} out."
+                        f"The value of {name!r} cannot be conditioned on: that says something "
+                        f"about {listed(open_ends)}, and {type(mechanism).__name__} has no density "
+                        "to weigh it by. Give the values of its parents as well, or leave "
+                        f"{name!r} out."
                     )
                 self.weighted.append(name)
             if any(
@@ -147,7 +167,8 @@ class Given:
         self._sort(dcm)
 
     def recover_all(self, dcm: DCM) -> None:
-        """Have the noise of every point recovered, so that it can be replayed under any intervention.
+        """Have the noise of every point recovered, so that it can be replayed under any
+        intervention.
 
         Raises:
             MechanismError: a mechanism declares no abduction.
@@ -161,9 +182,10 @@ class Given:
         mechanism = dcm.mechanism(name)
         if mechanism.abduction is None:
             raise MechanismError(
-                f"The noise of {name!r} cannot be recovered from its value: {type(mechanism).__name__} declares no "
-                f"abduction, and the value of {name!r} is needed under another intervention. Leave {name!r} out of the "
-                "evidence (it is then drawn given the rest), or use a mechanism that declares one."
+                f"The noise of {name!r} cannot be recovered from its value: "
+                f"{type(mechanism).__name__} declares no abduction, and the value of {name!r} is "
+                f"needed under another intervention. Leave {name!r} out of the evidence (it is "
+                "then drawn given the rest), or use a mechanism that declares one."
             )
         self.recovered.append(name)
 
@@ -191,7 +213,9 @@ class Given:
                         chosen.cells[self.world.cell(name)] = chosen.cells[self.clamped.cell(name)]
         return chosen, index
 
-    def _inputs(self, rows: Rows, name: str) -> tuple[Any, Tensor, dict[str, Tensor], Tensor | None]:
+    def _inputs(
+        self, rows: Rows, name: str
+    ) -> tuple[Any, Tensor, dict[str, Tensor], Tensor | None]:
         """Mechanism, value, parents as it reads them, and confounder noise."""
         dcm, mechanism = rows.dcm, rows.dcm.mechanism(name)
         value = rows.values(self.clamped, [name])[name]
@@ -209,10 +233,14 @@ class Given:
 
     def _recover(self, rows: Rows, name: str) -> None:
         mechanism, value, parents, confounder = self._inputs(rows, name)
-        noise = mechanism.abduct(value, parents, confounder, prior=rows.dcm.own_noise(name, rows.noise))
+        noise = mechanism.abduct(
+            value, parents, confounder, prior=rows.dcm.own_noise(name, rows.noise)
+        )
         again = mechanism(parents, noise, confounder)
         difference = (
-            (again.double() - value.double()).flatten(1) if value.ndim > 1 else (again - value).double()[:, None]
+            (again.double() - value.double()).flatten(1)
+            if value.ndim > 1
+            else (again - value).double()[:, None]
         )
         rows.marks[f"error of {name}"] = difference.square().mean(-1).sqrt()
         rows.noise = rows.noise.fix({f"{name}/{key}": drawn for key, drawn in noise.items()})
@@ -231,15 +259,16 @@ def compile_evidence(dcm: DCM, evidence: Any, n: int) -> list[Given]:
     several = [evidence] if isinstance(evidence, Mapping | Evidence) else evidence
     if isinstance(several, str) or not isinstance(several, Sequence):
         raise QueryError(
-            f"evidence={evidence!r} cannot be used: give a mapping from variables to values, Evidence(values, "
-            "do=…), or a "
-            "list of these."
+            f"evidence={evidence!r} cannot be used: give a mapping from variables to values, "
+            "Evidence(values, do=…), or a list of these."
         )
     found: list[Given] = []
     for part in several:
         part = part if isinstance(part, Evidence) else Evidence(part)
         if not isinstance(part.values, Mapping):
-            raise QueryError(f"evidence {part.values!r} cannot be used: it has to map variables to values.")
+            raise QueryError(
+                f"evidence {part.values!r} cannot be used: it has to map variables to values."
+            )
         given = compile_given(dcm, part.values, World(dcm.graph, compile_do(dcm, part.do, n)), n)
         same = next((g for g in found if _tokens(g.world) == _tokens(given.world)), None)
         if same is not None:
@@ -249,9 +278,9 @@ def compile_evidence(dcm: DCM, evidence: Any, n: int) -> list[Given]:
             found.append(given)
     if sum(1 for given in found if given.points) > 1:
         raise QueryError(
-            "evidence of single values of continuous variables or images in two worlds at once cannot be used: "
-            "their noise "
-            "could only be recovered from one of them. Use intervals in the other world."
+            "evidence of single values of continuous variables or images in two worlds at once "
+            "cannot be used: their noise could only be recovered from one of them. Use intervals "
+            "in the other world."
         )
     return sorted(found, key=lambda given: not given.points)
 
@@ -267,13 +296,19 @@ def _merged(a: Given, b: Given) -> Given:
         other = conditions.get(c.name)
         if other is None:
             conditions[c.name] = c
-        elif c.allowed is not None and other.allowed is not None and bool((c.allowed & other.allowed).any()):
+        elif (
+            c.allowed is not None
+            and other.allowed is not None
+            and bool((c.allowed & other.allowed).any())
+        ):
             both = c.allowed & other.allowed
             single = int(both.sum()) == 1
             value = (other.value if c.value is None else c.value) if single else None
             conditions[c.name] = Condition(c.name, allowed=both, value=value)
         else:
-            raise QueryError(f"the evidence contradicts itself: {c.name} is given two values in one world; keep one.")
+            raise QueryError(
+                f"the evidence contradicts itself: {c.name} is given two values in one world; keep one."
+            )
     twice = {p.name for p in a.points} & ({p.name for p in b.points} | set(conditions))
     twice |= {p.name for p in b.points} & set(conditions)
     if twice:
@@ -288,8 +323,9 @@ def compile_given(dcm: DCM, given: Mapping[str, Any] | None, world: World, n: in
 
     Args:
         dcm: the model.
-        given: by variable: a category; several categories (any of them); for a continuous variable an interval
-            ``(low, high)``, ends included, or a number; an image; an array with one value per row.
+        given: by variable: a category; several categories (any of them); for a continuous variable
+            an interval ``(low, high)``, ends included, or a number; an image; an array with one
+            value per row.
         world: the world that they are about.
         n: number of rows asked for.
 
@@ -301,14 +337,16 @@ def compile_given(dcm: DCM, given: Mapping[str, Any] | None, world: World, n: in
     if given is None:
         given = {}
     if not isinstance(given, Mapping):
-        raise QueryError(f"given={given!r} cannot be used: it has to map variables to values, for example {{'Z': 0}}.")
+        raise QueryError(
+            f"given={given!r} cannot be used: it has to map variables to values, for example {{'Z': 0}}."
+        )
     check_known(given, dcm.graph.index, "the condition cannot be used")
     clash = [name for name in given if name in world.do]
     if clash:
         raise QueryError(
-            f"{listed(clash)} cannot be conditioned on: do() sets it in the same world, so its value says "
-            "nothing. Leave it "
-            "out of one of the two; to ask what would have been, use counterfactual(evidence=…, do=…)."
+            f"{listed(clash)} cannot be conditioned on: do() sets it in the same world, so its "
+            "value says nothing. Leave it out of one of the two; to ask what would have been, use "
+            "counterfactual(evidence=…, do=…)."
         )
     conditions: list[Condition] = []
     points: list[Point] = []
@@ -321,7 +359,9 @@ def compile_given(dcm: DCM, given: Mapping[str, Any] | None, world: World, n: in
 def make_condition(dcm: DCM, name: str, value: Any, n: int) -> Condition | Point:
     variable: Any = dcm.variables[name]
     array = hasattr(value, "shape") and len(value.shape) > len(variable.event_shape)
-    if isinstance(variable, Image) or (isinstance(variable, Continuous) and (array or not _is_interval(value))):
+    if isinstance(variable, Image) or (
+        isinstance(variable, Continuous) and (array or not _is_interval(value))
+    ):
         intervention = compile_do(dcm, {name: value}, n)[name]
         if not isinstance(intervention, Constant | PerRow):
             raise QueryError(
@@ -346,14 +386,16 @@ def make_condition(dcm: DCM, name: str, value: Any, n: int) -> Condition | Point
     if isinstance(value, set | frozenset) or is_per_row(variable, value):
         several = list(value)
         if not several:
-            raise QueryError(f"{name!r} cannot be conditioned on no value at all: name the categories that may occur.")
+            raise QueryError(
+                f"{name!r} cannot be conditioned on no value at all: name the categories that may occur."
+            )
     else:
         several = [value]
     codes = variable.encode(several, name)
     if len(torch.unique(codes)) < len(codes):
         raise QueryError(
-            f"{name!r} cannot be conditioned on {value!r}: a list means any of its categories, and one is there twice. "
-            "Give an array or a column for one per row."
+            f"{name!r} cannot be conditioned on {value!r}: a list means any of its categories, and "
+            "one is there twice. Give an array or a column for one per row."
         )
     allowed = torch.zeros(variable.size, dtype=torch.bool)
     allowed[codes] = True
@@ -379,4 +421,6 @@ def _interval(name: str, value: Any) -> tuple[float, float]:
             f"{name!r} cannot be conditioned on {value!r}: an interval is (low, high), with None for no bound."
         )
     low, high = ends
-    return (float("-inf") if low is None else float(low)), (float("inf") if high is None else float(high))
+    return (float("-inf") if low is None else float(low)), (
+        float("inf") if high is None else float(high)
+    )

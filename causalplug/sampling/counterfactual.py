@@ -1,8 +1,9 @@
 """What would have been (layer 3): abduction, action, prediction.
 
-Abduction keeps the rows of noise that agree with what was seen, whole: own noise, confounder noise and the latents of
-frozen generators. A value that no row can hit by chance, a number or an image, is set instead and its noise recovered
-from it, where the mechanism says how. Action and prediction run the model on that noise under the interventions.
+Abduction keeps the rows of noise that agree with what was seen, whole: own noise, confounder noise
+and the latents of frozen generators. A value that no row can hit by chance, a number or an image,
+is set instead and its noise recovered from it, where the mechanism says how. Action and prediction
+run the model on that noise under the interventions.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from causalplug.causal.names import check_known
 from causalplug.errors import QueryError
 from causalplug.noise import Noise
 from causalplug.sampling.accept import Stream
@@ -23,11 +23,12 @@ from causalplug.sampling.interventions import compile_do
 from causalplug.sampling.sample import answer, check_count, request
 from causalplug.sampling.worlds import Rows, World
 from causalplug.variables import Image
+from causalplug.wording import check_known
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
 
 __all__ = ["abduct", "counterfactual"]
 
@@ -62,9 +63,14 @@ def counterfactual(
         label: World(dcm.graph, compile_do(dcm, setting, n)) for label, setting in settings.items()
     }
     if factual and FACTUAL in compiled:
-        raise QueryError(f"a world cannot be called {FACTUAL!r} beside factual=True, which adds one. Rename it.")
+        raise QueryError(
+            f"a world cannot be called {FACTUAL!r} beside factual=True, which adds one. Rename it."
+        )
     if factual:
-        compiled = {FACTUAL: World(dcm.graph), **{label or "counterfactual": w for label, w in compiled.items()}}
+        compiled = {
+            FACTUAL: World(dcm.graph),
+            **{label or "counterfactual": w for label, w in compiled.items()},
+        }
     asked = request(
         dcm,
         n,
@@ -91,14 +97,17 @@ def abduct(
     batch_size: int | None = None,
     min_acceptance: float = 1e-4,
 ) -> Noise:
-    """The noise of rows that agree with the evidence; documented at :meth:`causalplug.DCM.abduct`."""
+    """The noise of rows that agree with the evidence; documented at
+    :meth:`causalplug.DCM.abduct`."""
     seen, n, _ = _seen(dcm, n, evidence, draws)
     given = compile_evidence(dcm, seen, n)
     for i, part in enumerate(given):
         later = [(g.world, g.names) for g in given[i + 1 :]]
         part.prepare(dcm, later)
         part.recover_all(dcm)
-    stream = Stream(dcm, n, given=given, seed=seed, batch_size=batch_size, min_acceptance=min_acceptance)
+    stream = Stream(
+        dcm, n, given=given, seed=seed, batch_size=batch_size, min_acceptance=min_acceptance
+    )
     parts = [noise for _, noise in stream.parts(_bare)]
     return Noise.cat(parts).to("cpu")
 
@@ -115,7 +124,9 @@ def _settings(
     if worlds is None:
         return {None: do or {}}
     if do is not None:
-        raise QueryError("do= and worlds= cannot be given together: put do into each of the worlds.")
+        raise QueryError(
+            "do= and worlds= cannot be given together: put do into each of the worlds."
+        )
     if not isinstance(worlds, Mapping) or not worlds:
         raise QueryError(
             f"worlds={worlds!r} cannot be used: it maps names of your choice to interventions, for example "
@@ -125,7 +136,8 @@ def _settings(
 
 
 def _seen(dcm: DCM, n: Any, evidence: Any, draws: int) -> tuple[Any, int, tuple[int, int] | None]:
-    """Evidence, number of rows, and (rows, draws) where rows of data were given in place of a number."""
+    """Evidence, number of rows, and (rows, draws) where rows of data were given in place of a
+    number."""
     if hasattr(n, "__index__"):
         check_count(n)
         if draws != 1:
@@ -135,7 +147,9 @@ def _seen(dcm: DCM, n: Any, evidence: Any, draws: int) -> tuple[Any, int, tuple[
     rows = _row_columns(dcm, n)
     count = {len(codes) for codes in rows.values()}
     if len(count) != 1:
-        raise QueryError(f"the given rows cannot be used: their columns have different lengths, {sorted(count)}.")
+        raise QueryError(
+            f"the given rows cannot be used: their columns have different lengths, {sorted(count)}."
+        )
     (length,) = count
     check_count(length)
     values = {name: _repeat(codes, draws) for name, codes in rows.items()}
@@ -151,9 +165,8 @@ def _row_columns(dcm: DCM, rows: Any) -> dict[str, Any]:
         rows = rows.to_dict()
     if not isinstance(rows, Mapping) and not hasattr(rows, "columns"):
         raise QueryError(
-            f"counterfactual({type(rows).__name__}) cannot be answered: give a number of rows, one row as a "
-            "mapping, or a "
-            "DataFrame of rows."
+            f"counterfactual({type(rows).__name__}) cannot be answered: give a number of rows, one "
+            "row as a mapping, or a DataFrame of rows."
         )
     names = list(rows.columns) if hasattr(rows, "columns") else list(rows)
     check_known(names, dcm.graph.index, "the given rows cannot be used")
@@ -163,7 +176,9 @@ def _row_columns(dcm: DCM, rows: Any) -> dict[str, Any]:
     for name in names:
         variable = dcm.variables[name]
         column = rows[name]
-        codes = variable.encode([column] if _is_value(column) and not isinstance(variable, Image) else column, name)
+        codes = variable.encode(
+            [column] if _is_value(column) and not isinstance(variable, Image) else column, name
+        )
         found[name] = codes if isinstance(variable, Image) else variable.decode(codes)
     return found
 
@@ -175,18 +190,32 @@ def _is_value(column: Any) -> bool:
 def _repeat(values: Any, draws: int) -> Any:
     if draws == 1:
         return values
-    return values.repeat_interleave(draws, 0) if isinstance(values, torch.Tensor) else np.repeat(values, draws, 0)
+    return (
+        values.repeat_interleave(draws, 0)
+        if isinstance(values, torch.Tensor)
+        else np.repeat(values, draws, 0)
+    )
 
 
-def _repeated(dcm: DCM, do: Mapping[str, Any] | None, repeat: tuple[int, int] | None) -> Mapping[str, Any] | None:
+def _repeated(
+    dcm: DCM, do: Mapping[str, Any] | None, repeat: tuple[int, int] | None
+) -> Mapping[str, Any] | None:
     """Interventions that were written for the given rows, for every draw of them."""
     if do is None or repeat is None or repeat[1] == 1 or not isinstance(do, Mapping):
         return do
     length, draws = repeat
     found = {}
     for name, value in do.items():
-        matches = name in dcm.variables and hasattr(value, "__len__") and not isinstance(value, str | Mapping)
-        if matches and len(value) == length and np.ndim(value) > len(dcm.variables[name].event_shape):
+        matches = (
+            name in dcm.variables
+            and hasattr(value, "__len__")
+            and not isinstance(value, str | Mapping)
+        )
+        if (
+            matches
+            and len(value) == length
+            and np.ndim(value) > len(dcm.variables[name].event_shape)
+        ):
             value = _repeat(np.asarray(value), draws)
         found[name] = value
     return found

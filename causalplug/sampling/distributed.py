@@ -1,4 +1,5 @@
-"""One sample on several processes: rows are split by their numbers, so that the result is that of one process.
+"""One sample on several processes: rows are split by their numbers, so that the result is that of
+one process.
 
 Every process has to make the same call; every process gets the whole table.
 """
@@ -63,7 +64,14 @@ def _split(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], dict[
     own = asked.stream(_share(asked.n, state))
     parts, errors = _run(asked, own)
     counts = _gathered(
-        [(own.acceptance.candidates, own.acceptance.accepted, own.acceptance.effective, own.acceptance.drawn)]
+        [
+            (
+                own.acceptance.candidates,
+                own.acceptance.accepted,
+                own.acceptance.effective,
+                own.acceptance.drawn,
+            )
+        ]
     )
     found = stream.acceptance
     found.candidates, found.accepted, found.effective, found.drawn = (
@@ -73,8 +81,8 @@ def _split(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], dict[
 
 
 def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], dict[str, float]]:
-    """Candidates are tried in rounds, one window for each process; then each process finishes consecutive
-    rows of those kept."""
+    """Candidates are tried in rounds, one window for each process; then each process finishes
+    consecutive rows of those kept."""
     wanted = asked.n * stream.pool
     check, limit = stream.limits(wanted)
     kept: list[int] = []
@@ -83,7 +91,10 @@ def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], di
         if (at == check and len(kept) < CHECK / 4) or at >= limit:
             stream.too_rare(len(kept), at)
         guess = (len(kept) + 1) / (at + 1) if at else 0.5
-        window = min(max(int(1.1 * (wanted - len(kept)) / guess), 512), stream.searching.size * state.num_processes)
+        window = min(
+            max(int(1.1 * (wanted - len(kept)) / guess), 512),
+            stream.searching.size * state.num_processes,
+        )
         stop = min(at + window, check if at < check else limit)
         mine = _share(stop - at, state)
         found = [
@@ -91,12 +102,18 @@ def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], di
             for a in range(mine.start, mine.stop, stream.searching.size)
             for b in [min(a + stream.searching.size, mine.stop)]
         ]
-        kept += [row for process in _gathered([torch.cat(found).tolist() if found else []]) for row in process]
+        kept += [
+            row
+            for process in _gathered([torch.cat(found).tolist() if found else []])
+            for row in process
+        ]
         at = stop
     kept = kept[:wanted]
     stream.acceptance.candidates, stream.acceptance.accepted = kept[-1] + 1, wanted
     mine = _share(asked.n, state)
-    numbers = torch.tensor(kept[mine.start * stream.pool : mine.stop * stream.pool], dtype=torch.int64)
+    numbers = torch.tensor(
+        kept[mine.start * stream.pool : mine.stop * stream.pool], dtype=torch.int64
+    )
     parts: list[Any] = []
     errors: dict[str, float] = {}
     size = max(stream.finishing.size // stream.pool, 1) * stream.pool

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from causalplug.causal.names import check_known
-from causalplug.causal.quantities import ate
-from causalplug.causal.query import Event, Query
 from causalplug.errors import QueryError
+from causalplug.identification.quantities import ate
+from causalplug.identification.query import Event, Query
 from causalplug.sampling.answers import Estimate
 from causalplug.variables import Discrete, Image
+from causalplug.wording import check_known
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
 
 __all__ = ["ate_query", "curve", "curve_table"]
 
@@ -31,19 +31,25 @@ def ate_query(
     given: Mapping[str, Any] | None = None,
 ) -> Query:
     """The average treatment effect as a query; documented at :meth:`causalplug.DCM.ate`."""
-    check_known([outcome, treatment, *(given or {})], dcm.graph.index, "the effect cannot be estimated")
+    check_known(
+        [outcome, treatment, *(given or {})], dcm.graph.index, "the effect cannot be estimated"
+    )
     treated, control = _levels(dcm, treatment, treated, control)
     outcome_variable: Any = dcm.variables[outcome]
     if value is None and isinstance(outcome_variable, Discrete) and not _numeric(outcome_variable):
         if outcome_variable.size != 2:
             raise QueryError(
-                f"the effect on {outcome!r} cannot be estimated: its categories are {outcome_variable.size} "
-                "names, which have no "
-                f"mean. Say which probability you mean, for example value={outcome_variable.categories[-1]!r}."
+                f"the effect on {outcome!r} cannot be estimated: its categories are "
+                f"{outcome_variable.size} names, which have no mean. Say which probability you "
+                f"mean, for example value={outcome_variable.categories[-1]!r}."
             )
         value = outcome_variable.categories[1]
     asked = outcome if value is None else (outcome, value)
-    return ate(asked, (treatment, treated, control), given=tuple(Event(*item) for item in (given or {}).items()))
+    return ate(
+        asked,
+        (treatment, treated, control),
+        given=tuple(Event(*item) for item in (given or {}).items()),
+    )
 
 
 def _numeric(variable: Discrete) -> bool:
@@ -54,14 +60,15 @@ def _levels(dcm: DCM, treatment: str, treated: Any, control: Any) -> tuple[Any, 
     """The two values to compare: those given, or the two that a binary variable has."""
     variable = dcm.variables[treatment]
     if isinstance(variable, Image):
-        raise QueryError(f"the effect of {treatment!r} cannot be estimated: it is an image. Use DCM.sample(do=…).")
+        raise QueryError(
+            f"the effect of {treatment!r} cannot be estimated: it is an image. Use DCM.sample(do=…)."
+        )
     if treated is not None and control is not None:
         return treated, control
     if not isinstance(variable, Discrete) or variable.size != 2:
         raise QueryError(
-            f"the effect of {treatment!r} cannot be estimated without the two values to compare: it has more "
-            "than two. Give "
-            "treated= and control=."
+            f"the effect of {treatment!r} cannot be estimated without the two values to compare: "
+            "it has more than two. Give treated= and control=."
         )
     first, second = variable.categories
     if treated is None:
@@ -77,13 +84,16 @@ def curve(
     given: Mapping[str, Any] | None,
     variables: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """The outcome at several values of do(treatment); documented at :meth:`causalplug.DCM.curve`."""
+    """The outcome at several values of do(treatment); documented at
+    :meth:`causalplug.DCM.curve`."""
     check_known([outcome, treatment, *(given or {})], variables, "the curve cannot be estimated")
     variable = variables[outcome]
     expectation = not isinstance(variable, Discrete) or _numeric(variable)
     points = []
     for value in values:
-        query = Query(outcome, do={treatment: value}, given=dict(given or {}), expectation=expectation)
+        query = Query(
+            outcome, do={treatment: value}, given=dict(given or {}), expectation=expectation
+        )
         points.append((value, estimate(query)))
     if not points:
         raise QueryError(f"the curve over {treatment!r} has no points: values= is empty.")
@@ -101,5 +111,8 @@ def curve_table(treatment: str, points: list[tuple[Any, Estimate]]) -> pd.DataFr
         tables.append(table)
     frame = pd.concat(tables, ignore_index=True)
     marked = [answer for _, answer in points if answer.marked]
-    frame.attrs = {"identification": (marked or [points[0][1]])[0].status, "seconds": sum(a.seconds for _, a in points)}
+    frame.attrs = {
+        "identification": (marked or [points[0][1]])[0].status,
+        "seconds": sum(a.seconds for _, a in points),
+    }
     return frame

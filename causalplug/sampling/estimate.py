@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from causalplug.causal.names import listed
-from causalplug.causal.query import Query
+from causalplug.data.source import DataSource
 from causalplug.errors import QueryError, SamplingError
+from causalplug.identification.query import Query
 from causalplug.noise import Noise
 from causalplug.sampling.accept import CHECK, LARGE, SMALL, evaluating
 from causalplug.sampling.answers import Estimate, Summary, answer_table
@@ -26,11 +26,11 @@ from causalplug.sampling.moments import Contribution, Moments
 from causalplug.sampling.sample import check_count
 from causalplug.sampling.terms import Case, CompiledTerm, compile_query, normalised, numbers_of
 from causalplug.sampling.worlds import Rows, World
-from causalplug.training.data import DataSource
 from causalplug.variables import Continuous, Discrete, Image
+from causalplug.wording import listed
 
 if TYPE_CHECKING:
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
 
 __all__ = ["estimate"]
 
@@ -57,7 +57,9 @@ def estimate(
         raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query.")
     data = _plain(dcm, data)
     if compare not in (None, "plug-in") or (compare is not None and data is None):
-        raise QueryError(f"compare={compare!r} cannot be had: the one comparison is 'plug-in', and it needs data=.")
+        raise QueryError(
+            f"compare={compare!r} cannot be had: the one comparison is 'plug-in', and it needs data=."
+        )
     if not asked.terms:
         raise QueryError("the query asks nothing: its terms cancel each other.")
     asked.check(dcm.graph.variables)
@@ -68,12 +70,15 @@ def estimate(
     work.run(progress)
     table, summaries = answer_table(work.axes, [block.finished() for block in work.blocks])
     if not work.counts:
-        table = next(iter(summaries.values()), table.drop(columns=["estimate", "standard_error", "low", "high"]))
+        table = next(
+            iter(summaries.values()),
+            table.drop(columns=["estimate", "standard_error", "low", "high"]),
+        )
     if compare is not None:
         table["plug_in"] = plug_in(dcm, clearance.identification, table, data)
     overlap = None
     if data is not None:
-        from causalplug.causal.overlap import check_overlap
+        from causalplug.checks.overlap import check_overlap
 
         encoders = {name: partial(_projections, dcm, name) for name in dcm.encoders}
         overlap = check_overlap(dcm.graph, asked, data, encoders, sources=dcm.sources)
@@ -112,13 +117,16 @@ def _plain(dcm: DCM, data: Any) -> Any:
 
 @dataclass(eq=False)
 class _Block:
-    """One value of every symbol: the cases of all terms with those values, and what was counted for them."""
+    """One value of every symbol: the cases of all terms with those values, and what was counted
+    for them."""
 
     cases: list[Case]
     moments: Moments
     sizes: tuple[list[int], list[int]]
     accepted: int = 0
-    values: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray | None]]] = field(default_factory=dict)
+    values: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray | None]]] = field(
+        default_factory=dict
+    )
 
     def finished(self) -> tuple[dict[str, Any], Moments, dict[str, Summary]]:
         """Symbols, moments, and the summaries of continuous outcomes."""
@@ -159,7 +167,9 @@ class _Estimation:
         by_symbols = [{tuple(str(c.symbols[s]) for s in order): c for c in t.cases} for t in terms]
         for key in by_symbols[0]:
             cases = [cases[key] for cases in by_symbols]
-            moments = Moments([t.coefficient for t in terms], math.prod(sizes[0]), math.prod(sizes[1]))
+            moments = Moments(
+                [t.coefficient for t in terms], math.prod(sizes[0]), math.prod(sizes[1])
+            )
             self.blocks.append(_Block(cases, moments, sizes))  # type: ignore[arg-type]
         self.counts = bool(self.axes[2] or first.fixed or first.mean)
         self.pictures: dict[str, np.ndarray] = {}
@@ -174,7 +184,10 @@ class _Estimation:
             for case in block.cases
             for world, names in [
                 *((g.clamped, g.names) for g in case.given),
-                *((w, [n for n in names if not isinstance(dcm.variables[n], Image)]) for w, names in case.targets),
+                *(
+                    (w, [n for n in names if not isinstance(dcm.variables[n], Image)])
+                    for w, names in case.targets
+                ),
             ]
             for name in world.graph.ancestors(names) - set(world.do)
         }
@@ -182,11 +195,15 @@ class _Estimation:
         self.batches = Batches((SMALL if wide else LARGE) if batch_size is None else batch_size)
         self.at = 0
 
-    # -- what is asked -----------------------------------------------------------------------------------------------
+    # -- what is asked
 
     def _symbol_variable(self, label: str) -> str:
         term = self.terms[0].term
-        return next(e.variable for e in term.events if str(e.value) == label) if label.startswith("$") else label
+        return (
+            next(e.variable for e in term.events if str(e.value) == label)
+            if label.startswith("$")
+            else label
+        )
 
     def _check_axes(self) -> None:
         """Terms of a contrast have to be about the same things."""
@@ -200,16 +217,14 @@ class _Estimation:
         ]
         if any(shape != shapes[0] for shape in shapes):
             raise QueryError(
-                "the terms of the contrast cannot be subtracted: they leave different variables open. Give the "
-                "same variables "
-                "a value in all of them."
+                "the terms of the contrast cannot be subtracted: they leave different variables "
+                "open. Give the same variables a value in all of them."
             )
         wide = [*self.images, *self.numbers]
         if len(self.terms) > 1 and wide:
             raise QueryError(
-                f"a contrast of distributions of {listed(wide)} cannot be estimated: they are not discrete. Use "
-                "E[…], or "
-                "estimate the terms one by one."
+                f"a contrast of distributions of {listed(wide)} cannot be estimated: they are not "
+                "discrete. Use E[…], or estimate the terms one by one."
             )
 
     def _conditions(self) -> list[tuple[list[Given], list[tuple[World, list[str]]]]]:
@@ -220,7 +235,7 @@ class _Estimation:
                 found.setdefault(case.key, (case.given, []))[1].extend(case.targets)
         return list(found.values())
 
-    # -- the loop ----------------------------------------------------------------------------------------------------
+    # -- the loop
 
     def run(self, progress: bool | None) -> None:
         """Draw candidates until every block has n rows that met the evidence of all its terms."""
@@ -231,14 +246,18 @@ class _Estimation:
         self.met = {case.key: 0 for block in self.blocks for case in block.cases}
         self.done = False
         disable, delay = (None, 2.0) if progress is None else (not progress, 0.0)
-        with tqdm(total=self.n, desc="estimating", unit="rows", disable=disable, delay=delay) as bar:
+        with tqdm(
+            total=self.n, desc="estimating", unit="rows", disable=disable, delay=delay
+        ) as bar:
             while not self.done:
                 fewest = min(self.met.values())
                 if (self.at == check and fewest < CHECK / 4) or self.at >= limit:
                     self._too_rare(fewest)
                 guess = (fewest + 1) / (self.at + 1) if self.at else 1.0
                 window = max(math.ceil((self.n - fewest) / guess), 512) if self.at else self.n
-                stop = min(self.at + min(window, self.batches.size), check if self.at < check else limit)
+                stop = min(
+                    self.at + min(window, self.batches.size), check if self.at < check else limit
+                )
                 for _, _, commit in self.batches.run(self.at, stop, self._batch):
                     commit()
                     if self.done:
@@ -250,10 +269,8 @@ class _Estimation:
     def _too_rare(self, fewest: int) -> None:
         raise SamplingError(
             f"The evidence is too rare: {fewest} of {self.at:,} candidate rows met it, a rate of "
-            f"{fewest / self.at:.2g}, below "
-            f"min_acceptance={self.min_acceptance:g}. Condition on less, ask for fewer rows, or lower "
-            "min_acceptance= if you "
-            "want to wait."
+            f"{fewest / self.at:.2g}, below min_acceptance={self.min_acceptance:g}. Condition on "
+            "less, ask for fewer rows, or lower min_acceptance= if you want to wait."
         )
 
     def _batch(self, a: int, b: int) -> Any:
@@ -275,9 +292,13 @@ class _Estimation:
                 if not bool(kept.all()):
                     rows = rows.select(kept.nonzero().squeeze(-1))
                     filtered[key] = rows, index[kept]
-            parts = [[self._contribution(case, *filtered[case.key]) for case in block.cases] for block in self.blocks]
+            parts = [
+                [self._contribution(case, *filtered[case.key]) for case in block.cases]
+                for block in self.blocks
+            ]
             numbers = [
-                self._numbers(block.cases[0], filtered, part[0]) for block, part in zip(self.blocks, parts, strict=True)
+                self._numbers(block.cases[0], filtered, part[0])
+                for block, part in zip(self.blocks, parts, strict=True)
             ]
             pictures = self._pictures(filtered)
 
@@ -309,7 +330,9 @@ class _Estimation:
 
     def _contribution(self, case: Case, rows: Rows, index: torch.Tensor) -> Contribution:
         evidence = _codes(rows, case.evidence, [v.size for _, v in self.axes[1]])  # type: ignore[attr-defined]
-        discrete = [a for a in case.outcomes if isinstance(self.dcm.variables[a.variable], Discrete)]
+        discrete = [
+            a for a in case.outcomes if isinstance(self.dcm.variables[a.variable], Discrete)
+        ]
         outcome = _codes(rows, discrete, [v.size for _, v in self.axes[2]])  # type: ignore[attr-defined]
         for world, name, code in case.fixed:
             outcome = torch.where(rows.values(world, [name])[name] == code, outcome, -1)

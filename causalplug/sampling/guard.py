@@ -1,4 +1,5 @@
-"""Before an answer is computed: may it be given at all, from the data that the model was trained on?"""
+"""Before an answer is computed: may it be given at all, from the data that the model was trained
+on?"""
 
 from __future__ import annotations
 
@@ -8,25 +9,27 @@ from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.causal.identification import Identification, identify
-from causalplug.causal.names import listed
-from causalplug.causal.query import Event, Query
-from causalplug.causal.query import World as Setting
-from causalplug.causal.source import Source
 from causalplug.errors import NotIdentifiableError
+from causalplug.graphs.graph import CausalGraph
+from causalplug.graphs.source import Source
+from causalplug.identification.identification import Identification, identify
+from causalplug.identification.query import Event, Query
+from causalplug.identification.query import World as Setting
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
 from causalplug.variables import Discrete
+from causalplug.wording import listed
 
 if TYPE_CHECKING:
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
     from causalplug.sampling.worlds import World
 
 __all__ = ["NOT_CHECKED", "Clearance", "clear", "queries_of"]
 
 NOT_CHECKED = "not checked"
-_COMBINATIONS = 32  # of values of do() that are checked one by one; beyond, they are checked as "every value"
+_COMBINATIONS = (
+    32  # of values of do() that are checked one by one; beyond, they are checked as "every value"
+)
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Clearance:
     """Whether the data determine an answer, and why.
 
     Attributes:
-        status: that of :class:`~causalplug.causal.identification.Identification`, or ``"not checked"`` for a model that
-            does not know what it was trained on.
+        status: that of :class:`~causalplug.identification.identification.Identification`, or ``"not
+            checked"`` for a model that does not know what it was trained on.
         query: what was asked, as text.
         identification: the decision, or None where there was nothing to decide.
     """
@@ -63,7 +66,9 @@ class Clearance:
         return {"query": self.query, "identification": self.status, "reason": self.reason}
 
 
-def clear(dcm: DCM, queries: Query | Sequence[Query], *, allow_unidentified: bool = False) -> Clearance:
+def clear(
+    dcm: DCM, queries: Query | Sequence[Query], *, allow_unidentified: bool = False
+) -> Clearance:
     """Decide whether all ``queries`` are identifiable from the sources that ``dcm`` was trained on.
 
     Args:
@@ -78,10 +83,14 @@ def clear(dcm: DCM, queries: Query | Sequence[Query], *, allow_unidentified: boo
     queries = [queries] if isinstance(queries, Query) else list(queries)
     for query in queries:
         query.check(dcm.graph.variables)
-    text = "; ".join(str(query.name or query) for query in queries[:4]) + (" …" if len(queries) > 4 else "")
+    text = "; ".join(str(query.name or query) for query in queries[:4]) + (
+        " …" if len(queries) > 4 else ""
+    )
     if dcm.sources is None:
         return Clearance(NOT_CHECKED, text)
-    domains = tuple((name, v.categories) for name, v in dcm.variables.items() if isinstance(v, Discrete))
+    domains = tuple(
+        (name, v.categories) for name, v in dcm.variables.items() if isinstance(v, Discrete)
+    )
     found = [_identified(dcm.graph, query, tuple(dcm.sources), domains) for query in queries]
     for query, identification in zip(queries, found, strict=True):
         if not identification.answerable:
@@ -98,16 +107,17 @@ def _refusal(query: Query, identification: Identification) -> str:
     data = listed([source.describe() for source in identification.sources], most=4)
     return (
         f"{query} cannot be answered from {data}: it is {identification.status}. "
-        f"{identification.reason.rstrip('.')}. Ask "
-        "something else, train on data that determine it, or pass allow_unidentified=True for the model's own "
-        "answer, marked "
-        "as such."
+        f"{identification.reason.rstrip('.')}. Ask something else, train on data that determine "
+        "it, or pass allow_unidentified=True for the model's own answer, marked as such."
     )
 
 
 @lru_cache(maxsize=4096)
 def _identified(
-    graph: CausalGraph, query: Query, sources: tuple[Source, ...], domains: tuple[tuple[str, tuple[Any, ...]], ...]
+    graph: CausalGraph,
+    query: Query,
+    sources: tuple[Source, ...],
+    domains: tuple[tuple[str, tuple[Any, ...]], ...],
 ) -> Identification:
     """The decision, kept by query: graphs, queries and sources are immutable."""
     return identify(graph, query, sources, domains=dict(domains))
@@ -118,10 +128,10 @@ def queries_of(
 ) -> list[Query]:
     """What a sample rests on, as queries.
 
-    A value that is drawn or chosen by a policy is replaced by do() at every value it may take: with the variables
-    that the policies read and the conditions as outcomes, that distribution gives the asked one by summing.
-    Conditions that are no single value are outcomes as well. This may refuse what a cleverer argument would allow,
-    never the other way round.
+    A value that is drawn or chosen by a policy is replaced by do() at every value it may take: with
+    the variables that the policies read and the conditions as outcomes, that distribution gives the
+    asked one by summing. Conditions that are no single value are outcomes as well. This may refuse
+    what a cleverer argument would allow, never the other way round.
     """
     worlds = [world for world, _ in targets] + [g.world for g in given]
     interventions = {id(i): i for world in worlds for i in world.do.values()}
@@ -141,7 +151,9 @@ def queries_of(
             for condition in g.parts:
                 event = Event(condition.name, condition.value, setting)
                 whole = soft or not condition.pins
-                (outcomes if whole else evidence).setdefault(Event(condition.name, None, setting) if whole else event)
+                (outcomes if whole else evidence).setdefault(
+                    Event(condition.name, None, setting) if whole else event
+                )
         known = {(event.variable, event.do) for event in evidence}
         asked = [event for event in outcomes if (event.variable, event.do) not in known]
         if asked:
@@ -150,14 +162,18 @@ def queries_of(
 
 
 def _choices(interventions: list[Intervention]) -> Iterable[dict[int, Any]]:
-    """Value by intervention, None for every value: each combination of the values that may be set."""
+    """Value by intervention, None for every value: each combination of the values that may be
+    set."""
     supports = [i.support or (None,) for i in interventions]
     combinations = 1
     for support in supports:
         combinations *= len(support)
     if combinations > _COMBINATIONS:
         supports = [support if len(support) == 1 else (None,) for support in supports]
-    return ({id(i): value for i, value in zip(interventions, values, strict=True)} for values in product(*supports))
+    return (
+        {id(i): value for i, value in zip(interventions, values, strict=True)}
+        for values in product(*supports)
+    )
 
 
 def _setting(do: Mapping[str, Intervention], chosen: Mapping[int, Any]) -> Setting:

@@ -1,5 +1,5 @@
-"""What do() may set a variable to: a value, a value per row, a draw, a function of other variables, another
-world's value."""
+"""What do() may set a variable to: a value, a value per row, a draw, a function of other
+variables, another world's value."""
 
 from __future__ import annotations
 
@@ -11,17 +11,28 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from causalplug.causal.names import check_known, did_you_mean, listed
 from causalplug.errors import DataError, QueryError
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.variables import Continuous, Discrete, Image, Variable
+from causalplug.wording import check_known, did_you_mean, listed
 
 if TYPE_CHECKING:
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
 
-__all__ = ["Constant", "Drawn", "Intervention", "PerRow", "Policy", "Response", "compile_do", "is_per_row"]
+__all__ = [
+    "Constant",
+    "Drawn",
+    "Intervention",
+    "PerRow",
+    "Policy",
+    "Response",
+    "compile_do",
+    "is_per_row",
+]
 
-ROUND = 2**40  # candidate r of row i has the row number i + r * ROUND, see causalplug.sampling.accept
+ROUND = (
+    2**40
+)  # candidate r of row i has the row number i + r * ROUND, see causalplug.sampling.accept
 _MANY = 16  # more different values than this are checked for identifiability as "every value"
 
 
@@ -32,9 +43,10 @@ class Policy:
     The edges into the variable are replaced by edges from ``reads``.
 
     Args:
-        function: takes a dict with an array of n values (category names, floats or images) for each variable that is
-            read, and returns n values; with ``random`` also n uniform numbers in [0, 1), the policy's own noise. It
-            has to treat every row alike, whatever the rows beside it.
+        function: takes a dict with an array of n values (category names, floats or images) for each
+            variable that is read, and returns n values; with ``random`` also n uniform numbers in
+            [0, 1), the policy's own noise. It has to treat every row alike, whatever the rows
+            beside it.
         reads: names of the variables that it reads; no descendant of the one that is set.
         random: hand in the uniform numbers as a second argument.
 
@@ -50,9 +62,13 @@ class Policy:
     random: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "reads", (self.reads,) if isinstance(self.reads, str) else tuple(self.reads))
+        object.__setattr__(
+            self, "reads", (self.reads,) if isinstance(self.reads, str) else tuple(self.reads)
+        )
         if not callable(self.function):
-            raise QueryError(f"Policy({self.function!r}) cannot be used: its first argument is not a function.")
+            raise QueryError(
+                f"Policy({self.function!r}) cannot be used: its first argument is not a function."
+            )
 
 
 class Intervention:
@@ -145,7 +161,9 @@ class Response(Intervention):
         return ("policy", id(self.policy))
 
     def values(self, noise: Noise, read: Mapping[str, Tensor]) -> Tensor:
-        arguments: list[Any] = [{name: self.variables[name].decode(read[name]) for name in self.reads}]
+        arguments: list[Any] = [
+            {name: self.variables[name].decode(read[name]) for name in self.reads}
+        ]
         if self.policy.random:
             arguments.append(noise.draw(f"{self.name}/do", NoiseSpec((), "uniform")).cpu().numpy())
         returned = self.policy.function(*arguments)
@@ -158,14 +176,21 @@ class Response(Intervention):
 
 
 def is_per_row(variable: Variable, value: Any) -> bool:
-    """Whether ``value`` is a sequence with one entry per row, not a single value of ``variable``."""
+    """Whether ``value`` is a sequence with one entry per row, not a single value of
+    ``variable``."""
     if isinstance(value, str | bytes | Mapping) or callable(value) or hasattr(value, "convert"):
         return False
-    if isinstance(variable, Discrete) and isinstance(value, Hashable) and value in variable.categories:
+    if (
+        isinstance(variable, Discrete)
+        and isinstance(value, Hashable)
+        and value in variable.categories
+    ):
         return False
     shape = getattr(value, "shape", None)
     if shape is not None:
-        return len(shape) == 1 or len(shape) > len(variable.event_shape)  # a column of images has one dimension
+        return len(shape) == 1 or len(shape) > len(
+            variable.event_shape
+        )  # a column of images has one dimension
     return isinstance(value, Sequence)
 
 
@@ -174,20 +199,25 @@ def compile_do(dcm: DCM, do: Mapping[str, Any] | None, n: int) -> dict[str, Inte
 
     Args:
         dcm: the model.
-        do: by variable a value; n values; a mapping from values to probabilities; a distribution of torch with an
-            inverse distribution function; a function whose parameters are names of variables, from n values of each to
-            n values; a function from n uniform numbers to n values; a :class:`Policy`; an intervention.
+        do: by variable a value; n values; a mapping from values to probabilities; a distribution of
+            torch with an inverse distribution function; a function whose parameters are names of
+            variables, from n values of each to n values; a function from n uniform numbers to n
+            values; a :class:`Policy`; an intervention.
         n: number of rows asked for.
 
     Raises:
-        UnknownVariableError: an intervention on a variable, or a policy that reads one, that the graph does not have.
+        UnknownVariableError: an intervention on a variable, or a policy that reads one, that the
+            graph does not have.
         DataError: a value outside the variable's declaration, or another number of values than n.
-        QueryError: probabilities that do not sum to one, or a distribution that cannot be drawn row by row.
+        QueryError: probabilities that do not sum to one, or a distribution that cannot be drawn row
+            by row.
     """
     if do is None:
         return {}
     if not isinstance(do, Mapping):
-        raise QueryError(f"do={do!r} cannot be used: it has to map variables to values, for example do={{'X': 1}}.")
+        raise QueryError(
+            f"do={do!r} cannot be used: it has to map variables to values, for example do={{'X': 1}}."
+        )
     check_known(do, dcm.graph.index, "the intervention cannot be made")
     return {name: _compile(dcm, name, value, n) for name, value in do.items()}
 
@@ -208,27 +238,43 @@ def _compile(dcm: DCM, name: str, value: Any, n: int) -> Intervention:
     if not is_per_row(variable, value):
         codes = variable.encode(_one(variable, value), name)
         if len(codes) != 1:
-            raise DataError(f"do({name}) was given {len(codes)} values where one was read: give a list, one per row.")
-        shown = variable.decode(codes)[0] if isinstance(variable, Image) else variable.decode(codes).tolist()[0]
+            raise DataError(
+                f"do({name}) was given {len(codes)} values where one was read: give a list, one per row."
+            )
+        shown = (
+            variable.decode(codes)[0]
+            if isinstance(variable, Image)
+            else variable.decode(codes).tolist()[0]
+        )
         return Constant(_scaled(variable, codes)[0], shown)
     codes = _scaled(variable, variable.encode(value, name))
     if len(codes) != n:
         raise DataError(
             f"do({name}) was given {len(codes)} values for {n} rows: give one value, or one per row."
-            + (" For a draw from several values give their probabilities as a mapping." if len(codes) < n else "")
+            + (
+                " For a draw from several values give their probabilities as a mapping."
+                if len(codes) < n
+                else ""
+            )
         )
     return PerRow(codes, _support(variable, codes))
 
 
 def _policy(dcm: DCM, name: str, function: Callable[..., Any]) -> Policy:
-    """A function whose parameters are names of variables reads these; any other takes n uniform numbers."""
+    """A function whose parameters are names of variables reads these; any other takes n uniform
+    numbers."""
     try:
         parameters = list(inspect.signature(function).parameters)
     except (TypeError, ValueError):  # a function of a C extension
         parameters = []
     if parameters and all(parameter in dcm.variables for parameter in parameters):
-        return Policy(lambda read: function(*(read[parameter] for parameter in parameters)), reads=tuple(parameters))
-    misspelt = [p for p in parameters if p != "u" and did_you_mean(p, dcm.graph.index)]  # a typo must not read noise
+        return Policy(
+            lambda read: function(*(read[parameter] for parameter in parameters)),
+            reads=tuple(parameters),
+        )
+    misspelt = [
+        p for p in parameters if p != "u" and did_you_mean(p, dcm.graph.index)
+    ]  # a typo must not read noise
     if len(parameters) > 1 or misspelt:
         check_known(parameters, dcm.graph.index, f"the policy for {name!r} cannot be followed")
     return Policy(lambda _, uniform: function(uniform), random=True)
@@ -258,14 +304,16 @@ def _from_mapping(name: str, variable: Variable, given: Mapping[Any, float]) -> 
     weights = torch.tensor([float(p) for p in given.values()], dtype=torch.float64)
     if not len(weights) or bool((weights < 0).any()) or abs(float(weights.sum()) - 1) > 1e-6:
         raise QueryError(
-            f"do({name}) cannot be drawn: the probabilities {listed(given.values())} have to be non-negative "
-            "and sum to one."
+            f"do({name}) cannot be drawn: the probabilities {listed(given.values())} have to be "
+            "non-negative and sum to one."
         )
     cuts = weights.cumsum(0)[:-1].to(torch.float32)
     support = tuple(variable.decode(codes[weights > 0]).tolist())
 
     def inverse(uniform: Tensor) -> Tensor:
-        return codes.to(uniform.device)[torch.bucketize(uniform, cuts.to(uniform.device), right=True)]
+        return codes.to(uniform.device)[
+            torch.bucketize(uniform, cuts.to(uniform.device), right=True)
+        ]
 
     return Drawn(name, inverse, support if len(support) <= _MANY else None)
 
@@ -277,7 +325,9 @@ def _from_torch(name: str, variable: Variable, distribution: Any) -> Interventio
         )
     if isinstance(variable, Discrete):
         if not distribution.has_enumerate_support:
-            raise QueryError(f"do({name}) cannot be drawn from {distribution}: {name} has finitely many values.")
+            raise QueryError(
+                f"do({name}) cannot be drawn from {distribution}: {name} has finitely many values."
+            )
         points = distribution.enumerate_support()
         codes = [int(point) for point in points.tolist()]
         if codes and (min(codes) < 0 or max(codes) >= variable.size):
@@ -286,7 +336,9 @@ def _from_torch(name: str, variable: Variable, distribution: Any) -> Interventio
             )
         weights = distribution.log_prob(points).double().exp()
         return _from_mapping(
-            name, variable, {variable.categories[c]: float(p) for c, p in zip(codes, weights, strict=True)}
+            name,
+            variable,
+            {variable.categories[c]: float(p) for c, p in zip(codes, weights, strict=True)},
         )
     if not isinstance(variable, Continuous):
         raise QueryError(
@@ -296,9 +348,9 @@ def _from_torch(name: str, variable: Variable, distribution: Any) -> Interventio
         distribution.icdf(torch.tensor([0.5]))
     except NotImplementedError:
         raise QueryError(
-            f"do({name}) cannot be drawn from {type(distribution).__name__}: torch gives no inverse "
-            "distribution function "
-            "for it, so rows could not be drawn one by one. Give a function from uniform numbers to values."
+            f"do({name}) cannot be drawn from {type(distribution).__name__}: torch gives no "
+            "inverse distribution function for it, so rows could not be drawn one by one. Give a "
+            "function from uniform numbers to values."
         ) from None
 
     def inverse(uniform: Tensor) -> Tensor:

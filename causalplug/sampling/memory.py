@@ -14,7 +14,13 @@ from causalplug.errors import SamplingError
 __all__ = ["Batches", "check_room"]
 
 _T = TypeVar("_T")
-_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_cpu")
+_SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "alloc_cpu",
+)
 
 
 def check_room(rows: int, size: int) -> None:
@@ -28,9 +34,9 @@ def check_room(rows: int, size: int) -> None:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if rows * size > memory:
         raise SamplingError(
-            f"n={rows:,} rows cannot be sampled into one table: they take {rows * size / 1e9:,.1f} GB, and this "
-            f"computer has {memory / 1e9:,.1f} GB of memory. Ask for fewer rows or variables, or take them from "
-            "sample_batches."
+            f"n={rows:,} rows cannot be sampled into one table: they take {rows * size / 1e9:,.1f} "
+            f"GB, and this computer has {memory / 1e9:,.1f} GB of memory. Ask for fewer rows or "
+            "variables, or take them from sample_batches."
         )
 
 
@@ -47,14 +53,20 @@ class Batches:
 
     def __init__(self, size: int):
         if size < 1:
-            raise SamplingError(f"batch_size={size} cannot be used: a batch holds at least one row.")
+            raise SamplingError(
+                f"batch_size={size} cannot be used: a batch holds at least one row."
+            )
         self.size = size
         self.halved = False
 
-    def run(self, start: int, stop: int, work: Callable[[int, int], _T]) -> Iterator[tuple[int, int, _T]]:
-        """``(a, b, work(a, b))`` for consecutive parts of ``start … stop``, of at most :attr:`size` each.
+    def run(
+        self, start: int, stop: int, work: Callable[[int, int], _T]
+    ) -> Iterator[tuple[int, int, _T]]:
+        """``(a, b, work(a, b))`` for consecutive parts of ``start … stop``, of at most :attr:`size`
+        each.
 
-        A part that does not fit into memory is halved and tried again, which is said once by a RuntimeWarning.
+        A part that does not fit into memory is halved and tried again, which is said once by a
+        RuntimeWarning.
 
         Raises:
             SamplingError: one row does not fit either.
@@ -74,16 +86,14 @@ class Batches:
     def _halve(self, tried: int, error: BaseException) -> None:
         if tried <= 1:
             raise SamplingError(
-                "Sampling has to stop: one row alone does not fit into memory. Free memory, or move the model "
-                "to a larger "
-                "device."
+                "Sampling has to stop: one row alone does not fit into memory. Free memory, or "
+                "move the model to a larger device."
             ) from error
         self.size = tried // 2
         if not self.halved:
             warnings.warn(
-                f"A batch of {tried} rows does not fit into memory; going on with {self.size} and halving "
-                "further where "
-                "needed. Give batch_size= to start there.",
+                f"A batch of {tried} rows does not fit into memory; going on with {self.size} and "
+                "halving further where needed. Give batch_size= to start there.",
                 RuntimeWarning,
                 stacklevel=4,
             )

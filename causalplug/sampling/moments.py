@@ -1,9 +1,10 @@
-"""Monte-Carlo estimates of conditional probabilities, expectations and contrasts of them, with their standard errors.
+"""Monte-Carlo estimates of conditional probabilities, expectations and contrasts of them, with
+their standard errors.
 
-A term is a ratio of means over the same candidate rows: a row's weight ``b`` says whether (and how much) it meets the
-evidence, ``a`` is ``b`` times the indicator or the number asked for. Contrasts of terms are linear in those ratios,
-so their standard error follows from the sums of products of all ``a`` and ``b`` (the delta method), common random
-numbers included.
+A term is a ratio of means over the same candidate rows: a row's weight ``b`` says whether (and how
+much) it meets the evidence, ``a`` is ``b`` times the indicator or the number asked for. Contrasts
+of terms are linear in those ratios, so their standard error follows from the sums of products of
+all ``a`` and ``b`` (the delta method), common random numbers included.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class Contribution:
     Attributes:
         index: positions in the batch of the rows that meet the evidence.
         evidence: their code over the evidence axes.
-        outcome: their code over the outcome axes, or -1 where the outcome's fixed values do not hold.
+        outcome: their code over the outcome axes, or -1 where the outcome's fixed values do not
+            hold.
         weight: their weights, or None for ones.
         number: the numbers whose expectation is asked for, or None for indicators.
     """
@@ -39,7 +41,8 @@ class Contribution:
 
 
 class Moments:
-    """Sums over candidate rows for K terms, on E values of the evidence axes and O values of the outcome axes.
+    """Sums over candidate rows for K terms, on E values of the evidence axes and O values of the
+    outcome axes.
 
     Args:
         coefficients: of the K terms.
@@ -80,15 +83,23 @@ class Moments:
             self.b[k] += np.bincount(left.evidence, left.b, minlength=evidence)
             for m, right in enumerate(spread):
                 same = left.evidence == right.evidence
-                self.bb[k, m] += np.bincount(left.evidence[same], (left.b * right.b)[same], minlength=evidence)
+                self.bb[k, m] += np.bincount(
+                    left.evidence[same], (left.b * right.b)[same], minlength=evidence
+                )
                 here = same & hit
-                self.ab[k, m] += self._cells(left.evidence[here], left.outcome[here], (left.a * right.b)[here])
+                self.ab[k, m] += self._cells(
+                    left.evidence[here], left.outcome[here], (left.a * right.b)[here]
+                )
                 here &= left.outcome == right.outcome
-                self.aa[k, m] += self._cells(left.evidence[here], left.outcome[here], (left.a * right.a)[here])
+                self.aa[k, m] += self._cells(
+                    left.evidence[here], left.outcome[here], (left.a * right.a)[here]
+                )
 
     def _cells(self, evidence: _Array, outcome: _Array, weights: _Array | None = None) -> _Array:
         cells = self.shape[0] * self.shape[1]
-        return np.bincount(evidence * self.shape[1] + outcome, weights, minlength=cells).reshape(self.shape)
+        return np.bincount(evidence * self.shape[1] + outcome, weights, minlength=cells).reshape(
+            self.shape
+        )
 
     @property
     def ratios(self) -> _Array:
@@ -112,8 +123,8 @@ class Moments:
     def standard_error(self) -> _Array:
         """``(E, O)`` standard error of the contrast.
 
-        A term's own variance in it, and the whole, are at least what a Jeffreys prior leaves where nothing was
-        counted, so that a count of zero is not taken for certainty.
+        A term's own variance in it, and the whole, are at least what a Jeffreys prior leaves where
+        nothing was counted, so that a count of zero is not taken for certainty.
         """
         r, c = self.ratios, self.coefficients
         total = np.zeros(self.shape)
@@ -142,7 +153,8 @@ class Moments:
 
 
 class _Spread:
-    """A contribution laid out over all rows of its batch; rows that do not meet the evidence weigh nothing."""
+    """A contribution laid out over all rows of its batch; rows that do not meet the evidence
+    weigh nothing."""
 
     def __init__(self, part: Contribution, size: int):
         self.evidence = np.zeros(size, np.int64)

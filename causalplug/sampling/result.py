@@ -1,4 +1,5 @@
-"""Tables of samples: one row per row of noise, one column per variable, images as tensors, arrays or pictures."""
+"""Tables of samples: one row per row of noise, one column per variable, images as tensors,
+arrays or pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ _FORMS = ("tensor", "array", "pil")
 def check_images(images: str) -> None:
     """Raise for a form of images that is not known."""
     if images not in _FORMS:
-        raise SamplingError(f"images={images!r} cannot be had: choose one of {', '.join(map(repr, _FORMS))}.")
+        raise SamplingError(
+            f"images={images!r} cannot be had: choose one of {', '.join(map(repr, _FORMS))}."
+        )
 
 
 def columns(
@@ -35,13 +38,19 @@ def columns(
     found = {}
     for column, codes in values.items():
         variable = variables[column[1]]
-        found[column] = _pictures(variable, codes, images) if isinstance(variable, Image) else variable.decode(codes)
+        found[column] = (
+            _pictures(variable, codes, images)
+            if isinstance(variable, Image)
+            else variable.decode(codes)
+        )
     return found
 
 
 def _pictures(variable: Image, codes: Tensor, images: str) -> np.ndarray:
     if images == "tensor":
-        items = [image.clone() for image in variable.scale(codes).float().cpu()]  # each with memory of its own
+        items = [
+            image.clone() for image in variable.scale(codes).float().cpu()
+        ]  # each with memory of its own
     else:
         decoded = variable.decode(codes)
         items = variable.to_pil(decoded) if images == "pil" else list(decoded)
@@ -51,13 +60,17 @@ def _pictures(variable: Image, codes: Tensor, images: str) -> np.ndarray:
     return objects
 
 
-def table(parts: Sequence[Mapping[Column, np.ndarray]], attributes: Mapping[str, Any]) -> pd.DataFrame:
+def table(
+    parts: Sequence[Mapping[Column, np.ndarray]], attributes: Mapping[str, Any]
+) -> pd.DataFrame:
     """One table from consecutive parts; several worlds make two levels of columns."""
     import pandas as pd
 
     joined = {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
     worlds = any(world is not None for world, _ in joined)
-    frame = pd.DataFrame({(column if worlds else column[1]): values for column, values in joined.items()})
+    frame = pd.DataFrame(
+        {(column if worlds else column[1]): values for column, values in joined.items()}
+    )
     if worlds:
         frame.columns = pd.MultiIndex.from_tuples(list(joined), names=["world", "variable"])
     frame.attrs = dict(attributes)  # type: ignore[assignment]

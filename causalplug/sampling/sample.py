@@ -1,4 +1,5 @@
-"""Samples under conditions and interventions (layers 1 and 2), and the machinery that layer 3 shares."""
+"""Samples under conditions and interventions (layers 1 and 2), and the machinery that layer 3
+shares."""
 
 from __future__ import annotations
 
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from causalplug.causal.names import as_names, check_known
 from causalplug.errors import SamplingError
 from causalplug.noise import Noise, whole_seed
 from causalplug.sampling.accept import Stream, evaluating
@@ -20,12 +20,13 @@ from causalplug.sampling.interventions import PerRow, compile_do
 from causalplug.sampling.memory import Batches, check_room
 from causalplug.sampling.result import Column, check_images, columns, table
 from causalplug.sampling.worlds import Rows, World
+from causalplug.wording import as_names, check_known
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
 
 __all__ = ["Request", "replay", "request", "sample", "sample_batches"]
 
@@ -37,7 +38,8 @@ class Request:
     Attributes:
         dcm: the model.
         n: rows asked for.
-        targets: label, world and variables asked for in it; the label is None where there is one world.
+        targets: label, world and variables asked for in it; the label is None where there is one
+            world.
         given: conditions by world.
         clearance: whether the data determine the answer.
         seed, batch_size, min_acceptance, images, progress: as in :func:`sample`.
@@ -68,11 +70,14 @@ class Request:
         )
 
     def read(self, rows: Rows) -> tuple[dict[Column, np.ndarray], dict[str, float]]:
-        """The columns of the table for some rows, and the sum of every error with which noise was recovered."""
+        """The columns of the table for some rows, and the sum of every error with which noise
+        was recovered."""
         values: dict[Column, torch.Tensor] = {}
         for label, world, names in self.targets:
             values |= {(label, name): value for name, value in rows.values(world, names).items()}
-        errors = {key.removeprefix("error of "): float(mark.sum()) for key, mark in rows.marks.items()}
+        errors = {
+            key.removeprefix("error of "): float(mark.sum()) for key, mark in rows.marks.items()
+        }
         return columns(values, self.dcm.variables, self.images), errors
 
     def parts(self, stream: Stream) -> Iterator[tuple[dict[Column, np.ndarray], dict[str, float]]]:
@@ -81,12 +86,16 @@ class Request:
 
         disable = None if self.progress is None else not self.progress
         delay = 0.0 if self.progress else 2.0
-        with tqdm(total=len(stream.numbers), desc="sampling", unit="rows", disable=disable, delay=delay) as bar:
+        with tqdm(
+            total=len(stream.numbers), desc="sampling", unit="rows", disable=disable, delay=delay
+        ) as bar:
             for n, part in stream.parts(self.read):
                 bar.update(n)
                 yield part
 
-    def attributes(self, stream: Stream, started: float, errors: Mapping[str, float]) -> dict[str, Any]:
+    def attributes(
+        self, stream: Stream, started: float, errors: Mapping[str, float]
+    ) -> dict[str, Any]:
         """What is said beside the table."""
         found = stream.acceptance
         attributes = self.clearance.attributes() | {
@@ -99,7 +108,9 @@ class Request:
             attributes["pool"] = stream.pool
             attributes["effective_pool"] = found.effective / found.drawn
         if errors:
-            attributes["reconstruction_error"] = {name: error / self.n for name, error in errors.items()}
+            attributes["reconstruction_error"] = {
+                name: error / self.n for name, error in errors.items()
+            }
         return attributes
 
 
@@ -124,20 +135,28 @@ def request(
     asked = list(dcm.graph.variables if variables is None else as_names(variables))
     check_known(asked, dcm.graph.index, "the variables cannot be sampled")
     if not asked:
-        raise SamplingError("nothing can be sampled: variables= is empty; leave it out for all of them.")
+        raise SamplingError(
+            "nothing can be sampled: variables= is empty; leave it out for all of them."
+        )
     targets = [(label, world, asked) for label, world in worlds.items()]
     plain: list[tuple[World, Sequence[str]]] = [(world, names) for _, world, names in targets]
     for i, part in enumerate(given):
         seen = [(g.world, g.names) for g in given[i + 1 :]]
         part.prepare(dcm, [*seen, *plain])
-    clearance = clear(dcm, queries_of(dcm.graph, plain, given), allow_unidentified=allow_unidentified)
-    return Request(dcm, n, targets, given, clearance, seed, batch_size, min_acceptance, images, progress)
+    clearance = clear(
+        dcm, queries_of(dcm.graph, plain, given), allow_unidentified=allow_unidentified
+    )
+    return Request(
+        dcm, n, targets, given, clearance, seed, batch_size, min_acceptance, images, progress
+    )
 
 
 def check_count(n: int) -> None:
     """Raise unless ``n`` is a number of rows."""
     if isinstance(n, bool) or not hasattr(n, "__index__") or int(n) < 1:
-        raise SamplingError(f"n={n!r} rows cannot be sampled: ask for a whole number of at least 1.")
+        raise SamplingError(
+            f"n={n!r} rows cannot be sampled: ask for a whole number of at least 1."
+        )
 
 
 def sample(
@@ -183,7 +202,9 @@ def answer(asked: Request, started: float, distributed: bool = False) -> pd.Data
 
         return distributed_answer(asked, started)
     shown = [asked.dcm.variables[name] for _, _, names in asked.targets for name in names]
-    check_room(asked.n, sum(8 if not v.event_shape else 4 * math.prod(v.event_shape) for v in shown))
+    check_room(
+        asked.n, sum(8 if not v.event_shape else 4 * math.prod(v.event_shape) for v in shown)
+    )
     stream = asked.stream()
     parts: list[dict[Column, np.ndarray]] = []
     errors: dict[str, float] = {}
@@ -207,7 +228,8 @@ def sample_batches(
     min_acceptance: float = 1e-4,
     progress: bool | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """The table of :func:`sample` part by part; documented at :meth:`causalplug.DCM.sample_batches`."""
+    """The table of :func:`sample` part by part; documented at
+    :meth:`causalplug.DCM.sample_batches`."""
     check_count(n)
     world = World(dcm.graph, compile_do(dcm, do, n))
     condition = compile_given(dcm, given, world, n)
@@ -264,9 +286,15 @@ def replay(
         with evaluating(dcm):
             rows = Rows(dcm, on_device.select(torch.arange(a, b)))
             values = rows.values(World(dcm.graph, here), asked)
-            return columns({(None, name): value for name, value in values.items()}, dcm.variables, images)
+            return columns(
+                {(None, name): value for name, value in values.items()}, dcm.variables, images
+            )
 
     parts = [result for _, _, result in Batches(size).run(0, len(noise), part)]
     reason = "the noise was handed in, so what it stands for is not known"
-    attributes = {"identification": "not checked", "reason": reason, "seconds": time.perf_counter() - started}
+    attributes = {
+        "identification": "not checked",
+        "reason": reason,
+        "seconds": time.perf_counter() - started,
+    }
     return table(parts, attributes)

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from causalplug.causal.query import Bound, Event, Query, Term
-from causalplug.causal.query import World as Setting
 from causalplug.errors import QueryError
+from causalplug.identification.query import Bound, Event, Query, Term
+from causalplug.identification.query import World as Setting
 from causalplug.sampling.condition import Condition, Given, Point, make_condition
 from causalplug.sampling.interventions import Intervention, compile_do
 from causalplug.sampling.worlds import FromWorld, World
 from causalplug.variables import Discrete, Image
 
 if TYPE_CHECKING:
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
 
 __all__ = ["Case", "CompiledTerm", "category", "compile_query", "normalised", "numbers_of"]
 
@@ -59,7 +59,9 @@ class Case:
     def targets(self) -> list[tuple[World, list[str]]]:
         """Worlds and the variables that are read in them."""
         axes = [*self.evidence, *self.outcomes, *([self.mean] if self.mean else [])]
-        return [(a.world, [a.variable]) for a in axes] + [(world, [name]) for world, name, _ in self.fixed]
+        return [(a.world, [a.variable]) for a in axes] + [
+            (world, [name]) for world, name, _ in self.fixed
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +82,9 @@ def category(variable: Discrete, value: Any, name: str) -> Any:
     if len(written) == 1:
         return written[0]
     variable.encode([value], name)  # raises with the known categories
-    raise QueryError(f"{name}={value} cannot be understood: several categories of {name} are written like it.")
+    raise QueryError(
+        f"{name}={value} cannot be understood: several categories of {name} are written like it."
+    )
 
 
 def numbers_of(variable: Any, name: str) -> list[float] | None:
@@ -90,15 +94,16 @@ def numbers_of(variable: Any, name: str) -> list[float] | None:
         QueryError: categories that are no numbers, or an image.
     """
     if isinstance(variable, Image):
-        raise QueryError(f"E[{name}] cannot be taken: {name} is an image. Ask for P({name} | …) to see some.")
+        raise QueryError(
+            f"E[{name}] cannot be taken: {name} is an image. Ask for P({name} | …) to see some."
+        )
     if not isinstance(variable, Discrete):
         return None
     if all(isinstance(c, int | float) for c in variable.categories):
         return [float(c) for c in variable.categories]  # type: ignore[arg-type]
     raise QueryError(
-        f"E[{name}] cannot be taken: the categories of {name} are names, not numbers. Ask for a probability, "
-        "for example "
-        f"P({name}={variable.categories[-1]!s} | …)."
+        f"E[{name}] cannot be taken: the categories of {name} are names, not numbers. Ask for a "
+        f"probability, for example P({name}={variable.categories[-1]!s} | …)."
     )
 
 
@@ -116,7 +121,8 @@ def compile_query(dcm: DCM, query: Query) -> list[CompiledTerm]:
 
 
 class _Compiler:
-    """One term; worlds and evidence that several cases share are made once and kept in ``shared``."""
+    """One term; worlds and evidence that several cases share are made once and kept in
+    ``shared``."""
 
     def __init__(self, dcm: DCM, term: Term, shared: dict[Any, Any]):
         self.dcm, self.term, self.shared = dcm, term, shared
@@ -138,13 +144,14 @@ class _Compiler:
             variable = self.dcm.variables[name]
             if not isinstance(variable, Discrete):
                 raise QueryError(
-                    f"{self.term} cannot be estimated at every value of {name}: it has infinitely many. Write a "
-                    "value, as in "
-                    f"do({name}=0.5), or use DCM.curve for several."
+                    f"{self.term} cannot be estimated at every value of {name}: it has infinitely "
+                    f"many. Write a value, as in do({name}=0.5), or use DCM.curve for several."
                 )
             domains.append([(label, category) for category in variable.categories])
         if math.prod(map(len, domains)) > _MOST:
-            raise QueryError(f"{self.term} cannot be estimated at every value: that makes more than {_MOST:,} cases.")
+            raise QueryError(
+                f"{self.term} cannot be estimated at every value: that makes more than {_MOST:,} cases."
+            )
         cases = [self.case(dict(chosen)) for chosen in product(*domains)]
         return CompiledTerm(coefficient, self.term, list(self.symbols), cases)
 
@@ -159,7 +166,9 @@ class _Compiler:
                 continue
             there = conditions.setdefault(setting, {})
             if there.setdefault(event.variable, value) != value:
-                raise QueryError(f"{self.term} cannot be estimated: its evidence gives {event.variable} two values.")
+                raise QueryError(
+                    f"{self.term} cannot be estimated: its evidence gives {event.variable} two values."
+                )
         outcomes: list[Axis] = []
         fixed: list[tuple[World, str, int]] = []
         mean: Axis | None = None
@@ -173,18 +182,30 @@ class _Compiler:
                 outcomes.append(axis)
             else:
                 self.refuse_wide(event, "asked for at one value")
-                fixed.append((world, event.variable, self.dcm.variables[event.variable].code(value, event.variable)))  # type: ignore[attr-defined]
-        key = tuple(sorted((str(setting), str(sorted(there.items()))) for setting, there in conditions.items()))
+                fixed.append(
+                    (
+                        world,
+                        event.variable,
+                        self.dcm.variables[event.variable].code(value, event.variable),
+                    )
+                )  # type: ignore[attr-defined]
+        key = tuple(
+            sorted(
+                (str(setting), str(sorted(there.items()))) for setting, there in conditions.items()
+            )
+        )
         if ("given", key) not in self.shared:
-            self.shared["given", key] = [self.given(setting, there) for setting, there in conditions.items()]
+            self.shared["given", key] = [
+                self.given(setting, there) for setting, there in conditions.items()
+            ]
         return Case(symbols, self.shared["given", key], key, evidence, outcomes, fixed, mean)
 
     def refuse_wide(self, event: Event, what: str) -> None:
         if not isinstance(self.dcm.variables[event.variable], Discrete):
             raise QueryError(
-                f"{event} cannot be {what} in {self.term}: {event.variable} is not discrete. Ask for "
-                f"P({event.variable}) or "
-                f"E[{event.variable}], or use DCM.sample(given=…) with an interval."
+                f"{event} cannot be {what} in {self.term}: {event.variable} is not discrete. Ask "
+                f"for P({event.variable}) or E[{event.variable}], or use DCM.sample(given=…) with "
+                "an interval."
             )
 
     def value(self, event: Event, symbols: Mapping[str, Any]) -> Any:
@@ -195,7 +216,11 @@ class _Compiler:
 
     def written(self, name: str, value: Any) -> Any:
         variable = self.dcm.variables[name]
-        return category(variable, value, name) if isinstance(variable, Discrete) and value is not None else value
+        return (
+            category(variable, value, name)
+            if isinstance(variable, Discrete) and value is not None
+            else value
+        )
 
     def setting(self, do: Setting, symbols: Mapping[str, Any]) -> Setting:
         """What is set, with every symbol replaced by its value."""
@@ -226,7 +251,8 @@ class _Compiler:
 
 
 def _symbols(event: Event) -> Iterator[tuple[str, str]]:
-    """Label and variable of everything that stands for every value and is set, or read from another event."""
+    """Label and variable of everything that stands for every value and is set, or read from
+    another event."""
     if isinstance(event.value, Bound):
         yield str(event.value), event.variable
     for name, value in event.do.items():
@@ -246,11 +272,18 @@ def normalised(dcm: DCM, query: Query) -> Query:
         return category(variable, value, name)
 
     def rewritten(event: Event) -> Event:
-        do = {n: rewritten(v) if isinstance(v, Event) else value_of(n, v) for n, v in event.do.items()}
+        do = {
+            n: rewritten(v) if isinstance(v, Event) else value_of(n, v) for n, v in event.do.items()
+        }
         return Event(event.variable, value_of(event.variable, event.value), Setting(do))
 
     terms = [
-        (c, Term(tuple(map(rewritten, t.outcomes)), tuple(map(rewritten, t.evidence)), t.expectation))
+        (
+            c,
+            Term(
+                tuple(map(rewritten, t.outcomes)), tuple(map(rewritten, t.evidence)), t.expectation
+            ),
+        )
         for c, t in query.terms
     ]
     return Query.contrast(terms, query.name)

@@ -1,4 +1,5 @@
-"""Several worlds on the same noise: each variable is computed once for all worlds that agree on it."""
+"""Several worlds on the same noise: each variable is computed once for all worlds that agree on
+it."""
 
 from __future__ import annotations
 
@@ -9,14 +10,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from causalplug.causal.graph import CausalGraph
 from causalplug.errors import CycleError
+from causalplug.graphs.graph import CausalGraph
 from causalplug.noise import Noise
 from causalplug.sampling.interventions import Intervention
 from causalplug.variables import Image
 
 if TYPE_CHECKING:
-    from causalplug.model import DCM
+    from causalplug.model.model import DCM
 
 __all__ = ["FromWorld", "Rows", "World"]
 
@@ -43,15 +44,17 @@ class World:
     def __init__(self, graph: CausalGraph, do: Mapping[str, Intervention] | None = None):
         self.do = dict(do or {})
         directed = [edge for edge in graph.directed if edge[1] not in self.do]
-        added = [(read, name) for name, intervention in self.do.items() for read in intervention.reads]
+        added = [
+            (read, name) for name, intervention in self.do.items() for read in intervention.reads
+        ]
         bidirected = [edge for edge in graph.bidirected if not self.do.keys() & set(edge)]
         try:
             self.graph = CausalGraph(graph.variables, (*directed, *added), tuple(bidirected))
         except CycleError as error:
             policies = {name: list(i.reads) for name, i in self.do.items() if i.reads}
             raise CycleError(
-                f"the policies {policies} cannot be followed: a policy may not read what its own choice "
-                f"changes; {error}"
+                f"the policies {policies} cannot be followed: a policy may not read what its own "
+                f"choice changes; {error}"
             ) from None
         self._cells: dict[str, Cell] = {}
 
@@ -59,7 +62,10 @@ class World:
         """The variable, and what is set among it and its ancestors."""
         if name not in self._cells:
             above = self.graph.ancestors([name])
-            self._cells[name] = (name, frozenset((x, i.token) for x, i in self.do.items() if x in above))
+            self._cells[name] = (
+                name,
+                frozenset((x, i.token) for x, i in self.do.items() if x in above),
+            )
         return self._cells[name]
 
     def with_values(self, name: str, intervention: Intervention) -> World:
@@ -76,8 +82,8 @@ class Rows:
 
     Attributes:
         cells: encoded values ``(n, *event_shape)`` by cell.
-        marks: ``(n,)`` numbers by name that stay with the rows: ``"log_weight"``, where rows have weights, and
-            ``"error of X"`` for the error with which the noise of X was recovered.
+        marks: ``(n,)`` numbers by name that stay with the rows: ``"log_weight"``, where rows have
+            weights, and ``"error of X"`` for the error with which the noise of X was recovered.
     """
 
     def __init__(self, dcm: DCM, noise: Noise):
@@ -89,7 +95,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self.noise)
 
-    def values(self, world: World, names: Iterable[str], keep: Collection[Cell] = ()) -> dict[str, Tensor]:
+    def values(
+        self, world: World, names: Iterable[str], keep: Collection[Cell] = ()
+    ) -> dict[str, Tensor]:
         """Encoded values of ``names`` in ``world``; only what is not known yet is computed.
 
         Args:
@@ -115,16 +123,21 @@ class Rows:
                     else intervention.values(self.noise, read)
                 )
         needed = self._needed(world, missing)
-        images = [name for name, variable in self.dcm.variables.items() if isinstance(variable, Image)]
+        images = [
+            name for name, variable in self.dcm.variables.items() if isinstance(variable, Image)
+        ]
         asked = [
             name
             for name in self.dcm.graph.variables
-            if name in needed and (name not in images or name in missing or world.cell(name) in keep)
+            if name in needed
+            and (name not in images or name in missing or world.cell(name) in keep)
         ]
         if not asked:
             return
         known = {
-            name: self.cells[world.cell(name)] for name in self.dcm.graph.variables if world.cell(name) in self.cells
+            name: self.cells[world.cell(name)]
+            for name in self.dcm.graph.variables
+            if world.cell(name) in self.cells
         }
         for name, value in self._forward(known, asked, needed).items():
             self.cells[world.cell(name)] = value
@@ -140,8 +153,11 @@ class Rows:
                 stack += world.graph.parents(name)
         return needed
 
-    def _forward(self, known: dict[str, Tensor], asked: list[str], needed: set[str]) -> dict[str, Tensor]:
-        """The model's forward pass; of few rows variable by variable, on more rows than wanted, save for images."""
+    def _forward(
+        self, known: dict[str, Tensor], asked: list[str], needed: set[str]
+    ) -> dict[str, Tensor]:
+        """The model's forward pass; of few rows variable by variable, on more rows than wanted,
+        save for images."""
         n = len(self)
         if not 0 < n < _LEAST:
             return self.dcm(self.noise, known, asked)
@@ -171,10 +187,11 @@ class Rows:
         return self
 
     def frontier(self, targets: Iterable[tuple[World, Iterable[str]]]) -> set[Cell]:
-        """The known or computable cells at which the way back from ``targets`` may stop, and every small one beyond.
+        """The known or computable cells at which the way back from ``targets`` may stop, and every
+        small one beyond.
 
-        Discrete and continuous cells cost little and are all in it. An image is in it if a target asks for it or if a
-        variable that is not known yet reads it.
+        Discrete and continuous cells cost little and are all in it. An image is in it if a target
+        asks for it or if a variable that is not known yet reads it.
         """
         kept = {cell for cell in self.cells if not isinstance(self.dcm.variables[cell[0]], Image)}
         for world, names in targets:
@@ -191,13 +208,16 @@ class Rows:
         joined = Rows(parts[0].dcm, Noise.cat([part.noise for part in parts]))
         shared = set.intersection(*(set(part.cells) for part in parts))
         joined.cells = {cell: torch.cat([part.cells[cell] for part in parts]) for cell in shared}
-        joined.marks = {key: torch.cat([part.marks[key] for part in parts]) for key in parts[0].marks}
+        joined.marks = {
+            key: torch.cat([part.marks[key] for part in parts]) for key in parts[0].marks
+        }
         return joined
 
 
 @dataclass(frozen=True, eq=False)
 class FromWorld(Intervention):
-    """A variable set to what another world makes of it, as ``M_{X=0}`` in ``P(Y_{X=1, M_{X=0}})``."""
+    """A variable set to what another world makes of it, as ``M_{X=0}`` in ``P(Y_{X=1,
+    M_{X=0}})``."""
 
     name: str
     other: World

@@ -1,0 +1,1 @@
+"""Training: adversarial and by likelihood, checkpoints and reports."""

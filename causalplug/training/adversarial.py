@@ -9,17 +9,24 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from causalplug.causal.plan import Target
+from causalplug.data.source import Rows
 from causalplug.errors import PlanError
-from causalplug.model import DCM
+from causalplug.model.model import DCM
+from causalplug.planning.plan import Target
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import Critic, CriticInput, Scaled, between
-from causalplug.training.data import Rows
-from causalplug.training.factors import Cells, ConfounderDraws, distinct, edges_of, log_mean_exp, ravel
+from causalplug.training.factors import (
+    Cells,
+    ConfounderDraws,
+    distinct,
+    edges_of,
+    log_mean_exp,
+    ravel,
+)
 from causalplug.training.rollout import Roller
 
 if TYPE_CHECKING:
-    from causalplug.mechanisms.bank import SampleBank
+    from causalplug.mechanisms.frozen.bank import SampleBank
 
 __all__ = ["Game", "RowGame", "Rule", "TableGame", "taken_values"]
 
@@ -74,7 +81,8 @@ class Game(nn.Module):
         """Draw what the critic compares in one step of the generator."""
 
     def critic_backward(self, index: int, step: int, scaled: Scaled) -> Tensor:
-        """Differentiate ``E D(fake) - E D(real)`` and the gradient penalty by the critic; returns the loss.
+        """Differentiate ``E D(fake) - E D(real)`` and the gradient penalty by the critic; returns
+        the loss.
 
         Args:
             index: step of the generator.
@@ -89,10 +97,11 @@ class Game(nn.Module):
 
 
 class TableGame(Game):
-    """A target in which everything is discrete and its joint values are few: both distributions are tables.
+    """A target in which everything is discrete and its joint values are few: both distributions are
+    tables.
 
-    The generator's expectation is exact given the confounder noise: every joint value of T is scored once and weighted
-    by ``Q(T | do(Pa(T)))``. Real rows enter by their frequencies.
+    The generator's expectation is exact given the confounder noise: every joint value of T is
+    scored once and weighted by ``Q(T | do(Pa(T)))``. Real rows enter by their frequencies.
 
     Args:
         dcm: the model.
@@ -101,7 +110,9 @@ class TableGame(Game):
         config: settings.
     """
 
-    rule = Rule(steps=1000, rate=5e-3, critic_rate=4e-3)  # its gradients are exact, so steps may be fewer and longer
+    rule = Rule(
+        steps=1000, rate=5e-3, critic_rate=4e-3
+    )  # its gradients are exact, so steps may be fewer and longer
     critic: Critic
     features: Tensor
     weight: Tensor
@@ -113,7 +124,9 @@ class TableGame(Game):
         names = [*given, *inside]
         size = {name: dcm.variables[name].size for name in names}  # type: ignore[attr-defined]
         taken, counts = taken_values(rows, given, size)
-        grid = torch.cartesian_prod(*[torch.arange(size[name], device=counts.device) for name in inside])
+        grid = torch.cartesian_prod(
+            *[torch.arange(size[name], device=counts.device) for name in inside]
+        )
         grid = grid.view(-1, len(inside))
         codes = {name: value.repeat_interleave(len(grid)) for name, value in taken.items()}
         codes |= {name: grid[:, i].repeat(len(counts)) for i, name in enumerate(inside)}
@@ -130,7 +143,9 @@ class TableGame(Game):
         self.register_buffer("features", reads(codes)[0])
         share = counts.sqrt() / counts.sqrt().sum()
         self.register_buffer("weight", share.repeat_interleave(len(grid)))
-        self.register_buffer("real", real * (share * len(rows) / counts).repeat_interleave(len(grid)))
+        self.register_buffer(
+            "real", real * (share * len(rows) / counts).repeat_interleave(len(grid))
+        )
         self._fake = self.real
         self._drawn: Tensor | None = None
 
@@ -149,21 +164,30 @@ class TableGame(Game):
         self._surplus = self._fake - self.real
 
     def critic_backward(self, index: int, step: int, scaled: Scaled) -> Tensor:
-        return self.critic.backward([self.features], self._surplus, self._lines[step], self.config.penalty, scaled)
+        return self.critic.backward(
+            [self.features], self._surplus, self._lines[step], self.config.penalty, scaled
+        )
 
     def generator_loss(self, generator: torch.Generator, temperature: float) -> Tensor:
         with torch.no_grad():
             scores = self.critic([self.features])
             scores = scores - (scores * self._fake).sum()
-        drawn, self._drawn = self._drawn, None  # what the critic has seen; further parts of an update draw afresh
+        drawn, self._drawn = (
+            self._drawn,
+            None,
+        )  # what the critic has seen; further parts of an update draw afresh
         return -((self.fake(generator) if drawn is None else drawn) * scores).sum()
 
 
-def taken_values(rows: Rows, names: Sequence[str], size: Mapping[str, int]) -> tuple[dict[str, Tensor], Tensor]:
+def taken_values(
+    rows: Rows, names: Sequence[str], size: Mapping[str, int]
+) -> tuple[dict[str, Tensor], Tensor]:
     """Joint values of some columns that occur, and how often; without columns there is one."""
     if not names:
         return {}, torch.tensor([len(rows)], device=next(iter(rows.values.values())).device)
-    found, _, counts = distinct({name: rows.values[name] for name in names}, [size[name] for name in names])
+    found, _, counts = distinct(
+        {name: rows.values[name] for name in names}, [size[name] for name in names]
+    )
     return found, counts
 
 
@@ -173,7 +197,8 @@ class RowGame(Game):
     Args:
         dcm: the model.
         target: what is matched.
-        rows: training rows of its source; images as projections, or as pixels where the module paints them.
+        rows: training rows of its source; images as projections, or as pixels where the module
+            paints them.
         config: settings.
         banks: samples of frozen image mechanisms.
         pixels: image variables that the critic reads as pixels.
@@ -196,8 +221,12 @@ class RowGame(Game):
         names = [*target.parents, *target.variables]
         self.rows = {name: rows.values[name] for name in names}
         self.size = len(rows)
-        self.roller = Roller(dcm, target.variables, target.parents, target.updated, banks=banks, pixels=pixels)
-        projections = {n: dcm.encoders[n].size for n in names if n in dcm.encoders and n not in pixels}
+        self.roller = Roller(
+            dcm, target.variables, target.parents, target.updated, banks=banks, pixels=pixels
+        )
+        projections = {
+            n: dcm.encoders[n].size for n in names if n in dcm.encoders and n not in pixels
+        }
         self.reads = CriticInput({name: dcm.variables[name] for name in names}, projections)
         self.reads.standardise(self.rows)
         self.critic = self._new_critic()
@@ -224,7 +253,10 @@ class RowGame(Game):
         self._draw(generator)
         few = max(1, min(self.batch, max(_PENALTY_ROWS, self.batch // 4)))
         pairs = zip(self._real, self._fake, strict=True)
-        self._lines = [between([r[:few] for r in real], [f[:few] for f in fake], generator) for real, fake in pairs]
+        self._lines = [
+            between([r[:few] for r in real], [f[:few] for f in fake], generator)
+            for real, fake in pairs
+        ]
 
     def _draw(self, generator: torch.Generator) -> None:
         n = self.batch * self.rounds
@@ -243,7 +275,13 @@ class RowGame(Game):
         given = self._given(self._rows(self.batch, generator))
         copies = _SCORE_COPIES if self.mode == "score" else 1
         out = self.roller(
-            given, self.batch, generator, mode=self.mode, copies=copies, spread=self.spread, temperature=temperature
+            given,
+            self.batch,
+            generator,
+            mode=self.mode,
+            copies=copies,
+            spread=self.spread,
+            temperature=temperature,
         )
         worth = self._worth(self.critic(self.reads(out.values))).view(out.copies, -1)
         if out.weight is not None:
@@ -277,9 +315,12 @@ def _mode(config: TrainingConfig, roller: Roller, dcm: DCM) -> str:
     closed = [name for name in roller.weighed if not dcm.mechanism(name).explicit]
     if closed:
         raise PlanError(
-            f"{', '.join(sorted(roller.updated))} cannot be trained through {closed[0]}: its mechanism does not tell "
-            f"the probabilities of its values, so no gradient passes it. Train {closed[0]}, or use the likelihood."
+            f"{', '.join(sorted(roller.updated))} cannot be trained through {closed[0]}: its "
+            "mechanism does not tell the probabilities of its values, so no gradient passes it. "
+            f"Train {closed[0]}, or use the likelihood."
         )
-    if config.gradient == "enumerate" or (config.gradient == "auto" and roller.joint_values <= config.max_enumeration):
+    if config.gradient == "enumerate" or (
+        config.gradient == "auto" and roller.joint_values <= config.max_enumeration
+    ):
         return "enumerate"
     return "score"

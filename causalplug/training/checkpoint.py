@@ -1,4 +1,5 @@
-"""Checkpoints: everything that decides the rest of a run, written whole or not at all, without pickle."""
+"""Checkpoints: everything that decides the rest of a run, written whole or not at all, without
+pickle."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ _SHOWN = 6  # differences in a message
 
 
 class Checkpoints:
-    """The last checkpoint of a run, in ``<output_dir>/checkpoint``: ``state.json`` and ``state.safetensors``.
+    """The last checkpoint of a run, in ``<output_dir>/checkpoint``: ``state.json`` and
+    ``state.safetensors``.
 
     Args:
         output_dir: of the run.
@@ -42,11 +44,13 @@ class Checkpoints:
             TrainingError: there is none.
         """
         place = Path(place)
-        found = [folder for folder in (place / "checkpoint", place) if (folder / "state.json").is_file()]
+        found = [
+            folder for folder in (place / "checkpoint", place) if (folder / "state.json").is_file()
+        ]
         if not found:
             raise TrainingError(
-                f"The run cannot be resumed from {place}: there is no checkpoint. Give the output_dir of a run, or "
-                "True to go on from this run's own if it has one."
+                f"The run cannot be resumed from {place}: there is no checkpoint. Give the "
+                "output_dir of a run, or True to go on from this run's own if it has one."
             )
         return cls(found[0].parent, found[0].name)
 
@@ -59,15 +63,22 @@ class Checkpoints:
 
         def describe(path: Path) -> None:
             facts = file_facts(path.parent / "state.safetensors")
-            path.write_text(json.dumps({"schema": _SCHEMA, "tensors": facts, **state}, indent=1, allow_nan=False))
+            path.write_text(
+                json.dumps(
+                    {"schema": _SCHEMA, "tensors": facts, **state}, indent=1, allow_nan=False
+                )
+            )
 
         try:
-            write_folder(self.folder, {"state.safetensors": safetensors_writer(tensors), "state.json": describe})
+            write_folder(
+                self.folder,
+                {"state.safetensors": safetensors_writer(tensors), "state.json": describe},
+            )
         except RepositoryError as error:
             kept = "The last one stays" if self.folder.exists() else "There was none before"
             raise TrainingError(
-                f"Training stopped because its checkpoint could not be written: {error}. {kept} in {self.folder}; make "
-                "room and continue with resume_from_checkpoint=True."
+                f"Training stopped because its checkpoint could not be written: {error}. {kept} in "
+                f"{self.folder}; make room and continue with resume_from_checkpoint=True."
             ) from error
 
     def load(self, facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
@@ -77,8 +88,8 @@ class Checkpoints:
             facts: what has to agree with the run that wrote it, by kind and name.
 
         Raises:
-            TrainingError: it is damaged, or belongs to a run with other settings, another graph or other data; what
-                differs is named.
+            TrainingError: it is damaged, or belongs to a run with other settings, another graph or
+                other data; what differs is named.
         """
         if not self.folder.exists():
             return None
@@ -88,22 +99,28 @@ class Checkpoints:
                 tensors = read_safetensors(folder / "state.safetensors", facts=state.get("tensors"))
         except RepositoryError as error:
             raise TrainingError(
-                f"The run cannot be resumed from {self.folder}: the checkpoint is damaged ({error}). Put a good copy "
-                "there, or delete the folder to start anew."
+                f"The run cannot be resumed from {self.folder}: the checkpoint is damaged "
+                f"({error}). Put a good copy there, or delete the folder to start anew."
             ) from error
         found = state.get("facts") if state.get("schema") == _SCHEMA else None
-        differing = ["the version of causalplug's checkpoints"] if found is None else differences(found, facts)
+        differing = (
+            ["the version of causalplug's checkpoints"]
+            if found is None
+            else differences(found, facts)
+        )
         if differing:
             more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
             raise TrainingError(
                 f"The run cannot be resumed from {self.folder}: it was written by a run with other "
-                f"{', '.join(differing[:_SHOWN])}{more}. Give the same ones, or choose another output_dir."
+                f"{', '.join(differing[:_SHOWN])}{more}. Give the same ones, or choose another "
+                "output_dir."
             )
         return state, tensors
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """What differs between two runs, as text: settings with both values, data by source and column."""
+    """What differs between two runs, as text: settings with both values, data by source and
+    column."""
     found = []
     for kind in here:
         one, other = there.get(kind), here[kind]
@@ -114,7 +131,9 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
         names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
         for name in names:
             if kind == "settings" and name not in _FREE:
-                found.append(f"settings: {name} ({_shown(one.get(name))} there, {_shown(other.get(name))} here)")
+                found.append(
+                    f"settings: {name} ({_shown(one.get(name))} there, {_shown(other.get(name))} here)"
+                )
             elif kind != "settings":
                 found.append(f"{kind}: {name}")
     return found
@@ -135,8 +154,11 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str
     }
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str) -> None:
-    """Inverse of :func:`optimizer_tensors`; rates and other settings stay those of the optimizer."""
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str
+) -> None:
+    """Inverse of :func:`optimizer_tensors`; rates and other settings stay those of the
+    optimizer."""
     full = optimizer.state_dict()
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():

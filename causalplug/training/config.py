@@ -17,36 +17,41 @@ STRATEGIES = ("modular", "joint")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """Settings of one training run; the defaults are those of ``docs/training.md``, chosen by measurement there.
+    """Settings of one training run; the defaults are those of ``docs/training.md``, chosen by
+    measurement there.
 
     Args:
-        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, a mapping from variable (or module name) to
-            one of them, or None: what the plan says.
-        strategy: ``"modular"``, the plan's modules in its order, or ``"joint"``, the whole model at once against each
-            source's distribution (the paper's Algorithm 3; adversarial, for comparison).
-        projections: whether critics read images as their encoders' projections. False: as pixels, wherever they occur.
-            An image that its module itself trains is read as pixels by the modular strategy in any case.
+        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, a mapping from variable (or
+            module name) to one of them, or None: what the plan says.
+        strategy: ``"modular"``, the plan's modules in its order, or ``"joint"``, the whole model at
+            once against each source's distribution (the paper's Algorithm 3; adversarial, for
+            comparison).
+        projections: whether critics read images as their encoders' projections. False: as pixels,
+            wherever they occur. An image that its module itself trains is read as pixels by the
+            modular strategy in any case.
         steps: generator updates of a module, at most. None: 600 by likelihood; adversarially
             1,000 where all is discrete and few, else 1,500.
         batch_size: rows of a step, in every process.
-        gradient_accumulation_steps: batches whose gradients are averaged before an update, of critics and mechanisms
-            alike: a larger batch in the memory of a small one.
-        processes: what several processes do: ``"rows"``, each draws batches of its own for every module, and gradients
-            are averaged; ``"modules"``, the modules of a generation are given to different processes.
-        learning_rate: of the mechanisms. None: adversarial 5e-3 where all is discrete and few, 1e-3 where critics read
-            pixels, else 2e-3; likelihood 1e-2.
-        critic_learning_rate: of the critics. None: 4e-3 where all is discrete and few, 1e-3 where they read pixels,
-            else 2e-3.
-        critic_steps, penalty: of the critics (WGAN-GP); a critic that reads pixels takes one step, and the penalty at
-            real rows alone.
+        gradient_accumulation_steps: batches whose gradients are averaged before an update, of
+            critics and mechanisms alike: a larger batch in the memory of a small one.
+        processes: what several processes do: ``"rows"``, each draws batches of its own for every
+            module, and gradients are averaged; ``"modules"``, the modules of a generation are given
+            to different processes.
+        learning_rate: of the mechanisms. None: adversarial 5e-3 where all is discrete and few, 1e-3
+            where critics read pixels, else 2e-3; likelihood 1e-2.
+        critic_learning_rate: of the critics. None: 4e-3 where all is discrete and few, 1e-3 where
+            they read pixels, else 2e-3.
+        critic_steps, penalty: of the critics (WGAN-GP); a critic that reads pixels takes one step,
+            and the penalty at real rows alone.
         critic_hidden: widths of a critic's hidden layers.
-        gradient: how the critic's gradient passes discrete values: ``"auto"`` (enumeration where the module has at most
-            ``max_enumeration`` joint values, leave-one-out score function beyond), ``"enumerate"``, ``"rloo"`` or
-            ``"straight-through"``.
+        gradient: how the critic's gradient passes discrete values: ``"auto"`` (enumeration where
+            the module has at most ``max_enumeration`` joint values, leave-one-out score function
+            beyond), ``"enumerate"``, ``"rloo"`` or ``"straight-through"``.
         max_enumeration: joint values of a module's discrete variables that are enumerated.
-        max_cells: joint values of a target that are compared as one table, where everything in it is discrete.
-        draws: draws of the confounder noise per step; where continuous variables have a density an eighth of them, but
-            of every row's own.
+        max_cells: joint values of a target that are compared as one table, where everything in it
+            is discrete.
+        draws: draws of the confounder noise per step; where continuous variables have a density an
+            eighth of them, but of every row's own.
         temperature: first and last temperature of the straight-through gradient.
         ema: decay of the moving average of the weights that is kept, validated and saved.
         held_out: share of every source that is held out for validation.
@@ -58,8 +63,8 @@ class TrainingConfig:
         save_every: steps between checkpoints, where an output folder is given.
         seed: of everything random.
         check_fit: compare frozen generators with the rows before training; takes seconds.
-        tolerance: a module has converged when its TVD from the held-out rows exceeds what chance alone explains (the
-            0.99 quantile for that many rows) by at most this.
+        tolerance: a module has converged when its TVD from the held-out rows exceeds what chance
+            alone explains (the 0.99 quantile for that many rows) by at most this.
         threads: torch threads during training; None leaves the setting alone.
 
     Raises:
@@ -97,14 +102,19 @@ class TrainingConfig:
     tolerance: float = 0.03
 
     def __post_init__(self) -> None:
-        objectives = [self.objective] if isinstance(self.objective, str) else list((self.objective or {}).values())
+        objectives = (
+            [self.objective]
+            if isinstance(self.objective, str)
+            else list((self.objective or {}).values())
+        )
         for objective in objectives:
             self._one_of("objective", objective, OBJECTIVES)
         self._one_of("strategy", self.strategy, STRATEGIES)
         if self.strategy == "joint" and set(objectives) - {"adversarial"}:
             raise TrainingError(
-                f"objective={self.objective!r} cannot be used with strategy='joint': the whole model is matched to "
-                "each source by critics. Use objective='adversarial' or leave it out, or use strategy='modular'."
+                f"objective={self.objective!r} cannot be used with strategy='joint': the whole "
+                "model is matched to each source by critics. Use objective='adversarial' or leave "
+                "it out, or use strategy='modular'."
             )
         self._one_of("processes", self.processes, ("rows", "modules"))
         self._one_of("gradient", self.gradient, ("auto", "enumerate", "rloo", "straight-through"))
@@ -120,17 +130,25 @@ class TrainingConfig:
         )
         for name in positive:
             if getattr(self, name) < 1:
-                raise TrainingError(f"{name}={getattr(self, name)} makes no sense: it must be at least 1.")
+                raise TrainingError(
+                    f"{name}={getattr(self, name)} makes no sense: it must be at least 1."
+                )
         if not isinstance(self.seed, Integral):
             raise TrainingError(
                 f"seed={self.seed!r} makes no sense: the same seed gives the same run; give an integer."
             )
         if self.steps is not None and self.steps < 1:
-            raise TrainingError(f"steps={self.steps} makes no sense: it must be at least 1, or None for the default.")
+            raise TrainingError(
+                f"steps={self.steps} makes no sense: it must be at least 1, or None for the default."
+            )
         for name, low, high in (("ema", 0.0, 1.0), ("held_out", 0.0, 0.9)):
             if not low <= getattr(self, name) < high:
-                raise TrainingError(f"{name}={getattr(self, name)} makes no sense: it must lie in [{low}, {high}).")
-        rates = [rate for rate in (self.learning_rate, self.critic_learning_rate) if rate is not None]
+                raise TrainingError(
+                    f"{name}={getattr(self, name)} makes no sense: it must lie in [{low}, {high})."
+                )
+        rates = [
+            rate for rate in (self.learning_rate, self.critic_learning_rate) if rate is not None
+        ]
         if not all(isinstance(rate, Real) and rate > 0 for rate in rates):
             raise TrainingError(f"learning rates must be positive numbers; got {rates}.")
 

@@ -1,4 +1,5 @@
-"""Critics, the rows that they compare, and the gradient penalty of WGAN-GP (Gulrajani et al. 2017)."""
+"""Critics, the rows that they compare, and the gradient penalty of WGAN-GP (Gulrajani et al.
+2017)."""
 
 from __future__ import annotations
 
@@ -24,9 +25,11 @@ class CriticInput(nn.Module):
 
     Args:
         variables: declarations of the variables, in order.
-        projections: sizes of the projections that stand in for image variables; images without one are read as pixels.
+        projections: sizes of the projections that stand in for image variables; images without one
+            are read as pixels.
 
-    Discrete values become one-hot features, continuous values and projections are standardised on the first real rows.
+    Discrete values become one-hot features, continuous values and projections are standardised on
+    the first real rows.
     """
 
     loc: Tensor
@@ -35,10 +38,14 @@ class CriticInput(nn.Module):
     def __init__(self, variables: Mapping[str, Variable], projections: Mapping[str, int]):
         super().__init__()
         self.variables = dict(variables)
-        self.flat = [name for name, v in variables.items() if not isinstance(v, Image) or name in projections]
+        self.flat = [
+            name for name, v in variables.items() if not isinstance(v, Image) or name in projections
+        ]
         self.pixels = [name for name in variables if name not in self.flat]
         sizes = [projections.get(name, self.variables[name].feature_size) for name in self.flat]
-        self.scaled = [n in projections or self.variables[n].kind == "continuous" for n in self.flat]
+        self.scaled = [
+            n in projections or self.variables[n].kind == "continuous" for n in self.flat
+        ]
         self.sizes = sizes
         self.projections = dict(projections)
         self.register_buffer("loc", torch.zeros(sum(sizes)))
@@ -58,19 +65,23 @@ class CriticInput(nn.Module):
         return value if name in self.projections else self.variables[name].features(value)
 
     def forward(self, values: Mapping[str, Tensor]) -> list[Tensor]:
-        """``[features (n, f)]`` and, for every image that is read as pixels, ``(n, channels, height, width)`` in [-1,
-        1].
+        """``[features (n, f)]`` and, for every image that is read as pixels, ``(n, channels,
+        height, width)`` in [-1, 1].
         """
         parts = [self._features(name, values[name]) for name in self.flat]
         rows = [(torch.cat(parts, -1) - self.loc) / self.scale] if parts else []
         for name in self.pixels:
             variable: Image = self.variables[name]  # type: ignore[assignment]
-            rows.append((variable.scale(values[name]) - variable.low) * (2 / (variable.high - variable.low)) - 1)
+            rows.append(
+                (variable.scale(values[name]) - variable.low) * (2 / (variable.high - variable.low))
+                - 1
+            )
         return rows
 
 
 class Critic(nn.Module):
-    """Scores rows; an MLP on the features, with a convolutional trunk for every image that is read as pixels.
+    """Scores rows; an MLP on the features, with a convolutional trunk for every image that is read
+    as pixels.
 
     Args:
         reads: how rows are laid out.
@@ -78,9 +89,17 @@ class Critic(nn.Module):
         channels: widths of the trunk.
     """
 
-    def __init__(self, reads: CriticInput, *, hidden: Sequence[int] = (64, 64), channels: Sequence[int] = (32, 64, 64)):
+    def __init__(
+        self,
+        reads: CriticInput,
+        *,
+        hidden: Sequence[int] = (64, 64),
+        channels: Sequence[int] = (32, 64, 64),
+    ):
         super().__init__()
-        self.trunks = nn.ModuleList(self._trunk(reads.variables[name], channels) for name in reads.pixels)  # type: ignore[arg-type]
+        self.trunks = nn.ModuleList(
+            self._trunk(reads.variables[name], channels) for name in reads.pixels
+        )  # type: ignore[arg-type]
         size = sum(reads.sizes) + 128 * len(self.trunks)
         layers: list[nn.Module] = []
         for width in hidden:
@@ -96,23 +115,34 @@ class Critic(nn.Module):
         for after in channels:
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.LeakyReLU(_SLOPE)]
             before, height, width = after, -(-height // 2), -(-width // 2)
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * height * width, 128), nn.LeakyReLU(_SLOPE))
+        return nn.Sequential(
+            *layers, nn.Flatten(), nn.Linear(before * height * width, 128), nn.LeakyReLU(_SLOPE)
+        )
 
     def forward(self, rows: Sequence[Tensor]) -> Tensor:
         """Scores ``(n,)``."""
         parts = list(rows)
         if self.trunks:
             first = len(parts) - len(self.trunks)
-            parts[first:] = [trunk(pixels) for trunk, pixels in zip(self.trunks, parts[first:], strict=True)]
+            parts[first:] = [
+                trunk(pixels) for trunk, pixels in zip(self.trunks, parts[first:], strict=True)
+            ]
         return self.score(torch.cat(parts, -1) if len(parts) > 1 else parts[0]).squeeze(-1)
 
     def backward(
-        self, rows: Sequence[Tensor], weight: Tensor, lines: Sequence[Tensor], penalty: float, scaled: Scaled
+        self,
+        rows: Sequence[Tensor],
+        weight: Tensor,
+        lines: Sequence[Tensor],
+        penalty: float,
+        scaled: Scaled,
     ) -> Tensor:
-        """Add the gradients of ``sum weight D(rows) + penalty E (|grad D(lines)| - 1)^2`` to those of the parameters.
+        """Add the gradients of ``sum weight D(rows) + penalty E (|grad D(lines)| - 1)^2`` to those
+        of the parameters.
 
         Args:
-            rows, weight: r rows as :class:`CriticInput` lays them out, and weights ``(r,)``: generated minus real.
+            rows, weight: r rows as :class:`CriticInput` lays them out, and weights ``(r,)``:
+                generated minus real.
             lines: points where the gradient is penalised, laid out in the same way.
             penalty: its weight.
             scaled: what the loss is multiplied by; None leaves it alone.
@@ -124,11 +154,16 @@ class Critic(nn.Module):
             lines = [line.requires_grad_() for line in lines]
             gradients = torch.autograd.grad(self(lines).sum(), lines, create_graph=True)
             square = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
-            loss = (weight * self(rows)).sum() + penalty * ((square + 1e-12).sqrt() - 1).square().mean()
+            loss = (weight * self(rows)).sum() + penalty * (
+                (square + 1e-12).sqrt() - 1
+            ).square().mean()
             (scaled(loss) if scaled else loss).backward()
             return loss.detach()
         with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
-            weights, biases = [layer.weight for layer in self._linear], [layer.bias for layer in self._linear]
+            weights, biases = (
+                [layer.weight for layer in self._linear],
+                [layer.bias for layer in self._linear],
+            )
             loss, found = _piecewise_linear(weights, biases, rows[0], weight, lines[0], penalty)
             for parameter, gradient in zip([*weights, *biases], found, strict=True):
                 gradient = scaled(gradient) if scaled else gradient
@@ -137,13 +172,20 @@ class Critic(nn.Module):
 
 
 def _piecewise_linear(
-    weights: Sequence[Tensor], biases: Sequence[Tensor], rows: Tensor, weight: Tensor, lines: Tensor, penalty: float
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    rows: Tensor,
+    weight: Tensor,
+    lines: Tensor,
+    penalty: float,
 ) -> tuple[Tensor, list[Tensor]]:
-    """The loss of :meth:`Critic.backward` for an MLP with leaky rectifiers, and its gradients by weights and biases.
+    """The loss of :meth:`Critic.backward` for an MLP with leaky rectifiers, and its gradients by
+    weights and biases.
 
-    Between its kinks such a critic is linear. With the slopes m of a layer's units, ``B_l = m_l (B_{l+1} W_{l+1})`` is
-    the gradient of what is scored by what enters layer l's units, for rows and lines alike; the penalty's own gradient
-    goes the other way through the same slopes. So nothing is differentiated twice, in a quarter of the time.
+    Between its kinks such a critic is linear. With the slopes m of a layer's units, ``B_l = m_l
+    (B_{l+1} W_{l+1})`` is the gradient of what is scored by what enters layer l's units, for rows
+    and lines alike; the penalty's own gradient goes the other way through the same slopes. So
+    nothing is differentiated twice, in a quarter of the time.
     """
     r = len(rows)
     values = [torch.cat([rows, lines])]  # what each layer reads
@@ -162,7 +204,9 @@ def _piecewise_linear(
     through = steep * (beyond / (norm + _TINY)).mul_(2 * penalty / len(lines))
     of_weights, of_biases = [], []
     for layer, (matrix, back) in enumerate(zip(weights[:-1], reversed(backs), strict=True)):
-        values[layer][r:] = through  # a product with ``back`` now adds the gradients of scores and penalty
+        values[layer][r:] = (
+            through  # a product with ``back`` now adds the gradients of scores and penalty
+        )
         of_weights.append(back.t() @ values[layer])
         of_biases.append(back[:r].sum(0))
         through = _leaky_relu_backward(through @ matrix.t(), values[layer + 1][r:])
@@ -176,7 +220,12 @@ def _leaky_relu_backward(gradient: Tensor, value: Tensor) -> Tensor:
     return torch.ops.aten.leaky_relu_backward(gradient, value, _SLOPE, True)  # type: ignore[no-any-return]
 
 
-def between(real: Sequence[Tensor], fake: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+def between(
+    real: Sequence[Tensor], fake: Sequence[Tensor], generator: torch.Generator
+) -> list[Tensor]:
     """A random point on the line between each real and each generated row, n of both."""
     share = torch.rand(len(real[0]), generator=generator, device=real[0].device)
-    return [torch.lerp(b, a, share.view(-1, *[1] * (a.ndim - 1))) for a, b in zip(real, fake, strict=True)]
+    return [
+        torch.lerp(b, a, share.view(-1, *[1] * (a.ndim - 1)))
+        for a, b in zip(real, fake, strict=True)
+    ]

@@ -1,7 +1,9 @@
-"""Probabilities of rows under a model: products of explicit mechanisms, averaged over the confounder noise.
+"""Probabilities of rows under a model: products of explicit mechanisms, averaged over the
+confounder noise.
 
-``Q[C](c | pa(c)) = E_u prod_V P(V = v | pa(v), u_V)`` is the c-factor of Tian & Pearl (2002). Where everything is
-discrete, equal rows are evaluated once and every mechanism once per distinct configuration of its parents.
+``Q[C](c | pa(c)) = E_u prod_V P(V = v | pa(v), u_V)`` is the c-factor of Tian & Pearl (2002). Where
+everything is discrete, equal rows are evaluated once and every mechanism once per distinct
+configuration of its parents.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.mechanisms.discrete import DiscreteMLP
-from causalplug.model import DCM, edge_key
+from causalplug.graphs.graph import CausalGraph
+from causalplug.mechanisms.trainable.discrete import DiscreteMLP
+from causalplug.model.model import DCM, edge_key
 from causalplug.variables import Discrete
 
 __all__ = [
@@ -32,13 +34,18 @@ __all__ = [
 
 
 def edges_of(graph: CausalGraph, variables: Iterable[str]) -> list[str]:
-    """Names of the noises of all bidirected edges at ``variables``, each once, in the graph's order."""
-    return list(dict.fromkeys(edge_key(name, sibling) for name in variables for sibling in graph.siblings(name)))
+    """Names of the noises of all bidirected edges at ``variables``, each once, in the graph's
+    order."""
+    return list(
+        dict.fromkeys(
+            edge_key(name, sibling) for name in variables for sibling in graph.siblings(name)
+        )
+    )
 
 
 class ConfounderDraws:
-    """Quasi-random draws of the noise of several edges: scrambled Sobol points, mapped to normals, afresh at every
-    call.
+    """Quasi-random draws of the noise of several edges: scrambled Sobol points, mapped to normals,
+    afresh at every call.
 
     Args:
         edges: names of the noises.
@@ -53,8 +60,8 @@ class ConfounderDraws:
         self.points = points.clamp(1e-6, 1 - 1e-6)
 
     def __call__(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """Noise ``(draws, 1, size)`` by edge: the Sobol points under a fresh random shift (Cranley & Patterson
-        1976).
+        """Noise ``(draws, 1, size)`` by edge: the Sobol points under a fresh random shift (Cranley
+        & Patterson 1976).
         """
         if not self.edges:
             return {}
@@ -87,7 +94,8 @@ def rows_log_prob(
     Args:
         dcm: the model; all mechanisms of ``variables`` are explicit.
         variables: whose values are explained.
-        rows: values ``(n, …)`` of the variables and their parents; images as projections ``(n, size)``.
+        rows: values ``(n, …)`` of the variables and their parents; images as projections ``(n,
+            size)``.
         noise: ``(s, 1, size)`` by edge.
 
     Returns:
@@ -113,8 +121,11 @@ def ravel(columns: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
     return joint
 
 
-def distinct(columns: Mapping[str, Tensor], sizes: Sequence[int]) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """Distinct rows of columns of codes, the number of each row among them, and how often each occurs."""
+def distinct(
+    columns: Mapping[str, Tensor], sizes: Sequence[int]
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Distinct rows of columns of codes, the number of each row among them, and how often each
+    occurs."""
     names = list(columns)
     joint, inverse, counts = torch.unique(
         ravel([columns[name] for name in names], sizes), return_inverse=True, return_counts=True
@@ -156,7 +167,8 @@ class Cells:
             self.index[name] = which * size + rows[name]
 
     def log_prob(self, noise: Mapping[str, Tensor]) -> Tensor:
-        """``(s, r)``: log of the product of the mechanisms, for confounder noise ``(s, 1, size)`` by edge."""
+        """``(s, r)``: log of the product of the mechanisms, for confounder noise ``(s, 1,
+        size)`` by edge."""
         total: Tensor | None = None
         for name in self.variables:
             mechanism: DiscreteMLP = self.dcm.mechanism(name)  # type: ignore[assignment]
@@ -182,13 +194,14 @@ def tabular(dcm: DCM, variables: Iterable[str]) -> bool:
 
 
 def served(graph: CausalGraph, recorded: Iterable[str], do: Iterable[str]) -> list[tuple[str, ...]]:
-    """The groups of variables whose c-factors a source's rows determine and a likelihood can use, in topological order.
+    """The groups of variables whose c-factors a source's rows determine and a likelihood can use,
+    in topological order.
 
-    The rows are a sample from the mutilated graph, projected on what is recorded; their distribution is the product of
-    the c-factors of *that* graph (Tian & Pearl 2002). A c-factor is the product of the model's own mechanisms where all
-    parents of
-    its variables are recorded. Where some are not, those variables are left out together with everything that descends
-    from them; what is left is an ancestral part of the rows' distribution, and factors in the same way.
+    The rows are a sample from the mutilated graph, projected on what is recorded; their
+    distribution is the product of the c-factors of *that* graph (Tian & Pearl 2002). A c-factor is
+    the product of the model's own mechanisms where all parents of its variables are recorded. Where
+    some are not, those variables are left out together with everything that descends from them;
+    what is left is an ancestral part of the rows' distribution, and factors in the same way.
     """
     do = frozenset(do)
     known = frozenset(recorded) | do
@@ -199,7 +212,9 @@ def served(graph: CausalGraph, recorded: Iterable[str], do: Iterable[str]) -> li
     for component in seen.c_components():
         broken = component - whole - do
         kept = component - seen.descendants(broken) if broken else component
-        rest = seen.subgraph(seen.variables if not broken else set(seen.variables) - seen.descendants(broken))
+        rest = seen.subgraph(
+            seen.variables if not broken else set(seen.variables) - seen.descendants(broken)
+        )
         groups += [
             tuple(name for name in order if name in part)
             for part in rest.c_components()

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from causalplug.checks.fit import FitReport, check_fit
+from causalplug.data.source import Rows
 from causalplug.errors import FitWarning
-from causalplug.mechanisms.fit_check import FitReport, check_fit
-from causalplug.mechanisms.frozen import FrozenMechanism
-from causalplug.model import DCM
-from causalplug.training.data import Rows
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.model.model import DCM
 
 __all__ = ["check_generators"]
 
@@ -22,11 +22,14 @@ _SECONDS = 10.0  # what the generator itself may cost
 _ROWS = 5000  # real rows that are looked at
 
 
-def check_generators(dcm: DCM, tables: Sequence[Rows], *, minimum_rows: int = 40, seed: int = 0) -> list[FitReport]:
-    """Check every frozen image mechanism against the largest source that records it with its parents.
+def check_generators(
+    dcm: DCM, tables: Sequence[Rows], *, minimum_rows: int = 40, seed: int = 0
+) -> list[FitReport]:
+    """Check every frozen image mechanism against the largest source that records it with its
+    parents.
 
-    A generator that the rows cannot judge gets the verdict ``"unknown"`` with the reason. One that is unfit is warned
-    about; training goes on, because a user may know better.
+    A generator that the rows cannot judge gets the verdict ``"unknown"`` with the reason. One that
+    is unfit is warned about; training goes on, because a user may know better.
 
     Args:
         dcm: the model; its label maps are estimated and its encoders trained.
@@ -40,8 +43,9 @@ def check_generators(dcm: DCM, tables: Sequence[Rows], *, minimum_rows: int = 40
             report = _check(dcm, name, mechanism, tables, minimum_rows, seed)
             if report.verdict == "unfit":
                 warnings.warn(
-                    f"The generator of {name!r} is unfit for the rows: {'; '.join(report.reasons)}. Answers that run "
-                    "through it inherit the difference. Take another generator or label map, or train the mechanism; "
+                    f"The generator of {name!r} is unfit for the rows: "
+                    f"{'; '.join(report.reasons)}. Answers that run through it inherit the "
+                    "difference. Take another generator or label map, or train the mechanism; "
                     "check_fit=False leaves the check out.",
                     FitWarning,
                     stacklevel=6,
@@ -51,10 +55,17 @@ def check_generators(dcm: DCM, tables: Sequence[Rows], *, minimum_rows: int = 40
 
 
 def _check(
-    dcm: DCM, name: str, mechanism: FrozenMechanism, tables: Sequence[Rows], minimum_rows: int, seed: int
+    dcm: DCM,
+    name: str,
+    mechanism: FrozenMechanism,
+    tables: Sequence[Rows],
+    minimum_rows: int,
+    seed: int,
 ) -> FitReport:
     needed = (name, *mechanism.parents)
-    having = [rows for rows in tables if set(needed) <= set(rows.values) and name not in rows.source.do]
+    having = [
+        rows for rows in tables if set(needed) <= set(rows.values) and name not in rows.source.do
+    ]
     if not having:
         together = f" together with {', '.join(mechanism.parents)}" if mechanism.parents else ""
         return FitReport(name, "unknown", (f"no source records {name}{together}",), ())
@@ -62,7 +73,11 @@ def _check(
     draw = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(rows), generator=draw)[:_ROWS]
     values = _most_frequent(mechanism, {key: rows.values[key][chosen] for key in needed}, name)
-    counts = min(_CONFIGURATIONS, len(mechanism.label_map.probabilities)) if mechanism.label_map is not None else 1
+    counts = (
+        min(_CONFIGURATIONS, len(mechanism.label_map.probabilities))
+        if mechanism.label_map is not None
+        else 1
+    )
     affordable = int(64 * _SECONDS / max(mechanism.batch_cost, 1e-9) / counts)
     try:
         return check_fit(
@@ -77,7 +92,9 @@ def _check(
         return FitReport(name, "unknown", (str(error).rstrip("."),), ())
 
 
-def _most_frequent(mechanism: FrozenMechanism, values: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+def _most_frequent(
+    mechanism: FrozenMechanism, values: Mapping[str, Tensor], name: str
+) -> dict[str, Tensor]:
     """Only the rows with the most frequent values of the parents."""
     if mechanism.label_map is None or not mechanism.parents:
         return dict(values)

@@ -6,17 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from causalplug.causal.plan import Target
-from causalplug.model import DCM
+from causalplug.data.source import Rows
+from causalplug.model.model import DCM
+from causalplug.planning.plan import Target
 from causalplug.training.adversarial import Game, RowGame, TableGame, taken_values
 from causalplug.training.config import TrainingConfig
-from causalplug.training.data import Rows
 from causalplug.training.factors import tabular
 from causalplug.training.image_game import ImageGame
 from causalplug.variables import Image
 
 if TYPE_CHECKING:
-    from causalplug.mechanisms.bank import SampleBank
+    from causalplug.mechanisms.frozen.bank import SampleBank
 
 __all__ = ["game_for"]
 
@@ -30,11 +30,16 @@ def game_for(
     banks: Mapping[str, SampleBank],
     pixels: Sequence[str] = (),
 ) -> Game:
-    """The cheapest exact game for a target: tables where all is discrete and small, rows otherwise, pixels if asked."""
+    """The cheapest exact game for a target: tables where all is discrete and small, rows
+    otherwise, pixels if asked."""
     names = [*target.parents, *target.variables]
     if config.gradient == "auto" and not any(isinstance(dcm.variables[n], Image) for n in names):
-        inside = math.prod(getattr(dcm.variables[name], "size", config.max_cells + 1) for name in target.variables)
-        hidden = {*target.updated, *target.frozen} - set(target.variables)  # drawn and not recorded, in joint training
+        inside = math.prod(
+            getattr(dcm.variables[name], "size", config.max_cells + 1) for name in target.variables
+        )
+        hidden = {*target.updated, *target.frozen} - set(
+            target.variables
+        )  # drawn and not recorded, in joint training
         if not hidden and tabular(dcm, target.variables) and inside <= config.max_cells:
             size = {name: dcm.variables[name].size for name in names}  # type: ignore[attr-defined]
             taken = len(taken_values(rows, target.parents, size)[1])

@@ -1,5 +1,5 @@
-"""Training a conditional image generator by itself, on labelled images alone: what a recipe without a pretrained one
-does.
+"""Training a conditional image generator by itself, on labelled images alone: what a recipe without
+a pretrained one does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from causalplug.adapters.trained import TrainedGenerator
 from causalplug.errors import DataError, TrainingError
 from causalplug.mechanisms.base import initialised
-from causalplug.mechanisms.image import ConvGenerator
+from causalplug.mechanisms.trainable.image import ConvGenerator
 from causalplug.training.learner import Average
 from causalplug.variables import Discrete, Image
 
@@ -23,7 +23,8 @@ _BATCH, _LAZY = 64, 8
 
 
 class _Discriminator(nn.Module):
-    """Real or generated, given the label: a projection discriminator (Miyato & Koyama 2018) on the pixels."""
+    """Real or generated, given the label: a projection discriminator (Miyato & Koyama 2018) on
+    the pixels."""
 
     def __init__(self, variable: Image, classes: int):
         super().__init__()
@@ -56,12 +57,12 @@ def fit_generator(
     license: str | None = None,
     source: str | None = None,
 ) -> TrainedGenerator:
-    """Train a conditional GAN on labelled images and freeze it: to be saved, and pulled back by ``from_pretrained``.
+    """Train a conditional GAN on labelled images and freeze it: to be saved, and pulled back by
+    ``from_pretrained``.
 
-    Every joint label is shown equally often, whatever its share of the images: what is learned is P(image | label)
-    alone.
-    Non-saturating loss with a penalty on the discriminator's gradient at real images (Mescheder et al. 2018), and a
-    moving average of the generator's weights.
+    Every joint label is shown equally often, whatever its share of the images: what is learned is
+    P(image | label) alone. Non-saturating loss with a penalty on the discriminator's gradient at
+    real images (Mescheder et al. 2018), and a moving average of the generator's weights.
 
     Args:
         variable: the image variable.
@@ -88,8 +89,8 @@ def fit_generator(
     counts = torch.bincount(joint, minlength=classes)
     if (counts == 0).any():
         raise DataError(
-            f"A generator for {', '.join(sizes)} cannot be trained: {int((counts == 0).sum())} joint labels have "
-            "no image."
+            f"A generator for {', '.join(sizes)} cannot be trained: {int((counts == 0).sum())} "
+            "joint labels have no image."
         )
     parents = {name: declared for name, (_, declared) in labels.items()}
     generator = initialised(lambda: ConvGenerator(variable, parents), seed)
@@ -105,9 +106,13 @@ def fit_generator(
     label = torch.arange(classes).repeat_interleave(per_class)
     codes = dict(zip(sizes, torch.unravel_index(label, tuple(sizes.values())), strict=True))
     spec = generator.noise["latent"]
-    for step in tqdm(range(steps), desc="generator", disable=None if progress else True, leave=False):
+    for step in tqdm(
+        range(steps), desc="generator", disable=None if progress else True, leave=False
+    ):
         for optimizer in optimizers:
-            optimizer.param_groups[0]["lr"] = learning_rate * max(0.02, min(1.0, 2 * (1 - step / steps)))
+            optimizer.param_groups[0]["lr"] = learning_rate * max(
+                0.02, min(1.0, 2 * (1 - step / steps))
+            )
         rows = torch.cat([m[torch.randint(len(m), (per_class,), generator=draw)] for m in members])
         real = _unit(variable, variable.scale(images[rows]))
         fake = _unit(variable, generator(codes, {"latent": spec.draw(len(label), draw)}))
@@ -124,7 +129,9 @@ def fit_generator(
         _descend(optimizers[0], loss)
         critic.requires_grad_(True)
         if not torch.isfinite(loss):
-            raise TrainingError(f"The generator's loss is {float(loss)} at step {step}. Lower the learning rate.")
+            raise TrainingError(
+                f"The generator's loss is {float(loss)} at step {step}. Lower the learning rate."
+            )
         average.update(step)
     average.swap()
     return TrainedGenerator(generator, parents, license=license, source=source)

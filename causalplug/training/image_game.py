@@ -1,9 +1,11 @@
-"""The game of a target whose critic reads pixels: a projection critic, the non-saturating loss and R1.
+"""The game of a target whose critic reads pixels: a projection critic, the non-saturating loss and
+R1.
 
-WGAN-GP learns an image's brightness long before what the image owes to its parents: the penalty holds the critic to
-one slope over hundreds of pixels. A critic that scores how pixels and the other variables *agree* (Miyato & Koyama
-2018), with its gradient penalised at real images alone (Mescheder et al. 2018), learns the parents first and takes one
-step per step of the generator; ``docs/training.md`` has the measurement.
+WGAN-GP learns an image's brightness long before what the image owes to its parents: the penalty
+holds the critic to one slope over hundreds of pixels. A critic that scores how pixels and the other
+variables *agree* (Miyato & Koyama 2018), with its gradient penalised at real images alone
+(Mescheder et al. 2018), learns the parents first and takes one step per step of the generator;
+``docs/training.md`` has the measurement.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ _READ = 128  # numbers that are read off an image
 
 
 class ProjectionCritic(nn.Module):
-    """``a(images) + b(features) + <c(images), d(features)>``: how real images and features are, and how they agree.
+    """``a(images) + b(features) + <c(images), d(features)>``: how real images and features are, and
+    how they agree.
 
     Args:
         reads: how rows are laid out; at least one image is read as pixels.
@@ -42,7 +45,10 @@ class ProjectionCritic(nn.Module):
         self.features: nn.Module | None = None
         if features:
             self.features = nn.Sequential(
-                nn.Linear(features, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2)
+                nn.Linear(features, hidden),
+                nn.LeakyReLU(0.2),
+                nn.Linear(hidden, hidden),
+                nn.LeakyReLU(0.2),
             )
             self.agree, self.alone = nn.Linear(hidden, _READ), nn.Linear(hidden, 1)
             nn.init.zeros_(self.agree.weight)
@@ -72,7 +78,8 @@ class ProjectionCritic(nn.Module):
 
 
 class ImageGame(RowGame):
-    """Batches of generated rows against batches of real rows, with images as pixels; arguments as of its base."""
+    """Batches of generated rows against batches of real rows, with images as pixels; arguments
+    as of its base."""
 
     rule = Rule(critic_steps=1, rate=1e-3, critic_rate=1e-3, betas=(0.0, 0.99))
 
@@ -87,7 +94,10 @@ class ImageGame(RowGame):
         lazy = index % _LAZY == 0
         real = [r.detach().requires_grad_(lazy) for r in real]
         on_real = self.critic(real)
-        loss = nn.functional.softplus(-on_real).mean() + nn.functional.softplus(self.critic(fake)).mean()
+        loss = (
+            nn.functional.softplus(-on_real).mean()
+            + nn.functional.softplus(self.critic(fake)).mean()
+        )
         if lazy:
             gradients = torch.autograd.grad(on_real.sum(), real, create_graph=True)
             square = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).mean()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from causalplug.errors import TrainingError
 from causalplug.mechanisms.base import Mechanism
-from causalplug.model import DCM
+from causalplug.model.model import DCM
 from causalplug.training.adversarial import Game
 from causalplug.training.checkpoint import optimizer_tensors, restore_optimizer
 from causalplug.training.config import TrainingConfig
@@ -24,8 +24,14 @@ __all__ = ["AdversarialLearner", "Average", "Learner", "LikelihoodLearner", "tra
 
 
 def trainable(mechanism: Mechanism) -> list[nn.Parameter]:
-    """The parameters of a mechanism that training updates: not those of a frozen generator inside it."""
-    frozen = {id(p) for part in mechanism.modules() if getattr(part, "frozen", False) for p in part.parameters()}
+    """The parameters of a mechanism that training updates: not those of a frozen generator
+    inside it."""
+    frozen = {
+        id(p)
+        for part in mechanism.modules()
+        if getattr(part, "frozen", False)
+        for p in part.parameters()
+    }
     return [p for p in mechanism.parameters() if id(p) not in frozen]
 
 
@@ -78,14 +84,17 @@ class Learner:
     ):
         self.dcm, self.config, self.steps, self.processes = dcm, config, steps, processes
         self.accelerator = processes.accelerator
-        # accelerate's wrappers cost as much as a small network's step, and do something for scaled losses alone
+        # accelerate's wrappers cost as much as a small network's step, and do something for scaled
+        # losses alone
         self._scaled = self.accelerator.scaler is not None
         self._scale = self._scaling()
         self._autocast: Callable[[], AbstractContextManager[object]] = (
             self.accelerator.autocast if self.accelerator.mixed_precision != "no" else nullcontext
         )
         self.variables = tuple(variables)
-        self.parameters: list[nn.Parameter] = [p for name in variables for p in trainable(dcm.mechanism(name))]
+        self.parameters: list[nn.Parameter] = [
+            p for name in variables for p in trainable(dcm.mechanism(name))
+        ]
         self.helpers = [p for helper in helpers for p in helper.parameters()]
         self.parameters += self.helpers
         self.rate = config.learning_rate or rate
@@ -93,13 +102,16 @@ class Learner:
         self.average = Average(self.parameters, config.ema)
 
     def _scaling(self) -> Scaled:
-        """What every part of a loss is multiplied by: the scale of half precision, and the share of the part."""
+        """What every part of a loss is multiplied by: the scale of half precision, and the share
+        of the part."""
         parts, scaler = self.config.gradient_accumulation_steps, self.accelerator.scaler
         if scaler is not None:
             return lambda loss: scaler.scale(loss / parts)
         return None if parts == 1 else lambda loss: loss / parts
 
-    def _adam(self, parameters: Sequence[Tensor], rate: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
+    def _adam(
+        self, parameters: Sequence[Tensor], rate: float, betas: tuple[float, float]
+    ) -> torch.optim.Optimizer:
         if not parameters:
             raise TrainingError(f"{'+'.join(self.variables)} has no parameters to train.")
         optimizer = torch.optim.Adam(parameters, lr=rate, betas=betas, fused=True)
@@ -115,7 +127,8 @@ class Learner:
         parameters: Sequence[Tensor],
         backward: Callable[[int, Scaled], Tensor],
     ) -> Tensor:
-        """One update by the mean loss of ``gradient_accumulation_steps`` parts, and of all processes; returns it.
+        """One update by the mean loss of ``gradient_accumulation_steps`` parts, and of all
+        processes; returns it.
 
         Args:
             optimizer, parameters: what is updated.
@@ -192,10 +205,16 @@ class LikelihoodLearner(Learner):
 
 
 class AdversarialLearner(Learner):
-    """Plays the games of the module's targets: several critic updates, then one update of the mechanisms."""
+    """Plays the games of the module's targets: several critic updates, then one update of the
+    mechanisms."""
 
     def __init__(
-        self, dcm: DCM, variables: Sequence[str], config: TrainingConfig, games: Sequence[Game], **options: object
+        self,
+        dcm: DCM,
+        variables: Sequence[str],
+        config: TrainingConfig,
+        games: Sequence[Game],
+        **options: object,
     ):
         self.games = list(games)
         rule = min((game.rule for game in games), key=lambda rule: rule.rate)
@@ -216,7 +235,9 @@ class AdversarialLearner(Learner):
         for k in range(max(game.critic_steps for game in self.games)):
             playing = [game for game in self.games if k < game.critic_steps]
 
-            def critics(part: int, scaled: Scaled, first: int = k * parts, playing: Sequence[Game] = playing) -> Tensor:
+            def critics(
+                part: int, scaled: Scaled, first: int = k * parts, playing: Sequence[Game] = playing
+            ) -> Tensor:
                 losses = [game.critic_backward(index, first + part, scaled) for game in playing]
                 return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
 
@@ -236,7 +257,11 @@ class AdversarialLearner(Learner):
 
     def tensors(self) -> dict[str, Tensor]:
         critics = {f"critic.{i}": p.detach() for i, p in enumerate(self.critic_parameters)}
-        return super().tensors() | critics | optimizer_tensors(self.critic_optimizer, "critic_optimizer.")
+        return (
+            super().tensors()
+            | critics
+            | optimizer_tensors(self.critic_optimizer, "critic_optimizer.")
+        )
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         super().load(tensors)

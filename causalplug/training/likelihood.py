@@ -1,4 +1,5 @@
-"""The objective ``likelihood``: Monte-Carlo maximum likelihood of every c-factor, on real parents."""
+"""The objective ``likelihood``: Monte-Carlo maximum likelihood of every c-factor, on real
+parents."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from causalplug.data.source import Rows
 from causalplug.errors import PlanError
-from causalplug.model import DCM
+from causalplug.model.model import DCM
 from causalplug.training.config import TrainingConfig
-from causalplug.training.data import Rows
 from causalplug.training.factors import (
     Cells,
     ConfounderDraws,
@@ -29,7 +30,10 @@ from causalplug.variables import Continuous
 __all__ = ["Likelihood", "Scores", "advantage", "mean"]
 
 _TABLE_LIMIT = 2**16  # configurations times draws up to which a factor is evaluated as one table
-_SCORED, _SCORED_TOGETHER = 4096, 1024  # held-out rows of a factor that is no table: of which, and at a time
+_SCORED, _SCORED_TOGETHER = (
+    4096,
+    1024,
+)  # held-out rows of a factor that is no table: of which, and at a time
 
 
 class Scores(NamedTuple):
@@ -52,13 +56,16 @@ def mean(scores: Sequence[Scores]) -> float:
 
 
 def advantage(one: Sequence[Scores], other: Sequence[Scores]) -> float:
-    """By how many of its standard errors the first log likelihood is above the second, on the same rows; 0 if equal."""
+    """By how many of its standard errors the first log likelihood is above the second, on the
+    same rows; 0 if equal."""
     differences = [a._replace(values=a.values - b.values) for a, b in zip(one, other, strict=True)]
     variance = 0.0
     for values, counts, share in differences:
         rows = counts.sum()
         centre = (values * counts).sum() / rows
-        variance += float(((values - centre).square() * counts).sum() / rows) / float(rows) * share**2
+        variance += (
+            float(((values - centre).square() * counts).sum() / rows) / float(rows) * share**2
+        )
     return mean(differences) / variance**0.5 if variance > 0 else 0.0
 
 
@@ -83,14 +90,19 @@ class _Factor:
         noise = self.draws(generator) if self.proposal is None else {}
         if self.cells is not None and self.weights is not None:
             return -(log_mean_exp(self.cells.log_prob(noise)) * self.weights).sum()
-        index = torch.randint(len(self), (min(batch_size, len(self)),), generator=generator, device=generator.device)
+        index = torch.randint(
+            len(self), (min(batch_size, len(self)),), generator=generator, device=generator.device
+        )
         batch = {name: value[index] for name, value in self.rows.items()}
         if self.proposal is None:
             return -log_mean_exp(rows_log_prob(dcm, self.variables, batch, noise)).mean()
         return -self._proposed(dcm, self.proposal, batch, generator).mean()
 
-    def _proposed(self, dcm: DCM, proposal: Proposal, rows: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
-        """Log c-factor ``(n,)``; its gradient also moves the proposal towards the draws that explain the rows."""
+    def _proposed(
+        self, dcm: DCM, proposal: Proposal, rows: Mapping[str, Tensor], generator: torch.Generator
+    ) -> Tensor:
+        """Log c-factor ``(n,)``; its gradient also moves the proposal towards the draws that
+        explain the rows."""
         drawn = proposal(rows, self.draws, generator)
         terms = rows_log_prob(dcm, self.variables, rows, drawn.noise) + drawn.log_weight
         explains = (torch.softmax(terms.detach(), 0) * drawn.log_density).sum(0)
@@ -99,11 +111,15 @@ class _Factor:
     def scores(self, dcm: DCM, generator: torch.Generator) -> Scores:
         """Log c-factors of all rows, or of the first some thousand."""
         if self.cells is not None and self.counts is not None:
-            return Scores(log_mean_exp(self.cells.log_prob(self.draws(generator))), self.counts, self.share)
+            return Scores(
+                log_mean_exp(self.cells.log_prob(self.draws(generator))), self.counts, self.share
+            )
         noise = self.draws(generator) if self.proposal is None else {}
         values = []
         for start in range(0, min(len(self), _SCORED), _SCORED_TOGETHER):
-            part = {name: value[start : start + _SCORED_TOGETHER] for name, value in self.rows.items()}
+            part = {
+                name: value[start : start + _SCORED_TOGETHER] for name, value in self.rows.items()
+            }
             if self.proposal is None:
                 values.append(log_mean_exp(rows_log_prob(dcm, self.variables, part, noise)))
             else:
@@ -115,8 +131,9 @@ class _Factor:
 class Likelihood:
     """Maximises ``sum over sources of log Q[C](c | pa(c))`` for every c-component C of a module.
 
-    Parents are read from the data, images as projections: nothing is generated, so modules train in any order. Rows of
-    all sources count equally; which parts of a component a source's rows determine is said by :func:`served`.
+    Parents are read from the data, images as projections: nothing is generated, so modules train in
+    any order. Rows of all sources count equally; which parts of a component a source's rows
+    determine is said by :func:`served`.
 
     Args:
         dcm: the model.
@@ -126,10 +143,12 @@ class Likelihood:
         proposals: of a likelihood of the same module on other rows, instead of new ones.
 
     Attributes:
-        proposals: one for every c-factor with confounder noise and a continuous variable, trained with the mechanisms.
+        proposals: one for every c-factor with confounder noise and a continuous variable, trained
+            with the mechanisms.
 
     Raises:
-        PlanError: a mechanism has no explicit density, or no source determines the c-factor of a component.
+        PlanError: a mechanism has no explicit density, or no source determines the c-factor of a
+            component.
     """
 
     def __init__(
@@ -144,9 +163,9 @@ class Likelihood:
         implicit = [name for name in variables if not dcm.mechanism(name).explicit]
         if implicit:
             raise PlanError(
-                f"{', '.join(variables)} cannot be trained by likelihood: the mechanism of {', '.join(implicit)} "
-                "has no "
-                "explicit density. Use objective='adversarial' for this module."
+                f"{', '.join(variables)} cannot be trained by likelihood: the mechanism of "
+                f"{', '.join(implicit)} has no explicit density. Use objective='adversarial' for "
+                "this module."
             )
         self.dcm, self.variables, self.config = dcm, tuple(variables), config
         self.factors: list[_Factor] = []
@@ -154,15 +173,21 @@ class Likelihood:
         for component in dcm.graph.c_components():
             if not component <= set(variables):
                 continue
-            if not any(frozenset(group) == component for of_source in groups for group in of_source):
-                parents = sorted({p for name in component for p in dcm.graph.parents(name)} - component)
+            if not any(
+                frozenset(group) == component for of_source in groups for group in of_source
+            ):
+                parents = sorted(
+                    {p for name in component for p in dcm.graph.parents(name)} - component
+                )
                 raise PlanError(
-                    f"{', '.join(sorted(component))} cannot be trained by likelihood: no source without an "
-                    "intervention on "
-                    f"them records all of {', '.join([*sorted(component), *parents])} together. Add such a source."
+                    f"{', '.join(sorted(component))} cannot be trained by likelihood: no source "
+                    "without an intervention on them records all of "
+                    f"{', '.join([*sorted(component), *parents])} together. Add such a source."
                 )
             for of_source, rows in zip(groups, sources, strict=True):
-                self.factors += [self._factor(group, rows) for group in of_source if component.issuperset(group)]
+                self.factors += [
+                    self._factor(group, rows) for group in of_source if component.issuperset(group)
+                ]
         total = sum(len(rows) for rows in sources)
         known = None if proposals is None else iter(proposals)
         self.proposals: list[Proposal] = []
@@ -176,7 +201,9 @@ class Likelihood:
 
     def _factor(self, variables: tuple[str, ...], rows: Rows) -> _Factor:
         graph = self.dcm.graph
-        needed = dict.fromkeys([*variables, *(parent for name in variables for parent in graph.parents(name))])
+        needed = dict.fromkeys(
+            [*variables, *(parent for name in variables for parent in graph.parents(name))]
+        )
         count = max(1, self.config.draws // 8) if self._continuous(variables) else self.config.draws
         draws = ConfounderDraws(edges_of(graph, variables), self.dcm.confounder_size, count)
         return _Factor(variables, {name: rows.values[name] for name in needed}, 0.0, draws)
@@ -193,7 +220,11 @@ class Likelihood:
         sizes = [self.dcm.variables[name].size for name in factor.rows]  # type: ignore[attr-defined]
         rows, _, counts = distinct(factor.rows, sizes)
         factor.cells = Cells(self.dcm, factor.variables, rows)
-        largest = max(1, *(len(next(iter(p.values()))) for p in factor.cells.parents.values() if p), len(counts) // 8)
+        largest = max(
+            1,
+            *(len(next(iter(p.values()))) for p in factor.cells.parents.values() if p),
+            len(counts) // 8,
+        )
         draws = factor.draws.draws if factor.draws.edges else 1
         if largest * draws > _TABLE_LIMIT:
             factor.cells = None
@@ -202,7 +233,10 @@ class Likelihood:
 
     def loss(self, generator: torch.Generator) -> Tensor:
         """Minus the log likelihood per row of all sources together."""
-        parts = [factor.share * factor.loss(self.dcm, self.config.batch_size, generator) for factor in self.factors]
+        parts = [
+            factor.share * factor.loss(self.dcm, self.config.batch_size, generator)
+            for factor in self.factors
+        ]
         return torch.stack(parts).sum()
 
     @torch.no_grad()
@@ -216,6 +250,7 @@ class Likelihood:
         return -mean(self.scores(seed))
 
     def on(self, sources: Sequence[Rows]) -> Likelihood:
-        """The same c-factors by the same proposals on other rows of the same sources, with 256 draws or more."""
+        """The same c-factors by the same proposals on other rows of the same sources, with 256
+        draws or more."""
         settings = replace(self.config, draws=max(256, self.config.draws))
         return Likelihood(self.dcm, self.variables, sources, settings, proposals=self.proposals)

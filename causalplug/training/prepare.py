@@ -1,4 +1,5 @@
-"""What has to be there before the first module trains: split rows, label maps, encoders, projections, scales, banks."""
+"""What has to be there before the first module trains: split rows, label maps, encoders,
+projections, scales, banks."""
 
 from __future__ import annotations
 
@@ -11,23 +12,26 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from causalplug.causal.plan import Module, Target
+from causalplug.checks.two_sample import Shown
+from causalplug.data.source import Rows
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.base import Mechanism
-from causalplug.model import DCM
+from causalplug.model.model import DCM
+from causalplug.planning.plan import Module, Target
 from causalplug.training.config import TrainingConfig
-from causalplug.training.data import Rows
 from causalplug.training.rollout import Roller
-from causalplug.training.two_sample import Shown
 from causalplug.training.validation import Distance, distance
 from causalplug.variables import Image
 
 if TYPE_CHECKING:
-    from causalplug.mechanisms.bank import SampleBank
+    from causalplug.mechanisms.frozen.bank import SampleBank
 
 __all__ = ["Prepared", "prepare"]
 
-_COMPARED, _SECONDS = 500, 20.0  # samples per label, and their seconds, of a bank that is for comparison alone
+_COMPARED, _SECONDS = (
+    500,
+    20.0,
+)  # samples per label, and their seconds, of a bank that is for comparison alone
 
 _HELD_OUT_PIXELS = 4096  # rows of a validation on pixels, at most
 
@@ -38,7 +42,8 @@ class Prepared:
 
     Attributes:
         train, held_out: rows by source, images as projections where they have an encoder.
-        images: pixels of the same rows, by (source, part), where they were: they move when they are asked for.
+        images: pixels of the same rows, by (source, part), where they were: they move when they are
+            asked for.
         banks: samples of frozen image mechanisms, by variable.
     """
 
@@ -49,28 +54,44 @@ class Prepared:
     _readers: dict[tuple[str, ...], Shown] = field(default_factory=dict)
 
     def rows(self, source: str, part: str, pixels: Sequence[str] = ()) -> Rows:
-        """Rows of one source (part ``"train"`` or ``"held_out"``), with some image variables as pixels."""
+        """Rows of one source (part ``"train"`` or ``"held_out"``), with some image variables as
+        pixels."""
         rows = next(r for r in getattr(self, part) if source_name(r) == source)
-        images = {name: self.images[source, part][name] for name in pixels if name in self.images[source, part]}
+        images = {
+            name: self.images[source, part][name]
+            for name in pixels
+            if name in self.images[source, part]
+        }
         if part == "held_out" and images:
             few = torch.arange(min(len(rows), _HELD_OUT_PIXELS))
             rows, images = rows.select(few), {name: value[few] for name, value in images.items()}
         device = next(iter(rows.values.values())).device
-        return replace(rows, values={**rows.values, **{name: value.to(device) for name, value in images.items()}})
+        return replace(
+            rows,
+            values={**rows.values, **{name: value.to(device) for name, value in images.items()}},
+        )
 
     @staticmethod
     def pixels(dcm: DCM, module: Module, config: TrainingConfig) -> list[str]:
-        """Image variables whose pixels the critics of a module read: see :attr:`TrainingConfig.projections`."""
+        """Image variables whose pixels the critics of a module read: see
+        :attr:`TrainingConfig.projections`."""
         painted = config.strategy == "modular"
         return [
             name
             for name, variable in dcm.variables.items()
             if isinstance(variable, Image)
-            and (not config.projections or name not in dcm.encoders or (painted and name in module.variables))
+            and (
+                not config.projections
+                or name not in dcm.encoders
+                or (painted and name in module.variables)
+            )
         ]
 
-    def distances(self, dcm: DCM, module: Module, generator: torch.Generator, *, final: bool = False) -> list[Distance]:
-        """Distance to every target of the module that can be drawn without calling a generator anew.
+    def distances(
+        self, dcm: DCM, module: Module, generator: torch.Generator, *, final: bool = False
+    ) -> list[Distance]:
+        """Distance to every target of the module that can be drawn without calling a generator
+        anew.
 
         Args:
             dcm: the model.
@@ -83,31 +104,44 @@ class Prepared:
             unbanked = [
                 name
                 for name in target.frozen
-                if isinstance(dcm.variables[name], Image) and dcm.mechanism(name).frozen and name not in self.banks
+                if isinstance(dcm.variables[name], Image)
+                and dcm.mechanism(name).frozen
+                and name not in self.banks
             ]
             if unbanked:
                 continue
             pixels = [
                 name
                 for name, variable in dcm.variables.items()
-                if isinstance(variable, Image) and (name in target.updated or name not in dcm.encoders)
+                if isinstance(variable, Image)
+                and (name in target.updated or name not in dcm.encoders)
             ]
             rows = self.rows(target.source, "held_out", pixels)
-            roller = Roller(dcm, target.variables, target.parents, (), banks=self.banks, pixels=pixels)
+            roller = Roller(
+                dcm, target.variables, target.parents, (), banks=self.banks, pixels=pixels
+            )
             shown = self._shown(dcm, target, pixels)
-            found.append(distance(dcm, target, roller, rows.values, generator, shown=shown, final=final))
+            found.append(
+                distance(dcm, target, roller, rows.values, generator, shown=shown, final=final)
+            )
         return found
 
     def _shown(self, dcm: DCM, target: Target, pixels: Sequence[str]) -> Shown | None:
         """What reads categories off the images that the target trains."""
         names = [*target.parents, *target.variables]
-        images = [name for name in target.updated if name in names and isinstance(dcm.variables[name], Image)]
+        images = [
+            name
+            for name in target.updated
+            if name in names and isinstance(dcm.variables[name], Image)
+        ]
         if not images:
             return None
         key = (target.source, *names)
         if key not in self._readers:
             rows = self.rows(target.source, "train", pixels)
-            self._readers[key] = Shown({name: dcm.variables[name] for name in names}, images, rows.values)
+            self._readers[key] = Shown(
+                {name: dcm.variables[name] for name in names}, images, rows.values
+            )
         return self._readers[key]
 
 
@@ -135,14 +169,16 @@ def prepare(
         dcm: the model; its label maps, encoders and scales are set.
         tables: encoded rows of every source.
         config: settings.
-        banks_for: frozen image variables that are drawn from: True where adversarial training needs them, False where
-            only a comparison with the rows does, which is left out where the generator is slow.
+        banks_for: frozen image variables that are drawn from: True where adversarial training needs
+            them, False where only a comparison with the rows does, which is left out where the
+            generator is slow.
         device: where rows go.
         seconds: wall time by phase is added here.
         progress: show progress of slow generators.
         ready: the model's encoders are trained already (a resumed run).
         share: gives all processes the tensors of the first one.
-        folder: of the run; sample banks are kept there, so that a resumed run need not draw them again.
+        folder: of the run; sample banks are kept there, so that a resumed run need not draw them
+            again.
 
     Raises:
         DataError: an encoder has to be trained and no source records its image.
@@ -151,8 +187,8 @@ def prepare(
     train = [t for t, _ in parts]
     if few := [f"{t.source} has {len(t) + len(h)}" for t, h in parts if len(t) < 2]:
         raise DataError(
-            f"Training cannot start: {'; '.join(few)} row(s), and at least two are needed beside those held out. Give "
-            "more rows, or leave the source out."
+            f"Training cannot start: {'; '.join(few)} row(s), and at least two are needed beside "
+            "those held out. Give more rows, or leave the source out."
         )
     held_out = [h if len(h) else t for t, h in parts]
     with _timed(seconds, "label maps"):
@@ -167,7 +203,7 @@ def prepare(
             encoder.trained = True
             encoder.requires_grad_(False).eval()
             share(encoder.state_dict().values())
-    from causalplug.mechanisms.encoders import project
+    from causalplug.encoders.encoders import project
 
     prepared = Prepared([], [])
     with _timed(seconds, "projections"):
@@ -179,7 +215,9 @@ def prepare(
                         pixels[name] = value
                     is_projected = name in dcm.encoders
                     values[name] = (
-                        project(dcm.encoders[name], value, device=device) if is_projected else value.to(device)
+                        project(dcm.encoders[name], value, device=device)
+                        if is_projected
+                        else value.to(device)
                     )
                 getattr(prepared, part).append(replace(rows, values=values))
                 prepared.images[source_name(rows), part] = pixels
@@ -188,9 +226,11 @@ def prepare(
         share(dcm.trained_tensors().values())
     with _timed(seconds, "banks"):
         for name, needed in sorted(banks_for.items()):
-            from causalplug.mechanisms.bank import SampleBank
+            from causalplug.mechanisms.frozen.bank import SampleBank
 
-            rows_per_label = config.bank_rows if needed else _affordable(dcm.mechanism(name), config.bank_rows)
+            rows_per_label = (
+                config.bank_rows if needed else _affordable(dcm.mechanism(name), config.bank_rows)
+            )
             if not rows_per_label:
                 continue
             options: dict[str, Any] = {
@@ -232,31 +272,38 @@ class _timed:
         self.start = time.perf_counter()
 
     def __exit__(self, *exc: object) -> None:
-        self.seconds[self.phase] = self.seconds.get(self.phase, 0.0) + time.perf_counter() - self.start
+        self.seconds[self.phase] = (
+            self.seconds.get(self.phase, 0.0) + time.perf_counter() - self.start
+        )
 
 
 def _rows_with(name: str, mechanism: Mechanism, train: Sequence[Rows]) -> dict[str, Tensor]:
-    """Rows of the largest source that tells how a frozen mechanism's labels follow from its parents."""
-    having = [r for r in train if {name, *mechanism.parents} <= set(r.values) and name not in r.source.do]
-    having = having or [r for r in train if set(mechanism.parents) <= set(r.values) and name not in r.source.do]
+    """Rows of the largest source that tells how a frozen mechanism's labels follow from its
+    parents."""
+    having = [
+        r for r in train if {name, *mechanism.parents} <= set(r.values) and name not in r.source.do
+    ]
+    having = having or [
+        r for r in train if set(mechanism.parents) <= set(r.values) and name not in r.source.do
+    ]
     if not having:
         raise DataError(
-            f"The label map of {name!r} cannot be estimated: no source records {', '.join([name, *mechanism.parents])} "
-            "together. Give one, or a label map as a table."
+            f"The label map of {name!r} cannot be estimated: no source records "
+            f"{', '.join([name, *mechanism.parents])} together. Give one, or a label map as a "
+            "table."
         )
     return max(having, key=lambda rows: (name in rows.values, len(rows))).values
 
 
 def _fit_encoder(dcm: DCM, name: str, train: Sequence[Rows], config: TrainingConfig) -> None:
     """Train an encoder on the source that records its image beside the most other variables."""
-    from causalplug.mechanisms.encoders import fit_encoder
+    from causalplug.encoders.encoders import fit_encoder
 
     having = [rows for rows in train if name in rows.values and name not in rows.source.do]
     if not having:
         raise DataError(
-            f"The encoder of {name!r} cannot be trained: no source records {name!r}. Give images of it, or a "
-            "pretrained "
-            f"encoder (encoders={{{name!r}: …}})."
+            f"The encoder of {name!r} cannot be trained: no source records {name!r}. Give images "
+            f"of it, or a pretrained encoder (encoders={{{name!r}: …}})."
         )
     rows = max(having, key=lambda r: (len(r.values), len(r)))
     targets = {
@@ -264,11 +311,14 @@ def _fit_encoder(dcm: DCM, name: str, train: Sequence[Rows], config: TrainingCon
         for other, value in rows.values.items()
         if other != name and not isinstance(dcm.variables[other], Image)
     }
-    fit_encoder(dcm.encoders[name], rows.values[name], targets, seed=config.seed, steps=config.encoder_steps)
+    fit_encoder(
+        dcm.encoders[name], rows.values[name], targets, seed=config.seed, steps=config.encoder_steps
+    )
 
 
 def _standardise(dcm: DCM, train: Sequence[Rows]) -> None:
-    """Set the scales of trainable mechanisms from the source that records the most of what they read."""
+    """Set the scales of trainable mechanisms from the source that records the most of what they
+    read."""
     for name, mechanism in dcm.mechanisms.items():
         if mechanism.frozen:
             continue
@@ -279,5 +329,7 @@ def _standardise(dcm: DCM, train: Sequence[Rows]) -> None:
         having = [rows for rows in train if name in rows.values and name not in rows.source.do]
         if hasattr(mechanism, "standardise") and having:
             mechanism.standardise(max(having, key=len).values[name])  # type: ignore[operator]
-        if hasattr(mechanism, "start_at") and having and dcm.sources is None:  # what was trained before stays
+        if (
+            hasattr(mechanism, "start_at") and having and dcm.sources is None
+        ):  # what was trained before stays
             mechanism.start_at(max(having, key=len).values[name])  # type: ignore[operator]

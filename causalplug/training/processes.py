@@ -1,8 +1,8 @@
 """Several processes at one training: what they average, share and tell each other.
 
-Networks are not wrapped in DDP: gradients are averaged by hand, once per update, after the one backward pass of the
-whole loss. So the second derivatives of a gradient penalty are averaged like any other gradient, and every process
-makes the same update to the same weights.
+Networks are not wrapped in DDP: gradients are averaged by hand, once per update, after the one
+backward pass of the whole loss. So the second derivatives of a gradient penalty are averaged like
+any other gradient, and every process makes the same update to the same weights.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast, broadcast_object_list, gather_object, get_cpu_distributed_information
+from accelerate.utils import (
+    broadcast,
+    broadcast_object_list,
+    gather_object,
+    get_cpu_distributed_information,
+)
 from torch import Tensor
 
 from causalplug.errors import TrainingError
@@ -23,16 +28,20 @@ __all__ = ["Processes", "Unanswered", "known_accelerator", "out_of_memory"]
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory is exhausted: torch's CPU allocator has no class for it."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(
+        error, MemoryError | torch.OutOfMemoryError
+    ) or "can't allocate memory" in str(error)
 
 
 class Unanswered(RuntimeError):
-    """An exchange that another process did not take part in: it ended, hangs, or cannot be reached."""
+    """An exchange that another process did not take part in: it ended, hangs, or cannot be
+    reached."""
 
 
 @contextmanager
 def _exchange() -> Iterator[None]:
-    """Tell a failed exchange from every other fault: gloo and NCCL only say which socket was closed."""
+    """Tell a failed exchange from every other fault: gloo and NCCL only say which socket was
+    closed."""
     try:
         yield
     except RuntimeError as error:
@@ -44,8 +53,8 @@ def _exchange() -> Iterator[None]:
 def known_accelerator(given: Accelerator | None, **options: Any) -> Accelerator:
     """The caller's accelerator, or one that knows all processes that were started.
 
-    accelerate takes itself for the only process where there is no GPU and nobody says ``cpu=True``; each process would
-    then train by itself and write over the others' files.
+    accelerate takes itself for the only process where there is no GPU and nobody says ``cpu=True``;
+    each process would then train by itself and write over the others' files.
 
     Raises:
         TrainingError: the caller's accelerator does not know the other processes.
@@ -56,8 +65,9 @@ def known_accelerator(given: Accelerator | None, **options: Any) -> Accelerator:
         given = Accelerator(**options)
     if started != given.num_processes:
         raise TrainingError(
-            f"Training cannot start: {started} processes were started, the accelerator knows {given.num_processes}. "
-            "Without a GPU write Accelerator(cpu=True), before anything else makes an Accelerator."
+            f"Training cannot start: {started} processes were started, the accelerator knows "
+            f"{given.num_processes}. Without a GPU write Accelerator(cpu=True), before anything "
+            "else makes an Accelerator."
         )
     return given
 
@@ -76,7 +86,8 @@ class Processes:
         self.index = 0 if alone else accelerator.process_index
 
     def average_gradients(self, parameters: Sequence[Tensor], loss: Tensor) -> Tensor:
-        """Replace the gradients by their mean over the processes, in one exchange; returns the mean loss.
+        """Replace the gradients by their mean over the processes, in one exchange; returns the mean
+        loss.
 
         A loss that is no number in one process is none in all of them, so that all stop together.
         """

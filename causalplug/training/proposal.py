@@ -1,8 +1,10 @@
-"""Where a row's confounder noise may have been: draws that make a c-factor's Monte-Carlo likelihood nearly exact.
+"""Where a row's confounder noise may have been: draws that make a c-factor's Monte-Carlo likelihood
+nearly exact.
 
-The mean over S draws from the prior falls short of a c-factor on the log scale by about its variance over 2 S, which is
-least where the confounder explains little: with few draws the best fit is one without confounding. Draws from near the
-posterior have little variance (Burda et al. 2016; the proposal is learned as in Bornschein & Bengio 2015).
+The mean over S draws from the prior falls short of a c-factor on the log scale by about its
+variance over 2 S, which is least where the confounder explains little: with few draws the best fit
+is one without confounding. Draws from near the posterior have little variance (Burda et al. 2016;
+the proposal is learned as in Bornschein & Bengio 2015).
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.mechanisms.base import initialised
-from causalplug.mechanisms.conditioner import Conditioner, ParentSpec
+from causalplug.mechanisms.trainable.conditioner import Conditioner, ParentSpec
 from causalplug.training.factors import ConfounderDraws
 
 __all__ = ["Proposal", "Proposed"]
 
-_PRIOR = 1 / 16  # share of the draws that stay with the prior: it bounds their weights by 16 (Hesterberg 1995)
+_PRIOR = (
+    1 / 16
+)  # share of the draws that stay with the prior: it bounds their weights by 16 (Hesterberg 1995)
 _LOG_SCALE = 4.0  # logarithm of the proposal's standard deviations, at most
 
 
@@ -38,7 +42,8 @@ class Proposed(NamedTuple):
 
 
 class Proposal(nn.Module):
-    """A normal for the confounder noise of a c-factor given the values in it; the standard normal at first.
+    """A normal for the confounder noise of a c-factor given the values in it; the standard normal
+    at first.
 
     Args:
         reads: what is read of each of the c-factor's variables and their parents.
@@ -47,17 +52,28 @@ class Proposal(nn.Module):
         seed: of the parameters.
     """
 
-    def __init__(self, reads: Mapping[str, ParentSpec], rows: Mapping[str, Tensor], size: int, *, seed: int = 0):
+    def __init__(
+        self,
+        reads: Mapping[str, ParentSpec],
+        rows: Mapping[str, Tensor],
+        size: int,
+        *,
+        seed: int = 0,
+    ):
         super().__init__()
         self.size = size
-        self.network = initialised(lambda: Conditioner(reads, 0, self.size * (self.size + 1), hidden=(64,)), seed)
+        self.network = initialised(
+            lambda: Conditioner(reads, 0, self.size * (self.size + 1), hidden=(64,)), seed
+        )
         self.network.to(next(iter(rows.values())).device)
         self.network.standardise(rows)
         last: nn.Linear = self.network.rest[-1]  # type: ignore[index, assignment]
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def forward(self, rows: Mapping[str, Tensor], draws: ConfounderDraws, generator: torch.Generator) -> Proposed:
+    def forward(
+        self, rows: Mapping[str, Tensor], draws: ConfounderDraws, generator: torch.Generator
+    ) -> Proposed:
         """Draws for rows ``(n, …)``: a sixteenth of them, but at least one, from the prior."""
         numbers = self.network(rows).float()  # densities need the digits that half precision lacks
         centre, factor = numbers.split([self.size, self.size**2], -1)
@@ -73,7 +89,9 @@ class Proposal(nn.Module):
         log_density = own.log_prob(noise)
         with torch.no_grad():
             prior = torch.distributions.Normal(0.0, 1.0).log_prob(noise).sum(-1)
-            share = torch.tensor([from_prior, len(points) - from_prior], device=prior.device) / len(points)
+            share = torch.tensor([from_prior, len(points) - from_prior], device=prior.device) / len(
+                points
+            )
             drawn_from = torch.logaddexp(prior + share[0].log(), log_density + share[1].log())
         edges = dict(zip(draws.edges, noise.split(draws.size, -1), strict=True))
         return Proposed(edges, prior - drawn_from, log_density)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from causalplug.mechanisms.fit_check import FitReport
+from causalplug.checks.fit import FitReport
 from causalplug.training.validation import Distance
 
 __all__ = ["ModuleReport", "TrainingReport"]
@@ -23,8 +23,8 @@ class ModuleReport:
         seconds: wall time.
         distances: of the kept weights, one per target.
         negative_log_likelihood: held-out, per row; only for likelihood.
-        converged: whether every distance is within its bound; None where nothing was compared, as for a module that
-            likelihood trained behind a generator too slow to be drawn from.
+        converged: whether every distance is within its bound; None where nothing was compared, as
+            for a module that likelihood trained behind a generator too slow to be drawn from.
         curve: one entry per validation: step, distance and loss.
     """
 
@@ -45,13 +45,18 @@ class ModuleReport:
 
     def tracked(self) -> Iterator[tuple[int, dict[str, float]]]:
         """Step and values of every validation, as trackers get them: ``<module>/<objective>/…``."""
-        objectives = iter(["likelihood", "adversarial"] if self.objective == "warm" else [self.objective])
+        objectives = iter(
+            ["likelihood", "adversarial"] if self.objective == "warm" else [self.objective]
+        )
         objective, last = next(objectives), 0.0
         for point in self.curve:
             if point["step"] <= last:
                 objective = next(objectives)
             last = point["step"]
-            yield int(last), {f"{self.name}/{objective}/{key}": value for key, value in point.items()}
+            yield (
+                int(last),
+                {f"{self.name}/{objective}/{key}": value for key, value in point.items()},
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -104,9 +109,21 @@ class TrainingReport:
         }
 
     def rows(self) -> list[tuple[str, ...]]:
-        """The report as a table of text, its header first: a line per module and target, then what was pulled."""
+        """The report as a table of text, its header first: a line per module and target, then
+        what was pulled."""
         lines: list[tuple[str, ...]] = [
-            ("module", "objective", "matched", "TVD", "floor", "MMD²", "C2ST", "steps", "seconds", "")
+            (
+                "module",
+                "objective",
+                "matched",
+                "TVD",
+                "floor",
+                "MMD²",
+                "C2ST",
+                "steps",
+                "seconds",
+                "",
+            )
         ]
         for module in self.modules:
             for index, d in enumerate(module.distances or (None,)):
@@ -126,13 +143,20 @@ class TrainingReport:
                     )
                 )
         verdicts = {fit.name: f"{fit.verdict} for the rows" for fit in self.fits}
-        return lines + [(name, "pulled", "frozen", *[""] * 6, verdicts.get(name, "")) for name in self.pulled]
+        return lines + [
+            (name, "pulled", "frozen", *[""] * 6, verdicts.get(name, "")) for name in self.pulled
+        ]
 
     def __str__(self) -> str:
         lines = self.rows()
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        table = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-        return "\n".join([*table, *(f"{f.name}: {reason}" for f in self.fits for reason in f.reasons)])
+        table = [
+            "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        ]
+        return "\n".join(
+            [*table, *(f"{f.name}: {reason}" for f in self.fits for reason in f.reasons)]
+        )
 
     def _repr_html_(self) -> str:
         from causalplug.notebook import report_html

@@ -1,5 +1,5 @@
-"""Generated rows of a target: the variables of T drawn from their mechanisms while their parents come from real
-rows.
+"""Generated rows of a target: the variables of T drawn from their mechanisms while their parents
+come from real rows.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from causalplug.model import DCM
+from causalplug.model.model import DCM
 from causalplug.noise import NoiseSpec
 from causalplug.training.factors import edges_of, stacked
 from causalplug.variables import Discrete
 
 if TYPE_CHECKING:
-    from causalplug.mechanisms.bank import SampleBank
+    from causalplug.mechanisms.frozen.bank import SampleBank
 
 __all__ = ["Roller", "Rollout"]
 
@@ -28,12 +28,15 @@ class Rollout:
     """``copies * n`` generated rows, copy by copy.
 
     Attributes:
-        values: by variable; an image as its projection ``(rows, size)``, or as pixels where the module itself paints
-            it.
-        copies: how many rows stand for one real row: enumerated values times independent draws, the draws faster.
+        values: by variable; an image as its projection ``(rows, size)``, or as pixels where the
+            module itself paints it.
+        copies: how many rows stand for one real row: enumerated values times independent draws, the
+            draws faster.
         draws: how many of them are independent draws.
-        weight: probability ``(copies, n)`` of each copy given its noise and draw, where values were enumerated.
-        log_prob: ``(draws, n)`` log probability of the drawn discrete values, for the score function.
+        weight: probability ``(copies, n)`` of each copy given its noise and draw, where values were
+            enumerated.
+        log_prob: ``(draws, n)`` log probability of the drawn discrete values, for the score
+            function.
     """
 
     values: dict[str, Tensor]
@@ -60,20 +63,21 @@ class Roller:
     Args:
         dcm: the model.
         variables: T, the variables to draw.
-        given: what is held fixed; T is drawn from it, through unrecorded ancestors where there are any.
+        given: what is held fixed; T is drawn from it, through unrecorded ancestors where there are
+            any.
         updated: the mechanisms that are trained; only their probabilities carry gradients.
         banks: samples of frozen image mechanisms; training calls their generators no more.
         pixels: image variables that stay pixels; all others come as projections.
 
-    Modes: ``"sample"`` draws hard values; ``"enumerate"`` spreads every weighed discrete variable over all its values
-    (Rao-Blackwellised, exact given the noise); ``"score"`` draws several copies with their log probability, and spreads
-    the last variables over their values as far as the budget goes; ``"relaxed"`` hands straight-through one-hot rows
-    on.
+    Modes: ``"sample"`` draws hard values; ``"enumerate"`` spreads every weighed discrete variable
+    over all its values (Rao-Blackwellised, exact given the noise); ``"score"`` draws several copies
+    with their log probability, and spreads the last variables over their values as far as the
+    budget goes; ``"relaxed"`` hands straight-through one-hot rows on.
 
     Attributes:
         order: T in topological order.
-        weighed: the discrete variables whose probabilities carry a gradient: trained ones, and frozen ones that read
-            what a trained mechanism makes of continuous numbers.
+        weighed: the discrete variables whose probabilities carry a gradient: trained ones, and
+            frozen ones that read what a trained mechanism makes of continuous numbers.
     """
 
     def __init__(
@@ -133,14 +137,17 @@ class Roller:
         spread: Collection[str] = (),
         temperature: float = 1.0,
     ) -> Rollout:
-        """Draw T for ``n`` real rows whose values ``given`` (parents of T and interventions) are held fixed.
+        """Draw T for ``n`` real rows whose values ``given`` (parents of T and interventions) are
+        held fixed.
 
-        ``copies`` and ``spread`` are of mode ``"score"``: the independent draws, and the last variables, which are
-        enumerated.
+        ``copies`` and ``spread`` are of mode ``"score"``: the independent draws, and the last
+        variables, which are enumerated.
         """
         spec = NoiseSpec((self.dcm.confounder_size,))
         confounders = {edge: spec.draw(n, generator) for edge in self.edges}
-        state = _State(dict(given), spread=set(self.weighed) if mode == "enumerate" else set(spread))
+        state = _State(
+            dict(given), spread=set(self.weighed) if mode == "enumerate" else set(spread)
+        )
         if mode == "score" and copies > 1:
             state.values = {name: _repeat(value, copies) for name, value in given.items()}
             state.copies = state.draws = copies
@@ -180,7 +187,9 @@ class Roller:
             self._keep(name, state, value, painted=self.banks[name].projections is None)
             return
         if discrete and mode == "relaxed" and hasattr(mechanism, "relaxed"):
-            state.values[name] = mechanism.relaxed(parents, noise, confounder, temperature=temperature)  # type: ignore[operator]
+            state.values[name] = mechanism.relaxed(
+                parents, noise, confounder, temperature=temperature
+            )  # type: ignore[operator]
             return
         value = mechanism(parents, noise, confounder)
         if scored:
@@ -189,14 +198,16 @@ class Roller:
         self._keep(name, state, value, painted=True)
 
     def _keep(self, name: str, state: _State, value: Tensor, *, painted: bool) -> None:
-        """Put a value among the rollout's; pixels that nobody asked for become a projection first."""
+        """Put a value among the rollout's; pixels that nobody asked for become a projection
+        first."""
         if painted and name in self.dcm.encoders and name not in self.pixels:
             state.raw[name] = value
             value = self.dcm.project(name, value)
         state.values[name] = value
 
     def _enumerate(self, name: str, state: _State, n: int, logits: Tensor) -> None:
-        """Spread a variable over all its values: every copy becomes ``size`` copies with their probabilities."""
+        """Spread a variable over all its values: every copy becomes ``size`` copies with their
+        probabilities."""
         size = self._size(name)
         log_probs = torch.log_softmax(logits.expand(state.copies * n, -1), -1)
         log_probs = log_probs.view(state.copies, n, size).permute(2, 0, 1)
@@ -209,7 +220,8 @@ class Roller:
         state.copies *= size
 
     def _read(self, parent: str, child: str, state: _State) -> Tensor:
-        """A parent's value as the child's mechanism reads it: pixels only where it asks for them."""
+        """A parent's value as the child's mechanism reads it: pixels only where it asks for
+        them."""
         projects = self.dcm.mechanism(child).reads_projections and parent in self.dcm.encoders
         if projects and parent in self.pixels:
             return self.dcm.project(parent, state.values[parent])

@@ -1,4 +1,5 @@
-"""One run of a plan: the modules one after another, with validation, the best state kept, and checkpoints."""
+"""One run of a plan: the modules one after another, with validation, the best state kept, and
+checkpoints."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from causalplug.causal.plan import Module
 from causalplug.errors import ConvergenceWarning, TrainingError
+from causalplug.planning.plan import Module
 from causalplug.training.checkpoint import Checkpoints
 from causalplug.training.games import game_for
 from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodLearner, trainable
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Run", "report_from"]
 
 _LIKELIHOOD_STEPS = 600
-_SIGNIFICANT = 2.0  # standard errors by which an earlier state must be better on held-out rows than the last
+_SIGNIFICANT = (
+    2.0  # standard errors by which an earlier state must be better on held-out rows than the last
+)
 
 State = tuple[dict[str, Any], dict[str, Tensor]]
 
@@ -57,7 +60,12 @@ class Run:
         facts: Mapping[str, Any],
         loaded: State | None,
     ):
-        self.trainer, self.processes, self.checkpoints, self.facts = trainer, processes, checkpoints, facts
+        self.trainer, self.processes, self.checkpoints, self.facts = (
+            trainer,
+            processes,
+            checkpoints,
+            facts,
+        )
         self.dcm, self.config, self.accelerator = trainer.dcm, trainer.config, trainer.accelerator
         self.reports: dict[int, ModuleReport] = {}
         self.pending: State | None = None
@@ -71,10 +79,14 @@ class Run:
             mechanism = self.dcm.mechanism(name)
             if getattr(mechanism, "pending", None) is not None:
                 self.dcm.replace_mechanism(name, mechanism.bind_as(name, binding))  # type: ignore[operator]
-        self.dcm.load_trained({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+        self.dcm.load_trained(
+            {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        )
         if state["scaler"] is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        self.reports |= {int(position): report_from(record) for position, record in state["reports"].items()}
+        self.reports |= {
+            int(position): report_from(record) for position, record in state["reports"].items()
+        }
         self.pending = loaded if state["step"] is not None else None
 
     def module(self, position: int, module: Module) -> None:
@@ -99,10 +111,13 @@ class Run:
         if report.distances:
             report.converged = all(d.converged(self.config.tolerance) for d in report.distances)
         if report.converged is False and self.processes.index == 0:
-            worst = max(report.distances, key=lambda d: (not d.converged(self.config.tolerance), d.score))
+            worst = max(
+                report.distances, key=lambda d: (not d.converged(self.config.tolerance), d.score)
+            )
             warnings.warn(
-                f"Module {report.name} has not converged: {worst.describe()}. Modules that depend on it inherit the "
-                "error. Train longer (steps=), try another objective=, or look at the data of this module.",
+                f"Module {report.name} has not converged: {worst.describe()}. Modules that depend "
+                "on it inherit the error. Train longer (steps=), try another objective=, or look "
+                "at the data of this module.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
@@ -115,14 +130,18 @@ class Run:
             likelihood = Likelihood(self.dcm, module.variables, self.prepared.train, self.config)
             held_out = likelihood.on(self.prepared.held_out)
             options["steps"] = self.config.steps or _LIKELIHOOD_STEPS
-            return LikelihoodLearner(self.dcm, module.variables, self.config, likelihood, held_out, **options)
+            return LikelihoodLearner(
+                self.dcm, module.variables, self.config, likelihood, held_out, **options
+            )
         games = []
         for target in module.targets:
             pixels = self.prepared.pixels(self.dcm, module, self.config)
             rows = self.prepared.rows(target.source, "train", pixels)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.config.seed)
-                game = game_for(self.dcm, target, rows, self.config, banks=self.prepared.banks, pixels=pixels)
+                game = game_for(
+                    self.dcm, target, rows, self.config, banks=self.prepared.banks, pixels=pixels
+                )
             games.append(game.to(self.accelerator.device))
         image = any(self.dcm.variables[name].kind == "image" for name in module.variables)
         usual = self.config.image_steps if image else max(game.rule.steps for game in games)
@@ -151,7 +170,13 @@ class Run:
             self.pending = None
             begin, best_score, since = state["step"], state["best_score"], state["since"]
             best_score = float("inf") if best_score is None else best_score
-            learner.load({k.removeprefix("learner."): v for k, v in tensors.items() if k.startswith("learner.")})
+            learner.load(
+                {
+                    k.removeprefix("learner."): v
+                    for k, v in tensors.items()
+                    if k.startswith("learner.")
+                }
+            )
             if "best.0" in tensors:
                 best = [tensors[f"best.{i}"].to(device) for i in range(len(learner.parameters))]
             generator.set_state(tensors[f"generator.{self.processes.index}"].cpu())
@@ -162,13 +187,16 @@ class Run:
             loss = learner.step(step, generator)
             if loss != loss or loss in (float("inf"), float("-inf")):
                 raise TrainingError(
-                    f"Training of {report.name} stopped at step {step}: the loss is {loss}. {self.trainer.kept()} "
-                    "Lower the learning rate, or look for extreme values in its columns."
+                    f"Training of {report.name} stopped at step {step}: the loss is {loss}. "
+                    f"{self.trainer.kept()} Lower the learning rate, or look for extreme values in "
+                    "its columns."
                 )
             bar.update()
             if step % config.validate_every == 0 or step == learner.steps:
                 learner.average.swap()
-                score, by_chance, record = self.processes.told(self._validate(module, learner, seed))
+                score, by_chance, record = self.processes.told(
+                    self._validate(module, learner, seed)
+                )
                 if score <= best_score:
                     best_score, since = score, 0
                     best = [p.detach().clone() for p in learner.parameters]
@@ -177,47 +205,69 @@ class Run:
                     since += 1
                 learner.average.swap()
                 report.curve.append({"step": float(step), "loss": loss, **record})
-                self.trainer.track({f"{report.name}/{objective}/{k}": v for k, v in report.curve[-1].items()}, step)
+                self.trainer.track(
+                    {f"{report.name}/{objective}/{k}": v for k, v in report.curve[-1].items()}, step
+                )
                 bar.set_postfix(record, refresh=False)
             report.steps = step
             if config.patience is not None and since > config.patience:
                 break
-            if self.checkpoints is not None and step % config.save_every == 0 and step < learner.steps:
+            if (
+                self.checkpoints is not None
+                and step % config.save_every == 0
+                and step < learner.steps
+            ):
                 report.seconds = spent + time.perf_counter() - start
-                state = {"position": position, "phase": phase, "step": step, "best_score": best_score, "since": since}
+                state = {
+                    "position": position,
+                    "phase": phase,
+                    "step": step,
+                    "best_score": best_score,
+                    "since": since,
+                }
                 self.save(state | {"report": report.to_dict()}, learner, best, generator)
         bar.close()
         self._keep(learner, best, score - best_score > by_chance, seed, report)
         self._validate_final(module, objective, learner, seed, report)
 
     def _keep(
-        self, learner: Learner, best: Sequence[Tensor] | None, worse: bool, seed: int, report: ModuleReport
+        self,
+        learner: Learner,
+        best: Sequence[Tensor] | None,
+        worse: bool,
+        seed: int,
+        report: ModuleReport,
     ) -> None:
-        """Leave the best validated state, or the last one where held-out rows do not tell the two apart.
+        """Leave the best validated state, or the last one where held-out rows do not tell the two
+        apart.
 
-        Which of several good states is best on some hundred rows is decided by the few rarest of them, and the last
-        state has learned for the longest at the smallest rate.
+        Which of several good states is best on some hundred rows is decided by the few rarest of
+        them, and the last state has learned for the longest at the smallest rate.
 
         Args:
             learner: whose averaged weights are the last state.
             best: weights of the best state.
-            worse: whether the last state's score is worse by more than chance explains; likelihoods are compared row
-                by row instead.
+            worse: whether the last state's score is worse by more than chance explains; likelihoods
+                are compared row by row instead.
             seed: of the comparison.
             report: says which state was kept.
         """
         last = learner.average.values
         if best is not None and report.best_step < report.steps:
             if isinstance(learner, LikelihoodLearner):
-                of_last, of_best = (learner.assign(state).held_out.scores(seed) for state in (last, best))
+                of_last, of_best = (
+                    learner.assign(state).held_out.scores(seed) for state in (last, best)
+                )
                 worse = self.processes.told(advantage(of_best, of_last)) >= _SIGNIFICANT
             if not worse:
                 best, report.best_step = None, report.steps
         learner.assign(best or last)
 
-    def _validate(self, module: Module, learner: Learner, seed: int) -> tuple[float, float, dict[str, float]]:
-        """Score of the current weights on held-out rows, how far chance moves it, and what to record; lower is
-        better.
+    def _validate(
+        self, module: Module, learner: Learner, seed: int
+    ) -> tuple[float, float, dict[str, float]]:
+        """Score of the current weights on held-out rows, how far chance moves it, and what to
+        record; lower is better.
         """
         if isinstance(learner, LikelihoodLearner):
             nll = learner.held_out.score(seed)
@@ -253,20 +303,30 @@ class Run:
         if self.checkpoints is None:
             return
         tensors = {f"model.{key}": value for key, value in self.dcm.trained_tensors().items()}
-        bound = {name: m for name, m in self.dcm.mechanisms.items() if getattr(m, "label_map", None) is not None}
+        bound = {
+            name: m
+            for name, m in self.dcm.mechanisms.items()
+            if getattr(m, "label_map", None) is not None
+        }
         state: dict[str, Any] = {
             "facts": self.facts,
             "reports": {str(place): report.to_dict() for place, report in self.reports.items()},
             "bindings": {name: m.binding() for name, m in bound.items()},  # type: ignore[operator]
             "step": None,
-            "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
+            "scaler": None
+            if self.accelerator.scaler is None
+            else self.accelerator.scaler.state_dict(),
         }
         if position is not None and learner is not None and generator is not None:
             state |= position
-            state["best_score"] = None if position["best_score"] == float("inf") else position["best_score"]
+            state["best_score"] = (
+                None if position["best_score"] == float("inf") else position["best_score"]
+            )
             tensors |= {f"learner.{key}": value for key, value in learner.tensors().items()}
             tensors |= {f"best.{i}": value for i, value in enumerate(best or [])}
-            tensors |= {f"generator.{i}": value for i, value in enumerate(self.processes.states(generator))}
+            tensors |= {
+                f"generator.{i}": value for i, value in enumerate(self.processes.states(generator))
+            }
         if self.processes.index == 0:
             self.checkpoints.save(state, {key: value.clone() for key, value in tensors.items()})
 

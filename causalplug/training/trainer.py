@@ -15,18 +15,18 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from causalplug.causal.plan import Module, Plan, plan
+from causalplug.checks.fit import FitReport
+from causalplug.data.source import DataSource, as_data_sources
 from causalplug.errors import MechanismError, PlanError, TrainingError
 from causalplug.mechanisms.base import Mechanism
-from causalplug.mechanisms.fit_check import FitReport
-from causalplug.mechanisms.frozen import FrozenMechanism
-from causalplug.mechanisms.renderer import Renderer
-from causalplug.model import DCM
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.mechanisms.frozen.renderer import Renderer
+from causalplug.model.model import DCM
+from causalplug.planning.joint import joint_plan
+from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.config import TrainingConfig
-from causalplug.training.data import DataSource, as_data_sources
 from causalplug.training.fitness import check_generators
-from causalplug.training.joint import joint_plan
 from causalplug.training.prepare import prepare
 from causalplug.training.processes import Processes, Unanswered, known_accelerator, out_of_memory
 from causalplug.training.report import TrainingReport
@@ -53,15 +53,16 @@ def fit(
 
     Args:
         dcm: the model; its trainable mechanisms are updated in place, frozen ones stay bit-equal.
-        sources: the tables, observational and experimental: a :class:`causalplug.DataSource` or several, or one
-            observational table as a DataSource takes it.
+        sources: the tables, observational and experimental: a :class:`causalplug.DataSource` or
+            several, or one observational table as a DataSource takes it.
         output_dir: where checkpoints and ``report.json`` go; None keeps nothing on disk.
         seed: of everything random; the same seed gives the same weights on a CPU.
         accelerator: device, precision and processes; a CPU or the default device by default.
-        log_with: a tracker of accelerate's (``"tensorboard"``, ``"wandb"``, …), where no accelerator is given; files go
-            to ``output_dir``.
-        resume_from_checkpoint: True: continue from the last checkpoint in ``output_dir``, if there is one. A path: from
-            the checkpoint of another run, given by its ``output_dir`` or its own folder.
+        log_with: a tracker of accelerate's (``"tensorboard"``, ``"wandb"``, …), where no
+            accelerator is given; files go to ``output_dir``.
+        resume_from_checkpoint: True: continue from the last checkpoint in ``output_dir``, if there
+            is one. A path: from the checkpoint of another run, given by its ``output_dir`` or its
+            own folder.
         progress: show a progress bar (never in a pipe).
         **settings: the fields of :class:`TrainingConfig`.
 
@@ -70,8 +71,9 @@ def fit(
 
     Raises:
         PlanError, SourceError, DataError: the sources cannot serve the graph; before any training.
-        TrainingError: a loss that is no number, memory or disk exhausted, a checkpoint of a run with other data or
-            settings; the last checkpoint stays, and the message says where it is.
+        TrainingError: a loss that is no number, memory or disk exhausted, a checkpoint of a run
+            with other data or settings; the last checkpoint stays, and the message says where it
+            is.
     """
     tables = as_data_sources(sources)
     unknown = sorted(set(settings) - set(TrainingConfig.__dataclass_fields__))
@@ -83,12 +85,20 @@ def fit(
     if log_with is not None:
         if accelerator is not None or output_dir is None:
             raise TrainingError(
-                f"log_with={log_with!r} cannot be used {'beside accelerator' if accelerator else 'without output_dir'}"
-                ": the tracker's files need one place. Give output_dir and no accelerator, or an "
+                f"log_with={log_with!r} cannot be used "
+                f"{'beside accelerator' if accelerator else 'without output_dir'}: the tracker's "
+                "files need one place. Give output_dir and no accelerator, or an "
                 "Accelerator(log_with=…, project_dir=…) of your own."
             )
         accelerator = known_accelerator(None, log_with=log_with, project_dir=output_dir)
-    trainer = Trainer(dcm, tables, config=config, output_dir=output_dir, accelerator=accelerator, progress=progress)
+    trainer = Trainer(
+        dcm,
+        tables,
+        config=config,
+        output_dir=output_dir,
+        accelerator=accelerator,
+        progress=progress,
+    )
     return trainer.train(resume_from_checkpoint=resume_from_checkpoint)
 
 
@@ -122,25 +132,46 @@ class Trainer:
     ):
         self.dcm, self.config = dcm, config or TrainingConfig()
         self.accelerator = known_accelerator(accelerator)
-        if self.accelerator.gradient_accumulation_steps > 1 and self.config.gradient_accumulation_steps == 1:
+        if (
+            self.accelerator.gradient_accumulation_steps > 1
+            and self.config.gradient_accumulation_steps == 1
+        ):
             steps = self.accelerator.gradient_accumulation_steps
             self.config = replace(self.config, gradient_accumulation_steps=steps)
         self.progress = progress and self.accelerator.is_main_process
         self.output_dir = Path(output_dir) if output_dir is not None else None
-        if self.output_dir is not None and self.output_dir.exists() and not self.output_dir.is_dir():
-            raise TrainingError(f"Training cannot start: output_dir {self.output_dir} is a file. Name a folder.")
-        self.tables = [source.encode(dcm.variables, cache_dir=self.output_dir) for source in sources]
+        if (
+            self.output_dir is not None
+            and self.output_dir.exists()
+            and not self.output_dir.is_dir()
+        ):
+            raise TrainingError(
+                f"Training cannot start: output_dir {self.output_dir} is a file. Name a folder."
+            )
+        self.tables = [
+            source.encode(dcm.variables, cache_dir=self.output_dir) for source in sources
+        ]
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
         described = [rows.source for rows in self.tables]
         if self.config.strategy == "joint":
             made = joint_plan(dcm.graph, described, frozen=dcm.pulled, kinds=kinds)
         else:
-            renderers = {n: m.generator for n, m in dcm.mechanisms.items() if isinstance(m, Renderer)}
-            rendered = {name: generator for name, generator in renderers.items() if dcm.graph.siblings(name)}
+            renderers = {
+                n: m.generator for n, m in dcm.mechanisms.items() if isinstance(m, Renderer)
+            }
+            rendered = {
+                name: generator for name, generator in renderers.items() if dcm.graph.siblings(name)
+            }
             made = plan(dcm.graph, described, available=dcm.pulled | rendered, kinds=kinds)
-        self.tables = [replace(rows, source=named) for rows, named in zip(self.tables, made.sources, strict=True)]
+        self.tables = [
+            replace(rows, source=named)
+            for rows, named in zip(self.tables, made.sources, strict=True)
+        ]
         self._check_objective()
-        modules = [m if m.action == "pull" else replace(m, objective=self._objective(m)) for m in made.modules]
+        modules = [
+            m if m.action == "pull" else replace(m, objective=self._objective(m))
+            for m in made.modules
+        ]
         self.plan: Plan = replace(made, modules=tuple(modules))
 
     def _check_objective(self) -> None:
@@ -152,15 +183,17 @@ class Trainer:
                     self.dcm.mechanism(name)
 
     def _objective(self, module: Module) -> str:
-        """What a module is trained by: the user's word, else the plan's; one word for all means where it applies."""
+        """What a module is trained by: the user's word, else the plan's; one word for all means
+        where it applies."""
         implicit = [name for name in module.variables if not self.dcm.mechanism(name).explicit]
         wanted = self.config.objective
         if isinstance(wanted, Mapping):
             named = [wanted[key] for key in (*module.variables, module.name) if key in wanted]
             if named and named[0] != "adversarial" and implicit:
                 raise PlanError(
-                    f"{module.name} cannot be trained with objective={named[0]!r}: the mechanism of "
-                    f"{', '.join(implicit)} has no explicit density. Use 'adversarial' for this module."
+                    f"{module.name} cannot be trained with objective={named[0]!r}: the mechanism "
+                    f"of {', '.join(implicit)} has no explicit density. Use 'adversarial' for this "
+                    "module."
                 )
             wanted = named[0] if named else None
         return "adversarial" if implicit else wanted or str(module.objective)
@@ -178,16 +211,16 @@ class Trainer:
             return self._train(resume_from_checkpoint)
         except Unanswered as error:
             raise TrainingError(
-                f"Training stopped in process {self.accelerator.process_index}: another process has ended or does not "
-                f"answer ({error}). {self.kept()} Look for the first error among the processes, and start all of them "
-                "again."
+                f"Training stopped in process {self.accelerator.process_index}: another process "
+                f"has ended or does not answer ({error}). {self.kept()} Look for the first error "
+                "among the processes, and start all of them again."
             ) from error
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, TrainingError) or not out_of_memory(error):
                 raise
             raise TrainingError(
-                f"Training ran out of memory: {error}. {self.kept()} Use a smaller batch_size; with "
-                "gradient_accumulation_steps a step can still see as many rows."
+                f"Training ran out of memory: {error}. {self.kept()} Use a smaller batch_size; "
+                "with gradient_accumulation_steps a step can still see as many rows."
             ) from error
         except KeyboardInterrupt as interrupt:
             interrupt.add_note(self.kept())
@@ -225,11 +258,17 @@ class Trainer:
                 data[f"column {name!r} of source {rows.source.name!r}"] = digest.hexdigest()
         facts = {
             "settings": self.config.to_dict(),
-            "variables": {name: variable.to_dict() for name, variable in self.dcm.variables.items()},
+            "variables": {
+                name: variable.to_dict() for name, variable in self.dcm.variables.items()
+            },
             "graph": str(self.dcm.graph),
             "data": data,
-            "weights": {key: list(value.shape) for key, value in self.dcm.trained_tensors().items()},
-            "generators": {name: _version(m) for name, m in self.dcm.mechanisms.items() if m.frozen},
+            "weights": {
+                key: list(value.shape) for key, value in self.dcm.trained_tensors().items()
+            },
+            "generators": {
+                name: _version(m) for name, m in self.dcm.mechanisms.items() if m.frozen
+            },
             "processes": self.accelerator.num_processes,
         }
         return json.loads(json.dumps(facts))  # as a checkpoint gives them back
@@ -269,7 +308,12 @@ class Trainer:
         reports = [run.reports[position] for position in range(len(modules))]
         seconds["training"] = sum(report.seconds for report in reports)
         seconds["all"] = time.perf_counter() - start
-        pulled = [name for module in self.plan.modules if module.action == "pull" for name in module.variables]
+        pulled = [
+            name
+            for module in self.plan.modules
+            if module.action == "pull"
+            for name in module.variables
+        ]
         report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits)
         self.dcm.eval()
         self.dcm.plan = self.plan
@@ -294,9 +338,11 @@ class Trainer:
             ) from error
 
     def _train_apart(self, run: Run, modules: Sequence[Module], *, resume: bool) -> None:
-        """Give the modules of each generation to different processes, and the trained weights to all of them.
+        """Give the modules of each generation to different processes, and the trained weights to
+        all of them.
 
-        A process keeps a checkpoint of its own while a generation trains; at the end of it the common one is written.
+        A process keeps a checkpoint of its own while a generation trains; at the end of it the
+        common one is written.
         """
         together, index = run.processes, self.accelerator.process_index
         apart = Run(self, Processes(self.accelerator, alone=True), None, run.facts, None)
@@ -319,10 +365,16 @@ class Trainer:
                     apart.module(place, modules[place])
             for place in places:
                 for name in modules[place].variables:
-                    together.share(self.dcm.mechanism(name).state_dict().values(), source=owner[place])
-            for told in together.all_told({place: report.to_dict() for place, report in apart.reports.items()}):
+                    together.share(
+                        self.dcm.mechanism(name).state_dict().values(), source=owner[place]
+                    )
+            for told in together.all_told(
+                {place: report.to_dict() for place, report in apart.reports.items()}
+            ):
                 found = {place: report_from(record) for place, record in told.items()}
-                for place in found.keys() - apart.reports.keys():  # the first process writes for all
+                for place in (
+                    found.keys() - apart.reports.keys()
+                ):  # the first process writes for all
                     for step, values in found[place].tracked():
                         self.track(values, step)
                 run.reports |= found
@@ -332,10 +384,15 @@ class Trainer:
 
     @contextlib.contextmanager
     def _tracked(self) -> Iterator[None]:
-        """Start the accelerator's trackers, unless the caller has, and end those that were started here."""
+        """Start the accelerator's trackers, unless the caller has, and end those that were
+        started here."""
         started = bool(self.accelerator.log_with) and not self.accelerator.trackers
         if started:
-            settings = {k: v for k, v in self.config.to_dict().items() if isinstance(v, bool | int | float | str)}
+            settings = {
+                k: v
+                for k, v in self.config.to_dict().items()
+                if isinstance(v, bool | int | float | str)
+            }
             self.accelerator.init_trackers("causalplug", config=settings)
         try:
             yield
@@ -360,23 +417,31 @@ class Trainer:
     def _frozen_images(self, module: Module) -> set[str]:
         """Frozen image mechanisms that this module's targets are drawn through."""
         drawn = {name for target in module.targets for name in target.frozen}
-        return {name for name in drawn if self.dcm.variables[name].kind == "image" and self.dcm.mechanism(name).frozen}
+        return {
+            name
+            for name in drawn
+            if self.dcm.variables[name].kind == "image" and self.dcm.mechanism(name).frozen
+        }
 
 
 def _check_agreement(told: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse processes that were given different things: their gradients would be of different losses."""
+    """Refuse processes that were given different things: their gradients would be of different
+    losses."""
     for index, other in enumerate(told):
         if found := differences(told[0], other):
             raise TrainingError(
-                f"Training cannot start: processes 0 and {index} were given other {', '.join(found[:3])}. Give every "
-                "process the same model, sources and settings; each draws batches of its own."
+                f"Training cannot start: processes 0 and {index} were given other "
+                f"{', '.join(found[:3])}. Give every process the same model, sources and settings; "
+                "each draws batches of its own."
             )
 
 
 def _version(mechanism: Mechanism) -> str:
     """What says which frozen generator it is, where it knows."""
     try:
-        facts = mechanism.fingerprint() if isinstance(mechanism, FrozenMechanism) else mechanism.kind
+        facts = (
+            mechanism.fingerprint() if isinstance(mechanism, FrozenMechanism) else mechanism.kind
+        )
     except MechanismError:
         facts = mechanism.kind
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,4 +1,5 @@
-"""How far a module's distribution is from the held-out rows of the very distribution that it is matched to."""
+"""How far a module's distribution is from the held-out rows of the very distribution that it is
+matched to."""
 
 from __future__ import annotations
 
@@ -11,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from causalplug.causal.plan import Target
-from causalplug.model import DCM
+from causalplug.checks.two_sample import SCALES, Shown, classifier_distance, mmd
+from causalplug.model.model import DCM
+from causalplug.planning.plan import Target
 from causalplug.training.factors import ravel
 from causalplug.training.rollout import Roller
-from causalplug.training.two_sample import SCALES, Shown, classifier_distance, mmd
 from causalplug.variables import Discrete, Variable
 
 __all__ = ["Distance", "distance", "sampling_floor", "tvd"]
@@ -30,17 +31,18 @@ class Distance:
 
     Attributes:
         target: the matched distribution, as text.
-        tvd: total variation distance of the discrete variables and of what trained images show of them (their joint
-            distribution, or the worst pair where it has more values than the rows can show); None without any.
+        tvd: total variation distance of the discrete variables and of what trained images show of
+            them (their joint distribution, or the worst pair where it has more values than the rows
+            can show); None without any.
         floor: the expected TVD of two samples of these sizes from one distribution.
         ceiling: the 0.99 quantile of it: what chance alone explains.
-        kl: Kullback-Leibler divergence of the held-out rows from the generated ones, with half a count added to every
-            cell.
-        mmd: squared maximum mean discrepancy of all variables (images as projections, those that the module trains as
-            principal components); None where all are discrete.
+        kl: Kullback-Leibler divergence of the held-out rows from the generated ones, with half a
+            count added to every cell.
+        mmd: squared maximum mean discrepancy of all variables (images as projections, those that
+            the module trains as principal components); None where all are discrete.
         mmd_floor: the 0.95 quantile of it under permutation of the rows.
-        c2st: what a classifier can tell: a lower bound of the TVD of all variables; None where all are discrete, with
-            images, and before training ends.
+        c2st: what a classifier can tell: a lower bound of the TVD of all variables; None where all
+            are discrete, with images, and before training ends.
         c2st_ceiling: the 0.99 quantile of it under equal distributions.
         rows: held-out rows.
     """
@@ -63,13 +65,16 @@ class Distance:
 
     @property
     def by_chance(self) -> float:
-        """How far the score of a good model may lie from its mean by the choice of rows: that of its TVD alone."""
+        """How far the score of a good model may lie from its mean by the choice of rows: that of
+        its TVD alone."""
         return (self.ceiling or 0.0) - (self.floor or 0.0)
 
     def converged(self, tolerance: float) -> bool:
-        """Whether TVD and classifier exceed what chance explains by at most ``tolerance``, and MMD² by at most .01.
+        """Whether TVD and classifier exceed what chance explains by at most ``tolerance``, and MMD²
+        by at most .01.
 
-        The held-out rows are a sample themselves: a perfect model is at ``floor`` from them, and rarely at ``ceiling``.
+        The held-out rows are a sample themselves: a perfect model is at ``floor`` from them, and
+        rarely at ``ceiling``.
         """
         tvd_ok = self.tvd is None or self.tvd <= tolerance + (self.ceiling or 0.0)
         mmd_ok = self.mmd is None or self.mmd <= _KERNEL_TOLERANCE + max(0.0, self.mmd_floor or 0.0)
@@ -83,7 +88,11 @@ class Distance:
             ("MMD²", self.mmd, self.mmd_floor),
             ("C2ST", self.c2st, self.c2st_ceiling),
         )
-        told = [f"{word} {value:.4f} (by chance {chance:.4f})" for word, value, chance in parts if value is not None]
+        told = [
+            f"{word} {value:.4f} (by chance {chance:.4f})"
+            for word, value, chance in parts
+            if value is not None
+        ]
         return f"{self.target} is at {', '.join(told)}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,11 +107,14 @@ def _counts(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     which = ravel(columns, [int(column.max()) + 1 for column in columns])
     _, which = torch.unique(which, return_inverse=True)
     size = int(which.max()) + 1
-    return torch.bincount(which[: len(real)], minlength=size), torch.bincount(which[len(real) :], minlength=size)
+    return torch.bincount(which[: len(real)], minlength=size), torch.bincount(
+        which[len(real) :], minlength=size
+    )
 
 
 def tvd(real: Tensor, fake: Tensor) -> float:
-    """Total variation distance of the empirical joint distributions of two tables of codes ``(n, d)``."""
+    """Total variation distance of the empirical joint distributions of two tables of codes ``(n,
+    d)``."""
     p, q = _counts(real, fake)
     return 0.5 * float((p / p.sum() - q / q.sum()).abs().sum())
 
@@ -114,10 +126,11 @@ def _kl(real: Tensor, fake: Tensor) -> float:
 
 
 def sampling_floor(real: Tensor, fake_rows: int) -> tuple[float, float]:
-    """Mean and 0.99 quantile of the TVD of two samples of one distribution, of ``len(real)`` and ``fake_rows`` rows.
+    """Mean and 0.99 quantile of the TVD of two samples of one distribution, of ``len(real)`` and
+    ``fake_rows`` rows.
 
-    The distribution is that of ``real``; differences of shares have the normal limit of the multinomial,
-    ``(diag(p) - p p') (1 / n + 1 / m)``.
+    The distribution is that of ``real``; differences of shares have the normal limit of the
+    multinomial, ``(diag(p) - p p') (1 / n + 1 / m)``.
     """
     p = _counts(real, real[:1])[0] / len(real)
     generator = torch.Generator(p.device).manual_seed(0)
@@ -128,7 +141,8 @@ def sampling_floor(real: Tensor, fake_rows: int) -> tuple[float, float]:
 
 
 def _worst(real: Tensor, fake: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """The columns to compare: all, or the worst pair where the joint has more values than rows can show."""
+    """The columns to compare: all, or the worst pair where the joint has more values than rows
+    can show."""
     if math.prod(sizes) <= max(16, len(real) // 5) or real.shape[1] <= 2:
         return real, fake
     pairs = list(combinations(range(real.shape[1]), 2))
@@ -136,7 +150,9 @@ def _worst(real: Tensor, fake: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Te
     return real[:, worst], fake[:, worst]
 
 
-def _features(values: Mapping[str, Tensor], variables: Mapping[str, Variable], shown: Shown | None) -> list[Tensor]:
+def _features(
+    values: Mapping[str, Tensor], variables: Mapping[str, Variable], shown: Shown | None
+) -> list[Tensor]:
     """What a kernel reads of every variable, each ``(n, …)``."""
     parts = []
     for name, variable in variables.items():
@@ -150,10 +166,13 @@ def _features(values: Mapping[str, Tensor], variables: Mapping[str, Variable], s
 
 
 def _balanced(real: Sequence[Tensor], fake: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Features of all variables beside each other, those of each with a total variance of 1 over the real rows."""
+    """Features of all variables beside each other, those of each with a total variance of 1 over
+    the real rows."""
     spread = [part.var(0).sum().sqrt().clamp_min(1e-6) for part in real]
     one, other = (
-        torch.cat([(part - r.mean(0)) / s for part, r, s in zip(parts, real, spread, strict=True)], -1)
+        torch.cat(
+            [(part - r.mean(0)) / s for part, r, s in zip(parts, real, spread, strict=True)], -1
+        )
         for parts in (real, fake)
     )
     return one, other
@@ -183,14 +202,23 @@ def distance(
     """
     names = [*target.parents, *target.variables]
     n = len(rows[names[0]])
-    repeats = max(1, min(200, _ROWS // n)) if all(dcm.variables[m].kind != "image" for m in target.variables) else 1
-    given = {name: rows[name].repeat(repeats, *[1] * (rows[name].ndim - 1)) for name in target.parents}
+    repeats = (
+        max(1, min(200, _ROWS // n))
+        if all(dcm.variables[m].kind != "image" for m in target.variables)
+        else 1
+    )
+    given = {
+        name: rows[name].repeat(repeats, *[1] * (rows[name].ndim - 1)) for name in target.parents
+    }
     fake = roller(given, n * repeats, generator).values
     discrete = [name for name in names if isinstance(dcm.variables[name], Discrete)]
     found: dict[str, Any] = {}
     if discrete:
         sizes = [dcm.variables[name].size for name in discrete]  # type: ignore[attr-defined]
-        columns = [[*(values[name] for name in discrete), *(shown(values) if shown else [])] for values in (rows, fake)]
+        columns = [
+            [*(values[name] for name in discrete), *(shown(values) if shown else [])]
+            for values in (rows, fake)
+        ]
         sizes += shown.sizes if shown else []
         p, q = _worst(torch.stack(columns[0], -1), torch.stack(columns[1], -1), sizes)
         floor, ceiling = sampling_floor(p, len(q))
@@ -201,7 +229,11 @@ def distance(
         pick = torch.randperm(len(fake_parts[0]), generator=generator, device=fake_parts[0].device)
         fake_parts = [part[pick] for part in fake_parts]
         scales = SCALES if shown else (1.0,)
-        found["mmd"], found["mmd_floor"] = mmd(*_balanced(real, fake_parts), generator, scales=scales)
+        found["mmd"], found["mmd_floor"] = mmd(
+            *_balanced(real, fake_parts), generator, scales=scales
+        )
         if final and not any(variable.kind == "image" for variable in variables.values()):
-            found["c2st"], found["c2st_ceiling"] = classifier_distance(torch.cat(real, -1), torch.cat(fake_parts, -1))
+            found["c2st"], found["c2st_ceiling"] = classifier_distance(
+                torch.cat(real, -1), torch.cat(fake_parts, -1)
+            )
     return Distance(target=target.describe(), rows=n, **found)

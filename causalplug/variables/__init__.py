@@ -1,8 +1,8 @@
 """What the values of a variable are, how users write them and how networks read them.
 
-Three kinds: :class:`Discrete`, :class:`Continuous` and :class:`Image`. Users hand in and get back category names,
-floats and images; inside the model a discrete value is an integer code, a continuous value a float and an image a float
-tensor.
+Three kinds: :class:`Discrete`, :class:`Continuous` and :class:`Image`. Users hand in and get back
+category names, floats and images; inside the model a discrete value is an integer code, a
+continuous value a float and an image a float tensor.
 """
 
 from __future__ import annotations
@@ -34,4 +34,6 @@ def variable_from_dict(declaration: Mapping[str, Any], name: str = "variable") -
     try:
         return _KINDS[kind](**fields)
     except TypeError as error:
-        raise VariableError(f"{name!r} of kind {kind} cannot be declared from {sorted(fields)}: {error}.") from None
+        raise VariableError(
+            f"{name!r} of kind {kind} cannot be declared from {sorted(fields)}: {error}."
+        ) from None

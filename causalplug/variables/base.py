@@ -21,8 +21,8 @@ class Variable:
 
     @property
     def event_shape(self) -> tuple[int, ...]:
-        """Shape of one value inside the model: ``()`` for a code or a float, ``(channels, height, width)`` for an
-        image.
+        """Shape of one value inside the model: ``()`` for a code or a float, ``(channels, height,
+        width)`` for an image.
         """
         return ()
 
@@ -32,15 +32,18 @@ class Variable:
         raise NotImplementedError
 
     def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
-        """Check users' ``values`` (n of them, or one) and turn them into a tensor ``(n, *event_shape)``.
+        """Check users' ``values`` (n of them, or one) and turn them into a tensor ``(n,
+        *event_shape)``.
 
         Args:
             values: as users write them.
             name: of the column, for messages.
-            row: number of the first value in its table, so that messages can say where a wrong one is.
+            row: number of the first value in its table, so that messages can say where a wrong one
+                is.
 
         Raises:
-            DataError: missing values, a wrong shape or a value outside the declaration; nothing is repaired.
+            DataError: missing values, a wrong shape or a value outside the declaration; nothing is
+                repaired.
         """
         raise NotImplementedError
 

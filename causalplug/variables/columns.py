@@ -25,12 +25,15 @@ def as_array(values: Any, name: str) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise DataError(f"{name!r} cannot be read as an array: {error}. Give every row the same shape.") from None
+        raise DataError(
+            f"{name!r} cannot be read as an array: {error}. Give every row the same shape."
+        ) from None
     return array[None] if array.ndim == 0 else array
 
 
 def shared(array: np.ndarray) -> torch.Tensor:
-    """A tensor over the memory of an array, also of one that may only be read: nothing here writes into pixels."""
+    """A tensor over the memory of an array, also of one that may only be read: nothing here
+    writes into pixels."""
     import torch
 
     with warnings.catch_warnings():
@@ -44,13 +47,17 @@ def _missing(array: np.ndarray) -> np.ndarray:
         return np.isnan(array)
     if array.dtype.kind == "O":
         return np.array(
-            [item is None or (isinstance(item, float) and math.isnan(item)) for item in array.ravel()]
+            [
+                item is None or (isinstance(item, float) and math.isnan(item))
+                for item in array.ravel()
+            ]
         ).reshape(array.shape)
     return np.zeros(array.shape, bool)
 
 
 def where_first(wrong: np.ndarray, array: np.ndarray, row: int | None) -> str:
-    """Where in its table the first wrong value is, for the end of a message; nothing where no table is known."""
+    """Where in its table the first wrong value is, for the end of a message; nothing where no
+    table is known."""
     if row is None:
         return ""
     where = int(wrong.argmax())
@@ -62,7 +69,7 @@ def refuse_missing(array: np.ndarray, name: str) -> None:
     count = int(_missing(array).sum())
     if count:
         raise DataError(
-            f"{name!r} has {count} missing value{'s' * (count > 1)} (NaN or None): the model has no notion of a "
-            "missing value. "
-            "Drop those rows, or declare a source that does not record this column."
+            f"{name!r} has {count} missing value{'s' * (count > 1)} (NaN or None): the model has "
+            "no notion of a missing value. Drop those rows, or declare a source that does not "
+            "record this column."
         )

@@ -23,7 +23,8 @@ class Continuous(Variable):
     """A real-valued variable.
 
     Args:
-        low, high: values outside this interval are refused; mechanisms do not have to stay inside it.
+        low, high: values outside this interval are refused; mechanisms do not have to stay inside
+            it.
 
     Raises:
         VariableError: the interval is empty.
@@ -34,8 +35,13 @@ class Continuous(Variable):
     high: float = math.inf
 
     def __post_init__(self) -> None:
-        if not all(isinstance(bound, int | float | np.integer | np.floating) for bound in (self.low, self.high)):
-            raise VariableError(f"Continuous(low={self.low!r}, high={self.high!r}) cannot be declared: give numbers.")
+        if not all(
+            isinstance(bound, int | float | np.integer | np.floating)
+            for bound in (self.low, self.high)
+        ):
+            raise VariableError(
+                f"Continuous(low={self.low!r}, high={self.high!r}) cannot be declared: give numbers."
+            )
         if not self.low < self.high:
             raise VariableError(
                 f"Continuous(low={self.low}, high={self.high}) is empty: low must be smaller than high."
@@ -61,13 +67,15 @@ class Continuous(Variable):
                 f"{name!r} must be numbers; got {array.dtype} values. Declare it Discrete, or convert it."
             ) from None
         if array.ndim != 1:
-            raise DataError(f"{name!r} must be one number per row; got an array of shape {array.shape}.")
+            raise DataError(
+                f"{name!r} must be one number per row; got an array of shape {array.shape}."
+            )
         outside = ~np.isfinite(array) | (array < self.low) | (array > self.high)
         if outside.any():
             raise DataError(
-                f"{name!r} has {int(outside.sum())} values outside [{self.low}, {self.high}], the first "
-                f"{array[outside][0]}. "
-                f"Correct them or widen the declared interval.{where_first(outside, array, row)}"
+                f"{name!r} has {int(outside.sum())} values outside [{self.low}, {self.high}], the "
+                f"first {array[outside][0]}. Correct them or widen the declared "
+                f"interval.{where_first(outside, array, row)}"
             )
         return torch.from_numpy(np.ascontiguousarray(array))
 
@@ -79,4 +87,6 @@ class Continuous(Variable):
 
     def to_dict(self) -> dict[str, Any]:
         bounds = {"low": self.low, "high": self.high}
-        return {"kind": self.kind} | {key: value for key, value in bounds.items() if math.isfinite(value)}
+        return {"kind": self.kind} | {
+            key: value for key, value in bounds.items() if math.isfinite(value)
+        }

@@ -26,10 +26,12 @@ class Discrete(Variable):
     """A variable with finitely many values.
 
     Args:
-        categories: their number (values 0 to k - 1) or their names in order: a list, an array or a pandas index.
+        categories: their number (values 0 to k - 1) or their names in order: a list, an array or a
+            pandas index.
 
     Raises:
-        VariableError: fewer than one category, a name given twice, or one that stands for a missing value.
+        VariableError: fewer than one category, a name given twice, or one that stands for a missing
+            value.
 
     Example:
         >>> colour = Discrete(["red", "green", "blue"])
@@ -46,26 +48,32 @@ class Discrete(Variable):
         wanted = int | np.integer | Sequence
         if isinstance(categories, str | bytes | bool) or not isinstance(categories, wanted):
             raise VariableError(
-                f"Discrete({categories!r}) cannot be declared: it takes the number of categories or a list of "
-                "their names, "
-                "for example Discrete(2) or Discrete(['no', 'yes'])."
+                f"Discrete({categories!r}) cannot be declared: it takes the number of categories "
+                "or a list of their names, for example Discrete(2) or Discrete(['no', 'yes'])."
             )
         if isinstance(categories, int | np.integer):
             if categories > _MOST_CATEGORIES:
                 raise VariableError(
-                    f"Discrete({categories}) cannot be declared: it has more than {_MOST_CATEGORIES:,} categories. "
-                    "Declare the variable as Continuous, or group its values."
+                    f"Discrete({categories}) cannot be declared: it has more than "
+                    f"{_MOST_CATEGORIES:,} categories. Declare the variable as Continuous, or "
+                    "group its values."
                 )
             categories = range(int(categories))
         values = tuple(item.item() if isinstance(item, np.generic) else item for item in categories)
         if len(values) < 1:
-            raise VariableError("Discrete() cannot be declared without categories: give their number or their names.")
+            raise VariableError(
+                "Discrete() cannot be declared without categories: give their number or their names."
+            )
         several = tuple | frozenset
-        wrong = [v for v in values if isinstance(v, several) or not isinstance(v, Hashable) or v is None or v != v]
+        wrong = [
+            v
+            for v in values
+            if isinstance(v, several) or not isinstance(v, Hashable) or v is None or v != v
+        ]
         if wrong:
             raise VariableError(
-                f"Discrete cannot be declared with {wrong[0]!r} as a category: a category is a text or a number. Leave "
-                "it out; rows without a value cannot be used."
+                f"Discrete cannot be declared with {wrong[0]!r} as a category: a category is a "
+                "text or a number. Leave it out; rows without a value cannot be used."
             )
         twice = sorted({str(v) for v in values if values.count(v) > 1})
         if twice:
@@ -95,7 +103,9 @@ class Discrete(Variable):
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
         if array.ndim != 1:
-            raise DataError(f"{name!r} must be one category per row; got an array of shape {array.shape}.")
+            raise DataError(
+                f"{name!r} must be one category per row; got an array of shape {array.shape}."
+            )
         plain = self.categories == tuple(range(self.size))
         if plain and array.dtype.kind in "iub":
             codes = array.astype(np.int64)
@@ -103,13 +113,17 @@ class Discrete(Variable):
             unknown = np.unique(codes[outside])
         else:
             uniques, inverse = (
-                np.unique(array, return_inverse=True) if array.dtype.kind != "O" else _unique_objects(array)
+                np.unique(array, return_inverse=True)
+                if array.dtype.kind != "O"
+                else _unique_objects(array)
             )
             lookup = {value: code for code, value in enumerate(self.categories)}
             found = [lookup.get(u.item() if isinstance(u, np.generic) else u, -1) for u in uniques]
             codes = np.asarray(found, np.int64)[inverse]
             outside = codes < 0
-            unknown = np.asarray([u for u, code in zip(uniques, found, strict=True) if code < 0], dtype=object)
+            unknown = np.asarray(
+                [u for u, code in zip(uniques, found, strict=True) if code < 0], dtype=object
+            )
         if len(unknown):
             raise DataError(self._unknown(unknown, name) + where_first(outside, array, row))
         return torch.from_numpy(np.ascontiguousarray(codes))
@@ -155,5 +169,7 @@ class Discrete(Variable):
 def _unique_objects(array: np.ndarray) -> tuple[list[Any], np.ndarray]:
     """``np.unique`` for objects that do not sort."""
     order: dict[Any, int] = {}
-    inverse = np.fromiter((order.setdefault(item, len(order)) for item in array), np.int64, len(array))
+    inverse = np.fromiter(
+        (order.setdefault(item, len(order)) for item in array), np.int64, len(array)
+    )
     return list(order), inverse

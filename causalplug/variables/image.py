@@ -40,11 +40,13 @@ class Image(Variable):
         whole = all(isinstance(size, int | np.integer) for size in self.event_shape)
         if not whole or min(self.event_shape) < 1:
             raise VariableError(
-                f"Image{self.event_shape} cannot be declared: channels, height and width must be whole numbers of at "
-                "least 1."
+                f"Image{self.event_shape} cannot be declared: channels, height and width must be "
+                "whole numbers of at least 1."
             )
         if not self.low < self.high:
-            raise VariableError(f"Image range [{self.low}, {self.high}] is empty: low must be smaller than high.")
+            raise VariableError(
+                f"Image range [{self.low}, {self.high}] is empty: low must be smaller than high."
+            )
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -55,14 +57,19 @@ class Image(Variable):
         return self.channels * self.height * self.width
 
     def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
-        """Images ``(n, channels, height, width)`` or one image: uint8, floats in [low, high], or PIL images.
+        """Images ``(n, channels, height, width)`` or one image: uint8, floats in [low, high], or
+        PIL images.
 
-        The result has the same type: uint8 stays uint8 to save memory, :meth:`scale` turns it into floats.
+        The result has the same type: uint8 stays uint8 to save memory, :meth:`scale` turns it into
+            floats.
 
         Raises:
-            DataError: missing values, another shape or type, or values outside the range; nothing is repaired.
+            DataError: missing values, another shape or type, or values outside the range; nothing
+                is repaired.
         """
-        objects = not isinstance(values, np.ndarray) or (values.dtype.kind == "O" and values.ndim == 1)
+        objects = not isinstance(values, np.ndarray) or (
+            values.dtype.kind == "O" and values.ndim == 1
+        )
         if objects and not hasattr(values, "detach"):
             values = self._from_objects(values, name)
         array = as_array(values, name)
@@ -73,8 +80,9 @@ class Image(Variable):
         if array.ndim != 4 or array.shape[1:] != self.event_shape:
             found = array.shape[1:] if array.ndim == 4 else array.shape
             raise DataError(
-                f"{name!r} holds images of shape {found}, but the variable declares {self.event_shape} "
-                "(channels, height, width). Resize or transpose them, or change the declaration."
+                f"{name!r} holds images of shape {found}, but the variable declares "
+                f"{self.event_shape} (channels, height, width). Resize or transpose them, or "
+                "change the declaration."
             )
         if array.dtype == np.uint8:
             return shared(array)
@@ -86,18 +94,25 @@ class Image(Variable):
         low, high = float(array.min(initial=self.low)), float(array.max(initial=self.high))
         slack = 1e-3 * (self.high - self.low)
         if low < self.low - slack or high > self.high + slack:
-            outside = ((array < self.low - slack) | (array > self.high + slack)).reshape(len(array), -1).any(1)
+            outside = (
+                ((array < self.low - slack) | (array > self.high + slack))
+                .reshape(len(array), -1)
+                .any(1)
+            )
             where = "" if row is None else f" The first is in row {row + int(outside.argmax())}."
             raise DataError(
-                f"{name!r} holds image values in [{low:.4g}, {high:.4g}], outside the declared range "
-                f"[{self.low:g}, {self.high:g}]. Rescale them, or declare Image(..., low=, high=).{where}"
+                f"{name!r} holds image values in [{low:.4g}, {high:.4g}], outside the declared "
+                f"range [{self.low:g}, {self.high:g}]. Rescale them, or declare Image(..., low=, "
+                f"high=).{where}"
             )
         return shared(array.astype(np.float32, copy=False))
 
     def _from_objects(self, values: Any, name: str) -> Any:
         """PIL images (one or several) as an array, channels first."""
         if np.isscalar(values) or values is None:
-            raise DataError(f"{name!r} cannot be {values!r}: give an array {self.event_shape} or a PIL image.")
+            raise DataError(
+                f"{name!r} cannot be {values!r}: give an array {self.event_shape} or a PIL image."
+            )
         items = [values] if hasattr(values, "convert") else list(values)
         if not items or not hasattr(items[0], "convert"):
             return values
@@ -110,7 +125,8 @@ class Image(Variable):
         return np.stack(arrays)
 
     def from_pil(self, picture: Any, name: str = "values") -> np.ndarray:
-        """One PIL image as uint8 ``(channels, height, width)``; its colours are converted, its size is not changed.
+        """One PIL image as uint8 ``(channels, height, width)``; its colours are converted, its size
+        is not changed.
 
         Raises:
             DataError: the variable has a number of channels that pictures do not have.
@@ -142,8 +158,12 @@ class Image(Variable):
         array = as_array(images, "images")
         array = array[None] if array.ndim == 3 else array
         if array.dtype != np.uint8:
-            array = np.clip((array - self.low) / (self.high - self.low) * 255 + 0.5, 0, 255).astype(np.uint8)
-        return [PILImage.fromarray(a[0] if self.channels == 1 else a.transpose(1, 2, 0)) for a in array]
+            array = np.clip((array - self.low) / (self.high - self.low) * 255 + 0.5, 0, 255).astype(
+                np.uint8
+            )
+        return [
+            PILImage.fromarray(a[0] if self.channels == 1 else a.transpose(1, 2, 0)) for a in array
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         shape = {"channels": self.channels, "height": self.height, "width": self.width}

@@ -1,6 +1,7 @@
 """The pictures of the documentation: ``python docs/drawings/draw.py`` writes them beside this file.
 
-Images are painted by a small function in place of a pretrained generator, so that anybody can draw them anew.
+Images are painted by a small function in place of a pretrained generator, so that anybody can draw
+them anew.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ FRONT_DOOR = cp.CausalGraph.parse("D -> I -> A; D <-> A")
 
 
 def paint(labels: np.ndarray, latent: np.ndarray) -> np.ndarray:
-    """Rings (0) and crosses (1) at a place, of a size and with a texture that the latent decides."""
+    """Rings (0) and crosses (1) at a place, of a size and with a texture that the latent
+    decides."""
     y, x = np.mgrid[-1:1:24j, -1:1:24j]
     at, size = 0.25 * np.tanh(latent[:, :2]), 0.5 + 0.15 * np.tanh(latent[:, 2])
     dy, dx = y - at[:, 0, None, None], x - at[:, 1, None, None]
@@ -42,7 +44,9 @@ def paint(labels: np.ndarray, latent: np.ndarray) -> np.ndarray:
 def shapes() -> cp.DCM:
     """S -> I: a shape and its image, from a generator that paints."""
     image, shape = cp.Image(1, 24, 24), cp.Discrete(["ring", "cross"])
-    made = CallableGenerator(paint, image, [cp.Label("shape", ["ring", "cross"])], latent_shape=(3 + 576,))
+    made = CallableGenerator(
+        paint, image, [cp.Label("shape", ["ring", "cross"])], latent_shape=(3 + 576,)
+    )
     dcm = cp.DCM(cp.CausalGraph.parse("S -> I"), {"S": shape, "I": image}, mechanisms={"I": made})
     dcm.sources = (cp.Source(["S", "I"]),)
     return dcm
@@ -50,7 +54,8 @@ def shapes() -> cp.DCM:
 
 @cache
 def training() -> tuple[cp.DCM, Any, dict[str, np.ndarray]]:
-    """A front door with a binary mediator, trained on 8,000 rows whose law is known; the model, report and truth."""
+    """A front door with a binary mediator, trained on 8,000 rows whose law is known; the model,
+    report and truth."""
     rng = np.random.default_rng(0)
     hidden = rng.random(8000) < 0.5
     d = (rng.random(8000) < np.where(hidden, 0.8, 0.2)).astype(int)
@@ -58,7 +63,12 @@ def training() -> tuple[cp.DCM, Any, dict[str, np.ndarray]]:
     a = (rng.random(8000) < 0.15 + 0.3 * i + 0.4 * hidden).astype(int)
     dcm = cp.DCM(FRONT_DOOR, dict.fromkeys("DIA", cp.Discrete(2)))
     report = cp.fit(
-        dcm, cp.DataSource({"D": d, "I": i, "A": a}), objective="adversarial", steps=1500, seed=0, progress=False
+        dcm,
+        cp.DataSource({"D": d, "I": i, "A": a}),
+        objective="adversarial",
+        steps=1500,
+        seed=0,
+        progress=False,
     )
     seen = [np.array([1 - a[d == x].mean(), a[d == x].mean()]) for x in (0, 1)]
     truth = [np.array([0.65 - 0.3 * p, 0.35 + 0.3 * p]) for p in (0.25, 0.75)]
@@ -107,7 +117,10 @@ def overlap() -> Figure:
     """Images along one direction of the encoder's space: with overlap, and without."""
     figure, ((weak, good),) = panels(1, 2, 3.35, 1.5, sharey=True)
     rng = np.random.default_rng(1)
-    for axes, noise, title in ((weak, 0.0, "the image always shows D"), (good, 0.25, "in a quarter it does not")):
+    for axes, noise, title in (
+        (weak, 0.0, "the image always shows D"),
+        (good, 0.25, "in a quarter it does not"),
+    ):
         for d, colour in ((0, SERIES["model"]), (1, SERIES["naive"])):
             shown = np.where(rng.random(90) < noise, 1 - d, d)
             at = (rng.normal(2 * shown - 1, 0.25), d + rng.uniform(-0.12, 0.12, 90))
@@ -160,8 +173,12 @@ def fit_check() -> Figure:
     values = {name: dcm.variables[name].encode(rows[name].to_numpy(), name) for name in ("S", "I")}
     wrong = {"ring": "ring", "cross": {"cross": 0.65, "ring": 0.35}}
     labels = [cp.Label("shape", ["ring", "cross"])]
-    off = CallableGenerator(paint, dcm.variables["I"], labels, latent_shape=(3 + 576,), label_map=wrong)
-    return plots.plot_fit(cp.check_fit(off.bind("I", dcm.variables["I"], {"S": dcm.variables["S"]}), values, seed=0))
+    off = CallableGenerator(
+        paint, dcm.variables["I"], labels, latent_shape=(3 + 576,), label_map=wrong
+    )
+    return plots.plot_fit(
+        cp.check_fit(off.bind("I", dcm.variables["I"], {"S": dcm.variables["S"]}), values, seed=0)
+    )
 
 
 DRAWINGS: dict[str, Callable[[], Figure]] = {
@@ -186,7 +203,9 @@ def main() -> None:
     """Draw everything; the same versions draw the same bytes."""
     with matplotlib.rc_context({"svg.hashsalt": "causalplug"}):
         for name, draw in DRAWINGS.items():
-            options: dict[str, Any] = {"metadata": {"Date": None}} if name.endswith(".svg") else {"dpi": 200}
+            options: dict[str, Any] = (
+                {"metadata": {"Date": None}} if name.endswith(".svg") else {"dpi": 200}
+            )
             draw().savefig(HERE / name, **options)
 
 

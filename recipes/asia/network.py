@@ -1,4 +1,5 @@
-"""The chest clinic of Lauritzen & Spiegelhalter 1988, known as Asia: its published probabilities."""
+"""The chest clinic of Lauritzen & Spiegelhalter 1988, known as Asia: its published
+probabilities."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ __all__ = ["HIDDEN", "chest_clinic"]
 
 HIDDEN = ("smoke", "bronc")
 
-# Lauritzen & Spiegelhalter, "Local computations with probabilities on graphical structures and their application to
-# expert systems", Journal of the Royal Statistical Society B 50 (1988), table 2. Every row is P(yes), P(no) at the
-# parents' values, yes before no.
+# Lauritzen & Spiegelhalter, "Local computations with probabilities on graphical structures and
+# their application to expert systems", Journal of the Royal Statistical Society B 50 (1988), table
+# 2. Every row is P(yes), P(no) at the parents' values, yes before no.
 _TABLES = {
     "asia": ((), [0.01, 0.99]),
     "tub": (("asia",), [[0.05, 0.95], [0.01, 0.99]]),

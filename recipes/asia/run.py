@@ -1,5 +1,5 @@
-"""Shortness of breath if lung cancer, or a shadow on the lung, were set: smoking and bronchitis are not recorded.
-``--help`` lists the options.
+"""Shortness of breath if lung cancer, or a shadow on the lung, were set: smoking and bronchitis are
+not recorded. ``--help`` lists the options.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ OUTCOME, VALUES = "dysp", ("yes", "no")
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it prints."""
     options = parser(__file__, __doc__)
-    options.add_argument("--network", help="asia.bif of the bnlearn repository; default: the published tables")
     options.add_argument(
-        "--data", help="a table of the six recorded variables (CSV, yes and no); default: sampled rows"
+        "--network", help="asia.bif of the bnlearn repository; default: the published tables"
+    )
+    options.add_argument(
+        "--data",
+        help="a table of the six recorded variables (CSV, yes and no); default: sampled rows",
     )
     options.add_argument("--rows", type=int, help="rows to sample from the network")
     options.add_argument("--objective", choices=["adversarial", "likelihood", "warm"])
@@ -31,7 +34,11 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     chosen = run.options
 
     world = chest_clinic(chosen.network)
-    rows = read(chosen.data, world.recorded) if chosen.data else world.sample(chosen.rows, seed=chosen.seed)
+    rows = (
+        read(chosen.data, world.recorded)
+        if chosen.data
+        else world.sample(chosen.rows, seed=chosen.seed)
+    )
     graph = world.graph()
     variables = {name: cp.Discrete(world.categories[name]) for name in graph.variables}
     dcm = cp.DCM(graph, variables, seed=chosen.seed)
@@ -44,7 +51,11 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     print(report, "\n")
     run.lap("training")
 
-    result: dict[str, Any] = {"rows": len(rows[OUTCOME]), "objective": chosen.objective, "answers": {}}
+    result: dict[str, Any] = {
+        "rows": len(rows[OUTCOME]),
+        "objective": chosen.objective,
+        "answers": {},
+    }
     relations: dict[str, str] = {}
     for cause in ("lung", "either"):
         for value in VALUES:
@@ -81,35 +92,50 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 
 
 def read(path: str, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The recorded columns of a table with the values no and yes, or -1 and 1, under names in any case."""
+    """The recorded columns of a table with the values no and yes, or -1 and 1, under names in
+    any case."""
     import pandas as pd
 
     try:
         table = pd.read_csv(path, sep=None, engine="python").rename(columns=str.lower)
     except (OSError, ValueError) as error:
-        raise DataError(f"The rows cannot be read from {path!r}: {error} Name a CSV or tab-separated file.") from None
+        raise DataError(
+            f"The rows cannot be read from {path!r}: {error} Name a CSV or tab-separated file."
+        ) from None
     missing = [name for name in names if name not in table]
     if missing:
-        raise DataError(f"{path!r} cannot be used: it lacks {', '.join(missing)}. Give all of {', '.join(names)}.")
+        raise DataError(
+            f"{path!r} cannot be used: it lacks {', '.join(missing)}. Give all of {', '.join(names)}."
+        )
     return {name: table[name].replace({-1: "no", 1: "yes"}).to_numpy() for name in names}
 
 
-def share(rows: Mapping[str, np.ndarray], at: Mapping[str, str], of: Mapping[str, str] | None = None) -> float:
-    """The share of rows with ``of`` (shortness of breath, if left out) among those with ``at``, or NaN."""
+def share(
+    rows: Mapping[str, np.ndarray], at: Mapping[str, str], of: Mapping[str, str] | None = None
+) -> float:
+    """The share of rows with ``of`` (shortness of breath, if left out) among those with ``at``,
+    or NaN."""
     chosen = np.logical_and.reduce([np.asarray(rows[name]) == value for name, value in at.items()])
-    hit = np.logical_and.reduce([np.asarray(rows[name]) == v for name, v in (of or {OUTCOME: "yes"}).items()])
+    hit = np.logical_and.reduce(
+        [np.asarray(rows[name]) == v for name, v in (of or {OUTCOME: "yes"}).items()]
+    )
     return float(hit[chosen].mean()) if chosen.any() else float("nan")
 
 
 def front_door(rows: Mapping[str, np.ndarray], value: str) -> float:
-    """sum over e of P(either=e | lung) * sum over l of P(dysp | e, l) P(l): Pearl 1995, where there is support."""
+    """sum over e of P(either=e | lung) * sum over l of P(dysp | e, l) P(l): Pearl 1995, where
+    there is support."""
     return sum(share(rows, {"lung": value}, {"either": e}) * back_door(rows, e) for e in VALUES)
 
 
 def back_door(rows: Mapping[str, np.ndarray], value: str) -> float:
-    """sum over l of P(dysp | either, l) P(l) over the values l of lung that occur with this either."""
+    """sum over l of P(dysp | either, l) P(l) over the values l of lung that occur with this
+    either."""
     lung = np.asarray(rows["lung"])
-    terms = [(share(rows, {"either": value, "lung": cancer}), (lung == cancer).mean()) for cancer in VALUES]
+    terms = [
+        (share(rows, {"either": value, "lung": cancer}), (lung == cancer).mean())
+        for cancer in VALUES
+    ]
     known = [(p, weight) for p, weight in terms if p == p]
     return float(sum(p * weight for p, weight in known) / sum(weight for _, weight in known))
 
@@ -120,8 +146,12 @@ def show(result: dict[str, Any]) -> None:
     print(f"{'P(dysp=yes | …)':24}" + "".join(f"{name:>20}" for name in columns))
     for query, row in result["answers"].items():
         numbers = "".join(f"{row[name]:20.4f}" for name in columns)
-        print(f"{query.removeprefix('P(dysp | ')[:-1]:24}{numbers}  {row['adjusted by']}, {row['overlap']}")
-    print(f"TVD of P(V): {result['tvd_joint']:.4f} (of the rows themselves: {result['tvd_joint_rows']:.4f})")
+        print(
+            f"{query.removeprefix('P(dysp | ')[:-1]:24}{numbers}  {row['adjusted by']}, {row['overlap']}"
+        )
+    print(
+        f"TVD of P(V): {result['tvd_joint']:.4f} (of the rows themselves: {result['tvd_joint_rows']:.4f})"
+    )
     for text in result["deterministic"].values():
         print(text)
 

@@ -27,14 +27,17 @@ def observed(dcm: cp.DCM, xrays: XRays, n: int) -> dict[str, Any]:
         "P(N | C=1)": (model[1] / model[1].sum(), truth[1] / truth[1].sum()),
         "P(C, N)": (model.ravel(), truth.ravel()),
     }
-    return {name: {"model": m.tolist(), "truth": t.tolist(), "tvd": tvd(m, t)} for name, (m, t) in tables.items()}
+    return {
+        name: {"model": m.tolist(), "truth": t.tolist(), "tvd": tvd(m, t)}
+        for name, (m, t) in tables.items()
+    }
 
 
 def effect(ensemble: cp.Ensemble, xrays: XRays, n: int) -> dict[str, Any]:
     """E[N | do(C=1)] - E[N | do(C=0)] of every member, with the interval for one further training.
 
-    Beside it what the rows say without any model if the image gives C away: the terms that are then never observed,
-    P(N | image, the other C), may be anything from 0 to 1.
+    Beside it what the rows say without any model if the image gives C away: the terms that are then
+    never observed, P(N | image, the other C), may be anything from 0 to 1.
     """
     answer = ensemble.ate("N", "C", n=n)
     row = answer.table.iloc[0]

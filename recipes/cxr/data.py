@@ -1,6 +1,7 @@
 """Labels and chest X-rays: from a folder, or images made in code that stand in for them.
 
-C says whether the X-ray is from a patient with COVID-19, N whether it shows a pneumonia of any cause.
+C says whether the X-ray is from a patient with COVID-19, N whether it shows a pneumonia of any
+cause.
 """
 
 from __future__ import annotations
@@ -48,20 +49,22 @@ def finding(c: np.ndarray, n: np.ndarray) -> np.ndarray:
 
 
 def load_xrays(folder: str | Path | None) -> XRays:
-    """The X-rays of a folder with ``cxr_real_64.npz`` and, for the counts, ``covidx9a_labels.csv.gz``.
+    """The X-rays of a folder with ``cxr_real_64.npz`` and, for the counts,
+    ``covidx9a_labels.csv.gz``.
 
     Args:
-        folder: the npz file holds ``images (m, side, side)`` uint8, ``C`` and ``N``; the table has columns ``split``,
-            ``C`` and ``N``, of which the rows of the split ``train`` count. Without the table the counts are those of
-            COVIDx V9A.
+        folder: the npz file holds ``images (m, side, side)`` uint8, ``C`` and ``N``; the table has
+            columns ``split``, ``C`` and ``N``, of which the rows of the split ``train`` count.
+            Without the table the counts are those of COVIDx V9A.
 
     Raises:
-        DataError: no folder, no such file, other arrays or columns, or a pair of labels that is counted without an
-            image. It says what to get and where to put it.
+        DataError: no folder, no such file, other arrays or columns, or a pair of labels that is
+            counted without an image. It says what to get and where to put it.
     """
     advice = (
-        f"Put {IMAGES} (arrays images (m, 64, 64) uint8, C and N) into a folder and name it by --data; "
-        "recipes/cxr/README.md says where such images come from. Or run with --quick, which needs no data."
+        f"Put {IMAGES} (arrays images (m, 64, 64) uint8, C and N) into a folder and name it by "
+        "--data; recipes/cxr/README.md says where such images come from. Or run with --quick, "
+        "which needs no data."
     )
     if folder is None:
         raise DataError(f"The recipe has no chest X-rays: --data is not given. {advice}")
@@ -81,7 +84,9 @@ def load_xrays(folder: str | Path | None) -> XRays:
     counts = _counts(path.with_name(LABELS))
     for (i, j), count in np.ndenumerate(counts):
         if count and not ((c == i) & (n == j)).any():
-            raise DataError(f"{path} has no image with C={i}, N={j}, which {count} patients have: add some.")
+            raise DataError(
+                f"{path} has no image with C={i}, N={j}, which {count} patients have: add some."
+            )
     return XRays(images, c, n, counts, f"{len(images)} X-rays of {path.name}")
 
 
@@ -93,13 +98,16 @@ def _counts(path: Path) -> np.ndarray:
     table = pd.read_csv(path)
     missing = {"split", "C", "N"} - set(table.columns)
     if missing:
-        raise DataError(f"{path} has no column {', '.join(sorted(missing))}: give split, C and N, or leave it out.")
+        raise DataError(
+            f"{path} has no column {', '.join(sorted(missing))}: give split, C and N, or leave it out."
+        )
     train = table[table["split"] == "train"]
     return np.bincount(train["C"] * 2 + train["N"], minlength=4).reshape(2, 2)
 
 
 def rows(xrays: XRays, n: int, seed: int) -> dict[str, np.ndarray]:
-    """``n`` patients: labels with their frequencies in the table, and for each any X-ray with these labels."""
+    """``n`` patients: labels with their frequencies in the table, and for each any X-ray with
+    these labels."""
     rng = np.random.default_rng(seed)
     pair = rng.choice(4, n, p=xrays.probabilities.ravel())
     place = rng.random(n)
@@ -111,8 +119,9 @@ def rows(xrays: XRays, n: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def stand_in(n: int = 360, side: int = 32, seed: int = 0) -> XRays:
-    """Images made in code with the counts of COVIDx: two dark lungs; a bright patch in one is a pneumonia, a grey veil
-    over the lower halves of both is COVID-19. They look like nothing that a radiologist sees: they let the code run."""
+    """Images made in code with the counts of COVIDx: two dark lungs; a bright patch in one is a
+    pneumonia, a grey veil over the lower halves of both is COVID-19. They look like nothing that
+    a radiologist sees: they let the code run."""
     rng = np.random.default_rng(seed)
     kind = np.arange(n) % 3
     y, x = np.mgrid[0:side, 0:side] / side
@@ -121,7 +130,9 @@ def stand_in(n: int = 360, side: int = 32, seed: int = 0) -> XRays:
         shift, size = rng.normal(0, 0.02, 2), rng.normal(1, 0.08)
         chest = np.full((side, side), 0.75)
         for centre in (0.3, 0.7):
-            lung = ((x - centre - shift[0]) / (0.15 * size)) ** 2 + ((y - 0.5 - shift[1]) / (0.32 * size)) ** 2 < 1
+            lung = ((x - centre - shift[0]) / (0.15 * size)) ** 2 + (
+                (y - 0.5 - shift[1]) / (0.32 * size)
+            ) ** 2 < 1
             chest[lung] = 0.25
             if k == 0:
                 chest[lung & (y > 0.5)] = rng.uniform(0.4, 0.6)

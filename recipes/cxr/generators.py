@@ -1,4 +1,5 @@
-"""The frozen generator of X-rays, made by somebody else or trained here, and the encoder that reads its images."""
+"""The frozen generator of X-rays, made by somebody else or trained here, and the encoder that
+reads its images."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from causalplug.adapters.cxr_acgan import CXRACGAN
 from causalplug.adapters.image_bank import ImageBank
 from causalplug.adapters.trained import TrainedGenerator
 from causalplug.errors import DataError
-from causalplug.mechanisms.frozen import FrozenMechanism
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from recipes.cxr.data import FINDINGS, XRays, finding
 
 __all__ = ["from_bank", "from_keras", "train", "train_encoder"]
@@ -30,7 +31,8 @@ def from_bank(path: str | Path) -> ImageBank:
     """A bank of images that the AC-GAN's authors published as its output.
 
     Args:
-        path: an npz file with ``images (m, side, side)`` uint8 and ``label (m,)``: 0 COVID, 1 normal, 2 pneumonia.
+        path: an npz file with ``images (m, side, side)`` uint8 and ``label (m,)``: 0 COVID, 1
+            normal, 2 pneumonia.
 
     Raises:
         DataError: no such file, or other arrays.
@@ -41,11 +43,13 @@ def from_bank(path: str | Path) -> ImageBank:
             images, label = file["images"], file["label"].astype(np.int64)
     except (KeyError, ValueError, OSError) as error:
         raise DataError(
-            f"The bank {str(path)!r} cannot be read: {error}. Give an npz file with images (m, side, side) uint8 and "
-            "label (m,), or leave --bank out to have a generator trained."
+            f"The bank {str(path)!r} cannot be read: {error}. Give an npz file with images (m, "
+            "side, side) uint8 and label (m,), or leave --bank out to have a generator trained."
         ) from error
     if images.ndim != 3 or images.dtype != np.uint8 or not set(np.unique(label)) <= {0, 1, 2}:
-        raise DataError(f"The bank {str(path)!r} holds images {images.shape} of {images.dtype}, labels {set(label)}.")
+        raise DataError(
+            f"The bank {str(path)!r} holds images {images.shape} of {images.dtype}, labels {set(label)}."
+        )
     return ImageBank(
         torch.from_numpy(images[:, None]), [cp.Label("finding", FINDINGS)], torch.from_numpy(label[:, None]),
         license="mit", source=f"output images published with {ACGAN}",
@@ -65,8 +69,9 @@ def train(xrays: XRays, steps: int, seed: int) -> TrainedGenerator:
 def train_encoder(xrays: XRays, generator: FrozenMechanism, steps: int, seed: int) -> cp.Encoder:
     """An encoder trained to tell C from real and from generated images alike.
 
-    It has to see both: what is learned about N from projections of real images is read off projections of generated
-    ones, and an encoder that knows only the former may put the latter anywhere.
+    It has to see both: what is learned about N from projections of real images is read off
+    projections of generated ones, and an encoder that knows only the former may put the latter
+    anywhere.
 
     Args:
         xrays: the real images.
@@ -77,9 +82,16 @@ def train_encoder(xrays: XRays, generator: FrozenMechanism, steps: int, seed: in
     n = len(xrays.images) // 2 * 2
     c, draw = torch.arange(n) % 2, torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        made = generator({"C": c}, {name: spec.draw(n, draw) for name, spec in generator.noise.items()})
+        made = generator(
+            {"C": c}, {name: spec.draw(n, draw) for name, spec in generator.noise.items()}
+        )
     image: Any = generator.variable
-    images = torch.cat([torch.from_numpy(xrays.images[:, None]), (255 * made).round().clamp(0, 255).to(torch.uint8)])
+    images = torch.cat(
+        [
+            torch.from_numpy(xrays.images[:, None]),
+            (255 * made).round().clamp(0, 255).to(torch.uint8),
+        ]
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = cp.ConvEncoder(image, 2)

@@ -1,5 +1,6 @@
-"""Does COVID-19 raise the chance of a finding of pneumonia? Labels, chest X-rays and a frozen AC-GAN. ``--help`` lists
-the options. A demonstration of a method: not for diagnosis, and no statement about the disease.
+"""Does COVID-19 raise the chance of a finding of pneumonia? Labels, chest X-rays and a frozen
+AC-GAN. ``--help`` lists the options. A demonstration of a method: not for diagnosis, and no
+statement about the disease.
 """
 
 from __future__ import annotations
@@ -26,9 +27,16 @@ def options() -> argparse.ArgumentParser:
     made = parser(__file__, __doc__)
     made.add_argument("--data", help="folder with cxr_real_64.npz and covidx9a_labels.csv.gz")
     choice = made.add_mutually_exclusive_group()
-    choice.add_argument("--generator", help="Keras weights of the AC-GAN (.hdf5), or an adapter repository")
-    choice.add_argument("--bank", help="npz file with the generator's output: images (m, side, side) uint8, label (m,)")
-    made.add_argument("--objective", choices=["adversarial", "likelihood", "warm"], default="likelihood")
+    choice.add_argument(
+        "--generator", help="Keras weights of the AC-GAN (.hdf5), or an adapter repository"
+    )
+    choice.add_argument(
+        "--bank",
+        help="npz file with the generator's output: images (m, side, side) uint8, label (m,)",
+    )
+    made.add_argument(
+        "--objective", choices=["adversarial", "likelihood", "warm"], default="likelihood"
+    )
     for name, meaning in (
         ("rows", "patients in the table"),
         ("steps", "updates of the module of C and N"),
@@ -54,14 +62,21 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     run.lap("generator")
 
     normal = xrays.probabilities[0, 0] / xrays.probabilities[0].sum()
-    labels = {0: {"normal": normal, "pneumonia": 1 - normal}, 1: "COVID"}  # P(finding | C), from the labels
+    labels = {
+        0: {"normal": normal, "pneumonia": 1 - normal},
+        1: "COVID",
+    }  # P(finding | C), from the labels
     source = cp.DataSource(table, name="patients")
 
     def build(seed: int) -> cp.DCM:
-        generator = cp.from_pretrained(repository, label_map=labels, transform=["rgb-to-grey", "resize"])
+        generator = cp.from_pretrained(
+            repository, label_map=labels, transform=["rgb-to-grey", "resize"]
+        )
         generator = generator.bind("Xray", variables["Xray"], {"C": variables["C"]})
         encoder = train_encoder(xrays, generator, chosen.encoder_steps, seed)
-        return cp.DCM(GRAPH, variables, mechanisms={"Xray": generator}, encoders={"Xray": encoder}, seed=seed)
+        return cp.DCM(
+            GRAPH, variables, mechanisms={"Xray": generator}, encoders={"Xray": encoder}, seed=seed
+        )
 
     seeds = range(chosen.seed, chosen.seed + chosen.members)
     ensemble = cp.Ensemble.fit(
@@ -72,7 +87,11 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     print(dcm.plan, "\n")
     run.lap("training of the ensemble")
 
-    result = {"observed": observed(dcm, xrays, chosen.samples), "generator": str(repository), "images": xrays.name}
+    result = {
+        "observed": observed(dcm, xrays, chosen.samples),
+        "generator": str(repository),
+        "images": xrays.name,
+    }
     result["ate"] = effect(ensemble, xrays, chosen.samples // 2)
     own = {"C": xrays.C, "Xray": xrays.images[:, None], "N": xrays.N}  # each image once
     overlap = cp.check_overlap(GRAPH, "P(N | do(C=1))", own, {"Xray": coarse})
@@ -87,7 +106,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 
 
 def frozen(xrays: XRays, run: Run) -> Path | str:
-    """The adapter repository of the generator: brought, made of published images, or trained on the images."""
+    """The adapter repository of the generator: brought, made of published images, or trained on
+    the images."""
     chosen = run.options
     folder = chosen.output_dir / "generator"
     if chosen.bank:
@@ -100,9 +120,12 @@ def frozen(xrays: XRays, run: Run) -> Path | str:
 
 
 def coarse(images: np.ndarray) -> np.ndarray:
-    """The means of 16 x 16 cells of an image: what the pixels tell, whatever an encoder makes of them."""
+    """The means of 16 x 16 cells of an image: what the pixels tell, whatever an encoder makes of
+    them."""
     cell = images.shape[-1] // 16
-    return images.reshape(len(images), 16, cell, 16, cell).mean((2, 4)).reshape(len(images), -1) / 255
+    return (
+        images.reshape(len(images), 16, cell, 16, cell).mean((2, 4)).reshape(len(images), -1) / 255
+    )
 
 
 def draw(dcm: cp.DCM, ensemble: cp.Ensemble, xrays: XRays, folder: Path) -> None:
@@ -113,9 +136,14 @@ def draw(dcm: cp.DCM, ensemble: cp.Ensemble, xrays: XRays, folder: Path) -> None
         pictures[f"data, {name}"] = list(xrays.images[kinds == code][:8])
         made = image.paint(
             torch.full((8,), code),
-            {k: s.draw(8, torch.Generator().manual_seed(5)) for k, s in image.generator_noise.items()},
+            {
+                k: s.draw(8, torch.Generator().manual_seed(5))
+                for k, s in image.generator_noise.items()
+            },
         )
-        pictures[f"generated, {name}"] = [np.asarray(p) for p in dcm.variables["Xray"].to_pil(made.numpy())]  # type: ignore[attr-defined]
+        pictures[f"generated, {name}"] = [
+            np.asarray(p) for p in dcm.variables["Xray"].to_pil(made.numpy())
+        ]  # type: ignore[attr-defined]
     plots.plot_images(pictures, width=6.0).savefig(folder / "images.png", dpi=200)
     if dcm.plan is not None:
         dcm.plan.plot().savefig(folder / "plan.png", dpi=200)
@@ -124,17 +152,21 @@ def draw(dcm: cp.DCM, ensemble: cp.Ensemble, xrays: XRays, folder: Path) -> None
 def show(result: Mapping[str, Any]) -> None:
     """Print the answers."""
     for name, row in result["observed"].items():
-        print(f"{name:12} labels {np.round(row['truth'], 3)}  model {np.round(row['model'], 3)}  TVD {row['tvd']:.3f}")
+        print(
+            f"{name:12} labels {np.round(row['truth'], 3)}  model {np.round(row['model'], 3)}  TVD {row['tvd']:.3f}"
+        )
     ate = result["ate"]
     print(
         f"ATE {ate['estimate']:.3f}, interval [{ate['low']:.3f}, {ate['high']:.3f}], members "
         f"{np.round(ate['members'], 3)}"
     )
     print(
-        f"    paper {ate['paper']}, rows as they stand {ate['rows as they stand']:.3f}, "
-        f"without overlap anything in {np.round(ate['without overlap'], 3)}"
+        f"    paper {ate['paper']}, rows as they stand {ate['rows as they stand']:.3f}, without "
+        f"overlap anything in {np.round(ate['without overlap'], 3)}"
     )
-    print("A demonstration of a method. Not for diagnosis or treatment, and no statement about the disease.")
+    print(
+        "A demonstration of a method. Not for diagnosis or treatment, and no statement about the disease."
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Training a small class-conditional diffusers pipeline on labelled images, by flow matching in pixel space."""
+"""Training a small class-conditional diffusers pipeline on labelled images, by flow matching in
+pixel space."""
 
 from __future__ import annotations
 
@@ -27,15 +28,18 @@ def train_pipeline(
     seed: int = 0,
     progress: bool = True,
 ) -> Path:
-    """Train a U-Net to carry noise to images along straight lines, and write it as a pipeline of diffusers.
+    """Train a U-Net to carry noise to images along straight lines, and write it as a pipeline of
+    diffusers.
 
-    With ``x_t = (1 - t) * image + t * noise`` the network learns the velocity ``noise - image`` (rectified flow, Liu et
-    al. 2022), which is what ``FlowMatchEulerDiscreteScheduler`` integrates: a few steps are enough. Every label is
-    shown equally often, whatever its share of the images: what is learned is P(image | label) alone. What is written
-    is a moving average of the weights, as safetensors; ``DiffusersGenerator.from_pretrained(folder, labels)`` reads it.
+    With ``x_t = (1 - t) * image + t * noise`` the network learns the velocity ``noise - image``
+    (rectified flow, Liu et al. 2022), which is what ``FlowMatchEulerDiscreteScheduler`` integrates:
+    a few steps are enough. Every label is shown equally often, whatever its share of the images:
+    what is learned is P(image | label) alone. What is written is a moving average of the weights,
+    as safetensors; ``DiffusersGenerator.from_pretrained(folder, labels)`` reads it.
 
     Args:
-        images: ``(n, channels, height, width)`` uint8; height and width are multiples of ``2 ** (levels - 1)``.
+        images: ``(n, channels, height, width)`` uint8; height and width are multiples of ``2 **
+            (levels - 1)``.
         labels: ``(n,)`` integers from 0; every one up to the largest needs an image.
         folder: where the pipeline goes.
         channels: widths of the U-Net, one per level; each level halves the image.
@@ -57,13 +61,16 @@ def train_pipeline(
         ) from None
     if images.ndim != 4 or images.dtype != np.uint8 or images.shape[:1] != labels.shape:
         raise DataError(
-            f"A pipeline cannot be trained on images of shape {images.shape} and type {images.dtype} with labels of "
-            f"shape {labels.shape}: it needs (n, channels, height, width) of uint8 and one label for each."
+            f"A pipeline cannot be trained on images of shape {images.shape} and type "
+            f"{images.dtype} with labels of shape {labels.shape}: it needs (n, channels, height, "
+            "width) of uint8 and one label for each."
         )
     counts = torch.bincount(torch.from_numpy(labels))
     if bool((counts == 0).any()):
         empty = int((counts == 0).nonzero()[0])
-        raise DataError(f"A pipeline cannot be trained: no image has the label {empty}. Number labels from 0.")
+        raise DataError(
+            f"A pipeline cannot be trained: no image has the label {empty}. Number labels from 0."
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = UNet2DModel(
@@ -79,7 +86,9 @@ def train_pipeline(
             num_class_embeds=len(counts),
         )
     scheduler = FlowMatchEulerDiscreteScheduler()
-    average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(ema))
+    average = torch.optim.swa_utils.AveragedModel(
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(ema)
+    )
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     draw = torch.Generator().manual_seed(seed)
@@ -100,6 +109,8 @@ def train_pipeline(
         optimizer.step()
         schedule.step()
         average.update_parameters(network)
-    pipeline = DDPMPipeline(average.module.eval(), scheduler)  # a pipeline with just these two parts
+    pipeline = DDPMPipeline(
+        average.module.eval(), scheduler
+    )  # a pipeline with just these two parts
     pipeline.save_pretrained(folder, safe_serialization=True)
     return Path(folder)

@@ -1,5 +1,5 @@
-"""A classifier that does not take the glasses for the face, by images sampled under do(). ``--help`` lists the
-options.
+"""A classifier that does not take the glasses for the face, by images sampled under do().
+``--help`` lists the options.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 import causalplug as cp
 from causalplug import plots
 from causalplug.adapters.image_bank import ImageBank
-from causalplug.mechanisms.label_estimation import fit_label_classifier
+from causalplug.mechanisms.frozen.label_estimation import fit_label_classifier
 from recipes.common import Run, parser
 from recipes.invariant_faces.data import Faces, load_faces, stand_in
 
@@ -26,24 +26,37 @@ PAIRS = [(s, e) for s in (0, 1) for e in (0, 1)]
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it prints."""
     made = parser(__file__, __doc__)
-    made.add_argument("--faces", help="folder of faces with metadata.csv: file_name, Sex, Eyeglasses")
-    made.add_argument("--data", help="without faces: folder with the MNIST idx files; default: scikit-learn's digits")
+    made.add_argument(
+        "--faces", help="folder of faces with metadata.csv: file_name, Sex, Eyeglasses"
+    )
+    made.add_argument(
+        "--data",
+        help="without faces: folder with the MNIST idx files; default: scikit-learn's digits",
+    )
     made.add_argument("--generator", help="adapter repository; default: one is trained first")
     made.add_argument("--rows", type=int, help="rows of digits")
     made.add_argument("--steps", type=int, help="updates of the module of Sex and Eyeglasses")
-    made.add_argument("--generator-steps", type=int, help="updates of the generator; 0: a bank of its images")
+    made.add_argument(
+        "--generator-steps", type=int, help="updates of the generator; 0: a bank of its images"
+    )
     made.add_argument("--samples", type=int, help="images under do()")
     made.add_argument("--classifier-steps", type=int, help="updates of each classifier")
     run = Run(__file__, made, arguments)
     chosen = run.options
-    faces = load_faces(chosen.faces, chosen.seed) if chosen.faces else stand_in(chosen.data, chosen.rows, chosen.seed)
+    faces = (
+        load_faces(chosen.faces, chosen.seed)
+        if chosen.faces
+        else stand_in(chosen.data, chosen.rows, chosen.seed)
+    )
     image = cp.Image(*faces.rows["Image"].shape[1:])
     run.lap("rows")
     repository = chosen.generator or pretrain(faces, image, run)
     run.lap("generator")
 
     same = set(faces.labels) <= set(faces.rows)  # digits: what is shown is read off the rows
-    generator = cp.from_pretrained(repository, label_map="identity" if same else "estimate")  # frozen
+    generator = cp.from_pretrained(
+        repository, label_map="identity" if same else "estimate"
+    )  # frozen
     variables = {"Sex": BINARY, "Eyeglasses": BINARY, "Image": image}
     dcm = cp.DCM(GRAPH, variables, mechanisms={"Image": generator}, seed=chosen.seed)
     report = cp.fit(
@@ -58,7 +71,10 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     run.lap("images under do()")
     result: dict[str, Any] = {
         "images": faces.name,
-        "agreement": {"rows": faces.agreement, "do()": float((drawn["Sex"] == drawn["Eyeglasses"]).mean())},
+        "agreement": {
+            "rows": faces.agreement,
+            "do()": float((drawn["Sex"] == drawn["Eyeglasses"]).mean()),
+        },
     }
     result["accuracy"] = accuracies(faces, drawn, image, run)
     before, after = (result["accuracy"][name]["untied"] for name in ("rows", "do() samples"))
@@ -74,12 +90,16 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 def pretrain(faces: Faces, image: cp.Image, run: Run) -> Path:
     """Train a conditional GAN on labelled images alone, or keep them as a bank, and save it."""
     images, steps = torch.from_numpy(faces.images), run.options.generator_steps
-    codes = {name: torch.from_numpy(column.astype(np.int64)) for name, column in faces.labels.items()}
+    codes = {
+        name: torch.from_numpy(column.astype(np.int64)) for name, column in faces.labels.items()
+    }
     facts: dict[str, Any] = {"license": "other", "source": f"made by this recipe of {faces.name}"}
     generator: Any
     if steps:
         values = {name: (column, BINARY) for name, column in codes.items()}
-        generator = cp.fit_generator(image, images, values, seed=run.options.seed, steps=steps, **facts)
+        generator = cp.fit_generator(
+            image, images, values, seed=run.options.seed, steps=steps, **facts
+        )
     else:
         labels = [cp.Label(name, BINARY.categories) for name in codes]
         generator = ImageBank(images, labels, torch.stack(list(codes.values()), 1), **facts)
@@ -87,21 +107,35 @@ def pretrain(faces: Faces, image: cp.Image, run: Run) -> Path:
 
 
 def cut(dcm: cp.DCM, n: int, seed: int) -> dict[str, np.ndarray]:
-    """``n`` images under do(Eyeglasses=0) and do(Eyeglasses=1), in equal parts: Sex keeps its own distribution."""
+    """``n`` images under do(Eyeglasses=0) and do(Eyeglasses=1), in equal parts: Sex keeps its
+    own distribution."""
     parts = []
     for glasses in (0, 1):
-        frame = dcm.sample(n // 2, do={"Eyeglasses": glasses}, variables=["Sex", "Image"], seed=seed + glasses)
+        frame = dcm.sample(
+            n // 2, do={"Eyeglasses": glasses}, variables=["Sex", "Image"], seed=seed + glasses
+        )
         images = np.rint(255 * np.stack(list(frame["Image"]))).astype(np.uint8)
         parts.append((frame["Sex"].to_numpy(), np.full(len(frame), glasses), images))
-    return dict(zip(("Sex", "Eyeglasses", "Image"), map(np.concatenate, zip(*parts, strict=True)), strict=True))
+    return dict(
+        zip(
+            ("Sex", "Eyeglasses", "Image"),
+            map(np.concatenate, zip(*parts, strict=True)),
+            strict=True,
+        )
+    )
 
 
-def accuracies(faces: Faces, drawn: Mapping[str, np.ndarray], image: cp.Image, run: Run) -> dict[str, dict[str, float]]:
-    """Accuracy of classifiers of Sex: on rows like those that they were trained on, and where the labels are untied.
+def accuracies(
+    faces: Faces, drawn: Mapping[str, np.ndarray], image: cp.Image, run: Run
+) -> dict[str, dict[str, float]]:
+    """Accuracy of classifiers of Sex: on rows like those that they were trained on, and where the
+    labels are untied.
 
     ``worst pair`` is the least accuracy over the four pairs of labels.
     """
-    own, kept = np.split(np.random.default_rng(0).permutation(len(faces.rows["Sex"])), [len(faces.rows["Sex"]) // 10])
+    own, kept = np.split(
+        np.random.default_rng(0).permutation(len(faces.rows["Sex"])), [len(faces.rows["Sex"]) // 10]
+    )
     rows = {name: column[kept] for name, column in faces.rows.items()}
     whole = {name: np.concatenate([rows[name], drawn[name]]) for name in rows}
     found = {}
@@ -113,11 +147,16 @@ def accuracies(faces: Faces, drawn: Mapping[str, np.ndarray], image: cp.Image, r
 
         def right(part: Mapping[str, np.ndarray], classify: Any = classify) -> np.ndarray:
             with torch.no_grad():
-                scores = torch.cat([classify(image.scale(x)) for x in torch.from_numpy(part["Image"]).split(500)])
+                scores = torch.cat(
+                    [classify(image.scale(x)) for x in torch.from_numpy(part["Image"]).split(500)]
+                )
             return scores.argmax(1).numpy() == part["Sex"]
 
         shifted = right(faces.test)
-        pairs = [shifted[(faces.test["Sex"] == s) & (faces.test["Eyeglasses"] == e)].mean() for s, e in PAIRS]
+        pairs = [
+            shifted[(faces.test["Sex"] == s) & (faces.test["Eyeglasses"] == e)].mean()
+            for s, e in PAIRS
+        ]
         same = right({key: column[own] for key, column in faces.rows.items()})
         found[name] = {
             "such rows": float(same.mean()),
@@ -136,7 +175,9 @@ def draw(dcm: cp.DCM, faces: Faces, result: Mapping[str, Any], folder: Path) -> 
         for s, e in PAIRS
     }
     doings = [{"Sex": s, "Eyeglasses": e} for s, e in PAIRS]
-    plots.plot_interventions(dcm, "Image", doings, rows=rows, width=6.0).savefig(folder / "images.png", dpi=200)
+    plots.plot_interventions(dcm, "Image", doings, rows=rows, width=6.0).savefig(
+        folder / "images.png", dpi=200
+    )
     bars = {"accuracy of a classifier of Sex, by what it was trained on": result["accuracy"]}
     plots.plot_distributions(bars, label="accuracy").savefig(folder / "accuracy.png", dpi=200)
     if dcm.plan is not None:
@@ -145,7 +186,10 @@ def draw(dcm: cp.DCM, faces: Faces, result: Mapping[str, Any], folder: Path) -> 
 
 def show(result: Mapping[str, Any]) -> None:
     """Print the accuracies."""
-    print("Sex = Eyeglasses: " + ", ".join(f"{share:.3f} of {name}" for name, share in result["agreement"].items()))
+    print(
+        "Sex = Eyeglasses: "
+        + ", ".join(f"{share:.3f} of {name}" for name, share in result["agreement"].items())
+    )
     print(f"{'classifier of Sex, trained on':30}{'such rows':>12}{'untied':>12}{'worst pair':>12}")
     for name, row in result["accuracy"].items():
         print(f"{name:30}" + "".join(f"{value:12.3f}" for value in row.values()))

@@ -1,4 +1,5 @@
-"""The four queries, what the images of each row are, and how a model's answers are set against the exact ones."""
+"""The four queries, what the images of each row are, and how a model's answers are set against
+the exact ones."""
 
 from __future__ import annotations
 
@@ -50,7 +51,9 @@ def named(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: VARIABLES[name].decode(torch.from_numpy(codes)) for name, codes in rows.items()}
 
 
-def images_of(rows: Mapping[str, np.ndarray], data: DigitImages, seed: int) -> dict[str, np.ndarray]:
+def images_of(
+    rows: Mapping[str, np.ndarray], data: DigitImages, seed: int
+) -> dict[str, np.ndarray]:
     """Image1 and Image2 of each row: any image of its digit, in its colour and thickness."""
     rng = np.random.default_rng(seed + 2)
     members = [np.flatnonzero(data.digits == digit) for digit in range(SIZES["Y1"])]
@@ -63,7 +66,13 @@ def images_of(rows: Mapping[str, np.ndarray], data: DigitImages, seed: int) -> d
     return found
 
 
-def draws(dcm: cp.DCM, query: Mapping[str, Mapping[str, int]], n: int, variables: Sequence[str], **options: Any) -> Any:
+def draws(
+    dcm: cp.DCM,
+    query: Mapping[str, Mapping[str, int]],
+    n: int,
+    variables: Sequence[str],
+    **options: Any,
+) -> Any:
     """Rows of one query, of layer 3 if it has evidence."""
     if "evidence" in query:
         return dcm.counterfactual(n, **query, variables=variables, **options)
@@ -81,8 +90,11 @@ def compare(model: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     return {"model": model.tolist(), "truth": truth.tolist(), "tvd": tvd(model, truth)}
 
 
-def answer(dcm: cp.DCM, scm: TwoImageSCM, query: Mapping[str, Mapping[str, int]], n: int) -> dict[str, Any]:
-    """The most probable outcomes of what the images show, by the exact model and by ours, and the distance."""
+def answer(
+    dcm: cp.DCM, scm: TwoImageSCM, query: Mapping[str, Mapping[str, int]], n: int
+) -> dict[str, Any]:
+    """The most probable outcomes of what the images show, by the exact model and by ours, and
+    the distance."""
     truth = scm.probability(SHOWN, **query)
     frame = draws(dcm, query, n, SHOWN)
     codes = [VARIABLES[name].encode(frame[name].to_numpy()).numpy() for name in SHOWN]
@@ -97,12 +109,18 @@ def answer(dcm: cp.DCM, scm: TwoImageSCM, query: Mapping[str, Mapping[str, int]]
     return {"outcomes": outcomes, "top_is_right": right, "tvd": tvd(model, truth)}
 
 
-def judged(dcm: cp.DCM, query: Mapping[str, Mapping[str, int]], data: DigitImages, n: int) -> dict[str, float]:
+def judged(
+    dcm: cp.DCM, query: Mapping[str, Mapping[str, int]], data: DigitImages, n: int
+) -> dict[str, float]:
     """Shares of sampled images that show the digit, the thickness and the colour that they should.
 
-    Digit and thickness are read by a classifier of held-out real images, the colour off the mean of the channels.
+    Digit and thickness are read by a classifier of held-out real images, the colour off the mean of
+    the channels.
     """
-    held_out, thick = np.tile(data.held_out_images, (2, 1, 1)), np.repeat([0, 1], len(data.held_out_images))
+    held_out, thick = (
+        np.tile(data.held_out_images, (2, 1, 1)),
+        np.repeat([0, 1], len(data.held_out_images)),
+    )
     grey = render(held_out, np.zeros(len(held_out), int), thick).max(1)
     judge = train_judge(grey[::3], (np.tile(data.held_out_digits, 2) * 2 + thick)[::3])
     frame = draws(dcm, query, n, (*SHOWN, "Image1", "Image2"), seed=1)

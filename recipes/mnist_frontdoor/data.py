@@ -1,4 +1,5 @@
-"""Images of some handwritten digits, from scikit-learn, from a folder of MNIST files or from the Hub."""
+"""Images of some handwritten digits, from scikit-learn, from a folder of MNIST files or from the
+Hub."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ class DigitImages:
     """Grey images of some digits, white on black, in two parts that share no image.
 
     Attributes:
-        images: ``(m, 28, 28)`` uint8; the image set of the SCM, and what a generator may be trained on.
+        images: ``(m, 28, 28)`` uint8; the image set of the SCM, and what a generator may be trained
+            on.
         digits: ``(m,)`` int64, the digit that each shows.
         held_out_images: ``(k, 28, 28)`` uint8, for the independent judge alone.
         held_out_digits: ``(k,)`` int64.
@@ -38,17 +40,22 @@ class DigitImages:
     name: str
 
 
-def load_digit_images(source: str | Path | None = None, classes: Sequence[int] = (0, 1)) -> DigitImages:
-    """The images of ``source`` that show one of ``classes``, in its own order: the same call gives the same arrays.
+def load_digit_images(
+    source: str | Path | None = None, classes: Sequence[int] = (0, 1)
+) -> DigitImages:
+    """The images of ``source`` that show one of ``classes``, in its own order: the same call gives
+    the same arrays.
 
     Args:
-        source: a folder with the four MNIST files in IDX format (packed with gzip or not), the id of a dataset on the
-            Hub with columns ``image`` and ``label`` and splits ``train`` and ``test``, or None for the digits that
-            scikit-learn brings (8 x 8, enlarged; every third image is held out).
+        source: a folder with the four MNIST files in IDX format (packed with gzip or not), the id
+            of a dataset on the Hub with columns ``image`` and ``label`` and splits ``train`` and
+            ``test``, or None for the digits that scikit-learn brings (8 x 8, enlarged; every third
+            image is held out).
         classes: digits, each of which must occur in both parts.
 
     Raises:
-        DataError: the folder lacks a file, a file is not what it should be, or the dataset cannot be read.
+        DataError: the folder lacks a file, a file is not what it should be, or the dataset cannot
+            be read.
         MissingDependencyError: a Hub dataset without the library ``datasets``.
     """
     if source is None:
@@ -59,15 +66,16 @@ def load_digit_images(source: str | Path | None = None, classes: Sequence[int] =
     text = str(source)
     if folder.exists() or text.startswith((".", "/", "~")) or text.count("/") > 1:
         raise DataError(
-            f"Digit images cannot be read from {text!r}: it is not a folder. Name the folder that holds the MNIST "
-            f"files ({TRAIN}-images-idx3-ubyte.gz and three more), a dataset id such as 'ylecun/mnist', or leave it "
-            "out for scikit-learn's digits."
+            f"Digit images cannot be read from {text!r}: it is not a folder. Name the folder that "
+            f"holds the MNIST files ({TRAIN}-images-idx3-ubyte.gz and three more), a dataset id "
+            "such as 'ylecun/mnist', or leave it out for scikit-learn's digits."
         )
     return _from_hub(text, classes)
 
 
 def _from_scikit_learn(classes: Sequence[int]) -> DigitImages:
-    """About 180 images a digit of scikit-learn's, enlarged to 24 x 24 inside a black border of 2 pixels."""
+    """About 180 images a digit of scikit-learn's, enlarged to 24 x 24 inside a black border of 2
+    pixels."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
@@ -76,12 +84,22 @@ def _from_scikit_learn(classes: Sequence[int]) -> DigitImages:
     inner = SIDE - 4
     images = np.zeros((int(chosen.sum()), SIDE, SIDE), dtype=np.uint8)
     for target, small in zip(images, bundled.images[chosen], strict=True):
-        large = Image.fromarray(small.astype(np.float32) / 16).resize((inner, inner), Image.Resampling.BICUBIC)
-        ink = np.clip((np.asarray(large) - 0.2) / 0.6, 0, 1)  # enlarging blurs: a steeper edge gives pen strokes back
+        large = Image.fromarray(small.astype(np.float32) / 16).resize(
+            (inner, inner), Image.Resampling.BICUBIC
+        )
+        ink = np.clip(
+            (np.asarray(large) - 0.2) / 0.6, 0, 1
+        )  # enlarging blurs: a steeper edge gives pen strokes back
         target[2:-2, 2:-2] = np.round(255 * ink)
     digits = bundled.target[chosen].astype(np.int64)
     held_out = np.arange(len(digits)) % 3 == 2
-    return DigitImages(images[~held_out], digits[~held_out], images[held_out], digits[held_out], "scikit-learn digits")
+    return DigitImages(
+        images[~held_out],
+        digits[~held_out],
+        images[held_out],
+        digits[held_out],
+        "scikit-learn digits",
+    )
 
 
 def _from_folder(folder: Path, classes: Sequence[int]) -> DigitImages:
@@ -91,8 +109,9 @@ def _from_folder(folder: Path, classes: Sequence[int]) -> DigitImages:
         digits = _read_idx(_find(folder, f"{part}-labels", "idx1-ubyte"), 1)
         if images.shape[1:] != (SIDE, SIDE) or len(images) != len(digits):
             raise DataError(
-                f"{part!r} in {str(folder)!r} holds images of shape {images.shape} and {len(digits)} labels: MNIST has "
-                f"(n, {SIDE}, {SIDE}) and one label for each. Fetch the files again."
+                f"{part!r} in {str(folder)!r} holds images of shape {images.shape} and "
+                f"{len(digits)} labels: MNIST has (n, {SIDE}, {SIDE}) and one label for each. "
+                "Fetch the files again."
             )
         parts.append(_of_classes(images, digits, classes, f"{part!r} in {str(folder)!r}"))
     return DigitImages(*parts[0], *parts[1], f"MNIST from {folder.name}")
@@ -106,29 +125,33 @@ def _find(folder: Path, stem: str, kind: str) -> Path:
             return folder / name
     present = sorted(path.name for path in folder.iterdir())[:8]
     raise DataError(
-        f"Digit images cannot be read from {str(folder)!r}: {names[0]} (or {names[1]}) is not there; the folder "
-        f"holds {', '.join(present) or 'nothing'}. Name a folder with the four MNIST files, or leave it out for "
-        "scikit-learn's digits."
+        f"Digit images cannot be read from {str(folder)!r}: {names[0]} (or {names[1]}) is not "
+        f"there; the folder holds {', '.join(present) or 'nothing'}. Name a folder with the four "
+        "MNIST files, or leave it out for scikit-learn's digits."
     )
 
 
 def _read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """One file in the IDX format (LeCun et al. 1998): magic number, big-endian sizes, unsigned bytes."""
+    """One file in the IDX format (LeCun et al. 1998): magic number, big-endian sizes, unsigned
+    bytes."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError) as error:
-        raise DataError(f"{str(path)!r} cannot be unpacked: {error}. Fetch the file again.") from None
+        raise DataError(
+            f"{str(path)!r} cannot be unpacked: {error}. Fetch the file again."
+        ) from None
     start = 4 + 4 * dimensions
     if len(content) < start or content[:4] != bytes((0, 0, 8, dimensions)):
         raise DataError(
-            f"{str(path)!r} is not an IDX file of unsigned bytes with {dimensions} dimensions: it starts with "
-            f"{content[:4].hex() or 'nothing'} instead of {bytes((0, 0, 8, dimensions)).hex()}. Fetch the file again."
+            f"{str(path)!r} is not an IDX file of unsigned bytes with {dimensions} dimensions: it "
+            f"starts with {content[:4].hex() or 'nothing'} instead of "
+            f"{bytes((0, 0, 8, dimensions)).hex()}. Fetch the file again."
         )
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     if len(content) - start != np.prod(shape):
         raise DataError(
-            f"{str(path)!r} announces {shape} and holds {len(content) - start} bytes of data: it is not whole. "
-            "Fetch the file again."
+            f"{str(path)!r} announces {shape} and holds {len(content) - start} bytes of data: it "
+            "is not whole. Fetch the file again."
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
@@ -139,8 +162,8 @@ def _from_hub(repository: str, classes: Sequence[int]) -> DigitImages:
         import datasets
     except ImportError:
         raise MissingDependencyError(
-            f"The dataset {repository!r} cannot be loaded: datasets is not installed. Run `pip install datasets`, or "
-            "name a folder with the MNIST files."
+            f"The dataset {repository!r} cannot be loaded: datasets is not installed. Run `pip "
+            "install datasets`, or name a folder with the MNIST files."
         ) from None
 
     parts: list[tuple[np.ndarray, np.ndarray]] = []
@@ -149,8 +172,8 @@ def _from_hub(repository: str, classes: Sequence[int]) -> DigitImages:
             rows: Any = datasets.load_dataset(repository, split=split)
         except (OSError, ValueError) as error:
             raise DataError(
-                f"The dataset {repository!r} cannot be loaded, split {split!r}: {error} Check its name and the "
-                "network, or name a folder with the MNIST files."
+                f"The dataset {repository!r} cannot be loaded, split {split!r}: {error} Check its "
+                "name and the network, or name a folder with the MNIST files."
             ) from error
         missing = {"image", "label"} - set(rows.column_names)
         if missing:
@@ -174,5 +197,7 @@ def _of_classes(
     absent = [digit for digit in classes if not (digits == digit).any()]
     if absent:
         shown = ", ".join(map(str, classes))
-        raise DataError(f"{where} has no image of the digit {absent[0]}: the question needs the digits {shown}.")
+        raise DataError(
+            f"{where} has no image of the digit {absent[0]}: the question needs the digits {shown}."
+        )
     return np.ascontiguousarray(images[chosen]), digits[chosen].astype(np.int64)

@@ -1,4 +1,5 @@
-"""The recipe's pictures: the plan, the training, the answers, and the images under each intervention."""
+"""The recipe's pictures: the plan, the training, the answers, and the images under each
+intervention."""
 
 from __future__ import annotations
 
@@ -16,7 +17,11 @@ __all__ = ["draw_pictures"]
 
 
 def draw_pictures(
-    dcm: cp.DCM, report: TrainingReport, rows: Mapping[str, np.ndarray], result: Mapping[str, Any], folder: Path
+    dcm: cp.DCM,
+    report: TrainingReport,
+    rows: Mapping[str, np.ndarray],
+    result: Mapping[str, Any],
+    folder: Path,
 ) -> None:
     """Write ``plan.png``, ``training.png``, ``answers.png`` and ``images.png`` into a folder."""
     answers = {

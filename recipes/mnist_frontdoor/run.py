@@ -1,5 +1,5 @@
-"""P(A | do(D)) with an image between D and A, by a frozen generator inside a causal model. ``--help`` lists the
-options.
+"""P(A | do(D)) with an image between D and A, by a frozen generator inside a causal model.
+``--help`` lists the options.
 """
 
 from __future__ import annotations
@@ -23,15 +23,27 @@ CONFIG = json.loads((Path(__file__).parent / "config.json").read_text())
 
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Command-line options; what is left out comes from ``config.json``, or its quick settings with ``--quick``."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.mnist_frontdoor.run", description=__doc__)
-    parser.add_argument(
-        "--data", help="folder with the MNIST idx files, or a Hub dataset id; default: scikit-learn's digits"
+    """Command-line options; what is left out comes from ``config.json``, or its quick settings
+    with ``--quick``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.mnist_frontdoor.run", description=__doc__
     )
-    parser.add_argument("--generator", help="adapter repository (folder or Hub id); default: one is trained first")
-    parser.add_argument("--image", choices=["3x32x32", "1x28x28"], default="3x32x32", help="coloured or grey images")
-    parser.add_argument("--fidelity", type=float, default=0.75, help="probability that the image shows D's digit")
-    parser.add_argument("--objective", choices=["adversarial", "likelihood", "warm"], default="warm")
+    parser.add_argument(
+        "--data",
+        help="folder with the MNIST idx files, or a Hub dataset id; default: scikit-learn's digits",
+    )
+    parser.add_argument(
+        "--generator", help="adapter repository (folder or Hub id); default: one is trained first"
+    )
+    parser.add_argument(
+        "--image", choices=["3x32x32", "1x28x28"], default="3x32x32", help="coloured or grey images"
+    )
+    parser.add_argument(
+        "--fidelity", type=float, default=0.75, help="probability that the image shows D's digit"
+    )
+    parser.add_argument(
+        "--objective", choices=["adversarial", "likelihood", "warm"], default="warm"
+    )
     parser.add_argument("--rows", type=int, help="observational rows")
     parser.add_argument("--steps", type=int, help="updates of the module of D and A")
     parser.add_argument("--generator-steps", type=int, help="updates of the generator")
@@ -45,8 +57,11 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     return chosen
 
 
-def pretrain(scm: FrontDoorSCM, data: DigitImages, image: cp.Image, chosen: argparse.Namespace) -> Path:
-    """Train a conditional GAN on the pictures and their digits alone, and save it as an adapter repository."""
+def pretrain(
+    scm: FrontDoorSCM, data: DigitImages, image: cp.Image, chosen: argparse.Namespace
+) -> Path:
+    """Train a conditional GAN on the pictures and their digits alone, and save it as an adapter
+    repository."""
     rng = np.random.default_rng(chosen.seed + 1)
     index = rng.integers(len(data.images), size=8000)
     pictures = scm.render(index, rng.integers(12, size=len(index)))
@@ -108,7 +123,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     return result
 
 
-def answer(dcm: cp.DCM, scm: FrontDoorSCM, data: DigitImages, answers: Any, seed: int) -> dict[str, Any]:
+def answer(
+    dcm: cp.DCM, scm: FrontDoorSCM, data: DigitImages, answers: Any, seed: int
+) -> dict[str, Any]:
     """The model's answers beside the exact ones and the naive reading of the rows."""
     judge = train_judge(data.held_out_images, data.held_out_digits)
     result: dict[str, Any] = {"do": {}, "shown": {}}
@@ -139,12 +156,19 @@ def show(result: dict[str, Any]) -> None:
     """Print the answers."""
     print(f"{'':28}{'A=0':>7}{'A=1':>7}{'A=2':>7}{'TVD':>9}")
     for d, row in result["do"].items():
-        for what, label in (("truth", "exact"), ("model", "model"), ("naive", "rows as they stand")):
+        for what, label in (
+            ("truth", "exact"),
+            ("model", "model"),
+            ("naive", "rows as they stand"),
+        ):
             name = f"P(A | D={d})" if what == "naive" else f"P(A | do(D={d}))"
             distance = "" if what == "truth" else f"{row[f'tvd_{what}']:9.3f}"
             print(f"{name:16}{label:>12}" + "".join(f"{p:7.3f}" for p in row[what]) + distance)
     print(f"TVD of P(D, A): {result['tvd_joint']:.3f}")
-    print("images under do(D=d) that show d: " + ", ".join(f"{share:.3f}" for share in result["shown"].values()))
+    print(
+        "images under do(D=d) that show d: "
+        + ", ".join(f"{share:.3f}" for share in result["shown"].values())
+    )
     print("seconds: " + ", ".join(f"{step} {value}" for step, value in result["seconds"].items()))
 
 

@@ -8,7 +8,8 @@
     I   any image of the digit S in the set, in any of 12 hues
     A   a draw from softmax(logits(I) + SHIFT[U])              an attribute in {0, 1, 2}
 
-Everything is discrete and the image set is finite, so that each probability below is a sum, not an estimate.
+Everything is discrete and the image set is finite, so that each probability below is a sum, not an
+estimate.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ HUES = np.array([colorsys.hsv_to_rgb(k / 12, 0.75, 1.0) for k in range(12)])
 def _weights(cells: int, deviation: float, seed: int) -> np.ndarray:
     """The fixed random projection: one weight for each category, channel and cell of pixels.
 
-    Uniform, less their mean over the cells so that a veil over the whole image changes nothing. The bit stream of PCG64
-    is the same in every version of numpy, a Generator's draws need not be.
+    Uniform, less their mean over the cells so that a veil over the whole image changes nothing. The
+    bit stream of PCG64 is the same in every version of numpy, a Generator's draws need not be.
     """
     bits = np.random.PCG64(seed).random_raw(9 * cells).reshape(3, 3, -1)
     uniform = 2.0 * (bits >> np.uint64(11)) * 2.0**-53 - 1.0
@@ -45,7 +46,9 @@ def _weights(cells: int, deviation: float, seed: int) -> np.ndarray:
 
 
 WEIGHTS = _weights((SIDE // CELL) ** 2, 0.5, 912)
-SMALL_WEIGHTS = _weights(16, 1.0, 918)  # cells of 2 x 2 pixels, each weighs more; of 18 seeds a large effect
+SMALL_WEIGHTS = _weights(
+    16, 1.0, 918
+)  # cells of 2 x 2 pixels, each weighs more; of 18 seeds a large effect
 
 
 def tvd(p: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -71,18 +74,21 @@ class Answers:
 
     @property
     def confounding(self) -> np.ndarray:
-        """``(2,)``, TVD between P(A | D=d) and P(A | do(D=d)): the error of reading the rows as they stand."""
+        """``(2,)``, TVD between P(A | D=d) and P(A | do(D=d)): the error of reading the rows as
+        they stand."""
         return tvd(self.naive, self.do)
 
     @property
     def effect(self) -> float:
-        """TVD between P(A | do(D=0)) and P(A | do(D=1)): twice the error of a model that ignores the image."""
+        """TVD between P(A | do(D=0)) and P(A | do(D=1)): twice the error of a model that ignores
+        the image."""
         return float(tvd(self.do[0], self.do[1]))
 
 
 @dataclass(frozen=True)
 class Hidden:
-    """What the rows do not say: ``(n,)`` integers for U, the digit shown, the index of the image, and the hue.
+    """What the rows do not say: ``(n,)`` integers for U, the digit shown, the index of the image,
+    and the hue.
 
     Grey images have the hue -1.
     """
@@ -99,13 +105,14 @@ class FrontDoorSCM:
     Args:
         images: ``(m, 28, 28)`` uint8, grey, white on black; or ``(m, 8, 8)``.
         digits: ``(m,)``, the digit 0 or 1 that each shows; both must occur.
-        image_shape: ``(3, 32, 32)``, tinted in 12 hues inside a black border, or ``(1, 28, 28)``, grey as they are; for
-            small images ``(1, 8, 8)`` alone.
-        fidelity: probability that the image shows D's digit. With 1 there is no overlap, and the question has no
-            answer in the rows.
+        image_shape: ``(3, 32, 32)``, tinted in 12 hues inside a black border, or ``(1, 28, 28)``,
+            grey as they are; for small images ``(1, 8, 8)`` alone.
+        fidelity: probability that the image shows D's digit. With 1 there is no overlap, and the
+            question has no answer in the rows.
 
     Raises:
-        DataError: arrays of other shapes, types or digits, an unknown image shape, or a fidelity outside [0, 1].
+        DataError: arrays of other shapes, types or digits, an unknown image shape, or a fidelity
+            outside [0, 1].
     """
 
     def __init__(
@@ -119,17 +126,20 @@ class FrontDoorSCM:
         offered = {(SIDE, SIDE): (COLOUR, GREY), SMALL[1:]: (SMALL,)}.get(images.shape[1:])
         if offered is None or images.dtype != np.uint8:
             raise DataError(
-                f"The image set must be (m, {SIDE}, {SIDE}) or (m, 8, 8) of uint8, not {images.shape} of "
-                f"{images.dtype}."
+                f"The image set must be (m, {SIDE}, {SIDE}) or (m, 8, 8) of uint8, not "
+                f"{images.shape} of {images.dtype}."
             )
         if len(images) != len(digits) or set(np.unique(digits)) != {0, 1}:
             raise DataError(
-                f"The image set has {len(images)} images and {len(digits)} digits out of {np.unique(digits).tolist()}: "
-                "it needs one digit for each image, and both 0 and 1."
+                f"The image set has {len(images)} images and {len(digits)} digits out of "
+                f"{np.unique(digits).tolist()}: it needs one digit for each image, and both 0 and "
+                "1."
             )
         if tuple(image_shape) not in offered:
             shapes = " or ".join(map(str, offered))
-            raise DataError(f"Images of shape {tuple(image_shape)} are not offered: choose {shapes}.")
+            raise DataError(
+                f"Images of shape {tuple(image_shape)} are not offered: choose {shapes}."
+            )
         if not 0 <= fidelity <= 1:
             raise DataError(f"fidelity={fidelity} is not a probability: choose a number in [0, 1].")
         self.image_shape = tuple(image_shape)
@@ -144,16 +154,23 @@ class FrontDoorSCM:
         return self.image_shape == COLOUR
 
     def render(self, index: np.ndarray, hue: np.ndarray) -> np.ndarray:
-        """Images ``(n, *image_shape)`` uint8: those at ``index`` of the set, tinted in ``hue`` unless they are grey."""
+        """Images ``(n, *image_shape)`` uint8: those at ``index`` of the set, tinted in ``hue``
+        unless they are grey."""
         grey = self._grey[index]
         if not self.coloured:
             return grey[:, None]
         images = np.zeros((len(grey), *COLOUR), dtype=np.uint8)
         inner = images[:, :, BORDER:-BORDER, BORDER:-BORDER]
-        np.rint(grey[:, None] * HUES[hue].astype(np.float32)[:, :, None, None], out=inner, casting="unsafe")
+        np.rint(
+            grey[:, None] * HUES[hue].astype(np.float32)[:, :, None, None],
+            out=inner,
+            casting="unsafe",
+        )
         return images
 
-    def sample(self, n: int, *, seed: int, do: Mapping[str, int] | None = None) -> tuple[dict[str, np.ndarray], Hidden]:
+    def sample(
+        self, n: int, *, seed: int, do: Mapping[str, int] | None = None
+    ) -> tuple[dict[str, np.ndarray], Hidden]:
         """``n`` independent rows, and apart from them what stays hidden.
 
         Args:
@@ -162,10 +179,13 @@ class FrontDoorSCM:
             do: ``{"D": 0}`` or ``{"D": 1}`` to set D against its cause.
 
         Returns:
-            Rows ``{"D": (n,), "I": (n, *image_shape), "A": (n,)}``, integers and uint8, and the hidden values.
+            Rows ``{"D": (n,), "I": (n, *image_shape), "A": (n,)}``, integers and uint8, and the
+            hidden values.
         """
         if do and (set(do) != {"D"} or do["D"] not in (0, 1)):
-            raise DataError(f"do={dict(do)} cannot be sampled: this model intervenes on D alone. Set 'D' to 0 or 1.")
+            raise DataError(
+                f"do={dict(do)} cannot be sampled: this model intervenes on D alone. Set 'D' to 0 or 1."
+            )
         rng = np.random.default_rng(seed)
         u = rng.integers(4, size=n)
         d = (rng.random(n) < P_D1[u]).astype(np.int64)
@@ -173,7 +193,9 @@ class FrontDoorSCM:
             d = np.full(n, do["D"], dtype=np.int64)
         shown = np.where(rng.random(n) < self.fidelity, d, 1 - d)
         place = rng.random(n)
-        index = np.choose(shown, [members[(place * len(members)).astype(int)] for members in self._members])
+        index = np.choose(
+            shown, [members[(place * len(members)).astype(int)] for members in self._members]
+        )
         hue = rng.integers(len(HUES), size=n) if self.coloured else np.full(n, -1)
         images = self.render(index, hue)
         p = _softmax(self.logits(images) + SHIFT[u])
@@ -181,20 +203,27 @@ class FrontDoorSCM:
         return {"D": d, "I": images, "A": a}, Hidden(u, shown, index, hue)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """What A reads off an image: ``(n, 3)``, the fixed random projection of the mean ink in each cell.
+        """What A reads off an image: ``(n, 3)``, the fixed random projection of the mean ink in
+        each cell.
 
         Grey images are read as the mean over all hues of their tinted versions.
 
         Args:
-            images: ``(n, *image_shape)`` uint8, or floats in [0, 1]: the set's own or any generator's.
+            images: ``(n, *image_shape)`` uint8, or floats in [0, 1]: the set's own or any
+                generator's.
 
         Raises:
             DataError: images of another shape or type.
         """
-        if images.ndim != 4 or images.shape[1:] != self.image_shape or images.dtype.kind not in "uf":
+        if (
+            images.ndim != 4
+            or images.shape[1:] != self.image_shape
+            or images.dtype.kind not in "uf"
+        ):
             raise DataError(
-                f"A cannot be read off images of shape {images.shape} and type {images.dtype}: they must be (n, "
-                f"{', '.join(map(str, self.image_shape))}) of uint8 or of floats in [0, 1]."
+                f"A cannot be read off images of shape {images.shape} and type {images.dtype}: "
+                f"they must be (n, {', '.join(map(str, self.image_shape))}) of uint8 or of floats "
+                "in [0, 1]."
             )
         scale = 255.0 if images.dtype == np.uint8 else 1.0
         out = np.empty((len(images), 3))
@@ -217,7 +246,8 @@ class FrontDoorSCM:
 
     @cached_property
     def _given_u(self) -> np.ndarray:
-        """P(A | U, shown digit), ``(4, 2, 3)``: the sum over all images of the digit and all hues."""
+        """P(A | U, shown digit), ``(4, 2, 3)``: the sum over all images of the digit and all
+        hues."""
         table = np.zeros((4, 2, 3))
         for shown, members in enumerate(self._members):
             for images in self._all_images(members):
@@ -233,7 +263,9 @@ class FrontDoorSCM:
 
     def answers(self) -> Answers:
         """Every exact probability that the recipe compares with."""
-        noise = np.array([[self.fidelity, 1 - self.fidelity], [1 - self.fidelity, self.fidelity]])  # D, shown
+        noise = np.array(
+            [[self.fidelity, 1 - self.fidelity], [1 - self.fidelity, self.fidelity]]
+        )  # D, shown
         given_ud = np.einsum("ds,usa->uda", noise, self._given_u)
         p_ud = np.stack([1 - P_D1, P_D1], axis=1) / 4
         joint = np.einsum("ud,uda->da", p_ud, given_ud)

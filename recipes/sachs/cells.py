@@ -37,7 +37,8 @@ class Cells:
     Attributes:
         level: what PKA is set to.
         untouched: rows of all four proteins.
-        treated: all rows of the experiment at this level, with all four proteins: of these the model sees Mek alone.
+        treated: all rows of the experiment at this level, with all four proteins: of these the
+            model sees Mek alone.
         exact: P(Erk | do) and P(Akt | do) where the world is known.
     """
 
@@ -48,13 +49,18 @@ class Cells:
 
     @property
     def contradiction(self) -> float:
-        """By how much both tables together are beyond any model of the graph; up to chance if it is not positive.
+        """By how much both tables together are beyond any model of the graph; up to chance if it is
+        not positive.
 
-        P(PKA=x, Mek=m) <= P(Mek=m | do(PKA=x)) in every causal model: a cell that has x anyway keeps its Mek.
+        P(PKA=x, Mek=m) <= P(Mek=m | do(PKA=x)) in every causal model: a cell that has x anyway
+        keeps its Mek.
         """
         at_level = self.untouched["PKA"] == self.level
         return max(
-            float((at_level & (self.untouched["Mek"] == mek)).mean() - (self.treated["Mek"] == mek).mean())
+            float(
+                (at_level & (self.untouched["Mek"] == mek)).mean()
+                - (self.treated["Mek"] == mek).mean()
+            )
             for mek in LEVELS
         )
 
@@ -67,7 +73,8 @@ class Cells:
 
 
 def read_cells(path: str, level: str) -> Cells:
-    """The flow-cytometry cells of Sachs et al. 2005 in three levels, as ``sachs.interventional`` of bnlearn has them.
+    """The flow-cytometry cells of Sachs et al. 2005 in three levels, as ``sachs.interventional`` of
+    bnlearn has them.
 
     Raises:
         DataError: the file is missing, lacks a column, or has other levels than 1, 2, 3.
@@ -76,13 +83,20 @@ def read_cells(path: str, level: str) -> Cells:
         table = pd.read_csv(path, sep=None, engine="python")
     except (OSError, ValueError) as error:
         raise DataError(
-            f"The cells cannot be read from {path!r}: {error} Get the discretised interventional data of Sachs et al. "
-            "(sachs.interventional.txt of the bnlearn site), or run with --quick, which simulates cells."
+            f"The cells cannot be read from {path!r}: {error} Get the discretised interventional "
+            "data of Sachs et al. (sachs.interventional.txt of the bnlearn site), or run with "
+            "--quick, which simulates cells."
         ) from None
     missing = [name for name in (*PROTEINS, "INT") if name not in table]
     if missing or not table[list(PROTEINS)].isin([1, 2, 3]).all(axis=None):
-        what = f"column {', '.join(missing)} is missing" if missing else "levels other than 1, 2, 3 occur"
-        raise DataError(f"{path!r} cannot be used: {what}. It must have {', '.join(PROTEINS)} in levels and INT.")
+        what = (
+            f"column {', '.join(missing)} is missing"
+            if missing
+            else "levels other than 1, 2, 3 occur"
+        )
+        raise DataError(
+            f"{path!r} cannot be used: {what}. It must have {', '.join(PROTEINS)} in levels and INT."
+        )
     proteins = table[list(PROTEINS)].replace(dict(enumerate(LEVELS, start=1)))
     untouched = proteins[table["INT"] == 0]
     treated = proteins[(table["INT"] == _PKA_EXPERIMENT) & (proteins["PKA"] == level)]
@@ -90,12 +104,14 @@ def read_cells(path: str, level: str) -> Cells:
 
 
 def made_up_world() -> Network:
-    """A random world of the four proteins with the graph of the question; hidden causes of PKA and Mek included."""
+    """A random world of the four proteins with the graph of the question; hidden causes of PKA
+    and Mek included."""
     return Network.random(cp.CausalGraph.parse(GRAPH), seed=20, values=LEVELS)
 
 
 def fitted_world(path: str) -> Network:
-    """The network of eleven proteins that was fitted to all cells (``sachs.bif`` of bnlearn), seven of them hidden.
+    """The network of eleven proteins that was fitted to all cells (``sachs.bif`` of bnlearn), seven
+    of them hidden.
 
     Raises:
         DataError: the file cannot be read, or is another network.
@@ -103,7 +119,9 @@ def fitted_world(path: str) -> Network:
     whole = Network.read_bif(path)
     missing = [name for name in PROTEINS if name not in whole.tables]
     if missing:
-        raise DataError(f"{path!r} is another network: it has no {', '.join(missing)}. Give sachs.bif of bnlearn.")
+        raise DataError(
+            f"{path!r} is another network: it has no {', '.join(missing)}. Give sachs.bif of bnlearn."
+        )
     return Network(
         whole.tables,
         dict.fromkeys(whole.tables, LEVELS),

@@ -1,5 +1,5 @@
-"""What Akt and Erk do when PKA is set, from untouched cells and from Mek alone in treated ones. ``--help`` lists the
-options.
+"""What Akt and Erk do when PKA is set, from untouched cells and from Mek alone in treated ones.
+``--help`` lists the options.
 """
 
 from __future__ import annotations
@@ -28,9 +28,15 @@ OUTCOMES = ("Akt", "Erk")
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it prints."""
     options = parser(__file__, __doc__)
-    options.add_argument("--data", help="the discretised interventional cells of Sachs et al. 2005, a table with INT")
-    options.add_argument("--network", help="sachs.bif of bnlearn: cells are simulated from it as well")
-    options.add_argument("--levels", nargs="+", choices=LEVELS, help="levels that PKA is set to, one model for each")
+    options.add_argument(
+        "--data", help="the discretised interventional cells of Sachs et al. 2005, a table with INT"
+    )
+    options.add_argument(
+        "--network", help="sachs.bif of bnlearn: cells are simulated from it as well"
+    )
+    options.add_argument(
+        "--levels", nargs="+", choices=LEVELS, help="levels that PKA is set to, one model for each"
+    )
     options.add_argument("--objective", choices=["adversarial", "likelihood", "warm"])
     options.add_argument("--steps", type=int, help="updates of every module")
     options.add_argument("--members", type=int, help="models that are trained from different seeds")
@@ -38,8 +44,12 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     chosen = run.options
     result: dict[str, Any] = {"objective": chosen.objective, "tables": {}}
     for name, cells in tables(chosen).items():
-        print(f"{name}: {len(cells.untouched)} untouched cells, {len(cells.treated)} with PKA set to {cells.level}")
-        models = [train(cells, chosen, name, chosen.seed + member) for member in range(chosen.members)]
+        print(
+            f"{name}: {len(cells.untouched)} untouched cells, {len(cells.treated)} with PKA set to {cells.level}"
+        )
+        models = [
+            train(cells, chosen, name, chosen.seed + member) for member in range(chosen.members)
+        ]
         run.lap("training")
         result["tables"][name] = answers(models, cells, chosen.seed)
         models[0].save_pretrained(chosen.output_dir / f"dcm-{name}")
@@ -49,16 +59,21 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 
 
 def tables(chosen: Any) -> dict[str, Cells]:
-    """What there is to learn from: simulated cells, and for every level that PKA may be set to the real ones."""
+    """What there is to learn from: simulated cells, and for every level that PKA may be set to
+    the real ones."""
     if chosen.data is None and not chosen.quick:
         raise DataError(
-            "The recipe cannot run in full: it has no cells. Give the discretised interventional data of Sachs et al. "
-            "2005 (bnlearn's sachs.interventional.txt, 5,400 rows with a column INT) with --data, or run with --quick, "
-            "which simulates cells."
+            "The recipe cannot run in full: it has no cells. Give the discretised interventional "
+            "data of Sachs et al. 2005 (bnlearn's sachs.interventional.txt, 5,400 rows with a "
+            "column INT) with --data, or run with --quick, which simulates cells."
         )
-    worlds = {"simulated": made_up_world()} | ({"fitted": fitted_world(chosen.network)} if chosen.network else {})
+    worlds = {"simulated": made_up_world()} | (
+        {"fitted": fitted_world(chosen.network)} if chosen.network else {}
+    )
     sizes = {"rows": chosen.rows, "treated": chosen.treated, "seed": chosen.seed}
-    found = {f"{name}-high": simulate_cells(world, "high", **sizes) for name, world in worlds.items()}
+    found = {
+        f"{name}-high": simulate_cells(world, "high", **sizes) for name, world in worlds.items()
+    }
     if chosen.data:
         found |= {f"cells-{level}": read_cells(chosen.data, level) for level in chosen.levels}
     return found
@@ -68,7 +83,9 @@ def train(cells: Cells, chosen: Any, name: str, seed: int) -> cp.DCM:
     """One model, trained on both tables."""
     graph = cp.CausalGraph.parse(GRAPH)
     dcm = cp.DCM(graph, dict.fromkeys(PROTEINS, cp.Discrete(LEVELS)), seed=seed)
-    config = cp.TrainingConfig(seed=seed, objective=chosen.objective, steps=chosen.steps, held_out=chosen.held_out)
+    config = cp.TrainingConfig(
+        seed=seed, objective=chosen.objective, steps=chosen.steps, held_out=chosen.held_out
+    )
     folder = chosen.output_dir / f"training-{name}-{seed}"
     trainer = cp.Trainer(dcm, cells.sources(), config=config, output_dir=folder)
     report = trainer.train()
@@ -78,9 +95,11 @@ def train(cells: Cells, chosen: Any, name: str, seed: int) -> cp.DCM:
 
 
 def answers(models: list[cp.DCM], cells: Cells, seed: int) -> dict[str, Any]:
-    """Every outcome by the model, by the formula on the same rows, and in the treated cells that it never saw."""
+    """Every outcome by the model, by the formula on the same rows, and in the treated cells that
+    it never saw."""
     support = (
-        (cells.untouched["PKA"] == cells.level) & cells.untouched["Mek"].isin(cells.treated["Mek"].unique())
+        (cells.untouched["PKA"] == cells.level)
+        & cells.untouched["Mek"].isin(cells.treated["Mek"].unique())
     ).sum()
     found: dict[str, Any] = {
         "untouched": len(cells.untouched),
@@ -88,7 +107,10 @@ def answers(models: list[cp.DCM], cells: Cells, seed: int) -> dict[str, Any]:
         "untouched cells at that PKA and a Mek of the treated": int(support),
         "Mek of the treated": shares(cells.treated["Mek"]).tolist(),
         "contradiction": cells.contradiction,
-        "converged": bool(models[0].history["modules"] and all(m["converged"] for m in models[0].history["modules"])),
+        "converged": bool(
+            models[0].history["modules"]
+            and all(m["converged"] for m in models[0].history["modules"])
+        ),
         "outcomes": {},
     }
     rows = [cells.untouched, cells.treated[["PKA", "Mek"]]]
@@ -97,9 +119,18 @@ def answers(models: list[cp.DCM], cells: Cells, seed: int) -> dict[str, Any]:
         answer = models[0].estimate(query, n=200_000, seed=seed, data=rows, compare="plug-in")
         by_level = answer.table.set_index(outcome).loc[list(LEVELS)]
         model, formula = by_level["estimate"].to_numpy(), by_level["plug_in"].to_numpy()
-        row: dict[str, Any] = {"model": model.tolist(), "formula": formula.tolist(), "tvd_formula": tvd(model, formula)}
+        row: dict[str, Any] = {
+            "model": model.tolist(),
+            "formula": formula.tolist(),
+            "tvd_formula": tvd(model, formula),
+        }
         if len(models) > 1:
-            table = cp.Ensemble(models).estimate(query, n=100_000, seed=seed).table.set_index(outcome).loc[list(LEVELS)]
+            table = (
+                cp.Ensemble(models)
+                .estimate(query, n=100_000, seed=seed)
+                .table.set_index(outcome)
+                .loc[list(LEVELS)]
+            )
             row["interval"] = table[["low", "high"]].clip(0, 1).to_numpy().tolist()
         treated = shares(cells.treated[outcome])
         row |= {
@@ -107,7 +138,9 @@ def answers(models: list[cp.DCM], cells: Cells, seed: int) -> dict[str, Any]:
             "tvd_treated": tvd(model, treated),
             "tvd_formula_treated": tvd(formula, treated),
             "chance": chance(treated, len(cells.treated), seed),
-            "untouched": shares(cells.untouched.loc[cells.untouched["PKA"] == cells.level, outcome]).tolist(),
+            "untouched": shares(
+                cells.untouched.loc[cells.untouched["PKA"] == cells.level, outcome]
+            ).tolist(),
             "overlap": answer.overlap.status,
             "refused": refused(models[0], query),
         }
@@ -122,7 +155,8 @@ def answers(models: list[cp.DCM], cells: Cells, seed: int) -> dict[str, Any]:
 
 
 def refused(dcm: cp.DCM, query: str) -> str:
-    """What a model of the untouched cells alone says to the query: the reason of its refusal, or nothing."""
+    """What a model of the untouched cells alone says to the query: the reason of its refusal, or
+    nothing."""
     alone = cp.DCM(dcm.graph, dcm.variables)
     alone.sources = tuple(source for source in dcm.sources or () if not source.do)
     try:
@@ -142,11 +176,16 @@ def show(cells: Cells, found: dict[str, Any]) -> None:
                 numbers = "".join(f"{p:10.3f}" for p in row[name])
                 print(f"{name:>30}{numbers}{tvd(row[name], row['model']):16.3f}")
         if "interval" in row:
-            print(f"{'interval':>30}" + "".join(f"{f'{low:.2f}-{high:.2f}':>10}" for low, high in row["interval"]))
+            print(
+                f"{'interval':>30}"
+                + "".join(f"{f'{low:.2f}-{high:.2f}':>10}" for low, high in row["interval"])
+            )
         print(f"    by chance treated cells differ by up to {row['chance']:.3f}; {row['overlap']}")
     print(f"    untouched cells alone: {row['refused'][:120]}")
     if found["contradiction"] > 0:
-        print(f"    no model of this graph has both tables: they are {found['contradiction']:.3f} beyond the bound")
+        print(
+            f"    no model of this graph has both tables: they are {found['contradiction']:.3f} beyond the bound"
+        )
     print()
 
 

@@ -10,9 +10,9 @@ from causalplug.adapters.cxr_acgan import CXRACGAN
 from causalplug.adapters.image_bank import ImageBank
 from causalplug.adapters.trained import TrainedGenerator
 from causalplug.mechanisms.base import initialised
-from causalplug.mechanisms.frozen import FrozenMechanism
-from causalplug.mechanisms.image import ConvGenerator
-from causalplug.mechanisms.label_map import Label
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.mechanisms.frozen.label_map import Label
+from causalplug.mechanisms.trainable.image import ConvGenerator
 from causalplug.testing import MechanismTester
 from causalplug.variables import Discrete, Image
 
@@ -31,14 +31,19 @@ class TestConditionalGAN(MechanismTester):
             {"input": "latent"},
             {"input": "shape", "encoding": "embedding", "size": 4, "name": "table"},
         ]
-        layers = [linear("net.0", 14, 32), {"type": "leaky_relu", "negative_slope": 0.2}, linear("net.2", 32, 48)]
+        layers = [
+            linear("net.0", 14, 32),
+            {"type": "leaky_relu", "negative_slope": 0.2},
+            linear("net.2", 32, 48),
+        ]
         layers += [{"type": "tanh"}, {"type": "view", "shape": [3, 4, 4]}]
         image = Image(3, 4, 4, low=-1.0, high=1.0)
         return initialised(lambda: ConditionalGAN(image, labels, 8, layers, inputs=inputs), 0)
 
 
 class TestConvolutionalGAN(MechanismTester):
-    """A label projected to a map, multiplied with the noise's; transposed convolutions and batch normalisation."""
+    """A label projected to a map, multiplied with the noise's; transposed convolutions and batch
+    normalisation."""
 
     def make(self) -> FrozenMechanism:
         def branch(name: str, size: int) -> list:
@@ -59,7 +64,10 @@ class TestConvolutionalGAN(MechanismTester):
         latent = Latent(5, "uniform", low=-1.0, high=1.0)
         image = Image(1, 12, 12)
         return initialised(
-            lambda: ConditionalGAN(image, [Label("digit", 10)], latent, layers, inputs=inputs, join="multiply"), 1
+            lambda: ConditionalGAN(
+                image, [Label("digit", 10)], latent, layers, inputs=inputs, join="multiply"
+            ),
+            1,
         )
 
 
@@ -81,7 +89,12 @@ class TestImageBank(MechanismTester):
         generator = torch.Generator().manual_seed(0)
         images = torch.randint(0, 256, (60, 1, 5, 6), generator=generator, dtype=torch.uint8)
         codes = torch.stack([torch.arange(60) % 2, torch.arange(60) % 3], 1)
-        return ImageBank(images, [Label("a", ["no", "yes"]), Label("b", 3)], codes, image=Image(1, 5, 6, low=-1.0))
+        return ImageBank(
+            images,
+            [Label("a", ["no", "yes"]), Label("b", 3)],
+            codes,
+            image=Image(1, 5, 6, low=-1.0),
+        )
 
 
 class TestCallable(MechanismTester):
@@ -90,7 +103,9 @@ class TestCallable(MechanismTester):
     def make(self) -> FrozenMechanism:
         def paint(labels: np.ndarray, latent: np.ndarray) -> np.ndarray:
             level = (labels[:, 0] + 1) / 4 + 0.2 * np.tanh(latent[:, 0])
-            return np.broadcast_to(level[:, None, None, None], (len(labels), 3, 4, 4)).astype(np.float32)
+            return np.broadcast_to(level[:, None, None, None], (len(labels), 3, 4, 4)).astype(
+                np.float32
+            )
 
         return CallableGenerator(paint, Image(3, 4, 4), [Label("level", 3)])
 
@@ -100,10 +115,16 @@ class TestTrainedGenerator(MechanismTester):
 
     def make(self) -> FrozenMechanism:
         parents = {"digit": Discrete(3)}
-        made = initialised(lambda: ConvGenerator(Image(1, 8, 8, low=-1.0), parents, latent_size=4, width=4), 4)
+        made = initialised(
+            lambda: ConvGenerator(Image(1, 8, 8, low=-1.0), parents, latent_size=4, width=4), 4
+        )
         return TrainedGenerator(made, parents)
 
 
 def test_every_registered_adapter_is_under_test() -> None:
-    here = {type(t().make()).kind for t in globals().values() if isinstance(t, type) and t.__name__.startswith("Test")}
+    here = {
+        type(t().make()).kind
+        for t in globals().values()
+        if isinstance(t, type) and t.__name__.startswith("Test")
+    }
     assert here | {"diffusers"} >= set(ADAPTERS)  # diffusers: test_diffusers.py

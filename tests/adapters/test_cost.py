@@ -1,4 +1,5 @@
-"""A training step does not cost more because the generator is a diffusion model: its samples lie in a bank."""
+"""A training step does not cost more because the generator is a diffusion model: its samples lie
+in a bank."""
 
 import pytest
 

@@ -1,4 +1,5 @@
-"""Diffusion pipelines with random weights, made here: class-conditional, latent, consistency, text."""
+"""Diffusion pipelines with random weights, made here: class-conditional, latent, consistency,
+text."""
 
 import os
 from pathlib import Path
@@ -8,8 +9,8 @@ import torch
 
 from causalplug.adapters.diffusers import DiffusersGenerator
 from causalplug.errors import CausalPlugError, LabelMapError, MechanismError, RepositoryError
-from causalplug.mechanisms.frozen import FrozenMechanism
-from causalplug.mechanisms.label_map import Label
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.testing import MechanismTester
 
 diffusers = pytest.importorskip("diffusers")
@@ -42,7 +43,8 @@ def autoencoder() -> object:
 
 
 def pixel_pipeline(folder: Path, scheduler: str, classes: int | None = 4) -> Path:
-    """A class-conditional network in pixel space, written like a pipeline; DDPMPipeline has the right two parts."""
+    """A class-conditional network in pixel space, written like a pipeline; DDPMPipeline has the
+    right two parts."""
     made = getattr(diffusers, scheduler)()
     diffusers.DDPMPipeline(unet(classes), made).save_pretrained(folder)
     return folder
@@ -65,7 +67,8 @@ if os.environ.get("CAUSALPLUG_EXHAUSTIVE"):
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 class TestPixelSpace(MechanismTester):
-    """Every kind of scheduler: deterministic, stochastic, multistep, second order, flow, consistency."""
+    """Every kind of scheduler: deterministic, stochastic, multistep, second order, flow,
+    consistency."""
 
     rows = 4
     tolerance = 2e-3  # untrained networks amplify rounding
@@ -81,11 +84,14 @@ class TestPixelSpace(MechanismTester):
 
 
 class TestDiT(MechanismTester):
-    """Latent space, guidance with the network's own unconditional class, classes chosen among many."""
+    """Latent space, guidance with the network's own unconditional class, classes chosen among
+    many."""
 
     rows = 3
     tolerance = 2e-3
-    reconstruction = float("inf")  # the encoder of an untrained autoencoder is not the inverse of its decoder
+    reconstruction = float(
+        "inf"
+    )  # the encoder of an untrained autoencoder is not the inverse of its decoder
 
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -100,15 +106,21 @@ class TestDiT(MechanismTester):
             patch_size=2,
             num_embeds_ada_norm=1000,
         )
-        with torch.no_grad():  # random everywhere: the modulation starts at zero, which would hide the class
+        with (
+            torch.no_grad()
+        ):  # random everywhere: the modulation starts at zero, which would hide the class
             for parameter in transformer.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
         self.folder = tmp_path_factory.mktemp("dit")
-        diffusers.DiTPipeline(transformer, autoencoder(), diffusers.DDIMScheduler()).save_pretrained(self.folder)
+        diffusers.DiTPipeline(
+            transformer, autoencoder(), diffusers.DDIMScheduler()
+        ).save_pretrained(self.folder)
 
     def make(self) -> FrozenMechanism:
         labels = [Label("animal", ["goldfish", "retriever"])]
-        return DiffusersGenerator.from_pretrained(self.folder, labels, steps=2, classes=[1, 207], guidance_scale=4.0)
+        return DiffusersGenerator.from_pretrained(
+            self.folder, labels, steps=2, classes=[1, 207], guidance_scale=4.0
+        )
 
 
 def text_pipeline(folder: Path) -> Path:
@@ -125,7 +137,9 @@ def text_pipeline(folder: Path) -> Path:
     ]
     (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
     (folder / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
+    tokenizer = CLIPTokenizer(
+        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77
+    )
     config = CLIPTextConfig(
         vocab_size=len(tokens),
         hidden_size=16,
@@ -164,12 +178,19 @@ class TestText(MechanismTester):
     def make(self) -> FrozenMechanism:
         labels = [Label("colour", ["red", "blue"]), Label("shape", ["ball", "cube"])]
         return DiffusersGenerator.from_pretrained(
-            self.folder, labels, prompts="a {colour} {shape}", guidance_scale=7.5, negative_prompt="grey", steps=2
+            self.folder,
+            labels,
+            prompts="a {colour} {shape}",
+            guidance_scale=7.5,
+            negative_prompt="grey",
+            steps=2,
         )
 
     def test_a_hole_in_the_prompts_is_refused(self) -> None:
         with pytest.raises(LabelMapError, match="blue"):
-            DiffusersGenerator.from_pretrained(self.folder, [Label("c", ["red", "blue"])], prompts={"red": "red"})
+            DiffusersGenerator.from_pretrained(
+                self.folder, [Label("c", ["red", "blue"])], prompts={"red": "red"}
+            )
         with pytest.raises(LabelMapError, match="shape"):
             DiffusersGenerator.from_pretrained(
                 self.folder, [Label("c", ["red", "blue"]), Label("shape", 2)], prompts="a {c}"
@@ -179,13 +200,19 @@ class TestText(MechanismTester):
 def test_ddim_agrees_with_the_library_s_own_pipeline(tmp_path: Path) -> None:
     folder = pixel_pipeline(tmp_path / "p", "DDIMScheduler", classes=None)
     made = DiffusersGenerator.from_pretrained(folder, [], steps=5)
-    noise = {"latent": torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)), "seed": torch.rand(2, 2)}
+    noise = {
+        "latent": torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)),
+        "seed": torch.rand(2, 2),
+    }
     pipeline = diffusers.DDIMPipeline.from_pretrained(folder)
     pipeline.set_progress_bar_config(disable=True)
     found = made.generate(torch.zeros(2, 0, dtype=torch.int64), noise)
     # the pipeline draws its own start from the generator: the same numbers
     theirs = pipeline(
-        batch_size=2, generator=torch.Generator().manual_seed(0), num_inference_steps=5, output_type="np"
+        batch_size=2,
+        generator=torch.Generator().manual_seed(0),
+        num_inference_steps=5,
+        output_type="np",
     ).images
     expected = torch.from_numpy(theirs).permute(0, 3, 1, 2) * 2 - 1
     assert torch.allclose(found, expected, atol=1e-5)
@@ -225,13 +252,17 @@ def test_pickled_weights_are_not_opened(tmp_path: Path) -> None:
 
 def test_half_precision_stays_inside_the_generator(tmp_path: Path) -> None:
     folder = pixel_pipeline(tmp_path / "p", "DDIMScheduler")
-    made = DiffusersGenerator.from_pretrained(folder, [Label("digit", 4)], steps=2, dtype="bfloat16")
+    made = DiffusersGenerator.from_pretrained(
+        folder, [Label("digit", 4)], steps=2, dtype="bfloat16"
+    )
     assert made.dtype == torch.bfloat16
     noise = {"latent": torch.randn(2, 1, 8, 8), "seed": torch.rand(2, 2)}
     assert made({"digit": torch.tensor([0, 3])}, noise).dtype == torch.float32
 
 
 def test_a_pipeline_in_memory_says_how_to_save_it(tmp_path: Path) -> None:
-    made = DiffusersGenerator({"unet": unet(), "scheduler": diffusers.DDIMScheduler()}, [Label("digit", 4)], steps=2)
+    made = DiffusersGenerator(
+        {"unet": unet(), "scheduler": diffusers.DDIMScheduler()}, [Label("digit", 4)], steps=2
+    )
     with pytest.raises(CausalPlugError, match="save_pretrained"):
         made.save_pretrained(tmp_path / "saved")

@@ -11,7 +11,7 @@ from PIL import Image as PILImage
 import causalplug as cp
 from causalplug.adapters.image_bank import ImageBank
 from causalplug.errors import DataError, MechanismError
-from causalplug.mechanisms.label import Label
+from causalplug.mechanisms.frozen.label import Label
 from causalplug.variables import Image
 
 
@@ -38,12 +38,16 @@ def test_metadata_name_the_labels(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("\n".join(rows))
     bank = ImageBank.from_folder(tmp_path, labels=[Label("digit", 2), "colour"])
     assert [label.name for label in bank.labels] == ["digit", "colour"]
-    painted = bank({"digit": torch.tensor([1]), "colour": torch.tensor([0])}, {"pick": torch.tensor([0.0])})
+    painted = bank(
+        {"digit": torch.tensor([1]), "colour": torch.tensor([0])}, {"pick": torch.tensor([0.0])}
+    )
     assert round(float(painted[0, 0, 0, 0]) * 255) == 60
 
 
 def test_metadata_of_every_form_give_the_same_bank(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"file_name": ["a.png", "b.png", "c.png"], "digit": [1, 0, 1], "colour": ["red"] * 3})
+    frame = pd.DataFrame(
+        {"file_name": ["a.png", "b.png", "c.png"], "digit": [1, 0, 1], "colour": ["red"] * 3}
+    )
     writers = {
         "csv": lambda path: frame.to_csv(path, index=False),
         "jsonl": lambda path: frame.to_json(path, orient="records", lines=True),
@@ -60,12 +64,16 @@ def test_metadata_of_every_form_give_the_same_bank(tmp_path: Path) -> None:
     assert len({bank.revision for bank in banks}) == 1
 
 
-def test_folders_named_by_numbers_are_integers_where_such_labels_are_declared(tmp_path: Path) -> None:
+def test_folders_named_by_numbers_are_integers_where_such_labels_are_declared(
+    tmp_path: Path,
+) -> None:
     for digit in range(11):
         picture(tmp_path / str(digit) / "a.png", digit)
     bank = ImageBank.from_folder(tmp_path, labels=[Label("label", 11)])
     assert bank.images[:, 0, 0, 0].tolist() == list(range(11))
-    rows = cp.DataSource(tmp_path).encode({"image": Image(1, 4, 4), "label": cp.Discrete(11)}).values
+    rows = (
+        cp.DataSource(tmp_path).encode({"image": Image(1, 4, 4), "label": cp.Discrete(11)}).values
+    )
     assert torch.equal(rows["image"][rows["label"].argsort()], bank.images)
 
 
@@ -73,7 +81,9 @@ def test_a_dataset_of_images(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     pictures = [PILImage.new("L", (4, 4), level) for level in (10, 20, 30)]
     features = {"picture": datasets.Image(), "kind": datasets.ClassLabel(names=["cat", "dog"])}
-    made = datasets.Dataset.from_dict({"picture": pictures, "kind": [1, 0, 1]}, features=datasets.Features(features))
+    made = datasets.Dataset.from_dict(
+        {"picture": pictures, "kind": [1, 0, 1]}, features=datasets.Features(features)
+    )
     bank = ImageBank.from_dataset(made, image_column="picture", labels=["kind"])
     assert bank.labels == (Label("kind", ["cat", "dog"]),)
     assert bank.images[:, 0, 0, 0].tolist() == [20, 10, 30]
@@ -104,12 +114,20 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     ("metadata", "match"),
     [
         ("name,label\na.png,1\n", "no column file_name"),
-        ("file_name,label\n../outside.png,1\n", "outside.png' in row 0, which is not an image of the folder"),
-        ("file_name,label\na.png,1\nmissing.png,1\n", "missing.png' in row 1, which is not an image of the folder"),
+        (
+            "file_name,label\n../outside.png,1\n",
+            "outside.png' in row 0, which is not an image of the folder",
+        ),
+        (
+            "file_name,label\na.png,1\nmissing.png,1\n",
+            "missing.png' in row 1, which is not an image of the folder",
+        ),
         ("file_name,label\na.png,1\na.png,\n", "'label' has rows without a label"),
     ],
 )
-def test_metadata_that_cannot_be_used_are_refused(tmp_path: Path, metadata: str, match: str) -> None:
+def test_metadata_that_cannot_be_used_are_refused(
+    tmp_path: Path, metadata: str, match: str
+) -> None:
     folder = tmp_path / "bank"
     picture(folder / "a.png", 5)
     picture(tmp_path / "outside.png", 5)

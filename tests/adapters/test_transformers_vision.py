@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from causalplug.encoders.encoders import fit_encoder, project
 from causalplug.errors import MissingDependencyError
-from causalplug.hub.load import from_pretrained
-from causalplug.mechanisms.encoders import fit_encoder, project
+from causalplug.load import from_pretrained
 from causalplug.variables import Discrete, Image
 
 transformers = pytest.importorskip("transformers")
@@ -20,18 +20,27 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of the library's o
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     config = transformers.ViTConfig(
-        image_size=16, patch_size=4, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+        image_size=16,
+        patch_size=4,
+        hidden_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
     )
     place = tmp_path_factory.mktemp("vit")
     transformers.ViTModel(config).eval().save_pretrained(place)
     return place
 
 
-def test_a_backbone_s_projection_is_that_of_its_pooled_features(folder: Path, tmp_path: Path) -> None:
+def test_a_backbone_s_projection_is_that_of_its_pooled_features(
+    folder: Path, tmp_path: Path
+) -> None:
     from causalplug.adapters.transformers_vision import TransformersEncoder
 
     variable = Image(1, 12, 12, low=-1.0)
-    images = torch.randint(0, 256, (80, 1, 12, 12), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    images = torch.randint(
+        0, 256, (80, 1, 12, 12), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
     encoder = TransformersEncoder.from_pretrained(folder, variable, 6)
     report = fit_encoder(encoder, images, {"x": (torch.arange(80) % 2, Discrete(2))}, steps=3)
     assert encoder.trained
@@ -62,7 +71,11 @@ def test_a_model_of_timm_says_what_to_install(tmp_path: Path) -> None:
 
     from causalplug.adapters.transformers_vision import TransformersEncoder
 
-    described = {"architecture": "resnet18", "num_classes": 10, "pretrained_cfg": {"input_size": [3, 32, 32]}}
+    described = {
+        "architecture": "resnet18",
+        "num_classes": 10,
+        "pretrained_cfg": {"input_size": [3, 32, 32]},
+    }
     (tmp_path / "config.json").write_text(json.dumps(described))
     save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
     with pytest.raises(MissingDependencyError, match="pip install timm"):
@@ -70,10 +83,15 @@ def test_a_model_of_timm_says_what_to_install(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-def test_a_backbone_of_another_precision_projects_float32(folder: Path, tmp_path: Path, dtype: torch.dtype) -> None:
+def test_a_backbone_of_another_precision_projects_float32(
+    folder: Path, tmp_path: Path, dtype: torch.dtype
+) -> None:
     from causalplug.adapters.transformers_vision import TransformersEncoder
 
-    variable, images = Image(1, 12, 12), torch.rand(40, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    variable, images = (
+        Image(1, 12, 12),
+        torch.rand(40, 1, 12, 12, generator=torch.Generator().manual_seed(0)),
+    )
     exact = TransformersEncoder.from_pretrained(folder, variable, 4).fit(images)
     saved = exact.save_pretrained(tmp_path / "encoder")
     rounded = from_pretrained(saved, dtype=dtype)
@@ -81,4 +99,6 @@ def test_a_backbone_of_another_precision_projects_float32(folder: Path, tmp_path
     assert project(rounded, images).dtype == torch.float32
     assert float((project(rounded, images) - project(exact, images)).abs().max()) < 0.2
     transformers.AutoModel.from_pretrained(folder).to(dtype).save_pretrained(tmp_path / "half")
-    assert project(TransformersEncoder.from_pretrained(tmp_path / "half", variable, 4), images).shape == (40, 4)
+    assert project(
+        TransformersEncoder.from_pretrained(tmp_path / "half", variable, 4), images
+    ).shape == (40, 4)

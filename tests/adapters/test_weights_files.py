@@ -1,4 +1,5 @@
-"""Third-party weights: by configuration alone, from pickled state dicts, from Keras; and what does not fit."""
+"""Third-party weights: by configuration alone, from pickled state dicts, from Keras; and what
+does not fit."""
 
 import json
 import pickle
@@ -14,12 +15,14 @@ from causalplug.adapters.conditional_gan import ConditionalGAN
 from causalplug.adapters.cxr_acgan import CXRACGAN
 from causalplug.adapters.torch_weights import read_torch_weights
 from causalplug.errors import MechanismError, RepositoryError
-from causalplug.hub.load import from_pretrained
-from causalplug.mechanisms.label_map import Label
+from causalplug.load import from_pretrained
+from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.variables import Image
 
 SHARED = Path(__file__).parents[2] / "../shared/data"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the data folder beside the repository is absent")
+needs_shared = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the data folder beside the repository is absent"
+)
 
 
 def linear(name: str, before: int, after: int) -> dict:
@@ -30,7 +33,10 @@ DIGITS = {
     "image": {"kind": "image", "channels": 1, "height": 28, "width": 28, "low": -1.0, "high": 1.0},
     "labels": [{"name": "digit", "categories": 10}],
     "latent": 100,
-    "inputs": [{"input": "latent"}, {"input": "digit", "encoding": "embedding", "size": 10, "name": "label_emb"}],
+    "inputs": [
+        {"input": "latent"},
+        {"input": "digit", "encoding": "embedding", "size": 10, "name": "label_emb"},
+    ],
     "layers": [
         linear("net.0", 110, 256),
         {"type": "leaky_relu", "negative_slope": 0.2},
@@ -44,7 +50,12 @@ DIGITS = {
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    config = {"format": "causalplug-mechanism-1", "kind": "conditional-gan", "config": DIGITS, "license": "mit"}
+    config = {
+        "format": "causalplug-mechanism-1",
+        "kind": "conditional-gan",
+        "config": DIGITS,
+        "license": "mit",
+    }
     (tmp_path / "config.json").write_text(json.dumps(config))
     shutil.copy(SHARED / "pretrained/mnist-cgan-mlp/model.safetensors", tmp_path)
     return tmp_path
@@ -62,9 +73,20 @@ def test_a_third_party_generator_by_configuration_alone(repository: Path) -> Non
 @needs_shared
 def test_an_unconditional_generator_has_no_parents() -> None:
     folder = SHARED / "pretrained/mnist-gan-mlp-unconditional"
-    layers = [linear("0", 64, 256), {"type": "relu"}, linear("2", 256, 256), {"type": "relu"}, linear("4", 256, 784)]
-    tensors, reference = load_file(folder / "model.safetensors"), load_file(folder / "reference.safetensors")
-    made = ConditionalGAN(Image(1, 28, 28, low=-1.0), [], 64, [*layers, {"type": "tanh"}], tensors=tensors)
+    layers = [
+        linear("0", 64, 256),
+        {"type": "relu"},
+        linear("2", 256, 256),
+        {"type": "relu"},
+        linear("4", 256, 784),
+    ]
+    tensors, reference = (
+        load_file(folder / "model.safetensors"),
+        load_file(folder / "reference.safetensors"),
+    )
+    made = ConditionalGAN(
+        Image(1, 28, 28, low=-1.0), [], 64, [*layers, {"type": "tanh"}], tensors=tensors
+    )
     painted = made.bind("I", Image(1, 28, 28, low=-1.0), {})({}, {"latent": reference["z"]})
     assert torch.allclose(painted.flatten(1), reference["images"], atol=1e-6)
 
@@ -73,9 +95,15 @@ def test_an_unconditional_generator_has_no_parents() -> None:
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda c: c["layers"].__setitem__(4, linear("net.5", 512, 784)), "missing: 'net.5.weight'"),
+        (
+            lambda c: c["layers"].__setitem__(4, linear("net.5", 512, 784)),
+            "missing: 'net.5.weight'",
+        ),
         (lambda c: c["inputs"][1].__setitem__("name", "emb"), "unexpected: 'label_emb.weight'"),
-        (lambda c: c.__setitem__("labels", [{"name": "digit", "categories": 9}]), r"\[10, 10\] instead of \[9, 10\]"),
+        (
+            lambda c: c.__setitem__("labels", [{"name": "digit", "categories": 9}]),
+            r"\[10, 10\] instead of \[9, 10\]",
+        ),
         (lambda c: c["layers"][2].__setitem__("type", "liner"), "Did you mean 'linear'"),
         (lambda c: c["layers"].pop(), None),
         (lambda c: c["layers"].pop(0), "do not fit each other"),
@@ -87,7 +115,9 @@ def test_an_unconditional_generator_has_no_parents() -> None:
         (lambda c: c["layers"][0].pop("name"), "no name"),
     ],
 )
-def test_a_configuration_that_does_not_fit_is_refused(repository: Path, change, match: str | None) -> None:
+def test_a_configuration_that_does_not_fit_is_refused(
+    repository: Path, change, match: str | None
+) -> None:
     config = json.loads((repository / "config.json").read_text())
     change(config["config"])
     (repository / "config.json").write_text(json.dumps(config))
@@ -121,7 +151,9 @@ def test_state_dicts_are_read_without_running_them(tmp_path: Path) -> None:
         torch.save(content, tmp_path / "G.pth")
         tensors = read_torch_weights(tmp_path / "G.pth", prefix="module.")
         again = ConditionalGAN(source.image, [], 3, layers, tensors=tensors)
-        assert all(torch.equal(again.weights()[name], value) for name, value in source.weights().items())
+        assert all(
+            torch.equal(again.weights()[name], value) for name, value in source.weights().items()
+        )
 
 
 class Harmful:
@@ -158,9 +190,13 @@ def test_keras_weights_paint_what_keras_paints() -> None:
     pytest.importorskip("h5py")
     made = CXRACGAN.from_keras(SHARED / "cxr/acgan_keras/small_weights.hdf5")
     expected = np.load(SHARED / "cxr/acgan_keras/small_expected.npz")
-    noise = {"latent": (torch.from_numpy(expected["noise"]) + 1) / 2}  # uniform on [0, 1), as the noise is drawn
+    noise = {
+        "latent": (torch.from_numpy(expected["noise"]) + 1) / 2
+    }  # uniform on [0, 1), as the noise is drawn
     painted = made.generate(torch.from_numpy(expected["labels"]).long()[:, None], noise)
-    assert torch.allclose(painted.permute(0, 2, 3, 1), torch.from_numpy(expected["images_nhwc"]), atol=1e-5)
+    assert torch.allclose(
+        painted.permute(0, 2, 3, 1), torch.from_numpy(expected["images_nhwc"]), atol=1e-5
+    )
     assert made.license == "mit"
 
 
@@ -170,13 +206,15 @@ def test_the_full_size_generator_has_the_published_shapes() -> None:
     published = sorted(sorted(map(int, shape)) for shape in _shapes(manifest))
     with torch.device("meta"):
         from causalplug.adapters.cxr_acgan import _inputs, _trunk
-        from causalplug.mechanisms.layers import LayerList
+        from causalplug.mechanisms.frozen.layers import LayerList
 
         owner = torch.nn.Module()
         for item in _inputs((1024, 512, 256, 128), 100, 100):
             LayerList(item["layers"], owner)
         LayerList(_trunk((1024, 512, 256, 128)), owner)
-    ours = [list(t.shape) for name, t in owner.state_dict().items() if "num_batches" not in name] + [[3, 100]]
+    ours = [
+        list(t.shape) for name, t in owner.state_dict().items() if "num_batches" not in name
+    ] + [[3, 100]]
     assert sorted(sorted(shape) for shape in ours) == published
     assert sum(int(np.prod(shape)) for shape in ours) == 22_303_108
 
@@ -205,15 +243,21 @@ def test_a_bank_of_images(tmp_path: Path) -> None:
     for place, name in enumerate(["cat", "dog"]):
         (tmp_path / "bank" / name).mkdir(parents=True)
         for number in range(3):
-            PILImage.new("L", (5, 4), 100 * place + number).save(tmp_path / "bank" / name / f"{number}.png")
+            PILImage.new("L", (5, 4), 100 * place + number).save(
+                tmp_path / "bank" / name / f"{number}.png"
+            )
     made = ImageBank.from_folder(tmp_path / "bank")
     assert made.labels == (Label("label", ["cat", "dog"]),)
     painted = made({"label": torch.tensor([0, 1, 1])}, {"pick": torch.tensor([0.0, 0.5, 0.99])})
     assert (painted[:, 0, 0, 0] * 255).round().tolist() == [0, 101, 102]
-    rows = ["file_name,animal,level"] + [f"{n}/{i}.png,{n},{i}" for n in ("cat", "dog") for i in range(3)]
+    rows = ["file_name,animal,level"] + [
+        f"{n}/{i}.png,{n},{i}" for n in ("cat", "dog") for i in range(3)
+    ]
     (tmp_path / "bank" / "metadata.csv").write_text("\n".join(rows) + "\n")
     both = ImageBank.from_folder(tmp_path / "bank", labels=["animal", Label("level", 3)])
-    chosen = both({"animal": torch.tensor([1]), "level": torch.tensor([2])}, {"pick": torch.tensor([0.3])})
+    chosen = both(
+        {"animal": torch.tensor([1]), "level": torch.tensor([2])}, {"pick": torch.tensor([0.3])}
+    )
     assert float(chosen[0, 0, 0, 0]) * 255 == pytest.approx(102, abs=0.01)
     with pytest.raises(MechanismError, match="empty"):
         ImageBank.from_folder(tmp_path / "bank", labels=["animal", Label("level", 4)])

@@ -14,10 +14,13 @@ import torch
 import causalplug as cp
 from causalplug.adapters.conditional_gan import ConditionalGAN
 from causalplug.cli import main
-from causalplug.mechanisms.label import Label
+from causalplug.mechanisms.frozen.label import Label
 
 IMAGE = cp.Image(1, 8, 8)
-LAYERS = [{"type": "linear", "in_features": 6, "out_features": 64, "name": "out"}, {"type": "sigmoid"}]
+LAYERS = [
+    {"type": "linear", "in_features": 6, "out_features": 64, "name": "out"},
+    {"type": "sigmoid"},
+]
 
 RUN = """
 graph = "X -> Y; X <-> Y; X -> N"
@@ -61,7 +64,9 @@ def build(home: Path) -> None:
 
     rng = np.random.default_rng(0)
     x = rng.integers(2, size=60)
-    rows = pd.DataFrame({"X": x, "Y": np.where(rng.random(60) < 0.5, "red", "blue"), "N": rng.normal(x)})
+    rows = pd.DataFrame(
+        {"X": x, "Y": np.where(rng.random(60) < 0.5, "red", "blue"), "N": rng.normal(x)}
+    )
     rows.to_csv(home / "observed.csv", index=False)
     rows.assign(batch=1).to_csv(home / "experiment.csv", index=False)
     (home / "frontdoor.dot").write_text("digraph { D -> I -> A; D -> A [dir=both] }")
@@ -75,7 +80,11 @@ def build(home: Path) -> None:
         ("column.toml", '["X", "Y"]', '["X", "Z"]'),
         ("nofile.toml", "observed.csv", "obs.csv"),
         ("broken.toml", "X = 2", "X = "),
-        ("partial.toml", '[[sources]]\nfile = "observed.csv"', '[[sources]]\nfile = "observed.csv"\ndo = ["Y"]'),
+        (
+            "partial.toml",
+            '[[sources]]\nfile = "observed.csv"',
+            '[[sources]]\nfile = "observed.csv"\ndo = ["Y"]',
+        ),
         ("frozen.toml", "[settings]", '[mechanisms.Y]\nrepo = "generator"\n[settings]'),
     ):
         assert old in RUN

@@ -28,7 +28,7 @@ def printed(shell, command):
     return out
 
 
-# -- graphs --------------------------------------------------------------------------------------------------------
+# -- graphs
 
 
 def test_a_graph_is_a_file_a_text_or_stdin(shell, monkeypatch):
@@ -60,7 +60,9 @@ def test_every_form_of_a_source(shell, home, sources):
 
 
 def test_the_values_that_a_source_sets_are_kept(shell):
-    found = answered(shell, f"causalplug plan {BOW} --source observed.csv --source observed.csv:do=X=1,N")
+    found = answered(
+        shell, f"causalplug plan {BOW} --source observed.csv --source observed.csv:do=X=1,N"
+    )
     assert found["sources"][1] == {
         "recorded": ["N", "X", "Y"], "do": ["N", "X"], "values": {"X": [1]}, "name": "observed.csv:do=X=1,N",
     }  # fmt: skip
@@ -70,13 +72,18 @@ def test_forms_of_a_plan(shell, home):
     assert printed(shell, "causalplug plan frontdoor.dot --md").startswith("**Plan: 2 modules")
     assert printed(shell, "causalplug plan frontdoor.dot --dot").startswith("digraph plan {")
     assert "hidden confounders" in printed(shell, "causalplug plan frontdoor.dot --explain A")
-    assert "hidden confounders" in answered(shell, "causalplug plan frontdoor.dot --explain A")["explained"]
+    assert (
+        "hidden confounders"
+        in answered(shell, "causalplug plan frontdoor.dot --explain A")["explained"]
+    )
     assert printed(shell, "causalplug plan frontdoor.dot --png plan.png") == ""
     assert (home / "plan.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_generator_that_is_there_is_planned_in(shell):
-    plan = answered(shell, "causalplug plan frontdoor.dot --available I=user/mnist-cgan --kind I=image")
+    plan = answered(
+        shell, "causalplug plan frontdoor.dot --available I=user/mnist-cgan --kind I=image"
+    )
     assert [module["action"] for module in plan["modules"]] == ["pull", "train"]
     assert plan["modules"][0]["generator"] == "user/mnist-cgan"
 
@@ -89,20 +96,29 @@ def test_identification(shell, home):
     assert (found["status"], found["suggestions"]) == ("not identifiable", [["X"]])
     surrogate = "--source 'P(X, Y)' --source 'P(Y | do(X=0))' --source 'P(Y | do(X=1))'"
     assert (
-        answered(shell, f'causalplug identify "X -> Y; X <-> Y" "P(Y | do(X=1))" {surrogate}')["status"]
+        answered(shell, f'causalplug identify "X -> Y; X <-> Y" "P(Y | do(X=1))" {surrogate}')[
+            "status"
+        ]
         == "identifiable"
     )
 
 
-# -- questions -----------------------------------------------------------------------------------------------------
+# -- questions
 
 
 def test_rows_are_those_of_python(shell, home):
     model = cp.from_pretrained(home / "bow")
     expected = model.sample(20, given={"X": 1, "N": (0, 2)}, variables=["N"], seed=3)
-    out = printed(shell, "causalplug sample bow --given X=1 --given N=0..2 --variables N -n 20 --seed 3")
-    assert pd.read_csv(io.StringIO(out))["N"].round(4).tolist() == expected["N"].astype(float).round(4).tolist()
-    found = answered(shell, "causalplug sample bow --given Y=red,blue --given X=1 --variables N -n 7")
+    out = printed(
+        shell, "causalplug sample bow --given X=1 --given N=0..2 --variables N -n 20 --seed 3"
+    )
+    assert (
+        pd.read_csv(io.StringIO(out))["N"].round(4).tolist()
+        == expected["N"].astype(float).round(4).tolist()
+    )
+    found = answered(
+        shell, "causalplug sample bow --given Y=red,blue --given X=1 --variables N -n 7"
+    )
     assert (found["n"], found["identification"], len(found["rows"])) == (7, "identifiable", 7)
 
 
@@ -121,7 +137,9 @@ def test_a_folder_of_pictures_is_a_source(shell, home):
     assert len(rows) == 5
     expected = model.sample(5, do={"D": 1}, seed=0)
     assert abs(float(rows.values["I"][4].float().mean()) / 255 - expected["I"][4].mean()) < 0.01
-    plan = cp.Plan.from_dict(answered(shell, "causalplug plan frontdoor.dot --source set:do=D --source 'P(D, I, A)'"))
+    plan = cp.Plan.from_dict(
+        answered(shell, "causalplug plan frontdoor.dot --source set:do=D --source 'P(D, I, A)'")
+    )
     assert plan.sources[0].recorded == {"D", "I", "A"}
 
 
@@ -134,9 +152,15 @@ def test_an_image_is_set_from_a_file(shell, home):
 def test_estimates(shell, home):
     found = answered(shell, 'causalplug estimate bow "E[N | do(X=1)]" -n 500 --seed 1')
     model = cp.from_pretrained(home / "bow")
-    assert found["table"][0]["estimate"] == pytest.approx(model.estimate("E[N | do(X=1)]", 500, seed=1).value)
-    assert "standard_error" in printed(shell, 'causalplug estimate bow "P(Y | X=1)" -n 500 --data observed.csv')
-    found = answered(shell, 'causalplug estimate bow "P(Y | X=1)" -n 500 --data observed.csv --compare')
+    assert found["table"][0]["estimate"] == pytest.approx(
+        model.estimate("E[N | do(X=1)]", 500, seed=1).value
+    )
+    assert "standard_error" in printed(
+        shell, 'causalplug estimate bow "P(Y | X=1)" -n 500 --data observed.csv'
+    )
+    found = answered(
+        shell, 'causalplug estimate bow "P(Y | X=1)" -n 500 --data observed.csv --compare'
+    )
     rows = pd.read_csv(home / "observed.csv")
     shares = rows[rows["X"] == 1]["Y"].value_counts(normalize=True)
     assert {row["Y"]: row["plug_in"] for row in found["table"]} == pytest.approx(shares.to_dict())
@@ -149,8 +173,12 @@ def test_an_image_that_is_asked_for_is_drawn(shell, home):
 
 
 def test_counterfactuals(shell, home):
-    found = answered(shell, "causalplug counterfactual frontdoor --evidence D=0 --do D=1 --variables A -n 6")
-    expected = cp.from_pretrained(home / "frontdoor").counterfactual(6, evidence={"D": 0}, do={"D": 1}, variables="A")
+    found = answered(
+        shell, "causalplug counterfactual frontdoor --evidence D=0 --do D=1 --variables A -n 6"
+    )
+    expected = cp.from_pretrained(home / "frontdoor").counterfactual(
+        6, evidence={"D": 0}, do={"D": 1}, variables="A"
+    )
     assert [row["A"] for row in found["rows"]] == expected["A"].tolist()
     code, out, err = shell(
         "causalplug counterfactual bow --rows observed.csv --do X=1 --variables N --factual --allow-unidentified"
@@ -159,10 +187,12 @@ def test_counterfactuals(shell, home):
     assert err.startswith("warning: ")
     rows = pd.read_csv(io.StringIO(out))
     assert list(rows) == ["factual.N", "counterfactual.N"]
-    assert rows["factual.N"].to_numpy() == pytest.approx(pd.read_csv(home / "observed.csv")["N"].to_numpy(), abs=1e-3)
+    assert rows["factual.N"].to_numpy() == pytest.approx(
+        pd.read_csv(home / "observed.csv")["N"].to_numpy(), abs=1e-3
+    )
 
 
-# -- training ------------------------------------------------------------------------------------------------------
+# -- training
 
 
 def test_a_run_is_trained_saved_resumed_and_never_overwritten(shell, home):
@@ -218,10 +248,12 @@ def test_the_fit_of_a_model_and_of_a_generator(shell, home):
     found = answered(shell, "causalplug check-fit frontdoor many --png fit.png")
     assert found["I"]["verdict"] == "fit"  # its own samples
     assert (home / "fit.png").exists()
-    assert answered(shell, "causalplug check-fit generator many --variable I")["I"]["verdict"] == "fit"
+    assert (
+        answered(shell, "causalplug check-fit generator many --variable I")["I"]["verdict"] == "fit"
+    )
 
 
-# -- repositories --------------------------------------------------------------------------------------------------
+# -- repositories
 
 
 def test_what_a_folder_holds(shell, home):
@@ -250,7 +282,9 @@ PARTS = {
 def test_whatever_an_adapter_writes_down_is_described(shell, home, kind):
     format = "causalplug-encoder-1" if kind == "pca" else "causalplug-mechanism-1"
     (home / "part").mkdir()
-    (home / "part" / "config.json").write_text(json.dumps({"format": format, "kind": kind, "config": PARTS[kind]}))
+    (home / "part" / "config.json").write_text(
+        json.dumps({"format": format, "kind": kind, "config": PARTS[kind]})
+    )
     out = printed(shell, "causalplug info part")
     assert re.search(rf"adapter +{kind}\n", out)
     assert answered(shell, "causalplug info part")["adapter"] == kind
@@ -266,15 +300,23 @@ def test_published_and_asked_by_its_name(shell, hub, repo, home):
 def test_a_model_that_refers_to_a_folder_is_pushed_with_a_copy_only(shell, hub, repo):
     code, out, err = shell(f"causalplug push frontdoor {repo} --license mit")
     assert (code, out) == (2, "")
-    assert "Publish it first (causalplug push), or copy it into the repository with --copy-frozen" in err
-    assert answered(shell, f"causalplug push frontdoor {repo} --license mit --copy-frozen")["commit"]
+    assert (
+        "Publish it first (causalplug push), or copy it into the repository with --copy-frozen"
+        in err
+    )
+    assert answered(shell, f"causalplug push frontdoor {repo} --license mit --copy-frozen")[
+        "commit"
+    ]
     assert answered(shell, f"causalplug sample {repo} --variables A -n 2")["n"] == 2
     assert "pulled from frozen/0" in printed(shell, f"causalplug info {repo}")
 
 
 def test_a_card_that_was_edited_is_published_as_it_is(shell, hub, repo, home):
     card = home / "bow" / "README.md"
-    card.write_text(printed(shell, "causalplug card bow --license mit") + "\nWritten by hand.\n", encoding="utf-8")
+    card.write_text(
+        printed(shell, "causalplug card bow --license mit") + "\nWritten by hand.\n",
+        encoding="utf-8",
+    )
     code, _, err = shell(f"causalplug push bow {repo} --license cc0-1.0")
     assert (code, "edited by hand" in err) == (2, True)
     answered(shell, f"causalplug push bow {repo}")
@@ -283,7 +325,9 @@ def test_a_card_that_was_edited_is_published_as_it_is(shell, hub, repo, home):
 
 
 def test_a_card(shell, home):
-    text = printed(shell, 'causalplug card bow --license mit --title "A bow" --query "P(Y | do(X=1))"')
+    text = printed(
+        shell, 'causalplug card bow --license mit --title "A bow" --query "P(Y | do(X=1))"'
+    )
     assert "# A bow" in text
     assert "not identifiable" in text
     (home / "README.md").write_text(text, encoding="utf-8")
@@ -294,11 +338,13 @@ def test_a_card(shell, home):
 
 
 def test_adapters_are_listed(shell):
-    assert {"diffusers", "conditional-gan"} <= {item["kind"] for item in answered(shell, "causalplug adapters")}
+    assert {"diffusers", "conditional-gan"} <= {
+        item["kind"] for item in answered(shell, "causalplug adapters")
+    }
     assert "conditional-gan" in printed(shell, "causalplug adapters")
 
 
-# -- all of them ---------------------------------------------------------------------------------------------------
+# -- all of them
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -320,6 +366,11 @@ def test_no_command_is_help(shell):
 
 
 def test_columns_that_are_no_variables_are_named(shell):
-    code, out, err = shell("causalplug counterfactual bow --rows experiment.csv --do X=1 --variables X")
-    assert (code, err) == (0, "warning: experiment.csv: not variables of the model, and not used: batch\n")
+    code, out, err = shell(
+        "causalplug counterfactual bow --rows experiment.csv --do X=1 --variables X"
+    )
+    assert (code, err) == (
+        0,
+        "warning: experiment.csv: not variables of the model, and not used: batch\n",
+    )
     assert out.splitlines() == ["X", *["1"] * 60]

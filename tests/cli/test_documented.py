@@ -1,4 +1,5 @@
-"""Every command of ``docs/cli.md`` prints what the page shows; the bad ones in one line, with exit code 2."""
+"""Every command of ``docs/cli.md`` prints what the page shows; the bad ones in one line, with
+exit code 2."""
 
 import re
 import shlex
@@ -20,7 +21,9 @@ def commands(text: str):
     return found
 
 
-@pytest.mark.parametrize(("command", "shown"), commands(GOOD), ids=lambda value: value[:70].partition("\n")[0])
+@pytest.mark.parametrize(
+    ("command", "shown"), commands(GOOD), ids=lambda value: value[:70].partition("\n")[0]
+)
 def test_a_good_command_prints_what_the_page_shows(shell, command, shown):
     code, out, err = shell(command)
     assert (code, err) == (0, "")
@@ -39,5 +42,7 @@ def test_a_bad_command_prints_one_line_and_does_nothing(shell, home, command, li
     assert (code, out) == (2, "")
     assert err == line + "\n"
     assert "\n" not in line
-    assert line.startswith(f"causalplug {shlex.split(command)[1]}: ") or command == "causalplug plam"
+    assert (
+        line.startswith(f"causalplug {shlex.split(command)[1]}: ") or command == "causalplug plam"
+    )
     assert sorted(home.rglob("*")) == before

@@ -55,7 +55,11 @@ def process(home, *arguments, **options):
 )
 def test_what_needs_no_torch_loads_none_and_answers_at_once(home, arguments, allowed):
     done = subprocess.run(
-        [sys.executable, "-c", LOADED, *arguments], cwd=home, capture_output=True, text=True, check=False
+        [sys.executable, "-c", LOADED, *arguments],
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     loaded, seconds = re.search(r"LOADED \[(.*)\] (\S+)", done.stderr).groups()
     assert set(re.findall(r"\w+", loaded)) <= allowed
@@ -72,16 +76,25 @@ def test_whoever_stops_reading_gets_no_complaint(home):
 
 def test_an_interruption_tells_of_the_checkpoint_and_no_bar_is_in_the_pipe(home):
     settings = ["--set", "steps=100000", "--set", "save_every=1"]
-    listens = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite in the background does not
-    child = process(home, "train", "run.toml", *settings, start_new_session=True, preexec_fn=listens)
+    listens = partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # a suite in the background does not
+    child = process(
+        home, "train", "run.toml", *settings, start_new_session=True, preexec_fn=listens
+    )
     state = home / "runs" / "a" / "checkpoint" / "state.json"
     deadline = time.monotonic() + 120
-    while not (state.exists() and json.loads(state.read_text())["step"]) and time.monotonic() < deadline:
+    while (
+        not (state.exists() and json.loads(state.read_text())["step"])
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=120)
     assert child.returncode == 130
-    assert err == ("causalplug train: interrupted; the last checkpoint is in runs/a/checkpoint; go on with --resume\n")
+    assert err == (
+        "causalplug train: interrupted; the last checkpoint is in runs/a/checkpoint; go on with --resume\n"
+    )
     assert json.loads(state.read_text())["step"] >= 1
 
 
@@ -89,7 +102,7 @@ def test_an_interruption_at_any_other_time_is_a_line(monkeypatch, capsys):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("causalplug.causal.plan.plan", stop)
+    monkeypatch.setattr("causalplug.planning.plan.plan", stop)
     assert main(["plan", "A -> B"]) == 130
     assert capsys.readouterr().err == "causalplug plan: interrupted\n"
 
@@ -98,7 +111,7 @@ def test_a_bug_is_told_as_one_and_its_traceback_on_demand(monkeypatch, capsys):
     def broken(*_, **__):
         raise KeyError("a key that nobody\nasked for")
 
-    monkeypatch.setattr("causalplug.causal.plan.plan", broken)
+    monkeypatch.setattr("causalplug.planning.plan.plan", broken)
     assert main(["plan", "A -> B"]) == 1
     line = capsys.readouterr().err
     assert line.startswith("causalplug plan: this is a bug in causalplug ")
@@ -112,7 +125,10 @@ def test_a_bug_is_told_as_one_and_its_traceback_on_demand(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (PermissionError(13, "Permission denied", "x.csv"), "causalplug plan: x.csv: Permission denied\n"),
+        (
+            PermissionError(13, "Permission denied", "x.csv"),
+            "causalplug plan: x.csv: Permission denied\n",
+        ),
         (MemoryError(), "causalplug plan: memory is exhausted; ask for fewer rows"),
     ],
 )
@@ -120,14 +136,18 @@ def test_what_the_machine_refuses_is_no_bug(monkeypatch, capsys, error, line):
     def refuse(*_, **__):
         raise error
 
-    monkeypatch.setattr("causalplug.causal.plan.plan", refuse)
+    monkeypatch.setattr("causalplug.planning.plan.plan", refuse)
     assert main(["plan", "A -> B"]) == 2
     assert capsys.readouterr().err.startswith(line)
 
 
 def test_the_shell_completes_commands_and_options(home):
     def completed(words, place):
-        asked = {"_CAUSALPLUG_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(place)}
+        asked = {
+            "_CAUSALPLUG_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(place),
+        }
         child = process(home, env={**os.environ, **asked})
         return child.communicate(timeout=60)[0]
 

@@ -1,4 +1,5 @@
-"""What the code on a page of the documentation finds in place, where the page does not make it itself."""
+"""What the code on a page of the documentation finds in place, where the page does not make it
+itself."""
 
 from __future__ import annotations
 
@@ -19,25 +20,35 @@ from causalplug.files.weights import safetensors_writer
 
 __all__ = ["SCOPES"]
 
-LAYERS = [{"type": "linear", "in_features": 14, "out_features": 16, "name": "out"}, {"type": "sigmoid"}]
+LAYERS = [
+    {"type": "linear", "in_features": 14, "out_features": 16, "name": "out"},
+    {"type": "sigmoid"},
+]
 
 
 def adapters() -> dict[str, Any]:
     """A small GAN of ten labels in ``folder``, and a network to write an adapter for."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        ConditionalGAN(cp.Image(1, 4, 4), [cp.Label("digit", 10)], 4, LAYERS).save_pretrained("folder")
+        ConditionalGAN(cp.Image(1, 4, 4), [cp.Label("digit", 10)], 4, LAYERS).save_pretrained(
+            "folder"
+        )
 
     class Network(nn.Module):
         def forward(self, latent: torch.Tensor, species: torch.Tensor) -> torch.Tensor:
-            return torch.tanh(latent[:, :1, None, None] + species[:, None, None, None]).expand(-1, 3, 32, 32)
+            return torch.tanh(latent[:, :1, None, None] + species[:, None, None, None]).expand(
+                -1, 3, 32, 32
+            )
 
     return {"cp": cp, "build_my_network": lambda width: Network()}
 
 
 def publishing() -> dict[str, Any]:
     """A generator of two digits, and the graph that it is plugged into."""
-    layers = [{"type": "linear", "in_features": 6, "out_features": 16, "name": "out"}, {"type": "sigmoid"}]
+    layers = [
+        {"type": "linear", "in_features": 6, "out_features": 16, "name": "out"},
+        {"type": "sigmoid"},
+    ]
     image = cp.Image(1, 4, 4)
     generator = ConditionalGAN(image, [cp.Label("digit", 2)], 4, layers)
     variables = {"D": cp.Discrete(2), "I": image, "A": cp.Discrete(3)}
@@ -56,8 +67,18 @@ def hub() -> dict[str, Any]:
         def steer(self, what: str, **values: Any) -> None:
             assert what == "fault"
 
-    names = {"write_folder": write_folder, "safetensors_writer": safetensors_writer, "file_facts": file_facts}
-    return {**names, "json": json, "tensors": {"a": torch.zeros(2)}, "config": {"format": "x"}, "hub": Hub()}
+    names = {
+        "write_folder": write_folder,
+        "safetensors_writer": safetensors_writer,
+        "file_facts": file_facts,
+    }
+    return {
+        **names,
+        "json": json,
+        "tensors": {"a": torch.zeros(2)},
+        "config": {"format": "x"},
+        "hub": Hub(),
+    }
 
 
 def planning() -> dict[str, Any]:
@@ -66,7 +87,9 @@ def planning() -> dict[str, Any]:
     edges = {"asia": (), "smoke": (), "tub": ("asia",), "lung": ("smoke",), "bronc": ("smoke",)}
     edges |= {"either": ("lung", "tub"), "xray": ("either",), "dysp": ("bronc", "either")}
     lines += [f"variable {name} {{ type discrete [ 2 ] {{ yes, no }}; }}" for name in edges]
-    lines += [f"probability ( {name}{' | ' * bool(p)}{', '.join(p)} ) {{ }}" for name, p in edges.items()]
+    lines += [
+        f"probability ( {name}{' | ' * bool(p)}{', '.join(p)} ) {{ }}" for name, p in edges.items()
+    ]
     Path("asia.bif").write_text("\n".join(lines))
     return {}
 
@@ -75,7 +98,9 @@ def painter(parent: str, size: int) -> CallableGenerator:
     """A generator that costs nothing: images of one brightness."""
 
     def paint(labels: np.ndarray, latent: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(labels[:, :, None, None] / size, (len(labels), 1, 8, 8)).astype(np.float32)
+        return np.broadcast_to(labels[:, :, None, None] / size, (len(labels), 1, 8, 8)).astype(
+            np.float32
+        )
 
     return CallableGenerator(paint, cp.Image(1, 8, 8), [cp.Label(parent, size)], latent_shape=(1,))
 
@@ -88,7 +113,9 @@ def sampling() -> dict[str, Any]:
     images = dict.fromkeys(("I", "Image1"), cp.Image(1, 8, 8))
     words = {"A": cp.Discrete(["red", "green", "blue"]), "X2": cp.Discrete(5), "Z": cp.Discrete(3)}
     painted = {"I": painter("D", 2), "Image1": painter("X2", 5)}
-    dcm = cp.DCM(cp.CausalGraph.parse(text), {**two, **numbers, **images, **words}, mechanisms=painted)
+    dcm = cp.DCM(
+        cp.CausalGraph.parse(text), {**two, **numbers, **images, **words}, mechanisms=painted
+    )
     dcm.mechanism("age").standardise(torch.linspace(20, 80, 100))  # type: ignore[operator]
     return {"cp": cp, "dcm": dcm}
 

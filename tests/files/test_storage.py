@@ -42,7 +42,12 @@ WRITER = textwrap.dedent(
     count = -10**9
     """
 )
-OLD = {"config.json": b"old", "modules/a.bin": b"old" * 1000, "notes/mine.txt": b"mine", "log.txt": b"log"}
+OLD = {
+    "config.json": b"old",
+    "modules/a.bin": b"old" * 1000,
+    "notes/mine.txt": b"mine",
+    "log.txt": b"log",
+}
 NEW = {
     "config.json": b"new",
     "modules/b.bin": b"new" * 1000,
@@ -53,7 +58,11 @@ NEW = {
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
 
 
 def lay(folder: Path, files: dict[str, bytes]) -> None:
@@ -63,7 +72,9 @@ def lay(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def start_writer(folder: Path, kill_at: int, way: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", WRITER, str(folder), str(kill_at), way], cwd=ROOT)
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder), str(kill_at), way], cwd=ROOT
+    )
 
 
 @pytest.mark.parametrize("way", ["exchange", "renames"])
@@ -87,8 +98,14 @@ def test_killed_at_every_step(tmp_path, way):
             assert code != 0 or state == NEW
             outcomes.append(state == NEW)
             write_folder(folder, {"config.json": "newest"}, replaces=["modules/*", "copy.txt"])
-            assert contents(folder) == {"config.json": b"newest", "notes/mine.txt": b"mine", "log.txt": b"log"}
-            assert [p.name for p in folder.parent.iterdir()] == ["model"], "what the killed writer left was not removed"
+            assert contents(folder) == {
+                "config.json": b"newest",
+                "notes/mine.txt": b"mine",
+                "log.txt": b"log",
+            }
+            assert [p.name for p in folder.parent.iterdir()] == ["model"], (
+                "what the killed writer left was not removed"
+            )
         step += 4
         if 0 in codes:
             break
@@ -99,7 +116,8 @@ def test_killed_at_every_step(tmp_path, way):
 
 
 def test_killed_at_random_times(tmp_path):
-    """The same by the clock: a writer that goes on for ever is killed somewhere, again and again."""
+    """The same by the clock: a writer that goes on for ever is killed somewhere, again and
+    again."""
     program = textwrap.dedent(
         """
         import sys
@@ -119,7 +137,10 @@ def test_killed_at_random_times(tmp_path):
     last = 0
     for _ in range(100 if EXHAUSTIVE else 15):
         child = subprocess.Popen(
-            [sys.executable, "-c", program, str(folder), str(last)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", program, str(folder), str(last)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert child.stdout.readline() == "ready\n"
         time.sleep(rng.uniform(0, 0.1))
@@ -155,7 +176,9 @@ def test_new_folder_and_kinds_of_content(tmp_path):
 
 
 def test_keeps_what_is_not_ours(tmp_path):
-    folder = write_folder(tmp_path / "model", {"config.json": "1", "modules/a": "1", "modules/b": "1"})
+    folder = write_folder(
+        tmp_path / "model", {"config.json": "1", "modules/a": "1", "modules/b": "1"}
+    )
     (folder / "notes").mkdir()
     (folder / "notes" / "mine.txt").write_text("mine")
     (folder / "empty").mkdir(mode=0o700)
@@ -207,7 +230,11 @@ def test_failure_leaves_the_old_state(tmp_path, monkeypatch, place, way):
     def fail(*arguments):
         nonlocal calls
         calls += 1
-        if place == "content" or (place == "carry" and calls == 1) or (place == "after the swap" and calls == 2):
+        if (
+            place == "content"
+            or (place == "carry" and calls == 1)
+            or (place == "after the swap" and calls == 2)
+        ):
             raise OSError(28, "No space left on device")
         return carry(*arguments)
 
@@ -218,7 +245,9 @@ def test_failure_leaves_the_old_state(tmp_path, monkeypatch, place, way):
         files["y"] = fail
     else:
         monkeypatch.setattr(storage, "_carry_over", fail)
-    with pytest.raises(RepositoryError, match=r"cannot write .*model: .*No space left on device.*unchanged"):
+    with pytest.raises(
+        RepositoryError, match=r"cannot write .*model: .*No space left on device.*unchanged"
+    ):
         write_folder(folder, files)
     assert contents(folder) == OLD
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
@@ -257,7 +286,10 @@ def test_a_deleted_folder_stays_deleted(tmp_path, monkeypatch):
         ({"../x": "1"}, "leaves the folder"),
         ({"/etc/x": "1"}, "not a relative path"),
         ({"a": "1", "a/b": "1"}, '"a" would be a file and the folder of "a/b"'),
-        ({"Readme.md": "1", "README.md": "1"}, '"Readme.md" and "README.md" are one file on some systems'),
+        (
+            {"Readme.md": "1", "README.md": "1"},
+            '"Readme.md" and "README.md" are one file on some systems',
+        ),
         ({"folder": "1"}, "a folder has that name"),
         ({"file/x": "1"}, '"file" is not a folder'),
         ({"outside/x": "1"}, '"outside" is not a folder'),
@@ -279,15 +311,23 @@ def test_places_that_cannot_be_replaced(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("1")
     monkeypatch.chdir(tmp_path / "here" / "deeper")
     for place in (".", "..", tmp_path):
-        with pytest.raises(RepositoryError, match=r"is or holds the current directory.*Give a folder inside it"):
+        with pytest.raises(
+            RepositoryError, match=r"is or holds the current directory.*Give a folder inside it"
+        ):
             write_folder(place, {"a": "1"})
     with pytest.raises(RepositoryError, match="a file has that name"):
         write_folder(tmp_path / "file", {"a": "1"})
     with pytest.raises(RepositoryError, match="is a mount point"):
         write_folder("/proc", {"a": "1"})
-    with pytest.raises(RepositoryError, match=r"cannot read the folder .*does not exist"), read_folder(tmp_path / "no"):
+    with (
+        pytest.raises(RepositoryError, match=r"cannot read the folder .*does not exist"),
+        read_folder(tmp_path / "no"),
+    ):
         pass
-    with pytest.raises(RepositoryError, match=r"cannot read the folder .*it is a file"), read_folder(tmp_path / "file"):
+    with (
+        pytest.raises(RepositoryError, match=r"cannot read the folder .*it is a file"),
+        read_folder(tmp_path / "file"),
+    ):
         pass
 
 
@@ -343,5 +383,7 @@ def test_a_living_writer_is_not_swept(tmp_path):
 
 def test_disk_space(tmp_path):
     check_disk(tmp_path / "not" / "yet", 1000, what="download me/model")
-    with pytest.raises(RepositoryError, match=r"cannot download me/model: it needs .* MB free.*cache_dir"):
+    with pytest.raises(
+        RepositoryError, match=r"cannot download me/model: it needs .* MB free.*cache_dir"
+    ):
         check_disk(tmp_path / "not" / "yet", 10**18, what="download me/model")

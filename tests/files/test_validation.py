@@ -29,11 +29,39 @@ def attempt(function, *arguments, **options):
         return None, str(error)
 
 
-GOOD_NAMES = ["a", "config.json", "modules/C+N.safetensors", ".gitattributes", "bilder/größe (1).png", "a..b"]
+GOOD_NAMES = [
+    "a",
+    "config.json",
+    "modules/C+N.safetensors",
+    ".gitattributes",
+    "bilder/größe (1).png",
+    "a..b",
+]
 BAD_NAMES = {
-    "leaves the folder or has empty parts": ["..", "../a", "a/../../b", "a//b", "a/", "./a", "a/./b"],
+    "leaves the folder or has empty parts": [
+        "..",
+        "../a",
+        "a/../../b",
+        "a//b",
+        "a/",
+        "./a",
+        "a/./b",
+    ],
     "is not a relative path": ["/etc/passwd", "C:/x", "file:x", "//server/x"],
-    "misread": ["a\\b", "..\\a", "a\0b", "a\nb", "a\x1b[2Jb", "a\u202eb", "a*", "a?", "<a>", "a|b", '"', "\ud800"],
+    "misread": [
+        "a\\b",
+        "..\\a",
+        "a\0b",
+        "a\nb",
+        "a\x1b[2Jb",
+        "a\u202eb",
+        "a*",
+        "a?",
+        "<a>",
+        "a|b",
+        '"',
+        "\ud800",
+    ],
     "every system": ["con", "NUL.txt", "x/COM1.json", "a ", "a.", "...", "x. /y"],
     "too long": ["a" * 241, "a/" * 600 + "a", "ä" * 121],
     "not the text of a path": ["", None, 1, ["a"], b"a"],
@@ -45,9 +73,13 @@ def test_safe_names(name):
     assert safe_relative(name) == name
 
 
-@pytest.mark.parametrize(("reason", "name"), [(reason, name) for reason, names in BAD_NAMES.items() for name in names])
+@pytest.mark.parametrize(
+    ("reason", "name"), [(reason, name) for reason, names in BAD_NAMES.items() for name in names]
+)
 def test_unsafe_names(reason, name):
-    with pytest.raises(RepositoryError, match=f"(?s)^cannot load me/x: the file name .{{0,90}} .*{reason}") as caught:
+    with pytest.raises(
+        RepositoryError, match=f"(?s)^cannot load me/x: the file name .{{0,90}} .*{reason}"
+    ) as caught:
         safe_relative(name, where="cannot load me/x")
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 300
@@ -70,16 +102,24 @@ JSON = st.recursive(
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
 
 @CASES
-@given(st.dictionaries(st.text(max_size=5), JSON, max_size=5), st.booleans(), st.sampled_from([None, 2]))
+@given(
+    st.dictionaries(st.text(max_size=5), JSON, max_size=5),
+    st.booleans(),
+    st.sampled_from([None, 2]),
+)
 def test_good_json_is_read_as_it_is(tmp_path, value, ascii_only, indent):
     path = tmp_path / "config.json"
-    path.write_bytes(json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode(errors="surrogatepass"))
+    path.write_bytes(
+        json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode(errors="surrogatepass")
+    )
     assert read_json(path) == value
 
 
@@ -143,8 +183,11 @@ def test_json_memory_is_bounded(tmp_path):
 @CASES
 @given(st.data())
 def test_mutated_json(tmp_path, data):
-    """Flip, cut, repeat and insert bytes: the answer is ours, or what the standard reader also reads."""
-    text = bytearray(json.dumps({"kind": "dcm", "graph": {"D": [1, 2.5, None]}, "ok": [True, "ä"]}).encode())
+    """Flip, cut, repeat and insert bytes: the answer is ours, or what the standard reader also
+    reads."""
+    text = bytearray(
+        json.dumps({"kind": "dcm", "graph": {"D": [1, 2.5, None]}, "ok": [True, "ä"]}).encode()
+    )
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(text) - 1))
         operation = data.draw(st.sampled_from(["flip", "cut", "repeat", "insert"]))
@@ -156,7 +199,9 @@ def test_mutated_json(tmp_path, data):
             text[at:at] = text[at : at + 20]
         else:
             text[at:at] = data.draw(
-                st.sampled_from([b"[" * 80, b"1e400", b"NaN", b'"a":1,', b"\xff", b"9" * 30, b"\\ud8aa"])
+                st.sampled_from(
+                    [b"[" * 80, b"1e400", b"NaN", b'"a":1,', b"\xff", b"9" * 30, b"\\ud8aa"]
+                )
             )
         text = text or bytearray(b" ")
     path = tmp_path / "config.json"
@@ -214,13 +259,19 @@ def test_schema_accepts_what_it_should():
         ({"edges": "a"}, r'"edges" is text .* instead of a list of text'),
         ({"edges": ["a", 1]}, r'"edges" is a list instead of a list of text'),
         ({"weights": []}, r'"weights" is a list instead of an object'),
-        ({"weights": {"m": {"size": "1"}}}, r'"weights\.m\.sha256" is missing; "weights\.m\.size" is text'),
+        (
+            {"weights": {"m": {"size": "1"}}},
+            r'"weights\.m\.sha256" is missing; "weights\.m\.size" is text',
+        ),
         (
             {"modules": [{"name": "a"}, {"nam": "b"}]},
             r'"modules\[1\]\.name" is missing; .*"nam" is unknown|did you mean "name"',
         ),
         ({"modules": {}}, r'"modules" is an object instead of a list'),
-        ({"extra": {"x": [1, "2"]}}, r'"extra" is an object instead of an object of a list of an integer'),
+        (
+            {"extra": {"x": [1, "2"]}},
+            r'"extra" is an object instead of an object of a list of an integer',
+        ),
     ],
 )
 def test_schema_names_what_is_wrong(change, message):
@@ -235,24 +286,31 @@ def test_schema_lists_all_and_is_short():
     assert '"kind" is missing; "version" is missing' in message
     assert "more" in message
     assert len(message) < 2500
-    with pytest.raises(RepositoryError, match=r"cannot use config\.json: it is a list instead of an object"):
+    with pytest.raises(
+        RepositoryError, match=r"cannot use config\.json: it is a list instead of an object"
+    ):
         check_keys([], SCHEMA, where="config.json")
 
 
 @CASES
 @given(st.data())
 def test_schema_under_wrong_types(data):
-    """Replace any value at any depth by another type: an error that names the place, or the type is allowed there."""
+    """Replace any value at any depth by another type: an error that names the place, or the type
+    is allowed there."""
     value = json.loads(json.dumps(FULL))
     node, trail = value, []
     while True:
-        key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else list(range(len(node)))))
+        key = data.draw(
+            st.sampled_from(sorted(node) if isinstance(node, dict) else list(range(len(node))))
+        )
         trail.append(key)
         if not isinstance(node[key], dict | list) or not node[key] or data.draw(st.booleans()):
             break
         node = node[key]
     before = node[key]
-    node[key] = data.draw(st.sampled_from([None, True, 7, 0.5, "text", [], [7], ["a"], {}, {"a": 1}, [[]], {"a": {}}]))
+    node[key] = data.draw(
+        st.sampled_from([None, True, 7, 0.5, "text", [], [7], ["a"], {}, {"a": 1}, [[]], {"a": {}}])
+    )
     _, refusal = attempt(check_keys, value, SCHEMA, where="config.json")
     if refusal is None:
         free = trail[0] in ("any", "note", "rate")
@@ -283,7 +341,9 @@ def test_files_must_be_plain_and_inside(tmp_path):
         ("dangling", "cannot be opened"),
         ("none", "is missing"),
     ]:
-        with pytest.raises(RepositoryError, match=f"cannot read .*{name}.json: .*{message}") as caught:
+        with pytest.raises(
+            RepositoryError, match=f"cannot read .*{name}.json: .*{message}"
+        ) as caught:
             read_json(inside / f"{name}.json", within=inside)
         assert "secret" not in str(caught.value)
 

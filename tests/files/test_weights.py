@@ -54,7 +54,10 @@ def test_round_trip(saved):
     for name, tensor in TENSORS.items():
         assert found[name].dtype == tensor.dtype
         assert torch.equal(found[name], tensor)
-    assert read_safetensors(saved, {name: tensor.shape for name, tensor in TENSORS.items()}).keys() == TENSORS.keys()
+    assert (
+        read_safetensors(saved, {name: tensor.shape for name, tensor in TENSORS.items()}).keys()
+        == TENSORS.keys()
+    )
     assert read_safetensors(saved).keys() == TENSORS.keys()
     assert facts["size"] == saved.stat().st_size
     assert saved.stat().st_mode & 0o777 == saved.parent.stat().st_mode & 0o666
@@ -79,7 +82,9 @@ float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu
 """
 
 
-@pytest.mark.parametrize("dtype", [getattr(torch, name) for name in DTYPES.split() if hasattr(torch, name)], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [getattr(torch, name) for name in DTYPES.split() if hasattr(torch, name)], ids=str
+)
 def test_every_type_of_the_format_is_read(tmp_path, dtype):
     path = tmp_path / "model.safetensors"
     expected = torch.zeros(4 * dtype.itemsize, dtype=torch.uint8).view(dtype)
@@ -165,9 +170,13 @@ BAD = {
     '"a" does not agree': raw({"a": ENTRY | {"data_offsets": [-8, 0]}}, b"\0" * 8),
     '"a" does not': raw({"a": ENTRY | {"data_offsets": []}}, b"\0" * 8),
     '"a" does not agree with': raw({"a": ENTRY | {"shape": [-2, -1]}}, b"\0" * 8),
-    '"a" does not agree with its': raw({"a": ENTRY | {"shape": [2**50, 0], "data_offsets": [0, 0]}}),
+    '"a" does not agree with its': raw(
+        {"a": ENTRY | {"shape": [2**50, 0], "data_offsets": [0, 0]}}
+    ),
     '"b" does not agree': raw({"a": ENTRY, "b": ENTRY}, b"\0" * 8),
-    '"b" does not agree with its shape': raw({"a": ENTRY, "b": ENTRY | {"data_offsets": [9, 17]}}, b"\0" * 17),
+    '"b" does not agree with its shape': raw(
+        {"a": ENTRY, "b": ENTRY | {"data_offsets": [9, 17]}}, b"\0" * 17
+    ),
     "header announces": raw({"a": ENTRY}, b"\0" * 9),
     "64 bits": raw({"a": ENTRY | {"shape": [2**70]}}, b"\0" * 8),
     "pickle": pickle.dumps({"a": [1.0]}),

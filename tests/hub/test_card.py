@@ -1,4 +1,5 @@
-"""Cards say what was recorded, as the Hub wants it, and a card that lacks something is found out."""
+"""Cards say what was recorded, as the Hub wants it, and a card that lacks something is found
+out."""
 
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 from causalplug.errors import RepositoryError
 from causalplug.hub.card import card_data, render_card
 from causalplug.hub.card_check import card_problems, check_card
-from causalplug.hub.card_facts import training_rows
 from causalplug.hub.licenses import may_copy, redistribution
+from causalplug.model.facts import training_rows
 
 FACTS = {
     "title": "Front-door on digits",
@@ -28,7 +29,13 @@ FACTS = {
     "assumptions": ["Hands are $steady."],
     "plan": [
         {"module": "I", "action": "PULL", "matches": [], "why": "nothing confounds it"},
-        {"module": "D+A", "action": "TRAIN", "objective": "adversarial", "matches": ["P(D, I, A)"], "why": "D <-> A"},
+        {
+            "module": "D+A",
+            "action": "TRAIN",
+            "objective": "adversarial",
+            "matches": ["P(D, I, A)"],
+            "why": "D <-> A",
+        },
     ],
     "sources": [
         {"distribution": "P(D, I, A)", "rows": 20_000, "dataset": "ylecun/mnist"},
@@ -48,7 +55,11 @@ FACTS = {
         {"module": "D+A", "target": "P(A, I | do(D))", "rows": 500, "converged": False},
     ],
     "queries": [
-        {"query": "P(A | do(D=1))", "status": "identifiable", "overlap": "weak overlap, 3 % of rows"},
+        {
+            "query": "P(A | do(D=1))",
+            "status": "identifiable",
+            "overlap": "weak overlap, 3 % of rows",
+        },
         {"query": "P(D | do(A=1))", "status": "not identifiable", "reason": "a hedge"},
     ],
     "parts": [
@@ -60,22 +71,39 @@ FACTS = {
             "subfolder": "32",
             "license": "cc-by-nc-4.0",
         },
-        {"name": "I", "role": "encoder", "repo_id": "user/mnist-encoder", "revision": "b" * 40, "copied": True},
+        {
+            "name": "I",
+            "role": "encoder",
+            "repo_id": "user/mnist-encoder",
+            "revision": "b" * 40,
+            "copied": True,
+        },
     ],
     "fits": [{"variable": "I", "verdict": "off", "reasons": ["D=1 can be told apart"]}],
     "uses": ["Teaching."],
     "limits": ["Digits only."],
     "example": {"do": {"D": 1}, "variables": ["A <b>"]},
 }
-LEAST = {"title": "t", "license": "mit", "graph": {"variables": {"X": "0, 1"}, "directed": [], "bidirected": []}}
-PART = {"title": "MNIST cGAN", "license": "mit", "repo_id": "user/mnist-cgan", "trained_on": "MNIST"}
+LEAST = {
+    "title": "t",
+    "license": "mit",
+    "graph": {"variables": {"X": "0, 1"}, "directed": [], "bidirected": []},
+}
+PART = {
+    "title": "MNIST cGAN",
+    "license": "mit",
+    "repo_id": "user/mnist-cgan",
+    "trained_on": "MNIST",
+}
 ADAPTER = {**PART, "output": "images, 1 x 32 x 32", "labels": {"digit": "0 to 9"}, "variable": "I"}
 ENCODER = {**PART, "reads": "images, 1 x 32 x 32", "gives": "32 numbers"}
 METRICS = [{"name": "Class agreement", "value": 0.98, "dataset": "ylecun/mnist"}]
 
 
 def test_the_whole_card():
-    assert render_card("dcm", FACTS) == (Path(__file__).parent / "card_dcm.md").read_text(encoding="utf-8")
+    assert render_card("dcm", FACTS) == (Path(__file__).parent / "card_dcm.md").read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,7 +112,10 @@ def test_the_whole_card():
         ("dcm", FACTS),
         ("dcm", LEAST),
         ("adapter", ADAPTER),
-        ("adapter", {**ADAPTER, "metrics": METRICS, "base_model": "user/base", "revision": "c" * 40}),
+        (
+            "adapter",
+            {**ADAPTER, "metrics": METRICS, "base_model": "user/base", "revision": "c" * 40},
+        ),
         ("encoder", ENCODER),
         ("encoder", {**ENCODER, "metrics": METRICS}),
     ],
@@ -124,10 +155,19 @@ def test_what_is_unknown_is_said_to_be():
 
 
 def test_facts_are_checked():
-    with pytest.raises(RepositoryError, match=r'facts of the dcm card: "summry" is unknown \(did you mean "summary"\?'):
+    with pytest.raises(
+        RepositoryError,
+        match=r'facts of the dcm card: "summry" is unknown \(did you mean "summary"\?',
+    ):
         render_card("dcm", {**LEAST, "summry": "x"})
     with pytest.raises(RepositoryError, match=r'"training\[0\]\.tvd" is text'):
-        render_card("dcm", {**LEAST, "training": [{"module": "X", "target": "P(X)", "converged": True, "tvd": "1"}]})
+        render_card(
+            "dcm",
+            {
+                **LEAST,
+                "training": [{"module": "X", "target": "P(X)", "converged": True, "tvd": "1"}],
+            },
+        )
     with pytest.raises(RepositoryError, match='cannot write a card of kind "modle"'):
         render_card("modle", LEAST)
 
@@ -178,7 +218,11 @@ def test_text_stays_text(texts):
         "summary": texts[4],
         "license": "mit",
         "repo_id": texts[5],
-        "graph": {"variables": dict.fromkeys(names, texts[6]), "directed": edges, "bidirected": edges},
+        "graph": {
+            "variables": dict.fromkeys(names, texts[6]),
+            "directed": edges,
+            "bidirected": edges,
+        },
         "plan": [{"module": texts[7], "action": texts[8], "matches": texts[:2]}],
         "limits": [texts[6]],
         "example": {"do": {texts[0]: texts[1]}, "variables": texts[2:4]},
@@ -211,17 +255,29 @@ def test_licences():
 def test_the_facts_of_a_model():
     """A front-door model tells its graph, plan, sources, distances and what may be asked."""
     import causalplug as cp
-    from causalplug.hub.card_facts import dcm_facts
+    from causalplug.model.facts import dcm_facts
 
     graph = cp.CausalGraph.parse("D -> I -> A; D <-> A")
-    variables = {"D": cp.Discrete(2), "I": cp.Image(1, 8, 8), "A": cp.Discrete([f"c{n}" for n in range(12)])}
+    variables = {
+        "D": cp.Discrete(2),
+        "I": cp.Image(1, 8, 8),
+        "A": cp.Discrete([f"c{n}" for n in range(12)]),
+    }
     dcm = cp.DCM(graph, variables)
     dcm.sources = (cp.Source(["D", "I", "A"]),)
     dcm.plan = cp.plan(graph, dcm.sources)
     distance = {"target": "P(D, A | I)", "rows": 500, "tvd": 0.01, "floor": 0.02}
-    dcm.history = {"modules": [{"variables": ["D", "A"], "distances": [distance], "converged": True}]}
-    facts = dcm_facts(dcm, title="t", license="mit", repo_id="me/t", queries=["P(A | do(D=1))"], tags=["toy"])
-    assert facts["graph"]["variables"] == {"D": "0, 1", "I": "image, 1 x 8 x 8", "A": "12 categories, c0 to c11"}
+    dcm.history = {
+        "modules": [{"variables": ["D", "A"], "distances": [distance], "converged": True}]
+    }
+    facts = dcm_facts(
+        dcm, title="t", license="mit", repo_id="me/t", queries=["P(A | do(D=1))"], tags=["toy"]
+    )
+    assert facts["graph"]["variables"] == {
+        "D": "0, 1",
+        "I": "image, 1 x 8 x 8",
+        "A": "12 categories, c0 to c11",
+    }
     assert facts["queries"][0]["status"] == "identifiable"
     assert facts["training"] == [{"module": "D+A", "converged": True, **distance}]
     assert [row["module"] for row in facts["plan"]] == ["I", "D+A"]
@@ -235,7 +291,9 @@ def test_the_facts_of_a_model():
 def test_a_model_trained_on_all_rows_does_not_claim_held_out_ones():
     history = {
         "settings": {"held_out": 0.0},
-        "modules": [{"variables": ["X"], "converged": True, "distances": [{"target": "P(X)", "tvd": 0.01}]}],
+        "modules": [
+            {"variables": ["X"], "converged": True, "distances": [{"target": "P(X)", "tvd": 0.01}]}
+        ],
     }
     (row,) = training_rows(history)
     assert row["on"] == "training rows"

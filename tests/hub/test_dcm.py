@@ -1,4 +1,5 @@
-"""A whole model through a folder: the same samples bit for bit, frozen parts referred to, nothing half written."""
+"""A whole model through a folder: the same samples bit for bit, frozen parts referred to,
+nothing half written."""
 
 import json
 import shutil
@@ -10,10 +11,13 @@ import torch
 import causalplug as cp
 from causalplug.adapters.conditional_gan import ConditionalGAN
 from causalplug.errors import ConvergenceWarning, MechanismError, RepositoryError
-from causalplug.mechanisms.label import Label
+from causalplug.mechanisms.frozen.label import Label
 
 IMAGE = cp.Image(1, 8, 8)
-LAYERS = [{"type": "linear", "in_features": 6, "out_features": 64, "name": "out"}, {"type": "sigmoid"}]
+LAYERS = [
+    {"type": "linear", "in_features": 6, "out_features": 64, "name": "out"},
+    {"type": "sigmoid"},
+]
 
 
 @pytest.fixture
@@ -28,7 +32,12 @@ def generator(tmp_path):
 @pytest.fixture
 def dcm(generator):
     graph = cp.CausalGraph.parse("D -> I -> A; D -> X; D <-> A")
-    variables = {"D": cp.Discrete(2), "I": IMAGE, "A": cp.Discrete(["no", "yes"]), "X": cp.Continuous()}
+    variables = {
+        "D": cp.Discrete(2),
+        "I": IMAGE,
+        "A": cp.Discrete(["no", "yes"]),
+        "X": cp.Continuous(),
+    }
     return cp.DCM(graph, variables, mechanisms={"I": cp.from_pretrained(generator)}, seed=3)
 
 
@@ -52,7 +61,15 @@ def test_training_facts_are_kept(dcm, tmp_path):
     source = cp.DataSource({name: list(rows[name]) for name in rows}, name="rows")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # two steps need not be enough
-        cp.fit(dcm, source, steps=2, encoder_steps=2, bank_rows=4, objective="adversarial", progress=False)
+        cp.fit(
+            dcm,
+            source,
+            steps=2,
+            encoder_steps=2,
+            bank_rows=4,
+            objective="adversarial",
+            progress=False,
+        )
     dcm.save_pretrained(tmp_path / "dcm")
     loaded = cp.from_pretrained(tmp_path / "dcm")
     assert loaded.plan == dcm.plan
@@ -81,7 +98,9 @@ def test_a_changed_generator_is_noticed(dcm, tmp_path, generator):
 
 def test_a_generator_that_was_never_saved_cannot_be_referred_to(tmp_path):
     gan = ConditionalGAN(IMAGE, [Label("digit", 2)], 4, LAYERS)
-    dcm = cp.DCM(cp.CausalGraph.parse("D -> I"), {"D": cp.Discrete(2), "I": IMAGE}, mechanisms={"I": gan})
+    dcm = cp.DCM(
+        cp.CausalGraph.parse("D -> I"), {"D": cp.Discrete(2), "I": IMAGE}, mechanisms={"I": gan}
+    )
     with pytest.raises(RepositoryError, match="made in memory"):
         dcm.save_pretrained(tmp_path / "dcm")
     assert not (tmp_path / "dcm").exists()
@@ -105,8 +124,16 @@ def edit(folder, change):
         (lambda f: edit(f, lambda c: c.pop("graph")), "graph"),
         (lambda f: edit(f, lambda c: c["variables"]["D"].update(kind="audio")), "audio"),
         (lambda f: edit(f, lambda c: c["mechanisms"]["A"].update(kind="os.system")), "os.system"),
-        (lambda f: edit(f, lambda c: c["mechanisms"]["A"]["config"].update(hidden=[8])), "_mechanisms.A"),
-        (lambda f: edit(f, lambda c: c["mechanisms"]["I"]["pulled"]["local"].update(folder="../nowhere")), "nowhere"),
+        (
+            lambda f: edit(f, lambda c: c["mechanisms"]["A"]["config"].update(hidden=[8])),
+            "_mechanisms.A",
+        ),
+        (
+            lambda f: edit(
+                f, lambda c: c["mechanisms"]["I"]["pulled"]["local"].update(folder="../nowhere")
+            ),
+            "nowhere",
+        ),
     ],
 )
 def test_a_damaged_repository_is_refused_and_named(dcm, tmp_path, damage, message):
@@ -122,25 +149,35 @@ def test_weights_of_another_precision(dcm, tmp_path, dtype):
     loaded = cp.from_pretrained(dcm.save_pretrained(tmp_path / "dcm"), dtype=dtype, device="cpu")
     assert {t.dtype for t in loaded.trained_tensors().values() if t.is_floating_point()} == {dtype}
     before, after = samples(dcm), samples(loaded)
-    assert {name: value.dtype for name, value in after.items()} == {n: value.dtype for n, value in before.items()}
+    assert {name: value.dtype for name, value in after.items()} == {
+        n: value.dtype for n, value in before.items()
+    }
     assert float((before["X"] - after["X"]).abs().max()) < 0.1
     assert float((before["D"] == after["D"]).float().mean()) > 0.9
-    assert torch.equal(before["I"][before["D"] == after["D"]], after["I"][before["D"] == after["D"]])
+    assert torch.equal(
+        before["I"][before["D"] == after["D"]], after["I"][before["D"] == after["D"]]
+    )
     again = cp.from_pretrained(loaded.save_pretrained(tmp_path / "again"))  # as it was saved
     assert {t.dtype for t in again.trained_tensors().values() if t.is_floating_point()} == {dtype}
     assert all(torch.equal(after[name], value) for name, value in samples(again).items())
-    whole = cp.DCM(cp.CausalGraph.parse("D -> I; D <-> I"), {"D": cp.Discrete(2), "I": IMAGE}, seed=1)
+    whole = cp.DCM(
+        cp.CausalGraph.parse("D -> I; D <-> I"), {"D": cp.Discrete(2), "I": IMAGE}, seed=1
+    )
     rounded = cp.from_pretrained(whole.save_pretrained(tmp_path / "whole"), dtype=dtype)
     assert float((samples(whole)["I"] - samples(rounded)["I"]).abs().max()) < 0.1
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_a_generator_of_another_precision(generator, tmp_path, dtype):
-    """It paints float32 nearly as before, and is as it was wherever it is saved: alone, referred to, in a renderer."""
+    """It paints float32 nearly as before, and is as it was wherever it is saved: alone, referred
+    to, in a renderer."""
     gan, rounded = cp.from_pretrained(generator), cp.from_pretrained(generator, dtype=dtype)
     assert {t.dtype for t in rounded.state_dict().values()} == {dtype}
     assert rounded.fingerprint() != gan.fingerprint()
-    confounded, other = cp.CausalGraph.parse("D -> I; D <-> I; D -> X"), cp.CausalGraph.parse("D -> I; D -> X")
+    confounded, other = (
+        cp.CausalGraph.parse("D -> I; D <-> I; D -> X"),
+        cp.CausalGraph.parse("D -> I; D -> X"),
+    )
     for graph, mechanism in ((other, lambda part: part), (confounded, cp.Renderer)):
         variables = {"D": cp.Discrete(2), "I": IMAGE, "X": cp.Continuous()}
         exact = cp.DCM(graph, variables, mechanisms={"I": mechanism(gan)})

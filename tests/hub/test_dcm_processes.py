@@ -1,4 +1,5 @@
-"""Whole models between processes: shared and half-finished caches, no network, and kills at random times."""
+"""Whole models between processes: shared and half-finished caches, no network, and kills at
+random times."""
 
 import os
 import random
@@ -12,9 +13,11 @@ import torch
 import causalplug as cp
 from causalplug.adapters.conditional_gan import ConditionalGAN
 from causalplug.errors import RepositoryError
-from causalplug.mechanisms.label import Label
+from causalplug.mechanisms.frozen.label import Label
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own upload
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Use 'content=:DeprecationWarning"
+)  # the client's own upload
 ROUNDS = 100 if os.environ.get("CAUSALPLUG_EXHAUSTIVE") == "1" else 3
 IMAGE = cp.Image(1, 8, 8)
 GRAPH = cp.CausalGraph.parse("D -> I -> A; D -> X; D <-> A")
@@ -81,7 +84,8 @@ def killed(seconds, work):
 
 
 def test_other_processes_and_places_draw_the_same_samples(hub, dcm, repo, cache, tmp_path):
-    """Another process with an empty cache and one without network; a pinned commit; the path of the cached snapshot."""
+    """Another process with an empty cache and one without network; a pinned commit; the path of
+    the cached snapshot."""
     truth, options = digest(dcm), {"cache_dir": str(cache)}  # noqa: F821
     child = hub.run(LOAD, tmp_path / "home", source=repo, options=options)
     assert child.result == truth, child.error
@@ -90,7 +94,9 @@ def test_other_processes_and_places_draw_the_same_samples(hub, dcm, repo, cache,
     assert digest(cp.from_pretrained(repo, cache_dir=cache, local_files_only=True)) == truth  # noqa: F821
     snapshot = cache / f"models--{repo.replace('/', '--')}" / "snapshots" / dcm.origin.revision
     assert digest(cp.from_pretrained(snapshot, cache_dir=cache)) == truth  # noqa: F821
-    child = hub.run(LOAD, tmp_path / "home", env={"HF_HUB_OFFLINE": "1"}, source=repo, options=options)
+    child = hub.run(
+        LOAD, tmp_path / "home", env={"HF_HUB_OFFLINE": "1"}, source=repo, options=options
+    )
     assert child.result == truth, child.error
     assert hub.log() == [], "what is on the disk was asked for again"
 
@@ -127,7 +133,9 @@ def test_eight_processes_load_one_model_into_one_cache(hub, dcm, repo, cache, tm
     children = [hub.child(LOAD, tmp_path / "home", **values) for _ in range(8)]
     answers = [hub.finish(child) for child in children]
     assert [(answer.error, answer.result) for answer in answers] == [("", truth)] * 8
-    large = [one["path"] for one in hub.log() if one["method"] == "GET" and "/objects/" in one["path"]]
+    large = [
+        one["path"] for one in hub.log() if one["method"] == "GET" and "/objects/" in one["path"]
+    ]
     assert len(large) == len(set(large)) == 2, "a file of weights was downloaded more than once"
 
 

@@ -1,4 +1,5 @@
-"""Every format that was ever written is read, and saved again in the current one; what is unknown is named."""
+"""Every format that was ever written is read, and saved again in the current one; what is
+unknown is named."""
 
 import json
 import shutil
@@ -45,12 +46,18 @@ def test_format_1(tmp_path):
     ("change", "message"),
     [
         (lambda c: c.update(queries_=[]), r'"queries_" is unknown'),
-        (lambda c: c["mechanisms"]["D"].update(generator={}), r'"mechanisms\.D\.generator" is unknown'),
+        (
+            lambda c: c["mechanisms"]["D"].update(generator={}),
+            r'"mechanisms\.D\.generator" is unknown',
+        ),
         (
             lambda c: c.update(format="causalplug-dcm-99"),
             r"newer causalplug: run `pip install -U causalplug`",
         ),
-        (lambda c: c.update(format="causalplug-dcm-0"), r"known are .*causalplug-dcm-1, causalplug-dcm-2"),
+        (
+            lambda c: c.update(format="causalplug-dcm-0"),
+            r"known are .*causalplug-dcm-1, causalplug-dcm-2",
+        ),
         (lambda c: c.update(format=["causalplug-dcm-1"]), r"its format is"),
         (lambda c: c.pop("format"), r'its format is "None"'),
     ],

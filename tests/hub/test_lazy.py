@@ -1,4 +1,5 @@
-"""Frozen parts of a model on the Hub: nothing of them travels before it is needed, neither up nor down."""
+"""Frozen parts of a model on the Hub: nothing of them travels before it is needed, neither up
+nor down."""
 
 import pytest
 import torch
@@ -6,11 +7,13 @@ import torch
 import causalplug as cp
 from causalplug.adapters.conditional_gan import ConditionalGAN
 from causalplug.errors import RepositoryError
-from causalplug.mechanisms.deferred import Deferred
-from causalplug.mechanisms.label import Label
-from causalplug.mechanisms.renderer import Renderer
+from causalplug.mechanisms.frozen.label import Label
+from causalplug.mechanisms.frozen.renderer import Renderer
+from causalplug.model.deferred import Deferred
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own upload
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Use 'content=:DeprecationWarning"
+)  # the client's own upload
 IMAGE = cp.Image(1, 8, 8)
 GRAPH = cp.CausalGraph.parse("D -> I -> A; D -> X; D <-> A")
 VARIABLES = {"D": cp.Discrete(2), "I": IMAGE, "A": cp.Discrete(["no", "yes"]), "X": cp.Continuous()}
@@ -39,18 +42,24 @@ def drawn(dcm, **options):
 
 def same(one, other, **options):
     first, second = drawn(one, **options), drawn(other, **options)
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 def moved(hub, what, repo):
-    """Bytes that went up (``"received"``) or came down (``"sent"``), of large objects or under a repository's name."""
+    """Bytes that went up (``"received"``) or came down (``"sent"``), of large objects or under a
+    repository's name."""
     return sum(
-        one[what] for one in hub.log() if "/objects/" in one["path"] or "/upload/" in one["path"] or repo in one["path"]
+        one[what]
+        for one in hub.log()
+        if "/objects/" in one["path"] or "/upload/" in one["path"] or repo in one["path"]
     )
 
 
 def test_no_byte_of_a_large_generator_travels_until_it_is_needed(hub, repo, cache):
-    """A generator of 200 MB: pushing and loading the model moves kilobytes, asking for an image fetches it."""
+    """A generator of 200 MB: pushing and loading the model moves kilobytes, asking for an image
+    fetches it."""
     large, place = gan(width=700_000), f"{repo}-gan"
     assert sum(p.numel() * 4 for p in large.parameters()) > 190e6
     large.push_to_hub(place, license="cc-by-4.0")
@@ -99,7 +108,11 @@ def test_a_pinned_model_keeps_its_samples_when_the_generator_moves_on(hub, repo,
     for where in (cache, cache.parent / "empty"):
         after = drawn(cp.from_pretrained(repo, cache_dir=where))
         assert all(torch.equal(before[name], after[name]) for name in before)
-    reference = cp.from_pretrained(repo, cache_dir=cache).mechanisms.unopened()["I"].entry["pulled"]["reference"]
+    reference = (
+        cp.from_pretrained(repo, cache_dir=cache)
+        .mechanisms.unopened()["I"]
+        .entry["pulled"]["reference"]
+    )
     assert reference["requested_revision"] == "main"
     assert len(reference["revision"]) == 40
     assert reference["license"] == "cc-by-4.0"

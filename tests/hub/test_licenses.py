@@ -46,7 +46,9 @@ def test_a_generator_that_may_not_be_used_so_is_warned_about(tmp_path: Path) -> 
     with pytest.raises(RepositoryError, match="uses known are research, commercial"):
         cp.from_pretrained(folder, use="comercial")
     dcm = cp.DCM(
-        cp.CausalGraph.parse("D -> I"), {"D": cp.Discrete(2), "I": cp.Image(1, 2, 2)}, mechanisms={"I": generator}
+        cp.CausalGraph.parse("D -> I"),
+        {"D": cp.Discrete(2), "I": cp.Image(1, 2, 2)},
+        mechanisms={"I": generator},
     )
     dcm.save_pretrained(tmp_path / "dcm")
     with pytest.warns(LicenseWarning, match="bank is not for commercial use"):
@@ -54,12 +56,22 @@ def test_a_generator_that_may_not_be_used_so_is_warned_about(tmp_path: Path) -> 
 
 
 def test_the_generator_behind_a_trained_code_counts(tmp_path: Path) -> None:
-    layers = [{"type": "linear", "name": "0", "in_features": 4, "out_features": 4}, {"type": "sigmoid"}]
+    layers = [
+        {"type": "linear", "name": "0", "in_features": 4, "out_features": 4},
+        {"type": "sigmoid"},
+    ]
     gan = ConditionalGAN(cp.Image(1, 2, 2), [cp.Label("d", 2)], 2, layers, license="cc-by-nc-4.0")
-    graph, variables = cp.CausalGraph.parse("D <-> I"), {"D": cp.Discrete(2), "I": cp.Image(1, 2, 2)}
-    cp.DCM(graph, variables, mechanisms={"I": cp.Renderer(gan)}).save_pretrained(tmp_path / "copied")
+    graph, variables = (
+        cp.CausalGraph.parse("D <-> I"),
+        {"D": cp.Discrete(2), "I": cp.Image(1, 2, 2)},
+    )
+    cp.DCM(graph, variables, mechanisms={"I": cp.Renderer(gan)}).save_pretrained(
+        tmp_path / "copied"
+    )
     generator = cp.from_pretrained(gan.save_pretrained(tmp_path / "gan"))
-    cp.DCM(graph, variables, mechanisms={"I": cp.Renderer(generator)}).save_pretrained(tmp_path / "referred")
+    cp.DCM(graph, variables, mechanisms={"I": cp.Renderer(generator)}).save_pretrained(
+        tmp_path / "referred"
+    )
     for folder in ("copied", "referred"):
         with pytest.warns(LicenseWarning, match="cc-by-nc-4.0 does not allow commercial use"):
             cp.from_pretrained(tmp_path / folder, use="commercial")

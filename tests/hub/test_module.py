@@ -6,7 +6,9 @@ import torch
 import causalplug as cp
 from causalplug.errors import MechanismError, PlanError, RepositoryError, UnknownVariableError
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own upload
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Use 'content=:DeprecationWarning"
+)  # the client's own upload
 VARIABLES = {
     "W": cp.Discrete(2),
     "C": cp.Discrete(3),
@@ -16,8 +18,12 @@ VARIABLES = {
 }
 EDGES = "W -> C; C -> N; N -> M; M -> Y; C <-> N; C <-> M"
 GRAPH = cp.CausalGraph.parse(EDGES)
-OTHER = cp.CausalGraph.from_edges(  # the same edges around C, N and M, and another order of everything
-    [("N", "M"), ("C", "N"), ("W", "C"), ("W", "Y")], [("M", "C"), ("N", "C")], ["Y", "M", "N", "C", "W"]
+OTHER = (
+    cp.CausalGraph.from_edges(  # the same edges around C, N and M, and another order of everything
+        [("N", "M"), ("C", "N"), ("W", "C"), ("W", "Y")],
+        [("M", "C"), ("N", "C")],
+        ["Y", "M", "N", "C", "W"],
+    )
 )
 
 
@@ -56,7 +62,9 @@ def test_a_module_gives_the_same_samples_in_another_model(hub, donor, repo, cach
     dcm.push_to_hub(f"{repo}-other", license="mit")
     again = cp.from_pretrained(f"{repo}-other", cache_dir=cache)
     assert same(again, donor)
-    third = cp.from_pretrained(f"{repo}-other", cache_dir=cache, module="C+N+M")  # of a model that pulled it itself
+    third = cp.from_pretrained(
+        f"{repo}-other", cache_dir=cache, module="C+N+M"
+    )  # of a model that pulled it itself
     assert third.origin.repo_id == repo
     assert same(cp.DCM(GRAPH, VARIABLES, mechanisms={"C+N+M": third}, seed=5), donor)
 
@@ -66,9 +74,13 @@ def test_a_pulled_module_is_not_trained(donor, repo, cache):
     dcm = cp.DCM(OTHER, VARIABLES, mechanisms={"C+N+M": module}, seed=2)
     before = {key: value.clone() for key, value in module.mechanisms["N"].state_dict().items()}
     rows = donor.sample(400, seed=0)
-    report = cp.fit(dcm, cp.DataSource(rows), steps=5, objective="likelihood", progress=False, seed=0)
+    report = cp.fit(
+        dcm, cp.DataSource(rows), steps=5, objective="likelihood", progress=False, seed=0
+    )
     assert [m.variables for m in report.modules] == [("W",), ("Y",)] or len(report.modules) == 2
-    assert all(torch.equal(before[key], value) for key, value in dcm.mechanism("N").state_dict().items())
+    assert all(
+        torch.equal(before[key], value) for key, value in dcm.mechanism("N").state_dict().items()
+    )
     assert same(dcm, donor)
 
 
@@ -96,7 +108,12 @@ def test_a_module_with_an_image_parent_brings_its_encoder(hub, repo, cache, tmp_
     for model in (dcm, cp.from_pretrained(tmp_path / "dcm")):
         assert all(torch.equal(read(model)[name], read(donor)[name]) for name in ("C", "N"))
     with pytest.raises(MechanismError, match="brings its own encoder of 'I'"):
-        cp.DCM(graph, variables, mechanisms={"C+N": module}, encoders={"I": cp.ConvEncoder(variables["I"])})
+        cp.DCM(
+            graph,
+            variables,
+            mechanisms={"C+N": module},
+            encoders={"I": cp.ConvEncoder(variables["I"])},
+        )
 
 
 def test_what_does_not_fit_is_refused(hub, donor, repo, cache, tmp_path):
@@ -117,7 +134,9 @@ def test_what_does_not_fit_is_refused(hub, donor, repo, cache, tmp_path):
         cp.DCM(GRAPH, VARIABLES, mechanisms={"C+N+M": module}, confounder_size=3)
     with pytest.raises(MechanismError, match="'W' is"):
         cp.DCM(GRAPH, {**VARIABLES, "W": cp.Discrete(4)}, mechanisms={"C+N+M": module})
-    dcm = cp.DCM(OTHER, VARIABLES, mechanisms={"C+N+M": donor.module("C+N+M"), "W": donor.module("W")})
+    dcm = cp.DCM(
+        OTHER, VARIABLES, mechanisms={"C+N+M": donor.module("C+N+M"), "W": donor.module("W")}
+    )
     assert same(dcm, donor)
     never_saved = cp.DCM(GRAPH, VARIABLES, seed=1).module("Y")
     unsaved = cp.DCM(GRAPH, VARIABLES, mechanisms={"Y": never_saved})

@@ -1,4 +1,5 @@
-"""Five hundred damaged repositories of whole models: an error of ours that names the file, and nothing else happens."""
+"""Five hundred damaged repositories of whole models: an error of ours that names the file, and
+nothing else happens."""
 
 import copy
 import json
@@ -15,13 +16,30 @@ from hypothesis import strategies as st
 import causalplug as cp
 from causalplug.adapters.conditional_gan import ConditionalGAN
 from causalplug.errors import RepositoryError
-from causalplug.mechanisms.label import Label
+from causalplug.mechanisms.frozen.label import Label
 
 IMAGE = cp.Image(1, 8, 8)
-LAYERS = [{"type": "linear", "in_features": 6, "out_features": 64, "name": "out"}, {"type": "sigmoid"}]
+LAYERS = [
+    {"type": "linear", "in_features": 6, "out_features": 64, "name": "out"},
+    {"type": "sigmoid"},
+]
 NAMES = ("config.json", "model.safetensors", "frozen/0/config.json", "frozen/0/model.safetensors")
 HUGE = [2**31, 2**62, 10**9, -1, 0, -(2**63), 10**30, 1e308, 0.5]
-VALUES = [None, True, "", "x", "../../../etc/passwd", [], {}, [[]], ["x"], {"x": 1}, "\u202e", "a" * 5000, *HUGE]
+VALUES = [
+    None,
+    True,
+    "",
+    "x",
+    "../../../etc/passwd",
+    [],
+    {},
+    [[]],
+    ["x"],
+    {"x": 1},
+    "\u202e",
+    "a" * 5000,
+    *HUGE,
+]
 RAW = [
     "NaN",
     "Infinity",
@@ -34,7 +52,20 @@ RAW = [
     "9" * 500,
     '{"a": 1, "a": 2}',
 ]
-PLACES = ["..", ".", "/", "/etc", "../other", "a/../../b", "frozen", "frozen/0/../0", "C:\\x", "nul", "~", "frozen//0"]
+PLACES = [
+    "..",
+    ".",
+    "/",
+    "/etc",
+    "../other",
+    "a/../../b",
+    "frozen",
+    "frozen/0/../0",
+    "C:\\x",
+    "nul",
+    "~",
+    "frozen//0",
+]
 MARK = "@@RAW@@"
 
 
@@ -47,33 +78,60 @@ class Files(dict):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """The files of a trained model's repository, with a copied generator, a plan, sources, a history and questions."""
+    """The files of a trained model's repository, with a copied generator, a plan, sources, a
+    history and questions."""
     home = tmp_path_factory.mktemp("saved")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        gan = ConditionalGAN(IMAGE, [Label("digit", 2)], 4, LAYERS, license="mit").save_pretrained(home / "gan")
+        gan = ConditionalGAN(IMAGE, [Label("digit", 2)], 4, LAYERS, license="mit").save_pretrained(
+            home / "gan"
+        )
     graph = cp.CausalGraph.parse("D -> I -> A; D -> X; D <-> A")
-    variables = {"D": cp.Discrete(2), "I": IMAGE, "A": cp.Discrete(["no", "yes"]), "X": cp.Continuous()}
+    variables = {
+        "D": cp.Discrete(2),
+        "I": IMAGE,
+        "A": cp.Discrete(["no", "yes"]),
+        "X": cp.Continuous(),
+    }
     dcm = cp.DCM(graph, variables, mechanisms={"I": cp.from_pretrained(gan)}, hidden=(8,), seed=3)
     dcm.sources = (cp.Source(["D", "I", "A", "X"], name="rows"),)
     dcm.plan = cp.plan(graph, dcm.sources, available=dcm.pulled)
     distance = {"target": "P(D, A | I)", "rows": 500, "tvd": 0.01, "floor": 0.02}
-    dcm.history = {"modules": [{"variables": ["D", "A"], "distances": [distance], "converged": True}]}
+    dcm.history = {
+        "modules": [{"variables": ["D", "A"], "distances": [distance], "converged": True}]
+    }
     folder = dcm.save_pretrained(home / "model", frozen="copy", queries=["P(A | do(D=1))"])
-    return Files({p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()})
+    return Files(
+        {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    )
 
 
 def spots(value, at=()):
     """Every place in a JSON value."""
     yield at
-    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+    for key, item in (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    ):
         yield from spots(item, (*at, key))
 
 
 @st.composite
 def bytes_mutations(draw):
-    name, kind = draw(st.sampled_from(NAMES)), draw(st.sampled_from(["cut", "flip", "insert", "replace"]))
-    return name, kind, draw(st.floats(0, 1)), draw(st.integers(0, 7)), draw(st.binary(min_size=1, max_size=40))
+    name, kind = (
+        draw(st.sampled_from(NAMES)),
+        draw(st.sampled_from(["cut", "flip", "insert", "replace"])),
+    )
+    return (
+        name,
+        kind,
+        draw(st.floats(0, 1)),
+        draw(st.integers(0, 7)),
+        draw(st.binary(min_size=1, max_size=40)),
+    )
 
 
 def mutate_bytes(data, kind, where, bit, extra):
@@ -99,7 +157,11 @@ def json_mutations(draw):
 def mutate_json(data, kind, number, value, raw, place):
     config = copy.deepcopy(json.loads(data))
     if kind == "place":
-        places = [at for at in spots(config) if at and at[-1] in ("folder", "repo_id", "subfolder", "kind", "part")]
+        places = [
+            at
+            for at in spots(config)
+            if at and at[-1] in ("folder", "repo_id", "subfolder", "kind", "part")
+        ]
         at = places[number % len(places)] if places else ("format",)
         value = place
     else:
@@ -116,7 +178,9 @@ def mutate_json(data, kind, number, value, raw, place):
     elif kind == "drop":
         holder.pop(key)
     elif isinstance(holder, dict):
-        holder["unknown" if kind == "key" else f"{key}x"] = value if kind == "key" else holder.pop(key)
+        holder["unknown" if kind == "key" else f"{key}x"] = (
+            value if kind == "key" else holder.pop(key)
+        )
     text = json.dumps(config)
     if kind == "twice":
         raw = f'1, "{key}": 2' if isinstance(holder, dict) else "1, 2"
@@ -142,7 +206,9 @@ def load_and_draw(source, **options):
     except RepositoryError as error:
         message = str(error)
     if message is not None:
-        assert any(word in message for word in ("config.json", "model.safetensors", "frozen", str(source))), message
+        assert any(
+            word in message for word in ("config.json", "model.safetensors", "frozen", str(source))
+        ), message
     return message
 
 
@@ -152,7 +218,9 @@ def counted():
     return {"tried": 0, "refused": 0, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
 
 
-@settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 @given(st.one_of(bytes_mutations(), json_mutations()))
 def test_five_hundred_mutations(saved, counted, tmp_path_factory, mutation):
     name, *how = mutation
@@ -162,7 +230,9 @@ def test_five_hundred_mutations(saved, counted, tmp_path_factory, mutation):
     write(home / "model", files)
     before = {path: path.lstat().st_mtime_ns for path in home.rglob("*")}
     message = load_and_draw(home / "model")
-    assert {path: path.lstat().st_mtime_ns for path in home.rglob("*")} == before, "something was written"
+    assert {path: path.lstat().st_mtime_ns for path in home.rglob("*")} == before, (
+        "something was written"
+    )
     counted["tried"] += 1
     counted["refused"] += message is not None
     if name.endswith(".safetensors") and files[name] != saved[name]:
@@ -231,7 +301,8 @@ def test_claims_of_huge_shapes(saved, tmp_path, number):
 
 
 def test_references_in_a_circle(saved, tmp_path):
-    """A's generator is said to be a module of B, and B's one of A; or a model says that it is its own part."""
+    """A's generator is said to be a module of B, and B's one of A; or a model says that it is
+    its own part."""
     config = json.loads(saved["config.json"])
     local = {"files": {}, "folder": "../other"}
     for mine, other in (("model", "../other"), ("other", "../model"), ("own", ".")):
@@ -239,7 +310,9 @@ def test_references_in_a_circle(saved, tmp_path):
         config["mechanisms"]["D"] = {"pulled": {"local": {**local, "folder": other}, "part": "D+A"}}
         write(tmp_path / mine, {**saved, "config.json": json.dumps(config).encode()})
     for name in ("model", "own"):
-        with pytest.raises(RepositoryError, match=r"leads back to itself|do not fit|tensors are not those"):
+        with pytest.raises(
+            RepositoryError, match=r"leads back to itself|do not fit|tensors are not those"
+        ):
             cp.from_pretrained(tmp_path / name)(cp.Noise(3, seed=0))
 
 
@@ -263,4 +336,8 @@ def test_mutations_on_the_hub(hub, repo, saved, tmp_path):
         before = {*tmp_path.rglob("*"), *home.rglob("*")}
         with pytest.raises(RepositoryError, match=r"config\.json|model\.safetensors"):
             cp.from_pretrained(place, cache_dir=cache)(cp.Noise(3, seed=0))
-        assert [p for p in {*tmp_path.rglob("*"), *home.rglob("*")} - before if cache not in (p, *p.parents)] == []
+        assert [
+            p
+            for p in {*tmp_path.rglob("*"), *home.rglob("*")} - before
+            if cache not in (p, *p.parents)
+        ] == []

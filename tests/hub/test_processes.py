@@ -53,11 +53,16 @@ def kill_after(child, seconds):
 
 def test_eight_processes_share_one_cache(hub, published, repo, model, cache, tmp_path):
     values = {"repo": repo, "cache": cache, "names": ALL, "once": True}
-    answers = [hub.finish(child) for child in [hub.child(PULL, tmp_path / "home", **values) for _ in range(8)]]
+    answers = [
+        hub.finish(child)
+        for child in [hub.child(PULL, tmp_path / "home", **values) for _ in range(8)]
+    ]
     truth = {name: digest(model / name) for name in ALL}
     assert [(answer.error, answer.result) for answer in answers] == [("", truth)] * 8
     sent = sum(one["sent"] for one in hub.log() if "/objects/" in one["path"])
-    assert sent == sum((model / name).stat().st_size for name in ALL[2:]), "a large file was downloaded more than once"
+    assert sent == sum((model / name).stat().st_size for name in ALL[2:]), (
+        "a large file was downloaded more than once"
+    )
 
 
 def test_killed_while_pulling(hub, published, repo, model, cache, tmp_path):
@@ -68,7 +73,9 @@ def test_killed_while_pulling(hub, published, repo, model, cache, tmp_path):
         kill_after(child, rng.uniform(0, 0.6))
         for name in ALL:
             try:
-                found = resolve(repo, revision=published, cache_dir=cache, local_files_only=True).file(name)
+                found = resolve(
+                    repo, revision=published, cache_dir=cache, local_files_only=True
+                ).file(name)
             except RepositoryError:
                 continue
             assert digest(found) == truth[name]

@@ -1,4 +1,5 @@
-"""Whole models, generators and encoders on the Hub: published by one call, loaded by one call, the same bit for bit."""
+"""Whole models, generators and encoders on the Hub: published by one call, loaded by one call,
+the same bit for bit."""
 
 import inspect
 import json
@@ -12,11 +13,16 @@ from causalplug.adapters.conditional_gan import ConditionalGAN
 from causalplug.errors import RepositoryError
 from causalplug.hub.card_check import check_card
 from causalplug.hub.repository import resolve
-from causalplug.mechanisms.label import Label
+from causalplug.mechanisms.frozen.label import Label
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own upload
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Use 'content=:DeprecationWarning"
+)  # the client's own upload
 IMAGE = cp.Image(1, 8, 8)
-LAYERS = [{"type": "linear", "in_features": 6, "out_features": 64, "name": "out"}, {"type": "sigmoid"}]
+LAYERS = [
+    {"type": "linear", "in_features": 6, "out_features": 64, "name": "out"},
+    {"type": "sigmoid"},
+]
 VARIABLES = {"D": cp.Discrete(2), "I": IMAGE, "A": cp.Discrete(["no", "yes"]), "X": cp.Continuous()}
 
 
@@ -43,7 +49,9 @@ def dcm(generator_repo, cache):
 def same(one, other):
     with torch.no_grad():
         first, second = one(cp.Noise(40, seed=9)), other(cp.Noise(40, seed=9))
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 def sent(hub):
@@ -51,7 +59,9 @@ def sent(hub):
     return sum(one["received"] for one in hub.log())
 
 
-def test_a_model_is_published_with_its_card_and_loads_the_same(hub, dcm, repo, generator_repo, cache):
+def test_a_model_is_published_with_its_card_and_loads_the_same(
+    hub, dcm, repo, generator_repo, cache
+):
     info = dcm.push_to_hub(
         repo, license="apache-2.0", queries={"effect": "P(A | do(D=1))"}, tags=["toy"], commit_message="First",
         uses=["Teaching."], datasets=["ylecun/mnist"],
@@ -95,7 +105,9 @@ def test_generators_and_encoders_are_published_with_their_cards(hub, repo, cache
     metrics = [{"name": "Class agreement", "value": 0.97, "dataset": "ylecun/mnist"}]
     for name, part in (("gan", generator), ("encoder", encoder)):
         where = f"{repo}-{name}"
-        part.push_to_hub(where, license="mit", summary="Small.", metrics=metrics, paper="arXiv:2401.01426")
+        part.push_to_hub(
+            where, license="mit", summary="Small.", metrics=metrics, paper="arXiv:2401.01426"
+        )
         loaded = cp.from_pretrained(where, cache_dir=cache)
         assert loaded.config() == part.config()
         assert loaded.origin.revision == part.origin.revision
@@ -109,22 +121,34 @@ def test_a_generator_of_a_folder_must_be_published_first(hub, repo, tmp_path, ca
     folder = make_generator().save_pretrained(tmp_path / "gan")
     dcm = cp.DCM(cp.CausalGraph.parse("D -> I"), {"D": cp.Discrete(2), "I": IMAGE},
                  mechanisms={"I": cp.from_pretrained(folder)})  # fmt: skip
-    with pytest.raises(RepositoryError, match=r"cannot publish .*'I' came from the folder .*push_to_hub"):
+    with pytest.raises(
+        RepositoryError, match=r"cannot publish .*'I' came from the folder .*push_to_hub"
+    ):
         dcm.push_to_hub(repo)
     assert not hub.steer("commits", id=repo)
     dcm.push_to_hub(f"{repo}-copy", frozen="copy")
     assert same(cp.from_pretrained(f"{repo}-copy", cache_dir=cache), dcm)
     dcm.mechanism("I").push_to_hub(f"{repo}-gan")
     dcm.push_to_hub(repo)
-    reference = json.loads(resolve(repo, cache_dir=cache).file("config.json").read_text())["mechanisms"]["I"]["pulled"]
+    reference = json.loads(resolve(repo, cache_dir=cache).file("config.json").read_text())[
+        "mechanisms"
+    ]["I"]["pulled"]
     assert reference["reference"]["repo_id"] == f"{repo}-gan"
     assert same(cp.from_pretrained(repo, cache_dir=cache), dcm)
 
 
 def test_the_calls_are_those_of_the_clients_mixin():
     """What ModelHubMixin takes by name is taken under the same names, as far as it applies."""
-    ours, theirs = (set(inspect.signature(cls.push_to_hub).parameters) for cls in (cp.DCM, ModelHubMixin))
-    left_out = {"config", "allow_patterns", "ignore_patterns", "delete_patterns", "model_card_kwargs"}
+    ours, theirs = (
+        set(inspect.signature(cls.push_to_hub).parameters) for cls in (cp.DCM, ModelHubMixin)
+    )
+    left_out = {
+        "config",
+        "allow_patterns",
+        "ignore_patterns",
+        "delete_patterns",
+        "model_card_kwargs",
+    }
     assert theirs - ours == left_out
     ours = set(inspect.signature(cp.from_pretrained).parameters)
     theirs = set(inspect.signature(ModelHubMixin.from_pretrained).parameters)
@@ -138,7 +162,10 @@ def test_facts_are_checked_before_anything_is_sent(hub, dcm, repo):
     hub.steer("clear")
     for facts, message in [
         ({"licence": "mit"}, r'"licence" is unknown \(did you mean "license"'),
-        ({"uses": ["See /home/me/notes"]}, "its card would be wrong: it contains a path of a computer"),
+        (
+            {"uses": ["See /home/me/notes"]},
+            "its card would be wrong: it contains a path of a computer",
+        ),
         ({"pictures": {"a": "nowhere.png"}}, "there is no such file"),
         ({"frozen": "both"}, "use 'reference' or 'copy'"),
     ]:
@@ -166,5 +193,11 @@ def test_pictures_travel_with_the_model(hub, dcm, repo, tmp_path, cache):
     Image.new("L", (8, 8)).save(tmp_path / "some samples.png")
     dcm.push_to_hub(repo, license="mit", pictures={"Samples [1]": tmp_path / "some samples.png"})
     snapshot = resolve(repo, cache_dir=cache)
-    assert snapshot.file("pictures/some samples.png").read_bytes() == (tmp_path / "some samples.png").read_bytes()
-    assert "![Samples \\[1\\]](<pictures/some%20samples.png>)" in snapshot.file("README.md").read_text()
+    assert (
+        snapshot.file("pictures/some samples.png").read_bytes()
+        == (tmp_path / "some samples.png").read_bytes()
+    )
+    assert (
+        "![Samples \\[1\\]](<pictures/some%20samples.png>)"
+        in snapshot.file("README.md").read_text()
+    )

@@ -11,12 +11,15 @@ from causalplug.files.storage import write_folder
 from causalplug.hub.push import push_folder
 from causalplug.hub.repository import resolve
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own upload
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Use 'content=:DeprecationWarning"
+)  # the client's own upload
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A small model folder with one file that the Hub stores as a large object, and one in several parts."""
+    """A small model folder with one file that the Hub stores as a large object, and one in
+    several parts."""
     return write_folder(
         tmp_path / "model",
         {
@@ -31,7 +34,9 @@ def folder(tmp_path):
 def contents(source, cache, **options):
     snapshot = resolve(source, cache_dir=cache, **options)
     found = snapshot.fetch("*")
-    return {name: (found / name).read_bytes() for name in snapshot.files() if name != ".gitattributes"}
+    return {
+        name: (found / name).read_bytes() for name in snapshot.files() if name != ".gitattributes"
+    }
 
 
 def commits(hub, repo):
@@ -41,7 +46,9 @@ def commits(hub, repo):
 
 def sent(hub):
     """Bytes of large objects that were sent to the Hub."""
-    return sum(one["received"] for one in hub.log() if one["method"] == "PUT" and "/upload/" in one["path"])
+    return sum(
+        one["received"] for one in hub.log() if one["method"] == "PUT" and "/upload/" in one["path"]
+    )
 
 
 def test_push_and_pull(hub, repo, folder, cache):
@@ -70,7 +77,11 @@ def test_only_what_changed_is_sent_again(hub, repo, folder, cache):
 def test_leftovers_are_replaced_and_the_rest_stays(hub, repo, folder, cache):
     push_folder(folder, repo)
     hub.plant(repo, {"notes.md": b"mine", "modules/mine.txt": b"mine"})
-    write_folder(folder, {"config.json": "{}", "modules/b.safetensors": b"b"}, replaces=["modules/*.safetensors"])
+    write_folder(
+        folder,
+        {"config.json": "{}", "modules/b.safetensors": b"b"},
+        replaces=["modules/*.safetensors"],
+    )
     push_folder(folder, repo, replaces=["modules/*.safetensors"])
     assert set(contents(repo, cache)) == {
         "README.md",
@@ -100,14 +111,21 @@ def test_branches_pull_requests_and_parents(hub, repo, folder, cache):
     assert push_folder(folder, repo, revision="dev").oid == on_branch.oid
     assert contents(repo, cache)["config.json"] == b'{"version": 1}'
     assert contents(repo, cache, revision="dev")["config.json"] == b'{"version": 2}'
-    proposed = push_folder(folder, repo, create_pr=True, token="hf_bobbobbob")  # anybody may propose
+    proposed = push_folder(
+        folder, repo, create_pr=True, token="hf_bobbobbob"
+    )  # anybody may propose
     assert proposed.pr_url.endswith("discussions/1")
     assert contents(repo, cache)["config.json"] == b'{"version": 1}'
     assert contents(repo, cache, revision="refs/pr/1")["config.json"] == b'{"version": 2}'
-    assert contents(repo, cache, revision="refs/pr/1", local_files_only=True)["config.json"] == b'{"version": 2}'
+    assert (
+        contents(repo, cache, revision="refs/pr/1", local_files_only=True)["config.json"]
+        == b'{"version": 2}'
+    )
     merged = push_folder(folder, repo, parent_commit=first.oid)
     write_folder(folder, {"config.json": '{"version": 3}'})
-    with pytest.raises(RepositoryError, match="someone else changed the repository in the meantime"):
+    with pytest.raises(
+        RepositoryError, match="someone else changed the repository in the meantime"
+    ):
         push_folder(folder, repo, parent_commit=first.oid)
     assert resolve(repo, cache_dir=cache).revision == merged.oid
 
@@ -155,7 +173,9 @@ def test_whoever_may_not(hub, repo, folder, token, message):
 def test_what_must_not_be_published(hub, repo, folder, files, message):
     for name, content in files.items():
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(RepositoryError, match=rf"^cannot push {re.escape(str(folder))}: .*{message}") as caught:
+    with pytest.raises(
+        RepositoryError, match=rf"^cannot push {re.escape(str(folder))}: .*{message}"
+    ) as caught:
         push_folder(folder, repo)
     assert "hf_" not in str(caught.value)
     assert hub.log() == []
@@ -190,7 +210,8 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_on_the_way(hub, repo, folder, cache, monkeypatch, fault):
-    """Transient faults are overcome, and one commit is made, also when the answer to it was lost."""
+    """Transient faults are overcome, and one commit is made, also when the answer to it was
+    lost."""
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     hub.plant(repo, {"modules/old.safetensors": b"old"})
     hub.steer("fault", **FAULTS[fault])
@@ -199,7 +220,9 @@ def test_faults_on_the_way(hub, repo, folder, cache, monkeypatch, fault):
     assert contents(repo, cache) == contents(folder, cache)
 
 
-def test_a_push_that_fails_publishes_nothing_and_goes_on_later(hub, repo, folder, cache, monkeypatch):
+def test_a_push_that_fails_publishes_nothing_and_goes_on_later(
+    hub, repo, folder, cache, monkeypatch
+):
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     hub.plant(repo, {"config.json": b"old"})
     hub.steer("fault", match="POST .*commit/main", status=503, times=1000)

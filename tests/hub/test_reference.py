@@ -23,7 +23,9 @@ def test_references_stay_at_their_commit(hub, published, repo, model, cache, tmp
         "requested_revision": "main",
         "subfolder": "",
         "license": "apache-2.0",
-        "files": {name: {"size": (model / name).stat().st_size, "sha256": truth[name]} for name in names},
+        "files": {
+            name: {"size": (model / name).stat().st_size, "sha256": truth[name]} for name in names
+        },
     }
     assert Reference.from_dict(reference.to_dict(), where="config.json") == reference
     hub.plant(repo, {"config.json": b"{}", "model.safetensors": b"other"})
@@ -38,7 +40,8 @@ def test_references_stay_at_their_commit(hub, published, repo, model, cache, tmp
 
 
 def test_a_reference_is_to_its_files_alone(hub, published, repo, model, cache, tmp_path):
-    """Patterns look among the recorded files, so that nothing else is fetched or needed, with network or without."""
+    """Patterns look among the recorded files, so that nothing else is fetched or needed, with
+    network or without."""
     snapshot = resolve(repo, cache_dir=cache)
     snapshot.fetch("*.safetensors")
     reference = Reference.to(snapshot)
@@ -46,7 +49,10 @@ def test_a_reference_is_to_its_files_alone(hub, published, repo, model, cache, t
     hub.plant(repo, {"extra.safetensors": b"extra"})
     opened = reference.open(cache_dir=tmp_path / "empty")
     opened.fetch("*")
-    assert {p.name for p in opened.path.rglob("*") if p.is_file()} == {"model.safetensors", "large.safetensors"}
+    assert {p.name for p in opened.path.rglob("*") if p.is_file()} == {
+        "model.safetensors",
+        "large.safetensors",
+    }
     assert not opened.has("config.json")
     with pytest.raises(RepositoryError, match=r'it has no file "config\.json"'):
         opened.fetch("config.json")
@@ -62,14 +68,22 @@ def test_a_reference_is_to_its_files_alone(hub, published, repo, model, cache, t
 
 
 def test_a_subfolder(hub, published, repo, model, cache):
-    reference = Reference.to(resolve(repo, cache_dir=cache, subfolder="modules"), "large.safetensors")
+    reference = Reference.to(
+        resolve(repo, cache_dir=cache, subfolder="modules"), "large.safetensors"
+    )
     assert reference.license == "apache-2.0"
     snapshot = reference.open(cache_dir=cache, local_files_only=True)
     snapshot.fetch(*reference.files)
-    assert digest(snapshot.path / "large.safetensors") == digest(model / "modules" / "large.safetensors")
+    assert digest(snapshot.path / "large.safetensors") == digest(
+        model / "modules" / "large.safetensors"
+    )
 
 
-GOOD = {"repo_id": "alice/m", "revision": "a" * 40, "files": {"config.json": {"size": 34, "sha256": "0" * 64}}}
+GOOD = {
+    "repo_id": "alice/m",
+    "revision": "a" * 40,
+    "files": {"config.json": {"size": 34, "sha256": "0" * 64}},
+}
 
 
 @pytest.mark.parametrize(
@@ -92,10 +106,14 @@ def test_malformed_references(hub, changed, message):
 
 def test_references_that_were_tampered_with(hub, published, repo, cache, tmp_path, monkeypatch):
     good = Reference.to(resolve(repo, cache_dir=cache), "config.json").to_dict()
-    wrong = good | {"files": {"config.json": {"size": good["files"]["config.json"]["size"], "sha256": "0" * 64}}}
+    wrong = good | {
+        "files": {"config.json": {"size": good["files"]["config.json"]["size"], "sha256": "0" * 64}}
+    }
     for place in (cache, tmp_path / "empty"):
         reference = Reference.from_dict(wrong, where="config.json")
-        with pytest.raises(RepositoryError, match=r'"config\.json" does not have the recorded size and hash'):
+        with pytest.raises(
+            RepositoryError, match=r'"config\.json" does not have the recorded size and hash'
+        ):
             reference.open(cache_dir=place).fetch(*reference.files)
     gone = Reference.from_dict(good | {"revision": "0" * 40}, where="config.json")
     with pytest.raises(RepositoryError, match="no branch, tag or commit"):
@@ -104,7 +122,9 @@ def test_references_that_were_tampered_with(hub, published, repo, cache, tmp_pat
     (tmp_path / "alice" / "here").mkdir(parents=True)
     (tmp_path / "alice" / "here" / "config.json").write_text("{}")
     local = Reference.from_dict(good | {"repo_id": "alice/here"}, where="config.json")
-    with pytest.raises(RepositoryError, match="no repository alice/here"):  # the folder of that name is not looked at
+    with pytest.raises(
+        RepositoryError, match="no repository alice/here"
+    ):  # the folder of that name is not looked at
         local.open(cache_dir=cache).fetch(*local.files)
     climbing = Reference.from_dict(good | {"repo_id": "../alice"}, where="config.json")
     with pytest.raises(RepositoryError, match="not the name of a Hub repository"):
@@ -121,7 +141,8 @@ def test_cycles_end():
     chain = follow(follow((), first.key), second.key)
     assert chain == (f"alice/a@{'a' * 40}/", f"alice/b@{'b' * 40}/")
     with pytest.raises(
-        RepositoryError, match=r'cannot load "alice/a@.*leads back to itself: "alice/a.* -> "alice/b.* -> '
+        RepositoryError,
+        match=r'cannot load "alice/a@.*leads back to itself: "alice/a.* -> "alice/b.* -> ',
     ):
         first.open(chain=chain)
     chain = ()

@@ -1,4 +1,5 @@
-"""Reading repositories from a Hub with the real client: what is fetched, when, and what it means if it fails."""
+"""Reading repositories from a Hub with the real client: what is fetched, when, and what it means
+if it fails."""
 
 import hashlib
 import re
@@ -36,13 +37,16 @@ def change(hub, repo, model):
 
 
 def test_all_ways_to_one_repository(hub, published, repo, model, cache, tmp_path):
-    """Branch, commit, cache, folder and cached snapshot give the same bytes; the requests are counted."""
+    """Branch, commit, cache, folder and cached snapshot give the same bytes; the requests are
+    counted."""
     truth = hashes(model)
     cold = resolve(repo, cache_dir=cache)
     assert cold.revision == published
     assert hashes(cold.fetch(*ALL)) == truth
     requests = hub.log()
-    assert not any(one["authorized"] for one in requests if "/objects/" in one["path"]), "the CDN was shown the token"
+    assert not any(one["authorized"] for one in requests if "/objects/" in one["path"]), (
+        "the CDN was shown the token"
+    )
     assert any("causalplug" in one["agent"] for one in requests)
     hub.steer("clear")
     ways = [
@@ -61,7 +65,9 @@ def test_all_ways_to_one_repository(hub, published, repo, model, cache, tmp_path
         assert snapshot.has("config.json")
         assert snapshot.revision == (None if options["source"] == model else published)
         assert snapshot.repo_id == (None if options["source"] == model else repo)
-        assert snapshot.is_pinned == (options.get("revision") == published or options["source"] == str(cold.path))
+        assert snapshot.is_pinned == (
+            options.get("revision") == published or options["source"] == str(cold.path)
+        )
         assert len(hub.paths()) == requests, options
     elsewhere = resolve(repo, revision=published, cache_dir=tmp_path / "elsewhere")
     assert hashes(elsewhere.fetch(*ALL)) == truth
@@ -73,7 +79,10 @@ def test_only_what_is_asked_for_is_fetched(hub, published, repo, model, cache):
     assert set(hashes(snapshot.path)) == {"config.json"}
     assert not any("safetensors" in path or "/objects/" in path for path in hub.paths())
     listed = snapshot.files()
-    assert listed["model.safetensors"] == {"size": 100_000, "sha256": hashes(model)["model.safetensors"]}
+    assert listed["model.safetensors"] == {
+        "size": 100_000,
+        "sha256": hashes(model)["model.safetensors"],
+    }
     assert set(listed["config.json"]) == {"size", "blob"}
     assert snapshot.used == ("config.json",)
     assert snapshot.has("modules/large.safetensors")
@@ -83,14 +92,18 @@ def test_only_what_is_asked_for_is_fetched(hub, published, repo, model, cache):
     assert set(hashes(snapshot.path)) == {"config.json", "modules/large.safetensors"}
     assert snapshot.used == ("config.json", "modules/large.safetensors")
     inner = resolve(repo, cache_dir=cache, subfolder="modules", local_files_only=True)
-    assert inner.file("large.safetensors").read_bytes() == (model / "modules" / "large.safetensors").read_bytes()
+    assert (
+        inner.file("large.safetensors").read_bytes()
+        == (model / "modules" / "large.safetensors").read_bytes()
+    )
     assert list(inner.files()) == ["large.safetensors"]
     assert inner.license is None  # the card is not in the cache
     assert resolve(repo, cache_dir=cache, subfolder="modules").license == "apache-2.0"
 
 
 def test_patterns_cost_no_request_twice(hub, published, repo, model, cache):
-    """The client remembers what a commit holds: patterns work offline, and notice what is missing."""
+    """The client remembers what a commit holds: patterns work offline, and notice what is
+    missing."""
     resolve(repo, cache_dir=cache).fetch("*.safetensors")
     hub.paths()
     assert resolve(repo, revision=published, cache_dir=cache).fetch("*.safetensors")
@@ -115,14 +128,23 @@ def test_a_pinned_commit_stays(hub, published, repo, model, cache, tmp_path):
 
 
 ERRORS = {
-    "missing": ({}, r"there is no repository alice/\S*missing\S*, or it is private\. .* log in with"),
-    "private": ({"private": True}, r"no repository .*if it is private, log in with `hf auth login` or pass token="),
+    "missing": (
+        {},
+        r"there is no repository alice/\S*missing\S*, or it is private\. .* log in with",
+    ),
+    "private": (
+        {"private": True},
+        r"no repository .*if it is private, log in with `hf auth login` or pass token=",
+    ),
     "gated": ({"gated": "manual"}, r"is gated, .*Accept them at http://127.*, then log in"),
     "disabled": ({"disabled": True}, r"was disabled by the Hub"),
     "revision": ({}, r'no branch, tag or commit "nightly"\. Check revision'),
     "commit": ({}, r'no branch, tag or commit "0{40}"'),
     "file": ({}, r'has no file "modle.safetensors"; did you mean "model.safetensors"\?'),
-    "pickle": ({}, r'no file "weights.safetensors"; "weights.bin" is a pickle, which is never opened'),
+    "pickle": (
+        {},
+        r'no file "weights.safetensors"; "weights.bin" is a pickle, which is never opened',
+    ),
     "token": ({}, r"does not accept your token .*Invalid credentials.* Log in again"),
 }
 
@@ -153,7 +175,11 @@ def test_errors_say_what_to_do(hub, repo, cache, what):
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("https://huggingface.co/me/x/tree/main", {}, r'an address, not the name of a repository\. Give "me/x"'),
+        (
+            "https://huggingface.co/me/x/tree/main",
+            {},
+            r'an address, not the name of a repository\. Give "me/x"',
+        ),
         ("./no/such/folder", {}, r"no such folder"),
         (Path("no-such-folder"), {}, r"no such folder"),
         ("a/b/c", {}, r"no such folder, and it is not the name of a Hub repository \(owner/name\)"),
@@ -180,7 +206,10 @@ def test_sources_that_make_no_sense(hub, model, source, options, message):
 
 
 def test_a_repository_that_is_not_there_may_be_a_folder_that_is_not(hub, cache):
-    with pytest.raises(RepositoryError, match=r"cannot load nobody/nothing: .*There is no folder of that name either$"):
+    with pytest.raises(
+        RepositoryError,
+        match=r"cannot load nobody/nothing: .*There is no folder of that name either$",
+    ):
         resolve("nobody/nothing", cache_dir=cache)
 
 
@@ -189,7 +218,9 @@ def test_no_network(hub, published, repo, cache, tmp_path):
 
     def run(env, names, **options):
         options["cache_dir"] = str(cache)
-        return hub.run(OFFLINE, tmp_path / "home", env=env, source=repo, names=names, options=options)
+        return hub.run(
+            OFFLINE, tmp_path / "home", env=env, source=repo, names=names, options=options
+        )
 
     offline = {"HF_HUB_OFFLINE": "1"}
     down = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_ETAG_TIMEOUT": "1"}
@@ -209,7 +240,9 @@ def test_no_network(hub, published, repo, cache, tmp_path):
     assert '"README.md" is not in the cache' in run({}, list(ALL), local_files_only=True).error
     assert "HF_HUB_OFFLINE" in run(offline, list(ALL)).error
     code = "import time\ntime.sleep = lambda seconds: None\n" + OFFLINE
-    broken = hub.run(code, tmp_path, env=down, source=repo, names=ALL, options={"cache_dir": str(cache)})
+    broken = hub.run(
+        code, tmp_path, env=down, source=repo, names=ALL, options={"cache_dir": str(cache)}
+    )
     assert "cannot be reached" in broken.error
 
 
@@ -228,12 +261,16 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_on_the_way(hub, published, repo, model, cache, monkeypatch, fault):
-    """Either the right bytes or an error of ours, and the next attempt in the same cache gets them."""
+    """Either the right bytes or an error of ours, and the next attempt in the same cache gets
+    them."""
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
     hub.steer("fault", **FAULTS[fault])
     if "flipped" in fault:
-        with pytest.raises(RepositoryError, match=r"recorded size and hash; it was removed from the cache, try again"):
+        with pytest.raises(
+            RepositoryError,
+            match=r"recorded size and hash; it was removed from the cache, try again",
+        ):
             resolve(repo, cache_dir=cache).fetch(*ALL)
     else:
         assert hashes(resolve(repo, cache_dir=cache).fetch(*ALL)) == hashes(model)
@@ -245,7 +282,9 @@ def test_faults_on_the_way(hub, published, repo, model, cache, monkeypatch, faul
 def test_a_hub_that_stays_broken(hub, published, repo, model, cache, monkeypatch, status, match):
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     hub.steer("fault", match=match, status=status, times=1000)
-    with pytest.raises(RepositoryError, match="too many requests" if status == 429 else "problem of its own, 503"):
+    with pytest.raises(
+        RepositoryError, match="too many requests" if status == 429 else "problem of its own, 503"
+    ):
         resolve(repo, cache_dir=cache).fetch(*ALL)
     hub.steer("clear")
     assert hashes(resolve(repo, cache_dir=cache).fetch(*ALL)) == hashes(model)
@@ -253,15 +292,20 @@ def test_a_hub_that_stays_broken(hub, published, repo, model, cache, monkeypatch
 
 @pytest.mark.parametrize("damage", ["cut short", "emptied", "changed", "removed"])
 def test_half_finished_caches(hub, published, repo, model, cache, damage):
-    """A damaged file in the cache is noticed by its recorded hash and fetched again; without network it is named."""
+    """A damaged file in the cache is noticed by its recorded hash and fetched again; without
+    network it is named."""
     data = (model / "model.safetensors").read_bytes()
     facts = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     blob = (resolve(repo, cache_dir=cache).fetch(*ALL) / "model.safetensors").resolve()
     if damage == "removed":
         blob.unlink()
     else:
-        blob.write_bytes({"cut short": data[:-1], "emptied": b"", "changed": b"x" + data[1:]}[damage])
-    with pytest.raises(RepositoryError, match=r'"model\.safetensors" is not in the cache .*or is damaged there'):
+        blob.write_bytes(
+            {"cut short": data[:-1], "emptied": b"", "changed": b"x" + data[1:]}[damage]
+        )
+    with pytest.raises(
+        RepositoryError, match=r'"model\.safetensors" is not in the cache .*or is damaged there'
+    ):
         resolve(repo, cache_dir=cache, local_files_only=True).file("model.safetensors", facts=facts)
     online = resolve(repo, revision=published, cache_dir=cache)
     assert online.file("model.safetensors", facts=facts).read_bytes() == data
@@ -274,7 +318,9 @@ def test_what_was_recorded_must_be_there(hub, published, repo, model, cache):
     with pytest.raises(RepositoryError, match="the repository does not hold what was recorded"):
         resolve(repo, cache_dir=cache).file("model.safetensors", facts=wrong)
     assert not any("/objects/" in path for path in hub.paths())
-    with pytest.raises(RepositoryError, match=r'"model\.safetensors" does not have the recorded size and hash'):
+    with pytest.raises(
+        RepositoryError, match=r'"model\.safetensors" does not have the recorded size and hash'
+    ):
         resolve(model).file("model.safetensors", facts=wrong)
 
 
@@ -292,12 +338,21 @@ def test_the_disk_is_asked_first(hub, published, repo, cache, monkeypatch):
 
     full = type(shutil.disk_usage("/"))(1, 1, 70 << 20)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
-    with pytest.raises(RepositoryError, match=rf"cannot download {repo}@\w+: it needs 12\.1 MB .* 73\.4 MB free"):
+    with pytest.raises(
+        RepositoryError, match=rf"cannot download {repo}@\w+: it needs 12\.1 MB .* 73\.4 MB free"
+    ):
         resolve(repo, cache_dir=cache).fetch(*ALL)
     assert not any("resolve" in path or "/objects/" in path for path in hub.paths())
 
 
-ESCAPES = ["../escaped.json", "/escaped.json", "a/../../escaped.json", "C:\\escaped.json", "a//b", "nul"]
+ESCAPES = [
+    "../escaped.json",
+    "/escaped.json",
+    "a/../../escaped.json",
+    "C:\\escaped.json",
+    "a//b",
+    "nul",
+]
 
 
 @pytest.mark.parametrize("name", ESCAPES)
@@ -305,7 +360,9 @@ def test_names_that_leave_the_folder(hub, published, repo, cache, tmp_path, name
     hub.plant(repo, {name: b"{}"})
     before = set(tmp_path.rglob("*"))
     shown = re.escape(f'"{name}"')
-    with pytest.raises(RepositoryError, match=rf"cannot load {repo}@\w+: the file name {shown} (is|leaves)"):
+    with pytest.raises(
+        RepositoryError, match=rf"cannot load {repo}@\w+: the file name {shown} (is|leaves)"
+    ):
         resolve(repo, cache_dir=cache).fetch("*")
     assert {p for p in set(tmp_path.rglob("*")) - before if cache not in (p, *p.parents)} == set()
     assert not list(cache.rglob("escaped*"))
@@ -342,7 +399,9 @@ def test_tokens_are_never_shown(hub, published, repo, cache, monkeypatch, caplog
     with pytest.raises(RepositoryError) as caught:
         resolve(repo, cache_dir=cache, token=token, force_download=True).fetch("config.json")
     shown = "".join(traceback.format_exception(caught.value))
-    ours = "".join(record.getMessage() for record in caplog.records if record.name.startswith("causalplug"))
+    ours = "".join(
+        record.getMessage() for record in caplog.records if record.name.startswith("causalplug")
+    )
     assert "token" in str(caught.value)
     assert token not in shown + ours
     hub.steer("clear")
@@ -350,22 +409,34 @@ def test_tokens_are_never_shown(hub, published, repo, cache, monkeypatch, caplog
 
 
 def test_code_needs_trust(hub, published, repo, cache, model):
-    branch, pinned = resolve(repo, cache_dir=cache), resolve(repo, revision=published, cache_dir=cache)
+    branch, pinned = (
+        resolve(repo, cache_dir=cache),
+        resolve(repo, revision=published, cache_dir=cache),
+    )
     for snapshot in (branch, pinned, resolve(model)):
         with pytest.raises(RepositoryError, match=r'it needs code of its own \("net\.py"\)'):
             check_trust(snapshot, False, needs="net.py")
-    with pytest.raises(RepositoryError, match=f'needs a pinned revision, .*Pass revision="{published}"'):
+    with pytest.raises(
+        RepositoryError, match=f'needs a pinned revision, .*Pass revision="{published}"'
+    ):
         check_trust(branch, True, needs="net.py")
     check_trust(pinned, True, needs="net.py")
     check_trust(resolve(model), True, needs="net.py")
 
 
 @pytest.mark.parametrize(
-    "error", [RuntimeError("Cannot send a request, as the client has been closed."), AttributeError("'NoneType' …")]
+    "error",
+    [
+        RuntimeError("Cannot send a request, as the client has been closed."),
+        AttributeError("'NoneType' …"),
+    ],
 )
 def test_a_connection_that_another_thread_closed_is_the_hub_out_of_reach(error, monkeypatch):
     monkeypatch.setattr(client.time, "sleep", lambda seconds: None)
-    with pytest.raises(RepositoryError, match="cannot be reached"), client.hub_errors("load me/x", "me/x"):
+    with (
+        pytest.raises(RepositoryError, match="cannot be reached"),
+        client.hub_errors("load me/x", "me/x"),
+    ):
         raise error
     calls = []
 

@@ -1,4 +1,5 @@
-"""Code of a repository runs for those alone who trust it at a commit that they name; tokens stay out of everything."""
+"""Code of a repository runs for those alone who trust it at a commit that they name; tokens stay
+out of everything."""
 
 import json
 import sys
@@ -10,7 +11,9 @@ import causalplug as cp
 from causalplug.errors import RepositoryError
 from causalplug.mechanisms.base import MECHANISMS
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own upload
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Use 'content=:DeprecationWarning"
+)  # the client's own upload
 CODE = """
 import causalplug as cp
 from causalplug.noise import NoiseSpec
@@ -51,7 +54,9 @@ def test_code_runs_for_those_who_trust_a_commit(hub, repo, cache, tmp_path):
         before = dcm(cp.Noise(5, seed=1))["I"]
     forget(kind)
     commit = part.origin.revision
-    with pytest.raises(RepositoryError, match=r'needs code of its own \("stripes\.py"\).*trust_remote_code=True'):
+    with pytest.raises(
+        RepositoryError, match=r'needs code of its own \("stripes\.py"\).*trust_remote_code=True'
+    ):
         cp.from_pretrained(repo, cache_dir=cache)
     with pytest.raises(RepositoryError, match=rf"needs a pinned revision.*{commit}"):
         cp.from_pretrained(repo, cache_dir=cache, trust_remote_code=True)
@@ -59,12 +64,18 @@ def test_code_runs_for_those_who_trust_a_commit(hub, repo, cache, tmp_path):
     with pytest.raises(RepositoryError, match=r"needs code of its own"), torch.no_grad():
         model(cp.Noise(5, seed=1))
     with pytest.raises(RepositoryError, match=r"with trust_remote_code: it holds a model"):
-        cp.from_pretrained(f"{repo}-model", cache_dir=cache, revision=dcm.origin.revision, trust_remote_code=True)
-    assert not any(name.startswith("causalplug_remote_") for name in sys.modules), "code ran without leave"
+        cp.from_pretrained(
+            f"{repo}-model", cache_dir=cache, revision=dcm.origin.revision, trust_remote_code=True
+        )
+    assert not any(name.startswith("causalplug_remote_") for name in sys.modules), (
+        "code ran without leave"
+    )
     loaded = cp.from_pretrained(repo, cache_dir=cache, revision=commit, trust_remote_code=True)
     assert type(loaded).__name__ == "Stripes"
     with torch.no_grad():
-        assert torch.equal(cp.from_pretrained(f"{repo}-model", cache_dir=cache)(cp.Noise(5, seed=1))["I"], before)
+        assert torch.equal(
+            cp.from_pretrained(f"{repo}-model", cache_dir=cache)(cp.Noise(5, seed=1))["I"], before
+        )
     forget(kind)
 
 
@@ -79,15 +90,23 @@ def test_code_stays_with_what_was_loaded_with_it(tmp_path):
         if not known:
             forget(kind)
         loaded = cp.from_pretrained(tmp_path / "first", trust_remote_code=not known)
-        again = loaded.asked(label_map={0: 1, 1: 0}).save_pretrained(tmp_path / f"again-{known}", code=None)
-        assert (again / "stripes.py").read_bytes() == (tmp_path / "first" / "stripes.py").read_bytes()
+        again = loaded.asked(label_map={0: 1, 1: 0}).save_pretrained(
+            tmp_path / f"again-{known}", code=None
+        )
+        assert (again / "stripes.py").read_bytes() == (
+            tmp_path / "first" / "stripes.py"
+        ).read_bytes()
         assert "It needs code of its own, stripes.py" in (again / "README.md").read_text()
         loaded.save_pretrained(tmp_path / "first")  # into its own folder
         forget(kind)
         with pytest.raises(RepositoryError, match="needs code of its own"):
             cp.from_pretrained(again)
         assert type(cp.from_pretrained(again, trust_remote_code=True)).__name__ == "Stripes"
-    copied = cp.DCM(cp.CausalGraph.parse("D -> I"), {"D": cp.Discrete(2), "I": loaded.image}, mechanisms={"I": loaded})
+    copied = cp.DCM(
+        cp.CausalGraph.parse("D -> I"),
+        {"D": cp.Discrete(2), "I": loaded.image},
+        mechanisms={"I": loaded},
+    )
     copied.save_pretrained(tmp_path / "model", frozen="copy")
     forget(kind)
     inside = cp.from_pretrained(tmp_path / "model", subfolder="frozen/0", trust_remote_code=True)
@@ -96,7 +115,10 @@ def test_code_stays_with_what_was_loaded_with_it(tmp_path):
 
 def test_code_that_fails_is_an_error_of_the_repository(tmp_path):
     folder = cp.ConvEncoder(cp.Image(1, 8, 8)).save_pretrained(tmp_path / "encoder")
-    config = json.loads((folder / "config.json").read_text()) | {"code": "c.py", "kind": "nobody-has-this"}
+    config = json.loads((folder / "config.json").read_text()) | {
+        "code": "c.py",
+        "kind": "nobody-has-this",
+    }
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(RepositoryError, match=r'no file "c\.py"'):
         cp.from_pretrained(folder, trust_remote_code=True)
@@ -121,7 +143,12 @@ def test_tokens_are_in_no_file_of_a_published_model(hub, repo, tmp_path, cache, 
     dcm.push_to_hub(repo, token=token, license="mit")
     loaded = cp.from_pretrained(repo, token=token, cache_dir=cache)
     loaded.save_pretrained(tmp_path / "model")
-    texts = [path.read_bytes() for place in (tmp_path / "model", cache) for path in place.rglob("*") if path.is_file()]
+    texts = [
+        path.read_bytes()
+        for place in (tmp_path / "model", cache)
+        for path in place.rglob("*")
+        if path.is_file()
+    ]
     assert len(texts) > 5
     assert not any(token.encode() in text for text in texts)
     assert token not in repr(loaded.origin) + caplog.text

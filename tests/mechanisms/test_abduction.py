@@ -1,4 +1,5 @@
-"""Recovered noise: Gumbel noise given the choice, latents of a GAN by search, labels told from the image."""
+"""Recovered noise: Gumbel noise given the choice, latents of a GAN by search, labels told from
+the image."""
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ import causalplug as cp
 from causalplug.adapters.callable import CallableGenerator
 from causalplug.adapters.conditional_gan import ConditionalGAN
 from causalplug.errors import MechanismError
-from causalplug.mechanisms.abduction import gumbel_given
-from causalplug.mechanisms.label_map import Label
+from causalplug.mechanisms.frozen.abduction import gumbel_given
+from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Discrete, Image
 
@@ -17,14 +18,18 @@ IMAGE = Image(1, 4, 4, low=-1.0, high=1.0)
 
 
 def generator() -> ConditionalGAN:
-    """Label k lights row k by as much as the latent says; each latent number has a column of its own."""
+    """Label k lights row k by as much as the latent says; each latent number has a column of its
+    own."""
     weight = torch.zeros(16, 6)
     for label in range(3):
         weight[4 * label : 4 * label + 4, 3 + label] = 2.0
     for column in range(3):
         weight[column::4, column] = 0.4
     tensors = {"0.weight": weight, "0.bias": torch.full((16,), -1.0)}
-    layers = [{"type": "linear", "name": "0", "in_features": 6, "out_features": 16}, {"type": "tanh"}]
+    layers = [
+        {"type": "linear", "name": "0", "in_features": 6, "out_features": 16},
+        {"type": "tanh"},
+    ]
     return ConditionalGAN(IMAGE, [Label("row", 3)], 3, layers, tensors=tensors)
 
 
@@ -37,7 +42,11 @@ def test_gumbel_noise_given_the_choice_has_the_right_distribution() -> None:
     chosen = (log + free).argmax(-1)
     for choice in range(3):
         rejected = free[chosen == choice]
-        made = gumbel_given(log.expand(len(rejected), -1), torch.full((len(rejected),), choice), prior[: len(rejected)])
+        made = gumbel_given(
+            log.expand(len(rejected), -1),
+            torch.full((len(rejected),), choice),
+            prior[: len(rejected)],
+        )
         assert bool(((log + made).argmax(-1) == choice).all())
         for share in (0.05, 0.25, 0.5, 0.75, 0.95):
             below = (made < rejected.quantile(share, 0)).double().mean(0)
@@ -59,10 +68,14 @@ def test_the_latent_of_a_gan_is_found_row_by_row() -> None:
 def test_a_label_that_the_parents_leave_open_is_told_from_the_image() -> None:
     table = {0: {0: 0.5, 1: 0.5}, 1: {1: 0.25, 2: 0.75}}
     made = generator().bind("I", Image(1, 4, 4), {"D": Discrete(2)}, table)
-    noise = {key: spec.draw(8, torch.Generator().manual_seed(2)) for key, spec in made.noise.items()}
+    noise = {
+        key: spec.draw(8, torch.Generator().manual_seed(2)) for key, spec in made.noise.items()
+    }
     parents = {"D": torch.arange(8) % 2}
     painted, label = made(parents, noise), made.joint_labels(parents, noise)
-    prior = {key: spec.draw(8, torch.Generator().manual_seed(3)) for key, spec in made.noise.items()}
+    prior = {
+        key: spec.draw(8, torch.Generator().manual_seed(3)) for key, spec in made.noise.items()
+    }
     found = made.abduct(painted, parents, prior=prior)
     assert torch.equal(made.joint_labels(parents, found), label)
     assert float((made(parents, found) - painted).abs().max()) < 0.02
@@ -71,7 +84,8 @@ def test_a_label_that_the_parents_leave_open_is_told_from_the_image() -> None:
 
 
 def test_a_given_image_under_an_intervention() -> None:
-    """The counterfactual of a picture keeps its latent and moves its label; the error of its noise is reported."""
+    """The counterfactual of a picture keeps its latent and moves its label; the error of its
+    noise is reported."""
     graph = cp.CausalGraph.parse("D -> I")
     dcm = cp.DCM(graph, {"D": Discrete(3), "I": IMAGE}, mechanisms={"I": generator()})
     latent = torch.tensor([[0.5, -1.0, 1.5]])
@@ -89,10 +103,17 @@ def test_what_cannot_be_inverted_is_refused() -> None:
     black_box = CallableGenerator(paint, IMAGE, [Label("row", 3)])
     dcm = cp.DCM(graph, {"D": Discrete(3), "I": IMAGE}, mechanisms={"I": black_box})
     with pytest.raises(MechanismError, match=r"'I' cannot be recovered.*declares no abduction"):
-        dcm.counterfactual({"D": 0, "I": np.zeros((1, 1, 4, 4), np.float32)}, do={"D": 2}, variables=["I"])
+        dcm.counterfactual(
+            {"D": 0, "I": np.zeros((1, 1, 4, 4), np.float32)}, do={"D": 2}, variables=["I"]
+        )
     resized = generator().asked(transform="resize").bind("I", Image(1, 8, 8), {"D": Discrete(3)})
     assert resized.abduction is None
-    turned = generator().asked(transform=["invert", "pad"]).bind("I", Image(1, 6, 6), {"D": Discrete(3)})
-    parents, noise = {"D": torch.arange(3)}, {"latent": torch.randn(3, 3, generator=torch.Generator().manual_seed(4))}
+    turned = (
+        generator().asked(transform=["invert", "pad"]).bind("I", Image(1, 6, 6), {"D": Discrete(3)})
+    )
+    parents, noise = (
+        {"D": torch.arange(3)},
+        {"latent": torch.randn(3, 3, generator=torch.Generator().manual_seed(4))},
+    )
     painted = turned(parents, noise)
     assert float((turned(parents, turned.abduct(painted, parents)) - painted).abs().max()) < 0.02

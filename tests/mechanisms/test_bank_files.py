@@ -8,18 +8,19 @@ import pytest
 import torch
 
 from causalplug.adapters.callable import CallableGenerator
+from causalplug.encoders.encoders import RandomProjection
 from causalplug.errors import MechanismError
-from causalplug.mechanisms.bank import SampleBank
-from causalplug.mechanisms.encoders import RandomProjection
-from causalplug.mechanisms.frozen import FrozenMechanism
-from causalplug.mechanisms.label_map import Label
+from causalplug.mechanisms.frozen.bank import SampleBank
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.variables import Discrete, Image
 
 IMAGE = Image(1, 4, 4)
 
 
 class Counted:
-    """Paints label and latent into the pixels; counts rows, and breaks off after a number of them."""
+    """Paints label and latent into the pixels; counts rows, and breaks off after a number of
+    them."""
 
     def __init__(self, limit: int = 10**9):
         self.rows, self.limit = 0, limit
@@ -29,7 +30,9 @@ class Counted:
             raise KeyboardInterrupt
         self.rows += len(labels)
         level = labels[:, 0] / 4 + latent[:, 0] / 5
-        return np.broadcast_to(level[:, None, None, None], (len(labels), 1, 4, 4)).astype(np.float32)
+        return np.broadcast_to(level[:, None, None, None], (len(labels), 1, 4, 4)).astype(
+            np.float32
+        )
 
 
 def bound(paint: Counted, revision: str | None = "1") -> FrozenMechanism:

@@ -1,4 +1,5 @@
-"""Adapters of third parties are found by their entry points, listed and loaded; broken ones are listed with why."""
+"""Adapters of third parties are found by their entry points, listed and loaded; broken ones are
+listed with why."""
 
 import json
 import sys
@@ -13,7 +14,7 @@ from causalplug.mechanisms.base import MECHANISMS
 
 PLUGIN = '''
 from causalplug.mechanisms.base import register_mechanism
-from causalplug.mechanisms.frozen import FrozenMechanism
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Image
 
@@ -38,7 +39,9 @@ class Checkers(FrozenMechanism):
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A distribution with two entry points, one of them to a module that cannot be imported."""
     (tmp_path / "checkers_plugin.py").write_text(PLUGIN)
-    (tmp_path / "broken_plugin.py").write_text("raise ImportError('it needs a library of its own')\n")
+    (tmp_path / "broken_plugin.py").write_text(
+        "raise ImportError('it needs a library of its own')\n"
+    )
     facts = tmp_path / "checkers_plugin-1.0.dist-info"
     facts.mkdir()
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: checkers-plugin\nVersion: 1.0\n")

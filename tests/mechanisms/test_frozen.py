@@ -6,11 +6,11 @@ from torch import Tensor
 
 from causalplug.adapters.callable import CallableGenerator
 from causalplug.adapters.image_bank import ImageBank
+from causalplug.encoders.encoders import RandomProjection
 from causalplug.errors import LabelMapError, MechanismError
-from causalplug.mechanisms.bank import SampleBank
-from causalplug.mechanisms.encoders import RandomProjection
-from causalplug.mechanisms.frozen import FrozenMechanism
-from causalplug.mechanisms.label_map import Label, LabelMap
+from causalplug.mechanisms.frozen.bank import SampleBank
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.mechanisms.frozen.label_map import Label, LabelMap
 from causalplug.noise import Noise
 from causalplug.variables import Discrete, Image
 
@@ -36,7 +36,9 @@ def bars(n: int, shape: Tensor, seed: int) -> Tensor:
 
 def generator() -> ImageBank:
     shape = torch.arange(900) % 3
-    return ImageBank(bars(900, shape, 1), [Label("shape", ["row", "column", "frame"])], shape[:, None])
+    return ImageBank(
+        bars(900, shape, 1), [Label("shape", ["row", "column", "frame"])], shape[:, None]
+    )
 
 
 def test_the_label_map_is_estimated_from_unlabelled_images() -> None:
@@ -53,8 +55,13 @@ def test_the_label_map_is_estimated_from_unlabelled_images() -> None:
     assert float((bound.label_map.probabilities - truth).abs().max()) < 0.04
     # a classifier that is wrong a fifth of the time gives the same proportions
     blunt = torch.Generator().manual_seed(5)
-    known = {image.numpy().tobytes(): int(label) for image, label in zip(rows["I"], shown, strict=True)}
-    known |= {image.numpy().tobytes(): int(c) for image, c in zip(generator().images, generator().codes, strict=True)}
+    known = {
+        image.numpy().tobytes(): int(label) for image, label in zip(rows["I"], shown, strict=True)
+    }
+    known |= {
+        image.numpy().tobytes(): int(c)
+        for image, c in zip(generator().images, generator().codes, strict=True)
+    }
 
     def poor(images: Tensor) -> Tensor:
         keys = (images * 255).round().to(torch.uint8)
@@ -80,7 +87,9 @@ def test_a_pending_label_map_refuses_to_run_and_needs_its_columns() -> None:
 
 def test_a_binding_survives_json() -> None:
     made = generator().asked(transform="grey-to-rgb")
-    bound = made.bind("I", Image(3, 8, 8, low=-1.0), D, {0: {"row": 0.5, "frame": 0.5}, 1: "column"})
+    bound = made.bind(
+        "I", Image(3, 8, 8, low=-1.0), D, {0: {"row": 0.5, "frame": 0.5}, 1: "column"}
+    )
     again = made.bind_as("I", bound.binding())
     noise = {key: Noise(5).draw(key, spec) for key, spec in bound.noise.items()}
     parents = {"D": torch.tensor([0, 1, 0, 1, 0])}
@@ -89,7 +98,9 @@ def test_a_binding_survives_json() -> None:
     assert made.bind_as("I", pending.binding()).pending == pending.pending
 
 
-@pytest.mark.parametrize(("names", "shape"), [("resize", (1, 12, 10)), (["grey-to-rgb", "pad"], (3, 10, 12))])
+@pytest.mark.parametrize(
+    ("names", "shape"), [("resize", (1, 12, 10)), (["grey-to-rgb", "pad"], (3, 10, 12))]
+)
 def test_named_changes_of_shape(names: str | list[str], shape: tuple[int, int, int]) -> None:
     made, variable = generator(), Image(*shape, low=-1.0)
     with pytest.raises(MechanismError, match="transform="):
@@ -111,7 +122,9 @@ def constant(calls: list[int]) -> FrozenMechanism:
         image = (labels[:, 0] / 10 + latent[:, 0] / 20)[:, None, None, None]
         return image.repeat(8, 2).repeat(8, 3).astype("float32")
 
-    return CallableGenerator(paint, IMAGE, [Label("digit", 10)], latent_shape=(1,), distribution="uniform")
+    return CallableGenerator(
+        paint, IMAGE, [Label("digit", 10)], latent_shape=(1,), distribution="uniform"
+    )
 
 
 def test_the_bank_draws_only_labels_that_occur_and_each_once() -> None:
@@ -134,7 +147,9 @@ def test_bank_samples_follow_the_label_map_and_share_the_latent_over_copies() ->
     encoder = RandomProjection(IMAGE, 1)
     bank = SampleBank(bound, encoder, rows_per_label=50, keep_images=True)
     n = 4000
-    parents = {"D": torch.cat([torch.zeros(n, dtype=torch.int64), torch.ones(n, dtype=torch.int64)])}
+    parents = {
+        "D": torch.cat([torch.zeros(n, dtype=torch.int64), torch.ones(n, dtype=torch.int64)])
+    }
     gumbel = Noise(n).draw("label", bound.noise["label"]).repeat(2, 1)
     found = bank.sample(parents, {"label": gumbel}, 2, n, torch.Generator().manual_seed(0))
     table = bank.projections[:, :, 0]

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from causalplug.errors import LabelMapError
-from causalplug.mechanisms.label_estimation import mixture_proportions
-from causalplug.mechanisms.label_map import Label, LabelMap
+from causalplug.mechanisms.frozen.label_estimation import mixture_proportions
+from causalplug.mechanisms.frozen.label_map import Label, LabelMap
 from causalplug.noise import Noise
 from causalplug.variables import Continuous, Discrete
 
@@ -70,7 +70,8 @@ def test_relaxed_labels_have_the_value_of_the_draw() -> None:
     made = stochastic()
     codes = {"C": torch.tensor([0, 1, 1]), "S": torch.tensor([2, 0, 1])}
     hot = {
-        name: torch.nn.functional.one_hot(v, PARENTS[name].size).float().requires_grad_() for name, v in codes.items()
+        name: torch.nn.functional.one_hot(v, PARENTS[name].size).float().requires_grad_()
+        for name, v in codes.items()
     }
     gumbel = Noise(3, 0).draw("label", made.noise["label"])
     relaxed = made.relaxed(hot, gumbel)
@@ -80,10 +81,15 @@ def test_relaxed_labels_have_the_value_of_the_draw() -> None:
 
 
 def test_counting_rows() -> None:
-    frame = {"C": np.array(["no", "no", "no", "yes"]), "y": np.array(["normal", "pneumonia", "normal", "COVID"])}
+    frame = {
+        "C": np.array(["no", "no", "no", "yes"]),
+        "y": np.array(["normal", "pneumonia", "normal", "COVID"]),
+    }
     made = LabelMap.from_rows(frame, parents={"C": PARENTS["C"]}, labels=[FINDING], label="y")
     assert torch.allclose(made.probabilities, torch.tensor([[0, 2 / 3, 1 / 3], [1, 0, 0]]))
-    smooth = LabelMap.from_rows(frame, parents={"C": PARENTS["C"]}, labels=[FINDING], label="y", smoothing=1.0)
+    smooth = LabelMap.from_rows(
+        frame, parents={"C": PARENTS["C"]}, labels=[FINDING], label="y", smoothing=1.0
+    )
     assert torch.allclose(smooth.probabilities[1], torch.tensor([0.5, 0.25, 0.25]))
 
 
@@ -98,7 +104,9 @@ def test_labels_from_another_column_tell_training_the_row_s_label() -> None:
         further={"N": Discrete(2)},
     )
     assert torch.allclose(made.probabilities[0], torch.tensor([0, 2 / 3, 1 / 3]))
-    assert made.row_labels({"C": torch.tensor([0, 0, 1]), "N": torch.tensor([1, 0, 0])}).tolist() == [2, 1, 0]
+    assert made.row_labels(
+        {"C": torch.tensor([0, 0, 1]), "N": torch.tensor([1, 0, 0])}
+    ).tolist() == [2, 1, 0]
     assert LabelMap.from_dict(json.loads(json.dumps(made.to_dict()))) == made
 
 
@@ -112,7 +120,9 @@ def test_json_round_trip_is_exact() -> None:
 def test_identity_takes_equal_names_and_a_single_renamed_pair() -> None:
     parents = {"a": Discrete(2), "b": Discrete(["x", "y", "z"])}
     assert torch.equal(LabelMap.identity(parents, LABELS).probabilities, torch.eye(6))
-    assert torch.equal(LabelMap.identity({"D": Discrete(2)}, [Label("digit", 2)]).probabilities, torch.eye(2))
+    assert torch.equal(
+        LabelMap.identity({"D": Discrete(2)}, [Label("digit", 2)]).probabilities, torch.eye(2)
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +135,9 @@ def test_identity_takes_equal_names_and_a_single_renamed_pair() -> None:
         ({"D": Continuous()}, [Label("x", 2)], "discrete"),
     ],
 )
-def test_identity_refuses_and_shows_the_map_that_mends_it(parents: dict, labels: list, match: str) -> None:
+def test_identity_refuses_and_shows_the_map_that_mends_it(
+    parents: dict, labels: list, match: str
+) -> None:
     with pytest.raises(LabelMapError, match=match):
         LabelMap.identity(parents, labels)
 
@@ -154,14 +166,17 @@ def test_an_empty_combination_cannot_be_counted() -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_mixture_proportions_undo_the_confusion(seed: int) -> None:
-    """Decisions of a poor classifier, in expectation: the proportions come back exactly; counted, nearly."""
+    """Decisions of a poor classifier, in expectation: the proportions come back exactly;
+    counted, nearly."""
     generator = torch.Generator().manual_seed(seed)
     confusion = torch.rand(4, 4, generator=generator).double() + 3 * torch.eye(4)
     confusion /= confusion.sum(1, keepdim=True)
     shares = torch.rand(4, generator=generator).double()
     shares[seed % 4] = 0
     shares /= shares.sum()
-    assert torch.allclose(mixture_proportions(confusion, shares @ confusion, rounds=20_000), shares, atol=2e-3)
+    assert torch.allclose(
+        mixture_proportions(confusion, shares @ confusion, rounds=20_000), shares, atol=2e-3
+    )
     drawn = torch.multinomial(shares @ confusion, 20_000, replacement=True, generator=generator)
     counted = mixture_proportions(confusion, torch.bincount(drawn, minlength=4))
     naive = torch.bincount(drawn, minlength=4) / 20_000

@@ -8,10 +8,10 @@ import torch
 from causalplug.adapters.conditional_gan import ConditionalGAN
 from causalplug.adapters.image_bank import ImageBank
 from causalplug.errors import MechanismError
-from causalplug.hub.load import from_pretrained
+from causalplug.load import from_pretrained
 from causalplug.mechanisms.base import initialised
-from causalplug.mechanisms.label_map import Label
-from causalplug.mechanisms.renderer import Renderer
+from causalplug.mechanisms.frozen.label_map import Label
+from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Discrete, Image
 
@@ -20,7 +20,10 @@ IMAGE = Image(1, 4, 4)
 
 def generator() -> ConditionalGAN:
     """Label k lights row k; the latent decides how bright."""
-    layers = [{"type": "linear", "name": "0", "in_features": 5, "out_features": 16}, {"type": "sigmoid"}]
+    layers = [
+        {"type": "linear", "name": "0", "in_features": 5, "out_features": 16},
+        {"type": "sigmoid"},
+    ]
     weight = torch.full((16, 5), 0.0)
     for label in range(3):
         weight[4 * label : 4 * label + 4, 2 + label] = 6.0
@@ -30,7 +33,9 @@ def generator() -> ConditionalGAN:
 
 
 def renderer(**options: object) -> Renderer:
-    return initialised(lambda: Renderer(generator(), IMAGE, {"D": Discrete(2)}, confounder_size=2, **options), 0)  # type: ignore[arg-type,return-value]
+    return initialised(
+        lambda: Renderer(generator(), IMAGE, {"D": Discrete(2)}, confounder_size=2, **options), 0
+    )  # type: ignore[arg-type,return-value]
 
 
 def draw(made: Renderer, n: int, picks: torch.Generator) -> tuple[dict, dict, torch.Tensor]:
@@ -57,7 +62,9 @@ def test_it_learns_what_the_confounder_says_and_the_generator_stays() -> None:
     shown = made(parents, noise, confounder)[:, 0, :3].mean(-1).argmax(-1)
     wanted = torch.where(confounder[:, 0] > 0, 2, parents["D"])
     assert float((shown == wanted).float().mean()) > 0.9
-    assert all(torch.equal(before[key], value) for key, value in made.generator.state_dict().items())
+    assert all(
+        torch.equal(before[key], value) for key, value in made.generator.state_dict().items()
+    )
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -69,6 +76,8 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_a_black_box_cannot_be_a_renderer() -> None:
-    bank = ImageBank(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), [Label("a", 2)], torch.tensor([[0], [1]]))
+    bank = ImageBank(
+        torch.zeros(2, 1, 4, 4, dtype=torch.uint8), [Label("a", 2)], torch.tensor([[0], [1]])
+    )
     with pytest.raises(MechanismError, match="gradient"):
         Renderer(bank, IMAGE, {})

@@ -1,4 +1,5 @@
-"""Pictures of results: they show the numbers that they were given, nothing runs out of the figure, no text overlaps."""
+"""Pictures of results: they show the numbers that they were given, nothing runs out of the
+figure, no text overlaps."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from matplotlib.text import Text
 import causalplug as cp
 from causalplug import plots
 from causalplug.adapters.callable import CallableGenerator
+from causalplug.checks.fit import ConfigurationFit, FitReport
 from causalplug.errors import DataError, NotIdentifiableError, VariableError
-from causalplug.mechanisms.fit_check import ConfigurationFit, FitReport
 from causalplug.plots.style import SERIES
 from causalplug.training.report import ModuleReport, TrainingReport
 from causalplug.training.validation import Distance
@@ -34,13 +35,18 @@ def check_layout(figure: Figure) -> None:
         assert box.x1 <= figure.bbox.x1 + 1, text
         assert figure.bbox.y0 - 1 <= box.y0, text
         assert box.y1 <= figure.bbox.y1 + 1, text
-    upright = [(text.get_text(), text.get_window_extent()) for text in written(figure) if text.get_rotation() % 90 == 0]
+    upright = [
+        (text.get_text(), text.get_window_extent())
+        for text in written(figure)
+        if text.get_rotation() % 90 == 0
+    ]
     for (one, a), (other, b) in combinations(upright, 2):
         assert not a.overlaps(b), (one, other)
 
 
 def written(figure: Figure) -> list[Text]:
-    """Every text that is seen: titles, labels, legends, and those tick labels that lie in the view."""
+    """Every text that is seen: titles, labels, legends, and those tick labels that lie in the
+    view."""
     found = [text for text in (figure._suptitle, figure._supxlabel) if text is not None]
     found += [text for legend in figure.legends for text in legend.get_texts()]
     for axes in figure.axes:
@@ -58,19 +64,29 @@ def report(*modules: ModuleReport) -> TrainingReport:
     return TrainingReport(list(modules))
 
 
-def module(names: tuple[str, ...], measures: dict[str, list[float]], best: int = 200) -> ModuleReport:
-    points = [{"step": 100.0 * (i + 1), "loss": 1.0, key: v} for key, vs in measures.items() for i, v in enumerate(vs)]
+def module(
+    names: tuple[str, ...], measures: dict[str, list[float]], best: int = 200
+) -> ModuleReport:
+    points = [
+        {"step": 100.0 * (i + 1), "loss": 1.0, key: v}
+        for key, vs in measures.items()
+        for i, v in enumerate(vs)
+    ]
     distances = (Distance("P(D, A)", 1000, tvd=0.02, floor=0.01, ceiling=0.03),)
     return ModuleReport(names, "warm", 400, best, distances=distances, curve=points)
 
 
 def test_training_shows_every_validation_the_floor_and_the_kept_step() -> None:
     values = [0.2, 0.1, 0.05, 0.04]
-    figure = plots.plot_training(report(module(("D", "A"), {"nll": [1.5, 1.2], "tvd": values}, best=300)))
+    figure = plots.plot_training(
+        report(module(("D", "A"), {"nll": [1.5, 1.2], "tvd": values}, best=300))
+    )
     likelihood, distance = figure.axes
     assert likelihood.lines[0].get_ydata().tolist() == [1.5, 1.2]
     assert distance.lines[0].get_ydata().tolist() == values
-    assert [line.get_ydata()[0] for line in distance.lines if line.get_label() == "sampling floor"] == [0.01]
+    assert [
+        line.get_ydata()[0] for line in distance.lines if line.get_label() == "sampling floor"
+    ] == [0.01]
     (kept,) = [line for line in distance.lines if line.get_label() == "kept"]
     assert (kept.get_xdata()[0], kept.get_ydata()[0]) == (300, 0.05)
     check_layout(figure)
@@ -86,9 +102,16 @@ def test_training_of_many_modules() -> None:
 
 
 def test_bars_have_the_heights_of_the_distributions() -> None:
-    dcm = cp.DCM(cp.CausalGraph.parse("X -> Y"), {"X": cp.Discrete(["no", "yes"]), "Y": cp.Discrete(["a", "b", "c"])})
+    dcm = cp.DCM(
+        cp.CausalGraph.parse("X -> Y"),
+        {"X": cp.Discrete(["no", "yes"]), "Y": cp.Discrete(["a", "b", "c"])},
+    )
     answer = dcm.estimate("P(Y | do(X=yes))", n=500)
-    given: dict[str, Any] = {"truth": [0.2, 0.3, 0.5], "model": answer, "naive": {"c": 0.1, "a": 0.6, "b": 0.3}}
+    given: dict[str, Any] = {
+        "truth": [0.2, 0.3, 0.5],
+        "model": answer,
+        "naive": {"c": 0.1, "a": 0.6, "b": 0.3},
+    }
     figure = plots.plot_distributions({"P(Y | do(X=yes))": given})
     (axes,) = figure.axes
     groups = [group for group in axes.containers if isinstance(group, BarContainer)]
@@ -145,7 +168,9 @@ def shown(figure: Figure, lines: int, columns: int) -> np.ndarray:
 
 def test_in_a_column_only_the_intervention_differs(painter: cp.DCM) -> None:
     real = {"rows": np.random.default_rng(0).random((9, 1, 6, 6), dtype=np.float32)}
-    figure = plots.plot_interventions(painter, "I", [{"D": "low"}, {"D": "high"}], n=5, seed=3, rows=real)
+    figure = plots.plot_interventions(
+        painter, "I", [{"D": "low"}, {"D": "high"}], n=5, seed=3, rows=real
+    )
     rows, low, high = shown(figure, 3, 5)
     assert np.abs(rows - 255 * real["rows"][:5, 0]).max() <= 0.51
     assert np.abs(high - low - 127.5).max() <= 1.0
@@ -182,7 +207,18 @@ def test_a_fit_check_shows_every_number(configurations: int) -> None:
     import torch
 
     items = tuple(
-        ConfigurationFit({"D": i, "E": "b"}, 90, 0.5 + i / 20, 0.2, 0.01, 0.4, -i / 9, 0.1 - i / 30, 1.0 - i / 8, i / 6)
+        ConfigurationFit(
+            {"D": i, "E": "b"},
+            90,
+            0.5 + i / 20,
+            0.2,
+            0.01,
+            0.4,
+            -i / 9,
+            0.1 - i / 30,
+            1.0 - i / 8,
+            i / 6,
+        )
         for i in range(configurations)
     )
     worst = torch.arange(8 * 36).reshape(8, 1, 6, 6).to(torch.uint8)

@@ -13,17 +13,19 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.text import Text
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.causal.plan import plan
+from causalplug.graphs.graph import CausalGraph
+from causalplug.planning.plan import plan
 from causalplug.plots import plot_graph, plot_plan
 from causalplug.plots.graph import laid_out
 from causalplug.plots.style import COLOURS
-from tests.graphs import NAMED, random_admg, ring
+from tests.graph_cases import NAMED, random_admg, ring
 
 GRAPHS = {name: CausalGraph.parse(text) for name, text in NAMED.items()} | {
     "ring": ring(4),
     "30 variables": random_admg(11, 30, 0.07, 0.03),
-    "odd names": CausalGraph.parse('"$x_1$" -> "a name that is too long to be shown" <-> "%&"; "$x_1$" <-> "%&"'),
+    "odd names": CausalGraph.parse(
+        '"$x_1$" -> "a name that is too long to be shown" <-> "%&"; "$x_1$" <-> "%&"'
+    ),
 }
 
 
@@ -49,7 +51,11 @@ def test_a_plan_is_drawn_whole(name: str) -> None:
         assert f"{number}  {module.label}" in written
     short = [variable for variable in graph.variables if len(variable) <= 22]
     assert all(written.count(variable) == 1 for variable in short)
-    dashed = [arrow for arrow in arrows(figure) if to_hex(arrow.get_edgecolor()).upper() == COLOURS["confounder"]]
+    dashed = [
+        arrow
+        for arrow in arrows(figure)
+        if to_hex(arrow.get_edgecolor()).upper() == COLOURS["confounder"]
+    ]
     assert len(dashed) == len(graph.bidirected)
     assert len(arrows(figure)) == len(graph.directed) + len(graph.bidirected) + len(made.edges)
     boxes = [patch for patch in figure.findobj(FancyBboxPatch) if patch.get_zorder() == 2]
@@ -110,27 +116,38 @@ def test_a_renderer_has_the_colour_of_what_is_pulled() -> None:
 
 
 LARGE = (
-    "1 -> 2 -> 3; 2 -> 5; 7, 8 -> 6; 4 -> 7; 5 -> 8; 11 -> 8; 6 -> 9; 19 -> 9; 10 -> 11; 16 -> 10; 8 -> 14; 9 -> 17; "
-    "13 -> 19; 27 -> 15; 14 -> 23; 1 <-> 3; 5 <-> 6; 7 <-> 9; 10 <-> 8; 11 <-> 9; 23 <-> 27; 17 <-> 19"
+    "1 -> 2 -> 3; 2 -> 5; 7, 8 -> 6; 4 -> 7; 5 -> 8; 11 -> 8; 6 -> 9; 19 -> 9; 10 -> 11; 16 -> "
+    "10; 8 -> 14; 9 -> 17; 13 -> 19; 27 -> 15; 14 -> 23; 1 <-> 3; 5 <-> 6; 7 <-> 9; 10 <-> 8; 11 "
+    "<-> 9; 23 <-> 27; 17 <-> 19"
 )
 
 
 def runs_over_names(figure: Figure) -> int:
     """How often a thin arrow runs behind the name of a variable that is not its end."""
     figure.draw_without_rendering()
-    plates = [patch.get_window_extent() for patch in figure.findobj(FancyBboxPatch) if patch.get_zorder() == 6]
+    plates = [
+        patch.get_window_extent()
+        for patch in figure.findobj(FancyBboxPatch)
+        if patch.get_zorder() == 6
+    ]
     found = 0
     for thin in arrows(figure):
         if to_hex(thin.get_edgecolor()).upper() == COLOURS["outer edge"]:
             paths, _ = thin._get_path_in_displaycoord()
             corners = paths[0].cleaned(curves=False).vertices[:-1]
-            points = [p + (q - p) * part for p, q in pairwise(corners) for part in (0, 0.25, 0.5, 0.75)]
+            points = [
+                p + (q - p) * part for p, q in pairwise(corners) for part in (0, 0.25, 0.5, 0.75)
+            ]
             found += sum(any(box.contains(x, y) for x, y in points) for box in plates)
     return found
 
 
-@pytest.mark.parametrize(("graph", "share"), [(CausalGraph.parse(LARGE), 0.0), (random_admg(11, 30, 0.15, 0.03), 0.35)])
-def test_thin_arrows_run_around_names(graph: CausalGraph, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("graph", "share"), [(CausalGraph.parse(LARGE), 0.0), (random_admg(11, 30, 0.15, 0.03), 0.35)]
+)
+def test_thin_arrows_run_around_names(
+    graph: CausalGraph, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     around = runs_over_names(plan(graph).plot())
     monkeypatch.setattr("causalplug.plots.plan.clear_bend", lambda *_: 0.06)
     straight = runs_over_names(plan(graph).plot())
@@ -141,8 +158,8 @@ def test_thin_arrows_run_around_names(graph: CausalGraph, share: float, monkeypa
 def test_no_global_state_is_touched() -> None:
     code = (
         "import sys\n"
-        "from causalplug.causal.graph import CausalGraph\n"
-        "from causalplug.causal.plan import plan\n"
+        "from causalplug.graphs.graph import CausalGraph\n"
+        "from causalplug.planning.plan import plan\n"
         "plan(CausalGraph.parse('D -> I -> A; D <-> A')).plot()\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert 'torch' not in sys.modules\n"

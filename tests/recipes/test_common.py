@@ -23,7 +23,12 @@ def check(tmp_path, monkeypatch):
     return checked
 
 
-RESULT = {"rows": [{"tvd": 0.01}, {"tvd": 0.2}], "verdict": "refused", "bad": float("nan"), "yes": True}
+RESULT = {
+    "rows": [{"tvd": 0.01}, {"tvd": 0.2}],
+    "verdict": "refused",
+    "bad": float("nan"),
+    "yes": True,
+}
 
 
 @pytest.mark.parametrize(
@@ -62,10 +67,14 @@ def test_an_unknown_bound(check):
 def test_settings_come_from_the_config_unless_they_are_said(tmp_path):
     script = tmp_path / "one" / "run.py"
     script.parent.mkdir()
-    script.with_name("config.json").write_text('{"full": {"rows": 9, "steps": 8}, "quick": {"rows": 3, "steps": 2}}')
+    script.with_name("config.json").write_text(
+        '{"full": {"rows": 9, "steps": 8}, "quick": {"rows": 3, "steps": 2}}'
+    )
     made = common.parser(str(script), "text")
     made.add_argument("--rows", type=int)
-    run = common.Run(str(script), made, ["--quick", "--rows", "5", "--output-dir", str(tmp_path / "out")])
+    run = common.Run(
+        str(script), made, ["--quick", "--rows", "5", "--output-dir", str(tmp_path / "out")]
+    )
     assert (run.options.rows, run.options.steps, run.name) == (5, 2, "one")
     run.lap("all")
     whole = run.finish({"answer": {1: 2}})

@@ -1,4 +1,5 @@
-"""The training of a small diffusers pipeline: what it refuses, and that its images show their labels."""
+"""The training of a small diffusers pipeline: what it refuses, and that its images show their
+labels."""
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from sklearn.svm import SVC
 
 from causalplug.adapters.diffusers import DiffusersGenerator
 from causalplug.errors import DataError
-from causalplug.mechanisms.label_map import Label
+from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.noise import Noise
 from recipes.diffusion_mediator.pipeline import train_pipeline
 

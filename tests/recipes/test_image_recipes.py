@@ -1,4 +1,5 @@
-"""The worlds and readers of the recipes with images: exact answers against samples, and what is refused."""
+"""The worlds and readers of the recipes with images: exact answers against samples, and what is
+refused."""
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,8 @@ from PIL import Image
 from scipy.linalg import sqrtm  # type: ignore[import-untyped]
 
 import causalplug as cp
+from causalplug.encoders.encoders import project
 from causalplug.errors import DataError
-from causalplug.mechanisms.encoders import project
 from recipes.cxr.data import COUNTS, finding, load_xrays, rows, stand_in
 from recipes.invariant_faces.data import DIGITS, FIDELITY, load_faces
 from recipes.invariant_faces.data import stand_in as digits_stand_in
@@ -73,7 +74,9 @@ def test_patients_have_the_labels_of_the_table():
     table = rows(xrays, 50_000, seed=0)
     found = np.bincount(table["C"] * 2 + table["N"], minlength=4) / 50_000
     assert tvd(found, COUNTS.ravel() / COUNTS.sum()) < 0.01
-    index = {image.tobytes(): k for image, k in zip(xrays.images, finding(xrays.C, xrays.N), strict=True)}
+    index = {
+        image.tobytes(): k for image, k in zip(xrays.images, finding(xrays.C, xrays.N), strict=True)
+    }
     kinds = np.array([index[image.tobytes()] for image in table["Xray"][:200]])
     assert (kinds == finding(table["C"], table["N"])[:200]).all()
 
@@ -107,7 +110,9 @@ def test_the_bar_says_more_than_the_digit_until_the_labels_are_untied():
     assert (barred == (faces.test["Eyeglasses"] == 1)).mean() > 0.99
     known = {image.tobytes() for image in load_digit_images(None, DIGITS).images}
     plain = faces.test["Image"][faces.test["Eyeglasses"] == 0][:, 0]
-    assert not any(image.tobytes() in known for image in plain[:200]), "the test set shows other digits"
+    assert not any(image.tobytes() in known for image in plain[:200]), (
+        "the test set shows other digits"
+    )
 
 
 def test_faces_are_read_and_what_lacks_is_said(tmp_path):
@@ -134,7 +139,10 @@ def test_faces_are_read_and_what_lacks_is_said(tmp_path):
 def test_the_frechet_distance_is_that_of_the_formula():
     """Against the root of the matrix product itself."""
     rng = np.random.default_rng(0)
-    first, second = rng.random((300, 1, 8, 8), np.float32), rng.random((200, 1, 8, 8), np.float32) ** 2
+    first, second = (
+        rng.random((300, 1, 8, 8), np.float32),
+        rng.random((200, 1, 8, 8), np.float32) ** 2,
+    )
     torch.manual_seed(0)
     encoder = cp.ConvEncoder(cp.Image(1, 8, 8), 4)
     a, b = (project(encoder, torch.from_numpy(x)).double().numpy() for x in (first, second))

@@ -13,12 +13,18 @@ from recipes.mnist_frontdoor.data import _from_hub, load_digit_images
 
 def idx(array: np.ndarray) -> bytes:
     return (
-        bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape) + array.astype(np.uint8).tobytes()
+        bytes((0, 0, 8, array.ndim))
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.astype(np.uint8).tobytes()
     )
 
 
 def write_mnist(
-    folder: Path, *, joint: str = "-", packed: bool = True, digits: tuple[int, ...] = (5, 0, 1, 1, 0)
+    folder: Path,
+    *,
+    joint: str = "-",
+    packed: bool = True,
+    digits: tuple[int, ...] = (5, 0, 1, 1, 0),
 ) -> dict:
     """Four small MNIST files; returns the content by part."""
     content = {}
@@ -36,7 +42,9 @@ def write_mnist(
     return content
 
 
-@pytest.mark.parametrize(("joint", "packed"), [("-", True), ("-", False), (".", True), (".", False)])
+@pytest.mark.parametrize(
+    ("joint", "packed"), [("-", True), ("-", False), (".", True), (".", False)]
+)
 def test_a_folder_gives_its_zeros_and_ones(tmp_path, joint, packed):
     content = write_mnist(tmp_path, joint=joint, packed=packed)
     for source in (tmp_path, str(tmp_path)):
@@ -74,12 +82,16 @@ def test_a_dataset_with_images_and_labels(tmp_path, monkeypatch):
     from PIL import Image
 
     rng = np.random.default_rng(0)
-    pixels = {split: rng.integers(256, size=(6, 28, 28), dtype=np.uint8) for split in ("train", "test")}
+    pixels = {
+        split: rng.integers(256, size=(6, 28, 28), dtype=np.uint8) for split in ("train", "test")
+    }
     labels = [0, 7, 1, 1, 2, 0]
     features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
     for split, images in pixels.items():
         rows = {"image": [Image.fromarray(image) for image in images], "label": labels}
-        datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "repo" / f"{split}.parquet")
+        datasets.Dataset.from_dict(rows, features=features).to_parquet(
+            tmp_path / "repo" / f"{split}.parquet"
+        )
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     loaded = _from_hub(str(tmp_path / "repo"), (0, 1))
     np.testing.assert_array_equal(loaded.images, pixels["train"][[0, 2, 3, 5]])
@@ -89,7 +101,9 @@ def test_a_dataset_with_images_and_labels(tmp_path, monkeypatch):
 
 def test_a_folder_without_the_files(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing here")
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz .* is not there; the folder holds notes\.txt"):
+    with pytest.raises(
+        DataError, match=r"train-images-idx3-ubyte\.gz .* is not there; the folder holds notes\.txt"
+    ):
         load_digit_images(tmp_path)
     write_mnist(tmp_path)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()

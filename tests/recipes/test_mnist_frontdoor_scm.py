@@ -1,4 +1,5 @@
-"""The front-door SCM: its exact answers against an enumeration of its own and against brute force."""
+"""The front-door SCM: its exact answers against an enumeration of its own and against brute
+force."""
 
 from itertools import product
 from pathlib import Path
@@ -36,8 +37,11 @@ def blobs(count: int = 7, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return np.round(255 * ink).astype(np.uint8), digits
 
 
-def enumerate_joint(images: np.ndarray, digits: np.ndarray, coloured: bool, fidelity: float) -> np.ndarray:
-    """P(U, D, picture, A) by loops over every value, pictures being (image, hue) pairs: ``(4, 2, pictures, 3)``."""
+def enumerate_joint(
+    images: np.ndarray, digits: np.ndarray, coloured: bool, fidelity: float
+) -> np.ndarray:
+    """P(U, D, picture, A) by loops over every value, pictures being (image, hue) pairs: ``(4, 2,
+    pictures, 3)``."""
     hues = range(12) if coloured else [None]
     pictures = list(product(range(len(images)), hues))
     joint = np.zeros((4, 2, len(pictures), 3))
@@ -47,7 +51,9 @@ def enumerate_joint(images: np.ndarray, digits: np.ndarray, coloured: bool, fide
         for channel, row, column in product(range(3), range(7), range(7)):
             cell = images[index, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4].astype(float)
             tinted = (
-                np.round(np.float32(colour[channel]) * cell.astype(np.float32)) if coloured else colour[channel] * cell
+                np.round(np.float32(colour[channel]) * cell.astype(np.float32))
+                if coloured
+                else colour[channel] * cell
             )
             score += WEIGHTS[:, channel, 7 * row + column] * tinted.sum() / 16 / 255
         share = 1 / (np.sum(digits == digits[index]) * len(hues))
@@ -76,7 +82,9 @@ def test_answers_equal_an_enumeration(image_shape, fidelity):
 @pytest.mark.parametrize("image_shape", SHAPES)
 def test_the_front_door_formula_recovers_the_answer_from_the_rows_alone(image_shape):
     images, digits = blobs(9, seed=1)
-    seen = enumerate_joint(images, digits, image_shape[0] == 3, 0.75).sum(0)  # P(D, picture, A), without U
+    seen = enumerate_joint(images, digits, image_shape[0] == 3, 0.75).sum(
+        0
+    )  # P(D, picture, A), without U
     p_d = seen.sum((1, 2))
     picture_given_d = seen.sum(2) / p_d[:, None]
     a_given = seen / seen.sum(2)[:, :, None]
@@ -117,7 +125,9 @@ def test_attribute_is_the_answer_for_one_image(bundled):
         members = np.flatnonzero(bundled.digits == 1)
         every = np.concatenate([scm.render(members, np.full(len(members), hue)) for hue in hues])
         np.testing.assert_allclose(scm.attribute(every).mean(0), scm.answers().shown[1], atol=1e-12)
-        np.testing.assert_allclose(scm.logits(every[:50] / 255.0), scm.logits(every[:50]), atol=1e-12)
+        np.testing.assert_allclose(
+            scm.logits(every[:50] / 255.0), scm.logits(every[:50]), atol=1e-12
+        )
 
 
 def check_gaps(digits: DigitImages, image_shape: tuple[int, int, int]) -> None:
@@ -157,7 +167,8 @@ def test_the_reading_is_not_a_matter_of_single_pixels(bundled):
 
 
 def test_the_constants_are_fixed():
-    """The projection does not follow numpy's version: its bits, and numbers that follow from them by hand."""
+    """The projection does not follow numpy's version: its bits, and numbers that follow from
+    them by hand."""
     bits = np.random.PCG64(912).random_raw(49)
     uniform = [2 * (int(b) // 2**11) / 2**53 - 1 for b in bits]
     expected = 0.5 * 3**0.5 * (uniform[5] - sum(uniform) / 49)
@@ -200,7 +211,9 @@ def test_what_is_wrong_is_said(bundled):
 def test_the_judge_knows_the_digit_and_not_the_colour(bundled):
     judge = train_judge(bundled.held_out_images, bundled.held_out_digits)
     for image_shape in SHAPES:
-        rows, hidden = FrontDoorSCM(bundled.images, bundled.digits, image_shape=image_shape).sample(2000, seed=0)
+        rows, hidden = FrontDoorSCM(bundled.images, bundled.digits, image_shape=image_shape).sample(
+            2000, seed=0
+        )
         verdict = judge(rows["I"])
         assert (verdict == hidden.shown).mean() >= 0.99
         np.testing.assert_array_equal(judge(rows["I"][:100] / 255.0), verdict[:100])

@@ -1,4 +1,5 @@
-"""Exact networks: sums against brute force and samples, files against published tables, and what is refused."""
+"""Exact networks: sums against brute force and samples, files against published tables, and what
+is refused."""
 
 from itertools import product
 from pathlib import Path
@@ -37,7 +38,9 @@ def test_joints_equal_an_enumeration(seed):
     assert network.graph() == graph
     for do in ({}, {"X": "b"}, {"M": "c", "Z": "a"}):
         for keep in (["Y"], ["Z", "X", "Y"]):
-            np.testing.assert_allclose(network.joint(keep, do), enumerate_joint(network, keep, do), atol=1e-12)
+            np.testing.assert_allclose(
+                network.joint(keep, do), enumerate_joint(network, keep, do), atol=1e-12
+            )
 
 
 @pytest.mark.parametrize("do", [{}, {"X": 1}])
@@ -53,13 +56,17 @@ def test_samples_have_the_exact_distribution(do):
 def test_known_answers_of_the_chest_clinic():
     """From the tables by hand: bronchitis has probability .45 whatever is done to the lung."""
     network = chest_clinic()
-    assert network.graph() == cp.CausalGraph.parse("asia -> tub -> either -> xray, dysp; lung -> either; lung <-> dysp")
+    assert network.graph() == cp.CausalGraph.parse(
+        "asia -> tub -> either -> xray, dysp; lung -> either; lung <-> dysp"
+    )
     yes = 0.45 * 0.9 + 0.55 * 0.7
     no = 0.45 * 0.8 + 0.55 * 0.1
     p_tub = 0.01 * 0.05 + 0.99 * 0.01
     assert network.joint(["dysp"], {"lung": "yes"})[0] == pytest.approx(yes)
     assert network.joint(["dysp"], {"either": "no"})[0] == pytest.approx(no)
-    assert network.joint(["dysp"], {"lung": "no"})[0] == pytest.approx(p_tub * yes + (1 - p_tub) * no)
+    assert network.joint(["dysp"], {"lung": "no"})[0] == pytest.approx(
+        p_tub * yes + (1 - p_tub) * no
+    )
 
 
 def test_the_file_has_the_published_tables():
@@ -93,7 +100,11 @@ def test_a_file_in_any_order(tmp_path):
         ("(no) 0.2, 0.8;", "", "'B' must hold distributions"),
         ("0.25, 0.75", "0.25, 0.25", "'A' must hold distributions"),
         ("probability ( A ) { table 0.25, 0.75; }", "", "a parent has no table"),
-        ("probability ( A ) { table 0.25, 0.75; }", "probability ( A | B ) { (yes) 1, 0; (no) 0, 1; }", "in a cycle"),
+        (
+            "probability ( A ) { table 0.25, 0.75; }",
+            "probability ( A | B ) { (yes) 1, 0; (no) 0, 1; }",
+            "in a cycle",
+        ),
         ("(no) 0.2", "(maybe) 0.2", "'B' cannot be read"),
         ("0.2, 0.8", "0.2", "'B' cannot be read"),
         ("B | A", "B | C", "'B' cannot be read"),

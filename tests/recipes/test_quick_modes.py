@@ -1,7 +1,8 @@
-"""Every recipe's quick mode within the bounds of its ``expected.json``, and a model that can be loaded afterwards.
+"""Every recipe's quick mode within the bounds of its ``expected.json``, and a model that can be
+loaded afterwards.
 
-Recipes whose ``expected.json`` says ``"suite": false`` take longer: they run here with ``CAUSALPLUG_EXHAUSTIVE=1``, and
-in ``make recipes``.
+Recipes whose ``expected.json`` says ``"suite": false`` take longer: they run here with
+``CAUSALPLUG_EXHAUSTIVE=1``, and in ``make recipes``.
 """
 
 import importlib
@@ -25,7 +26,10 @@ def test_quick_mode(name, tmp_path):
         pytest.skip("takes more than some seconds: make recipes, or CAUSALPLUG_EXHAUSTIVE=1")
     main = importlib.import_module(f"recipes.{name}.run").main
     with warnings.catch_warnings():
-        for category in (ConvergenceWarning, FitWarning):  # a quick mode is for looking; the bounds are below
+        for category in (
+            ConvergenceWarning,
+            FitWarning,
+        ):  # a quick mode is for looking; the bounds are below
             warnings.simplefilter("ignore", category)
         result = main(["--quick", "--output-dir", str(tmp_path)])
     assert violations(name, json.loads(json.dumps(result))) == []

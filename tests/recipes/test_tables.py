@@ -1,4 +1,5 @@
-"""The recipes of tables: adjustment formulas on exact rows, what the cells can mean, and what is refused."""
+"""The recipes of tables: adjustment formulas on exact rows, what the cells can mean, and what is
+refused."""
 
 import numpy as np
 import pandas as pd
@@ -14,13 +15,15 @@ from recipes.sachs.cells import LEVELS, PROTEINS, Cells, made_up_world, read_cel
 
 
 def test_adjustment_is_right_where_the_rows_support_it():
-    """On many rows both formulas give the exact answer for a shadow, and the part with support for none."""
+    """On many rows both formulas give the exact answer for a shadow, and the part with support
+    for none."""
     world = chest_clinic()
     rows = world.sample(1_000_000, seed=3)
     exact = world.joint(["dysp"], {"either": "yes"})[0]
     assert asia.back_door(rows, "yes") == pytest.approx(exact, abs=0.02)
     assert asia.front_door(rows, "yes") == pytest.approx(exact, abs=0.02)
-    # No shadow and cancer never occur together: what is left of the formula is P(dysp | no shadow, no cancer).
+    # No shadow and cancer never occur together: what is left of the formula is P(dysp | no shadow,
+    # no cancer).
     joint = world.joint(["either", "lung", "dysp"])[1, 1]
     assert asia.back_door(rows, "no") == pytest.approx(joint[0] / joint.sum(), abs=0.003)
 
@@ -41,7 +44,9 @@ def test_asia_reads_tables_with_signs_or_words(tmp_path):
 
 def cells_file(path, **changes):
     rng = np.random.default_rng(0)
-    table = pd.DataFrame(rng.integers(1, 4, (60, 4)), columns=list(PROTEINS)).assign(INT=[0, 8, 2] * 20)
+    table = pd.DataFrame(rng.integers(1, 4, (60, 4)), columns=list(PROTEINS)).assign(
+        INT=[0, 8, 2] * 20
+    )
     table.assign(**changes).to_csv(path, index=False)
     return table
 
@@ -72,8 +77,11 @@ def test_the_full_mode_says_what_it_needs(tmp_path):
 
 
 def test_tables_that_no_model_can_have_are_told():
-    """A cell with average PKA keeps its Mek when PKA is set to average: the shares bound each other."""
-    untouched = pd.DataFrame({"PKA": ["average"] * 9 + ["low"], "Mek": ["low"] * 4 + ["average"] * 6})
+    """A cell with average PKA keeps its Mek when PKA is set to average: the shares bound each
+    other."""
+    untouched = pd.DataFrame(
+        {"PKA": ["average"] * 9 + ["low"], "Mek": ["low"] * 4 + ["average"] * 6}
+    )
     treated = pd.DataFrame({"PKA": ["average"] * 5, "Mek": ["low"] * 5})
     assert Cells("average", untouched, treated).contradiction == pytest.approx(0.5)
     simulated = simulate_cells(made_up_world(), "high", rows=20_000, treated=20_000, seed=1)

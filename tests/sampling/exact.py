@@ -1,12 +1,13 @@
-"""Models that are exact discrete SCMs: the same tables as tests/scm.py, put in place of networks."""
+"""Models that are exact discrete SCMs: the same tables as tests/scm.py, put in place of
+networks."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.mechanisms.table import DiscreteTable
-from causalplug.model import DCM
+from causalplug.graphs.graph import CausalGraph
+from causalplug.mechanisms.trainable.table import DiscreteTable
+from causalplug.model.model import DCM
 from causalplug.variables import Discrete
 from tests.scm import SCM, random_scm
 
@@ -16,7 +17,9 @@ __all__ = ["as_dcm", "random_graph", "random_model"]
 def as_dcm(scm: SCM, confounder_size: int = 2, names: dict[str, list[str]] | None = None) -> DCM:
     """The DCM that draws from exactly the distribution of ``scm``, in every world."""
     graph = scm.graph
-    variables = {v: Discrete((names or {}).get(v, int(scm.cardinalities[v]))) for v in graph.variables}
+    variables = {
+        v: Discrete((names or {}).get(v, int(scm.cardinalities[v]))) for v in graph.variables
+    }
     mechanisms = {}
     for name in graph.variables:
         parents, edges = scm.family(name)

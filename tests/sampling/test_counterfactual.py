@@ -1,4 +1,5 @@
-"""Layer 3: abduction, action, prediction; several worlds; rows of data with numbers and images in them."""
+"""Layer 3: abduction, action, prediction; several worlds; rows of data with numbers and images
+in them."""
 
 from __future__ import annotations
 
@@ -9,10 +10,16 @@ import pandas as pd
 import pytest
 import torch
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.errors import DataError, MechanismError, QueryError, SamplingError, UnknownVariableError
-from causalplug.mechanisms.table import DiscreteTable
-from causalplug.model import DCM
+from causalplug.errors import (
+    DataError,
+    MechanismError,
+    QueryError,
+    SamplingError,
+    UnknownVariableError,
+)
+from causalplug.graphs.graph import CausalGraph
+from causalplug.mechanisms.trainable.table import DiscreteTable
+from causalplug.model.model import DCM
 from causalplug.noise import Noise
 from causalplug.sampling.condition import Evidence
 from causalplug.variables import Continuous, Discrete, Image
@@ -34,7 +41,7 @@ def pair() -> tuple:
     return scm, as_dcm(scm)
 
 
-# -- worlds ----------------------------------------------------------------------------------------------------------
+# -- worlds
 
 
 def test_several_worlds_are_joint(pair: tuple) -> None:
@@ -53,7 +60,9 @@ def test_evidence_in_intervened_worlds(pair: tuple) -> None:
     frame = dcm.counterfactual(N, evidence=evidence, do={"M": 1}, variables=["Y"])
     truth = scm.probability("P(Y_{M=1} | X=1, Y_{X=0}=1, M_{X=0}=0)")
     assert _near(np.bincount(frame["Y"], minlength=2) / N, truth, N)
-    joined = dcm.counterfactual(500, evidence=[{"X": 1}, {"M": [0, 1]}, {"M": 0}], do={"X": 0}, seed=3)
+    joined = dcm.counterfactual(
+        500, evidence=[{"X": 1}, {"M": [0, 1]}, {"M": 0}], do={"X": 0}, seed=3
+    )
     assert joined.equals(dcm.counterfactual(500, evidence={"X": 1, "M": 0}, do={"X": 0}, seed=3))
 
 
@@ -74,7 +83,7 @@ def test_rows_do_not_depend_on_the_batch_size(pair: tuple, batch_size: int) -> N
     assert dcm.counterfactual(300, batch_size=batch_size, **options).equals(whole.head(300))
 
 
-# -- the noise -------------------------------------------------------------------------------------------------------
+# -- the noise
 
 
 def test_noise_is_kept_saved_and_replayed(pair: tuple, tmp_path: Path) -> None:
@@ -93,11 +102,12 @@ def test_noise_is_kept_saved_and_replayed(pair: tuple, tmp_path: Path) -> None:
     assert by_place["X"].tolist() == (np.arange(1000) % 2).tolist()
 
 
-# -- numbers ---------------------------------------------------------------------------------------------------------
+# -- numbers
 
 
 def _linear(loading: float = 0.0) -> DCM:
-    """X ~ N(0,1), Y = 2 X + loading U + N(0,1), Z = Y + X + N(0,1); X = loading U + N(0,1) if there is a loading."""
+    """X ~ N(0,1), Y = 2 X + loading U + N(0,1), Z = Y + X + N(0,1); X = loading U + N(0,1) if
+    there is a loading."""
     graph = CausalGraph.parse("X -> Y -> Z; X -> Z" + ("; X <-> Y" if loading else ""))
     return DCM(
         graph,
@@ -126,18 +136,23 @@ def test_numbers_of_a_row_are_recovered_exactly() -> None:
     assert kept["X"].tolist() == rows["X"].tolist()
     repeated = dcm.counterfactual(rows, do={"X": np.array([0.0, 1.0, 2.0])}, draws=2)
     assert repeated["X"].tolist() == [0, 0, 1, 1, 2, 2]
-    assert repeated["Y"][::2].tolist() == pytest.approx((own_y + 2 * np.array([0, 1, 2])).tolist(), abs=1e-5)
+    assert repeated["Y"][::2].tolist() == pytest.approx(
+        (own_y + 2 * np.array([0, 1, 2])).tolist(), abs=1e-5
+    )
 
 
 def test_a_hidden_confounder_is_weighed_by_the_density() -> None:
-    """X = U1 + U2 + e, Y = 2X + U1 + f, W = U2 + 0.1 g: Y_{X=0} = Y - 2X = 0 exactly, and W shows U2 given X=1, Y=2."""
+    """X = U1 + U2 + e, Y = 2X + U1 + f, W = U2 + 0.1 g: Y_{X=0} = Y - 2X = 0 exactly, and W
+    shows U2 given X=1, Y=2."""
     graph = CausalGraph.parse("X -> Y; X <-> Y; X <-> W")
     mechanisms = {
         "X": Linear({}, loading=1.0),
         "Y": Linear({"X": 2.0}, loading=1.0),
         "W": Linear({}, loading=1.0, scale=0.1),
     }
-    dcm = DCM(graph, {name: Continuous() for name in "XYW"}, mechanisms=mechanisms, confounder_size=1)
+    dcm = DCM(
+        graph, {name: Continuous() for name in "XYW"}, mechanisms=mechanisms, confounder_size=1
+    )
     frame = dcm.counterfactual(4000, evidence={"X": 1.0, "Y": 2.0}, do={"X": 0.0})
     assert frame["Y"].to_numpy() == pytest.approx(np.zeros(4000), abs=1e-5)
     covariance = np.array([[1, 1, 0], [1, 3, 1], [0, 1, 2]])  # of U2, X, U1 + f
@@ -155,17 +170,25 @@ def test_numbers_in_two_worlds_at_once_are_refused() -> None:
     with pytest.raises(QueryError, match="two worlds at once"):
         dcm.counterfactual(10, evidence=evidence, do={"X": 2.0})
     frame = dcm.counterfactual(
-        2000, evidence=[{"X": 1.0}, Evidence({"Y": (0.0, None)}, do={"X": 0.0})], do={"X": 2.0}, variables=["X", "Y"]
+        2000,
+        evidence=[{"X": 1.0}, Evidence({"Y": (0.0, None)}, do={"X": 0.0})],
+        do={"X": 2.0},
+        variables=["X", "Y"],
     )
     assert (frame["Y"] >= 4).all()
 
 
-# -- images ----------------------------------------------------------------------------------------------------------
+# -- images
 
 
 def _painted(abduction: str | None, error: float = 0.0) -> DCM:
     graph = CausalGraph.parse("D -> I -> A; D <-> A; D -> B")
-    variables = {"D": Discrete(2), "I": Image(1, 4, 4, low=-8, high=8), "A": Discrete(3), "B": Discrete(["no", "yes"])}
+    variables = {
+        "D": Discrete(2),
+        "I": Image(1, 4, 4, low=-8, high=8),
+        "A": Discrete(3),
+        "B": Discrete(["no", "yes"]),
+    }
     return DCM(graph, variables, mechanisms={"I": Stamp("D", abduction, error)}, seed=1)
 
 
@@ -190,7 +213,9 @@ def test_an_approximate_recovery_reports_its_error() -> None:
     frame = dcm.counterfactual(row, do={"D": 1 - row["D"]}, variables=["I"])
     assert frame.attrs["reconstruction_error"]["I"] == pytest.approx(0.3 / np.sqrt(2), rel=1e-5)
     noise = dcm.abduct(row)
-    assert np.allclose(dcm.replay(noise, variables=["I"])["I"][0][0, :, 2:], row["I"][0, :, 2:] + 0.3, atol=1e-6)
+    assert np.allclose(
+        dcm.replay(noise, variables=["I"])["I"][0][0, :, 2:], row["I"][0, :, 2:] + 0.3, atol=1e-6
+    )
 
 
 def test_an_image_without_a_way_back_is_refused_only_where_it_is_needed() -> None:
@@ -212,13 +237,15 @@ def test_an_image_without_a_way_back_is_refused_only_where_it_is_needed() -> Non
 def test_the_discrete_values_of_a_row_are_met_by_rejection() -> None:
     scm = random_scm(CausalGraph.parse("X -> Y; X <-> Y"), cardinalities=2, seed=3)
     dcm = as_dcm(scm)
-    frame = dcm.counterfactual(pd.DataFrame({"X": [0, 1], "Y": [1, 0]}), do={"X": [1, 0]}, draws=8000, variables=["Y"])
+    frame = dcm.counterfactual(
+        pd.DataFrame({"X": [0, 1], "Y": [1, 0]}), do={"X": [1, 0]}, draws=8000, variables=["Y"]
+    )
     for start, query in [(0, "P(Y_{X=1}=1 | X=0, Y=1)"), (8000, "P(Y_{X=0}=1 | X=1, Y=0)")]:
         truth = scm.probability(query)
         assert _near(np.array(frame["Y"][start : start + 8000].mean()), truth, 8000)
 
 
-# -- bad input -------------------------------------------------------------------------------------------------------
+# -- bad input
 
 BAD = [
     ({"n": 0}, SamplingError, "at least 1"),
@@ -240,7 +267,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "error", "message"), BAD)
-def test_bad_input_is_refused(pair: tuple, arguments: dict, error: type[Exception], message: str) -> None:
+def test_bad_input_is_refused(
+    pair: tuple, arguments: dict, error: type[Exception], message: str
+) -> None:
     _, dcm = pair
     arguments = {"n": 10, **arguments}
     with pytest.raises(error, match=message):

@@ -54,12 +54,23 @@ def test_two_processes_make_the_sample_of_one(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
+    common = {
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "ACCELERATE_USE_CPU": "true",
+    }
     path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     running = [
         subprocess.Popen(
             [sys.executable, str(script), str(tmp_path)],
-            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": path},
+            env={
+                **os.environ,
+                **common,
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "PYTHONPATH": path,
+            },
             cwd=root,
             stderr=subprocess.PIPE,
             text=True,

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.causal.overlap import check_overlap
-from causalplug.causal.query import Query
-from causalplug.causal.source import Source
+from causalplug.checks.overlap import check_overlap
+from causalplug.data.source import DataSource
+from causalplug.ensemble import Ensemble
 from causalplug.errors import (
     DataError,
     MechanismError,
@@ -20,11 +19,12 @@ from causalplug.errors import (
     SamplingError,
     UnknownVariableError,
 )
-from causalplug.model import DCM
+from causalplug.graphs.graph import CausalGraph
+from causalplug.graphs.source import Source
+from causalplug.identification.query import Query
+from causalplug.model.model import DCM
 from causalplug.sampling.compare import plug_in
-from causalplug.sampling.ensemble import Ensemble
 from causalplug.sampling.moments import Contribution, Moments
-from causalplug.training.data import DataSource
 from causalplug.variables import Continuous, Discrete, Image
 from tests.sampling.exact import as_dcm
 from tests.sampling.toys import Linear, Stamp
@@ -37,7 +37,9 @@ NAMES = {"X": ["no", "yes"], "Y": ["low", "mid", "high"]}
 @pytest.fixture(scope="module")
 def model() -> tuple:
     """Z -> X -> Y, X <-> Y; X and Y have names, Z has numbers."""
-    scm = random_scm(CausalGraph.parse("Z -> X -> Y; X <-> Y"), cardinalities={"Z": 2, "X": 2, "Y": 3}, seed=21)
+    scm = random_scm(
+        CausalGraph.parse("Z -> X -> Y; X <-> Y"), cardinalities={"Z": 2, "X": 2, "Y": 3}, seed=21
+    )
     return scm, as_dcm(scm, names=NAMES)
 
 
@@ -45,7 +47,7 @@ def _far(answer: object, truth: float) -> float:
     return abs(answer.value - truth) / answer.standard_error  # type: ignore[attr-defined]
 
 
-# -- numbers and their errors ----------------------------------------------------------------------------------------
+# -- numbers and their errors
 
 
 def test_names_are_understood_and_given_back(model: tuple) -> None:
@@ -115,7 +117,10 @@ def test_moments_agree_with_the_delta_method_on_rows() -> None:
             contributions.append(Contribution(index, zeros, zeros, w[part][index], x[part][index]))
         moments.add(contributions)
     ratios = [(w @ x) / w.sum() for w, x in zip(weights, numbers, strict=True)]
-    influence = sum(c * w * (x - r) / w.sum() for c, w, x, r in zip((1, -2), weights, numbers, ratios, strict=True))
+    influence = sum(
+        c * w * (x - r) / w.sum()
+        for c, w, x, r in zip((1, -2), weights, numbers, ratios, strict=True)
+    )
     assert moments.estimate.item() == pytest.approx(ratios[0] - 2 * ratios[1])
     assert moments.standard_error.item() == pytest.approx(np.sqrt((influence**2).sum()))
     assert moments.effective.item() == pytest.approx(min(w.sum() ** 2 / (w @ w) for w in weights))
@@ -144,11 +149,15 @@ def test_estimates_do_not_depend_on_the_batch_size(model: tuple) -> None:
         one = dcm.estimate(text, n=700, seed=4)
         other = dcm.estimate(text, n=700, seed=4, batch_size=37)
         assert one.candidates == other.candidates
-        assert one.table["estimate"].tolist() == pytest.approx(other.table["estimate"].tolist(), abs=1e-12)
-        assert one.table["standard_error"].tolist() == pytest.approx(other.table["standard_error"].tolist(), abs=1e-12)
+        assert one.table["estimate"].tolist() == pytest.approx(
+            other.table["estimate"].tolist(), abs=1e-12
+        )
+        assert one.table["standard_error"].tolist() == pytest.approx(
+            other.table["standard_error"].tolist(), abs=1e-12
+        )
 
 
-# -- numbers, images, curves -----------------------------------------------------------------------------------------
+# -- numbers, images, curves
 
 
 def _continuous() -> DCM:
@@ -208,7 +217,7 @@ def test_images_are_shown_and_no_more_than_asked_for() -> None:
         dcm.estimate("E[I]")
 
 
-# -- effects and ensembles -------------------------------------------------------------------------------------------
+# -- effects and ensembles
 
 
 def test_average_effects(model: tuple) -> None:
@@ -220,9 +229,14 @@ def test_average_effects(model: tuple) -> None:
     back = dcm.ate("Y", "X", value="high", treated="no", control="yes", n=N)
     assert back.value == pytest.approx(-answer.value)
     assert dcm.ate("X", "Z", n=N).query == "ATE(X=yes, Z=1 vs 0)"
-    assert _far(dcm.ate("X", "Z", n=N), float(scm.probability("P(X=1 | do(Z=1)) - P(X=1 | do(Z=0))"))) <= 4
+    assert (
+        _far(dcm.ate("X", "Z", n=N), float(scm.probability("P(X=1 | do(Z=1)) - P(X=1 | do(Z=0))")))
+        <= 4
+    )
     within = dcm.ate("Y", "X", value="low", given={"Z": 1}, n=N)
-    assert _far(within, float(scm.probability("P(Y=0 | do(X=1), Z=1) - P(Y=0 | do(X=0), Z=1)"))) <= 4
+    assert (
+        _far(within, float(scm.probability("P(Y=0 | do(X=1), Z=1) - P(Y=0 | do(X=0), Z=1)"))) <= 4
+    )
     with pytest.raises(QueryError, match="value='high'"):
         dcm.ate("Y", "X")
     with pytest.raises(QueryError, match="treated= and control="):
@@ -237,12 +251,17 @@ def test_an_ensemble_shows_what_its_members_disagree_on() -> None:
     members = [DCM(graph, variables, seed=seed) for seed in range(3)]
     ensemble = Ensemble(members)
     answer = ensemble.estimate("P(Y=1 | do(X=1))", n=4000, seed=2)
-    single = [member.estimate("P(Y=1 | do(X=1))", n=4000, seed=2 + k).value for k, member in enumerate(members)]
+    single = [
+        member.estimate("P(Y=1 | do(X=1))", n=4000, seed=2 + k).value
+        for k, member in enumerate(members)
+    ]
     row = answer.table.iloc[0]
     assert answer.value == pytest.approx(np.mean(single))
     assert row["disagreement"] == pytest.approx(np.std(single, ddof=1))
     assert answer.standard_error == pytest.approx(np.std(single, ddof=1) / np.sqrt(3))
-    assert (row["high"] - row["low"]) / 2 == pytest.approx(4.3026527 * np.std(single, ddof=1) * np.sqrt(4 / 3))
+    assert (row["high"] - row["low"]) / 2 == pytest.approx(
+        4.3026527 * np.std(single, ddof=1) * np.sqrt(4 / 3)
+    )
     assert answer.members.iloc[0].tolist() == pytest.approx(single)
     assert answer.n == 12_000
     assert ensemble.ate("Y", "X", n=500).table["disagreement"].item() > 0
@@ -259,7 +278,8 @@ def test_an_ensemble_shows_what_its_members_disagree_on() -> None:
 
 
 def test_an_interval_covers_a_further_training() -> None:
-    """Members whose answers are draws from a normal: the interval holds the next draw 95 times in 100."""
+    """Members whose answers are draws from a normal: the interval holds the next draw 95 times
+    in 100."""
     rng = np.random.default_rng(1)
     covered = []
     graph, variables = CausalGraph.parse("X"), {"X": Discrete(2)}
@@ -281,7 +301,7 @@ def _replaced(answer: object, value: float) -> object:
     return replace(answer, table=answer.table.assign(estimate=value))  # type: ignore[attr-defined, type-var]
 
 
-# -- the classical answer beside the model's ---------------------------------------------------------------------------
+# -- the classical answer beside the model's
 
 
 def test_the_identified_formula_on_rows_agrees_with_a_right_model() -> None:
@@ -290,7 +310,12 @@ def test_the_identified_formula_on_rows_agrees_with_a_right_model() -> None:
     dcm = as_dcm(scm, names={"A": ["r", "g", "b"]})
     dcm.sources = (Source(graph.variables),)
     rows = dcm.sample(60_000, seed=9)
-    for text in ("P(A | do(D=1))", "P(A | do(D))", "P(A_{D=1} | D=0)", "E[M | do(D=1)] - E[M | do(D=0)]"):
+    for text in (
+        "P(A | do(D=1))",
+        "P(A | do(D))",
+        "P(A_{D=1} | D=0)",
+        "E[M | do(D=1)] - E[M | do(D=0)]",
+    ):
         answer = dcm.estimate(text, n=60_000)
         beside = plug_in(dcm, answer.identification, answer.table, rows)
         assert beside == pytest.approx(answer.table["estimate"].tolist(), abs=0.02)
@@ -307,17 +332,24 @@ def test_data_of_several_sources_are_one_table_for_each() -> None:
     graph = CausalGraph.parse("X -> Y; X <-> Y")
     scm = random_scm(graph, cardinalities=2, seed=4)
     dcm = as_dcm(scm)
-    dcm.sources = (Source(graph.variables, name="seen"), Source(graph.variables, do=["X"], name="done"))
+    dcm.sources = (
+        Source(graph.variables, name="seen"),
+        Source(graph.variables, do=["X"], name="done"),
+    )
     done = {"X": np.arange(20_000) % 2}
     done["Y"] = np.where(done["X"], *(scm.sample(20_000, do={"X": x}, seed=x)["Y"] for x in (1, 0)))
-    answer = dcm.estimate("P(Y=1 | do(X=1))", n=20_000, data=[scm.sample(20_000), done], compare="plug-in")
+    answer = dcm.estimate(
+        "P(Y=1 | do(X=1))", n=20_000, data=[scm.sample(20_000), done], compare="plug-in"
+    )
     assert answer.overlap.status == "good"
-    assert answer.table["plug_in"].item() == pytest.approx(done["Y"][done["X"] == 1].mean(), abs=1e-9)
+    assert answer.table["plug_in"].item() == pytest.approx(
+        done["Y"][done["X"] == 1].mean(), abs=1e-9
+    )
     with pytest.raises(DataError, match="1 tables for the sources"):
         dcm.estimate("P(Y=1 | do(X=1))", n=10, data=done)
 
 
-# -- how it prints, and what is refused ------------------------------------------------------------------------------
+# -- how it prints, and what is refused
 
 
 def test_answers_print_and_can_be_stored(model: tuple) -> None:
@@ -355,7 +387,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("query", "error", "message"), BAD)
-def test_bad_questions_are_refused(model: tuple, query: object, error: type[Exception] | None, message: str) -> None:
+def test_bad_questions_are_refused(
+    model: tuple, query: object, error: type[Exception] | None, message: str
+) -> None:
     _, dcm = model
     if error is None:
         assert len(dcm.estimate(query, n=10).table) == 3
@@ -382,7 +416,10 @@ def test_overlap_is_checked_on_a_data_source_as_on_its_table(model: tuple) -> No
     scm, dcm = model
     text = "P(Y | do(X=yes), Z=1)"
     variables = dcm.variables
-    table = {name: variables[name].decode(torch.from_numpy(v)) for name, v in scm.sample(500, seed=0).items()}
+    table = {
+        name: variables[name].decode(torch.from_numpy(v))
+        for name, v in scm.sample(500, seed=0).items()
+    }
     plain, held = (dcm.estimate(text, n=50, data=d).overlap for d in (table, DataSource(table)))
     assert plain is not None
     assert str(plain) == str(held)

@@ -1,4 +1,5 @@
-"""Every answer against exact discrete SCMs: tables in place of networks, so that there is no training error."""
+"""Every answer against exact discrete SCMs: tables in place of networks, so that there is no
+training error."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from causalplug.model import DCM
+from causalplug.model.model import DCM
 from tests.sampling.exact import random_model
 from tests.scm import SCM
 
@@ -47,9 +48,13 @@ def _compare(dcm: DCM, scm: SCM, query: str, seed: int) -> float:
     if query.startswith("P"):
         assert answer.n == ROWS
         error = np.sqrt(truth * (1 - truth) / ROWS)
-        assert answer.table["standard_error"].to_numpy() == pytest.approx(error, rel=0.25, abs=1.5 / ROWS)
+        assert answer.table["standard_error"].to_numpy() == pytest.approx(
+            error, rel=0.25, abs=1.5 / ROWS
+        )
         return float(np.max(np.abs(found - truth) / np.maximum(error, 1 / ROWS)))
-    return float(np.max(np.abs(found - truth) / np.maximum(answer.table["standard_error"].to_numpy(), 1e-9)))
+    return float(
+        np.max(np.abs(found - truth) / np.maximum(answer.table["standard_error"].to_numpy(), 1e-9))
+    )
 
 
 @pytest.mark.parametrize("seed", range(MODELS))
@@ -69,7 +74,11 @@ def test_samples_have_the_exact_distribution(seed: int) -> None:
     n = 40_000
     checks = [
         (dcm.sample(n, seed=seed), list("abcd"), f"P({a}, {b}, {c}, {d})"),
-        (dcm.sample(n, do={b: 1}, given={c: 0}, variables=[a, d]), "ad", f"P({a}, {d} | do({b}=1), {c}=0)"),
+        (
+            dcm.sample(n, do={b: 1}, given={c: 0}, variables=[a, d]),
+            "ad",
+            f"P({a}, {d} | do({b}=1), {c}=0)",
+        ),
         (
             dcm.counterfactual(n, evidence={a: 0, d: 1}, do={a: 1}, variables=[c]),
             "c",

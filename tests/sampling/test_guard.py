@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.causal.source import Source
+from causalplug.ensemble import Ensemble
 from causalplug.errors import NotIdentifiableError, UnknownVariableError
-from causalplug.model import DCM
+from causalplug.graphs.graph import CausalGraph
+from causalplug.graphs.source import Source
+from causalplug.model.model import DCM
 from causalplug.sampling import guard
-from causalplug.sampling.ensemble import Ensemble
 from causalplug.sampling.interventions import Policy
 from causalplug.variables import Continuous
 from tests.sampling.exact import as_dcm
@@ -46,10 +46,16 @@ def test_identifiable_answers_pass_and_say_so() -> None:
         lambda dcm, **o: dcm.sample(20, do={"X": 1}, variables=["Y"], **o),
         lambda dcm, **o: dcm.sample(20, do={"X": 1}, **o),
         lambda dcm, **o: dcm.sample(20, do={"X": {0: 0.5, 1: 0.5}}, variables=["Y"], **o),
-        lambda dcm, **o: dcm.sample(20, do={"X": Policy(lambda v: v["Z"], reads="Z")}, variables=["Y"], **o),
+        lambda dcm, **o: dcm.sample(
+            20, do={"X": Policy(lambda v: v["Z"], reads="Z")}, variables=["Y"], **o
+        ),
         lambda dcm, **o: next(dcm.sample_batches(20, do={"X": 1}, variables=["Y"], **o)),
-        lambda dcm, **o: dcm.counterfactual(20, evidence={"X": 0}, do={"X": 1}, variables=["Y"], **o),
-        lambda dcm, **o: dcm.counterfactual({"X": 0, "Y": 1, "Z": 0}, do={"X": 1}, variables=["Y"], **o),
+        lambda dcm, **o: dcm.counterfactual(
+            20, evidence={"X": 0}, do={"X": 1}, variables=["Y"], **o
+        ),
+        lambda dcm, **o: dcm.counterfactual(
+            {"X": 0, "Y": 1, "Z": 0}, do={"X": 1}, variables=["Y"], **o
+        ),
         lambda dcm, **o: dcm.estimate("P(Y | do(X=1))", n=20, **o),
         lambda dcm, **o: dcm.ate("Y", "X", n=20, **o),
         lambda dcm, **o: dcm.curve("Y", "X", [0, 1], n=20, **o),
@@ -80,7 +86,10 @@ def test_refusal_comes_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_experiment_makes_it_identifiable_for_its_values() -> None:
     full, part = Source(list("XYZ"), do=["X"]), Source(list("XYZ"), do={"X": [1]})
     observed = Source(list("XYZ"))
-    assert len(_trained(BOW, [observed, full]).sample(5, do={"X": [0, 1, 0, 1, 1]}, variables=["Y"])) == 5
+    assert (
+        len(_trained(BOW, [observed, full]).sample(5, do={"X": [0, 1, 0, 1, 1]}, variables=["Y"]))
+        == 5
+    )
     dcm = _trained(BOW, [observed, part])
     assert len(dcm.sample(5, do={"X": 1}, variables=["Y"])) == 5
     assert len(dcm.sample(5, do={"X": [1] * 5}, variables=["Y"])) == 5

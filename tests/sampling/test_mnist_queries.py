@@ -1,6 +1,8 @@
-"""The queries of the paper's MNIST experiment with two images (appendix F.4, Figure 20), on a table SCM of its graph.
+"""The queries of the paper's MNIST experiment with two images (appendix F.4, Figure 20), on a table
+SCM of its graph.
 
-X1 -> X2 and X1 <-> X2 make a bow, so do(X1) alone needs the experiment on X1 that the paper trains with as well.
+X1 -> X2 and X1 <-> X2 make a bow, so do(X1) alone needs the experiment on X1 that the paper trains
+with as well.
 """
 
 from __future__ import annotations
@@ -8,24 +10,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from causalplug.causal.graph import CausalGraph
-from causalplug.causal.source import Source
-from causalplug.model import DCM
+from causalplug.graphs.graph import CausalGraph
+from causalplug.graphs.source import Source
+from causalplug.model.model import DCM
 from causalplug.variables import Discrete, Image
 from tests.sampling.exact import as_dcm
 from tests.sampling.toys import Stamp
 from tests.scm import SCM, random_scm
 
 GRAPH = CausalGraph.parse(
-    "X1 -> X2; X1, X2 -> W; W -> Y1, Y2, Thick; Y1, Color, Thick -> Image1; Y2, Color, Thick -> Image2; "
-    "X1 <-> X2; X2 <-> Color"
+    "X1 -> X2; X1, X2 -> W; W -> Y1, Y2, Thick; Y1, Color, Thick -> Image1; Y2, Color, Thick -> "
+    "Image2; X1 <-> X2; X2 <-> Color"
 )
 SIZES = {"X1": 2, "X2": 5, "W": 4, "Y1": 3, "Y2": 3, "Thick": 2, "Color": 3}
 N = 20_000
 
 
 class _Digit(Stamp):
-    """Shows the digit in the left half; colour and thickness are read, and shown in the first row."""
+    """Shows the digit in the left half; colour and thickness are read, and shown in the first
+    row."""
 
     def __init__(self, digit: str):
         super().__init__(digit)
@@ -39,14 +42,20 @@ class _Digit(Stamp):
 
 @pytest.fixture(scope="module")
 def model() -> tuple[SCM, DCM, DCM]:
-    """The exact SCM over the discrete variables, the same as a DCM, and that with the two images."""
+    """The exact SCM over the discrete variables, the same as a DCM, and that with the two
+    images."""
     discrete = CausalGraph.from_edges(
-        [edge for edge in GRAPH.directed if not edge[1].startswith("Image")], GRAPH.bidirected, list(SIZES)
+        [edge for edge in GRAPH.directed if not edge[1].startswith("Image")],
+        GRAPH.bidirected,
+        list(SIZES),
     )
     scm = random_scm(discrete, cardinalities=SIZES, seed=4)
     small = as_dcm(scm)
     image = Image(1, 4, 4, low=-8, high=8)
-    variables = {name: image if name.startswith("Image") else Discrete(SIZES[name]) for name in GRAPH.variables}
+    variables = {
+        name: image if name.startswith("Image") else Discrete(SIZES[name])
+        for name in GRAPH.variables
+    }
     mechanisms = {**small.mechanisms, "Image1": _Digit("Y1"), "Image2": _Digit("Y2")}
     dcm = DCM(GRAPH, variables, mechanisms=mechanisms)
     dcm.sources = (Source(GRAPH.variables), Source(GRAPH.variables, do=["X1"]))
@@ -85,7 +94,9 @@ def test_layers_one_and_two(model: tuple, options: dict, world: str) -> None:
     assert frame.attrs["identification"] == "identifiable"
     _check_images(frame)
     asked = [
-        name for name in ("W", "Y1", "X2", "Color") if name not in {**options.get("do", {}), **options.get("given", {})}
+        name
+        for name in ("W", "Y1", "X2", "Color")
+        if name not in {**options.get("do", {}), **options.get("given", {})}
     ]
     wide = dcm.sample(N, variables=asked, **options)
     for name in asked:
@@ -94,7 +105,8 @@ def test_layers_one_and_two(model: tuple, options: dict, world: str) -> None:
 
 
 def test_layer_three(model: tuple) -> None:
-    """What would W, the digits and the images have been under X1 = 1, X2 = 4, where X1 = 0 and X2 = 1 were seen?"""
+    """What would W, the digits and the images have been under X1 = 1, X2 = 4, where X1 = 0 and
+    X2 = 1 were seen?"""
     scm, _, dcm = model
     evidence, do = {"X1": 0, "X2": 1}, {"X1": 1, "X2": 4}
     images = [dcm.mechanism(name) for name in ("Image1", "Image2")]

@@ -1,4 +1,5 @@
-"""Layers 1 and 2: what may be set and given, what runs, and that a row depends on the seed alone."""
+"""Layers 1 and 2: what may be set and given, what runs, and that a row depends on the seed
+alone."""
 
 from __future__ import annotations
 
@@ -6,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from causalplug.causal.graph import CausalGraph
 from causalplug.errors import (
     CycleError,
     DataError,
@@ -14,8 +14,9 @@ from causalplug.errors import (
     SamplingError,
     UnknownVariableError,
 )
-from causalplug.mechanisms.table import DiscreteTable
-from causalplug.model import DCM
+from causalplug.graphs.graph import CausalGraph
+from causalplug.mechanisms.trainable.table import DiscreteTable
+from causalplug.model.model import DCM
 from causalplug.sampling.interventions import Policy
 from causalplug.variables import Continuous, Discrete, Image
 from tests.sampling.exact import as_dcm, random_model
@@ -27,7 +28,12 @@ N = 20_000
 
 def _front_door(**options: object) -> DCM:
     graph = CausalGraph.parse("D -> I -> A; D <-> A; D -> B")
-    variables = {"D": Discrete(2), "I": Image(1, 4, 4, low=-8, high=8), "A": Discrete(3), "B": Discrete(["no", "yes"])}
+    variables = {
+        "D": Discrete(2),
+        "I": Image(1, 4, 4, low=-8, high=8),
+        "A": Discrete(3),
+        "B": Discrete(["no", "yes"]),
+    }
     return DCM(graph, variables, mechanisms={"I": Stamp("D", **options)}, seed=1)  # type: ignore[arg-type]
 
 
@@ -35,7 +41,7 @@ def _close(found: float, truth: float, n: int) -> bool:
     return abs(found - truth) <= 4 * np.sqrt(truth * (1 - truth) / n) + 1e-9
 
 
-# -- the same rows whatever the batches ------------------------------------------------------------------------------
+# -- the same rows whatever the batches
 
 
 @pytest.mark.parametrize(
@@ -64,13 +70,15 @@ def test_a_row_does_not_depend_on_how_many_are_drawn(given: dict | None) -> None
 def test_batches_add_up_to_the_sample() -> None:
     dcm = _front_door()
     whole = dcm.sample(500, given={"B": "yes"}, variables=["A", "B"], seed=2)
-    parts = list(dcm.sample_batches(500, given={"B": "yes"}, variables=["A", "B"], seed=2, batch_size=64))
+    parts = list(
+        dcm.sample_batches(500, given={"B": "yes"}, variables=["A", "B"], seed=2, batch_size=64)
+    )
     assert len(parts) > 1
     assert [row for part in parts for row in part["A"]] == whole["A"].tolist()
     assert [i for part in parts for i in part.index] == list(range(500))
 
 
-# -- what runs -------------------------------------------------------------------------------------------------------
+# -- what runs
 
 
 def test_an_image_is_rendered_for_the_kept_rows_only_and_once() -> None:
@@ -85,12 +93,18 @@ def test_an_image_is_rendered_for_the_kept_rows_only_and_once() -> None:
     stamp.rows = 0
     frame = dcm.sample(300, given={"A": 1}, variables=["I", "A"], batch_size=100)
     assert (frame["A"] == 1).all()
-    assert frame.attrs["candidates"] <= stamp.rows <= frame.attrs["candidates"] + 600  # the condition itself reads it
+    assert (
+        frame.attrs["candidates"] <= stamp.rows <= frame.attrs["candidates"] + 600
+    )  # the condition itself reads it
 
 
 def test_variables_that_are_set_do_not_run() -> None:
     linear = Linear({})
-    dcm = DCM(CausalGraph.parse("X -> Y"), {"X": Continuous(), "Y": Continuous()}, mechanisms={"X": linear})
+    dcm = DCM(
+        CausalGraph.parse("X -> Y"),
+        {"X": Continuous(), "Y": Continuous()},
+        mechanisms={"X": linear},
+    )
     dcm.sample(10, do={"X": 0.5}, variables=["Y"])
     assert linear.calls == 0
     assert dcm.sample(10, do={"X": 0.5})["X"].tolist() == [0.5] * 10
@@ -105,7 +119,7 @@ def test_modes_are_put_back_and_no_gradients_are_kept() -> None:
     assert all(p.grad is None for p in dcm.parameters())
 
 
-# -- what may be set -------------------------------------------------------------------------------------------------
+# -- what may be set
 
 
 def test_interventions_of_every_kind() -> None:
@@ -162,7 +176,11 @@ def test_a_policy_may_not_read_what_it_changes() -> None:
 
 def test_continuous_interventions_and_intervals() -> None:
     graph = CausalGraph.parse("X -> Y")
-    dcm = DCM(graph, {"X": Continuous(), "Y": Continuous()}, mechanisms={"X": Linear({}), "Y": Linear({"X": 2.0})})
+    dcm = DCM(
+        graph,
+        {"X": Continuous(), "Y": Continuous()},
+        mechanisms={"X": Linear({}), "Y": Linear({"X": 2.0})},
+    )
     frame = dcm.sample(N, do={"X": torch.distributions.Normal(3.0, 0.5)})
     assert frame["X"].mean() == pytest.approx(3, abs=4 * 0.5 / np.sqrt(N))
     assert frame["Y"].std() == pytest.approx(np.sqrt(2), rel=0.03)
@@ -180,7 +198,11 @@ def test_continuous_interventions_and_intervals() -> None:
 def test_a_number_is_conditioned_on_by_its_density() -> None:
     """X ~ N(0,1), Y = X + N(0,1): X | Y=1 is N(1/2, 1/2)."""
     graph = CausalGraph.parse("X -> Y")
-    dcm = DCM(graph, {"X": Continuous(), "Y": Continuous()}, mechanisms={"X": Linear({}), "Y": Linear({"X": 1.0})})
+    dcm = DCM(
+        graph,
+        {"X": Continuous(), "Y": Continuous()},
+        mechanisms={"X": Linear({}), "Y": Linear({"X": 1.0})},
+    )
     frame = dcm.sample(4000, given={"Y": 1.0})
     assert (frame["Y"] == 1).all()
     assert frame["X"].mean() == pytest.approx(0.5, abs=0.05)
@@ -202,10 +224,12 @@ def test_conditions_and_interventions_row_by_row() -> None:
             chosen = frame["Z"][(x == a) & (y == b)]
             truth = scm.probability(f"P(Z | do(X={a}), Y={b})")[1]
             assert _close(chosen.mean(), truth, len(chosen))
-    assert dcm.sample(500, do={"X": x[:500]}, given={"Y": y[:500]}, seed=1, batch_size=33).equals(frame.head(500))
+    assert dcm.sample(500, do={"X": x[:500]}, given={"Y": y[:500]}, seed=1, batch_size=33).equals(
+        frame.head(500)
+    )
 
 
-# -- tables ----------------------------------------------------------------------------------------------------------
+# -- tables
 
 
 def test_tables_hold_names_numbers_and_images() -> None:
@@ -215,19 +239,29 @@ def test_tables_hold_names_numbers_and_images() -> None:
     assert set(frame["B"]) <= {"no", "yes"}
     assert frame["I"][0].shape == (1, 4, 4)
     assert frame["I"][0].dtype == torch.float32
-    assert frame["I"][0].untyped_storage().nbytes() == 16 * 4  # its own memory, not that of the batch
+    assert (
+        frame["I"][0].untyped_storage().nbytes() == 16 * 4
+    )  # its own memory, not that of the batch
     arrays = dcm.sample(12, seed=0, images="array")
     assert arrays.equals(dcm.sample(12, seed=0, images="array"))
     assert arrays["I"][0].dtype == np.float32
     assert np.array_equal(np.stack(list(frame["I"])), np.stack(list(arrays["I"])))
-    assert {"query", "identification", "reason", "acceptance_rate", "seconds", "seed"} <= frame.attrs.keys()
+    assert {
+        "query",
+        "identification",
+        "reason",
+        "acceptance_rate",
+        "seconds",
+        "seed",
+    } <= frame.attrs.keys()
     assert frame.attrs["identification"] == "not checked"
     assert dcm.sample(3, variables=["I"], images="pil")["I"][0].size == (4, 4)
 
 
 @pytest.mark.parametrize("images", ["tensor", "array", "pil"])
 def test_images_that_come_out_go_in_row_by_row(images: str) -> None:
-    """A column of images is one image per row, whatever holds it; one image is the same for every row."""
+    """A column of images is one image per row, whatever holds it; one image is the same for
+    every row."""
     variables = {"D": Discrete(2), "I": Image(1, 4, 4)}
     dcm = DCM(CausalGraph.parse("D -> I"), variables, seed=1)
     column = dcm.sample(12, seed=0, images=images)["I"]
@@ -241,7 +275,7 @@ def test_images_that_come_out_go_in_row_by_row(images: str) -> None:
         dcm.sample(5, do={"I": column})
 
 
-# -- bad input -------------------------------------------------------------------------------------------------------
+# -- bad input
 
 BAD = [
     ({"n": 0}, SamplingError, "at least 1"),
@@ -271,7 +305,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "error", "message"), BAD)
-def test_bad_input_is_refused_before_any_work(arguments: dict, error: type[Exception], message: str) -> None:
+def test_bad_input_is_refused_before_any_work(
+    arguments: dict, error: type[Exception], message: str
+) -> None:
     dcm = _front_door()
     arguments = {"n": 10, **arguments}
     with pytest.raises(error, match=message):
@@ -290,11 +326,19 @@ def test_intervals_that_nothing_meets_are_refused() -> None:
 
 def test_a_condition_that_is_too_rare_ends_in_an_error_with_the_rate() -> None:
     graph = CausalGraph.parse("X")
-    rare = DCM(graph, {"X": Discrete(2)}, mechanisms={"X": DiscreteTable(Discrete(2), {}, [1 - 1e-3, 1e-3])})
-    with pytest.raises(SamplingError, match=r"too rare: \d of 2,000 candidate rows agree.*min_acceptance"):
+    rare = DCM(
+        graph,
+        {"X": Discrete(2)},
+        mechanisms={"X": DiscreteTable(Discrete(2), {}, [1 - 1e-3, 1e-3])},
+    )
+    with pytest.raises(
+        SamplingError, match=r"too rare: \d of 2,000 candidate rows agree.*min_acceptance"
+    ):
         rare.sample(100, given={"X": 1}, min_acceptance=0.01)
     assert (rare.sample(20, given={"X": 1})["X"] == 1).all()
-    never = DCM(graph, {"X": Discrete(2)}, mechanisms={"X": DiscreteTable(Discrete(2), {}, [1.0, 0.0])})
+    never = DCM(
+        graph, {"X": Discrete(2)}, mechanisms={"X": DiscreteTable(Discrete(2), {}, [1.0, 0.0])}
+    )
     with pytest.raises(SamplingError, match="0 of 20,000"):
         never.sample(1, given={"X": 1}, min_acceptance=0.001)
     with pytest.raises(SamplingError, match="for 3 of 3 rows"):
@@ -345,7 +389,8 @@ def test_seeds_and_counts_that_cannot_be_are_refused_before_any_work() -> None:
 
 
 def test_a_misspelt_variable_is_no_uniform_number() -> None:
-    """A function of one parameter that is no variable takes uniform numbers; not if it nearly names a variable."""
+    """A function of one parameter that is no variable takes uniform numbers; not if it nearly
+    names a variable."""
     dcm = DCM(CausalGraph.parse("Zone -> X"), {"Zone": Discrete(2), "X": Continuous()})
     for policy in (lambda zone: zone, lambda Zon: Zon):
         with pytest.raises(UnknownVariableError, match='did you mean "Zone"'):
@@ -354,7 +399,9 @@ def test_a_misspelt_variable_is_no_uniform_number() -> None:
 
 
 def test_a_list_means_any_of_its_categories_and_a_column_one_per_row() -> None:
-    dcm = DCM(CausalGraph.parse("X; Y"), {"X": Discrete(["a", "b", "c"]), "Y": Continuous()}, seed=1)
+    dcm = DCM(
+        CausalGraph.parse("X; Y"), {"X": Discrete(["a", "b", "c"]), "Y": Continuous()}, seed=1
+    )
     wanted = np.array(["a", "b", "a", "c"])
     assert dcm.sample(4, given={"X": wanted})["X"].tolist() == wanted.tolist()
     assert set(dcm.sample(50, given={"X": ["a", "b"]})["X"]) == {"a", "b"}

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from causalplug.causal.graph import CausalGraph
 from causalplug.errors import MechanismError
+from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.base import MECHANISMS
-from causalplug.mechanisms.table import DiscreteTable
-from causalplug.model import DCM
+from causalplug.mechanisms.trainable.table import DiscreteTable
+from causalplug.model.model import DCM
 from causalplug.noise import Noise
 from causalplug.variables import Discrete
 
@@ -22,7 +22,9 @@ def _table(**options: object) -> tuple[np.ndarray, DiscreteTable]:
     """P(V | P, Q, two confounder states, three own states), four categories."""
     table = np.random.default_rng(0).dirichlet(np.ones(4), size=(2, 3, 2, 3))
     own = [0.2, 0.5, 0.3]
-    return table, DiscreteTable(Discrete(4), PARENTS, table, confounders=[[0.3, 0.7]], own=own, **options)  # type: ignore[arg-type]
+    return table, DiscreteTable(
+        Discrete(4), PARENTS, table, confounders=[[0.3, 0.7]], own=own, **options
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("responses", ["shared", "independent"])
@@ -48,7 +50,9 @@ def test_log_prob_sums_the_own_states_out_and_broadcasts() -> None:
     found = mechanism.log_prob(torch.tensor([3, 1]), parents, draws).exp()
     own = np.array([0.2, 0.5, 0.3])
     for row, u in enumerate([0, 1, 1]):  # 0.0 lies above the 30 % quantile
-        assert found[row].tolist() == pytest.approx([own @ table[0, 2, u, :, 3], own @ table[1, 0, u, :, 1]], rel=1e-5)
+        assert found[row].tolist() == pytest.approx(
+            [own @ table[0, 2, u, :, 3], own @ table[1, 0, u, :, 1]], rel=1e-5
+        )
     hot = {"P": torch.eye(2)[[0, 1]], "Q": torch.eye(3)[[2, 0]]}
     assert torch.equal(mechanism.logits(hot, draws), mechanism.logits(parents, draws))
 
@@ -58,7 +62,9 @@ def test_both_ends_of_an_edge_read_the_same_state() -> None:
     one_hot = np.eye(2)
     mechanisms = {
         "X": DiscreteTable(Discrete(2), {}, one_hot, confounders=[[0.4, 0.6]]),
-        "Y": DiscreteTable(Discrete(4), {}, np.eye(4).reshape(2, 2, 4), confounders=[[0.4, 0.6], [0.5, 0.5]]),
+        "Y": DiscreteTable(
+            Discrete(4), {}, np.eye(4).reshape(2, 2, 4), confounders=[[0.4, 0.6], [0.5, 0.5]]
+        ),
         "Z": DiscreteTable(Discrete(2), {}, one_hot, confounders=[[0.5, 0.5]]),
     }
     dcm = DCM(graph, {"X": Discrete(2), "Y": Discrete(4), "Z": Discrete(2)}, mechanisms=mechanisms)

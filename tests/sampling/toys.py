@@ -15,16 +15,27 @@ __all__ = ["Greedy", "Linear", "Stamp"]
 
 
 class Linear(Mechanism):
-    """``weights * parents + loading * first numbers of the confounders + scale * normal``, all known exactly."""
+    """``weights * parents + loading * first numbers of the confounders + scale * normal``, all
+    known exactly."""
 
     explicit, abduction = True, "exact"
 
     def __init__(
-        self, parents: Mapping[str, float], *, loading: float = 0.0, scale: float = 1.0, confounder_size: int = 1
+        self,
+        parents: Mapping[str, float],
+        *,
+        loading: float = 0.0,
+        scale: float = 1.0,
+        confounder_size: int = 1,
     ):
         super().__init__()
         self.variable, self.parents = Continuous(), tuple(parents)
-        self.weights, self.loading, self.scale, self.size = dict(parents), loading, scale, confounder_size
+        self.weights, self.loading, self.scale, self.size = (
+            dict(parents),
+            loading,
+            scale,
+            confounder_size,
+        )
         self.noise = {"normal": NoiseSpec()}
         self.calls = 0
 
@@ -32,16 +43,27 @@ class Linear(Mechanism):
         total = torch.zeros(())
         for name, weight in self.weights.items():
             total = total + weight * parents[name].float()
-        return total if confounder is None else total + self.loading * confounder[..., :: self.size].sum(-1)
+        return (
+            total
+            if confounder is None
+            else total + self.loading * confounder[..., :: self.size].sum(-1)
+        )
 
     def forward(
-        self, parents: Mapping[str, Tensor], noise: Mapping[str, Tensor], confounder: Tensor | None = None
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
     ) -> Tensor:
         self.calls += 1
         return self.mean(parents, confounder) + self.scale * noise["normal"]
 
-    def log_prob(self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None) -> Tensor:
-        return torch.distributions.Normal(self.mean(parents, confounder), self.scale).log_prob(value)
+    def log_prob(
+        self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
+    ) -> Tensor:
+        return torch.distributions.Normal(self.mean(parents, confounder), self.scale).log_prob(
+            value
+        )
 
     def abduct(
         self,
@@ -55,7 +77,8 @@ class Linear(Mechanism):
 
 
 class Stamp(Mechanism):
-    """A 1 x 4 x 4 image: the left half shows the parent's code in every pixel, the right half its own latent."""
+    """A 1 x 4 x 4 image: the left half shows the parent's code in every pixel, the right half
+    its own latent."""
 
     frozen, accepts_confounder, reads_projections = True, False, False
 
@@ -67,7 +90,10 @@ class Stamp(Mechanism):
         self.calls = self.rows = 0
 
     def forward(
-        self, parents: Mapping[str, Tensor], noise: Mapping[str, Tensor], confounder: Tensor | None = None
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
     ) -> Tensor:
         self.calls, self.rows = self.calls + 1, self.rows + len(noise["latent"])
         code = parents[self.parents[0]].float()[:, None, None].expand(-1, 4, 2)
@@ -94,7 +120,10 @@ class Greedy(Mechanism):
         self.noise = {"uniform": NoiseSpec((), "uniform")}
 
     def forward(
-        self, parents: Mapping[str, Tensor], noise: Mapping[str, Tensor], confounder: Tensor | None = None
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
     ) -> Tensor:
         if len(noise["uniform"]) > self.most:
             raise self.error("out of memory: tried to allocate more than there is")

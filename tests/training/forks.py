@@ -1,4 +1,5 @@
-"""A process that has torch loaded and forks: children that may be killed, at a tenth of the price of new ones."""
+"""A process that has torch loaded and forks: children that may be killed, at a tenth of the
+price of new ones."""
 
 import importlib
 import json
@@ -22,7 +23,8 @@ def free_port() -> int:
 class Forks:
     """Starts functions in forked children.
 
-    The children share nothing with the tests: their parent is a Python of its own, which has imported what they need.
+    The children share nothing with the tests: their parent is a Python of its own, which has
+        imported what they need.
     """
 
     def __init__(self):
@@ -41,7 +43,9 @@ class Forks:
         """Run ``module:function(folder, **arguments)`` in a child; returns its process id."""
         folder.mkdir(parents=True, exist_ok=True)
         output = folder.parent / f"{folder.name}-{len(self.output)}.log"
-        pid = self._ask(call=call, folder=str(folder), arguments=arguments, env=env or {}, output=str(output))
+        pid = self._ask(
+            call=call, folder=str(folder), arguments=arguments, env=env or {}, output=str(output)
+        )
         self.output[pid] = output
         return pid
 
@@ -54,13 +58,24 @@ class Forks:
         return self.wait(self.start(call, folder, env=env, **arguments))
 
     def together(
-        self, call: str, folder: Path, *, count: int = 2, machines: int = 1, mpi: bool = False, **arguments
+        self,
+        call: str,
+        folder: Path,
+        *,
+        count: int = 2,
+        machines: int = 1,
+        mpi: bool = False,
+        **arguments,
     ) -> list[tuple[int, str]]:
-        """The same call in processes that know each other, as torchrun starts them on one machine or on several, or as
-        accelerate does by MPI.
+        """The same call in processes that know each other, as torchrun starts them on one machine
+        or on several, or as accelerate does by MPI.
         """
         local = count // machines
-        common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "GLOO_SOCKET_IFNAME": "lo"}
+        common = {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(free_port()),
+            "GLOO_SOCKET_IFNAME": "lo",
+        }
         names = ("WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE", "LOCAL_RANK")
         if mpi:
             names = ("PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS", "MPI_LOCALRANKID")

@@ -1,7 +1,8 @@
-"""An exact model with an image of its own, in numbers and as mechanisms, and mechanisms that get it wrong.
+"""An exact model with an image of its own, in numbers and as mechanisms, and mechanisms that get it
+wrong.
 
-D is 1 in 40 % of the rows. The picture is the bright one, or a digit 1, where D says so: always, if D is its parent; in
-80 % of the rows, if D and the image have a hidden cause in common.
+D is 1 in 40 % of the rows. The picture is the bright one, or a digit 1, where D says so: always, if
+D is its parent; in 80 % of the rows, if D and the image have a hidden cause in common.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ def pictures(what: str, second: np.ndarray, rng: np.random.Generator) -> np.ndar
     """Images ``(n, 1, 8, 8)`` of the first or second kind.
 
     Args:
-        what: ``"flat"``: brightness .1 or .9; ``"shades"``: around .2 or .8, with a spread of .1; ``"digits"``: any of
-            the zeros and ones of scikit-learn's handwritten digits. All with pixel noise of .05.
+        what: ``"flat"``: brightness .1 or .9; ``"shades"``: around .2 or .8, with a spread of .1;
+            ``"digits"``: any of the zeros and ones of scikit-learn's handwritten digits. All with
+            pixel noise of .05.
         second: which kind, ``(n,)`` of 0 and 1.
     """
     if what == "digits":
@@ -37,7 +39,11 @@ def pictures(what: str, second: np.ndarray, rng: np.random.Generator) -> np.ndar
         kinds = [images[labels == k].reshape(-1, 1, 8, 8) / 16 for k in (0, 1)]
         clean = np.stack([kinds[k][rng.integers(len(kinds[k]))] for k in second])
     else:
-        level = 0.1 + 0.8 * second if what == "flat" else 0.2 + 0.6 * second + 0.1 * rng.normal(size=len(second))
+        level = (
+            0.1 + 0.8 * second
+            if what == "flat"
+            else 0.2 + 0.6 * second + 0.1 * rng.normal(size=len(second))
+        )
         clean = np.broadcast_to(level[:, None, None, None], (len(second), 1, 8, 8))
     return clean + 0.05 * rng.normal(size=clean.shape)
 
@@ -62,7 +68,9 @@ class Cause(Mechanism):
         self.variable, self.parents, self.noise = cp.Discrete(2), (), {"own": NoiseSpec((1,))}
 
     def forward(self, parents, noise, confounder=None):
-        return _is_one(noise["own"] if confounder is None or not confounder.shape[-1] else confounder)
+        return _is_one(
+            noise["own"] if confounder is None or not confounder.shape[-1] else confounder
+        )
 
 
 class Painter(Mechanism):
@@ -71,8 +79,8 @@ class Painter(Mechanism):
     Args:
         what: see :func:`pictures`.
         edges: of the graph.
-        wrong: ``"ignores"`` D, or the hidden cause; ``"collapsed"``: one image of each kind; ``"one picture"``: of one
-            kind only; ``"brighter"``: by a tenth of the range.
+        wrong: ``"ignores"`` D, or the hidden cause; ``"collapsed"``: one image of each kind; ``"one
+            picture"``: of one kind only; ``"brighter"``: by a tenth of the range.
     """
 
     def __init__(self, what: str, edges: str, wrong: str | None = None):
@@ -97,14 +105,22 @@ class Painter(Mechanism):
 
 
 def verdict(what: str, edges: str, wrong: str | None, n: int, seed: int = 0) -> Distance:
-    """How the image's module is judged on a tenth of ``n`` rows if its mechanism is the exact one, or a wrong one."""
+    """How the image's module is judged on a tenth of ``n`` rows if its mechanism is the exact
+    one, or a wrong one."""
     graph = cp.CausalGraph.parse(edges)
     mechanisms = {"D": Cause(), "I": Painter(what, edges, wrong)}
     dcm = cp.DCM(graph, {"D": cp.Discrete(2), "I": IMAGE}, mechanisms=mechanisms)
     config = TrainingConfig(encoder_steps=1)
     tables = [cp.DataSource(rows(what, edges, n, seed), name="rows").encode(dcm.variables)]
     prepared = prepare(
-        dcm, tables, config, banks_for={}, device=torch.device("cpu"), seconds={}, progress=False, ready=False
+        dcm,
+        tables,
+        config,
+        banks_for={},
+        device=torch.device("cpu"),
+        seconds={},
+        progress=False,
+        ready=False,
     )
     plan = cp.plan(graph, [table.source for table in tables], kinds={"D": "discrete", "I": "image"})
     generator = torch.Generator().manual_seed(seed + 1)

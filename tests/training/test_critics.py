@@ -8,13 +8,15 @@ from causalplug.training.critics import Critic, CriticInput, between
 
 
 def differentiated_twice(critic, rows, weight, lines, penalty):
-    """The loss of Gulrajani et al. (2017) by automatic differentiation; returns it and the gradients."""
+    """The loss of Gulrajani et al. (2017) by automatic differentiation; returns it and the
+    gradients."""
     lines = lines.clone().requires_grad_()
     (slope,) = torch.autograd.grad(critic([lines]).sum(), lines, create_graph=True)
     loss = (weight * critic([rows])).sum() + penalty * (slope.norm(dim=1) - 1).square().mean()
     found = torch.autograd.grad(loss, list(critic.parameters()), allow_unused=True)
     return loss.detach(), [
-        torch.zeros_like(p) if g is None else g for p, g in zip(critic.parameters(), found, strict=True)
+        torch.zeros_like(p) if g is None else g
+        for p, g in zip(critic.parameters(), found, strict=True)
     ]
 
 
@@ -32,7 +34,9 @@ def test_the_gradient_is_that_of_differentiating_twice(hidden):
         loss = critic.backward([rows], weight, [lines], 10.0, lambda x: 0.5 * x)
         torch.testing.assert_close(loss, expected)
         for parameter, gradient in zip(critic.parameters(), gradients, strict=True):
-            torch.testing.assert_close(parameter.grad, 0.5 * times * gradient, rtol=1e-9, atol=1e-12)
+            torch.testing.assert_close(
+                parameter.grad, 0.5 * times * gradient, rtol=1e-9, atol=1e-12
+            )
     assert torch.equal(rows, kept[0])
     assert torch.equal(lines, kept[1])
 
@@ -49,7 +53,11 @@ def test_a_critic_of_pixels_has_the_gradient_of_the_same_loss():
     norms = torch.cat([s.flatten(1) for s in slopes], 1).norm(dim=1)
     expected = (weight * critic(rows)).sum() + 10.0 * (norms - 1).square().mean()
     torch.testing.assert_close(loss, expected.detach())
-    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in critic.parameters() if p.ndim > 1)
+    assert all(
+        p.grad is not None and torch.isfinite(p.grad).all()
+        for p in critic.parameters()
+        if p.ndim > 1
+    )
 
 
 def test_points_lie_between_their_rows():

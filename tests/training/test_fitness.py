@@ -1,4 +1,5 @@
-"""The fit check before training: asked by default, left out by name, said by plan, report and card."""
+"""The fit check before training: asked by default, left out by name, said by plan, report and
+card."""
 
 import json
 import warnings
@@ -10,9 +11,9 @@ import torch
 
 import causalplug as cp
 from causalplug.adapters.callable import CallableGenerator
-from causalplug.causal.plan import Plan
 from causalplug.errors import ConvergenceWarning, FitWarning
-from causalplug.hub.card_facts import dcm_facts
+from causalplug.model.facts import dcm_facts
+from causalplug.planning.plan import Plan
 from causalplug.training.fitness import check_generators
 
 IMAGE = cp.Image(1, 8, 8)
@@ -41,7 +42,11 @@ def model(swapped: bool = False) -> tuple[cp.DCM, dict[str, np.ndarray]]:
     dcm = cp.DCM(GRAPH, VARIABLES, mechanisms={"I": generator})
     rng = np.random.default_rng(0)
     d = rng.integers(2, size=400)
-    return dcm, {"D": d, "I": paint(d, rng.standard_normal((400, 65))), "A": rng.integers(2, size=400)}
+    return dcm, {
+        "D": d,
+        "I": paint(d, rng.standard_normal((400, 65))),
+        "A": rng.integers(2, size=400),
+    }
 
 
 def fitted(swapped: bool, **settings: object) -> tuple[cp.DCM, object]:
@@ -83,7 +88,9 @@ def test_what_the_rows_cannot_judge_is_unknown() -> None:
     tables = [cp.DataSource({"D": rows["D"], "A": rows["A"]}).encode(dcm.variables)]
     (report,) = check_generators(dcm, tables)
     assert (report.verdict, report.reasons) == ("unknown", ("no source records I together with D",))
-    few = [cp.DataSource({name: column[:30] for name, column in rows.items()}).encode(dcm.variables)]
+    few = [
+        cp.DataSource({name: column[:30] for name, column in rows.items()}).encode(dcm.variables)
+    ]
     (report,) = check_generators(dcm, few)
     assert report.verdict == "unknown"
     assert "no value of its parents has 40" in report.reasons[0]
@@ -91,7 +98,7 @@ def test_what_the_rows_cannot_judge_is_unknown() -> None:
 
 
 def test_large_images_are_looked_at_reduced() -> None:
-    from causalplug.mechanisms.fit_check import _reduced
+    from causalplug.checks.fit import _reduced
 
     small, reduce = _reduced(cp.Image(3, 112, 96, low=-1.0), 48)
     assert (small.height, small.width, small.low) == (37, 32, -1.0)
@@ -113,13 +120,21 @@ def test_an_interrupted_bank_is_filled_from_where_it_stopped(tmp_path: Path) -> 
 
     def run(limit: int) -> int:
         drawn.update(rows=0, limit=limit)
-        generator = CallableGenerator(generate, IMAGE, [cp.Label("kind", 2)], latent_shape=(65,), revision="1")
+        generator = CallableGenerator(
+            generate, IMAGE, [cp.Label("kind", 2)], latent_shape=(65,), revision="1"
+        )
         _, rows = model()
         dcm = cp.DCM(GRAPH, VARIABLES, mechanisms={"I": generator})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             settings = {**TINY, "check_fit": False, "bank_rows": 1200, "objective": "adversarial"}
-            cp.fit(dcm, cp.DataSource(rows), output_dir=tmp_path / "run", resume_from_checkpoint=True, **settings)
+            cp.fit(
+                dcm,
+                cp.DataSource(rows),
+                output_dir=tmp_path / "run",
+                resume_from_checkpoint=True,
+                **settings,
+            )
         return drawn["rows"]
 
     with pytest.raises(KeyboardInterrupt):

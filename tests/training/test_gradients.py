@@ -1,5 +1,5 @@
-"""The generator loss's gradient where values are discrete: by enumeration, by the score function, and through what is
-frozen.
+"""The generator loss's gradient where values are discrete: by enumeration, by the score function,
+and through what is frozen.
 """
 
 import pytest
@@ -10,7 +10,9 @@ from causalplug.errors import PlanError
 from causalplug.training.adversarial import RowGame
 from causalplug.training.config import TrainingConfig
 
-GRAPH = cp.CausalGraph.parse("X -> Y -> Z; X <-> Z")  # X and Z are trained through Y, which is frozen
+GRAPH = cp.CausalGraph.parse(
+    "X -> Y -> Z; X <-> Z"
+)  # X and Z are trained through Y, which is frozen
 VARIABLES = {"X": cp.Continuous(), "Y": cp.Discrete(3), "Z": cp.Discrete(2)}
 
 
@@ -18,7 +20,9 @@ def game_of(dcm, **settings):
     rng = torch.Generator().manual_seed(0)
     rows = {"X": torch.randn(128, generator=rng)}
     rows |= {name: torch.randint(VARIABLES[name].size, (128,), generator=rng) for name in "YZ"}
-    encoded = cp.DataSource({name: value.numpy() for name, value in rows.items()}).encode(dcm.variables)
+    encoded = cp.DataSource({name: value.numpy() for name, value in rows.items()}).encode(
+        dcm.variables
+    )
     target = cp.plan(GRAPH, [encoded.source], available={}).module("X").targets[0]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -38,7 +42,11 @@ def gradients(dcm, game, times):
     for _ in range(times):
         dcm.zero_grad()
         game.generator_loss(generator, 1.0).backward()
-        found.append(torch.stack([p.grad.sum() if p.grad is not None else torch.zeros(()) for p in parameters]))
+        found.append(
+            torch.stack(
+                [p.grad.sum() if p.grad is not None else torch.zeros(()) for p in parameters]
+            )
+        )
     return torch.stack(found)
 
 
@@ -51,7 +59,8 @@ def model():
 
 
 def test_a_frozen_discrete_variable_passes_the_gradient_of_what_it_reads(model):
-    """Critic -> Y (frozen, discrete) -> X (trained, continuous): without Y's probabilities nothing would arrive."""
+    """Critic -> Y (frozen, discrete) -> X (trained, continuous): without Y's probabilities
+    nothing would arrive."""
     game = game_of(model, gradient="enumerate")
     assert game.roller.weighed == ["Y", "Z"]
     x = len(list(model.mechanism("X").parameters()))

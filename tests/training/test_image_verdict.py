@@ -1,4 +1,5 @@
-"""Whether a module with an image of its own is told right from wrong: exact mechanisms, and each wrong in one way."""
+"""Whether a module with an image of its own is told right from wrong: exact mechanisms, and each
+wrong in one way."""
 
 import pytest
 

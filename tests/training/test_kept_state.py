@@ -14,18 +14,30 @@ from causalplug.training.likelihood import Scores, advantage
 
 
 def test_an_advantage_counts_equal_rows_as_often_as_they_occur():
-    one, other, counts = torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, 1.0, 4.5]), torch.tensor([5, 3, 2])
+    one, other, counts = (
+        torch.tensor([1.0, 2.0, 4.0]),
+        torch.tensor([1.0, 1.0, 4.5]),
+        torch.tensor([5, 3, 2]),
+    )
     rows = np.repeat((one - other).numpy(), counts.numpy())
     expected = rows.mean() / (rows.std() / math.sqrt(10))
-    assert advantage([Scores(one, counts, 1.0)], [Scores(other, counts, 1.0)]) == pytest.approx(expected)
+    assert advantage([Scores(one, counts, 1.0)], [Scores(other, counts, 1.0)]) == pytest.approx(
+        expected
+    )
     assert advantage([Scores(one, counts, 1.0)], [Scores(one, counts, 1.0)]) == 0.0
     two = [Scores(one, counts, 0.3), Scores(other, counts, 0.7)]
     none = [Scores(other, counts, 0.3), Scores(other, counts, 0.7)]
-    assert advantage(two, none) == pytest.approx(expected)  # the second source does not tell them apart
+    assert advantage(two, none) == pytest.approx(
+        expected
+    )  # the second source does not tell them apart
 
 
-@pytest.mark.parametrize(("surplus", "kept"), [(0.0, 3), (5.0, 1)], ids=["by chance", "significantly"])
-def test_the_last_state_stays_unless_an_earlier_one_is_significantly_better(monkeypatch, surplus, kept):
+@pytest.mark.parametrize(
+    ("surplus", "kept"), [(0.0, 3), (5.0, 1)], ids=["by chance", "significantly"]
+)
+def test_the_last_state_stays_unless_an_earlier_one_is_significantly_better(
+    monkeypatch, surplus, kept
+):
     scores, states = iter([0.3, 0.1, 0.2, 0.2]), []
 
     def validate(self, module, learner, seed):
@@ -38,21 +50,35 @@ def test_the_last_state_stays_unless_an_earlier_one_is_significantly_better(monk
     rows = cp.DataSource({"X": np.random.default_rng(0).integers(3, size=200)})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        report = cp.fit(dcm, rows, objective="likelihood", steps=40, validate_every=10, progress=False)
+        report = cp.fit(
+            dcm, rows, objective="likelihood", steps=40, validate_every=10, progress=False
+        )
     assert report.modules[0].best_step == 10 * (kept + 1)
     left = list(dcm.mechanism("X").parameters())
     assert [all(map(torch.equal, left, state)) for state in states] == [i == kept for i in range(4)]
 
 
 def test_rows_that_were_learned_by_heart_are_told():
-    """Eight parents of two values and 300 rows that say nothing: an early state is better, and it is kept."""
+    """Eight parents of two values and 300 rows that say nothing: an early state is better, and
+    it is kept."""
     rng = np.random.default_rng(0)
     names = [f"A{i}" for i in range(8)]
     rows = cp.DataSource({name: rng.integers(2, size=300) for name in [*names, "Y"]})
-    dcm = cp.DCM(cp.CausalGraph.parse(f"{', '.join(names)} -> Y"), dict.fromkeys([*names, "Y"], cp.Discrete(2)))
+    dcm = cp.DCM(
+        cp.CausalGraph.parse(f"{', '.join(names)} -> Y"),
+        dict.fromkeys([*names, "Y"], cp.Discrete(2)),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        report = cp.fit(dcm, rows, objective="likelihood", held_out=0.5, validate_every=20, steps=200, progress=False)
+        report = cp.fit(
+            dcm,
+            rows,
+            objective="likelihood",
+            held_out=0.5,
+            validate_every=20,
+            steps=200,
+            progress=False,
+        )
     module = next(module for module in report.modules if module.variables == ("Y",))
     losses = {entry["step"]: entry["nll"] for entry in module.curve}
     assert module.best_step == min(losses, key=losses.get) < 100

@@ -1,7 +1,7 @@
 """Training started as a user starts it: the commands of docs/training.md, on this machine's CPUs.
 
-A start costs three seconds of CPU for every process and every launcher; what can be tested in forked children is in
-``test_processes.py``.
+A start costs three seconds of CPU for every process and every launcher; what can be tested in
+forked children is in ``test_processes.py``.
 """
 
 import json
@@ -19,8 +19,13 @@ from safetensors.torch import load_file
 from tests.training.forks import ROOT, free_port
 from tests.training.test_processes import RUN, same, weights
 
-EXHAUSTIVE = pytest.mark.skipif("CAUSALPLUG_EXHAUSTIVE" not in os.environ, reason="CAUSALPLUG_EXHAUSTIVE is not set")
-PROGRAMS = {("accelerate", "launch"): "accelerate.commands.launch", ("torchrun",): "torch.distributed.run"}
+EXHAUSTIVE = pytest.mark.skipif(
+    "CAUSALPLUG_EXHAUSTIVE" not in os.environ, reason="CAUSALPLUG_EXHAUSTIVE is not set"
+)
+PROGRAMS = {
+    ("accelerate", "launch"): "accelerate.commands.launch",
+    ("torchrun",): "torch.distributed.run",
+}
 SCRIPT = """
 import json
 import sys
@@ -44,7 +49,8 @@ def command(start):
 
 
 class Launched:
-    """Launchers at work, as the documentation has them, in one folder; all of it is killed at the end.
+    """Launchers at work, as the documentation has them, in one folder; all of it is killed at the
+    end.
 
     Args:
         folder: of the script, and of the run.
@@ -59,21 +65,40 @@ class Launched:
         assert words[-1] == "train.py"
         changed = {"10.0.0.1": "127.0.0.1", "29500": str(free_port())}
         words = [changed.get(word, word) for word in words]
-        env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
+        env = os.environ | {
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(ROOT),
+            "GLOO_SOCKET_IFNAME": "lo",
+        }
         self.started = []
         program = next(name for name in PROGRAMS if tuple(words[: len(name)]) == name)
         for rank in range(machines):
-            here = [str(rank) if words[k - 1] == "--machine_rank" else word for k, word in enumerate(words)]
-            line = [sys.executable, "-m", PROGRAMS[program], *here[len(program) : -1], *extra, "train.py", "run"]
+            here = [
+                str(rank) if words[k - 1] == "--machine_rank" else word
+                for k, word in enumerate(words)
+            ]
+            line = [
+                sys.executable,
+                "-m",
+                PROGRAMS[program],
+                *here[len(program) : -1],
+                *extra,
+                "train.py",
+                "run",
+            ]
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
             line.append(json.dumps(arguments))
-            self.started.append(subprocess.Popen(line, cwd=folder, env=env, start_new_session=True, **pipes))
+            self.started.append(
+                subprocess.Popen(line, cwd=folder, env=env, start_new_session=True, **pipes)
+            )
 
     def ended(self):
         """Exit status and output of every launcher."""
         try:
             told = [process.communicate(timeout=SECONDS)[0] for process in self.started]
-            return [(process.returncode, text) for process, text in zip(self.started, told, strict=True)]
+            return [
+                (process.returncode, text) for process, text in zip(self.started, told, strict=True)
+            ]
         finally:
             for process in self.started:
                 if process.poll() is None:
@@ -92,18 +117,26 @@ def test_accelerate_starts_the_processes_and_half_precision(forks, tmp_path):
     for rank, precision in enumerate(("bf16", "no")):
         for status, told in forks.together(RUN, tmp_path / precision, precision=precision, steps=3):
             assert status == 0, told
-        assert same(weights(tmp_path / "run", rank), weights(tmp_path / precision)) == (precision == "bf16")
+        assert same(weights(tmp_path / "run", rank), weights(tmp_path / precision)) == (
+            precision == "bf16"
+        )
     assert {value.dtype.itemsize for value in weights(tmp_path / "run").values()} == {4}
 
 
 def test_a_machine_that_is_killed_stops_the_other_and_both_can_go_on(forks, tmp_path):
-    """The launchers of both machines end by themselves; what they left behind is gone on with to the same bits."""
-    launched = Launched(tmp_path, command(TWO_MACHINES), machines=2, steps=6, fault=["kill_in_step", 30, 1])
+    """The launchers of both machines end by themselves; what they left behind is gone on with to
+    the same bits."""
+    launched = Launched(
+        tmp_path, command(TWO_MACHINES), machines=2, steps=6, fault=["kill_in_step", 30, 1]
+    )
     (first, told), (second, killed) = launched.ended()
     assert "another process has ended or does not answer" in told
     assert "SIGKILL" in killed
     assert first != 0 != second
-    assert "The last checkpoint is in run/checkpoint; continue with resume_from_checkpoint=True" in told
+    assert (
+        "The last checkpoint is in run/checkpoint; continue with resume_from_checkpoint=True"
+        in told
+    )
     state = json.loads((tmp_path / "run" / "checkpoint" / "state.json").read_text())
     assert state["step"] > 0
     for status, told in forks.together(RUN, tmp_path / "run", machines=2, resume=True, steps=6):
@@ -130,10 +163,13 @@ def test_other_programs_start_the_processes(forks, tmp_path, program):
 
 
 @EXHAUSTIVE
-@pytest.mark.parametrize("apart", [{}, {"processes": "modules", "wide": True}], ids=["batches", "modules"])
+@pytest.mark.parametrize(
+    "apart", [{}, {"processes": "modules", "wide": True}], ids=["batches", "modules"]
+)
 @pytest.mark.parametrize("each", [1, 2])
 def test_two_machines_make_what_one_makes_and_go_on_after_a_kill(forks, tmp_path, each, apart):
-    """Whole, and killed and started again by the same line, with a process or two on each of two machines."""
+    """Whole, and killed and started again by the same line, with a process or two on each of two
+    machines."""
     words = command(TWO_MACHINES)
     words[words.index("--num_processes") + 1] = str(2 * each)
     folders = {name: tmp_path / name for name in ("whole", "killed")}
@@ -142,8 +178,15 @@ def test_two_machines_make_what_one_makes_and_go_on_after_a_kill(forks, tmp_path
     for status, told in Launched(folders["whole"], words, machines=2, **apart).ended():
         assert status == 0, told
     fault = ["kill_in_step", 60, each]
-    assert all(status for status, _ in Launched(folders["killed"], words, machines=2, fault=fault, **apart).ended())
-    for status, told in Launched(folders["killed"], words, machines=2, resume=True, **apart).ended():
+    assert all(
+        status
+        for status, _ in Launched(
+            folders["killed"], words, machines=2, fault=fault, **apart
+        ).ended()
+    )
+    for status, told in Launched(
+        folders["killed"], words, machines=2, resume=True, **apart
+    ).ended():
         assert status == 0, told
     if apart:
         status, told = forks.run(RUN, tmp_path / "one", wide=True)

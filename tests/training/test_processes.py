@@ -1,4 +1,5 @@
-"""Several processes, mixed precision, accumulation and trackers: what is computed stays what one process computes."""
+"""Several processes, mixed precision, accumulation and trackers: what is computed stays what one
+process computes."""
 
 import json
 import signal
@@ -28,7 +29,8 @@ def same(one, other):
 
 
 def wgan_gp(critic, real, fake, weight, penalty):
-    """The critic's loss as Gulrajani et al. (2017) write it, by a second implementation: one row at a time."""
+    """The critic's loss as Gulrajani et al. (2017) write it, by a second implementation: one row
+    at a time."""
     total = (critic([fake]) - critic([real])).mean()
     slopes = []
     for a, b, w in zip(real, fake, weight, strict=True):
@@ -40,9 +42,12 @@ def wgan_gp(critic, real, fake, weight, penalty):
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["whole batches", "accumulated"])
 def gradients(request, forks, tmp_path_factory):
-    """What each of two processes computes, see work.gradients; batches are drawn whole, or in two parts."""
+    """What each of two processes computes, see work.gradients; batches are drawn whole, or in
+    two parts."""
     folder = tmp_path_factory.mktemp("gradients")
-    for status, told in forks.together("tests.training.work:gradients", folder, parts=request.param):
+    for status, told in forks.together(
+        "tests.training.work:gradients", folder, parts=request.param
+    ):
         assert status == 0, told
     found = [load_file(folder / f"gradients-{rank}.safetensors") for rank in range(2)]
     assert all(len(g["real"]) == len(g["weight"]) == 64 * request.param for g in found)
@@ -54,7 +59,9 @@ def test_the_critics_gradient_of_two_processes_is_that_of_one_with_the_joined_ba
     found = {key: value for key, value in one.items() if key.startswith("critic.")}
     assert all(torch.equal(value, other[key]) for key, value in found.items())
     critic, config = work.game()[0].critic, TrainingConfig()
-    real, fake, weight = (torch.cat([g[part] for g in gradients]) for part in ("real", "fake", "weight"))
+    real, fake, weight = (
+        torch.cat([g[part] for g in gradients]) for part in ("real", "fake", "weight")
+    )
     assert not torch.equal(one["real"], other["real"])
     loss = wgan_gp(critic, real, fake, weight, config.penalty)
     loss.backward()
@@ -62,11 +69,14 @@ def test_the_critics_gradient_of_two_processes_is_that_of_one_with_the_joined_ba
         assert torch.allclose(found[f"critic.{k}"], parameter.grad, rtol=1e-4, atol=1e-6)
     assert torch.allclose(one["loss"], loss, rtol=1e-5)
     halves = [wgan_gp(critic, g["real"], g["fake"], g["weight"], config.penalty) for g in gradients]
-    assert not torch.allclose(halves[0], halves[1], rtol=1e-3)  # the processes had something to average
+    assert not torch.allclose(
+        halves[0], halves[1], rtol=1e-3
+    )  # the processes had something to average
 
 
 def test_the_generators_gradient_of_two_processes_is_the_mean_over_all_their_batches(gradients):
-    """The second optimizer's: what all parts of both processes drew is drawn again here, one after another."""
+    """The second optimizer's: what all parts of both processes drew is drawn again here, one
+    after another."""
     one, other = gradients
     parts = len(one["real"]) // 64
     made, learner = work.game(batch_size=64)
@@ -84,7 +94,10 @@ def test_the_likelihoods_gradient_of_two_processes_is_that_of_one_with_the_joine
     one, other = gradients
     dcm = work.continuous()
     rows = {name: torch.cat([g[f"row.{name}"] for g in gradients]) for name in "XY"}
-    loss = -sum(dcm.mechanism(n).log_prob(rows[n], {p: rows[p] for p in dcm.mechanism(n).parents}) for n in "XY").mean()
+    loss = -sum(
+        dcm.mechanism(n).log_prob(rows[n], {p: rows[p] for p in dcm.mechanism(n).parents})
+        for n in "XY"
+    ).mean()
     loss.backward()
     parameters = [p for n in "XY" for p in dcm.mechanism(n).parameters()]
     for k, parameter in enumerate(parameters):
@@ -107,7 +120,9 @@ def test_two_processes_keep_the_same_weights_and_resume_to_the_same_bits(forks, 
         work.run(tmp_path / "whole", resume=True)
 
 
-def test_modules_given_to_different_processes_become_what_one_process_makes_of_them(forks, tmp_path):
+def test_modules_given_to_different_processes_become_what_one_process_makes_of_them(
+    forks, tmp_path
+):
     apart = {"processes": "modules", "wide": True}
     status, told = forks.run(RUN, tmp_path / "one", wide=True)
     assert status == 0, told
@@ -122,9 +137,15 @@ def test_modules_given_to_different_processes_become_what_one_process_makes_of_t
         assert status == 0, told
     assert same(weights(tmp_path / "killed", 1), weights(tmp_path / "one"))
     assert [p.name for p in (tmp_path / "killed").glob("checkpoint*")] == ["checkpoint"]
-    one, killed = (json.loads((tmp_path / n / "report.json").read_text())["modules"] for n in ("one", "killed"))
+    one, killed = (
+        json.loads((tmp_path / n / "report.json").read_text())["modules"] for n in ("one", "killed")
+    )
     assert [m["variables"] for m in killed] == [m["variables"] for m in one]
-    assert {frozenset(m["variables"]) for m in one} == {frozenset("A"), frozenset("B"), frozenset("CD")}
+    assert {frozenset(m["variables"]) for m in one} == {
+        frozenset("A"),
+        frozenset("B"),
+        frozenset("CD"),
+    }
 
 
 def test_two_processes_share_encoders_label_maps_and_banks(forks, tmp_path):
@@ -151,14 +172,17 @@ def test_processes_with_different_rows_are_refused(forks, tmp_path):
 def test_processes_of_two_machines_make_what_those_of_one_make(forks, tmp_path):
     """Two machines with two processes each, as far as the processes can tell, and one with four."""
     for machines in (1, 2):
-        for status, told in forks.together(RUN, tmp_path / str(machines), count=4, machines=machines, steps=3):
+        for status, told in forks.together(
+            RUN, tmp_path / str(machines), count=4, machines=machines, steps=3
+        ):
             assert status == 0, told
     for rank in range(4):
         assert same(weights(tmp_path / "2", rank), weights(tmp_path / "1", 0))
 
 
 def test_processes_that_mpi_started_know_each_other(forks, tmp_path):
-    """accelerate launch --cpu --mpirun_hostfile: the processes are told by MPI's names who they are."""
+    """accelerate launch --cpu --mpirun_hostfile: the processes are told by MPI's names who they
+    are."""
     for status, told in forks.together(RUN, tmp_path / "run", mpi=True, steps=3):
         assert status == 0, told
     assert same(weights(tmp_path / "run", 0), weights(tmp_path / "run", 1))
@@ -173,7 +197,8 @@ def work_of_two(forks, folder, **settings):
 
 
 def test_a_machine_that_is_lost_in_the_middle_of_a_generation_stops_the_other(forks, tmp_path):
-    """Each process is at a module of its own when one is killed; the other hears of it when they meet."""
+    """Each process is at a module of its own when one is killed; the other hears of it when they
+    meet."""
     apart = {"processes": "modules", "wide": True, "machines": 2}
     first, second = forks.together(RUN, tmp_path / "run", fault=["kill_in_step", 60, 1], **apart)
     assert second[0] == -signal.SIGKILL
@@ -189,21 +214,29 @@ def test_a_machine_that_is_lost_in_the_middle_of_a_generation_stops_the_other(fo
 
 
 def test_a_machine_that_does_not_answer_is_given_up_after_the_timeout(forks, tmp_path):
-    first, second = forks.together(RUN, tmp_path / "run", machines=2, timeout=2, fault=["fall_silent", 80, 1, 5])
+    first, second = forks.together(
+        RUN, tmp_path / "run", machines=2, timeout=2, fault=["fall_silent", 80, 1, 5]
+    )
     for rank, (status, told) in enumerate((first, second)):
         assert status == 1
-        assert f"Training stopped in process {rank}: another process has ended or does not answer" in told
+        assert (
+            f"Training stopped in process {rank}: another process has ended or does not answer"
+            in told
+        )
     assert "Timed out" in first[1] or "timeout" in first[1].lower()
 
 
-# -- one process -------------------------------------------------------------------------------------------------------
+# -- one process
 
 
 def test_accumulated_batches_give_the_gradient_of_one_large_batch():
-    """The critic's first gradient from two batches of 64 and from one of 128; no penalty, whose points are drawn."""
+    """The critic's first gradient from two batches of 64 and from one of 128; no penalty, whose
+    points are drawn."""
     found = []
     for batch, parts in ((128, 1), (64, 2)):
-        game, learner = work.game(batch_size=batch, gradient_accumulation_steps=parts, penalty=0.0, critic_steps=1)
+        game, learner = work.game(
+            batch_size=batch, gradient_accumulation_steps=parts, penalty=0.0, critic_steps=1
+        )
         learner.critic_optimizer.step = lambda: None
         learner.step(1, torch.Generator().manual_seed(0))
         found.append([p.grad for p in game.critic.parameters()])
@@ -213,7 +246,8 @@ def test_accumulated_batches_give_the_gradient_of_one_large_batch():
 
 
 def test_processes_that_do_not_know_each_other_are_refused(monkeypatch):
-    """Accelerator() without cpu=True runs as one process on a machine without a GPU, whatever torchrun started."""
+    """Accelerator() without cpu=True runs as one process on a machine without a GPU, whatever
+    torchrun started."""
     accelerator = Accelerator()
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(TrainingError, match=r"2 processes were started.*Accelerator\(cpu=True\)"):
@@ -222,7 +256,9 @@ def test_processes_that_do_not_know_each_other_are_refused(monkeypatch):
 
 def test_accelerates_number_of_accumulated_batches_is_taken():
     trainer = cp.Trainer(
-        work.model(), [cp.DataSource(work.table())], accelerator=Accelerator(gradient_accumulation_steps=3)
+        work.model(),
+        [cp.DataSource(work.table())],
+        accelerator=Accelerator(gradient_accumulation_steps=3),
     )
     assert trainer.config.gradient_accumulation_steps == 3
 
@@ -247,7 +283,9 @@ def test_half_precision_learns_what_full_precision_learns(forks, tmp_path, objec
 
 def scalars(folder):
     """Every value in the TensorBoard files of a folder: ``[(step, value)]`` by tag."""
-    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    event_accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator"
+    )
     found = {}
     for file in folder.rglob("events.out.tfevents.*"):
         reader = event_accumulator.EventAccumulator(str(file)).Reload()
@@ -274,14 +312,19 @@ def test_tensorboard_gets_every_validation(tmp_path):
 def test_tensorboard_gets_every_validation_of_two_processes_once(forks, tmp_path, apart):
     """The first process writes, also what the other found of modules that were given to it."""
     pytest.importorskip("tensorboard")
-    for status, told in forks.together(RUN, tmp_path / "run", wide=True, log_with="tensorboard", **apart):
+    for status, told in forks.together(
+        RUN, tmp_path / "run", wide=True, log_with="tensorboard", **apart
+    ):
         assert status == 0, told
     found = scalars(tmp_path / "run")
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert len(report["modules"]) == 3
     for module in report["modules"]:
         middle = [c["step"] for c in module["curve"]].index(16) + 1
-        for objective, curve in (("likelihood", module["curve"][:middle]), ("adversarial", module["curve"][middle:])):
+        for objective, curve in (
+            ("likelihood", module["curve"][:middle]),
+            ("adversarial", module["curve"][middle:]),
+        ):
             written = found[f"{'+'.join(module['variables'])}/{objective}/loss"]
             assert [step for step, _ in written] == [8, 16]
             assert np.allclose([value for _, value in written], [c["loss"] for c in curve])

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import causalplug as cp
+from causalplug.data.source import DataSource
 from causalplug.errors import ConvergenceWarning
 from causalplug.training.config import TrainingConfig
-from causalplug.training.data import DataSource
 from causalplug.training.factors import ConfounderDraws
 from causalplug.training.learner import LikelihoodLearner
 from causalplug.training.likelihood import Likelihood, mean
@@ -21,21 +21,27 @@ LOADING, SCALE = 1.0, 0.3
 
 
 def chain(names):
-    """Normal variables in a row, each the sum of what it shares with its neighbours and some noise; rows of them."""
+    """Normal variables in a row, each the sum of what it shares with its neighbours and some
+    noise; rows of them."""
     graph = cp.CausalGraph.from_edges([], [*pairwise(names)], tuple(names))
     made = {name: Linear({}, loading=LOADING, scale=SCALE, confounder_size=2) for name in names}
     dcm = cp.DCM(graph, dict.fromkeys(names, cp.Continuous()), mechanisms=made)
-    links = np.array([[int(i in (k, k + 1)) for k in range(len(names) - 1)] for i in range(len(names))])
+    links = np.array(
+        [[int(i in (k, k + 1)) for k in range(len(names) - 1)] for i in range(len(names))]
+    )
     covariance = LOADING**2 * links @ links.T + SCALE**2 * np.eye(len(names))
     rows = np.random.default_rng(0).multivariate_normal(np.zeros(len(names)), covariance, size=1000)
-    normal = torch.distributions.MultivariateNormal(torch.zeros(len(names)), torch.tensor(covariance).float())
+    normal = torch.distributions.MultivariateNormal(
+        torch.zeros(len(names)), torch.tensor(covariance).float()
+    )
     exact = float(normal.log_prob(torch.tensor(rows).float()).mean())
     return dcm, DataSource(dict(zip(names, rows.T, strict=True))).encode(dcm.variables), exact
 
 
 @pytest.mark.parametrize("names", ["XY", "XYZ"])
 def test_a_proposal_that_has_learned_makes_few_draws_exact(names):
-    """Sixteen draws from the prior miss by a tenth of a nat or more; they lie below what they estimate."""
+    """Sixteen draws from the prior miss by a tenth of a nat or more; they lie below what they
+    estimate."""
     dcm, rows, exact = chain(names)
     likelihood = Likelihood(dcm, list(names), [rows], TrainingConfig())
     assert [factor.draws.draws for factor in likelihood.factors] == [16]
@@ -76,10 +82,17 @@ def test_a_single_draw_comes_from_the_prior():
 
 def test_proposals_are_trained_averaged_and_kept_with_the_mechanisms_and_tables_need_none():
     graph = cp.CausalGraph.parse("D -> X -> Y; X <-> Y; D <-> E")
-    dcm = cp.DCM(graph, {"D": cp.Discrete(2), "E": cp.Discrete(2), "X": cp.Continuous(), "Y": cp.Continuous()})
+    dcm = cp.DCM(
+        graph,
+        {"D": cp.Discrete(2), "E": cp.Discrete(2), "X": cp.Continuous(), "Y": cp.Continuous()},
+    )
     rng = np.random.default_rng(0)
     rows = DataSource(
-        {"D": rng.integers(2, size=50), "E": rng.integers(2, size=50), **dict.fromkeys("XY", rng.normal(size=50))}
+        {
+            "D": rng.integers(2, size=50),
+            "E": rng.integers(2, size=50),
+            **dict.fromkeys("XY", rng.normal(size=50)),
+        }
     )
     encoded = rows.encode(dcm.variables)
     assert Likelihood(dcm, ["D", "E"], [encoded], TrainingConfig()).proposals == []
@@ -93,12 +106,20 @@ def front_door(n=200):
     u, x = rng.normal(size=(2, n))
     m = u + x + rng.normal(size=n)
     rows = {"X": u + x, "M": m, "Y": m + u}
-    return cp.DCM(cp.CausalGraph.parse("X -> M -> Y; X <-> Y"), dict.fromkeys("XMY", cp.Continuous())), rows
+    return cp.DCM(
+        cp.CausalGraph.parse("X -> M -> Y; X <-> Y"), dict.fromkeys("XMY", cp.Continuous())
+    ), rows
 
 
 def fit(folder, **options):
     dcm, rows = front_door()
-    settings = {"steps": 9, "save_every": 2, "validate_every": 3, "objective": "likelihood", "progress": False}
+    settings = {
+        "steps": 9,
+        "save_every": 2,
+        "validate_every": 3,
+        "objective": "likelihood",
+        "progress": False,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         cp.fit(dcm, cp.DataSource(rows), output_dir=folder, **settings, **options)

@@ -1,4 +1,5 @@
-"""A renderer in a model: planned as such, trained with its module, right about an exact SCM, saved and loaded whole.
+"""A renderer in a model: planned as such, trained with its module, right about an exact SCM, saved
+and loaded whole.
 
 D <-> I -> A: a hidden coin moves the digit class D and the row that the picture lights
 """
@@ -24,7 +25,10 @@ P_DROW = np.einsum("ud,ul->dl", P_D, P_ROW) / 2
 
 def generator() -> ConditionalGAN:
     """Label k lights row k; the latent decides how bright."""
-    layers = [{"type": "linear", "name": "0", "in_features": 5, "out_features": 16}, {"type": "sigmoid"}]
+    layers = [
+        {"type": "linear", "name": "0", "in_features": 5, "out_features": 16},
+        {"type": "sigmoid"},
+    ]
     weight = torch.zeros(16, 5)
     for label in range(3):
         weight[4 * label : 4 * label + 4, 2 + label] = 6.0
@@ -40,7 +44,11 @@ def rows(n: int) -> dict[str, np.ndarray]:
     latent = torch.randn(n, 2, generator=torch.Generator().manual_seed(1))
     images = generator()({"row": torch.from_numpy(row)}, {"latent": latent}).numpy()
     draw = rng.random((2, n))
-    return {"D": (draw[0] < P_D[coin, 1]).astype(int), "I": images, "A": (draw[1] < P_A[row, 1]).astype(int)}
+    return {
+        "D": (draw[0] < P_D[coin, 1]).astype(int),
+        "I": images,
+        "A": (draw[1] < P_A[row, 1]).astype(int),
+    }
 
 
 def test_a_confounded_image_is_rendered_from_a_trained_code(tmp_path) -> None:
@@ -55,7 +63,11 @@ def test_a_confounded_image_is_rendered_from_a_trained_code(tmp_path) -> None:
             image_steps=500,
         )  # fmt: skip
     module = dcm.plan.module("I")
-    assert (module.variables, module.label, module.renderers) == (("D", "I"), "TRAIN code, PULL renderer", ("I",))
+    assert (module.variables, module.label, module.renderers) == (
+        ("D", "I"),
+        "TRAIN code, PULL renderer",
+        ("I",),
+    )
     assert "TRAIN code, PULL renderer" in str(dcm.plan)
     inside = dcm.mechanism("I").generator.state_dict()
     assert all(torch.equal(inside[key], value) for key, value in before.items())
@@ -68,7 +80,9 @@ def test_a_confounded_image_is_rendered_from_a_trained_code(tmp_path) -> None:
     assert gap > 0.2  # what a generator alone would miss by
     bound = gap / 3
     assert 0.5 * np.abs(joint - P_DROW).sum() < bound
-    both = np.bincount(np.asarray(drawn["D"]) * 2 + np.asarray(drawn["A"]), minlength=4).reshape(2, 2) / len(row)
+    both = np.bincount(np.asarray(drawn["D"]) * 2 + np.asarray(drawn["A"]), minlength=4).reshape(
+        2, 2
+    ) / len(row)
     assert 0.5 * np.abs(both - P_DROW @ P_A).sum() < bound
 
     dcm.save_pretrained(tmp_path / "saved")
@@ -84,12 +98,16 @@ def test_what_cannot_be_rendered_is_refused() -> None:
     with pytest.raises(MechanismError, match="paints images"):
         cp.DCM(GRAPH, VARIABLES, mechanisms={"D": cp.Renderer(generator())})
     with pytest.raises(MechanismError, match="shape"):
-        cp.DCM(GRAPH, {**VARIABLES, "I": cp.Image(1, 5, 5)}, mechanisms={"I": cp.Renderer(generator())})
+        cp.DCM(
+            GRAPH, {**VARIABLES, "I": cp.Image(1, 5, 5)}, mechanisms={"I": cp.Renderer(generator())}
+        )
 
 
 def test_without_a_confounder_it_is_trained_like_any_other() -> None:
     graph = cp.CausalGraph.parse("D -> I")
-    dcm = cp.DCM(graph, {"D": cp.Discrete(2), "I": IMAGE}, mechanisms={"I": cp.Renderer(generator())})
+    dcm = cp.DCM(
+        graph, {"D": cp.Discrete(2), "I": IMAGE}, mechanisms={"I": cp.Renderer(generator())}
+    )
     assert dcm.mechanism("I").parents == ("D",)
     data = {name: rows(50)[name] for name in ("D", "I")}
     trainer = cp.Trainer(dcm, [cp.DataSource(data)], progress=False)

@@ -1,4 +1,5 @@
-"""A run that is killed and resumed ends with the same bits as one that was not; nothing is lost on the way."""
+"""A run that is killed and resumed ends with the same bits as one that was not; nothing is lost
+on the way."""
 
 import os
 import shutil
@@ -74,7 +75,9 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize(("images", "fault"), MOMENTS, ids=lambda value: str(value))
-def test_killed_in_the_middle_of_something_and_resumed_the_bits_are_the_same(tmp_path, forks, whole, images, fault):
+def test_killed_in_the_middle_of_something_and_resumed_the_bits_are_the_same(
+    tmp_path, forks, whole, images, fault
+):
     status, told = forks.run(RUN, tmp_path / "run", images=images, fault=fault)
     assert status == -signal.SIGKILL, told
     assert not (tmp_path / "run" / "weights-0.safetensors").exists()
@@ -85,7 +88,8 @@ def test_killed_in_the_middle_of_something_and_resumed_the_bits_are_the_same(tmp
 
 
 def test_what_was_prepared_is_not_prepared_again(tmp_path, forks):
-    """Nothing that would kill a resumed run is ever run by it; the encoder runs twice, for the projections."""
+    """Nothing that would kill a resumed run is ever run by it; the encoder runs twice, for the
+    projections."""
     status, _ = forks.run(RUN, tmp_path / "run", images=True, fault=["kill_in_step", 3])
     assert status == -signal.SIGKILL
     for fault in (["kill_in_bank", 0], ["kill_in_label_map"], ["kill_in_encoder"]):
@@ -101,11 +105,16 @@ STOPS = [
 
 
 @pytest.mark.parametrize(("fault", "message"), STOPS, ids=[name[0] for name, _ in STOPS])
-def test_what_stops_a_run_leaves_the_checkpoint_and_says_where(tmp_path, forks, whole, fault, message):
+def test_what_stops_a_run_leaves_the_checkpoint_and_says_where(
+    tmp_path, forks, whole, fault, message
+):
     status, told = forks.run(RUN, tmp_path / "run", fault=fault)
     assert status == 1
     assert message in told
-    assert f"The last checkpoint is in {tmp_path / 'run' / 'checkpoint'}; continue with resume_from_checkpoint" in told
+    assert (
+        f"The last checkpoint is in {tmp_path / 'run' / 'checkpoint'}; continue with resume_from_checkpoint"
+        in told
+    )
     status, told = forks.run(RUN, tmp_path / "run", resume=True)
     assert status == 0, told
     assert same(weights(tmp_path / "run"), whole[False])
@@ -118,7 +127,9 @@ def test_exhausted_memory_of_a_gpu_is_told_like_that_of_a_cpu(tmp_path, monkeypa
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(Learner, "_update", step)
-    with pytest.raises(TrainingError, match=r"ran out of memory: CUDA.*last checkpoint is in .*batch_size"):
+    with pytest.raises(
+        TrainingError, match=r"ran out of memory: CUDA.*last checkpoint is in .*batch_size"
+    ):
         work.run(tmp_path / "run")
 
 
@@ -128,7 +139,10 @@ def small_disk(tmp_path):
     place = tmp_path / "disk"
     place.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         pytest.skip(f"no small disk can be mounted: {done.stderr.strip()}")
@@ -155,7 +169,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(small_disk, forks, whole):
     assert same(weights(folder), whole[False])
 
 
-# -- checkpoints that are not to be resumed --------------------------------------------------------------------------
+# -- checkpoints that are not to be resumed
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +184,10 @@ def finished(tmp_path_factory):
     ("change", "told"),
     [
         ({"steps": 9}, r"settings: steps \(8 there, 9 here\)"),
-        ({"steps": 8, "objective": "adversarial", "ema": 0.9}, "settings: objective .*settings: ema"),
+        (
+            {"steps": 8, "objective": "adversarial", "ema": 0.9},
+            "settings: objective .*settings: ema",
+        ),
     ],
 )
 def test_a_checkpoint_of_other_settings_is_refused_by_their_names(finished, change, told):
@@ -179,10 +196,21 @@ def test_a_checkpoint_of_other_settings_is_refused_by_their_names(finished, chan
 
 
 def test_a_checkpoint_of_other_data_or_another_model_is_refused_by_name(finished):
-    settings = {"objective": "likelihood", **{k: v for k, v in work.WARM.items() if k != "objective"}, "steps": 8}
+    settings = {
+        "objective": "likelihood",
+        **{k: v for k, v in work.WARM.items() if k != "objective"},
+        "steps": 8,
+    }
 
     def resume(rows, dcm):
-        cp.fit(dcm, cp.DataSource(rows), output_dir=finished, resume_from_checkpoint=True, progress=False, **settings)
+        cp.fit(
+            dcm,
+            cp.DataSource(rows),
+            output_dir=finished,
+            resume_from_checkpoint=True,
+            progress=False,
+            **settings,
+        )
 
     rows = work.table()
     rows["A"] = 1 - rows["A"]
@@ -224,7 +252,10 @@ def flip(path):
 def test_a_damaged_checkpoint_is_named(finished, tmp_path, file, damage):
     shutil.copytree(finished, tmp_path / "run")
     damage(tmp_path / "run" / "checkpoint" / file)
-    with pytest.raises(TrainingError, match=rf"checkpoint is damaged .*{file.replace('.', '[.]')}.*delete the folder"):
+    with pytest.raises(
+        TrainingError,
+        match=rf"checkpoint is damaged .*{file.replace('.', '[.]')}.*delete the folder",
+    ):
         work.run(tmp_path / "run", resume=True, objective="likelihood", steps=8)
 
 
@@ -247,6 +278,7 @@ def test_the_plan_can_be_seen_before_anything_is_trained():
 def test_a_report_that_cannot_be_written_is_told_with_the_checkpoint(tmp_path):
     (tmp_path / "run" / "report.json" / "in the way").mkdir(parents=True)
     with pytest.raises(
-        TrainingError, match=r"report could not be written .*The model is trained\. The last checkpoint"
+        TrainingError,
+        match=r"report could not be written .*The model is trained\. The last checkpoint",
     ):
         work.run(tmp_path / "run", objective="likelihood", steps=2)

@@ -1,4 +1,5 @@
-"""How far a model of discrete variables is from an exact one: no rows are drawn, the model's tables are computed."""
+"""How far a model of discrete variables is from an exact one: no rows are drawn, the model's
+tables are computed."""
 
 from __future__ import annotations
 
@@ -20,11 +21,17 @@ _CELLS = 2**22  # cells times draws at a time
 
 
 def joint(
-    dcm: cp.DCM, do: Mapping[str, int] | None = None, keep: Sequence[str] | None = None, *, draws: int = 4096
+    dcm: cp.DCM,
+    do: Mapping[str, int] | None = None,
+    keep: Sequence[str] | None = None,
+    *,
+    draws: int = 4096,
 ) -> np.ndarray:
-    """P(``keep`` | do(``do``)) of a model of discrete variables with explicit mechanisms, one axis per variable.
+    """P(``keep`` | do(``do``)) of a model of discrete variables with explicit mechanisms, one axis
+    per variable.
 
-    The confounders are integrated over by quasi-random draws, some thousand of which are right to about .001.
+    The confounders are integrated over by quasi-random draws, some thousand of which are right to
+    about .001.
     """
     do, keep = dict(do or {}), list(dcm.graph.variables if keep is None else keep)
     needed = dcm.graph.do(do).ancestors(keep)
@@ -35,10 +42,14 @@ def joint(
     codes |= {name: torch.full_like(grid[0], value) for name, value in do.items() if name in codes}
     free = [name for name in names if name not in do]
     cells = Cells(dcm, free, codes)
-    drawn = ConfounderDraws(edges_of(dcm.graph, free), dcm.confounder_size, draws)(torch.Generator().manual_seed(0))
+    drawn = ConfounderDraws(edges_of(dcm.graph, free), dcm.confounder_size, draws)(
+        torch.Generator().manual_seed(0)
+    )
     parts = max(1, draws * len(grid[0]) // _CELLS) if drawn else 1
     with torch.no_grad():
-        pieces = ({edge: value[part::parts] for edge, value in drawn.items()} for part in range(parts))
+        pieces = (
+            {edge: value[part::parts] for edge, value in drawn.items()} for part in range(parts)
+        )
         found = sum(cells.log_prob(piece).exp().sum(0) for piece in pieces)
     table = (found / found.sum()).double().numpy().reshape(sizes)  # type: ignore[union-attr, operator]
     return np.einsum(table, list(range(len(names))), [names.index(name) for name in keep])
@@ -50,7 +61,8 @@ def tvd(p: np.ndarray, q: np.ndarray) -> float:
 
 
 def sampling_floor(p: np.ndarray, rows: int) -> float:
-    """Expected TVD of a distribution from a sample of ``rows`` of it, by the normal limit of every cell."""
+    """Expected TVD of a distribution from a sample of ``rows`` of it, by the normal limit of
+    every cell."""
     p = p.ravel()
     return 0.5 * float(np.sqrt(2 / np.pi * p * (1 - p) / rows).sum())
 
@@ -84,12 +96,19 @@ def do_gaps(
 
 
 def _binary(edges: str, **ones: object) -> SCM:
-    """Binary variables with one even confounder per bidirected edge; ``ones`` gives P(V=1) with the axes of a table."""
+    """Binary variables with one even confounder per bidirected edge; ``ones`` gives P(V=1) with
+    the axes of a table."""
     graph = cp.CausalGraph.parse(edges)
-    tables = {name: np.stack([1 - np.array(p), np.array(p)], -1)[..., None, :] for name, p in ones.items()}
+    tables = {
+        name: np.stack([1 - np.array(p), np.array(p)], -1)[..., None, :] for name, p in ones.items()
+    }
     confounders = {edge: np.array([0.5, 0.5]) for edge in graph.bidirected}
     return SCM(
-        graph, dict.fromkeys(graph.variables, 2), confounders, dict.fromkeys(graph.variables, np.ones(1)), tables
+        graph,
+        dict.fromkeys(graph.variables, 2),
+        confounders,
+        dict.fromkeys(graph.variables, np.ones(1)),
+        tables,
     )
 
 

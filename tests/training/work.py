@@ -1,4 +1,5 @@
-"""Runs for the tests of faults and processes, each in a child of its own, and the faults themselves."""
+"""Runs for the tests of faults and processes, each in a child of its own, and the faults
+themselves."""
 
 import importlib
 import os
@@ -9,7 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-WARM = {"objective": "warm", "steps": 16, "save_every": 3, "validate_every": 8}  # 112 updates of a module in all
+WARM = {
+    "objective": "warm",
+    "steps": 16,
+    "save_every": 3,
+    "validate_every": 8,
+}  # 112 updates of a module in all
 
 
 def load():
@@ -24,8 +30,16 @@ def load():
         "PIL.Image",
     ):
         importlib.import_module(name)
-    for name in ("adapters.conditional_gan", "hub.load", "hub.parts", "mechanisms.bank", "mechanisms.continuous",
-                 "mechanisms.encoder_fit", "mechanisms.image", "training.trainer"):  # fmt: skip
+    for name in (
+        "adapters.conditional_gan",
+        "load",
+        "hub.parts",
+        "mechanisms.frozen.bank",
+        "mechanisms.trainable.continuous",
+        "encoders.fit",
+        "mechanisms.trainable.image",
+        "training.trainer",
+    ):
         importlib.import_module(f"causalplug.{name}")
     importlib.import_module("torch").set_num_threads(1)
 
@@ -38,19 +52,25 @@ def table(n=600):
 def model():
     import causalplug as cp
 
-    return cp.DCM(cp.CausalGraph.parse("D -> I -> A; D <-> A"), {name: cp.Discrete(2) for name in "DIA"})
+    return cp.DCM(
+        cp.CausalGraph.parse("D -> I -> A; D <-> A"), {name: cp.Discrete(2) for name in "DIA"}
+    )
 
 
 def image_model(folder):
-    """A frozen generator behind I whose label map, bank and encoder have to be made before training."""
+    """A frozen generator behind I whose label map, bank and encoder have to be made before
+    training."""
     import torch
 
     import causalplug as cp
     from causalplug.adapters.conditional_gan import ConditionalGAN
-    from causalplug.mechanisms.label import Label
+    from causalplug.mechanisms.frozen.label import Label
 
     image = cp.Image(1, 8, 8)
-    layers = [{"type": "linear", "in_features": 6, "out_features": 64, "name": "out"}, {"type": "sigmoid"}]
+    layers = [
+        {"type": "linear", "in_features": 6, "out_features": 64, "name": "out"},
+        {"type": "sigmoid"},
+    ]
     torch.manual_seed(0)
     gan = ConditionalGAN(image, [Label("D", 2)], 4, layers)
     repository = gan.save_pretrained(folder / "gan")
@@ -62,7 +82,11 @@ def image_model(folder):
 
 def image_table(n=200):
     rng = np.random.default_rng(0)
-    return {"D": rng.integers(2, size=n), "A": rng.integers(2, size=n), "I": rng.random((n, 1, 8, 8), np.float32)}
+    return {
+        "D": rng.integers(2, size=n),
+        "A": rng.integers(2, size=n),
+        "I": rng.random((n, 1, 8, 8), np.float32),
+    }
 
 
 def wide_model():
@@ -82,7 +106,8 @@ def painted_model():
 
 
 def accelerator(precision, timeout):
-    """One of the caller's own, on CPUs, that gives up on another process after ``timeout`` seconds."""
+    """One of the caller's own, on CPUs, that gives up on another process after ``timeout``
+    seconds."""
     from datetime import timedelta
 
     from accelerate import Accelerator
@@ -115,7 +140,15 @@ def run(
 
     if fault is not None:
         FAULTS[fault[0]](*fault[1:])
-    dcm = wide_model() if wide else painted_model() if painted else image_model(folder) if images else model()
+    dcm = (
+        wide_model()
+        if wide
+        else painted_model()
+        if painted
+        else image_model(folder)
+        if images
+        else model()
+    )
     rows = image_table() if images or painted else table()
     if wide:
         rows = {name: np.roll(rows["DIA"[k % 3]], k) for k, name in enumerate("ABCD")}
@@ -124,18 +157,22 @@ def run(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if mapped:  # row by row, and the pixels in a file
-            items = [{name: values[i] for name, values in rows.items()} for i in range(len(rows["D"]))]
+            items = [
+                {name: values[i] for name, values in rows.items()} for i in range(len(rows["D"]))
+            ]
             source = cp.DataSource(items, max_memory=100)
         else:
             source = cp.DataSource(rows)
         cp.fit(dcm, source, output_dir=folder, resume_from_checkpoint=resume, progress=False,
                **WARM | settings)  # fmt: skip
     weights = {key: value.clone() for key, value in dcm.trained_tensors().items()}
-    safetensors.torch.save_file(weights, folder / f"weights-{os.environ.get('RANK', '0')}.safetensors")
+    safetensors.torch.save_file(
+        weights, folder / f"weights-{os.environ.get('RANK', '0')}.safetensors"
+    )
     return weights
 
 
-# -- faults ------------------------------------------------------------------------------------------------------------
+# -- faults
 
 
 def die():
@@ -143,7 +180,8 @@ def die():
 
 
 def _after(place, name, times, *, then=die, before=False):
-    """Let a function of a module or class work ``times`` times, and die in the next call, or right after it."""
+    """Let a function of a module or class work ``times`` times, and die in the next call, or
+    right after it."""
     original, count = getattr(place, name), iter(range(1 << 30))
 
     def wrapped(*args, **options):
@@ -159,7 +197,8 @@ def _after(place, name, times, *, then=die, before=False):
 
 
 def kill_in_step(number, rank=None):
-    """In the middle of an update: gradients are there, the optimizer has not stepped. In all processes, or in one."""
+    """In the middle of an update: gradients are there, the optimizer has not stepped. In all
+    processes, or in one."""
     from causalplug.training.processes import Processes
 
     if rank is None or int(os.environ["RANK"]) == rank:
@@ -167,7 +206,8 @@ def kill_in_step(number, rank=None):
 
 
 def fall_silent(number, rank, seconds):
-    """One process does nothing for a while, as if its machine could not be reached, in the middle of a run."""
+    """One process does nothing for a while, as if its machine could not be reached, in the
+    middle of a run."""
     from causalplug.training.processes import Processes
 
     if int(os.environ["RANK"]) == rank:
@@ -175,25 +215,26 @@ def fall_silent(number, rank, seconds):
 
 
 def kill_in_label_map():
-    from causalplug.mechanisms import label_estimation
+    from causalplug.mechanisms.frozen import label_estimation
 
     _after(label_estimation, "mixture_proportions", 1)
 
 
 def kill_in_encoder():
-    from causalplug.mechanisms.encoders import ConvEncoder
+    from causalplug.encoders.encoders import ConvEncoder
 
     _after(ConvEncoder, "features", 2)
 
 
 def kill_in_bank(number):
-    from causalplug.mechanisms.bank import SampleBank
+    from causalplug.mechanisms.frozen.bank import SampleBank
 
     _after(SampleBank, "_keep", number)
 
 
 def kill_in_write(number, part):
-    """While checkpoint ``number`` is being written: with half of the weights on the disk, before or after the swap."""
+    """While checkpoint ``number`` is being written: with half of the weights on the disk, before
+    or after the swap."""
     from causalplug.files import storage
     from causalplug.training import checkpoint
 
@@ -219,7 +260,8 @@ def kill_in_write(number, part):
 
 
 def no_memory(number):
-    """The CPU's allocator refuses: the address space is limited to what the process has, and a step asks for more."""
+    """The CPU's allocator refuses: the address space is limited to what the process has, and a
+    step asks for more."""
     import resource
 
     import torch
@@ -251,7 +293,8 @@ def nan_loss(number, rank=0):
 
 
 def interrupt(number):
-    """Ctrl-C: the signal that a terminal sends, to a process that may have been started in the background."""
+    """Ctrl-C: the signal that a terminal sends, to a process that may have been started in the
+    background."""
     from causalplug.training.learner import Learner
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -279,14 +322,16 @@ _ALL = (
 FAULTS = {fault.__name__: fault for fault in _ALL}
 
 
-# -- what processes compute --------------------------------------------------------------------------------------------
+# -- what processes compute
 
 
 def continuous():
     """X -> Y, both continuous: everything has a density, and no noise is shared."""
     import causalplug as cp
 
-    return cp.DCM(cp.CausalGraph.parse("X -> Y"), {"X": cp.Continuous(), "Y": cp.Continuous()}, seed=3)
+    return cp.DCM(
+        cp.CausalGraph.parse("X -> Y"), {"X": cp.Continuous(), "Y": cp.Continuous()}, seed=3
+    )
 
 
 def continuous_rows(n=400):
@@ -318,7 +363,8 @@ def game(**settings):
 
 
 def gradients(folder, parts=1):
-    """The gradients after one exchange, and the rows that this process drew for them, in ``parts`` batches."""
+    """The gradients after one exchange, and the rows that this process drew for them, in
+    ``parts`` batches."""
     import safetensors.torch
     import torch
 
@@ -365,10 +411,13 @@ def gradients(folder, parts=1):
 
         def loss(self, generator):
             return -sum(
-                dcm.mechanism(n).log_prob(batch[n], {p: batch[p] for p in dcm.mechanism(n).parents}) for n in "XY"
+                dcm.mechanism(n).log_prob(batch[n], {p: batch[p] for p in dcm.mechanism(n).parents})
+                for n in "XY"
             ).mean()
 
-    second = LikelihoodLearner(dcm, ["X", "Y"], TrainingConfig(), Loss(), steps=10, processes=learner.processes)
+    second = LikelihoodLearner(
+        dcm, ["X", "Y"], TrainingConfig(), Loss(), steps=10, processes=learner.processes
+    )
     second.optimizer.step = lambda: None
     second.step(1, generator)
     found |= {f"likelihood.{k}": p.grad for k, p in enumerate(second.parameters)}
@@ -390,7 +439,9 @@ def half(folder, objective):
     rng = np.random.default_rng(0)
     x = rng.random(4000) < 0.3
     y = rng.random(4000) < np.where(x, 0.8, 0.2)
-    dcm = cp.DCM(cp.CausalGraph.parse("X -> Y; X <-> Y"), {"X": cp.Discrete(2), "Y": cp.Discrete(2)})
+    dcm = cp.DCM(
+        cp.CausalGraph.parse("X -> Y; X <-> Y"), {"X": cp.Discrete(2), "Y": cp.Discrete(2)}
+    )
     types = set()
     layer = next(m for m in dcm.mechanism("Y").modules() if isinstance(m, torch.nn.Linear))
 

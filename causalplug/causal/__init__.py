@@ -1,1 +1,0 @@
-"""Graph theory without torch: causal graphs, data sources, plans, queries and identification."""

@@ -1,0 +1,1 @@
+"""Checks on data and models: fit of a generator, overlap, projections, two-sample tests."""

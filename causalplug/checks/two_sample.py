@@ -1,0 +1,157 @@
+"""What tells generated rows from real ones: the categories and components of their images, a
+kernel, a classifier."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from causalplug.variables import Discrete, Image, Variable
+
+__all__ = ["SCALES", "Shown", "classifier_distance", "mmd"]
+
+_ROWS = 4000  # real rows that a classifier learns from
+_KERNEL_ROWS = 1000  # rows of a kernel test
+_SIDE = 8  # pixels are averaged over blocks, down to this many a side
+_COMPONENTS = 16  # of the averaged pixels
+SCALES = (1.0, 1 / 8, 1 / 64)
+"""Bandwidths that see how images differ at large, within a category, and by their finest variation."""
+
+
+class Shown:
+    """What images show: the other variables' categories, and where they lie among real images.
+
+    What real images show of a variable is a variable itself; a module that does not learn what its
+    image owes to its parents misses the joint distribution with it, whatever its pixels look like.
+    Linear classifiers read it, fitted on real rows. Principal components of real images, in their
+    natural proportions, say the rest: a projection that was trained to tell the other variables
+    knows nothing of brightness, and its numbers, each scaled to deviation 1, make much of what
+    hardly varies.
+
+    Args:
+        variables: of the target: the images, and the discrete variables that are read off them.
+        images: names of the images.
+        rows: real rows, images as pixels.
+    """
+
+    def __init__(
+        self, variables: Mapping[str, Variable], images: Sequence[str], rows: Mapping[str, Tensor]
+    ):
+        from sklearn.decomposition import PCA
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        self.variables = dict(variables)
+        self.readers, self.bases = {}, {}
+        n = len(next(iter(rows.values())))
+        index = torch.randperm(n, generator=torch.Generator().manual_seed(0))[:_ROWS]
+        for image in images:
+            features = self._features(image, rows[image][index.to(rows[image].device)])
+            self.bases[image] = PCA(min(_COMPONENTS, *features.shape), random_state=0).fit(features)
+            for name, variable in variables.items():
+                if not isinstance(variable, Discrete):
+                    continue
+                codes = rows[name][index.to(rows[name].device)].cpu().numpy()
+                if len(np.unique(codes)) > 1:
+                    reader = make_pipeline(
+                        StandardScaler(), LogisticRegression(max_iter=200, C=0.1)
+                    )
+                    self.readers[image, name] = reader.fit(features, codes)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Values of each column of :meth:`__call__`."""
+        return [self.variables[name].size for _, name in self.readers]  # type: ignore[attr-defined]
+
+    def __call__(self, rows: Mapping[str, Tensor]) -> list[Tensor]:
+        """Codes ``(n,)`` of what each image shows of each variable."""
+        found = []
+        for (image, _), reader in self.readers.items():
+            codes = reader.predict(self._features(image, rows[image]))
+            found.append(torch.as_tensor(codes, dtype=torch.int64, device=rows[image].device))
+        return found
+
+    def components(self, name: str, images: Tensor) -> Tensor:
+        """Principal components ``(n, k)`` of images, as far from each other as the images are."""
+        found = self.bases[name].transform(self._features(name, images))
+        return torch.as_tensor(found, dtype=torch.float32, device=images.device)
+
+    def _features(self, name: str, images: Tensor) -> np.ndarray:
+        variable: Image = self.variables[name]  # type: ignore[assignment]
+        side = (min(_SIDE, variable.height), min(_SIDE, variable.width))
+        pixels = torch.nn.functional.adaptive_avg_pool2d(variable.scale(images), side).flatten(1)
+        return pixels.float().cpu().numpy()
+
+
+def mmd(
+    real: Tensor,
+    fake: Tensor,
+    generator: torch.Generator,
+    *,
+    scales: Sequence[float] = (1.0,),
+    permutations: int = 100,
+) -> tuple[float, float]:
+    """Squared MMD (Gretton et al. 2012, unbiased) and its 0.95 quantile under permutation.
+
+    The kernel is the mean of Gaussians whose bandwidths are multiples of the mean squared distance
+    of two real rows. The median is the usual choice; where rows lie in two heaps of nearly one size
+    it is either the heaps' width or their distance, and a few rows more or less decide which.
+
+    Args:
+        real, fake: features ``(n, f)``; the first 1,000 rows are compared.
+        generator: of the permutations.
+        scales: the multiples.
+        permutations: how many.
+    """
+    n = min(_KERNEL_ROWS, len(real), len(fake))
+    rows = torch.cat([real[:n], fake[:n]]).float()
+    square = torch.cdist(rows, rows).square()
+    width = square[:n, :n].mean().clamp_min(1e-12)
+    kernel = torch.stack([torch.exp(-square / (scale * width)) for scale in scales]).mean(0)
+    kernel.fill_diagonal_(0.0)
+
+    def statistic(sign: Tensor) -> Tensor:  # sign (m, 2n): +1 real, -1 fake
+        same = torch.einsum("mi,ij,mj->m", sign, kernel, sign)
+        cross = (kernel.sum() - same) / 2  # sum over unlike pairs, both orders
+        within = (kernel.sum() + same) / 2
+        return within / (n * (n - 1)) - cross / n**2
+
+    sign = torch.ones(2 * n, device=rows.device)
+    sign[n:] = -1
+    shuffled = torch.stack(
+        [
+            sign[torch.randperm(2 * n, generator=generator, device=rows.device)]
+            for _ in range(permutations)
+        ]
+    )
+    return float(statistic(sign[None])[0]), float(statistic(shuffled).quantile(0.95))
+
+
+def classifier_distance(real: Tensor, fake: Tensor, *, rows: int = _ROWS) -> tuple[float, float]:
+    """A lower bound of the TVD of two samples, and what chance alone explains of it.
+
+    A classifier that tells real from generated rows right with probability a shows a TVD of at
+    least ``2 a - 1`` (Lopez-Paz & Oquab 2017). Each half is judged by trees that were grown on the
+    other; the second number is the 0.99 quantile under equal distributions.
+
+    Args:
+        real, fake: features ``(n, f)``.
+        rows: of each that are used, at most.
+    """
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    n = min(len(real), len(fake), rows)
+    features = torch.cat([real[:n], fake[:n]]).float().cpu().numpy()
+    label = np.repeat([1, 0], n)
+    half = np.random.default_rng(0).permutation(2 * n) % 2
+    right = 0
+    for part in (0, 1):
+        trees = ExtraTreesClassifier(50, min_samples_leaf=20, max_features=None, random_state=0)
+        trees.fit(features[half != part], label[half != part])
+        right += int((trees.predict(features[half == part]) == label[half == part]).sum())
+    return max(0.0, 2 * right / (2 * n) - 1), 2.326 / math.sqrt(2 * n)

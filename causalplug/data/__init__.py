@@ -1,0 +1,1 @@
+"""Data sources: tables, image folders and streams, and what is inferred from them."""

@@ -1,0 +1,361 @@
+"""Tables of rows, observational or experimental, as the tensors that training reads."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from causalplug.data.images import Images, PixelStore, decode_pictures, in_background, is_picture
+from causalplug.data.tables import ClassCodes, Columns, table_of
+from causalplug.errors import DataError, SourceError
+from causalplug.graphs.source import Source
+from causalplug.variables import Continuous, Discrete, Image, Variable
+
+if TYPE_CHECKING:
+    from causalplug.data.infer import InferredVariables
+
+__all__ = ["DataSource", "Rows", "as_data_sources"]
+
+_DECODED = 16 << 20  # bytes of pictures that are decoded together
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Encoded rows of one source.
+
+    Attributes:
+        source: what the rows are a sample of.
+        values: encoded column ``(n, *event_shape)`` by variable; images may be uint8, and
+            :class:`Images` where they do not fit into memory.
+    """
+
+    source: Source
+    values: dict[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values())))
+
+    def select(self, index: Tensor) -> Rows:
+        """Some of the rows; pixels in a file stay there."""
+        chosen = {
+            n: v.select(index) if isinstance(v, Images) else v[index]
+            for n, v in self.values.items()
+        }
+        return Rows(self.source, chosen)  # type: ignore[arg-type]
+
+    def split(self, share: float, seed: int) -> tuple[Rows, Rows]:
+        """Training and held-out rows, by a permutation that depends on the seed and the number
+        of rows alone."""
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
+        held_out = min(max(1, round(share * len(self))), len(self) - 1) if share > 0 else 0
+        return self.select(order[held_out:]), self.select(order[:held_out])
+
+
+class DataSource:
+    """Rows and how they came about.
+
+    Nothing but names is read before the rows are needed. They are then read in chunks, so that a
+    table may be larger than memory: what stays are codes, floats, and the decoded pixels of images,
+    in memory up to ``max_memory`` bytes and in a memory-mapped file beyond.
+
+    Args:
+        frame: a pandas DataFrame; a dict of arrays; a ``datasets.Dataset`` or ``IterableDataset``;
+            a torch Dataset or IterableDataset of dicts (or of tuples, with ``columns`` naming the
+            places); the path of a CSV, TSV, JSON lines or Parquet file, a list of such files or a
+            pattern with ``*``; a folder of images with a ``metadata.csv`` (column ``file_name``) or
+            one folder per class; the id of a dataset on the Hub.
+        do: the variables that were set by an experiment; their columns hold the values set, row by
+            row. A mapping name to value declares values that the table has no column for.
+        columns: the columns to take, all by default; a mapping from the table's name to the
+            variable's renames them.
+        name: for messages and reports.
+        split: of a dataset that has several, such as ``"train"``.
+        revision: of a dataset on the Hub; what it stands for at that moment is kept in ``origin``.
+        streaming: read a dataset on the Hub as it downloads, without a copy on the disk.
+        max_memory: bytes of decoded pixels of one column that stay in memory.
+        cache_dir: folder of the file for the pixels beyond it; by default the run's ``output_dir``,
+            else the system's temporary folder. The file has no name and vanishes with the process.
+
+    Attributes:
+        names: of the columns.
+        origin: ``repo_id`` and full ``revision`` of a dataset on the Hub, else None.
+
+    Raises:
+        DataError: the table cannot be read: no columns, columns of different length, no such file.
+
+    Example:
+        >>> source = DataSource({"X": [0, 1, 1], "Y": [1, 0, 1]}, do=("X",))
+        >>> len(source)
+        3
+    """
+
+    def __init__(
+        self,
+        frame: Any,
+        *,
+        do: Iterable[str] | Mapping[str, Any] = (),
+        columns: Sequence[str] | Mapping[str, str] | None = None,
+        name: str | None = None,
+        split: str | None = None,
+        revision: str | None = None,
+        streaming: bool = False,
+        max_memory: int = 2 << 30,
+        cache_dir: str | os.PathLike[str] | None = None,
+    ):
+        table = table_of(
+            frame, columns=columns, split=split, revision=revision, streaming=streaming
+        )
+        self._table = table if columns is None else table.renamed(columns)
+        self.do: tuple[str, ...] = (do,) if isinstance(do, str) else tuple(do)
+        self.name = name or (Path(frame).name if isinstance(frame, str | Path) else None)
+        self.max_memory, self.cache_dir = max_memory, cache_dir
+        self.origin = self._table.origin
+        self._rows = self._table.rows
+        given = dict(do) if isinstance(do, Mapping) else {}
+        self._constants = {
+            variable: value
+            for variable, value in given.items()
+            if variable not in self._table.names
+        }
+        self.names = (*self._table.names, *self._constants)
+        missing = [variable for variable in self.do if variable not in self.names]
+        if missing:
+            raise SourceError(
+                f"{self} cannot be used: {', '.join(missing)} was intervened on but has no column "
+                f"with the values set. Add the column, or write do={{{missing[0]!r}: value}} for a "
+                "constant."
+            )
+
+    def __len__(self) -> int:
+        if self._rows is None:
+            raise TypeError(f"{self} is a stream: the number of its rows is known once it was read")
+        return self._rows
+
+    def __repr__(self) -> str:
+        named = f"{self.name!r}, " if self.name else ""
+        rows = "rows" if self._rows is None else f"{self._rows} rows"
+        set_to = ", do " + ", ".join(self.do) if self.do else ""
+        return f"DataSource({named}{rows} of {', '.join(self.names)}{set_to})"
+
+    def chunks(self, variables: Mapping[str, Variable] | None = None) -> Iterable[Columns]:
+        """The columns, some rows at a time, the next ones being read in the background.
+
+        Args:
+            variables: declarations, so that a text file knows which of its words are names.
+        """
+        for chunk in in_background(self._table.read(variables)):
+            rows = len(next(iter(chunk.values())))
+            yield chunk | {name: [value] * rows for name, value in self._constants.items()}
+
+    def infer_variables(self, **declared: Variable) -> InferredVariables:
+        """Declarations of the columns, where they are safe; see
+        :func:`causalplug.infer_variables`."""
+        from causalplug.data.infer import infer_variables
+
+        return infer_variables(self, **declared)
+
+    def source(self, variables: Mapping[str, Variable]) -> Source:
+        """What the rows are a sample of; an intervened variable that takes some of its values only
+        is declared so.
+
+        Raises:
+            SourceError: a column that is no variable of the model.
+        """
+        self._check_names(variables)
+        if not self.do:
+            return Source(recorded=self.names, name=self.name)
+        return self._source(
+            variables, self._encoded({name: variables[name] for name in self.do}, None)
+        )
+
+    def encode(
+        self, variables: Mapping[str, Variable], *, cache_dir: str | os.PathLike[str] | None = None
+    ) -> Rows:
+        """All rows as tensors.
+
+        Args:
+            variables: their declarations.
+            cache_dir: for pixels that do not fit into memory, where the source names no folder
+                itself.
+
+        Raises:
+            SourceError: a column that is no variable of the model.
+            DataError: missing values (with a count per column), values outside the declaration
+                (with the row), wrong image shapes, images that cannot be read.
+        """
+        self._check_names(variables)
+        values = self._encoded(
+            {name: variables[name] for name in self.names}, self.cache_dir or cache_dir
+        )
+        return Rows(self._source(variables, values), values)
+
+    def _check_names(self, variables: Mapping[str, Variable]) -> None:
+        unknown = [column for column in self.names if column not in variables]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], variables, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise SourceError(
+                f"{self} cannot be used: {', '.join(map(repr, unknown))} "
+                f"{'are' if len(unknown) > 1 else 'is'} not in the graph; {hint}Variables: "
+                f"{', '.join(variables)}. Name the columns to take: columns=[…], or a mapping that "
+                "renames them."
+            )
+
+    def _source(self, variables: Mapping[str, Variable], values: Mapping[str, Tensor]) -> Source:
+        """With the list of values that were set by intervened variable, where not any of them
+        may occur."""
+        chosen: dict[str, Any] = dict.fromkeys(self.do)
+        for name in self.do:
+            variable = variables[name]
+            if (
+                isinstance(variable, Discrete)
+                and len(taken := torch.unique(values[name])) < variable.size
+            ):
+                chosen[name] = variable.decode(taken).tolist()
+            elif isinstance(variable, Continuous) and len(taken := torch.unique(values[name])) == 1:
+                chosen[name] = taken.tolist()
+        some = any(value is not None for value in chosen.values())
+        return Source(recorded=self.names, do=chosen if some else self.do, name=self.name)
+
+    def _encoded(
+        self, variables: Mapping[str, Variable], folder: str | os.PathLike[str] | None
+    ) -> dict[str, Tensor]:
+        stores = {
+            name: PixelStore(self.max_memory, folder, what=f"{name!r} of {self}")
+            for name, variable in variables.items()
+            if isinstance(variable, Image)
+        }
+        try:
+            return self._read(variables, stores)
+        finally:
+            for store in stores.values():
+                store.discard()
+
+    def _read(
+        self, variables: Mapping[str, Variable], stores: Mapping[str, PixelStore]
+    ) -> dict[str, Tensor]:
+        """One pass over the rows; once a value is missing the rest is only counted."""
+        missing = dict.fromkeys(variables, 0)
+        codes: dict[str, list[Tensor]] = {n: [] for n in variables if n not in stores}
+        whole: dict[str, Tensor] = {}
+        rows = 0
+        for chunk in self.chunks(variables):
+            columns = {name: _plain(chunk[name], variable) for name, variable in variables.items()}
+            for name, column in columns.items():
+                missing[name] += _missing_count(column)
+            size = len(next(iter(chunk.values())))
+            if not any(missing.values()):
+                for name, variable in variables.items():
+                    if name in codes:
+                        codes[name].append(self._column(variable, columns[name], name, rows))
+                    elif self._table.whole and not _pictures(columns[name]):
+                        whole[name] = _mapped(
+                            self._column(variable, columns[name], name, rows), columns[name]
+                        )
+                    else:
+                        self._gather(stores[name], variable, columns[name], name, rows)
+            rows += size
+        if any(missing.values()):
+            shown = ", ".join(f"{name}: {count}" for name, count in missing.items() if count)
+            raise DataError(
+                f"{self} has missing values ({shown}): the model has no notion of a missing value. "
+                "Drop those rows, or give a second source without these columns."
+            )
+        if not rows:
+            raise DataError(f"{self} cannot be used: it has no rows.")
+        self._rows = rows
+        found = {
+            name: parts[0] if len(parts) == 1 else torch.cat(parts) for name, parts in codes.items()
+        }
+        for name, store in stores.items():
+            found[name] = whole[name] if name in whole else store.close()  # type: ignore[assignment]
+        return {name: found[name] for name in variables}
+
+    def _column(self, variable: Variable, column: Any, name: str, row: int) -> Tensor:
+        try:
+            return variable.encode(column, name, row=row)
+        except DataError as error:
+            raise DataError(f"{self} cannot be used: {error}") from None
+
+    def _gather(
+        self, store: PixelStore, variable: Variable, column: Any, name: str, row: int
+    ) -> None:
+        """Decode some pictures at a time, so that an encoded gigabyte does not become a hundred
+        decoded ones."""
+        if not _pictures(column):
+            store.add(self._column(variable, column, name, row))
+            return
+        try:
+            size = max(1, _DECODED // variable.feature_size)
+            for start in range(0, len(column), size):
+                part = column[start : start + size]
+                store.add(decode_pictures(part, variable, name, row + start))  # type: ignore[arg-type]
+        except DataError as error:
+            raise DataError(f"{self} cannot be used: {error}") from error.__cause__
+
+
+def as_data_sources(given: Any) -> list[DataSource]:
+    """Data sources as they are given, or one of a bare table.
+
+    Raises:
+        SourceError: several bare tables, of which nothing says how they came about.
+    """
+    if isinstance(given, DataSource):
+        return [given]
+    if isinstance(given, list | tuple) and any(
+        isinstance(i, DataSource) or hasattr(i, "columns") for i in given
+    ):
+        bare = next((item for item in given if not isinstance(item, DataSource)), None)
+        if bare is not None:
+            raise SourceError(
+                f"{type(bare).__name__} is not a data source: with several tables say of each how "
+                "it came about, as in DataSource(table, do=…)."
+            )
+        return list(given)
+    return [DataSource(given)]
+
+
+def _plain(column: Any, variable: Variable) -> Any:
+    if isinstance(column, ClassCodes):
+        plain = isinstance(variable, Discrete) and variable.categories == tuple(
+            range(variable.size)
+        )
+        return column.values(plain=plain or not isinstance(variable, Discrete))
+    return column
+
+
+def _pictures(column: Any) -> bool:
+    return isinstance(column, list | tuple) and len(column) > 0 and is_picture(column[0])
+
+
+def _mapped(pixels: Tensor, column: Any) -> Tensor:
+    """An array that the user maps from a file stays there."""
+    stays = isinstance(column, np.memmap) and pixels.data_ptr() == column.ctypes.data
+    return Images(pixels) if stays else pixels  # type: ignore[return-value]
+
+
+def _missing_count(values: Any) -> int:
+    """Rows of a column that have no value."""
+    import pandas as pd
+
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iubSU":
+        return 0
+    if isinstance(values, np.ndarray) and values.ndim > 1:
+        return int((values != values).reshape(len(values), -1).any(axis=1).sum())
+    first = values[0] if isinstance(values, list | tuple) else None
+    if first is not None and not isinstance(first, str | int | float | bool):  # pictures and arrays
+        return sum(
+            item is None or (isinstance(item, np.ndarray) and _missing_count(item[None]) > 0)
+            for item in values
+        )
+    return int(pd.isna(pd.Series(values)).sum())

@@ -1,0 +1,1 @@
+"""Encoders: networks that turn an image into a short vector."""

@@ -1,0 +1,220 @@
+"""Several models of one question, trained from different seeds: what they disagree on is not
+known."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from causalplug.errors import MechanismError, QueryError
+from causalplug.identification.query import Query
+from causalplug.sampling.answers import Estimate
+from causalplug.sampling.effects import ate_query, curve
+from causalplug.sampling.estimate import estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from causalplug.data.source import DataSource
+    from causalplug.model.model import DCM
+
+__all__ = ["Ensemble"]
+
+
+class Ensemble:
+    """DCMs over the same graph and variables, trained from different seeds.
+
+    Args:
+        members: at least two models.
+        level: coverage of the intervals.
+
+    Raises:
+        MechanismError: fewer than two members, or members over different graphs or variables.
+
+    Estimates are means over the members. ``disagreement`` is the standard deviation between them,
+    ``standard_error`` that of their mean, and the interval ``low`` to ``high`` is the one in which
+    the answer of one further training would lie (Student's t with as many degrees of freedom as
+    there are members less one): it covers the training's chance as well as that of sampling. What
+    all members get wrong in the same way it cannot show.
+    """
+
+    def __init__(self, members: Iterable[DCM], *, level: float = 0.95):
+        self.members = tuple(members)
+        if len(self.members) < 2:
+            raise MechanismError(
+                f"An ensemble cannot be made of {len(self.members)} model: give at least two."
+            )
+        if not 0 < level < 1:
+            raise QueryError(f"level={level} cannot be used: it is a probability between 0 and 1.")
+        first = self.members[0]
+        for i, member in enumerate(self.members[1:], 1):
+            if member.graph != first.graph or member.variables != first.variables:
+                raise MechanismError(
+                    f"Members 0 and {i} cannot be in one ensemble: their graphs or variables "
+                    "differ. Train them on the same ones."
+                )
+        self.level = level
+
+    @classmethod
+    def fit(
+        cls,
+        build: Callable[[int], DCM],
+        sources: DataSource | Sequence[DataSource],
+        *,
+        seeds: Iterable[int] = range(3),
+        level: float = 0.95,
+        output_dir: str | Path | None = None,
+        **settings: Any,
+    ) -> Ensemble:
+        """Train one model per seed on the same rows.
+
+        Args:
+            build: from a seed to an untrained model, such as ``lambda seed: DCM(graph, variables,
+                seed=seed)``.
+            sources: the tables.
+            seeds: of the models and their training.
+            level: coverage of the intervals.
+            output_dir: each member's checkpoints go to ``<output_dir>/seed-<seed>``.
+            settings: those of :func:`causalplug.fit`.
+
+        Raises:
+            MechanismError: fewer than two seeds; before anything is trained.
+        """
+        from causalplug.training.trainer import fit
+
+        chosen = list(seeds)
+        members = cls([build(seed) for seed in chosen], level=level)
+        for seed, member in zip(chosen, members, strict=True):
+            folder = None if output_dir is None else Path(output_dir) / f"seed-{seed}"
+            fit(member, sources, seed=seed, output_dir=folder, **settings)
+        return members
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __iter__(self) -> Iterator[DCM]:
+        return iter(self.members)
+
+    def __getitem__(self, index: int) -> DCM:
+        return self.members[index]
+
+    def __repr__(self) -> str:
+        return f"Ensemble({len(self)} members over {', '.join(self.members[0].graph.variables)})"
+
+    def estimate(
+        self, query: str | Query, n: int = 100_000, *, seed: int = 0, **options: Any
+    ) -> Estimate:
+        """The answer to ``query`` of all members together; ``n`` rows each, arguments as for
+        :meth:`DCM.estimate`."""
+        started = time.perf_counter()
+        answers = [
+            estimate(member, query, n, seed=seed + k, **options)
+            for k, member in enumerate(self.members)
+        ]
+        return self._joined(answers, started)
+
+    def ate(
+        self,
+        outcome: str,
+        treatment: str,
+        *,
+        value: Any = None,
+        treated: Any = None,
+        control: Any = None,
+        given: Mapping[str, Any] | None = None,
+        n: int = 100_000,
+        **options: Any,
+    ) -> Estimate:
+        """The average treatment effect; arguments as for :meth:`DCM.ate`."""
+        levels = {"value": value, "treated": treated, "control": control, "given": given}
+        return self.estimate(ate_query(self.members[0], outcome, treatment, **levels), n, **options)
+
+    def curve(
+        self,
+        outcome: str,
+        treatment: str,
+        values: Iterable[Any],
+        *,
+        given: Mapping[str, Any] | None = None,
+        n: int = 100_000,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """The outcome at several values of do(treatment); arguments as for :meth:`DCM.curve`."""
+        ask: Callable[[Query], Estimate] = lambda query: self.estimate(query, n, **options)  # noqa: E731
+        return curve(ask, outcome, treatment, values, given, self.members[0].variables)
+
+    def sample(self, n: int, *, seed: int = 0, **options: Any) -> pd.DataFrame:
+        """``n`` rows of every member, with the member as the first level of the index."""
+        return self._stacked(
+            [member.sample(n, seed=seed + k, **options) for k, member in enumerate(self.members)]
+        )
+
+    def counterfactual(self, n: Any, *, seed: int = 0, **options: Any) -> pd.DataFrame:
+        """Rows of what would have been by every member, with the member as the first level of
+        the index."""
+        frames = [
+            member.counterfactual(n, seed=seed + k, **options)
+            for k, member in enumerate(self.members)
+        ]
+        return self._stacked(frames)
+
+    @staticmethod
+    def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        import pandas as pd
+
+        attributes = [frame.attrs for frame in frames]
+        for frame in frames:
+            frame.attrs = {}
+        joined = pd.concat(frames, keys=range(len(frames)), names=["member", "row"])
+        joined.attrs = attributes[0] | {"seconds": sum(a["seconds"] for a in attributes)}
+        return joined
+
+    def _joined(self, answers: Sequence[Estimate], started: float) -> Estimate:
+        import pandas as pd
+
+        first = answers[0]
+        if "estimate" not in first.table:
+            raise QueryError(
+                f"{first.query} has no numbers to average over an ensemble: use .sample(), or ask for E[…]."
+            )
+        m = len(answers)
+        values = np.stack([answer.table["estimate"].to_numpy() for answer in answers])
+        spread = values.std(0, ddof=1)
+        half = _student(self.level, m - 1) * spread * math.sqrt(1 + 1 / m)
+        mean = values.mean(0)
+        table = first.table.assign(
+            estimate=mean,
+            standard_error=spread / math.sqrt(m),
+            low=mean - half,
+            high=mean + half,
+            effective_sample_size=np.sum(
+                [answer.table["effective_sample_size"] for answer in answers], axis=0
+            ),
+            disagreement=spread,
+        )
+        marked = [answer for answer in answers if answer.marked]
+        worst = (marked or [first])[0]
+        return replace(
+            first,
+            table=table,
+            summaries={},
+            n=sum(answer.n for answer in answers),
+            candidates=sum(answer.candidates for answer in answers),
+            seconds=time.perf_counter() - started,
+            status=worst.status,
+            identification=worst.identification,
+            members=pd.DataFrame({f"member {k}": row for k, row in enumerate(values)}),
+        )
+
+
+def _student(level: float, freedom: int) -> float:
+    """Two-sided quantile of Student's t."""
+    from scipy.stats import t  # type: ignore[import-untyped]
+
+    return float(t.ppf((1 + level) / 2, freedom))

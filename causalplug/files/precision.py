@@ -1,0 +1,56 @@
+"""In which precision the weights of a module are kept: as its file has them, or as the user
+asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from causalplug.errors import MechanismError
+
+__all__ = ["cast", "precision_of", "precision_of_file"]
+
+_KNOWN = ("float32", "bfloat16", "float16", "float64")
+
+
+def precision_of(module: nn.Module) -> str | None:
+    """The type of the module's floating-point weights, as ``"float32"``; None if it has none, or
+    several."""
+    return _only(
+        str(tensor.dtype).removeprefix("torch.") for tensor in module.state_dict().values()
+    )
+
+
+def precision_of_file(header: Mapping[str, tuple[Any, str]]) -> str | None:
+    """The type of the floating-point weights of a file, from its header; None if it has none, or
+    several."""
+    return _only(dtype for _, dtype in header.values())
+
+
+def cast(module: nn.Module, dtype: str | torch.dtype, *, keep: tuple[str, ...] = ()) -> None:
+    """Convert floating-point weights in place.
+
+    Args:
+        module: whose weights.
+        dtype: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"float64"``, or torch's own.
+        keep: beginnings of the names of weights that stay as they are.
+
+    Raises:
+        MechanismError: another type.
+    """
+    name = str(dtype).removeprefix("torch.")
+    if name not in _KNOWN:
+        raise MechanismError(
+            f"The weights of {type(module).__name__} cannot be kept as {dtype!r}: give one of {', '.join(_KNOWN)}."
+        )
+    for key, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if tensor.is_floating_point() and not key.startswith(keep):
+            tensor.data = tensor.data.to(getattr(torch, name))
+
+
+def _only(types: Any) -> str | None:
+    found = {name for name in types if name in _KNOWN}
+    return found.pop() if len(found) == 1 else None

@@ -1,0 +1,136 @@
+"""What can be saved as a repository, published on the Hub and loaded again: models, generators,
+encoders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+from causalplug.errors import RepositoryError
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from huggingface_hub import CommitInfo, ModelCard
+
+    from causalplug.hub.snapshot import Snapshot
+
+__all__ = ["Shareable"]
+
+
+class Shareable:
+    """The methods of :class:`huggingface_hub.ModelHubMixin`, with folders that are written whole or
+    not at all.
+
+    They are called as the mixin's are. It is no child of the mixin: every one of its ways would be
+    replaced (saving removes the old configuration first, loading takes any JSON, publishing may
+    take several commits), and importing it costs a fifth of importing torch, which loading a model
+    does not need (``benchmarks/hub.py``).
+
+    Attributes:
+        card_kind: which template of ``model_cards/`` its card fills.
+        origin: the snapshot that it was loaded from, or published as; None before.
+        brought_code: name and text of the Python file that its repository brought to register its
+            kind; it is saved again with it.
+    """
+
+    card_kind: ClassVar[Literal["dcm", "adapter", "encoder"]]
+    origin: Snapshot | None
+    brought_code: tuple[str, bytes] | None = None
+
+    def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> Path:
+        """Write a repository with its card: the folder is replaced whole, or stays as it was.
+
+        A ``README.md`` that was edited by hand is kept; one that was written here before is written
+        anew.
+
+        Args:
+            folder: where to.
+            **options: facts for the card, see :func:`causalplug.hub.publish.card_of`; for a model
+                also ``frozen``, see :func:`causalplug.model.files.dcm_files`; for others ``code``,
+                see :func:`causalplug.hub.parts.part_files`.
+
+        Returns:
+            The folder.
+
+        Raises:
+            RepositoryError: something cannot be described or referred to, a fact is unknown, or the
+                disk refuses.
+        """
+        from causalplug.hub.publish import save
+
+        return save(self, folder, **options)
+
+    @classmethod
+    def from_pretrained(cls, source: str | os.PathLike[str], **options: Any) -> Self:
+        """Load one of this kind; see :func:`causalplug.from_pretrained`.
+
+        Raises:
+            RepositoryError: the repository holds something else.
+        """
+        from causalplug.load import from_pretrained
+
+        loaded = from_pretrained(source, **options)
+        if not isinstance(loaded, cls):
+            raise RepositoryError(
+                f"cannot load {source} as {cls.__name__}: it holds a {type(loaded).__name__}. Use "
+                "causalplug.from_pretrained, which tells them apart"
+            )
+        return loaded
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        branch: str | None = None,
+        private: bool | None = None,
+        gated: Literal["auto", "manual", False] | None = None,
+        create_pr: bool = False,
+        commit_message: str = "Upload with causalplug",
+        commit_description: str | None = None,
+        parent_commit: str | None = None,
+        token: bool | str | None = None,
+        **options: Any,
+    ) -> CommitInfo:
+        """Publish as one commit, with its card; create repository and branch if need be.
+
+        Afterwards ``origin`` is that commit (unless it is a pull request), so that a model refers
+        to it.
+
+        Args:
+            repo_id: "owner/name", or "name" for the logged-in user.
+            branch: "main" if None.
+            private: for a repository that is created now; None is the owner's default.
+            gated: whether readers must ask ("manual") or agree ("auto") first; None leaves it as it
+                is.
+            create_pr: propose the commit as a pull request instead.
+            commit_message: one line.
+            commit_description: more, as Markdown.
+            parent_commit: refuse if the branch has moved on from this commit.
+            token: a token, True for the logged-in one, None for the client's default.
+            **options: as for :meth:`save_pretrained`, and ``card``: the text of a card of one's
+                own, published as it is.
+
+        Returns:
+            The commit: ``oid``, ``commit_url``, ``pr_url``.
+
+        Raises:
+            RepositoryError: as :meth:`save_pretrained` and :func:`causalplug.hub.push.push_folder`;
+                nothing was published then.
+        """
+        from causalplug.hub.publish import publish
+
+        return publish(
+            self, repo_id, options, branch=branch, private=private, gated=gated, create_pr=create_pr,
+            commit_message=commit_message, commit_description=commit_description, parent_commit=parent_commit,
+            token=token,
+        )  # fmt: skip
+
+    def generate_model_card(self, **facts: Any) -> ModelCard:
+        """The card that saving would write; see :func:`causalplug.hub.publish.card_of`."""
+        from huggingface_hub import ModelCard
+
+        from causalplug.hub.publish import card_of
+
+        return cast("ModelCard", ModelCard(card_of(self, **facts)))

@@ -1,0 +1,2 @@
+"""Which questions the data answer: queries, the algorithms that decide them, certificates and
+estimands."""

@@ -1,0 +1,423 @@
+"""Plug-in evaluation of an estimand on discrete tables: the classical answer to compare a model
+with.
+
+Every node becomes an array with one named axis per free symbol and a mask of the cells that are
+undefined because what they are conditioned on was never observed. An undefined cell does no harm
+where it is multiplied by zero; elsewhere it makes the result undefined, and the report says which
+cells had no rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from causalplug.errors import DataError
+from causalplug.identification.estimand import (
+    Atom,
+    Average,
+    Cases,
+    Constant,
+    Estimand,
+    Expression,
+    Indicator,
+    Number,
+    Probability,
+    Product,
+    Ratio,
+    Sum,
+    Symbol,
+    TermEstimand,
+)
+from causalplug.identification.notation import walk
+from causalplug.identification.tables import Table, as_table, common_categories
+from causalplug.wording import listed
+
+__all__ = ["Estimate", "Evaluator", "evaluate"]
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """The value of an estimand.
+
+    Attributes:
+        query: the query in words.
+        values: array with one axis per entry of ``axes``; NaN where the answer is undefined.
+        axes: labels such as ``"Y"``, ``"Y_{X=1}"`` or ``"do(X)"``.
+        categories: the values along each axis.
+        unsupported: combinations of values that the formula needs and that no row has, in words.
+    """
+
+    query: str
+    values: np.ndarray
+    axes: tuple[str, ...]
+    categories: tuple[tuple[Hashable, ...], ...]
+    unsupported: tuple[str, ...] = ()
+
+    def __float__(self) -> float:
+        return float(self.values)
+
+    def __getitem__(self, at: Mapping[str, Hashable]) -> Any:
+        """The value (or sub-array) at some values of some axes, such as ``estimate[{"Y": 1}]``."""
+        index: list[Any] = [slice(None)] * len(self.axes)
+        for label, value in at.items():
+            if label not in self.axes or value not in self.categories[self.axes.index(label)]:
+                raise DataError(
+                    f"{label}={value} is not in the answer; its axes are {listed(self.axes)}"
+                )
+            position = self.axes.index(label)
+            index[position] = self.categories[position].index(value)
+        return self.values[tuple(index)]
+
+    def to_frame(self) -> Any:
+        """A pandas Series with one index level per axis."""
+        import pandas as pd
+
+        if not self.axes:
+            return pd.Series([float(self.values)], name=self.query)
+        index = pd.MultiIndex.from_product(self.categories, names=self.axes)
+        return pd.Series(self.values.ravel(), index=index, name=self.query)
+
+
+@dataclass(frozen=True, eq=False)
+class _Named:
+    """An array over ``symbols``; ``bad`` marks undefined cells, whose value is 0."""
+
+    symbols: tuple[Symbol, ...]
+    values: np.ndarray
+    bad: np.ndarray
+
+
+def evaluate(
+    estimand: Estimand,
+    tables: Any,
+    *,
+    categories: Mapping[str, Sequence[Hashable]] | None = None,
+) -> Estimate:
+    """The value of ``estimand`` with the tables' relative frequencies in place of probabilities.
+
+    Args:
+        estimand: from :func:`causalplug.identify`.
+        tables: one table per data source, in the order of ``estimand.sources``, or a mapping from
+            their names; a single one if there is one source. A table is a DataFrame, a dict of
+            arrays, or a :class:`Table`; one of an interventional source has columns for what was
+            set.
+        categories: all values of some variables, in the order wanted; by default those in the
+            tables.
+
+    Raises:
+        DataError: a missing table or column; an expectation of values that are not numbers.
+    """
+    given = _by_source(estimand, tables)
+    leaves = [n for _, term in estimand.terms for n in walk(term.formula)]
+    constants: dict[str, list[Hashable]] = {
+        name: list(values) for name, values in (categories or {}).items()
+    }
+    for node in leaves:
+        for atom in _atoms(node):
+            if isinstance(atom, Constant):
+                constants.setdefault(atom.variable, []).append(atom.value)
+    domains = common_categories(given, constants)
+    domains.update({name: tuple(values) for name, values in (categories or {}).items()})
+    evaluator = Evaluator([table.recoded(domains) for table in given], domains)
+    parts = [(c, evaluator.term(term)) for c, term in estimand.terms]
+    labels = tuple(dict.fromkeys(label for _, (names, _, _) in parts for label in names))
+    if any(set(names) != set(labels) for _, (names, _, _) in parts):
+        raise DataError(
+            f"{estimand.query} cannot be evaluated: its terms are indexed by different variables"
+        )
+    shape = {
+        label: values
+        for _, (names, sizes, _) in parts
+        for label, values in zip(names, sizes, strict=True)
+    }
+    total = np.zeros([len(shape[label]) for label in labels])
+    for coefficient, (names, _, array) in parts:
+        total = total + coefficient * np.transpose(array, [names.index(label) for label in labels])
+    return Estimate(
+        estimand.query,
+        total,
+        labels,
+        tuple(shape[label] for label in labels),
+        tuple(evaluator.unsupported),
+    )
+
+
+def _by_source(estimand: Estimand, tables: Any) -> list[Table]:
+    if isinstance(tables, Mapping) and set(tables) == set(estimand.sources) and len(tables) > 1:
+        tables = [tables[name] for name in estimand.sources]
+    elif not isinstance(tables, list | tuple):
+        tables = [tables]
+    if len(tables) != len(estimand.sources):
+        raise DataError(
+            f"{estimand.query} cannot be evaluated: {len(tables)} tables for the "
+            f"{len(estimand.sources)} sources {listed(estimand.sources)}; give one per source, in "
+            "this order"
+        )
+    return [as_table(table) for table in tables]
+
+
+def _atoms(node: Expression) -> tuple[Atom, ...]:
+    match node:
+        case Probability(of, given, do):
+            return of + given + do
+        case Indicator(left, right):
+            return (left, right)
+        case _:
+            return ()
+
+
+class Evaluator:
+    """Works expressions out on ``tables``, whose codes refer to ``domains``."""
+
+    def __init__(self, tables: list[Table], domains: Mapping[str, tuple[Hashable, ...]]):
+        self.tables = tables
+        self.domains = domains
+        self.unsupported: dict[str, None] = {}
+        self.done: dict[int, _Named] = {}
+
+    def term(
+        self, term: TermEstimand
+    ) -> tuple[tuple[str, ...], list[tuple[Hashable, ...]], np.ndarray]:
+        """Labels, categories and values of one term."""
+        result = self.at(term.formula)
+        symbols = [symbol for _, symbol in term.axes]
+        self._complain(result)
+        unknown = [s.variable for s in symbols if s.variable not in self.domains]
+        if unknown:
+            raise DataError(
+                f"the answer cannot be tabulated: no table has a column {listed(unknown)}, so its "
+                "values are not known; give them in categories=, or give one value in the query"
+            )
+        sizes = [len(self.domains[s.variable]) for s in symbols]
+        values = self._spread(
+            np.where(result.bad, np.nan, result.values), result.symbols, symbols, sizes
+        )
+        labels = [label for label, _ in term.axes]
+        categories = [self.domains[s.variable] for s in symbols]
+        if term.expectation is not None:
+            axis = labels.index(term.expectation)
+            try:
+                numbers = np.array([float(value) for value in categories[axis]])  # type: ignore[arg-type]
+            except (TypeError, ValueError):
+                raise DataError(
+                    f"the expectation of {term.expectation} cannot be taken: its values are "
+                    f"{listed(categories[axis])}, which are not numbers; ask for P(...) instead"
+                ) from None
+            values = np.tensordot(values, numbers, axes=(axis, 0))
+            del labels[axis], categories[axis]
+        return tuple(labels), categories, values
+
+    def weights(
+        self, factors: Sequence[Expression], known: Sequence[Atom]
+    ) -> tuple[tuple[Symbol, ...], np.ndarray]:
+        """What the product of ``factors``, summed over all else, puts on each value of the symbols
+        of ``known``.
+
+        Undefined cells count as zero; symbols that the factors do not have are weighted evenly.
+        """
+        symbols = tuple(dict.fromkeys(a for a in known if isinstance(a, Symbol)))
+        sizes = [len(self.domains[s.variable]) for s in symbols]
+        if not factors:
+            return symbols, np.ones(sizes)
+        parts = [self.at(factor) for factor in factors]
+        every = sorted(
+            {s for part in parts for s in part.symbols}, key=lambda s: (s.variable, s.primes)
+        )
+        number = {symbol: i for i, symbol in enumerate(every)}
+        kept = tuple(s for s in every if s in symbols)
+        arguments: list[Any] = []
+        for part in parts:
+            arguments += [part.values, [number[s] for s in part.symbols]]
+        found = np.asarray(np.einsum(*arguments, [number[s] for s in kept], optimize="greedy"))
+        return symbols, np.array(self._spread(found, kept, symbols, sizes))
+
+    def _spread(
+        self,
+        values: np.ndarray,
+        have: tuple[Symbol, ...],
+        want: Sequence[Symbol],
+        sizes: Sequence[int],
+    ) -> np.ndarray:
+        """``values`` with the axes ``want``, constant along those that it does not have."""
+        order = sorted(range(len(have)), key=lambda i: want.index(have[i]))
+        shape = [size if symbol in have else 1 for symbol, size in zip(want, sizes, strict=True)]
+        return np.broadcast_to(np.transpose(values, order).reshape(shape), tuple(sizes))
+
+    def at(self, node: Expression) -> _Named:
+        """The array of ``node``; shared nodes are worked out once."""
+        if id(node) not in self.done:
+            self.done[id(node)] = self._evaluate(node)
+        return self.done[id(node)]
+
+    def _evaluate(self, node: Expression) -> _Named:
+        match node:
+            case Number(value):
+                return _Named((), np.array(value), np.array(False))
+            case Probability():
+                return self._probability(node)
+            case Indicator(left, right):
+                return self._slice(np.eye(len(self.domains[left.variable])), (left, right))
+            case Product(factors):
+                return self._contract(factors, node.free)
+            case Sum(_, body):
+                factors = body.factors if isinstance(body, Product) else (body,)
+                return self._contract(factors, node.free)
+            case Ratio(top, bottom):
+                return self._ratio(self.at(top), self.at(bottom))
+            case Average():
+                return self._average(node)
+            case Cases():
+                return self._cases(node)
+            case _:
+                raise TypeError(f"{type(node).__name__} cannot be evaluated")
+
+    def _probability(self, node: Probability) -> _Named:
+        atoms = node.of + node.given + node.do
+        names = [atom.variable for atom in atoms]
+        joint = sum(self.tables[i].margin(names) for i in node.sources)
+        outcome_axes = tuple(range(len(node.of)))
+        below = np.broadcast_to(np.sum(joint, axis=outcome_axes, keepdims=True), np.shape(joint))
+        bad = below <= 0
+        values = np.divide(joint, below, out=np.zeros(np.shape(joint)), where=~bad)
+        return self._slice(values, atoms, bad)
+
+    def _slice(
+        self, values: np.ndarray, atoms: tuple[Atom, ...], bad: np.ndarray | None = None
+    ) -> _Named:
+        """Constants looked up, symbols kept as axes; one that stands twice is a diagonal."""
+        bad = np.zeros(values.shape, bool) if bad is None else bad
+        index = tuple(
+            self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
+            for a in atoms
+        )
+        values, bad = values[index], bad[index]
+        symbols = [a for a in atoms if isinstance(a, Symbol)]
+        unique = list(dict.fromkeys(symbols))
+        if len(unique) < len(symbols):
+            labels = [unique.index(s) for s in symbols]
+            values = np.einsum(values, labels, list(range(len(unique))))
+            bad = np.einsum(bad.astype(int), labels, list(range(len(unique)))) > 0
+        return _Named(tuple(unique), values, bad)
+
+    def _contract(self, factors: Sequence[Expression], free: frozenset[Symbol]) -> _Named:
+        """The sum over all other symbols of the product of ``factors``."""
+        parts = [self.at(factor) for factor in factors]
+        symbols = sorted(
+            {s for part in parts for s in part.symbols}, key=lambda s: (s.variable, s.primes)
+        )
+        number = {symbol: i for i, symbol in enumerate(symbols)}
+        kept = tuple(s for s in symbols if s in free)
+
+        def einsum(arrays: list[np.ndarray]) -> np.ndarray:
+            arguments: list[Any] = []
+            for array, part in zip(arrays, parts, strict=True):
+                arguments += [array, [number[s] for s in part.symbols]]
+            return np.einsum(*arguments, [number[s] for s in kept], optimize="greedy")
+
+        values = np.asarray(einsum([part.values for part in parts]))
+        if not any(part.bad.any() for part in parts):
+            return _Named(kept, values, np.zeros(values.shape, bool))
+        # A product is undefined if some factor is and no other is zero; count those terms of the
+        # sum.
+        possible = [((part.values != 0) | part.bad).astype(float) for part in parts]
+        certain = [((part.values != 0) & ~part.bad).astype(float) for part in parts]
+        bad = np.asarray(einsum(possible) - einsum(certain)) > 0.5
+        if bad.any():
+            self._blame(factors, parts, possible, number)
+        return _Named(kept, np.where(bad, 0.0, values), bad)
+
+    def _blame(
+        self,
+        factors: Sequence[Expression],
+        parts: list[_Named],
+        possible: list[np.ndarray],
+        number: dict[Symbol, int],
+    ) -> None:
+        """Note the cells without rows that are multiplied by something else than zero."""
+        for factor, part in zip(factors, parts, strict=True):
+            if not isinstance(factor, Probability) or not part.bad.any():
+                continue
+            arguments: list[Any] = []
+            for array, other in zip(possible, parts, strict=True):
+                arguments += [array, [number[s] for s in other.symbols]]
+            reached = (
+                np.einsum(*arguments, [number[s] for s in part.symbols], optimize="greedy") > 0
+            )
+            self._note(factor, part, reached)
+
+    def _note(self, leaf: Probability, part: _Named, reached: np.ndarray, most: int = 20) -> None:
+        known = leaf.given + leaf.do
+        for cell in np.argwhere(part.bad & reached):
+            at = dict(zip(part.symbols, cell, strict=True))
+            words = [
+                f"{a.variable}={a.value if isinstance(a, Constant) else self.domains[a.variable][at[a]]}"
+                for a in known
+            ]
+            if len(self.unsupported) < most:
+                self.unsupported.setdefault("no rows with " + ", ".join(words))
+
+    def _complain(self, result: _Named) -> None:
+        if result.bad.any() and not self.unsupported:
+            self.unsupported.setdefault("the evidence has probability 0 in the data")
+
+    def _ratio(self, top: _Named, bottom: _Named) -> _Named:
+        symbols = tuple(dict.fromkeys(top.symbols + bottom.symbols))
+        sizes = [len(self.domains[s.variable]) for s in symbols]
+        above, below = (self._spread(p.values, p.symbols, symbols, sizes) for p in (top, bottom))
+        wrong_above, wrong_below = (
+            self._spread(p.bad, p.symbols, symbols, sizes) for p in (top, bottom)
+        )
+        bad = wrong_above | wrong_below | (below <= 0)
+        return _Named(symbols, np.divide(above, below, out=np.zeros(bad.shape), where=~bad), bad)
+
+    def _average(self, node: Average) -> _Named:
+        body = self.at(node.body)
+        over = [s for s in node.over if s in body.symbols]
+        kept = tuple(s for s in body.symbols if s not in over)
+        names = [s.variable for s in over]
+        holders = [
+            self.tables[i] for i in node.sources if set(names) <= set(self.tables[i].categories)
+        ]
+        shape = [len(self.domains[name]) for name in names]
+        weights = (
+            sum((table.margin(names) for table in holders), start=np.zeros(shape))
+            if holders
+            else np.ones(shape)
+        )
+        order = [body.symbols.index(s) for s in (*kept, *over)]
+        values, bad = np.transpose(body.values, order), np.transpose(body.bad, order)
+        weights = np.where(bad, 0.0, weights)
+        axes = tuple(range(len(kept), len(order)))
+        mass = np.sum(weights, axis=axes)
+        mean = np.divide(
+            np.sum(weights * values, axis=axes), mass, out=np.zeros(np.shape(mass)), where=mass > 0
+        )
+        return _Named(kept, mean, np.asarray(mass <= 0))
+
+    def _cases(self, node: Cases) -> _Named:
+        symbols = tuple(sorted(node.free, key=lambda s: (s.variable, s.primes)))
+        sizes = [len(self.domains[s.variable]) for s in symbols]
+        values, bad = np.zeros(sizes), np.ones(sizes, bool)
+        for conditions, body in node.branches:
+            index: list[Any] = [slice(None)] * len(symbols)
+            holds = True
+            for atom, value in conditions:
+                if isinstance(atom, Constant):
+                    holds &= atom.value == value
+                elif value in self.domains[atom.variable]:
+                    index[symbols.index(atom)] = self.domains[atom.variable].index(value)
+                else:
+                    holds = False
+            if holds:
+                part = self.at(body)
+                values[tuple(index)] = self._spread(part.values, part.symbols, symbols, sizes)[
+                    tuple(index)
+                ]
+                bad[tuple(index)] = self._spread(part.bad, part.symbols, symbols, sizes)[
+                    tuple(index)
+                ]
+        return _Named(symbols, values, bad)

@@ -1,0 +1,125 @@
+"""The reason of an identification in a sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from causalplug.graphs.bits import bits
+from causalplug.identification.c_factor import Effect, restricted
+from causalplug.identification.solver import Composite, Resolution
+from causalplug.identification.suggest import suggest
+
+if TYPE_CHECKING:
+    from causalplug.identification.identification import Identification
+
+__all__ = ["explain"]
+
+
+def explain(result: Identification) -> str:
+    """Why ``result`` has its status."""
+    match result.status:
+        case "identifiable":
+            return _positive(result)
+        case "zero":
+            return f"{_contradiction(result)}, so the probability is 0"
+        case "undefined":
+            return f"the evidence is impossible: {_contradiction(result)}, so there is nothing to condition on"
+        case "not identifiable":
+            return f"{result.certificate}{_advice(result)}"
+    gave_up = (
+        " The search through combinations was cut off."
+        if any(v.exhausted for v in result.verdicts)
+        else ""
+    )
+    return f"{result.certificate}; completeness is not claimed for partially recorded sources{_advice(result)}{gave_up}"
+
+
+def _contradiction(result: Identification) -> str:
+    if result.certificate is not None:
+        return str(result.certificate)
+    return "the terms cancel"
+
+
+def _advice(result: Identification) -> str:
+    """What would help, said of one variable at a time where that is enough."""
+    kind = result.certificate.kind if result.certificate is not None else ""
+    if kind == "inconsistent":
+        return ""
+    if kind == "values" and len(result.verdicts) == 1:
+        return "; ask about those values, or set the others as well"
+    # A trial is a decision of its own, so large graphs get few, the fewer the longer a decision
+    # takes.
+    effort = 12_000 if result.status == "not shown" else 40_000
+    sets, complete = suggest(
+        result, most=2, trials=effort // max(8, len(result.graph.variables)) ** 2
+    )
+    if not sets and not complete:
+        return ""
+    if not sets:
+        return "; no experiments on one or two single variables would make it identifiable"
+    shown = [_and(names) for names in sets[:4]]
+    if len(sets[0]) == 1:
+        return f"; an experiment on {_or(shown)} would"
+    return f"; experiments on {', or on '.join(shown)} would"
+
+
+def _positive(result: Identification) -> str:
+    used: set[int] = set()
+    limits: dict[str, set[str]] = {}
+    names = result.graph.variables
+    for verdict in result.verdicts:
+        if verdict.answer is None:
+            continue
+        if verdict.answer.direct is not None:
+            used.update(verdict.answer.direct.sources)
+            for v in bits(restricted(verdict.answer.direct)):
+                limits.setdefault(names[v], set())
+        resolved = [
+            *verdict.answer.factors,
+            *(verdict.answer.evidence[2] if verdict.answer.evidence else ()),
+        ]
+        for factor, way in resolved:
+            _collect(way, used, limits, factor.outside, names)
+    sources = [str(result.sources[i].name) for i in sorted(used)]
+    text = f"determined by {_and(sources)}" if sources else "determined by the evidence alone"
+    if len(sources) > 1 and any(verdict.combined for verdict in result.verdicts):
+        text += ", pieced together"
+    if limits:
+        text += f"; only for the values of {_and(sorted(limits))} that were set"
+    return text
+
+
+def _collect(
+    way: Resolution | Effect | Composite,
+    used: set[int],
+    limits: dict[str, set[str]],
+    under: int,
+    names: tuple[str, ...],
+) -> None:
+    if isinstance(way, Resolution):
+        for _, branch in way.branches:
+            _collect(branch, used, limits, under, names)
+    elif isinstance(way, Composite):
+        for _, inner_under, inner in way.factors:
+            _collect(inner, used, limits, inner_under, names)
+    elif way.regime.sources:
+        used.update(way.regime.sources)
+        for v in bits(restricted(way.regime) & under):
+            limits.setdefault(names[v], set())
+    else:
+        _collect(way.regime.origin, used, limits, under, names)
+
+
+def _and(names: list[str] | tuple[str, ...]) -> str:
+    names = list(names)
+    return (
+        names[0]
+        if len(names) == 1
+        else ", ".join(names[:-1]) + " and " + names[-1]
+        if names
+        else "nothing"
+    )
+
+
+def _or(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]

@@ -1,0 +1,286 @@
+"""Whether a causal question can be answered from given data sources, and by which formula.
+
+One routine for observing, doing and imagining: the query becomes a counterfactual graph, that graph
+a product of c-factors, and each c-factor is looked for in every source. It is sound; it is complete
+where every source records every variable that matters (Lee, Correa & Bareinboim 2019 for P(Y |
+do(X)), Correa, Lee & Bareinboim 2021 for counterfactuals). "Not identifiable" is a proof; "not
+shown" says that sources record only part of the variables and that no way was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from causalplug.errors import NotIdentifiableError, QueryError
+from causalplug.graphs.bits import BitGraph, mask_of
+from causalplug.graphs.graph import CausalGraph, expect_graph
+from causalplug.graphs.source import Source, as_sources
+from causalplug.identification.c_factor import Regime
+from causalplug.identification.certificate import Certificate, certify
+from causalplug.identification.decide import Verdict, decide
+from causalplug.identification.estimand import ZERO, Estimand, Symbol, TermEstimand
+from causalplug.identification.query import Event, Query, Term
+from causalplug.wording import check_known
+
+__all__ = ["STATUSES", "Identification", "identify", "require_identifiable"]
+
+STATUSES = ("identifiable", "zero", "undefined", "not identifiable", "not shown")
+
+Sources = Source | Iterable[Any] | Mapping[str, Any] | None
+Domains = Mapping[str, Iterable[Hashable]]
+
+
+@dataclass(frozen=True, eq=False)
+class Identification:
+    """The answer to "may this be answered at all?"; true in a condition only if the status is
+    ``"identifiable"``.
+
+    Attributes:
+        query: what was asked.
+        graph: the causal graph.
+        sources: the data sources, each with a name.
+        status: one of ``STATUSES``: ``"identifiable"``; ``"zero"`` (the events exclude each other,
+            the answer is 0); ``"undefined"`` (the evidence excludes itself); ``"not identifiable"``
+            (proved); ``"not shown"``.
+    """
+
+    query: Query
+    graph: CausalGraph
+    sources: tuple[Source, ...]
+    status: str
+    verdicts: tuple[Verdict, ...] = field(repr=False)
+    domains: Mapping[str, tuple[Hashable, ...]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def regimes(self) -> list[Regime]:
+        """The sources as distributions on bit sets, for the code that decides."""
+        return [
+            _regime(self.graph, source, position) for position, source in enumerate(self.sources)
+        ]
+
+    @cached_property
+    def domains_by_position(self) -> dict[int, tuple[Hashable, ...]]:
+        """``domains`` by the positions of the graph."""
+        return {self.graph.index[name]: values for name, values in self.domains.items()}
+
+    def __bool__(self) -> bool:
+        return self.status == "identifiable"
+
+    @property
+    def answerable(self) -> bool:
+        """Whether the answer is determined: by a formula, or because it is 0."""
+        return self.status in ("identifiable", "zero")
+
+    @cached_property
+    def reason(self) -> str:
+        """Why, in a sentence."""
+        from causalplug.identification.explain import explain
+
+        return explain(self)
+
+    @cached_property
+    def certificate(self) -> Certificate | None:
+        """What stands in the way; None if nothing does."""
+        for verdict in self.verdicts:
+            if verdict.refusal is not None:
+                return certify(
+                    self.graph, verdict.refusal, tuple(str(source.name) for source in self.sources)
+                )
+        for verdict in self.verdicts:
+            if verdict.contradiction is not None and not self:
+                first, second = verdict.contradiction
+                names = {v for _, term in self.query.terms for v in term.variables}
+                sentence = f"{first} and {second} exclude each other"
+                return Certificate("contradiction", frozenset(names), sentence, graph=self.graph)
+        return None
+
+    @cached_property
+    def estimand(self) -> Estimand | None:
+        """The formula in probabilities of the sources; None if there is none."""
+        from causalplug.identification.formula import term_estimand
+
+        if not self.answerable:
+            return None
+        terms = []
+        for (coefficient, term), verdict in zip(self.query.terms, self.verdicts, strict=True):
+            if verdict.answer is None:
+                axes = tuple(
+                    (label, Symbol(variable, i)) for i, (label, variable, _) in enumerate(term.axes)
+                )
+                written = TermEstimand(ZERO, axes, axes[0][0] if term.expectation else None)
+            else:
+                written = term_estimand(verdict.answer, term)
+            terms.append((coefficient, written))
+        return Estimand(
+            str(self.query), tuple(terms), tuple(str(source.name) for source in self.sources)
+        )
+
+    def suggest(self, most: int = 3) -> list[tuple[str, ...]]:
+        """The smallest sets of experiments on one variable each that would make the query
+        identifiable.
+
+        Every experiment sets its variable to all of its values and records all others. Empty if the
+        query is answerable already, or if no such experiments would do (or none was found among
+        2,000 sets).
+
+        Args:
+            most: the largest number of experiments to think of.
+        """
+        from causalplug.identification.suggest import suggest
+
+        return suggest(self, most)[0]
+
+    def plot(self, ax: Any = None) -> Any:
+        """A matplotlib figure of the graph, with what stands in the way in colour."""
+        from causalplug.plots import plot_certificate
+
+        certificate = self.certificate or Certificate(
+            "none", frozenset(), self.reason, graph=self.graph
+        )
+        return plot_certificate(certificate, ax=ax)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON can hold, for model cards and configs."""
+        return {
+            "query": self.query.name or str(self.query),
+            "status": self.status,
+            "reason": self.reason,
+            "estimand": None if self.estimand is None else str(self.estimand),
+            "certificate": None if self.certificate is None else self.certificate.to_dict(),
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.query.name or self.query}: {self.status}", f"  {self.reason}"]
+        if self.estimand is not None:
+            lines.append(f"  = {self.estimand}")
+        return "\n".join(lines)
+
+    def _repr_markdown_(self) -> str:
+        formula = "" if self.estimand is None else f"\n\n$$= {self.estimand.to_latex()}$$"
+        return f"`{self.query.name or self.query}`: **{self.status}**\n\n{self.reason}{formula}"
+
+
+def identify(
+    graph: CausalGraph,
+    query: Query | str,
+    sources: Sources = None,
+    *,
+    domains: Domains | None = None,
+) -> Identification:
+    """Decide whether ``query`` is determined by the graph and the distributions that ``sources``
+    are drawn from.
+
+    Args:
+        graph: the causal graph.
+        query: a :class:`Query` or its text.
+        sources: as for :func:`causalplug.plan`; by default one observational source of all
+            variables.
+        domains: all values of some variables, such as ``{"X": (0, 1)}``. Needed only where sources
+            that set a variable to some values are together to cover all of them.
+
+    Returns:
+        An :class:`Identification`; formula, reason and certificate are worked out when they are
+        asked for.
+
+    Raises:
+        QuerySyntaxError, QueryError: malformed text, or a value outside ``domains``.
+        UnknownVariableError: a variable that the graph does not have.
+        SourceError: a source that does not fit the graph.
+        GraphError: the graph is none.
+
+    Example:
+        >>> from causalplug.graphs.graph import CausalGraph
+        >>> result = identify(CausalGraph.parse("D -> I -> A; D <-> A"), "P(A | do(D=1))")
+        >>> result.status
+        'identifiable'
+        >>> print(result.estimand)
+        Σ_{i} P(i | D=1) Σ_{d} P(d) P(a | d, i)
+    """
+    expect_graph(graph, "the query cannot be decided")
+    asked = Query.parse(query) if isinstance(query, str) else query
+    if not isinstance(asked, Query):
+        raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query")
+    asked.check(graph.index)
+    checked = as_sources(graph, sources)
+    known = _domains(graph, domains or {})
+    for _, term in asked.terms:
+        _check_values(term, known)
+    result = Identification(asked, graph, checked, "", (), known)
+    bit_graph = BitGraph.of(graph)
+    verdicts = tuple(
+        decide(bit_graph, term, result.regimes, result.domains_by_position)
+        for _, term in asked.terms
+    )
+    return replace(result, status=_status(verdicts), verdicts=verdicts)
+
+
+def require_identifiable(
+    graph: CausalGraph,
+    query: Query | str,
+    sources: Sources = None,
+    *,
+    domains: Domains | None = None,
+) -> Identification:
+    """:func:`identify`, but an answer that is not determined is an error.
+
+    Returns:
+        The identification, with status ``"identifiable"`` or ``"zero"``.
+
+    Raises:
+        NotIdentifiableError: with the reason; its ``identification`` holds certificate and
+            suggestions.
+    """
+    result = identify(graph, query, sources, domains=domains)
+    if not result.answerable:
+        raise NotIdentifiableError(
+            f"{result.query.name or result.query} is {result.status}: {result.reason}", result
+        )
+    return result
+
+
+def _status(verdicts: tuple[Verdict, ...]) -> str:
+    found = {verdict.status for verdict in verdicts}
+    for status in ("undefined", "not identifiable", "not shown", "identifiable"):
+        if status in found:
+            return status
+    return "zero"
+
+
+def _regime(graph: CausalGraph, source: Source, position: int) -> Regime:
+    observed, intervened = (
+        mask_of(graph.index[n] for n in names) for names in (source.observed, source.do)
+    )
+    box = {graph.index[name]: frozenset(values) for name, values in source.values.items()}
+    return Regime(observed, intervened, (box,), (position,))
+
+
+def _domains(graph: CausalGraph, domains: Domains) -> dict[str, tuple[Hashable, ...]]:
+    check_known(domains, graph.index, "the domains cannot be used")
+    return {name: tuple(dict.fromkeys(values)) for name, values in domains.items()}
+
+
+def _check_values(term: Term, domains: Mapping[str, tuple[Hashable, ...]]) -> None:
+    def check(event: Event) -> None:
+        pairs = [
+            (event.variable, event.value),
+            *((n, v) for n, v in event.do.items() if not isinstance(v, Event)),
+        ]
+        for name, value in pairs:
+            if (
+                value is not None
+                and not hasattr(value, "name")
+                and value not in domains.get(name, (value,))
+            ):
+                raise QueryError(
+                    f"{term} cannot be answered: {name}={value} is no value of {name}; its values "
+                    f"are {', '.join(map(str, domains[name]))}"
+                )
+        for value in event.do.values():
+            if isinstance(value, Event):
+                check(value)
+
+    for event in term.events:
+        check(event)

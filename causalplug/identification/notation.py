@@ -1,0 +1,237 @@
+"""Formulas as text and as LaTeX.
+
+A symbol is written as its variable in lower case, with primes; a constant as ``X=1``. Probabilities
+of different sources are numbered where an estimand uses several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from causalplug.identification.estimand import (
+    Atom,
+    Average,
+    Cases,
+    Constant,
+    Estimand,
+    Expression,
+    Indicator,
+    Number,
+    Probability,
+    Product,
+    Ratio,
+    Sum,
+    TermEstimand,
+    apart,
+)
+
+__all__ = ["estimand_to_latex", "estimand_to_text", "to_latex", "to_text"]
+
+
+def to_text(expression: Expression) -> str:
+    """``Σ_{i} P(i | d) Σ_{d'} P(a | d', i) P(d')``"""
+    expression = apart(expression)
+    return _Text([expression]).write(expression)
+
+
+def to_latex(expression: Expression) -> str:
+    """The same for a paper."""
+    expression = apart(expression)
+    return _Latex([expression]).write(expression)
+
+
+def estimand_to_text(estimand: Estimand) -> str:
+    """The whole estimand on one line, with a list of the sources where it uses several."""
+    return _whole(estimand, _Text) + _legend(estimand)
+
+
+def estimand_to_latex(estimand: Estimand) -> str:
+    """The whole estimand."""
+    return _whole(estimand, _Latex)
+
+
+class _Text:
+    """Writes expressions; subclasses change the notation.
+
+    Args:
+        roots: everything that will be written, so that names and sources can be told apart.
+    """
+
+    def __init__(self, roots: Iterable[Expression]):
+        leaves = [node for root in roots for node in walk(root) if isinstance(node, Probability)]
+        names = sorted({a.variable for leaf in leaves for a in leaf.of + leaf.given + leaf.do})
+        folded: dict[str, list[str]] = {}
+        for name in names:
+            folded.setdefault(name.lower(), []).append(name)
+        self.clashing = {name for group in folded.values() if len(group) > 1 for name in group}
+        self.numbered = len({leaf.sources for leaf in leaves}) > 1
+
+    # --- notation ---
+
+    def atom(self, atom: Atom) -> str:
+        if isinstance(atom, Constant):
+            return f"{atom.variable}={atom.value}"
+        name = atom.variable if atom.variable in self.clashing else atom.variable.lower()
+        return name + "'" * atom.primes
+
+    def p(self, sources: tuple[int, ...]) -> str:
+        return "P" + "".join(f"_{i + 1}" for i in sources) if self.numbered else "P"
+
+    def probability(self, head: str, of: str, given: str) -> str:
+        return f"{head}({of} | {given})" if given else f"{head}({of})"
+
+    def do(self, atoms: str) -> str:
+        return f"do({atoms})"
+
+    def sum(self, over: str, body: str) -> str:
+        return f"Σ_{{{over}}} {body}"
+
+    def ratio(self, top: str, bottom: str) -> str:
+        return f"[{top}] / [{bottom}]"
+
+    def brackets(self, body: str) -> str:
+        return f"({body})"
+
+    def indicator(self, left: str, right: str) -> str:
+        return f"1[{left} is {right}]"
+
+    def average(self, over: str, body: str) -> str:
+        return f"{body} (the same for every {over})"
+
+    def cases(self, rows: list[tuple[str, str]]) -> str:
+        return "{" + "; ".join(f"{body} if {condition}" for body, condition in rows) + "}"
+
+    # --- structure ---
+
+    def atoms(self, atoms: Iterable[Atom]) -> str:
+        return ", ".join(self.atom(a) for a in atoms)
+
+    def write(self, node: Expression) -> str:
+        match node:
+            case Number(value):
+                return f"{value:g}"
+            case Probability(of, given, do, sources):
+                known = ([self.do(self.atoms(do))] if do else []) + (
+                    [self.atoms(given)] if given else []
+                )
+                return self.probability(self.p(sources), self.atoms(of), ", ".join(known))
+            case Product(factors):
+                ranked = sorted(factors, key=lambda f: isinstance(f, Sum))
+                return " ".join(
+                    self._factor(f, last=i == len(ranked) - 1) for i, f in enumerate(ranked)
+                )
+            case Sum(over, body):
+                return self.sum(self.atoms(over), self._factor(body, last=True))
+            case Ratio(top, bottom):
+                return self.ratio(self.write(top), self.write(bottom))
+            case Indicator(left, right):
+                return self.indicator(self.atom(left), self.atom(right))
+            case Average(over, body):
+                return self.average(self.atoms(over), self._factor(body, last=False))
+            case Cases(branches):
+                return self.cases(
+                    [
+                        (
+                            self.write(body),
+                            ", ".join(f"{self.atom(a)} is {value}" for a, value in conditions),
+                        )
+                        for conditions, body in branches
+                    ]
+                )
+            case _:
+                raise TypeError(f"{type(node).__name__} has no notation")
+
+    def _factor(self, node: Expression, *, last: bool) -> str:
+        body = self.write(node)
+        open_ended = isinstance(node, Average) or (isinstance(node, Sum) and not last)
+        return self.brackets(body) if open_ended else body
+
+
+class _Latex(_Text):
+    def atom(self, atom: Atom) -> str:
+        if isinstance(atom, Constant):
+            return f"{_word(atom.variable)}={_word(str(atom.value))}"
+        name = atom.variable if atom.variable in self.clashing else atom.variable.lower()
+        return _word(name) + "'" * atom.primes
+
+    def p(self, sources: tuple[int, ...]) -> str:
+        return f"P_{{{','.join(str(i + 1) for i in sources)}}}" if self.numbered else "P"
+
+    def probability(self, head: str, of: str, given: str) -> str:
+        return f"{head}({of} \\mid {given})" if given else f"{head}({of})"
+
+    def do(self, atoms: str) -> str:
+        return f"\\mathrm{{do}}({atoms})"
+
+    def sum(self, over: str, body: str) -> str:
+        return f"\\sum_{{{over}}} {body}"
+
+    def ratio(self, top: str, bottom: str) -> str:
+        return f"\\frac{{{top}}}{{{bottom}}}"
+
+    def brackets(self, body: str) -> str:
+        return f"\\left({body}\\right)"
+
+    def indicator(self, left: str, right: str) -> str:
+        return f"\\mathbf{{1}}[{left} \\equiv {right}]"
+
+    def average(self, over: str, body: str) -> str:
+        return f"{body}_{{\\text{{any }} {over}}}"
+
+    def cases(self, rows: list[tuple[str, str]]) -> str:
+        lines = " \\\\ ".join(f"{body} & \\text{{if }} {condition}" for body, condition in rows)
+        return f"\\begin{{cases}} {lines} \\end{{cases}}"
+
+
+def walk(expression: Expression) -> Iterator[Expression]:
+    """Every node once, shared ones too."""
+    seen: set[int] = set()
+    stack = [expression]
+    while stack:
+        node = stack.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            stack += node.children
+
+
+def _word(name: str) -> str:
+    plain = (
+        name.replace("\\", "\\backslash ")
+        .replace("_", "\\_")
+        .replace("%", "\\%")
+        .replace("&", "\\&")
+    )
+    return (
+        plain
+        if len(name) == 1 or name.lstrip("-").replace(".", "").isdigit()
+        else f"\\mathit{{{plain}}}"
+    )
+
+
+def _whole(estimand: Estimand, notation: Callable[[list[Expression]], _Text]) -> str:
+    formulas = [apart(term.formula) for _, term in estimand.terms]
+    writer = notation(formulas)
+    text = ""
+    for (coefficient, term), formula in zip(estimand.terms, formulas, strict=True):
+        body = _mean(writer, term, formula)
+        sign, size = ("-" if coefficient < 0 else "+"), abs(coefficient)
+        factor = "" if size == 1 else f"{size:g} "
+        text += (f" {sign} " if text else sign.replace("+", "")) + factor + body
+    return text or "0"
+
+
+def _mean(writer: _Text, term: TermEstimand, formula: Expression) -> str:
+    if term.expectation is None:
+        return writer.write(formula)
+    symbol = dict(term.axes)[term.expectation]
+    written = writer.atom(symbol)
+    return writer.sum(written, f"{written} " + writer._factor(formula, last=True))
+
+
+def _legend(estimand: Estimand) -> str:
+    leaves = [n for _, t in estimand.terms for n in walk(t.formula) if isinstance(n, Probability)]
+    used = sorted({i for leaf in leaves for i in leaf.sources})
+    if len({leaf.sources for leaf in leaves}) < 2:
+        return ""
+    return "   with " + ", ".join(f"P_{i + 1}: {estimand.sources[i]}" for i in used)

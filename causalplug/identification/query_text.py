@@ -1,0 +1,261 @@
+"""The text form of causal questions.
+
+    query    =  term, or a sum of terms with factors:   E[N | do(C=1)] - E[N | do(C=0)],  0.5 * P(Y=1) + P(Y=2)
+    term     =  P(events) | P(events | conditions) | E[variable] | E[variable | conditions] | a named quantity
+    event    =  Y | Y=1 | Y_{X=1} | Y_{X=1}=1 | Y_{X=1, M_{X=0}}           (no value: every value)
+    condition = an event | do(X=1, Z)                                      (do() sets its variables for all events)
+    value    =  1 | -0.5 | red | "dark red" | $m | *                       ($m: shared with a subscript; *: every)
+    quantity =  ATE(Y, X) | ATE(Y=yes, X=2 vs 0 | Z=1) | ETT(Y, X) | PN(Y, X) | PS(Y, X) | PNS(Y=hi vs lo, X=2 vs 0)
+                | NDE(Y, X, M) | NIE(Y, X, M)
+
+Names are written as in graphs; others than letters, digits and ``_ . ' : -`` go into double quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple, NoReturn
+
+from causalplug.errors import QueryError, QuerySyntaxError
+from causalplug.identification.query import Bound, Event, Query, World
+
+__all__ = ["parse_query"]
+
+_TOKEN = re.compile(
+    r"""
+      (?P<space>\s+)
+    | (?P<subscript>_\{)
+    | (?P<quoted>"(?:[^"\\]|\\.)*")
+    | (?P<bound>\$[^\W\d]\w*)
+    | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))
+    | (?P<name>[\w.'](?:[\w.':]|-(?=\w))*?(?=_\{)|[\w.'](?:[\w.':]|-(?=\w))*)
+    | (?P<sign>[()\[\]{}|,;=+*-])
+    """,
+    re.VERBOSE,
+)
+_CLOSING = {"(": ")", "[": "]"}
+
+
+class Token(NamedTuple):
+    kind: str
+    text: str
+    position: int
+
+
+def parse_query(text: str) -> Query:
+    """The query written in ``text``.
+
+    Raises:
+        QuerySyntaxError: malformed text; ``position`` is the index of the character where reading
+            stopped.
+        QueryError: well-formed text that asks nothing sensible.
+    """
+    return _Parser(text).query()
+
+
+class _Parser:
+    def __init__(self, text: str):
+        if not isinstance(text, str):
+            raise QueryError(f"{text!r} is no query: give text such as 'P(Y | do(X=1))' or a Query")
+        self.text = text
+        self.tokens = self._tokens()
+        self.at = 0
+        self.where: list[tuple[Event, int]] = []
+
+    # --- tokens ---
+
+    def _tokens(self) -> list[Token]:
+        found, position = [], 0
+        while position < len(self.text):
+            match = _TOKEN.match(self.text, position)
+            if match is None:
+                unclosed = self.text[position] == '"'
+                self.fail(
+                    "this quote is not closed"
+                    if unclosed
+                    else "this character has no meaning here",
+                    position,
+                )
+            if match.lastgroup != "space":
+                found.append(Token(match.lastgroup or "", match.group(), position))
+            position = match.end()
+        found.append(Token("end", "", len(self.text.rstrip())))
+        return found
+
+    @property
+    def next(self) -> Token:
+        return self.tokens[self.at]
+
+    def take(self) -> Token:
+        token = self.tokens[self.at]
+        self.at += token.kind != "end"
+        return token
+
+    def accept(self, *texts: str) -> Token | None:
+        """The next token if it is one of these signs (or unquoted words)."""
+        return self.take() if self.next.text in texts and self.next.kind != "quoted" else None
+
+    def expect(self, sign: str, why: str) -> Token:
+        return self.accept(sign) or self.fail(f"expected {sign!r} {why}")
+
+    def fail(self, what: str, position: int | None = None) -> NoReturn:
+        position = self.next.position if position is None else position
+        line = " ".join(self.text.splitlines()) if "\n" in self.text else self.text
+        raise QuerySyntaxError(
+            f"the query cannot be read: {what} (character {position + 1})\n    {line}\n    {' ' * position}^",
+            position,
+        )
+
+    # --- grammar ---
+
+    def query(self) -> Query:
+        if self.next.kind == "end":
+            self.fail("there is no text; write for instance P(Y | do(X=1))")
+        parts = []
+        sign = -1.0 if self.accept("-") else 1.0
+        while True:
+            factor = sign
+            if self.next.kind == "number":
+                factor *= float(self.take().text)
+                self.expect("*", "after a factor, as in 2 * P(Y=1)")
+            parts.append((factor, self.term()))
+            operator = self.accept("+", "-")
+            if operator is None:
+                break
+            sign = -1.0 if operator.text == "-" else 1.0
+        if self.next.kind != "end":
+            self.fail("the query ends before this; join terms by + or -")
+        return parts[0][1] if len(parts) == 1 and parts[0][0] == 1 else Query.contrast(parts)
+
+    def term(self) -> Query:
+        from causalplug.identification.quantities import QUANTITIES
+
+        head = self.take()
+        opener = self.accept("(", "[")
+        if head.kind != "name" or head.text not in {"P", "E", *QUANTITIES} or opener is None:
+            names = ", ".join(f"{name}(...)" for name in QUANTITIES)
+            self.fail(f"expected P(...), E[...] or one of {names}", head.position)
+        if head.text in QUANTITIES:
+            built = self.quantity(head)
+        else:
+            start, self.where = self.next.position, []
+            outcomes = self.events("the variable asked for")
+            world, given = self.conditions()
+            try:
+                built = Query(outcomes, do=world, given=given, expectation=head.text == "E")
+            except QueryError as error:
+                set_twice = (
+                    at for e, at in self.where if e.variable in world and e.variable not in e.do
+                )
+                self._refuse(error, next(set_twice, start))
+        self.expect(_CLOSING[opener.text], f"to close {head.text}{opener.text}")
+        return built
+
+    def conditions(self) -> tuple[World, list[Event]]:
+        """What follows the bar: the world of all events, and the evidence."""
+        assigned: dict[str, Any] = {}
+        given: list[Event] = []
+        if self.accept("|"):
+            while True:
+                if self.next.text == "do" and self.tokens[self.at + 1].text == "(":
+                    self.take()
+                    self.take()
+                    self.assignments(assigned, ")")
+                    self.expect(")", "to close do(")
+                else:
+                    given.append(self.noted("a condition"))
+                if not self.accept(","):
+                    break
+        return World(assigned), given
+
+    def events(self, what: str) -> list[Event]:
+        events = [self.noted(what)]
+        while self.accept(","):
+            events.append(self.noted(what))
+        return events
+
+    def noted(self, what: str) -> Event:
+        """An event, with its place kept for messages."""
+        start = self.next.position
+        self.where.append((self.event(what), start))
+        return self.where[-1][0]
+
+    def event(self, what: str) -> Event:
+        name = self.name(what)
+        world: dict[str, Any] = {}
+        if self.accept("_{"):
+            self.assignments(world, "}")
+            self.expect("}", f"to close the subscript of {name}")
+        return Event(name, self.value() if self.accept("=") else None, World(world))
+
+    def assignments(self, into: dict[str, Any], close: str) -> None:
+        """``X=1, Z, M_{X=0}``: what is set, added to ``into``."""
+        while True:
+            start = self.next.position
+            event = self.event("a variable that is set")
+            if event.do and event.value is not None:
+                self.fail(
+                    f"{event.variable} is set to what another world makes of it, so it takes no value",
+                    start,
+                )
+            if event.variable in into:
+                self.fail(f"{event.variable} is set twice; a world sets each variable once", start)
+            into[event.variable] = event if event.do else event.value
+            if not self.accept(","):
+                break
+        if self.next.text != close:
+            self.fail(f"expected ',' or {close!r} after what is set")
+
+    def name(self, what: str) -> str:
+        token = self.take()
+        if token.kind == "quoted":
+            return re.sub(r"\\(.)", r"\1", token.text[1:-1])
+        if token.kind not in ("name", "number"):
+            self.at -= token.kind != "end"
+            self.fail(f"expected {what}")
+        return token.text
+
+    def value(self) -> Any:
+        if self.accept("*"):
+            return None
+        negative = self.accept("-")
+        token = self.take()
+        if token.kind == "number":
+            number = float(token.text) if re.search(r"[.eE]", token.text) else int(token.text)
+            return -number if negative else number
+        if negative:
+            self.fail("expected a number after '-'", token.position)
+        if token.kind == "quoted":
+            return re.sub(r"\\(.)", r"\1", token.text[1:-1])
+        if token.kind == "bound":
+            return Bound(token.text[1:])
+        if token.kind != "name":
+            self.at -= token.kind != "end"
+            self.fail('expected a value: a number, a word, "quoted words" or $name')
+        return token.text
+
+    def quantity(self, head: Token) -> Query:
+        """``ATE(Y=yes, X=1 vs 0, ... | conditions``: the arguments of a named quantity."""
+        from causalplug.identification.quantities import QUANTITIES, Argument
+
+        arguments: list[Argument] = []
+        while True:
+            name = self.name("a variable")
+            if not self.accept("="):
+                arguments.append(name)
+            else:
+                value = self.value()
+                why = f"and a second value, as in {name}=1 vs 0"
+                compared = self.expect("vs", why) if arguments else self.accept("vs")
+                arguments.append((name, value, self.value()) if compared else (name, value))
+            if not self.accept(","):
+                break
+        world, given = self.conditions()
+        try:
+            return QUANTITIES[head.text](*arguments, do=world, given=tuple(given))
+        except QueryError as error:
+            self._refuse(error, head.position)
+
+    def _refuse(self, error: QueryError, position: int) -> NoReturn:
+        """Raise ``error`` with the place in the text that it is about."""
+        raise QueryError(f"{error}\n    {self.text}\n    {' ' * position}^") from None

@@ -1,0 +1,99 @@
+"""Which experiments would make a query identifiable."""
+
+from __future__ import annotations
+
+from itertools import combinations, islice
+from typing import TYPE_CHECKING
+
+from causalplug.graphs.bits import BitGraph, ancestors_within, bits, mask_of
+from causalplug.identification.c_factor import Effect, Regime, effect_from
+from causalplug.identification.decide import Refusal, decide
+
+if TYPE_CHECKING:
+    from causalplug.identification.identification import Identification
+
+__all__ = ["suggest"]
+
+MAX_TRIALS = 2000
+
+
+def suggest(
+    result: Identification, most: int = 3, trials: int = MAX_TRIALS
+) -> tuple[list[tuple[str, ...]], bool]:
+    """The smallest sets of experiments on one variable each that make ``result.query``
+    identifiable.
+
+    Args:
+        result: a refusal; there is nothing to suggest for an answer.
+        most: the largest number of experiments in a set.
+        trials: how many sets are decided on.
+
+    Returns:
+        All sets of the smallest size that suffices, and whether all of that size and below were
+        tried.
+    """
+    refusals = [verdict.refusal for verdict in result.verdicts if verdict.refusal is not None]
+    if (
+        result.answerable
+        or result.status == "undefined"
+        or any(refusal.clash for refusal in refusals)
+    ):
+        return [], True
+    graph = BitGraph.of(result.graph)
+    needed = [mask for refusal in refusals for mask in _each_needs_one_of(graph, refusal)]
+    candidates = mask_of(v for mask in needed for v in bits(mask)) if needed else graph.present
+    for size in range(1, most + 1):
+        hitting = (
+            c
+            for c in combinations(bits(candidates), size)
+            if all(mask_of(c) & mask for mask in needed)
+        )
+        tried = list(islice(hitting, trials))
+        trials -= len(tried)
+        found = [c for c in tried if _suffices(result, graph, c)]
+        complete = next(hitting, None) is None
+        if found or not complete:
+            return [graph.named(mask_of(c)) for c in found], complete
+    return [], True
+
+
+def _each_needs_one_of(graph: BitGraph, refusal: Refusal) -> list[int]:
+    """Per c-factor that failed, the variables whose experiment gives it; nothing is known of
+    partial recordings.
+
+    There the factors that fail depend on the projection, and any experiment helps by recording
+    everything.
+    """
+    related = mask_of(
+        v for factor, _ in refusal.failed for v in bits(factor.inside | factor.outside)
+    )
+    above = ancestors_within(graph.parents, related | refusal.graph.present, graph.present)
+    partial = any(
+        o.kind in ("unrecorded", "changed") for _, obstacles in refusal.failed for o in obstacles
+    )
+    if partial or refusal.unrecorded or above != refusal.graph.present:
+        return []
+    found = []
+    for factor, _ in refusal.failed:
+        gives = 0
+        for v in graph.order:
+            regime = Regime(graph.present & ~(1 << v), 1 << v)
+            if isinstance(effect_from(regime, graph, graph, factor.inside, factor.outside), Effect):
+                gives |= 1 << v
+        found.append(gives)
+    return found
+
+
+def _suffices(result: Identification, graph: BitGraph, chosen: tuple[int, ...]) -> bool:
+    """Whether experiments on each of ``chosen``, beside the sources, make every refused term
+    identifiable."""
+    regimes = list(result.regimes)
+    regimes += [
+        Regime(graph.present & ~(1 << v), 1 << v, ({},), (len(regimes) + i,))
+        for i, v in enumerate(chosen)
+    ]
+    return all(
+        decide(graph, term, regimes, result.domains_by_position).status == "identifiable"
+        for (_, term), before in zip(result.query.terms, result.verdicts, strict=True)
+        if before.refusal is not None
+    )

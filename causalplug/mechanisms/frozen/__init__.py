@@ -1,0 +1,1 @@
+"""Frozen mechanisms: pretrained generators, label maps, sample banks and renderers."""

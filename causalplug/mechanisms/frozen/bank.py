@@ -1,0 +1,269 @@
+"""The sample bank: a frozen generator's images are drawn once per label, and training never
+calls it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from os import PathLike
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from causalplug.encoders.encoders import Encoder
+from causalplug.errors import MechanismError
+from causalplug.mechanisms.frozen.bank_files import BankFiles
+from causalplug.mechanisms.frozen.generator import FrozenMechanism, state_hash
+from causalplug.noise import Noise
+from causalplug.variables import Image
+
+__all__ = ["SampleBank"]
+
+Progress = Callable[[int, int], None]
+"""Called with the rows drawn so far and their total."""
+
+
+class SampleBank:
+    """Samples of a bound frozen generator for every joint label that its label map can ask for.
+
+    Sample ``i`` of a label is a function of ``(seed, i)`` and the generator alone: it does not
+    depend on the batch size or on how many labels there are, and two labels' sample ``i`` come from
+    the same latent.
+
+    Args:
+        mechanism: bound to its variable, with its label map resolved.
+        encoder: what is kept of the images; without one the images themselves are.
+        rows_per_label: samples of each label.
+        seed: of the samples.
+        keep_images: keep the images as uint8 beside their projections.
+        batch_size: images at a time.
+        progress: told about the filling; a bool switches a progress bar on or off.
+        folder: keep the samples in memory-mapped files there. They are found again by whoever asks
+            for the same ones, other processes included; an interrupted filling goes on where it
+            stopped; a generator of another revision, another encoder, seed or number of rows gets
+            files of its own.
+        max_bytes: of all banks in ``folder``; those unused for longest are deleted to make room.
+
+    Attributes:
+        labels: joint labels ``(u,)`` that are in the bank.
+        projections: ``(u, rows_per_label, size)``, or None without an encoder.
+        images: ``(u, rows_per_label, channels, height, width)`` uint8, or None.
+
+    Raises:
+        MechanismError: the generator is not bound, or its label map still has to be estimated.
+    """
+
+    def __init__(
+        self,
+        mechanism: FrozenMechanism,
+        encoder: Encoder | None = None,
+        *,
+        rows_per_label: int = 2000,
+        seed: int = 0,
+        keep_images: bool = False,
+        batch_size: int = 500,
+        progress: Progress | bool | None = None,
+        folder: str | PathLike[str] | None = None,
+        max_bytes: int = 4 << 30,
+    ):
+        if mechanism.label_map is None:
+            why = (
+                "its label map is still to be estimated"
+                if mechanism.pending
+                else "it is not bound to a variable"
+            )
+            raise MechanismError(
+                f"{type(mechanism).__name__} cannot fill a sample bank: {why}. Call "
+                "estimate_label_map(rows) or bind(…)."
+            )
+        if rows_per_label < 1:
+            raise MechanismError(
+                f"A sample bank needs at least one row per label; got {rows_per_label}."
+            )
+        self.mechanism, self.encoder = mechanism, encoder
+        self.label_map = mechanism.label_map
+        self.rows_per_label, self.seed = rows_per_label, seed
+        self.labels = self.label_map.used
+        self._place = torch.full((self.label_map.size,), -1, dtype=torch.int64)
+        self._place[self.labels] = torch.arange(len(self.labels))
+        keep_images = keep_images or encoder is None
+        variable = mechanism.variable
+        arrays: dict[str, tuple[tuple[int, ...], type]] = {}
+        if encoder is not None:
+            arrays["projections"] = ((len(self.labels), rows_per_label, encoder.size), np.float32)
+        if keep_images:
+            arrays["images"] = ((len(self.labels), rows_per_label, *variable.event_shape), np.uint8)
+        report = _reporter(progress, mechanism.name or "bank", len(self))
+        if folder is None:
+            made: dict[str, np.ndarray] = {
+                name: np.empty(shape, kind) for name, (shape, kind) in arrays.items()
+            }
+            self._fill(made, 0, batch_size, report)
+        else:
+            made = self._fill_files(
+                BankFiles(folder, self.fingerprint(), arrays, max_bytes=max_bytes),
+                batch_size,
+                report,
+            )
+        kept = {name: torch.from_numpy(array) for name, array in made.items()}
+        self.projections, self.images = kept.get("projections"), kept.get("images")
+
+    def __len__(self) -> int:
+        return len(self.labels) * self.rows_per_label
+
+    def __repr__(self) -> str:
+        return f"SampleBank({self.mechanism.name!r}, {len(self.labels)} labels x {self.rows_per_label} rows)"
+
+    def fingerprint(self) -> str:
+        """A hash of everything that decides the samples.
+
+        Raises:
+            MechanismError: the generator does not say which version it is.
+        """
+        encoder = self.encoder
+        facts = [self.mechanism.fingerprint(), self.rows_per_label, self.seed, self.labels.tolist()]
+        if encoder is not None:
+            facts += [encoder.kind, encoder.config(), state_hash(encoder.state_dict())]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+    def _fill_files(
+        self, files: BankFiles, batch_size: int, report: Progress
+    ) -> dict[str, np.ndarray]:
+        if files.done < len(self):
+            with files.lock():
+                arrays = files.open(write=True)
+                done = files.done
+
+                def keep(now: int, total: int) -> None:
+                    for array in arrays.values():
+                        array.flush()
+                    files.record(now)
+                    report(now, total)
+
+                self._fill(arrays, done, batch_size, keep)
+        return dict(files.open(write=False))
+
+    def _fill(
+        self, arrays: Mapping[str, np.ndarray], done: int, batch_size: int, report: Progress
+    ) -> None:
+        """Draw from sample number ``done`` on: label by label, row by row."""
+        while done < len(self):
+            place, row = divmod(done, self.rows_per_label)
+            rows = torch.arange(row, min(row + batch_size, self.rows_per_label))
+            noise = Noise(rows, self.seed)
+            own = {
+                key: noise.draw(f"bank/{key}", spec)
+                for key, spec in self.mechanism.generator_noise.items()
+            }
+            painted = self.mechanism.paint(torch.full((len(rows),), int(self.labels[place])), own)
+            self._keep(arrays, place, slice(row, row + len(rows)), painted)
+            done += len(rows)
+            report(done, len(self))
+
+    def _keep(
+        self, arrays: Mapping[str, np.ndarray], place: int, rows: slice, painted: Tensor
+    ) -> None:
+        variable = self.mechanism.variable
+        if self.encoder is not None:
+            with torch.no_grad():
+                found = self.encoder.eval()(painted.to(self.encoder.loc.device))
+            arrays["projections"][place, rows] = found.cpu().numpy()
+        if "images" in arrays:
+            unit = (painted - variable.low) / (variable.high - variable.low)  # type: ignore[attr-defined]
+            arrays["images"][place, rows] = (
+                (unit * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+            )
+
+    def to(self, device: torch.device | str) -> SampleBank:
+        """Move what is kept to a device; returns the bank itself."""
+        self._place = self._place.to(device)
+        self.projections = None if self.projections is None else self.projections.to(device)
+        self.images = None if self.images is None else self.images.to(device)
+        return self
+
+    # -- drawing
+
+    @property
+    def device(self) -> torch.device:
+        """Where the samples are."""
+        return self._place.device
+
+    def _positions(self, uniform: Tensor) -> Tensor:
+        return (uniform * self.rows_per_label).long().clamp_(max=self.rows_per_label - 1)
+
+    @property
+    def _variable(self) -> Image:
+        return self.mechanism.variable  # type: ignore[return-value]
+
+    def _kept(self, index: tuple[Tensor | slice, Tensor]) -> Tensor:
+        if self.projections is not None:
+            return self.projections[index]
+        assert self.images is not None
+        return self._variable.scale(self.images[index])
+
+    def draw(self, labels: Tensor, uniform: Tensor) -> Tensor:
+        """Projections ``(n, size)`` (or images, in a bank without encoder).
+
+        Args:
+            labels: joint labels ``(n,)``.
+            uniform: ``(n,)`` in [0, 1): which of the label's samples.
+        """
+        return self._kept((self._place[labels], self._positions(uniform)))
+
+    def draw_images(self, labels: Tensor, uniform: Tensor) -> Tensor:
+        """Images ``(n, channels, height, width)`` in the variable's range: those of
+        :meth:`draw`."""
+        if self.images is None:
+            raise MechanismError(f"{self!r} keeps no images. Fill it with keep_images=True.")
+        return self._variable.scale(self.images[self._place[labels], self._positions(uniform)])
+
+    def sample(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        copies: int,
+        n: int,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Samples ``(copies * n, size)`` for values of the parents; all copies of a row share its
+        latent.
+
+        Args:
+            parents: codes ``(copies * n,)``; relaxed one-hot rows are mixed, straight-through, by
+                the labels.
+            noise: the mechanism's own noise; only ``"label"`` is read, ``(copies * n, joint
+                labels)``.
+            copies, n: rows come copy by copy, ``n`` at a time.
+            generator: decides which samples.
+        """
+        uniform = (
+            torch.rand(n, generator=generator, device=generator.device)
+            .to(self.device)
+            .repeat(copies)
+        )
+        gumbel = noise.get("label")
+        if not any(parents[name].is_floating_point() for name in self.mechanism.parents):
+            return self.draw(self.label_map.draw(parents, gumbel, copies * n), uniform)
+        relaxed = self.label_map.relaxed(parents, gumbel)[:, self.labels]
+        rows = self._kept((slice(None), self._positions(uniform)))  # (u, copies * n, …)
+        weights = relaxed.T.reshape(*relaxed.T.shape, *[1] * (rows.ndim - 2))
+        return (weights * rows).sum(0)
+
+
+def _reporter(progress: Progress | bool | None, name: str, total: int) -> Progress:
+    if callable(progress):
+        return progress
+    if not progress:
+        return lambda done, total: None
+    from tqdm import tqdm
+
+    bar = tqdm(total=total, desc=f"samples of {name}", unit="image", leave=False)
+
+    def show(done: int, total: int) -> None:
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+
+    return show

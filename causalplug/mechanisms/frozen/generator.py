@@ -1,0 +1,465 @@
+"""Pretrained generators as mechanisms: frozen, behind a label map, bound to the variable that
+they stand for."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import LabelMapError, MechanismError
+from causalplug.files.precision import cast, precision_of
+from causalplug.mechanisms.base import Mechanism
+from causalplug.mechanisms.frozen.abduction import gumbel_given
+from causalplug.mechanisms.frozen.label_estimation import LabelMapEstimate
+from causalplug.mechanisms.frozen.label_map import Label, LabelMap
+from causalplug.mechanisms.frozen.transforms import ImageTransform
+from causalplug.noise import NoiseSpec
+from causalplug.variables import Image, Variable, variable_from_dict
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from causalplug.hub.snapshot import Snapshot
+
+__all__ = ["FrozenMechanism", "LabelMapSpec", "state_hash"]
+
+LabelMapSpec = LabelMap | LabelMapEstimate | Mapping[Any, Any] | Callable[..., Any] | str | None
+"""A label map, or what one is made of: a table, a function, ``"estimate"``, ``"identity"``, an estimate, or None."""
+
+
+class FrozenMechanism(Mechanism):
+    """A pretrained generator of images, as the mechanism of an image variable; parent class of all
+    adapters.
+
+    An adapter calls ``super().__init__(image, labels, noise, …)`` and implements :meth:`generate`
+    and :meth:`config`. As it comes, the mechanism's parents are its labels. :meth:`bind` gives a
+    copy for one variable of a graph, which reads that variable's parents through a label map and
+    paints in that variable's range.
+
+    Args:
+        image: what :meth:`generate` paints, in its own range.
+        labels: what it conditions on, in order; none for an unconditional generator.
+        noise: its own noise, name to shape and distribution. No name may be ``"label"``.
+        license, source: licence and origin of the weights.
+        label_map: what :meth:`bind` uses unless it is given another.
+        transform: names of changes of shape that :meth:`bind` may use, see
+            :data:`~causalplug.mechanisms.frozen.transforms.TRANSFORMS`.
+
+    Attributes:
+        image: as above; ``variable`` is the bound variable.
+        labels: as above.
+        label_map: the bound map, None before binding or while it has to be estimated.
+        origin: the snapshot that it was loaded from, None for a local object.
+
+    Raises:
+        MechanismError: two labels of one name, or a noise called ``"label"``.
+    """
+
+    frozen = True
+    accepts_confounder = False
+    reads_projections = False
+    differentiable = False
+
+    def __init__(
+        self,
+        image: Image,
+        labels: Sequence[Label],
+        noise: Mapping[str, NoiseSpec],
+        *,
+        license: str | None = None,
+        source: str | None = None,
+        label_map: LabelMapSpec = None,
+        transform: str | Sequence[str] = (),
+    ):
+        super().__init__()
+        if "label" in noise:
+            raise MechanismError(
+                "A generator cannot name its noise 'label': the label map's noise has that name. Rename it."
+            )
+        twice = sorted(
+            {
+                label.name
+                for label in labels
+                if [other.name for other in labels].count(label.name) > 1
+            }
+        )
+        if twice:
+            raise MechanismError(
+                f"The labels of a generator must differ: {', '.join(twice)} given twice. Rename one."
+            )
+        self.image: Image = image
+        self.labels = tuple(labels)
+        self.generator_noise = dict(noise)
+        self.license, self.source = license, source
+        self.origin: Snapshot | None = None
+        self.requested_label_map: LabelMapSpec = label_map
+        self.requested_transform = (transform,) if isinstance(transform, str) else tuple(transform)
+        self._unbind()
+
+    def _unbind(self) -> None:
+        self.name: str | None = None
+        self.variable = self.image
+        self.bound_parents: dict[str, Variable] = {
+            label.name: label.values for label in self.labels
+        }
+        self.label_map: LabelMap | None = None
+        self.pending: LabelMapEstimate | None = None
+        self._map = LabelMap.identity(self.bound_parents, self.labels)
+        self._transform = ImageTransform((), self.image, self.image)
+        self._declare()
+
+    def _declare(self) -> None:
+        self.parents = tuple(self.bound_parents)
+        self.noise = self.generator_noise | self._map.noise
+
+    # -- what an adapter implements
+
+    def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+        """Images ``(n, channels, height, width)`` in the range of ``image``.
+
+        Row i depends on row i of labels and noise alone. Called in evaluation mode and without
+        gradients.
+
+        Args:
+            labels: codes ``(n, number of labels)`` int64.
+            noise: ``(n, *shape)`` for each noise that the adapter declared.
+        """
+        raise NotImplementedError
+
+    def generate_relaxed(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+        """Images from relaxed joint labels ``(n, joint values)``, with gradients; only where
+        ``differentiable``.
+
+        Raises:
+            MechanismError: the adapter is a black box.
+        """
+        raise MechanismError(
+            f"{type(self).__name__} is not differentiable: use the enumeration over its sample bank."
+        )
+
+    def invert(self, images: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Noise with which the generator paints ``images``, row by row; only where ``abduction`` is
+        declared.
+
+        Args:
+            images: ``(n, channels, height, width)`` in the range of ``image``.
+            labels: codes ``(n, number of labels)`` int64.
+
+        Returns:
+            the adapter's own noise, and ``(n,)`` how well the labels explain the images: a log
+            likelihood up to a constant of the image.
+
+        Raises:
+            MechanismError: the adapter declares no abduction.
+        """
+        raise MechanismError(f"{type(self).__name__} cannot be inverted: it declares no abduction.")
+
+    def weights(self) -> dict[str, Tensor]:
+        """The tensors of the generator under the names that they have in its files; empty for a
+        generator without."""
+        return dict(self.state_dict())
+
+    # -- binding
+
+    def bind(
+        self,
+        name: str,
+        variable: Variable,
+        parents: Mapping[str, Variable],
+        label_map: LabelMapSpec = None,
+    ) -> Self:
+        """A copy for one variable of a graph, with the same weights in memory.
+
+        Args:
+            name: the variable.
+            variable: its declaration; images are moved into its range.
+            parents: declarations of its parents, in the graph's order.
+            label_map: from the parents to the labels; by default what the adapter was made with,
+                else the identity.
+
+        Raises:
+            MechanismError: not an image, or another shape.
+            LabelMapError: parents that cannot stand for the labels, with a map that would mend it;
+                holes in the map.
+        """
+        if not isinstance(variable, Image):
+            raise MechanismError(
+                f"A generator of images cannot be the mechanism of {name!r}: it is declared "
+                f"{variable}. Declare it Image{self.image.event_shape}, or choose another "
+                "mechanism."
+            )
+        bound = copy.copy(self)
+        bound.name, bound.variable, bound.bound_parents = name, variable, dict(parents)
+        bound._transform = ImageTransform(self.requested_transform, self.image, variable, name)
+        bound.abduction = self.abduction if bound._transform.invertible else None
+        spec = self.requested_label_map if label_map is None else label_map
+        bound.requested_label_map = spec
+        spec = LabelMapEstimate() if isinstance(spec, str) and spec == "estimate" else spec
+        bound.pending = spec if isinstance(spec, LabelMapEstimate) else None
+        if bound.pending is None:
+            bound.label_map = bound._map = self._resolved(name, spec, parents)
+        else:
+            bound.label_map, bound._map = None, LabelMap.uniform(parents, self.labels)
+        bound._declare()
+        return bound
+
+    def _resolved(self, name: str, spec: LabelMapSpec, parents: Mapping[str, Variable]) -> LabelMap:
+        if spec is None or spec == "identity":
+            return LabelMap.identity(parents, self.labels)
+        if isinstance(spec, LabelMap):
+            same = list(spec.parents.items()) == list(parents.items())
+            if not same or spec.labels != self.labels:
+                raise MechanismError(
+                    f"The label map given for {name!r} cannot be used: it goes from "
+                    f"{list(spec.parents)} to {[label.name for label in spec.labels]}, but "
+                    f"{name!r} has the parents {list(parents)} and the generator the labels "
+                    f"{[label.name for label in self.labels]}, or their values differ. Rebuild it."
+                )
+            return spec
+        if isinstance(spec, Mapping):
+            return LabelMap.from_table(spec, parents, self.labels)
+        if callable(spec):
+            return LabelMap.from_function(spec, parents, self.labels)
+        raise MechanismError(
+            f"label_map={spec!r} given for {name!r} is not known: give 'estimate', 'identity', a "
+            "table, a function or a LabelMap."
+        )
+
+    @property
+    def label_map_pending(self) -> bool:
+        """Whether the label map still has to be estimated from data."""
+        return self.pending is not None
+
+    def estimate_label_map(self, rows: Mapping[str, Any], *, seed: int | None = None) -> Self:
+        """Estimate the pending label map of this bound copy from rows of data, in place; returns
+        the mechanism.
+
+        Args:
+            rows: encoded columns ``(n, …)``: the parents and, to estimate from images, the variable
+                itself.
+            seed: in place of the estimate's own.
+        """
+        if self.pending is not None:
+            pending = self.pending if seed is None else replace(self.pending, seed=seed)
+            self.label_map = self._map = pending.resolve(self, rows)
+            self.pending = None
+            self._declare()
+        return self
+
+    def resolve_label_map(
+        self, name: str, sources: Sequence[Any], *, seed: int | None = None
+    ) -> None:
+        """Estimate the pending label map from all sources that record what it needs and leave the
+        variable alone.
+
+        Args:
+            name: the variable.
+            sources: tables with ``values`` (encoded columns) and ``source`` (what was recorded and
+                set).
+
+        Raises:
+            LabelMapError: no source records the parents together with the image (or the label
+                column).
+        """
+        if self.pending is None:
+            return
+        needed = [*self.bound_parents, self.pending.column or name]
+        tables = [
+            t.values
+            for t in sources
+            if all(c in t.values for c in needed) and name not in t.source.do
+        ]
+        if not tables:
+            raise LabelMapError(
+                f"The label map of {name!r} cannot be estimated: no source records "
+                f"{', '.join(needed)} together without setting {name}. Give such a source, or a "
+                "label map."
+            )
+        self.estimate_label_map(
+            {column: torch.cat([t[column] for t in tables]) for column in needed}, seed=seed
+        )
+
+    # -- the mechanism
+
+    def joint_labels(
+        self, parents: Mapping[str, Tensor], noise: Mapping[str, Tensor], n: int | None = None
+    ) -> Tensor:
+        """Joint label ``(n,)`` that each row asks for.
+
+        Raises:
+            MechanismError: the label map is still to be estimated.
+        """
+        if self.pending is not None:
+            raise MechanismError(
+                f"The mechanism of {self.name!r} cannot run yet: its label map is still to be "
+                "estimated from data. Train the model, or call estimate_label_map(rows)."
+            )
+        rows = (
+            n if n is not None else next((len(v) for v in (*parents.values(), *noise.values())), 1)
+        )
+        return self._map.draw(parents, noise.get("label"), rows)
+
+    def paint(self, joint: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+        """Images ``(n, channels, height, width)`` of the bound variable for joint labels
+        ``(n,)``; no gradients."""
+        own = {key: noise[key] for key in self.generator_noise}
+        with torch.no_grad():
+            return self._transform(self.generate(self._map.split(joint), own))
+
+    def forward(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+    ) -> Tensor:
+        """Images ``(n, channels, height, width)`` in the bound variable's range, the same for the
+        same noise.
+
+        Relaxed parents get gradients where the generator is differentiable.
+
+        Raises:
+            MechanismError: a black box was given parents that need gradients, or there is
+                confounder noise.
+        """
+        if confounder is not None:
+            raise MechanismError(
+                f"The frozen generator of {self.name!r} has no input for confounder noise; train a renderer."
+            )
+        if any(parents[name].requires_grad for name in self.parents):
+            joint = self._map.relaxed(parents, noise.get("label")) if self.pending is None else None
+            if joint is not None and self.differentiable:
+                own = {key: noise[key] for key in self.generator_noise}
+                return self._transform(self.generate_relaxed(joint, own))
+            raise MechanismError(
+                f"No gradient reaches the parents of {self.name or type(self).__name__!r} through "
+                f"{type(self).__name__}: it is a black box. Train with the enumerated objective "
+                "over a sample bank, or detach the parents."
+            )
+        return self.paint(self.joint_labels(parents, noise), noise)
+
+    def abduct(
+        self,
+        value: Tensor,
+        parents: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+        *,
+        prior: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Own noise that paints ``value``. Where the parents leave several labels, the most
+        probable one is taken.
+
+        Args:
+            value: images ``(n, channels, height, width)`` of the bound variable.
+            parents, confounder: as in :meth:`forward`.
+            prior: own noise drawn before the image was seen; needed where the label is drawn.
+
+        Raises:
+            MechanismError: no abduction is declared, or ``prior`` is missing.
+        """
+        if self.abduction is None:
+            return super().abduct(value, parents, confounder, prior=prior)
+        images = self._transform.inverse(self.variable.scale(value))  # type: ignore[attr-defined]
+        possible = self._map.probabilities_given(parents, len(images)).expand(len(images), -1)
+        if not self._map.stochastic:
+            return self.invert(images, self._map.split(possible.argmax(-1)))[0]
+        if prior is None or "label" not in prior:
+            raise MechanismError(
+                f"The label of {self.name!r} cannot be recovered without prior=, noise drawn for it."
+            )
+        found = {
+            key: torch.zeros(len(images), *spec.shape) for key, spec in self.generator_noise.items()
+        }
+        best, label = (
+            torch.full((len(images),), -torch.inf),
+            torch.zeros(len(images), dtype=torch.int64),
+        )
+        for joint in self._map.used.tolist():
+            rows = (possible[:, joint] > 0).nonzero().squeeze(1)
+            own, explained = self.invert(
+                images[rows], self._map.split(torch.full((len(rows),), joint))
+            )
+            score = explained.cpu() + possible[rows, joint].log().cpu()
+            better = score > best[rows.cpu()]
+            taken = rows.cpu()[better]
+            best[taken], label[taken] = score[better], joint
+            for key, noise in own.items():
+                found[key][taken] = noise.cpu()[better]
+        found["label"] = gumbel_given(possible.log().cpu(), label, prior["label"].cpu())
+        return {key: noise.to(value.device) for key, noise in found.items()}
+
+    def train(self, mode: bool = True) -> Self:
+        """A frozen generator stays in evaluation mode."""
+        return super().train(False)
+
+    def fingerprint(self) -> list[Any]:
+        """JSON values that differ whenever the painted images may: kind, configuration, version
+        of the weights."""
+        origin = self.origin
+        version = (
+            origin.revision
+            if origin is not None and origin.revision
+            else state_hash(self.state_dict())
+        )
+        transform = [*self.requested_transform, self.variable.to_dict()]
+        return [self.kind, self.config(), version, precision_of(self), transform]
+
+    # -- saving
+
+    def binding(self) -> dict[str, Any]:
+        """How it is bound, as JSON values: what a model has to save beside the reference to the
+        generator."""
+        return {
+            "variable": self.variable.to_dict(),
+            "parents": [[name, parent.to_dict()] for name, parent in self.bound_parents.items()],
+            "label_map": None if self.label_map is None else self.label_map.to_dict(),
+            "pending": None if self.pending is None else self.pending.to_dict(),
+            "transform": list(self.requested_transform),
+            **({} if (precision := precision_of(self)) is None else {"dtype": precision}),
+        }
+
+    def bound_to(self) -> dict[str, Any]:
+        return {"binding": self.binding()}
+
+    def bind_as(self, name: str, binding: Mapping[str, Any]) -> Self:
+        """The copy that :meth:`binding` describes."""
+        if "dtype" in binding:
+            cast(self, binding["dtype"])
+        parents = {parent: variable_from_dict(item, parent) for parent, item in binding["parents"]}
+        if binding.get("pending") is not None:
+            spec: LabelMapSpec = LabelMapEstimate.from_dict(binding["pending"])
+        else:
+            spec = LabelMap.from_dict(binding["label_map"])
+        return self.asked(transform=binding["transform"]).bind(
+            name, variable_from_dict(binding["variable"], name), parents, spec
+        )
+
+    def asked(
+        self, *, label_map: LabelMapSpec = None, transform: str | Sequence[str] | None = None
+    ) -> Self:
+        """An unbound copy that will bind with another label map or other changes of shape."""
+        other = copy.copy(self)
+        if label_map is not None:
+            other.requested_label_map = label_map
+        if transform is not None:
+            other.requested_transform = (
+                (transform,) if isinstance(transform, str) else tuple(transform)
+            )
+        other._unbind()
+        return other
+
+
+def state_hash(tensors: Mapping[str, Tensor]) -> str:
+    """A hash of names, shapes and values."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(
+            tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        )
+    return digest.hexdigest()

@@ -1,0 +1,241 @@
+"""``P(label | parents)`` of a generator, estimated from rows of data or from real images that
+have no labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from causalplug.encoders.convolution import ImageTrunk
+from causalplug.errors import LabelMapError
+from causalplug.mechanisms.frozen.label_map import LabelMap
+from causalplug.noise import Noise
+from causalplug.variables import Image, Variable
+
+if TYPE_CHECKING:
+    from causalplug.mechanisms.frozen.generator import FrozenMechanism
+
+__all__ = ["LabelMapEstimate", "fit_label_classifier", "mixture_proportions"]
+
+Classifier = Callable[[Tensor], Tensor]
+"""Images ``(n, channels, height, width)`` in the variable's range to scores ``(n, joint labels)``: largest counts."""
+
+
+@dataclass(frozen=True)
+class LabelMapEstimate:
+    """How the label map of a frozen generator is to be estimated before training.
+
+    From images: a classifier learns the labels on the generator's own samples and sorts the real
+    images; its confusion matrix, measured on further samples, is then inverted by expectation
+    maximisation within every combination of the parents, so that its mistakes do not bias the
+    proportions (Saerens et al. 2002; Lipton et al. 2018).
+
+    Args:
+        column: the column(s) of the data that hold the label(s); None to estimate from the images.
+        classifier: scores of the joint labels from images, in place of a trained one. It cannot be
+            saved.
+        samples: images that the generator paints for each label.
+        steps: training steps of the classifier.
+        minimum: labels less probable than this given the parents are left out; it suppresses what
+            is left of mistakes of the classifier on real images.
+        seed: of the samples and the training.
+
+    Example:
+        ``cp.from_pretrained("user/mnist-cgan", label_map=cp.LabelMap.estimate(samples=500))``
+    """
+
+    column: str | None = None
+    classifier: Classifier | None = field(default=None, compare=False)
+    samples: int = 400
+    steps: int = 300
+    minimum: float = 0.02
+    seed: int = 0
+
+    def resolve(self, mechanism: FrozenMechanism, rows: Mapping[str, Any]) -> LabelMap:
+        """The map for a bound generator.
+
+        Args:
+            mechanism: bound, so that it has a name, parents and a range.
+            rows: encoded columns: the parents, and the variable's images ``(n, …)`` or the label
+                column.
+
+        Raises:
+            LabelMapError: a column is not in the data.
+        """
+        needed = [*mechanism.bound_parents, self.column or str(mechanism.name)]
+        missing = [name for name in needed if name not in rows]
+        if missing:
+            raise LabelMapError(
+                f"The label map of {mechanism.name!r} cannot be estimated: the data have no column "
+                f"{', '.join(missing)}. Record it in a source, or give a label map."
+            )
+        if self.column is not None:
+            frame = {
+                name: parent.decode(rows[name]) for name, parent in mechanism.bound_parents.items()
+            }
+            return LabelMap.from_rows(
+                frame | {self.column: rows[self.column]},
+                parents=mechanism.bound_parents,
+                labels=mechanism.labels,
+                label=self.column,
+            )
+        parents = {name: rows[name] for name in mechanism.bound_parents}
+        return self.from_images(mechanism, rows[str(mechanism.name)], parents)
+
+    def from_images(
+        self, mechanism: FrozenMechanism, images: Tensor, parents: Mapping[str, Tensor]
+    ) -> LabelMap:
+        """The map from real images ``(n, …)`` and the codes ``(n,)`` of their parents."""
+        size = math.prod(label.size for label in mechanism.labels)
+        variable: Image = mechanism.variable  # type: ignore[assignment]
+        painted, joint = generator_samples(mechanism, self.samples, seed=self.seed)
+        held = torch.arange(len(joint)) % 2 == 1
+        classify = self.classifier
+        if classify is None:
+            classify = fit_label_classifier(
+                variable, painted[~held], joint[~held], size, steps=self.steps, seed=self.seed
+            )
+        confusion = _counts(_predict(classify, painted[held], variable), joint[held], size) + 0.01
+        predicted = _predict(classify, images, variable)
+        discrete: dict[str, Variable] = dict(mechanism.bound_parents)
+        template = LabelMap.uniform(discrete, mechanism.labels)
+        combination = template.index(parents) if parents else torch.zeros_like(predicted)
+        counts = _counts(predicted, combination, size)
+        full = counts.new_zeros(len(template.probabilities), size)
+        full[: len(counts)] = counts
+        table = torch.stack(
+            [mixture_proportions(confusion / confusion.sum(1, keepdim=True), row) for row in full]
+        )
+        table = torch.where(table < self.minimum, 0.0, table)
+        empty = table.sum(1) == 0
+        table[empty] = 1 / size
+        return LabelMap(discrete, mechanism.labels, table / table.sum(1, keepdim=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The estimate still to be made, as JSON values.
+
+        Raises:
+            LabelMapError: it has a classifier of its own.
+        """
+        if self.classifier is not None:
+            raise LabelMapError(
+                "A label map that is still to be estimated by an own classifier cannot be saved. "
+                "Estimate it first: mechanism.estimate_label_map(rows), or train the model."
+            )
+        names = ("column", "samples", "steps", "minimum", "seed")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_dict(cls, declaration: Mapping[str, Any]) -> LabelMapEstimate:
+        """Inverse of :meth:`to_dict`."""
+        return cls(**declaration)
+
+
+def mixture_proportions(confusion: Tensor, counts: Tensor, *, rounds: int = 500) -> Tensor:
+    """Maximum-likelihood proportions of classes from counts of a classifier's decisions, by
+    expectation maximisation.
+
+    Args:
+        confusion: ``P(decision | class)``, ``(classes, decisions)``.
+        counts: of the decisions, ``(decisions,)``; without any, every class gets the same share.
+        rounds: of expectation maximisation.
+
+    Returns:
+        Proportions ``(classes,)``, at least 0, with sum 1.
+    """
+    shares = torch.full((len(confusion),), 1 / len(confusion), dtype=torch.float64)
+    if counts.sum() == 0:
+        return shares
+    weights = counts.double() / counts.sum()
+    for _ in range(rounds):
+        joint = shares[:, None] * confusion.double()
+        shares = (joint / joint.sum(0, keepdim=True).clamp_min(1e-300) * weights).sum(1)
+    return shares / shares.sum()
+
+
+def generator_samples(
+    mechanism: FrozenMechanism, per_label: int, *, seed: int = 0, batch_size: int = 500
+) -> tuple[Tensor, Tensor]:
+    """Images ``(n, …)`` of the bound variable and joint labels ``(n,)``: every label equally
+    often, in turn."""
+    size = math.prod(label.size for label in mechanism.labels)
+    joint = torch.arange(size).repeat(per_label)
+    painted = []
+    for part in Noise(len(joint), seed).chunks(batch_size):
+        own = {
+            key: part.draw(f"samples/{key}", spec)
+            for key, spec in mechanism.generator_noise.items()
+        }
+        painted.append(mechanism.paint(joint[part.rows], own))
+    order = torch.randperm(len(joint), generator=torch.Generator().manual_seed(seed))
+    return torch.cat(painted)[order], joint[order]
+
+
+def fit_label_classifier(
+    variable: Image,
+    images: Tensor,
+    labels: Tensor,
+    classes: int,
+    *,
+    steps: int = 300,
+    seed: int = 0,
+    augment: bool = True,
+) -> Classifier:
+    """A small convolutional classifier of ``labels`` ``(n,)``; with ``augment``, images are changed
+    while it learns.
+
+    The changes (shifts, dimming, noise) keep it from resting on what only the generator's images
+    have.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        trunk = ImageTrunk(variable)
+        network = nn.Sequential(trunk, nn.Linear(trunk.size, 64), nn.SiLU(), nn.Linear(64, classes))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        rows = torch.randint(len(images), (min(128, len(images)),), generator=generator)
+        batch = variable.scale(images[rows])
+        if augment:
+            batch = _augmented(variable, batch, generator)
+        loss = nn.functional.cross_entropy(network(batch), labels[rows], label_smoothing=0.05)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return network.requires_grad_(False).eval()
+
+
+def _augmented(variable: Image, batch: Tensor, generator: torch.Generator) -> Tensor:
+    """Shifted by up to a sixteenth of its size, dimmed and with a little noise."""
+    most = min(variable.height, variable.width) // 16
+    shift = torch.randint(-most, most + 1, (2,), generator=generator).tolist()
+    batch = torch.roll(batch, shift, (2, 3))
+    light = 0.7 + 0.3 * torch.rand(len(batch), 1, 1, 1, generator=generator)
+    batch = variable.low + (batch - variable.low) * light
+    return batch + 0.05 * (variable.high - variable.low) * torch.randn(
+        batch.shape, generator=generator
+    )
+
+
+def _predict(
+    classify: Classifier, images: Tensor, variable: Image, batch_size: int = 500
+) -> Tensor:
+    with torch.no_grad():
+        return torch.cat(
+            [classify(variable.scale(part)).argmax(-1) for part in images.split(batch_size)]
+        )
+
+
+def _counts(decisions: Tensor, groups: Tensor, size: int) -> Tensor:
+    """``(groups, size)`` counts of decisions by group."""
+    rows = int(groups.max()) + 1 if len(groups) else 0
+    return (
+        torch.bincount(groups * size + decisions, minlength=rows * size).view(rows, size).double()
+    )

@@ -1,0 +1,376 @@
+"""From the parents of a variable to the labels of a pretrained generator.
+
+A generator was trained on labels of its own: digits 0 to 9, or COVID / normal / pneumonia. The
+    variable's parents may
+be named otherwise, may have other values, and may not determine the label: then the label is drawn
+from ``P(label | parents)`` and its Gumbel noise belongs to the variable's own exogenous noise. A
+map is a table over all joint values of the parents.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import LabelMapError
+from causalplug.mechanisms.frozen.label import Label
+from causalplug.mechanisms.frozen.label_tables import (
+    Entry,
+    as_discrete,
+    check_identity,
+    combination,
+    counted,
+    listed,
+    ravel,
+    table_from,
+)
+from causalplug.noise import NoiseSpec
+from causalplug.variables import Discrete, Variable, variable_from_dict
+
+if TYPE_CHECKING:
+    from causalplug.mechanisms.frozen.label_estimation import LabelMapEstimate
+
+__all__ = ["Label", "LabelMap"]
+
+_TOLERANCE = 1e-4
+
+
+class LabelMap:
+    """``P(labels | parents)`` for every joint value of the parents, as a table.
+
+    A map that is certain everywhere is a function and needs no noise. Any other draws the joint
+    label by the Gumbel-max rule ``argmax(log P(· | parents) + gumbel)``, so that the same noise
+    gives the same label.
+
+    Args:
+        parents: the parents that it reads, in order; all discrete.
+        labels: the generator's labels, in its order.
+        probabilities: ``(joint values of the parents, joint values of the labels)``, the last name
+            varying fastest.
+        row_map: a map from rows of data (parents and further columns) to the label, for training
+            only; see :meth:`from_rows`.
+
+    Raises:
+        LabelMapError: a parent that is not discrete, a table of another shape, or rows that are no
+            probabilities.
+
+    Example:
+        >>> shown = LabelMap.from_table({0: {3: .75, 8: .25}, 1: 8}, {"D": Discrete(2)}, [Label("digit", 10)])
+        >>> shown.stochastic, shown.probabilities_given({"D": torch.tensor([0])})[0, 3].item()
+        (True, 0.75)
+    """
+
+    def __init__(
+        self,
+        parents: Mapping[str, Variable],
+        labels: Sequence[Label],
+        probabilities: Tensor,
+        *,
+        row_map: LabelMap | None = None,
+    ):
+        self.parents: dict[str, Discrete] = as_discrete(parents)
+        self.labels = tuple(labels)
+        self.row_map = row_map
+        shape = (
+            math.prod(p.size for p in self.parents.values()),
+            math.prod(label.size for label in self.labels),
+        )
+        table = torch.as_tensor(probabilities, dtype=torch.float64)
+        if tuple(table.shape) != shape:
+            raise LabelMapError(
+                f"The label map cannot be used: its table has shape {tuple(table.shape)}, but "
+                f"{listed(self.parents)} have {shape[0]} joint values and {listed(self.labels)} "
+                f"have {shape[1]}. Give one row for each joint value."
+            )
+        sums = table.sum(1)
+        wrong = ((sums - 1).abs() > _TOLERANCE) | ~(table >= 0).all(1) | ~table.isfinite().all(1)
+        if wrong.any():
+            row = int(wrong.nonzero()[0])
+            raise LabelMapError(
+                f"The label map cannot be used: the probabilities for {self._describe(row)} sum to "
+                f"{float(sums[row]):.4g} (smallest {float(table[row].min()):.4g}) instead of 1. "
+                "Correct that row."
+            )
+        inexact = (sums - 1).abs() > 1e-6  # rows that were stored as float32 come back bit for bit
+        self.probabilities = torch.where(inexact[:, None], table / sums[:, None], table).to(
+            torch.float32
+        )
+        self._log = self.probabilities.log()
+        self.stochastic = bool((self.probabilities.max(1).values < 1).any())
+
+    def __repr__(self) -> str:
+        kind = "stochastic" if self.stochastic else "deterministic"
+        return f"LabelMap({listed(self.parents)} -> {listed(self.labels)}, {kind})"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, LabelMap)
+            and list(self.parents.items()) == list(other.parents.items())
+            and (self.labels, self.row_map) == (other.labels, other.row_map)
+            and torch.equal(self.probabilities, other.probabilities)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    # -- reading
+
+    @property
+    def size(self) -> int:
+        """Number of joint values of the labels."""
+        return self.probabilities.shape[1]
+
+    @property
+    def noise(self) -> dict[str, NoiseSpec]:
+        """Own noise that it declares: Gumbel noise under ``"label"`` if the parents do not
+        determine the label."""
+        return {"label": NoiseSpec((self.size,), "gumbel")} if self.stochastic else {}
+
+    @property
+    def used(self) -> Tensor:
+        """Joint labels ``(u,)`` that occur for some value of the parents."""
+        return (self.probabilities > 0).any(0).nonzero().squeeze(1)
+
+    def index(self, parents: Mapping[str, Tensor]) -> Tensor:
+        """Row of the table ``(n,)`` for the parents' codes ``(n,)``; of relaxed one-hot rows the
+        largest counts."""
+        codes = [_codes(parents[name]) for name in self.parents]
+        return ravel(codes, [p.size for p in self.parents.values()])
+
+    def probabilities_given(self, parents: Mapping[str, Tensor], n: int | None = None) -> Tensor:
+        """``P(joint label | parents)``, ``(n, size)``; linear in relaxed (one-hot float) parents,
+        with their gradients.
+
+        Args:
+            parents: codes ``(n,)`` or relaxed one-hot rows ``(n, k)`` by name.
+            n: number of rows, for a map without parents.
+        """
+        values = [parents[name] for name in self.parents]
+        if not values:
+            return self.probabilities.expand(1 if n is None else n, -1)
+        table = self.probabilities.to(values[0].device)
+        if not any(v.is_floating_point() for v in values):
+            return table[self.index(parents)]
+        joint = torch.ones(len(values[0]), 1, device=table.device)
+        for value, parent in zip(values, self.parents.values(), strict=True):
+            joint = (joint.unsqueeze(2) * parent.features(value).unsqueeze(1)).flatten(1)
+        return joint @ table
+
+    def draw(
+        self, parents: Mapping[str, Tensor], gumbel: Tensor | None = None, n: int | None = None
+    ) -> Tensor:
+        """Joint label ``(n,)`` of each row; ``gumbel`` ``(n, size)`` decides where the parents do
+        not.
+
+        Args:
+            n: number of rows, for a map without parents and without noise.
+
+        Raises:
+            LabelMapError: the map is stochastic and no noise was handed in, or a value of the
+                parents has no label.
+        """
+        if self.parents:
+            rows = self.index(parents)
+        else:
+            rows = torch.zeros(
+                len(gumbel) if gumbel is not None else int(n or 1), dtype=torch.int64
+            )
+        log = self._log.to(rows.device)[rows]
+        if not self.stochastic:
+            return log.argmax(-1)
+        if gumbel is None:
+            raise LabelMapError(
+                f"{self!r} needs its Gumbel noise 'label' to draw a label, and none was handed in."
+            )
+        return (log + gumbel).argmax(-1)
+
+    def relaxed(
+        self, parents: Mapping[str, Tensor], gumbel: Tensor | None, *, temperature: float = 1.0
+    ) -> Tensor:
+        """Straight-through one-hot joint labels ``(n, size)``: valued as :meth:`draw`,
+        differentiable."""
+        probabilities = self.probabilities_given(parents, None if gumbel is None else len(gumbel))
+        if self.stochastic and gumbel is not None:
+            soft = torch.softmax((probabilities.clamp_min(1e-20).log() + gumbel) / temperature, -1)
+        else:
+            soft = probabilities
+        hard = torch.nn.functional.one_hot(self.draw(parents, gumbel, len(soft)), self.size).to(
+            soft.dtype
+        )
+        return hard + (soft - soft.detach())
+
+    def split(self, joint: Tensor) -> Tensor:
+        """Codes of the single labels ``(n, number of labels)`` from joint labels ``(n,)``."""
+        codes = []
+        for label in reversed(self.labels):
+            codes.append(joint % label.size)
+            joint = torch.div(joint, label.size, rounding_mode="floor")
+        return torch.stack(codes[::-1], -1) if codes else joint.new_zeros(len(joint), 0)
+
+    def join(self, labels: Tensor) -> Tensor:
+        """Inverse of :meth:`split`."""
+        return ravel(list(labels.unbind(-1)), [label.size for label in self.labels], len(labels))
+
+    def row_labels(self, rows: Mapping[str, Tensor]) -> Tensor | None:
+        """Joint labels ``(n,)`` read from the rows' own columns, for training with
+        ``labels_from``; None without it."""
+        return None if self.row_map is None else self.row_map.draw(rows)
+
+    # -- constructions
+
+    @classmethod
+    def identity(cls, parents: Mapping[str, Variable], labels: Sequence[Label]) -> LabelMap:
+        """Each parent is the label of the same name, in the same order; a single pair may differ in
+        name.
+
+        Raises:
+            LabelMapError: another number, order, size or naming of values.
+        """
+        discrete = as_discrete(parents)
+        check_identity(discrete, labels)
+        return cls(
+            discrete,
+            labels,
+            torch.eye(math.prod(label.size for label in labels), dtype=torch.float64),
+        )
+
+    @classmethod
+    def uniform(cls, parents: Mapping[str, Variable], labels: Sequence[Label]) -> LabelMap:
+        """Every label with the same probability, whatever the parents."""
+        discrete = as_discrete(parents)
+        rows, size = (
+            math.prod(p.size for p in discrete.values()),
+            math.prod(label.size for label in labels),
+        )
+        return cls(discrete, labels, torch.full((rows, size), 1 / size, dtype=torch.float64))
+
+    @classmethod
+    def from_table(
+        cls, table: Mapping[Any, Entry], parents: Mapping[str, Variable], labels: Sequence[Label]
+    ) -> LabelMap:
+        """A map from a dictionary: parent value (a tuple for several parents) to label, or to
+        ``{label: probability}``.
+
+        Values and labels are given by their names, several labels as a tuple in the generator's
+        order.
+
+        Raises:
+            LabelMapError: a joint value of the parents without an entry, an unknown value or label.
+        """
+        discrete = as_discrete(parents)
+        return cls(discrete, labels, table_from(table, discrete, labels))
+
+    @classmethod
+    def from_function(
+        cls, function: Callable[..., Any], parents: Mapping[str, Variable], labels: Sequence[Label]
+    ) -> LabelMap:
+        """A map from ``function(*values of the parents) -> label(s)`` or ``{label:
+        probability}``, tabulated."""
+        discrete = as_discrete(parents)
+        keys = itertools.product(*(p.categories for p in discrete.values()))
+        return cls.from_table({key: function(*key) for key in keys}, discrete, labels)
+
+    @classmethod
+    def from_rows(
+        cls,
+        frame: Mapping[str, Any],
+        *,
+        parents: Mapping[str, Variable],
+        labels: Sequence[Label],
+        label: str | Sequence[str] | Callable[..., Any],
+        labels_from: str | Sequence[str] = (),
+        further: Mapping[str, Variable] | None = None,
+        smoothing: float = 0.0,
+    ) -> LabelMap:
+        """``P(label | parents)`` counted in rows of data.
+
+        Args:
+            frame: columns by name (a DataFrame or a dict of arrays) of users' values.
+            label: the column(s) that hold the label(s); or ``function(*parents, *labels_from)`` of
+                one row's values.
+            labels_from: columns beside the parents that the function reads. The map then also tells
+                training the label of every real row (:meth:`row_labels`): there the image depends
+                on a variable that is not its parent.
+            further: declarations of the columns in ``labels_from``.
+            smoothing: pseudo-count of every label; also the way to fill a combination of parents
+                that no row has.
+
+        Raises:
+            LabelMapError: a combination of parents without rows, an unknown label, or a column
+                without declaration.
+        """
+        discrete = as_discrete(parents)
+        size = math.prod(item.size for item in labels)
+        row_map = None
+        codes = {name: parent.encode(frame[name], name) for name, parent in discrete.items()}
+        index = ravel(
+            list(codes.values()),
+            [p.size for p in discrete.values()],
+            None if codes else _length(frame),
+        )
+        if callable(label):
+            extra = [labels_from] if isinstance(labels_from, str) else list(labels_from)
+            missing = [name for name in extra if name not in (further or {})]
+            if missing:
+                raise LabelMapError(
+                    f"labels_from={', '.join(missing)} cannot be read: declare it by further={{name: Discrete(…)}}."
+                )
+            inputs = discrete | {name: (further or {})[name] for name in extra}
+            row_map = cls.from_function(label, inputs, labels)
+            columns = {name: v.encode(frame[name], name) for name, v in row_map.parents.items()}
+            joint = row_map.draw(columns)
+        else:
+            names = [label] if isinstance(label, str) else list(label)
+            if len(names) != len(labels):
+                raise LabelMapError(
+                    f"Columns {names} cannot hold the labels {listed(labels)}: give one column for each."
+                )
+            known = [item.encode(frame[name]) for name, item in zip(names, labels, strict=True)]
+            joint = ravel(known, [item.size for item in labels], _length(frame))
+        probabilities = counted(index * size + joint, discrete, labels, smoothing)
+        keep = row_map if callable(label) and labels_from else None
+        return cls(discrete, labels, probabilities, row_map=keep)
+
+    def _describe(self, row: int) -> str:
+        return combination(self.parents, row)
+
+    @staticmethod
+    def estimate(**options: Any) -> LabelMapEstimate:
+        """A map that ``fit`` estimates from the data before training; the options are those of
+        ``LabelMapEstimate``."""
+        from causalplug.mechanisms.frozen.label_estimation import LabelMapEstimate
+
+        return LabelMapEstimate(**options)
+
+    # -- JSON
+
+    def to_dict(self) -> dict[str, Any]:
+        """The map as JSON values; the table as nested lists."""
+        return {
+            "parents": [[name, parent.to_dict()] for name, parent in self.parents.items()],
+            "labels": [label.to_dict() for label in self.labels],
+            "probabilities": self.probabilities.tolist(),
+            **({"row_map": self.row_map.to_dict()} if self.row_map is not None else {}),
+        }
+
+    @classmethod
+    def from_dict(cls, declaration: Mapping[str, Any]) -> LabelMap:
+        """Inverse of :meth:`to_dict`."""
+        parents = {name: variable_from_dict(item, name) for name, item in declaration["parents"]}
+        labels = [Label.from_dict(item) for item in declaration["labels"]]
+        row_map = cls.from_dict(declaration["row_map"]) if declaration.get("row_map") else None
+        size = math.prod(label.size for label in labels)
+        table = torch.tensor(declaration["probabilities"], dtype=torch.float64).view(-1, size)
+        return cls(parents, labels, table, row_map=row_map)
+
+
+def _codes(value: Tensor) -> Tensor:
+    return value.argmax(-1) if value.is_floating_point() else value
+
+
+def _length(frame: Mapping[str, Any]) -> int:
+    return len(frame[next(iter(frame))])

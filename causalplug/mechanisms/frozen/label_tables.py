@@ -1,0 +1,197 @@
+"""Tables of ``P(label | parents)`` from what users write or count, with errors that name the
+values in question."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import LabelMapError
+from causalplug.mechanisms.frozen.label import Label
+from causalplug.variables import Discrete, Variable
+
+__all__ = [
+    "Entry",
+    "as_discrete",
+    "check_identity",
+    "combination",
+    "counted",
+    "listed",
+    "ravel",
+    "table_from",
+]
+
+Entry = Hashable | Sequence[Hashable] | Mapping[Any, float]
+"""What a table gives for one combination of parent values: a label, several labels, or a probability for each."""
+
+
+def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) -> None:
+    """Raise unless each parent can stand for the label in its place.
+
+    Raises:
+        LabelMapError: another number, order, size or naming of values.
+    """
+    names, wanted = list(discrete), [label.name for label in labels]
+    if len(names) != len(wanted):
+        raise LabelMapError(
+            f"Parents {listed(discrete)} cannot stand for the labels {listed(labels)} one for one: "
+            f"{len(names)} against {len(wanted)}. {_way_out(discrete, labels)}"
+        )
+    if names != wanted and len(names) > 1:
+        reordered = sorted(names) == sorted(wanted)
+        why = "they come in another order" if reordered else "their names differ"
+        raise LabelMapError(
+            f"Parents {listed(discrete)} cannot stand for the labels {listed(labels)} one for one: "
+            f"{why}. {_way_out(discrete, labels, reordered=reordered)}"
+        )
+    for (name, parent), label in zip(discrete.items(), labels, strict=True):
+        if parent.size != label.size:
+            raise LabelMapError(
+                f"Parent {name!r} cannot stand for the label {label.name!r}: it has {parent.size} "
+                f"values, the label {label.size}. {_way_out(discrete, labels)}"
+            )
+        if parent.categories != label.categories and _named(parent) and _named(label.values):
+            raise LabelMapError(
+                f"Parent {name!r} cannot stand for the label {label.name!r}: its values "
+                f"{list(parent.categories)} are not the label's {list(label.categories)}. "
+                f"{_way_out(discrete, labels)}"
+            )
+
+
+def table_from(
+    table: Mapping[Any, Entry], discrete: Mapping[str, Discrete], labels: Sequence[Label]
+) -> Tensor:
+    """``P(labels | parents)`` ``(joint values of the parents, joint values of the labels)`` from a
+    dictionary.
+
+    Raises:
+        LabelMapError: a joint value of the parents without an entry, an unknown value or label.
+    """
+    size = math.prod(label.size for label in labels)
+    found: dict[tuple[Hashable, ...], Entry] = {}
+    for key, entry in table.items():
+        values = key if isinstance(key, tuple) else (key,)
+        if len(values) != len(discrete):
+            raise LabelMapError(
+                f"The label map's key {key!r} cannot be read: give one value for each of {listed(discrete)}."
+            )
+        for (name, parent), value in zip(discrete.items(), values, strict=True):
+            Label(name, parent).code(value)
+        found[values] = entry
+    keys = list(itertools.product(*(p.categories for p in discrete.values())))
+    holes = [key for key in keys if key not in found]
+    if holes:
+        shown = ", ".join(str(key[0] if len(key) == 1 else key) for key in holes[:5])
+        raise LabelMapError(
+            f"The label map from {listed(discrete)} has no label for "
+            f"{shown}{f' and {len(holes) - 5} more' if len(holes) > 5 else ''}: every combination "
+            "of parent values needs one. Add the entries; for a combination that never occurs any "
+            "label will do."
+        )
+    rows = torch.zeros(len(keys), size, dtype=torch.float64)
+    for row, key in enumerate(keys):
+        entry = found[key]
+        weights = entry if isinstance(entry, Mapping) else {_hashable(entry): 1.0}
+        for label, weight in weights.items():
+            rows[row, _joint_code(label, labels)] += float(weight)
+    return rows
+
+
+def counted(
+    joint: Tensor, discrete: Mapping[str, Discrete], labels: Sequence[Label], smoothing: float
+) -> Tensor:
+    """``P(labels | parents)`` from the joint values ``(n,)`` of parents and labels in rows of data.
+
+    Raises:
+        LabelMapError: a combination of parents without rows.
+    """
+    size = math.prod(item.size for item in labels)
+    rows = math.prod(p.size for p in discrete.values())
+    counts = torch.bincount(joint, minlength=rows * size).view(rows, size).double() + smoothing
+    empty = (counts.sum(1) == 0).nonzero().squeeze(1)
+    if len(empty):
+        raise LabelMapError(
+            f"P({listed(labels)} | {listed(discrete)}) cannot be counted: no row has "
+            f"{combination(discrete, int(empty[0]))}. Give rows with it, a table, or smoothing=1 "
+            "if it never matters."
+        )
+    return counts / counts.sum(1, keepdim=True)
+
+
+def as_discrete(parents: Mapping[str, Variable]) -> dict[str, Discrete]:
+    """The parents, if all are discrete.
+
+    Raises:
+        LabelMapError: one is not.
+    """
+    wrong = [name for name, variable in parents.items() if not isinstance(variable, Discrete)]
+    if wrong:
+        raise LabelMapError(
+            f"A label map cannot read {', '.join(wrong)}: a generator's labels are discrete, and "
+            "these parents are not. Declare them Discrete in bins, or train a mechanism for the "
+            "variable."
+        )
+    return {name: variable for name, variable in parents.items() if isinstance(variable, Discrete)}
+
+
+def ravel(codes: Sequence[Tensor], sizes: Sequence[int], n: int | None = None) -> Tensor:
+    """Mixed-radix index ``(n,)``, the last code varying fastest."""
+    index = torch.zeros(n or 0, dtype=torch.int64) if not codes else torch.zeros_like(codes[0])
+    for code, size in zip(codes, sizes, strict=True):
+        index = index * size + code
+    return index
+
+
+def listed(items: Mapping[str, Any] | Sequence[Label]) -> str:
+    """The names of parents or labels, for messages."""
+    names = list(items) if isinstance(items, Mapping) else [label.name for label in items]
+    return ", ".join(map(str, names)) or "nothing"
+
+
+def _named(variable: Discrete) -> bool:
+    """Whether the categories have names that mean something, not numbers."""
+    return any(isinstance(category, str) for category in variable.categories)
+
+
+def _hashable(entry: Any) -> Any:
+    return tuple(entry) if isinstance(entry, list) else entry
+
+
+def _joint_code(value: Any, labels: Sequence[Label]) -> int:
+    values = value if isinstance(value, tuple) and len(labels) != 1 else (value,)
+    if len(values) != len(labels):
+        raise LabelMapError(
+            f"The label map's entry {value!r} cannot be read: give one value for each of {listed(labels)}."
+        )
+    joint = 0
+    for item, label in zip(values, labels, strict=True):
+        joint = joint * label.size + label.code(item)
+    return joint
+
+
+def combination(parents: Mapping[str, Discrete], row: int) -> str:
+    """The joint value of the parents in a row of the table, for messages."""
+    parts = []
+    for name, parent in reversed(list(parents.items())):
+        parts.append(f"{name}={parent.categories[row % parent.size]!r}")
+        row //= parent.size
+    return ", ".join(reversed(parts)) or "no parents"
+
+
+def _way_out(
+    parents: Mapping[str, Discrete], labels: Sequence[Label], *, reordered: bool = False
+) -> str:
+    """The label map that would mend it, written out for the first values."""
+    if reordered:
+        names = ", ".join(map(str, parents))
+        return f"Pass label_map=lambda {names}: ({', '.join(label.name for label in labels)}) to reorder them."
+    key = ", ".join(repr(p.categories[0]) for p in parents.values())
+    value = ", ".join(repr(label.categories[0]) for label in labels)
+    key = f"({key})" if len(parents) != 1 else key
+    value = f"({value})" if len(labels) != 1 else value
+    return f"Pass a label map, such as label_map={{{key}: {value}, …}}, or label_map='estimate' to estimate it from data."

@@ -1,0 +1,201 @@
+"""A frozen generator behind a small trained code: for an image variable that a hidden confounder
+touches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import MechanismError
+from causalplug.files.precision import cast, precision_of
+from causalplug.mechanisms.base import MECHANISMS, Mechanism, freeze, register_mechanism
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.mechanisms.frozen.transforms import ImageTransform
+from causalplug.mechanisms.trainable.conditioner import (
+    Conditioner,
+    ParentSpec,
+    parents_from_config,
+    parents_to_config,
+)
+from causalplug.noise import NoiseSpec
+from causalplug.variables import Image, Variable, variable_from_dict
+
+__all__ = ["Renderer"]
+
+
+@register_mechanism("renderer")
+class Renderer(Mechanism):
+    """``render(code(parents, noise, confounder), latent)``: only the code is trained, the generator
+    stays as it is.
+
+    A frozen generator has no input for a confounder, so it cannot be the mechanism of a confounded
+    variable. The code can: it chooses the generator's joint label, by the Gumbel-max rule on logits
+    of its own, and moves the generator's normal latent. What the pretrained generator knows about
+    images is kept, what it shows is learned.
+
+    ``Renderer(generator)`` alone, as a mechanism of a :class:`~causalplug.DCM`, is completed there
+    by what the graph says of its variable.
+
+    Args:
+        generator: frozen and differentiable, unbound.
+        variable: the image variable; the generator's images are moved into its range. None: the
+            model completes it.
+        parents: what the code reads of each parent, in order.
+        confounder_size: numbers of confounder noise of one row.
+        shift: whether the code also moves the latent.
+        hidden: widths of the code's hidden layers.
+
+    Raises:
+        MechanismError: the generator is a black box, has neither labels nor a normal latent, or
+            paints another shape.
+    """
+
+    def __init__(
+        self,
+        generator: FrozenMechanism,
+        variable: Image | None = None,
+        parents: Mapping[str, ParentSpec] | None = None,
+        *,
+        confounder_size: int = 0,
+        shift: bool = True,
+        hidden: Sequence[int] = (64, 64),
+    ):
+        super().__init__()
+        if not generator.differentiable:
+            raise MechanismError(
+                f"{type(generator).__name__} cannot be a renderer: its code is trained through the "
+                "generator, and no gradient passes through this one. Take a conditional GAN, or "
+                "train the variable's own mechanism."
+            )
+        generator = generator.asked()
+        self.complete = variable is not None
+        self.license, self.source = generator.license, generator.source
+        self.variable: Image = variable if variable is not None else generator.image
+        parents = dict(parents or {})
+        self.parents = tuple(parents)
+        self.generator: FrozenMechanism = freeze(generator)  # type: ignore[assignment]
+        self.labels = generator._map.size if generator.labels else 0
+        normal = {
+            k: spec
+            for k, spec in generator.generator_noise.items()
+            if spec.distribution == "normal"
+        }
+        self.shifted = {key: spec.shape for key, spec in normal.items()} if shift else {}
+        outputs = self.labels + sum(torch.Size(shape).numel() for shape in self.shifted.values())
+        if not outputs:
+            raise MechanismError(
+                f"{type(generator).__name__} cannot be a renderer: it has neither labels nor a normal latent to move."
+            )
+        self.shift, self.hidden = shift, tuple(hidden)
+        gumbel = {"label": NoiseSpec((self.labels,), "gumbel")} if self.labels else {}
+        self.noise = generator.generator_noise | gumbel
+        self.network = Conditioner(parents, confounder_size, outputs, hidden=hidden)
+        self._transform = ImageTransform(
+            generator.requested_transform, generator.image, self.variable
+        )
+
+    def completed(
+        self, variable: Variable, parents: Mapping[str, ParentSpec], confounder_size: int
+    ) -> Renderer:
+        """The same generator behind a fresh code for one variable of a graph.
+
+        Raises:
+            MechanismError: the variable is no image, or has another shape.
+        """
+        if not isinstance(variable, Image):
+            raise MechanismError(
+                f"A renderer paints images: it cannot be the mechanism of {variable}."
+            )
+        options: dict[str, Any] = {"shift": self.shift, "hidden": self.hidden}
+        return Renderer(
+            self.generator, variable, parents, confounder_size=confounder_size, **options
+        )
+
+    @property
+    def frozen_generator(self) -> FrozenMechanism:  # type: ignore[override]
+        """The generator behind the code."""
+        return self.generator
+
+    def code(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Straight-through one-hot joint label ``(n, joint values)`` and the moved noise of the
+        generator."""
+        own = {key: noise[key] for key in self.generator.generator_noise}
+        n = len(next(iter(noise.values())))
+        found = self.network(parents, confounder).expand(n, -1)
+        label = found.new_ones(n, 1)
+        if self.labels:
+            perturbed = found[:, : self.labels] + noise["label"]
+            soft = torch.softmax(perturbed, -1)
+            hard = torch.nn.functional.one_hot(perturbed.argmax(-1), self.labels).to(soft.dtype)
+            label = hard + (soft - soft.detach())
+        start = self.labels
+        for key, shape in self.shifted.items():
+            size = torch.Size(shape).numel()
+            own[key] = own[key] + found[:, start : start + size].view(n, *shape)
+            start += size
+        return label, own
+
+    def forward(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+    ) -> Tensor:
+        """Images ``(n, channels, height, width)`` in the variable's range, with gradients to the
+        code."""
+        label, own = self.code(parents, noise, confounder)
+        return self._transform(self.generator.generate_relaxed(label, own))
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "generator": {
+                "kind": self.generator.kind,
+                "config": self.generator.config(),
+                "dtype": precision_of(self.generator),
+            },
+            "license": self.license,
+            "source": self.source,
+            "transform": list(self.generator.requested_transform),
+            "variable": self.variable.to_dict(),
+            "parents": parents_to_config(self.network.parents),
+            "confounder_size": self.network.confounder_size,
+            "shift": self.shift,
+            "hidden": list(self.hidden),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], generator: Mechanism | None = None) -> Renderer:  # type: ignore[override]
+        """The renderer that :meth:`config` describes, with fresh weights of its code.
+
+        Args:
+            config: what :meth:`config` gave.
+            generator: the pretrained generator; built from the configuration, with fresh weights,
+                if None.
+
+        Raises:
+            MechanismError: its generator is of no known kind, or not frozen.
+        """
+        described = config["generator"]
+        generator = generator or MECHANISMS.resolve(described["kind"]).from_config(
+            described["config"]
+        )
+        if not isinstance(generator, FrozenMechanism):
+            raise MechanismError(
+                f"A renderer's generator must be frozen; {described['kind']!r} is not."
+            )
+        if described.get("dtype") is not None:
+            cast(generator, described["dtype"])
+        variable = variable_from_dict(config["variable"])
+        options = {key: config[key] for key in ("confounder_size", "shift", "hidden")}
+        generator = generator.asked(transform=config["transform"])
+        generator.license = generator.license or config.get("license")
+        generator.source = generator.source or config.get("source")
+        return cls(generator, variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Trainable mechanisms: one file for each kind of variable."""

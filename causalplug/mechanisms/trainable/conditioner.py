@@ -1,0 +1,136 @@
+"""The network that all trainable mechanisms share: from parents and confounder noise to parameters
+of a distribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from causalplug.errors import MechanismError
+from causalplug.variables import Variable, variable_from_dict
+
+__all__ = ["Conditioner", "ParentSpec", "parents_from_config", "parents_to_config"]
+
+ParentSpec = Variable | int
+"""What a network reads of a parent: the variable itself, or the size of its projection for an image behind an
+encoder.
+"""
+
+
+def parents_to_config(parents: Mapping[str, ParentSpec]) -> list[list[Any]]:
+    """The parents in order, as JSON values."""
+    return [
+        [name, spec if isinstance(spec, int) else spec.to_dict()] for name, spec in parents.items()
+    ]
+
+
+def parents_from_config(config: Sequence[Sequence[Any]]) -> dict[str, ParentSpec]:
+    """Inverse of :func:`parents_to_config`."""
+    return {
+        name: spec if isinstance(spec, int) else variable_from_dict(spec, name)
+        for name, spec in config
+    }
+
+
+class Conditioner(nn.Module):
+    """MLP on the features of the parents and the confounder noise, which enter by separate first
+    layers.
+
+    The separation lets a likelihood evaluate every row with every draw of the confounder noise at
+    little cost: parents ``(n, …)`` and noise ``(s, 1, e)`` broadcast to an output ``(s, n, out)``
+    and meet only after their own first layer.
+
+    Args:
+        parents: what is read of each parent, in order.
+        confounder_size: numbers of confounder noise of one row.
+        out: size of the output.
+        hidden: widths of the hidden layers, at least one.
+    """
+
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        parents: Mapping[str, ParentSpec],
+        confounder_size: int,
+        out: int,
+        *,
+        hidden: Sequence[int] = (64, 64),
+    ):
+        super().__init__()
+        if not hidden or min(hidden) < 1:
+            raise MechanismError(
+                f"A network needs hidden layers of at least one unit; got hidden={tuple(hidden)}."
+            )
+        self.parents = dict(parents)
+        self.confounder_size = confounder_size
+        sizes = [spec if isinstance(spec, int) else spec.feature_size for spec in parents.values()]
+        features = sum(sizes)
+        self.register_buffer("loc", torch.zeros(features))
+        self.register_buffer("scale", torch.ones(features))
+        self.read_parents = nn.Linear(features, hidden[0]) if features else None
+        self.read_confounder = nn.Linear(confounder_size, hidden[0]) if confounder_size else None
+        if not features and not confounder_size:
+            self.bias = nn.Parameter(torch.zeros(out))
+        layers: list[nn.Module] = []
+        for width, following in zip(hidden, [*hidden[1:], out], strict=True):
+            layers += [nn.SiLU(), nn.Linear(width, following)]
+        self.rest = nn.Sequential(*layers) if features or confounder_size else None
+
+    def features(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Standardised features ``(n, f)`` of the parents."""
+        parts = [
+            values[name] if isinstance(spec, int) else spec.features(values[name])
+            for name, spec in self.parents.items()
+        ]
+        return (torch.cat(parts, -1) - self.loc) / self.scale
+
+    def standardise(self, values: Mapping[str, Tensor]) -> None:
+        """Set the scaling of continuous parents and projections from rows of data; one-hot features
+        stay as they are.
+        """
+        start = 0
+        for name, spec in self.parents.items():
+            size = spec if isinstance(spec, int) else spec.feature_size
+            if isinstance(spec, int) or spec.kind == "continuous":
+                rows = (
+                    values[name] if isinstance(spec, int) else spec.features(values[name])
+                ).float()
+                self.loc[start : start + size] = rows.mean(0)
+                self.scale[start : start + size] = rows.std(0).clamp_min(1e-6)
+            start += size
+
+    @property
+    def output_bias(self) -> nn.Parameter:
+        """Bias ``(out,)`` of the output layer; the whole output where nothing is read."""
+        return self.bias if self.rest is None else self.rest[-1].bias  # type: ignore[return-value]
+
+    def forward(
+        self, values: Mapping[str, Tensor] | Tensor, confounder: Tensor | None = None
+    ) -> Tensor:
+        """Output ``(n, out)``, or ``(s, n, out)`` for confounder noise ``(s, 1, e)``, of parents or
+        their :meth:`features`.
+
+        Weights of another precision than torch's default read rounded inputs; the output has the
+        default precision.
+        """
+        default, own = torch.get_default_dtype(), self.loc.dtype
+        if self.rest is None:
+            return self.bias if own == default else self.bias.to(default)
+        hidden: Tensor | None = None
+        if self.read_parents is not None:
+            features = values if isinstance(values, Tensor) else self.features(values)
+            hidden = self.read_parents(features if own == default else features.to(own))
+        if self.read_confounder is not None:
+            if confounder is None:
+                raise MechanismError(
+                    "This mechanism reads confounder noise, but none was handed in."
+                )
+            read = self.read_confounder(confounder if own == default else confounder.to(own))
+            hidden = read if hidden is None else hidden + read
+        return self.rest(hidden) if own == default else self.rest(hidden).to(default)

@@ -1,0 +1,120 @@
+"""The trainable mechanism of a discrete variable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.mechanisms.trainable.conditioner import (
+    Conditioner,
+    ParentSpec,
+    parents_from_config,
+    parents_to_config,
+)
+from causalplug.noise import NoiseSpec
+from causalplug.variables import Discrete, variable_from_dict
+
+__all__ = ["DiscreteMLP"]
+
+
+@register_mechanism("discrete-mlp")
+class DiscreteMLP(Mechanism):
+    """A category by the Gumbel-max rule: ``argmax(logits(parents, confounder) + gumbel)``.
+
+    The Gumbel noise is the whole own noise, so ``P(V | parents, confounder)`` is the explicit
+    ``softmax(logits)``.
+
+    Args:
+        variable: the discrete variable.
+        parents: what is read of each parent, in order.
+        confounder_size: numbers of confounder noise of one row (all bidirected edges at the
+            variable together).
+        hidden: widths of the hidden layers.
+    """
+
+    explicit = True
+
+    def __init__(
+        self,
+        variable: Discrete,
+        parents: Mapping[str, ParentSpec],
+        *,
+        confounder_size: int = 0,
+        hidden: Sequence[int] = (64, 64),
+    ):
+        super().__init__()
+        self.variable: Discrete = variable
+        self.parents = tuple(parents)
+        self.noise = {"gumbel": NoiseSpec((variable.size,), "gumbel")}
+        self.hidden = tuple(hidden)
+        self.network = Conditioner(parents, confounder_size, variable.size, hidden=hidden)
+
+    def start_at(self, values: Tensor) -> None:
+        """Start from how often each category occurs in codes ``(n,)``: a rare one need not be
+        unlearned."""
+        counts = torch.bincount(values, minlength=self.variable.size) + 0.5
+        with torch.no_grad():
+            self.network.output_bias.copy_((counts / counts.sum()).log())
+
+    def logits(
+        self, parents: Mapping[str, Tensor] | Tensor, confounder: Tensor | None = None
+    ) -> Tensor:
+        """Unnormalised log probabilities ``(n, k)``, or ``(s, n, k)`` for confounder noise ``(s, 1,
+        e)``.
+
+        Parents that are read again and again may come as the network's ``features``.
+        """
+        return self.network(parents, confounder)
+
+    def forward(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+    ) -> Tensor:
+        """Codes ``(n,)`` of int64."""
+        return (self.logits(parents, confounder) + noise["gumbel"]).argmax(-1)
+
+    def relaxed(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+        *,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Straight-through one-hot rows ``(n, k)``: the value of :meth:`forward`, the gradient of
+        the Gumbel-softmax.
+        """
+        perturbed = self.logits(parents, confounder) + noise["gumbel"]
+        soft = torch.softmax(perturbed / temperature, -1)
+        hard = torch.nn.functional.one_hot(perturbed.argmax(-1), self.variable.size).to(soft.dtype)
+        return hard + (soft - soft.detach())
+
+    def log_prob(
+        self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
+    ) -> Tensor:
+        """Log probability ``(n,)`` of codes, or ``(s, n)``."""
+        log_probs = torch.log_softmax(self.logits(parents, confounder), -1)
+        shape = torch.broadcast_shapes(log_probs.shape[:-1], value.shape)
+        return (
+            log_probs.expand(*shape, -1).gather(-1, value.expand(shape).unsqueeze(-1)).squeeze(-1)
+        )
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "variable": self.variable.to_dict(),
+            "parents": parents_to_config(self.network.parents),
+            "confounder_size": self.network.confounder_size,
+            "hidden": list(self.hidden),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> DiscreteMLP:
+        variable = variable_from_dict(config["variable"])
+        options = {key: config[key] for key in ("confounder_size", "hidden")}
+        return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]

@@ -1,0 +1,231 @@
+"""A mechanism that is a table: exact discrete models, with no network and no training error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import MechanismError
+from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.noise import NoiseSpec
+from causalplug.variables import Discrete, variable_from_dict
+
+__all__ = ["DiscreteTable"]
+
+
+@register_mechanism("discrete-table")
+class DiscreteTable(Mechanism):
+    """``P(V | parents, confounder states, own states)`` as one table.
+
+    The confounder noise of a bidirected edge is a normal vector; its first number, cut at
+    quantiles, is the state of that confounder. Own states, if there are any, are drawn likewise
+    from own noise: with them, and probabilities of 0 and 1, the table is a function, and the model
+    a discrete SCM whose counterfactuals are known exactly. What the states leave open is drawn by
+    the Gumbel-max rule, as in :class:`~causalplug.mechanisms.trainable.discrete.DiscreteMLP`.
+
+    Args:
+        variable: the discrete variable, of k categories.
+        parents: the discrete parents, in the order of the table's first axes.
+        table: probabilities of shape ``(*parents, *confounders, own states if any, k)``.
+        confounders: for each bidirected edge, in the order of the graph's ``siblings``, the
+            probabilities of its states; both ends of an edge have to be given the same ones.
+        own: probabilities of the own states, or None for no such axis.
+        confounder_size: numbers of noise of one bidirected edge in the model.
+        responses: what one row's values under different values of its parents have in common,
+            beyond the states: ``"shared"``, the Gumbel noise, as in a trained mechanism; or
+            ``"independent"``, nothing: there is one uniform number for every configuration of the
+            parents.
+
+    Raises:
+        MechanismError: a table of another shape, negative entries, or rows that do not sum to one.
+
+    Example:
+        >>> coin = DiscreteTable(Discrete(2), {}, [0.25, 0.75])
+        >>> coin.logits({}).softmax(-1).numpy().round(3).tolist()
+        [0.25, 0.75]
+    """
+
+    explicit = True
+    log_table: Tensor
+
+    def __init__(
+        self,
+        variable: Discrete,
+        parents: Mapping[str, Discrete],
+        table: Any,
+        *,
+        confounders: Sequence[Sequence[float]] = (),
+        own: Sequence[float] | None = None,
+        confounder_size: int = 2,
+        responses: str = "shared",
+    ):
+        super().__init__()
+        if responses not in ("shared", "independent"):
+            raise MechanismError(
+                f"responses={responses!r} cannot be used: choose 'shared' or 'independent'."
+            )
+        self.responses = responses
+        self.variable: Discrete = variable
+        self.parents = tuple(parents)
+        self.parent_variables = dict(parents)
+        self.confounders = tuple(_distribution(p, "a confounder's states") for p in confounders)
+        self.own = None if own is None else _distribution(own, "the own states")
+        self.confounder_size = confounder_size
+        self.shape = (
+            *(parent.size for parent in parents.values()),
+            *map(len, self.confounders),
+            *(() if self.own is None else (len(self.own),)),
+        )
+        probabilities = torch.as_tensor(table, dtype=torch.float64)
+        expected = (*self.shape, variable.size)
+        if tuple(probabilities.shape) != expected:
+            raise MechanismError(
+                f"The table of shape {tuple(probabilities.shape)} cannot be used: parents, "
+                f"confounder states, own states and categories make {expected}. Transpose it, or "
+                "correct the declaration."
+            )
+        wrong = (probabilities < 0) | ~torch.isfinite(probabilities)
+        if wrong.any() or not torch.allclose(
+            probabilities.sum(-1), torch.ones((), dtype=torch.float64), atol=1e-6
+        ):
+            raise MechanismError(
+                "The table cannot be used: every row has to hold probabilities that sum to one over its last axis."
+            )
+        if responses == "shared":
+            self.noise = {"gumbel": NoiseSpec((variable.size,), "gumbel")}
+        else:
+            configurations = math.prod(parent.size for parent in parents.values())
+            self.noise = {"responses": NoiseSpec((configurations,), "uniform")}
+        if self.own is not None:
+            self.noise["state"] = NoiseSpec((), "uniform")
+        self.register_buffer(
+            "log_table", probabilities.log().to(torch.float32).reshape(-1, variable.size)
+        )
+
+    def states(self, confounder: Tensor | None) -> list[Tensor]:
+        """The state of every confounder, integers of the shape of ``confounder`` without its last
+        axis.
+
+        Raises:
+            MechanismError: the noise is of another number of confounders.
+        """
+        if not self.confounders:
+            return []
+        if (
+            confounder is None
+            or confounder.shape[-1] != len(self.confounders) * self.confounder_size
+        ):
+            read = 0 if confounder is None else confounder.shape[-1]
+            raise MechanismError(
+                f"This table reads {len(self.confounders)} confounders of {self.confounder_size} "
+                f"numbers each, but {read} numbers were handed in. Give confounder_size= of the "
+                "model, and one entry of confounders= per edge."
+            )
+        found = []
+        for i, weights in enumerate(self.confounders):
+            cuts = torch.special.ndtri(
+                torch.tensor(weights[:-1], dtype=torch.float64).cumsum(0).clamp(0, 1)
+            )
+            numbers = confounder[..., i * self.confounder_size].contiguous()
+            found.append(torch.bucketize(numbers, cuts.to(numbers), right=True))
+        return found
+
+    def logits(
+        self,
+        parents: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+        state: Tensor | None = None,
+    ) -> Tensor:
+        """Log probabilities ``(n, k)``, or ``(s, n, k)`` for confounder noise ``(s, 1, e)``; own
+        states summed out.
+
+        Args:
+            parents: codes ``(n,)``, or one-hot rows ``(n, k)``.
+            confounder: noise of all bidirected edges.
+            state: own states ``(n,)`` to look up instead of summing over them.
+        """
+        if self.own is not None and state is None:
+            each = [
+                self.logits(parents, confounder, torch.tensor(s))
+                + (math.log(p) if p else -math.inf)
+                for s, p in enumerate(self.own)
+            ]
+            return torch.logsumexp(torch.stack(each), 0)
+        index = self._index(parents)
+        rest = self.states(confounder) + ([] if self.own is None else [state])
+        for size, axis in zip(self.shape[len(self.parents) :], rest, strict=True):
+            index = index * size + axis
+        return self.log_table[index]
+
+    def _index(self, parents: Mapping[str, Tensor]) -> Tensor:
+        """The number of the parents' configuration, ``(n,)``; a scalar without parents."""
+        index = torch.zeros((), dtype=torch.int64, device=self.log_table.device)
+        for name, parent in self.parent_variables.items():
+            code = parents[name]
+            index = index * parent.size + (code.argmax(-1) if code.is_floating_point() else code)
+        return index
+
+    def forward(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+    ) -> Tensor:
+        """Codes ``(n,)`` of int64."""
+        state = None
+        if self.own is not None:
+            cuts = torch.tensor(self.own[:-1], dtype=torch.float64).cumsum(0).to(noise["state"])
+            state = torch.bucketize(noise["state"], cuts, right=True)
+        logits = self.logits(parents, confounder, state)
+        if self.responses == "shared":
+            return (logits + noise["gumbel"]).argmax(-1)
+        uniform = noise["responses"]
+        own = uniform.gather(1, self._index(parents).expand(len(uniform))[:, None])
+        return (own >= logits.exp().cumsum(-1)[..., :-1]).sum(-1)
+
+    def log_prob(
+        self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
+    ) -> Tensor:
+        """Log probability ``(n,)`` of codes, or ``(s, n)``."""
+        log_probs = self.logits(parents, confounder)
+        shape = torch.broadcast_shapes(log_probs.shape[:-1], value.shape)
+        return (
+            log_probs.expand(*shape, -1).gather(-1, value.expand(shape).unsqueeze(-1)).squeeze(-1)
+        )
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "variable": self.variable.to_dict(),
+            "parents": [[name, parent.to_dict()] for name, parent in self.parent_variables.items()],
+            "confounders": [list(weights) for weights in self.confounders],
+            "own": None if self.own is None else list(self.own),
+            "confounder_size": self.confounder_size,
+            "responses": self.responses,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> DiscreteTable:
+        """The mechanism with a uniform table; loading the weights puts the real one in place."""
+        variable: Discrete = variable_from_dict(config["variable"])  # type: ignore[assignment]
+        parents = {name: variable_from_dict(declared, name) for name, declared in config["parents"]}
+        own = config["own"]
+        sizes = [p.size for p in parents.values()] + [len(w) for w in config["confounders"]]  # type: ignore[attr-defined]
+        shape = (*sizes, *(() if own is None else (len(own),)), variable.size)
+        table = torch.full(shape, 1 / variable.size, dtype=torch.float64)
+        options = {
+            key: config[key] for key in ("confounders", "own", "confounder_size", "responses")
+        }
+        return cls(variable, parents, table, **options)  # type: ignore[arg-type]
+
+
+def _distribution(probabilities: Sequence[float], what: str) -> tuple[float, ...]:
+    values = tuple(float(p) for p in probabilities)
+    if not values or min(values) < 0 or not math.isclose(sum(values), 1, abs_tol=1e-6):
+        raise MechanismError(
+            f"The probabilities of {what} cannot be used: {list(values)} do not sum to one."
+        )
+    return values

@@ -1,0 +1,1 @@
+"""The model as a torch module: its parts, its files and what is loaded later."""

@@ -1,0 +1,246 @@
+"""The facts of a model's card, read off the model: what it is, how it was made and how close it
+came."""
+
+from __future__ import annotations
+
+__all__ = [
+    "dcm_facts",
+    "describe_values",
+    "fit_rows",
+    "identified",
+    "part_facts",
+    "plan_rows",
+    "training_rows",
+]
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from causalplug.checks.fit import FitReport
+    from causalplug.identification.identification import Identification
+    from causalplug.identification.query import Query
+    from causalplug.model.model import DCM
+    from causalplug.planning.plan import Plan
+    from causalplug.variables import Variable
+
+    Queries = Iterable[str | Query | Identification] | Mapping[str, str | Query | Identification]
+
+_MOST = 8
+
+
+def dcm_facts(
+    dcm: DCM,
+    *,
+    title: str,
+    queries: Queries | None = None,
+    fits: Iterable[FitReport] = (),
+    frozen: str = "reference",
+    **more: Any,
+) -> dict[str, Any]:
+    """Collect what :func:`~causalplug.hub.card.render_card` writes about a model.
+
+    Args:
+        dcm: the model; its plan, sources and history are used where it has them.
+        title: of the card.
+        queries: questions to tell the status of, as for :func:`identified`; by default those that
+            it was saved with.
+        fits: what was found about its generators; by default what training found.
+        frozen: whether its generators are referred to ("reference") or copied ("copy").
+        more: further facts of a "dcm" card: ``repo_id``, ``license``, ``summary``, ``datasets``,
+            ``uses``, ``limits``, ``assumptions``, ``tags``, ``example``.
+
+    Returns:
+        facts for ``render_card("dcm", …)``.
+
+    Raises:
+        QueryError: a question is malformed or does not fit the graph.
+    """
+    kinds = {
+        "image" if variable.kind == "image" else "tabular" for variable in dcm.variables.values()
+    }
+    facts: dict[str, Any] = {
+        "title": title,
+        "graph": {
+            "variables": {
+                name: describe_values(dcm.variables[name]) for name in dcm.graph.variables
+            },
+            "directed": [list(edge) for edge in dcm.graph.directed],
+            "bidirected": [list(edge) for edge in dcm.graph.bidirected],
+        },
+        "queries": [
+            {k: row[k] for k in ("name", "query", "status", "reason")}
+            for row in identified(dcm, queries)
+        ],
+        "fits": fit_rows(fits, dcm.history),
+        "parts": _parts(dcm, frozen == "copy"),
+        "training": training_rows(dcm.history),
+    }
+    if dcm.plan is not None:
+        facts["plan"] = plan_rows(dcm.plan)
+    if dcm.sources is not None:
+        facts["sources"] = [
+            {"distribution": source.describe(), "name": source.name} for source in dcm.sources
+        ]
+    return {**facts, **more, "tags": [*sorted(kinds), *more.get("tags", [])]}
+
+
+def plan_rows(plan: Plan) -> list[dict[str, Any]]:
+    """One row per module, in training order."""
+    return [
+        {
+            "module": module.name,
+            "action": module.label,
+            "objective": module.objective,
+            "matches": [target.describe() for target in module.targets],
+            "why": module.why,
+        }
+        for module in plan.modules
+    ]
+
+
+def describe_values(variable: Variable) -> str:
+    """The values of a variable in a few words."""
+    declared = variable.to_dict()
+    if variable.kind == "image":
+        shape = " x ".join(str(size) for size in variable.event_shape)
+        return f"image, {shape}"
+    if "categories" in declared:
+        categories = declared["categories"]
+        names = [str(c) for c in (range(categories) if isinstance(categories, int) else categories)]
+        return (
+            ", ".join(names)
+            if len(names) <= _MOST
+            else f"{len(names)} categories, {names[0]} to {names[-1]}"
+        )
+    return "number"
+
+
+def identified(dcm: DCM, queries: Queries | None = None) -> list[dict[str, Any]]:
+    """What ``config.json`` and the card say of a model's questions.
+
+    Args:
+        dcm: the model; its sources decide.
+        queries: questions, or name to question; by default those that the model was saved with.
+
+    Returns:
+        One entry each: ``name`` (or None), ``query``, ``status``, ``reason`` and ``estimand`` (None
+            if there is none).
+
+    Raises:
+        QueryError: a question is malformed or does not fit the graph.
+    """
+    from causalplug.identification.identification import identify
+
+    if queries is None:
+        pairs: list[tuple[str | None, Any]] = [(row["name"], row["query"]) for row in dcm.queries]
+    else:
+        pairs = (
+            list(queries.items())
+            if isinstance(queries, Mapping)
+            else [(None, query) for query in queries]
+        )
+    found = []
+    for name, query in pairs:
+        known = query if hasattr(query, "status") else identify(dcm.graph, query, dcm.sources)
+        estimand = None if known.estimand is None else str(known.estimand)
+        row = {
+            "query": str(known.query),
+            "status": known.status,
+            "reason": known.reason,
+            "estimand": estimand,
+        }
+        found.append({"name": name or known.query.name, **row})
+    return found
+
+
+def part_facts(part: Any, *, title: str, **more: Any) -> dict[str, Any]:
+    """Collect what :func:`~causalplug.hub.card.render_card` writes about a mechanism or an encoder.
+
+    Args:
+        part: what is described.
+        title: of the card.
+        more: further facts of its card: ``repo_id``, ``summary``, ``datasets``, ``trained_on``,
+            ``paper``, ``metrics``…
+
+    Returns:
+        facts for ``render_card(part.card_kind, …)``.
+    """
+    facts: dict[str, Any] = {"title": title, "license": part.license, "source": part.source}
+    if part.card_kind == "encoder":
+        facts |= {"reads": describe_values(part.variable), "gives": f"{part.size} numbers"}
+    elif part.frozen:
+        labels = {label.name: describe_values(label.values) for label in part.labels}
+        facts |= {"output": describe_values(part.image), "labels": labels}
+    else:
+        labels = dict.fromkeys(part.parents, "the parent of this name")
+        facts |= {"output": describe_values(part.variable), "labels": labels}
+    kind = getattr(part, "image", part.variable).kind
+    return {
+        **facts,
+        **more,
+        "tags": ["image" if kind == "image" else "tabular", *more.get("tags", [])],
+    }
+
+
+def fit_rows(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Variable, verdict and reasons of every fit check."""
+    found = [fit.to_dict() for fit in fits] or history.get("fits", [])
+    return [
+        {"variable": f["name"], "verdict": f["verdict"], "reasons": list(f["reasons"])}
+        for f in found
+    ]
+
+
+def _parts(dcm: DCM, copied: bool) -> list[dict[str, Any]]:
+    """One row per frozen part, a module of another model being one part."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for role, parts in (("generator", dcm.mechanisms), ("encoder", dcm.encoders)):
+        for variable, part in parts.unopened().items():  # type: ignore[attr-defined]
+            inner = part if role == "encoder" or part.frozen else part.frozen_generator
+            origin = getattr(inner, "origin", None)
+            if origin is None:
+                continue
+            of_module: str | None = part.part_of if role == "generator" else None
+            name = of_module or variable
+            known = origin.reference or origin
+            found[role, name] = {
+                "name": name,
+                "role": "module" if of_module else role,
+                "repo_id": known.repo_id,
+                "revision": known.revision,
+                "subfolder": known.subfolder,
+                "license": getattr(inner, "license", None) or known.license,
+                "copied": copied,
+            }
+    return list(found.values())
+
+
+def training_rows(history: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row per matched distribution of a training report.
+
+    Raises:
+        KeyError, TypeError: the history is not that of a training.
+    """
+    rows = []
+    nothing_held_out = (
+        {"on": "training rows"} if history.get("settings", {}).get("held_out") == 0 else {}
+    )
+    for module in history.get("modules", []):
+        for distance in module["distances"]:
+            kept = {
+                key: distance[key]
+                for key in ("rows", "tvd", "floor", "mmd", "mmd_floor")
+                if key in distance
+            }
+            name = "+".join(module["variables"])
+            rows.append(
+                {
+                    "module": name,
+                    "target": distance["target"],
+                    "converged": module["converged"],
+                    **kept,
+                    **nothing_held_out,
+                }
+            )
+    return rows

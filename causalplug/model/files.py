@@ -1,0 +1,246 @@
+"""A whole model as a repository: ``config.json``, ``model.safetensors`` with what was trained,
+references to what was pulled.
+"""
+
+from __future__ import annotations
+
+__all__ = ["dcm_files", "load_dcm"]
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalplug.errors import RepositoryError
+from causalplug.files.storage import Content
+from causalplug.files.validation import check_keys, configured, read_json
+from causalplug.files.weights import read_header, read_safetensors, safetensors_writer
+from causalplug.graphs.graph import CausalGraph
+from causalplug.graphs.source import Source, as_sources
+from causalplug.hub.card import CARD_FACTS
+from causalplug.hub.formats import DCM_FORMAT, read_dcm_config
+from causalplug.hub.reference import follow
+from causalplug.identification.query import Query
+from causalplug.model.facts import fit_rows, identified, plan_rows, training_rows
+from causalplug.model.pulled import PulledParts, describe_pulled
+from causalplug.planning.plan import Plan
+from causalplug.variables import variable_from_dict
+
+if TYPE_CHECKING:
+    from causalplug.hub.snapshot import Snapshot
+    from causalplug.model.model import DCM
+
+_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+
+
+def dcm_files(
+    dcm: DCM,
+    folder: Path,
+    *,
+    frozen: str = "reference",
+    queries: Any = None,
+    anywhere: bool = False,
+) -> tuple[dict[str, Content], dict[str, Any]]:
+    """The files of a model's repository and its configuration.
+
+    Args:
+        dcm: the model.
+        folder: where the files will be written.
+        frozen: ``"reference"`` refers to pulled generators and encoders by repository and commit
+            (by folder and hashes, where they came from a folder of this computer); ``"copy"`` puts
+            them into ``frozen/``.
+        queries: questions whose identification is noted, as for
+            :func:`~causalplug.model.facts.identified`.
+        anywhere: whether it has to load on other computers, so that no folder of this one may be
+            referred to.
+
+    Raises:
+        RepositoryError: a frozen part was made in memory and was never saved, so that nothing can
+            be referred to.
+    """
+    from causalplug import __version__
+
+    if frozen not in ("reference", "copy"):
+        raise RepositoryError(f"cannot save with frozen={frozen!r}: use 'reference' or 'copy'")
+    files: dict[str, Content] = {}
+
+    def pulled(part: Any, name: str) -> dict[str, Any]:
+        return describe_pulled(
+            part, name, folder=folder, frozen=frozen, anywhere=anywhere, files=files
+        )
+
+    mechanisms: dict[str, Any] = {}
+    for name, mechanism in dcm.mechanisms.unopened().items():
+        if mechanism.frozen:
+            mechanisms[name] = {"pulled": pulled(mechanism, name), **mechanism.bound_to()}
+        else:
+            mechanisms[name] = {"kind": mechanism.kind, "config": mechanism.config()}
+            if (
+                generator := mechanism.frozen_generator
+            ) is not None and generator.origin is not None:
+                mechanisms[name]["generator"] = pulled(generator, name)
+    encoders: dict[str, Any] = {}
+    for name, encoder in dcm.encoders.unopened().items():
+        if encoder.origin is not None:
+            encoders[name] = {"pulled": pulled(encoder, name), "size": encoder.size}
+        else:
+            encoders[name] = {
+                "kind": encoder.kind,
+                "config": encoder.config(),
+                "trained": bool(encoder.trained),
+            }
+    config: dict[str, Any] = {
+        "format": DCM_FORMAT,
+        "causalplug_version": __version__,
+        "graph": dcm.graph.to_dict(),
+        "variables": {name: variable.to_dict() for name, variable in dcm.variables.items()},
+        "confounder_size": dcm.confounder_size,
+        "mechanisms": mechanisms,
+        "encoders": encoders,
+        "sources": None if dcm.sources is None else [source.to_dict() for source in dcm.sources],
+        "queries": identified(dcm, queries),
+        "history": dcm.history,
+    }
+    if dcm.plan is not None:
+        config["plan"] = dcm.plan.to_dict()
+    files[_WEIGHTS] = safetensors_writer(dcm.trained_tensors())
+    return files, config
+
+
+def load_dcm(
+    snapshot: Snapshot,
+    *,
+    device: Any = None,
+    dtype: Any = None,
+    module: str | None = None,
+    chain: tuple[str, ...] = (),
+    **options: Any,
+) -> Any:
+    """Load a model. Its frozen parts are fetched when they are first needed.
+
+    Args:
+        snapshot: the repository.
+        device: where the weights go.
+        dtype: of the trained weights; what is frozen keeps the precision that it was saved or
+            plugged in with.
+        module: variables of a trained module, as ``"C+N"``; it alone is returned, to be plugged
+            into another model.
+        chain: the keys of the snapshots whose references led here.
+        options: how referenced repositories are fetched: ``cache_dir``, ``token``,
+            ``local_files_only``, ``force_download``.
+
+    Returns:
+        A :class:`causalplug.DCM`, or a :class:`~causalplug.model.trained_module.TrainedModule`.
+
+    Raises:
+        RepositoryError: the repository is incomplete or malformed, or the weights do not fit.
+        UnknownVariableError, PlanError: there is no such module.
+    """
+    from causalplug.files.precision import cast, precision_of_file
+
+    chain = follow(chain, snapshot.key)
+    with snapshot.hold():
+        where = f"{snapshot}/{_CONFIG}"
+        config = read_dcm_config(
+            read_json(snapshot.file(_CONFIG), within=snapshot.boundary), where=where
+        )
+        weights = snapshot.file(
+            _WEIGHTS, facts=config["weights"]
+        )  # one that was damaged in the cache is fetched again
+        header = read_header(weights, within=snapshot.boundary)
+        parts = PulledParts(snapshot, where, chain, options)
+        with configured(where):
+            dcm = _built(config, parts, where, weights.stat().st_size, len(header))
+        if (precision := precision_of_file(header)) is not None:
+            cast(dcm, precision, keep=dcm.frozen_names())
+        dcm.load_trained(read_safetensors(weights, dcm.trained_tensors(), within=snapshot.boundary))
+    dcm.origin = snapshot
+    dcm.requires_grad_(False).eval()
+    if dtype is not None:
+        cast(dcm, dtype, keep=dcm.frozen_names())
+    if device is not None:
+        dcm.to(device)
+    return dcm if module is None else dcm.module(module)
+
+
+def _built(
+    config: Mapping[str, Any], parts: PulledParts, where: str, size: int, tensors: int
+) -> DCM:
+    """The model that a configuration describes, without its weights."""
+    from causalplug.encoders.encoders import ENCODERS
+    from causalplug.hub.building import building
+    from causalplug.mechanisms.base import MECHANISMS
+    from causalplug.model.model import DCM
+
+    graph = CausalGraph.from_dict(config["graph"])
+    variables = {name: variable_from_dict(item, name) for name, item in config["variables"].items()}
+    if set(variables) != set(graph.variables) or set(config["mechanisms"]) != set(graph.variables):
+        raise RepositoryError(
+            f"cannot use {where}: its graph, variables and mechanisms do not have the same names. Save the model again"
+        )
+    sources = (
+        None
+        if config["sources"] is None
+        else tuple(Source.from_dict(item) for item in config["sources"])
+    )
+    plan = Plan.from_dict(config["plan"]) if "plan" in config else None
+    as_sources(graph, sources)
+    _check_records(config, graph, plan, where)
+    mechanisms: dict[str, Any] = {}
+    encoders: dict[str, Any] = {}
+    inside: dict[str, Any] = {}
+    for name, item in config["mechanisms"].items():
+        if "pulled" in item:
+            mechanisms[name] = parts.mechanism(name, item, variables[name], graph.parents(name))
+        elif "generator" in item:
+            inside[name] = {"generator": parts.generator(name, item["generator"])}
+    for name, item in config["encoders"].items():
+        if "pulled" in item:
+            encoders[name] = parts.encoder(name, item, variables[name])
+    with building(where, size=size, tensors=tensors):
+        for name, item in config["mechanisms"].items():
+            if name not in mechanisms:
+                cls = MECHANISMS.resolve(item["kind"])
+                expected = config["confounder_size"] * len(graph.siblings(name))
+                if item["config"].get("confounder_size", expected) != expected:
+                    raise RepositoryError(
+                        f"cannot use {where}: the mechanism of {name} does not read the {expected} "
+                        "numbers of confounder noise that its graph has for it. Save the model "
+                        "again"
+                    )
+                mechanisms[name] = cls.from_config(item["config"], **inside.get(name, {}))
+        for name, item in config["encoders"].items():
+            if name not in encoders:
+                encoders[name] = ENCODERS.resolve(item["kind"]).from_config(item["config"])
+                encoders[name].trained = item["trained"]
+        size_of_noise = config["confounder_size"]
+        dcm = DCM(
+            graph,
+            variables,
+            mechanisms=mechanisms,
+            encoders=encoders,
+            confounder_size=size_of_noise,
+        )
+    dcm.plan, dcm.sources, dcm.history = plan, sources, config["history"]
+    dcm.queries = tuple(config["queries"])
+    return dcm
+
+
+def _check_records(
+    config: Mapping[str, Any], graph: CausalGraph, plan: Plan | None, where: str
+) -> None:
+    """Raise unless plan, history and questions are such as printing them and writing a card
+    need."""
+    if plan is not None and plan.graph != graph:
+        raise RepositoryError(
+            f"cannot use {where}: its plan is for another graph. Save the model again"
+        )
+    history, known = config["history"], CARD_FACTS["dcm"]
+    rows = {
+        "training": training_rows(history),
+        "fits": fit_rows((), history),
+        "plan": plan_rows(plan) if plan else [],
+    }
+    check_keys(rows, {key: known[f"{key}?"] for key in rows}, where=where)
+    str(plan)
+    for row in config["queries"]:
+        Query.parse(row["query"]).check(graph.index)

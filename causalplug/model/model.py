@@ -1,0 +1,470 @@
+"""The deep causal generative model: a graph, one mechanism per variable, and one forward pass
+from noise to values."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import torch
+from torch import Tensor, nn
+
+from causalplug.errors import DataError, MechanismError, UnknownVariableError, VariableError
+from causalplug.graphs.graph import CausalGraph, expect_graph
+from causalplug.graphs.source import Source
+from causalplug.hub.shareable import Shareable
+from causalplug.mechanisms.base import Mechanism, freeze, initialised
+from causalplug.mechanisms.trainable.conditioner import ParentSpec
+from causalplug.model.deferred import DeferredEncoder, DeferredMechanism, Parts
+from causalplug.model.trained_module import TrainedModule, taken, unpacked
+from causalplug.noise import Noise, NoiseSpec, whole_seed
+from causalplug.planning.plan import check_pull
+from causalplug.questions import Questions
+from causalplug.variables import Discrete, Image, Variable
+
+if TYPE_CHECKING:
+    from causalplug.encoders.encoders import Encoder
+    from causalplug.hub.snapshot import Snapshot
+    from causalplug.planning.plan import Plan
+
+__all__ = ["DCM"]
+
+
+def _key(name: str) -> str:
+    """A name as the key of a module: torch refuses dots."""
+    return quote(name, safe="").replace(".", "%2E")
+
+
+class DCM(Questions, Shareable, nn.Module):
+    """A deep causal generative model (Rahman & Kocaoglu 2024, Def. 4.1).
+
+    Every variable is ``V = f_V(parents, own noise, confounder noise)``; each bidirected edge has
+    one noise that the mechanisms at both its ends read. Variables without a given mechanism get a
+    trainable one of their kind.
+
+    Args:
+        graph: the causal graph.
+        variables: the declaration of every variable of the graph.
+        mechanisms: mechanisms by variable: a frozen generator, a ``Renderer(generator)`` where the
+            variable is confounded, or an own trainable one; or by module (``"C+N"``): what
+            :meth:`module` of another model gave.
+        encoders: encoders by image variable; an image that a trainable mechanism or a critic reads
+            needs one, and an untrained :class:`ConvEncoder` is put where none is given.
+        confounder_size: numbers of noise of one bidirected edge.
+        hidden: widths of the hidden layers of trainable mechanisms.
+        seed: of the initial weights.
+
+    Attributes:
+        plan: the plan that the model was trained by, or None.
+        sources: the data sources that it was trained on, or None; what is identifiable is decided
+            from them.
+        queries: the questions that it was saved with, as :func:`~causalplug.model.facts.identified`
+            gives them.
+        history: what training recorded, JSON values.
+        origin: the snapshot that it was loaded from, or None.
+
+    Raises:
+        VariableError, UnknownVariableError: declarations and graph name different variables.
+        FrozenConfounderError: a frozen mechanism for a variable with a bidirected edge.
+        MechanismError: a mechanism does not fit its variable or its parents.
+
+    Example:
+        >>> graph = CausalGraph.parse("X -> Y; X <-> Y")
+        >>> dcm = DCM(graph, {"X": Discrete(2), "Y": Discrete(["no", "yes"])})
+        >>> sorted(dcm(Noise(5, seed=0)))
+        ['X', 'Y']
+    """
+
+    card_kind = "dcm"
+
+    def __init__(
+        self,
+        graph: CausalGraph,
+        variables: Mapping[str, Variable],
+        *,
+        mechanisms: Mapping[str, Mechanism | TrainedModule] | None = None,
+        encoders: Mapping[str, Encoder] | None = None,
+        confounder_size: int = 2,
+        hidden: Sequence[int] = (64, 64),
+        seed: int = 0,
+    ):
+        super().__init__()
+        expect_graph(graph, "the model cannot be built")
+        self.graph = graph
+        self.variables: dict[str, Variable] = _checked_variables(graph, variables)
+        self.confounder_size = confounder_size
+        if confounder_size < 1 and graph.bidirected:
+            raise MechanismError(
+                f"The model cannot be built with confounder_size={confounder_size}: it has "
+                "bidirected edges, and their noise needs at least one number."
+            )
+        if isinstance(hidden, int):
+            raise MechanismError(
+                f"hidden={hidden} is no list of widths: write hidden=({hidden}, {hidden}), say."
+            )
+        self.plan: Plan | None = None
+        self.sources: tuple[Source, ...] | None = None
+        self.queries: tuple[Mapping[str, Any], ...] = ()
+        self.history: dict[str, Any] = {}
+        self.origin: Snapshot | None = None
+        self._mechanisms = nn.ModuleDict()
+        self._encoders = nn.ModuleDict()
+        seed = whole_seed(seed)
+        given, encoders = unpacked(
+            graph, self.variables, confounder_size, mechanisms or {}, encoders or {}
+        )
+        for what, names in (("mechanism", given), ("encoder", encoders)):
+            for name in names:
+                self._known(name, what)
+        for name, encoder in encoders.items():
+            self._check_encoder(name, encoder)
+        codes = {
+            name: given.pop(name)
+            for name in list(given)
+            if getattr(given[name], "complete", True) is False
+        }
+        for name, mechanism in given.items():
+            given[name] = self._bound(name, mechanism)
+        self._add_encoders(given, encoders, seed)
+        for index, name in enumerate(graph.variables):
+            if name not in given:
+                build: Callable[[], Mechanism] = partial(
+                    self._default, name, hidden, codes.get(name)
+                )
+                given[name] = initialised(build, seed * 100_003 + index)
+            self._mechanisms[_key(name)] = given[name]
+        for mechanism in self._mechanisms.values():
+            if mechanism.frozen:
+                freeze(mechanism)
+        self._order = graph.topological_order()
+
+    # -- parts
+
+    def mechanism(self, name: str) -> Mechanism:
+        """The mechanism of a variable; a frozen one of a loaded model is fetched when it is
+        first asked for."""
+        self._known(name, "mechanism")
+        found = self._mechanisms[_key(name)]
+        if isinstance(found, DeferredMechanism):
+            found = self._mechanisms[_key(name)] = self._bound(name, found.open())  # type: ignore[arg-type]
+        return found  # type: ignore[return-value]
+
+    def encoder(self, name: str) -> Encoder:
+        """The encoder of an image variable; a frozen one of a loaded model is fetched when it is
+        first asked for.
+
+        Raises:
+            KeyError: it has none.
+        """
+        found = self._encoders[_key(name)]
+        if isinstance(found, DeferredEncoder):
+            found = self._encoders[_key(name)] = found.open()
+            self._check_encoder(name, found)  # type: ignore[arg-type]
+        return found  # type: ignore[return-value]
+
+    @property
+    def mechanisms(self) -> Parts[Mechanism]:
+        """Every mechanism by variable, in the graph's order."""
+        return Parts(
+            {name: self._mechanisms[_key(name)] for name in self.graph.variables}, self.mechanism
+        )
+
+    @property
+    def encoders(self) -> Parts[Encoder]:
+        """The encoder of every image variable that has one."""
+        names = [name for name in self.graph.variables if _key(name) in self._encoders]
+        return Parts({name: self._encoders[_key(name)] for name in names}, self.encoder)
+
+    @property
+    def pulled(self) -> dict[str, Mechanism | TrainedModule]:
+        """What is frozen, by variable or by module (``"C+N"``), as the planner's ``available=``
+        takes it."""
+        frozen = {name: part for name, part in self.mechanisms.items() if part.frozen}
+        return {m.part_of or name: m.module if m.part_of else m for name, m in frozen.items()}
+
+    def module(self, name: str | Iterable[str]) -> TrainedModule:
+        """Trained mechanisms, to be plugged into another model with the same edges among them and
+        the same parents.
+
+        Args:
+            name: their variables, as ``"C+N"`` or ``("C", "N")``; together with each all that share
+                a confounder.
+
+        Returns:
+            The module, as it is now: later training of this model does not change it.
+
+        Raises:
+            UnknownVariableError: a name that is not a variable.
+            PlanError: a bidirected edge leaves the module, or a mechanism of it was not trained
+                here.
+        """
+        return taken(self, name)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        tensors = [*self.parameters(), *self.buffers()]
+        return tensors[0].device if tensors else torch.device("cpu")
+
+    def replace_mechanism(self, name: str, mechanism: Mechanism) -> None:
+        """Put another mechanism in place, after the same checks as at construction."""
+        self._known(name, "mechanism")
+        mechanism = self._bound(name, mechanism).to(self.device)
+        self._mechanisms[_key(name)] = freeze(mechanism) if mechanism.frozen else mechanism
+
+    def trained_tensors(self) -> dict[str, Tensor]:
+        """Weights and buffers of everything that is trained: mechanisms and encoders that are
+        not frozen references."""
+        frozen = self.frozen_names()
+        return {
+            key: value for key, value in self.state_dict().items() if not key.startswith(frozen)
+        }
+
+    def frozen_names(self) -> tuple[str, ...]:
+        """How the names of the weights begin that were pulled and have repositories of their
+        own."""
+        pulled = [
+            f"_encoders.{_key(name)}."
+            for name, e in self.encoders.unopened().items()
+            if e.origin is not None
+        ]
+        for name, mechanism in self.mechanisms.unopened().items():
+            generator = mechanism.frozen_generator
+            if mechanism.frozen:
+                pulled.append(f"_mechanisms.{_key(name)}.")
+            elif generator is not None and generator.origin is not None:
+                pulled.append(f"_mechanisms.{_key(name)}.generator.")
+        return tuple(pulled)
+
+    def load_trained(self, tensors: Mapping[str, Tensor]) -> None:
+        """Inverse of :meth:`trained_tensors`.
+
+        Raises:
+            MechanismError: names or shapes differ from the model's.
+        """
+        own = self.trained_tensors()
+        wrong = sorted(set(own) ^ set(tensors)) + [
+            k for k in own if k in tensors and own[k].shape != tensors[k].shape
+        ]
+        if wrong:
+            raise MechanismError(
+                f"The weights do not fit this model: {', '.join(wrong[:5])} missing, unexpected or of another shape."
+            )
+        with torch.no_grad():
+            for key, value in own.items():
+                value.copy_(tensors[key])
+
+    def _known(self, name: str, what: str) -> None:
+        if name not in self.variables:
+            near = difflib.get_close_matches(name, self.variables, n=1)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
+            raise UnknownVariableError(
+                f"No {what} for {name!r}: the graph has no such variable. {hint}Variables: {', '.join(self.variables)}."
+            )
+
+    def _check_encoder(self, name: str, encoder: Encoder) -> None:
+        variable = self.variables[name]
+        if not isinstance(variable, Image) or encoder.variable.event_shape != variable.event_shape:
+            raise MechanismError(
+                f"The encoder of {name!r} cannot be used: it reads images of shape "
+                f"{encoder.variable.event_shape}, and {name!r} is {variable}. Train one on this "
+                "variable, or leave it out to have it trained."
+            )
+
+    def _bound(self, name: str, mechanism: Mechanism) -> Mechanism:
+        """The mechanism, checked against the graph and bound to its parents."""
+        if not isinstance(mechanism, Mechanism):
+            raise MechanismError(
+                f"{type(mechanism).__name__} cannot be the mechanism of {name!r}: it is not a "
+                "causalplug.Mechanism. Wrap it in an adapter, for example "
+                "causalplug.adapters.callable."
+            )
+        if not mechanism.accepts_confounder:
+            check_pull(self.graph, name)
+        parents = {parent: self.variables[parent] for parent in self.graph.parents(name)}
+        if hasattr(mechanism, "bind") and getattr(mechanism, "name", None) != name:
+            mechanism = mechanism.bind(name, self.variables[name], parents)  # type: ignore[operator]
+        variable = self.variables[name]
+        if mechanism.variable != variable or set(mechanism.parents) != set(parents):
+            raise MechanismError(
+                f"The mechanism given for {name!r} cannot be used: it generates "
+                f"{mechanism.variable} from {list(mechanism.parents)}, but {name!r} is {variable} "
+                f"with parents {list(parents)}. Build it for these parents, or change the graph."
+            )
+        return mechanism
+
+    def _add_encoders(
+        self, given: Mapping[str, Mechanism], encoders: dict[str, Encoder], seed: int
+    ) -> None:
+        from causalplug.encoders.encoders import ConvEncoder
+
+        for name, variable in self.variables.items():
+            if not isinstance(variable, Image):
+                continue
+            readers = [
+                child
+                for child in self.graph.children(name)
+                if child not in given or given[child].reads_projections
+            ]
+            in_module = any(self.graph.siblings(name)) or any(
+                name in self.graph.ancestors([member])
+                for member in self.variables
+                if self.graph.siblings(member)
+            )
+            if name not in encoders and (readers or in_module):
+                encoders[name] = initialised(partial(ConvEncoder, variable), seed)
+        for name, encoder in encoders.items():
+            self._encoders[_key(name)] = encoder
+
+    def _default(self, name: str, hidden: Sequence[int], code: Any = None) -> Mechanism:
+        """The trainable mechanism of the variable's kind, or the renderer that was given without
+        its code."""
+        from causalplug.mechanisms.trainable.continuous import ContinuousSpline
+        from causalplug.mechanisms.trainable.discrete import DiscreteMLP
+        from causalplug.mechanisms.trainable.image import ConvGenerator
+
+        variable = self.variables[name]
+        parents = {parent: self.parent_spec(parent) for parent in self.graph.parents(name)}
+        confounder_size = self.confounder_size * len(self.graph.siblings(name))
+        if code is not None:
+            return code.completed(variable, parents, confounder_size)
+        if isinstance(variable, Discrete):
+            return DiscreteMLP(variable, parents, confounder_size=confounder_size, hidden=hidden)
+        if isinstance(variable, Image):
+            return ConvGenerator(variable, parents, confounder_size=confounder_size)
+        return ContinuousSpline(variable, parents, confounder_size=confounder_size, hidden=hidden)  # type: ignore[arg-type]
+
+    def parent_spec(self, name: str) -> ParentSpec:
+        """What a trainable mechanism reads of ``name`` as a parent: the variable, or its
+        encoder's projection size."""
+        return (
+            self._encoders[_key(name)].size
+            if _key(name) in self._encoders
+            else self.variables[name]
+        )  # type: ignore[return-value]
+
+    def edges(self, name: str) -> tuple[str, ...]:
+        """The bidirected edges at a variable, in the order in which its mechanism reads their
+        noise."""
+        own = self.mechanism(name).edges
+        return (
+            tuple(edge_key(name, sibling) for sibling in self.graph.siblings(name))
+            if own is None
+            else own
+        )
+
+    # -- the forward pass
+
+    def confounder(self, name: str, noise: Noise) -> Tensor | None:
+        """``(n, e)`` confounder noise that the mechanism of ``name`` reads, None without
+        bidirected edges."""
+        spec = NoiseSpec((self.confounder_size,))
+        parts = [noise.draw(key, spec) for key in self.edges(name)]
+        return torch.cat(parts, -1) if parts else None
+
+    def own_noise(self, name: str, noise: Noise) -> dict[str, Tensor]:
+        """Own noise of the mechanism of ``name``, each ``(n, *shape)``."""
+        return {
+            key: noise.draw(f"{name}/{key}", spec)
+            for key, spec in self.mechanism(name).noise.items()
+        }
+
+    def forward(
+        self,
+        noise: Noise,
+        do: Mapping[str, Tensor] | None = None,
+        variables: Iterable[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """Values of ``variables`` from noise, under interventions; only their ancestors are run.
+
+        Args:
+            noise: of n rows; the same noise under another ``do`` gives the counterfactual of the
+                same rows.
+            do: encoded values ``(n, *event_shape)`` of the intervened variables; their mechanisms
+                do not run.
+            variables: what is asked for; all by default.
+
+        Returns:
+            Encoded values ``(n, *event_shape)`` by variable, in the graph's order.
+
+        Raises:
+            UnknownVariableError: a name that is not a variable.
+            DataError: another number of values than rows of noise.
+        """
+        do = dict(do or {})
+        asked = list(self.graph.variables) if variables is None else list(variables)
+        for name in (*asked, *do):
+            self._known(name, "value")
+        if short := [name for name, value in do.items() if len(value) != len(noise)]:
+            raise DataError(
+                f"do({short[0]}) has {len(do[short[0]])} values for {len(noise)} rows of noise: give one for each row."
+            )
+        values: dict[str, Tensor] = {}
+        projections: dict[str, Tensor] = {}
+        needed = self.graph.do(do).ancestors(asked)
+        for name in self._order:
+            if name not in needed:
+                continue
+            if name in do:
+                values[name] = do[name]
+                continue
+            mechanism = self.mechanism(name)
+            inputs = {p: self._read(p, mechanism, values, projections) for p in mechanism.parents}
+            values[name] = mechanism(
+                inputs, self.own_noise(name, noise), self.confounder(name, noise)
+            )
+        return {name: values[name] for name in self.graph.variables if name in asked}
+
+    def _read(
+        self,
+        parent: str,
+        mechanism: Mechanism,
+        values: dict[str, Tensor],
+        projections: dict[str, Tensor],
+    ) -> Tensor:
+        """A parent's value as this mechanism reads it; an image is projected once for all its
+        readers."""
+        if not (mechanism.reads_projections and _key(parent) in self._encoders):
+            return values[parent]
+        if parent not in projections:
+            projections[parent] = self.project(parent, values[parent])
+        return projections[parent]
+
+    def project(self, name: str, images: Tensor) -> Tensor:
+        """Projections ``(n, size)`` of encoded images of an image variable."""
+        return self.encoder(name)(self.variables[name].scale(images))  # type: ignore[attr-defined]
+
+    def _repr_html_(self) -> str:
+        from causalplug.notebook import dcm_html
+
+        return dcm_html(self)
+
+
+def edge_key(a: str, b: str) -> str:
+    """Name of the confounder noise of a bidirected edge."""
+    first, second = sorted((a, b))
+    return f"{first}<->{second}"
+
+
+def _checked_variables(
+    graph: CausalGraph, variables: Mapping[str, Variable]
+) -> dict[str, Variable]:
+    missing = [name for name in graph.variables if name not in variables]
+    unknown = [name for name in variables if name not in graph.variables]
+    if missing or unknown:
+        parts = ([f"no declaration for {', '.join(missing)}"] if missing else []) + (
+            [f"{', '.join(unknown)} not in the graph"] if unknown else []
+        )
+        raise VariableError(
+            f"The model cannot be built: {'; '.join(parts)}. Declare every variable of the graph "
+            f"({', '.join(graph.variables)}) as Discrete, Continuous or Image, and no other."
+        )
+    wrong = [name for name, variable in variables.items() if not isinstance(variable, Variable)]
+    if wrong:
+        raise VariableError(
+            f"{', '.join(wrong)} must be declared as Discrete, Continuous or Image."
+        )
+    return {name: variables[name] for name in graph.variables}

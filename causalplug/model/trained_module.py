@@ -1,0 +1,186 @@
+"""A trained module of a model: mechanisms that share confounders, plugged into another model
+with the same edges."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from causalplug.errors import MechanismError, PlanError
+from causalplug.graphs.graph import CausalGraph
+from causalplug.mechanisms.base import Mechanism, freeze
+from causalplug.planning.objectives import module_key
+from causalplug.planning.pulling import judge_available
+from causalplug.variables import Variable
+
+if TYPE_CHECKING:
+    from causalplug.encoders.encoders import Encoder
+    from causalplug.hub.snapshot import Snapshot
+    from causalplug.model.model import DCM
+
+__all__ = ["TrainedModule", "taken", "unpacked"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModule:
+    """Frozen mechanisms that were trained together, and what they need to run elsewhere.
+
+    It is plugged in as a whole: ``DCM(graph, variables, mechanisms={"C+N": module})``. The planner
+    takes it, too: ``plan(graph, sources, available={"C+N": module})``.
+
+    Attributes:
+        graph: of the model that it was taken from.
+        variables: declarations of its variables and their parents.
+        mechanisms: by variable; frozen, each reads the confounder noise in the order of its
+            ``edges``.
+        encoders: of the image parents that the mechanisms read as projections.
+        confounder_size: numbers of noise of one bidirected edge.
+        origin: the snapshot of that model, None if it was never saved.
+    """
+
+    graph: CausalGraph
+    variables: Mapping[str, Variable] = field(repr=False)
+    mechanisms: Mapping[str, Mechanism]
+    encoders: Mapping[str, Encoder] = field(repr=False)
+    confounder_size: int
+    origin: Snapshot | None = None
+
+    @property
+    def name(self) -> str:
+        """The variables joined by ``+``."""
+        return "+".join(self.mechanisms)
+
+    @property
+    def repo_id(self) -> str | None:
+        """The Hub id of that model, None for a folder."""
+        return None if self.origin is None else self.origin.repo_id
+
+    def check(
+        self, key: str, graph: CausalGraph, variables: Mapping[str, Variable], confounder_size: int
+    ) -> None:
+        """Raise unless it can be plugged into a model.
+
+        Args:
+            key: the variables that it is given for, as ``"C+N"``.
+            graph, variables, confounder_size: of the model.
+
+        Raises:
+            PlanError: other variables, edges or parents.
+            MechanismError: other declarations, or another size of the confounder noise.
+        """
+        named = module_key(graph, key, f"the module {self.name} cannot be plugged in")
+        if set(named) != set(self.mechanisms):
+            raise PlanError(
+                f"the module {self.name} cannot be plugged in for {key}: its variables are others. Write "
+                f'mechanisms={{"{self.name}": …}}, or load the module of {key}'
+            )
+        (verdict,) = judge_available(graph, {key: self})
+        if verdict.verdict != "pull":
+            raise PlanError(f"the module {self.name} cannot be plugged in: {verdict.why}")
+        differing = [
+            name for name, variable in self.variables.items() if variables[name] != variable
+        ]
+        if differing:
+            name = differing[0]
+            raise MechanismError(
+                f"The module {self.name} cannot be plugged in: {name!r} is {self.variables[name]} "
+                f"where it was trained and {variables[name]} here. Declare it as there, or train "
+                "the module."
+            )
+        if confounder_size != self.confounder_size and any(graph.siblings(name) for name in named):
+            raise MechanismError(
+                f"The module {self.name} cannot be plugged in: its confounder noise has "
+                f"{self.confounder_size} numbers per edge and the model's {confounder_size}. Build "
+                f"the model with confounder_size={self.confounder_size}."
+            )
+
+
+def unpacked(
+    graph: CausalGraph,
+    variables: Mapping[str, Variable],
+    confounder_size: int,
+    mechanisms: Mapping[str, Any],
+    encoders: Mapping[str, Encoder],
+) -> tuple[dict[str, Any], dict[str, Encoder]]:
+    """Mechanisms and encoders by variable, those of modules among them.
+
+    Raises:
+        PlanError, MechanismError: as :meth:`TrainedModule.check`; or two parts for one variable.
+    """
+    given, read = (
+        {k: m for k, m in mechanisms.items() if not isinstance(m, TrainedModule)},
+        dict(encoders),
+    )
+    for key, module in mechanisms.items():
+        if not isinstance(module, TrainedModule):
+            continue
+        module.check(key, graph, variables, confounder_size)
+        both: list[tuple[str, dict[str, Any], Mapping[str, Any]]] = [
+            ("mechanism", given, module.mechanisms),
+            ("encoder", read, module.encoders),
+        ]
+        for what, own, brought in both:
+            for name, part in brought.items():
+                if own.get(name, part) is not part:
+                    raise MechanismError(
+                        f"The module {module.name} cannot be plugged in: it brings its own {what} "
+                        f"of {name!r}, and another is given. Leave that one out."
+                    )
+                own[name] = part
+    return given, read
+
+
+def taken(dcm: DCM, name: str | Iterable[str]) -> TrainedModule:
+    """A module of a model; see :meth:`causalplug.DCM.module`."""
+    graph = dcm.graph
+    key = name if isinstance(name, str) else tuple(name)
+    named = module_key(graph, key, "the module cannot be taken")
+    label = "+".join(named)
+    leaving = [(v, s) for v in named for s in graph.siblings(v) if s not in named]
+    if leaving:
+        v, s = leaving[0]
+        raise PlanError(
+            f"the module {label} cannot be taken: {v} <-> {s} leaves it, and the mechanisms of "
+            f"both read one noise. Ask for {label}+{s}"
+        )
+    held = dcm.mechanisms.unopened()
+    if {held[v].part_of for v in named} == {held[named[0]].part_of} and set(named) == _names(
+        held[named[0]].part_of
+    ):
+        return dcm.mechanism(named[0]).module
+    if pulled := [v for v in named if held[v].frozen]:
+        origin = getattr(held[pulled[0]], "origin", None)
+        raise PlanError(
+            f"the module {label} cannot be taken: the mechanism of {pulled[0]} was not trained "
+            f"here but pulled{f' from {origin}' if origin else ''}. Load it from there"
+        )
+    mechanisms = {v: copy.deepcopy(dcm.mechanism(v)) for v in named}
+    images = {
+        p
+        for m in mechanisms.values()
+        if m.reads_projections
+        for p in m.parents
+        if p in dcm.encoders
+    }
+    encoders = {p: dcm.encoder(p) for p in graph.variables if p in images}
+    encoders = {p: copy.deepcopy(e) if e.origin is None else e for p, e in encoders.items()}
+    declared = [
+        v for v in graph.variables if v in named or any(v in m.parents for m in mechanisms.values())
+    ]
+    variables = {v: dcm.variables[v] for v in declared}
+    module = TrainedModule(graph, variables, mechanisms, encoders, dcm.confounder_size, dcm.origin)
+    for v, mechanism in mechanisms.items():
+        mechanism.edges, mechanism.frozen, mechanism.part_of = dcm.edges(v), True, label
+        mechanism.module, mechanism.origin = module, dcm.origin
+        freeze(mechanism)
+    for encoder in encoders.values():
+        if encoder.origin is None and dcm.origin is not None:
+            encoder.origin, encoder.part_of = dcm.origin, label
+        freeze(encoder)
+    return module
+
+
+def _names(part: str | None) -> set[str]:
+    return set() if part is None else set(part.split("+"))

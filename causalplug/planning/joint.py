@@ -1,0 +1,122 @@
+"""The strategy ``joint``: the whole model trained at once against each source's distribution (the
+paper's Algorithm 3).
+
+Kept for comparison: nothing is learned before anything else, so an image's gradient reaches every
+mechanism from the first step on, and a critic reads everything that a source records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from causalplug.errors import PlanError
+from causalplug.graphs.graph import CausalGraph
+from causalplug.graphs.source import Source, as_sources
+from causalplug.planning.objectives import module_key
+from causalplug.planning.plan import Module, Plan, Target
+from causalplug.planning.pulling import judge_available
+from causalplug.wording import listed
+
+__all__ = ["joint_plan"]
+
+
+def joint_plan(
+    graph: CausalGraph,
+    sources: Sequence[Source],
+    *,
+    frozen: Mapping[str, Any],
+    kinds: Mapping[str, str],
+) -> Plan:
+    """A plan with one module of all mechanisms that are trained, matched to every source as it
+    stands.
+
+    Args:
+        graph: the causal graph.
+        sources: what was recorded and what was set.
+        frozen: pulled mechanisms by variable, or modules (``"C+N"``); they are drawn from and not
+            updated.
+        kinds: ``"image"``, ``"discrete"`` or ``"continuous"`` by variable.
+
+    Raises:
+        PlanError: a trained mechanism has no influence on what any source records.
+        SourceError: a source contradicts the graph or another source.
+    """
+    checked = as_sources(graph, sources)
+    held = {
+        name for key in frozen for name in module_key(graph, key, "the model cannot be trained")
+    }
+    trained = [name for name in graph.variables if name not in held]
+    targets = [
+        target for source in checked if (target := _target(graph, source, trained)) is not None
+    ]
+    reached = {name for target in targets for name in target.updated}
+    idle = [name for name in trained if name not in reached]
+    if idle:
+        raise PlanError(
+            f"the model cannot be trained jointly: no source records {listed(idle)}, or anything "
+            "that it affects, without setting it; add such a source"
+        )
+    module = Module(
+        variables=tuple(trained),
+        ancestors=tuple(
+            name
+            for name in graph.variables
+            if name in held and any(name in t.frozen for t in targets)
+        ),
+        parents=(),
+        action="train",
+        objective="adversarial",
+        targets=tuple(targets),
+        why='strategy="joint": the whole model at once, against the distribution of each source',
+    )
+    pulls = judge_available(graph, frozen, kinds=kinds)
+    pulled = [
+        Module(
+            pull.variables,
+            (),
+            graph.parents(pull.variables[0]),
+            "pull",
+            why=pull.why,
+            generator=pull.generator,
+        )
+        for pull in pulls
+    ]
+    edges = tuple(
+        (m.variables, module.variables) for m in pulled if set(m.variables) & set(module.ancestors)
+    )
+    return Plan(
+        graph,
+        checked,
+        (*pulled, *([module] if trained else [])),
+        edges,
+        pulls,
+        asked=True,
+        strategy="joint",
+    )
+
+
+def _target(graph: CausalGraph, source: Source, trained: Sequence[str]) -> Target | None:
+    """Everything that a source records of the trained mechanisms and of what they are drawn
+    from."""
+    seen = graph.do(source.do)
+    wanted = [name for name in trained if name in source.recorded and name not in source.do]
+    if not wanted:
+        return None
+    drawn = set(seen.ancestors(wanted)) - set(
+        source.do
+    )  # the recorded ones among them are compared
+    parents = {parent for name in drawn for parent in graph.parents(name)} - drawn
+
+    def named(names: set[str]) -> tuple[str, ...]:
+        return tuple(name for name in graph.variables if name in names)
+
+    return Target(
+        source=str(source.name),
+        variables=named(drawn & set(source.recorded)),
+        parents=named(parents),
+        given=named(parents | set(source.do)),
+        do=named(set(source.do)),
+        frozen=named(drawn - set(trained)),
+        updated=named(drawn & set(trained)),
+    )

@@ -1,0 +1,402 @@
+"""Plans: which mechanisms are trained together, in which order, from which data, and which are
+pulled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from causalplug.errors import PlanError
+from causalplug.graphs.graph import CausalGraph, expect_graph
+from causalplug.graphs.source import Source, as_sources
+from causalplug.planning.closure import Closures
+from causalplug.planning.modules import Block, arrange
+from causalplug.planning.objectives import Objective, choose_objectives, module_key
+from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
+from causalplug.planning.targets import Target, Targets
+from causalplug.wording import check_known, listed
+
+__all__ = ["Module", "Plan", "Pull", "Target", "check_pull", "plan"]
+
+Variables = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Module:
+    """Mechanisms that are trained together (the paper's h-node), or pulled. All tuples are in the
+    declared order.
+
+    Attributes:
+        variables: M, whose mechanisms these are.
+        ancestors: A = closure(M) without M: what the module is trained through, frozen, in
+            observational data.
+        parents: Pa(M and A), the values that a row gives when the module is trained on
+            observational data.
+        action: ``"pull"`` or ``"train"``. Without ``available=`` a plan says ``"pull"`` where one
+            could be.
+        objective: ``"adversarial"``, ``"likelihood"`` or ``"warm"``; None for a module pulled from
+            ``available=``.
+        targets: the distributions that training matches; none for a module pulled from
+            ``available=``.
+        why: the reason for all this in a sentence or two; :meth:`Plan.explain` has the paths.
+        renderers: variables of a trained module whose available generator renders what a trained
+            code says.
+        generator: what the module is pulled from, if it is.
+    """
+
+    variables: Variables
+    ancestors: Variables
+    parents: Variables
+    action: str
+    objective: str | None = None
+    targets: tuple[Target, ...] = ()
+    why: str = ""
+    renderers: Variables = ()
+    generator: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The variables joined by ``+``."""
+        return "+".join(self.variables)
+
+    @property
+    def label(self) -> str:
+        """The action in words: ``PULL``, ``TRAIN`` or ``TRAIN code, PULL renderer``."""
+        return "TRAIN code, PULL renderer" if self.renderers else self.action.upper()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON can hold, one entry per attribute."""
+        return {
+            "variables": list(self.variables),
+            "ancestors": list(self.ancestors),
+            "parents": list(self.parents),
+            "action": self.action,
+            "objective": self.objective,
+            "renderers": list(self.renderers),
+            "generator": self.generator,
+            "why": self.why,
+            "targets": [target.to_dict() for target in self.targets],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Module:
+        """The inverse of :meth:`to_dict`."""
+        plain: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in data.items()
+        }
+        return cls(
+            **plain | {"targets": tuple(Target.from_dict(target) for target in data["targets"])}
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Plan:
+    """The whole way from a graph and its data sources to trained mechanisms. Printing it gives a
+    table.
+
+    Attributes:
+        graph: the causal graph.
+        sources: the data sources, each with a name of its own.
+        modules: every variable in exactly one, in a training order: what a module needs frozen
+            comes before it.
+        edges: pairs ``(earlier, later)`` of modules' variables, the transitive reduction of the
+            order to be kept.
+        pulls: the verdict on every generator that was available.
+        asked: whether ``available=`` was given; if not, ``action`` says what could be pulled.
+        strategy: ``"modular"``, or ``"joint"`` where training puts everything into one module for
+            comparison.
+        fits: pulled variable -> whether its generator fits the rows, in words, once that was
+            checked.
+    """
+
+    graph: CausalGraph
+    sources: tuple[Source, ...]
+    modules: tuple[Module, ...]
+    edges: tuple[tuple[Variables, Variables], ...]
+    pulls: tuple[Pull, ...] = ()
+    asked: bool = False
+    strategy: str = "modular"
+    fits: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @cached_property
+    def generations(self) -> tuple[tuple[Module, ...], ...]:
+        """The modules by generation: those of one generation are independent and may be trained
+        in parallel."""
+        earlier: dict[Variables, list[Variables]] = {}
+        for before, after in self.edges:
+            earlier.setdefault(after, []).append(before)
+        depth: dict[Variables, int] = {}
+        rows: list[list[Module]] = []
+        for module in self.modules:
+            depth[module.variables] = 1 + max(
+                (depth[v] for v in earlier.get(module.variables, ())), default=-1
+            )
+            if depth[module.variables] == len(rows):
+                rows.append([])
+            rows[depth[module.variables]].append(module)
+        return tuple(map(tuple, rows))
+
+    @property
+    def pullable(self) -> tuple[Pull, ...]:
+        """What could be pulled if a generator were available: variables, whole modules, and
+        renderers for the rest."""
+        return pullable(self.graph, (module.variables for module in self.modules))
+
+    def module(self, name: str | Iterable[str]) -> Module:
+        """The module that holds a variable, or that has the name ``"C+N"``.
+
+        Raises:
+            UnknownVariableError: a variable that the graph does not have.
+            PlanError: variables of different modules.
+        """
+        variables = module_key(self.graph, name, "the module cannot be looked up")
+        found = {self._owner[variable].variables: self._owner[variable] for variable in variables}
+        if len(found) != 1:
+            raise PlanError(
+                f"no module holds {listed(variables)}: these variables are in "
+                f"{listed(module.name for module in found.values())}; ask for one of those"
+            )
+        return next(iter(found.values()))
+
+    def source(self, name: str) -> Source:
+        """The source called ``name``, as :attr:`Target.source` names it."""
+        check_known(
+            [name], [str(source.name) for source in self.sources], "the source cannot be looked up"
+        )
+        return next(source for source in self.sources if source.name == name)
+
+    def requires(self, module: str | Iterable[str]) -> tuple[Module, ...]:
+        """The modules that have to be there before this one is trained, in training order."""
+        chosen = self.module(module)
+        if chosen.action == "pull":
+            return ()
+        needed = {self._owner[variable].variables for variable in chosen.ancestors}
+        return tuple(other for other in self.modules if other.variables in needed)
+
+    def fit_target(self, variable: str | Iterable[str]) -> Target:
+        """A target for a pulled module, to measure whether its generator fits the data.
+
+        Raises:
+            PlanError: no source gives the module's own c-factor.
+        """
+        module, targets = self.module(variable), Targets(self.graph, self.sources)
+        found = targets.of(self.graph.positions(module.variables))
+        if not found:
+            raise PlanError(
+                targets.complaint(self.graph.positions(module.variables)).replace(
+                    "trained", "checked", 1
+                )
+            )
+        return next(target for target in found if target.role == "own")
+
+    def explain(self, name: str | Iterable[str]) -> str:
+        """Sentences on one variable's module: why these variables, why after those, why from
+        these sources."""
+        from causalplug.planning.reasons import explain_module
+
+        return explain_module(self, name)
+
+    def plot(self, **options: Any) -> Any:
+        """A matplotlib figure of the modules and what waits for what; see
+        :func:`causalplug.plots.plot_plan`."""
+        from causalplug.plots import plot_plan
+
+        return plot_plan(self, **options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON can hold; equal plans give equal text."""
+        return {
+            "version": 1,
+            "graph": self.graph.to_dict(),
+            "sources": [source.to_dict() for source in self.sources],
+            "asked": self.asked,
+            "strategy": self.strategy,
+            "pulls": [pull.to_dict() for pull in self.pulls],
+            "modules": [module.to_dict() for module in self.modules],
+            "edges": [[list(before), list(after)] for before, after in self.edges],
+            **({"fits": dict(self.fits)} if self.fits else {}),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            PlanError: keys are missing or unknown, or the version is not known.
+        """
+        data = {"strategy": "modular", **data}
+        keys = {"version", "graph", "sources", "asked", "strategy", "pulls", "modules", "edges"}
+        given = set(data) - {"fits"}
+        if given != keys or data["version"] != 1:
+            wrong = listed(sorted(keys ^ given)) if given != keys else f"version {data['version']}"
+            raise PlanError(
+                f"the plan cannot be read: {wrong} is missing or unknown; make it again with plan(graph, …)"
+            )
+        return cls(
+            graph=CausalGraph.from_dict(data["graph"]),
+            sources=tuple(Source.from_dict(source) for source in data["sources"]),
+            modules=tuple(Module.from_dict(module) for module in data["modules"]),
+            edges=tuple((tuple(before), tuple(after)) for before, after in data["edges"]),
+            pulls=tuple(Pull.from_dict(pull) for pull in data["pulls"]),
+            asked=data["asked"],
+            strategy=data["strategy"],
+            fits=dict(data.get("fits", {})),
+        )
+
+    def to_dot(self) -> str:
+        """Graphviz text: modules as clusters, confounders dashed, the training order between the
+        clusters."""
+        from causalplug.planning.render import plan_dot
+
+        return plan_dot(self)
+
+    def to_markdown(self) -> str:
+        """A table for a model card."""
+        from causalplug.planning.render import plan_markdown
+
+        return plan_markdown(self)
+
+    def __str__(self) -> str:
+        from causalplug.planning.render import plan_text
+
+        return plan_text(self)
+
+    def __repr__(self) -> str:
+        return f"<Plan of {len(self.modules)} modules over {len(self.graph.variables)} variables>"
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
+    def _repr_html_(self) -> str:
+        from causalplug.planning.render import plan_html
+        from causalplug.plots.inline import as_svg
+
+        return plan_html(self) + (
+            as_svg(self.plot) or "" if len(self.graph.variables) <= 30 else ""
+        )
+
+    @cached_property
+    def _owner(self) -> dict[str, Module]:
+        return {variable: module for module in self.modules for variable in module.variables}
+
+
+def plan(
+    graph: CausalGraph,
+    sources: Any = None,
+    *,
+    available: Mapping[Any, Any] | None = None,
+    objective: Objective | None = None,
+    kinds: Mapping[str, Any] | None = None,
+    do: str | Iterable[str] = (),
+) -> Plan:
+    """Plan the training of a deep causal generative model.
+
+    Modules are merged c-components; every one comes after what it is trained through. Each trained
+    module gets the targets that the sources can give, of which at least one is its own c-factor.
+
+    Args:
+        graph: the causal graph.
+        sources: what was recorded and what was set: None for one observational source of all
+            variables, a :class:`Source`, a list of them, or a mapping from names to them.
+        available: pretrained mechanisms: a variable, or several as ``"C+N"`` or a tuple, ->
+            repository, adapter or DCM. Without it the plan says ``"pull"`` for every module that
+            could be pulled, and gives its targets as well.
+        objective: ``"adversarial"``, ``"likelihood"`` or ``"warm"``, for all modules or by variable
+            or module. By default it depends on the kinds: likelihood where all that a module
+            generates is discrete or continuous, warm where it is trained through an image,
+            adversarial elsewhere and where the kinds are not known.
+        kinds: variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where
+            known.
+        do: plan the mutilated graph, in which these variables are set from outside.
+
+    Raises:
+        PlanError: no source gives the own c-factor of some module, or a generator does not fit its
+            place.
+        SourceError: a source contradicts the graph or another source.
+        UnknownVariableError: a name that is not a variable.
+    """
+    expect_graph(graph, "the graph cannot be planned")
+    if do:
+        graph = graph.do(do)
+    checked = as_sources(graph, sources)
+    pulls = judge_available(graph, available or {}, kinds=kinds)
+    pulled = {pull.variables: pull for pull in pulls if pull.verdict == "pull"}
+    renderers = {pull.variables[0] for pull in pulls if pull.verdict == "renderer"}
+
+    closures = Closures(graph)
+    blocks = arrange(graph, closures, [graph.positions(variables) for variables in pulled])
+    targets = Targets(graph, checked, closures=closures)
+    named = [graph.named(block.members) for block in blocks]
+    trained = {
+        n: graph.named(block.frozen)
+        for n, block in zip(named, blocks, strict=True)
+        if n not in pulled
+    }
+    objectives = dict(
+        zip(
+            trained,
+            choose_objectives(
+                graph, trained, objective=objective, kinds=kinds, renderers=renderers
+            ),
+            strict=True,
+        )
+    )
+    modules = []
+    uncovered: list[Block] = []
+    for block, names in zip(blocks, named, strict=True):
+        inside = {*block.members, *block.frozen}
+        matched = () if names in pulled else targets.of(block.members)
+        if names not in pulled and not matched:
+            uncovered.append(block)
+        could = available is None and len(names) == 1 and not graph.siblings(names[0])
+        rendered = tuple(name for name in names if name in renderers)
+        modules.append(
+            Module(
+                variables=names,
+                ancestors=graph.named(block.frozen),
+                parents=graph.named({p for v in inside for p in graph.parent_lists[v]} - inside),
+                action="pull" if names in pulled or could else "train",
+                objective=objectives.get(names),
+                targets=matched,
+                why=_why(graph, block, pulled.get(names), rendered, could),
+                renderers=rendered,
+                generator=pulled[names].generator if names in pulled else None,
+            )
+        )
+    if uncovered:
+        rest = [" + ".join(graph.named(block.members)) for block in uncovered[1:]]
+        also = f". Nor can {listed(rest, most=6)}" if rest else ""
+        raise PlanError(targets.complaint(uncovered[0].members) + also)
+    edges = tuple(
+        (named[before], named[number])
+        for number, block in enumerate(blocks)
+        for before in block.after
+    )
+    return Plan(graph, checked, tuple(modules), edges, pulls, available is not None)
+
+
+def _why(
+    graph: CausalGraph, block: Block, pull: Pull | None, renderers: Variables, could: bool
+) -> str:
+    if pull is not None:
+        return pull.why
+    names = graph.named(block.members)
+    if could:
+        return f"no hidden confounder touches {names[0]}: any generator of its conditional distribution may be plugged in"
+    inside = set(block.members)
+    edges = [(v, s) for v in block.members for s in graph.sibling_lists[v] if v < s and s in inside]
+    drawn = listed((f"{graph.variables[v]} <-> {graph.variables[s]}" for v, s in edges), most=4)
+    reasons = [
+        f"trained together: {drawn}"
+        if len(names) > 1
+        else f"{names[0]} has no generator, and no confounder"
+    ]
+    if block.frozen:
+        reasons.append(
+            f"trained through {listed(graph.named(block.frozen), most=6)}, where paths leave it and return"
+        )
+    if renderers:
+        reasons.append(f"the generator of {listed(renderers)} renders what a trained code says")
+    return "; ".join(reasons)

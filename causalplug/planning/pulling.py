@@ -1,0 +1,277 @@
+"""What may be pulled from the Hub: which mechanisms a frozen, pretrained generator can stand in
+for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from causalplug.errors import FrozenConfounderError, PlanError
+from causalplug.graphs.graph import CausalGraph
+from causalplug.planning.objectives import kind_of, module_key
+from causalplug.wording import listed
+
+__all__ = ["Pull", "check_pull", "judge_available", "pullable"]
+
+
+@dataclass(frozen=True)
+class Pull:
+    """The verdict on one generator, or on the place where one could go.
+
+    Attributes:
+        variables: what it generates.
+        verdict: ``"pull"``: it replaces the mechanism(s); ``"renderer"``: it renders what a trained
+            code says; ``"refused"``: it cannot be used here.
+        why: the reason, with the bidirected edge if there is one.
+        generator: its repository or class, None where only the place is judged.
+    """
+
+    variables: tuple[str, ...]
+    verdict: str
+    why: str
+    generator: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON can hold, one entry per attribute."""
+        return {
+            "variables": list(self.variables),
+            "verdict": self.verdict,
+            "why": self.why,
+            "generator": self.generator,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Pull:
+        """The inverse of :meth:`to_dict`."""
+        return cls(tuple(data["variables"]), data["verdict"], data["why"], data["generator"])
+
+
+def check_pull(graph: CausalGraph, variable: str) -> None:
+    """Raise if no frozen generator can be the mechanism of ``variable``.
+
+    Raises:
+        FrozenConfounderError: ``variable`` has a bidirected edge; the message names it and the ways
+            out.
+        UnknownVariableError: it is not in the graph.
+    """
+    if graph.siblings(variable):
+        raise FrozenConfounderError(
+            f'"{variable}" cannot be pulled: {_confounded(graph, variable)}. Train it with its module, use the '
+            "generator as a renderer, or drop the edge."
+        )
+
+
+def pullable(graph: CausalGraph, modules: Iterable[tuple[str, ...]]) -> tuple[Pull, ...]:
+    """What could be pulled if a generator were there: plain variables, whole modules, and
+    renderers for the rest."""
+    return tuple(_places(graph, modules))
+
+
+def _places(graph: CausalGraph, modules: Iterable[tuple[str, ...]]) -> Iterator[Pull]:
+    for module in modules:
+        if len(module) == 1:
+            yield Pull(module, "pull", _free(graph, module[0]))
+            continue
+        yield Pull(
+            module,
+            "pull",
+            "as a whole, from another DCM with the same edges among them and the same parents",
+        )
+        for variable in module:
+            yield Pull((variable,), "renderer", _confounded(graph, variable))
+
+
+def judge_available(
+    graph: CausalGraph, available: Mapping[Any, Any], *, kinds: Mapping[str, Any] | None = None
+) -> tuple[Pull, ...]:
+    """The verdict on every generator in ``available``.
+
+    Args:
+        graph: the causal graph.
+        available: ``"I"``, ``"C+N"`` or ``("C", "N")`` -> a repository's name, an adapter, or
+            another DCM. An adapter may say by ``conditions_on`` which labels it reads, in order,
+            and by ``label_map`` how they follow from the parents (or by ``parents`` which parents
+            it reads); a DCM has a ``graph``. A repository is taken at its word until it is loaded.
+        kinds: variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where
+            known.
+
+    Raises:
+        PlanError: two generators for one variable; labels that are not the parents, with the label
+            map that would mend it; a DCM whose module has other edges or parents.
+        UnknownVariableError: a key that names a variable the graph does not have.
+    """
+    verdicts: list[Pull] = []
+    owner: dict[str, str] = {}
+    for key, generator in available.items():
+        variables = module_key(graph, key, "available= cannot be used")
+        label = _label(generator)
+        for variable in variables:
+            if variable in owner:
+                raise PlanError(
+                    f'"{variable}" cannot be pulled twice: available= offers {owner[variable]} and {label} for it; '
+                    "keep one of them"
+                )
+            owner[variable] = label
+        if len(variables) == 1 and not hasattr(generator, "graph"):
+            verdicts.append(
+                _judge_variable(
+                    graph, variables[0], generator, kind_of((kinds or {}).get(*variables, ""))
+                )
+            )
+        else:
+            verdicts.append(_judge_module(graph, variables, generator))
+    return tuple(verdicts)
+
+
+def _judge_variable(graph: CausalGraph, variable: str, generator: Any, kind: str) -> Pull:
+    label = _label(generator)
+    if not graph.siblings(variable):
+        _check_labels(graph, variable, generator)
+        checked = "; its labels are checked when it is loaded" if isinstance(generator, str) else ""
+        return Pull((variable,), "pull", _free(graph, variable) + checked, label)
+    why = _confounded(graph, variable)
+    if kind == "discrete":
+        return Pull(
+            (variable,), "refused", f"{why}; and a discrete variable has nothing to render", label
+        )
+    return Pull((variable,), "renderer", f"{why}; it can render what a trained code says", label)
+
+
+def _judge_module(graph: CausalGraph, variables: tuple[str, ...], generator: Any) -> Pull:
+    name, label = "+".join(variables), _label(generator)
+    inside = set(variables)
+    leaving = [(v, s) for v in variables for s in graph.siblings(v) if s not in inside]
+    if leaving:
+        v, s = leaving[0]
+        why = (
+            f"{v} <-> {s} leaves the module, so its mechanisms cannot be taken without that of {s}"
+        )
+        return Pull(variables, "refused", why, label)
+    if isinstance(generator, str):
+        why = "a whole module from another DCM; its edges and parents are checked when it is loaded"
+        return Pull(variables, "pull", why, label)
+    other = getattr(generator, "graph", None)
+    if not isinstance(other, CausalGraph):
+        raise PlanError(
+            f"module {name} cannot be pulled from {label}: several variables can only be pulled as "
+            "a whole from another DCM, and it has no graph; give a DCM or its repository, or one "
+            "generator per unconfounded variable"
+        )
+    difference = next(_differences(graph, other, variables), None)
+    if difference:
+        raise PlanError(
+            f"module {name} cannot be pulled from {label}: {difference}; a module can be moved "
+            "only between models that agree on its edges and parents, so correct one of the "
+            "graphs or train the module"
+        )
+    return Pull(
+        variables,
+        "pull",
+        "a whole module from another DCM with the same edges and the same parents",
+        label,
+    )
+
+
+def _differences(
+    graph: CausalGraph, other: CausalGraph, variables: tuple[str, ...]
+) -> Iterator[str]:
+    for variable in variables:
+        if variable not in other:
+            yield f"it has no variable {variable!r}"
+            return
+    for variable in variables:
+        for kind, here, there in (
+            ("parents", graph.parents(variable), other.parents(variable)),
+            ("confounders shared", graph.siblings(variable), other.siblings(variable)),
+        ):
+            if set(here) != set(there):
+                between = " with" if kind != "parents" else ""
+                yield f"{variable} has the {kind}{between} {listed(there)} there and {listed(here)} here"
+
+
+def _check_labels(graph: CausalGraph, variable: str, generator: Any) -> None:
+    """Raise unless the labels that ``generator`` declares are the parents, or a label map leads
+    from these to them."""
+    labels = getattr(generator, "conditions_on", None)
+    parents = graph.parents(variable)
+    label_map = getattr(generator, "label_map", None)
+    if label_map is None and hasattr(generator, "bind"):
+        # An adapter not bound yet: bind() compares the values of one label with those of one
+        # parent, or makes the map.
+        reads = getattr(generator, "parents", parents)
+        if (
+            getattr(generator, "requested_label_map", None) is not None
+            or len(reads) == len(parents) == 1
+        ):
+            return
+    if label_map is not None:
+        read = label_map.values() if isinstance(label_map, Mapping) else label_map.parents
+        if set(read) != set(parents):
+            raise PlanError(
+                f'"{variable}" cannot be pulled from {_label(generator)}: its label map reads ({listed(read)}) and the '
+                f"parents of {variable} are ({listed(parents)}); {_mend(labels, parents)}, or correct the graph"
+            )
+    elif labels is not None and tuple(labels) != parents:
+        raise PlanError(
+            f'"{variable}" cannot be pulled from {_label(generator)}: it conditions on ({listed(labels)}) and the '
+            f"parents of {variable} are ({listed(parents)}), in this order; {_mend(labels, parents)}, or correct the "
+            "graph"
+        )
+    elif labels is None and set(getattr(generator, "parents", parents)) != set(parents):
+        raise PlanError(
+            f'"{variable}" cannot be pulled from {_label(generator)}: it reads ({listed(generator.parents)}) and the '
+            f"parents of {variable} are ({listed(parents)}); {_mend(None, parents)}, or correct the graph"
+        )
+
+
+def _mend(labels: Sequence[str] | None, parents: tuple[str, ...]) -> str:
+    wanted = tuple(labels) if labels is not None else ("label",)
+    if len(wanted) == len(parents) and wanted:
+        pairs = ", ".join(f'"{label}": "{parent}"' for label, parent in _paired(wanted, parents))
+        return f"the label map {{{pairs}}} mends it if the values agree"
+    into = f"({listed(wanted)})" if len(wanted) != 1 else wanted[0]
+    outof = f"({listed(parents)})" if len(parents) != 1 else parents[0]
+    return f"a label map mends it: LabelMap.from_table({{{outof}: {into}, …}}) with one entry for each value of {outof}"
+
+
+def _paired(labels: Sequence[str], parents: Sequence[str]) -> list[tuple[str, str]]:
+    """Each label with the parent of the same or nearest name, the others in the order given."""
+    left = list(parents)
+    found: dict[str, str] = {}
+    for cutoff in (1.0, 0.6):
+        for label in labels:
+            near = difflib.get_close_matches(
+                label.casefold(), [p.casefold() for p in left], n=1, cutoff=cutoff
+            )
+            if label not in found and near:
+                found[label] = next(p for p in left if p.casefold() == near[0])
+                left.remove(found[label])
+    for label in labels:
+        if label not in found:
+            found[label] = left.pop(0)
+    return [(label, found[label]) for label in labels]
+
+
+def _free(graph: CausalGraph, variable: str) -> str:
+    parents = graph.parents(variable)
+    factor = f"P({variable} | {listed(parents)})" if parents else f"P({variable})"
+    return f"no hidden confounder touches {variable}, so its mechanism is {factor} and any generator of that will do"
+
+
+def _confounded(graph: CausalGraph, variable: str) -> str:
+    edges = [f"{variable} <-> {sibling}" for sibling in graph.siblings(variable)]
+    says, both = ("says", "both") if len(edges) == 1 else ("say", "both ends of each")
+    shown = " and ".join(edges) if len(edges) < 3 else listed(edges, most=4)
+    return f"{shown} {says} that something unobserved affects {both}, and a frozen generator has no input for it"
+
+
+def _label(generator: Any) -> str:
+    if isinstance(generator, str):
+        return generator
+    return str(
+        getattr(generator, "repo_id", None)
+        or getattr(generator, "source", None)
+        or type(generator).__name__
+    )

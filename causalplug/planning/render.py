@@ -1,0 +1,129 @@
+"""A plan as text: a table for the terminal, Markdown, HTML and Graphviz."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from typing import TYPE_CHECKING
+
+from causalplug.wording import listed
+
+if TYPE_CHECKING:
+    from causalplug.planning.plan import Module, Plan
+
+__all__ = ["plan_dot", "plan_html", "plan_markdown", "plan_text"]
+
+_HEAD = ("", "action", "module", "trained through", "matches", "objective")
+_MOST = 6
+
+
+def plan_text(plan: Plan) -> str:
+    """A table with one line per module and target, and a line on how to read it."""
+    rows = [_HEAD, *(row for _, row in _rows(plan))]
+    used = [column for column in range(len(_HEAD)) if any(row[column] for row in rows[1:])]
+    widths = {column: max(len(row[column]) for row in rows) for column in used}
+    lines = [
+        "  ".join(row[column].ljust(widths[column]) for column in used).rstrip() for row in rows
+    ]
+    return "\n".join([_title(plan), "", *lines, "", *_notes(plan)])
+
+
+def plan_markdown(plan: Plan) -> str:
+    """The same table for a model card, with the reason for every line."""
+    head = [*_HEAD[1:], "why"]
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for module, row in _rows(plan):
+        cells = [*row[1:], module.why if row[2] else ""]
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join([f"**{_title(plan)}**", "", *lines, "", *_notes(plan), ""])
+
+
+def plan_html(plan: Plan) -> str:
+    """The same table for notebooks."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in _HEAD)
+    body = "".join(
+        f'<tr title="{escape(module.why)}">{"".join(f"<td>{escape(cell)}</td>" for cell in row)}</tr>'
+        for module, row in _rows(plan)
+    )
+    notes = "".join(f"<p>{escape(note)}</p>" for note in _notes(plan))
+    return f"<p><b>{escape(_title(plan))}</b></p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+
+
+def plan_dot(plan: Plan) -> str:
+    """Graphviz text: modules as clusters, confounders dashed, the training order in bold between
+    the clusters."""
+    place = {module.variables: number for number, module in enumerate(plan.modules)}
+    node = {name: f"v{number}" for number, name in enumerate(plan.graph.variables)}
+    lines = ["digraph plan {", "  compound=true; rankdir=LR; node [shape=ellipse];"]
+    for number, module in enumerate(plan.modules):
+        colour = "#D9EAF7" if module.action == "pull" else "#FBE5D0"
+        label = f"{number + 1}. {module.label}"
+        lines += [
+            f"  subgraph cluster_{number} {{",
+            f'    label="{label}"; style="rounded,filled"; fillcolor="{colour}";',
+            *(f'    {node[name]} [label="{_quoted(name)}"];' for name in module.variables),
+            "  }",
+        ]
+    lines += [f"  {node[a]} -> {node[b]};" for a, b in plan.graph.directed]
+    lines += [
+        f"  {node[a]} -> {node[b]} [dir=both, style=dashed, constraint=false];"
+        for a, b in plan.graph.bidirected
+    ]
+    for before, after in plan.edges:
+        ends = f"ltail=cluster_{place[before]}, lhead=cluster_{place[after]}"
+        lines.append(f"  {node[before[0]]} -> {node[after[0]]} [{ends}, style=bold, color=gray40];")
+    return "\n".join([*lines, "}", ""])
+
+
+def _rows(plan: Plan) -> Iterator[tuple[Module, tuple[str, ...]]]:
+    for number, module in enumerate(plan.modules, start=1):
+        matched = [
+            f"{target.describe(most=_MOST)} of {target.source}"
+            if len(plan.sources) > 1
+            else target.describe(most=_MOST)
+            for target in module.targets
+        ] or [f"from {module.generator}" if module.generator else ""]
+        first = (
+            str(number),
+            module.label,
+            listed(module.variables, most=_MOST),
+            listed(module.ancestors, most=_MOST) if module.ancestors else "",
+            matched[0],
+            module.objective or "",
+        )
+        yield module, first
+        for target in matched[1:]:
+            yield module, ("", "", "", "", target, "")
+
+
+def _title(plan: Plan) -> str:
+    sources = listed((str(source.name) for source in plan.sources), most=4)
+    count = f"{len(plan.modules)} module{'s' * (len(plan.modules) != 1)}"
+    return f"Plan: {count}, {len(plan.graph.variables)} variables, from {sources}"
+
+
+def _notes(plan: Plan) -> list[str]:
+    depth = len(plan.generations)
+    order = (
+        "all modules are independent"
+        if depth == 1
+        else f"{depth} generations: what is trained through comes first"
+    )
+    notes = [f"{order[0].upper()}{order[1:]}."]
+    if not plan.asked and any(module.action == "pull" for module in plan.modules):
+        notes.append(
+            "PULL: a pretrained generator could be plugged in; say which you have, and they are planned in."
+        )
+    notes += [
+        f"{'+'.join(pull.variables)} from {pull.generator}: {pull.verdict}: {pull.why}."
+        for pull in plan.pulls
+        if pull.verdict != "pull"
+    ]
+    return [
+        *notes,
+        *(f"The generator of {name} is {verdict}." for name, verdict in plan.fits.items()),
+    ]
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

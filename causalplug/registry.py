@@ -1,0 +1,106 @@
+"""Registries by name: what a repository's ``config.json`` may name, and nothing else."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from causalplug.errors import MechanismError
+
+__all__ = ["Registry"]
+
+_T = TypeVar("_T")
+_C = TypeVar("_C", bound=type)
+
+
+class Registry(Generic[_T]):
+    """Classes by kind; modules of known kinds are imported when the kind is first asked for.
+
+    Args:
+        what: the word for one entry in messages, for example ``"mechanism"``.
+        known: kind to the module that registers it.
+
+    Third parties add kinds with :meth:`register` or by an entry point in the group
+    ``causalplug.<what>s`` whose value is the module to import.
+    """
+
+    def __init__(self, what: str, known: Mapping[str, str]):
+        self.what = what
+        self._known = dict(known)
+        self._classes: dict[str, type[_T]] = {}
+
+    def register(self, kind: str) -> Callable[[_C], _C]:
+        """Class decorator that registers the class under ``kind`` and sets its attribute ``kind``.
+
+        Raises:
+            MechanismError: the kind belongs to another class.
+        """
+
+        def decorate(cls: _C) -> _C:
+            other = self._classes.get(kind)
+            if other is not None and (other.__module__, other.__qualname__) != (
+                cls.__module__,
+                cls.__qualname__,
+            ):
+                raise MechanismError(
+                    f"{self.what} kind {kind!r} cannot be registered for {cls.__qualname__}: "
+                    f"{other.__module__}.{other.__qualname__} has it. Choose another name."
+                )
+            cls.kind = kind  # type: ignore[attr-defined]
+            self._classes[kind] = cls
+            return cls
+
+        return decorate
+
+    def _modules(self) -> dict[str, str]:
+        points = {
+            point.name: point.value for point in entry_points(group=f"causalplug.{self.what}s")
+        }
+        return {
+            **points,
+            **self._known,
+            **{kind: cls.__module__ for kind, cls in self._classes.items()},
+        }
+
+    def module(self, kind: str) -> str:
+        """The module that registers ``kind``."""
+        return self._modules()[kind].partition(":")[0]
+
+    def package(self, kind: str) -> str | None:
+        """The distribution that brings ``kind``, None for one that was registered by hand."""
+        for point in entry_points(group=f"causalplug.{self.what}s"):
+            if point.name == kind and kind not in self._known:
+                return point.dist.name if point.dist is not None else None
+        return "causalplug" if kind in self._known else None
+
+    def kinds(self) -> list[str]:
+        """Every kind that :meth:`resolve` finds."""
+        return sorted(self._modules())
+
+    def resolve(self, kind: str) -> type[_T]:
+        """The class registered under ``kind``.
+
+        Raises:
+            MechanismError: no such kind; near matches are named.
+        """
+        if kind not in self._classes:
+            modules = (
+                self._known if kind in self._known else self._modules()
+            )  # entry points take a while to read
+            if kind not in modules:
+                near = difflib.get_close_matches(str(kind), modules, n=1)
+                hint = f"Did you mean {near[0]!r}? " if near else ""
+                raise MechanismError(
+                    f"{self.what} kind {kind!r} is not registered. {hint}Known kinds: "
+                    f"{', '.join(sorted(modules))}. Import the package that registers it, or "
+                    "install one that declares the entry point."
+                )
+            importlib.import_module(modules[kind].partition(":")[0])
+        if kind not in self._classes:
+            raise MechanismError(
+                f"{modules[kind]} was imported but registers no {self.what} kind {kind!r}."
+            )
+        return self._classes[kind]

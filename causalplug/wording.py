@@ -1,0 +1,52 @@
+"""Names of variables as arguments: one name or several, known or unknown."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+
+from causalplug.errors import UnknownVariableError
+
+__all__ = ["as_names", "check_known", "did_you_mean", "listed"]
+
+
+def as_names(value: str | Iterable[str]) -> tuple[str, ...]:
+    """The names in ``value``, in order and without repetition; a bare string is one name."""
+    return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """``' (did you mean "X"?)'`` for the closest known name, or an empty string."""
+    known = list(known)
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
+    if not close:
+        folded = {k.casefold(): k for k in known}
+        close = [folded[str(name).casefold()]] if str(name).casefold() in folded else []
+    return f' (did you mean "{close[0]}"?)' if close else ""
+
+
+def listed(names: Iterable[object], *, most: int = 12) -> str:
+    """``names`` joined by commas, cut after ``most`` of them if two or more are left; ``"none"``
+    if there are none."""
+    shown = [str(name) for name in names]
+    rest = len(shown) - most
+    return (
+        ", ".join(shown[:most]) + f" and {rest} more" if rest > 1 else ", ".join(shown)
+    ) or "none"
+
+
+def check_known(names: Iterable[str], known: Collection[str], what: str) -> None:
+    """Raise for the first of ``names`` that is not ``known``.
+
+    Args:
+        names: the names that a caller gave.
+        known: the variables of the graph.
+        what: what cannot be done, for the start of the message ("the parents cannot be listed").
+
+    Raises:
+        UnknownVariableError: with the closest known name, or the variables there are.
+    """
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; the variables are {listed(known)}"
+            raise UnknownVariableError(f"{what}: {name!r} is not a variable of the graph{hint}")
