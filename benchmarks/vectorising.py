@@ -105,7 +105,7 @@ def main() -> None:
             for t in zip(
                 *[[microseconds(s, noise, 50) for s in steps] for _ in range(options.rounds)]
             )
-        ]  # noqa: B905
+        ]
         line = f"{text:62s} {times[0]:7.0f} {times[1]:8.0f} {times[0] / times[1]:6.2f}"
         if options.compile:
             torch.compiler.reset()

@@ -12,8 +12,8 @@ from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
 from causalplug.planning.plan import Plan, plan
-from tests.planning.oracle import Oracle
 from tests.graph_cases import NAMED, random_admg, ring
+from tests.planning.oracle import Oracle
 
 CASES = 20_000 if os.environ.get("CAUSALPLUG_EXHAUSTIVE") else 2000
 BLOCK = 100
