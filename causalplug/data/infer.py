@@ -267,8 +267,7 @@ def _kind(item: Any) -> str:
 
 def _short(variable: Variable) -> str:
     if isinstance(variable, Discrete):
-        plain = variable.categories == tuple(range(variable.size))
-        return f"Discrete({variable.size if plain else list(variable.categories)})"
+        return f"Discrete({variable.size if variable.plain else list(variable.categories)})"
     if isinstance(variable, Continuous):
         bounds = [
             f"{k}={v:g}"

@@ -325,9 +325,7 @@ def as_data_sources(given: Any) -> list[DataSource]:
 
 def _plain(column: Any, variable: Variable) -> Any:
     if isinstance(column, ClassCodes):
-        plain = isinstance(variable, Discrete) and variable.categories == tuple(
-            range(variable.size)
-        )
+        plain = isinstance(variable, Discrete) and variable.plain
         return column.values(plain=plain or not isinstance(variable, Discrete))
     return column
 
