@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from causalplug.data.images import decode_pictures, picture_size
-from causalplug.data.tables import ClassCodes, Table, table_of
+from causalplug.data.table import ClassCodes, Table
+from causalplug.data.tables import table_of
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.variables import Discrete, Image, variable_from_dict
+from causalplug.variables.columns import TextColumn
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.frozen.generator import FrozenMechanism as Generator
@@ -211,6 +213,8 @@ class ImageBank(FrozenMechanism):
                 if isinstance(column, ClassCodes):
                     declared.setdefault(name, Discrete(column.names))
                     column = column.values(plain=not isinstance(declared[name].categories[0], str))
+                if isinstance(column, TextColumn) and name in declared:
+                    column = declared[name].decode(declared[name].encode(column, name))
                 values += list(column)
         known = [
             Label(name, declared.get(name) or _categories(columns[name], name)) for name in names

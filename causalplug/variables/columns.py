@@ -14,20 +14,31 @@ from causalplug.errors import DataError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TextColumn", "as_array", "distinct", "refuse_missing", "shared", "where_first"]
+__all__ = [
+    "TextColumn",
+    "as_array",
+    "distinct",
+    "refuse_missing",
+    "shared",
+    "tensor_to_numpy",
+    "where_first",
+]
 
 
 @dataclass(frozen=True, eq=False)
 class TextColumn:
-    """A column of a text file: every different text once, and which of them each row has.
+    """A column of texts: every different text once, and which of them each row has.
 
     Attributes:
         codes: Place in ``texts`` by row, -1 where the row has no value.
         texts: The different texts.
+        typed: The texts are values of type text (as in Parquet or a DataFrame), so that ``"1"``
+            is not the number 1.
     """
 
     codes: np.ndarray
     texts: tuple[str, ...]
+    typed: bool = False
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -47,6 +58,10 @@ class TextColumn:
         names[: len(self.texts)] = self.texts
         return names[self.codes]
 
+    def __getitem__(self, row: int) -> str | None:
+        code = int(self.codes[row])
+        return None if code < 0 else self.texts[code]
+
 
 def as_array(values: Any, name: str) -> np.ndarray:
     """``values`` as a one-or-more dimensional array; tensors and pandas columns included.
@@ -58,8 +73,7 @@ def as_array(values: Any, name: str) -> np.ndarray:
         DataError: rows of different shape, or rows that are themselves tables of several columns.
     """
     if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
+        values = tensor_to_numpy(values)
     elif hasattr(values, "to_numpy"):
         values = values.to_numpy()
     if isinstance(values, np.ma.MaskedArray):
@@ -76,6 +90,19 @@ def as_array(values: Any, name: str) -> np.ndarray:
             f"{', '.join(array.dtype.names)}. Give each field as a column of its own."
         )
     return array[None] if array.ndim == 0 else array
+
+
+def tensor_to_numpy(tensor: Any) -> np.ndarray:
+    """The values of a tensor; those of a type that numpy lacks (bfloat16, float8) as float32."""
+    tensor = tensor.detach().cpu()
+    unknown = tensor.is_floating_point() and tensor.dtype.itemsize <= 2
+    return (tensor.float() if unknown and tensor.dtype != _half() else tensor).numpy()
+
+
+def _half() -> Any:
+    import torch
+
+    return torch.float16
 
 
 def _unmasked(values: Any) -> np.ndarray:

@@ -132,7 +132,11 @@ class Discrete(Variable):
         import torch
 
         column.refuse_missing(name)
-        found = np.asarray([self.code_of_text(text) for text in column.texts], np.int64)
+        if column.typed:
+            known = {c: at for at, c in enumerate(self.categories) if type(c) is str}
+            found = np.asarray([known.get(text, -1) for text in column.texts], np.int64)
+        else:
+            found = np.asarray([self.code_of_text(text) for text in column.texts], np.int64)
         codes = found[column.codes]
         outside = codes < 0
         if outside.any():
