@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from causalplug.data.dialect import TextOptions
+from causalplug.data.filter import filtered
 from causalplug.data.images import Images, PixelStore, decode_pictures, in_background, is_picture
 from causalplug.data.table import ClassCodes, Columns
 from causalplug.data.tables import table_of
@@ -92,6 +93,8 @@ class DataSource:
         decimal: Decimal sign of a text file, ``"."`` or ``","``; detected likewise.
         encoding: Encoding of a text file, such as ``"cp1252"``; UTF-8, or what the file's byte
             order mark says, by default.
+        where: The rows to take: by column of the table, the value that it must have, a list of
+            such values, or an interval ``(low, high)`` with None for an open end.
 
     Attributes:
         names: of the columns.
@@ -122,6 +125,7 @@ class DataSource:
         separator: str | None = None,
         decimal: str | None = None,
         encoding: str | None = None,
+        where: Mapping[str, Any] | None = None,
     ):
         columns = [columns] if isinstance(columns, str) else columns
         table = table_of(
@@ -132,6 +136,7 @@ class DataSource:
             streaming=streaming,
             text=TextOptions(separator, decimal, encoding),
         )
+        table = filtered(table, where) if where else table
         self._table = table if columns is None else table.renamed(columns)
         _refuse_unnamed(self._table.names, frame)
         self.do: tuple[str, ...] = (do,) if isinstance(do, str) else tuple(do)
@@ -296,7 +301,7 @@ class DataSource:
                 "Drop those rows, or give a second source without these columns."
             )
         if not rows:
-            raise DataError(f"{self} cannot be used: it has no rows.")
+            raise DataError(f"{self} cannot be used: it has no rows, or none that meet where=.")
         self._rows = rows
         found = {
             name: parts[0] if len(parts) == 1 else torch.cat(parts) for name, parts in codes.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from causalplug.data.delimited import MISSING
 from causalplug.variables import Continuous, Discrete, Variable
 from causalplug.variables.columns import TextColumn
 
-__all__ = ["MANY", "TextSummary", "numbers"]
+__all__ = ["MANY", "TextSummary", "guessed_values", "numbers"]
 
 MANY = 1000
 """Different values of a column that are kept, at most."""
@@ -147,6 +147,16 @@ def _forms(texts: Collection[str]) -> np.ndarray:
     marks = pc.is_in(pc.utf8_lower(stripped), pa.array(_DOUBTFUL, pa.string()))
     found[marks.to_numpy(zero_copy_only=False)] = "doubtful"
     return found
+
+
+def guessed_values(texts: Sequence[str | None]) -> list[Any]:
+    """The values that texts of a text file stand for: numbers where all are, without leading
+    zeros; else the texts."""
+    known = [text for text in texts if text is not None]
+    forms = set(_forms(list(dict.fromkeys(known))).tolist())
+    if not known or not forms <= {"int", "float"}:
+        return list(texts)
+    return [None if text is None else _number(text) for text in texts]
 
 
 def _number(text: str) -> int | float:
