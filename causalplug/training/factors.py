@@ -16,7 +16,7 @@ from torch import Tensor
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
-from causalplug.model.model import DCM, edge_key
+from causalplug.model.model import Model, edge_key
 from causalplug.variables import Discrete
 
 __all__ = [
@@ -75,7 +75,7 @@ class ConfounderDraws:
         return torch.special.ndtri(points.clamp(1e-6, 1 - 1e-6))
 
 
-def stacked(dcm: DCM, name: str, noise: Mapping[str, Tensor]) -> Tensor | None:
+def stacked(dcm: Model, name: str, noise: Mapping[str, Tensor]) -> Tensor | None:
     """The confounder noise that the mechanism of ``name`` reads, in its order."""
     parts = [noise[edge] for edge in dcm.edges(name)]
     return torch.cat(parts, -1) if parts else None
@@ -87,7 +87,7 @@ def log_mean_exp(log_probs: Tensor) -> Tensor:
 
 
 def rows_log_prob(
-    dcm: DCM, variables: Sequence[str], rows: Mapping[str, Tensor], noise: Mapping[str, Tensor]
+    dcm: Model, variables: Sequence[str], rows: Mapping[str, Tensor], noise: Mapping[str, Tensor]
 ) -> Tensor:
     """Log of the product of the mechanisms of ``variables`` at every row and draw.
 
@@ -146,7 +146,7 @@ class Cells:
         rows: codes ``(r,)`` of the variables and their parents.
     """
 
-    def __init__(self, dcm: DCM, variables: Sequence[str], rows: Mapping[str, Tensor]):
+    def __init__(self, dcm: Model, variables: Sequence[str], rows: Mapping[str, Tensor]):
         self.dcm, self.variables = dcm, tuple(variables)
         self.parents: dict[str, dict[str, Tensor]] = {}
         self.read: dict[str, Mapping[str, Tensor] | Tensor] = {}
@@ -183,7 +183,7 @@ class Cells:
         return total
 
 
-def tabular(dcm: DCM, variables: Iterable[str]) -> bool:
+def tabular(dcm: Model, variables: Iterable[str]) -> bool:
     """Whether all variables and their parents are discrete, with explicit mechanisms."""
     return all(
         isinstance(dcm.variables[name], Discrete)
