@@ -18,12 +18,14 @@ from causalplug.graphs.source import Source
 from causalplug.hub.shareable import Shareable
 from causalplug.mechanisms.base import Mechanism, freeze, initialised
 from causalplug.mechanisms.trainable.conditioner import ParentSpec
+from causalplug.model.confounders import ConfounderSpec, check_readers, confounder_layout
 from causalplug.model.deferred import DeferredEncoder, DeferredMechanism, Parts
 from causalplug.model.trained_module import TrainedModule, taken, unpacked
 from causalplug.noise import Noise, NoiseSpec, whole_seed
 from causalplug.planning.plan import check_pull
 from causalplug.questions import Questions
 from causalplug.variables import Discrete, Image, Variable
+from causalplug.wording import listed
 
 if TYPE_CHECKING:
     from causalplug.encoders.encoders import Encoder
@@ -41,8 +43,9 @@ def _key(name: str) -> str:
 class DCM(Questions, Shareable, nn.Module):
     """A deep causal generative model (Rahman & Kocaoglu 2024, Def. 4.1).
 
-    Every variable is ``V = f_V(parents, own noise, confounder noise)``; each bidirected edge has
-    one noise that the mechanisms at both its ends read. Variables without a given mechanism get a
+    Every variable is ``V = f_V(parents, own noise, confounder noise)``; each maximal clique of
+    bidirected edges has one noise that the mechanisms of all its variables read, so that a hidden
+    cause of three variables is one noise, not three. Variables without a given mechanism get a
     trainable one of their kind.
 
     Args:
@@ -53,11 +56,16 @@ class DCM(Questions, Shareable, nn.Module):
             :meth:`module` of another model gave.
         encoders: encoders by image variable; an image that a trainable mechanism or a critic reads
             needs one, and an untrained :class:`ConvEncoder` is put where none is given.
-        confounder_size: numbers of noise of one bidirected edge.
+        confounder_size: numbers of one confounder noise.
+        confounders: ``"cliques"``, one noise for every maximal clique of bidirected edges (where
+            there are very many, few cliques that cover all edges, with a warning); ``"edges"``,
+            one for every edge, which cannot express a hidden cause of three variables; or the
+            groups of variables that share one each.
         hidden: widths of the hidden layers of trainable mechanisms.
         seed: of the initial weights.
 
     Attributes:
+        confounders: the confounder noises; ``confounders.groups`` are the variables of each.
         plan: the plan that the model was trained by, or None.
         sources: the data sources that it was trained on, or None; what is identifiable is decided
             from them.
@@ -88,6 +96,7 @@ class DCM(Questions, Shareable, nn.Module):
         mechanisms: Mapping[str, Mechanism | TrainedModule] | None = None,
         encoders: Mapping[str, Encoder] | None = None,
         confounder_size: int = 2,
+        confounders: ConfounderSpec = "cliques",
         hidden: Sequence[int] = (64, 64),
         seed: int = 0,
     ):
@@ -121,6 +130,7 @@ class DCM(Questions, Shareable, nn.Module):
                 self._known(name, what)
         for name, encoder in encoders.items():
             self._check_encoder(name, encoder)
+        self.confounders = confounder_layout(graph, confounders, given)
         codes = {
             name: given.pop(name)
             for name in list(given)
@@ -136,6 +146,7 @@ class DCM(Questions, Shareable, nn.Module):
                 )
                 given[name] = initialised(build, seed * 100_003 + index)
             self._mechanisms[_key(name)] = given[name]
+        check_readers(graph, self.confounders, self.mechanisms.unopened())
         for mechanism in self._mechanisms.values():
             if mechanism.frozen:
                 freeze(mechanism)
@@ -294,7 +305,19 @@ class DCM(Questions, Shareable, nn.Module):
                 f"{mechanism.variable} from {list(mechanism.parents)}, but {name!r} is {variable} "
                 f"with parents {list(parents)}. Build it for these parents, or change the graph."
             )
+        self._check_confounder_numbers(name, mechanism)
         return mechanism
+
+    def _check_confounder_numbers(self, name: str, mechanism: Mechanism) -> None:
+        keys = mechanism.reads_confounders or self.confounders.at(name)
+        expected, read = self.confounder_size * len(keys), mechanism.confounder_numbers
+        if read is not None and read != expected:
+            raise MechanismError(
+                f"The mechanism given for {name!r} cannot be used: it reads {read} numbers of "
+                f"confounder noise, and the model has {expected} there ({len(keys)} noises of "
+                f"{self.confounder_size}: {listed(keys)}). Build it with "
+                f"confounder_size={expected}, or the model with other confounders=."
+            )
 
     def _add_encoders(
         self, given: Mapping[str, Mechanism], encoders: dict[str, Encoder], seed: int
@@ -328,7 +351,7 @@ class DCM(Questions, Shareable, nn.Module):
 
         variable = self.variables[name]
         parents = {parent: self.parent_spec(parent) for parent in self.graph.parents(name)}
-        confounder_size = self.confounder_size * len(self.graph.siblings(name))
+        confounder_size = self.confounder_size * len(self.confounders.at(name))
         if code is not None:
             return code.completed(variable, parents, confounder_size)
         if isinstance(variable, Discrete):
@@ -346,23 +369,18 @@ class DCM(Questions, Shareable, nn.Module):
             else self.variables[name]
         )  # type: ignore[return-value]
 
-    def edges(self, name: str) -> tuple[str, ...]:
-        """The bidirected edges at a variable, in the order in which its mechanism reads their
-        noise."""
-        own = self.mechanism(name).edges
-        return (
-            tuple(edge_key(name, sibling) for sibling in self.graph.siblings(name))
-            if own is None
-            else own
-        )
+    def confounder_keys(self, name: str) -> tuple[str, ...]:
+        """Names of the confounder noises at a variable, in the order in which its mechanism reads
+        them."""
+        own = self.mechanism(name).reads_confounders
+        return self.confounders.at(name) if own is None else own
 
     # -- the forward pass
 
     def confounder(self, name: str, noise: Noise) -> Tensor | None:
-        """``(n, e)`` confounder noise that the mechanism of ``name`` reads, None without
-        bidirected edges."""
+        """``(n, e)`` confounder noise that the mechanism of ``name`` reads, None without any."""
         spec = NoiseSpec((self.confounder_size,))
-        parts = [noise.draw(key, spec) for key in self.edges(name)]
+        parts = [noise.draw(key, spec) for key in self.confounder_keys(name)]
         return torch.cat(parts, -1) if parts else None
 
     def own_noise(self, name: str, noise: Noise) -> dict[str, Tensor]:
@@ -441,12 +459,6 @@ class DCM(Questions, Shareable, nn.Module):
         from causalplug.notebook import dcm_html
 
         return dcm_html(self)
-
-
-def edge_key(a: str, b: str) -> str:
-    """Name of the confounder noise of a bidirected edge."""
-    first, second = sorted((a, b))
-    return f"{first}<->{second}"
 
 
 def _checked_variables(

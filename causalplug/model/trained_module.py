@@ -33,10 +33,9 @@ class TrainedModule:
     Attributes:
         graph: of the model that it was taken from.
         variables: declarations of its variables and their parents.
-        mechanisms: by variable; frozen, each reads the confounder noise in the order of its
-            ``edges``.
+        mechanisms: by variable; frozen, each names the confounder noises that it reads.
         encoders: of the image parents that the mechanisms read as projections.
-        confounder_size: numbers of noise of one bidirected edge.
+        confounder_size: numbers of one confounder noise.
         origin: the snapshot of that model, None if it was never saved.
     """
 
@@ -92,7 +91,7 @@ class TrainedModule:
         if confounder_size != self.confounder_size and any(graph.siblings(name) for name in named):
             raise MechanismError(
                 f"The module {self.name} cannot be plugged in: its confounder noise has "
-                f"{self.confounder_size} numbers per edge and the model's {confounder_size}. Build "
+                f"{self.confounder_size} numbers each and the model's {confounder_size}. Build "
                 f"the model with confounder_size={self.confounder_size}."
             )
 
@@ -172,7 +171,8 @@ def taken(dcm: DCM, name: str | Iterable[str]) -> TrainedModule:
     variables = {v: dcm.variables[v] for v in declared}
     module = TrainedModule(graph, variables, mechanisms, encoders, dcm.confounder_size, dcm.origin)
     for v, mechanism in mechanisms.items():
-        mechanism.edges, mechanism.frozen, mechanism.part_of = dcm.edges(v), True, label
+        mechanism.reads_confounders = dcm.confounder_keys(v)
+        mechanism.frozen, mechanism.part_of = True, label
         mechanism.module, mechanism.origin = module, dcm.origin
         freeze(mechanism)
     for encoder in encoders.values():
