@@ -6,26 +6,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import torch
 from torch import Tensor, nn
 
-from causalplug.adapters import ADAPTERS
 from causalplug.errors import MechanismError
-from causalplug.hub.shareable import Shareable
+from causalplug.hub.formats import MECHANISM_FORMAT
+from causalplug.hub.parts import load_part
+from causalplug.hub.shareable import SharedPart
+from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
-from causalplug.registry import Registry
+from causalplug.registry import SHIPPED_ADAPTERS, Registry
 from causalplug.variables import Variable
 
 if TYPE_CHECKING:
-    from causalplug.mechanisms.frozen.generator import FrozenMechanism
+    from causalplug.hub.snapshot import Snapshot
 
-__all__ = ["MECHANISMS", "Mechanism", "freeze", "initialised", "register_mechanism"]
+__all__ = ["MECHANISMS", "Mechanism", "load_mechanism", "register_mechanism"]
 
-_N = TypeVar("_N", bound=nn.Module)
 _M = TypeVar("_M", bound=type["Mechanism"])
 
 
-class Mechanism(Shareable, nn.Module):
+class Mechanism(SharedPart, nn.Module):
     """One mechanism: it turns values of the parents, own noise and confounder noise into values of
     its variable.
 
@@ -62,7 +62,7 @@ class Mechanism(Shareable, nn.Module):
     card_kind = "adapter"
     kind: ClassVar[str] = ""
     frozen: bool = False
-    frozen_generator: FrozenMechanism | None = None
+    frozen_generator: Mechanism | None = None
     reads_confounders: tuple[str, ...] | None = None
     confounded_by_edge: bool = False
     module: Any = None
@@ -142,6 +142,10 @@ class Mechanism(Shareable, nn.Module):
         """Numbers of confounder noise of one row that it reads; None where it takes any."""
         return None
 
+    @classmethod
+    def loaders(cls) -> dict[str, Callable[..., Any]]:
+        return {"mechanism": load_mechanism}
+
     def bound_to(self) -> dict[str, Any]:
         """What a model's configuration says of a frozen mechanism beside where it is."""
         return {}
@@ -164,7 +168,7 @@ MECHANISMS: Registry[Mechanism] = Registry(
         "continuous-spline": "causalplug.mechanisms.trainable.continuous",
         "conv-generator": "causalplug.mechanisms.trainable.image",
         "renderer": "causalplug.mechanisms.frozen.renderer",
-        **ADAPTERS,
+        **SHIPPED_ADAPTERS,
     },
 )
 """Every mechanism that a repository may name: built in, shipped adapters, registered ones and entry points."""
@@ -180,16 +184,17 @@ def register_mechanism(kind: str) -> Callable[[_M], _M]:
     return MECHANISMS.register(kind)
 
 
-def freeze(module: nn.Module) -> nn.Module:
-    """Switch gradients of all parameters off and evaluation mode on."""
-    module.requires_grad_(False)
-    module.eval()
-    return module
+def load_mechanism(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Mechanism:
+    """Load a mechanism from a repository; a frozen one has its gradients off.
 
+    Args:
+        snapshot: The repository.
+        trust_remote_code: Whether code of the repository may run.
 
-def initialised(build: Callable[[], _N], seed: int) -> _N:
-    """Build a module with parameters that depend on ``seed`` alone; the global generator stays
-    as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build()
+    Raises:
+        RepositoryError: As for :func:`causalplug.hub.parts.load_part`.
+    """
+    mechanism: Mechanism = load_part(
+        snapshot, MECHANISM_FORMAT, MECHANISMS, trust_remote_code=trust_remote_code
+    )
+    return freeze(mechanism) if mechanism.frozen else mechanism

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from causalplug.data.source import Rows
 from causalplug.errors import PlanError
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.planning.plan import Target
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import Critic, CriticInput, Scaled, between
@@ -118,7 +118,7 @@ class TableGame(Game):
     weight: Tensor
     real: Tensor
 
-    def __init__(self, dcm: DCM, target: Target, rows: Rows, config: TrainingConfig):
+    def __init__(self, dcm: Model, target: Target, rows: Rows, config: TrainingConfig):
         super().__init__(config)
         given, inside = list(target.parents), list(target.variables)
         names = [*given, *inside]
@@ -208,7 +208,7 @@ class RowGame(Game):
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         target: Target,
         rows: Rows,
         config: TrainingConfig,
@@ -302,7 +302,7 @@ def _split(rows: Sequence[Tensor], parts: int) -> list[list[Tensor]]:
     return [list(part) for part in zip(*[r.chunk(parts) for r in rows], strict=True)]
 
 
-def _mode(config: TrainingConfig, roller: Roller, dcm: DCM) -> str:
+def _mode(config: TrainingConfig, roller: Roller, dcm: Model) -> str:
     """How gradients pass the discrete variables of a target.
 
     Raises:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.variables import Discrete
 
 __all__ = [
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def confounders_of(dcm: DCM, variables: Iterable[str]) -> list[str]:
+def confounders_of(dcm: Model, variables: Iterable[str]) -> list[str]:
     """Names of all confounder noises that the mechanisms of ``variables`` read, each once."""
     return list(dict.fromkeys(key for name in variables for key in dcm.confounder_keys(name)))
 
@@ -70,7 +70,7 @@ class ConfounderDraws:
         return torch.special.ndtri(points.clamp(1e-6, 1 - 1e-6))
 
 
-def stacked(dcm: DCM, name: str, noise: Mapping[str, Tensor]) -> Tensor | None:
+def stacked(dcm: Model, name: str, noise: Mapping[str, Tensor]) -> Tensor | None:
     """The confounder noise that the mechanism of ``name`` reads, in its order."""
     parts = [noise[key] for key in dcm.confounder_keys(name)]
     return torch.cat(parts, -1) if parts else None
@@ -82,7 +82,7 @@ def log_mean_exp(log_probs: Tensor) -> Tensor:
 
 
 def rows_log_prob(
-    dcm: DCM, variables: Sequence[str], rows: Mapping[str, Tensor], noise: Mapping[str, Tensor]
+    dcm: Model, variables: Sequence[str], rows: Mapping[str, Tensor], noise: Mapping[str, Tensor]
 ) -> Tensor:
     """Log of the product of the mechanisms of ``variables`` at every row and draw.
 
@@ -141,7 +141,7 @@ class Cells:
         rows: codes ``(r,)`` of the variables and their parents.
     """
 
-    def __init__(self, dcm: DCM, variables: Sequence[str], rows: Mapping[str, Tensor]):
+    def __init__(self, dcm: Model, variables: Sequence[str], rows: Mapping[str, Tensor]):
         self.dcm, self.variables = dcm, tuple(variables)
         self.parents: dict[str, dict[str, Tensor]] = {}
         self.read: dict[str, Mapping[str, Tensor] | Tensor] = {}
@@ -178,7 +178,7 @@ class Cells:
         return total
 
 
-def tabular(dcm: DCM, variables: Iterable[str]) -> bool:
+def tabular(dcm: Model, variables: Iterable[str]) -> bool:
     """Whether all variables and their parents are discrete, with explicit mechanisms."""
     return all(
         isinstance(dcm.variables[name], Discrete)

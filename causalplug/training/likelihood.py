@@ -12,7 +12,7 @@ from torch import Tensor
 
 from causalplug.data.source import Rows
 from causalplug.errors import PlanError
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import (
     Cells,
@@ -85,7 +85,7 @@ class _Factor:
     def __len__(self) -> int:
         return len(self.rows[self.variables[0]])
 
-    def loss(self, dcm: DCM, batch_size: int, generator: torch.Generator) -> Tensor:
+    def loss(self, dcm: Model, batch_size: int, generator: torch.Generator) -> Tensor:
         """Minus the mean log c-factor."""
         noise = self.draws(generator) if self.proposal is None else {}
         if self.cells is not None and self.weights is not None:
@@ -99,7 +99,7 @@ class _Factor:
         return -self._proposed(dcm, self.proposal, batch, generator).mean()
 
     def _proposed(
-        self, dcm: DCM, proposal: Proposal, rows: Mapping[str, Tensor], generator: torch.Generator
+        self, dcm: Model, proposal: Proposal, rows: Mapping[str, Tensor], generator: torch.Generator
     ) -> Tensor:
         """Log c-factor ``(n,)``; its gradient also moves the proposal towards the draws that
         explain the rows."""
@@ -108,7 +108,7 @@ class _Factor:
         explains = (torch.softmax(terms.detach(), 0) * drawn.log_density).sum(0)
         return log_mean_exp(terms) + explains - explains.detach()
 
-    def scores(self, dcm: DCM, generator: torch.Generator) -> Scores:
+    def scores(self, dcm: Model, generator: torch.Generator) -> Scores:
         """Log c-factors of all rows, or of the first some thousand."""
         if self.cells is not None and self.counts is not None:
             return Scores(
@@ -153,7 +153,7 @@ class Likelihood:
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         variables: Sequence[str],
         sources: Sequence[Rows],
         config: TrainingConfig,

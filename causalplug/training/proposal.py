@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from causalplug.mechanisms.base import initialised
 from causalplug.mechanisms.trainable.conditioner import Conditioner, ParentSpec
+from causalplug.networks import initialised
 from causalplug.training.factors import ConfounderDraws
 
 __all__ = ["Proposal", "Proposed"]

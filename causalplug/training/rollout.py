@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.noise import NoiseSpec
 from causalplug.training.factors import confounders_of, stacked
 from causalplug.variables import Discrete
@@ -82,7 +82,7 @@ class Roller:
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         variables: Sequence[str],
         given: Sequence[str],
         updated: Sequence[str],
