@@ -26,8 +26,9 @@ __all__ = ["DCM", "load_model"]
 class DCM(Shareable, Model):
     """A deep causal generative model (Rahman & Kocaoglu 2024, Def. 4.1).
 
-    Every variable is ``V = f_V(parents, own noise, confounder noise)``; each bidirected edge has
-    one noise that the mechanisms at both its ends read. Variables without a given mechanism get a
+    Every variable is ``V = f_V(parents, own noise, confounder noise)``; each maximal clique of
+    bidirected edges has one noise that the mechanisms of all its variables read, so that a hidden
+    cause of three variables is one noise, not three. Variables without a given mechanism get a
     trainable one of their kind.
 
     Args:
@@ -38,11 +39,16 @@ class DCM(Shareable, Model):
             :meth:`module` of another model gave.
         encoders: encoders by image variable; an image that a trainable mechanism or a critic reads
             needs one, and an untrained :class:`ConvEncoder` is put where none is given.
-        confounder_size: numbers of noise of one bidirected edge.
+        confounder_size: numbers of one confounder noise.
+        confounders: ``"cliques"``, one noise for every maximal clique of bidirected edges (where
+            there are very many, few cliques that cover all edges, with a warning); ``"edges"``,
+            one for every edge, which cannot express a hidden cause of three variables; or the
+            groups of variables that share one each.
         hidden: widths of the hidden layers of trainable mechanisms.
         seed: of the initial weights.
 
     Attributes:
+        confounders: the confounder noises; ``confounders.groups`` are the variables of each.
         plan: the plan that the model was trained by, or None.
         sources: the data sources that it was trained on, or None; what is identifiable is decided
             from them.

@@ -39,8 +39,11 @@ class Mechanism(SharedPart, nn.Module):
             parents differ.
         frozen: its parameters are never updated.
         frozen_generator: the pretrained generator inside a trained mechanism, if it has one.
-        edges: in which order it reads the noise of bidirected edges; None for the order of the
-            graph.
+        reads_confounders: names of the confounder noises that it reads, in its order; None for
+            those that the model has at its variable.
+        confounded_by_edge: it reads one noise for every bidirected edge at its variable, in the
+            order of the graph, and the model has to have them.
+        confounder_numbers: numbers of confounder noise that it reads; None where it takes any.
         module, part_of: the module of another model that it was taken with, and its name
             (``"C+N"``), if it was.
         accepts_confounder: it reads confounder noise, so its variable may have bidirected edges.
@@ -60,7 +63,8 @@ class Mechanism(SharedPart, nn.Module):
     kind: ClassVar[str] = ""
     frozen: bool = False
     frozen_generator: Mechanism | None = None
-    edges: tuple[str, ...] | None = None
+    reads_confounders: tuple[str, ...] | None = None
+    confounded_by_edge: bool = False
     module: Any = None
     part_of: str | None = None
     accepts_confounder: bool = True
@@ -91,8 +95,7 @@ class Mechanism(SharedPart, nn.Module):
                 ``(n, size)`` projection where ``reads_projections`` is set; a discrete parent may
                 be a relaxed one-hot ``(n, k)``.
             noise: a tensor ``(n, *spec.shape)`` for each entry of ``self.noise``.
-            confounder: ``(n, e)``, the noise of all bidirected edges at the variable, or None
-                without any.
+            confounder: ``(n, e)``, all confounder noise at the variable, or None without any.
 
         Returns:
             ``(n, *variable.event_shape)``: integer codes, floats or images.
@@ -133,6 +136,11 @@ class Mechanism(SharedPart, nn.Module):
         raise MechanismError(
             f"{type(self).__name__} declares no abduction: its noise cannot be recovered from a value."
         )
+
+    @property
+    def confounder_numbers(self) -> int | None:
+        """Numbers of confounder noise of one row that it reads; None where it takes any."""
+        return None
 
     @classmethod
     def loaders(cls) -> dict[str, Callable[..., Any]]:

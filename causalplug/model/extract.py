@@ -57,7 +57,8 @@ def extract_module(dcm: Model, name: str | Iterable[str]) -> TrainedModule:
     variables = {v: dcm.variables[v] for v in declared}
     module = TrainedModule(graph, variables, mechanisms, encoders, dcm.confounder_size, dcm.origin)
     for v, mechanism in mechanisms.items():
-        mechanism.edges, mechanism.frozen, mechanism.part_of = dcm.edges(v), True, label
+        mechanism.reads_confounders = dcm.confounder_keys(v)
+        mechanism.frozen, mechanism.part_of = True, label
         mechanism.module, mechanism.origin = module, dcm.origin
         freeze(mechanism)
     for encoder in encoders.values():

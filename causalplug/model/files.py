@@ -96,6 +96,7 @@ def dcm_files(
         "graph": dcm.graph.to_dict(),
         "variables": {name: variable.to_dict() for name, variable in dcm.variables.items()},
         "confounder_size": dcm.confounder_size,
+        "confounders": [list(group) for group in dcm.confounders.groups],
         "mechanisms": mechanisms,
         "encoders": encoders,
         "sources": None if dcm.sources is None else [source.to_dict() for source in dcm.sources],
@@ -210,25 +211,18 @@ def _built(
         for name, item in config["mechanisms"].items():
             if name not in mechanisms:
                 cls = MECHANISMS.resolve(item["kind"])
-                expected = config["confounder_size"] * len(graph.siblings(name))
-                if item["config"].get("confounder_size", expected) != expected:
-                    raise RepositoryError(
-                        f"cannot use {where}: the mechanism of {name} does not read the {expected} "
-                        "numbers of confounder noise that its graph has for it. Save the model "
-                        "again"
-                    )
                 mechanisms[name] = cls.from_config(item["config"], **inside.get(name, {}))
         for name, item in config["encoders"].items():
             if name not in encoders:
                 encoders[name] = ENCODERS.resolve(item["kind"]).from_config(item["config"])
                 encoders[name].trained = item["trained"]
-        size_of_noise = config["confounder_size"]
         dcm = build(
             graph,
             variables,
             mechanisms=mechanisms,
             encoders=encoders,
-            confounder_size=size_of_noise,
+            confounder_size=config["confounder_size"],
+            confounders=config["confounders"],
         )
     dcm.plan, dcm.sources, dcm.history = plan, sources, config["history"]
     dcm.queries = tuple(config["queries"])

@@ -17,19 +17,21 @@ from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.trainable.conditioner import ParentSpec
+from causalplug.model.confounders import ConfounderSpec, check_readers, confounder_layout
 from causalplug.model.deferred import DeferredEncoder, DeferredMechanism, Parts
 from causalplug.model.trained_module import TrainedModule, expand_modules
 from causalplug.networks import freeze, initialised
 from causalplug.noise import Noise, NoiseSpec, whole_seed
 from causalplug.planning.plan import check_pull
 from causalplug.variables import Discrete, Image, Variable
+from causalplug.wording import listed
 
 if TYPE_CHECKING:
     from causalplug.encoders.encoders import Encoder
     from causalplug.hub.snapshot import Snapshot
     from causalplug.planning.plan import Plan
 
-__all__ = ["Model", "edge_key"]
+__all__ = ["Model"]
 
 
 def _key(name: str) -> str:
@@ -51,6 +53,7 @@ class Model(nn.Module):
         mechanisms: Mapping[str, Mechanism | TrainedModule] | None = None,
         encoders: Mapping[str, Encoder] | None = None,
         confounder_size: int = 2,
+        confounders: ConfounderSpec = "cliques",
         hidden: Sequence[int] = (64, 64),
         seed: int = 0,
     ):
@@ -84,6 +87,7 @@ class Model(nn.Module):
                 self._known(name, what)
         for name, encoder in encoders.items():
             self._check_encoder(name, encoder)
+        self.confounders = confounder_layout(graph, confounders, given)
         codes = {
             name: given.pop(name)
             for name in list(given)
@@ -99,6 +103,7 @@ class Model(nn.Module):
                 )
                 given[name] = initialised(build, seed * 100_003 + index)
             self._mechanisms[_key(name)] = given[name]
+        check_readers(graph, self.confounders, self.mechanisms.unopened())
         for mechanism in self._mechanisms.values():
             if mechanism.frozen:
                 freeze(mechanism)
@@ -239,7 +244,19 @@ class Model(nn.Module):
                 f"{mechanism.variable} from {list(mechanism.parents)}, but {name!r} is {variable} "
                 f"with parents {list(parents)}. Build it for these parents, or change the graph."
             )
+        self._check_confounder_numbers(name, mechanism)
         return mechanism
+
+    def _check_confounder_numbers(self, name: str, mechanism: Mechanism) -> None:
+        keys = mechanism.reads_confounders or self.confounders.at(name)
+        expected, read = self.confounder_size * len(keys), mechanism.confounder_numbers
+        if read is not None and read != expected:
+            raise MechanismError(
+                f"The mechanism given for {name!r} cannot be used: it reads {read} numbers of "
+                f"confounder noise, and the model has {expected} there ({len(keys)} noises of "
+                f"{self.confounder_size}: {listed(keys)}). Build it with "
+                f"confounder_size={expected}, or the model with other confounders=."
+            )
 
     def _add_encoders(
         self, given: Mapping[str, Mechanism], encoders: dict[str, Encoder], seed: int
@@ -273,7 +290,7 @@ class Model(nn.Module):
 
         variable = self.variables[name]
         parents = {parent: self.parent_spec(parent) for parent in self.graph.parents(name)}
-        confounder_size = self.confounder_size * len(self.graph.siblings(name))
+        confounder_size = self.confounder_size * len(self.confounders.at(name))
         if code is not None:
             return code.completed(variable, parents, confounder_size)
         if isinstance(variable, Discrete):
@@ -291,23 +308,18 @@ class Model(nn.Module):
             else self.variables[name]
         )  # type: ignore[return-value]
 
-    def edges(self, name: str) -> tuple[str, ...]:
-        """The bidirected edges at a variable, in the order in which its mechanism reads their
-        noise."""
-        own = self.mechanism(name).edges
-        return (
-            tuple(edge_key(name, sibling) for sibling in self.graph.siblings(name))
-            if own is None
-            else own
-        )
+    def confounder_keys(self, name: str) -> tuple[str, ...]:
+        """Names of the confounder noises at a variable, in the order in which its mechanism reads
+        them."""
+        own = self.mechanism(name).reads_confounders
+        return self.confounders.at(name) if own is None else own
 
     # -- the forward pass
 
     def confounder(self, name: str, noise: Noise) -> Tensor | None:
-        """``(n, e)`` confounder noise that the mechanism of ``name`` reads, None without
-        bidirected edges."""
+        """``(n, e)`` confounder noise that the mechanism of ``name`` reads, None without any."""
         spec = NoiseSpec((self.confounder_size,))
-        parts = [noise.draw(key, spec) for key in self.edges(name)]
+        parts = [noise.draw(key, spec) for key in self.confounder_keys(name)]
         return torch.cat(parts, -1) if parts else None
 
     def own_noise(self, name: str, noise: Noise) -> dict[str, Tensor]:
@@ -412,12 +424,6 @@ class Model(nn.Module):
             kind,
             "frozen" if mechanism.frozen else state,
         )
-
-
-def edge_key(a: str, b: str) -> str:
-    """Name of the confounder noise of a bidirected edge."""
-    first, second = sorted((a, b))
-    return f"{first}<->{second}"
 
 
 def _checked_variables(

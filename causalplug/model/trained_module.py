@@ -31,10 +31,9 @@ class TrainedModule:
     Attributes:
         graph: of the model that it was taken from.
         variables: declarations of its variables and their parents.
-        mechanisms: by variable; frozen, each reads the confounder noise in the order of its
-            ``edges``.
+        mechanisms: by variable; frozen, each names the confounder noises that it reads.
         encoders: of the image parents that the mechanisms read as projections.
-        confounder_size: numbers of noise of one bidirected edge.
+        confounder_size: numbers of one confounder noise.
         origin: the snapshot of that model, None if it was never saved.
     """
 
@@ -90,7 +89,7 @@ class TrainedModule:
         if confounder_size != self.confounder_size and any(graph.siblings(name) for name in named):
             raise MechanismError(
                 f"The module {self.name} cannot be plugged in: its confounder noise has "
-                f"{self.confounder_size} numbers per edge and the model's {confounder_size}. Build "
+                f"{self.confounder_size} numbers each and the model's {confounder_size}. Build "
                 f"the model with confounder_size={self.confounder_size}."
             )
 

@@ -18,8 +18,8 @@ from causalplug.training.critics import Critic, CriticInput, Scaled, between
 from causalplug.training.factors import (
     Cells,
     ConfounderDraws,
+    confounders_of,
     distinct,
-    edges_of,
     log_mean_exp,
     ravel,
 )
@@ -137,7 +137,7 @@ class TableGame(Game):
         real = torch.zeros(len(here), device=here.device)
         real[here.argsort()[place]] = shares / len(rows)
         self.cells = Cells(dcm, inside, codes)
-        self.draws = ConfounderDraws(edges_of(dcm.graph, inside), dcm.confounder_size, config.draws)
+        self.draws = ConfounderDraws(confounders_of(dcm, inside), dcm.confounder_size, config.draws)
         reads = CriticInput({name: dcm.variables[name] for name in names}, {})
         self.critic = Critic(reads, hidden=config.critic_hidden)
         self.register_buffer("features", reads(codes)[0])

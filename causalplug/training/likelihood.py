@@ -17,8 +17,8 @@ from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import (
     Cells,
     ConfounderDraws,
+    confounders_of,
     distinct,
-    edges_of,
     log_mean_exp,
     rows_log_prob,
     served,
@@ -195,7 +195,7 @@ class Likelihood:
             factor.share = len(factor) / total
             if tabular(dcm, factor.variables):
                 self._tabulate(factor)
-            elif factor.draws.edges and self._continuous(factor.variables):
+            elif factor.draws.keys and self._continuous(factor.variables):
                 factor.proposal = self._proposal(factor) if known is None else next(known)
                 self.proposals.append(factor.proposal)
 
@@ -205,7 +205,9 @@ class Likelihood:
             [*variables, *(parent for name in variables for parent in graph.parents(name))]
         )
         count = max(1, self.config.draws // 8) if self._continuous(variables) else self.config.draws
-        draws = ConfounderDraws(edges_of(graph, variables), self.dcm.confounder_size, count)
+        draws = ConfounderDraws(
+            confounders_of(self.dcm, variables), self.dcm.confounder_size, count
+        )
         return _Factor(variables, {name: rows.values[name] for name in needed}, 0.0, draws)
 
     def _continuous(self, variables: Sequence[str]) -> bool:
@@ -225,7 +227,7 @@ class Likelihood:
             *(len(next(iter(p.values()))) for p in factor.cells.parents.values() if p),
             len(counts) // 8,
         )
-        draws = factor.draws.draws if factor.draws.edges else 1
+        draws = factor.draws.draws if factor.draws.keys else 1
         if largest * draws > _TABLE_LIMIT:
             factor.cells = None
             return

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from causalplug.model.model import Model
 from causalplug.noise import NoiseSpec
-from causalplug.training.factors import edges_of, stacked
+from causalplug.training.factors import confounders_of, stacked
 from causalplug.variables import Discrete
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Roller:
         inside = set(dcm.graph.do(given).ancestors(variables)) - set(given)
         self.dcm, self.updated = dcm, set(updated)
         self.order = [name for name in dcm.graph.topological_order() if name in inside]
-        self.edges = edges_of(dcm.graph, self.order)
+        self.confounders = confounders_of(dcm, self.order)
         self.banks, self.pixels = dict(banks), set(pixels)
         self.weighed = self._weighed()
 
@@ -144,7 +144,7 @@ class Roller:
         variables, which are enumerated.
         """
         spec = NoiseSpec((self.dcm.confounder_size,))
-        confounders = {edge: spec.draw(n, generator) for edge in self.edges}
+        confounders = {key: spec.draw(n, generator) for key in self.confounders}
         state = _State(
             dict(given), spread=set(self.weighed) if mode == "enumerate" else set(spread)
         )

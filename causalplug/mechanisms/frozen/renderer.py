@@ -155,6 +155,10 @@ class Renderer(Mechanism):
         label, own = self.code(parents, noise, confounder)
         return self._transform(self.generator.generate_relaxed(label, own))
 
+    @property
+    def confounder_numbers(self) -> int:
+        return self.network.confounder_size
+
     def config(self) -> dict[str, Any]:
         return {
             "generator": {
