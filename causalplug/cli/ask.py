@@ -16,7 +16,7 @@ from causalplug.cli.tables import columns_option, rows_of, where_option
 if TYPE_CHECKING:
     import pandas as pd
 
-    from causalplug.model.model import DCM
+    from causalplug.dcm import DCM
 
 __all__ = ["counterfactual", "estimate", "sample"]
 
