@@ -148,7 +148,7 @@ def show_rows(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "metadata.csv").write_text("".join(lines), encoding="utf-8")
-    if facts["identification"] not in ("identifiable", "zero"):
+    if facts["identification"] not in ("identifiable", "zero", "not checked"):
         click.echo(
             f"warning: {facts['query']} is {facts['identification']}: {facts['reason']}", err=True
         )

@@ -19,7 +19,6 @@ from causalplug.data.dialect import (
     detect,
     is_comma_number,
     not_decodable,
-    open_binary,
 )
 from causalplug.data.table import Columns, Table, image_files
 from causalplug.errors import DataError
@@ -69,7 +68,7 @@ def _batches(
     numbers = {n for n in wanted if isinstance(declared.get(n), Continuous)}
     places = (["\0row"] if dialect.row_names else []) + list(dialect.names)
     try:
-        with open_binary(path) as file:
+        with pa.input_stream(str(path), compression="detect") as file:
             reader = csv.open_csv(
                 _Squeezed(file, dialect.encoding) if dialect.squeezed else file,
                 read_options=csv.ReadOptions(
@@ -148,7 +147,7 @@ def _explained(path: Path, dialect: Dialect, numbers: set[str], reason: str) -> 
     line = 0
     try:
         for place, (line, row) in enumerate(dialect.rows(path)):
-            if place < dialect.skipped:
+            if place <= dialect.marked:
                 continue
             if len(row) != width:
                 return _ragged(path, dialect, line, row)
@@ -156,7 +155,7 @@ def _explained(path: Path, dialect: Dialect, numbers: set[str], reason: str) -> 
                 if name in numbers and (why := _no_number(cell, dialect)):
                     return DataError(f"{path}, line {line}: {name!r} is {cell[:80]!r}, {why}")
     except UnicodeDecodeError:
-        return not_decodable(path, dialect.encoding, line + 1)
+        return not_decodable(path, dialect.encoding)
     except Exception as error:
         reason = str(error)
     return DataError(f"{path} cannot be read after line {line}: {reason[:300]}. Mend the file.")

@@ -5,10 +5,13 @@ What the first megabyte shows without doubt is taken; the rest is asked for.
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import csv
+import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,7 @@ from typing import Any
 from causalplug.errors import DataError
 
 __all__ = [
+    "UNREADABLE",
     "Dialect",
     "TextOptions",
     "detect",
@@ -26,6 +30,8 @@ __all__ = [
     "open_binary",
 ]
 
+UNREADABLE = (OSError, EOFError, zlib.error)
+"""How files that cannot be read or decompressed end."""
 _SAMPLE = 1 << 20  # bytes that are looked at
 _MARKS = (  # longest first: the mark of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -105,7 +111,8 @@ class Dialect:
         squeezed: Columns are separated by runs of blanks.
         decimal: Decimal sign.
         names: Names in the header.
-        skipped: Rows before the first row of data, the header among them.
+        skipped: Rows before the first row of data, the header and empty lines among them.
+        marked: The first line only says what separates columns.
         row_names: Rows begin with a name that has no place in the header.
     """
 
@@ -115,6 +122,7 @@ class Dialect:
     decimal: str
     names: tuple[str, ...]
     skipped: int
+    marked: bool
     row_names: bool
 
     def rows(self, path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -132,12 +140,13 @@ class Dialect:
 
 def open_binary(path: Path) -> Any:
     """The bytes of a file, decompressed by its suffix (.gz, .bz2, .zst)."""
-    import pyarrow as pa
+    if path.suffix == ".zst":
+        import pyarrow as pa
 
-    try:
-        return pa.input_stream(str(path), compression="detect")
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path} cannot be read: {error}. Check the file.") from None
+        return pa.input_stream(str(path), compression="zstd")
+    if path.suffix in (".gz", ".bz2"):
+        return gzip.open(path) if path.suffix == ".gz" else bz2.open(path)
+    return open(path, "rb")
 
 
 def is_comma_number(text: str) -> bool:
@@ -161,7 +170,7 @@ def detect(path: Path, options: TextOptions) -> Dialect:
         separator, skipped, lines = lines[0][4], 1, lines[1:]  # Excel's own mark
     if not any(line.strip() for line in lines):
         raise DataError(
-            f"{path} cannot be used: it is empty. Its first line has to name the columns."
+            f"{path} cannot be used: it is empty; its first line has to name the columns"
         )
     layout = _layout(path, lines, separator)
     names = layout.rows[0]
@@ -173,8 +182,8 @@ def detect(path: Path, options: TextOptions) -> Dialect:
             "Rename one."
         )
     return Dialect(
-        encoding, layout.separator, layout.squeezed, decimal, tuple(names), skipped + 1,
-        layout.row_names,
+        encoding, layout.separator, layout.squeezed, decimal, tuple(names),
+        skipped + layout.header_place, skipped > 0, layout.row_names,
     )  # fmt: skip
 
 
@@ -189,12 +198,10 @@ def encoding_of(path: Path) -> str:
 
 def _head(path: Path) -> tuple[bytes, bool]:
     """The first bytes of a file, and whether these are all."""
-    import pyarrow as pa
-
     try:
         with open_binary(path) as file:
             return file.read(_SAMPLE), not file.read(1)
-    except (OSError, pa.ArrowInvalid) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path} cannot be read: {error}. Check the file.") from None
 
 
@@ -223,13 +230,26 @@ def _sample(path: Path, encoding: str | None) -> tuple[str, str, bool]:
         raise not_decodable(path, used, data[: error.start].count(b"\n") + 1) from None
 
 
-def not_decodable(path: Path, encoding: str, line: int) -> DataError:
-    """The error of a file in another encoding."""
+def not_decodable(path: Path, encoding: str, line: int | None = None) -> DataError:
+    """The error of a file in another encoding; the line is looked for where it is not known."""
+    line = line or _undecodable_line(path, encoding)
     name = encoding.removesuffix("-sig").upper()
     return DataError(
         f"{path} cannot be read: line {line} is not {name}. Save it as UTF-8, or say what it is: "
         "encoding='cp1252' for the files of Windows in western Europe."
     )
+
+
+def _undecodable_line(path: Path, encoding: str) -> int:
+    number = 1
+    with open_binary(path) as file:
+        for text in file:
+            try:
+                text.decode(encoding)
+            except UnicodeDecodeError:
+                break
+            number += 1
+    return number
 
 
 # -- separators
@@ -243,6 +263,7 @@ class _Layout:
     squeezed: bool
     rows: list[list[str]]
     lines: list[int]
+    header_place: int
     quoted: bool
 
     @property
@@ -290,10 +311,11 @@ def _layout(path: Path, lines: Sequence[str], separator: str | None) -> _Layout:
 
 def _split(path: Path, lines: Sequence[str], separator: str, squeezed: bool = False) -> _Layout:
     reader = csv.reader(lines, delimiter=separator)
-    rows, numbers, quoted, start = [], [], [], 0
+    rows, numbers, quoted, start, header_place = [], [], [], 0, 0
     try:
-        for row in reader:
+        for place, row in enumerate(reader, 1):
             if row:
+                header_place = header_place or place
                 rows.append(row)
                 numbers.append(reader.line_num)
                 first = next(line for line in lines[start : reader.line_num] if line.strip())
@@ -301,7 +323,7 @@ def _split(path: Path, lines: Sequence[str], separator: str, squeezed: bool = Fa
             start = reader.line_num
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num} cannot be read: {error}.") from None
-    return _Layout(separator, squeezed, rows, numbers, all(quoted[1:]))
+    return _Layout(separator, squeezed, rows, numbers, header_place, all(quoted[1:]))
 
 
 def _squeezed_layout(path: Path, lines: Sequence[str]) -> _Layout | None:
@@ -313,7 +335,8 @@ def _squeezed_layout(path: Path, lines: Sequence[str]) -> _Layout | None:
 
 def _squeezed(lines: Any) -> Iterator[str]:
     for line in lines:
-        yield " ".join(line.split()) + "\n"
+        if line.strip():
+            yield " ".join(line.split()) + "\n"
 
 
 def _uneven(path: Path, layout: _Layout, *, asking: bool) -> DataError:

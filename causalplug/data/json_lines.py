@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from causalplug.data.dialect import TextOptions, encoding_of, not_decodable, open_binary
+from causalplug.data.dialect import UNREADABLE, TextOptions, encoding_of, not_decodable, open_binary
 from causalplug.data.table import Columns, Table, image_files, stacked_items
 from causalplug.errors import DataError
 from causalplug.variables import Variable
@@ -65,8 +65,8 @@ def _rows(path: Path, encoding: str) -> Iterator[tuple[int, list[dict[str, Any]]
                     yield start, rows
                 start += len(lines)
         except UnicodeDecodeError:
-            raise not_decodable(path, encoding, start + 1) from None
-        except OSError as error:
+            raise not_decodable(path, encoding) from None
+        except UNREADABLE as error:
             raise DataError(f"{path} cannot be read: {error}. Check the file.") from None
 
 
