@@ -10,9 +10,10 @@ import importlib
 from typing import Any
 
 _EXPORTS = {
+    "causalplug.caveats": ["Caveat"],
     "causalplug.graphs.graph": ["CausalGraph"],
     "causalplug.identification.identification": ["Identification", "identify"],
-    "causalplug.checks.overlap": ["check_overlap"],
+    "causalplug.checks.overlap": ["Overlap", "check_overlap"],
     "causalplug.planning.plan": ["Plan", "check_pull", "plan"],
     "causalplug.identification.query": ["Query"],
     "causalplug.graphs.source": ["Source"],
@@ -21,7 +22,7 @@ _EXPORTS = {
     "causalplug.mechanisms.catalogue": ["list_adapters"],
     "causalplug.encoders.fit": ["fit_encoder"],
     "causalplug.encoders.encoders": ["ConvEncoder", "Encoder"],
-    "causalplug.checks.fit": ["check_fit"],
+    "causalplug.checks.fit": ["FitReport", "check_fit"],
     "causalplug.mechanisms.frozen.generator": ["FrozenMechanism"],
     "causalplug.mechanisms.frozen.label_map": ["Label", "LabelMap"],
     "causalplug.checks.projection": ["check_projection"],
@@ -37,6 +38,7 @@ _EXPORTS = {
     "causalplug.data.source": ["DataSource"],
     "causalplug.training.generators": ["fit_generator"],
     "causalplug.data.infer": ["InferredVariables", "infer_variables"],
+    "causalplug.training.report": ["TrainingReport"],
     "causalplug.training.trainer": ["Trainer", "fit"],
     "causalplug.variables": ["Continuous", "Discrete", "Image"],
 }

@@ -13,6 +13,7 @@ PACKAGE = Path(causalplug.__file__).parent
 ROOMS = [
     "errors",
     "wording",
+    "caveats",
     "registry",
     "variables",
     "noise",
