@@ -103,7 +103,8 @@ def main() -> None:
         times = [
             min(t)
             for t in zip(
-                *[[microseconds(s, noise, 50) for s in steps] for _ in range(options.rounds)]
+                *[[microseconds(s, noise, 50) for s in steps] for _ in range(options.rounds)],
+                strict=True,
             )
         ]
         line = f"{text:62s} {times[0]:7.0f} {times[1]:8.0f} {times[0] / times[1]:6.2f}"
