@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from causalplug.checks.overlap import check_overlap
-from causalplug.checks.propensity import held_out_probabilities
 from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
@@ -191,20 +190,6 @@ def test_bad_projections(digits: tuple[np.ndarray, np.ndarray]) -> None:
         check_overlap(FRONT_DOOR, "P(A | do(D=1))", rows, {"I": np.zeros((3, 2))})
     with pytest.raises(DataError, match="infinite or missing"):
         check_overlap(FRONT_DOOR, "P(A | do(D=1))", rows, {"I": np.full((40, 2), np.nan)})
-
-
-def test_held_out_probabilities_are_calibrated() -> None:
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=(4000, 2))
-    truth = 1 / (1 + np.exp(-3 * x[:, 0] * x[:, 1]))  # no linear classifier can see this
-    labels = (rng.random(4000) < truth).astype(int)
-    found = held_out_probabilities(x, labels)
-    assert np.allclose(found.sum(1), 1)
-    assert np.abs(found[:, 1] - truth).mean() < 0.08
-    lonely = held_out_probabilities(x[:50], np.where(np.arange(50) == 7, 2, labels[:50]))
-    assert lonely.shape == (50, 3)
-    assert (lonely[:, 2] == 0).all()
-    assert (held_out_probabilities(x[:5], np.zeros(5, int)) == 1).all()
 
 
 def test_a_combination_in_three_rows_is_as_good_as_one_in_none():
