@@ -14,6 +14,8 @@ ROOMS = [
     "errors",
     "wording",
     "caveats",
+    "notebook",
+    "networks",
     "registry",
     "variables",
     "noise",

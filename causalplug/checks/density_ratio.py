@@ -14,7 +14,7 @@ __all__ = ["event_ratio", "reduced"]
 _TREES = 60
 _LEAVES = 8
 _BINS = 32  # of a feature: as good as 255 here, and six times as fast
-_DIMENSIONS = 12
+_DIMENSIONS = 8
 
 
 def event_ratio(

@@ -23,6 +23,7 @@ from causalplug.wording import listed
 
 __all__ = ["Finding", "Overlap", "check_overlap"]
 
+_WITHOUT = 0.95  # share without support from which there is no overlap
 _SURE = 1.645  # standard errors by which a share has to lie above the tolerance: one side, 95 %
 
 
@@ -53,10 +54,12 @@ class Overlap:
 
     @property
     def status(self) -> str:
-        """``"good"``, ``"weak overlap"``, or ``"no overlap"`` (more than 0.95 without support)."""
+        """``"good"``, ``"weak overlap"``, or ``"no overlap"``: more than 0.95 without support, or
+        not certainly less."""
         if not self.weak:
             return "good"
-        return "weak overlap" if self.share <= 0.95 else "no overlap"
+        most = self.share + _SURE * self.standard_error
+        return "weak overlap" if most <= _WITHOUT else "no overlap"
 
     @property
     def weak(self) -> bool:

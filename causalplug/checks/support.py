@@ -25,6 +25,7 @@ __all__ = ["Finding", "Rule", "SupportCheck"]
 _CELLS = 4096  # cells beyond which trees are used
 _EVENTS = 32  # values of what varies that are looked at, the most frequent ones
 _RARE = 0.01  # share of the rows below which a value that is summed over does not count
+_SPARSE = 0.05  # share lacking by chance beyond which cells are too thin, and trees are used
 _WHOLE = 0.98  # share beyond which chance makes no difference
 _SHUFFLES = 3  # of an event, to see what chance gives
 _QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of a number that is summed over
@@ -173,7 +174,7 @@ class SupportCheck:
         support = cell_support(here, there, weights, threshold=rule.threshold, fewest=rule.fewest)
         if support.rows < rule.fewest:
             support = _nothing(support, weights)
-        elif support.chance > 0.5:
+        elif support.chance > _SPARSE:
             return False, None
         if not support.share or support.share <= support.standard_error:
             return True, None

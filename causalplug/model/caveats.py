@@ -11,12 +11,12 @@ from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
 
 if TYPE_CHECKING:
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
 
 __all__ = ["caveats_of", "known_caveats", "recorded_caveats"]
 
 
-def known_caveats(dcm: DCM) -> tuple[Caveat, ...]:
+def known_caveats(dcm: Model) -> tuple[Caveat, ...]:
     """Everything that training recorded as doubtful about the model."""
     return recorded_caveats(dcm.history)
 
@@ -34,7 +34,7 @@ def recorded_caveats(history: Mapping[str, Any]) -> tuple[Caveat, ...]:
     return unique_caveats(found)
 
 
-def caveats_of(dcm: DCM, queries: Iterable[Query]) -> tuple[Caveat, ...]:
+def caveats_of(dcm: Model, queries: Iterable[Query]) -> tuple[Caveat, ...]:
     """The caveats that concern ``queries``: those of the variables that are run for them."""
     run: set[str] = set()
     for query in queries:
@@ -44,7 +44,7 @@ def caveats_of(dcm: DCM, queries: Iterable[Query]) -> tuple[Caveat, ...]:
     return tuple(c for c in known_caveats(dcm) if not c.variables or run & set(c.variables))
 
 
-def variables_run(dcm: DCM, event: Event) -> Iterator[str]:
+def variables_run(dcm: Model, event: Event) -> Iterator[str]:
     """The variables whose mechanisms are run to know ``event``; what is set is not run."""
     pending, seen = [event.variable], set()
     while pending:
@@ -57,7 +57,7 @@ def variables_run(dcm: DCM, event: Event) -> Iterator[str]:
     yield from _nested(dcm, event.do)
 
 
-def _nested(dcm: DCM, setting: Setting) -> Iterator[str]:
+def _nested(dcm: Model, setting: Setting) -> Iterator[str]:
     for value in setting.values():
         if isinstance(value, Event):
             yield from variables_run(dcm, value)
