@@ -11,7 +11,10 @@ from typing import Any
 
 _EXPORTS = {
     "causalplug.graphs.graph": ["CausalGraph"],
+    "causalplug.identification.assumptions": ["Assume"],
     "causalplug.identification.identification": ["Identification", "identify"],
+    "causalplug.checks.bounding": ["bounds"],
+    "causalplug.checks.bounds": ["Bounds"],
     "causalplug.checks.overlap": ["check_overlap"],
     "causalplug.planning.plan": ["Plan", "check_pull", "plan"],
     "causalplug.identification.query": ["Query"],
