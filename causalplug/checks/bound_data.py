@@ -209,7 +209,7 @@ class _Reader:
         elif type(item).__name__ == "Series":
             known = _from_series(item)
         if known is not None:
-            return known, _is_exact(known)
+            return known, _is_exact(known, source)
         columns = columns_of(item)
         missing = [name for name in sorted(source.recorded) if name not in columns]
         if missing:
@@ -338,11 +338,21 @@ def _coded(table: Table, common: Mapping[str, tuple[Hashable, ...]]) -> Table:
     return Table(recoded.categories, cells, weights)
 
 
-def _is_exact(table: Table) -> bool:
-    """Whether the weights are probabilities and not numbers of rows."""
-    total = float(table.weights.sum())
-    counts = np.allclose(table.weights, np.rint(table.weights))
-    return len(table.weights) > 1 and (abs(total - 1) < 1e-6 or (total < 1000 and not counts))
+def _is_exact(table: Table, source: Source) -> bool:
+    """Whether the weights are probabilities and not numbers of rows: they sum to one, at every
+    value of what was set, and are not one row each."""
+    groups = _settings(table, source)
+    totals = np.bincount(groups, table.weights)
+    positive = totals[totals > 0]
+    counted = np.allclose(table.weights, np.rint(table.weights)) and len(table.weights) < 2
+    return bool(np.allclose(positive, 1.0, atol=1e-6)) and not counted
+
+
+def _settings(table: Table, source: Source) -> np.ndarray:
+    """The number of the setting of every row."""
+    columns = [i for i, name in enumerate(table.categories) if name in source.do]
+    found = np.unique(table.codes[:, columns], axis=0, return_inverse=True)[1]
+    return np.asarray(found).reshape(-1)
 
 
 def resampled(sampled: Sampled, random: np.random.Generator) -> Sampled:
@@ -351,9 +361,7 @@ def resampled(sampled: Sampled, random: np.random.Generator) -> Sampled:
         return sampled
     table = sampled.table
     weights = np.zeros(len(table.weights))
-    names = [name for name in table.categories if name in sampled.source.do]
-    columns = [list(table.categories).index(name) for name in names]
-    keys = np.unique(table.codes[:, columns], axis=0, return_inverse=True)[1].reshape(-1)
+    keys = _settings(table, sampled.source)
     for key in np.unique(keys):
         at = keys == key
         total = table.weights[at].sum()

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from causalplug.checks.bound_form import Form
 from causalplug.checks.factor_rows import Row
 from causalplug.checks.linear_program import Constraints, Infeasible, nearest
 from causalplug.checks.response_types import ResponseTypes
@@ -112,6 +113,7 @@ class _Block:
             if all(f[0] == number for product in row.polynomial for f in product)
         ]
         self.additive = _additive_rows(program.model, types)
+        factors = factors | {factor for _, factor, _ in self.additive.equations}
         keys: list[Hashable] = [*factors, *self.additive.lines]
         types.check_memory(len(self.row_numbers) + len(keys))
         lines = [self._line(program.rows[n], types) for n in self.row_numbers]
@@ -177,7 +179,9 @@ class Fitted:
         self.misfit, self.worst, self.unused = 0.0, "", 0
         self.exact_misfit = 0.0
         self._found: dict[Factor, float | None] = {}
+        self._forms: dict[Factor, Form] = {}
         self._parts: dict[int, Constraints] = {}
+        self._origin: dict[int, list[int] | None] = {}
         for number in program.blocks:
             self._parts[number] = self._constraints(number, [], [])
         extra = {number: self._extra(number) for number in program.blocks}
@@ -200,6 +204,8 @@ class Fitted:
         )
         texts = [self.program.rows[n].text for n in block.row_numbers]
         names = [t for t, kept in zip(texts, there, strict=True) if kept]
+        used = [n for n, kept in zip(block.row_numbers, there, strict=True) if kept]
+        self._origin[number] = None if lines else used
         return self._consistent(Constraints(matrix, values), weights, names)
 
     def _weights(self, numbers: Sequence[int]) -> np.ndarray:
@@ -267,8 +273,10 @@ class Fitted:
     def _determined(self, factor: Factor) -> float | None:
         numbers = [n for n in self.program.direct.get(factor, ()) if self.values[n] >= 0]
         if numbers and factor[0] not in self.program.blocks:
-            weights = np.minimum(self.counts[numbers], 1e12)
-            return float(np.average(self.values[numbers], weights=weights))
+            shares = np.minimum(self.counts[numbers], 1e12)
+            form = self._form(0.0, numbers, shares / shares.sum())
+            self._forms[factor] = form
+            return float(form(self.values[None])[0])
         given = self._parts.get(factor[0])
         if given is None:
             return None
@@ -278,11 +286,60 @@ class Fitted:
         solution, *_ = np.linalg.lstsq(given.matrix.T, target, rcond=None)
         if np.abs(given.matrix.T @ solution - target).max() > 1e-8:
             return None
+        used = self._origin[factor[0]]
+        if used is not None:
+            self._forms[factor] = self._form(solution[len(used)], used, solution[: len(used)])
         return float(np.clip(solution @ given.values, 0.0, 1.0))
+
+    def _form(self, constant: float, numbers: Sequence[int], weights: np.ndarray) -> Form:
+        whole = np.zeros(len(self.values))
+        np.add.at(whole, list(numbers), weights)
+        return Form(float(constant), whole)
+
+    def form_of(self, polynomial: Polynomial) -> Form | None:
+        """A polynomial in known factors as a function of the tables, if it is linear."""
+        constant, weights = 0.0, np.zeros(len(self.values))
+        for product, coefficient in polynomial.items():
+            if len(product) > 1:
+                return None
+            for factor in product:
+                if self.value(factor) is None or factor not in self._forms:
+                    return None
+                constant += coefficient * self._forms[factor].constant
+                weights = weights + coefficient * self._forms[factor].weights
+            constant += 0.0 if product else coefficient
+        return Form(constant, weights)
+
+    def bound_form(
+        self, polynomial: Polynomial, prices: np.ndarray, factors: Iterable[Factor]
+    ) -> Form | None:
+        """The bound with these dual ``prices`` as a function of the tables, if it is linear."""
+        known = {
+            product: coefficient
+            for product, coefficient in polynomial.items()
+            if all(self.value(factor) is not None for factor in product)
+        }
+        if any(len(product) > 1 for product in polynomial):
+            return None
+        form = self.form_of(known)
+        if form is None:
+            return None
+        constant, weights = form.constant, form.weights.copy()
+        at = 0
+        for number in sorted({factor[0] for factor in factors}):
+            used = self._origin[number]
+            if used is None:
+                return None
+            np.add.at(weights, used, prices[at : at + len(used)])
+            constant += float(prices[at + len(used)])
+            at += len(used) + 1
+        return Form(constant, weights)
 
     def reduce(self, polynomial: Polynomial) -> Reduced:
         """``polynomial`` with the known factors as numbers."""
-        constant, linear, products = 0.0, {}, {}
+        constant = 0.0
+        linear: dict[Factor, float] = {}
+        products: dict[frozenset[Factor], float] = {}
         for product, coefficient in polynomial.items():
             open_factors = []
             for factor in product:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from causalplug.checks.bound_form import Form
 from causalplug.checks.bound_program import Fitted
 from causalplug.checks.extremes import Extreme, extreme, extreme_ratio
 from causalplug.checks.linear_program import Infeasible
@@ -172,13 +173,27 @@ def solve_cell(fitted: Fitted, cell: CellQuery, *, nodes: int) -> tuple[Extreme,
 def _end(fitted: Fitted, cell: CellQuery, sign: int, nodes: int) -> Extreme:
     whole, rest = _grouped(fitted, cell.parts)
     if not rest:
-        return extreme(fitted, whole, sign, nodes=nodes)
+        found = extreme(fitted, whole, sign, nodes=nodes)
+        return _with_denominator(fitted, cell, found)
     if len(rest) == 1 and not whole:
         above, below = rest[0]
         return extreme_ratio(fitted, above, below, sign, nodes=nodes)
     ends = [extreme(fitted, whole, sign, nodes=nodes)]
     ends += [extreme_ratio(fitted, above, below, sign, nodes=nodes) for above, below in rest]
     return Extreme(sum(end.value for end in ends), np.nan)
+
+
+def _with_denominator(fitted: Fitted, cell: CellQuery, found: Extreme) -> Extreme:
+    """The end with the right form where the terms share a known denominator."""
+    below = [below for _, _, below in cell.parts]
+    if found.form is None or all(part is None for part in below):
+        return found
+    first = below[0]
+    if first is None or any(part != first for part in below):
+        return Extreme(found.value, found.reached)
+    scale = fitted.reduce(first).constant
+    top = Form(found.form.constant * scale, found.form.weights * scale)
+    return Extreme(found.value, found.reached, top.over(fitted.form_of(first)))
 
 
 def _grouped(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from causalplug.checks.bound_form import Form, limits
 from causalplug.errors import QueryError
 from causalplug.identification.identification import Identification
 from causalplug.wording import listed
@@ -16,29 +17,74 @@ from causalplug.wording import listed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Bounds", "Resamples"]
+__all__ = ["Bounds", "Resamples", "Vertices"]
+
+
+Ends = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class Resamples:
-    """The bounds of resampled tables.
+    """The bounds of resampled tables, where they are not linear in the tables' probabilities.
 
     Attributes:
-        values: The tables' probabilities, one line per resample.
-        lows, highs: The bounds, one line per resample and one column per cell.
+        first: The lower and the upper bounds of the tables themselves, one per cell.
+        values: The probabilities of every resample, one line each.
+        lows, highs: Its bounds, one line each and one column per cell.
+        determined: Whether the answer is determined, so that the two are one.
     """
 
+    first: Ends
     values: np.ndarray
     lows: np.ndarray
     highs: np.ndarray
+    determined: bool
 
-    def inside(self, level: float) -> np.ndarray:
-        """Which resamples are in the confidence region: the largest deviation of a probability, in
-        standard deviations, is at most its quantile."""
+    def ends(self, level: float) -> Ends:
+        """Confidence limits: percentiles of a determined answer; else what the bounds of the
+        resamples in a confidence region reach, away from the tables' by their mean bias."""
+        if self.determined:
+            tail = 100 * (1 - level) / 2
+            low = np.nanpercentile(self.lows, tail, axis=0)
+            return low, np.nanpercentile(self.highs, 100 - tail, axis=0)
+        kept = self._inside(level)
+        low, high = self.first
+        low_bias = np.maximum(np.nanmean(self.lows, axis=0) - low, 0.0)
+        high_bias = np.maximum(high - np.nanmean(self.highs, axis=0), 0.0)
+        lows = np.fmin.reduce(np.vstack([low, self.lows[kept]]))
+        return lows - low_bias, np.fmax.reduce(np.vstack([high, self.highs[kept]])) + high_bias
+
+    def _inside(self, level: float) -> np.ndarray:
+        """Which resamples are in the region: the largest deviation of a probability, in standard
+        deviations, is at most its quantile."""
         center, spread = self.values.mean(0), self.values.std(0)
         scale = np.where(spread > 0, spread, np.inf)
         apart = np.abs((self.values - center) / scale).max(1, initial=0.0)
         return np.asarray(apart <= np.quantile(apart, level))
+
+
+@dataclass(frozen=True, eq=False)
+class Vertices:
+    """Bounds that are linear in the tables' probabilities: the best of several forms.
+
+    Attributes:
+        values: The tables' probabilities.
+        draws: Those of resampled tables, one line each.
+        lows, highs: Candidates for the two bounds, one list per cell.
+    """
+
+    values: np.ndarray
+    draws: np.ndarray
+    lows: tuple[tuple[Form, ...], ...]
+    highs: tuple[tuple[Form, ...], ...]
+
+    def ends(self, level: float) -> Ends:
+        """Confidence limits of every cell."""
+        found = [
+            limits(low, high, self.values, self.draws, level)
+            for low, high in zip(self.lows, self.highs, strict=True)
+        ]
+        return np.array([low for low, _ in found]), np.array([high for _, high in found])
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +115,7 @@ class Bounds:
     assumptions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unknowns: int = 0
-    resample: Callable[[], Resamples] | None = field(default=None, repr=False)
+    resample: Callable[[], Resamples | Vertices] | None = field(default=None, repr=False)
 
     @property
     def low(self) -> float:
@@ -113,10 +159,11 @@ class Bounds:
     def interval(self, level: float = 0.95) -> Any:
         """A confidence interval for the true answer: the bounds, widened by the sampling error.
 
-        Where the answer is bounded, the interval spans the bounds of all resampled tables in a
-        confidence region of that level for the tables' probabilities. It covers the true answer,
-        and the bounds themselves, at least so often. Where the answer is determined, it is the
-        percentile interval. Exact distributions have no sampling error.
+        The interval covers the true answer, and both bounds, at least so often. Where the bounds
+        are the best of several linear functions of the tables' probabilities, it is what all of
+        them allow at once (Chernozhukov, Lee & Rosen 2013); else it spans the bounds of resampled
+        tables in a confidence region. An answer by formula has the percentile interval. Exact
+        distributions have no sampling error.
 
         Args:
             level: Confidence level, between 0 and 1.
@@ -135,20 +182,12 @@ class Bounds:
         return self.table.assign(low=low, high=high)
 
     @cached_property
-    def _resamples(self) -> Resamples | None:
+    def _resamples(self) -> Resamples | Vertices | None:
         return None if self.resample is None else self.resample()
 
-    def _ends(self, level: float) -> tuple[np.ndarray, np.ndarray]:
+    def _ends(self, level: float) -> Ends:
         drawn = self._resamples
-        if drawn is None:
-            return self.lows, self.highs
-        if self.status == "identified":
-            tail = 100 * (1 - level) / 2
-            low = np.nanpercentile(drawn.lows, tail, axis=0)
-            return low, np.nanpercentile(drawn.highs, 100 - tail, axis=0)
-        kept = drawn.inside(level)
-        low = np.fmin.reduce(np.vstack([self.lows, drawn.lows[kept]]))
-        return low, np.fmax.reduce(np.vstack([self.highs, drawn.highs[kept]]))
+        return (self.lows, self.highs) if drawn is None else drawn.ends(level)
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold."""

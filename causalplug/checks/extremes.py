@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from causalplug.checks.bound_form import Form
 from causalplug.checks.bound_program import Fitted, Reduced
 from causalplug.checks.linear_program import Constraints, Infeasible, optimum, ratio
 from causalplug.identification.factors import Factor, Polynomial
@@ -25,10 +26,13 @@ class Extreme:
     Attributes:
         value: A proved bound: no model reaches past it.
         reached: What some model was seen to reach.
+        form: The bound as a function of the tables' probabilities: this bounds the query for any
+            tables, and is the best such function for these. None where it is not linear.
     """
 
     value: float
     reached: float
+    form: Form | None = None
 
     @property
     def sharp(self) -> bool:
@@ -47,12 +51,13 @@ def extreme(fitted: Fitted, polynomial: Polynomial, sign: int, *, nodes: int) ->
     """
     reduced = fitted.reduce(polynomial)
     if reduced.known:
-        return Extreme(reduced.constant, reduced.constant)
+        return Extreme(reduced.constant, reduced.constant, fitted.form_of(polynomial))
     if reduced.products:
         return _Search(fitted, reduced, sign).run(nodes)
     given = fitted.constraints(reduced.linear)
-    value = reduced.constant + optimum(fitted.line(reduced.linear), given, sign)[0]
-    return Extreme(value, value)
+    best = optimum(fitted.line(reduced.linear), given, sign)
+    value = reduced.constant + best.value
+    return Extreme(value, value, fitted.bound_form(polynomial, best.prices, reduced.linear))
 
 
 def extreme_ratio(
@@ -68,7 +73,9 @@ def extreme_ratio(
         if bottom.constant <= 0:
             raise Infeasible("the evidence has probability zero")
         found = extreme(fitted, above, sign, nodes=nodes)
-        return Extreme(found.value / bottom.constant, found.reached / bottom.constant)
+        scale = 1 / bottom.constant
+        form = None if found.form is None else found.form.over(fitted.form_of(below))
+        return Extreme(found.value * scale, found.reached * scale, form)
     top = fitted.reduce(above)
     if not top.products and not bottom.products:
         given = fitted.constraints([*top.linear, *bottom.linear])
@@ -148,7 +155,7 @@ class _Search:
 
     def _interval(self, factor: Factor) -> tuple[float, float]:
         line = self.lines[factor]
-        low, high = (optimum(line, self.base, sign)[0] for sign in (1, -1))
+        low, high = (optimum(line, self.base, sign).value for sign in (1, -1))
         return max(low, 0.0), min(max(high, low), 1.0)
 
     def _split(
@@ -171,8 +178,9 @@ class _Search:
     def _relaxed(self, box: Mapping[Factor, tuple[float, float]]) -> tuple[float, np.ndarray]:
         """The bound of the relaxed program in a box, for the smallest end, and where it is."""
         relaxation = _Relaxation(self, box)
-        value, point = optimum(relaxation.objective(), relaxation.constraints(), 1)
-        return value + self.sign * self.reduced.constant, point[: len(self.start)]
+        best = optimum(relaxation.objective(), relaxation.constraints(), 1)
+        bound = best.value + self.sign * self.reduced.constant
+        return bound, best.point[: len(self.start)]
 
     def _value(self, point: np.ndarray) -> float:
         """The query in a model, times the sign."""
@@ -188,7 +196,7 @@ class _Search:
             before = best
             for number in sorted({factor[0] for factor in self.factors}):
                 owned = self._owned(number)
-                there = optimum(self._gradient(point, number) * owned, self.base, 1)[1]
+                there = optimum(self._gradient(point, number) * owned, self.base, 1).point
                 point = np.where(owned, there, point)
                 best = min(best, self._value(point))
             if before - best < 1e-12:
@@ -265,6 +273,6 @@ class _Relaxation:
     def _range(self, key: object) -> tuple[float, float]:
         if key in self.box:
             return self.box[key]  # type: ignore[index]
-        left, factor = key  # type: ignore[misc]
-        (a, b), (c, d) = self._range(left), self.box[factor]
+        left: object = key[0]  # type: ignore[index]
+        (a, b), (c, d) = self._range(left), self.box[key[1]]  # type: ignore[index]
         return a * c, b * d

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_matrix, eye, hstack
 
-__all__ = ["Constraints", "Infeasible", "nearest", "optimum", "ratio"]
+__all__ = ["Constraints", "Infeasible", "Optimum", "nearest", "optimum", "ratio"]
 
 _OPTIONS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 
@@ -34,15 +34,31 @@ class Constraints:
         return Constraints(self.matrix, self.values, upper, limits)
 
 
-def optimum(objective: np.ndarray, given: Constraints, sign: int) -> tuple[float, np.ndarray]:
-    """The smallest (``sign`` 1) or largest (-1) value of a linear objective, and where it is.
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """The end of a linear program.
+
+    Attributes:
+        value: The extreme value.
+        point: Where it is.
+        prices: The dual solution: ``prices @ values`` bounds the objective for any right sides, and
+            is the extreme value for those given.
+    """
+
+    value: float
+    point: np.ndarray
+    prices: np.ndarray
+
+
+def optimum(objective: np.ndarray, given: Constraints, sign: int) -> Optimum:
+    """The smallest (``sign`` 1) or largest (-1) value of a linear objective.
 
     Raises:
         Infeasible: If nothing meets the constraints.
     """
     upper = None if given.upper is None else csr_matrix(given.upper)
     found = _solve(sign * objective, csr_matrix(given.matrix), given.values, upper, given.limits)
-    return sign * float(found.fun), np.asarray(found.x)
+    return Optimum(sign * float(found.fun), found.x, sign * found.eqlin.marginals)
 
 
 def ratio(
@@ -61,7 +77,7 @@ def ratio(
     matrix = np.vstack([homogeneous, np.append(weights, base)])
     values = np.append(np.zeros(len(given.values)), 1.0)
     objective = np.append(coefficients, constant)
-    return optimum(objective, Constraints(matrix, values), sign)[0]
+    return optimum(objective, Constraints(matrix, values), sign).value
 
 
 def nearest(given: Constraints, weights: np.ndarray) -> np.ndarray:
