@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from causalplug.moved import redirect
+
 _EXPORTS = {
     "causalplug.errors": [
         "CausalPlugError",
@@ -69,6 +71,7 @@ _MODULES = ("adapters", "errors", "plots", "testing")
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 __all__ = ["__version__", *_MODULES, *sorted(_HOME)]
 __version__ = "0.1.0"
+redirect()
 
 
 def __getattr__(name: str) -> Any:
