@@ -36,7 +36,7 @@ class Shareable:
     """
 
     card_kind: ClassVar[Literal["dcm", "adapter", "encoder"]]
-    origin: Snapshot | None
+    origin: Snapshot | None = None
     brought_code: tuple[str, bytes] | None = None
 
     def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> Path:
