@@ -66,7 +66,7 @@ def check_attribute(part: object, name: str, value: object) -> None:
 
 def _check_replacement(cls: type, name: str, method: object, value: object) -> None:
     is_code = callable(value) and not isinstance(value, nn.Module | Tensor)
-    if is_code or isinstance(method, property) and method.fset is not None:
+    if is_code or (isinstance(method, property) and method.fset is not None):
         return
     raise MechanismError(_refusal(cls, name, value, "it is a method that causalplug calls"))
 
@@ -79,12 +79,13 @@ def _refusal(cls: type, name: str, value: object, why: str) -> str:
 
 
 def _owner(cls: type, name: str) -> str:
+    """The public class whose contract the name belongs to: not the base that they share."""
     declaring = [
-        base
+        base.__name__
         for base in cls.__mro__
         if name in vars(base).get("_types", {}) or name in vars(base).get("_methods", {})
     ]
-    return declaring[-1].__name__ if declaring else cls.__name__
+    return next((found for found in reversed(declaring) if found != "Part"), declaring[-1])
 
 
 def _several(types: Any) -> tuple[type, ...]:

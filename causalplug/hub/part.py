@@ -80,13 +80,13 @@ class Part(Shareable, nn.Module):
         """The one that :meth:`config` describes, with fresh weights."""
         return cls(**config)
 
-    def weights(self) -> dict[str, Tensor]:
+    def saved_tensors(self) -> dict[str, Tensor]:
         """The tensors of its weights file, under the names that they have there; by default its
         whole state."""
         return dict(self.state_dict())
 
-    def load_weights(self, tensors: Mapping[str, Tensor], where: str) -> None:
-        """Take the tensors that :meth:`weights` gave.
+    def load_saved(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """Take the tensors that :meth:`saved_tensors` gave.
 
         Args:
             tensors: by name, as the file has them.
@@ -98,7 +98,7 @@ class Part(Shareable, nn.Module):
         with torch.no_grad():
             load_tensors(self, tensors, where)
 
-    def files(self) -> dict[str, Content]:
+    def saved_files(self) -> dict[str, Content]:
         """Further files of its repository, path to content; none by default."""
         return {}
 

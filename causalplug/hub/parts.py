@@ -65,8 +65,8 @@ def part_files(
         "kind": part.kind,
     }
     config |= {"config": part.config(), "license": part.license, "source": part.source}
-    tensors = part.weights()
-    files: dict[str, Content] = dict(part.files())
+    tensors = part.saved_tensors()
+    files: dict[str, Content] = dict(part.saved_files())
     if tensors:
         files[_WEIGHTS] = safetensors_writer(tensors)
     brought = part.brought_code if code is None else (Path(code).name, _code(Path(code)))
@@ -162,11 +162,11 @@ def _run_code(snapshot: Snapshot, name: str, source: bytes, trusted: bool) -> No
 
 def expects_weights(part: Part) -> bool:
     """Whether a repository of this part has a file of weights."""
-    return bool(part.weights())
+    return bool(part.saved_tensors())
 
 
 def _fill(part: Part, snapshot: Snapshot) -> None:
     tensors = read_safetensors(snapshot.file(_WEIGHTS), within=snapshot.boundary)
     where = f"{snapshot}/{_WEIGHTS}"
     with configured(where):
-        part.load_weights(tensors, where)
+        part.load_saved(tensors, where)

@@ -275,11 +275,11 @@ class Mechanism(Part):
         """What the planner is told where it is offered as a pretrained generator."""
         return GeneratorFacts(self.source or type(self).__name__, parents=tuple(self.parents))
 
-    def output(self) -> Variable:
+    def declared_output(self) -> Variable:
         """What it generates before it is bound: the variable by default."""
         return self.variable
 
-    def inputs(self) -> Mapping[str, Variable | None]:
+    def declared_inputs(self) -> Mapping[str, Variable | None]:
         """What it reads before it is bound, by name; None where it is not known."""
         return dict.fromkeys(self.parents)
 

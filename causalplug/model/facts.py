@@ -169,18 +169,19 @@ def part_facts(part: Any, *, title: str, **more: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {"title": title, "license": part.license, "source": part.source}
     if part.card_kind == "encoder":
         facts |= {"reads": describe_values(part.variable), "gives": f"{part.size} numbers"}
-    elif part.frozen:
-        labels = {label.name: describe_values(label.values) for label in part.labels}
-        facts |= {"output": describe_values(part.image), "labels": labels}
     else:
-        labels = dict.fromkeys(part.parents, "the parent of this name")
-        facts |= {"output": describe_values(part.variable), "labels": labels}
-    kind = getattr(part, "image", part.variable).kind
+        labels = {name: _read(variable) for name, variable in part.declared_inputs().items()}
+        facts |= {"output": describe_values(part.declared_output()), "labels": labels}
+    kind = part.variable.kind if part.card_kind == "encoder" else part.declared_output().kind
     return {
         **facts,
         **more,
         "tags": ["image" if kind == "image" else "tabular", *more.get("tags", [])],
     }
+
+
+def _read(variable: Variable | None) -> str:
+    return "the parent of this name" if variable is None else describe_values(variable)
 
 
 def fit_rows(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -198,9 +199,9 @@ def _parts(dcm: DCM, copied: bool) -> list[dict[str, Any]]:
     for role, parts in (("generator", dcm.mechanisms), ("encoder", dcm.encoders)):
         for variable, part in parts.unopened().items():  # type: ignore[attr-defined]
             inner = part if role == "encoder" or part.frozen else part.frozen_generator
-            origin = getattr(inner, "origin", None)
-            if origin is None:
+            if inner is None or inner.origin is None:
                 continue
+            origin = inner.origin
             of_module: str | None = part.part_of if role == "generator" else None
             name = of_module or variable
             known = origin.reference or origin
@@ -210,7 +211,7 @@ def _parts(dcm: DCM, copied: bool) -> list[dict[str, Any]]:
                 "repo_id": known.repo_id,
                 "revision": known.revision,
                 "subfolder": known.subfolder,
-                "license": getattr(inner, "license", None) or known.license,
+                "license": inner.license or known.license,
                 "copied": copied,
             }
     return list(found.values())

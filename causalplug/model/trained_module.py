@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.errors import MechanismError, PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.base import Mechanism, freeze
+from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.planning.objectives import module_key
 from causalplug.planning.pulling import judge_available
 from causalplug.variables import Variable
@@ -56,6 +57,10 @@ class TrainedModule:
     def repo_id(self) -> str | None:
         """The Hub id of that model, None for a folder."""
         return None if self.origin is None else self.origin.repo_id
+
+    def generator_facts(self) -> GeneratorFacts:
+        """What the planner is told where the module is offered to another model."""
+        return GeneratorFacts(self.repo_id or type(self).__name__, graph=self.graph)
 
     def check(
         self, key: str, graph: CausalGraph, variables: Mapping[str, Variable], confounder_size: int
@@ -151,7 +156,7 @@ def taken(dcm: DCM, name: str | Iterable[str]) -> TrainedModule:
     ):
         return dcm.mechanism(named[0]).module
     if pulled := [v for v in named if held[v].frozen]:
-        origin = getattr(held[pulled[0]], "origin", None)
+        origin = held[pulled[0]].origin
         raise PlanError(
             f"the module {label} cannot be taken: the mechanism of {pulled[0]} was not trained "
             f"here but pulled{f' from {origin}' if origin else ''}. Load it from there"

@@ -186,10 +186,10 @@ class Roller:
             value = self.banks[name].sample(parents, noise, state.copies, n, generator)
             self._keep(name, state, value, painted=self.banks[name].projections is None)
             return
-        if discrete and mode == "relaxed" and hasattr(mechanism, "relaxed"):
+        if discrete and mode == "relaxed":
             state.values[name] = mechanism.relaxed(
                 parents, noise, confounder, temperature=temperature
-            )  # type: ignore[operator]
+            )
             return
         value = mechanism(parents, noise, confounder)
         if scored:

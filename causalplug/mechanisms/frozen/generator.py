@@ -14,6 +14,7 @@ from torch import Tensor
 
 from causalplug.errors import LabelMapError, MechanismError
 from causalplug.files.precision import cast, precision_of
+from causalplug.files.storage import Content
 from causalplug.hub.contract import declare
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.abduction import gumbel_given
@@ -158,6 +159,32 @@ class FrozenMechanism(Mechanism):
             MechanismError: the adapter declares no abduction.
         """
         raise MechanismError(f"{type(self).__name__} cannot be inverted: it declares no abduction.")
+
+    def weights(self) -> dict[str, Tensor]:
+        """The tensors of the generator under the names that they have in its files; empty for a
+        generator without."""
+        return dict(self.state_dict())
+
+    def load_weights(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """Take the tensors that :meth:`weights` gave.
+
+        Raises:
+            MechanismError: Tensors are missing, unexpected or of another shape.
+        """
+        super().load_saved(tensors, where)
+
+    def files(self) -> dict[str, Content]:
+        """Further files of its repository, path to content; none by default."""
+        return {}
+
+    def saved_tensors(self) -> dict[str, Tensor]:
+        return self.weights()
+
+    def load_saved(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        self.load_weights(tensors, where)
+
+    def saved_files(self) -> dict[str, Content]:
+        return dict(self.files())
 
     # -- binding
 
@@ -429,10 +456,10 @@ class FrozenMechanism(Mechanism):
             **({} if (precision := precision_of(self)) is None else {"dtype": precision}),
         }
 
-    def output(self) -> Image:
+    def declared_output(self) -> Image:
         return self.image
 
-    def inputs(self) -> Mapping[str, Variable | None]:
+    def declared_inputs(self) -> Mapping[str, Variable | None]:
         return {label.name: label.values for label in self.labels}
 
     def generator_facts(self) -> GeneratorFacts:
