@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from causalplug.encoders.convolution import ImageTrunk
-from causalplug.encoders.fit import EncoderReport, fit_encoder
 from causalplug.errors import MechanismError
 from causalplug.hub.contract import declare
+from causalplug.hub.formats import ENCODER_FORMAT
 from causalplug.hub.part import Part
+from causalplug.hub.parts import load_part
+from causalplug.networks import freeze
 from causalplug.registry import Registry
 from causalplug.variables import Image, Variable, variable_from_dict
+
+if TYPE_CHECKING:
+    from causalplug.hub.snapshot import Snapshot
 
 __all__ = [
     "ENCODERS",
     "ConvEncoder",
     "Encoder",
-    "EncoderReport",
     "PCAEncoder",
     "RandomProjection",
-    "fit_encoder",
+    "load_encoder",
     "project",
     "register_encoder",
 ]
@@ -70,6 +74,10 @@ class Encoder(Part):
         self.variable, self.size = variable, size
         self.register_buffer("loc", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
+
+    @classmethod
+    def loaders(cls) -> dict[str, Callable[..., Any]]:
+        return {"encoder": load_encoder}
 
     def project_column(self, column: Any) -> np.ndarray:
         """Projections ``(n, size)`` of a user's column of images: an array, PIL images or
@@ -285,3 +293,20 @@ def project(
     finally:
         encoder.train(training)
     return torch.cat(parts) if parts else torch.empty(0, encoder.size, device=where)
+
+
+def load_encoder(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Encoder:
+    """Load an encoder from a repository, with its gradients off.
+
+    Args:
+        snapshot: The repository.
+        trust_remote_code: Whether code of the repository may run.
+
+    Raises:
+        RepositoryError: As for :func:`causalplug.hub.parts.load_part`.
+    """
+    encoder: Encoder = load_part(
+        snapshot, ENCODER_FORMAT, ENCODERS, trust_remote_code=trust_remote_code
+    )
+    encoder.trained = True
+    return freeze(encoder)

@@ -14,7 +14,7 @@ from causalplug.files.storage import Content
 from causalplug.files.weights import load_tensors, read_header
 from causalplug.hub.building import building
 from causalplug.hub.contract import check_attribute, check_overrides, declare
-from causalplug.hub.shareable import Shareable
+from causalplug.hub.shareable import SharedPart
 
 if TYPE_CHECKING:
     from typing import Self
@@ -26,7 +26,7 @@ __all__ = ["WEIGHTS", "Part"]
 WEIGHTS = "model.safetensors"
 
 
-class Part(Shareable, nn.Module):
+class Part(SharedPart, nn.Module):
     """A mechanism or an encoder, as a repository holds it.
 
     Attributes:

@@ -7,23 +7,24 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from causalplug.adapters import ADAPTERS
 from causalplug.errors import MechanismError
 from causalplug.hub.contract import declare
+from causalplug.hub.formats import MECHANISM_FORMAT
 from causalplug.hub.part import Part
+from causalplug.hub.parts import load_part
+from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
-from causalplug.registry import Registry
+from causalplug.registry import SHIPPED_ADAPTERS, Registry
 from causalplug.variables import Variable
 
 if TYPE_CHECKING:
-    from causalplug.mechanisms.frozen.generator import FrozenMechanism
+    from causalplug.hub.snapshot import Snapshot
 
-__all__ = ["MECHANISMS", "Mechanism", "freeze", "initialised", "register_mechanism"]
+__all__ = ["MECHANISMS", "Mechanism", "load_mechanism", "register_mechanism"]
 
-_N = TypeVar("_N", bound=nn.Module)
 _M = TypeVar("_M", bound=type["Mechanism"])
 
 
@@ -43,8 +44,11 @@ class Mechanism(Part):
             parents differ.
         frozen: Its parameters are never updated.
         frozen_generator: The pretrained generator inside a trained mechanism, if it has one.
-        edges: Order in which it reads the noise of bidirected edges; None for the order of the
-            graph.
+        reads_confounders: Names of the confounder noises that it reads, in its order; None for
+            those that the model has at its variable.
+        confounded_by_edge: It reads one noise for every bidirected edge at its variable, in the
+            order of the graph, and the model has to have them.
+        confounder_numbers: Numbers of confounder noise that it reads; None where it takes any.
         module, part_of: The module of another model that it was taken with, and its name
             (``"C+N"``), if it was.
         accepts_confounder: It reads confounder noise, so its variable may have bidirected edges.
@@ -62,8 +66,9 @@ class Mechanism(Part):
     """
 
     card_kind = "adapter"
-    frozen_generator: FrozenMechanism | None = None
-    edges: tuple[str, ...] | None = None
+    frozen_generator: Mechanism | None = None
+    reads_confounders: tuple[str, ...] | None = None
+    confounded_by_edge: bool = False
     module: Any = None
     accepts_confounder: bool = True
     differentiable: bool = True
@@ -89,8 +94,7 @@ class Mechanism(Part):
                 ``(n, size)`` projection where ``reads_projections`` is set, else as pixels in its
                 range; a discrete parent may be a relaxed one-hot ``(n, k)``.
             noise: A tensor ``(n, *spec.shape)`` for each entry of ``self.noise``.
-            confounder: ``(n, e)``, the noise of all bidirected edges at the variable, or None
-                without any.
+            confounder: ``(n, e)``, all confounder noise at the variable, or None without any.
 
         Returns:
             ``(n, *variable.event_shape)``: integer codes, floats or images.
@@ -193,6 +197,15 @@ class Mechanism(Part):
             f"{type(self).__name__} declares no abduction: its noise cannot be recovered from a "
             "value."
         )
+
+    @property
+    def confounder_numbers(self) -> int | None:
+        """Numbers of confounder noise of one row that it reads; None where it takes any."""
+        return None
+
+    @classmethod
+    def loaders(cls) -> dict[str, Callable[..., Any]]:
+        return {"mechanism": load_mechanism}
 
     # -- hooks of training
 
@@ -299,7 +312,7 @@ declare(
         "variable": Variable,
         "parents": (tuple, list),
         "noise": Mapping,
-        "edges": (tuple, type(None)),
+        "reads_confounders": (tuple, type(None)),
         "abduction": (str, type(None)),
         "batch_cost": (float, int),
         "accepts_confounder": _FLAG,
@@ -317,7 +330,7 @@ MECHANISMS: Registry[Mechanism] = Registry(
         "continuous-spline": "causalplug.mechanisms.trainable.continuous",
         "conv-generator": "causalplug.mechanisms.trainable.image",
         "renderer": "causalplug.mechanisms.frozen.renderer",
-        **ADAPTERS,
+        **SHIPPED_ADAPTERS,
     },
 )
 """Every mechanism that a repository may name: built in, shipped adapters, registered ones and entry points."""
@@ -333,16 +346,17 @@ def register_mechanism(kind: str) -> Callable[[_M], _M]:
     return MECHANISMS.register(kind)
 
 
-def freeze(module: nn.Module) -> nn.Module:
-    """Switch gradients of all parameters off and evaluation mode on."""
-    module.requires_grad_(False)
-    module.eval()
-    return module
+def load_mechanism(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Mechanism:
+    """Load a mechanism from a repository; a frozen one has its gradients off.
 
+    Args:
+        snapshot: The repository.
+        trust_remote_code: Whether code of the repository may run.
 
-def initialised(build: Callable[[], _N], seed: int) -> _N:
-    """Build a module with parameters that depend on ``seed`` alone; the global generator stays
-    as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build()
+    Raises:
+        RepositoryError: As for :func:`causalplug.hub.parts.load_part`.
+    """
+    mechanism: Mechanism = load_part(
+        snapshot, MECHANISM_FORMAT, MECHANISMS, trust_remote_code=trust_remote_code
+    )
+    return freeze(mechanism) if mechanism.frozen else mechanism

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from causalplug.errors import TrainingError
 from causalplug.hub.part import Part
 from causalplug.mechanisms.base import Mechanism
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.training.adversarial import Game
 from causalplug.training.checkpoint import optimizer_tensors, restore_optimizer
 from causalplug.training.config import TrainingConfig
@@ -73,7 +73,7 @@ class Learner:
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         variables: Sequence[str],
         config: TrainingConfig,
         *,
@@ -183,7 +183,7 @@ class LikelihoodLearner(Learner):
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         variables: Sequence[str],
         config: TrainingConfig,
         likelihood: Likelihood,
@@ -211,7 +211,7 @@ class AdversarialLearner(Learner):
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         variables: Sequence[str],
         config: TrainingConfig,
         games: Sequence[Game],

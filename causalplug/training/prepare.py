@@ -17,7 +17,7 @@ from causalplug.data.source import Rows
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.planning.plan import Module, Target
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import as_made, pixel_column, read_parents
@@ -74,14 +74,14 @@ class Prepared:
             values={**rows.values, **{name: value.to(device) for name, value in images.items()}},
         )
 
-    def with_pixels(self, dcm: DCM, module: Module, part: str) -> list[Rows]:
+    def with_pixels(self, dcm: Model, module: Module, part: str) -> list[Rows]:
         """Rows of every source for a likelihood: where a mechanism of the module makes or reads
         the pixels of an image, they stand beside its projection."""
         names = _made_or_read_as_pixels(dcm, module.variables)
         of_part = self.train if part == "train" else self.held_out
         return [self._beside(rows, part, names) for rows in of_part]
 
-    def columns(self, dcm: DCM, name: str, rows: Rows) -> dict[str, Tensor]:
+    def columns(self, dcm: Model, name: str, rows: Rows) -> dict[str, Tensor]:
         """Columns of training rows, with pixels where the mechanism of ``name`` makes or reads
         them; then of the first some thousand rows."""
         found = self._beside(rows, "train", _made_or_read_as_pixels(dcm, [name]))
@@ -96,10 +96,11 @@ class Prepared:
         return replace(rows, values={**rows.values, **pixels}) if pixels else rows
 
     @staticmethod
-    def pixels(dcm: DCM, module: Module, config: TrainingConfig) -> list[str]:
+    def pixels(dcm: Model, module: Module, config: TrainingConfig) -> list[str]:
         """Image variables whose pixels the critics of a module read: see
         :attr:`TrainingConfig.projections`."""
         painted = config.strategy == "modular"
+        read = {name for target in module.targets for name in _given_as_pixels(dcm, target)}
         return [
             name
             for name, variable in dcm.variables.items()
@@ -107,12 +108,13 @@ class Prepared:
             and (
                 not config.projections
                 or name not in dcm.encoders
+                or name in read
                 or (painted and name in module.variables)
             )
         ]
 
     def distances(
-        self, dcm: DCM, module: Module, generator: torch.Generator, *, final: bool = False
+        self, dcm: Model, module: Module, generator: torch.Generator, *, final: bool = False
     ) -> list[Distance]:
         """Distance to every target of the module that can be drawn without calling a generator
         anew.
@@ -134,11 +136,11 @@ class Prepared:
             ]
             if unbanked:
                 continue
+            wanted = {*target.updated, *_given_as_pixels(dcm, target)}
             pixels = [
                 name
                 for name, variable in dcm.variables.items()
-                if isinstance(variable, Image)
-                and (name in target.updated or name not in dcm.encoders)
+                if isinstance(variable, Image) and (name in wanted or name not in dcm.encoders)
             ]
             rows = self.rows(target.source, "held_out", pixels)
             roller = Roller(
@@ -150,7 +152,7 @@ class Prepared:
             )
         return found
 
-    def _shown(self, dcm: DCM, target: Target, pixels: Sequence[str]) -> Shown | None:
+    def _shown(self, dcm: Model, target: Target, pixels: Sequence[str]) -> Shown | None:
         """What reads categories off the images that the target trains."""
         names = [*target.parents, *target.variables]
         images = [
@@ -169,7 +171,7 @@ class Prepared:
         return self._readers[key]
 
 
-def _made_or_read_as_pixels(dcm: DCM, variables: Sequence[str]) -> set[str]:
+def _made_or_read_as_pixels(dcm: Model, variables: Sequence[str]) -> set[str]:
     """Image variables that mechanisms of a module make, or read without an encoder between."""
     found = set(variables)
     for name in variables:
@@ -179,13 +181,20 @@ def _made_or_read_as_pixels(dcm: DCM, variables: Sequence[str]) -> set[str]:
     return {name for name in found if name in dcm.encoders}
 
 
+def _given_as_pixels(dcm: Model, target: Target) -> set[str]:
+    """Images that rows give, and that a mechanism of the target reads without an encoder between."""
+    readers = [dcm.mechanism(name) for name in target.variables]
+    read = {p for one in readers if not one.reads_projections for p in one.parents}
+    return {name for name in read if name in target.parents and name in dcm.encoders}
+
+
 def source_name(rows: Rows) -> str:
     """The name by which the plan calls a source."""
     return rows.source.name or rows.source.describe()
 
 
 def prepare(
-    dcm: DCM,
+    dcm: Model,
     tables: Sequence[Rows],
     config: TrainingConfig,
     *,
@@ -332,9 +341,9 @@ def _rows_with(name: str, mechanism: Mechanism, train: Sequence[Rows]) -> dict[s
     return max(having, key=lambda rows: (name in rows.values, len(rows))).values
 
 
-def _fit_encoder(dcm: DCM, name: str, train: Sequence[Rows], config: TrainingConfig) -> None:
+def _fit_encoder(dcm: Model, name: str, train: Sequence[Rows], config: TrainingConfig) -> None:
     """Train an encoder on the source that records its image beside the most other variables."""
-    from causalplug.encoders.encoders import fit_encoder
+    from causalplug.encoders.fit import fit_encoder
 
     having = [rows for rows in train if name in rows.values and name not in rows.source.do]
     if not having:
@@ -353,7 +362,7 @@ def _fit_encoder(dcm: DCM, name: str, train: Sequence[Rows], config: TrainingCon
     )
 
 
-def _standardise(dcm: DCM, prepared: Prepared) -> None:
+def _standardise(dcm: Model, prepared: Prepared) -> None:
     """Set the scales of trainable mechanisms from the source that records the most of what they
     read."""
     train = prepared.train
