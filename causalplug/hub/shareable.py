@@ -64,11 +64,6 @@ class Shareable:
 
         return save(self, folder, **options)
 
-    def licensed_parts(self) -> list[Any]:
-        """The pretrained parts inside it, each with ``origin`` and ``license``: itself for a
-        mechanism or an encoder."""
-        return [self]
-
     @classmethod
     def loaders(cls) -> dict[str, Callable[..., Any]]:
         """By what a repository holds the loader that makes one of this kind."""
@@ -192,6 +187,10 @@ class Shareable:
 
 class SharedPart(Shareable):
     """What mechanisms and encoders share: a registered kind, a configuration and weights."""
+
+    def licensed_parts(self) -> list[Any]:
+        """The pretrained parts inside it, each with ``origin`` and ``license``: itself."""
+        return [self]
 
     def repository_files(
         self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
