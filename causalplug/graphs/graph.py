@@ -484,17 +484,11 @@ def _cycle_message(names: list[str]) -> str:
     shown = [shortened(name, 40) for name in names[:12]]
     rest = len(names) - len(shown)
     path = " -> ".join([*shown, *([f"… ({rest} more)"] if rest else []), shown[0]])
-    if len(names) == 2:
-        out = (
-            "two edges against each other stand for an undirected edge in some tools (CPDAG): "
-            "choose a direction, or write <-> if the two share a hidden cause"
-        )
-    else:
-        out = (
-            "a causal graph has none, so drop or turn one of these edges, or write <-> if two of "
-            "them share a hidden cause"
-        )
-    return f"the directed edges close a cycle: {path}; {out}"
+    note = " (some tools write an undirected edge so)" if len(names) == 2 else ""
+    return (
+        f"the directed edges close a cycle: {path}{note}; a causal graph has none, so drop or turn "
+        "one of these edges, or write <-> if the two share a hidden cause"
+    )
 
 
 def expect_graph(graph: object, cannot: str) -> None:

@@ -172,7 +172,7 @@ def test_marks_of_edges(edge: str, expected: str) -> None:
         ("X -> Y [style=invis]", "not understood"),
         ("X -> Y [directed=false]", "undirected"),
         ("X -> Y [description=U]", 'the description "U"'),
-        ("X -> Y; Y -> X", "undirected edge in some tools"),
+        ("X -> Y; Y -> X", "write an undirected edge so"),
     ],
 )
 def test_edges_that_are_no_arrows_are_refused(edge: str, why: str) -> None:
