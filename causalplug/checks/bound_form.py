@@ -3,7 +3,6 @@
 The dual solutions of a linear program do not depend on its right sides: each is a linear function
 of the probabilities that bounds the query, and the bound is the best of them. A limit that holds for
 all candidates at once holds for the bound (intersection bounds; Chernozhukov, Lee & Rosen 2013).
-
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ class Form:
     @property
     def key(self) -> tuple[float, ...]:
         """What tells two forms apart, rounded."""
-        parts = [self.weights, [] if self.divisor is None else self.divisor]
-        numbers = [self.constant, self.base, *np.concatenate(parts)]
+        divisor = np.zeros(0) if self.divisor is None else self.divisor
+        numbers = [self.constant, self.base, *self.weights, *divisor]
         return tuple(round(float(number), 7) for number in numbers)
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from causalplug.mechanisms.base import Mechanism, freeze
+from causalplug.mechanisms.base import Mechanism
+from causalplug.networks import freeze
 from causalplug.variables import Variable
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class Deferred(nn.Module):
     place: Tensor
 
     origin: Snapshot | None
+    license: str | None = None
+    part_of: str | None = None
+    frozen: bool = True
 
     def __init__(
         self, open_part: Callable[[], nn.Module], entry: Mapping[str, Any], origin: Snapshot

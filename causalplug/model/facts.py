@@ -5,10 +5,8 @@ from __future__ import annotations
 
 __all__ = [
     "dcm_facts",
-    "describe_values",
     "fit_rows",
     "identified",
-    "part_facts",
     "plan_rows",
     "training_rows",
 ]
@@ -16,21 +14,20 @@ __all__ = [
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from causalplug.hub.part_facts import describe_values
+
 if TYPE_CHECKING:
     from causalplug.checks.fit import FitReport
     from causalplug.identification.identification import Identification
     from causalplug.identification.query import Query
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
     from causalplug.planning.plan import Plan
-    from causalplug.variables import Variable
 
     Queries = Iterable[str | Query | Identification] | Mapping[str, str | Query | Identification]
 
-_MOST = 8
-
 
 def dcm_facts(
-    dcm: DCM,
+    dcm: Model,
     *,
     title: str,
     queries: Queries | None = None,
@@ -99,24 +96,7 @@ def plan_rows(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def describe_values(variable: Variable) -> str:
-    """The values of a variable in a few words."""
-    declared = variable.to_dict()
-    if variable.kind == "image":
-        shape = " x ".join(str(size) for size in variable.event_shape)
-        return f"image, {shape}"
-    if "categories" in declared:
-        categories = declared["categories"]
-        names = [str(c) for c in (range(categories) if isinstance(categories, int) else categories)]
-        return (
-            ", ".join(names)
-            if len(names) <= _MOST
-            else f"{len(names)} categories, {names[0]} to {names[-1]}"
-        )
-    return "number"
-
-
-def identified(dcm: DCM, queries: Queries | None = None) -> list[dict[str, Any]]:
+def identified(dcm: Model, queries: Queries | None = None) -> list[dict[str, Any]]:
     """What ``config.json`` and the card say of a model's questions.
 
     Args:
@@ -130,7 +110,7 @@ def identified(dcm: DCM, queries: Queries | None = None) -> list[dict[str, Any]]
     Raises:
         QueryError: a question is malformed or does not fit the graph.
     """
-    from causalplug.identification.identification import identify
+    from causalplug.identification.identification import Identification, identify
 
     if queries is None:
         pairs: list[tuple[str | None, Any]] = [(row["name"], row["query"]) for row in dcm.queries]
@@ -142,7 +122,8 @@ def identified(dcm: DCM, queries: Queries | None = None) -> list[dict[str, Any]]
         )
     found = []
     for name, query in pairs:
-        known = query if hasattr(query, "status") else identify(dcm.graph, query, dcm.sources)
+        is_known = isinstance(query, Identification)
+        known = query if is_known else identify(dcm.graph, query, dcm.sources)
         estimand = None if known.estimand is None else str(known.estimand)
         row = {
             "query": str(known.query),
@@ -154,35 +135,6 @@ def identified(dcm: DCM, queries: Queries | None = None) -> list[dict[str, Any]]
     return found
 
 
-def part_facts(part: Any, *, title: str, **more: Any) -> dict[str, Any]:
-    """Collect what :func:`~causalplug.hub.card.render_card` writes about a mechanism or an encoder.
-
-    Args:
-        part: what is described.
-        title: of the card.
-        more: further facts of its card: ``repo_id``, ``summary``, ``datasets``, ``trained_on``,
-            ``paper``, ``metrics``…
-
-    Returns:
-        facts for ``render_card(part.card_kind, …)``.
-    """
-    facts: dict[str, Any] = {"title": title, "license": part.license, "source": part.source}
-    if part.card_kind == "encoder":
-        facts |= {"reads": describe_values(part.variable), "gives": f"{part.size} numbers"}
-    elif part.frozen:
-        labels = {label.name: describe_values(label.values) for label in part.labels}
-        facts |= {"output": describe_values(part.image), "labels": labels}
-    else:
-        labels = dict.fromkeys(part.parents, "the parent of this name")
-        facts |= {"output": describe_values(part.variable), "labels": labels}
-    kind = getattr(part, "image", part.variable).kind
-    return {
-        **facts,
-        **more,
-        "tags": ["image" if kind == "image" else "tabular", *more.get("tags", [])],
-    }
-
-
 def fit_rows(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Variable, verdict and reasons of every fit check."""
     found = [fit.to_dict() for fit in fits] or history.get("fits", [])
@@ -192,15 +144,15 @@ def fit_rows(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict
     ]
 
 
-def _parts(dcm: DCM, copied: bool) -> list[dict[str, Any]]:
+def _parts(dcm: Model, copied: bool) -> list[dict[str, Any]]:
     """One row per frozen part, a module of another model being one part."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for role, parts in (("generator", dcm.mechanisms), ("encoder", dcm.encoders)):
         for variable, part in parts.unopened().items():  # type: ignore[attr-defined]
             inner = part if role == "encoder" or part.frozen else part.frozen_generator
-            origin = getattr(inner, "origin", None)
-            if origin is None:
+            if inner is None or inner.origin is None:
                 continue
+            origin = inner.origin
             of_module: str | None = part.part_of if role == "generator" else None
             name = of_module or variable
             known = origin.reference or origin
@@ -210,7 +162,7 @@ def _parts(dcm: DCM, copied: bool) -> list[dict[str, Any]]:
                 "repo_id": known.repo_id,
                 "revision": known.revision,
                 "subfolder": known.subfolder,
-                "license": getattr(inner, "license", None) or known.license,
+                "license": inner.license or known.license,
                 "copied": copied,
             }
     return list(found.values())

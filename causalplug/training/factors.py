@@ -15,17 +15,19 @@ import torch
 from torch import Tensor
 
 from causalplug.graphs.graph import CausalGraph
-from causalplug.mechanisms.trainable.discrete import DiscreteMLP
-from causalplug.model.model import DCM, edge_key
+from causalplug.model.model import Model
 from causalplug.variables import Discrete
 
 __all__ = [
     "Cells",
     "ConfounderDraws",
+    "as_made",
+    "confounders_of",
     "distinct",
-    "edges_of",
     "log_mean_exp",
+    "pixel_column",
     "ravel",
+    "read_parents",
     "rows_log_prob",
     "served",
     "stacked",
@@ -33,52 +35,67 @@ __all__ = [
 ]
 
 
-def edges_of(graph: CausalGraph, variables: Iterable[str]) -> list[str]:
-    """Names of the noises of all bidirected edges at ``variables``, each once, in the graph's
-    order."""
-    return list(
-        dict.fromkeys(
-            edge_key(name, sibling) for name in variables for sibling in graph.siblings(name)
-        )
-    )
+def confounders_of(dcm: Model, variables: Iterable[str]) -> list[str]:
+    """Names of all confounder noises that the mechanisms of ``variables`` read, each once."""
+    return list(dict.fromkeys(key for name in variables for key in dcm.confounder_keys(name)))
 
 
 class ConfounderDraws:
-    """Quasi-random draws of the noise of several edges: scrambled Sobol points, mapped to normals,
+    """Quasi-random draws of several confounder noises: scrambled Sobol points, mapped to normals,
     afresh at every call.
 
     Args:
-        edges: names of the noises.
+        keys: names of the noises.
         size: numbers of one noise.
         draws: points per call.
     """
 
-    def __init__(self, edges: Sequence[str], size: int, draws: int):
-        self.edges, self.size, self.draws = list(edges), size, draws
-        dimension = max(1, len(self.edges) * size)
+    def __init__(self, keys: Sequence[str], size: int, draws: int):
+        self.keys, self.size, self.draws = list(keys), size, draws
+        dimension = max(1, len(self.keys) * size)
         points = torch.quasirandom.SobolEngine(dimension, scramble=True, seed=0).draw(draws)
         self.points = points.clamp(1e-6, 1 - 1e-6)
 
     def __call__(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """Noise ``(draws, 1, size)`` by edge: the Sobol points under a fresh random shift (Cranley
+        """Noise ``(draws, 1, size)`` by name: the Sobol points under a fresh random shift (Cranley
         & Patterson 1976).
         """
-        if not self.edges:
+        if not self.keys:
             return {}
         normal = self.points_of(1, generator)
-        return dict(zip(self.edges, normal.split(self.size, dim=-1), strict=True))
+        return dict(zip(self.keys, normal.split(self.size, dim=-1), strict=True))
 
     def points_of(self, rows: int, generator: torch.Generator) -> Tensor:
-        """Normal points ``(draws, rows, edges * size)``, shifted for every row by itself."""
+        """Normal points ``(draws, rows, keys * size)``, shifted for every row by itself."""
         shift = torch.rand(rows, self.points.shape[1], generator=generator, device=generator.device)
         points = (self.points.to(shift.device).unsqueeze(1) + shift).remainder(1.0)
         return torch.special.ndtri(points.clamp(1e-6, 1 - 1e-6))
 
 
-def stacked(dcm: DCM, name: str, noise: Mapping[str, Tensor]) -> Tensor | None:
+def stacked(dcm: Model, name: str, noise: Mapping[str, Tensor]) -> Tensor | None:
     """The confounder noise that the mechanism of ``name`` reads, in its order."""
-    parts = [noise[edge] for edge in dcm.edges(name)]
+    parts = [noise[key] for key in dcm.confounder_keys(name)]
     return torch.cat(parts, -1) if parts else None
+
+
+def pixel_column(name: str) -> str:
+    """The column of an image's pixels, where another one holds its projection."""
+    return f"{name}\0pixels"
+
+
+def as_made(dcm: Model, name: str, rows: Mapping[str, Tensor]) -> Tensor:
+    """Values as mechanisms make them: pixels in the range of an image variable."""
+    column = rows.get(pixel_column(name))
+    return dcm.variables[name].scale(rows[name] if column is None else column)
+
+
+def read_parents(dcm: Model, name: str, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The parents of a variable as its mechanism reads them: images as projections, or as pixels
+    in their range."""
+    mechanism = dcm.mechanism(name)
+    if mechanism.reads_projections:
+        return {p: dcm.variables[p].scale(rows[p]) for p in mechanism.parents}
+    return {p: as_made(dcm, p, rows) for p in mechanism.parents}
 
 
 def log_mean_exp(log_probs: Tensor) -> Tensor:
@@ -87,7 +104,7 @@ def log_mean_exp(log_probs: Tensor) -> Tensor:
 
 
 def rows_log_prob(
-    dcm: DCM, variables: Sequence[str], rows: Mapping[str, Tensor], noise: Mapping[str, Tensor]
+    dcm: Model, variables: Sequence[str], rows: Mapping[str, Tensor], noise: Mapping[str, Tensor]
 ) -> Tensor:
     """Log of the product of the mechanisms of ``variables`` at every row and draw.
 
@@ -95,17 +112,19 @@ def rows_log_prob(
         dcm: the model; all mechanisms of ``variables`` are explicit.
         variables: whose values are explained.
         rows: values ``(n, …)`` of the variables and their parents; images as projections ``(n,
-            size)``.
-        noise: ``(s, 1, size)`` by edge.
+            size)``, and under :func:`pixel_column` their pixels where a mechanism makes or reads
+            them.
+        noise: ``(s, 1, size)`` by name.
 
     Returns:
-        ``(s, n)``, or ``(1, n)`` where no variable has a bidirected edge.
+        ``(s, n)``, or ``(1, n)`` where no variable has a confounder.
     """
     total: Tensor | None = None
     for name in variables:
         mechanism = dcm.mechanism(name)
-        parents = {parent: rows[parent] for parent in mechanism.parents}
-        term = mechanism.log_prob(rows[name], parents, stacked(dcm, name, noise))
+        parents = read_parents(dcm, name, rows)
+        value = as_made(dcm, name, rows)
+        term = mechanism.log_prob(value, parents, stacked(dcm, name, noise))
         term = term if term.ndim == 2 else term.unsqueeze(0)
         total = term if total is None else total + term
     if total is None:
@@ -146,7 +165,7 @@ class Cells:
         rows: codes ``(r,)`` of the variables and their parents.
     """
 
-    def __init__(self, dcm: DCM, variables: Sequence[str], rows: Mapping[str, Tensor]):
+    def __init__(self, dcm: Model, variables: Sequence[str], rows: Mapping[str, Tensor]):
         self.dcm, self.variables = dcm, tuple(variables)
         self.parents: dict[str, dict[str, Tensor]] = {}
         self.read: dict[str, Mapping[str, Tensor] | Tensor] = {}
@@ -161,17 +180,15 @@ class Cells:
             else:
                 which = torch.zeros_like(rows[name])
                 self.parents[name] = {}
-            self.read[name] = self.parents[name]
-            if mechanism.parents and isinstance(mechanism, DiscreteMLP):
-                self.read[name] = mechanism.network.features(self.parents[name])
+            self.read[name] = mechanism.parent_features(self.parents[name])
             self.index[name] = which * size + rows[name]
 
     def log_prob(self, noise: Mapping[str, Tensor]) -> Tensor:
         """``(s, r)``: log of the product of the mechanisms, for confounder noise ``(s, 1,
-        size)`` by edge."""
+        size)`` by name."""
         total: Tensor | None = None
         for name in self.variables:
-            mechanism: DiscreteMLP = self.dcm.mechanism(name)  # type: ignore[assignment]
+            mechanism = self.dcm.mechanism(name)
             logits = mechanism.logits(self.read[name], stacked(self.dcm, name, noise))
             table = torch.log_softmax(logits, -1)
             table = table.flatten(-2) if table.ndim > 1 else table
@@ -183,7 +200,7 @@ class Cells:
         return total
 
 
-def tabular(dcm: DCM, variables: Iterable[str]) -> bool:
+def tabular(dcm: Model, variables: Iterable[str]) -> bool:
     """Whether all variables and their parents are discrete, with explicit mechanisms."""
     return all(
         isinstance(dcm.variables[name], Discrete)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from causalplug.data.source import Rows
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.planning.plan import Target
 from causalplug.training.adversarial import Game, RowGame, TableGame, taken_values
 from causalplug.training.config import TrainingConfig
@@ -22,7 +22,7 @@ __all__ = ["game_for"]
 
 
 def game_for(
-    dcm: DCM,
+    dcm: Model,
     target: Target,
     rows: Rows,
     config: TrainingConfig,
@@ -34,9 +34,8 @@ def game_for(
     otherwise, pixels if asked."""
     names = [*target.parents, *target.variables]
     if config.gradient == "auto" and not any(isinstance(dcm.variables[n], Image) for n in names):
-        inside = math.prod(
-            getattr(dcm.variables[name], "size", config.max_cells + 1) for name in target.variables
-        )
+        sizes = [dcm.variables[name].cardinality for name in target.variables]
+        inside = math.prod(config.max_cells + 1 if size is None else size for size in sizes)
         hidden = {*target.updated, *target.frozen} - set(
             target.variables
         )  # drawn and not recorded, in joint training

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.errors import TrainingError
+from causalplug.hub.part import Part
 from causalplug.mechanisms.base import Mechanism
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.training.adversarial import Game
 from causalplug.training.checkpoint import optimizer_tensors, restore_optimizer
 from causalplug.training.config import TrainingConfig
@@ -29,7 +30,7 @@ def trainable(mechanism: Mechanism) -> list[nn.Parameter]:
     frozen = {
         id(p)
         for part in mechanism.modules()
-        if getattr(part, "frozen", False)
+        if isinstance(part, Part) and part.frozen
         for p in part.parameters()
     }
     return [p for p in mechanism.parameters() if id(p) not in frozen]
@@ -72,7 +73,7 @@ class Learner:
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         variables: Sequence[str],
         config: TrainingConfig,
         *,
@@ -182,7 +183,7 @@ class LikelihoodLearner(Learner):
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         variables: Sequence[str],
         config: TrainingConfig,
         likelihood: Likelihood,
@@ -210,7 +211,7 @@ class AdversarialLearner(Learner):
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         variables: Sequence[str],
         config: TrainingConfig,
         games: Sequence[Game],

@@ -3,6 +3,8 @@
 import contextlib
 import itertools
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -344,3 +346,13 @@ def test_open_values_make_a_table():
 def test_assumptions_are_checked(assumption, message):
     with pytest.raises(QueryError, match=message):
         assumption()
+
+
+def test_bounds_load_no_torch():
+    code = (
+        "import sys, numpy as np, causalplug as cp\n"
+        "g = cp.CausalGraph.parse('X -> Y; X <-> Y')\n"
+        "cp.bounds(g, 'ATE(Y, X)', np.full((2, 2), 0.25))\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from causalplug.errors import MechanismError
 from causalplug.files.precision import cast, precision_of
-from causalplug.mechanisms.base import MECHANISMS, Mechanism, freeze, register_mechanism
+from causalplug.mechanisms.base import MECHANISMS, Mechanism, register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.transforms import ImageTransform
 from causalplug.mechanisms.trainable.conditioner import (
@@ -20,6 +20,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_from_config,
     parents_to_config,
 )
+from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Image, Variable, variable_from_dict
 
@@ -71,7 +72,7 @@ class Renderer(Mechanism):
                 "train the variable's own mechanism."
             )
         generator = generator.asked()
-        self.complete = variable is not None
+        self._complete = variable is not None
         self.license, self.source = generator.license, generator.source
         self.variable: Image = variable if variable is not None else generator.image
         parents = dict(parents or {})
@@ -96,6 +97,14 @@ class Renderer(Mechanism):
         self._transform = ImageTransform(
             generator.requested_transform, generator.image, self.variable
         )
+
+    @property
+    def awaits_model(self) -> bool:
+        """Whether it has no code yet: the model says what its variable and parents are."""
+        return not self._complete
+
+    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
+        self.network.standardise(rows)
 
     def completed(
         self, variable: Variable, parents: Mapping[str, ParentSpec], confounder_size: int
@@ -153,6 +162,10 @@ class Renderer(Mechanism):
         code."""
         label, own = self.code(parents, noise, confounder)
         return self._transform(self.generator.generate_relaxed(label, own))
+
+    @property
+    def confounder_numbers(self) -> int:
+        return self.network.confounder_size
 
     def config(self) -> dict[str, Any]:
         return {

@@ -61,6 +61,9 @@ class ContinuousSpline(Mechanism):
         self.register_buffer("loc", torch.zeros(()))
         self.register_buffer("scale", torch.ones(()))
 
+    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
+        self.network.standardise(rows)
+
     def standardise(self, values: Tensor) -> None:
         """Set location and scale of the variable from rows of data."""
         self.loc.copy_(values.float().mean())
@@ -107,6 +110,10 @@ class ContinuousSpline(Mechanism):
         """The standard normal that gives ``value``."""
         spline, shift, log_scale = self._map(value, parents, confounder)
         return {"normal": spline.inv((value - shift) / log_scale.exp())}
+
+    @property
+    def confounder_numbers(self) -> int:
+        return self.network.confounder_size
 
     def config(self) -> dict[str, Any]:
         return {

@@ -31,7 +31,7 @@ class DiscreteMLP(Mechanism):
     Args:
         variable: the discrete variable.
         parents: what is read of each parent, in order.
-        confounder_size: numbers of confounder noise of one row (all bidirected edges at the
+        confounder_size: numbers of confounder noise of one row (all confounders of the
             variable together).
         hidden: widths of the hidden layers.
     """
@@ -52,6 +52,12 @@ class DiscreteMLP(Mechanism):
         self.noise = {"gumbel": NoiseSpec((variable.size,), "gumbel")}
         self.hidden = tuple(hidden)
         self.network = Conditioner(parents, confounder_size, variable.size, hidden=hidden)
+
+    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
+        self.network.standardise(rows)
+
+    def parent_features(self, parents: Mapping[str, Tensor]) -> Mapping[str, Tensor] | Tensor:
+        return self.network.features(parents) if parents else parents
 
     def start_at(self, values: Tensor) -> None:
         """Start from how often each category occurs in codes ``(n,)``: a rare one need not be
@@ -104,6 +110,10 @@ class DiscreteMLP(Mechanism):
         return (
             log_probs.expand(*shape, -1).gather(-1, value.expand(shape).unsqueeze(-1)).squeeze(-1)
         )
+
+    @property
+    def confounder_numbers(self) -> int:
+        return self.network.confounder_size
 
     def config(self) -> dict[str, Any]:
         return {

@@ -75,6 +75,9 @@ class ConvGenerator(Mechanism):
             persistent=False,
         )
 
+    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
+        self.conditions.standardise(rows)
+
     def forward(
         self,
         parents: Mapping[str, Tensor],
@@ -97,6 +100,10 @@ class ConvGenerator(Mechanism):
         picture = torch.baddbmm(mix[..., -1:], mix[..., :-1], hidden.flatten(2))
         picture = torch.sigmoid(picture.to(conditions.dtype) - 2).view(n, *variable.event_shape)
         return variable.low + (variable.high - variable.low) * picture
+
+    @property
+    def confounder_numbers(self) -> int:
+        return self.conditions.confounder_size
 
     def config(self) -> dict[str, Any]:
         return {
