@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.noise import Noise
 from causalplug.sampling.interventions import Constant
 from causalplug.sampling.terms import Case
@@ -44,7 +44,7 @@ class Adjusted:
         self.estimate, self.influence = estimate, influence
 
 
-def adjustment_names(dcm: DCM, numbers: AnswerNumbers) -> frozenset[str] | None:
+def adjustment_names(dcm: Model, numbers: AnswerNumbers) -> frozenset[str] | None:
     """The variables that have to be recorded for a doubly robust estimate, None if there is none."""
     needed: set[str] = set()
     for block in numbers.blocks:
@@ -56,7 +56,9 @@ def adjustment_names(dcm: DCM, numbers: AnswerNumbers) -> frozenset[str] | None:
     return frozenset(needed)
 
 
-def adjusted(dcm: DCM, numbers: AnswerNumbers, values: Mapping[str, Tensor], seed: int) -> Adjusted:
+def adjusted(
+    dcm: Model, numbers: AnswerNumbers, values: Mapping[str, Tensor], seed: int
+) -> Adjusted:
     """The doubly robust estimate on rows.
 
     Args:
@@ -97,7 +99,7 @@ def _outcomes(case: Case) -> list[str]:
     return [axis.variable for axis in axes] + [name for _, name, _ in case.fixed]
 
 
-def _needed(dcm: DCM, case: Case) -> set[str] | None:
+def _needed(dcm: Model, case: Case) -> set[str] | None:
     """Treatments, covariates, outcomes and evidence of a case, None where the formula does not
     hold."""
     world, graph = _world(case), dcm.graph
@@ -126,7 +128,7 @@ def _needed(dcm: DCM, case: Case) -> set[str] | None:
     return before | treatments | outcomes
 
 
-def _set_plainly(dcm: DCM, world: World, name: str) -> bool:
+def _set_plainly(dcm: Model, world: World, name: str) -> bool:
     """Whether a variable is set to one category and its mechanism says how probable that was."""
     return (
         isinstance(world.do[name], Constant)
@@ -141,7 +143,7 @@ class _Case:
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         numbers: AnswerNumbers,
         index: int,
         position: int,

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.mechanisms.base import Mechanism
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.noise import Noise
 from causalplug.sampling.worlds import Rows, World
 from causalplug.uncertainty.numbers import AnswerNumbers, Linearised
@@ -70,7 +70,7 @@ class _Seen:
 
 
 def answer_gradient(
-    dcm: DCM,
+    dcm: Model,
     numbers: AnswerNumbers,
     parameters: Mapping[str, Sequence[nn.Parameter]],
     *,
@@ -93,7 +93,9 @@ def answer_gradient(
         NoGradient: a continuous variable is read in several worlds, or the evidence sets a
             continuous value.
     """
-    if any(given.points for block in numbers.blocks for case in block.cases for given in case.given):
+    if any(
+        given.points for block in numbers.blocks for case in block.cases for given in case.given
+    ):
         raise NoGradient("the evidence holds a single value of a continuous variable")
     work = _Exchange(dcm, numbers, Rows(dcm, Noise(rows, seed, device=dcm.device)))
     found: dict[str, Tensor] = {}
@@ -105,7 +107,7 @@ def answer_gradient(
 class _Exchange:
     """Exchanges of values on the same rows of noise."""
 
-    def __init__(self, dcm: DCM, numbers: AnswerNumbers, rows: Rows):
+    def __init__(self, dcm: Model, numbers: AnswerNumbers, rows: Rows):
         self.dcm, self.numbers, self.rows = dcm, numbers, rows
         with torch.no_grad():
             self.at = numbers.at(rows)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.sampling.terms import Axis, Case, CompiledTerm, numbers_of
 from causalplug.sampling.worlds import Rows, World
 from causalplug.variables import Discrete
@@ -57,7 +57,7 @@ class AnswerNumbers:
         terms: the compiled terms of the query; their evidence is discrete.
     """
 
-    def __init__(self, dcm: DCM, terms: Sequence[CompiledTerm]):
+    def __init__(self, dcm: Model, terms: Sequence[CompiledTerm]):
         self.dcm, self.terms = dcm, list(terms)
         self.coefficients = torch.tensor([float(t.coefficient) for t in terms], dtype=torch.float64)
         self.blocks = [self._block(cases) for cases in self._matched()]

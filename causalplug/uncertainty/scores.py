@@ -9,12 +9,12 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.training.factors import (
     Cells,
     ConfounderDraws,
     distinct,
-    edges_of,
+    confounders_of,
     log_mean_exp,
     rows_log_prob,
     tabular,
@@ -48,7 +48,7 @@ class Factor:
 
     @classmethod
     def of(
-        cls, dcm: DCM, variables: Sequence[str], rows: Mapping[str, Tensor], total: int
+        cls, dcm: Model, variables: Sequence[str], rows: Mapping[str, Tensor], total: int
     ) -> Factor:
         """The factor on encoded rows, images as projections, that stand for ``total`` rows."""
         names = [*variables, *(p for name in variables for p in dcm.graph.parents(name))]
@@ -74,11 +74,11 @@ class Factor:
         return Factor(self.variables, rows, counts, None)
 
 
-def log_factors(dcm: DCM, factor: Factor, seed: int) -> Tensor:
+def log_factors(dcm: Model, factor: Factor, seed: int) -> Tensor:
     """Log c-factors ``(r,)`` of the rows, by quasi-random draws of the confounder noise."""
     cells = tabular(dcm, factor.variables)
     draws = ConfounderDraws(
-        edges_of(dcm.graph, factor.variables),
+        confounders_of(dcm, factor.variables),
         dcm.confounder_size,
         _DRAWS if cells else _DRAWS_CONTINUOUS,
     )
@@ -100,7 +100,7 @@ class Scores:
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         factors: Sequence[Factor],
         parameters: Sequence[nn.Parameter],
         *,
