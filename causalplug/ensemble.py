@@ -214,7 +214,9 @@ class Ensemble:
             ),
             disagreement=spread,
         )
-        words = f"{self.level:.0%} intervals: the sampling of the rows, of training and of the model."
+        words = (
+            f"{self.level:.0%} intervals: the sampling of the rows, of training and of the model."
+        )
         if np.isnan(sampling).all():
             words = first.interval
         marked = [answer for answer in answers if answer.marked]

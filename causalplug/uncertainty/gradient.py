@@ -26,7 +26,7 @@ from causalplug.mechanisms.base import Mechanism
 from causalplug.model.model import Model
 from causalplug.noise import Noise
 from causalplug.sampling.worlds import Rows, World
-from causalplug.uncertainty.numbers import AnswerNumbers, Linearised
+from causalplug.uncertainty.numbers import AnswerNumbers
 
 __all__ = ["NoGradient", "answer_gradient", "differentiable", "pulled_back"]
 
@@ -41,12 +41,14 @@ class NoGradient(Exception):
 
 @contextmanager
 def differentiable(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Switch gradients of the parameters on, and back to what they were."""
+    """Switch gradients of the parameters on, and back to what they were; also under
+    ``torch.no_grad``."""
     before = [parameter.requires_grad for parameter in parameters]
     for parameter in parameters:
         parameter.requires_grad_(True)
     try:
-        yield
+        with torch.enable_grad():
+            yield
     finally:
         for parameter, was in zip(parameters, before, strict=True):
             parameter.requires_grad_(was)
@@ -76,7 +78,7 @@ def answer_gradient(
     *,
     rows: int,
     seed: int = 0,
-) -> tuple[Linearised, dict[str, Tensor]]:
+) -> dict[str, Tensor]:
     """Gradients of the numbers with respect to the parameters of each variable's mechanism.
 
     Args:
@@ -87,7 +89,7 @@ def answer_gradient(
         seed: seed of the noise.
 
     Returns:
-        The numbers over these rows, and gradients ``(k, parameters)`` by variable.
+        Gradients ``(k, parameters)`` by variable.
 
     Raises:
         NoGradient: a continuous variable is read in several worlds, or the evidence sets a
@@ -101,7 +103,7 @@ def answer_gradient(
     found: dict[str, Tensor] = {}
     for name, own in parameters.items():
         found[name] = work.of(name, list(own))
-    return work.at, found
+    return found
 
 
 class _Exchange:

@@ -18,6 +18,7 @@ from causalplug.model.model import Model
 from causalplug.training.factors import served, tabular
 from causalplug.training.learner import trainable
 from causalplug.uncertainty.adjustment import adjusted, adjustment_names
+from causalplug.uncertainty.enumerated import enumerated_gradient
 from causalplug.uncertainty.gradient import answer_gradient
 from causalplug.uncertainty.numbers import AnswerNumbers
 from causalplug.uncertainty.samples import Sample
@@ -26,7 +27,7 @@ from causalplug.variables import Image
 
 __all__ = ["Influence", "influence_of"]
 
-_NOISE_ROWS, _NOISE_PICTURES = 8192, 1024
+_NOISE_ROWS, _NOISE_PICTURES = 32_768, 1024
 _READ = 2000  # rows that the scores of a factor with continuous variables or images are taken of
 
 
@@ -100,9 +101,11 @@ def influence_of(
         if found is not None:
             return found
     parameters = {name: trainable(dcm.mechanism(name)) for name in needed}
-    wide = any(isinstance(dcm.variables[name], Image) for name in read)
-    rows = _NOISE_PICTURES if wide else _NOISE_ROWS
-    _, gradients = answer_gradient(dcm, numbers, parameters, rows=rows, seed=seed)
+    gradients = enumerated_gradient(dcm, numbers, parameters)
+    if gradients is None:
+        wide = any(isinstance(dcm.variables[name], Image) for name in read)
+        rows = _NOISE_PICTURES if wide else _NOISE_ROWS
+        gradients = answer_gradient(dcm, numbers, parameters, rows=rows, seed=seed)
     return _by_fisher(dcm, samples, parameters, gradients, numbers.size)
 
 

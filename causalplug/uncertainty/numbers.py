@@ -95,12 +95,14 @@ class AnswerNumbers:
     @property
     def targets(self) -> list[tuple[World, str]]:
         """Every world and variable that a number reads."""
-        found = []
-        for block in self.blocks:
-            for case in block.cases:
-                found += [(given.world, name) for given in case.given for name in given.names]
-                found += [(world, name) for world, names in case.targets for name in names]
-        return found
+        cases = [case for block in self.blocks for case in block.cases]
+        return [target for case in cases for target in self.targets_of(case)]
+
+    @staticmethod
+    def targets_of(case: Case) -> list[tuple[World, str]]:
+        """Every world and variable that a case reads."""
+        found = [(given.world, name) for given in case.given for name in given.names]
+        return found + [(world, name) for world, names in case.targets for name in names]
 
     def parts(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """``a`` and ``b`` of every row, each ``(t, n, k)`` of float64."""

@@ -13,8 +13,8 @@ from causalplug.model.model import Model
 from causalplug.training.factors import (
     Cells,
     ConfounderDraws,
-    distinct,
     confounders_of,
+    distinct,
     log_mean_exp,
     rows_log_prob,
     tabular,
