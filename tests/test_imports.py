@@ -33,6 +33,7 @@ ROOMS = [
     "model",
     "training",
     "sampling",
+    "uncertainty",
     "dcm",
     "load",
     "ensemble",
