@@ -21,7 +21,8 @@ CHAIN = "Z -> X -> Y"
 
 def _module(name: str, converged: bool | None) -> dict[str, Any]:
     distance = {"target": f"P({name})", "rows": 500, "tvd": 0.2, "floor": 0.02}
-    return {"variables": name.split("+"), "distances": [distance], "converged": converged}
+    found = {"variables": name.split("+"), "objective": "likelihood"}
+    return {**found, "distances": [distance], "converged": converged}
 
 
 def _model(*modules: dict[str, Any], text: str = CHAIN, **history: Any) -> cp.DCM:
