@@ -35,6 +35,7 @@ ROOMS = [
     "training",
     "uncertainty",
     "sampling",
+    "uncertainty",
     "dcm",
     "ensemble",
     "load",
