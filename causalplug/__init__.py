@@ -9,10 +9,41 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from causalplug.moved import redirect
+
 _EXPORTS = {
+    "causalplug.caveats": ["Caveat"],
+    "causalplug.errors": [
+        "CausalPlugError",
+        "ConfounderWarning",
+        "ConvergenceWarning",
+        "CycleError",
+        "DataError",
+        "FitWarning",
+        "FrozenConfounderError",
+        "GraphError",
+        "GraphFileError",
+        "LabelMapError",
+        "LicenseWarning",
+        "MechanismError",
+        "MissingDependencyError",
+        "NotIdentifiableError",
+        "PlanError",
+        "QueryError",
+        "QuerySyntaxError",
+        "RepositoryError",
+        "SamplingError",
+        "SourceError",
+        "TrainingError",
+        "UnknownVariableError",
+        "VariableError",
+    ],
     "causalplug.graphs.graph": ["CausalGraph"],
+    "causalplug.identification.assumptions": ["Assume"],
     "causalplug.identification.identification": ["Identification", "identify"],
-    "causalplug.checks.overlap": ["check_overlap"],
+    "causalplug.checks.overlap": ["Overlap", "check_overlap"],
+    "causalplug.checks.bounding": ["bounds"],
+    "causalplug.checks.bounds": ["Bounds"],
     "causalplug.planning.plan": ["Plan", "check_pull", "plan"],
     "causalplug.identification.query": ["Query"],
     "causalplug.graphs.source": ["Source"],
@@ -21,7 +52,7 @@ _EXPORTS = {
     "causalplug.mechanisms.catalogue": ["list_adapters"],
     "causalplug.encoders.fit": ["fit_encoder"],
     "causalplug.encoders.encoders": ["ConvEncoder", "Encoder"],
-    "causalplug.checks.fit": ["check_fit"],
+    "causalplug.checks.fit": ["FitReport", "check_fit"],
     "causalplug.mechanisms.frozen.generator": ["FrozenMechanism"],
     "causalplug.mechanisms.frozen.label_map": ["Label", "LabelMap"],
     "causalplug.checks.projection": ["check_projection"],
@@ -37,20 +68,26 @@ _EXPORTS = {
     "causalplug.data.source": ["DataSource"],
     "causalplug.training.generators": ["fit_generator"],
     "causalplug.data.infer": ["InferredVariables", "infer_variables"],
+    "causalplug.training.report": ["TrainingReport"],
     "causalplug.training.trainer": ["Trainer", "fit"],
     "causalplug.variables": ["Continuous", "Discrete", "Image"],
 }
+_MODULES = ("adapters", "errors", "plots", "testing")
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
-__all__ = ["__version__", *sorted(_HOME)]
+__all__ = ["__version__", *_MODULES, *sorted(_HOME)]
 __version__ = "0.1.0"
+redirect()
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         value = getattr(importlib.import_module(_HOME[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'causalplug' has no attribute {name!r}")
+    elif name in _MODULES:
+        value = importlib.import_module(f"causalplug.{name}")
+    else:
+        raise AttributeError(f"module 'causalplug' has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -9,12 +9,14 @@ __all__ = [
     "identified",
     "plan_rows",
     "training_rows",
+    "warning_rows",
 ]
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from causalplug.hub.part_facts import describe_values
+from causalplug.model.caveats import recorded_caveats
 
 if TYPE_CHECKING:
     from causalplug.checks.fit import FitReport
@@ -72,6 +74,7 @@ def dcm_facts(
         "fits": fit_rows(fits, dcm.history),
         "parts": _parts(dcm, frozen == "copy"),
         "training": training_rows(dcm.history),
+        "warnings": warning_rows(dcm.history),
     }
     if dcm.plan is not None:
         facts["plan"] = plan_rows(dcm.plan)
@@ -110,7 +113,7 @@ def identified(dcm: Model, queries: Queries | None = None) -> list[dict[str, Any
     Raises:
         QueryError: a question is malformed or does not fit the graph.
     """
-    from causalplug.identification.identification import identify
+    from causalplug.identification.identification import Identification, identify
 
     if queries is None:
         pairs: list[tuple[str | None, Any]] = [(row["name"], row["query"]) for row in dcm.queries]
@@ -122,7 +125,8 @@ def identified(dcm: Model, queries: Queries | None = None) -> list[dict[str, Any
         )
     found = []
     for name, query in pairs:
-        known = query if hasattr(query, "status") else identify(dcm.graph, query, dcm.sources)
+        is_known = isinstance(query, Identification)
+        known = query if is_known else identify(dcm.graph, query, dcm.sources)
         estimand = None if known.estimand is None else str(known.estimand)
         row = {
             "query": str(known.query),
@@ -143,15 +147,21 @@ def fit_rows(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict
     ]
 
 
+def warning_rows(history: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Name, subject and text of everything that training recorded as doubtful."""
+    known = recorded_caveats(history)
+    return [{"name": c.name, "subject": c.subject, "text": c.text} for c in known]
+
+
 def _parts(dcm: Model, copied: bool) -> list[dict[str, Any]]:
     """One row per frozen part, a module of another model being one part."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for role, parts in (("generator", dcm.mechanisms), ("encoder", dcm.encoders)):
         for variable, part in parts.unopened().items():  # type: ignore[attr-defined]
             inner = part if role == "encoder" or part.frozen else part.frozen_generator
-            origin = getattr(inner, "origin", None)
-            if origin is None:
+            if inner is None or inner.origin is None:
                 continue
+            origin = inner.origin
             of_module: str | None = part.part_of if role == "generator" else None
             name = of_module or variable
             known = origin.reference or origin
@@ -161,7 +171,7 @@ def _parts(dcm: Model, copied: bool) -> list[dict[str, Any]]:
                 "repo_id": known.repo_id,
                 "revision": known.revision,
                 "subfolder": known.subfolder,
-                "license": getattr(inner, "license", None) or known.license,
+                "license": inner.license or known.license,
                 "copied": copied,
             }
     return list(found.values())
