@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DiffusersGenerator"]
 
+_LEARNED = ("learned", "learned_range")  # schedulers that read variances from the network
+
 
 @register_mechanism("diffusers")
 class DiffusersGenerator(FrozenMechanism):
@@ -128,6 +130,7 @@ class DiffusersGenerator(FrozenMechanism):
         self.null_class = null_class
         if not text:
             self._check_classes()
+            self._check_variance()
         self.abduction = (
             "approximate" if not text and invertible(self.scheduler, self.eta) else None
         )
@@ -153,6 +156,16 @@ class DiffusersGenerator(FrozenMechanism):
         if len(classes) != joint:
             raise MechanismError(
                 f"{joint} joint labels need {joint} classes; classes= has {len(classes)}."
+            )
+        embedding = getattr(config, "class_embed_type", None)
+        if embedding == "timestep":  # any number is a class
+            self.classes = torch.tensor(classes)
+            return
+        if embedding is not None and not known:
+            raise MechanismError(
+                f"{type(self.network).__name__} cannot be given the labels "
+                f"{', '.join(label.name for label in self.labels)}: it reads classes as vectors "
+                f"(class_embed_type={embedding!r}). Wrap it in causalplug.adapters.callable."
             )
         if not known:
             raise MechanismError(
@@ -180,6 +193,16 @@ class DiffusersGenerator(FrozenMechanism):
                 )
             self.null_class = known
         self.classes = torch.tensor(classes)
+
+    def _check_variance(self) -> None:
+        learned = getattr(self.scheduler.config, "variance_type", None)
+        config = self.network.config  # type: ignore[union-attr]
+        if learned in _LEARNED and config.out_channels == config.in_channels:
+            raise MechanismError(
+                f"{type(self.network).__name__} cannot be run by "
+                f"{type(self.scheduler).__name__}(variance_type={learned!r}): the network predicts "
+                "no variances. Give another scheduler=, or the one that it was trained with."
+            )
 
     # -- painting
 
@@ -231,15 +254,18 @@ class DiffusersGenerator(FrozenMechanism):
         times = t.to(sample.device).expand(len(sample))
 
         def run(**given: Any) -> Tensor:
-            found = self.network(sample.to(self.dtype), times, **given).sample.float()
-            return found[
-                :, : sample.shape[1]
-            ]  # a network that also predicts variances has twice the channels
+            return self.network(sample.to(self.dtype), times, **given).sample.float()
 
-        if not self.labels or self.guidance_scale == 1.0:
-            return run(**options)
-        null = run(class_labels=torch.full_like(classes, int(self.null_class or 0)))
-        return null + self.guidance_scale * (run(**options) - null)
+        # a network that also predicts variances has twice the channels
+        channels = sample.shape[1]
+        found = run(**options)
+        noise, variance = found[:, :channels], found[:, channels:]
+        if self.labels and self.guidance_scale != 1.0:
+            null = run(class_labels=torch.full_like(classes, int(self.null_class or 0)))
+            null = null[:, :channels]
+            noise = null + self.guidance_scale * (noise - null)
+        learned = getattr(self.scheduler.config, "variance_type", None)
+        return torch.cat([noise, variance], 1) if learned in _LEARNED else noise
 
     def _decoded(self, sample: Tensor) -> Tensor:
         if self.vae is None:
@@ -310,6 +336,7 @@ class DiffusersGenerator(FrozenMechanism):
         local_files_only: bool = False,
         dtype: str = "float32",
         scheduler: str | None = None,
+        variant: str | None = None,
         offload: bool = False,
         **options: Any,
     ) -> DiffusersGenerator:
@@ -321,6 +348,7 @@ class DiffusersGenerator(FrozenMechanism):
             dtype: precision of its networks.
             scheduler: class of another scheduler, such as ``"UniPCMultistepScheduler"`` for few
                 steps.
+            variant: Variant of the weights' files, such as ``"fp16"``.
             offload: keep the parts of a text-conditional pipeline off the accelerator while they do
                 not run.
             options: the other arguments of the class.
@@ -331,11 +359,18 @@ class DiffusersGenerator(FrozenMechanism):
         """
         snapshot = open_pipeline(source, revision, subfolder, cache_dir, token, local_files_only)
         parts = load_parts(
-            snapshot, dtype=dtype, scheduler=scheduler, text="prompts" in options, offload=offload
+            snapshot,
+            dtype=dtype,
+            scheduler=scheduler,
+            variant=variant,
+            text="prompts" in options,
+            offload=offload,
         )
         generator = cls(parts, labels, **options)
         generator.folder = snapshot.path
         generator.location = {"dtype": dtype, "scheduler": scheduler, "offload": offload}
+        if variant is not None:
+            generator.location["variant"] = variant
         if snapshot.repo_id is not None:
             generator.location |= {
                 "repo_id": snapshot.repo_id,

@@ -6,13 +6,15 @@ import contextlib
 import importlib
 import io
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from causalplug.errors import MechanismError, MissingDependencyError, RepositoryError
+from causalplug.files.facts import is_pointer
 from causalplug.files.validation import read_json
 from causalplug.hub.repository import resolve
 
@@ -23,6 +25,7 @@ __all__ = ["load_parts", "open_pipeline"]
 
 _PATTERNS = ("model_index.json", "*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model")
 _LIBRARIES = ("diffusers", "transformers")
+_VARIANT = re.compile(r"\.(?!index)([A-Za-z]\w*)(?:-\d+-of-\d+)?\.safetensors$")
 
 
 def open_pipeline(
@@ -51,6 +54,7 @@ def load_parts(
     *,
     dtype: str = "float32",
     scheduler: str | None = None,
+    variant: str | None = None,
     text: bool = False,
     offload: bool = False,
 ) -> Any:
@@ -59,7 +63,8 @@ def load_parts(
 
     Raises:
         MissingDependencyError: diffusers is not installed.
-        RepositoryError: the pipeline needs code of its own, or files are missing.
+        RepositoryError: the pipeline needs code of its own, files are missing or pointers of Git
+            LFS, or its weights exist in a variant only.
         MechanismError: an unknown precision or scheduler.
     """
     try:
@@ -75,6 +80,7 @@ def load_parts(
             f"dtype={dtype!r} is not known: give 'float32', 'float16' or 'bfloat16'."
         )
     index = read_json(snapshot.file("model_index.json"), within=snapshot.boundary)
+    _check_files(snapshot, index, variant)
     try:
         with _quiet():
             if text:
@@ -83,19 +89,20 @@ def load_parts(
                     torch_dtype=precision,
                     use_safetensors=True,
                     local_files_only=True,
+                    variant=variant,
                 )
                 if offload:
                     parts.enable_model_cpu_offload()
             else:
                 parts = {
-                    name: _component(snapshot, name, entry, precision)
+                    name: _component(snapshot, name, entry, precision, variant)
                     for name, entry in index.items()
                     if isinstance(entry, list) and len(entry) == 2 and all(entry)
                 }
     except (OSError, ValueError, RuntimeError) as error:
         raise RepositoryError(
-            f"cannot load {snapshot}: {str(error).splitlines()[0]}. Save the pipeline again with "
-            "safe_serialization=True"
+            f"cannot load {snapshot}: {str(error).splitlines()[0].rstrip('.')}. Save the pipeline "
+            "again, or download it again"
         ) from error
     if scheduler is not None:
         found = getattr(diffusers, scheduler, None)
@@ -110,7 +117,51 @@ def load_parts(
     return parts
 
 
-def _component(snapshot: Snapshot, name: str, entry: list[str], precision: torch.dtype) -> Any:
+def _check_files(snapshot: Snapshot, index: Mapping[str, Any], variant: str | None) -> None:
+    """Say what is missing in terms of the files that are there, before diffusers looks.
+
+    Raises:
+        RepositoryError: a part has no folder or no configuration, its weights are pickles or exist
+            in another variant only, or a file is a pointer of Git LFS.
+    """
+    parts = [n for n, e in index.items() if isinstance(e, list) and len(e) == 2 and all(e)]
+    for name in parts:
+        folder = snapshot.path / name
+        if not folder.is_dir() or not any(folder.iterdir()):
+            raise RepositoryError(
+                f"cannot load {snapshot}: its part {name!r}, which model_index.json names, has no "
+                "files. Download the whole pipeline"
+            )
+        weights = sorted(folder.glob("*.safetensors"))
+        for path in weights:
+            if is_pointer(path):
+                raise RepositoryError(
+                    f"cannot load {snapshot}: {name}/{path.name} is a pointer of Git LFS, not the "
+                    "weights themselves. Run git lfs pull in the folder"
+                )
+        _check_weights(snapshot, name, [path.name for path in weights], variant)
+
+
+def _check_weights(snapshot: Snapshot, name: str, weights: list[str], variant: str | None) -> None:
+    pickles = sorted(path.name for path in (snapshot.path / name).glob("*.bin"))
+    if pickles and not weights:
+        raise RepositoryError(
+            f"cannot load {snapshot}: the weights of {name!r} are a pickle ({pickles[0]}), which "
+            "could run any code. Save the pipeline again with safe_serialization=True"
+        )
+    variants = {found[1] if (found := _VARIANT.search(file)) else None for file in weights}
+    if weights and variant not in variants:
+        there = sorted(v for v in variants if v)
+        raise RepositoryError(
+            f"cannot load {snapshot}: the weights of {name!r} are there as "
+            f"{', '.join(there) or 'the plain variant'} only. Load it with "
+            + (f"variant={there[0]!r}" if there else "variant=None")
+        )
+
+
+def _component(
+    snapshot: Snapshot, name: str, entry: list[str], precision: torch.dtype, variant: str | None
+) -> Any:
     library, cls = entry
     if library not in _LIBRARIES:
         raise RepositoryError(
@@ -125,7 +176,7 @@ def _component(snapshot: Snapshot, name: str, entry: list[str], precision: torch
         )
     options: dict[str, Any] = {"subfolder": name, "local_files_only": True}
     if issubclass(found, torch.nn.Module):
-        options |= {"use_safetensors": True, "torch_dtype": precision}
+        options |= {"use_safetensors": True, "torch_dtype": precision, "variant": variant}
     return found.from_pretrained(snapshot.path, **options)
 
 
