@@ -94,6 +94,7 @@ def estimate(
         status=clearance.status,
         identification=clearance.identification,
         overlap=overlap,
+        warnings=clearance.warnings,
     )
 
 
