@@ -310,7 +310,7 @@ class DiffusersGenerator(FrozenMechanism):
     @classmethod
     def from_pretrained(  # type: ignore[override]
         cls,
-        source: str | PathLike[str],
+        source: str | PathLike[str] | Snapshot,
         labels: Sequence[Label],
         *,
         revision: str | None = None,

@@ -9,16 +9,14 @@ import logging
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from causalplug.errors import MechanismError, MissingDependencyError, RepositoryError
 from causalplug.files.validation import read_json
 from causalplug.hub.repository import resolve
-
-if TYPE_CHECKING:
-    from causalplug.hub.snapshot import Snapshot
+from causalplug.hub.snapshot import Snapshot
 
 __all__ = ["load_parts", "load_pipeline", "open_pipeline"]
 
@@ -28,14 +26,17 @@ _POINTER = b"version https://git-lfs"
 
 
 def open_pipeline(
-    source: str | PathLike[str],
+    source: str | PathLike[str] | Snapshot,
     revision: str | None,
     subfolder: str,
     cache_dir: str | PathLike[str] | None,
     token: bool | str | None,
     local_files_only: bool,
 ) -> Snapshot:
-    """The pipeline's files on the disk, pinned to a commit."""
+    """The pipeline's files on the disk, pinned to a commit; a snapshot stays the one it is."""
+    if isinstance(source, Snapshot):
+        source.fetch(*_PATTERNS)
+        return source
     snapshot = resolve(
         source,
         revision=revision,

@@ -119,7 +119,7 @@ class PipelineGenerator(FrozenMechanism):
     @classmethod
     def from_pretrained(  # type: ignore[override]
         cls,
-        source: str | PathLike[str],
+        source: str | PathLike[str] | Snapshot,
         labels: Sequence[Label] | None = None,
         *,
         prompts: str | Mapping[Any, str],
