@@ -15,7 +15,7 @@ import numpy as np
 
 from causalplug.data.tables import Columns, Table, from_datasets, image_files, stacked_items
 from causalplug.errors import DataError, MissingDependencyError
-from causalplug.variables import Discrete, Variable
+from causalplug.variables import Variable
 
 __all__ = ["table_at"]
 
@@ -134,7 +134,7 @@ def _text(path: Path, separator: str) -> Table:
 
 def _of_words(variable: Variable) -> bool:
     """Whether a column's values are names, so that '01' must not become the number 1."""
-    return isinstance(variable, Discrete) and all(
+    return variable.is_discrete and all(
         isinstance(category, str) for category in variable.categories
     )
 
@@ -271,11 +271,7 @@ def _classes(folders: Mapping[str, Sequence[Path]]) -> Table:
 
     def read(variables: Mapping[str, Variable] | None) -> Iterator[Columns]:
         label = (variables or {}).get("label")
-        numbers = (
-            isinstance(label, Discrete)
-            and not _of_words(label)
-            and all(map(str.isdecimal, folders))
-        )
+        numbers = label.is_discrete and not _of_words(label) and all(map(str.isdecimal, folders))
         yield {
             "image": pictures,
             "label": np.asarray([int(name) for name in names] if numbers else names),

@@ -17,7 +17,7 @@ from causalplug.data.images import Images, PixelStore, decode_pictures, in_backg
 from causalplug.data.tables import ClassCodes, Columns, table_of
 from causalplug.errors import DataError, SourceError
 from causalplug.graphs.source import Source
-from causalplug.variables import Continuous, Discrete, Image, Variable
+from causalplug.variables import Variable
 
 if TYPE_CHECKING:
     from causalplug.data.infer import InferredVariables
@@ -215,12 +215,9 @@ class DataSource:
         chosen: dict[str, Any] = dict.fromkeys(self.do)
         for name in self.do:
             variable = variables[name]
-            if (
-                isinstance(variable, Discrete)
-                and len(taken := torch.unique(values[name])) < variable.size
-            ):
+            if variable.is_discrete and len(taken := torch.unique(values[name])) < variable.size:
                 chosen[name] = variable.decode(taken).tolist()
-            elif isinstance(variable, Continuous) and len(taken := torch.unique(values[name])) == 1:
+            elif variable.is_number and len(taken := torch.unique(values[name])) == 1:
                 chosen[name] = taken.tolist()
         some = any(value is not None for value in chosen.values())
         return Source(recorded=self.names, do=chosen if some else self.do, name=self.name)
@@ -231,7 +228,7 @@ class DataSource:
         stores = {
             name: PixelStore(self.max_memory, folder, what=f"{name!r} of {self}")
             for name, variable in variables.items()
-            if isinstance(variable, Image)
+            if variable.is_image
         }
         try:
             return self._read(variables, stores)
@@ -325,10 +322,8 @@ def as_data_sources(given: Any) -> list[DataSource]:
 
 def _plain(column: Any, variable: Variable) -> Any:
     if isinstance(column, ClassCodes):
-        plain = isinstance(variable, Discrete) and variable.categories == tuple(
-            range(variable.size)
-        )
-        return column.values(plain=plain or not isinstance(variable, Discrete))
+        plain = variable.is_discrete and variable.categories == tuple(range(variable.size))
+        return column.values(plain=plain or not variable.is_discrete)
     return column
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import IterableDataset
 
 from causalplug.data.images import is_picture
 from causalplug.errors import DataError, MissingDependencyError
-from causalplug.variables import Image, Variable
+from causalplug.variables import Variable
 
 __all__ = ["ClassCodes", "Columns", "Table", "from_datasets", "stacked_items", "table_of"]
 
@@ -182,7 +182,7 @@ def image_files(
     images = [
         name
         for name, variable in (variables or {}).items()
-        if isinstance(variable, Image) and name in columns
+        if variable.is_image and name in columns
     ]
     return columns | {name: files(columns[name]) for name in images}
 

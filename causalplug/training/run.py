@@ -162,7 +162,7 @@ class Run:
                     self.dcm, target, rows, self.config, banks=self.prepared.banks, pixels=pixels
                 )
             games.append(game.to(self.accelerator.device))
-        image = any(self.dcm.variables[name].kind == "image" for name in module.variables)
+        image = any(self.dcm.variables[name].needs_encoder for name in module.variables)
         usual = self.config.image_steps if image else max(game.rule.steps for game in games)
         options["steps"] = self.config.steps or usual
         return AdversarialLearner(self.dcm, module.variables, self.config, games, **options)

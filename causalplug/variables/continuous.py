@@ -11,6 +11,7 @@ import numpy as np
 from causalplug.errors import DataError, VariableError
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import as_array, refuse_missing, where_first
+from causalplug.variables.kinds import register_variable
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Continuous"]
 
 
+@register_variable("continuous")
 @dataclass(frozen=True)
 class Continuous(Variable):
     """A real-valued variable.
@@ -30,7 +32,9 @@ class Continuous(Variable):
         VariableError: the interval is empty.
     """
 
-    kind: ClassVar[str] = "continuous"
+    is_number: ClassVar[bool] = True
+    standardised: ClassVar[bool] = True
+    default_mechanism: ClassVar[str | None] = "continuous-spline"
     low: float = -math.inf
     high: float = math.inf
 
@@ -90,3 +94,6 @@ class Continuous(Variable):
         return {"kind": self.kind} | {
             key: value for key, value in bounds.items() if math.isfinite(value)
         }
+
+    def describe(self) -> str:
+        return "number"

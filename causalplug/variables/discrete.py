@@ -12,6 +12,7 @@ import numpy as np
 from causalplug.errors import DataError, VariableError
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import as_array, refuse_missing, where_first
+from causalplug.variables.kinds import register_variable
 
 if TYPE_CHECKING:
     import torch
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["Discrete"]
 
 _MOST_CATEGORIES = 1_000_000
+_NAMED = 8  # categories that are named one by one
 
 
+@register_variable("discrete")
 @dataclass(frozen=True, init=False)
 class Discrete(Variable):
     """A variable with finitely many values.
@@ -39,7 +42,9 @@ class Discrete(Variable):
         [2, 0]
     """
 
-    kind: ClassVar[str] = "discrete"
+    is_discrete: ClassVar[bool] = True
+    is_countable: ClassVar[bool] = True
+    default_mechanism: ClassVar[str | None] = "discrete-mlp"
     categories: tuple[Hashable, ...]
 
     def __init__(self, categories: int | Sequence[Hashable]):
@@ -177,3 +182,9 @@ def _unique_objects(array: np.ndarray) -> tuple[list[Any], np.ndarray]:
         (order.setdefault(item, len(order)) for item in array), np.int64, len(array)
     )
     return list(order), inverse
+
+    def describe(self) -> str:
+        names = [str(category) for category in self.categories]
+        if len(names) <= _NAMED:
+            return ", ".join(names)
+        return f"{len(names)} categories, {names[0]} to {names[-1]}"
