@@ -10,7 +10,8 @@ import numpy as np
 
 from causalplug.errors import DataError
 from causalplug.variables.base import Variable
-from causalplug.variables.columns import as_array, refuse_missing, where_first
+from causalplug.variables.columns import TextColumn, as_array, refuse_missing, where_first
+from causalplug.variables.continuous import as_numbers
 from causalplug.variables.kinds import register_variable
 
 if TYPE_CHECKING:
@@ -54,23 +55,15 @@ class Count(Variable):
         """
         import torch
 
-        array = as_array(values, name)
+        array = as_array(values.to_numpy() if isinstance(values, TextColumn) else values, name)
         refuse_missing(array, name)
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
+        numbers = as_numbers(array, name)
         if array.ndim != 1:
             raise DataError(
                 f"{name!r} must be one count per row; got an array of shape {array.shape}."
             )
-        try:
-            if array.dtype.kind not in "iufbO":
-                raise TypeError
-            numbers = array.astype(np.float64)
-        except (TypeError, ValueError):
-            raise DataError(
-                f"{name!r} must be whole numbers; got {array.dtype} values. Declare it Discrete, "
-                "or convert it."
-            ) from None
         wrong = ~np.isfinite(numbers) | (numbers < 0) | (numbers != np.floor(numbers))
         if wrong.any():
             raise DataError(

@@ -92,7 +92,7 @@ def test_probabilities_far_out_keep_their_digits(made):
         ([-1, 2], "not counts, the first -1"),
         ([np.inf], "not counts"),
         ([2**25], "above 16,777,216"),
-        (["a"], "whole numbers"),
+        (["a"], "must be numbers"),
         ([None, 1], "missing"),
         ([[1, 2]], "one count per row"),
     ],
