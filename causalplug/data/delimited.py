@@ -98,16 +98,17 @@ def _batches(
 
 def _column(array: Any, variable: Variable | None) -> Any:
     """A column of a batch: floats, or texts of which each is there once."""
-    if variable.is_number:
+    declared = Variable() if variable is None else variable
+    if declared.is_number:
         return array.to_numpy(zero_copy_only=False)
     texts = tuple(array.dictionary.to_pylist())
     codes = array.indices.to_numpy(zero_copy_only=False)
-    named = {str(c) for c in variable.categories} if variable.is_discrete else set()
+    named = set(map(str, declared.categories)) if declared.is_discrete else set()
     places = np.array(
         [-1 if t in MISSING and t not in named else at for at, t in enumerate(texts)], np.int32
     )
     column = TextColumn(places[codes], texts)
-    return list(column.to_numpy()) if variable.is_image else column
+    return list(column.to_numpy()) if declared.is_image else column
 
 
 class _Squeezed:
