@@ -161,7 +161,7 @@ def show_rows(
         about = json.dumps(plain({**facts, "n": count}), indent=2, ensure_ascii=False)
         (folder / "about.json").write_text(about + "\n", encoding="utf-8")
         (folder / "metadata.csv").write_text("".join(lines), encoding="utf-8")
-    if facts["identification"] not in ("identifiable", "zero"):
+    if facts["identification"] not in ("identifiable", "zero", "not checked"):
         click.echo(
             f"warning: {facts['query']} is {facts['identification']}: {facts['reason']}", err=True
         )

@@ -13,11 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from causalplug.data.dialect import TextOptions
+from causalplug.data.filter import filtered
 from causalplug.data.images import Images, PixelStore, decode_pictures, in_background, is_picture
-from causalplug.data.tables import ClassCodes, Columns, table_of
+from causalplug.data.table import ClassCodes, Columns
+from causalplug.data.tables import table_of
 from causalplug.errors import DataError, SourceError
 from causalplug.graphs.source import Source
 from causalplug.variables import Continuous, Discrete, Image, Variable
+from causalplug.variables.columns import TextColumn, tensor_to_numpy
 
 if TYPE_CHECKING:
     from causalplug.data.infer import InferredVariables
@@ -71,8 +75,9 @@ class DataSource:
     in memory up to ``max_memory`` bytes and in a memory-mapped file beyond.
 
     Args:
-        frame: a pandas DataFrame; a dict of arrays; a ``datasets.Dataset`` or ``IterableDataset``;
-            a torch Dataset or IterableDataset of dicts (or of tuples, with ``columns`` naming the
+        frame: a pandas DataFrame; a dict of arrays; a numpy structured array; an Arrow or polars
+            table, or any object with the Arrow PyCapsule interface; a ``datasets.Dataset`` or
+            ``IterableDataset``; a torch Dataset or IterableDataset of dicts (or of tuples, with ``columns`` naming the
             places); the path of a CSV, TSV, JSON lines or Parquet file, a list of such files or a
             pattern with ``*``; a folder of images with a ``metadata.csv`` (column ``file_name``) or
             one folder per class; the id of a dataset on the Hub.
@@ -89,13 +94,21 @@ class DataSource:
         max_memory: bytes of decoded pixels of one column that stay in memory.
         cache_dir: folder of the file for the pixels beyond it; by default the run's ``output_dir``,
             else the system's temporary folder. The file has no name and vanishes with the process.
+        separator: Sign between the columns of a text file. It is detected where the file leaves no
+            doubt; a file that can be read in several ways is refused.
+        decimal: Decimal sign of a text file, ``"."`` or ``","``; detected likewise.
+        encoding: Encoding of a text file, such as ``"cp1252"``; UTF-8, or what the file's byte
+            order mark says, by default.
+        where: The rows to take: by column of the table, the value that it must have, a list of
+            such values, or an interval ``(low, high)`` with None for an open end.
 
     Attributes:
         names: of the columns.
         origin: ``repo_id`` and full ``revision`` of a dataset on the Hub, else None.
 
     Raises:
-        DataError: the table cannot be read: no columns, columns of different length, no such file.
+        DataError: the table cannot be read: no columns, a column without a name, columns of
+            different length, no such file, a text file that can be read in several ways.
 
     Example:
         >>> source = DataSource({"X": [0, 1, 1], "Y": [1, 0, 1]}, do=("X",))
@@ -116,14 +129,29 @@ class DataSource:
         streaming: bool = False,
         max_memory: int = 2 << 30,
         cache_dir: str | os.PathLike[str] | None = None,
+        separator: str | None = None,
+        decimal: str | None = None,
+        encoding: str | None = None,
+        where: Mapping[str, Any] | None = None,
     ):
+        columns = [columns] if isinstance(columns, str) else columns
         table = table_of(
-            frame, columns=columns, split=split, revision=revision, streaming=streaming
+            frame,
+            columns=columns,
+            split=split,
+            revision=revision,
+            streaming=streaming,
+            text=TextOptions(separator, decimal, encoding),
         )
+<<<<<<< HEAD
         self._clusters = None if clusters is None else table.renamed([clusters])
         if clusters is not None and columns is None:
             columns = [name for name in table.names if name != clusters]
+=======
+        table = filtered(table, where) if where else table
+>>>>>>> main
         self._table = table if columns is None else table.renamed(columns)
+        _refuse_unnamed(self._table.names, frame)
         self.do: tuple[str, ...] = (do,) if isinstance(do, str) else tuple(do)
         self.name = name or (Path(frame).name if isinstance(frame, str | Path) else None)
         self.max_memory, self.cache_dir = max_memory, cache_dir
@@ -159,11 +187,17 @@ class DataSource:
         """The columns, some rows at a time, the next ones being read in the background.
 
         Args:
-            variables: declarations, so that a text file knows which of its words are names.
+            variables: Declarations, so that a text file knows which of its words are names;
+                other columns are then left out.
         """
-        for chunk in in_background(self._table.read(variables)):
+        wanted = None if variables is None else self._wanted(variables)
+        for chunk in in_background(self._table.read(variables, wanted)):
             rows = len(next(iter(chunk.values())))
             yield chunk | {name: [value] * rows for name, value in self._constants.items()}
+
+    def _wanted(self, variables: Mapping[str, Variable]) -> list[str]:
+        """The table's columns that are variables; the first where none is, to count rows."""
+        return [n for n in self._table.names if n in variables] or [self._table.names[0]]
 
     def infer_variables(self, **declared: Variable) -> InferredVariables:
         """Declarations of the columns, where they are safe; see
@@ -290,7 +324,7 @@ class DataSource:
                 "Drop those rows, or give a second source without these columns."
             )
         if not rows:
-            raise DataError(f"{self} cannot be used: it has no rows.")
+            raise DataError(f"{self} cannot be used: it has no rows, or none that meet where=.")
         self._rows = rows
         found = {
             name: parts[0] if len(parts) == 1 else torch.cat(parts) for name, parts in codes.items()
@@ -343,11 +377,22 @@ def as_data_sources(given: Any) -> list[DataSource]:
     return [DataSource(given)]
 
 
+def _refuse_unnamed(names: Sequence[str], frame: Any) -> None:
+    """Raise for a column without a name, as pandas and R write for the names of rows."""
+    if any(not name.strip() for name in names):
+        where = f"{frame}" if isinstance(frame, str | Path) else "The table"
+        place = next(at for at, name in enumerate(names) if not name.strip())
+        others = [name for name in names if name.strip()]
+        raise DataError(
+            f"{where} cannot be used: it has a column without a name (column {place + 1}; names of "
+            "rows?). Write it without them (pandas: index=False, R: row.names=FALSE), or say which "
+            f"columns to take: columns={others[:8]}."
+        )
+
+
 def _plain(column: Any, variable: Variable) -> Any:
     if isinstance(column, ClassCodes):
-        plain = isinstance(variable, Discrete) and variable.categories == tuple(
-            range(variable.size)
-        )
+        plain = isinstance(variable, Discrete) and variable.plain
         return column.values(plain=plain or not isinstance(variable, Discrete))
     return column
 
@@ -366,8 +411,13 @@ def _missing_count(values: Any) -> int:
     """Rows of a column that have no value."""
     import pandas as pd
 
+    if isinstance(values, TextColumn):
+        return values.missing()
     if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
+        values = tensor_to_numpy(values)
+    if isinstance(values, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(values).reshape(len(values), -1)
+        return int(mask.any(axis=1).sum()) + _missing_count(values.data[~mask.any(axis=1)])
     if isinstance(values, np.ndarray) and values.dtype.kind in "iubSU":
         return 0
     if isinstance(values, np.ndarray) and values.ndim > 1:

@@ -77,14 +77,9 @@ class CompiledTerm:
 def category(variable: Discrete, value: Any, name: str) -> Any:
     """The category that ``value`` means: itself, or the one that is written like it."""
     if value in variable.categories:
-        return value
-    written = [c for c in variable.categories if str(c) == str(value)]
-    if len(written) == 1:
-        return written[0]
-    variable.encode([value], name)  # raises with the known categories
-    raise QueryError(
-        f"{name}={value} cannot be understood: several categories of {name} are written like it."
-    )
+        return variable.categories[variable.categories.index(value)]
+    code = variable.code_of_text(str(value))
+    return variable.categories[code if code >= 0 else variable.code(value, name)]
 
 
 def numbers_of(variable: Any, name: str) -> list[float] | None:
