@@ -143,13 +143,10 @@ class DataSource:
             streaming=streaming,
             text=TextOptions(separator, decimal, encoding),
         )
-<<<<<<< HEAD
+        table = filtered(table, where) if where else table
         self._clusters = None if clusters is None else table.renamed([clusters])
         if clusters is not None and columns is None:
             columns = [name for name in table.names if name != clusters]
-=======
-        table = filtered(table, where) if where else table
->>>>>>> main
         self._table = table if columns is None else table.renamed(columns)
         _refuse_unnamed(self._table.names, frame)
         self.do: tuple[str, ...] = (do,) if isinstance(do, str) else tuple(do)
