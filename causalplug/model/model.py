@@ -76,6 +76,7 @@ class Model(nn.Module):
         self.sources: tuple[Source, ...] | None = None
         self.queries: tuple[Mapping[str, Any], ...] = ()
         self.history: dict[str, Any] = {}
+        self.replicates: tuple[Mapping[str, Tensor], ...] = ()
         self.origin: Snapshot | None = None
         self._mechanisms = nn.ModuleDict()
         self._encoders = nn.ModuleDict()

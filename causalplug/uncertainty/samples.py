@@ -31,12 +31,14 @@ class Sample:
         values: encoded values by variable, images as projections.
         stands_for: how many rows of the data they are.
         real: whether they are the data.
+        clusters: ``(n,)`` the cluster of every row, None for independent rows.
     """
 
     source: Source
     values: Mapping[str, Tensor]
     stands_for: int
     real: bool
+    clusters: Tensor | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
@@ -47,7 +49,7 @@ def from_rows(dcm: Model, tables: Sequence[Rows]) -> list[Sample]:
     found = []
     for rows in tables:
         values = {name: _read(dcm, name, value) for name, value in rows.values.items()}
-        found.append(Sample(rows.source, values, len(rows), True))
+        found.append(Sample(rows.source, values, len(rows), True, rows.clusters))
     return found
 
 
