@@ -112,12 +112,12 @@ def settings(
 
 
 def _value(name: str, variable: Variable, text: str, condition: bool) -> Any:
-    if variable.kind == "continuous":
+    if variable.is_number:
         low, dots, high = text.partition("..")
         if condition and dots:
             return (_float(name, low) if low else None, _float(name, high) if high else None)
         return _float(name, text)
-    if variable.kind == "image":
+    if variable.is_image:
         return _picture(name, text)
     code = variable.code_of_text(text)  # type: ignore[attr-defined]
     if condition and code < 0 and "," in text:

@@ -20,7 +20,7 @@ from causalplug.data.table import ClassCodes, Columns
 from causalplug.data.tables import table_of
 from causalplug.errors import DataError, SourceError
 from causalplug.graphs.source import Source
-from causalplug.variables import Continuous, Discrete, Image, Variable
+from causalplug.variables import Variable
 from causalplug.variables.columns import TextColumn, tensor_to_numpy
 
 if TYPE_CHECKING:
@@ -39,10 +39,13 @@ class Rows:
         source: what the rows are a sample of.
         values: encoded column ``(n, *event_shape)`` by variable; images may be uint8, and
             :class:`Images` where they do not fit into memory.
+        clusters: ``(n,)`` number of the cluster that each row belongs to, None for independent
+            rows.
     """
 
     source: Source
     values: dict[str, Tensor]
+    clusters: Tensor | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
@@ -53,7 +56,8 @@ class Rows:
             n: v.select(index) if isinstance(v, Images) else v[index]
             for n, v in self.values.items()
         }
-        return Rows(self.source, chosen)  # type: ignore[arg-type]
+        clusters = None if self.clusters is None else self.clusters[index.cpu()]
+        return Rows(self.source, chosen, clusters)  # type: ignore[arg-type]
 
     def split(self, share: float, seed: int) -> tuple[Rows, Rows]:
         """Training and held-out rows, by a permutation that depends on the seed and the number
@@ -82,6 +86,8 @@ class DataSource:
         columns: the columns to take, all by default; a mapping from the table's name to the
             variable's renames them.
         name: for messages and reports.
+        clusters: a column that names the cluster of every row (a school, a patient with several
+            rows); it is no variable, and says which rows are not independent.
         split: of a dataset that has several, such as ``"train"``.
         revision: of a dataset on the Hub; what it stands for at that moment is kept in ``origin``.
         streaming: read a dataset on the Hub as it downloads, without a copy on the disk.
@@ -117,6 +123,7 @@ class DataSource:
         do: Iterable[str] | Mapping[str, Any] = (),
         columns: Sequence[str] | Mapping[str, str] | None = None,
         name: str | None = None,
+        clusters: str | None = None,
         split: str | None = None,
         revision: str | None = None,
         streaming: bool = False,
@@ -137,6 +144,9 @@ class DataSource:
             text=TextOptions(separator, decimal, encoding),
         )
         table = filtered(table, where) if where else table
+        self._clusters = None if clusters is None else table.renamed([clusters])
+        if clusters is not None and columns is None:
+            columns = [name for name in table.names if name != clusters]
         self._table = table if columns is None else table.renamed(columns)
         _refuse_unnamed(self._table.names, frame)
         self.do: tuple[str, ...] = (do,) if isinstance(do, str) else tuple(do)
@@ -226,7 +236,17 @@ class DataSource:
         values = self._encoded(
             {name: variables[name] for name in self.names}, self.cache_dir or cache_dir
         )
-        return Rows(self._source(variables, values), values)
+        return Rows(self._source(variables, values), values, self._cluster_numbers())
+
+    def _cluster_numbers(self) -> Tensor | None:
+        """``(n,)`` number of every row's cluster."""
+        if self._clusters is None:
+            return None
+        (name,) = self._clusters.names
+        column = [np.asarray(chunk[name]) for chunk in self._clusters.read(None)]
+        labels = np.concatenate([part.astype(str) for part in column])
+        _, numbers = np.unique(labels, return_inverse=True)
+        return torch.from_numpy(numbers.reshape(-1).astype(np.int64))
 
     def _check_names(self, variables: Mapping[str, Variable]) -> None:
         unknown = [column for column in self.names if column not in variables]
@@ -246,12 +266,9 @@ class DataSource:
         chosen: dict[str, Any] = dict.fromkeys(self.do)
         for name in self.do:
             variable = variables[name]
-            if (
-                isinstance(variable, Discrete)
-                and len(taken := torch.unique(values[name])) < variable.size
-            ):
+            if variable.is_discrete and len(taken := torch.unique(values[name])) < variable.size:
                 chosen[name] = variable.decode(taken).tolist()
-            elif isinstance(variable, Continuous) and len(taken := torch.unique(values[name])) == 1:
+            elif variable.is_number and len(taken := torch.unique(values[name])) == 1:
                 chosen[name] = taken.tolist()
         some = any(value is not None for value in chosen.values())
         return Source(recorded=self.names, do=chosen if some else self.do, name=self.name)
@@ -262,7 +279,7 @@ class DataSource:
         stores = {
             name: PixelStore(self.max_memory, folder, what=f"{name!r} of {self}")
             for name, variable in variables.items()
-            if isinstance(variable, Image)
+            if variable.is_image
         }
         try:
             return self._read(variables, stores)
@@ -369,8 +386,8 @@ def _refuse_unnamed(names: Sequence[str], frame: Any) -> None:
 
 def _plain(column: Any, variable: Variable) -> Any:
     if isinstance(column, ClassCodes):
-        plain = isinstance(variable, Discrete) and variable.plain
-        return column.values(plain=plain or not isinstance(variable, Discrete))
+        plain = variable.is_discrete and variable.plain
+        return column.values(plain=plain or not variable.is_discrete)
     return column
 
 
