@@ -48,6 +48,8 @@ class Mechanism(Shareable, nn.Module):
         explicit: it has :meth:`log_prob`, and for a discrete variable :meth:`logits`.
         abduction: how the own noise can be recovered from a value: ``None``, ``"approximate"`` or
             ``"exact"``.
+        monotone: the value of a continuous variable grows with the own noise ``"normal"``, one
+            standard normal number, and :meth:`abduct` gives it: intervals are then met exactly.
         reads_projections: image parents are handed in as their encoder's projection, not as pixels.
         batch_cost: rough seconds of CPU for 64 rows, where that matters for planning; 0 means
             negligible.
@@ -69,6 +71,7 @@ class Mechanism(Shareable, nn.Module):
     differentiable: bool = True
     explicit: bool = False
     abduction: str | None = None
+    monotone: bool = False
     reads_projections: bool = True
     batch_cost: float = 0.0
     license: str | None = None

@@ -1,4 +1,5 @@
-"""Rows of noise that agree with what is given, found by rejection and kept as row numbers.
+"""Rows of noise that agree with what is given: inferred where that is possible and pays, else found
+by rejection and kept as row numbers.
 
 Candidates are tried in the order of their row numbers and the first that agree are kept, so what is
 found depends on the seed alone, not on the batches. Where every row has conditions or interventions
@@ -22,6 +23,7 @@ from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import ROUND, PerRow
 from causalplug.sampling.memory import Batches
+from causalplug.sampling.posterior import CHECK, Limits, Posterior
 from causalplug.sampling.worlds import Rows, World
 from causalplug.variables import Image
 
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Acceptance", "Stream", "evaluating"]
 
 POOL = 64  # agreeing candidates from which one is drawn by weight
-CHECK = 20  # the first look at the acceptance rate comes after this many times 1 / min_acceptance candidates
+_POOL_NEEDED = 16  # effective candidates of a pool that does not grow, on average
+_OFTEN = 1 / 8  # what is met more often than this is found by rejection
 SMALL, LARGE = 256, 2**16  # rows of a batch, with and without images
 
 
@@ -83,8 +86,12 @@ class Stream:
         seed: of the noise.
         batch_size: rows that go through the networks at once; by default 65,536, and 256 where an
             image is rendered.
-        min_acceptance: a condition that fewer rows than this share meet ends in an error.
+        limits: when the search for rows ends in an error.
         rows: only rows of these numbers, in this order; for one process out of several.
+        whole: recover the noise of everything that was seen, for worlds that are not known yet.
+
+    Attributes:
+        posterior: how rows are inferred from what was seen in one world, or None.
     """
 
     def __init__(
@@ -96,13 +103,10 @@ class Stream:
         targets: Sequence[tuple[World, Sequence[str]]] = (),
         seed: int = 0,
         batch_size: int | None = None,
-        min_acceptance: float = 1e-4,
+        limits: Limits = Limits(),
         rows: range | None = None,
+        whole: bool = False,
     ):
-        if not 0 < min_acceptance <= 1:
-            raise SamplingError(
-                f"min_acceptance={min_acceptance} cannot be used: it is a share, above 0 and at most 1."
-            )
         self.dcm, self.n, self.given, self.targets, self.seed = (
             dcm,
             n,
@@ -110,8 +114,9 @@ class Stream:
             list(targets),
             seed,
         )
-        self.min_acceptance = min_acceptance
+        self.limits, self.min_acceptance = limits, limits.min_acceptance
         self.acceptance = Acceptance()
+        self.pool_size = float(POOL)
         self.weighted = any(g.weighted for g in self.given)
         self.pool = POOL if self.weighted else 1
         self.by_row = any(
@@ -125,6 +130,47 @@ class Stream:
         self.finishing = Batches(self._size(self.targets) if batch_size is None else batch_size)
         if self.searching.size > self.finishing.size and not self.given:
             self.searching = self.finishing
+        self.posterior = self._inference(whole)
+        self._rest = [g for g in self.given if not self._inferred_from(g)]
+        if self.posterior is not None:
+            self.weighted, self.pool = False, 1
+
+    def _inferred_from(self, given: Given) -> bool:
+        return self.posterior is not None and self.posterior.given is given
+
+    def _inference(self, whole: bool) -> Posterior | None:
+        """How to infer rows from what was seen in one world; None where rejection is as good, or
+        nothing can be inferred."""
+        found = []
+        for i, given in enumerate(self.given):
+            others = [(g.clamped, g.names) for g in self.given[:i] + self.given[i + 1 :]]
+            later = None if whole else [*others, *self.targets]
+            posterior = Posterior(self.dcm, given, later, self.seed, self.limits)
+            if posterior.possible:
+                found.append(posterior)
+        if own := [posterior for posterior in found if posterior.scene.by_row]:
+            return own[0]
+        if not found or (self.weighted and not any(p.given.points for p in found)):
+            return None
+        with evaluating(self.dcm):
+            rarest = min(found, key=lambda posterior: posterior.log_probability)
+        if self.weighted:
+            rarest = next(posterior for posterior in found if posterior.given.points)
+        if not self.weighted and rarest.log_probability >= math.log(_OFTEN):
+            self._heed(rarest)
+            return None
+        return rarest
+
+    def _heed(self, posterior: Posterior) -> None:
+        """Start with the batches that the memory was found to hold."""
+        if posterior.batches.halved:
+            self.searching.size = min(self.searching.size, posterior.batches.size)
+            self.searching.halved = True
+
+    @property
+    def inferred(self) -> bool:
+        """Whether every row is inferred, so that none has to be searched for."""
+        return self.posterior is not None and not self._rest
 
     def _size(self, asked: Iterable[tuple[World, Iterable[str]]]) -> int:
         names = {
@@ -177,7 +223,7 @@ class Stream:
     def _found(self) -> Iterator[Rows]:
         """Agreeing rows in order, one for each row asked for."""
         waiting: list[Rows] = []
-        for rows in self._by_row() if self.by_row else self._in_order():
+        for rows in self._rows():
             waiting.append(rows)
             whole = sum(map(len, waiting)) // self.pool * self.pool
             if whole:
@@ -187,6 +233,28 @@ class Stream:
                     [joined.select(torch.arange(whole, len(joined)))] if whole < len(joined) else []
                 )
 
+    def _rows(self) -> Iterator[Rows]:
+        if self.inferred:
+            return self._inferred()
+        return self._by_row() if self.by_row else self._in_order()
+
+    def _inferred(self) -> Iterator[Rows]:
+        first = self.numbers.start
+        for _, b, found in self.searching.run(
+            0, len(self.numbers), lambda a, b: self.candidates(torch.arange(first + a, first + b))
+        ):
+            self._account(b)
+            yield found
+
+    def _account(self, accepted: int) -> None:
+        """What the inference took, as the answer says it."""
+        if self.posterior is not None:
+            effort, found = self.posterior.effort, self.acceptance
+            found.accepted, found.candidates = accepted, max(effort.candidates, accepted)
+            found.effective, found.drawn = effort.effective, effort.rows
+            if effort.rows:
+                self.pool_size = effort.pool / effort.rows
+
     def drawn(self, rows: Rows) -> Rows:
         """One row out of every :attr:`pool`, drawn by weight (Gumbel-max on the log weights)."""
         weights = rows.marks["log_weight"].reshape(-1, self.pool)
@@ -194,18 +262,31 @@ class Stream:
         shares = torch.softmax(weights, -1)
         self.acceptance.effective += float((1 / shares.square().sum(-1)).sum())
         self.acceptance.drawn += len(shares)
+        self._check_pool()
         chosen = (weights + gumbel).argmax(-1)
         picked = rows.select(torch.arange(len(chosen)) * self.pool + chosen.cpu())
         del picked.marks["log_weight"]
         return picked
 
+    def _check_pool(self) -> None:
+        reached = self.acceptance.effective / self.acceptance.drawn
+        if reached < _POOL_NEEDED:
+            raise SamplingError(
+                f"What is given cannot be weighed: of {self.pool} candidates for each row only "
+                f"{reached:.1f} count, and at least {_POOL_NEEDED} are needed. Give an interval in "
+                "place of a single value, or set values in place of policies."
+            )
+
     def candidates(self, rows: Tensor) -> Rows:
         """The candidates of these row numbers that agree with everything given."""
         with evaluating(self.dcm):
-            found = Rows(self.dcm, self.noise(rows))
+            if self.posterior is None:
+                found = Rows(self.dcm, self.noise(rows))
+            else:
+                found = self.posterior.rows(rows)
             targets = [(g.clamped, g.names) for g in self.given] + self.targets
             keep = found.frontier(targets)
-            for given in self.given:
+            for given in self._rest:
                 found, _ = given.filter(found, keep)
                 if not len(found):
                     break
@@ -218,6 +299,7 @@ class Stream:
         check, limit = self.limits(wanted)
         kept = at = 0
         while kept < wanted:
+            self.limits.check_time(f"{kept} of {at:,} candidate rows agree")
             if at == check and kept < CHECK / 4:
                 self.too_rare(kept, at)
             if at >= limit:
@@ -250,6 +332,7 @@ class Stream:
             last = torch.zeros(len(block), dtype=torch.int64)
             tried = 0
             while len(missing := (have < self.pool).nonzero().squeeze(-1)):
+                self.limits.check_time(f"{len(missing)} rows are left after {tried:,} candidates")
                 if tried >= most:
                     self._too_rare_rows(len(missing), tried)
                 rounds = min(
