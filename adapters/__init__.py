@@ -1,14 +1,5 @@
-"""Pretrained families as frozen mechanisms, one per file; each is imported when a repository
-names its kind."""
+"""Pretrained families as frozen mechanisms, one per file.
 
-__all__ = ["ADAPTERS"]
-
-ADAPTERS: dict[str, str] = {
-    "callable": "causalplug.adapters.callable",
-    "conditional-gan": "causalplug.adapters.conditional_gan",
-    "cxr-acgan": "causalplug.adapters.cxr_acgan",
-    "diffusers": "causalplug.adapters.diffusers",
-    "image-bank": "causalplug.adapters.image_bank",
-    "trained-generator": "causalplug.adapters.trained",
-}
-"""Kind of adapter to the module that registers it."""
+Each file is imported when a repository names its kind;
+:data:`causalplug.registry.SHIPPED_ADAPTERS` lists them.
+"""

@@ -16,11 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
-from causalplug.mechanisms.base import freeze, register_mechanism
+from causalplug.files.weights import load_tensors
+from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.abduction import search_latent
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
-from causalplug.mechanisms.frozen.layers import LayerList, load_tensors, place
+from causalplug.mechanisms.frozen.layers import LayerList, place
+from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Image, variable_from_dict
 

@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from causalplug.adapters.diffusers_files import load_parts, open_pipeline
 from causalplug.adapters.diffusers_inversion import explained, inverted, invertible
 from causalplug.errors import LabelMapError, MechanismError
-from causalplug.mechanisms.base import freeze, register_mechanism
+from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
+from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Image, variable_from_dict
 

@@ -82,7 +82,7 @@ class TrainedGenerator(FrozenMechanism):
         Raises:
             MechanismError: tensors are missing, unexpected or of another shape.
         """
-        from causalplug.mechanisms.frozen.layers import load_tensors
+        from causalplug.files.weights import load_tensors
 
         with torch.no_grad():
             load_tensors(self.mechanism, tensors, where)

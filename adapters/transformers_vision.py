@@ -14,7 +14,7 @@ from torch import Tensor
 from causalplug.encoders.encoders import Encoder, register_encoder
 from causalplug.errors import MechanismError, MissingDependencyError, RepositoryError
 from causalplug.hub.repository import resolve
-from causalplug.mechanisms.base import freeze
+from causalplug.networks import freeze
 from causalplug.variables import Image, variable_from_dict
 
 if TYPE_CHECKING:

@@ -32,9 +32,9 @@ from causalplug.adapters.conditional_gan import ConditionalGAN
 from causalplug.adapters.cxr_acgan import CXRACGAN, FINDINGS
 from causalplug.adapters.diffusers import DiffusersGenerator
 from causalplug.adapters.image_bank import ImageBank
-from causalplug.mechanisms.base import initialised
+from causalplug.files.weights import load_tensors
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
-from causalplug.mechanisms.frozen.layers import load_tensors
+from causalplug.networks import initialised
 from recipes.diffusion_mediator.pipeline import train_pipeline
 from recipes.mnist_frontdoor.data import load_digit_images
 from recipes.mnist_frontdoor.scm import P_D1, SHIFT, tvd

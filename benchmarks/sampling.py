@@ -17,9 +17,9 @@ from collections.abc import Callable
 
 import torch
 
+from causalplug.dcm import DCM
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.base import Mechanism
-from causalplug.model.model import DCM
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.accept import LARGE
 from causalplug.variables import Discrete, Image

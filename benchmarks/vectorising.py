@@ -21,7 +21,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import causalplug as cp
-from causalplug.training.factors import Cells, ConfounderDraws, edges_of, log_mean_exp, stacked
+from causalplug.training.factors import (
+    Cells,
+    ConfounderDraws,
+    confounders_of,
+    log_mean_exp,
+    stacked,
+)
 
 GRAPHS = (
     "A <-> B",
@@ -95,7 +101,7 @@ def main() -> None:
         dcm = cp.DCM(graph, dict.fromkeys(names, cp.Discrete(2)), seed=0)
         grid = torch.cartesian_prod(*[torch.arange(2)] * len(names))
         cells = Cells(dcm, names, {name: grid[:, place] for place, name in enumerate(names)})
-        noise = ConfounderDraws(edges_of(graph, names), dcm.confounder_size, 128)(
+        noise = ConfounderDraws(confounders_of(dcm, names), dcm.confounder_size, 128)(
             torch.Generator().manual_seed(0)
         )
         steps = [cells.log_prob, batched(cells)]
@@ -103,7 +109,8 @@ def main() -> None:
         times = [
             min(t)
             for t in zip(
-                *[[microseconds(s, noise, 50) for s in steps] for _ in range(options.rounds)]
+                *[[microseconds(s, noise, 50) for s in steps] for _ in range(options.rounds)],
+                strict=True,
             )
         ]
         line = f"{text:62s} {times[0]:7.0f} {times[1]:8.0f} {times[0] / times[1]:6.2f}"

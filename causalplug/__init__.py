@@ -27,7 +27,7 @@ _EXPORTS = {
     "causalplug.checks.projection": ["check_projection"],
     "causalplug.mechanisms.frozen.renderer": ["Renderer"],
     "causalplug.mechanisms.trainable.table": ["DiscreteTable"],
-    "causalplug.model.model": ["DCM"],
+    "causalplug.dcm": ["DCM"],
     "causalplug.noise": ["Noise"],
     "causalplug.sampling.answers": ["Estimate"],
     "causalplug.sampling.condition": ["Evidence"],

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from causalplug.data.source import DataSource
-    from causalplug.model.model import DCM
+    from causalplug.dcm import DCM
 
 __all__ = ["Ensemble"]
 

@@ -7,6 +7,7 @@ A message says, in this order: what cannot be done; the names involved; why, in 
 
 __all__ = [
     "CausalPlugError",
+    "ConfounderWarning",
     "ConvergenceWarning",
     "CycleError",
     "DataError",
@@ -114,6 +115,11 @@ class SamplingError(CausalPlugError, RuntimeError):
 
 class MissingDependencyError(CausalPlugError, ImportError):
     """An optional library is not installed; the message has the command that installs it."""
+
+
+class ConfounderWarning(UserWarning):
+    """A graph has too many cliques of bidirected edges for one confounder noise each; some hidden
+    causes of three and more variables cannot be learned."""
 
 
 class ConvergenceWarning(UserWarning):

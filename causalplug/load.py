@@ -5,16 +5,10 @@ from __future__ import annotations
 
 __all__ = ["from_pretrained"]
 
-import warnings
 from os import PathLike
 from typing import Any
 
-from causalplug.errors import LicenseWarning, RepositoryError
-from causalplug.files.validation import read_json
-from causalplug.hub.formats import DCM_FORMATS, ENCODER_FORMAT, MECHANISM_FORMAT, unknown_format
-from causalplug.hub.licenses import USES, objection
-from causalplug.hub.repository import resolve
-from causalplug.hub.snapshot import Snapshot
+from causalplug.hub.loading import Access, load_as
 
 
 def from_pretrained(
@@ -72,99 +66,26 @@ def from_pretrained(
             options are for.
         UnknownVariableError, PlanError: the model has no such module.
     """
-    access: dict[str, Any] = {
-        "cache_dir": cache_dir,
-        "token": token,
-        "local_files_only": local_files_only,
-        "force_download": force_download,
-    }
-    if use is not None and use not in USES:
-        raise RepositoryError(
-            f"cannot load {source} for use={use!r}: the uses known are {', '.join(USES)}"
-        )
-    snapshot = resolve(source, revision=revision, subfolder=subfolder, **access)
-    kind = _kind(snapshot)
-    given = {
-        "module": module,
-        "label_map": label_map,
-        "transform": transform,
-        "trust_remote_code": trust_remote_code or None,
-    }
-    suitable = {
-        "model": ["module"],
-        "mechanism": ["label_map", "transform", "trust_remote_code"],
-        "encoder": ["trust_remote_code"],
-    }[kind]
-    if wrong := [key for key, value in given.items() if value is not None and key not in suitable]:
-        raise RepositoryError(
-            f"cannot load {snapshot} with {' and '.join(wrong)}: it holds "
-            f"{'an' if kind == 'encoder' else 'a'} {kind}, which has no such option. Leave it out"
-        )
-    if kind == "model":
-        from causalplug.model.files import load_dcm
+    from causalplug.dcm import load_model
+    from causalplug.encoders.encoders import load_encoder
+    from causalplug.mechanisms.base import load_mechanism
 
-        model = load_dcm(snapshot, device=device, dtype=dtype, module=module, **access)
-        _object(model, snapshot, use)
-        return model
-    from causalplug.hub.parts import load_encoder, load_mechanism
-
-    load = load_encoder if kind == "encoder" else load_mechanism
-    loaded: Any = load(snapshot, trust_remote_code=trust_remote_code)
-    _object(loaded, snapshot, use)
-    if dtype is not None:
-        from causalplug.files.precision import cast
-
-        cast(loaded, dtype)
-    if device is not None:
-        loaded = loaded.to(device)
-    if label_map is None and transform is None:
-        return loaded
-    if not loaded.frozen:
-        raise RepositoryError(
-            f"cannot load {snapshot} with a label map or a transform: it holds a trained "
-            f"{type(loaded).__name__}, not a frozen generator. Leave them out"
-        )
-    return loaded.asked(label_map=label_map, transform=transform)
-
-
-def _object(part: Any, snapshot: Snapshot, use: str | None) -> None:
-    """Warn about every licence that forbids the use: that of a part, or those of a model's
-    frozen parts."""
-    if use is None:
-        return
-    held = [getattr(part, name, {}) for name in ("mechanisms", "encoders")]
-    inside = [
-        p
-        for parts in held
-        for p in getattr(parts, "unopened", lambda parts=parts: parts)().values()
-    ]
-    pulled = [getattr(p, "frozen_generator", None) or p for p in inside]
-    frozen = [
-        p for p in pulled if getattr(p, "frozen", False) or getattr(p, "origin", None) is not None
-    ]
-    for one in frozen or ([] if inside else [part]):
-        origin = getattr(one, "origin", None) or snapshot
-        known = (
-            getattr(origin, "reference", None) or origin
-        )  # what the model recorded needs no request
-        why = objection(getattr(one, "license", None) or known.license, use)
-        if why is not None:
-            warnings.warn(
-                f"{origin} is not for {use} use: {why}. Ask its author, or take another one.",
-                LicenseWarning,
-                stacklevel=3,
-            )
-
-
-def _kind(snapshot: Snapshot) -> str:
-    """What the repository holds: "model", "mechanism" or "encoder"."""
-    with snapshot.hold():
-        found = read_json(snapshot.file("config.json"), within=snapshot.boundary).get("format")
-    kinds = {
-        **dict.fromkeys(DCM_FORMATS, "model"),
-        MECHANISM_FORMAT: "mechanism",
-        ENCODER_FORMAT: "encoder",
-    }
-    if not isinstance(found, str) or found not in kinds:
-        raise unknown_format(found, kinds, where=f"{snapshot}/config.json")
-    return kinds[found]
+    return load_as(
+        source,
+        {"model": load_model, "mechanism": load_mechanism, "encoder": load_encoder},
+        Access(
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+            force_download=force_download,
+        ),
+        revision=revision,
+        subfolder=subfolder,
+        device=device,
+        dtype=dtype,
+        module=module,
+        label_map=label_map,
+        transform=transform,
+        trust_remote_code=trust_remote_code,
+        use=use,
+    )

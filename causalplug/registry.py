@@ -10,7 +10,17 @@ from typing import Generic, TypeVar
 
 from causalplug.errors import MechanismError
 
-__all__ = ["Registry"]
+__all__ = ["SHIPPED_ADAPTERS", "Registry"]
+
+SHIPPED_ADAPTERS: dict[str, str] = {
+    "callable": "causalplug.adapters.callable",
+    "conditional-gan": "causalplug.adapters.conditional_gan",
+    "cxr-acgan": "causalplug.adapters.cxr_acgan",
+    "diffusers": "causalplug.adapters.diffusers",
+    "image-bank": "causalplug.adapters.image_bank",
+    "trained-generator": "causalplug.adapters.trained",
+}
+"""The kind of each adapter of ``adapters/`` and the module that registers it."""
 
 _T = TypeVar("_T")
 _C = TypeVar("_C", bound=type)

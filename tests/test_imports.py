@@ -13,6 +13,8 @@ PACKAGE = Path(causalplug.__file__).parent
 ROOMS = [
     "errors",
     "wording",
+    "notebook",
+    "networks",
     "registry",
     "variables",
     "noise",

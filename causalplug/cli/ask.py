@@ -16,7 +16,7 @@ from causalplug.cli.tables import rows_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from causalplug.model.model import DCM
+    from causalplug.dcm import DCM
 
 __all__ = ["counterfactual", "estimate", "sample"]
 

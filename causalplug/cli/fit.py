@@ -15,7 +15,7 @@ from causalplug.errors import DataError, MechanismError
 
 if TYPE_CHECKING:
     from causalplug.checks.fit import FitReport
-    from causalplug.model.model import DCM
+    from causalplug.dcm import DCM
 
 __all__ = ["check_fit"]
 
@@ -89,8 +89,8 @@ def _reports(
         )
     loaded = load_part(target, revision)
     from causalplug.checks.fit import check_fit as check
+    from causalplug.dcm import DCM
     from causalplug.mechanisms.frozen.generator import FrozenMechanism
-    from causalplug.model.model import DCM
 
     if isinstance(loaded, DCM):
         return _of_model(loaded, [encoded_rows(data, loaded.variables)], variable, target, options)

@@ -10,7 +10,7 @@ import click
 from causalplug.errors import RepositoryError
 
 if TYPE_CHECKING:
-    from causalplug.model.model import DCM
+    from causalplug.dcm import DCM
 
 __all__ = ["load_model", "load_part", "revision_option"]
 
@@ -39,7 +39,7 @@ def load_model(source: str, revision: str | None = None) -> DCM:
         RepositoryError: nothing is there, or it holds something else.
     """
     loaded = load_part(source, revision)
-    from causalplug.model.model import DCM
+    from causalplug.dcm import DCM
 
     if not isinstance(loaded, DCM):
         raise RepositoryError(

@@ -42,7 +42,7 @@ from causalplug.planning.plan import Plan, check_pull, plan
 
 if TYPE_CHECKING:
     from causalplug.data.source import DataSource
-    from causalplug.model.model import DCM
+    from causalplug.dcm import DCM
     from causalplug.variables import Variable
 
 __all__ = ["RunFile"]
@@ -161,7 +161,7 @@ class RunFile:
             RepositoryError, MechanismError: a generator or an encoder cannot be had, or does not
                 fit.
         """
-        from causalplug.model.model import DCM
+        from causalplug.dcm import DCM
 
         return DCM(
             self.graph,

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.encoders.convolution import ImageTrunk
-from causalplug.encoders.fit import EncoderReport, fit_encoder
 from causalplug.errors import MechanismError
-from causalplug.hub.shareable import Shareable
+from causalplug.hub.formats import ENCODER_FORMAT
+from causalplug.hub.parts import load_part
+from causalplug.hub.shareable import SharedPart
+from causalplug.networks import freeze
 from causalplug.registry import Registry
 from causalplug.variables import Image, variable_from_dict
 
@@ -23,10 +25,9 @@ __all__ = [
     "ENCODERS",
     "ConvEncoder",
     "Encoder",
-    "EncoderReport",
     "PCAEncoder",
     "RandomProjection",
-    "fit_encoder",
+    "load_encoder",
     "project",
     "register_encoder",
 ]
@@ -34,7 +35,7 @@ __all__ = [
 _E = TypeVar("_E", bound=type["Encoder"])
 
 
-class Encoder(Shareable, nn.Module):
+class Encoder(SharedPart, nn.Module):
     """From images to projections: a subclass implements :meth:`features`, :meth:`config` and
     perhaps :meth:`fit`.
 
@@ -79,6 +80,10 @@ class Encoder(Shareable, nn.Module):
         self.origin: Snapshot | None = None
         self.register_buffer("loc", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
+
+    @classmethod
+    def loaders(cls) -> dict[str, Callable[..., Any]]:
+        return {"encoder": load_encoder}
 
     def project_column(self, column: Any) -> np.ndarray:
         """Projections ``(n, size)`` of a user's column of images: an array, PIL images or
@@ -285,3 +290,20 @@ def project(
     finally:
         encoder.train(training)
     return torch.cat(parts) if parts else torch.empty(0, encoder.size, device=where)
+
+
+def load_encoder(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Encoder:
+    """Load an encoder from a repository, with its gradients off.
+
+    Args:
+        snapshot: The repository.
+        trust_remote_code: Whether code of the repository may run.
+
+    Raises:
+        RepositoryError: As for :func:`causalplug.hub.parts.load_part`.
+    """
+    encoder: Encoder = load_part(
+        snapshot, ENCODER_FORMAT, ENCODERS, trust_remote_code=trust_remote_code
+    )
+    encoder.trained = True
+    return freeze(encoder)

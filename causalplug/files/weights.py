@@ -6,15 +6,15 @@ the model. Pickles are never opened.
 
 from __future__ import annotations
 
-__all__ = ["read_header", "read_safetensors", "safetensors_writer"]
+__all__ = ["load_tensors", "read_header", "read_safetensors", "safetensors_writer"]
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalplug.errors import RepositoryError
+from causalplug.errors import MechanismError, RepositoryError
 from causalplug.files.facts import Facts, agrees
 from causalplug.files.validation import check_keys, parse_json, regular_file, short
 
@@ -206,3 +206,56 @@ def _compare(
 def _names(names: list[str]) -> str:
     shown = ", ".join(short(name) for name in names[:5])
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+
+
+def load_tensors(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
+    """Copy tensors into a module whose own names, shapes and kinds of number they must match
+    exactly.
+
+    Counters of batch normalisation may be absent; floats of another precision are converted.
+
+    Raises:
+        MechanismError: lists what is missing, unexpected or of another shape.
+    """
+    import torch
+
+    expected = module.state_dict()
+    optional = {name for name in expected if name.endswith("num_batches_tracked")}
+    missing = [name for name in expected if name not in tensors and name not in optional]
+    unexpected = [
+        name
+        for name in tensors
+        if name not in expected and not name.endswith("num_batches_tracked")
+    ]
+    problems = [
+        f"{word}: {_listed(names)}"
+        for word, names in (("missing", missing), ("unexpected", unexpected))
+        if names
+    ]
+    for name, wanted in expected.items():
+        if name not in tensors:
+            continue
+        found = tensors[name]
+        if found.shape != wanted.shape:
+            problems.append(
+                f"{name!r} has shape {list(found.shape)} instead of {list(wanted.shape)}"
+            )
+        elif found.is_floating_point() != wanted.is_floating_point():
+            problems.append(f"{name!r} has type {found.dtype} instead of {wanted.dtype}")
+    if problems:
+        rest = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+        raise MechanismError(
+            f"The weights in {where} do not fit the configuration: "
+            f"{'; '.join(problems[:8])}{rest}. Correct the configuration's layers and names, or "
+            "use the weights that belong to it."
+        )
+    with torch.no_grad():
+        for name, wanted in expected.items():
+            if name in tensors:
+                wanted.copy_(tensors[name])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:6])) + (
+        f" and {len(names) - 6} more" if len(names) > 6 else ""
+    )

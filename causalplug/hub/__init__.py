@@ -13,7 +13,6 @@ from typing import Any
 _EXPORTS = {
     "card": ["CARD_FACTS", "card_data", "render_card"],
     "card_check": ["card_problems", "check_card"],
-    "card_facts": ["dcm_facts"],
     "licenses": ["may_copy", "redistribution"],
     "push": ["push_folder"],
     "reference": ["REFERENCE_SCHEMA", "Reference"],

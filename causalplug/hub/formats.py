@@ -19,7 +19,7 @@ from causalplug.errors import RepositoryError
 from causalplug.files.validation import check_keys, short
 from causalplug.hub.reference import REFERENCE_SCHEMA
 
-DCM_FORMAT = "causalplug-dcm-2"
+DCM_FORMAT = "causalplug-dcm-3"
 MECHANISM_FORMAT = "causalplug-mechanism-1"
 ENCODER_FORMAT = "causalplug-encoder-1"
 _FACTS = {"size": int, "sha256": str}
@@ -35,7 +35,7 @@ _COMMON = {
     "card?": _FACTS,
 }
 _QUERY = {"name": str | None, "query": str, "status": str, "reason": str, "estimand": str | None}
-_SCHEMA = {
+_SCHEMA_2 = {
     **_COMMON,
     "format": Literal["causalplug-dcm-2"],
     "mechanisms": {
@@ -47,6 +47,7 @@ _SCHEMA = {
     "history": dict[str, object],
     "weights": _FACTS,
 }
+_SCHEMA = {**_SCHEMA_2, "format": Literal["causalplug-dcm-3"], "confounders": [list[str]]}
 _PULLED_1 = {"reference?": dict[str, object], "local?": _PLACE, "copy?": str}
 _SCHEMA_1 = {
     **_COMMON,
@@ -108,6 +109,12 @@ def _from_1(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _from_2(config: Mapping[str, Any]) -> dict[str, Any]:
+    """There was one confounder noise for every bidirected edge."""
+    edges = config["graph"].get("bidirected", [])
+    return {**config, "format": DCM_FORMAT, "confounders": edges}
+
+
 def _pulled_from_1(entry: Mapping[str, Any]) -> dict[str, Any]:
     pulled = entry.get("pulled", {})
     return (
@@ -121,6 +128,7 @@ DCM_FORMATS: dict[
     str, tuple[Mapping[Any, Any], Callable[[Mapping[str, Any]], dict[str, Any]] | None]
 ] = {
     "causalplug-dcm-1": (_SCHEMA_1, _from_1),
+    "causalplug-dcm-2": (_SCHEMA_2, _from_2),
     DCM_FORMAT: (_SCHEMA, None),
 }
 """Every format that is read: its keys, and the step to the next one."""

@@ -7,7 +7,7 @@ a Python file of the repository, which runs for those alone who say that they tr
 
 from __future__ import annotations
 
-__all__ = ["load_encoder", "load_mechanism", "part_files"]
+__all__ = ["load_part", "part_files"]
 
 import hashlib
 import sys
@@ -19,16 +19,20 @@ from typing import TYPE_CHECKING, Any
 from causalplug.errors import RepositoryError
 from causalplug.files.storage import Content
 from causalplug.files.validation import check_keys, configured, read_json, regular_file
-from causalplug.files.weights import read_header, read_safetensors, safetensors_writer
+from causalplug.files.weights import (
+    load_tensors,
+    read_header,
+    read_safetensors,
+    safetensors_writer,
+)
 from causalplug.hub.formats import ENCODER_FORMAT, MECHANISM_FORMAT, unknown_format
 from causalplug.hub.snapshot import check_trust
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from causalplug.encoders.encoders import Encoder
     from causalplug.hub.snapshot import Snapshot
-    from causalplug.mechanisms.base import Mechanism
+    from causalplug.registry import Registry
 
 _FACTS = {"size": int, "sha256": str}
 _SCHEMA = {
@@ -90,35 +94,26 @@ def _code(path: Path, within: Path | None = None) -> bytes:
     return text
 
 
-def load_mechanism(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Mechanism:
-    """Load a mechanism from a repository.
+def load_part(
+    snapshot: Snapshot,
+    format_name: str,
+    registry: Registry[Any],
+    *,
+    trust_remote_code: bool = False,
+) -> Any:
+    """Load a mechanism or an encoder from a repository.
 
     Args:
-        snapshot: the repository.
-        trust_remote_code: whether code of the repository may run; see
+        snapshot: The repository.
+        format_name: The format that its configuration has to name.
+        registry: The kinds that the configuration may name.
+        trust_remote_code: Whether code of the repository may run; see
             :func:`~causalplug.hub.snapshot.check_trust`.
 
     Raises:
-        RepositoryError: files are missing or malformed, keys are unknown, the kind is not
+        RepositoryError: Files are missing or malformed, keys are unknown, the kind is not
             registered, or the weights do not fit the configuration.
     """
-    from causalplug.mechanisms.base import MECHANISMS, freeze
-
-    mechanism = _load(snapshot, MECHANISM_FORMAT, MECHANISMS, trust_remote_code)
-    return freeze(mechanism) if mechanism.frozen else mechanism  # type: ignore[return-value]
-
-
-def load_encoder(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Encoder:
-    """Load an encoder from a repository; raises as :func:`load_mechanism`."""
-    from causalplug.encoders.encoders import ENCODERS
-    from causalplug.mechanisms.base import freeze
-
-    encoder = _load(snapshot, ENCODER_FORMAT, ENCODERS, trust_remote_code)
-    encoder.trained = True
-    return freeze(encoder)  # type: ignore[return-value]
-
-
-def _load(snapshot: Snapshot, format_name: str, registry: Any, trusted: bool) -> Any:
     from causalplug.files.precision import cast, precision_of_file
     from causalplug.hub.building import building
 
@@ -137,7 +132,7 @@ def _load(snapshot: Snapshot, format_name: str, registry: Any, trusted: bool) ->
         if "code" in config:
             code = config["code"], _code(snapshot.file(config["code"]), snapshot.boundary)
             if config["kind"] not in registry.kinds():
-                _run_code(snapshot, *code, trusted)
+                _run_code(snapshot, *code, trust_remote_code)
         with configured(where):
             cls = registry.resolve(config["kind"])
             if hasattr(cls, "from_snapshot"):
@@ -185,6 +180,4 @@ def _fill(part: Any, snapshot: Snapshot) -> None:
         if hasattr(part, "load_weights"):
             part.load_weights(tensors, where)
         else:
-            from causalplug.mechanisms.frozen.layers import load_tensors
-
             load_tensors(part, tensors, where)

@@ -9,42 +9,48 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from causalplug.errors import RepositoryError
 from causalplug.files.facts import agrees, file_facts
-from causalplug.files.storage import recover, write_folder
+from causalplug.files.storage import Content, recover, write_folder
 from causalplug.files.validation import read_json
 from causalplug.hub.card import render_card
 from causalplug.hub.card_check import card_problems
 from causalplug.hub.client import hub_api, hub_errors
-from causalplug.hub.parts import part_files
 from causalplug.hub.push import push_folder
 from causalplug.hub.repository import resolve_id
-from causalplug.model.facts import dcm_facts, part_facts
-from causalplug.model.files import dcm_files
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo
 
-    from causalplug.hub.shareable import Shareable
+    from causalplug.hub.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
 _CONFIG, _CARD, _PICTURES = "config.json", "README.md", "pictures"
 _OWNED = (_CONFIG, "model.safetensors", "frozen/*")
-_FOR_FILES = (
-    "frozen",
-    "queries",
-)  # options of a model that its files depend on; every option is for the card
 _NO_LICENSE = "license is missing"
 
 
+class Publishable(Protocol):
+    """What can be saved and published; :class:`causalplug.hub.shareable.Shareable` is it."""
+
+    card_kind: ClassVar[Literal["dcm", "adapter", "encoder"]]
+    origin: Snapshot | None
+
+    def repository_files(
+        self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
+    ) -> tuple[dict[str, Content], dict[str, Any]]: ...
+
+    def card_facts(self, *, title: str, options: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
 def card_of(
-    part: Shareable,
+    part: Publishable,
     *,
     title: str | None = None,
     pictures: Mapping[str, Any] | None = None,
@@ -65,14 +71,13 @@ def card_of(
     Raises:
         RepositoryError: a fact is unknown or of a wrong type.
     """
-    collect: Callable[..., dict[str, Any]] = dcm_facts if part.card_kind == "dcm" else part_facts
-    found = collect(part, title=title or type(part).__name__, **facts)
+    found = part.card_facts(title=title or type(part).__name__, options=facts)
     if pictures:
         found["pictures"] = {caption: name for caption, name, _ in _placed(pictures)}
     return render_card(part.card_kind, found)
 
 
-def save(part: Shareable, folder: str | os.PathLike[str], **options: Any) -> Path:
+def save(part: Publishable, folder: str | os.PathLike[str], **options: Any) -> Path:
     """Write a repository with its card, see
     :meth:`causalplug.hub.shareable.Shareable.save_pretrained`."""
     place = Path(os.path.realpath(folder))
@@ -81,7 +86,7 @@ def save(part: Shareable, folder: str | os.PathLike[str], **options: Any) -> Pat
 
 
 def publish(
-    part: Shareable, repo_id: str, options: Mapping[str, Any], *, branch: str | None, **how: Any
+    part: Publishable, repo_id: str, options: Mapping[str, Any], *, branch: str | None, **how: Any
 ) -> CommitInfo:
     """Publish as one commit, see :meth:`causalplug.hub.shareable.Shareable.push_to_hub`.
 
@@ -112,7 +117,7 @@ def publish(
 
 
 def _write(
-    part: Shareable,
+    part: Publishable,
     place: Path,
     options: Mapping[str, Any],
     *,
@@ -120,15 +125,14 @@ def _write(
     own_card: str | None = None,
     anywhere: bool = False,
 ) -> Path:
-    if part.card_kind == "dcm":
-        chosen = {key: options[key] for key in _FOR_FILES if key in options}
-        files, config = dcm_files(part, place, anywhere=anywhere, **chosen)  # type: ignore[arg-type]
-    else:
-        files, config = part_files(part, options.get("code"))
-        options = {key: value for key, value in options.items() if key != "code"}
-        if name := config.get("code"):
-            limit = f"It needs code of its own, {name}: read it, and load it with trust_remote_code=True and a commit."
-            options["limits"] = [*options.get("limits", []), limit]
+    files, config = part.repository_files(place, anywhere=anywhere, options=options)
+    options = {key: value for key, value in options.items() if key != "code"}
+    if name := config.get("code"):
+        limit = (
+            f"It needs code of its own, {name}: read it, and load it with trust_remote_code=True "
+            "and a commit."
+        )
+        options["limits"] = [*options.get("limits", []), limit]
     files |= {name: path for _, name, path in _placed(options.get("pictures") or {})}
     if not keep_card:
         files[_CARD] = card_of(part, **options) if own_card is None else own_card

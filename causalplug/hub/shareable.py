@@ -4,10 +4,12 @@ encoders."""
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from causalplug.errors import RepositoryError
+from causalplug.files.storage import Content
 
 if TYPE_CHECKING:
     from typing import Self
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from causalplug.hub.snapshot import Snapshot
 
-__all__ = ["Shareable"]
+__all__ = ["Shareable", "SharedPart"]
 
 
 class Shareable:
@@ -36,7 +38,7 @@ class Shareable:
     """
 
     card_kind: ClassVar[Literal["dcm", "adapter", "encoder"]]
-    origin: Snapshot | None
+    origin: Snapshot | None = None
     brought_code: tuple[str, bytes] | None = None
 
     def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> Path:
@@ -63,21 +65,68 @@ class Shareable:
         return save(self, folder, **options)
 
     @classmethod
-    def from_pretrained(cls, source: str | os.PathLike[str], **options: Any) -> Self:
-        """Load one of this kind; see :func:`causalplug.from_pretrained`.
+    def loaders(cls) -> dict[str, Callable[..., Any]]:
+        """By what a repository holds the loader that makes one of this kind."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        subfolder: str = "",
+        cache_dir: str | os.PathLike[str] | None = None,
+        token: bool | str | None = None,
+        local_files_only: bool = False,
+        force_download: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        trust_remote_code: bool = False,
+        use: str | None = None,
+    ) -> Self:
+        """Load one of this kind; the arguments are those of :func:`causalplug.from_pretrained`.
 
         Raises:
-            RepositoryError: the repository holds something else.
+            RepositoryError: The repository holds something else.
         """
-        from causalplug.load import from_pretrained
+        from causalplug.hub.loading import Access, load_as
 
-        loaded = from_pretrained(source, **options)
+        access = Access(cache_dir, token, local_files_only, force_download)
+        loaded = load_as(
+            source,
+            cls.loaders(),
+            access,
+            wanted=cls.__name__,
+            revision=revision,
+            subfolder=subfolder,
+            device=device,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            use=use,
+        )
         if not isinstance(loaded, cls):
             raise RepositoryError(
                 f"cannot load {source} as {cls.__name__}: it holds a {type(loaded).__name__}. Use "
                 "causalplug.from_pretrained, which tells them apart"
             )
         return loaded
+
+    def repository_files(
+        self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
+    ) -> tuple[dict[str, Content], dict[str, Any]]:
+        """The files of its repository by name, and its configuration.
+
+        Args:
+            folder: Where the files will be written.
+            anywhere: Whether it has to load on other computers.
+            options: What was given to :meth:`save_pretrained`.
+        """
+        raise NotImplementedError
+
+    def card_facts(self, *, title: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What :func:`~causalplug.hub.card.render_card` writes about it."""
+        raise NotImplementedError
 
     def push_to_hub(
         self,
@@ -134,3 +183,19 @@ class Shareable:
         from causalplug.hub.publish import card_of
 
         return cast("ModelCard", ModelCard(card_of(self, **facts)))
+
+
+class SharedPart(Shareable):
+    """What mechanisms and encoders share: a registered kind, a configuration and weights."""
+
+    def repository_files(
+        self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
+    ) -> tuple[dict[str, Content], dict[str, Any]]:
+        from causalplug.hub.parts import part_files
+
+        return part_files(self, options.get("code"))
+
+    def card_facts(self, *, title: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        from causalplug.hub.part_facts import part_facts
+
+        return part_facts(self, title=title, **options)

@@ -6,26 +6,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import torch
 from torch import Tensor, nn
 
-from causalplug.adapters import ADAPTERS
 from causalplug.errors import MechanismError
-from causalplug.hub.shareable import Shareable
+from causalplug.hub.formats import MECHANISM_FORMAT
+from causalplug.hub.parts import load_part
+from causalplug.hub.shareable import SharedPart
+from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
-from causalplug.registry import Registry
+from causalplug.registry import SHIPPED_ADAPTERS, Registry
 from causalplug.variables import Variable
 
 if TYPE_CHECKING:
-    from causalplug.mechanisms.frozen.generator import FrozenMechanism
+    from causalplug.hub.snapshot import Snapshot
 
-__all__ = ["MECHANISMS", "Mechanism", "freeze", "initialised", "register_mechanism"]
+__all__ = ["MECHANISMS", "Mechanism", "load_mechanism", "register_mechanism"]
 
-_N = TypeVar("_N", bound=nn.Module)
 _M = TypeVar("_M", bound=type["Mechanism"])
 
 
-class Mechanism(Shareable, nn.Module):
+class Mechanism(SharedPart, nn.Module):
     """One mechanism: it turns values of the parents, own noise and confounder noise into values of
     its variable.
 
@@ -39,8 +39,11 @@ class Mechanism(Shareable, nn.Module):
             parents differ.
         frozen: its parameters are never updated.
         frozen_generator: the pretrained generator inside a trained mechanism, if it has one.
-        edges: in which order it reads the noise of bidirected edges; None for the order of the
-            graph.
+        reads_confounders: names of the confounder noises that it reads, in its order; None for
+            those that the model has at its variable.
+        confounded_by_edge: it reads one noise for every bidirected edge at its variable, in the
+            order of the graph, and the model has to have them.
+        confounder_numbers: numbers of confounder noise that it reads; None where it takes any.
         module, part_of: the module of another model that it was taken with, and its name
             (``"C+N"``), if it was.
         accepts_confounder: it reads confounder noise, so its variable may have bidirected edges.
@@ -61,8 +64,9 @@ class Mechanism(Shareable, nn.Module):
     card_kind = "adapter"
     kind: ClassVar[str] = ""
     frozen: bool = False
-    frozen_generator: FrozenMechanism | None = None
-    edges: tuple[str, ...] | None = None
+    frozen_generator: Mechanism | None = None
+    reads_confounders: tuple[str, ...] | None = None
+    confounded_by_edge: bool = False
     module: Any = None
     part_of: str | None = None
     accepts_confounder: bool = True
@@ -94,8 +98,7 @@ class Mechanism(Shareable, nn.Module):
                 ``(n, size)`` projection where ``reads_projections`` is set; a discrete parent may
                 be a relaxed one-hot ``(n, k)``.
             noise: a tensor ``(n, *spec.shape)`` for each entry of ``self.noise``.
-            confounder: ``(n, e)``, the noise of all bidirected edges at the variable, or None
-                without any.
+            confounder: ``(n, e)``, all confounder noise at the variable, or None without any.
 
         Returns:
             ``(n, *variable.event_shape)``: integer codes, floats or images.
@@ -137,6 +140,15 @@ class Mechanism(Shareable, nn.Module):
             f"{type(self).__name__} declares no abduction: its noise cannot be recovered from a value."
         )
 
+    @property
+    def confounder_numbers(self) -> int | None:
+        """Numbers of confounder noise of one row that it reads; None where it takes any."""
+        return None
+
+    @classmethod
+    def loaders(cls) -> dict[str, Callable[..., Any]]:
+        return {"mechanism": load_mechanism}
+
     def bound_to(self) -> dict[str, Any]:
         """What a model's configuration says of a frozen mechanism beside where it is."""
         return {}
@@ -159,7 +171,7 @@ MECHANISMS: Registry[Mechanism] = Registry(
         "continuous-spline": "causalplug.mechanisms.trainable.continuous",
         "conv-generator": "causalplug.mechanisms.trainable.image",
         "renderer": "causalplug.mechanisms.frozen.renderer",
-        **ADAPTERS,
+        **SHIPPED_ADAPTERS,
     },
 )
 """Every mechanism that a repository may name: built in, shipped adapters, registered ones and entry points."""
@@ -175,16 +187,17 @@ def register_mechanism(kind: str) -> Callable[[_M], _M]:
     return MECHANISMS.register(kind)
 
 
-def freeze(module: nn.Module) -> nn.Module:
-    """Switch gradients of all parameters off and evaluation mode on."""
-    module.requires_grad_(False)
-    module.eval()
-    return module
+def load_mechanism(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Mechanism:
+    """Load a mechanism from a repository; a frozen one has its gradients off.
 
+    Args:
+        snapshot: The repository.
+        trust_remote_code: Whether code of the repository may run.
 
-def initialised(build: Callable[[], _N], seed: int) -> _N:
-    """Build a module with parameters that depend on ``seed`` alone; the global generator stays
-    as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build()
+    Raises:
+        RepositoryError: As for :func:`causalplug.hub.parts.load_part`.
+    """
+    mechanism: Mechanism = load_part(
+        snapshot, MECHANISM_FORMAT, MECHANISMS, trust_remote_code=trust_remote_code
+    )
+    return freeze(mechanism) if mechanism.frozen else mechanism

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from causalplug.mechanisms.base import Mechanism, freeze
+from causalplug.mechanisms.base import Mechanism
+from causalplug.networks import freeze
 from causalplug.variables import Variable
 
 if TYPE_CHECKING:

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 __all__ = [
     "dcm_facts",
-    "describe_values",
     "fit_rows",
     "identified",
-    "part_facts",
     "plan_rows",
     "training_rows",
 ]
@@ -16,21 +14,20 @@ __all__ = [
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from causalplug.hub.part_facts import describe_values
+
 if TYPE_CHECKING:
     from causalplug.checks.fit import FitReport
     from causalplug.identification.identification import Identification
     from causalplug.identification.query import Query
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
     from causalplug.planning.plan import Plan
-    from causalplug.variables import Variable
 
     Queries = Iterable[str | Query | Identification] | Mapping[str, str | Query | Identification]
 
-_MOST = 8
-
 
 def dcm_facts(
-    dcm: DCM,
+    dcm: Model,
     *,
     title: str,
     queries: Queries | None = None,
@@ -99,24 +96,7 @@ def plan_rows(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def describe_values(variable: Variable) -> str:
-    """The values of a variable in a few words."""
-    declared = variable.to_dict()
-    if variable.kind == "image":
-        shape = " x ".join(str(size) for size in variable.event_shape)
-        return f"image, {shape}"
-    if "categories" in declared:
-        categories = declared["categories"]
-        names = [str(c) for c in (range(categories) if isinstance(categories, int) else categories)]
-        return (
-            ", ".join(names)
-            if len(names) <= _MOST
-            else f"{len(names)} categories, {names[0]} to {names[-1]}"
-        )
-    return "number"
-
-
-def identified(dcm: DCM, queries: Queries | None = None) -> list[dict[str, Any]]:
+def identified(dcm: Model, queries: Queries | None = None) -> list[dict[str, Any]]:
     """What ``config.json`` and the card say of a model's questions.
 
     Args:
@@ -154,35 +134,6 @@ def identified(dcm: DCM, queries: Queries | None = None) -> list[dict[str, Any]]
     return found
 
 
-def part_facts(part: Any, *, title: str, **more: Any) -> dict[str, Any]:
-    """Collect what :func:`~causalplug.hub.card.render_card` writes about a mechanism or an encoder.
-
-    Args:
-        part: what is described.
-        title: of the card.
-        more: further facts of its card: ``repo_id``, ``summary``, ``datasets``, ``trained_on``,
-            ``paper``, ``metrics``…
-
-    Returns:
-        facts for ``render_card(part.card_kind, …)``.
-    """
-    facts: dict[str, Any] = {"title": title, "license": part.license, "source": part.source}
-    if part.card_kind == "encoder":
-        facts |= {"reads": describe_values(part.variable), "gives": f"{part.size} numbers"}
-    elif part.frozen:
-        labels = {label.name: describe_values(label.values) for label in part.labels}
-        facts |= {"output": describe_values(part.image), "labels": labels}
-    else:
-        labels = dict.fromkeys(part.parents, "the parent of this name")
-        facts |= {"output": describe_values(part.variable), "labels": labels}
-    kind = getattr(part, "image", part.variable).kind
-    return {
-        **facts,
-        **more,
-        "tags": ["image" if kind == "image" else "tabular", *more.get("tags", [])],
-    }
-
-
 def fit_rows(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Variable, verdict and reasons of every fit check."""
     found = [fit.to_dict() for fit in fits] or history.get("fits", [])
@@ -192,7 +143,7 @@ def fit_rows(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict
     ]
 
 
-def _parts(dcm: DCM, copied: bool) -> list[dict[str, Any]]:
+def _parts(dcm: Model, copied: bool) -> list[dict[str, Any]]:
     """One row per frozen part, a module of another model being one part."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for role, parts in (("generator", dcm.mechanisms), ("encoder", dcm.encoders)):

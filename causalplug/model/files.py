@@ -6,7 +6,8 @@ from __future__ import annotations
 
 __all__ = ["dcm_files", "load_dcm"]
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from causalplug.hub.card import CARD_FACTS
 from causalplug.hub.formats import DCM_FORMAT, read_dcm_config
 from causalplug.hub.reference import follow
 from causalplug.identification.query import Query
+from causalplug.model.extract import extract_module
 from causalplug.model.facts import fit_rows, identified, plan_rows, training_rows
 from causalplug.model.pulled import PulledParts, describe_pulled
 from causalplug.planning.plan import Plan
@@ -27,13 +29,13 @@ from causalplug.variables import variable_from_dict
 
 if TYPE_CHECKING:
     from causalplug.hub.snapshot import Snapshot
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 
 
 def dcm_files(
-    dcm: DCM,
+    dcm: Model,
     folder: Path,
     *,
     frozen: str = "reference",
@@ -94,6 +96,7 @@ def dcm_files(
         "graph": dcm.graph.to_dict(),
         "variables": {name: variable.to_dict() for name, variable in dcm.variables.items()},
         "confounder_size": dcm.confounder_size,
+        "confounders": [list(group) for group in dcm.confounders.groups],
         "mechanisms": mechanisms,
         "encoders": encoders,
         "sources": None if dcm.sources is None else [source.to_dict() for source in dcm.sources],
@@ -108,6 +111,7 @@ def dcm_files(
 
 def load_dcm(
     snapshot: Snapshot,
+    build: Callable[..., Model],
     *,
     device: Any = None,
     dtype: Any = None,
@@ -119,6 +123,8 @@ def load_dcm(
 
     Args:
         snapshot: the repository.
+        build: The class of the model, called with graph, variables, mechanisms, encoders and
+            ``confounder_size``.
         device: where the weights go.
         dtype: of the trained weights; what is frozen keeps the precision that it was saved or
             plugged in with.
@@ -129,7 +135,7 @@ def load_dcm(
             ``local_files_only``, ``force_download``.
 
     Returns:
-        A :class:`causalplug.DCM`, or a :class:`~causalplug.model.trained_module.TrainedModule`.
+        A model of the class ``build``, or a :class:`~causalplug.model.trained_module.TrainedModule`.
 
     Raises:
         RepositoryError: the repository is incomplete or malformed, or the weights do not fit.
@@ -147,9 +153,10 @@ def load_dcm(
             _WEIGHTS, facts=config["weights"]
         )  # one that was damaged in the cache is fetched again
         header = read_header(weights, within=snapshot.boundary)
-        parts = PulledParts(snapshot, where, chain, options)
+        load_other = partial(load_dcm, build=build, chain=chain, **options)
+        parts = PulledParts(snapshot, where, chain, options, load_other)
         with configured(where):
-            dcm = _built(config, parts, where, weights.stat().st_size, len(header))
+            dcm = _built(build, config, parts, where, weights.stat().st_size, len(header))
         if (precision := precision_of_file(header)) is not None:
             cast(dcm, precision, keep=dcm.frozen_names())
         dcm.load_trained(read_safetensors(weights, dcm.trained_tensors(), within=snapshot.boundary))
@@ -159,17 +166,21 @@ def load_dcm(
         cast(dcm, dtype, keep=dcm.frozen_names())
     if device is not None:
         dcm.to(device)
-    return dcm if module is None else dcm.module(module)
+    return dcm if module is None else extract_module(dcm, module)
 
 
 def _built(
-    config: Mapping[str, Any], parts: PulledParts, where: str, size: int, tensors: int
-) -> DCM:
+    build: Callable[..., Model],
+    config: Mapping[str, Any],
+    parts: PulledParts,
+    where: str,
+    size: int,
+    tensors: int,
+) -> Model:
     """The model that a configuration describes, without its weights."""
     from causalplug.encoders.encoders import ENCODERS
     from causalplug.hub.building import building
     from causalplug.mechanisms.base import MECHANISMS
-    from causalplug.model.model import DCM
 
     graph = CausalGraph.from_dict(config["graph"])
     variables = {name: variable_from_dict(item, name) for name, item in config["variables"].items()}
@@ -200,25 +211,18 @@ def _built(
         for name, item in config["mechanisms"].items():
             if name not in mechanisms:
                 cls = MECHANISMS.resolve(item["kind"])
-                expected = config["confounder_size"] * len(graph.siblings(name))
-                if item["config"].get("confounder_size", expected) != expected:
-                    raise RepositoryError(
-                        f"cannot use {where}: the mechanism of {name} does not read the {expected} "
-                        "numbers of confounder noise that its graph has for it. Save the model "
-                        "again"
-                    )
                 mechanisms[name] = cls.from_config(item["config"], **inside.get(name, {}))
         for name, item in config["encoders"].items():
             if name not in encoders:
                 encoders[name] = ENCODERS.resolve(item["kind"]).from_config(item["config"])
                 encoders[name].trained = item["trained"]
-        size_of_noise = config["confounder_size"]
-        dcm = DCM(
+        dcm = build(
             graph,
             variables,
             mechanisms=mechanisms,
             encoders=encoders,
-            confounder_size=size_of_noise,
+            confounder_size=config["confounder_size"],
+            confounders=config["confounders"],
         )
     dcm.plan, dcm.sources, dcm.history = plan, sources, config["history"]
     dcm.queries = tuple(config["queries"])

@@ -15,22 +15,23 @@ from torch import Tensor, nn
 from causalplug.errors import DataError, MechanismError, UnknownVariableError, VariableError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source
-from causalplug.hub.shareable import Shareable
-from causalplug.mechanisms.base import Mechanism, freeze, initialised
+from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.trainable.conditioner import ParentSpec
+from causalplug.model.confounders import ConfounderSpec, check_readers, confounder_layout
 from causalplug.model.deferred import DeferredEncoder, DeferredMechanism, Parts
-from causalplug.model.trained_module import TrainedModule, taken, unpacked
+from causalplug.model.trained_module import TrainedModule, expand_modules
+from causalplug.networks import freeze, initialised
 from causalplug.noise import Noise, NoiseSpec, whole_seed
 from causalplug.planning.plan import check_pull
-from causalplug.questions import Questions
 from causalplug.variables import Discrete, Image, Variable
+from causalplug.wording import listed
 
 if TYPE_CHECKING:
     from causalplug.encoders.encoders import Encoder
     from causalplug.hub.snapshot import Snapshot
     from causalplug.planning.plan import Plan
 
-__all__ = ["DCM"]
+__all__ = ["Model"]
 
 
 def _key(name: str) -> str:
@@ -38,47 +39,11 @@ def _key(name: str) -> str:
     return quote(name, safe="").replace(".", "%2E")
 
 
-class DCM(Questions, Shareable, nn.Module):
-    """A deep causal generative model (Rahman & Kocaoglu 2024, Def. 4.1).
+class Model(nn.Module):
+    """Graph, mechanisms and encoders as one torch module; :class:`causalplug.DCM` asks it questions.
 
-    Every variable is ``V = f_V(parents, own noise, confounder noise)``; each bidirected edge has
-    one noise that the mechanisms at both its ends read. Variables without a given mechanism get a
-    trainable one of their kind.
-
-    Args:
-        graph: the causal graph.
-        variables: the declaration of every variable of the graph.
-        mechanisms: mechanisms by variable: a frozen generator, a ``Renderer(generator)`` where the
-            variable is confounded, or an own trainable one; or by module (``"C+N"``): what
-            :meth:`module` of another model gave.
-        encoders: encoders by image variable; an image that a trainable mechanism or a critic reads
-            needs one, and an untrained :class:`ConvEncoder` is put where none is given.
-        confounder_size: numbers of noise of one bidirected edge.
-        hidden: widths of the hidden layers of trainable mechanisms.
-        seed: of the initial weights.
-
-    Attributes:
-        plan: the plan that the model was trained by, or None.
-        sources: the data sources that it was trained on, or None; what is identifiable is decided
-            from them.
-        queries: the questions that it was saved with, as :func:`~causalplug.model.facts.identified`
-            gives them.
-        history: what training recorded, JSON values.
-        origin: the snapshot that it was loaded from, or None.
-
-    Raises:
-        VariableError, UnknownVariableError: declarations and graph name different variables.
-        FrozenConfounderError: a frozen mechanism for a variable with a bidirected edge.
-        MechanismError: a mechanism does not fit its variable or its parents.
-
-    Example:
-        >>> graph = CausalGraph.parse("X -> Y; X <-> Y")
-        >>> dcm = DCM(graph, {"X": Discrete(2), "Y": Discrete(["no", "yes"])})
-        >>> sorted(dcm(Noise(5, seed=0)))
-        ['X', 'Y']
+    The arguments, attributes and errors are those of :class:`causalplug.DCM`.
     """
-
-    card_kind = "dcm"
 
     def __init__(
         self,
@@ -88,6 +53,7 @@ class DCM(Questions, Shareable, nn.Module):
         mechanisms: Mapping[str, Mechanism | TrainedModule] | None = None,
         encoders: Mapping[str, Encoder] | None = None,
         confounder_size: int = 2,
+        confounders: ConfounderSpec = "cliques",
         hidden: Sequence[int] = (64, 64),
         seed: int = 0,
     ):
@@ -113,7 +79,7 @@ class DCM(Questions, Shareable, nn.Module):
         self._mechanisms = nn.ModuleDict()
         self._encoders = nn.ModuleDict()
         seed = whole_seed(seed)
-        given, encoders = unpacked(
+        given, encoders = expand_modules(
             graph, self.variables, confounder_size, mechanisms or {}, encoders or {}
         )
         for what, names in (("mechanism", given), ("encoder", encoders)):
@@ -121,6 +87,7 @@ class DCM(Questions, Shareable, nn.Module):
                 self._known(name, what)
         for name, encoder in encoders.items():
             self._check_encoder(name, encoder)
+        self.confounders = confounder_layout(graph, confounders, given)
         codes = {
             name: given.pop(name)
             for name in list(given)
@@ -136,6 +103,7 @@ class DCM(Questions, Shareable, nn.Module):
                 )
                 given[name] = initialised(build, seed * 100_003 + index)
             self._mechanisms[_key(name)] = given[name]
+        check_readers(graph, self.confounders, self.mechanisms.unopened())
         for mechanism in self._mechanisms.values():
             if mechanism.frozen:
                 freeze(mechanism)
@@ -184,24 +152,6 @@ class DCM(Questions, Shareable, nn.Module):
         takes it."""
         frozen = {name: part for name, part in self.mechanisms.items() if part.frozen}
         return {m.part_of or name: m.module if m.part_of else m for name, m in frozen.items()}
-
-    def module(self, name: str | Iterable[str]) -> TrainedModule:
-        """Trained mechanisms, to be plugged into another model with the same edges among them and
-        the same parents.
-
-        Args:
-            name: their variables, as ``"C+N"`` or ``("C", "N")``; together with each all that share
-                a confounder.
-
-        Returns:
-            The module, as it is now: later training of this model does not change it.
-
-        Raises:
-            UnknownVariableError: a name that is not a variable.
-            PlanError: a bidirected edge leaves the module, or a mechanism of it was not trained
-                here.
-        """
-        return taken(self, name)
 
     @property
     def device(self) -> torch.device:
@@ -294,7 +244,19 @@ class DCM(Questions, Shareable, nn.Module):
                 f"{mechanism.variable} from {list(mechanism.parents)}, but {name!r} is {variable} "
                 f"with parents {list(parents)}. Build it for these parents, or change the graph."
             )
+        self._check_confounder_numbers(name, mechanism)
         return mechanism
+
+    def _check_confounder_numbers(self, name: str, mechanism: Mechanism) -> None:
+        keys = mechanism.reads_confounders or self.confounders.at(name)
+        expected, read = self.confounder_size * len(keys), mechanism.confounder_numbers
+        if read is not None and read != expected:
+            raise MechanismError(
+                f"The mechanism given for {name!r} cannot be used: it reads {read} numbers of "
+                f"confounder noise, and the model has {expected} there ({len(keys)} noises of "
+                f"{self.confounder_size}: {listed(keys)}). Build it with "
+                f"confounder_size={expected}, or the model with other confounders=."
+            )
 
     def _add_encoders(
         self, given: Mapping[str, Mechanism], encoders: dict[str, Encoder], seed: int
@@ -328,7 +290,7 @@ class DCM(Questions, Shareable, nn.Module):
 
         variable = self.variables[name]
         parents = {parent: self.parent_spec(parent) for parent in self.graph.parents(name)}
-        confounder_size = self.confounder_size * len(self.graph.siblings(name))
+        confounder_size = self.confounder_size * len(self.confounders.at(name))
         if code is not None:
             return code.completed(variable, parents, confounder_size)
         if isinstance(variable, Discrete):
@@ -346,23 +308,18 @@ class DCM(Questions, Shareable, nn.Module):
             else self.variables[name]
         )  # type: ignore[return-value]
 
-    def edges(self, name: str) -> tuple[str, ...]:
-        """The bidirected edges at a variable, in the order in which its mechanism reads their
-        noise."""
-        own = self.mechanism(name).edges
-        return (
-            tuple(edge_key(name, sibling) for sibling in self.graph.siblings(name))
-            if own is None
-            else own
-        )
+    def confounder_keys(self, name: str) -> tuple[str, ...]:
+        """Names of the confounder noises at a variable, in the order in which its mechanism reads
+        them."""
+        own = self.mechanism(name).reads_confounders
+        return self.confounders.at(name) if own is None else own
 
     # -- the forward pass
 
     def confounder(self, name: str, noise: Noise) -> Tensor | None:
-        """``(n, e)`` confounder noise that the mechanism of ``name`` reads, None without
-        bidirected edges."""
+        """``(n, e)`` confounder noise that the mechanism of ``name`` reads, None without any."""
         spec = NoiseSpec((self.confounder_size,))
-        parts = [noise.draw(key, spec) for key in self.edges(name)]
+        parts = [noise.draw(key, spec) for key in self.confounder_keys(name)]
         return torch.cat(parts, -1) if parts else None
 
     def own_noise(self, name: str, noise: Noise) -> dict[str, Tensor]:
@@ -437,16 +394,36 @@ class DCM(Questions, Shareable, nn.Module):
         """Projections ``(n, size)`` of encoded images of an image variable."""
         return self.encoder(name)(self.variables[name].scale(images))  # type: ignore[attr-defined]
 
-    def _repr_html_(self) -> str:
-        from causalplug.notebook import dcm_html
+    # -- what it is, in words
 
-        return dcm_html(self)
+    @property
+    def basis(self) -> str:
+        """One sentence: what the answers of the model rest on."""
+        if self.sources is None:
+            return "Not trained: nothing is known about which questions data determine."
+        names = ", ".join(str(source.name) for source in self.sources)
+        return f"Answers what is identifiable from {names}."
 
+    def summary(self) -> list[tuple[str, ...]]:
+        """A table of the variables with their mechanisms; the first row is its head."""
+        head = ("variable", "kind", "parents", "confounded with", "mechanism", "")
+        return [head, *(self._summary_row(name) for name in self.graph.variables)]
 
-def edge_key(a: str, b: str) -> str:
-    """Name of the confounder noise of a bidirected edge."""
-    first, second = sorted((a, b))
-    return f"{first}<->{second}"
+    def _summary_row(self, name: str) -> tuple[str, ...]:
+        mechanism = self.mechanism(name)
+        size = sum(parameter.numel() for parameter in mechanism.parameters())
+        kind = f"{type(mechanism).__name__}, {size:,} weights"
+        if mechanism.origin is not None:
+            kind = f"{kind}, {mechanism.origin}"
+        state = "not trained yet" if self.sources is None else "trained"
+        return (
+            name,
+            str(self.variables[name]),
+            ", ".join(self.graph.parents(name)),
+            ", ".join(self.graph.siblings(name)),
+            kind,
+            "frozen" if mechanism.frozen else state,
+        )
 
 
 def _checked_variables(

@@ -6,26 +6,28 @@ from __future__ import annotations
 __all__ = ["PulledParts", "describe_pulled"]
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causalplug.encoders.encoders import load_encoder
 from causalplug.errors import RepositoryError
 from causalplug.files.facts import file_facts
 from causalplug.files.storage import Content
 from causalplug.files.validation import configured, safe_relative
-from causalplug.hub.parts import load_encoder, load_mechanism
 from causalplug.hub.reference import Reference, follow
 from causalplug.hub.repository import resolve
+from causalplug.mechanisms.base import Mechanism, load_mechanism
+from causalplug.model.deferred import DeferredEncoder, DeferredMechanism
+from causalplug.model.extract import extract_module
+from causalplug.model.trained_module import TrainedModule
 
 if TYPE_CHECKING:
     from torch import nn
 
     from causalplug.hub.snapshot import Snapshot
-    from causalplug.mechanisms.base import Mechanism
-    from causalplug.model.deferred import DeferredMechanism
-    from causalplug.model.trained_module import TrainedModule
+    from causalplug.model.model import Model
     from causalplug.variables import Variable
 
 _COPIES = "frozen"
@@ -93,12 +95,19 @@ class PulledParts:
         chain: the keys of the snapshots whose references led here, this one at the end.
         options: how referenced repositories are fetched: ``cache_dir``, ``token``,
             ``local_files_only``, ``force_download``.
+        load_other: Loads another model, whose module is a part of this one.
     """
 
     def __init__(
-        self, snapshot: Snapshot, where: str, chain: tuple[str, ...], options: Mapping[str, Any]
+        self,
+        snapshot: Snapshot,
+        where: str,
+        chain: tuple[str, ...],
+        options: Mapping[str, Any],
+        load_other: Callable[[Snapshot], Model],
     ):
         self.snapshot, self.where, self.chain, self.options = snapshot, where, chain, options
+        self.load_other = load_other
         self._modules: dict[tuple[str, str], TrainedModule] = {}
 
     def mechanism(
@@ -106,8 +115,6 @@ class PulledParts:
     ) -> DeferredMechanism:
         """A frozen generator, or a mechanism of another model's module; nothing is fetched
         before it is needed."""
-        from causalplug.model.deferred import DeferredMechanism
-
         files, part = self._files(name, entry["pulled"]), entry["pulled"].get("part")
 
         def opened() -> nn.Module:
@@ -124,8 +131,6 @@ class PulledParts:
     def encoder(self, name: str, entry: Mapping[str, Any], variable: Variable) -> nn.Module:
         """A frozen encoder; nothing is fetched before it is needed, unless its size was not
         recorded."""
-        from causalplug.model.deferred import DeferredEncoder
-
         files, part = self._files(name, entry["pulled"]), entry["pulled"].get("part")
 
         def opened() -> nn.Module:
@@ -185,11 +190,8 @@ class PulledParts:
 
     def _module(self, files: Snapshot, part: str, name: str) -> TrainedModule:
         """A module of another model, loaded once for all its variables."""
-        from causalplug.model.files import load_dcm
-
         if (files.key, part) not in self._modules:
-            other = load_dcm(files, chain=self.chain, **self.options)
-            self._modules[files.key, part] = other.module(part)
+            self._modules[files.key, part] = extract_module(self.load_other(files), part)
         found = self._modules[files.key, part]
         if name not in (*found.mechanisms, *found.encoders):
             raise RepositoryError(

@@ -3,14 +3,13 @@ with the same edges."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import MechanismError, PlanError
 from causalplug.graphs.graph import CausalGraph
-from causalplug.mechanisms.base import Mechanism, freeze
+from causalplug.mechanisms.base import Mechanism
 from causalplug.planning.objectives import module_key
 from causalplug.planning.pulling import judge_available
 from causalplug.variables import Variable
@@ -18,9 +17,8 @@ from causalplug.variables import Variable
 if TYPE_CHECKING:
     from causalplug.encoders.encoders import Encoder
     from causalplug.hub.snapshot import Snapshot
-    from causalplug.model.model import DCM
 
-__all__ = ["TrainedModule", "taken", "unpacked"]
+__all__ = ["TrainedModule", "expand_modules"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +31,9 @@ class TrainedModule:
     Attributes:
         graph: of the model that it was taken from.
         variables: declarations of its variables and their parents.
-        mechanisms: by variable; frozen, each reads the confounder noise in the order of its
-            ``edges``.
+        mechanisms: by variable; frozen, each names the confounder noises that it reads.
         encoders: of the image parents that the mechanisms read as projections.
-        confounder_size: numbers of noise of one bidirected edge.
+        confounder_size: numbers of one confounder noise.
         origin: the snapshot of that model, None if it was never saved.
     """
 
@@ -92,12 +89,12 @@ class TrainedModule:
         if confounder_size != self.confounder_size and any(graph.siblings(name) for name in named):
             raise MechanismError(
                 f"The module {self.name} cannot be plugged in: its confounder noise has "
-                f"{self.confounder_size} numbers per edge and the model's {confounder_size}. Build "
+                f"{self.confounder_size} numbers each and the model's {confounder_size}. Build "
                 f"the model with confounder_size={self.confounder_size}."
             )
 
 
-def unpacked(
+def expand_modules(
     graph: CausalGraph,
     variables: Mapping[str, Variable],
     confounder_size: int,
@@ -130,57 +127,3 @@ def unpacked(
                     )
                 own[name] = part
     return given, read
-
-
-def taken(dcm: DCM, name: str | Iterable[str]) -> TrainedModule:
-    """A module of a model; see :meth:`causalplug.DCM.module`."""
-    graph = dcm.graph
-    key = name if isinstance(name, str) else tuple(name)
-    named = module_key(graph, key, "the module cannot be taken")
-    label = "+".join(named)
-    leaving = [(v, s) for v in named for s in graph.siblings(v) if s not in named]
-    if leaving:
-        v, s = leaving[0]
-        raise PlanError(
-            f"the module {label} cannot be taken: {v} <-> {s} leaves it, and the mechanisms of "
-            f"both read one noise. Ask for {label}+{s}"
-        )
-    held = dcm.mechanisms.unopened()
-    if {held[v].part_of for v in named} == {held[named[0]].part_of} and set(named) == _names(
-        held[named[0]].part_of
-    ):
-        return dcm.mechanism(named[0]).module
-    if pulled := [v for v in named if held[v].frozen]:
-        origin = getattr(held[pulled[0]], "origin", None)
-        raise PlanError(
-            f"the module {label} cannot be taken: the mechanism of {pulled[0]} was not trained "
-            f"here but pulled{f' from {origin}' if origin else ''}. Load it from there"
-        )
-    mechanisms = {v: copy.deepcopy(dcm.mechanism(v)) for v in named}
-    images = {
-        p
-        for m in mechanisms.values()
-        if m.reads_projections
-        for p in m.parents
-        if p in dcm.encoders
-    }
-    encoders = {p: dcm.encoder(p) for p in graph.variables if p in images}
-    encoders = {p: copy.deepcopy(e) if e.origin is None else e for p, e in encoders.items()}
-    declared = [
-        v for v in graph.variables if v in named or any(v in m.parents for m in mechanisms.values())
-    ]
-    variables = {v: dcm.variables[v] for v in declared}
-    module = TrainedModule(graph, variables, mechanisms, encoders, dcm.confounder_size, dcm.origin)
-    for v, mechanism in mechanisms.items():
-        mechanism.edges, mechanism.frozen, mechanism.part_of = dcm.edges(v), True, label
-        mechanism.module, mechanism.origin = module, dcm.origin
-        freeze(mechanism)
-    for encoder in encoders.values():
-        if encoder.origin is None and dcm.origin is not None:
-            encoder.origin, encoder.part_of = dcm.origin, label
-        freeze(encoder)
-    return module
-
-
-def _names(part: str | None) -> set[str]:
-    return set() if part is None else set(part.split("+"))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from causalplug.graphs.graph import CausalGraph
 from causalplug.plots.graph import draw_arcs, draw_variables, laid_out
 from causalplug.plots.style import SMALL, canvas, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from causalplug.identification.certificate import Certificate
+    from causalplug.plots.layout import Arc, Place
+    from causalplug.plots.shapes import CertificateShape, GraphShape
 
 __all__ = ["plot_certificate"]
 
@@ -20,7 +20,7 @@ _MARGIN = 0.12
 _LINE = 0.13
 
 
-def plot_certificate(certificate: Certificate, *, ax: Any = None) -> Figure:
+def plot_certificate(certificate: CertificateShape, *, ax: Any = None) -> Figure:
     """A figure of a certificate: the c-factor that cannot be had in strong colour, the rest of its
     hedge in light.
 
@@ -30,9 +30,8 @@ def plot_certificate(certificate: Certificate, *, ax: Any = None) -> Figure:
         certificate: of an :class:`~causalplug.Identification`.
         ax: matplotlib axes to draw into; by default a new figure of the size that is needed.
     """
-    graph = certificate.graph if certificate.graph is not None else CausalGraph()
     forest = frozenset().union(*(hedge.forest for hedge in certificate.hedges))
-    places, arcs, width, height = laid_out(graph, graph.variables, across=0.5, down=0.3)
+    places, arcs, width, height = _laid_out(certificate.graph)
     whole = max(width + 2 * _MARGIN, 2.6)
     lines = textwrap.wrap(certificate.sentence, int(whole * 19))
     foot = _MARGIN + _LINE * len(lines) + (0.06 if lines else 0.0)
@@ -53,3 +52,9 @@ def plot_certificate(certificate: Certificate, *, ax: Any = None) -> Figure:
             **plain(SMALL),
         )
     return figure
+
+
+def _laid_out(graph: GraphShape | None) -> tuple[dict[str, Place], list[Arc], float, float]:
+    if graph is None:
+        return {}, [], 0.0, 0.0
+    return laid_out(graph, graph.variables, across=0.5, down=0.3)

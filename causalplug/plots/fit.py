@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from causalplug.checks.fit import FitReport
+    from causalplug.plots.shapes import FitShape
 
 __all__ = ["plot_fit"]
 
@@ -42,7 +42,7 @@ _STATISTICS = (
 )
 
 
-def plot_fit(report: FitReport, *, width: float = COLUMN) -> Figure:
+def plot_fit(report: FitShape, *, width: float = COLUMN) -> Figure:
     """A figure of a fit check: a line per value of the parents, a column per statistic, the worst
     images below.
 
@@ -99,7 +99,7 @@ def _column(axes: Axes, statistic: _Statistic, numbers: list[float]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _pictures(report: FitReport) -> list[np.ndarray]:
+def _pictures(report: FitShape) -> list[np.ndarray]:
     assert report.worst is not None
     images = [image.numpy().transpose(1, 2, 0) for image in report.worst[:8]]
     return [image[..., 0] if image.shape[-1] == 1 else image[..., :3] for image in images]

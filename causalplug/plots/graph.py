@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from causalplug.graphs.graph import CausalGraph
 from causalplug.plots.layout import Arc, Place, arranged, bent, columns_of, stacked
 from causalplug.plots.style import COLOURS, FONT, canvas, plain, text_width
 
@@ -13,13 +12,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from causalplug.plots.shapes import GraphShape
+
 __all__ = ["arrow", "draw_arcs", "draw_variables", "laid_out", "plot_graph"]
 
 _HEIGHT = 0.24
 _LONGEST = 22
 
 
-def plot_graph(graph: CausalGraph, *, ax: Any = None) -> Figure:
+def plot_graph(graph: GraphShape, *, ax: Any = None) -> Figure:
     """A figure of ``graph``: arrows for causes, dashed arcs with two heads for hidden confounders.
 
     Args:
@@ -38,7 +39,7 @@ def plot_graph(graph: CausalGraph, *, ax: Any = None) -> Figure:
 
 
 def laid_out(
-    graph: CausalGraph, variables: Iterable[str], *, across: float = 0.34, down: float = 0.2
+    graph: GraphShape, variables: Iterable[str], *, across: float = 0.34, down: float = 0.2
 ) -> tuple[dict[str, Place], list[Arc], float, float]:
     """Where ``variables`` and the edges among them go, and the width and height that all this
     takes, in inches.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from causalplug.model.model import DCM
+    from causalplug.plots.shapes import ModelShape
 
 __all__ = ["plot_counterfactuals", "plot_images", "plot_interventions"]
 
@@ -78,7 +78,7 @@ def plot_images(
 
 
 def plot_interventions(
-    dcm: DCM,
+    dcm: ModelShape,
     image: str,
     interventions: Sequence[Mapping[str, Any]],
     *,
@@ -128,7 +128,7 @@ def plot_interventions(
 
 
 def plot_counterfactuals(
-    dcm: DCM,
+    dcm: ModelShape,
     image: str,
     *,
     do: Mapping[str, Any],
@@ -176,7 +176,7 @@ def plot_counterfactuals(
 _NOTE = "not determined by the data; another model may fit them as well"
 
 
-def _image(dcm: DCM, name: str) -> Any:
+def _image(dcm: ModelShape, name: str) -> Any:
     variable = dcm.variables.get(name)
     if variable is None or variable.kind != "image":
         images = [other for other, declared in dcm.variables.items() if declared.kind == "image"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from causalplug.planning.plan import Module, Plan
+    from causalplug.plots.shapes import ModuleShape, PlanShape
 
 __all__ = ["plot_plan"]
 
@@ -34,7 +34,7 @@ _MANY = 60
 class _Box:
     """A module in the figure: where it stands, and where its variables stand."""
 
-    module: Module
+    module: ModuleShape
     title: str
     inner: dict[str, Place]
     arcs: list[Arc]
@@ -73,7 +73,9 @@ class _Row:
         return max(box.place.height for box in self.boxes)
 
 
-def plot_plan(plan: Plan, *, causal: bool = True, legend: bool = True, ax: Any = None) -> Figure:
+def plot_plan(
+    plan: PlanShape, *, causal: bool = True, legend: bool = True, ax: Any = None
+) -> Figure:
     """A figure of ``plan``: modules as boxes, in bands by generation, with bold arrows for what has
     to come first.
 
@@ -121,7 +123,7 @@ def plot_plan(plan: Plan, *, causal: bool = True, legend: bool = True, ax: Any =
     return figure
 
 
-def _box(plan: Plan, module: Module, number: int) -> _Box:
+def _box(plan: PlanShape, module: ModuleShape, number: int) -> _Box:
     inner, arcs, width, height = laid_out(plan.graph, module.variables)
     title = f"{number}  {module.label}"
     wide = max(width, text_width(title, SMALL, "bold"))
@@ -131,7 +133,7 @@ def _box(plan: Plan, module: Module, number: int) -> _Box:
     return _Box(module, title, inner, arcs, Place(wide + 2 * _PAD, height + 2 * _PAD + _HEAD))
 
 
-def _flow(plan: Plan, boxes: dict[tuple[str, ...], _Box]) -> tuple[float, float]:
+def _flow(plan: PlanShape, boxes: dict[tuple[str, ...], _Box]) -> tuple[float, float]:
     """Place boxes that wait for nothing, causes left of effects as far as possible; returns
     width and height."""
     rank = {name: i for i, name in enumerate(plan.graph.topological_order())}
@@ -159,7 +161,7 @@ def _flow(plan: Plan, boxes: dict[tuple[str, ...], _Box]) -> tuple[float, float]
     return width, height
 
 
-def _rows(plan: Plan, boxes: dict[tuple[str, ...], _Box]) -> list[_Row]:
+def _rows(plan: PlanShape, boxes: dict[tuple[str, ...], _Box]) -> list[_Row]:
     """Each generation in as few rows as fit; the boxes that others wait for in its last row,
     next to these."""
     waited_for = {earlier for earlier, _ in plan.edges}
@@ -177,7 +179,7 @@ def _rows(plan: Plan, boxes: dict[tuple[str, ...], _Box]) -> list[_Row]:
 
 
 def _settle(
-    plan: Plan,
+    plan: PlanShape,
     rows: Sequence[_Row],
     boxes: dict[tuple[str, ...], _Box],
     *,
@@ -272,7 +274,7 @@ def _draw_box(ax: Axes, box: _Box) -> None:
     draw_variables(ax, box.inner, tinted=box.module.renderers)
 
 
-def _draw_causes(ax: Axes, plan: Plan, boxes: Any, across: float) -> None:
+def _draw_causes(ax: Axes, plan: PlanShape, boxes: Any, across: float) -> None:
     """Thin arrows between boxes that run around names and titles where they can."""
     places = {name: place for box in boxes for name, place in box.inner.items()}
     owner = {name: box for box in boxes for name in box.inner}
@@ -338,7 +340,7 @@ def _opening(row: _Row, x: float) -> float:
     return min([edges[0][0], *between, edges[-1][1]], key=lambda opening: abs(opening - x))
 
 
-def _entries(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
+def _entries(plan: PlanShape) -> list[tuple[str, dict[str, Any]]]:
     """What the legend says, and the line or patch beside it."""
     kinds = {module.action for module in plan.modules}
     words = {"pull": "pulled" if plan.asked else "could be pulled", "train": "trained"}
@@ -356,11 +358,11 @@ def _entries(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def _legend_width(plan: Plan) -> float:
+def _legend_width(plan: PlanShape) -> float:
     return sum(text_width(words, SMALL) + 0.36 for words, _ in _entries(plan)) + 2 * _MARGIN
 
 
-def _legend(ax: Axes, plan: Plan, width: float) -> None:
+def _legend(ax: Axes, plan: PlanShape, width: float) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from causalplug.training.report import ModuleReport, TrainingReport
+    from causalplug.plots.shapes import TrainedModuleShape, TrainingShape
 
 __all__ = ["plot_training"]
 
 _MEASURES = {"tvd": "TVD, held-out rows", "nll": "neg. log-likelihood", "loss": "loss"}
 
 
-def plot_training(report: TrainingReport, *, columns: int = 2, width: float = COLUMN) -> Figure:
+def plot_training(report: TrainingShape, *, columns: int = 2, width: float = COLUMN) -> Figure:
     """A figure of a training run: one panel per module and measure, over the steps.
 
     The dotted line is the sampling floor, the distance at which a perfect model would be; the grey
@@ -52,12 +52,12 @@ def plot_training(report: TrainingReport, *, columns: int = 2, width: float = CO
     return figure
 
 
-def _measures(module: ModuleReport) -> list[str]:
+def _measures(module: TrainedModuleShape) -> list[str]:
     found = [key for key in ("nll", "tvd") if any(key in point for point in module.curve)]
     return found or [key for key in ("loss",) if any(key in point for point in module.curve)]
 
 
-def _panel(axes: Axes, module: ModuleReport, measure: str) -> None:
+def _panel(axes: Axes, module: TrainedModuleShape, measure: str) -> None:
     points = [(point["step"], point[measure]) for point in module.curve if measure in point]
     steps, values = zip(*points, strict=True)
     axes.plot(

@@ -28,7 +28,7 @@ from causalplug.sampling.worlds import Rows, World
 from causalplug.variables import Image
 
 if TYPE_CHECKING:
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
 
 __all__ = ["Acceptance", "Stream", "evaluating"]
 
@@ -39,7 +39,7 @@ SMALL, LARGE = 256, 2**16  # rows of a batch, with and without images
 
 
 @contextmanager
-def evaluating(dcm: DCM) -> Iterator[None]:
+def evaluating(dcm: Model) -> Iterator[None]:
     """Without gradients, and with all layers in evaluation mode; the modes are put back
     afterwards."""
     training = [module for module in dcm.modules() if module.training]
@@ -96,7 +96,7 @@ class Stream:
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         n: int,
         *,
         given: Sequence[Given] = (),

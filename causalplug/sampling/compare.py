@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from causalplug.identification.identification import Identification
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
 
 __all__ = ["plug_in"]
 
 
 def plug_in(
-    dcm: DCM, identification: Identification | None, table: pd.DataFrame, data: Any
+    dcm: Model, identification: Identification | None, table: pd.DataFrame, data: Any
 ) -> list[float]:
     """The plug-in estimate for every row of an answer's table; NaN where the rows leave it
     undefined.

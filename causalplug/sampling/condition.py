@@ -24,7 +24,7 @@ from causalplug.variables import Continuous, Image
 from causalplug.wording import check_known, listed
 
 if TYPE_CHECKING:
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
 
 __all__ = [
     "Condition",
@@ -134,7 +134,7 @@ class Given:
         """The variables that are conditioned on."""
         return [part.name for part in self.parts]
 
-    def prepare(self, dcm: DCM, later: Sequence[tuple[World, Iterable[str]]]) -> None:
+    def prepare(self, dcm: Model, later: Sequence[tuple[World, Iterable[str]]]) -> None:
         """Decide which points need a weight and which have to be recovered, before any work.
 
         Raises:
@@ -166,7 +166,7 @@ class Given:
                 self._must_recover(dcm, name)
         self._sort(dcm)
 
-    def recover_all(self, dcm: DCM) -> None:
+    def recover_all(self, dcm: Model) -> None:
         """Have the noise of every point recovered, so that it can be replayed under any
         intervention.
 
@@ -178,7 +178,7 @@ class Given:
                 self._must_recover(dcm, point.name)
         self._sort(dcm)
 
-    def _must_recover(self, dcm: DCM, name: str) -> None:
+    def _must_recover(self, dcm: Model, name: str) -> None:
         mechanism = dcm.mechanism(name)
         if mechanism.abduction is None:
             raise MechanismError(
@@ -189,7 +189,7 @@ class Given:
             )
         self.recovered.append(name)
 
-    def _sort(self, dcm: DCM) -> None:
+    def _sort(self, dcm: Model) -> None:
         order = dcm.graph.topological_order()
         self.recovered.sort(key=order.index)
 
@@ -251,7 +251,7 @@ class Given:
         rows.noise = rows.noise.fix({f"{name}/{key}": drawn for key, drawn in noise.items()})
 
 
-def compile_evidence(dcm: DCM, evidence: Any, n: int) -> list[Given]:
+def compile_evidence(dcm: Model, evidence: Any, n: int) -> list[Given]:
     """What was seen, as conditions by world.
 
     Args:
@@ -323,7 +323,7 @@ def _merged(a: Given, b: Given) -> Given:
     return Given(a.world, list(conditions.values()), [*a.points, *b.points])
 
 
-def compile_given(dcm: DCM, given: Mapping[str, Any] | None, world: World, n: int) -> Given:
+def compile_given(dcm: Model, given: Mapping[str, Any] | None, world: World, n: int) -> Given:
     """Conditions in one world, checked.
 
     Args:
@@ -361,7 +361,7 @@ def compile_given(dcm: DCM, given: Mapping[str, Any] | None, world: World, n: in
     return Given(world, conditions, points)
 
 
-def make_condition(dcm: DCM, name: str, value: Any, n: int) -> Condition | Point:
+def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Point:
     variable: Any = dcm.variables[name]
     array = hasattr(value, "shape") and len(value.shape) > len(variable.event_shape)
     if isinstance(variable, Image) or (

@@ -28,7 +28,7 @@ from causalplug.wording import check_known
 if TYPE_CHECKING:
     import pandas as pd
 
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
 
 __all__ = ["abduct", "counterfactual"]
 
@@ -36,7 +36,7 @@ FACTUAL = "factual"
 
 
 def counterfactual(
-    dcm: DCM,
+    dcm: Model,
     n: int | Mapping[str, Any] | Any,
     *,
     evidence: Any = None,
@@ -88,7 +88,7 @@ def counterfactual(
 
 
 def abduct(
-    dcm: DCM,
+    dcm: Model,
     n: int | Any,
     *,
     evidence: Any = None,
@@ -135,7 +135,7 @@ def _settings(
     return {str(label): setting for label, setting in worlds.items()}
 
 
-def _seen(dcm: DCM, n: Any, evidence: Any, draws: int) -> tuple[Any, int, tuple[int, int] | None]:
+def _seen(dcm: Model, n: Any, evidence: Any, draws: int) -> tuple[Any, int, tuple[int, int] | None]:
     """Evidence, number of rows, and (rows, draws) where rows of data were given in place of a
     number."""
     if hasattr(n, "__index__"):
@@ -159,7 +159,7 @@ def _seen(dcm: DCM, n: Any, evidence: Any, draws: int) -> tuple[Any, int, tuple[
     return [Evidence(values), *more], length * draws, (length, draws)
 
 
-def _row_columns(dcm: DCM, rows: Any) -> dict[str, Any]:
+def _row_columns(dcm: Model, rows: Any) -> dict[str, Any]:
     """Columns of users' values, each an array or tensor with one entry per row."""
     if hasattr(rows, "to_dict") and not hasattr(rows, "columns"):  # one row of a DataFrame
         rows = rows.to_dict()
@@ -198,7 +198,7 @@ def _repeat(values: Any, draws: int) -> Any:
 
 
 def _repeated(
-    dcm: DCM, do: Mapping[str, Any] | None, repeat: tuple[int, int] | None
+    dcm: Model, do: Mapping[str, Any] | None, repeat: tuple[int, int] | None
 ) -> Mapping[str, Any] | None:
     """Interventions that were written for the given rows, for every draw of them."""
     if do is None or repeat is None or repeat[1] == 1 or not isinstance(do, Mapping):

@@ -15,13 +15,13 @@ from causalplug.wording import check_known
 if TYPE_CHECKING:
     import pandas as pd
 
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
 
 __all__ = ["ate_query", "curve", "curve_table"]
 
 
 def ate_query(
-    dcm: DCM,
+    dcm: Model,
     outcome: str,
     treatment: str,
     *,
@@ -56,7 +56,7 @@ def _numeric(variable: Discrete) -> bool:
     return all(isinstance(c, int | float) for c in variable.categories)
 
 
-def _levels(dcm: DCM, treatment: str, treated: Any, control: Any) -> tuple[Any, Any]:
+def _levels(dcm: Model, treatment: str, treated: Any, control: Any) -> tuple[Any, Any]:
     """The two values to compare: those given, or the two that a binary variable has."""
     variable = dcm.variables[treatment]
     if isinstance(variable, Image):

@@ -30,13 +30,13 @@ from causalplug.variables import Continuous, Discrete, Image
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
 
 __all__ = ["estimate"]
 
 
 def estimate(
-    dcm: DCM,
+    dcm: Model,
     query: str | Query,
     n: int = 100_000,
     *,
@@ -97,7 +97,7 @@ def estimate(
     )
 
 
-def _projections(dcm: DCM, name: str, column: Any) -> np.ndarray:
+def _projections(dcm: Model, name: str, column: Any) -> np.ndarray:
     """Projections ``(n, d)`` of a column of images as users have them."""
     images = dcm.variables[name].encode(column, name)
     with evaluating(dcm):
@@ -105,7 +105,7 @@ def _projections(dcm: DCM, name: str, column: Any) -> np.ndarray:
     return torch.cat(parts).numpy()
 
 
-def _plain(dcm: DCM, data: Any) -> Any:
+def _plain(dcm: Model, data: Any) -> Any:
     """Tables as they are, data sources as tables of users' values."""
     if isinstance(data, list | tuple):
         return [_plain(dcm, one) for one in data]
@@ -140,7 +140,7 @@ class _Estimation:
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         terms: Sequence[CompiledTerm],
         n: int,
         seed: int,

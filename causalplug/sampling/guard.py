@@ -21,7 +21,7 @@ from causalplug.variables import Discrete
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
     from causalplug.sampling.worlds import World
 
 __all__ = ["NOT_CHECKED", "Clearance", "clear", "queries_of"]
@@ -67,7 +67,7 @@ class Clearance:
 
 
 def clear(
-    dcm: DCM, queries: Query | Sequence[Query], *, allow_unidentified: bool = False
+    dcm: Model, queries: Query | Sequence[Query], *, allow_unidentified: bool = False
 ) -> Clearance:
     """Decide whether all ``queries`` are identifiable from the sources that ``dcm`` was trained on.
 

@@ -17,7 +17,7 @@ from causalplug.variables import Continuous, Discrete, Image, Variable
 from causalplug.wording import check_known, did_you_mean, listed
 
 if TYPE_CHECKING:
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
 
 __all__ = [
     "Constant",
@@ -194,7 +194,7 @@ def is_per_row(variable: Variable, value: Any) -> bool:
     return isinstance(value, Sequence)
 
 
-def compile_do(dcm: DCM, do: Mapping[str, Any] | None, n: int) -> dict[str, Intervention]:
+def compile_do(dcm: Model, do: Mapping[str, Any] | None, n: int) -> dict[str, Intervention]:
     """The interventions that a user wrote, checked against the model's variables.
 
     Args:
@@ -222,7 +222,7 @@ def compile_do(dcm: DCM, do: Mapping[str, Any] | None, n: int) -> dict[str, Inte
     return {name: _compile(dcm, name, value, n) for name, value in do.items()}
 
 
-def _compile(dcm: DCM, name: str, value: Any, n: int) -> Intervention:
+def _compile(dcm: Model, name: str, value: Any, n: int) -> Intervention:
     variable = dcm.variables[name]
     if isinstance(value, Intervention):
         return value
@@ -260,7 +260,7 @@ def _compile(dcm: DCM, name: str, value: Any, n: int) -> Intervention:
     return PerRow(codes, _support(variable, codes))
 
 
-def _policy(dcm: DCM, name: str, function: Callable[..., Any]) -> Policy:
+def _policy(dcm: Model, name: str, function: Callable[..., Any]) -> Policy:
     """A function whose parameters are names of variables reads these; any other takes n uniform
     numbers."""
     try:

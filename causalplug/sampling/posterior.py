@@ -31,7 +31,7 @@ from causalplug.sampling.weigh import Candidates, Drawn, draw, weigh
 from causalplug.sampling.worlds import Rows, World
 
 if TYPE_CHECKING:
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
 
 __all__ = ["CHECK", "Limits", "Posterior"]
 
@@ -132,7 +132,7 @@ class Posterior:
         effort: What it took so far.
     """
 
-    dcm: DCM
+    dcm: Model
     given: Given
     later: Sequence[tuple[World, Sequence[str]]] | None
     seed: int
@@ -427,9 +427,7 @@ class Posterior:
             self._own_pools_of(block, owners, part, found)
         return found
 
-    def _own_pools_of(
-        self, block: Block, owners: Tensor, active: Tensor, found: _Chosen
-    ) -> None:
+    def _own_pools_of(self, block: Block, owners: Tensor, active: Tensor, found: _Chosen) -> None:
         """Fill ``found`` for the rows at the positions ``active``."""
         normals = Normals(block.size)
         draws = torch.zeros(len(active), 0, block.size, device=self.dcm.device)
@@ -477,9 +475,7 @@ class Posterior:
         noise = Noise(owners[rows], self._seed(f"{block.label}/chosen"))
         uniform = noise.draw("uniform", NoiseSpec((), "uniform")).double().unsqueeze(-1)
         shares = torch.softmax(weights, -1).cumsum(-1).cpu()
-        place = torch.searchsorted(shares, uniform * shares[:, -1:]).clamp(
-            max=shares.shape[1] - 1
-        )
+        place = torch.searchsorted(shares, uniform * shares[:, -1:]).clamp(max=shares.shape[1] - 1)
         place = place.squeeze(-1)
         ends = torch.tensor(normals.counts).cumsum(0)
         stream = torch.searchsorted(ends, place, right=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
 
 __all__ = ["Request", "replay", "request", "sample", "sample_batches"]
 
@@ -45,7 +45,7 @@ class Request:
         seed, batch_size, min_acceptance, images, progress: as in :func:`sample`.
     """
 
-    dcm: DCM
+    dcm: Model
     n: int
     targets: list[tuple[str | None, World, list[str]]]
     given: list[Given]
@@ -115,7 +115,7 @@ class Request:
 
 
 def request(
-    dcm: DCM,
+    dcm: Model,
     n: int,
     *,
     worlds: Mapping[str | None, World],
@@ -160,7 +160,7 @@ def check_count(n: int) -> None:
 
 
 def sample(
-    dcm: DCM,
+    dcm: Model,
     n: int,
     *,
     do: Mapping[str, Any] | None = None,
@@ -215,7 +215,7 @@ def answer(asked: Request, started: float, distributed: bool = False) -> pd.Data
 
 
 def sample_batches(
-    dcm: DCM,
+    dcm: Model,
     n: int,
     *,
     do: Mapping[str, Any] | None = None,
@@ -259,7 +259,7 @@ def _streamed(asked: Request) -> Iterator[pd.DataFrame]:
 
 
 def replay(
-    dcm: DCM,
+    dcm: Model,
     noise: Noise,
     *,
     do: Mapping[str, Any] | None = None,

@@ -24,7 +24,7 @@ from causalplug.variables import Continuous, Discrete, Image
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.base import Mechanism
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
 
 __all__ = ["Block", "Scene", "confounder_keys"]
 
@@ -34,9 +34,9 @@ _NORMALS = 16  # numbers of own noise of one variable that a proposal learns, at
 _LATENT = 64  # numbers of noise of one block that a proposal learns, at most
 
 
-def confounder_keys(dcm: DCM, name: str) -> tuple[str, ...]:
+def confounder_keys(dcm: Model, name: str) -> tuple[str, ...]:
     """Names of the confounder noises that the mechanism of ``name`` reads, in its order."""
-    return tuple(dcm.edges(name))
+    return tuple(dcm.confounder_keys(name))
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Scene:
         blocks: See :class:`Block`.
     """
 
-    def __init__(self, dcm: DCM, given: Given):
+    def __init__(self, dcm: Model, given: Given):
         self.dcm, self.given, self.world = dcm, given, given.world
         self.conditions: dict[str, Condition] = {c.name: c for c in given.conditions}
         self.points: dict[str, Point] = {p.name: p for p in given.points}

@@ -17,7 +17,7 @@ from causalplug.sampling.worlds import FromWorld, World
 from causalplug.variables import Discrete, Image
 
 if TYPE_CHECKING:
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
 
 __all__ = ["Case", "CompiledTerm", "category", "compile_query", "normalised", "numbers_of"]
 
@@ -107,7 +107,7 @@ def numbers_of(variable: Any, name: str) -> list[float] | None:
     )
 
 
-def compile_query(dcm: DCM, query: Query) -> list[CompiledTerm]:
+def compile_query(dcm: Model, query: Query) -> list[CompiledTerm]:
     """The terms of ``query``, checked against the model's variables.
 
     Raises:
@@ -124,7 +124,7 @@ class _Compiler:
     """One term; worlds and evidence that several cases share are made once and kept in
     ``shared``."""
 
-    def __init__(self, dcm: DCM, term: Term, shared: dict[Any, Any]):
+    def __init__(self, dcm: Model, term: Term, shared: dict[Any, Any]):
         self.dcm, self.term, self.shared = dcm, term, shared
         self.symbols: dict[str, str] = {}
         for event in term.events:
@@ -262,7 +262,7 @@ def _symbols(event: Event) -> Iterator[tuple[str, str]]:
             yield from _symbols(value)
 
 
-def normalised(dcm: DCM, query: Query) -> Query:
+def normalised(dcm: Model, query: Query) -> Query:
     """``query`` with every value written as the category that it means."""
 
     def value_of(name: str, value: Any) -> Any:

@@ -17,7 +17,7 @@ from causalplug.sampling.interventions import Intervention
 from causalplug.variables import Image
 
 if TYPE_CHECKING:
-    from causalplug.model.model import DCM
+    from causalplug.model.model import Model
 
 __all__ = ["FromWorld", "Rows", "World"]
 
@@ -86,7 +86,7 @@ class Rows:
             weights, and ``"error of X"`` for the error with which the noise of X was recovered.
     """
 
-    def __init__(self, dcm: DCM, noise: Noise):
+    def __init__(self, dcm: Model, noise: Noise):
         self.dcm = dcm
         self.noise = noise
         self.cells: dict[Cell, Tensor] = {}

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from causalplug.data.source import Rows
 from causalplug.errors import PlanError
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.planning.plan import Target
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import Critic, CriticInput, Scaled, between
 from causalplug.training.factors import (
     Cells,
     ConfounderDraws,
+    confounders_of,
     distinct,
-    edges_of,
     log_mean_exp,
     ravel,
 )
@@ -118,7 +118,7 @@ class TableGame(Game):
     weight: Tensor
     real: Tensor
 
-    def __init__(self, dcm: DCM, target: Target, rows: Rows, config: TrainingConfig):
+    def __init__(self, dcm: Model, target: Target, rows: Rows, config: TrainingConfig):
         super().__init__(config)
         given, inside = list(target.parents), list(target.variables)
         names = [*given, *inside]
@@ -137,7 +137,7 @@ class TableGame(Game):
         real = torch.zeros(len(here), device=here.device)
         real[here.argsort()[place]] = shares / len(rows)
         self.cells = Cells(dcm, inside, codes)
-        self.draws = ConfounderDraws(edges_of(dcm.graph, inside), dcm.confounder_size, config.draws)
+        self.draws = ConfounderDraws(confounders_of(dcm, inside), dcm.confounder_size, config.draws)
         reads = CriticInput({name: dcm.variables[name] for name in names}, {})
         self.critic = Critic(reads, hidden=config.critic_hidden)
         self.register_buffer("features", reads(codes)[0])
@@ -208,7 +208,7 @@ class RowGame(Game):
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         target: Target,
         rows: Rows,
         config: TrainingConfig,
@@ -302,7 +302,7 @@ def _split(rows: Sequence[Tensor], parts: int) -> list[list[Tensor]]:
     return [list(part) for part in zip(*[r.chunk(parts) for r in rows], strict=True)]
 
 
-def _mode(config: TrainingConfig, roller: Roller, dcm: DCM) -> str:
+def _mode(config: TrainingConfig, roller: Roller, dcm: Model) -> str:
     """How gradients pass the discrete variables of a target.
 
     Raises:

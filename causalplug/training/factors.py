@@ -16,14 +16,14 @@ from torch import Tensor
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
-from causalplug.model.model import DCM, edge_key
+from causalplug.model.model import Model
 from causalplug.variables import Discrete
 
 __all__ = [
     "Cells",
     "ConfounderDraws",
+    "confounders_of",
     "distinct",
-    "edges_of",
     "log_mean_exp",
     "ravel",
     "rows_log_prob",
@@ -33,51 +33,46 @@ __all__ = [
 ]
 
 
-def edges_of(graph: CausalGraph, variables: Iterable[str]) -> list[str]:
-    """Names of the noises of all bidirected edges at ``variables``, each once, in the graph's
-    order."""
-    return list(
-        dict.fromkeys(
-            edge_key(name, sibling) for name in variables for sibling in graph.siblings(name)
-        )
-    )
+def confounders_of(dcm: Model, variables: Iterable[str]) -> list[str]:
+    """Names of all confounder noises that the mechanisms of ``variables`` read, each once."""
+    return list(dict.fromkeys(key for name in variables for key in dcm.confounder_keys(name)))
 
 
 class ConfounderDraws:
-    """Quasi-random draws of the noise of several edges: scrambled Sobol points, mapped to normals,
+    """Quasi-random draws of several confounder noises: scrambled Sobol points, mapped to normals,
     afresh at every call.
 
     Args:
-        edges: names of the noises.
+        keys: names of the noises.
         size: numbers of one noise.
         draws: points per call.
     """
 
-    def __init__(self, edges: Sequence[str], size: int, draws: int):
-        self.edges, self.size, self.draws = list(edges), size, draws
-        dimension = max(1, len(self.edges) * size)
+    def __init__(self, keys: Sequence[str], size: int, draws: int):
+        self.keys, self.size, self.draws = list(keys), size, draws
+        dimension = max(1, len(self.keys) * size)
         points = torch.quasirandom.SobolEngine(dimension, scramble=True, seed=0).draw(draws)
         self.points = points.clamp(1e-6, 1 - 1e-6)
 
     def __call__(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """Noise ``(draws, 1, size)`` by edge: the Sobol points under a fresh random shift (Cranley
+        """Noise ``(draws, 1, size)`` by name: the Sobol points under a fresh random shift (Cranley
         & Patterson 1976).
         """
-        if not self.edges:
+        if not self.keys:
             return {}
         normal = self.points_of(1, generator)
-        return dict(zip(self.edges, normal.split(self.size, dim=-1), strict=True))
+        return dict(zip(self.keys, normal.split(self.size, dim=-1), strict=True))
 
     def points_of(self, rows: int, generator: torch.Generator) -> Tensor:
-        """Normal points ``(draws, rows, edges * size)``, shifted for every row by itself."""
+        """Normal points ``(draws, rows, keys * size)``, shifted for every row by itself."""
         shift = torch.rand(rows, self.points.shape[1], generator=generator, device=generator.device)
         points = (self.points.to(shift.device).unsqueeze(1) + shift).remainder(1.0)
         return torch.special.ndtri(points.clamp(1e-6, 1 - 1e-6))
 
 
-def stacked(dcm: DCM, name: str, noise: Mapping[str, Tensor]) -> Tensor | None:
+def stacked(dcm: Model, name: str, noise: Mapping[str, Tensor]) -> Tensor | None:
     """The confounder noise that the mechanism of ``name`` reads, in its order."""
-    parts = [noise[edge] for edge in dcm.edges(name)]
+    parts = [noise[key] for key in dcm.confounder_keys(name)]
     return torch.cat(parts, -1) if parts else None
 
 
@@ -87,7 +82,7 @@ def log_mean_exp(log_probs: Tensor) -> Tensor:
 
 
 def rows_log_prob(
-    dcm: DCM, variables: Sequence[str], rows: Mapping[str, Tensor], noise: Mapping[str, Tensor]
+    dcm: Model, variables: Sequence[str], rows: Mapping[str, Tensor], noise: Mapping[str, Tensor]
 ) -> Tensor:
     """Log of the product of the mechanisms of ``variables`` at every row and draw.
 
@@ -96,10 +91,10 @@ def rows_log_prob(
         variables: whose values are explained.
         rows: values ``(n, …)`` of the variables and their parents; images as projections ``(n,
             size)``.
-        noise: ``(s, 1, size)`` by edge.
+        noise: ``(s, 1, size)`` by name.
 
     Returns:
-        ``(s, n)``, or ``(1, n)`` where no variable has a bidirected edge.
+        ``(s, n)``, or ``(1, n)`` where no variable has a confounder.
     """
     total: Tensor | None = None
     for name in variables:
@@ -146,7 +141,7 @@ class Cells:
         rows: codes ``(r,)`` of the variables and their parents.
     """
 
-    def __init__(self, dcm: DCM, variables: Sequence[str], rows: Mapping[str, Tensor]):
+    def __init__(self, dcm: Model, variables: Sequence[str], rows: Mapping[str, Tensor]):
         self.dcm, self.variables = dcm, tuple(variables)
         self.parents: dict[str, dict[str, Tensor]] = {}
         self.read: dict[str, Mapping[str, Tensor] | Tensor] = {}
@@ -168,7 +163,7 @@ class Cells:
 
     def log_prob(self, noise: Mapping[str, Tensor]) -> Tensor:
         """``(s, r)``: log of the product of the mechanisms, for confounder noise ``(s, 1,
-        size)`` by edge."""
+        size)`` by name."""
         total: Tensor | None = None
         for name in self.variables:
             mechanism: DiscreteMLP = self.dcm.mechanism(name)  # type: ignore[assignment]
@@ -183,7 +178,7 @@ class Cells:
         return total
 
 
-def tabular(dcm: DCM, variables: Iterable[str]) -> bool:
+def tabular(dcm: Model, variables: Iterable[str]) -> bool:
     """Whether all variables and their parents are discrete, with explicit mechanisms."""
     return all(
         isinstance(dcm.variables[name], Discrete)

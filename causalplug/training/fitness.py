@@ -12,7 +12,7 @@ from causalplug.checks.fit import FitReport, check_fit
 from causalplug.data.source import Rows
 from causalplug.errors import FitWarning
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 
 __all__ = ["check_generators"]
 
@@ -23,7 +23,7 @@ _ROWS = 5000  # real rows that are looked at
 
 
 def check_generators(
-    dcm: DCM, tables: Sequence[Rows], *, minimum_rows: int = 40, seed: int = 0
+    dcm: Model, tables: Sequence[Rows], *, minimum_rows: int = 40, seed: int = 0
 ) -> list[FitReport]:
     """Check every frozen image mechanism against the largest source that records it with its
     parents.
@@ -55,7 +55,7 @@ def check_generators(
 
 
 def _check(
-    dcm: DCM,
+    dcm: Model,
     name: str,
     mechanism: FrozenMechanism,
     tables: Sequence[Rows],

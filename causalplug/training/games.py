@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from causalplug.data.source import Rows
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.planning.plan import Target
 from causalplug.training.adversarial import Game, RowGame, TableGame, taken_values
 from causalplug.training.config import TrainingConfig
@@ -22,7 +22,7 @@ __all__ = ["game_for"]
 
 
 def game_for(
-    dcm: DCM,
+    dcm: Model,
     target: Target,
     rows: Rows,
     config: TrainingConfig,

@@ -12,8 +12,8 @@ from tqdm.auto import tqdm
 
 from causalplug.adapters.trained import TrainedGenerator
 from causalplug.errors import DataError, TrainingError
-from causalplug.mechanisms.base import initialised
 from causalplug.mechanisms.trainable.image import ConvGenerator
+from causalplug.networks import initialised
 from causalplug.training.learner import Average
 from causalplug.variables import Discrete, Image
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from causalplug.errors import TrainingError
 from causalplug.mechanisms.base import Mechanism
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.training.adversarial import Game
 from causalplug.training.checkpoint import optimizer_tensors, restore_optimizer
 from causalplug.training.config import TrainingConfig
@@ -72,7 +72,7 @@ class Learner:
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         variables: Sequence[str],
         config: TrainingConfig,
         *,
@@ -182,7 +182,7 @@ class LikelihoodLearner(Learner):
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         variables: Sequence[str],
         config: TrainingConfig,
         likelihood: Likelihood,
@@ -210,7 +210,7 @@ class AdversarialLearner(Learner):
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         variables: Sequence[str],
         config: TrainingConfig,
         games: Sequence[Game],

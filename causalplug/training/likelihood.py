@@ -12,13 +12,13 @@ from torch import Tensor
 
 from causalplug.data.source import Rows
 from causalplug.errors import PlanError
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import (
     Cells,
     ConfounderDraws,
+    confounders_of,
     distinct,
-    edges_of,
     log_mean_exp,
     rows_log_prob,
     served,
@@ -85,7 +85,7 @@ class _Factor:
     def __len__(self) -> int:
         return len(self.rows[self.variables[0]])
 
-    def loss(self, dcm: DCM, batch_size: int, generator: torch.Generator) -> Tensor:
+    def loss(self, dcm: Model, batch_size: int, generator: torch.Generator) -> Tensor:
         """Minus the mean log c-factor."""
         noise = self.draws(generator) if self.proposal is None else {}
         if self.cells is not None and self.weights is not None:
@@ -99,7 +99,7 @@ class _Factor:
         return -self._proposed(dcm, self.proposal, batch, generator).mean()
 
     def _proposed(
-        self, dcm: DCM, proposal: Proposal, rows: Mapping[str, Tensor], generator: torch.Generator
+        self, dcm: Model, proposal: Proposal, rows: Mapping[str, Tensor], generator: torch.Generator
     ) -> Tensor:
         """Log c-factor ``(n,)``; its gradient also moves the proposal towards the draws that
         explain the rows."""
@@ -108,7 +108,7 @@ class _Factor:
         explains = (torch.softmax(terms.detach(), 0) * drawn.log_density).sum(0)
         return log_mean_exp(terms) + explains - explains.detach()
 
-    def scores(self, dcm: DCM, generator: torch.Generator) -> Scores:
+    def scores(self, dcm: Model, generator: torch.Generator) -> Scores:
         """Log c-factors of all rows, or of the first some thousand."""
         if self.cells is not None and self.counts is not None:
             return Scores(
@@ -153,7 +153,7 @@ class Likelihood:
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         variables: Sequence[str],
         sources: Sequence[Rows],
         config: TrainingConfig,
@@ -195,7 +195,7 @@ class Likelihood:
             factor.share = len(factor) / total
             if tabular(dcm, factor.variables):
                 self._tabulate(factor)
-            elif factor.draws.edges and self._continuous(factor.variables):
+            elif factor.draws.keys and self._continuous(factor.variables):
                 factor.proposal = self._proposal(factor) if known is None else next(known)
                 self.proposals.append(factor.proposal)
 
@@ -205,7 +205,9 @@ class Likelihood:
             [*variables, *(parent for name in variables for parent in graph.parents(name))]
         )
         count = max(1, self.config.draws // 8) if self._continuous(variables) else self.config.draws
-        draws = ConfounderDraws(edges_of(graph, variables), self.dcm.confounder_size, count)
+        draws = ConfounderDraws(
+            confounders_of(self.dcm, variables), self.dcm.confounder_size, count
+        )
         return _Factor(variables, {name: rows.values[name] for name in needed}, 0.0, draws)
 
     def _continuous(self, variables: Sequence[str]) -> bool:
@@ -225,7 +227,7 @@ class Likelihood:
             *(len(next(iter(p.values()))) for p in factor.cells.parents.values() if p),
             len(counts) // 8,
         )
-        draws = factor.draws.draws if factor.draws.edges else 1
+        draws = factor.draws.draws if factor.draws.keys else 1
         if largest * draws > _TABLE_LIMIT:
             factor.cells = None
             return

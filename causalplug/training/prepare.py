@@ -16,7 +16,7 @@ from causalplug.checks.two_sample import Shown
 from causalplug.data.source import Rows
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.base import Mechanism
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.planning.plan import Module, Target
 from causalplug.training.config import TrainingConfig
 from causalplug.training.rollout import Roller
@@ -72,7 +72,7 @@ class Prepared:
         )
 
     @staticmethod
-    def pixels(dcm: DCM, module: Module, config: TrainingConfig) -> list[str]:
+    def pixels(dcm: Model, module: Module, config: TrainingConfig) -> list[str]:
         """Image variables whose pixels the critics of a module read: see
         :attr:`TrainingConfig.projections`."""
         painted = config.strategy == "modular"
@@ -88,7 +88,7 @@ class Prepared:
         ]
 
     def distances(
-        self, dcm: DCM, module: Module, generator: torch.Generator, *, final: bool = False
+        self, dcm: Model, module: Module, generator: torch.Generator, *, final: bool = False
     ) -> list[Distance]:
         """Distance to every target of the module that can be drawn without calling a generator
         anew.
@@ -126,7 +126,7 @@ class Prepared:
             )
         return found
 
-    def _shown(self, dcm: DCM, target: Target, pixels: Sequence[str]) -> Shown | None:
+    def _shown(self, dcm: Model, target: Target, pixels: Sequence[str]) -> Shown | None:
         """What reads categories off the images that the target trains."""
         names = [*target.parents, *target.variables]
         images = [
@@ -151,7 +151,7 @@ def source_name(rows: Rows) -> str:
 
 
 def prepare(
-    dcm: DCM,
+    dcm: Model,
     tables: Sequence[Rows],
     config: TrainingConfig,
     *,
@@ -295,9 +295,9 @@ def _rows_with(name: str, mechanism: Mechanism, train: Sequence[Rows]) -> dict[s
     return max(having, key=lambda rows: (name in rows.values, len(rows))).values
 
 
-def _fit_encoder(dcm: DCM, name: str, train: Sequence[Rows], config: TrainingConfig) -> None:
+def _fit_encoder(dcm: Model, name: str, train: Sequence[Rows], config: TrainingConfig) -> None:
     """Train an encoder on the source that records its image beside the most other variables."""
-    from causalplug.encoders.encoders import fit_encoder
+    from causalplug.encoders.fit import fit_encoder
 
     having = [rows for rows in train if name in rows.values and name not in rows.source.do]
     if not having:
@@ -316,7 +316,7 @@ def _fit_encoder(dcm: DCM, name: str, train: Sequence[Rows], config: TrainingCon
     )
 
 
-def _standardise(dcm: DCM, train: Sequence[Rows]) -> None:
+def _standardise(dcm: Model, train: Sequence[Rows]) -> None:
     """Set the scales of trainable mechanisms from the source that records the most of what they
     read."""
     for name, mechanism in dcm.mechanisms.items():

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from causalplug.mechanisms.base import initialised
 from causalplug.mechanisms.trainable.conditioner import Conditioner, ParentSpec
+from causalplug.networks import initialised
 from causalplug.training.factors import ConfounderDraws
 
 __all__ = ["Proposal", "Proposed"]
@@ -31,7 +31,7 @@ class Proposed(NamedTuple):
     """Draws of the confounder noise for every row.
 
     Attributes:
-        noise: ``(s, n, size)`` by edge.
+        noise: ``(s, n, size)`` by name.
         log_weight: ``(s, n)``, of the prior against the density that they were drawn from.
         log_density: ``(s, n)``, under the proposal; its parameters are learned by it.
     """
@@ -48,7 +48,7 @@ class Proposal(nn.Module):
     Args:
         reads: what is read of each of the c-factor's variables and their parents.
         rows: by which they are scaled.
-        size: numbers of noise of all edges.
+        size: numbers of all confounder noises together.
         seed: of the parameters.
     """
 
@@ -93,5 +93,5 @@ class Proposal(nn.Module):
                 points
             )
             drawn_from = torch.logaddexp(prior + share[0].log(), log_density + share[1].log())
-        edges = dict(zip(draws.edges, noise.split(draws.size, -1), strict=True))
-        return Proposed(edges, prior - drawn_from, log_density)
+        named = dict(zip(draws.keys, noise.split(draws.size, -1), strict=True))
+        return Proposed(named, prior - drawn_from, log_density)

@@ -159,9 +159,15 @@ class TrainingReport:
         )
 
     def _repr_html_(self) -> str:
-        from causalplug.notebook import report_html
+        from causalplug.notebook import html_paragraph, html_table
 
-        return report_html(self)
+        head, *rows = self.rows()
+        spent = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in self.seconds.items())
+        state = "NOT all modules are known to have converged"
+        if self.converged:
+            state = "converged"
+        text = f": {state}. Seconds: {spent or 'not measured'}."
+        return html_paragraph("Training", text) + html_table(head, rows)
 
 
 _VERDICTS = {True: "", False: "not converged", None: "not compared"}

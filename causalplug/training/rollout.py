@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.noise import NoiseSpec
-from causalplug.training.factors import edges_of, stacked
+from causalplug.training.factors import confounders_of, stacked
 from causalplug.variables import Discrete
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Roller:
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         variables: Sequence[str],
         given: Sequence[str],
         updated: Sequence[str],
@@ -93,7 +93,7 @@ class Roller:
         inside = set(dcm.graph.do(given).ancestors(variables)) - set(given)
         self.dcm, self.updated = dcm, set(updated)
         self.order = [name for name in dcm.graph.topological_order() if name in inside]
-        self.edges = edges_of(dcm.graph, self.order)
+        self.confounders = confounders_of(dcm, self.order)
         self.banks, self.pixels = dict(banks), set(pixels)
         self.weighed = self._weighed()
 
@@ -144,7 +144,7 @@ class Roller:
         variables, which are enumerated.
         """
         spec = NoiseSpec((self.dcm.confounder_size,))
-        confounders = {edge: spec.draw(n, generator) for edge in self.edges}
+        confounders = {key: spec.draw(n, generator) for key in self.confounders}
         state = _State(
             dict(given), spread=set(self.weighed) if mode == "enumerate" else set(spread)
         )

@@ -21,7 +21,7 @@ from causalplug.errors import MechanismError, PlanError, TrainingError
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
 from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
@@ -38,7 +38,7 @@ _HASHED = 65_536  # rows that are hashed together
 
 
 def fit(
-    dcm: DCM,
+    dcm: Model,
     sources: Any,
     *,
     output_dir: str | Path | None = None,
@@ -122,7 +122,7 @@ class Trainer:
 
     def __init__(
         self,
-        dcm: DCM,
+        dcm: Model,
         sources: Sequence[DataSource],
         *,
         config: TrainingConfig | None = None,

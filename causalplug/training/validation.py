@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from causalplug.checks.two_sample import SCALES, Shown, classifier_distance, mmd
-from causalplug.model.model import DCM
+from causalplug.model.model import Model
 from causalplug.planning.plan import Target
 from causalplug.training.factors import ravel
 from causalplug.training.rollout import Roller
@@ -180,7 +180,7 @@ def _balanced(real: Sequence[Tensor], fake: Sequence[Tensor]) -> tuple[Tensor, T
 
 @torch.no_grad()
 def distance(
-    dcm: DCM,
+    dcm: Model,
     target: Target,
     roller: Roller,
     rows: Mapping[str, Tensor],

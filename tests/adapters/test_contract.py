@@ -3,16 +3,16 @@
 import numpy as np
 import torch
 
-from causalplug.adapters import ADAPTERS
 from causalplug.adapters.callable import CallableGenerator
 from causalplug.adapters.conditional_gan import ConditionalGAN, Latent
 from causalplug.adapters.cxr_acgan import CXRACGAN
 from causalplug.adapters.image_bank import ImageBank
 from causalplug.adapters.trained import TrainedGenerator
-from causalplug.mechanisms.base import initialised
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.mechanisms.trainable.image import ConvGenerator
+from causalplug.networks import initialised
+from causalplug.registry import SHIPPED_ADAPTERS
 from causalplug.testing import MechanismTester
 from causalplug.variables import Discrete, Image
 
@@ -127,4 +127,4 @@ def test_every_registered_adapter_is_under_test() -> None:
         for t in globals().values()
         if isinstance(t, type) and t.__name__.startswith("Test")
     }
-    assert here | {"diffusers"} >= set(ADAPTERS)  # diffusers: test_diffusers.py
+    assert here | {"diffusers"} >= set(SHIPPED_ADAPTERS)  # diffusers: test_diffusers.py

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from causalplug.encoders.encoders import fit_encoder, project
+from causalplug.encoders.encoders import project
+from causalplug.encoders.fit import fit_encoder
 from causalplug.errors import MissingDependencyError
 from causalplug.load import from_pretrained
 from causalplug.variables import Discrete, Image

@@ -66,7 +66,7 @@ def test_a_third_party_generator_by_configuration_alone(repository: Path) -> Non
     made = from_pretrained(repository)
     reference = load_file(SHARED / "pretrained/mnist-cgan-mlp/reference.safetensors")
     painted = made.generate(reference["labels"][:, None], {"latent": reference["z"]})
-    assert torch.allclose(painted, reference["images"], atol=1e-6)
+    assert torch.allclose(painted, reference["images"], atol=1e-5)
     assert made.license == "mit"
 
 
@@ -88,7 +88,7 @@ def test_an_unconditional_generator_has_no_parents() -> None:
         Image(1, 28, 28, low=-1.0), [], 64, [*layers, {"type": "tanh"}], tensors=tensors
     )
     painted = made.bind("I", Image(1, 28, 28, low=-1.0), {})({}, {"latent": reference["z"]})
-    assert torch.allclose(painted.flatten(1), reference["images"], atol=1e-6)
+    assert torch.allclose(painted.flatten(1), reference["images"], atol=1e-5)
 
 
 @needs_shared

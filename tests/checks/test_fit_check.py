@@ -14,7 +14,8 @@ from causalplug.adapters.callable import CallableGenerator
 from causalplug.checks.fit import check_fit
 from causalplug.checks.image_statistics import first_of_each, mmd_test
 from causalplug.checks.projection import check_projection
-from causalplug.encoders.encoders import ConvEncoder, PCAEncoder, fit_encoder
+from causalplug.encoders.encoders import ConvEncoder, PCAEncoder
+from causalplug.encoders.fit import fit_encoder
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.label_map import Label

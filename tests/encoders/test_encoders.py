@@ -11,12 +11,12 @@ from causalplug.encoders.encoders import (
     Encoder,
     PCAEncoder,
     RandomProjection,
-    fit_encoder,
     project,
 )
+from causalplug.encoders.fit import fit_encoder
 from causalplug.errors import DataError, MechanismError
 from causalplug.load import from_pretrained
-from causalplug.mechanisms.base import initialised
+from causalplug.networks import initialised
 from causalplug.variables import Continuous, Discrete, Image
 
 IMAGE = Image(3, 16, 16, low=-1.0)

@@ -14,6 +14,8 @@ from causalplug.hub.formats import DCM_FORMAT, DCM_FORMATS
 
 OLD = Path(__file__).parent / "dcm_format_1"
 """Written by the version that had this format: D -> I -> A, D <-> A, with a copied generator, a plan and sources."""
+PAIRWISE = Path(__file__).parent / "dcm_format_2"
+"""Written by the version that had this format: A -> B -> C and a bidirected triangle, one noise for every edge."""
 
 
 def edited(tmp_path, change):
@@ -42,6 +44,23 @@ def test_format_1(tmp_path):
         assert all(torch.equal(values[name], again[name]) for name in values)
 
 
+def test_format_2_keeps_one_noise_for_every_edge(tmp_path):
+    dcm = cp.from_pretrained(PAIRWISE)
+    assert dcm.confounders.groups == (("A", "B"), ("B", "C"), ("A", "C"))
+    folder = dcm.save_pretrained(tmp_path / "again")
+    for model in (dcm, cp.from_pretrained(folder)):
+        with torch.no_grad():
+            values = model(cp.Noise(6, seed=9))
+        assert values["B"].tolist() == [1, 2, 2, 2, 2, 2]  # as the version that wrote it printed
+        assert values["C"].tolist() == pytest.approx(
+            [1.0577, -0.3107, -0.4533, 1.8418, -1.7898, 0.5799], abs=1e-4
+        )
+    module = dcm.module("A+B+C")
+    plugged = cp.DCM(dcm.graph, dcm.variables, mechanisms={"A+B+C": module})
+    with torch.no_grad():
+        assert torch.equal(plugged(cp.Noise(6, seed=9))["C"], values["C"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -68,4 +87,4 @@ def test_what_is_unknown_is_named(tmp_path, change, message):
 
 
 def test_every_known_format_has_a_repository_here():
-    assert set(DCM_FORMATS) == {"causalplug-dcm-1", DCM_FORMAT}
+    assert set(DCM_FORMATS) == {"causalplug-dcm-1", "causalplug-dcm-2", DCM_FORMAT}

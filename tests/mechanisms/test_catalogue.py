@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import causalplug as cp
-from causalplug.adapters import ADAPTERS
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import MECHANISMS
+from causalplug.registry import SHIPPED_ADAPTERS
 
 PLUGIN = '''
 from causalplug.mechanisms.base import register_mechanism
@@ -74,7 +74,7 @@ def test_third_party_adapters_are_listed_and_loaded(installed: Path) -> None:
 
 def test_every_shipped_adapter_is_listed_and_no_trained_mechanism() -> None:
     found = {info.kind: info for info in cp.list_adapters() if info.package == "causalplug"}
-    assert set(ADAPTERS) <= set(found)
+    assert set(SHIPPED_ADAPTERS) <= set(found)
     assert {"discrete-mlp", "conv-generator", "renderer"}.isdisjoint(found)
     assert found["diffusers"].needs == ("diffusers",)
     assert found["cxr-acgan"].license == "mit"

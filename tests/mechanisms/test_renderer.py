@@ -9,9 +9,9 @@ from causalplug.adapters.conditional_gan import ConditionalGAN
 from causalplug.adapters.image_bank import ImageBank
 from causalplug.errors import MechanismError
 from causalplug.load import from_pretrained
-from causalplug.mechanisms.base import initialised
 from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.mechanisms.frozen.renderer import Renderer
+from causalplug.networks import initialised
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Discrete, Image
 

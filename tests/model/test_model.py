@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from causalplug.adapters.callable import CallableGenerator
+from causalplug.dcm import DCM
 from causalplug.encoders.encoders import ConvEncoder
 from causalplug.errors import (
     DataError,
@@ -15,7 +16,6 @@ from causalplug.errors import (
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
-from causalplug.model.model import DCM
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.variables import Continuous, Discrete, Image
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from causalplug.dcm import DCM
 from causalplug.errors import GraphError, PlanError, SourceError, UnknownVariableError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
 from causalplug.identification.identification import identify
-from causalplug.model.model import DCM
 from causalplug.planning.plan import Plan, plan
 from tests.graph_cases import NAMED, shared
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from causalplug.dcm import DCM
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.trainable.table import DiscreteTable
-from causalplug.model.model import DCM
 from causalplug.variables import Discrete
 from tests.scm import SCM, random_scm
 

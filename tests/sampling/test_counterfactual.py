@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from causalplug.dcm import DCM
 from causalplug.errors import (
     DataError,
     MechanismError,
@@ -19,7 +20,6 @@ from causalplug.errors import (
 )
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.trainable.table import DiscreteTable
-from causalplug.model.model import DCM
 from causalplug.noise import Noise
 from causalplug.sampling.condition import Evidence
 from causalplug.variables import Continuous, Discrete, Image

@@ -10,6 +10,7 @@ import torch
 
 from causalplug.checks.overlap import check_overlap
 from causalplug.data.source import DataSource
+from causalplug.dcm import DCM
 from causalplug.ensemble import Ensemble
 from causalplug.errors import (
     DataError,
@@ -22,7 +23,6 @@ from causalplug.errors import (
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
 from causalplug.identification.query import Query
-from causalplug.model.model import DCM
 from causalplug.sampling.compare import plug_in
 from causalplug.sampling.moments import Contribution, Moments
 from causalplug.variables import Continuous, Discrete, Image

@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from causalplug.model.model import DCM
+from causalplug.dcm import DCM
 from tests.sampling.exact import random_model
 from tests.scm import SCM
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from causalplug.dcm import DCM
 from causalplug.ensemble import Ensemble
 from causalplug.errors import NotIdentifiableError, UnknownVariableError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
-from causalplug.model.model import DCM
 from causalplug.sampling import guard
 from causalplug.sampling.interventions import Policy
 from causalplug.variables import Continuous

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from causalplug.dcm import DCM
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
-from causalplug.model.model import DCM
 from causalplug.variables import Discrete, Image
 from tests.sampling.exact import as_dcm
 from tests.sampling.toys import Stamp

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from causalplug.dcm import DCM
 from causalplug.errors import (
     CycleError,
     DataError,
@@ -16,7 +17,6 @@ from causalplug.errors import (
 )
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.trainable.table import DiscreteTable
-from causalplug.model.model import DCM
 from causalplug.sampling.interventions import Policy
 from causalplug.variables import Continuous, Discrete, Image
 from tests.sampling.exact import as_dcm, random_model

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from causalplug.dcm import DCM
 from causalplug.errors import MechanismError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.base import MECHANISMS
 from causalplug.mechanisms.trainable.table import DiscreteTable
-from causalplug.model.model import DCM
 from causalplug.noise import Noise
 from causalplug.variables import Discrete
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import causalplug as cp
-from causalplug.training.factors import Cells, ConfounderDraws, edges_of
+from causalplug.training.factors import Cells, ConfounderDraws, confounders_of
 from tests.scm import SCM, random_scm
 
 __all__ = ["REFERENCES", "do_gaps", "joint", "sampling_floor", "tvd"]
@@ -42,7 +42,7 @@ def joint(
     codes |= {name: torch.full_like(grid[0], value) for name, value in do.items() if name in codes}
     free = [name for name in names if name not in do]
     cells = Cells(dcm, free, codes)
-    drawn = ConfounderDraws(edges_of(dcm.graph, free), dcm.confounder_size, draws)(
+    drawn = ConfounderDraws(confounders_of(dcm, free), dcm.confounder_size, draws)(
         torch.Generator().manual_seed(0)
     )
     parts = max(1, draws * len(grid[0]) // _CELLS) if drawn else 1

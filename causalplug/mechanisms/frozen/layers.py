@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
 
-__all__ = ["LAYERS", "LayerList", "load_tensors", "place"]
+__all__ = ["LAYERS", "LayerList", "place"]
 
 
 class _View(nn.Module):
@@ -167,54 +167,3 @@ def _add(owner: nn.Module, part: str, module: nn.Module, name: str) -> None:
         raise MechanismError(
             f"A layer cannot be named {name!r}: {error.args[0]}. Choose another name."
         ) from None
-
-
-def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Copy tensors into a module whose own names, shapes and kinds of number they must match
-    exactly.
-
-    Counters of batch normalisation may be absent; floats of another precision are converted.
-
-    Raises:
-        MechanismError: lists what is missing, unexpected or of another shape.
-    """
-    expected = module.state_dict()
-    optional = {name for name in expected if name.endswith("num_batches_tracked")}
-    missing = [name for name in expected if name not in tensors and name not in optional]
-    unexpected = [
-        name
-        for name in tensors
-        if name not in expected and not name.endswith("num_batches_tracked")
-    ]
-    problems = [
-        f"{word}: {_listed(names)}"
-        for word, names in (("missing", missing), ("unexpected", unexpected))
-        if names
-    ]
-    for name, wanted in expected.items():
-        if name not in tensors:
-            continue
-        found = tensors[name]
-        if found.shape != wanted.shape:
-            problems.append(
-                f"{name!r} has shape {list(found.shape)} instead of {list(wanted.shape)}"
-            )
-        elif found.is_floating_point() != wanted.is_floating_point():
-            problems.append(f"{name!r} has type {found.dtype} instead of {wanted.dtype}")
-    if problems:
-        rest = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
-        raise MechanismError(
-            f"The weights in {where} do not fit the configuration: "
-            f"{'; '.join(problems[:8])}{rest}. Correct the configuration's layers and names, or "
-            "use the weights that belong to it."
-        )
-    with torch.no_grad():
-        for name, wanted in expected.items():
-            if name in tensors:
-                wanted.copy_(tensors[name])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:6])) + (
-        f" and {len(names) - 6} more" if len(names) > 6 else ""
-    )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from causalplug.errors import MechanismError
 from causalplug.files.precision import cast, precision_of
-from causalplug.mechanisms.base import MECHANISMS, Mechanism, freeze, register_mechanism
+from causalplug.mechanisms.base import MECHANISMS, Mechanism, register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.transforms import ImageTransform
 from causalplug.mechanisms.trainable.conditioner import (
@@ -20,6 +20,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_from_config,
     parents_to_config,
 )
+from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Image, Variable, variable_from_dict
 
@@ -153,6 +154,10 @@ class Renderer(Mechanism):
         code."""
         label, own = self.code(parents, noise, confounder)
         return self._transform(self.generator.generate_relaxed(label, own))
+
+    @property
+    def confounder_numbers(self) -> int:
+        return self.network.confounder_size
 
     def config(self) -> dict[str, Any]:
         return {

@@ -109,6 +109,10 @@ class ContinuousSpline(Mechanism):
         spline, shift, log_scale = self._map(value, parents, confounder)
         return {"normal": spline.inv((value - shift) / log_scale.exp())}
 
+    @property
+    def confounder_numbers(self) -> int:
+        return self.network.confounder_size
+
     def config(self) -> dict[str, Any]:
         return {
             "variable": self.variable.to_dict(),

@@ -33,7 +33,7 @@ class DiscreteMLP(Mechanism):
     Args:
         variable: the discrete variable.
         parents: what is read of each parent, in order.
-        confounder_size: numbers of confounder noise of one row (all bidirected edges at the
+        confounder_size: numbers of confounder noise of one row (all confounders of the
             variable together).
         hidden: widths of the hidden layers.
     """
@@ -107,6 +107,10 @@ class DiscreteMLP(Mechanism):
         return (
             log_probs.expand(*shape, -1).gather(-1, value.expand(shape).unsqueeze(-1)).squeeze(-1)
         )
+
+    @property
+    def confounder_numbers(self) -> int:
+        return self.network.confounder_size
 
     def abduct(
         self,

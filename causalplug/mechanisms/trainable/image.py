@@ -98,6 +98,10 @@ class ConvGenerator(Mechanism):
         picture = torch.sigmoid(picture.to(conditions.dtype) - 2).view(n, *variable.event_shape)
         return variable.low + (variable.high - variable.low) * picture
 
+    @property
+    def confounder_numbers(self) -> int:
+        return self.conditions.confounder_size
+
     def config(self) -> dict[str, Any]:
         return {
             "variable": self.variable.to_dict(),

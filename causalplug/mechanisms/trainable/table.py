@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from causalplug.errors import MechanismError
+from causalplug.graphs.confounders import confounder_key
 from causalplug.mechanisms.base import Mechanism, register_mechanism
 from causalplug.mechanisms.frozen.abduction import gumbel_given
 from causalplug.noise import NoiseSpec
@@ -22,8 +23,8 @@ __all__ = ["DiscreteTable"]
 class DiscreteTable(Mechanism):
     """``P(V | parents, confounder states, own states)`` as one table.
 
-    The confounder noise of a bidirected edge is a normal vector; its first number, cut at
-    quantiles, is the state of that confounder. Own states, if there are any, are drawn likewise
+    A confounder noise is a normal vector; its first number, cut at quantiles, is the state of that
+    confounder. Own states, if there are any, are drawn likewise
     from own noise: with them, and probabilities of 0 and 1, the table is a function, and the model
     a discrete SCM whose counterfactuals are known exactly. What the states leave open is drawn by
     the Gumbel-max rule, as in :class:`~causalplug.mechanisms.trainable.discrete.DiscreteMLP`.
@@ -32,10 +33,12 @@ class DiscreteTable(Mechanism):
         variable: the discrete variable, of k categories.
         parents: the discrete parents, in the order of the table's first axes.
         table: probabilities of shape ``(*parents, *confounders, own states if any, k)``.
-        confounders: for each bidirected edge, in the order of the graph's ``siblings``, the
-            probabilities of its states; both ends of an edge have to be given the same ones.
+        confounders: the probabilities of the states of each confounder, in the order of the
+            table's axes: by the variables that share it (``{("A", "B", "C"): [0.5, 0.5]}``), or a
+            sequence, one for each bidirected edge in the order of the graph's ``siblings``. All
+            that share a confounder have to be given the same probabilities.
         own: probabilities of the own states, or None for no such axis.
-        confounder_size: numbers of noise of one bidirected edge in the model.
+        confounder_size: numbers of one confounder noise in the model.
         responses: what one row's values under different values of its parents have in common,
             beyond the states: ``"shared"``, the Gumbel noise, as in a trained mechanism; or
             ``"independent"``, nothing: there is one uniform number for every configuration of the
@@ -60,7 +63,7 @@ class DiscreteTable(Mechanism):
         parents: Mapping[str, Discrete],
         table: Any,
         *,
-        confounders: Sequence[Sequence[float]] = (),
+        confounders: Sequence[Sequence[float]] | Mapping[tuple[str, ...], Sequence[float]] = (),
         own: Sequence[float] | None = None,
         confounder_size: int = 2,
         responses: str = "shared",
@@ -74,7 +77,13 @@ class DiscreteTable(Mechanism):
         self.variable: Discrete = variable
         self.parents = tuple(parents)
         self.parent_variables = dict(parents)
+        self.groups: tuple[tuple[str, ...], ...] | None = None
+        if isinstance(confounders, Mapping):
+            self.groups = tuple(tuple(group) for group in confounders)
+            self.reads_confounders = tuple(confounder_key(group) for group in self.groups)
+            confounders = list(confounders.values())
         self.confounders = tuple(_distribution(p, "a confounder's states") for p in confounders)
+        self.confounded_by_edge = self.groups is None and bool(self.confounders)
         self.own = None if own is None else _distribution(own, "the own states")
         self.confounder_size = confounder_size
         self.shape = (
@@ -125,7 +134,7 @@ class DiscreteTable(Mechanism):
             raise MechanismError(
                 f"This table reads {len(self.confounders)} confounders of {self.confounder_size} "
                 f"numbers each, but {read} numbers were handed in. Give confounder_size= of the "
-                "model, and one entry of confounders= per edge."
+                "model, and one entry of confounders= for each confounder."
             )
         found = []
         for i, weights in enumerate(self.confounders):
@@ -147,7 +156,7 @@ class DiscreteTable(Mechanism):
 
         Args:
             parents: codes ``(n,)``, or one-hot rows ``(n, k)``.
-            confounder: noise of all bidirected edges.
+            confounder: all confounder noise at the variable.
             state: own states ``(n,)`` to look up instead of summing over them.
         """
         if self.own is not None and state is None:
@@ -198,6 +207,10 @@ class DiscreteTable(Mechanism):
         return (
             log_probs.expand(*shape, -1).gather(-1, value.expand(shape).unsqueeze(-1)).squeeze(-1)
         )
+
+    @property
+    def confounder_numbers(self) -> int:
+        return len(self.confounders) * self.confounder_size
 
     def abduct(
         self,
@@ -273,7 +286,8 @@ class DiscreteTable(Mechanism):
         return responses.scatter(-1, at, moved)
 
     def config(self) -> dict[str, Any]:
-        return {
+        groups = {} if self.groups is None else {"groups": [list(group) for group in self.groups]}
+        return groups | {
             "variable": self.variable.to_dict(),
             "parents": [[name, parent.to_dict()] for name, parent in self.parent_variables.items()],
             "confounders": [list(weights) for weights in self.confounders],
@@ -291,10 +305,12 @@ class DiscreteTable(Mechanism):
         sizes = [p.size for p in parents.values()] + [len(w) for w in config["confounders"]]  # type: ignore[attr-defined]
         shape = (*sizes, *(() if own is None else (len(own),)), variable.size)
         table = torch.full(shape, 1 / variable.size, dtype=torch.float64)
-        options = {
-            key: config[key] for key in ("confounders", "own", "confounder_size", "responses")
-        }
-        return cls(variable, parents, table, **options)  # type: ignore[arg-type]
+        options = {key: config[key] for key in ("own", "confounder_size", "responses")}
+        confounders = config["confounders"]
+        if "groups" in config:
+            groups = [tuple(group) for group in config["groups"]]
+            confounders = dict(zip(groups, confounders, strict=True))
+        return cls(variable, parents, table, confounders=confounders, **options)  # type: ignore[arg-type]
 
 
 def _distribution(probabilities: Sequence[float], what: str) -> tuple[float, ...]:

@@ -1,28 +1,111 @@
-"""What a model can be asked: samples, counterfactuals and estimates; each question is answered
-in causalplug.sampling."""
+"""The deep causal generative model: what it can be asked, and how it is saved and drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalplug.files.storage import Content
+from causalplug.hub.shareable import Shareable
+from causalplug.model.extract import extract_module
+from causalplug.model.model import Model
+from causalplug.model.trained_module import TrainedModule
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from causalplug.hub.snapshot import Snapshot
     from causalplug.identification.query import Query
-    from causalplug.model.model import DCM
     from causalplug.noise import Noise
     from causalplug.sampling.answers import Estimate
 
-__all__ = ["Questions"]
+__all__ = ["DCM", "load_model"]
 
 
-class Questions:
-    """The answers that a :class:`causalplug.DCM` gives; inherited by it."""
+class DCM(Shareable, Model):
+    """A deep causal generative model (Rahman & Kocaoglu 2024, Def. 4.1).
 
-    @property
-    def _model(self) -> DCM:
-        return cast("DCM", self)
+    Every variable is ``V = f_V(parents, own noise, confounder noise)``; each maximal clique of
+    bidirected edges has one noise that the mechanisms of all its variables read, so that a hidden
+    cause of three variables is one noise, not three. Variables without a given mechanism get a
+    trainable one of their kind.
+
+    Args:
+        graph: the causal graph.
+        variables: the declaration of every variable of the graph.
+        mechanisms: mechanisms by variable: a frozen generator, a ``Renderer(generator)`` where the
+            variable is confounded, or an own trainable one; or by module (``"C+N"``): what
+            :meth:`module` of another model gave.
+        encoders: encoders by image variable; an image that a trainable mechanism or a critic reads
+            needs one, and an untrained :class:`ConvEncoder` is put where none is given.
+        confounder_size: numbers of one confounder noise.
+        confounders: ``"cliques"``, one noise for every maximal clique of bidirected edges (where
+            there are very many, few cliques that cover all edges, with a warning); ``"edges"``,
+            one for every edge, which cannot express a hidden cause of three variables; or the
+            groups of variables that share one each.
+        hidden: widths of the hidden layers of trainable mechanisms.
+        seed: of the initial weights.
+
+    Attributes:
+        confounders: the confounder noises; ``confounders.groups`` are the variables of each.
+        plan: the plan that the model was trained by, or None.
+        sources: the data sources that it was trained on, or None; what is identifiable is decided
+            from them.
+        queries: the questions that it was saved with, as :func:`~causalplug.model.facts.identified`
+            gives them.
+        history: what training recorded, JSON values.
+        origin: the snapshot that it was loaded from, or None.
+
+    Raises:
+        VariableError, UnknownVariableError: declarations and graph name different variables.
+        FrozenConfounderError: a frozen mechanism for a variable with a bidirected edge.
+        MechanismError: a mechanism does not fit its variable or its parents.
+
+    Example:
+        >>> import causalplug as cp
+        >>> graph = cp.CausalGraph.parse("X -> Y; X <-> Y")
+        >>> dcm = cp.DCM(graph, {"X": cp.Discrete(2), "Y": cp.Discrete(["no", "yes"])})
+        >>> sorted(dcm(cp.Noise(5, seed=0)))
+        ['X', 'Y']
+    """
+
+    card_kind = "dcm"
+
+    @classmethod
+    def loaders(cls) -> dict[str, Callable[..., Any]]:
+        return {"model": load_model}
+
+    def repository_files(
+        self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
+    ) -> tuple[dict[str, Content], dict[str, Any]]:
+        from causalplug.model.files import dcm_files
+
+        chosen = {key: options[key] for key in ("frozen", "queries") if key in options}
+        return dcm_files(self, folder, anywhere=anywhere, **chosen)
+
+    def card_facts(self, *, title: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        from causalplug.model.facts import dcm_facts
+
+        return dcm_facts(self, title=title, **options)
+
+    def module(self, name: str | Iterable[str]) -> TrainedModule:
+        """Trained mechanisms, to be plugged into another model with the same edges among them and
+        the same parents.
+
+        Args:
+            name: their variables, as ``"C+N"`` or ``("C", "N")``; together with each all that share
+                a confounder.
+
+        Returns:
+            The module, as it is now: later training of this model does not change it.
+
+        Raises:
+            UnknownVariableError: a name that is not a variable.
+            PlanError: a bidirected edge leaves the module, or a mechanism of it was not trained
+                here.
+        """
+        return extract_module(self, name)
 
     def sample(
         self,
@@ -77,7 +160,7 @@ class Questions:
         """
         from causalplug.sampling.sample import sample
 
-        return sample(self._model, n, do=do, given=given, variables=variables, seed=seed, **options)
+        return sample(self, n, do=do, given=given, variables=variables, seed=seed, **options)
 
     def sample_batches(
         self,
@@ -94,7 +177,7 @@ class Questions:
         from causalplug.sampling.sample import sample_batches
 
         return sample_batches(
-            self._model, n, do=do, given=given, variables=variables, seed=seed, **options
+            self, n, do=do, given=given, variables=variables, seed=seed, **options
         )
 
     def counterfactual(
@@ -139,7 +222,7 @@ class Questions:
         from causalplug.sampling.counterfactual import counterfactual
 
         return counterfactual(
-            self._model, n, evidence=evidence, do=do, variables=variables, seed=seed, **options
+            self, n, evidence=evidence, do=do, variables=variables, seed=seed, **options
         )
 
     def abduct(self, n: Any, *, evidence: Any = None, seed: int = 0, **options: Any) -> Noise:
@@ -151,7 +234,7 @@ class Questions:
         """
         from causalplug.sampling.counterfactual import abduct
 
-        return abduct(self._model, n, evidence=evidence, seed=seed, **options)
+        return abduct(self, n, evidence=evidence, seed=seed, **options)
 
     def replay(
         self,
@@ -165,7 +248,7 @@ class Questions:
         as for :meth:`sample`."""
         from causalplug.sampling.sample import replay
 
-        return replay(self._model, noise, do=do, variables=variables, **options)
+        return replay(self, noise, do=do, variables=variables, **options)
 
     def estimate(
         self, query: str | Query, n: int = 100_000, *, seed: int = 0, **options: Any
@@ -189,7 +272,7 @@ class Questions:
         """
         from causalplug.sampling.estimate import estimate
 
-        return estimate(self._model, query, n, seed=seed, **options)
+        return estimate(self, query, n, seed=seed, **options)
 
     def ate(
         self,
@@ -219,7 +302,7 @@ class Questions:
         from causalplug.sampling.effects import ate_query
 
         levels = {"value": value, "treated": treated, "control": control, "given": given}
-        return self.estimate(ate_query(self._model, outcome, treatment, **levels), n, **options)
+        return self.estimate(ate_query(self, outcome, treatment, **levels), n, **options)
 
     def curve(
         self,
@@ -241,5 +324,19 @@ class Questions:
             treatment,
             values,
             given,
-            self._model.variables,
+            self.variables,
         )
+
+    def _repr_html_(self) -> str:
+        from causalplug.notebook import html_paragraph, html_table
+
+        head, *rows = self.summary()
+        text = f" of {len(rows)} variables. {self.basis}"
+        return html_paragraph("DCM", text) + html_table(head, rows)
+
+
+def load_model(snapshot: Snapshot, **options: Any) -> Any:
+    """Load a model from a repository; see :func:`causalplug.model.files.load_dcm`."""
+    from causalplug.model.files import load_dcm
+
+    return load_dcm(snapshot, DCM, **options)

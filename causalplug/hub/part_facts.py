@@ -1,0 +1,58 @@
+"""The facts of a mechanism's or an encoder's card, read off the part itself."""
+
+from __future__ import annotations
+
+__all__ = ["describe_values", "part_facts"]
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from causalplug.variables import Variable
+
+_MOST = 8  # categories that are named one by one
+
+
+def describe_values(variable: Variable) -> str:
+    """The values of a variable in a few words."""
+    declared = variable.to_dict()
+    if variable.kind == "image":
+        shape = " x ".join(str(size) for size in variable.event_shape)
+        return f"image, {shape}"
+    if "categories" in declared:
+        categories = declared["categories"]
+        names = [str(c) for c in (range(categories) if isinstance(categories, int) else categories)]
+        return (
+            ", ".join(names)
+            if len(names) <= _MOST
+            else f"{len(names)} categories, {names[0]} to {names[-1]}"
+        )
+    return "number"
+
+
+def part_facts(part: Any, *, title: str, **more: Any) -> dict[str, Any]:
+    """Collect what :func:`~causalplug.hub.card.render_card` writes about a mechanism or an encoder.
+
+    Args:
+        part: what is described.
+        title: of the card.
+        more: further facts of its card: ``repo_id``, ``summary``, ``datasets``, ``trained_on``,
+            ``paper``, ``metrics``…
+
+    Returns:
+        facts for ``render_card(part.card_kind, …)``.
+    """
+    facts: dict[str, Any] = {"title": title, "license": part.license, "source": part.source}
+    if part.card_kind == "encoder":
+        facts |= {"reads": describe_values(part.variable), "gives": f"{part.size} numbers"}
+    elif part.frozen:
+        labels = {label.name: describe_values(label.values) for label in part.labels}
+        facts |= {"output": describe_values(part.image), "labels": labels}
+    else:
+        labels = dict.fromkeys(part.parents, "the parent of this name")
+        facts |= {"output": describe_values(part.variable), "labels": labels}
+    kind = getattr(part, "image", part.variable).kind
+    return {
+        **facts,
+        **more,
+        "tags": ["image" if kind == "image" else "tabular", *more.get("tags", [])],
+    }

@@ -1,0 +1,146 @@
+"""The confounder noises of a model: what each stands for, and which mechanisms read it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+
+from causalplug.errors import ConfounderWarning, MechanismError
+from causalplug.graphs.confounders import confounder_cliques, confounder_key
+from causalplug.graphs.graph import CausalGraph
+from causalplug.mechanisms.base import Mechanism
+from causalplug.model.deferred import DeferredMechanism
+from causalplug.wording import listed
+
+__all__ = ["ConfounderLayout", "ConfounderSpec", "check_readers", "confounder_layout"]
+
+ConfounderSpec = str | Iterable[Iterable[str]]
+"""``"cliques"``, ``"edges"``, or the groups of variables that share a noise each."""
+
+
+class ConfounderLayout:
+    """The groups of variables that share one confounder noise each.
+
+    Args:
+        graph: the causal graph.
+        groups: cliques of bidirected edges that together cover every edge.
+    """
+
+    def __init__(self, graph: CausalGraph, groups: Iterable[Sequence[str]]):
+        self.groups = tuple(tuple(group) for group in groups)
+        index = graph.index
+        at: dict[str, list[tuple[tuple[int, ...], str]]] = {}
+        for group in self.groups:
+            positions = sorted(index[name] for name in group)
+            for name in group:
+                others = tuple(p for p in positions if p != index[name])
+                at.setdefault(name, []).append((others, confounder_key(group)))
+        self._at = {name: tuple(key for _, key in sorted(found)) for name, found in at.items()}
+
+    def at(self, name: str) -> tuple[str, ...]:
+        """Names of the noises at a variable, in the order in which its mechanism reads them."""
+        return self._at.get(name, ())
+
+
+def confounder_layout(
+    graph: CausalGraph, spec: ConfounderSpec, mechanisms: Mapping[str, Mechanism]
+) -> ConfounderLayout:
+    """The layout that a model's ``confounders=`` asks for.
+
+    Args:
+        graph: the causal graph.
+        spec: what was asked for.
+        mechanisms: given ones. A c-component with one that reads a noise for every bidirected edge
+            is laid out by edges.
+
+    Raises:
+        MechanismError: no known word, or groups that are no cliques or leave an edge out.
+    """
+    if spec == "edges":
+        return ConfounderLayout(graph, graph.bidirected)
+    if isinstance(spec, str) and spec != "cliques":
+        raise MechanismError(
+            f"confounders={spec!r} cannot be used: choose 'cliques' or 'edges', or give the "
+            "groups of variables that share a hidden cause."
+        )
+    if not isinstance(spec, str):
+        return ConfounderLayout(graph, _checked_groups(graph, spec))
+    found = confounder_cliques(graph)
+    by_edge = {
+        name for name, m in mechanisms.items() if isinstance(m, Mechanism) and m.confounded_by_edge
+    }
+    pairwise = {name for part in graph.c_components() if part & by_edge for name in part}
+    groups = [clique for clique in found.cliques if clique[0] not in pairwise]
+    groups += [edge for edge in graph.bidirected if edge[0] in pairwise]
+    for component in found.covered:
+        if component[0] not in pairwise:
+            _tell_cover(component, groups)
+    return ConfounderLayout(graph, groups)
+
+
+def _tell_cover(component: Sequence[str], groups: Sequence[Sequence[str]]) -> None:
+    inside = [group for group in groups if group[0] in component]
+    shown = listed(component[:6]) + (" and others" if len(component) > 6 else "")
+    warnings.warn(
+        f"The bidirected edges among {shown} have more maximal cliques than edges. "
+        f"{len(inside)} confounder noises cover all edges, but a hidden cause of three or more "
+        "variables that is in none of their groups (DCM.confounders.groups) cannot be learned. "
+        "Give the groups that you want by confounders=.",
+        ConfounderWarning,
+        stacklevel=4,
+    )
+
+
+def _checked_groups(graph: CausalGraph, groups: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
+    edges = {frozenset(edge) for edge in graph.bidirected}
+    listed_groups = [group if isinstance(group, str) else tuple(group) for group in groups]
+    for group in listed_groups:
+        if isinstance(group, str) or len(set(group)) != len(group) or len(group) < 2:
+            raise MechanismError(
+                f"confounders= cannot be used: {group} is no group of two or more variables."
+            )
+        if unknown := [name for name in group if name not in graph]:
+            raise MechanismError(
+                f"confounders= cannot be used: {unknown[0]!r} is no variable of the graph."
+            )
+        apart = [(a, b) for a, b in _pairs(group) if frozenset((a, b)) not in edges]
+        if apart:
+            a, b = apart[0]
+            raise MechanismError(
+                f"confounders= cannot be used: {listed(group)} may share no hidden cause, because "
+                f"the graph has no edge {a} <-> {b}. Add the edge, or split the group."
+            )
+    covered = {frozenset(pair) for group in listed_groups for pair in _pairs(group)}
+    if missing := sorted(tuple(sorted(edge)) for edge in edges - covered):
+        a, b = missing[0]
+        raise MechanismError(
+            f"confounders= cannot be used: no group holds {a} <-> {b}. Add one, or drop the edge."
+        )
+    return [tuple(group) for group in listed_groups]
+
+
+def _pairs(group: Sequence[str]) -> Iterable[tuple[str, str]]:
+    return ((a, b) for i, a in enumerate(group) for b in group[i + 1 :])
+
+
+def check_readers(
+    graph: CausalGraph, layout: ConfounderLayout, mechanisms: Mapping[str, Mechanism]
+) -> None:
+    """Raise unless both ends of every bidirected edge read a noise in common.
+
+    Mechanisms that were trained elsewhere, or are tables, name the noises that they read.
+
+    Raises:
+        MechanismError: two mechanisms that share a hidden cause read none in common.
+    """
+    known = {name: m for name, m in mechanisms.items() if not isinstance(m, DeferredMechanism)}
+    own = {name: m.reads_confounders for name, m in known.items() if m.reads_confounders}
+    for name, read in own.items():
+        for sibling in graph.siblings(name):
+            other = own.get(sibling, layout.at(sibling))
+            if sibling in known and not set(read) & set(other):
+                raise MechanismError(
+                    f"The mechanisms of {name!r} and {sibling!r} cannot be used together: the "
+                    f"graph has {name} <-> {sibling}, but one reads the confounder noise "
+                    f"{listed(read)} and the other {listed(other)}. Give both the same groups."
+                )

@@ -1,0 +1,126 @@
+"""What the pictures draw, as protocols: anything with these attributes can be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+__all__ = [
+    "CertificateShape",
+    "FitShape",
+    "GraphShape",
+    "HedgeShape",
+    "ModelShape",
+    "ModuleShape",
+    "PlanShape",
+    "TrainedModuleShape",
+    "TrainingShape",
+]
+
+
+class GraphShape(Protocol):
+    """A causal graph: names, edges and searches in it."""
+
+    @property
+    def variables(self) -> Sequence[str]: ...
+    @property
+    def directed(self) -> Sequence[tuple[str, str]]: ...
+    @property
+    def bidirected(self) -> Sequence[tuple[str, str]]: ...
+    def latent_projection(self, keep: Iterable[str]) -> GraphShape: ...
+    def topological_order(self) -> Sequence[str]: ...
+    def parents(self, of: str) -> Sequence[str]: ...
+    def children(self, of: str) -> Sequence[str]: ...
+    def siblings(self, of: str) -> Sequence[str]: ...
+
+
+class HedgeShape(Protocol):
+    """A hedge of a certificate."""
+
+    @property
+    def forest(self) -> frozenset[str]: ...
+
+
+class CertificateShape(Protocol):
+    """What stands in the way of identification."""
+
+    @property
+    def graph(self) -> GraphShape | None: ...
+    @property
+    def hedges(self) -> Sequence[HedgeShape]: ...
+    @property
+    def variables(self) -> frozenset[str]: ...
+    @property
+    def sentence(self) -> str: ...
+
+
+class ModuleShape(Protocol):
+    """A module of a plan."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def variables(self) -> Sequence[str]: ...
+    @property
+    def renderers(self) -> Sequence[str]: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def action(self) -> str: ...
+
+
+class PlanShape(Protocol):
+    """A plan: a graph, and modules in training order."""
+
+    @property
+    def graph(self) -> GraphShape: ...
+    @property
+    def modules(self) -> Sequence[ModuleShape]: ...
+    @property
+    def generations(self) -> Sequence[Sequence[ModuleShape]]: ...
+    @property
+    def edges(self) -> Any: ...
+    @property
+    def asked(self) -> Any: ...
+
+
+class FitShape(Protocol):
+    """The report of a fit check, by value of the parents."""
+
+    @property
+    def configurations(self) -> Sequence[Any]: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def worst(self) -> Any: ...
+
+
+class TrainedModuleShape(Protocol):
+    """What training recorded of one module."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def curve(self) -> Sequence[Any]: ...
+    @property
+    def distances(self) -> Sequence[Any]: ...
+    @property
+    def best_step(self) -> int | None: ...
+
+
+class TrainingShape(Protocol):
+    """The report of a training run."""
+
+    @property
+    def modules(self) -> Sequence[TrainedModuleShape]: ...
+
+
+class ModelShape(Protocol):
+    """A model that can be sampled."""
+
+    @property
+    def variables(self) -> Mapping[str, Any]: ...
+    def sample(self, n: int, **options: Any) -> Any: ...
+    def counterfactual(self, n: Any, **options: Any) -> Any: ...
