@@ -103,7 +103,7 @@ class Stream:
         targets: Sequence[tuple[World, Sequence[str]]] = (),
         seed: int = 0,
         batch_size: int | None = None,
-        limits: Limits = Limits(),
+        limits: Limits | None = None,
         rows: range | None = None,
         whole: bool = False,
     ):
@@ -114,7 +114,8 @@ class Stream:
             list(targets),
             seed,
         )
-        self.limits, self.min_acceptance = limits, limits.min_acceptance
+        self.limits = Limits() if limits is None else limits
+        self.min_acceptance = self.limits.min_acceptance
         self.acceptance = Acceptance()
         self.pool_size = float(POOL)
         self.weighted = any(g.weighted for g in self.given)
@@ -296,7 +297,7 @@ class Stream:
 
     def _in_order(self) -> Iterator[Rows]:
         wanted = self.n * self.pool
-        check, limit = self.limits(wanted)
+        check, limit = self.ends(wanted)
         kept = at = 0
         while kept < wanted:
             self.limits.check_time(f"{kept} of {at:,} candidate rows agree")
@@ -363,7 +364,7 @@ class Stream:
     def _tried(self, numbers: Tensor) -> Callable[[int, int], Rows]:
         return lambda a, b: self.candidates(numbers[a:b])
 
-    def limits(self, wanted: int) -> tuple[int, int]:
+    def ends(self, wanted: int) -> tuple[int, int]:
         """After how many candidates the rate is looked at, and after how many the search ends."""
         check = math.ceil(CHECK / self.min_acceptance)
         return check, check + math.ceil(wanted / self.min_acceptance)

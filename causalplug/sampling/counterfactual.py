@@ -20,6 +20,7 @@ from causalplug.noise import Noise
 from causalplug.sampling.accept import Stream
 from causalplug.sampling.condition import Evidence, compile_evidence
 from causalplug.sampling.interventions import compile_do
+from causalplug.sampling.posterior import Limits
 from causalplug.sampling.sample import answer, check_count, request
 from causalplug.sampling.worlds import Rows, World
 from causalplug.variables import Image
@@ -106,7 +107,13 @@ def abduct(
         part.prepare(dcm, later)
         part.recover_all(dcm)
     stream = Stream(
-        dcm, n, given=given, seed=seed, batch_size=batch_size, min_acceptance=min_acceptance
+        dcm,
+        n,
+        given=given,
+        seed=seed,
+        batch_size=batch_size,
+        limits=Limits(min_acceptance),
+        whole=True,
     )
     parts = [noise for _, noise in stream.parts(_bare)]
     return Noise.cat(parts).to("cpu")

@@ -280,9 +280,12 @@ class Posterior:
         return self._shared[pool]
 
     def _check_possible(self, block: Block) -> None:
-        learned = self._pilot(block)
-        if not block.sampled and learned.log_probability == -math.inf:
-            self._too_rare(0, 1, block)
+        if not block.sampled and self._pilot(block).log_probability == -math.inf:
+            raise SamplingError(
+                "What is given is too rare: 0 of all candidate rows agree, because the model says "
+                f"that it cannot be; it is about {_listed(block.names)}. Correct the values, or "
+                "give fewer of them."
+            )
 
     def _check_possible_rows(self, block: Block, owners: Tensor) -> None:
         if block.sampled or (block.weightless and block.names[0] in self.scene.points):
@@ -291,8 +294,9 @@ class Posterior:
         log = self._weigh(block, owners, empty, owners, "exact")
         if missing := int((log == -math.inf).sum()):
             raise SamplingError(
-                f"What is given is too rare: for {missing} of the rows {_listed(block.names)} "
-                "cannot have the given values at all. Correct these rows, or give fewer values."
+                f"What is given is too rare: for {missing} of {len(owners)} rows the model says "
+                f"that it cannot be; it is about {_listed(block.names)}. Correct these rows, or "
+                "give fewer values."
             )
 
     def _complete(self, numbers: Tensor, owners: Tensor, chosen: dict[str, _Chosen]) -> Rows:
@@ -354,7 +358,7 @@ class Posterior:
             return
         effective = torch.stack([c.effective for c in chosen.values()]).amin(0)
         tried = torch.stack([c.tried for c in chosen.values()]).amax(0)
-        self.effort.candidates += int(tried.sum())
+        self.effort.candidates += int(tried.sum() if self.scene.by_row else tried.max())
         self.effort.rows += n
         self.effort.effective += float(effective.sum())
         self.effort.pool += float(tried.sum())
@@ -495,18 +499,19 @@ class Posterior:
         self.limits.check_time(f"{missing} rows are left after {tried:,} candidates each")
         if tried >= self.limits.most:
             raise SamplingError(
-                f"What is given is too rare: for {missing} of the rows too few of {tried:,} "
-                f"candidates agree with {_listed(block.names)}, effectively {effective:.1f} of the "
-                f"{_ENOUGH} that are needed. Give fewer values of these rows, or lower "
+                f"What is given is too rare: for {missing} rows too few of {tried:,} candidates "
+                f"agree, counted by weight {effective:.1f} of the {_ENOUGH} that are needed; it is "
+                f"about {_listed(block.names)}. Give fewer values of these rows, or lower "
                 "min_acceptance= if you want to wait."
             )
 
     def _too_rare(self, effective: float, tried: int, block: Block) -> NoReturn:
         raise SamplingError(
-            f"What is given is too rare: effectively {effective:.0f} of {tried:,} candidate rows "
-            f"agree with {_listed(block.names)}, a rate of {effective / tried:.2g}; "
-            f"min_acceptance={self.limits.min_acceptance:g}. Condition on less, widen the "
-            "intervals, ask for fewer rows, or lower min_acceptance= if you want to wait."
+            f"What is given is too rare: {effective:.0f} of {tried:,} candidate rows agree, "
+            f"counted by weight, a rate of {effective / tried:.2g}, with "
+            f"min_acceptance={self.limits.min_acceptance:g}; it is about "
+            f"{_listed(block.names)}. Condition on less, widen the intervals, ask for fewer rows, "
+            "or lower min_acceptance= if you want to wait."
         )
 
     # -- weighted rows, for estimates

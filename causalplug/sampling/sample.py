@@ -18,6 +18,7 @@ from causalplug.sampling.condition import Given, compile_given
 from causalplug.sampling.guard import Clearance, clear, queries_of
 from causalplug.sampling.interventions import PerRow, compile_do
 from causalplug.sampling.memory import Batches, check_room
+from causalplug.sampling.posterior import Limits
 from causalplug.sampling.result import Column, check_images, columns, table
 from causalplug.sampling.worlds import Rows, World
 from causalplug.wording import as_names, check_known
@@ -65,7 +66,7 @@ class Request:
             targets=[(world, names) for _, world, names in self.targets],
             seed=self.seed,
             batch_size=self.batch_size,
-            min_acceptance=self.min_acceptance,
+            limits=Limits(self.min_acceptance),
             rows=rows,
         )
 
@@ -105,8 +106,9 @@ class Request:
             "seconds": time.perf_counter() - started,
         }
         if found.drawn:
-            attributes["pool"] = stream.pool
+            attributes["pool"] = round(stream.pool_size)
             attributes["effective_pool"] = found.effective / found.drawn
+            attributes["pool_bias"] = found.drawn / found.effective
         if errors:
             attributes["reconstruction_error"] = {
                 name: error / self.n for name, error in errors.items()

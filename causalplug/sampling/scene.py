@@ -193,7 +193,7 @@ class Scene:
         keys = list(dict.fromkeys(k for name in names for k in confounder_keys(self.dcm, name)))
         weightless = not free and not keys and len(names) == 1
         order = None if weightless else self._order(names, free)
-        latents: dict[str, tuple[int, ...]] = {key: (self.dcm.confounder_size,) for key in keys}
+        latents: dict[str, tuple[int, ...]] = dict.fromkeys(keys, (self.dcm.confounder_size,))
         if order is None:
             latents |= self._normals(free, sum(math.prod(s) for s in latents.values()))
         read = [*names, *(p for name in names for p in self.world.graph.parents(name))]
