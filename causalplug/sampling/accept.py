@@ -30,7 +30,7 @@ from causalplug.variables import Image
 if TYPE_CHECKING:
     from causalplug.model.model import Model
 
-__all__ = ["Acceptance", "Stream", "evaluating"]
+__all__ = ["Acceptance", "Stream", "evaluating", "infer_from"]
 
 POOL = 64  # agreeing candidates from which one is drawn by weight
 _POOL_NEEDED = 16  # effective candidates of a pool that does not grow, on average
@@ -140,32 +140,13 @@ class Stream:
         return self.posterior is not None and self.posterior.given is given
 
     def _inference(self, whole: bool) -> Posterior | None:
-        """How to infer rows from what was seen in one world; None where rejection is as good, or
-        nothing can be inferred."""
-        found = []
-        for i, given in enumerate(self.given):
-            others = [(g.clamped, g.names) for g in self.given[:i] + self.given[i + 1 :]]
-            later = None if whole else [*others, *self.targets]
-            posterior = Posterior(self.dcm, given, later, self.seed, self.limits)
-            if posterior.possible:
-                found.append(posterior)
-        if own := [posterior for posterior in found if posterior.scene.by_row]:
-            return own[0]
-        if not found or (self.weighted and not any(p.given.points for p in found)):
-            return None
-        with evaluating(self.dcm):
-            rarest = min(found, key=lambda posterior: posterior.log_probability)
-        if self.weighted:
-            rarest = next(posterior for posterior in found if posterior.given.points)
-        if not self.weighted and rarest.log_probability >= math.log(_OFTEN):
-            self._heed(rarest)
-            return None
-        return rarest
+        targets = None if whole else self.targets
+        return infer_from(self.dcm, self.given, targets, self.seed, self.limits, self._heed)
 
-    def _heed(self, posterior: Posterior) -> None:
+    def _heed(self, found: Batches) -> None:
         """Start with the batches that the memory was found to hold."""
-        if posterior.batches.halved:
-            self.searching.size = min(self.searching.size, posterior.batches.size)
+        if found.halved:
+            self.searching.size = min(self.searching.size, found.size)
             self.searching.halved = True
 
     @property
@@ -384,6 +365,46 @@ class Stream:
             f"{tried:,} candidates agree. Give fewer values of these rows, or lower "
             "min_acceptance= if you want to wait."
         )
+
+
+def infer_from(
+    dcm: Model,
+    given: Sequence[Given],
+    targets: Sequence[tuple[World, Sequence[str]]] | None,
+    seed: int,
+    limits: Limits,
+    heed: Callable[[Batches], None] = lambda batches: None,
+) -> Posterior | None:
+    """How to infer rows from what was seen in one world; None where rejection is as good, or
+    nothing can be inferred.
+
+    Args:
+        dcm: the model.
+        given: what was seen, by world, prepared.
+        targets: worlds and variables that will be asked for, or None for any.
+        seed: seed of the noise.
+        limits: when the search for rows ends in an error.
+        heed: told the batches that the memory was found to hold.
+    """
+    found = []
+    for i, part in enumerate(given):
+        others = [(g.clamped, g.names) for j, g in enumerate(given) if j != i]
+        later = None if targets is None else [*others, *targets]
+        posterior = Posterior(dcm, part, later, seed, limits)
+        if posterior.possible:
+            found.append(posterior)
+    if own := [posterior for posterior in found if posterior.scene.by_row]:
+        return own[0]
+    weighed = [posterior for posterior in found if posterior.given.weighted]
+    if weighed or any(part.weighted for part in given):
+        return weighed[0] if weighed else None
+    if not found:
+        return None
+    with evaluating(dcm):
+        rarest = min(found, key=lambda posterior: posterior.log_probability)
+        often = rarest.log_probability >= math.log(_OFTEN)
+    heed(rarest.batches)
+    return None if often else rarest
 
 
 def _rank(owner: Tensor) -> Tensor:

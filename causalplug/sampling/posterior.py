@@ -26,7 +26,7 @@ from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import ROUND
 from causalplug.sampling.memory import Batches
 from causalplug.sampling.proposal import Normals, effective_size
-from causalplug.sampling.scene import Block, Scene
+from causalplug.sampling.scene import AGAIN, Block, Scene
 from causalplug.sampling.weigh import Candidates, Drawn, draw, weigh
 from causalplug.sampling.worlds import Rows, World
 
@@ -44,7 +44,6 @@ _SHARED, _WIDE_SHARED = 4096, 256  # rows that share a pool
 _EFFECTIVE = 2  # effective candidates per row of a shared pool
 _BUDGET = 2**18  # entries of one batch of tables
 _STEP, _WIDE_STEP = 2**16, 256  # candidates of one batch
-_AGAIN = 2**30  # distance of the noise of a row that is tried once more
 
 
 @dataclass(frozen=True)
@@ -244,7 +243,7 @@ class Posterior:
 
     def rows(self, numbers: Tensor) -> Rows:
         """Rows of noise of these numbers that agree with what was seen."""
-        owners = numbers % ROUND + _AGAIN * (numbers // ROUND)
+        owners = numbers % ROUND + AGAIN * (numbers // ROUND)
         if self.scene.by_row:
             for block in self.scene.blocks:
                 self._check_possible_rows(block, owners)
@@ -310,7 +309,7 @@ class Posterior:
             values |= drawn.values
             fixed |= drawn.own | latents
         for name in (*scene.names, *scene.set):
-            value = scene.value(name, numbers) if scene.seen(name) else values[name]
+            value = scene.value(name, owners) if scene.seen(name) else values[name]
             rows.cells[scene.world.cell(name)] = value
         rows.noise = rows.noise.fix(fixed)
         self.given.recover(rows, scene.world)
@@ -377,7 +376,7 @@ class Posterior:
         draws: list[Tensor] = []
         logs: list[Tensor] = []
         tried, effective = 0, 0.0
-        first = int(owners[0]) // n * _AGAIN
+        first = int(owners[0]) // n * AGAIN
         stream = self._stream(block, 0)
         while effective < wanted:
             self.limits.check_time(f"{effective:.0f} of {tried:,} candidates count")
@@ -540,7 +539,8 @@ class Posterior:
         index = agree.nonzero().squeeze(-1)
         kept = {label: _selected(c, index) for label, c in chosen.items()}
         rows = self._complete(numbers[index], numbers[index], kept)
-        rows.marks["log_weight"] = log_weight[index.to(log_weight.device)]
+        if chosen:
+            rows.marks["log_weight"] = log_weight[index.to(log_weight.device)]
         return rows
 
     def _scattered(self, proposal: Normals, standard: Tensor, numbers: Tensor) -> Tensor:

@@ -19,15 +19,16 @@ from torch import Tensor
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.condition import Condition, Given, Point
 from causalplug.sampling.elimination import Order
-from causalplug.sampling.interventions import ROUND, Constant, PerRow
+from causalplug.sampling.interventions import Constant, PerRow
 from causalplug.variables import Continuous, Discrete, Image
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.base import Mechanism
     from causalplug.model.model import Model
 
-__all__ = ["Block", "Scene", "confounder_keys"]
+__all__ = ["AGAIN", "Block", "Scene", "confounder_keys"]
 
+AGAIN = 2**30  # row i that is tried for the r-th time more has the number i + r * AGAIN
 _CONFIGURATIONS = 4096  # of the unseen parents of one variable, at most, in an exact sum
 _ENTRIES = 2**16  # of the largest table of an exact sum, for one row
 _NORMALS = 16  # numbers of own noise of one variable that a proposal learns, at most
@@ -132,9 +133,9 @@ class Scene:
         condition = self.conditions.get(name)
         if condition is None:
             where = self.points[name].intervention if name in self.points else self.world.do[name]
-            return where.values(Noise(owners, device=self.dcm.device), {})
+            return where.values(Noise(owners % AGAIN, device=self.dcm.device), {})
         if condition.codes is not None:
-            return condition.codes[owners % ROUND].to(self.dcm.device)
+            return condition.codes[owners % AGAIN].to(self.dcm.device)
         if condition.allowed is None:
             raise ValueError(f"{name} has an interval, not a value")
         code = condition.allowed.nonzero().squeeze(-1)[:1].to(self.dcm.device)

@@ -147,6 +147,10 @@ class _Inputs:
             found.append(normal)
         return found[0], found[1]
 
+    def shown(self, name: str, owners: Tensor) -> Tensor:
+        """The value of a variable that was seen, as its own mechanism gives it."""
+        return self.dcm.variables[name].scale(self.scene.value(name, owners))
+
     def _projected(self, name: str) -> bool:
         image = isinstance(self.dcm.variables[name], Image)
         return image and name in self.dcm.encoders.unopened()
@@ -217,7 +221,7 @@ class _Sums(_Inputs):
         n = rows * configurations
         condition = self.scene.conditions.get(name)
         if self.scene.seen(name):
-            value = self.scene.value(name, self.owners[:rows]).repeat_interleave(configurations, 0)
+            value = self.shown(name, self.owners[:rows]).repeat_interleave(configurations, 0)
             return mechanism.log_prob(value, inputs, confounder).double().expand(n)
         if isinstance(self.dcm.variables[name], Discrete):
             return _log_probs(mechanism, inputs, confounder, n, condition)
@@ -263,7 +267,7 @@ class _Walk(_Inputs):
         inputs, confounder = self.inputs(mechanism), self.confounder(name)
         n, condition = len(self.candidates), self.scene.conditions.get(name)
         if self.scene.seen(name):
-            value = self.scene.value(name, self.owners)
+            value = self.shown(name, self.owners)
             found.log_weight = found.log_weight.to(value.device) + _double(
                 mechanism.log_prob(value, inputs, confounder), n
             )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -24,7 +24,10 @@ from causalplug.training.report import ModuleReport
 from causalplug.training.validation import Distance
 
 if TYPE_CHECKING:
-    from causalplug.training.trainer import Trainer
+    from accelerate import Accelerator
+
+    from causalplug.model.model import Model
+    from causalplug.training.config import TrainingConfig
 
 __all__ = ["Run", "report_from"]
 
@@ -34,6 +37,21 @@ _SIGNIFICANT = (
 )
 
 State = tuple[dict[str, Any], dict[str, Tensor]]
+
+
+class Owner(Protocol):
+    """What a run reads of the trainer that it belongs to."""
+
+    dcm: Model
+    config: TrainingConfig
+    accelerator: Accelerator
+    progress: bool
+
+    def kept(self) -> str:
+        """Where the last checkpoint is, in a sentence."""
+
+    def track(self, values: Mapping[str, float], step: int) -> None:
+        """Report figures of a step to the trackers."""
 
 
 class Run:
@@ -54,7 +72,7 @@ class Run:
 
     def __init__(
         self,
-        trainer: Trainer,
+        trainer: Owner,
         processes: Processes,
         checkpoints: Checkpoints | None,
         facts: Mapping[str, Any],
@@ -77,8 +95,8 @@ class Run:
         state, tensors = loaded
         for name, binding in state["bindings"].items():
             mechanism = self.dcm.mechanism(name)
-            if getattr(mechanism, "pending", None) is not None:
-                self.dcm.replace_mechanism(name, mechanism.bind_as(name, binding))  # type: ignore[operator]
+            if mechanism.awaits_rows:
+                self.dcm.replace_mechanism(name, mechanism.bind_as(name, binding))
         self.dcm.load_trained(
             {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         )
@@ -127,8 +145,9 @@ class Run:
     def _learner(self, module: Module, objective: str) -> Learner:
         options: dict[str, Any] = {"processes": self.processes}
         if objective == "likelihood":
-            likelihood = Likelihood(self.dcm, module.variables, self.prepared.train, self.config)
-            held_out = likelihood.on(self.prepared.held_out)
+            rows = self.prepared.with_pixels(self.dcm, module, "train")
+            likelihood = Likelihood(self.dcm, module.variables, rows, self.config)
+            held_out = likelihood.on(self.prepared.with_pixels(self.dcm, module, "held_out"))
             options["steps"] = self.config.steps or _LIKELIHOOD_STEPS
             return LikelihoodLearner(
                 self.dcm, module.variables, self.config, likelihood, held_out, **options
@@ -303,15 +322,11 @@ class Run:
         if self.checkpoints is None:
             return
         tensors = {f"model.{key}": value for key, value in self.dcm.trained_tensors().items()}
-        bound = {
-            name: m
-            for name, m in self.dcm.mechanisms.items()
-            if getattr(m, "label_map", None) is not None
-        }
+        bindings = {name: m.binding() for name, m in self.dcm.mechanisms.items()}
         state: dict[str, Any] = {
             "facts": self.facts,
             "reports": {str(place): report.to_dict() for place, report in self.reports.items()},
-            "bindings": {name: m.binding() for name, m in bound.items()},  # type: ignore[operator]
+            "bindings": {name: found for name, found in bindings.items() if found is not None},
             "step": None,
             "scaler": None
             if self.accelerator.scaler is None
