@@ -12,6 +12,7 @@ from typing import Any
 from causalplug.moved import redirect
 
 _EXPORTS = {
+    "causalplug.caveats": ["Caveat"],
     "causalplug.errors": [
         "CausalPlugError",
         "ConfounderWarning",
@@ -38,8 +39,11 @@ _EXPORTS = {
         "VariableError",
     ],
     "causalplug.graphs.graph": ["CausalGraph"],
+    "causalplug.identification.assumptions": ["Assume"],
     "causalplug.identification.identification": ["Identification", "identify"],
-    "causalplug.checks.overlap": ["check_overlap"],
+    "causalplug.checks.overlap": ["Overlap", "check_overlap"],
+    "causalplug.checks.bounding": ["bounds"],
+    "causalplug.checks.bounds": ["Bounds"],
     "causalplug.planning.plan": ["Plan", "check_pull", "plan"],
     "causalplug.identification.query": ["Query"],
     "causalplug.graphs.source": ["Source"],
@@ -48,7 +52,7 @@ _EXPORTS = {
     "causalplug.mechanisms.catalogue": ["list_adapters"],
     "causalplug.encoders.fit": ["fit_encoder"],
     "causalplug.encoders.encoders": ["ConvEncoder", "Encoder"],
-    "causalplug.checks.fit": ["check_fit"],
+    "causalplug.checks.fit": ["FitReport", "check_fit"],
     "causalplug.mechanisms.frozen.generator": ["FrozenMechanism"],
     "causalplug.mechanisms.frozen.label_map": ["Label", "LabelMap"],
     "causalplug.checks.projection": ["check_projection"],
@@ -64,6 +68,7 @@ _EXPORTS = {
     "causalplug.data.source": ["DataSource"],
     "causalplug.training.generators": ["fit_generator"],
     "causalplug.data.infer": ["InferredVariables", "infer_variables"],
+    "causalplug.training.report": ["TrainingReport"],
     "causalplug.training.trainer": ["Trainer", "fit"],
     "causalplug.variables": ["Continuous", "Discrete", "Image"],
 }

@@ -10,7 +10,14 @@ import click
 
 from causalplug.cli.given import names, settings
 from causalplug.cli.models import load_model, revision_option
-from causalplug.cli.output import asked_for, check_folder, json_option, show_json, show_rows
+from causalplug.cli.output import (
+    asked_for,
+    check_folder,
+    json_option,
+    show_json,
+    show_rows,
+    tell,
+)
 from causalplug.cli.tables import rows_of
 
 if TYPE_CHECKING:
@@ -241,6 +248,10 @@ def estimate(
         show_json(answer.to_dict())
     else:
         click.echo(str(answer))
+    if answer.marked:
+        reason = "" if answer.identification is None else f": {answer.identification.reason}"
+        click.echo(f"warning: {answer.query} is {answer.status}{reason}", err=True)
+    tell(answer.warnings)
 
 
 def _names(text: str | None) -> list[str] | None:

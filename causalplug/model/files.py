@@ -22,7 +22,13 @@ from causalplug.hub.formats import DCM_FORMAT, read_dcm_config
 from causalplug.hub.reference import follow
 from causalplug.identification.query import Query
 from causalplug.model.extract import extract_module
-from causalplug.model.facts import fit_rows, identified, plan_rows, training_rows
+from causalplug.model.facts import (
+    fit_rows,
+    identified,
+    plan_rows,
+    training_rows,
+    warning_rows,
+)
 from causalplug.model.pulled import PulledParts, describe_pulled
 from causalplug.planning.plan import Plan
 from causalplug.variables import variable_from_dict
@@ -242,6 +248,7 @@ def _check_records(
     rows = {
         "training": training_rows(history),
         "fits": fit_rows((), history),
+        "warnings": warning_rows(history),
         "plan": plan_rows(plan) if plan else [],
     }
     check_keys(rows, {key: known[f"{key}?"] for key in rows}, where=where)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from causalplug.caveats import unique_caveats
 from causalplug.errors import QueryError
 from causalplug.identification.quantities import ate
 from causalplug.identification.query import Event, Query
@@ -111,8 +112,10 @@ def curve_table(treatment: str, points: list[tuple[Any, Estimate]]) -> pd.DataFr
         tables.append(table)
     frame = pd.concat(tables, ignore_index=True)
     marked = [answer for _, answer in points if answer.marked]
+    found = [caveat for _, answer in points for caveat in answer.warnings]
     frame.attrs = {
         "identification": (marked or [points[0][1]])[0].status,
+        "warnings": [caveat.to_dict() for caveat in unique_caveats(found)],
         "seconds": sum(a.seconds for _, a in points),
     }
     return frame

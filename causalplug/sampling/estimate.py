@@ -96,6 +96,7 @@ def estimate(
         status=clearance.status,
         identification=clearance.identification,
         overlap=overlap,
+        warnings=clearance.warnings,
     )
 
 
