@@ -23,6 +23,7 @@ from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import ROUND, PerRow
 from causalplug.sampling.memory import Batches
+from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.posterior import CHECK, Limits, Posterior
 from causalplug.sampling.worlds import Rows, World
 from causalplug.variables import Image
@@ -83,10 +84,7 @@ class Stream:
         n: rows asked for.
         given: conditions by world, already prepared.
         targets: worlds and the variables asked for in them.
-        seed: of the noise.
-        batch_size: rows that go through the networks at once; by default 65,536, and 256 where an
-            image is rendered.
-        limits: when the search for rows ends in an error.
+        options: how it is computed.
         rows: only rows of these numbers, in this order; for one process out of several.
         whole: recover the noise of everything that was seen, for worlds that are not known yet.
 
@@ -101,9 +99,7 @@ class Stream:
         *,
         given: Sequence[Given] = (),
         targets: Sequence[tuple[World, Sequence[str]]] = (),
-        seed: int = 0,
-        batch_size: int | None = None,
-        limits: Limits | None = None,
+        options: SamplingOptions = DEFAULTS,
         rows: range | None = None,
         whole: bool = False,
     ):
@@ -112,9 +108,9 @@ class Stream:
             n,
             list(given),
             list(targets),
-            seed,
+            options.seed,
         )
-        self.limits = Limits() if limits is None else limits
+        self.limits, batch_size = options.limits(), options.batch_size
         self.min_acceptance = self.limits.min_acceptance
         self.acceptance = Acceptance()
         self.pool_size = float(POOL)

@@ -24,7 +24,8 @@ from causalplug.sampling.guard import clear
 from causalplug.sampling.memory import Batches
 from causalplug.sampling.met import Met
 from causalplug.sampling.moments import Contribution, Moments
-from causalplug.sampling.posterior import CHECK, Limits
+from causalplug.sampling.options import DEFAULTS, SamplingOptions
+from causalplug.sampling.posterior import CHECK
 from causalplug.sampling.request import check_count
 from causalplug.sampling.terms import Case, CompiledTerm, compile_query, normalised, numbers_of
 from causalplug.sampling.worlds import Rows, World
@@ -42,14 +43,10 @@ def estimate(
     query: str | Query,
     n: int = 100_000,
     *,
-    seed: int = 0,
-    batch_size: int | None = None,
     data: Any = None,
     compare: str | None = None,
     pictures: int = 16,
-    allow_unidentified: bool = False,
-    min_acceptance: float = 1e-4,
-    progress: bool | None = None,
+    options: SamplingOptions = DEFAULTS,
 ) -> Estimate:
     """The answer to ``query``; documented at :meth:`causalplug.DCM.estimate`."""
     started = time.perf_counter()
@@ -67,9 +64,9 @@ def estimate(
     asked.check(dcm.graph.variables)
     asked = normalised(dcm, asked)
     terms = compile_query(dcm, asked)
-    clearance = clear(dcm, asked, allow_unidentified=allow_unidentified)
-    work = _Estimation(dcm, terms, n, seed, batch_size, Limits(min_acceptance), pictures)
-    work.run(progress)
+    clearance = clear(dcm, asked, allow_unidentified=options.allow_unidentified)
+    work = _Estimation(dcm, terms, n, options, pictures)
+    work.run(options.progress)
     table, summaries = answer_table(work.axes, [block.finished() for block in work.blocks])
     if not work.counts:
         table = next(
@@ -92,7 +89,7 @@ def estimate(
         n=min(block.accepted for block in work.blocks),
         candidates=work.at,
         seconds=time.perf_counter() - started,
-        seed=seed,
+        seed=options.seed,
         status=clearance.status,
         identification=clearance.identification,
         overlap=overlap,
@@ -146,13 +143,11 @@ class _Estimation:
         dcm: Model,
         terms: Sequence[CompiledTerm],
         n: int,
-        seed: int,
-        batch_size: int | None,
-        limits: Limits,
+        options: SamplingOptions,
         pictures: int,
     ):
-        self.dcm, self.terms, self.n, self.seed = dcm, list(terms), n, seed
-        self.limits, self.wanted_pictures = limits, pictures
+        self.dcm, self.terms, self.n, self.seed = dcm, list(terms), n, options.seed
+        self.limits, self.wanted_pictures = options.limits(), pictures
         first = terms[0].cases[0]
         kinds = {a.label: dcm.variables[a.variable] for a in first.outcomes}
         self.images = [label for label, v in kinds.items() if isinstance(v, Image)]
@@ -196,7 +191,7 @@ class _Estimation:
             for name in world.graph.ancestors(names) - set(world.do)
         }
         wide = any(isinstance(dcm.variables[name], Image) for name in rendered)
-        self.batches = Batches((SMALL if wide else LARGE) if batch_size is None else batch_size)
+        self.batches = Batches(options.batch_size or (SMALL if wide else LARGE))
         self.at = 0
 
     # -- what is asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import numpy as np
@@ -211,7 +212,7 @@ def test_intervals_of_trained_splines_are_met_exactly_and_without_rejection() ->
 
 def _chain(length: int, size: int, confounded: bool) -> DCM:
     names = [f"V{i}" for i in range(length)]
-    text = "; ".join(f"{a} -> {b}" for a, b in zip(names, names[1:], strict=False))
+    text = "; ".join(f"{a} -> {b}" for a, b in itertools.pairwise(names))
     if confounded:
         pairs = [(names[i], names[i + 2]) for i in range(0, length - 2, 3)]
         text = f"{text}; " + "; ".join(f"{a} <-> {b}" for a, b in pairs)
