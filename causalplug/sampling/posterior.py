@@ -535,8 +535,9 @@ class Posterior:
             chosen[block.label] = _Chosen(
                 moved, numbers, torch.zeros(len(numbers), dtype=torch.int64), none, none
             )
-        agree = log_weight.isfinite().cpu()
-        index = agree.nonzero().squeeze(-1)
+        index = log_weight.isfinite().cpu().nonzero().squeeze(-1)
+        if not len(index):
+            index = torch.zeros(1, dtype=torch.int64)  # one row that weighs nothing
         kept = {label: _selected(c, index) for label, c in chosen.items()}
         rows = self._complete(numbers[index], numbers[index], kept)
         if chosen:
