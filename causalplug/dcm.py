@@ -350,6 +350,7 @@ class DCM(Shareable, Model):
         level: float = 0.95,
         data: Any = None,
         one_step: bool | None = None,
+        interval: str = "auto",
         compare: str | None = None,
         pictures: int = 16,
         seed: int = DEFAULTS.seed,
@@ -377,6 +378,8 @@ class DCM(Shareable, Model):
             one_step: add what the rows in ``data`` add to the answer to first order, which removes
                 the bias of a model that smooths; by default where the treatment's causes are all
                 recorded, which makes the estimate doubly robust.
+            interval: where the interval comes from: ``"influence"`` functions, the ``"replicates"``
+                that the model was trained with, or ``"auto"``, the first of the two that can be had.
             compare: ``"plug-in"`` adds the identified formula, evaluated on the rows in ``data``, as
                 a column.
             pictures: How many images are rendered of an image that is asked for.
@@ -389,9 +392,14 @@ class DCM(Shareable, Model):
             SamplingError.
         """
         from causalplug.sampling.estimate import estimate
-        from causalplug.uncertainty.intervals import check_level, with_intervals
+        from causalplug.uncertainty.intervals import (
+            check_interval,
+            check_level,
+            with_intervals,
+        )
 
         check_level(level)
+        check_interval(interval)
         options = SamplingOptions(
             seed=seed,
             batch_size=batch_size,
@@ -403,7 +411,16 @@ class DCM(Shareable, Model):
         answer = estimate(
             self, query, n, data=data, compare=compare, pictures=pictures, options=options
         )
-        return with_intervals(self, answer, query, data=data, level=level, one_step=one_step)
+        return with_intervals(
+            self,
+            answer,
+            query,
+            data=data,
+            level=level,
+            one_step=one_step,
+            interval=interval,
+            ask=lambda rows: estimate(self, query, rows, options=options),
+        )
 
     @suggests_arguments
     def ate(
@@ -419,6 +436,7 @@ class DCM(Shareable, Model):
         level: float = 0.95,
         data: Any = None,
         one_step: bool | None = None,
+        interval: str = "auto",
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
         batch_size: int | None = DEFAULTS.batch_size,
@@ -437,8 +455,8 @@ class DCM(Shareable, Model):
             treated, control: values of the treatment; a binary one needs none.
             given: categories that are conditioned on, under the intervention.
             n: rows of every term.
-            level, data, one_step, seed, allow_unidentified, batch_size, min_acceptance, time_limit,
-                progress: As for :meth:`estimate`.
+            level, data, one_step, interval, seed, allow_unidentified, batch_size, min_acceptance,
+                time_limit, progress: As for :meth:`estimate`.
         """
         from causalplug.sampling.effects import ate_query
 
@@ -449,6 +467,7 @@ class DCM(Shareable, Model):
             level=level,
             data=data,
             one_step=one_step,
+            interval=interval,
             seed=seed,
             allow_unidentified=allow_unidentified,
             batch_size=batch_size,
@@ -469,6 +488,7 @@ class DCM(Shareable, Model):
         level: float = 0.95,
         data: Any = None,
         one_step: bool | None = None,
+        interval: str = "auto",
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
         batch_size: int | None = DEFAULTS.batch_size,
@@ -487,6 +507,7 @@ class DCM(Shareable, Model):
                 level=level,
                 data=data,
                 one_step=one_step,
+                interval=interval,
                 seed=seed,
                 allow_unidentified=allow_unidentified,
                 batch_size=batch_size,

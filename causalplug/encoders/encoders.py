@@ -161,7 +161,11 @@ ENCODERS: Registry[Encoder] = Registry(
 
 def register_encoder(kind: str) -> Callable[[_E], _E]:
     """Class decorator: register an encoder under ``kind``, the name that a repository's
-    ``config.json`` gives."""
+    ``config.json`` gives.
+
+    Raises:
+        MechanismError: The name is taken by another class.
+    """
     return ENCODERS.register(kind)
 
 

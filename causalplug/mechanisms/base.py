@@ -3,7 +3,7 @@ its kinds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -256,6 +256,25 @@ class Mechanism(Part):
         """
         return self
 
+    @classmethod
+    def default_for(
+        cls,
+        variable: Variable,
+        parents: Mapping[str, Any],
+        confounder_size: int,
+        hidden: Sequence[int],
+    ) -> Mechanism:
+        """A fresh mechanism for a variable whose kind names this one as its default.
+
+        Args:
+            variable: Declaration of the variable.
+            parents: What is read of each parent: its declaration, or the size of its projection.
+            confounder_size: Numbers of confounder noise of one row.
+            hidden: Widths of hidden layers, where it has any.
+        """
+        made: Any = cls
+        return made(variable, parents, confounder_size=confounder_size, hidden=hidden)  # type: ignore[no-any-return]
+
     def for_variable(
         self, name: str, variable: Variable, parents: Mapping[str, Variable]
     ) -> Mechanism:
@@ -331,6 +350,7 @@ MECHANISMS: Registry[Mechanism] = Registry(
         "discrete-mlp": "causalplug.mechanisms.trainable.discrete",
         "discrete-table": "causalplug.mechanisms.trainable.table",
         "continuous-spline": "causalplug.mechanisms.trainable.continuous",
+        "count-spline": "causalplug.mechanisms.trainable.count",
         "conv-generator": "causalplug.mechanisms.trainable.image",
         "renderer": "causalplug.mechanisms.frozen.renderer",
         **SHIPPED_ADAPTERS,

@@ -20,7 +20,6 @@ from causalplug.sampling.interventions import (
     is_per_row,
 )
 from causalplug.sampling.worlds import Rows, World
-from causalplug.variables import Continuous, Image
 from causalplug.wording import check_known, listed
 
 if TYPE_CHECKING:
@@ -364,16 +363,14 @@ def compile_given(dcm: Model, given: Mapping[str, Any] | None, world: World, n: 
 def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Point:
     variable: Any = dcm.variables[name]
     array = hasattr(value, "shape") and len(value.shape) > len(variable.event_shape)
-    if isinstance(variable, Image) or (
-        isinstance(variable, Continuous) and (array or not _is_interval(value))
-    ):
+    if not variable.is_discrete and not (variable.is_number and not array and _is_interval(value)):
         intervention = compile_do(dcm, {name: value}, n)[name]
         if not isinstance(intervention, Constant | PerRow):
             raise QueryError(
                 f"{name!r} cannot be conditioned on {value!r}: give a value, an interval or one value per row."
             )
         return Point(name, intervention)
-    if isinstance(variable, Continuous):
+    if variable.is_number:
         low, high = _interval(name, value)
         if not low <= high or high < variable.low or low > variable.high:
             raise QueryError(

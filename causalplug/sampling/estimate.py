@@ -29,7 +29,6 @@ from causalplug.sampling.posterior import CHECK
 from causalplug.sampling.request import check_count
 from causalplug.sampling.terms import Case, CompiledTerm, compile_query, normalised, numbers_of
 from causalplug.sampling.worlds import Rows, World
-from causalplug.variables import Continuous, Discrete, Image
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
@@ -150,10 +149,10 @@ class _Estimation:
         self.limits, self.wanted_pictures = options.limits(), pictures
         first = terms[0].cases[0]
         kinds = {a.label: dcm.variables[a.variable] for a in first.outcomes}
-        self.images = [label for label, v in kinds.items() if isinstance(v, Image)]
-        self.numbers = [label for label, v in kinds.items() if isinstance(v, Continuous)]
+        self.images = [label for label, v in kinds.items() if v.is_image]
+        self.numbers = [label for label, v in kinds.items() if v.is_number]
         self._check_axes()
-        discrete = [a for a in first.outcomes if isinstance(dcm.variables[a.variable], Discrete)]
+        discrete = [a for a in first.outcomes if dcm.variables[a.variable].is_discrete]
         self.axes = [
             [(label, dcm.variables[self._symbol_variable(label)]) for label in terms[0].symbols],
             [(a.label, dcm.variables[a.variable]) for a in first.evidence],
@@ -184,13 +183,13 @@ class _Estimation:
             for world, names in [
                 *((g.clamped, g.names) for g in case.given),
                 *(
-                    (w, [n for n in names if not isinstance(dcm.variables[n], Image)])
+                    (w, [n for n in names if not dcm.variables[n].needs_encoder])
                     for w, names in case.targets
                 ),
             ]
             for name in world.graph.ancestors(names) - set(world.do)
         }
-        wide = any(isinstance(dcm.variables[name], Image) for name in rendered)
+        wide = any(dcm.variables[name].needs_encoder for name in rendered)
         self.batches = Batches(options.batch_size or (SMALL if wide else LARGE))
         self.at = 0
 
@@ -338,9 +337,7 @@ class _Estimation:
 
     def _contribution(self, case: Case, rows: Rows, index: torch.Tensor) -> Contribution:
         evidence = _codes(rows, case.evidence, [v.size for _, v in self.axes[1]])  # type: ignore[attr-defined]
-        discrete = [
-            a for a in case.outcomes if isinstance(self.dcm.variables[a.variable], Discrete)
-        ]
+        discrete = [a for a in case.outcomes if self.dcm.variables[a.variable].is_discrete]
         outcome = _codes(rows, discrete, [v.size for _, v in self.axes[2]])  # type: ignore[attr-defined]
         for world, name, code in case.fixed:
             outcome = torch.where(rows.values(world, [name])[name] == code, outcome, -1)

@@ -19,7 +19,6 @@ from causalplug.identification.query import World as Setting
 from causalplug.model.caveats import caveats_of
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
-from causalplug.variables import Discrete
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
@@ -98,9 +97,7 @@ def clear(
     warnings = caveats_of(dcm, queries)
     if dcm.sources is None:
         return Clearance(NOT_CHECKED, text, warnings=warnings)
-    domains = tuple(
-        (name, v.categories) for name, v in dcm.variables.items() if isinstance(v, Discrete)
-    )
+    domains = tuple((name, v.categories) for name, v in dcm.variables.items() if v.is_discrete)
     found = [_identified(dcm.graph, query, tuple(dcm.sources), domains) for query in queries]
     for query, identification in zip(queries, found, strict=True):
         if not identification.answerable:

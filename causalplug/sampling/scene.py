@@ -20,7 +20,6 @@ from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.condition import Condition, Given, Point
 from causalplug.sampling.elimination import Order
 from causalplug.sampling.interventions import Constant, PerRow
-from causalplug.variables import Continuous, Discrete, Image
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.base import Mechanism
@@ -162,7 +161,7 @@ class Scene:
         mechanism = self.mechanism(name)
         if name in self.points:
             return True
-        if isinstance(self.dcm.variables[name], Discrete):
+        if self.dcm.variables[name].is_discrete:
             return mechanism.explicit and mechanism.abduction is not None
         return mechanism.explicit and mechanism.monotone and mechanism.abduction == "exact"
 
@@ -198,7 +197,7 @@ class Scene:
         if order is None:
             latents |= self._normals(free, sum(math.prod(s) for s in latents.values()))
         read = [*names, *(p for name in names for p in self.world.graph.parents(name))]
-        wide = any(isinstance(self.dcm.variables[name], Image) for name in read)
+        wide = any(self.dcm.variables[name].needs_encoder for name in read)
         return Block(names[-1], tuple(names), free, latents, order, wide, weightless)
 
     def _normals(self, free: Iterable[str], already: int) -> dict[str, tuple[int, ...]]:
@@ -207,7 +206,7 @@ class Scene:
         for name in free:
             noise = self.mechanism(name).noise
             size = sum(math.prod(spec.shape) for spec in noise.values())
-            plain = isinstance(self.dcm.variables[name], Continuous)
+            plain = self.dcm.variables[name].is_number
             plain &= name not in self.conditions and size <= _NORMALS
             if plain and already + size <= _LATENT and _all_normal(noise.values()):
                 found |= {f"{name}/{key}": spec.shape for key, spec in noise.items()}
@@ -243,7 +242,7 @@ class Scene:
 
     def _size(self, name: str) -> int | None:
         variable = self.dcm.variables[name]
-        return variable.size if isinstance(variable, Discrete) else None
+        return variable.cardinality if variable.is_discrete else None
 
 
 def _all_normal(specs: Iterable[NoiseSpec]) -> bool:

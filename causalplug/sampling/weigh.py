@@ -20,7 +20,6 @@ from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.condition import Condition
 from causalplug.sampling.elimination import Elimination, Factor
 from causalplug.sampling.scene import Block, Scene, confounder_keys, grid
-from causalplug.variables import Discrete, Image
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.base import Mechanism
@@ -152,8 +151,7 @@ class _Inputs:
         return self.dcm.variables[name].scale(self.scene.value(name, owners))
 
     def _projected(self, name: str) -> bool:
-        image = isinstance(self.dcm.variables[name], Image)
-        return image and name in self.dcm.encoders.unopened()
+        return self.dcm.variables[name].needs_encoder and name in self.dcm.encoders.unopened()
 
 
 class _Sums(_Inputs):
@@ -171,19 +169,19 @@ class _Sums(_Inputs):
         eliminated = self.eliminated()
         noise = {}
         for name in self.block.free:
-            variable = self.dcm.variables[name]
-            if isinstance(variable, Discrete):
-                spec = NoiseSpec((variable.size,), _GUMBEL)
+            size = self.dcm.variables[name].cardinality
+            if self.dcm.variables[name].is_discrete and size is not None:
+                spec = NoiseSpec((size,), _GUMBEL)
                 noise[name] = self.candidates.raw.draw(f"{self.block.label}/{name}", spec)
         total = eliminated.total.expand(len(self.candidates))
         return Drawn(eliminated.draw(noise), {}, total)
 
     def _factor(self, name: str) -> Factor:
         scene, mechanism = self.scene, self.scene.mechanism(name)
-        unseen = [n for n in self.block.free if isinstance(self.dcm.variables[n], Discrete)]
+        unseen = [n for n in self.block.free if self.dcm.variables[n].is_discrete]
         scope = scene.scope(name, unseen)
         parents = [p for p in scope if p != name]
-        sizes = [self.dcm.variables[p].size for p in parents]  # type: ignore[attr-defined]
+        sizes = [self.dcm.variables[p].cardinality or 1 for p in parents]
         rows = 1 if self._shared(name, mechanism, parents) else len(self.candidates)
         codes = grid(sizes, self.dcm.device)
         inputs = {}
@@ -223,7 +221,7 @@ class _Sums(_Inputs):
         if self.scene.seen(name):
             value = self.shown(name, self.owners[:rows]).repeat_interleave(configurations, 0)
             return mechanism.log_prob(value, inputs, confounder).double().expand(n)
-        if isinstance(self.dcm.variables[name], Discrete):
+        if self.dcm.variables[name].is_discrete:
             return _log_probs(mechanism, inputs, confounder, n, condition)
         if condition is None:
             raise ValueError(f"{name} cannot be summed out")
@@ -276,7 +274,7 @@ class _Walk(_Inputs):
             own = self._prior(name, mechanism)
             self.values[name] = mechanism(inputs, own, confounder)
             found.own |= {f"{name}/{key}": noise for key, noise in own.items()}
-        elif isinstance(self.dcm.variables[name], Discrete):
+        elif self.dcm.variables[name].is_discrete:
             log_probs = _log_probs(mechanism, inputs, confounder, n, condition)
             spec = NoiseSpec((log_probs.shape[-1],), _GUMBEL)
             gumbel = self.candidates.raw.draw(f"{self.block.label}/{name}", spec)
@@ -295,7 +293,7 @@ class _Walk(_Inputs):
         if all(f"{name}/{key}" in found.own for key in mechanism.noise):
             return {}
         inputs, confounder = self.inputs(mechanism), self.confounder(name)
-        if not isinstance(self.dcm.variables[name], Discrete):
+        if not self.dcm.variables[name].is_discrete:
             own = self._inside(name, inputs, confounder, self.scene.conditions[name])
             plain = {"normal": own[f"{name}/normal"]}
             found.values[name] = mechanism(inputs, plain, confounder)
