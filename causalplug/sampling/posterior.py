@@ -104,6 +104,11 @@ class _Learned:
     share: float = 1.0  # of its candidates that count
     log_probability: float = 0.0
 
+    @property
+    def offset(self) -> float:
+        """What log weights are given less, so that they lie about 0."""
+        return self.log_probability if math.isfinite(self.log_probability) else 0.0
+
 
 @dataclass(eq=False)
 class _Chosen:
@@ -529,7 +534,7 @@ class Posterior:
             standard = self._standard(block, numbers, stream)
             moved = self._scattered(proposal, standard, numbers)
             log = self._weigh(block, numbers, moved, numbers, stream)
-            log = log + proposal.ratio(moved.unsqueeze(0))[0] - learned.log_probability
+            log = log + proposal.ratio(moved.unsqueeze(0))[0] - learned.offset
             log_weight = log_weight + log
             none = torch.zeros(len(numbers))
             chosen[block.label] = _Chosen(
