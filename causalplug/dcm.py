@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalplug.files.storage import Content
+from causalplug.hub.loading import Loader
 from causalplug.hub.shareable import Shareable
 from causalplug.model.extract import extract_module
 from causalplug.model.model import Model
@@ -76,8 +77,8 @@ class DCM(Shareable, Model):
     card_kind = "dcm"
 
     @classmethod
-    def loaders(cls) -> dict[str, Callable[..., Any]]:
-        return {"model": load_model}
+    def loaders(cls) -> dict[str, Loader]:
+        return {"model": MODEL_LOADER}
 
     def repository_files(
         self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
@@ -535,3 +536,7 @@ def load_model(snapshot: Snapshot, **options: Any) -> Any:
     from causalplug.model.files import load_dcm
 
     return load_dcm(snapshot, DCM, **options)
+
+
+MODEL_LOADER = Loader(load_model, ("device", "dtype", "module"), "a model")
+"""How :func:`causalplug.from_pretrained` loads a model."""

@@ -4,6 +4,7 @@ its kinds."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from causalplug.errors import MechanismError
 from causalplug.hub.contract import declare
 from causalplug.hub.formats import MECHANISM_FORMAT
+from causalplug.hub.loading import Loader, load_own
 from causalplug.hub.part import Part
 from causalplug.hub.parts import load_part
 from causalplug.networks import freeze
@@ -207,8 +209,8 @@ class Mechanism(Part):
         return None
 
     @classmethod
-    def loaders(cls) -> dict[str, Callable[..., Any]]:
-        return {"mechanism": load_mechanism}
+    def loaders(cls) -> dict[str, Loader]:
+        return {"mechanism": MECHANISM_LOADER}
 
     # -- hooks of training
 
@@ -383,3 +385,11 @@ def load_mechanism(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Me
         snapshot, MECHANISM_FORMAT, MECHANISMS, trust_remote_code=trust_remote_code
     )
     return freeze(mechanism) if mechanism.frozen else mechanism
+
+
+MECHANISM_LOADER = Loader(
+    partial(load_own, load_mechanism),
+    ("device", "dtype", "label_map", "transform", "trust_remote_code"),
+    "a mechanism",
+)
+"""How :func:`causalplug.from_pretrained` loads a mechanism."""
