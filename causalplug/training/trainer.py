@@ -26,6 +26,7 @@ from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counted import counted
+from causalplug.training.encode import encoded
 from causalplug.training.fitness import check_generators
 from causalplug.training.prepare import prepare
 from causalplug.training.processes import Processes, Unanswered, known_accelerator, out_of_memory
@@ -155,9 +156,7 @@ class Trainer:
             raise TrainingError(
                 f"Training cannot start: output_dir {self.output_dir} is a file. Name a folder."
             )
-        self.tables = [
-            source.encode(dcm.variables, cache_dir=self.output_dir) for source in sources
-        ]
+        self.tables = encoded(dcm, sources, self.output_dir)
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
         described = [rows.source for rows in self.tables]
         if self.config.strategy == "joint":
