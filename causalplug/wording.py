@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from causalplug.errors import UnknownVariableError
 
-__all__ = ["as_names", "check_known", "did_you_mean", "listed", "shortened"]
+__all__ = ["aligned", "as_names", "check_known", "did_you_mean", "listed", "shortened"]
 
 _LONGEST = 100
 
@@ -17,6 +17,13 @@ def shortened(text: object, most: int = _LONGEST) -> str:
     start = str(text)[: most + 1]
     line = " ".join(start.splitlines())
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table whose columns are aligned; the first row is its head."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return ["  ".join(row).rstrip() for row in padded]
 
 
 def as_names(value: str | Iterable[str]) -> tuple[str, ...]:

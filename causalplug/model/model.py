@@ -419,9 +419,8 @@ class Model(nn.Module):
         return [head, *(self._summary_row(name) for name in self.graph.variables)]
 
     def _summary_row(self, name: str) -> tuple[str, ...]:
-        mechanism = self.mechanism(name)
-        size = sum(parameter.numel() for parameter in mechanism.parameters())
-        kind = f"{type(mechanism).__name__}, {size:,} weights"
+        mechanism = self.mechanisms.unopened()[name]
+        kind = _described(mechanism)
         if mechanism.origin is not None:
             kind = f"{kind}, {mechanism.origin}"
         state = "not trained yet" if self.sources is None else "trained"
@@ -433,6 +432,14 @@ class Model(nn.Module):
             kind,
             "frozen" if mechanism.frozen else state,
         )
+
+
+def _described(mechanism: Mechanism) -> str:
+    """The class of a mechanism and its size; one that was not fetched yet stays unfetched."""
+    if isinstance(mechanism, DeferredMechanism):
+        return "not fetched yet"
+    size = sum(parameter.numel() for parameter in mechanism.parameters())
+    return f"{type(mechanism).__name__}, {size:,} weights"
 
 
 def _checked_variables(
