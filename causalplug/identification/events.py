@@ -6,6 +6,7 @@ set to 1. An *event* is a variable in a world, with a value or with every value.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -204,6 +205,8 @@ def _plain(value: Any) -> Any:
     """``value`` with ``"*"`` as None and a numpy scalar as the number that it is."""
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise QueryError(f"{value} is no value that a variable can have: give a finite number")
     return None if isinstance(value, str) and value == "*" else value
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from causalplug.errors import QueryError
 from causalplug.identification.query import Event, Query, World
 
-__all__ = ["QUANTITIES", "ate", "ett", "nde", "nie", "pn", "pns", "ps"]
+__all__ = ["PARTS", "QUANTITIES", "ate", "ett", "nde", "nie", "pn", "pns", "ps"]
 
 Argument = str | tuple[str, Any] | tuple[str, Any, Any]
 Given = tuple[Event, ...]
@@ -110,6 +110,12 @@ def nie(
     """Natural indirect effect ``E[Y_{X=low, M_{X=high}}] - E[Y_{X=low}]`` (Pearl 2001)."""
     return _natural("NIE", outcome, treatment, mediator, do, given)
 
+
+PARTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("ATE", "ETT", "PN", "PS", "PNS"), ("outcome", "treatment")),
+    **dict.fromkeys(("NDE", "NIE"), ("outcome", "treatment", "mediator")),
+}
+"""What each quantity is of, in order."""
 
 QUANTITIES: dict[str, Callable[..., Query]] = {
     "ATE": ate,

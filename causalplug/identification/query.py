@@ -13,6 +13,7 @@ is one term or a contrast of several.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -58,6 +59,18 @@ class Term:
         outcomes, evidence = resolve_bound(self.outcomes, self.evidence)
         object.__setattr__(self, "outcomes", tuple(dict.fromkeys(outcomes)))
         object.__setattr__(self, "evidence", tuple(dict.fromkeys(evidence)))
+
+    def with_evidence(self, evidence: tuple[Event, ...]) -> Term:
+        """The term with a part of its evidence, which may leave a ``$value`` that a subscript
+        reads without the event that it is the value of."""
+        term = object.__new__(Term)
+        for name, value in (
+            ("outcomes", self.outcomes),
+            ("evidence", evidence),
+            ("expectation", self.expectation),
+        ):
+            object.__setattr__(term, name, value)
+        return term
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -192,6 +205,9 @@ class Query:
             pairs = ((1.0, part),) if isinstance(part, Term) else part.terms
             for inner, term in pairs:
                 total[term] = total.get(term, 0.0) + coefficient * inner
+        for coefficient in total.values():
+            if not math.isfinite(coefficient):
+                raise QueryError(f"{coefficient} cannot be a factor of a term: it is not finite")
         query = cls.__new__(cls)
         query._fill(tuple((c, term) for term, c in total.items() if c), name)
         return query

@@ -13,11 +13,14 @@ Names are written as in graphs; others than letters, digits and ``_ . ' : -`` go
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, NamedTuple, NoReturn
 
 from causalplug.errors import QueryError, QuerySyntaxError
+from causalplug.graphs.text import unquoted
 from causalplug.identification.query import Bound, Event, Query, World
+from causalplug.wording import shortened
 
 __all__ = ["parse_query"]
 
@@ -25,14 +28,18 @@ _TOKEN = re.compile(
     r"""
       (?P<space>\s+)
     | (?P<subscript>_\{)
-    | (?P<quoted>"(?:[^"\\]|\\.)*")
+    | (?P<quoted>"(?:[^"\\]|\\.)*"|'[^'\n]*'(?![\w']))
     | (?P<bound>\$[^\W\d]\w*)
-    | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))
-    | (?P<name>[\w.'](?:[\w.':]|-(?=\w))*?(?=_\{)|[\w.'](?:[\w.':]|-(?=\w))*)
+    | (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))
+    | (?P<name>[\w.](?:[\w.':]|-(?=\w))*?(?=_\{)|[\w.](?:[\w.':]|-(?=\w))*)
     | (?P<sign>[()\[\]{}|,;=+*-])
     """,
     re.VERBOSE,
 )
+_AROUND = 60
+_DEEPEST = 30
+_MOST_DIGITS = 300
+_NO_NUMBERS = {"nan", "inf", "infinity"}
 _CLOSING = {"(": ")", "[": "]"}
 
 
@@ -61,6 +68,7 @@ class _Parser:
         self.tokens = self._tokens()
         self.at = 0
         self.where: list[tuple[Event, int]] = []
+        self.depth = 0
 
     # --- tokens ---
 
@@ -100,11 +108,20 @@ class _Parser:
 
     def fail(self, what: str, position: int | None = None) -> NoReturn:
         position = self.next.position if position is None else position
-        line = " ".join(self.text.splitlines()) if "\n" in self.text else self.text
         raise QuerySyntaxError(
-            f"the query cannot be read: {what} (character {position + 1})\n    {line}\n    {' ' * position}^",
+            f"the query cannot be read: {what} (character {position + 1})\n"
+            + self.marked(position),
             position,
         )
+
+    def marked(self, position: int) -> str:
+        """The text around ``position`` on one line, and a mark under it on the next."""
+        start = max(0, position - _AROUND)
+        end = position + _AROUND
+        before = ("…" if start else "") + "".join(map(_on_one_line, self.text[start:position]))
+        after = "".join(map(_on_one_line, self.text[position:end]))
+        rest = "…" if end < len(self.text) else ""
+        return f"    {before}{after}{rest}\n    {' ' * len(before)}^"
 
     # --- grammar ---
 
@@ -116,7 +133,7 @@ class _Parser:
         while True:
             factor = sign
             if self.next.kind == "number":
-                factor *= float(self.take().text)
+                factor *= float(self.number(self.take()))
                 self.expect("*", "after a factor, as in 2 * P(Y=1)")
             parts.append((factor, self.term()))
             operator = self.accept("+", "-")
@@ -184,8 +201,12 @@ class _Parser:
         name = self.name(what)
         world: dict[str, Any] = {}
         if self.accept("_{"):
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                self.fail(f"more than {_DEEPEST} worlds stand inside each other")
             self.assignments(world, "}")
-            self.expect("}", f"to close the subscript of {name}")
+            self.expect("}", f"to close the subscript of {shortened(name, 40)}")
+            self.depth -= 1
         return Event(name, self.value() if self.accept("=") else None, World(world))
 
     def assignments(self, into: dict[str, Any], close: str) -> None:
@@ -209,7 +230,7 @@ class _Parser:
     def name(self, what: str) -> str:
         token = self.take()
         if token.kind == "quoted":
-            return re.sub(r"\\(.)", r"\1", token.text[1:-1])
+            return unquoted(token.text)
         if token.kind not in ("name", "number"):
             self.at -= token.kind != "end"
             self.fail(f"expected {what}")
@@ -221,22 +242,37 @@ class _Parser:
         negative = self.accept("-")
         token = self.take()
         if token.kind == "number":
-            number = float(token.text) if re.search(r"[.eE]", token.text) else int(token.text)
+            number = self.number(token)
             return -number if negative else number
         if negative:
             self.fail("expected a number after '-'", token.position)
         if token.kind == "quoted":
-            return re.sub(r"\\(.)", r"\1", token.text[1:-1])
+            return unquoted(token.text)
         if token.kind == "bound":
             return Bound(token.text[1:])
         if token.kind != "name":
             self.at -= token.kind != "end"
             self.fail('expected a value: a number, a word, "quoted words" or $name')
+        if token.text.casefold() in _NO_NUMBERS:
+            self.fail(
+                f'{token.text} is no number that a variable can have; put it into quotes, "{token.text}", '
+                "if a category is called so",
+                token.position,
+            )
         return token.text
+
+    def number(self, token: Token) -> int | float:
+        """The finite number that is written."""
+        if len(token.text) > _MOST_DIGITS:
+            self.fail(f"a number has more than {_MOST_DIGITS} digits", token.position)
+        number = float(token.text) if re.search(r"[.eE]", token.text) else int(token.text)
+        if not math.isfinite(number):
+            self.fail("this number is too large: it has to be finite", token.position)
+        return number
 
     def quantity(self, head: Token) -> Query:
         """``ATE(Y=yes, X=1 vs 0, ... | conditions``: the arguments of a named quantity."""
-        from causalplug.identification.quantities import QUANTITIES, Argument
+        from causalplug.identification.quantities import PARTS, QUANTITIES, Argument
 
         arguments: list[Argument] = []
         while True:
@@ -250,6 +286,12 @@ class _Parser:
                 arguments.append((name, value, self.value()) if compared else (name, value))
             if not self.accept(","):
                 break
+        needed = PARTS[head.text]
+        if len(arguments) != len(needed):
+            missing = needed[len(arguments) :]
+            wrong = f"it has no {missing[0]}" if missing else "it has too many variables"
+            example = ", ".join("YXM"[: len(needed)])
+            self.fail(f"{head.text} cannot be asked for: {wrong}; write {head.text}({example})")
         world, given = self.conditions()
         try:
             return QUANTITIES[head.text](*arguments, do=world, given=tuple(given))
@@ -258,4 +300,8 @@ class _Parser:
 
     def _refuse(self, error: QueryError, position: int) -> NoReturn:
         """Raise ``error`` with the place in the text that it is about."""
-        raise QueryError(f"{error}\n    {self.text}\n    {' ' * position}^") from None
+        raise QueryError(f"{error}\n{self.marked(position)}") from None
+
+
+def _on_one_line(sign: str) -> str:
+    return sign if sign.isprintable() else " "
