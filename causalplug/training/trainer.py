@@ -25,6 +25,7 @@ from causalplug.planning.joint import joint_plan
 from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.config import TrainingConfig
+from causalplug.training.counted import counted
 from causalplug.training.fitness import check_generators
 from causalplug.training.prepare import prepare
 from causalplug.training.processes import Processes, Unanswered, known_accelerator, out_of_memory
@@ -292,7 +293,8 @@ class Trainer:
             if module.action == "pull"
             for name in module.variables
         ]
-        report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits)
+        counts = [counted(rows, self.dcm.variables) for rows in run.prepared.train]
+        report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits, counts)
         self.dcm.eval()
         self.dcm.plan = self.plan
         self.dcm.sources = tuple(rows.source for rows in self.tables)
