@@ -45,6 +45,7 @@ _EXPORTS = {
     "causalplug.checks.overlap": ["check_overlap"],
     "causalplug.planning.plan": ["Plan", "check_pull", "plan"],
     "causalplug.identification.query": ["Query"],
+    "causalplug.identification.regions": ["Except", "Interval"],
     "causalplug.graphs.source": ["Source"],
     "causalplug.load": ["from_pretrained"],
     "causalplug.mechanisms.base": ["Mechanism", "register_mechanism"],

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["assigned", "bare", "names", "pairs", "parts", "read_given_graph", "settings"]
 
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'")
-_PART = re.compile(
-    r"\s*((?:'[^']*'(?=\s*(?:[,=]|\Z)))?(?:\"(?:[^\"\\]|\\.)*\"|[^,])*)(?:,|\Z)"
-)
+_PART = re.compile(r"\s*((?:'[^']*'(?=\s*(?:[,=]|\Z)))?(?:\"(?:[^\"\\]|\\.)*\"|[^,])*)(?:,|\Z)")
 _EDGE = re.compile(r"->|<-|↔|→|←|--| - |;|\n|~|\{")
 
 

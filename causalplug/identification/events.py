@@ -13,6 +13,7 @@ from typing import Any
 
 from causalplug.errors import QueryError
 from causalplug.graphs.text import quoted
+from causalplug.identification.regions import Region
 
 __all__ = ["Bound", "Event", "World", "resolve_bound"]
 
@@ -46,6 +47,11 @@ class World(Mapping[str, Any]):
         if not isinstance(assignment, Mapping):
             assignment = dict.fromkeys(assignment)
         for name, value in assignment.items():
+            if isinstance(value, Region):
+                raise QueryError(
+                    f"{name} cannot be set to {value.written(name)}: do() sets one value; ask for "
+                    "each value, or draw it with DCM.sample(do=…)"
+                )
             if isinstance(value, Event) and value.variable != name:
                 raise QueryError(
                     f"{name} cannot be set to {value}: only {name} in another world can stand "
@@ -113,11 +119,10 @@ class Event:
 
     def __str__(self) -> str:
         subscript = f"_{{{self.do}}}" if self.do else ""
-        return (
-            quoted(self.variable)
-            + subscript
-            + ("" if self.value is None else "=" + _written(self.value))
-        )
+        name = quoted(self.variable) + subscript
+        if isinstance(self.value, Region):
+            return self.value.written(name)
+        return name + ("" if self.value is None else "=" + _written(self.value))
 
 
 def resolve_bound(
