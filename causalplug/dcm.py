@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalplug.files.storage import Content
+from causalplug.hub.loading import Loader
 from causalplug.hub.shareable import Shareable
 from causalplug.model.extract import extract_module
 from causalplug.model.model import Model
@@ -73,8 +74,8 @@ class DCM(Shareable, Model):
     card_kind = "dcm"
 
     @classmethod
-    def loaders(cls) -> dict[str, Callable[..., Any]]:
-        return {"model": load_model}
+    def loaders(cls) -> dict[str, Loader]:
+        return {"model": MODEL_LOADER}
 
     def repository_files(
         self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
@@ -259,6 +260,7 @@ class DCM(Shareable, Model):
         level: float = 0.95,
         data: Any = None,
         one_step: bool | None = None,
+        interval: str = "auto",
         **options: Any,
     ) -> Estimate:
         """The answer to a causal question, with an interval that holds all that is uncertain.
@@ -280,6 +282,8 @@ class DCM(Shareable, Model):
             one_step: add what the rows in ``data`` add to the answer to first order, which removes
                 the bias of a model that smooths; by default where the treatment's causes are all
                 recorded, which makes the estimate doubly robust.
+            interval: where the interval comes from: ``"influence"`` functions, the ``"replicates"``
+                that the model was trained with, or ``"auto"``, the first of the two that can be had.
             **options: ``batch_size``, ``allow_unidentified``, ``min_acceptance``, ``progress`` as
                 for :meth:`sample`; ``compare="plug-in"``: add the identified formula, evaluated on
                 the rows in ``data``, as a column; ``pictures``: how many images are rendered of an
@@ -290,11 +294,26 @@ class DCM(Shareable, Model):
             SamplingError.
         """
         from causalplug.sampling.estimate import estimate
-        from causalplug.uncertainty.intervals import check_level, with_intervals
+        from causalplug.uncertainty.intervals import (
+            check_interval,
+            check_level,
+            with_intervals,
+        )
 
         check_level(level)
+        check_interval(interval)
         answer = estimate(self, query, n, seed=seed, data=data, **options)
-        return with_intervals(self, answer, query, data=data, level=level, one_step=one_step)
+        plain = {k: v for k, v in options.items() if k not in ("compare", "pictures")}
+        return with_intervals(
+            self,
+            answer,
+            query,
+            data=data,
+            level=level,
+            one_step=one_step,
+            interval=interval,
+            ask=lambda rows: estimate(self, query, rows, seed=seed, **plain),
+        )
 
     def ate(
         self,
@@ -362,3 +381,7 @@ def load_model(snapshot: Snapshot, **options: Any) -> Any:
     from causalplug.model.files import load_dcm
 
     return load_dcm(snapshot, DCM, **options)
+
+
+MODEL_LOADER = Loader(load_model, ("device", "dtype", "module"), "a model")
+"""How :func:`causalplug.from_pretrained` loads a model."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from causalplug.caveats import unique_caveats
 from causalplug.errors import MechanismError, QueryError
 from causalplug.identification.query import Query
 from causalplug.sampling.answers import Estimate
@@ -183,7 +184,11 @@ class Ensemble:
         for frame in frames:
             frame.attrs = {}
         joined = pd.concat(frames, keys=range(len(frames)), names=["member", "row"])
-        joined.attrs = attributes[0] | {"seconds": sum(a["seconds"] for a in attributes)}
+        warnings = {str(w): w for a in attributes for w in a.get("warnings", [])}
+        joined.attrs = attributes[0] | {
+            "seconds": sum(a["seconds"] for a in attributes),
+            "warnings": list(warnings.values()),
+        }
         return joined
 
     def _joined(self, answers: Sequence[Estimate], started: float) -> Estimate:
@@ -230,6 +235,7 @@ class Ensemble:
             seconds=time.perf_counter() - started,
             status=worst.status,
             identification=worst.identification,
+            warnings=unique_caveats(c for answer in answers for c in answer.warnings),
             members=pd.DataFrame({f"member {k}": row for k, row in enumerate(values)}),
             level=self.level,
             interval=words,

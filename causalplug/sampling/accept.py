@@ -23,7 +23,6 @@ from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import ROUND, PerRow
 from causalplug.sampling.memory import Batches
 from causalplug.sampling.worlds import Rows, World
-from causalplug.variables import Image
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -132,9 +131,7 @@ class Stream:
             for world, variables in asked
             for name in world.graph.ancestors(list(variables)) - set(world.do)
         }
-        return (
-            SMALL if any(isinstance(self.dcm.variables[name], Image) for name in names) else LARGE
-        )
+        return SMALL if any(self.dcm.variables[name].needs_encoder for name in names) else LARGE
 
     def noise(self, rows: Tensor) -> Noise:
         """Noise of these row numbers on the model's device."""

@@ -21,7 +21,6 @@ from causalplug.sampling.interventions import (
     is_per_row,
 )
 from causalplug.sampling.worlds import Rows, World
-from causalplug.variables import Continuous, Discrete, Image
 from causalplug.wording import check_known, listed
 
 if TYPE_CHECKING:
@@ -368,16 +367,14 @@ def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Poi
     if isinstance(value, Region):
         return region_condition(dcm, name, value)
     array = hasattr(value, "shape") and len(value.shape) > len(variable.event_shape)
-    if isinstance(variable, Image) or (
-        isinstance(variable, Continuous) and (array or not _is_interval(value))
-    ):
+    if not variable.is_discrete and not (variable.is_number and not array and _is_interval(value)):
         intervention = compile_do(dcm, {name: value}, n)[name]
         if not isinstance(intervention, Constant | PerRow):
             raise QueryError(
                 f"{name!r} cannot be conditioned on {value!r}: give a value, an interval or one value per row."
             )
         return Point(name, intervention)
-    if isinstance(variable, Continuous):
+    if variable.is_number:
         low, high = _interval(name, value)
         if not low <= high or high < variable.low or low > variable.high:
             raise QueryError(
@@ -420,10 +417,10 @@ def region_condition(dcm: Model, name: str, region: Region) -> Condition:
     """
     variable = dcm.variables[name]
     written = region.written(name)
-    if isinstance(variable, Image):
-        raise QueryError(f"{written} cannot be asked: {name} is an image, and has no order.")
-    if isinstance(variable, Discrete):
+    if variable.is_discrete:
         return _region_of_categories(variable, name, region)
+    if not variable.is_number:
+        raise QueryError(f"{written} cannot be asked: {name} is {variable}, which has no order.")
     if isinstance(region, Except):
         raise QueryError(
             f"{written} cannot be asked: {name} is continuous, and takes no single value with a "
@@ -445,7 +442,7 @@ def region_condition(dcm: Model, name: str, region: Region) -> Condition:
     )
 
 
-def _region_of_categories(variable: Discrete, name: str, region: Region) -> Condition:
+def _region_of_categories(variable: Any, name: str, region: Region) -> Condition:
     numbers = all(isinstance(c, int | float) for c in variable.categories)
     if isinstance(region, Interval) and not numbers:
         raise QueryError(

@@ -23,7 +23,6 @@ from causalplug.sampling.interventions import compile_do
 from causalplug.sampling.request import check_count, request
 from causalplug.sampling.sample import answer
 from causalplug.sampling.worlds import Rows, World
-from causalplug.variables import Image
 from causalplug.wording import check_known
 
 if TYPE_CHECKING:
@@ -178,9 +177,9 @@ def _row_columns(dcm: Model, rows: Any) -> dict[str, Any]:
         variable = dcm.variables[name]
         column = rows[name]
         codes = variable.encode(
-            [column] if _is_value(column) and not isinstance(variable, Image) else column, name
+            [column] if _is_value(column) and not variable.is_image else column, name
         )
-        found[name] = codes if isinstance(variable, Image) else variable.decode(codes)
+        found[name] = codes if variable.is_image else variable.decode(codes)
     return found
 
 

@@ -27,7 +27,6 @@ from causalplug.sampling.moments import Contribution, Moments
 from causalplug.sampling.request import check_count
 from causalplug.sampling.terms import Case, CompiledTerm, compile_query, normalised, numbers_of
 from causalplug.sampling.worlds import Rows, World
-from causalplug.variables import Continuous, Discrete, Image
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
@@ -95,6 +94,7 @@ def estimate(
         status=clearance.status,
         identification=clearance.identification,
         overlap=overlap,
+        warnings=clearance.warnings,
     )
 
 
@@ -154,10 +154,10 @@ class _Estimation:
         self.min_acceptance, self.wanted_pictures = min_acceptance, pictures
         first = terms[0].cases[0]
         kinds = {a.label: dcm.variables[a.variable] for a in first.outcomes}
-        self.images = [label for label, v in kinds.items() if isinstance(v, Image)]
-        self.numbers = [label for label, v in kinds.items() if isinstance(v, Continuous)]
+        self.images = [label for label, v in kinds.items() if v.is_image]
+        self.numbers = [label for label, v in kinds.items() if v.is_number]
         self._check_axes()
-        discrete = [a for a in first.outcomes if isinstance(dcm.variables[a.variable], Discrete)]
+        discrete = [a for a in first.outcomes if dcm.variables[a.variable].is_discrete]
         self.axes = [
             [(label, dcm.variables[self._symbol_variable(label)]) for label in terms[0].symbols],
             [(a.label, dcm.variables[a.variable]) for a in first.evidence],
@@ -190,13 +190,13 @@ class _Estimation:
             for world, names in [
                 *((g.clamped, g.names) for g in case.given),
                 *(
-                    (w, [n for n in names if not isinstance(dcm.variables[n], Image)])
+                    (w, [n for n in names if not dcm.variables[n].needs_encoder])
                     for w, names in case.targets
                 ),
             ]
             for name in world.graph.ancestors(names) - set(world.do)
         }
-        wide = any(isinstance(dcm.variables[name], Image) for name in rendered)
+        wide = any(dcm.variables[name].needs_encoder for name in rendered)
         self.batches = Batches((SMALL if wide else LARGE) if batch_size is None else batch_size)
         self.at = 0
 
@@ -335,9 +335,7 @@ class _Estimation:
 
     def _contribution(self, case: Case, rows: Rows, index: torch.Tensor) -> Contribution:
         evidence = _codes(rows, case.evidence, [v.size for _, v in self.axes[1]])  # type: ignore[attr-defined]
-        discrete = [
-            a for a in case.outcomes if isinstance(self.dcm.variables[a.variable], Discrete)
-        ]
+        discrete = [a for a in case.outcomes if self.dcm.variables[a.variable].is_discrete]
         outcome = _codes(rows, discrete, [v.size for _, v in self.axes[2]])  # type: ignore[attr-defined]
         for world, name, code in case.fixed:
             outcome = torch.where(rows.values(world, [name])[name] == code, outcome, -1)

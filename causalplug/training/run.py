@@ -3,6 +3,7 @@ checkpoints."""
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -66,9 +67,11 @@ class Run:
 
     Attributes:
         reports: of the finished modules, by their position among those that are trained.
+        share_of_steps: share of the usual steps that a module takes, below one for a refit.
     """
 
     prepared: Prepared
+    share_of_steps: float = 1.0
 
     def __init__(
         self,
@@ -142,13 +145,17 @@ class Run:
         self.reports[position] = report
         self.save(None)
 
+    def _share(self, steps: int) -> int:
+        """So many of the usual steps as this run takes."""
+        return max(1, math.ceil(self.share_of_steps * steps))
+
     def _learner(self, module: Module, objective: str) -> Learner:
         options: dict[str, Any] = {"processes": self.processes}
         if objective == "likelihood":
             rows = self.prepared.with_pixels(self.dcm, module, "train")
             likelihood = Likelihood(self.dcm, module.variables, rows, self.config)
             held_out = likelihood.on(self.prepared.with_pixels(self.dcm, module, "held_out"))
-            options["steps"] = self.config.steps or _LIKELIHOOD_STEPS
+            options["steps"] = self._share(self.config.steps or _LIKELIHOOD_STEPS)
             return LikelihoodLearner(
                 self.dcm, module.variables, self.config, likelihood, held_out, **options
             )
@@ -162,9 +169,9 @@ class Run:
                     self.dcm, target, rows, self.config, banks=self.prepared.banks, pixels=pixels
                 )
             games.append(game.to(self.accelerator.device))
-        image = any(self.dcm.variables[name].kind == "image" for name in module.variables)
+        image = any(self.dcm.variables[name].needs_encoder for name in module.variables)
         usual = self.config.image_steps if image else max(game.rule.steps for game in games)
-        options["steps"] = self.config.steps or usual
+        options["steps"] = self._share(self.config.steps or usual)
         return AdversarialLearner(self.dcm, module.variables, self.config, games, **options)
 
     def _phase(
