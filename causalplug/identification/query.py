@@ -212,7 +212,11 @@ class Query:
     def contrast(
         cls, terms: Iterable[tuple[float, Query | Term]], name: str | None = None
     ) -> Query:
-        """The sum of coefficients times terms (or queries); equal terms are added up."""
+        """The sum of coefficients times terms (or queries); equal terms are added up.
+
+        Raises:
+            QueryError: A coefficient that is not finite.
+        """
         terms = tuple(terms)
         if any(isinstance(part, Query) and part.formula is not None for _, part in terms):
             return cls._summed(terms, name)
