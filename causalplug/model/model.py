@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.errors import DataError, MechanismError, UnknownVariableError, VariableError
+from causalplug.files.weights import refuse_infinite
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source
 from causalplug.mechanisms.base import MECHANISMS, Mechanism
@@ -201,8 +202,10 @@ class Model(nn.Module):
         """Inverse of :meth:`trained_tensors`.
 
         Raises:
-            MechanismError: names or shapes differ from the model's.
+            MechanismError: names or shapes differ from the model's, or weights are NaN or
+                infinite.
         """
+        refuse_infinite(tensors, "the file")
         own = self.trained_tensors()
         wrong = sorted(set(own) ^ set(tensors)) + [
             k for k in own if k in tensors and own[k].shape != tensors[k].shape

@@ -211,21 +211,26 @@ class Given:
             self._weigh(chosen, name)
         if self.points and len(chosen):
             chosen.values(self.clamped, [point.name for point in self.points])
-            for name in self.recovered:
-                self._recover(chosen, name)
+            self.recover(chosen, self.clamped)
             if self.clamped is not self.world:
                 for name in chosen.dcm.graph.variables:
                     if self.clamped.cell(name) in chosen.cells:
                         chosen.cells[self.world.cell(name)] = chosen.cells[self.clamped.cell(name)]
         return chosen, index
 
+    def recover(self, rows: Rows, world: World) -> None:
+        """Fix the noise of the points that a later world needs; ``world`` is the one whose values
+        the rows hold."""
+        for name in self.recovered:
+            self._recover(rows, world, name)
+
     def _inputs(
-        self, rows: Rows, name: str
+        self, rows: Rows, world: World, name: str
     ) -> tuple[Any, Tensor, dict[str, Tensor], Tensor | None]:
         """Mechanism, value, parents as it reads them, and confounder noise."""
         dcm, mechanism = rows.dcm, rows.dcm.mechanism(name)
-        value = dcm.variables[name].scale(rows.values(self.clamped, [name])[name])
-        parents = rows.values(self.clamped, mechanism.parents)
+        value = dcm.variables[name].scale(rows.values(world, [name])[name])
+        parents = rows.values(world, mechanism.parents)
         inputs = {p: dcm._read(p, mechanism, parents, {}) for p in mechanism.parents}
         return mechanism, value, inputs, dcm.confounder(name, rows.noise)
 
@@ -233,12 +238,12 @@ class Given:
         if not len(rows):
             rows.marks.setdefault("log_weight", torch.zeros(0, dtype=torch.float64))
             return
-        mechanism, value, parents, confounder = self._inputs(rows, name)
+        mechanism, value, parents, confounder = self._inputs(rows, self.clamped, name)
         density = mechanism.log_prob(value, parents, confounder).double()
         rows.marks["log_weight"] = rows.marks.get("log_weight", 0) + density
 
-    def _recover(self, rows: Rows, name: str) -> None:
-        mechanism, value, parents, confounder = self._inputs(rows, name)
+    def _recover(self, rows: Rows, world: World, name: str) -> None:
+        mechanism, value, parents, confounder = self._inputs(rows, world, name)
         noise = mechanism.abduct(
             value, parents, confounder, prior=rows.dcm.own_noise(name, rows.noise)
         )
