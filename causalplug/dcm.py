@@ -137,7 +137,9 @@ class DCM(Shareable, Model):
             seed: of the noise.
             **options: ``batch_size``: rows that go through the networks at once, by default 65,536,
                 and 256 where an image is rendered; ``images``: ``"tensor"``, by default,
-                ``"array"`` or ``"pil"``; ``allow_unidentified``: give a marked answer in place of
+                ``"array"`` or ``"pil"``; ``interpolate``: names of variables whose effects are
+                taken to be smooth between the numbers that an experiment set, marked;
+                ``allow_unidentified``: give a marked answer in place of
                 an error; ``min_acceptance``: a condition that fewer rows than this share meet ends
                 in an error, by default 1e-4; ``progress``: show a bar, by default for long calls at
                 a terminal; ``distributed``: split the rows over the processes of ``accelerate

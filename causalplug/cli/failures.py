@@ -18,6 +18,7 @@ BUG, REFUSED, INTERRUPTED, UNREAD = 1, 2, 130, 141
 _SPOKEN = {
     "pass allow_unidentified=True": "give --allow-unidentified",
     "allow_unidentified=True": "--allow-unidentified",
+    "in interpolate=": "in --interpolate",
     "resume_from_checkpoint=True": "--resume",
     "check_fit=False": "--set check_fit=false",
     "available=": "--available NAME=REPO",

@@ -41,7 +41,10 @@ def _advice(result: Decision) -> str:
     if kind == "inconsistent":
         return ""
     if kind == "values" and len(result.verdicts) == 1:
-        return "; ask about those values, or set the others as well"
+        return (
+            "; ask about those values, set the others as well, or, for numbers whose effect is "
+            "smooth between those that were set, name their variable in interpolate="
+        )
     # A trial is a decision of its own, so large graphs get few, the fewer the longer a decision
     # takes.
     effort = 12_000 if result.status == "not shown" else 40_000
@@ -81,6 +84,9 @@ def _positive(result: Decision) -> str:
         text += ", pieced together"
     if limits:
         text += f"; only for the values of {_and(sorted(limits))} that were set"
+    if result.interpolated:
+        between = _and([f"{name}={value:g}" for name, value in result.interpolated])
+        text += f", and, by interpolation, {between} between them"
     return text
 
 

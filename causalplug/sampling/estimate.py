@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,7 @@ def estimate(
     compare: str | None = None,
     pictures: int = 16,
     allow_unidentified: bool = False,
+    interpolate: str | Iterable[str] = (),
     min_acceptance: float = 1e-4,
     progress: bool | None = None,
 ) -> Estimate:
@@ -65,7 +66,7 @@ def estimate(
     asked.check(dcm.graph.variables)
     asked = normalised(dcm, asked)
     terms = compile_query(dcm, asked)
-    clearance = clear(dcm, asked, allow_unidentified=allow_unidentified)
+    clearance = clear(dcm, asked, allow_unidentified=allow_unidentified, interpolate=interpolate)
     work = _Estimation(dcm, terms, n, seed, batch_size, min_acceptance, pictures)
     work.run(progress)
     table, summaries = answer_table(work.axes, [block.finished() for block in work.blocks])

@@ -117,6 +117,7 @@ def request(
     given: list[Given],
     variables: str | Iterable[str] | None,
     allow_unidentified: bool,
+    interpolate: str | Iterable[str] = (),
     seed: int = 0,
     batch_size: int | None = None,
     min_acceptance: float = 1e-4,
@@ -139,7 +140,10 @@ def request(
         seen = [(g.world, g.names) for g in given[i + 1 :]]
         part.prepare(dcm, [*seen, *plain])
     clearance = clear(
-        dcm, queries_of(dcm.graph, plain, given), allow_unidentified=allow_unidentified
+        dcm,
+        queries_of(dcm.graph, plain, given),
+        allow_unidentified=allow_unidentified,
+        interpolate=interpolate,
     )
     return Request(
         dcm, n, targets, given, clearance, seed, batch_size, min_acceptance, images, progress

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import QueryError
@@ -14,7 +15,7 @@ from causalplug.identification.query import World as Setting
 from causalplug.sampling.condition import Condition, Given, Point, make_condition
 from causalplug.sampling.interventions import Intervention, compile_do
 from causalplug.sampling.worlds import FromWorld, World
-from causalplug.variables import Discrete, Image
+from causalplug.variables import Continuous, Discrete, Image
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -263,13 +264,15 @@ def _symbols(event: Event) -> Iterator[tuple[str, str]]:
 
 
 def normalised(dcm: Model, query: Query) -> Query:
-    """``query`` with every value written as the category that it means."""
+    """``query`` with every value written as the category or the number that it means."""
 
     def value_of(name: str, value: Any) -> Any:
         variable = dcm.variables[name]
-        if value is None or isinstance(value, Bound) or not isinstance(variable, Discrete):
+        if value is None or isinstance(value, Bound | Event):
             return value
-        return category(variable, value, name)
+        if isinstance(variable, Continuous) and isinstance(value, Real):
+            return variable.written(variable.encode([value], name))[0]
+        return category(variable, value, name) if isinstance(variable, Discrete) else value
 
     def rewritten(event: Event) -> Event:
         do = {
