@@ -18,7 +18,6 @@ BUG, REFUSED, INTERRUPTED, UNREAD = 1, 2, 130, 141
 _SPOKEN = {
     "pass allow_unidentified=True": "give --allow-unidentified",
     "allow_unidentified=True": "--allow-unidentified",
-    "in interpolate=": "in --interpolate",
     "resume_from_checkpoint=True": "--resume",
     "check_fit=False": "--set check_fit=false",
     "available=": "--available NAME=REPO",
@@ -31,6 +30,7 @@ _SPOKEN = {
     "(local_files_only=False, HF_HUB_OFFLINE=0)": "(HF_HUB_OFFLINE=0)",
     "min_acceptance=": "--min-acceptance ",
     "batch_size": "--batch-size",
+    "interpolate=": "--interpolate ",
 }
 """Words of the Python interface, and what stands for them on the command line."""
 

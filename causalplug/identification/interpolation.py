@@ -12,7 +12,7 @@ from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
 from causalplug.wording import listed
 
-__all__ = ["Interpolated", "with_interpolation"]
+__all__ = ["Interpolated", "numbers_set", "with_interpolation"]
 
 Interpolated = tuple[tuple[str, float], ...]
 """Variables and the values of them that lie between values that were set."""
@@ -37,7 +37,7 @@ def with_interpolation(
     added: dict[tuple[str, float], None] = {}
     found = []
     for name in names:
-        if not any(_numbers(source, name) for source in sources):
+        if not any(numbers_set(source, name) for source in sources):
             raise QueryError(
                 f"interpolate={name!r} cannot be used: no source sets {name} to certain numbers. "
                 f"The sources are {listed(source.describe() for source in sources)}."
@@ -45,7 +45,7 @@ def with_interpolation(
     for source in sources:
         values = {name: source.values.get(name) for name in source.do}
         for name in names:
-            numbers = _numbers(source, name)
+            numbers = numbers_set(source, name)
             between = [
                 v for v in _asked(query, name) if numbers and min(numbers) < v < max(numbers)
             ]
@@ -57,7 +57,7 @@ def with_interpolation(
     return tuple(found), tuple(added)
 
 
-def _numbers(source: Source, name: str) -> tuple[float, ...]:
+def numbers_set(source: Source, name: str) -> tuple[float, ...]:
     """The numbers that a source sets a variable to, none if it may set any or sets names."""
     values = source.values.get(name, ())
     if any(isinstance(v, bool) or not isinstance(v, Real) for v in values):
