@@ -46,12 +46,13 @@ _EXPORTS = {
     "causalplug.checks.bounds": ["Bounds"],
     "causalplug.planning.plan": ["Plan", "check_pull", "plan"],
     "causalplug.identification.query": ["Query"],
+    "causalplug.identification.regions": ["Except", "Interval"],
     "causalplug.graphs.source": ["Source"],
     "causalplug.load": ["from_pretrained"],
     "causalplug.mechanisms.base": ["Mechanism", "register_mechanism"],
     "causalplug.mechanisms.catalogue": ["list_adapters"],
     "causalplug.encoders.fit": ["fit_encoder"],
-    "causalplug.encoders.encoders": ["ConvEncoder", "Encoder"],
+    "causalplug.encoders.encoders": ["ConvEncoder", "Encoder", "register_encoder"],
     "causalplug.checks.fit": ["FitReport", "check_fit"],
     "causalplug.mechanisms.frozen.generator": ["FrozenMechanism"],
     "causalplug.mechanisms.frozen.label_map": ["Label", "LabelMap"],
@@ -70,7 +71,14 @@ _EXPORTS = {
     "causalplug.data.infer": ["InferredVariables", "infer_variables"],
     "causalplug.training.report": ["TrainingReport"],
     "causalplug.training.trainer": ["Trainer", "fit"],
-    "causalplug.variables": ["Continuous", "Discrete", "Image"],
+    "causalplug.variables": [
+        "Continuous",
+        "Count",
+        "Discrete",
+        "Image",
+        "Variable",
+        "register_variable",
+    ],
 }
 _MODULES = ("adapters", "errors", "plots", "testing")
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}

@@ -18,7 +18,7 @@ from causalplug.cli.output import (
     show_rows,
     tell,
 )
-from causalplug.cli.tables import rows_of
+from causalplug.cli.tables import columns_option, rows_of, where_option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,6 +142,8 @@ def sample(
     type=click.Path(exists=True, path_type=Path),
     help="Rows that were seen, a table.",
 )
+@columns_option
+@where_option
 @_do
 @click.option("-n", "n", type=_count, help="Rows; default: 100, or one for each of --rows.")
 @click.option("--draws", type=_count, default=1, show_default=True, help="Rows for each of --rows.")
@@ -153,6 +155,8 @@ def counterfactual(
     repo: str,
     evidence: Sequence[str],
     table: Path | None,
+    columns: str | None,
+    where: Sequence[str],
     do: Sequence[str],
     n: int | None,
     draws: int,
@@ -172,6 +176,8 @@ def counterfactual(
         raise click.UsageError(
             "--rows says what was seen and how many rows there are: leave out --evidence and -n"
         )
+    if table is None and (columns or where):
+        raise click.UsageError("--columns and --where need a table: give --rows FILE")
     if table is None and not evidence:
         raise click.UsageError(
             "nothing was seen: give --evidence NAME=VALUE or --rows FILE, or use sample"
@@ -181,7 +187,9 @@ def counterfactual(
     model = load_model(repo, revision)
     seen = settings(evidence, model.variables, "--evidence", condition=True)
     rows = model.counterfactual(
-        rows_of(table, model.variables) if table is not None else n or 100,
+        rows_of(table, model.variables, columns=columns, where=where)
+        if table is not None
+        else n or 100,
         evidence=seen or None,
         do=settings(do, model.variables, "--do"),
         variables=asked_for(_names(variables), model.variables, folder=out),
@@ -214,6 +222,8 @@ def counterfactual(
     type=click.Path(exists=True, path_type=Path),
     help="Rows that it was trained on, to check the overlap: a table for each source, in order. Repeatable.",
 )
+@columns_option
+@where_option
 @click.option(
     "--compare", is_flag=True, help="Add the formula evaluated on --data, for comparison."
 )
@@ -226,6 +236,8 @@ def estimate(
     query: str,
     n: int,
     data: Sequence[Path],
+    columns: str | None,
+    where: Sequence[str],
     compare: bool,
     png: Path | None,
     seed: int,
@@ -239,6 +251,8 @@ def estimate(
     """Answer QUERY from MODEL, with standard errors."""
     from causalplug.identification.query import Query
 
+    if (columns or where) and not data:
+        raise click.UsageError("--columns and --where need a table: give --data FILE")
     if compare and not data:
         raise click.UsageError("--compare needs the rows: give --data FILE")
     asked = Query.parse(query)
@@ -251,7 +265,7 @@ def estimate(
         min_acceptance=min_acceptance,
         allow_unidentified=allow_unidentified,
         interpolate=interpolate,
-        data=_tables(data, model),
+        data=_tables(data, model, columns, where),
         compare="plug-in" if compare else None,
     )
     if png is not None:
@@ -270,9 +284,9 @@ def _names(text: str | None) -> list[str] | None:
     return None if text is None else names(text)
 
 
-def _tables(paths: Sequence[Path], model: DCM) -> Any:
+def _tables(paths: Sequence[Path], model: DCM, columns: str | None, where: Sequence[str]) -> Any:
     """One table, or a list of several; None without any."""
-    tables = [rows_of(path, model.variables) for path in paths]
+    tables = [rows_of(path, model.variables, columns=columns, where=where) for path in paths]
     return tables[0] if len(tables) == 1 else tables or None
 
 

@@ -30,6 +30,7 @@ from causalplug.model.facts import (
     warning_rows,
 )
 from causalplug.model.pulled import PulledParts, describe_pulled
+from causalplug.model.replicates import joined_replicates, split_replicates
 from causalplug.planning.plan import Plan
 from causalplug.variables import variable_from_dict
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from causalplug.model.model import Model
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+_REPLICATES = "replicates.safetensors"
 
 
 def dcm_files(
@@ -112,6 +114,8 @@ def dcm_files(
     if dcm.plan is not None:
         config["plan"] = dcm.plan.to_dict()
     files[_WEIGHTS] = safetensors_writer(dcm.trained_tensors())
+    if dcm.replicates:
+        files[_REPLICATES] = safetensors_writer(joined_replicates(dcm.replicates))
     return files, config
 
 
@@ -166,6 +170,10 @@ def load_dcm(
         if (precision := precision_of_file(header)) is not None:
             cast(dcm, precision, keep=dcm.frozen_names())
         dcm.load_trained(read_safetensors(weights, dcm.trained_tensors(), within=snapshot.boundary))
+        if "replicates" in config:
+            file = snapshot.file(_REPLICATES, facts=config["replicates"])
+            tensors = read_safetensors(file, within=snapshot.boundary)
+            dcm.replicates = split_replicates(tensors, dcm.trained_tensors(), str(snapshot))
     dcm.origin = snapshot
     dcm.requires_grad_(False).eval()
     if dtype is not None:

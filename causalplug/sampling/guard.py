@@ -20,7 +20,6 @@ from causalplug.model.caveats import caveats_of
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
 from causalplug.sampling.terms import normalised
-from causalplug.variables import Discrete
 from causalplug.wording import as_names, listed
 
 if TYPE_CHECKING:
@@ -105,9 +104,7 @@ def clear(
     warnings = caveats_of(dcm, queries)
     if dcm.sources is None:
         return Clearance(NOT_CHECKED, text, warnings=warnings)
-    domains = tuple(
-        (name, v.categories) for name, v in dcm.variables.items() if isinstance(v, Discrete)
-    )
+    domains = tuple((name, v.categories) for name, v in dcm.variables.items() if v.is_discrete)
     smooth = as_names(interpolate)
     written = [normalised(dcm, query) for query in queries]
     found = [_identified(dcm.graph, q, tuple(dcm.sources), domains, smooth) for q in written]
