@@ -46,6 +46,7 @@ _EXPORTS = {
     "causalplug.checks.bounds": ["Bounds"],
     "causalplug.planning.plan": ["Plan", "check_pull", "plan"],
     "causalplug.identification.query": ["Query"],
+    "causalplug.identification.regions": ["Except", "Interval"],
     "causalplug.graphs.source": ["Source"],
     "causalplug.load": ["from_pretrained"],
     "causalplug.mechanisms.base": ["Mechanism", "register_mechanism"],

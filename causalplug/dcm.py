@@ -14,7 +14,7 @@ from causalplug.model.extract import extract_module
 from causalplug.model.model import Model
 from causalplug.model.trained_module import TrainedModule
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
-from causalplug.wording import suggests_arguments
+from causalplug.wording import aligned, suggests_arguments
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -555,6 +555,15 @@ class DCM(Shareable, Model):
             given,
             self.variables,
         )
+
+    def __str__(self) -> str:
+        """A table of the variables and their mechanisms, and what the answers rest on."""
+        rows = self.summary()
+        title = f"DCM of {len(rows) - 1} variables. {self.basis}"
+        return "\n".join([title, "", *aligned(rows)])
+
+    def __repr__(self) -> str:
+        return f"<DCM of {len(self.variables)} variables: {', '.join(self.variables)}>"
 
     def _repr_html_(self) -> str:
         from causalplug.notebook import html_paragraph, html_table
