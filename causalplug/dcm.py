@@ -14,10 +14,11 @@ from causalplug.model.extract import extract_module
 from causalplug.model.model import Model
 from causalplug.model.trained_module import TrainedModule
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
-from causalplug.wording import suggests_arguments
+from causalplug.wording import aligned, suggests_arguments
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
 
     from causalplug.hub.snapshot import Snapshot
     from causalplug.identification.query import Query
@@ -110,6 +111,38 @@ class DCM(Shareable, Model):
                 here.
         """
         return extract_module(self, name)
+
+    def forward(
+        self,
+        noise: Noise,
+        do: Mapping[str, Tensor] | None = None,
+        variables: Iterable[str] | None = None,
+        *,
+        allow_unidentified: bool = False,
+    ) -> dict[str, Tensor]:
+        """Values of ``variables`` from noise, under interventions; only their ancestors are run.
+
+        Args:
+            noise: Noise of n rows; the same noise under another ``do`` gives the counterfactual of
+                the same rows.
+            do: Encoded values ``(n, *event_shape)`` of the intervened variables; their mechanisms
+                do not run.
+            variables: What is asked for; all by default.
+            allow_unidentified: Give the values also where the data do not determine their
+                distribution.
+
+        Returns:
+            Encoded values ``(n, *event_shape)`` by variable, in the graph's order.
+
+        Raises:
+            NotIdentifiableError: The data that the model was trained on do not determine the
+                distribution of these values, under ``do`` or given what the noise was chosen by.
+            UnknownVariableError: A name that is not a variable.
+            DataError: Another number of values than rows of noise.
+        """
+        from causalplug.sampling.sample import run
+
+        return run(self, noise, do, variables, allow_unidentified)
 
     @suggests_arguments
     def sample(
@@ -544,6 +577,15 @@ class DCM(Shareable, Model):
             given,
             self.variables,
         )
+
+    def __str__(self) -> str:
+        """A table of the variables and their mechanisms, and what the answers rest on."""
+        rows = self.summary()
+        title = f"DCM of {len(rows) - 1} variables. {self.basis}"
+        return "\n".join([title, "", *aligned(rows)])
+
+    def __repr__(self) -> str:
+        return f"<DCM of {len(self.variables)} variables: {', '.join(self.variables)}>"
 
     def _repr_html_(self) -> str:
         from causalplug.notebook import html_paragraph, html_table

@@ -343,6 +343,15 @@ class Model(nn.Module):
         do: Mapping[str, Tensor] | None = None,
         variables: Iterable[str] | None = None,
     ) -> dict[str, Tensor]:
+        """The values of :meth:`generate`."""
+        return self.generate(noise, do, variables)
+
+    def generate(
+        self,
+        noise: Noise,
+        do: Mapping[str, Tensor] | None = None,
+        variables: Iterable[str] | None = None,
+    ) -> dict[str, Tensor]:
         """Values of ``variables`` from noise, under interventions; only their ancestors are run.
 
         Args:
@@ -418,9 +427,8 @@ class Model(nn.Module):
         return [head, *(self._summary_row(name) for name in self.graph.variables)]
 
     def _summary_row(self, name: str) -> tuple[str, ...]:
-        mechanism = self.mechanism(name)
-        size = sum(parameter.numel() for parameter in mechanism.parameters())
-        kind = f"{type(mechanism).__name__}, {size:,} weights"
+        mechanism = self.mechanisms.unopened()[name]
+        kind = _described(mechanism)
         if mechanism.origin is not None:
             kind = f"{kind}, {mechanism.origin}"
         state = "not trained yet" if self.sources is None else "trained"
@@ -432,6 +440,14 @@ class Model(nn.Module):
             kind,
             "frozen" if mechanism.frozen else state,
         )
+
+
+def _described(mechanism: Mechanism) -> str:
+    """The class of a mechanism and its size; one that was not fetched yet stays unfetched."""
+    if isinstance(mechanism, DeferredMechanism):
+        return "not fetched yet"
+    size = sum(parameter.numel() for parameter in mechanism.parameters())
+    return f"{type(mechanism).__name__}, {size:,} weights"
 
 
 def _checked_variables(

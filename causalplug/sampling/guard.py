@@ -17,6 +17,7 @@ from causalplug.identification.identification import Identification, identify
 from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
 from causalplug.model.caveats import caveats_of
+from causalplug.noise import Seen
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
 from causalplug.sampling.terms import normalised
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from causalplug.model.model import Model
     from causalplug.sampling.worlds import World
 
-__all__ = ["NOT_CHECKED", "Clearance", "clear", "queries_of"]
+__all__ = ["NOT_CHECKED", "Clearance", "clear", "known_sources", "queries_of", "seen_in"]
 
 NOT_CHECKED = "not checked"
 _COMBINATIONS = (
@@ -102,12 +103,13 @@ def clear(
         " …" if len(queries) > 4 else ""
     )
     warnings = caveats_of(dcm, queries)
-    if dcm.sources is None:
+    sources = known_sources(dcm)
+    if sources is None:
         return Clearance(NOT_CHECKED, text, warnings=warnings)
     domains = tuple((name, v.categories) for name, v in dcm.variables.items() if v.is_discrete)
     smooth = as_names(interpolate)
     written = [normalised(dcm, query) for query in queries]
-    found = [_identified(dcm.graph, q, tuple(dcm.sources), domains, smooth) for q in written]
+    found = [_identified(dcm.graph, q, sources, domains, smooth) for q in written]
     warnings += _interpolated(found)
     for query, identification in zip(queries, found, strict=True):
         if not identification.answerable:
@@ -164,8 +166,42 @@ def _identified(
     return identify(graph, query, sources, domains=dict(domains), interpolate=interpolate)
 
 
+def seen_in(given: Sequence[Given]) -> tuple[Seen, ...]:
+    """What was seen, to be kept with the noise that was chosen by it."""
+    found = []
+    for part in given:
+        do = tuple((name, _single(i)) for name, i in part.world.do.items())
+        found += [Seen(c.name, c.value, do, c.pins) for c in part.parts]
+    return tuple(found)
+
+
+def _single(intervention: Intervention) -> Any:
+    """The one value that is set, None for several."""
+    support = intervention.support or ()
+    return support[0] if len(support) == 1 else None
+
+
+def known_sources(dcm: Model) -> tuple[Source, ...] | None:
+    """What a model was trained on; of one that was put together, what its modules were."""
+    if dcm.sources is not None:
+        return tuple(dcm.sources)
+    held = dcm.mechanisms.unopened().values()
+    modules = {id(m.module): m.module for m in held if m.module is not None}
+    found = [source for module in modules.values() for source in module.sources or ()]
+    names = set(dcm.graph.variables)
+    kept = [
+        Source(source.recorded & names, source.values or source.do, name=source.name)
+        for source in found
+        if source.do <= names and source.recorded & names
+    ]
+    return tuple(dict.fromkeys(kept)) or None
+
+
 def queries_of(
-    graph: CausalGraph, targets: Sequence[tuple[World, Sequence[str]]], given: Sequence[Given] = ()
+    graph: CausalGraph,
+    targets: Sequence[tuple[World, Sequence[str]]],
+    given: Sequence[Given] = (),
+    seen: Sequence[Seen] = (),
 ) -> list[Query]:
     """What a sample rests on, as queries.
 
@@ -195,6 +231,10 @@ def queries_of(
                 (outcomes if whole else evidence).setdefault(
                     Event(condition.name, None, setting) if whole else event
                 )
+        for one in seen:
+            setting, whole = Setting(dict(one.do)), soft or not one.pins
+            event = Event(one.name, None if whole else one.value, setting)
+            (outcomes if whole else evidence).setdefault(event)
         known = {(event.variable, event.do) for event in evidence}
         asked = [event for event in outcomes if (event.variable, event.do) not in known]
         if asked:
