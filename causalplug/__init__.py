@@ -42,6 +42,8 @@ _EXPORTS = {
     "causalplug.identification.identification": ["Identification", "identify"],
     "causalplug.checks.bounding": ["bounds"],
     "causalplug.checks.bounds": ["Bounds"],
+    "causalplug.checks.graph_check": ["check_graph"],
+    "causalplug.checks.graph_report": ["GraphCheck"],
     "causalplug.checks.overlap": ["check_overlap"],
     "causalplug.planning.plan": ["Plan", "check_pull", "plan"],
     "causalplug.identification.query": ["Query"],
