@@ -10,7 +10,7 @@ import numpy as np
 
 from causalplug.checks.bound_data import columns_of
 from causalplug.checks.graph_report import GraphCheck, TestedConstraint
-from causalplug.checks.independence import Column, Outcome, Tester, column_of
+from causalplug.checks.independence import Column, IndependenceTests, Outcome, column_of
 from causalplug.checks.reweighting import Reweighting
 from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph, expect_graph
@@ -124,7 +124,7 @@ class _Plan:
 
     def outcome(self, constraint: Constraint, seed: int, notes: list[str]) -> Outcome | None:
         """The outcome; None with a note where it cannot be tested."""
-        tester = Tester(self.columns, seed)
+        tester = IndependenceTests(self.columns, seed)
         weights = None
         if constraint.fixed:
             reweighting = Reweighting(self.columns, constraint.fixed)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2, norm
 
-__all__ = ["Column", "Outcome", "Tester", "column_of"]
+__all__ = ["Column", "IndependenceTests", "Outcome", "column_of"]
 
 _FIRST = 0.9  # of the level, for the test of few degrees of freedom
 _FEATURES = 120
@@ -107,7 +107,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 @dataclass(eq=False)
-class Tester:
+class IndependenceTests:
     """Tests on the columns of one table; regressions on the same columns are shared.
 
     Args:

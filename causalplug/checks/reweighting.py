@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from causalplug.checks.independence import Column, Tester
+from causalplug.checks.independence import Column, IndependenceTests
 from causalplug.identification.implied import Fixing
 
 __all__ = ["Reweighting"]
@@ -33,7 +33,7 @@ class Reweighting:
 
     def __init__(self, columns: Mapping[str, Column], fixings: Sequence[Fixing]):
         self.columns = columns
-        self.tester = Tester(columns)
+        self.tester = IndependenceTests(columns)
         self.weights = np.ones(self.tester.count)
         self.problem = ""
         for fixing in fixings:
