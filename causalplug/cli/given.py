@@ -14,13 +14,16 @@ import click
 from causalplug.errors import DataError, GraphError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.readers import SUFFIXES, guess_format
+from causalplug.graphs.text import unquoted
 from causalplug.wording import did_you_mean, listed, shortened
 
 if TYPE_CHECKING:
     from causalplug.variables import Variable
 
-__all__ = ["names", "pairs", "read_given_graph", "settings"]
+__all__ = ["assigned", "bare", "names", "pairs", "parts", "read_given_graph", "settings"]
 
+_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'")
+_PART = re.compile(r"\s*((?:'[^']*'(?=\s*(?:[,=]|\Z)))?(?:\"(?:[^\"\\]|\\.)*\"|[^,])*)(?:,|\Z)")
 _EDGE = re.compile(r"->|<-|↔|→|←|--| - |;|\n|~|\{")
 
 
@@ -60,8 +63,30 @@ def _read_given(text: str, format: str | None, latents: Iterable[str]) -> Causal
 
 
 def names(text: str) -> list[str]:
-    """Names separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+    """Names separated by commas; one with a comma in it stands in quotes."""
+    return [bare(part) for part in parts(text)]
+
+
+def parts(text: str) -> list[str]:
+    """What stands between the commas that are not in quotes."""
+    return [part.strip() for part in _PART.findall(text) if part.strip()]
+
+
+def bare(text: str) -> str:
+    """A name without its quotes."""
+    text = text.strip()
+    return unquoted(text) if _QUOTED.fullmatch(text) else text
+
+
+def assigned(text: str) -> tuple[str, str, str]:
+    """``NAME=VALUE`` as name, sign and value; a name with ``=`` in it stands in quotes."""
+    start = _QUOTED.match(text.lstrip())
+    if start is None:
+        name, sign, value = text.partition("=")
+        return name.strip(), sign, value.strip()
+    name, rest = start.group(), text.lstrip()[start.end() :]
+    before, sign, value = rest.partition("=")
+    return unquoted(name) if not before.strip() else name + before.strip(), sign, value.strip()
 
 
 def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
@@ -72,8 +97,7 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for text in texts:
-        name, sign, value = text.partition("=")
-        name, value = name.strip(), value.strip()
+        name, sign, value = assigned(text)
         if not sign or not name or not value:
             raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE", param_hint=option)
         if name in found:
@@ -112,33 +136,41 @@ def settings(
 
 
 def _value(name: str, variable: Variable, text: str, condition: bool) -> Any:
-    if variable.kind == "continuous":
+    if variable.is_number:
         low, dots, high = text.partition("..")
         if condition and dots:
             return (_float(name, low) if low else None, _float(name, high) if high else None)
         return _float(name, text)
-    if variable.kind == "image":
-        from PIL import Image as PILImage
-        from PIL import UnidentifiedImageError
-
-        try:
-            with PILImage.open(text) as picture:
-                return picture.copy()
-        except (OSError, UnidentifiedImageError):
-            raise DataError(
-                f"{name}={text} cannot be used: it is not the file of an image; check the path"
-            ) from None
-    by_text = {str(category): category for category in variable.categories}  # type: ignore[attr-defined]
-    if condition and text not in by_text and "," in text:
-        return [_category(name, part, by_text) for part in names(text)]
-    return _category(name, text, by_text)
+    if variable.is_image:
+        return _picture(name, text)
+    code = variable.code_of_text(text)  # type: ignore[attr-defined]
+    if condition and code < 0 and "," in text:
+        return [_category(name, part, variable) for part in names(text)]
+    return _category(name, text, variable)
 
 
-def _category(name: str, text: str, by_text: Mapping[str, Any]) -> Any:
-    if text not in by_text:
-        hint = did_you_mean(text, by_text) or f"; its values are {', '.join(list(by_text)[:12])}"
+def _picture(name: str, text: str) -> Any:
+    from PIL import Image as PILImage
+    from PIL import ImageOps
+
+    try:
+        if not os.path.isfile(text):
+            raise OSError
+        with PILImage.open(text) as picture:
+            return ImageOps.exif_transpose(picture).copy()
+    except Exception:  # a damaged file ends in any of a dozen kinds of exception
+        raise DataError(
+            f"{name}={text} cannot be used: it is not the file of an image; check the path"
+        ) from None
+
+
+def _category(name: str, text: str, variable: Any) -> Any:
+    code = variable.code_of_text(text)
+    if code < 0:
+        known = list(map(str, variable.categories))
+        hint = did_you_mean(text, known) or f"; its values are {', '.join(known[:12])}"
         raise DataError(f"{name}={text} cannot be used: {name} has no such value{hint}")
-    return by_text[text]
+    return variable.categories[code]
 
 
 def _float(name: str, text: str) -> float:

@@ -4,7 +4,7 @@ encoders."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from huggingface_hub import CommitInfo, ModelCard
 
+    from causalplug.hub.loading import Loader
     from causalplug.hub.snapshot import Snapshot
 
-__all__ = ["Shareable", "SharedPart"]
+__all__ = ["Shareable"]
 
 
 class Shareable:
@@ -51,7 +52,7 @@ class Shareable:
             folder: where to.
             **options: facts for the card, see :func:`causalplug.hub.publish.card_of`; for a model
                 also ``frozen``, see :func:`causalplug.model.files.dcm_files`; for others ``code``,
-                see :func:`causalplug.hub.parts.part_files`.
+                see :func:`causalplug.hub.part.part_files`.
 
         Returns:
             The folder.
@@ -65,7 +66,7 @@ class Shareable:
         return save(self, folder, **options)
 
     @classmethod
-    def loaders(cls) -> dict[str, Callable[..., Any]]:
+    def loaders(cls) -> dict[str, Loader]:
         """By what a repository holds the loader that makes one of this kind."""
         raise NotImplementedError
 
@@ -97,12 +98,14 @@ class Shareable:
             source,
             cls.loaders(),
             access,
+            options={
+                "device": device,
+                "dtype": dtype,
+                "trust_remote_code": trust_remote_code or None,
+            },
             wanted=cls.__name__,
             revision=revision,
             subfolder=subfolder,
-            device=device,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
             use=use,
         )
         if not isinstance(loaded, cls):
@@ -183,23 +186,3 @@ class Shareable:
         from causalplug.hub.publish import card_of
 
         return cast("ModelCard", ModelCard(card_of(self, **facts)))
-
-
-class SharedPart(Shareable):
-    """What mechanisms and encoders share: a registered kind, a configuration and weights."""
-
-    def licensed_parts(self) -> list[Any]:
-        """The pretrained parts inside it, each with ``origin`` and ``license``: itself."""
-        return [self]
-
-    def repository_files(
-        self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
-    ) -> tuple[dict[str, Content], dict[str, Any]]:
-        from causalplug.hub.parts import part_files
-
-        return part_files(self, options.get("code"))
-
-    def card_facts(self, *, title: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        from causalplug.hub.part_facts import part_facts
-
-        return part_facts(self, title=title, **options)

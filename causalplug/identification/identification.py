@@ -20,9 +20,11 @@ from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.identification.c_factor import Regime
 from causalplug.identification.certificate import Certificate, certify
-from causalplug.identification.decide import Verdict, decide
+from causalplug.identification.decide import Verdict
 from causalplug.identification.estimand import ZERO, Estimand, Symbol, TermEstimand
-from causalplug.identification.query import Event, Query, Term
+from causalplug.identification.query import Bound, Event, Query, Term
+from causalplug.identification.ranges import decide_term, write_term
+from causalplug.identification.regions import Region
 from causalplug.wording import check_known
 
 __all__ = ["STATUSES", "Identification", "identify", "require_identifiable"]
@@ -100,8 +102,6 @@ class Identification:
     @cached_property
     def estimand(self) -> Estimand | None:
         """The formula in probabilities of the sources; None if there is none."""
-        from causalplug.identification.formula import term_estimand
-
         if not self.answerable:
             return None
         terms = []
@@ -112,10 +112,13 @@ class Identification:
                 )
                 written = TermEstimand(ZERO, axes, axes[0][0] if term.expectation else None)
             else:
-                written = term_estimand(verdict.answer, term)
+                written = write_term(verdict.answer, term)
             terms.append((coefficient, written))
         return Estimand(
-            str(self.query), tuple(terms), tuple(str(source.name) for source in self.sources)
+            str(self.query),
+            tuple(terms),
+            tuple(str(source.name) for source in self.sources),
+            self.query.formula,
         )
 
     def suggest(self, most: int = 3) -> list[tuple[str, ...]]:
@@ -211,7 +214,7 @@ def identify(
     result = Identification(asked, graph, checked, "", (), known)
     bit_graph = BitGraph.of(graph)
     verdicts = tuple(
-        decide(bit_graph, term, result.regimes, result.domains_by_position)
+        decide_term(bit_graph, term, result.regimes, result.domains_by_position)
         for _, term in asked.terms
     )
     return replace(result, status=_status(verdicts), verdicts=verdicts)
@@ -271,7 +274,7 @@ def _check_values(term: Term, domains: Mapping[str, tuple[Hashable, ...]]) -> No
         for name, value in pairs:
             if (
                 value is not None
-                and not hasattr(value, "name")
+                and not isinstance(value, Bound | Region)
                 and value not in domains.get(name, (value,))
             ):
                 raise QueryError(

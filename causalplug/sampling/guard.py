@@ -9,22 +9,24 @@ from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from causalplug.caveats import Caveat
 from causalplug.errors import NotIdentifiableError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
 from causalplug.identification.identification import Identification, identify
 from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
+from causalplug.model.caveats import caveats_of
+from causalplug.noise import Seen
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
-from causalplug.variables import Discrete
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
     from causalplug.sampling.worlds import World
 
-__all__ = ["NOT_CHECKED", "Clearance", "clear", "queries_of"]
+__all__ = ["NOT_CHECKED", "Clearance", "clear", "known_sources", "queries_of", "seen_in"]
 
 NOT_CHECKED = "not checked"
 _COMBINATIONS = (
@@ -41,11 +43,13 @@ class Clearance:
             checked"`` for a model that does not know what it was trained on.
         query: what was asked, as text.
         identification: the decision, or None where there was nothing to decide.
+        warnings: What is known to be doubtful about the answer.
     """
 
     status: str
     query: str
     identification: Identification | None = None
+    warnings: tuple[Caveat, ...] = ()
 
     @property
     def reason(self) -> str:
@@ -63,7 +67,12 @@ class Clearance:
 
     def attributes(self) -> dict[str, Any]:
         """What goes with a table: plain values."""
-        return {"query": self.query, "identification": self.status, "reason": self.reason}
+        return {
+            "query": self.query,
+            "identification": self.status,
+            "reason": self.reason,
+            "warnings": [caveat.to_dict() for caveat in self.warnings],
+        }
 
 
 def clear(
@@ -86,21 +95,29 @@ def clear(
     text = "; ".join(str(query.name or query) for query in queries[:4]) + (
         " …" if len(queries) > 4 else ""
     )
-    if dcm.sources is None:
-        return Clearance(NOT_CHECKED, text)
-    domains = tuple(
-        (name, v.categories) for name, v in dcm.variables.items() if isinstance(v, Discrete)
-    )
-    found = [_identified(dcm.graph, query, tuple(dcm.sources), domains) for query in queries]
+    warnings = caveats_of(dcm, queries)
+    sources = known_sources(dcm)
+    if sources is None:
+        return Clearance(NOT_CHECKED, text, warnings=warnings)
+    domains = tuple((name, v.categories) for name, v in dcm.variables.items() if v.is_discrete)
+    found = [_identified(dcm.graph, query, sources, domains) for query in queries]
     for query, identification in zip(queries, found, strict=True):
         if not identification.answerable:
             if not allow_unidentified:
                 raise NotIdentifiableError(_refusal(query, identification), identification)
-            return Clearance(identification.status, text, identification)
+            doubts = (_unidentified(query, identification), *warnings)
+            return Clearance(identification.status, text, identification, doubts)
     if not found:
-        return Clearance("identifiable", text)
+        return Clearance("identifiable", text, warnings=warnings)
     worst = next((i for i in found if not i), found[0])
-    return Clearance(worst.status, text, worst)
+    return Clearance(worst.status, text, worst, warnings)
+
+
+def _unidentified(query: Query, identification: Identification) -> Caveat:
+    """The mark of an answer that the data do not determine."""
+    reason = identification.reason.rstrip(".")
+    text = f"The answer is the model's own, not a fact about the data: {reason}."
+    return Caveat("unidentified", str(query.name or query), text)
 
 
 def _refusal(query: Query, identification: Identification) -> str:
@@ -123,8 +140,42 @@ def _identified(
     return identify(graph, query, sources, domains=dict(domains))
 
 
+def seen_in(given: Sequence[Given]) -> tuple[Seen, ...]:
+    """What was seen, to be kept with the noise that was chosen by it."""
+    found = []
+    for part in given:
+        do = tuple((name, _single(i)) for name, i in part.world.do.items())
+        found += [Seen(c.name, c.value, do, c.pins) for c in part.parts]
+    return tuple(found)
+
+
+def _single(intervention: Intervention) -> Any:
+    """The one value that is set, None for several."""
+    support = intervention.support or ()
+    return support[0] if len(support) == 1 else None
+
+
+def known_sources(dcm: Model) -> tuple[Source, ...] | None:
+    """What a model was trained on; of one that was put together, what its modules were."""
+    if dcm.sources is not None:
+        return tuple(dcm.sources)
+    held = dcm.mechanisms.unopened().values()
+    modules = {id(m.module): m.module for m in held if m.module is not None}
+    found = [source for module in modules.values() for source in module.sources or ()]
+    names = set(dcm.graph.variables)
+    kept = [
+        Source(source.recorded & names, source.values or source.do, name=source.name)
+        for source in found
+        if source.do <= names and source.recorded & names
+    ]
+    return tuple(dict.fromkeys(kept)) or None
+
+
 def queries_of(
-    graph: CausalGraph, targets: Sequence[tuple[World, Sequence[str]]], given: Sequence[Given] = ()
+    graph: CausalGraph,
+    targets: Sequence[tuple[World, Sequence[str]]],
+    given: Sequence[Given] = (),
+    seen: Sequence[Seen] = (),
 ) -> list[Query]:
     """What a sample rests on, as queries.
 
@@ -154,6 +205,10 @@ def queries_of(
                 (outcomes if whole else evidence).setdefault(
                     Event(condition.name, None, setting) if whole else event
                 )
+        for one in seen:
+            setting, whole = Setting(dict(one.do)), soft or not one.pins
+            event = Event(one.name, None if whole else one.value, setting)
+            (outcomes if whole else evidence).setdefault(event)
         known = {(event.variable, event.do) for event in evidence}
         asked = [event for event in outcomes if (event.variable, event.do) not in known]
         if asked:

@@ -3,6 +3,7 @@ checkpoints."""
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from causalplug.errors import ConvergenceWarning, TrainingError
+from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
+from causalplug.files.weights import refuse_infinite
 from causalplug.planning.plan import Module
 from causalplug.training.checkpoint import Checkpoints
 from causalplug.training.games import game_for
@@ -66,9 +68,11 @@ class Run:
 
     Attributes:
         reports: of the finished modules, by their position among those that are trained.
+        share_of_steps: share of the usual steps that a module takes, below one for a refit.
     """
 
     prepared: Prepared
+    share_of_steps: float = 1.0
 
     def __init__(
         self,
@@ -125,6 +129,7 @@ class Run:
         for index in range(first, len(phases)):
             self._phase(position, index, module, phases[index], report, start, spent)
         self.dcm.requires_grad_(False)
+        self._refuse_diverged(module, report.name)
         report.seconds = spent + time.perf_counter() - start
         if report.distances:
             report.converged = all(d.converged(self.config.tolerance) for d in report.distances)
@@ -142,13 +147,29 @@ class Run:
         self.reports[position] = report
         self.save(None)
 
+    def _refuse_diverged(self, module: Module, name: str) -> None:
+        """Raise where training left weights that are no numbers."""
+        for variable in module.variables:
+            try:
+                refuse_infinite(self.dcm.mechanism(variable).state_dict(), variable)
+            except MechanismError:
+                raise TrainingError(
+                    f"Module {name} cannot be used: its training diverged, and weights of "
+                    f"{variable!r} are NaN or infinite. Train with a smaller learning_rate, or "
+                    "look for extreme values in its rows."
+                ) from None
+
+    def _share(self, steps: int) -> int:
+        """So many of the usual steps as this run takes."""
+        return max(1, math.ceil(self.share_of_steps * steps))
+
     def _learner(self, module: Module, objective: str) -> Learner:
         options: dict[str, Any] = {"processes": self.processes}
         if objective == "likelihood":
             rows = self.prepared.with_pixels(self.dcm, module, "train")
             likelihood = Likelihood(self.dcm, module.variables, rows, self.config)
             held_out = likelihood.on(self.prepared.with_pixels(self.dcm, module, "held_out"))
-            options["steps"] = self.config.steps or _LIKELIHOOD_STEPS
+            options["steps"] = self._share(self.config.steps or _LIKELIHOOD_STEPS)
             return LikelihoodLearner(
                 self.dcm, module.variables, self.config, likelihood, held_out, **options
             )
@@ -162,9 +183,9 @@ class Run:
                     self.dcm, target, rows, self.config, banks=self.prepared.banks, pixels=pixels
                 )
             games.append(game.to(self.accelerator.device))
-        image = any(self.dcm.variables[name].kind == "image" for name in module.variables)
+        image = any(self.dcm.variables[name].needs_encoder for name in module.variables)
         usual = self.config.image_steps if image else max(game.rule.steps for game in games)
-        options["steps"] = self.config.steps or usual
+        options["steps"] = self._share(self.config.steps or usual)
         return AdversarialLearner(self.dcm, module.variables, self.config, games, **options)
 
     def _phase(
