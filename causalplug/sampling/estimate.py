@@ -19,10 +19,11 @@ from causalplug.identification.query import Query
 from causalplug.noise import Noise
 from causalplug.sampling.accept import LARGE, SMALL, evaluating
 from causalplug.sampling.answers import ESTIMATED, Estimate, Summary, answer_table
+from causalplug.sampling.banked import IMAGES, ClusteredMoments, ImageBank, bankable
 from causalplug.sampling.compare import plug_in
 from causalplug.sampling.condition import Given
 from causalplug.sampling.guard import clear
-from causalplug.sampling.memory import Batches
+from causalplug.sampling.memory import Batches, check_cells
 from causalplug.sampling.met import Met
 from causalplug.sampling.moments import Contribution, Moments
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
@@ -164,14 +165,16 @@ class _Estimation:
         self.blocks = []
         order = terms[0].symbols
         by_symbols = [{tuple(str(c.symbols[s]) for s in order): c for c in t.cases} for t in terms]
+        cells = math.prod(sizes[0]) * math.prod(sizes[1]) * len(by_symbols[0])
+        check_cells(cells, len(terms))
+        self.bank = self._image_bank(math.prod(sizes[0]), math.prod(sizes[1]))
         for key in by_symbols[0]:
             cases = [cases[key] for cases in by_symbols]
-            moments = Moments(
-                [t.coefficient for t in terms],
-                math.prod(sizes[0]),
-                math.prod(sizes[1]),
-                combination,
-            )
+            shape = math.prod(sizes[0]), math.prod(sizes[1])
+            coefficients = [t.coefficient for t in terms]
+            moments = Moments(coefficients, *shape, combination)
+            if self.bank is not None:
+                moments = ClusteredMoments(coefficients, *shape, combination, IMAGES)
             self.blocks.append(_Block(cases, moments, sizes))  # type: ignore[arg-type]
         self.counts = bool(self.axes[2] or first.fixed or first.ranges or first.mean)
         self.pictures: dict[str, np.ndarray] = {}
@@ -194,9 +197,21 @@ class _Estimation:
             ]
             for name in world.graph.ancestors(names) - set(world.do)
         }
+        rendered -= set() if self.bank is None else {self.bank.name}
         wide = any(dcm.variables[name].needs_encoder for name in rendered)
         self.batches = Batches(options.batch_size or (SMALL if wide else LARGE))
         self.at = 0
+
+    def _image_bank(self, evidence: int, outcomes: int) -> ImageBank | None:
+        """Projections in place of images, where nothing but a projection is read of them."""
+        fits = ClusteredMoments.fits(len(self.terms), evidence, outcomes, IMAGES)
+        if self.n <= IMAGES or self.images or self.numbers or not fits:
+            return None
+        cases = [case for term in self.terms for case in term.cases]
+        targets = [target for case in cases for target in case.targets]
+        seen = [(g.world, name) for case in cases for g in case.given for name in g.names]
+        name = bankable(self.dcm, targets, seen)
+        return None if name is None else ImageBank(self.dcm, name, self.seed)
 
     # -- what is asked
 
@@ -295,6 +310,7 @@ class _Estimation:
         dcm = self.dcm
         with evaluating(dcm):
             base = Rows(dcm, Noise(torch.arange(a, b), self.seed, device=dcm.device))
+            base.banks = {} if self.bank is None else {self.bank.name: self.bank}
             filtered: dict[Any, tuple[Rows, torch.Tensor]] = {}
             for key, met in self.met.items():
                 filtered[key] = met.filter(base)
@@ -363,6 +379,7 @@ class _Estimation:
             outcome.cpu().numpy(),
             None if weight is None else weight.exp().cpu().numpy(),
             number,
+            None if self.bank is None else self.bank.clusters(rows.noise).cpu().numpy(),
         )
 
     def _numbers(self, case: Case, filtered: Any, part: Contribution) -> dict[str, Any]:
