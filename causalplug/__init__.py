@@ -44,6 +44,8 @@ _EXPORTS = {
     "causalplug.checks.overlap": ["Overlap", "check_overlap"],
     "causalplug.checks.bounding": ["bounds"],
     "causalplug.checks.bounds": ["Bounds"],
+    "causalplug.checks.graph_check": ["check_graph"],
+    "causalplug.checks.graph_report": ["GraphCheck"],
     "causalplug.planning.plan": ["Plan", "check_pull", "plan"],
     "causalplug.identification.query": ["Query"],
     "causalplug.identification.regions": ["Except", "Interval"],

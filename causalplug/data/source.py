@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataSource", "Rows", "as_data_sources"]
 
+_DOSES = 30  # different numbers up to which an experiment is taken to have set those alone
 _DECODED = 16 << 20  # bytes of pictures that are decoded together
 
 
@@ -268,8 +269,8 @@ class DataSource:
             variable = variables[name]
             if variable.is_discrete and len(taken := torch.unique(values[name])) < variable.size:
                 chosen[name] = variable.decode(taken).tolist()
-            elif variable.is_number and len(taken := torch.unique(values[name])) == 1:
-                chosen[name] = taken.tolist()
+            elif variable.is_number:
+                chosen[name] = _doses(variable, values[name])
         some = any(value is not None for value in chosen.values())
         return Source(recorded=self.names, do=chosen if some else self.do, name=self.name)
 
@@ -348,6 +349,14 @@ class DataSource:
                 store.add(decode_pictures(part, variable, name, row + start))  # type: ignore[arg-type]
         except DataError as error:
             raise DataError(f"{self} cannot be used: {error}") from error.__cause__
+
+
+def _doses(variable: Variable, values: Tensor) -> list[float] | None:
+    """The numbers that an experiment set, if they are a few that come again and again."""
+    taken = torch.unique(values)
+    if len(taken) > 1 and len(taken) > min(_DOSES, len(values) // 2):
+        return None
+    return variable.written(taken)
 
 
 def as_data_sources(given: Any) -> list[DataSource]:
