@@ -38,11 +38,14 @@ if TYPE_CHECKING:
 
 __all__ = ["estimate"]
 
+ROWS = 100_000  # of an answer, where no number is given
+_PAINTED = (2_000, 10_000)  # of one for which images are painted: at least, at most
+
 
 def estimate(
     dcm: Model,
     query: str | Query,
-    n: int = 100_000,
+    n: int | None = None,
     *,
     data: Any = None,
     compare: str | None = None,
@@ -51,7 +54,8 @@ def estimate(
 ) -> Estimate:
     """The answer to ``query``; documented at :meth:`causalplug.DCM.estimate`."""
     started = time.perf_counter()
-    check_count(n)
+    if n is not None:
+        check_count(n)
     asked = Query.parse(query) if isinstance(query, str) else query
     if not isinstance(asked, Query):
         raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query.")
@@ -103,6 +107,14 @@ def estimate(
     )
 
 
+def _painted_rows(dcm: Model) -> int:
+    """Rows of an answer for which images are painted one by one: as many as training had, within
+    bounds, because more cannot make the model's answer more accurate."""
+    counts = dcm.history.get("sources") or []
+    least, most = _PAINTED
+    return min(max(sum(count["rows"] for count in counts), least), most)
+
+
 def _projections(dcm: Model, name: str, column: Any) -> np.ndarray:
     """Projections ``(n, d)`` of a column of images as users have them."""
     images = dcm.variables[name].encode(column, name)
@@ -148,12 +160,13 @@ class _Estimation:
         self,
         dcm: Model,
         terms: Sequence[CompiledTerm],
-        n: int,
+        n: int | None,
         options: SamplingOptions,
         pictures: int,
         combination: Formula | None = None,
     ):
-        self.dcm, self.terms, self.n, self.seed = dcm, list(terms), n, options.seed
+        self.dcm, self.terms, self.seed = dcm, list(terms), options.seed
+        self.n = ROWS if n is None else n
         self.limits, self.wanted_pictures = options.limits(), pictures
         first = terms[0].cases[0]
         kinds = {a.label: dcm.variables[a.variable] for a in first.outcomes}
@@ -184,11 +197,6 @@ class _Estimation:
         self.counts = bool(self.axes[2] or first.fixed or first.ranges or first.mean)
         self.pictures: dict[str, np.ndarray] = {}
         self._found: dict[str, list[np.ndarray]] = {label: [] for label in self.images}
-        self.met = self._conditions()
-        for met in self.met.values():
-            for i, part in enumerate(met.given):
-                later = [(g.world, g.names) for g in met.given[i + 1 :]]
-                part.prepare(dcm, [*later, *met.targets])
         rendered = {
             name
             for block in self.blocks
@@ -204,6 +212,13 @@ class _Estimation:
         }
         rendered -= set() if self.bank is None else {self.bank.name}
         wide = any(dcm.variables[name].needs_encoder for name in rendered)
+        if n is None and wide:
+            self.n = _painted_rows(dcm)
+        self.met = self._conditions()
+        for met in self.met.values():
+            for i, part in enumerate(met.given):
+                later = [(g.world, g.names) for g in met.given[i + 1 :]]
+                part.prepare(dcm, [*later, *met.targets])
         self.batches = Batches(options.batch_size or (SMALL if wide else LARGE))
         self.at = 0
 

@@ -102,3 +102,11 @@ def test_an_answer_that_no_memory_holds_is_refused_with_its_bytes() -> None:
     with pytest.raises(SamplingError, match=r"17,592,186,044,416 cells.*would take [\d,]+ bytes"):
         dcm.estimate(f"P({', '.join(names)})", n=100)
     assert time.process_time() - started < 2
+
+
+def test_the_default_number_of_painted_rows_follows_those_of_training() -> None:
+    dcm = _front_door()
+    for rows, expected in [(500, 2000), (3000, 3000), (50_000, 10_000)]:
+        dcm.history = {"sources": [{"rows": rows, "set": {}}]}
+        assert dcm.estimate("P(D | A=1)").n == expected
+    assert dcm.estimate("P(A | do(D=1))").n == 100_000
