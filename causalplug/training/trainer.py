@@ -19,6 +19,7 @@ from causalplug.checks.fit import FitReport
 from causalplug.data.source import DataSource, as_data_sources
 from causalplug.errors import MechanismError, TrainingError
 from causalplug.mechanisms.base import Mechanism
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
@@ -416,13 +417,10 @@ class Trainer:
         return fits
 
     def _frozen_images(self, module: Module) -> set[str]:
-        """Frozen image mechanisms that this module's targets are drawn through."""
+        """Frozen generators of images that this module's targets are drawn through: those that
+        fill a sample bank."""
         drawn = {name for target in module.targets for name in target.frozen}
-        return {
-            name
-            for name in drawn
-            if self.dcm.variables[name].needs_encoder and self.dcm.mechanism(name).frozen
-        }
+        return {name for name in drawn if isinstance(self.dcm.mechanism(name), FrozenMechanism)}
 
 
 def _check_agreement(told: Sequence[Mapping[str, Any]]) -> None:
