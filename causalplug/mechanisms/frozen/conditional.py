@@ -177,7 +177,11 @@ class ConditionalMechanism(Mechanism):
         }
 
     def bind_as(self, name: str, binding: Mapping[str, Any]) -> Self:
-        """The copy that :meth:`binding` describes."""
+        """The copy that :meth:`binding` describes.
+
+        Raises:
+            MechanismError: The binding is one of other conditions.
+        """
         if "dtype" in binding:
             cast(self, binding["dtype"])
         parents = {parent: variable_from_dict(item, parent) for parent, item in binding["parents"]}
