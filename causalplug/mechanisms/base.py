@@ -58,6 +58,8 @@ class Mechanism(Part):
         explicit: It has :meth:`log_prob`, a log density or a lower bound of it.
         abduction: How the own noise can be recovered from a value: ``None``, ``"approximate"`` or
             ``"exact"``.
+        monotone: The value of a continuous variable grows with the own noise ``"normal"``, one
+            standard normal number, and :meth:`abduct` gives it: intervals are then met exactly.
         reads_projections: Image parents are handed in as their encoder's projection. Otherwise, and
             where an image has no encoder, they are pixels in the range of the variable.
         batch_cost: Rough seconds of CPU for 64 rows, where that matters for planning; 0 means
@@ -78,6 +80,7 @@ class Mechanism(Part):
     differentiable: bool = True
     explicit: bool = False
     abduction: str | None = None
+    monotone: bool = False
     reads_projections: bool = True
     batch_cost: float = 0.0
     saved_with_model: bool = False
