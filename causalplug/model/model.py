@@ -343,6 +343,15 @@ class Model(nn.Module):
         do: Mapping[str, Tensor] | None = None,
         variables: Iterable[str] | None = None,
     ) -> dict[str, Tensor]:
+        """The values of :meth:`generate`."""
+        return self.generate(noise, do, variables)
+
+    def generate(
+        self,
+        noise: Noise,
+        do: Mapping[str, Tensor] | None = None,
+        variables: Iterable[str] | None = None,
+    ) -> dict[str, Tensor]:
         """Values of ``variables`` from noise, under interventions; only their ancestors are run.
 
         Args:
