@@ -79,8 +79,11 @@ def dcm_facts(
     if dcm.plan is not None:
         facts["plan"] = plan_rows(dcm.plan)
     if dcm.sources is not None:
+        counts = [count.get("rows") for count in dcm.history.get("sources", [])]
+        counts = counts if len(counts) == len(dcm.sources) else [None] * len(dcm.sources)
         facts["sources"] = [
-            {"distribution": source.describe(), "name": source.name} for source in dcm.sources
+            {"distribution": source.describe(), "name": source.name, "rows": rows}
+            for source, rows in zip(dcm.sources, counts, strict=True)
         ]
     return {**facts, **more, "tags": [*sorted(kinds), *more.get("tags", [])]}
 
