@@ -102,9 +102,9 @@ def asked_for(
             lacks.
     """
     chosen = list(variables) if names is None else names
-    images = [name for name in chosen if name in variables and variables[name].kind == "image"]
+    images = [name for name in chosen if name in variables and variables[name].is_image]
     if images and folder is None:
-        others = ",".join(name for name in variables if variables[name].kind != "image")
+        others = ",".join(name for name in variables if not variables[name].is_image)
         ways = (
             f"give --out FOLDER, or ask for others: --variables {others}"
             if others
@@ -185,7 +185,7 @@ def _flat(
     if part.columns.nlevels > 1:
         flat.columns = [".".join(column) for column in part.columns]
     for column, name in zip(list(flat.columns), owners, strict=True):
-        if variables[name].kind == "image" and folder is not None:
+        if variables[name].is_image and folder is not None:
             (folder / column).mkdir(parents=True, exist_ok=True)
             files = [f"{column}/{number:06d}.png" for number in range(start, start + len(flat))]
             for file, picture in zip(files, flat[column], strict=True):

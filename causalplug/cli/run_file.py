@@ -189,7 +189,7 @@ class RunFile:
         """A label map by parent's value, its keys turned from text into the values that they
         name."""
         parents = self.graph.parents(name)
-        if len(parents) != 1 or self.variables[parents[0]].kind != "discrete":
+        if len(parents) != 1 or not self.variables[parents[0]].is_discrete:
             raise DataError(
                 f"{self.path} cannot be used: mechanisms.{name}.label_map is a table, which needs one discrete parent; "
                 'write "estimate", or bind the generator in Python'

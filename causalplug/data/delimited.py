@@ -22,7 +22,7 @@ from causalplug.data.dialect import (
 )
 from causalplug.data.table import Columns, Table, image_files
 from causalplug.errors import DataError
-from causalplug.variables import Continuous, Discrete, Image, Variable
+from causalplug.variables import Variable
 from causalplug.variables.columns import TextColumn
 
 __all__ = ["MISSING", "delimited"]
@@ -65,7 +65,7 @@ def _batches(
     from pyarrow import csv
 
     text = pa.dictionary(pa.int32(), pa.string())
-    numbers = {n for n in wanted if isinstance(declared.get(n), Continuous)}
+    numbers = {n for n in wanted if n in declared and declared[n].is_number}
     places = (["\0row"] if dialect.row_names else []) + list(dialect.names)
     try:
         with pa.input_stream(str(path), compression="detect") as file:
@@ -98,16 +98,17 @@ def _batches(
 
 def _column(array: Any, variable: Variable | None) -> Any:
     """A column of a batch: floats, or texts of which each is there once."""
-    if isinstance(variable, Continuous):
+    declared = Variable() if variable is None else variable
+    if declared.is_number:
         return array.to_numpy(zero_copy_only=False)
     texts = tuple(array.dictionary.to_pylist())
     codes = array.indices.to_numpy(zero_copy_only=False)
-    named = {str(c) for c in variable.categories} if isinstance(variable, Discrete) else set()
+    named = set(map(str, declared.categories)) if declared.is_discrete else set()
     places = np.array(
         [-1 if t in MISSING and t not in named else at for at, t in enumerate(texts)], np.int32
     )
     column = TextColumn(places[codes], texts)
-    return list(column.to_numpy()) if isinstance(variable, Image) else column
+    return list(column.to_numpy()) if declared.is_image else column
 
 
 class _Squeezed:

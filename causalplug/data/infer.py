@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from causalplug.data.column_summary import ColumnSummary
 from causalplug.errors import DataError
-from causalplug.variables import Continuous, Discrete, Variable
+from causalplug.variables import Variable
 
 if TYPE_CHECKING:
     from causalplug.data.source import DataSource
@@ -104,9 +104,9 @@ def infer_variables(
 
 
 def _short(variable: Variable) -> str:
-    if isinstance(variable, Discrete):
+    if variable.is_discrete:
         return f"Discrete({variable.size if variable.plain else list(variable.categories)})"
-    if isinstance(variable, Continuous):
+    if variable.is_number:
         bounds = [
             f"{k}={v:g}"
             for k, v in (("low", variable.low), ("high", variable.high))

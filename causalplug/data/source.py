@@ -20,7 +20,7 @@ from causalplug.data.table import ClassCodes, Columns
 from causalplug.data.tables import table_of
 from causalplug.errors import DataError, SourceError
 from causalplug.graphs.source import Source
-from causalplug.variables import Continuous, Discrete, Image, Variable
+from causalplug.variables import Variable
 from causalplug.variables.columns import TextColumn, tensor_to_numpy
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataSource", "Rows", "as_data_sources"]
 
+_DOSES = 30  # different numbers up to which an experiment is taken to have set those alone
 _DECODED = 16 << 20  # bytes of pictures that are decoded together
 
 
@@ -266,13 +267,10 @@ class DataSource:
         chosen: dict[str, Any] = dict.fromkeys(self.do)
         for name in self.do:
             variable = variables[name]
-            if (
-                isinstance(variable, Discrete)
-                and len(taken := torch.unique(values[name])) < variable.size
-            ):
+            if variable.is_discrete and len(taken := torch.unique(values[name])) < variable.size:
                 chosen[name] = variable.decode(taken).tolist()
-            elif isinstance(variable, Continuous) and len(taken := torch.unique(values[name])) == 1:
-                chosen[name] = taken.tolist()
+            elif variable.is_number:
+                chosen[name] = _doses(variable, values[name])
         some = any(value is not None for value in chosen.values())
         return Source(recorded=self.names, do=chosen if some else self.do, name=self.name)
 
@@ -282,7 +280,7 @@ class DataSource:
         stores = {
             name: PixelStore(self.max_memory, folder, what=f"{name!r} of {self}")
             for name, variable in variables.items()
-            if isinstance(variable, Image)
+            if variable.is_image
         }
         try:
             return self._read(variables, stores)
@@ -353,6 +351,14 @@ class DataSource:
             raise DataError(f"{self} cannot be used: {error}") from error.__cause__
 
 
+def _doses(variable: Variable, values: Tensor) -> list[float] | None:
+    """The numbers that an experiment set, if they are a few that come again and again."""
+    taken = torch.unique(values)
+    if len(taken) > 1 and len(taken) > min(_DOSES, len(values) // 2):
+        return None
+    return variable.written(taken)
+
+
 def as_data_sources(given: Any) -> list[DataSource]:
     """Data sources as they are given, or one of a bare table.
 
@@ -389,8 +395,8 @@ def _refuse_unnamed(names: Sequence[str], frame: Any) -> None:
 
 def _plain(column: Any, variable: Variable) -> Any:
     if isinstance(column, ClassCodes):
-        plain = isinstance(variable, Discrete) and variable.plain
-        return column.values(plain=plain or not isinstance(variable, Discrete))
+        plain = variable.is_discrete and variable.plain
+        return column.values(plain=plain or not variable.is_discrete)
     return column
 
 

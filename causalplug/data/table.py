@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from causalplug.errors import DataError
-from causalplug.variables import Image, Variable
+from causalplug.variables import Variable
 from causalplug.variables.columns import tensor_to_numpy
 
 __all__ = ["ClassCodes", "Columns", "ReadChunks", "Table", "image_files", "stacked_items"]
@@ -115,7 +115,7 @@ def image_files(
     images = [
         name
         for name, variable in (variables or {}).items()
-        if isinstance(variable, Image) and name in columns
+        if variable.is_image and name in columns
     ]
     return columns | {name: files(columns[name]) for name in images}
 

@@ -55,9 +55,7 @@ def dcm_facts(
     Raises:
         QueryError: a question is malformed or does not fit the graph.
     """
-    kinds = {
-        "image" if variable.kind == "image" else "tabular" for variable in dcm.variables.values()
-    }
+    kinds = {"image" if variable.is_image else "tabular" for variable in dcm.variables.values()}
     facts: dict[str, Any] = {
         "title": title,
         "graph": {

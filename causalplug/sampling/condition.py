@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from causalplug.errors import DataError, MechanismError, QueryError
+from causalplug.identification.regions import Except, Interval, Region
 from causalplug.sampling.interventions import (
     ROUND,
     Constant,
@@ -20,7 +21,6 @@ from causalplug.sampling.interventions import (
     is_per_row,
 )
 from causalplug.sampling.worlds import Rows, World
-from causalplug.variables import Continuous, Image
 from causalplug.wording import check_known, listed
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = [
     "compile_evidence",
     "compile_given",
     "make_condition",
+    "region_condition",
 ]
 
 
@@ -62,7 +63,8 @@ class Condition:
         name: the variable.
         allowed: mask over the categories, for a discrete variable with one condition for all rows.
         codes: ``(n,)`` the category of every row.
-        low, high: interval of a continuous variable, ends included.
+        low, high: interval of a continuous variable.
+        includes_low, includes_high: whether the ends belong to it.
         value: the one value in users' terms, or None for a set, an interval or a value per row.
     """
 
@@ -72,6 +74,8 @@ class Condition:
     low: float = 0.0
     high: float = 0.0
     value: Any = None
+    includes_low: bool = True
+    includes_high: bool = True
 
     @property
     def pins(self) -> bool:
@@ -84,7 +88,9 @@ class Condition:
             return self.allowed.to(values.device)[values]
         if self.codes is not None:
             return values == self.codes[rows % ROUND].to(values.device)
-        return (values >= self.low) & (values <= self.high)
+        above = values >= self.low if self.includes_low else values > self.low
+        below = values <= self.high if self.includes_high else values < self.high
+        return above & below
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,21 +211,26 @@ class Given:
             self._weigh(chosen, name)
         if self.points and len(chosen):
             chosen.values(self.clamped, [point.name for point in self.points])
-            for name in self.recovered:
-                self._recover(chosen, name)
+            self.recover(chosen, self.clamped)
             if self.clamped is not self.world:
                 for name in chosen.dcm.graph.variables:
                     if self.clamped.cell(name) in chosen.cells:
                         chosen.cells[self.world.cell(name)] = chosen.cells[self.clamped.cell(name)]
         return chosen, index
 
+    def recover(self, rows: Rows, world: World) -> None:
+        """Fix the noise of the points that a later world needs; ``world`` is the one whose values
+        the rows hold."""
+        for name in self.recovered:
+            self._recover(rows, world, name)
+
     def _inputs(
-        self, rows: Rows, name: str
+        self, rows: Rows, world: World, name: str
     ) -> tuple[Any, Tensor, dict[str, Tensor], Tensor | None]:
         """Mechanism, value, parents as it reads them, and confounder noise."""
         dcm, mechanism = rows.dcm, rows.dcm.mechanism(name)
-        value = dcm.variables[name].scale(rows.values(self.clamped, [name])[name])
-        parents = rows.values(self.clamped, mechanism.parents)
+        value = dcm.variables[name].scale(rows.values(world, [name])[name])
+        parents = rows.values(world, mechanism.parents)
         inputs = {p: dcm._read(p, mechanism, parents, {}) for p in mechanism.parents}
         return mechanism, value, inputs, dcm.confounder(name, rows.noise)
 
@@ -227,12 +238,12 @@ class Given:
         if not len(rows):
             rows.marks.setdefault("log_weight", torch.zeros(0, dtype=torch.float64))
             return
-        mechanism, value, parents, confounder = self._inputs(rows, name)
+        mechanism, value, parents, confounder = self._inputs(rows, self.clamped, name)
         density = mechanism.log_prob(value, parents, confounder).double()
         rows.marks["log_weight"] = rows.marks.get("log_weight", 0) + density
 
-    def _recover(self, rows: Rows, name: str) -> None:
-        mechanism, value, parents, confounder = self._inputs(rows, name)
+    def _recover(self, rows: Rows, world: World, name: str) -> None:
+        mechanism, value, parents, confounder = self._inputs(rows, world, name)
         noise = mechanism.abduct(
             value, parents, confounder, prior=rows.dcm.own_noise(name, rows.noise)
         )
@@ -358,17 +369,17 @@ def compile_given(dcm: Model, given: Mapping[str, Any] | None, world: World, n: 
 
 def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Point:
     variable: Any = dcm.variables[name]
+    if isinstance(value, Region):
+        return region_condition(dcm, name, value)
     array = hasattr(value, "shape") and len(value.shape) > len(variable.event_shape)
-    if isinstance(variable, Image) or (
-        isinstance(variable, Continuous) and (array or not _is_interval(value))
-    ):
+    if not variable.is_discrete and not (variable.is_number and not array and _is_interval(value)):
         intervention = compile_do(dcm, {name: value}, n)[name]
         if not isinstance(intervention, Constant | PerRow):
             raise QueryError(
                 f"{name!r} cannot be conditioned on {value!r}: give a value, an interval or one value per row."
             )
         return Point(name, intervention)
-    if isinstance(variable, Continuous):
+    if variable.is_number:
         low, high = _interval(name, value)
         if not low <= high or high < variable.low or low > variable.high:
             raise QueryError(
@@ -401,6 +412,57 @@ def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Poi
     allowed[codes] = True
     single = variable.decode(codes[:1]).tolist()[0] if len(torch.unique(codes)) == 1 else None
     return Condition(name, allowed=allowed, value=single)
+
+
+def region_condition(dcm: Model, name: str, region: Region) -> Condition:
+    """The condition that a variable lies in a range of values.
+
+    Raises:
+        QueryError: an image, names that are compared with numbers, or no value that lies in it.
+    """
+    variable = dcm.variables[name]
+    written = region.written(name)
+    if variable.is_discrete:
+        return _region_of_categories(variable, name, region)
+    if not variable.is_number:
+        raise QueryError(f"{written} cannot be asked: {name} is {variable}, which has no order.")
+    if isinstance(region, Except):
+        raise QueryError(
+            f"{written} cannot be asked: {name} is continuous, and takes no single value with a "
+            f"probability. Write a range, such as {name}<{region.value}."
+        )
+    low = float("-inf") if region.low is None else float(region.low)
+    high = float("inf") if region.high is None else float(region.high)
+    if high < variable.low or low > variable.high:  # type: ignore[attr-defined]
+        raise QueryError(
+            f"{written} cannot be asked: {name} has values between {variable.low} and "  # type: ignore[attr-defined]
+            f"{variable.high}."  # type: ignore[attr-defined]
+        )
+    return Condition(
+        name,
+        low=low,
+        high=high,
+        includes_low=region.includes_low,
+        includes_high=region.includes_high,
+    )
+
+
+def _region_of_categories(variable: Any, name: str, region: Region) -> Condition:
+    numbers = all(isinstance(c, int | float) for c in variable.categories)
+    if isinstance(region, Interval) and not numbers:
+        raise QueryError(
+            f"{region.written(name)} cannot be asked: the values of {name} are names without an "
+            f"order, {listed(variable.categories)}. Name the one that is meant."
+        )
+    held = torch.tensor([category in region for category in variable.categories])
+    if not bool(held.any()):
+        raise QueryError(
+            f"{region.written(name)} cannot be asked: none of the values of {name} lies in it, "
+            f"which are {listed(variable.categories)}."
+        )
+    codes = held.nonzero().squeeze(-1)
+    single = variable.decode(codes).tolist()[0] if len(codes) == 1 else None
+    return Condition(name, allowed=held, value=single)
 
 
 def _is_interval(value: Any) -> bool:

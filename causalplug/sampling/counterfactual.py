@@ -16,14 +16,15 @@ import numpy as np
 import torch
 
 from causalplug.errors import QueryError
-from causalplug.noise import Noise
+from causalplug.noise import Noise, Provenance
 from causalplug.sampling.accept import Stream
 from causalplug.sampling.condition import Evidence, compile_evidence
+from causalplug.sampling.guard import seen_in
 from causalplug.sampling.interventions import compile_do
+from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.request import check_count, request
 from causalplug.sampling.sample import answer
 from causalplug.sampling.worlds import Rows, World
-from causalplug.variables import Image
 from causalplug.wording import check_known
 
 if TYPE_CHECKING:
@@ -46,13 +47,7 @@ def counterfactual(
     variables: str | Iterable[str] | None = None,
     factual: bool = False,
     draws: int = 1,
-    seed: int = 0,
-    batch_size: int | None = None,
-    images: str = "tensor",
-    allow_unidentified: bool = False,
-    min_acceptance: float = 1e-4,
-    progress: bool | None = None,
-    distributed: bool = False,
+    options: SamplingOptions = DEFAULTS,
 ) -> pd.DataFrame:
     """Rows of what would have been; documented at :meth:`causalplug.DCM.counterfactual`."""
     started = time.perf_counter()
@@ -78,14 +73,9 @@ def counterfactual(
         worlds=compiled,
         given=given,
         variables=variables,
-        allow_unidentified=allow_unidentified,
-        seed=seed,
-        batch_size=batch_size,
-        min_acceptance=min_acceptance,
-        images=images,
-        progress=progress,
+        options=options,
     )
-    return answer(asked, started, distributed)
+    return answer(asked, started)
 
 
 def abduct(
@@ -94,9 +84,7 @@ def abduct(
     *,
     evidence: Any = None,
     draws: int = 1,
-    seed: int = 0,
-    batch_size: int | None = None,
-    min_acceptance: float = 1e-4,
+    options: SamplingOptions = DEFAULTS,
 ) -> Noise:
     """The noise of rows that agree with the evidence; documented at
     :meth:`causalplug.DCM.abduct`."""
@@ -107,10 +95,15 @@ def abduct(
         part.prepare(dcm, later)
         part.recover_all(dcm)
     stream = Stream(
-        dcm, n, given=given, seed=seed, batch_size=batch_size, min_acceptance=min_acceptance
+        dcm,
+        n,
+        given=given,
+        options=options,
+        whole=True,
     )
     parts = [noise for _, noise in stream.parts(_bare)]
-    return Noise.cat(parts).to("cpu")
+    provenance = Provenance(seen_in(given), options.allow_unidentified)
+    return Noise.cat(parts).to("cpu").chosen_for(provenance)
 
 
 def _bare(rows: Rows) -> Noise:
@@ -178,9 +171,9 @@ def _row_columns(dcm: Model, rows: Any) -> dict[str, Any]:
         variable = dcm.variables[name]
         column = rows[name]
         codes = variable.encode(
-            [column] if _is_value(column) and not isinstance(variable, Image) else column, name
+            [column] if _is_value(column) and not variable.is_image else column, name
         )
-        found[name] = codes if isinstance(variable, Image) else variable.decode(codes)
+        found[name] = codes if variable.is_image else variable.decode(codes)
     return found
 
 

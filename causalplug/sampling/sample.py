@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,10 +14,12 @@ from causalplug.noise import Noise
 from causalplug.sampling.accept import Stream, evaluating
 from causalplug.sampling.condition import compile_given
 from causalplug.sampling.distributed import distributed_answer
-from causalplug.sampling.interventions import PerRow, compile_do
+from causalplug.sampling.guard import Clearance, clear, known_sources, queries_of
+from causalplug.sampling.interventions import Constant, Intervention, PerRow, compile_do
 from causalplug.sampling.memory import Batches, check_room
+from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.request import Request, check_count, request
-from causalplug.sampling.result import Column, check_images, columns, table
+from causalplug.sampling.result import Column, columns, table
 from causalplug.sampling.worlds import Rows, World
 from causalplug.wording import as_names, check_known
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from causalplug.model.model import Model
 
-__all__ = ["replay", "sample", "sample_batches"]
+__all__ = ["replay", "run", "sample", "sample_batches"]
 
 
 def sample(
@@ -37,13 +39,7 @@ def sample(
     do: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
     variables: str | Iterable[str] | None = None,
-    seed: int = 0,
-    batch_size: int | None = None,
-    images: str = "tensor",
-    allow_unidentified: bool = False,
-    min_acceptance: float = 1e-4,
-    progress: bool | None = None,
-    distributed: bool = False,
+    options: SamplingOptions = DEFAULTS,
 ) -> pd.DataFrame:
     """``n`` rows of P(variables | do, given); documented at :meth:`causalplug.DCM.sample`."""
     started = time.perf_counter()
@@ -56,19 +52,14 @@ def sample(
         worlds={None: world},
         given=[condition] if condition.conditions or condition.points else [],
         variables=variables,
-        allow_unidentified=allow_unidentified,
-        seed=seed,
-        batch_size=batch_size,
-        min_acceptance=min_acceptance,
-        images=images,
-        progress=progress,
+        options=options,
     )
-    return answer(asked, started, distributed)
+    return answer(asked, started)
 
 
-def answer(asked: Request, started: float, distributed: bool = False) -> pd.DataFrame:
+def answer(asked: Request, started: float) -> pd.DataFrame:
     """The table of a request, computed by this process or by all of them."""
-    if distributed:
+    if asked.options.distributed:
         return distributed_answer(asked, started)
     shown = [asked.dcm.variables[name] for _, _, names in asked.targets for name in names]
     check_room(
@@ -90,12 +81,7 @@ def sample_batches(
     do: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
     variables: str | Iterable[str] | None = None,
-    seed: int = 0,
-    batch_size: int | None = None,
-    images: str = "tensor",
-    allow_unidentified: bool = False,
-    min_acceptance: float = 1e-4,
-    progress: bool | None = None,
+    options: SamplingOptions = DEFAULTS,
 ) -> Iterator[pd.DataFrame]:
     """The table of :func:`sample` part by part; documented at
     :meth:`causalplug.DCM.sample_batches`."""
@@ -108,12 +94,7 @@ def sample_batches(
         worlds={None: world},
         given=[condition] if condition.conditions or condition.points else [],
         variables=variables,
-        allow_unidentified=allow_unidentified,
-        seed=seed,
-        batch_size=batch_size,
-        min_acceptance=min_acceptance,
-        images=images,
-        progress=progress,
+        options=options,
     )
     return _streamed(asked)
 
@@ -133,18 +114,18 @@ def replay(
     *,
     do: Mapping[str, Any] | None = None,
     variables: str | Iterable[str] | None = None,
-    batch_size: int | None = None,
-    images: str = "tensor",
+    options: SamplingOptions = DEFAULTS,
 ) -> pd.DataFrame:
     """The rows of ``noise`` under ``do``; documented at :meth:`causalplug.DCM.replay`."""
     started = time.perf_counter()
-    check_images(images)
     check_count(len(noise))
     interventions = compile_do(dcm, do, len(noise))
     world = World(dcm.graph, interventions)
     asked = list(dcm.graph.variables if variables is None else as_names(variables))
     check_known(asked, dcm.graph.index, "the variables cannot be computed")
-    size = Stream(dcm, len(noise), targets=[(world, asked)], batch_size=batch_size).finishing.size
+    allowed, smooth = options.allow_unidentified, options.interpolate
+    clearance = clear_noise(dcm, noise, world, asked, allowed, interpolate=smooth)
+    size = Stream(dcm, len(noise), targets=[(world, asked)], options=options).finishing.size
     on_device = noise.to(dcm.device)
 
     def part(a: int, b: int) -> dict[Column, np.ndarray]:
@@ -156,14 +137,59 @@ def replay(
             rows = Rows(dcm, on_device.select(torch.arange(a, b)))
             values = rows.values(World(dcm.graph, here), asked)
             return columns(
-                {(None, name): value for name, value in values.items()}, dcm.variables, images
+                {(None, name): value for name, value in values.items()},
+                dcm.variables,
+                options.images,
             )
 
     parts = [result for _, _, result in Batches(size).run(0, len(noise), part)]
-    reason = "the noise was handed in, so what it stands for is not known"
-    attributes = {
-        "identification": "not checked",
-        "reason": reason,
-        "seconds": time.perf_counter() - started,
-    }
+    attributes = clearance.attributes() | {"seconds": time.perf_counter() - started}
     return table(parts, attributes)
+
+
+def clear_noise(
+    dcm: Model,
+    noise: Noise,
+    world: World,
+    names: Sequence[str],
+    allow_unidentified: bool,
+    *,
+    interpolate: str | Iterable[str] = (),
+) -> Clearance:
+    """Decide whether the values of ``names`` in ``world`` may be computed from rows of noise that
+    were chosen by what was seen.
+
+    Raises:
+        NotIdentifiableError: a counterfactual of the same rows would be refused.
+    """
+    known = noise.provenance
+    queries = queries_of(dcm.graph, [(world, names)], seen=known.seen)
+    allowed = allow_unidentified or known.allowed
+    return clear(dcm, queries, allow_unidentified=allowed, interpolate=interpolate)
+
+
+def run(
+    dcm: Model,
+    noise: Noise,
+    do: Mapping[str, torch.Tensor] | None,
+    variables: Iterable[str] | None,
+    allow_unidentified: bool,
+) -> dict[str, torch.Tensor]:
+    """Encoded values from noise under interventions, where they may be computed; documented at
+    :meth:`causalplug.DCM.forward`."""
+    asked = list(dcm.graph.variables if variables is None else variables)
+    chosen = do or noise.provenance.seen
+    if chosen and known_sources(dcm) is not None:
+        check_known([*asked, *(do or {})], dcm.graph.index, "the values cannot be computed")
+        world = World(dcm.graph, {name: _set_to(dcm, name, v) for name, v in (do or {}).items()})
+        clear_noise(dcm, noise, world, asked, allow_unidentified)
+    return dcm.generate(noise, do, asked)
+
+
+def _set_to(dcm: Model, name: str, codes: torch.Tensor) -> Intervention:
+    """Encoded values as an intervention that says which value it is, where it is one."""
+    variable = dcm.variables[name]
+    one = len(codes) > 0 and codes.ndim == 1 and bool((codes == codes[0]).all())
+    if one and not variable.needs_encoder:
+        return Constant(codes[0], variable.decode(codes[:1].cpu()).tolist()[0])
+    return PerRow(codes)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from causalplug.data.source import Rows
-from causalplug.variables import Discrete, Variable
+from causalplug.variables import Variable
 
 __all__ = ["counted"]
 
@@ -38,7 +38,7 @@ def counted(rows: Rows, variables: Mapping[str, Variable]) -> dict[str, Any]:
 
 
 def _values(values: Tensor, variable: Variable) -> list[float]:
-    if isinstance(variable, Discrete):
+    if variable.is_discrete:
         counts = torch.bincount(values.cpu(), minlength=variable.size).double()
         return (counts / counts.sum()).tolist()
     if values.ndim > 1:

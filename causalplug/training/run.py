@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from causalplug.errors import ConvergenceWarning, TrainingError
+from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
+from causalplug.files.weights import refuse_infinite
 from causalplug.planning.plan import Module
 from causalplug.training.checkpoint import Checkpoints
 from causalplug.training.games import game_for
@@ -128,6 +129,7 @@ class Run:
         for index in range(first, len(phases)):
             self._phase(position, index, module, phases[index], report, start, spent)
         self.dcm.requires_grad_(False)
+        self._refuse_diverged(module, report.name)
         report.seconds = spent + time.perf_counter() - start
         if report.distances:
             report.converged = all(d.converged(self.config.tolerance) for d in report.distances)
@@ -144,6 +146,18 @@ class Run:
             )
         self.reports[position] = report
         self.save(None)
+
+    def _refuse_diverged(self, module: Module, name: str) -> None:
+        """Raise where training left weights that are no numbers."""
+        for variable in module.variables:
+            try:
+                refuse_infinite(self.dcm.mechanism(variable).state_dict(), variable)
+            except MechanismError:
+                raise TrainingError(
+                    f"Module {name} cannot be used: its training diverged, and weights of "
+                    f"{variable!r} are NaN or infinite. Train with a smaller learning_rate, or "
+                    "look for extreme values in its rows."
+                ) from None
 
     def _share(self, steps: int) -> int:
         """So many of the usual steps as this run takes."""
@@ -169,7 +183,7 @@ class Run:
                     self.dcm, target, rows, self.config, banks=self.prepared.banks, pixels=pixels
                 )
             games.append(game.to(self.accelerator.device))
-        image = any(self.dcm.variables[name].kind == "image" for name in module.variables)
+        image = any(self.dcm.variables[name].needs_encoder for name in module.variables)
         usual = self.config.image_steps if image else max(game.rule.steps for game in games)
         options["steps"] = self._share(self.config.steps or usual)
         return AdversarialLearner(self.dcm, module.variables, self.config, games, **options)

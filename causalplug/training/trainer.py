@@ -421,7 +421,7 @@ class Trainer:
         return {
             name
             for name in drawn
-            if self.dcm.variables[name].kind == "image" and self.dcm.mechanism(name).frozen
+            if self.dcm.variables[name].needs_encoder and self.dcm.mechanism(name).frozen
         }
 
 

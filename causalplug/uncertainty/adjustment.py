@@ -25,7 +25,6 @@ from causalplug.sampling.interventions import Constant
 from causalplug.sampling.terms import Case
 from causalplug.sampling.worlds import Rows, World
 from causalplug.uncertainty.numbers import AnswerNumbers
-from causalplug.variables import Discrete
 
 __all__ = ["Adjusted", "adjusted", "adjustment_names"]
 
@@ -84,21 +83,23 @@ def adjusted(
     numerator, weight = torch.stack(a), torch.stack(b)
     mean = weight.mean(1)
     ratios = numerator.mean(1) / mean
-    scale = numbers.coefficients[:, None]
+    scale = numbers.slopes(ratios)
     influence = (numerator - ratios[:, None] * weight) / mean[:, None]
-    return Adjusted((scale * ratios).sum(0), (scale[:, None] * influence).sum(0))
+    return Adjusted(numbers.combined(ratios), (scale[:, None] * influence).sum(0))
 
 
 def _world(case: Case) -> World | None:
     """The one world in which the outcomes are read, None if there are several."""
     axes = [*case.outcomes, *([case.mean] if case.mean else [])]
     worlds = [axis.world for axis in axes] + [world for world, _, _ in case.fixed]
+    worlds += [world for world, _ in case.ranges]
     return worlds[0] if all(world is worlds[0] for world in worlds) else None
 
 
 def _outcomes(case: Case) -> list[str]:
     axes = [*case.outcomes, *([case.mean] if case.mean else [])]
-    return [axis.variable for axis in axes] + [name for _, name, _ in case.fixed]
+    fixed = [name for _, name, _ in case.fixed] + [part.name for _, part in case.ranges]
+    return [axis.variable for axis in axes] + fixed
 
 
 def _needed(dcm: Model, case: Case) -> set[str] | None:
@@ -134,7 +135,7 @@ def _set_plainly(dcm: Model, world: World, name: str) -> bool:
     """Whether a variable is set to one category and its mechanism says how probable that was."""
     return (
         isinstance(world.do[name], Constant)
-        and isinstance(dcm.variables[name], Discrete)
+        and dcm.variables[name].is_discrete
         and not dcm.graph.siblings(name)
         and dcm.mechanism(name).explicit
     )
@@ -205,7 +206,7 @@ class _Case:
         normal noise is integrated out by quadrature; anything else is rolled out.
         """
         last = self._last()
-        if last is not None and isinstance(self.dcm.variables[last], Discrete):
+        if last is not None and self.dcm.variables[last].is_discrete:
             return self._enumerated(last, pinned)
         if last is not None:
             return self._integrated(last, pinned)
@@ -226,7 +227,7 @@ class _Case:
         (name,) = later
         mechanism = self.dcm.mechanism(name)
         single = set(mechanism.noise) == {"normal"} and mechanism.noise["normal"].shape == ()
-        choice = isinstance(self.dcm.variables[name], Discrete) and mechanism.explicit
+        choice = self.dcm.variables[name].is_discrete and mechanism.explicit
         free = not self.dcm.graph.siblings(name)
         return name if free and (single or choice) else None
 

@@ -12,13 +12,15 @@ import numpy as np
 from causalplug.errors import DataError, VariableError
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import TextColumn, as_array, refuse_missing, where_first
+from causalplug.variables.kinds import register_variable
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Continuous", "blurred"]
+__all__ = ["Continuous", "as_numbers", "blurred"]
 
 
+@register_variable("continuous")
 @dataclass(frozen=True)
 class Continuous(Variable):
     """A real-valued variable.
@@ -33,7 +35,9 @@ class Continuous(Variable):
         VariableError: the interval is empty.
     """
 
-    kind: ClassVar[str] = "continuous"
+    is_number: ClassVar[bool] = True
+    standardised: ClassVar[bool] = True
+    default_mechanism: ClassVar[str | None] = "continuous-spline"
     low: float = -math.inf
     high: float = math.inf
     precise: bool = field(default=False, compare=False)
@@ -62,7 +66,7 @@ class Continuous(Variable):
         refuse_missing(array, name)
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
-        numbers = _numbers(array, name)
+        numbers = as_numbers(array, name)
         if array.ndim != 1:
             raise DataError(
                 f"{name!r} must be one number per row; got an array of shape {array.shape}."
@@ -85,8 +89,15 @@ class Continuous(Variable):
         codes = codes.detach().cpu()
         return (codes.double() if self.precise else codes.float()).numpy()
 
+    def written(self, codes: torch.Tensor) -> list[float]:
+        """The numbers in their shortest decimals: 0.1, not the number of 32 bits nearest to it."""
+        return [float(str(number)) for number in self.decode(codes)]
+
     def features(self, codes: torch.Tensor) -> torch.Tensor:
         return codes.unsqueeze(-1)
+
+    def describe(self) -> str:
+        return "number"
 
     def to_dict(self) -> dict[str, Any]:
         bounds = {"low": self.low, "high": self.high}
@@ -94,7 +105,7 @@ class Continuous(Variable):
         return {"kind": self.kind} | finite | ({"precise": True} if self.precise else {})
 
 
-def _numbers(array: np.ndarray, name: str) -> np.ndarray:
+def as_numbers(array: np.ndarray, name: str) -> np.ndarray:
     """A column as float64.
 
     Raises:

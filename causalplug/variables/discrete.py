@@ -21,6 +21,7 @@ from causalplug.variables.columns import (
     refuse_missing,
     where_first,
 )
+from causalplug.variables.kinds import register_variable
 
 if TYPE_CHECKING:
     import torch
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["Discrete"]
 
 _MOST_CATEGORIES = 1_000_000
+_NAMED = 8  # categories that are named one by one
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
 
 
+@register_variable("discrete")
 @dataclass(frozen=True, init=False)
 class Discrete(Variable):
     """A variable with finitely many values.
@@ -54,7 +57,9 @@ class Discrete(Variable):
         [2, 0]
     """
 
-    kind: ClassVar[str] = "discrete"
+    is_discrete: ClassVar[bool] = True
+    is_countable: ClassVar[bool] = True
+    default_mechanism: ClassVar[str | None] = "discrete-mlp"
     categories: tuple[Hashable, ...]
     plain: bool = field(repr=False)
 
@@ -206,6 +211,12 @@ class Discrete(Variable):
         if codes.is_floating_point():
             return codes
         return torch.nn.functional.one_hot(codes, self.size).to(torch.get_default_dtype())
+
+    def describe(self) -> str:
+        names = [str(category) for category in self.categories]
+        if len(names) <= _NAMED:
+            return ", ".join(names)
+        return f"{len(names)} categories, {names[0]} to {names[-1]}"
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "categories": self.size if self.plain else list(self.categories)}

@@ -10,6 +10,7 @@ import numpy as np
 from causalplug.errors import DataError, VariableError
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import as_array, refuse_missing, shared
+from causalplug.variables.kinds import register_variable
 from causalplug.variables.pictures import PictureError, picture_pixels
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Image"]
 
 
+@register_variable("image")
 @dataclass(frozen=True)
 class Image(Variable):
     """An image variable, channels first.
@@ -30,7 +32,10 @@ class Image(Variable):
         VariableError: a size below 1 or an empty range.
     """
 
-    kind: ClassVar[str] = "image"
+    is_image: ClassVar[bool] = True
+    needs_encoder: ClassVar[bool] = True
+    has_density: ClassVar[bool] = False
+    default_mechanism: ClassVar[str | None] = "conv-generator"
     channels: int
     height: int
     width: int
@@ -164,6 +169,9 @@ class Image(Variable):
         return [
             PILImage.fromarray(a[0] if self.channels == 1 else a.transpose(1, 2, 0)) for a in array
         ]
+
+    def describe(self) -> str:
+        return f"image, {' x '.join(str(size) for size in self.event_shape)}"
 
     def to_dict(self) -> dict[str, Any]:
         shape = {"channels": self.channels, "height": self.height, "width": self.width}

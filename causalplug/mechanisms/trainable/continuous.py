@@ -42,6 +42,7 @@ class ContinuousSpline(Mechanism):
     scale: Tensor
     explicit = True
     abduction = "exact"
+    monotone = True
 
     def __init__(
         self,
