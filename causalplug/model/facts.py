@@ -77,13 +77,20 @@ def dcm_facts(
     if dcm.plan is not None:
         facts["plan"] = plan_rows(dcm.plan)
     if dcm.sources is not None:
-        counts = [count.get("rows") for count in dcm.history.get("sources", [])]
-        counts = counts if len(counts) == len(dcm.sources) else [None] * len(dcm.sources)
-        facts["sources"] = [
-            {"distribution": source.describe(), "name": source.name, "rows": rows}
-            for source, rows in zip(dcm.sources, counts, strict=True)
-        ]
+        facts["sources"] = _source_rows(dcm)
     return {**facts, **more, "tags": [*sorted(kinds), *more.get("tags", [])]}
+
+
+def _source_rows(dcm: Model) -> list[dict[str, Any]]:
+    """One row per data source, with its number of rows where training noted it."""
+    counts = dcm.history.get("sources", [])
+    found: list[dict[str, Any]] = []
+    for number, source in enumerate(dcm.sources or ()):
+        row: dict[str, Any] = {"distribution": source.describe(), "name": source.name}
+        if len(counts) > number:
+            row["rows"] = counts[number].get("rows")
+        found.append(row)
+    return found
 
 
 def plan_rows(plan: Plan) -> list[dict[str, Any]]:
