@@ -356,3 +356,13 @@ def test_bounds_load_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_ranges_of_values_are_sums():
+    rng = np.random.default_rng(15)
+    seen = rng.dirichlet(np.ones(6)).reshape(2, 3)
+    found = cp.bounds(BOW, "P(Y>=1 | do(X=1))", seen)
+    right = seen[1, 1:].sum(), seen[1, 1:].sum() + seen[0].sum()
+    assert (found.low, found.high) == pytest.approx(right, abs=1e-6)
+    with pytest.raises(QueryError, match="each term"):
+        cp.bounds(BOW, "P(Y=1 | do(X=1)) / P(Y=1 | do(X=0))", seen)
