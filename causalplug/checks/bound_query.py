@@ -95,8 +95,8 @@ def compile_cells(
     """
     if query.formula is not None:
         raise QueryError(
-            f"{query} cannot be bounded: it is a ratio or a product of terms; ask for the bounds of "
-            "each term"
+            f"{query} cannot be bounded: it is a ratio or a product of terms; ask for the bounds "
+            "of each term"
         )
     open_axes = [[a for a in term.axes if not _averaged(term, a)] for _, term in query.terms]
     labels = {axis.label: axis.variable for axes in open_axes for axis in axes}
