@@ -68,9 +68,9 @@ _EXPORTS = {
     "causalplug.ensemble": ["Ensemble"],
     "causalplug.sampling.interventions": ["Policy"],
     "causalplug.training.config": ["TrainingConfig"],
-    "causalplug.data.source": ["DataSource"],
+    "causalplug.data.source": ["DataSource", "infer_variables"],
     "causalplug.training.generators": ["fit_generator"],
-    "causalplug.data.infer": ["InferredVariables", "infer_variables"],
+    "causalplug.data.infer": ["InferredVariables"],
     "causalplug.training.report": ["TrainingReport"],
     "causalplug.training.trainer": ["Trainer", "fit"],
     "causalplug.variables": [

@@ -155,6 +155,7 @@ class DCM(Shareable, Model):
         seed: int = DEFAULTS.seed,
         images: str = DEFAULTS.images,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
         min_acceptance: float = DEFAULTS.min_acceptance,
         time_limit: float | None = DEFAULTS.time_limit,
@@ -181,6 +182,8 @@ class DCM(Shareable, Model):
             seed: Seed of the noise.
             images: What images come out as: ``"tensor"``, ``"array"`` or ``"pil"``.
             allow_unidentified: Give a marked answer in place of an error.
+            interpolate: Names of variables whose effects are taken to be smooth between the numbers
+                that an experiment set them to; the answer is marked.
             batch_size: Rows that go through the networks at once; by default 65,536, and 256 where
                 an image is rendered.
             min_acceptance: Share of the candidates that have to agree with ``given``, counted by
@@ -212,6 +215,7 @@ class DCM(Shareable, Model):
             batch_size=batch_size,
             images=images,
             allow_unidentified=allow_unidentified,
+            interpolate=interpolate,
             min_acceptance=min_acceptance,
             time_limit=time_limit,
             progress=progress,
@@ -230,6 +234,7 @@ class DCM(Shareable, Model):
         seed: int = DEFAULTS.seed,
         images: str = DEFAULTS.images,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
         min_acceptance: float = DEFAULTS.min_acceptance,
         time_limit: float | None = DEFAULTS.time_limit,
@@ -244,6 +249,7 @@ class DCM(Shareable, Model):
             batch_size=batch_size,
             images=images,
             allow_unidentified=allow_unidentified,
+            interpolate=interpolate,
             min_acceptance=min_acceptance,
             time_limit=time_limit,
             progress=progress,
@@ -264,6 +270,7 @@ class DCM(Shareable, Model):
         seed: int = DEFAULTS.seed,
         images: str = DEFAULTS.images,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
         min_acceptance: float = DEFAULTS.min_acceptance,
         time_limit: float | None = DEFAULTS.time_limit,
@@ -286,7 +293,8 @@ class DCM(Shareable, Model):
             variables: What is asked for; all by default.
             factual: Add the world as it was.
             draws: Rows per row of data.
-            seed, images, allow_unidentified, batch_size, min_acceptance, time_limit, progress,
+            seed, images, allow_unidentified, interpolate, batch_size, min_acceptance, time_limit,
+            progress,
                 distributed: As for :meth:`sample`.
 
         Returns:
@@ -308,6 +316,7 @@ class DCM(Shareable, Model):
             batch_size=batch_size,
             images=images,
             allow_unidentified=allow_unidentified,
+            interpolate=interpolate,
             min_acceptance=min_acceptance,
             time_limit=time_limit,
             progress=progress,
@@ -334,6 +343,7 @@ class DCM(Shareable, Model):
         draws: int = 1,
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
         min_acceptance: float = DEFAULTS.min_acceptance,
         time_limit: float | None = DEFAULTS.time_limit,
@@ -350,6 +360,7 @@ class DCM(Shareable, Model):
             seed=seed,
             batch_size=batch_size,
             allow_unidentified=allow_unidentified,
+            interpolate=interpolate,
             min_acceptance=min_acceptance,
             time_limit=time_limit,
         )
@@ -364,6 +375,7 @@ class DCM(Shareable, Model):
         variables: str | Iterable[str] | None = None,
         images: str = DEFAULTS.images,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
     ) -> pd.DataFrame:
         """The rows of ``noise`` under ``do`` as a table; options ``batch_size`` and ``images``
@@ -371,7 +383,10 @@ class DCM(Shareable, Model):
         from causalplug.sampling.sample import replay
 
         options = SamplingOptions(
-            images=images, allow_unidentified=allow_unidentified, batch_size=batch_size
+            images=images,
+            allow_unidentified=allow_unidentified,
+            interpolate=interpolate,
+            batch_size=batch_size,
         )
         return replay(self, noise, do=do, variables=variables, options=options)
 
@@ -389,6 +404,7 @@ class DCM(Shareable, Model):
         pictures: int = 16,
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
         min_acceptance: float = DEFAULTS.min_acceptance,
         time_limit: float | None = DEFAULTS.time_limit,
@@ -418,7 +434,7 @@ class DCM(Shareable, Model):
                 a column.
             pictures: How many images are rendered of an image that is asked for.
             seed: Seed of the noise, which all terms share.
-            allow_unidentified, batch_size, min_acceptance, time_limit, progress: As for
+            allow_unidentified, interpolate, batch_size, min_acceptance, time_limit, progress: As for
                 :meth:`sample`.
 
         Raises:
@@ -438,6 +454,7 @@ class DCM(Shareable, Model):
             seed=seed,
             batch_size=batch_size,
             allow_unidentified=allow_unidentified,
+            interpolate=interpolate,
             min_acceptance=min_acceptance,
             time_limit=time_limit,
             progress=progress,
@@ -473,6 +490,7 @@ class DCM(Shareable, Model):
         interval: str = "auto",
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
         min_acceptance: float = DEFAULTS.min_acceptance,
         time_limit: float | None = DEFAULTS.time_limit,
@@ -489,7 +507,8 @@ class DCM(Shareable, Model):
             treated, control: values of the treatment; a binary one needs none.
             given: categories that are conditioned on, under the intervention.
             n: rows of every term.
-            level, data, one_step, interval, seed, allow_unidentified, batch_size, min_acceptance,
+            level, data, one_step, interval, seed, allow_unidentified, interpolate, batch_size,
+            min_acceptance,
                 time_limit, progress: As for :meth:`estimate`.
         """
         from causalplug.sampling.effects import ate_query
@@ -504,6 +523,7 @@ class DCM(Shareable, Model):
             interval=interval,
             seed=seed,
             allow_unidentified=allow_unidentified,
+            interpolate=interpolate,
             batch_size=batch_size,
             min_acceptance=min_acceptance,
             time_limit=time_limit,
@@ -525,6 +545,7 @@ class DCM(Shareable, Model):
         interval: str = "auto",
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
         min_acceptance: float = DEFAULTS.min_acceptance,
         time_limit: float | None = DEFAULTS.time_limit,
@@ -544,6 +565,7 @@ class DCM(Shareable, Model):
                 interval=interval,
                 seed=seed,
                 allow_unidentified=allow_unidentified,
+                interpolate=interpolate,
                 batch_size=batch_size,
                 min_acceptance=min_acceptance,
                 time_limit=time_limit,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from causalplug.graphs.source import Source
     from causalplug.identification.certificate import Certificate
     from causalplug.identification.decide import Verdict
+    from causalplug.identification.interpolation import Interpolated
     from causalplug.identification.query import Query
 from causalplug.identification.ranges import decide_term
 
@@ -38,6 +39,8 @@ class Decision(Protocol):
     def certificate(self) -> Certificate | None: ...
     @property
     def sources(self) -> tuple[Source, ...]: ...
+    @property
+    def interpolated(self) -> Interpolated: ...
     @property
     def regimes(self) -> list[Regime]: ...
     @property

@@ -64,7 +64,12 @@ def estimate(
     asked.check(dcm.graph.variables)
     asked = normalised(dcm, asked)
     terms = compile_query(dcm, asked)
-    clearance = clear(dcm, asked, allow_unidentified=options.allow_unidentified)
+    clearance = clear(
+        dcm,
+        asked,
+        allow_unidentified=options.allow_unidentified,
+        interpolate=options.interpolate,
+    )
     work = _Estimation(dcm, terms, n, options, pictures, asked.formula)
     work.run(options.progress)
     table, summaries = answer_table(work.axes, [block.finished() for block in work.blocks])

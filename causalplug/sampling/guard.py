@@ -20,7 +20,8 @@ from causalplug.model.caveats import caveats_of
 from causalplug.noise import Seen
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
-from causalplug.wording import listed
+from causalplug.sampling.terms import normalised
+from causalplug.wording import as_names, listed
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -76,7 +77,11 @@ class Clearance:
 
 
 def clear(
-    dcm: Model, queries: Query | Sequence[Query], *, allow_unidentified: bool = False
+    dcm: Model,
+    queries: Query | Sequence[Query],
+    *,
+    allow_unidentified: bool = False,
+    interpolate: str | Iterable[str] = (),
 ) -> Clearance:
     """Decide whether all ``queries`` are identifiable from the sources that ``dcm`` was trained on.
 
@@ -84,6 +89,8 @@ def clear(
         dcm: the model; without sources nothing is checked, and the answer says so.
         queries: what an answer rests on.
         allow_unidentified: let the answer pass, marked, instead of raising.
+        interpolate: Names of variables whose effects are taken to be smooth between the numbers
+            that an experiment set them to.
 
     Raises:
         NotIdentifiableError: a query is not identifiable; ``identification`` holds the certificate.
@@ -100,7 +107,10 @@ def clear(
     if sources is None:
         return Clearance(NOT_CHECKED, text, warnings=warnings)
     domains = tuple((name, v.categories) for name, v in dcm.variables.items() if v.is_discrete)
-    found = [_identified(dcm.graph, query, sources, domains) for query in queries]
+    smooth = as_names(interpolate)
+    written = [normalised(dcm, query) for query in queries]
+    found = [_identified(dcm.graph, q, sources, domains, smooth) for q in written]
+    warnings += _interpolated(found)
     for query, identification in zip(queries, found, strict=True):
         if not identification.answerable:
             if not allow_unidentified:
@@ -111,6 +121,21 @@ def clear(
         return Clearance("identifiable", text, warnings=warnings)
     worst = next((i for i in found if not i), found[0])
     return Clearance(worst.status, text, worst, warnings)
+
+
+def _interpolated(found: Sequence[Identification]) -> tuple[Caveat, ...]:
+    """The marks of answers between the values that an experiment set."""
+    values = dict.fromkeys(pair for result in found for pair in result.interpolated)
+    return tuple(
+        Caveat(
+            "interpolation",
+            f"do({name}={value:g})",
+            f"No experiment set {name} to {value:g}; the answer is read between the values that "
+            "were set.",
+            {"value": value},
+        )
+        for name, value in values
+    )
 
 
 def _unidentified(query: Query, identification: Identification) -> Caveat:
@@ -135,9 +160,10 @@ def _identified(
     query: Query,
     sources: tuple[Source, ...],
     domains: tuple[tuple[str, tuple[Any, ...]], ...],
+    interpolate: tuple[str, ...],
 ) -> Identification:
     """The decision, kept by query: graphs, queries and sources are immutable."""
-    return identify(graph, query, sources, domains=dict(domains))
+    return identify(graph, query, sources, domains=dict(domains), interpolate=interpolate)
 
 
 def seen_in(given: Sequence[Given]) -> tuple[Seen, ...]:

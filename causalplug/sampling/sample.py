@@ -123,7 +123,8 @@ def replay(
     world = World(dcm.graph, interventions)
     asked = list(dcm.graph.variables if variables is None else as_names(variables))
     check_known(asked, dcm.graph.index, "the variables cannot be computed")
-    clearance = clear_noise(dcm, noise, world, asked, options.allow_unidentified)
+    allowed, smooth = options.allow_unidentified, options.interpolate
+    clearance = clear_noise(dcm, noise, world, asked, allowed, interpolate=smooth)
     size = Stream(dcm, len(noise), targets=[(world, asked)], options=options).finishing.size
     on_device = noise.to(dcm.device)
 
@@ -147,7 +148,13 @@ def replay(
 
 
 def clear_noise(
-    dcm: Model, noise: Noise, world: World, names: Sequence[str], allow_unidentified: bool
+    dcm: Model,
+    noise: Noise,
+    world: World,
+    names: Sequence[str],
+    allow_unidentified: bool,
+    *,
+    interpolate: str | Iterable[str] = (),
 ) -> Clearance:
     """Decide whether the values of ``names`` in ``world`` may be computed from rows of noise that
     were chosen by what was seen.
@@ -157,7 +164,8 @@ def clear_noise(
     """
     known = noise.provenance
     queries = queries_of(dcm.graph, [(world, names)], seen=known.seen)
-    return clear(dcm, queries, allow_unidentified=allow_unidentified or known.allowed)
+    allowed = allow_unidentified or known.allowed
+    return clear(dcm, queries, allow_unidentified=allowed, interpolate=interpolate)
 
 
 def run(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import QueryError
@@ -294,10 +295,12 @@ def _symbols(event: Event) -> Iterator[tuple[str, str]]:
 
 
 def normalised(dcm: Model, query: Query) -> Query:
-    """``query`` with every value written as the category that it means."""
+    """``query`` with every value written as the category or the number that it means."""
 
     def value_of(name: str, value: Any) -> Any:
         variable = dcm.variables[name]
+        if variable.is_number and isinstance(value, Real):
+            return variable.written(variable.encode([value], name))[0]
         if value is None or isinstance(value, Bound) or not variable.is_discrete:
             return value
         if isinstance(value, Except):
