@@ -402,6 +402,7 @@ class DCM(Shareable, Model):
         interval: str = "auto",
         compare: str | None = None,
         pictures: int = 16,
+        bounds: bool = False,
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
         interpolate: str | Iterable[str] = DEFAULTS.interpolate,
@@ -433,6 +434,10 @@ class DCM(Shareable, Model):
             compare: ``"plug-in"`` adds the identified formula, evaluated on the rows in ``data``, as
                 a column.
             pictures: How many images are rendered of an image that is asked for.
+            bounds: Where the data do not determine the answer, give what they allow in place of an
+                error: ``low`` and ``high`` are bounds (see :func:`causalplug.bounds`) and
+                ``estimate`` is NaN. Where ``data`` show weak overlap, ``low`` and ``high`` bound
+                the part without support.
             seed: Seed of the noise, which all terms share.
             allow_unidentified, interpolate, batch_size, min_acceptance, time_limit, progress: As for
                 :meth:`sample`.
@@ -441,6 +446,7 @@ class DCM(Shareable, Model):
             QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError,
             SamplingError.
         """
+        from causalplug.sampling.bounded import with_bounds
         from causalplug.sampling.estimate import estimate
         from causalplug.uncertainty.intervals import (
             check_interval,
@@ -459,19 +465,25 @@ class DCM(Shareable, Model):
             time_limit=time_limit,
             progress=progress,
         )
-        answer = estimate(
-            self, query, n, data=data, compare=compare, pictures=pictures, options=options
-        )
-        return with_intervals(
-            self,
-            answer,
-            query,
-            data=data,
-            level=level,
-            one_step=one_step,
-            interval=interval,
-            ask=lambda rows: estimate(self, query, rows, options=options),
-        )
+
+        def model_answer() -> Estimate:
+            answer = estimate(
+                self, query, n, data=data, compare=compare, pictures=pictures, options=options
+            )
+            return with_intervals(
+                self,
+                answer,
+                query,
+                data=data,
+                level=level,
+                one_step=one_step,
+                interval=interval,
+                ask=lambda rows: estimate(self, query, rows, options=options),
+            )
+
+        if not bounds:
+            return model_answer()
+        return with_bounds(self, query, model_answer, data=data, level=level, seed=seed)
 
     @suggests_arguments
     def ate(
