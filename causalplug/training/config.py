@@ -62,6 +62,8 @@ class TrainingConfig:
         encoder_steps: steps of an encoder that is trained on the way.
         save_every: steps between checkpoints, where an output folder is given.
         seed: of everything random.
+        check_overlap: Remember where interventions lack overlap in the rows, so that answers carry
+            it; takes seconds.
         check_fit: compare frozen generators with the rows before training; takes seconds.
         check_graph: test what the graph implies about the low-dimensional columns before training,
             at level .001, and warn where the rows contradict it; takes seconds at most.
@@ -102,6 +104,7 @@ class TrainingConfig:
     threads: int | None = 1
     check_fit: bool = True
     check_graph: bool = True
+    check_overlap: bool = True
     tolerance: float = 0.03
 
     def __post_init__(self) -> None:

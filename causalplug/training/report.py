@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
+from causalplug.checks.records import OverlapRecord, RangeRecord
 from causalplug.training.validation import Distance
 
 __all__ = ["ModuleReport", "TrainingReport"]
@@ -89,6 +90,8 @@ class TrainingReport:
         sources: how many rows of each source were trained on, and how often what was set took each
             of its values; from them a saved model knows how sure its answers are.
         warnings: What is doubtful beyond the modules, such as a graph that the rows contradict.
+        overlap: Whether the rows support the interventions on one variable.
+        ranges: The numbers that every variable of numbers took.
     """
 
     modules: list[ModuleReport]
@@ -98,6 +101,8 @@ class TrainingReport:
     fits: list[FitReport] = field(default_factory=list)
     sources: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[Caveat] = field(default_factory=list)
+    overlap: Sequence[OverlapRecord] = ()
+    ranges: Mapping[str, RangeRecord] = field(default_factory=dict)
 
     @property
     def converged(self) -> bool:
@@ -114,6 +119,8 @@ class TrainingReport:
             "fits": [fit.to_dict() for fit in self.fits],
             "sources": self.sources,
             "warnings": [caveat.to_dict() for caveat in self.warnings],
+            "overlap": [record.to_dict() for record in self.overlap],
+            "ranges": {name: record.to_list() for name, record in self.ranges.items()},
         }
 
     def rows(self) -> list[tuple[str, ...]]:

@@ -18,9 +18,11 @@ from accelerate import Accelerator
 
 from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
-from causalplug.data.source import DataSource, as_data_sources
+from causalplug.checks.records import OverlapRecord
+from causalplug.data.source import DataSource, Rows, as_data_sources
 from causalplug.errors import MechanismError, TrainingError
 from causalplug.mechanisms.base import Mechanism
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
@@ -35,6 +37,7 @@ from causalplug.training.processes import Processes, Unanswered, known_accelerat
 from causalplug.training.replicates import check_replicates, refit
 from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
+from causalplug.training.support import overlap_records, range_records
 
 __all__ = ["Trainer", "fit"]
 
@@ -308,9 +311,10 @@ class Trainer:
             for name in module.variables
         ]
         counts = [counted(rows, self.dcm.variables) for rows in run.prepared.train]
-        report = TrainingReport(
-            reports, pulled, seconds, self.config.to_dict(), fits, counts, doubts
-        )
+        report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits, counts)
+        report.warnings = doubts
+        report.ranges = range_records(run.prepared.train, self.dcm)
+        report.overlap = self._check_overlap(run.prepared.train, seconds)
         self.dcm.eval()
         self.dcm.plan = self.plan
         self.dcm.sources = tuple(rows.source for rows in self.tables)
@@ -423,6 +427,17 @@ class Trainer:
         seconds["graph check"] = time.perf_counter() - start
         return found
 
+    def _check_overlap(
+        self, tables: Sequence[Rows], seconds: dict[str, float]
+    ) -> tuple[OverlapRecord, ...]:
+        """Where interventions lack overlap, unless the settings leave it out."""
+        if not self.config.check_overlap:
+            return ()
+        start = time.perf_counter()
+        found = overlap_records(self.dcm, tables, seed=self.config.seed)
+        seconds["overlap"] = time.perf_counter() - start
+        return found
+
     def _check_fit(self, seconds: dict[str, float]) -> list[FitReport]:
         """Compare the frozen generators with the rows, and have the plan say what came of it."""
         if not self.config.check_fit:
@@ -436,13 +451,10 @@ class Trainer:
         return fits
 
     def _frozen_images(self, module: Module) -> set[str]:
-        """Frozen image mechanisms that this module's targets are drawn through."""
+        """Frozen generators of images that this module's targets are drawn through: those that
+        fill a sample bank."""
         drawn = {name for target in module.targets for name in target.frozen}
-        return {
-            name
-            for name in drawn
-            if self.dcm.variables[name].needs_encoder and self.dcm.mechanism(name).frozen
-        }
+        return {name for name in drawn if isinstance(self.dcm.mechanism(name), FrozenMechanism)}
 
 
 def _check_agreement(told: Sequence[Mapping[str, Any]]) -> None:
