@@ -46,6 +46,7 @@ _EXPORTS = {
     "causalplug.checks.bounds": ["Bounds"],
     "causalplug.checks.graph_check": ["check_graph"],
     "causalplug.checks.graph_report": ["GraphCheck"],
+    "causalplug.uncertainty.refute": ["Refutation"],
     "causalplug.planning.plan": ["Plan", "check_pull", "plan"],
     "causalplug.identification.query": ["Query"],
     "causalplug.identification.regions": ["Except", "Interval"],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from causalplug.identification.query import Query
     from causalplug.noise import Noise
     from causalplug.sampling.answers import Estimate
+    from causalplug.uncertainty.refute import Refutation
 
 __all__ = ["DCM", "load_model"]
 
@@ -486,6 +487,48 @@ class DCM(Shareable, Model):
         if not bounds:
             return model_answer()
         return with_bounds(self, query, model_answer, data=data, level=level, seed=seed)
+
+    def refute(
+        self,
+        query: str | Query,
+        data: Any,
+        *,
+        n: int = 50_000,
+        seed: int = 0,
+        steps: int | None = None,
+    ) -> Refutation:
+        """What an effect becomes when it is estimated anew on changed rows.
+
+        Copies of the model are trained further: with the treatment shuffled, when the effect has to
+        be 0; on a part of the rows, and with another seed, when it has to stay. The model itself
+        is left alone.
+
+        Args:
+            query: A contrast that is 0 where there is no effect, such as ``"ATE(Y, X)"``.
+            data: The rows, one observational table.
+            n: Rows that are sampled for every answer.
+            seed: Seed of the shuffling, and of the refits.
+            steps: Steps of every refit; by default those of a fit.
+
+        Returns:
+            A :class:`Refutation`: one table, and true in a condition if nothing refutes the answer.
+
+        Raises:
+            QueryError: If the query is not such a contrast.
+            NotIdentifiableError, DataError, TrainingError: As for :meth:`estimate` and
+                :func:`causalplug.fit`.
+        """
+        from causalplug.uncertainty.refute import refute
+
+        settings = {} if steps is None else {"steps": steps}
+        return refute(
+            self,
+            query,
+            data,
+            lambda model, asked: model.estimate(asked, n, seed=seed),  # type: ignore[attr-defined]
+            seed=seed,
+            settings=settings,
+        )
 
     @suggests_arguments
     def ate(
