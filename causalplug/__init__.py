@@ -23,6 +23,7 @@ _EXPORTS = {
         "FrozenConfounderError",
         "GraphError",
         "GraphFileError",
+        "GraphWarning",
         "LabelMapError",
         "LicenseWarning",
         "MechanismError",
