@@ -138,11 +138,7 @@ def _replicated(dcm: Model, answer: Estimate, ask: Callable[[int], Estimate] | N
         with as_replicate(dcm, number):
             found.append(ask(rows).table["estimate"].to_numpy(float))
     variance = np.var(np.stack(found), axis=0, ddof=1)
-    counts = dcm.history.get("sources", [])
-    total = sum(count["rows"] for count in counts)
-    words = (
-        f"the sampling of {total:,} rows and training, by {len(found)} replicates, and of the model"
-    )
+    words = f"the sampling of the rows and training, by {len(found)} replicates, and of the model"
     return _Spread(variance, words, freedom=len(found) - 1)
 
 
