@@ -14,7 +14,7 @@ from causalplug.errors import RepositoryError
 from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
 
-__all__ = ["beyond_range", "recorded_overlap", "recorded_ranges", "weak_overlap"]
+__all__ = ["beyond_range", "never_seen", "recorded_overlap", "recorded_ranges", "weak_overlap"]
 
 
 def recorded_ranges(history: Mapping[str, Any]) -> dict[str, RangeRecord]:
@@ -59,6 +59,24 @@ def beyond_range(history: Mapping[str, Any], queries: Iterable[Query]) -> Iterat
         )
         figures = {"value": float(value), "low": known.low, "high": known.high}
         yield Caveat("extrapolation", what, text, figures)
+
+
+def never_seen(history: Mapping[str, Any], queries: Iterable[Query]) -> Iterator[Caveat]:
+    """A caveat for every declared category in a question that no row has."""
+    unseen = history.get("unseen", {})
+    if not isinstance(unseen, Mapping) or not all(isinstance(v, list) for v in unseen.values()):
+        raise RepositoryError("The history of the model holds unseen categories of no known form.")
+    asked: dict[tuple[str, Any, bool], None] = dict.fromkeys(_values(queries))
+    events = (e for query in queries for _, term in query.terms for e in term.events)
+    asked |= {(event.variable, event.value, False): None for event in events}
+    for name, value, is_set in asked:
+        if value is not None and str(value) in map(str, unseen.get(name, [])):
+            what = f"do({name}={value})" if is_set else f"{name}={value}"
+            text = (
+                f"No row that the model was trained on has {name}={value}: what it says of it is "
+                "supported by no data."
+            )
+            yield Caveat("extrapolation", what, text, {}, (name,))
 
 
 def weak_overlap(

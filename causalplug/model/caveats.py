@@ -11,6 +11,7 @@ from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
 from causalplug.model.asked_values import (
     beyond_range,
+    never_seen,
     recorded_overlap,
     recorded_ranges,
     weak_overlap,
@@ -62,6 +63,7 @@ def caveats_of(dcm: Model, queries: Sequence[Query]) -> tuple[Caveat, ...]:
     found = [c for c in known_caveats(dcm) if not c.variables or run & set(c.variables)]
     found += weak_overlap(dcm.history, queries, run)
     found += beyond_range(dcm.history, queries)
+    found += never_seen(dcm.history, queries)
     return unique_caveats(found)
 
 

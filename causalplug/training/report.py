@@ -92,6 +92,7 @@ class TrainingReport:
         warnings: What is doubtful beyond the modules, such as a graph that the rows contradict.
         overlap: Whether the rows support the interventions on one variable.
         ranges: The numbers that every variable of numbers took.
+        unseen: Declared categories that no row has, by variable.
     """
 
     modules: list[ModuleReport]
@@ -103,6 +104,7 @@ class TrainingReport:
     warnings: list[Caveat] = field(default_factory=list)
     overlap: Sequence[OverlapRecord] = ()
     ranges: Mapping[str, RangeRecord] = field(default_factory=dict)
+    unseen: Mapping[str, list[Any]] = field(default_factory=dict)
 
     @property
     def converged(self) -> bool:
@@ -121,7 +123,7 @@ class TrainingReport:
             "warnings": [caveat.to_dict() for caveat in self.warnings],
             "overlap": [record.to_dict() for record in self.overlap],
             "ranges": {name: record.to_list() for name, record in self.ranges.items()},
-        }
+        } | ({"unseen": dict(self.unseen)} if self.unseen else {})
 
     def rows(self) -> list[tuple[str, ...]]:
         """The report as a table of text, its header first: a line per module and target, then

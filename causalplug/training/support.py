@@ -16,7 +16,7 @@ from causalplug.identification.identification import identify
 from causalplug.identification.query import Query
 from causalplug.model.model import Model
 
-__all__ = ["overlap_records", "range_records"]
+__all__ = ["overlap_records", "range_records", "unseen_categories"]
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of a number that is set
 _VALUES = 8  # of a discrete variable that are looked at, the most frequent ones
@@ -37,6 +37,19 @@ def range_records(tables: Sequence[Rows], model: Model) -> dict[str, RangeRecord
         few = min(_FEW, (len(numbers) - 1) // 2)
         inner = float(numbers[few]), float(numbers[-1 - few])
         found[name] = RangeRecord(float(numbers[0]), float(numbers[-1]), *inner)
+    return found
+
+
+def unseen_categories(tables: Sequence[Rows], model: Model) -> dict[str, list[Any]]:
+    """Declared categories that no row of the sources which record them has, by variable."""
+    found = {}
+    for name, variable in model.variables.items():
+        columns = [rows.values[name] for rows in tables if name in rows.values]
+        if not variable.is_discrete or not columns:
+            continue
+        seen = {int(code) for column in columns for code in column.unique()}
+        if missing := [c for code, c in enumerate(variable.categories) if code not in seen]:
+            found[name] = missing
     return found
 
 

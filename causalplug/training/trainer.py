@@ -39,7 +39,7 @@ from causalplug.training.processes import Processes, Unanswered, known_accelerat
 from causalplug.training.replicates import check_replicates, refit
 from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
-from causalplug.training.support import overlap_records, range_records
+from causalplug.training.support import overlap_records, range_records, unseen_categories
 
 __all__ = ["Trainer", "fit"]
 
@@ -351,6 +351,7 @@ class Trainer:
         report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits, counts)
         report.warnings = doubts
         report.ranges = range_records(run.prepared.train, self.dcm)
+        report.unseen = unseen_categories(self.tables, self.dcm)
         report.overlap = self._check_overlap(run.prepared.train, seconds)
         self.dcm.eval()
         self.dcm.plan = self.plan

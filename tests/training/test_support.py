@@ -142,3 +142,16 @@ def test_records_are_values() -> None:
     assert OverlapRecord.from_dict(json.loads(json.dumps(record.to_dict()))) == record
     limits = RangeRecord(-1.0, 2.0, -0.5, 1.5)
     assert RangeRecord.from_list(json.loads(json.dumps(limits.to_list()))) == limits
+
+
+def test_a_category_that_no_row_has_is_named_by_the_answers_that_need_it(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"T": rng.integers(2, size=400), "Y": rng.integers(2, size=400)})
+    dcm = cp.DCM(cp.CausalGraph.parse("T -> Y"), {"T": cp.Discrete(3), "Y": cp.Discrete(2)})
+    cp.fit(dcm, rows, objective="likelihood", steps=5, progress=False, seed=0)
+    dcm.save_pretrained(tmp_path / "m")
+    for model in (dcm, cp.from_pretrained(tmp_path / "m")):
+        answers = [model.estimate(f"P(Y=1 | do(T={t}))", n=500) for t in (1, 2)]
+        told = [" ".join(caveat.text for caveat in answer.warnings) for answer in answers]
+        assert ["No row" in text for text in told] == [False, True]
+        assert "has T=2" in told[1]
