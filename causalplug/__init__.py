@@ -81,6 +81,7 @@ _EXPORTS = {
         "Count",
         "Discrete",
         "Image",
+        "Text",
         "Variable",
         "Vector",
         "register_variable",
