@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from zuko.transforms import MonotonicRQSTransform
 
 from causalplug.mechanisms.base import Mechanism, register_mechanism
 from causalplug.mechanisms.trainable.conditioner import (
@@ -16,10 +16,13 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_from_config,
     parents_to_config,
 )
+from causalplug.mechanisms.trainable.spline import RationalQuadraticSpline
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Continuous, variable_from_dict
 
 __all__ = ["ContinuousSpline"]
+
+_LOG_ROOT_2_PI = 0.5 * math.log(2 * math.pi)
 
 
 @register_mechanism("continuous-spline")
@@ -68,15 +71,13 @@ class ContinuousSpline(Mechanism):
 
     def _map(
         self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
-    ) -> tuple[Any, Tensor, Tensor]:
+    ) -> tuple[RationalQuadraticSpline, Tensor, Tensor]:
         numbers = self.network(parents, confounder)
         numbers = numbers.expand(*torch.broadcast_shapes(numbers.shape[:-1], rows.shape), -1)
-        widths, heights, slopes, affine = numbers.split(
-            [self.bins, self.bins, self.bins - 1, 2], dim=-1
-        )
+        pieces, affine = numbers.split([3 * self.bins - 1, 2], dim=-1)
         shift = self.loc + self.scale * affine[..., 0]
         log_scale = self.scale.log() + 5 * torch.tanh(affine[..., 1] / 5)
-        return MonotonicRQSTransform(widths, heights, slopes), shift, log_scale
+        return RationalQuadraticSpline(pieces, self.bins), shift, log_scale
 
     def forward(
         self,
@@ -93,8 +94,8 @@ class ContinuousSpline(Mechanism):
     ) -> Tensor:
         """Log density ``(n,)`` of floats, or ``(s, n)``."""
         spline, shift, log_scale = self._map(value, parents, confounder)
-        normal, log_slope = spline.inv.call_and_ladj((value - shift) / log_scale.exp())
-        return torch.distributions.Normal(0.0, 1.0).log_prob(normal) + log_slope - log_scale
+        normal, log_slope = spline.inverse_and_log_slope((value - shift) * (-log_scale).exp())
+        return log_slope - log_scale - 0.5 * normal.square() - _LOG_ROOT_2_PI
 
     def abduct(
         self,
@@ -106,7 +107,7 @@ class ContinuousSpline(Mechanism):
     ) -> dict[str, Tensor]:
         """The standard normal that gives ``value``."""
         spline, shift, log_scale = self._map(value, parents, confounder)
-        return {"normal": spline.inv((value - shift) / log_scale.exp())}
+        return {"normal": spline.inverse((value - shift) / log_scale.exp())}
 
     @property
     def confounder_numbers(self) -> int:
