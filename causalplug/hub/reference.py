@@ -13,7 +13,7 @@ from causalplug.errors import RepositoryError
 from causalplug.files.facts import file_facts
 from causalplug.files.validation import check_keys, safe_relative, short
 from causalplug.hub.repository import resolve_id
-from causalplug.hub.snapshot import Snapshot
+from causalplug.hub.snapshot import Snapshot, check_pinned
 
 REFERENCE_SCHEMA = {
     "repo_id": str,
@@ -57,12 +57,7 @@ class Reference:
             RepositoryError: ``revision`` is not the full hash of a commit, so that what it means
                 may change.
         """
-        if len(self.revision) != 40 or set(self.revision) - set("0123456789abcdef"):
-            raise RepositoryError(
-                f"cannot refer to {self.repo_id} at {short(self.revision)}: that is not the full "
-                "hash of a commit, so what it means may change. Load it from the Hub, which finds "
-                "the commit, and save the model again"
-            )
+        check_pinned(self.repo_id, self.revision)
 
     @classmethod
     def to(cls, snapshot: Snapshot, *names: str) -> Reference:

@@ -6,7 +6,7 @@ from the disk ever after.
 
 from __future__ import annotations
 
-__all__ = ["Snapshot", "check_trust"]
+__all__ = ["Referred", "Snapshot", "check_pinned", "check_trust"]
 
 import contextlib
 import difflib
@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from causalplug.errors import RepositoryError
 from causalplug.files.facts import Facts, agrees
@@ -28,10 +28,36 @@ from causalplug.files.validation import regular_file, safe_relative, short
 from causalplug.hub.client import hub_errors, patiently
 from causalplug.hub.listing import Listing, list_commit, list_folder
 
-if TYPE_CHECKING:
-    from causalplug.hub.reference import Reference
-
 logger = logging.getLogger(__name__)
+
+
+class Referred(Protocol):
+    """What a snapshot knows of the reference that led to it."""
+
+    @property
+    def repo_id(self) -> str: ...
+    @property
+    def revision(self) -> str: ...
+    @property
+    def subfolder(self) -> str: ...
+    @property
+    def license(self) -> str | None: ...
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def check_pinned(repo_id: str, revision: str) -> None:
+    """Refuse what is not pinned.
+
+    Raises:
+        RepositoryError: ``revision`` is not the full hash of a commit, so that what it means may
+            change.
+    """
+    if len(revision) != 40 or set(revision) - set("0123456789abcdef"):
+        raise RepositoryError(
+            f"cannot refer to {repo_id} at {short(revision)}: that is not the full hash of a "
+            "commit, so what it means may change. Load it from the Hub, which finds the commit, "
+            "and save the model again"
+        )
 
 
 @dataclass(frozen=True)
@@ -66,7 +92,7 @@ class Snapshot:
     subfolder: str
     boundary: Path
     recorded: Mapping[str, Facts] | None = field(default=None, repr=False)
-    reference: Reference | None = field(default=None, repr=False)
+    reference: Referred | None = field(default=None, repr=False)
     _remote: Remote | None = None
     _passed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
@@ -101,10 +127,8 @@ class Snapshot:
             RepositoryError: the name is not that of a repository, or the revision is not the full
                 hash of a commit.
         """
-        from causalplug.hub.reference import Reference
-
-        reference = Reference(repo_id, revision)
-        if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", reference.repo_id):
+        check_pinned(repo_id, revision)
+        if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", repo_id):
             raise RepositoryError(
                 f"cannot load {self}: {short(repo_id)} is not the name of a Hub repository"
             )

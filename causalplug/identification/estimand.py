@@ -1,16 +1,28 @@
-"""Estimands: formulas of probabilities that the data sources give, as trees.
-
-A formula speaks of *symbols*, each standing for a value of one variable: free symbols are the axes
-of the answer (or the values of a do() that were left open), bound ones are summed over. Subtrees
-may be shared; nothing is ever changed in place.
-"""
+"""The formula of a query in probabilities of the data sources."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+
+from causalplug.identification.algebra import apart, divide, product, substitute, total
+from causalplug.identification.expressions import (
+    ONE,
+    ZERO,
+    Atom,
+    Average,
+    Cases,
+    Constant,
+    Expression,
+    Indicator,
+    Number,
+    Probability,
+    Product,
+    Ratio,
+    Sum,
+    Symbol,
+)
+from causalplug.identification.notation import _Latex, _Text, walk
 
 __all__ = [
     "ONE",
@@ -31,368 +43,12 @@ __all__ = [
     "TermEstimand",
     "apart",
     "divide",
+    "estimand_to_latex",
+    "estimand_to_text",
     "product",
     "substitute",
     "total",
 ]
-
-
-@dataclass(frozen=True)
-class Symbol:
-    """Some value of ``variable``; ``primes`` tells several such values apart."""
-
-    variable: str
-    primes: int = 0
-
-
-@dataclass(frozen=True)
-class Constant:
-    """The value ``value`` of ``variable``."""
-
-    variable: str
-    value: Hashable
-
-
-Atom = Symbol | Constant
-
-
-class Expression:
-    """Common face of the nodes."""
-
-    @cached_property
-    def free(self) -> frozenset[Symbol]:
-        """The symbols on which the expression depends."""
-        return frozenset().union(*(child.free for child in self.children))
-
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        """The expressions inside this one."""
-        return ()
-
-    def __str__(self) -> str:
-        from causalplug.identification.notation import to_text
-
-        return to_text(self)
-
-
-@dataclass(frozen=True, eq=False)
-class Number(Expression):
-    """A constant, 0 or 1 in practice."""
-
-    value: float
-
-
-@dataclass(frozen=True, eq=False)
-class Probability(Expression):
-    """``P(of | given, do(do))`` in the pooled rows of ``sources`` (positions in the list of
-    sources)."""
-
-    of: tuple[Atom, ...]
-    given: tuple[Atom, ...] = ()
-    do: tuple[Atom, ...] = ()
-    sources: tuple[int, ...] = (0,)
-
-    @cached_property
-    def free(self) -> frozenset[Symbol]:
-        return frozenset(a for a in self.of + self.given + self.do if isinstance(a, Symbol))
-
-
-@dataclass(frozen=True, eq=False)
-class Product(Expression):
-    """The product of ``factors``."""
-
-    factors: tuple[Expression, ...]
-
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return self.factors
-
-
-@dataclass(frozen=True, eq=False)
-class Sum(Expression):
-    """The sum of ``body`` over all values of ``over``."""
-
-    over: tuple[Symbol, ...]
-    body: Expression
-
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return (self.body,)
-
-    @cached_property
-    def free(self) -> frozenset[Symbol]:
-        return self.body.free - set(self.over)
-
-
-@dataclass(frozen=True, eq=False)
-class Ratio(Expression):
-    """``top / bottom``; undefined where ``bottom`` is 0."""
-
-    top: Expression
-    bottom: Expression
-
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return (self.top, self.bottom)
-
-
-@dataclass(frozen=True, eq=False)
-class Indicator(Expression):
-    """1 where the two atoms are the same value, 0 elsewhere."""
-
-    left: Atom
-    right: Atom
-
-    @cached_property
-    def free(self) -> frozenset[Symbol]:
-        return frozenset(a for a in (self.left, self.right) if isinstance(a, Symbol))
-
-
-@dataclass(frozen=True, eq=False)
-class Average(Expression):
-    """``body``, whose value is in theory the same for every value of ``over``: in data, the mean
-    over those observed.
-
-    The mean is weighted by the share of rows with these values in the pooled rows of ``sources``;
-    values for which ``body`` is undefined do not count.
-    """
-
-    over: tuple[Symbol, ...]
-    body: Expression
-    sources: tuple[int, ...] = (0,)
-
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return (self.body,)
-
-    @cached_property
-    def free(self) -> frozenset[Symbol]:
-        return self.body.free - set(self.over)
-
-
-@dataclass(frozen=True, eq=False)
-class Cases(Expression):
-    """One expression per combination of values, where different sources cover different values.
-
-    Attributes:
-        branches: pairs of conditions ``((atom, value), ...)`` and the expression that holds under
-            them. The value ``OTHER`` stands for every value that no other branch names.
-    """
-
-    branches: tuple[tuple[tuple[tuple[Atom, Any], ...], Expression], ...]
-
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return tuple(body for _, body in self.branches)
-
-    @cached_property
-    def free(self) -> frozenset[Symbol]:
-        tested = frozenset(
-            a for conditions, _ in self.branches for a, _ in conditions if isinstance(a, Symbol)
-        )
-        return tested.union(*(body.free for _, body in self.branches))
-
-
-ONE = Number(1.0)
-ZERO = Number(0.0)
-
-
-def product(factors: Iterable[Expression]) -> Expression:
-    """The product, flattened, without ones."""
-    flat: list[Expression] = []
-    for factor in factors:
-        parts = factor.factors if isinstance(factor, Product) else (factor,)
-        flat += [part for part in parts if not (isinstance(part, Number) and part.value == 1)]
-    if any(isinstance(part, Number) and part.value == 0 for part in flat):
-        return ZERO
-    return flat[0] if len(flat) == 1 else Product(tuple(flat)) if flat else ONE
-
-
-def total(over: Iterable[Symbol], body: Expression) -> Expression:
-    """The sum of ``body`` over ``over``; what sums to one is left out, and constant factors go
-    before the sum."""
-    left = list(dict.fromkeys(over))
-    factors: list[Expression] = list(body.factors) if isinstance(body, Product) else [body]
-    changed = True
-    while changed and left:
-        changed = False
-        for symbol in list(left):
-            holders = [i for i, factor in enumerate(factors) if symbol in factor.free]
-            if len(holders) != 1:
-                continue
-            holder = factors[holders[0]]
-            if isinstance(holder, Probability) and symbol in holder.of and _once(holder, symbol):
-                rest = tuple(a for a in holder.of if a != symbol)
-                factors[holders[0]] = (
-                    Probability(rest, holder.given, holder.do, holder.sources) if rest else ONE
-                )
-                left.remove(symbol)
-                changed = True
-    left = [s for s in left if any(s in f.free for f in factors)]
-    outside = [f for f in factors if not f.free.intersection(left)]
-    if not left:
-        return product(factors)
-    inside: Expression = product(f for f in factors if f.free.intersection(left))
-    if isinstance(inside, Sum) and not set(inside.over).intersection(left):
-        return product([*outside, Sum((*left, *inside.over), inside.body)])
-    return product([*outside, Sum(tuple(left), inside)])
-
-
-def divide(top: Expression, bottom: Expression) -> Expression:
-    """``top / bottom`` without the probabilities that both are multiplied by."""
-    above, below = (list(e.factors) if isinstance(e, Product) else [e] for e in (top, bottom))
-    for factor in list(below):
-        same = next((f for f in above if f is factor or _same_leaf(f, factor)), None)
-        if same is not None:
-            above.remove(same)
-            below.remove(factor)
-    rest = product(below)
-    return (
-        product(above)
-        if isinstance(rest, Number) and rest.value == 1
-        else Ratio(product(above), rest)
-    )
-
-
-def _same_leaf(left: Expression, right: Expression) -> bool:
-    return (
-        isinstance(left, Probability)
-        and isinstance(right, Probability)
-        and (set(left.of), set(left.given), set(left.do), left.sources)
-        == (set(right.of), set(right.given), set(right.do), right.sources)
-    )
-
-
-def _once(leaf: Probability, symbol: Symbol) -> bool:
-    return sum(a == symbol for a in leaf.of + leaf.given + leaf.do) == 1
-
-
-def substitute(expression: Expression, mapping: Mapping[Symbol, Atom]) -> Expression:
-    """``expression`` with free symbols replaced; bound ones are renamed where they would capture
-    a replacement."""
-    return _substitute(expression, {s: a for s, a in mapping.items() if s != a}, {})
-
-
-Done = dict[tuple[int, frozenset[tuple[Symbol, Atom]]], Expression]
-
-
-def _substitute(node: Expression, mapping: Mapping[Symbol, Atom], done: Done) -> Expression:
-    mapping = {s: a for s, a in mapping.items() if s in node.free}
-    if not mapping:
-        return node
-    key = id(node), frozenset(mapping.items())
-    if key in done:
-        return done[key]
-
-    def swap(atoms: tuple[Atom, ...]) -> tuple[Atom, ...]:
-        return tuple(mapping.get(a, a) if isinstance(a, Symbol) else a for a in atoms)
-
-    new: Expression
-    match node:
-        case Probability(of, given, do, sources):
-            new = Probability(swap(of), swap(given), swap(do), sources)
-        case Indicator(left, right):
-            new = Indicator(*swap((left, right)))
-        case Product(factors):
-            new = product(_substitute(f, mapping, done) for f in factors)
-        case Ratio(top, bottom):
-            new = Ratio(_substitute(top, mapping, done), _substitute(bottom, mapping, done))
-        case Sum(over, body):
-            over, body = _substitute_bound(over, body, mapping, done)
-            new = Sum(over, body)
-        case Average(over, body, sources):
-            over, body = _substitute_bound(over, body, mapping, done)
-            new = Average(over, body, sources)
-        case Cases(branches):
-            new = Cases(
-                tuple(
-                    (
-                        tuple((swap((a,))[0], v) for a, v in conditions),
-                        _substitute(body, mapping, done),
-                    )
-                    for conditions, body in branches
-                )
-            )
-        case _:
-            raise TypeError(f"{type(node).__name__} has no rule for substitution")
-    done[key] = new
-    return new
-
-
-def _substitute_bound(
-    over: tuple[Symbol, ...], body: Expression, mapping: Mapping[Symbol, Atom], done: Done
-) -> tuple[tuple[Symbol, ...], Expression]:
-    renamed = _renamed(over, body, mapping)
-    return tuple(renamed.get(s, s) for s in over), _substitute(body, {**mapping, **renamed}, done)
-
-
-def _renamed(
-    over: tuple[Symbol, ...], body: Expression, mapping: Mapping[Symbol, Atom]
-) -> dict[Symbol, Symbol]:
-    taken = set(mapping.values()) | (body.free - set(over))
-    renamed: dict[Symbol, Symbol] = {}
-    for symbol in over:
-        if symbol in taken:
-            primes = symbol.primes
-            while (
-                (fresh := Symbol(symbol.variable, primes)) in taken
-                or fresh in over
-                or fresh in renamed.values()
-            ):
-                primes += 1
-            renamed[symbol] = fresh
-    return renamed
-
-
-def apart(expression: Expression, *, everywhere: bool = False) -> Expression:
-    """``expression`` with bound symbols renamed that also stand for something else around their
-    sum.
-
-    Args:
-        expression: any expression.
-        everywhere: give every sum symbols of its own, in sums beside each other too.
-    """
-    used: dict[str, int] = {}
-
-    def fresh(symbol: Symbol) -> Symbol:
-        used[symbol.variable] = max(
-            used.get(symbol.variable, -1) + 1, 0 if everywhere else symbol.primes
-        )
-        return Symbol(symbol.variable, used[symbol.variable])
-
-    def visit(node: Expression, scope: frozenset[Symbol]) -> Expression:
-        match node:
-            case Product(factors):
-                return Product(tuple(visit(f, scope) for f in factors))
-            case Ratio(top, bottom):
-                return Ratio(visit(top, scope), visit(bottom, scope))
-            case Cases(branches):
-                return Cases(
-                    tuple((conditions, visit(body, scope)) for conditions, body in branches)
-                )
-            case Sum(over, body) | Average(over, body):
-                renamed = {s: fresh(s) for s in over if everywhere}
-                for s in over:
-                    primes = s.primes
-                    while not everywhere and Symbol(s.variable, primes) in scope:
-                        primes += 1
-                    renamed.setdefault(s, Symbol(s.variable, primes))
-                new = tuple(renamed[s] for s in over)
-                inner = visit(substitute(body, renamed), scope | set(new))
-                return (
-                    Sum(new, inner)
-                    if isinstance(node, Sum)
-                    else Average(new, inner, _sources(node))
-                )
-        return node
-
-    for symbol in expression.free:
-        used[symbol.variable] = max(used.get(symbol.variable, -1), symbol.primes)
-    return visit(expression, expression.free)
-
-
-def _sources(node: Expression) -> tuple[int, ...]:
-    return node.sources if isinstance(node, Average) else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -439,15 +95,49 @@ class Estimand:
         return self.terms[0][1].formula
 
     def __str__(self) -> str:
-        from causalplug.identification.notation import estimand_to_text
-
         return estimand_to_text(self)
 
     def to_latex(self) -> str:
         """The formula for a paper."""
-        from causalplug.identification.notation import estimand_to_latex
-
         return estimand_to_latex(self)
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.to_latex()}$"
+
+
+def estimand_to_text(estimand: Estimand) -> str:
+    """The whole estimand on one line, with a list of the sources where it uses several."""
+    return _whole(estimand, _Text) + _legend(estimand)
+
+
+def estimand_to_latex(estimand: Estimand) -> str:
+    """The whole estimand."""
+    return _whole(estimand, _Latex)
+
+
+def _whole(estimand: Estimand, notation: Callable[[list[Expression]], _Text]) -> str:
+    formulas = [apart(term.formula) for _, term in estimand.terms]
+    writer = notation(formulas)
+    text = ""
+    for (coefficient, term), formula in zip(estimand.terms, formulas, strict=True):
+        body = _mean(writer, term, formula)
+        sign, size = ("-" if coefficient < 0 else "+"), abs(coefficient)
+        factor = "" if size == 1 else f"{size:g} "
+        text += (f" {sign} " if text else sign.replace("+", "")) + factor + body
+    return text or "0"
+
+
+def _mean(writer: _Text, term: TermEstimand, formula: Expression) -> str:
+    if term.expectation is None:
+        return writer.write(formula)
+    symbol = dict(term.axes)[term.expectation]
+    written = writer.atom(symbol)
+    return writer.sum(written, f"{written} " + writer._factor(formula, last=True))
+
+
+def _legend(estimand: Estimand) -> str:
+    leaves = [n for _, t in estimand.terms for n in walk(t.formula) if isinstance(n, Probability)]
+    used = sorted({i for leaf in leaves for i in leaf.sources})
+    if len({leaf.sources for leaf in leaves}) < 2:
+        return ""
+    return "   with " + ", ".join(f"P_{i + 1}: {estimand.sources[i]}" for i in used)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from causalplug.graphs.bits import bits
 from causalplug.identification.c_factor import Effect, restricted
 from causalplug.identification.solver import Composite, Resolution
-from causalplug.identification.suggest import suggest
-
-if TYPE_CHECKING:
-    from causalplug.identification.identification import Identification
+from causalplug.identification.suggest import Decision, suggest
 
 __all__ = ["explain"]
 
 
-def explain(result: Identification) -> str:
+def explain(result: Decision) -> str:
     """Why ``result`` has its status."""
     match result.status:
         case "identifiable":
@@ -34,13 +29,13 @@ def explain(result: Identification) -> str:
     return f"{result.certificate}; completeness is not claimed for partially recorded sources{_advice(result)}{gave_up}"
 
 
-def _contradiction(result: Identification) -> str:
+def _contradiction(result: Decision) -> str:
     if result.certificate is not None:
         return str(result.certificate)
     return "the terms cancel"
 
 
-def _advice(result: Identification) -> str:
+def _advice(result: Decision) -> str:
     """What would help, said of one variable at a time where that is enough."""
     kind = result.certificate.kind if result.certificate is not None else ""
     if kind == "inconsistent":
@@ -63,7 +58,7 @@ def _advice(result: Identification) -> str:
     return f"; experiments on {', or on '.join(shown)} would"
 
 
-def _positive(result: Identification) -> str:
+def _positive(result: Decision) -> str:
     used: set[int] = set()
     limits: dict[str, set[str]] = {}
     names = result.graph.variables

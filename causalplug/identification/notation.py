@@ -6,14 +6,14 @@ of different sources are numbered where an estimand uses several.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from causalplug.identification.estimand import (
+from causalplug.identification.algebra import apart
+from causalplug.identification.expressions import (
     Atom,
     Average,
     Cases,
     Constant,
-    Estimand,
     Expression,
     Indicator,
     Number,
@@ -21,11 +21,9 @@ from causalplug.identification.estimand import (
     Product,
     Ratio,
     Sum,
-    TermEstimand,
-    apart,
 )
 
-__all__ = ["estimand_to_latex", "estimand_to_text", "to_latex", "to_text"]
+__all__ = ["to_latex", "to_text"]
 
 
 def to_text(expression: Expression) -> str:
@@ -38,16 +36,6 @@ def to_latex(expression: Expression) -> str:
     """The same for a paper."""
     expression = apart(expression)
     return _Latex([expression]).write(expression)
-
-
-def estimand_to_text(estimand: Estimand) -> str:
-    """The whole estimand on one line, with a list of the sources where it uses several."""
-    return _whole(estimand, _Text) + _legend(estimand)
-
-
-def estimand_to_latex(estimand: Estimand) -> str:
-    """The whole estimand."""
-    return _whole(estimand, _Latex)
 
 
 class _Text:
@@ -207,31 +195,3 @@ def _word(name: str) -> str:
         if len(name) == 1 or name.lstrip("-").replace(".", "").isdigit()
         else f"\\mathit{{{plain}}}"
     )
-
-
-def _whole(estimand: Estimand, notation: Callable[[list[Expression]], _Text]) -> str:
-    formulas = [apart(term.formula) for _, term in estimand.terms]
-    writer = notation(formulas)
-    text = ""
-    for (coefficient, term), formula in zip(estimand.terms, formulas, strict=True):
-        body = _mean(writer, term, formula)
-        sign, size = ("-" if coefficient < 0 else "+"), abs(coefficient)
-        factor = "" if size == 1 else f"{size:g} "
-        text += (f" {sign} " if text else sign.replace("+", "")) + factor + body
-    return text or "0"
-
-
-def _mean(writer: _Text, term: TermEstimand, formula: Expression) -> str:
-    if term.expectation is None:
-        return writer.write(formula)
-    symbol = dict(term.axes)[term.expectation]
-    written = writer.atom(symbol)
-    return writer.sum(written, f"{written} " + writer._factor(formula, last=True))
-
-
-def _legend(estimand: Estimand) -> str:
-    leaves = [n for _, t in estimand.terms for n in walk(t.formula) if isinstance(n, Probability)]
-    used = sorted({i for leaf in leaves for i in leaf.sources})
-    if len({leaf.sources for leaf in leaves}) < 2:
-        return ""
-    return "   with " + ", ".join(f"P_{i + 1}: {estimand.sources[i]}" for i in used)

@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from itertools import combinations, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from causalplug.graphs.bits import BitGraph, ancestors_within, bits, mask_of
 from causalplug.identification.c_factor import Effect, Regime, effect_from
 from causalplug.identification.decide import Refusal, decide
 
 if TYPE_CHECKING:
-    from causalplug.identification.identification import Identification
+    from causalplug.graphs.graph import CausalGraph
+    from causalplug.graphs.source import Source
+    from causalplug.identification.certificate import Certificate
+    from causalplug.identification.decide import Verdict
+    from causalplug.identification.query import Query
 
-__all__ = ["suggest"]
+__all__ = ["Decision", "suggest"]
+
+
+class Decision(Protocol):
+    """What the explanations read of a :class:`causalplug.Identification`."""
+
+    @property
+    def query(self) -> Query: ...
+    @property
+    def graph(self) -> CausalGraph: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def answerable(self) -> bool: ...
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]: ...
+    @property
+    def certificate(self) -> Certificate | None: ...
+    @property
+    def sources(self) -> tuple[Source, ...]: ...
+    @property
+    def regimes(self) -> list[Regime]: ...
+    @property
+    def domains_by_position(self) -> dict[int, tuple[Hashable, ...]]: ...
+
 
 MAX_TRIALS = 2000
 
 
 def suggest(
-    result: Identification, most: int = 3, trials: int = MAX_TRIALS
+    result: Decision, most: int = 3, trials: int = MAX_TRIALS
 ) -> tuple[list[tuple[str, ...]], bool]:
     """The smallest sets of experiments on one variable each that make ``result.query``
     identifiable.
@@ -84,7 +113,7 @@ def _each_needs_one_of(graph: BitGraph, refusal: Refusal) -> list[int]:
     return found
 
 
-def _suffices(result: Identification, graph: BitGraph, chosen: tuple[int, ...]) -> bool:
+def _suffices(result: Decision, graph: BitGraph, chosen: tuple[int, ...]) -> bool:
     """Whether experiments on each of ``chosen``, beside the sources, make every refused term
     identifiable."""
     regimes = list(result.regimes)

@@ -12,6 +12,7 @@ from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.planning.closure import Closures
+from causalplug.planning.module import Module, Variables
 from causalplug.planning.modules import Block, arrange
 from causalplug.planning.objectives import Objective, choose_objectives, module_key
 from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
@@ -19,76 +20,6 @@ from causalplug.planning.targets import Target, Targets
 from causalplug.wording import check_known, listed
 
 __all__ = ["Module", "Plan", "Pull", "Target", "check_pull", "plan"]
-
-Variables = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Module:
-    """Mechanisms that are trained together (the paper's h-node), or pulled. All tuples are in the
-    declared order.
-
-    Attributes:
-        variables: M, whose mechanisms these are.
-        ancestors: A = closure(M) without M: what the module is trained through, frozen, in
-            observational data.
-        parents: Pa(M and A), the values that a row gives when the module is trained on
-            observational data.
-        action: ``"pull"`` or ``"train"``. Without ``available=`` a plan says ``"pull"`` where one
-            could be.
-        objective: ``"adversarial"``, ``"likelihood"`` or ``"warm"``; None for a module pulled from
-            ``available=``.
-        targets: the distributions that training matches; none for a module pulled from
-            ``available=``.
-        why: the reason for all this in a sentence or two; :meth:`Plan.explain` has the paths.
-        renderers: variables of a trained module whose available generator renders what a trained
-            code says.
-        generator: what the module is pulled from, if it is.
-    """
-
-    variables: Variables
-    ancestors: Variables
-    parents: Variables
-    action: str
-    objective: str | None = None
-    targets: tuple[Target, ...] = ()
-    why: str = ""
-    renderers: Variables = ()
-    generator: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The variables joined by ``+``."""
-        return "+".join(self.variables)
-
-    @property
-    def label(self) -> str:
-        """The action in words: ``PULL``, ``TRAIN`` or ``TRAIN code, PULL renderer``."""
-        return "TRAIN code, PULL renderer" if self.renderers else self.action.upper()
-
-    def to_dict(self) -> dict[str, Any]:
-        """What JSON can hold, one entry per attribute."""
-        return {
-            "variables": list(self.variables),
-            "ancestors": list(self.ancestors),
-            "parents": list(self.parents),
-            "action": self.action,
-            "objective": self.objective,
-            "renderers": list(self.renderers),
-            "generator": self.generator,
-            "why": self.why,
-            "targets": [target.to_dict() for target in self.targets],
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Module:
-        """The inverse of :meth:`to_dict`."""
-        plain: dict[str, Any] = {
-            key: tuple(v) if isinstance(v, list) else v for key, v in data.items()
-        }
-        return cls(
-            **plain | {"targets": tuple(Target.from_dict(target) for target in data["targets"])}
-        )
 
 
 @dataclass(frozen=True, repr=False)

@@ -16,14 +16,14 @@ from causalplug.planning.targets import Offer, Target, Targets
 from causalplug.wording import as_names, listed
 
 if TYPE_CHECKING:
-    from causalplug.planning.plan import Module, Plan
+    from causalplug.planning.module import Module, PlanLike
 
 __all__ = ["confounding_paths", "explain_module", "returning_path"]
 
 _MOST = 6
 
 
-def explain_module(plan: Plan, name: str | Iterable[str]) -> str:
+def explain_module(plan: PlanLike, name: str | Iterable[str]) -> str:
     """Sentences on the module of ``name``: why these variables, why after those, why pulled, why
     from these sources."""
     module = plan.module(name)
@@ -114,7 +114,7 @@ def _upwards(v: int, came: dict[int, int]) -> list[int]:
     return path
 
 
-def _heading(plan: Plan, module: Module) -> str:
+def _heading(plan: PlanLike, module: Module) -> str:
     number = plan.modules.index(module) + 1
     generation = next(i for i, row in enumerate(plan.generations, start=1) if module in row)
     variables = listed(module.variables, most=_MOST)
@@ -178,7 +178,7 @@ def _circle(needs: list[list[int]], start: int) -> list[int]:
     return [start, *_upwards(start, came)[:0:-1]] if start in came else []
 
 
-def _waits(plan: Plan, module: Module) -> list[str]:
+def _waits(plan: PlanLike, module: Module) -> list[str]:
     sentences = []
     if module.action == "train":
         for other in plan.requires(module.variables):
@@ -202,7 +202,7 @@ def _waits(plan: Plan, module: Module) -> list[str]:
     return sentences
 
 
-def _pulling(plan: Plan, module: Module, focus: str) -> list[str]:
+def _pulling(plan: PlanLike, module: Module, focus: str) -> list[str]:
     if plan.asked:
         done = {
             "pull": "pulled",
@@ -222,7 +222,7 @@ def _pulling(plan: Plan, module: Module, focus: str) -> list[str]:
     ]
 
 
-def _sources(plan: Plan, module: Module) -> list[str]:
+def _sources(plan: PlanLike, module: Module) -> list[str]:
     if not module.targets:
         return ["It is not trained, so it needs no data."]
     targets = {target.source: target for target in module.targets}

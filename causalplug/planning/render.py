@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
-    from causalplug.planning.plan import Module, Plan
+    from causalplug.planning.module import Module, PlanLike
 
 __all__ = ["plan_dot", "plan_html", "plan_markdown", "plan_text"]
 
@@ -17,7 +17,7 @@ _HEAD = ("", "action", "module", "trained through", "matches", "objective")
 _MOST = 6
 
 
-def plan_text(plan: Plan) -> str:
+def plan_text(plan: PlanLike) -> str:
     """A table with one line per module and target, and a line on how to read it."""
     rows = [_HEAD, *(row for _, row in _rows(plan))]
     used = [column for column in range(len(_HEAD)) if any(row[column] for row in rows[1:])]
@@ -28,7 +28,7 @@ def plan_text(plan: Plan) -> str:
     return "\n".join([_title(plan), "", *lines, "", *_notes(plan)])
 
 
-def plan_markdown(plan: Plan) -> str:
+def plan_markdown(plan: PlanLike) -> str:
     """The same table for a model card, with the reason for every line."""
     head = [*_HEAD[1:], "why"]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
@@ -38,7 +38,7 @@ def plan_markdown(plan: Plan) -> str:
     return "\n".join([f"**{_title(plan)}**", "", *lines, "", *_notes(plan), ""])
 
 
-def plan_html(plan: Plan) -> str:
+def plan_html(plan: PlanLike) -> str:
     """The same table for notebooks."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in _HEAD)
     body = "".join(
@@ -49,7 +49,7 @@ def plan_html(plan: Plan) -> str:
     return f"<p><b>{escape(_title(plan))}</b></p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 
 
-def plan_dot(plan: Plan) -> str:
+def plan_dot(plan: PlanLike) -> str:
     """Graphviz text: modules as clusters, confounders dashed, the training order in bold between
     the clusters."""
     place = {module.variables: number for number, module in enumerate(plan.modules)}
@@ -75,7 +75,7 @@ def plan_dot(plan: Plan) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def _rows(plan: Plan) -> Iterator[tuple[Module, tuple[str, ...]]]:
+def _rows(plan: PlanLike) -> Iterator[tuple[Module, tuple[str, ...]]]:
     for number, module in enumerate(plan.modules, start=1):
         matched = [
             f"{target.describe(most=_MOST)} of {target.source}"
@@ -96,13 +96,13 @@ def _rows(plan: Plan) -> Iterator[tuple[Module, tuple[str, ...]]]:
             yield module, ("", "", "", "", target, "")
 
 
-def _title(plan: Plan) -> str:
+def _title(plan: PlanLike) -> str:
     sources = listed((str(source.name) for source in plan.sources), most=4)
     count = f"{len(plan.modules)} module{'s' * (len(plan.modules) != 1)}"
     return f"Plan: {count}, {len(plan.graph.variables)} variables, from {sources}"
 
 
-def _notes(plan: Plan) -> list[str]:
+def _notes(plan: PlanLike) -> list[str]:
     depth = len(plan.generations)
     order = (
         "all modules are independent"

@@ -20,7 +20,8 @@ from causalplug.noise import Noise
 from causalplug.sampling.accept import Stream
 from causalplug.sampling.condition import Evidence, compile_evidence
 from causalplug.sampling.interventions import compile_do
-from causalplug.sampling.sample import answer, check_count, request
+from causalplug.sampling.request import check_count, request
+from causalplug.sampling.sample import answer
 from causalplug.sampling.worlds import Rows, World
 from causalplug.variables import Image
 from causalplug.wording import check_known

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from causalplug.sampling.accept import CHECK, Stream
+from causalplug.sampling.request import Request
 from causalplug.sampling.result import table
-from causalplug.sampling.sample import Request
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,7 +23,7 @@ from causalplug.sampling.condition import Given
 from causalplug.sampling.guard import clear
 from causalplug.sampling.memory import Batches
 from causalplug.sampling.moments import Contribution, Moments
-from causalplug.sampling.sample import check_count
+from causalplug.sampling.request import check_count
 from causalplug.sampling.terms import Case, CompiledTerm, compile_query, normalised, numbers_of
 from causalplug.sampling.worlds import Rows, World
 from causalplug.variables import Continuous, Discrete, Image

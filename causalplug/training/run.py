@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -24,7 +24,10 @@ from causalplug.training.report import ModuleReport
 from causalplug.training.validation import Distance
 
 if TYPE_CHECKING:
-    from causalplug.training.trainer import Trainer
+    from accelerate import Accelerator
+
+    from causalplug.model.model import Model
+    from causalplug.training.config import TrainingConfig
 
 __all__ = ["Run", "report_from"]
 
@@ -34,6 +37,21 @@ _SIGNIFICANT = (
 )
 
 State = tuple[dict[str, Any], dict[str, Tensor]]
+
+
+class Owner(Protocol):
+    """What a run reads of the trainer that it belongs to."""
+
+    dcm: Model
+    config: TrainingConfig
+    accelerator: Accelerator
+    progress: bool
+
+    def kept(self) -> str:
+        """Where the last checkpoint is, in a sentence."""
+
+    def track(self, values: Mapping[str, float], step: int) -> None:
+        """Report figures of a step to the trackers."""
 
 
 class Run:
@@ -54,7 +72,7 @@ class Run:
 
     def __init__(
         self,
-        trainer: Trainer,
+        trainer: Owner,
         processes: Processes,
         checkpoints: Checkpoints | None,
         facts: Mapping[str, Any],

@@ -16,7 +16,8 @@ from causalplug.errors import LabelMapError, MechanismError
 from causalplug.files.precision import cast, precision_of
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.abduction import gumbel_given
-from causalplug.mechanisms.frozen.label_estimation import LabelMapEstimate
+from causalplug.mechanisms.frozen.label_estimate import LabelMapEstimate
+from causalplug.mechanisms.frozen.label_estimation import estimate_label_map
 from causalplug.mechanisms.frozen.label_map import Label, LabelMap
 from causalplug.mechanisms.frozen.transforms import ImageTransform
 from causalplug.noise import NoiseSpec
@@ -247,7 +248,7 @@ class FrozenMechanism(Mechanism):
         """
         if self.pending is not None:
             pending = self.pending if seed is None else replace(self.pending, seed=seed)
-            self.label_map = self._map = pending.resolve(self, rows)
+            self.label_map = self._map = estimate_label_map(pending, self, rows)
             self.pending = None
             self._declare()
         return self

@@ -4,136 +4,102 @@ have no labels."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from causalplug.encoders.convolution import ImageTrunk
 from causalplug.errors import LabelMapError
+from causalplug.mechanisms.frozen.label import Label
+from causalplug.mechanisms.frozen.label_estimate import Classifier, LabelMapEstimate
 from causalplug.mechanisms.frozen.label_map import LabelMap
-from causalplug.noise import Noise
-from causalplug.variables import Image, Variable
+from causalplug.noise import Noise, NoiseSpec
+from causalplug.variables import Discrete, Image, Variable
 
-if TYPE_CHECKING:
-    from causalplug.mechanisms.frozen.generator import FrozenMechanism
-
-__all__ = ["LabelMapEstimate", "fit_label_classifier", "mixture_proportions"]
-
-Classifier = Callable[[Tensor], Tensor]
-"""Images ``(n, channels, height, width)`` in the variable's range to scores ``(n, joint labels)``: largest counts."""
+__all__ = ["Labelled", "estimate_label_map", "fit_label_classifier", "mixture_proportions"]
 
 
-@dataclass(frozen=True)
-class LabelMapEstimate:
-    """How the label map of a frozen generator is to be estimated before training.
+class Labelled(Protocol):
+    """What the estimation reads of a bound generator."""
 
-    From images: a classifier learns the labels on the generator's own samples and sorts the real
-    images; its confusion matrix, measured on further samples, is then inverted by expectation
-    maximisation within every combination of the parents, so that its mistakes do not bias the
-    proportions (Saerens et al. 2002; Lipton et al. 2018).
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def variable(self) -> Any: ...
+    @property
+    def labels(self) -> Sequence[Label]: ...
+    @property
+    def bound_parents(self) -> Mapping[str, Discrete]: ...
+    @property
+    def generator_noise(self) -> Mapping[str, NoiseSpec]: ...
+    def paint(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor: ...
+
+
+def estimate_label_map(
+    asked: LabelMapEstimate, mechanism: Labelled, rows: Mapping[str, Any]
+) -> LabelMap:
+    """The label map of a bound generator.
 
     Args:
-        column: the column(s) of the data that hold the label(s); None to estimate from the images.
-        classifier: scores of the joint labels from images, in place of a trained one. It cannot be
-            saved.
-        samples: images that the generator paints for each label.
-        steps: training steps of the classifier.
-        minimum: labels less probable than this given the parents are left out; it suppresses what
-            is left of mistakes of the classifier on real images.
-        seed: of the samples and the training.
+        asked: How it is to be estimated.
+        mechanism: The generator, bound, so that it has a name, parents and a range.
+        rows: encoded columns: the parents, and the variable's images ``(n, …)`` or the label
+            column.
 
-    Example:
-        ``cp.from_pretrained("user/mnist-cgan", label_map=cp.LabelMap.estimate(samples=500))``
+    Raises:
+        LabelMapError: a column is not in the data.
     """
-
-    column: str | None = None
-    classifier: Classifier | None = field(default=None, compare=False)
-    samples: int = 400
-    steps: int = 300
-    minimum: float = 0.02
-    seed: int = 0
-
-    def resolve(self, mechanism: FrozenMechanism, rows: Mapping[str, Any]) -> LabelMap:
-        """The map for a bound generator.
-
-        Args:
-            mechanism: bound, so that it has a name, parents and a range.
-            rows: encoded columns: the parents, and the variable's images ``(n, …)`` or the label
-                column.
-
-        Raises:
-            LabelMapError: a column is not in the data.
-        """
-        needed = [*mechanism.bound_parents, self.column or str(mechanism.name)]
-        missing = [name for name in needed if name not in rows]
-        if missing:
-            raise LabelMapError(
-                f"The label map of {mechanism.name!r} cannot be estimated: the data have no column "
-                f"{', '.join(missing)}. Record it in a source, or give a label map."
-            )
-        if self.column is not None:
-            frame = {
-                name: parent.decode(rows[name]) for name, parent in mechanism.bound_parents.items()
-            }
-            return LabelMap.from_rows(
-                frame | {self.column: rows[self.column]},
-                parents=mechanism.bound_parents,
-                labels=mechanism.labels,
-                label=self.column,
-            )
-        parents = {name: rows[name] for name in mechanism.bound_parents}
-        return self.from_images(mechanism, rows[str(mechanism.name)], parents)
-
-    def from_images(
-        self, mechanism: FrozenMechanism, images: Tensor, parents: Mapping[str, Tensor]
-    ) -> LabelMap:
-        """The map from real images ``(n, …)`` and the codes ``(n,)`` of their parents."""
-        size = math.prod(label.size for label in mechanism.labels)
-        variable: Image = mechanism.variable  # type: ignore[assignment]
-        painted, joint = generator_samples(mechanism, self.samples, seed=self.seed)
-        held = torch.arange(len(joint)) % 2 == 1
-        classify = self.classifier
-        if classify is None:
-            classify = fit_label_classifier(
-                variable, painted[~held], joint[~held], size, steps=self.steps, seed=self.seed
-            )
-        confusion = _counts(_predict(classify, painted[held], variable), joint[held], size) + 0.01
-        predicted = _predict(classify, images, variable)
-        discrete: dict[str, Variable] = dict(mechanism.bound_parents)
-        template = LabelMap.uniform(discrete, mechanism.labels)
-        combination = template.index(parents) if parents else torch.zeros_like(predicted)
-        counts = _counts(predicted, combination, size)
-        full = counts.new_zeros(len(template.probabilities), size)
-        full[: len(counts)] = counts
-        table = torch.stack(
-            [mixture_proportions(confusion / confusion.sum(1, keepdim=True), row) for row in full]
+    needed = [*mechanism.bound_parents, asked.column or str(mechanism.name)]
+    missing = [name for name in needed if name not in rows]
+    if missing:
+        raise LabelMapError(
+            f"The label map of {mechanism.name!r} cannot be estimated: the data have no column "
+            f"{', '.join(missing)}. Record it in a source, or give a label map."
         )
-        table = torch.where(table < self.minimum, 0.0, table)
-        empty = table.sum(1) == 0
-        table[empty] = 1 / size
-        return LabelMap(discrete, mechanism.labels, table / table.sum(1, keepdim=True))
+    if asked.column is not None:
+        frame = {
+            name: parent.decode(rows[name]) for name, parent in mechanism.bound_parents.items()
+        }
+        return LabelMap.from_rows(
+            frame | {asked.column: rows[asked.column]},
+            parents=mechanism.bound_parents,
+            labels=mechanism.labels,
+            label=asked.column,
+        )
+    parents = {name: rows[name] for name in mechanism.bound_parents}
+    return _from_images(asked, mechanism, rows[str(mechanism.name)], parents)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The estimate still to be made, as JSON values.
 
-        Raises:
-            LabelMapError: it has a classifier of its own.
-        """
-        if self.classifier is not None:
-            raise LabelMapError(
-                "A label map that is still to be estimated by an own classifier cannot be saved. "
-                "Estimate it first: mechanism.estimate_label_map(rows), or train the model."
-            )
-        names = ("column", "samples", "steps", "minimum", "seed")
-        return {name: getattr(self, name) for name in names}
-
-    @classmethod
-    def from_dict(cls, declaration: Mapping[str, Any]) -> LabelMapEstimate:
-        """Inverse of :meth:`to_dict`."""
-        return cls(**declaration)
+def _from_images(
+    asked: LabelMapEstimate, mechanism: Labelled, images: Tensor, parents: Mapping[str, Tensor]
+) -> LabelMap:
+    """The map from real images ``(n, …)`` and the codes ``(n,)`` of their parents."""
+    size = math.prod(label.size for label in mechanism.labels)
+    variable = mechanism.variable
+    painted, joint = generator_samples(mechanism, asked.samples, seed=asked.seed)
+    held = torch.arange(len(joint)) % 2 == 1
+    classify = asked.classifier
+    if classify is None:
+        classify = fit_label_classifier(
+            variable, painted[~held], joint[~held], size, steps=asked.steps, seed=asked.seed
+        )
+    confusion = _counts(_predict(classify, painted[held], variable), joint[held], size) + 0.01
+    predicted = _predict(classify, images, variable)
+    discrete: dict[str, Variable] = dict(mechanism.bound_parents)
+    template = LabelMap.uniform(discrete, mechanism.labels)
+    combination = template.index(parents) if parents else torch.zeros_like(predicted)
+    counts = _counts(predicted, combination, size)
+    full = counts.new_zeros(len(template.probabilities), size)
+    full[: len(counts)] = counts
+    table = torch.stack(
+        [mixture_proportions(confusion / confusion.sum(1, keepdim=True), row) for row in full]
+    )
+    table = torch.where(table < asked.minimum, 0.0, table)
+    empty = table.sum(1) == 0
+    table[empty] = 1 / size
+    return LabelMap(discrete, mechanism.labels, table / table.sum(1, keepdim=True))
 
 
 def mixture_proportions(confusion: Tensor, counts: Tensor, *, rounds: int = 500) -> Tensor:
@@ -159,7 +125,7 @@ def mixture_proportions(confusion: Tensor, counts: Tensor, *, rounds: int = 500)
 
 
 def generator_samples(
-    mechanism: FrozenMechanism, per_label: int, *, seed: int = 0, batch_size: int = 500
+    mechanism: Labelled, per_label: int, *, seed: int = 0, batch_size: int = 500
 ) -> tuple[Tensor, Tensor]:
     """Images ``(n, …)`` of the bound variable and joint labels ``(n,)``: every label equally
     often, in turn."""

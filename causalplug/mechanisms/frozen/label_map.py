@@ -12,13 +12,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from causalplug.errors import LabelMapError
 from causalplug.mechanisms.frozen.label import Label
+from causalplug.mechanisms.frozen.label_estimate import LabelMapEstimate
 from causalplug.mechanisms.frozen.label_tables import (
     Entry,
     as_discrete,
@@ -31,9 +32,6 @@ from causalplug.mechanisms.frozen.label_tables import (
 )
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Discrete, Variable, variable_from_dict
-
-if TYPE_CHECKING:
-    from causalplug.mechanisms.frozen.label_estimation import LabelMapEstimate
 
 __all__ = ["Label", "LabelMap"]
 
@@ -342,8 +340,6 @@ class LabelMap:
     def estimate(**options: Any) -> LabelMapEstimate:
         """A map that ``fit`` estimates from the data before training; the options are those of
         ``LabelMapEstimate``."""
-        from causalplug.mechanisms.frozen.label_estimation import LabelMapEstimate
-
         return LabelMapEstimate(**options)
 
     # -- JSON

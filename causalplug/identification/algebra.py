@@ -1,0 +1,221 @@
+"""Building formulas and simplifying them while they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from causalplug.identification.expressions import (
+    ONE,
+    ZERO,
+    Atom,
+    Average,
+    Cases,
+    Expression,
+    Indicator,
+    Number,
+    Probability,
+    Product,
+    Ratio,
+    Sum,
+    Symbol,
+)
+
+__all__ = ["apart", "divide", "product", "substitute", "total"]
+
+
+def product(factors: Iterable[Expression]) -> Expression:
+    """The product, flattened, without ones."""
+    flat: list[Expression] = []
+    for factor in factors:
+        parts = factor.factors if isinstance(factor, Product) else (factor,)
+        flat += [part for part in parts if not (isinstance(part, Number) and part.value == 1)]
+    if any(isinstance(part, Number) and part.value == 0 for part in flat):
+        return ZERO
+    return flat[0] if len(flat) == 1 else Product(tuple(flat)) if flat else ONE
+
+
+def total(over: Iterable[Symbol], body: Expression) -> Expression:
+    """The sum of ``body`` over ``over``; what sums to one is left out, and constant factors go
+    before the sum."""
+    left = list(dict.fromkeys(over))
+    factors: list[Expression] = list(body.factors) if isinstance(body, Product) else [body]
+    changed = True
+    while changed and left:
+        changed = False
+        for symbol in list(left):
+            holders = [i for i, factor in enumerate(factors) if symbol in factor.free]
+            if len(holders) != 1:
+                continue
+            holder = factors[holders[0]]
+            if isinstance(holder, Probability) and symbol in holder.of and _once(holder, symbol):
+                rest = tuple(a for a in holder.of if a != symbol)
+                factors[holders[0]] = (
+                    Probability(rest, holder.given, holder.do, holder.sources) if rest else ONE
+                )
+                left.remove(symbol)
+                changed = True
+    left = [s for s in left if any(s in f.free for f in factors)]
+    outside = [f for f in factors if not f.free.intersection(left)]
+    if not left:
+        return product(factors)
+    inside: Expression = product(f for f in factors if f.free.intersection(left))
+    if isinstance(inside, Sum) and not set(inside.over).intersection(left):
+        return product([*outside, Sum((*left, *inside.over), inside.body)])
+    return product([*outside, Sum(tuple(left), inside)])
+
+
+def divide(top: Expression, bottom: Expression) -> Expression:
+    """``top / bottom`` without the probabilities that both are multiplied by."""
+    above, below = (list(e.factors) if isinstance(e, Product) else [e] for e in (top, bottom))
+    for factor in list(below):
+        same = next((f for f in above if f is factor or _same_leaf(f, factor)), None)
+        if same is not None:
+            above.remove(same)
+            below.remove(factor)
+    rest = product(below)
+    return (
+        product(above)
+        if isinstance(rest, Number) and rest.value == 1
+        else Ratio(product(above), rest)
+    )
+
+
+def _same_leaf(left: Expression, right: Expression) -> bool:
+    return (
+        isinstance(left, Probability)
+        and isinstance(right, Probability)
+        and (set(left.of), set(left.given), set(left.do), left.sources)
+        == (set(right.of), set(right.given), set(right.do), right.sources)
+    )
+
+
+def _once(leaf: Probability, symbol: Symbol) -> bool:
+    return sum(a == symbol for a in leaf.of + leaf.given + leaf.do) == 1
+
+
+def substitute(expression: Expression, mapping: Mapping[Symbol, Atom]) -> Expression:
+    """``expression`` with free symbols replaced; bound ones are renamed where they would capture
+    a replacement."""
+    return _substitute(expression, {s: a for s, a in mapping.items() if s != a}, {})
+
+
+Done = dict[tuple[int, frozenset[tuple[Symbol, Atom]]], Expression]
+
+
+def _substitute(node: Expression, mapping: Mapping[Symbol, Atom], done: Done) -> Expression:
+    mapping = {s: a for s, a in mapping.items() if s in node.free}
+    if not mapping:
+        return node
+    key = id(node), frozenset(mapping.items())
+    if key in done:
+        return done[key]
+
+    def swap(atoms: tuple[Atom, ...]) -> tuple[Atom, ...]:
+        return tuple(mapping.get(a, a) if isinstance(a, Symbol) else a for a in atoms)
+
+    new: Expression
+    match node:
+        case Probability(of, given, do, sources):
+            new = Probability(swap(of), swap(given), swap(do), sources)
+        case Indicator(left, right):
+            new = Indicator(*swap((left, right)))
+        case Product(factors):
+            new = product(_substitute(f, mapping, done) for f in factors)
+        case Ratio(top, bottom):
+            new = Ratio(_substitute(top, mapping, done), _substitute(bottom, mapping, done))
+        case Sum(over, body):
+            over, body = _substitute_bound(over, body, mapping, done)
+            new = Sum(over, body)
+        case Average(over, body, sources):
+            over, body = _substitute_bound(over, body, mapping, done)
+            new = Average(over, body, sources)
+        case Cases(branches):
+            new = Cases(
+                tuple(
+                    (
+                        tuple((swap((a,))[0], v) for a, v in conditions),
+                        _substitute(body, mapping, done),
+                    )
+                    for conditions, body in branches
+                )
+            )
+        case _:
+            raise TypeError(f"{type(node).__name__} has no rule for substitution")
+    done[key] = new
+    return new
+
+
+def _substitute_bound(
+    over: tuple[Symbol, ...], body: Expression, mapping: Mapping[Symbol, Atom], done: Done
+) -> tuple[tuple[Symbol, ...], Expression]:
+    renamed = _renamed(over, body, mapping)
+    return tuple(renamed.get(s, s) for s in over), _substitute(body, {**mapping, **renamed}, done)
+
+
+def _renamed(
+    over: tuple[Symbol, ...], body: Expression, mapping: Mapping[Symbol, Atom]
+) -> dict[Symbol, Symbol]:
+    taken = set(mapping.values()) | (body.free - set(over))
+    renamed: dict[Symbol, Symbol] = {}
+    for symbol in over:
+        if symbol in taken:
+            primes = symbol.primes
+            while (
+                (fresh := Symbol(symbol.variable, primes)) in taken
+                or fresh in over
+                or fresh in renamed.values()
+            ):
+                primes += 1
+            renamed[symbol] = fresh
+    return renamed
+
+
+def apart(expression: Expression, *, everywhere: bool = False) -> Expression:
+    """``expression`` with bound symbols renamed that also stand for something else around their
+    sum.
+
+    Args:
+        expression: any expression.
+        everywhere: give every sum symbols of its own, in sums beside each other too.
+    """
+    used: dict[str, int] = {}
+
+    def fresh(symbol: Symbol) -> Symbol:
+        used[symbol.variable] = max(
+            used.get(symbol.variable, -1) + 1, 0 if everywhere else symbol.primes
+        )
+        return Symbol(symbol.variable, used[symbol.variable])
+
+    def visit(node: Expression, scope: frozenset[Symbol]) -> Expression:
+        match node:
+            case Product(factors):
+                return Product(tuple(visit(f, scope) for f in factors))
+            case Ratio(top, bottom):
+                return Ratio(visit(top, scope), visit(bottom, scope))
+            case Cases(branches):
+                return Cases(
+                    tuple((conditions, visit(body, scope)) for conditions, body in branches)
+                )
+            case Sum(over, body) | Average(over, body):
+                renamed = {s: fresh(s) for s in over if everywhere}
+                for s in over:
+                    primes = s.primes
+                    while not everywhere and Symbol(s.variable, primes) in scope:
+                        primes += 1
+                    renamed.setdefault(s, Symbol(s.variable, primes))
+                new = tuple(renamed[s] for s in over)
+                inner = visit(substitute(body, renamed), scope | set(new))
+                return (
+                    Sum(new, inner)
+                    if isinstance(node, Sum)
+                    else Average(new, inner, _sources(node))
+                )
+        return node
+
+    for symbol in expression.free:
+        used[symbol.variable] = max(used.get(symbol.variable, -1), symbol.primes)
+    return visit(expression, expression.free)
+
+
+def _sources(node: Expression) -> tuple[int, ...]:
+    return node.sources if isinstance(node, Average) else ()

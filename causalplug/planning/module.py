@@ -1,0 +1,111 @@
+"""A module of a plan: mechanisms that are trained together, or pulled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from causalplug.graphs.graph import CausalGraph
+from causalplug.graphs.source import Source
+from causalplug.planning.pulling import Pull
+from causalplug.planning.targets import Target
+
+__all__ = ["Module", "PlanLike", "Variables"]
+
+Variables = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Module:
+    """Mechanisms that are trained together (the paper's h-node), or pulled. All tuples are in the
+    declared order.
+
+    Attributes:
+        variables: M, whose mechanisms these are.
+        ancestors: A = closure(M) without M: what the module is trained through, frozen, in
+            observational data.
+        parents: Pa(M and A), the values that a row gives when the module is trained on
+            observational data.
+        action: ``"pull"`` or ``"train"``. Without ``available=`` a plan says ``"pull"`` where one
+            could be.
+        objective: ``"adversarial"``, ``"likelihood"`` or ``"warm"``; None for a module pulled from
+            ``available=``.
+        targets: the distributions that training matches; none for a module pulled from
+            ``available=``.
+        why: the reason for all this in a sentence or two; :meth:`Plan.explain` has the paths.
+        renderers: variables of a trained module whose available generator renders what a trained
+            code says.
+        generator: what the module is pulled from, if it is.
+    """
+
+    variables: Variables
+    ancestors: Variables
+    parents: Variables
+    action: str
+    objective: str | None = None
+    targets: tuple[Target, ...] = ()
+    why: str = ""
+    renderers: Variables = ()
+    generator: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The variables joined by ``+``."""
+        return "+".join(self.variables)
+
+    @property
+    def label(self) -> str:
+        """The action in words: ``PULL``, ``TRAIN`` or ``TRAIN code, PULL renderer``."""
+        return "TRAIN code, PULL renderer" if self.renderers else self.action.upper()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON can hold, one entry per attribute."""
+        return {
+            "variables": list(self.variables),
+            "ancestors": list(self.ancestors),
+            "parents": list(self.parents),
+            "action": self.action,
+            "objective": self.objective,
+            "renderers": list(self.renderers),
+            "generator": self.generator,
+            "why": self.why,
+            "targets": [target.to_dict() for target in self.targets],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Module:
+        """The inverse of :meth:`to_dict`."""
+        plain: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in data.items()
+        }
+        return cls(
+            **plain | {"targets": tuple(Target.from_dict(target) for target in data["targets"])}
+        )
+
+
+class PlanLike(Protocol):
+    """What the printers and the explanations read of a :class:`causalplug.Plan`."""
+
+    @property
+    def graph(self) -> CausalGraph: ...
+    @property
+    def sources(self) -> tuple[Source, ...]: ...
+    @property
+    def modules(self) -> tuple[Module, ...]: ...
+    @property
+    def edges(self) -> tuple[tuple[Variables, Variables], ...]: ...
+    @property
+    def pulls(self) -> tuple[Pull, ...]: ...
+    @property
+    def pullable(self) -> tuple[Pull, ...]: ...
+    @property
+    def asked(self) -> bool: ...
+    @property
+    def strategy(self) -> str: ...
+    @property
+    def fits(self) -> Mapping[str, str]: ...
+    @property
+    def generations(self) -> tuple[tuple[Module, ...], ...]: ...
+    def module(self, name: str | Iterable[str]) -> Module: ...
+    def requires(self, module: str | Iterable[str]) -> tuple[Module, ...]: ...
