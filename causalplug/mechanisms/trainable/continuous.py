@@ -20,9 +20,23 @@ from causalplug.mechanisms.trainable.spline import RationalQuadraticSpline
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Continuous, variable_from_dict
 
-__all__ = ["ContinuousSpline"]
+__all__ = ["ContinuousSpline", "spline_log_prob"]
 
 _LOG_ROOT_2_PI = 0.5 * math.log(2 * math.pi)
+
+
+def _pieces(numbers: Tensor, bins: int) -> tuple[RationalQuadraticSpline, Tensor, Tensor]:
+    """Spline, shift and log scale that the outputs ``(*, 3 * bins + 1)`` of a network stand for."""
+    pieces, affine = numbers.split([3 * bins - 1, 2], dim=-1)
+    return RationalQuadraticSpline(pieces, bins), affine[..., 0], 5 * torch.tanh(affine[..., 1] / 5)
+
+
+def spline_log_prob(numbers: Tensor, value: Tensor, bins: int) -> Tensor:
+    """Log density ``(*)`` of standardised values, given the outputs ``(*, 3 * bins + 1)`` of a
+    network."""
+    spline, shift, log_scale = _pieces(numbers, bins)
+    normal, log_slope = spline.inverse_and_log_slope((value - shift) * (-log_scale).exp())
+    return log_slope - log_scale - 0.5 * normal.square() - _LOG_ROOT_2_PI
 
 
 @register_mechanism("continuous-spline")
@@ -69,15 +83,15 @@ class ContinuousSpline(Mechanism):
         self.loc.copy_(values.float().mean())
         self.scale.copy_(values.float().std().clamp_min(1e-6))
 
-    def _map(
+    def standardised(self, value: Tensor) -> Tensor:
+        """Values in the units of :meth:`standardise`."""
+        return (value - self.loc) / self.scale
+
+    def _numbers(
         self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
-    ) -> tuple[RationalQuadraticSpline, Tensor, Tensor]:
+    ) -> Tensor:
         numbers = self.network(parents, confounder)
-        numbers = numbers.expand(*torch.broadcast_shapes(numbers.shape[:-1], rows.shape), -1)
-        pieces, affine = numbers.split([3 * self.bins - 1, 2], dim=-1)
-        shift = self.loc + self.scale * affine[..., 0]
-        log_scale = self.scale.log() + 5 * torch.tanh(affine[..., 1] / 5)
-        return RationalQuadraticSpline(pieces, self.bins), shift, log_scale
+        return numbers.expand(*torch.broadcast_shapes(numbers.shape[:-1], rows.shape), -1)
 
     def forward(
         self,
@@ -86,16 +100,16 @@ class ContinuousSpline(Mechanism):
         confounder: Tensor | None = None,
     ) -> Tensor:
         """Floats ``(n,)``."""
-        spline, shift, log_scale = self._map(noise["normal"], parents, confounder)
-        return shift + log_scale.exp() * spline(noise["normal"])
+        normal = noise["normal"]
+        spline, shift, log_scale = _pieces(self._numbers(normal, parents, confounder), self.bins)
+        return self.loc + self.scale * (shift + log_scale.exp() * spline(normal))
 
     def log_prob(
         self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
     ) -> Tensor:
         """Log density ``(n,)`` of floats, or ``(s, n)``."""
-        spline, shift, log_scale = self._map(value, parents, confounder)
-        normal, log_slope = spline.inverse_and_log_slope((value - shift) * (-log_scale).exp())
-        return log_slope - log_scale - 0.5 * normal.square() - _LOG_ROOT_2_PI
+        numbers = self._numbers(value, parents, confounder)
+        return spline_log_prob(numbers, self.standardised(value), self.bins) - self.scale.log()
 
     def abduct(
         self,
@@ -106,8 +120,9 @@ class ContinuousSpline(Mechanism):
         prior: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """The standard normal that gives ``value``."""
-        spline, shift, log_scale = self._map(value, parents, confounder)
-        return {"normal": spline.inverse((value - shift) / log_scale.exp())}
+        numbers = self._numbers(value, parents, confounder)
+        spline, shift, log_scale = _pieces(numbers, self.bins)
+        return {"normal": spline.inverse((self.standardised(value) - shift) / log_scale.exp())}
 
     @property
     def confounder_numbers(self) -> int:
