@@ -177,13 +177,13 @@ class TransformersEncoder(Encoder):
             }
         return made
 
-    def weights(self) -> dict[str, Tensor]:
+    def saved_tensors(self) -> dict[str, Tensor]:
         """What was fitted here; the backbone has its own files."""
         return {name: getattr(self, name) for name in ("basis", "centre", "loc", "scale")}
 
-    def load_weights(self, tensors: Mapping[str, Tensor], where: str) -> None:
-        """Take what :meth:`weights` gave."""
-        own = self.weights()
+    def load_saved(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """Take what :meth:`saved_tensors` gave."""
+        own = self.saved_tensors()
         if {name: t.shape for name, t in tensors.items()} != {
             name: t.shape for name, t in own.items()
         }:
@@ -193,7 +193,7 @@ class TransformersEncoder(Encoder):
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
 
-    def files(self) -> dict[str, Path]:
+    def saved_files(self) -> dict[str, Path]:
         """The backbone's files under ``backbone/``; none where it is referred to on the Hub."""
         if self.location:
             return {}

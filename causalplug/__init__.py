@@ -9,7 +9,34 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from causalplug.moved import redirect
+
 _EXPORTS = {
+    "causalplug.errors": [
+        "CausalPlugError",
+        "ConfounderWarning",
+        "ConvergenceWarning",
+        "CycleError",
+        "DataError",
+        "FitWarning",
+        "FrozenConfounderError",
+        "GraphError",
+        "GraphFileError",
+        "LabelMapError",
+        "LicenseWarning",
+        "MechanismError",
+        "MissingDependencyError",
+        "NotIdentifiableError",
+        "PlanError",
+        "QueryError",
+        "QuerySyntaxError",
+        "RepositoryError",
+        "SamplingError",
+        "SourceError",
+        "TrainingError",
+        "UnknownVariableError",
+        "VariableError",
+    ],
     "causalplug.graphs.graph": ["CausalGraph"],
     "causalplug.identification.identification": ["Identification", "identify"],
     "causalplug.checks.overlap": ["check_overlap"],
@@ -40,17 +67,22 @@ _EXPORTS = {
     "causalplug.training.trainer": ["Trainer", "fit"],
     "causalplug.variables": ["Continuous", "Discrete", "Image"],
 }
+_MODULES = ("adapters", "errors", "plots", "testing")
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
-__all__ = ["__version__", *sorted(_HOME)]
+__all__ = ["__version__", *_MODULES, *sorted(_HOME)]
 __version__ = "0.1.0"
+redirect()
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         value = getattr(importlib.import_module(_HOME[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'causalplug' has no attribute {name!r}")
+    elif name in _MODULES:
+        value = importlib.import_module(f"causalplug.{name}")
+    else:
+        raise AttributeError(f"module 'causalplug' has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

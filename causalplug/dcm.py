@@ -251,28 +251,50 @@ class DCM(Shareable, Model):
         return replay(self, noise, do=do, variables=variables, **options)
 
     def estimate(
-        self, query: str | Query, n: int = 100_000, *, seed: int = 0, **options: Any
+        self,
+        query: str | Query,
+        n: int = 100_000,
+        *,
+        seed: int = 0,
+        level: float = 0.95,
+        data: Any = None,
+        one_step: bool | None = None,
+        **options: Any,
     ) -> Estimate:
-        """The answer to a causal question, with its Monte-Carlo error.
+        """The answer to a causal question, with an interval that holds all that is uncertain.
+
+        The interval covers the chance in which rows the model was trained on, and in sampling from
+        the model. A module that was trained by likelihood tells the former itself, also after it was
+        pulled without its rows (influence functions); any other by replicates, see
+        :func:`causalplug.fit`. Where neither is to be had ``low`` and ``high`` are NaN, and the answer
+        says how to get them.
 
         Args:
             query: text such as ``"P(A | do(D=1))"``, ``"E[N | do(C=1)] - E[N | do(C=0)]"`` or
                 ``"PNS(Y, X)"``, or a Query.
             n: rows that have to meet the evidence of every term.
             seed: of the noise, which all terms share.
+            level: coverage of the intervals.
+            data: the rows that the model was trained on, a table or data sources: the overlap that
+                the answer rests on is checked, and the intervals are made from them.
+            one_step: add what the rows in ``data`` add to the answer to first order, which removes
+                the bias of a model that smooths; by default where the treatment's causes are all
+                recorded, which makes the estimate doubly robust.
             **options: ``batch_size``, ``allow_unidentified``, ``min_acceptance``, ``progress`` as
-                for :meth:`sample`; ``data``: rows that the model was trained on, to check the
-                overlap that the answer rests on; ``compare="plug-in"``: add the identified formula,
-                evaluated on these rows, as a column; ``pictures``: how many images are rendered of
-                an image that is asked for, 16 by default.
+                for :meth:`sample`; ``compare="plug-in"``: add the identified formula, evaluated on
+                the rows in ``data``, as a column; ``pictures``: how many images are rendered of an
+                image that is asked for, 16 by default.
 
         Raises:
             QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError,
             SamplingError.
         """
         from causalplug.sampling.estimate import estimate
+        from causalplug.uncertainty.intervals import check_level, with_intervals
 
-        return estimate(self, query, n, seed=seed, **options)
+        check_level(level)
+        answer = estimate(self, query, n, seed=seed, data=data, **options)
+        return with_intervals(self, answer, query, data=data, level=level, one_step=one_step)
 
     def ate(
         self,

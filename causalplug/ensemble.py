@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from causalplug.identification.query import Query
 from causalplug.sampling.answers import Estimate
 from causalplug.sampling.effects import ate_query, curve
 from causalplug.sampling.estimate import estimate
+from causalplug.uncertainty.intervals import with_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,11 +39,12 @@ class Ensemble:
     Raises:
         MechanismError: fewer than two members, or members over different graphs or variables.
 
-    Estimates are means over the members. ``disagreement`` is the standard deviation between them,
-    ``standard_error`` that of their mean, and the interval ``low`` to ``high`` is the one in which
-    the answer of one further training would lie (Student's t with as many degrees of freedom as
-    there are members less one): it covers the training's chance as well as that of sampling. What
-    all members get wrong in the same way it cannot show.
+    Estimates are means over the members, and ``disagreement`` is the standard deviation between
+    them. The interval ``low`` to ``high`` holds the chance of the rows, as every member tells it,
+    beside that of training and sampling: the interval in which the answer of one further training
+    would lie (Student's t with as many degrees of freedom as there are members less one). It is NaN
+    where the members cannot tell what their rows make uncertain: the disagreement of trainings on
+    the same rows says nothing about it.
     """
 
     def __init__(self, members: Iterable[DCM], *, level: float = 0.95):
@@ -108,15 +111,23 @@ class Ensemble:
         return f"Ensemble({len(self)} members over {', '.join(self.members[0].graph.variables)})"
 
     def estimate(
-        self, query: str | Query, n: int = 100_000, *, seed: int = 0, **options: Any
+        self,
+        query: str | Query,
+        n: int = 100_000,
+        *,
+        seed: int = 0,
+        data: Any = None,
+        one_step: bool | None = None,
+        **options: Any,
     ) -> Estimate:
         """The answer to ``query`` of all members together; ``n`` rows each, arguments as for
         :meth:`DCM.estimate`."""
         started = time.perf_counter()
-        answers = [
-            estimate(member, query, n, seed=seed + k, **options)
-            for k, member in enumerate(self.members)
-        ]
+        answers = []
+        for k, member in enumerate(self.members):
+            answer = estimate(member, query, n, seed=seed + k, data=data, **options)
+            known = {"data": data, "level": self.level, "one_step": one_step}
+            answers.append(with_intervals(member, answer, query, **known))
         return self._joined(answers, started)
 
     def ate(
@@ -186,18 +197,28 @@ class Ensemble:
         m = len(answers)
         values = np.stack([answer.table["estimate"].to_numpy() for answer in answers])
         spread = values.std(0, ddof=1)
-        half = _student(self.level, m - 1) * spread * math.sqrt(1 + 1 / m)
         mean = values.mean(0)
+        sampling = self._variance_of_rows(answers)
+        trained = _student(self.level, m - 1) * spread * math.sqrt(1 + 1 / m)
+        normal = NormalDist().inv_cdf((1 + self.level) / 2)
+        half = np.sqrt(normal**2 * sampling + trained**2)
+        errors = np.stack([answer.table["monte_carlo_error"].to_numpy() for answer in answers])
         table = first.table.assign(
             estimate=mean,
-            standard_error=spread / math.sqrt(m),
             low=mean - half,
             high=mean + half,
+            standard_error=np.sqrt(sampling + spread**2 / m),
+            monte_carlo_error=np.sqrt((errors**2).mean(0) / m),
             effective_sample_size=np.sum(
                 [answer.table["effective_sample_size"] for answer in answers], axis=0
             ),
             disagreement=spread,
         )
+        words = (
+            f"{self.level:.0%} intervals: the sampling of the rows, of training and of the model."
+        )
+        if np.isnan(sampling).all():
+            words = first.interval
         marked = [answer for answer in answers if answer.marked]
         worst = (marked or [first])[0]
         return replace(
@@ -210,7 +231,16 @@ class Ensemble:
             status=worst.status,
             identification=worst.identification,
             members=pd.DataFrame({f"member {k}": row for k, row in enumerate(values)}),
+            level=self.level,
+            interval=words,
         )
+
+    @staticmethod
+    def _variance_of_rows(answers: Sequence[Estimate]) -> np.ndarray:
+        """Mean over the members of what the rows alone make uncertain."""
+        tables = [answer.table for answer in answers]
+        parts = [t["standard_error"] ** 2 - t["monte_carlo_error"] ** 2 for t in tables]
+        return np.maximum(np.mean(parts, axis=0), 0.0)
 
 
 def _student(level: float, freedom: int) -> float:

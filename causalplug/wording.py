@@ -7,7 +7,16 @@ from collections.abc import Collection, Iterable
 
 from causalplug.errors import UnknownVariableError
 
-__all__ = ["as_names", "check_known", "did_you_mean", "listed"]
+__all__ = ["as_names", "check_known", "did_you_mean", "listed", "shortened"]
+
+_LONGEST = 100
+
+
+def shortened(text: object, most: int = _LONGEST) -> str:
+    """``text`` on one line of at most ``most`` characters, for messages that quote an input."""
+    start = str(text)[: most + 1]
+    line = " ".join(start.splitlines())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def as_names(value: str | Iterable[str]) -> tuple[str, ...]:
@@ -17,7 +26,9 @@ def as_names(value: str | Iterable[str]) -> tuple[str, ...]:
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """``' (did you mean "X"?)'`` for the closest known name, or an empty string."""
-    known = list(known)
+    if len(str(name)) > _LONGEST:
+        return ""
+    known = [k for k in known if len(str(k)) <= _LONGEST]
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
     if not close:
         folded = {k.casefold(): k for k in known}
@@ -28,7 +39,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 def listed(names: Iterable[object], *, most: int = 12) -> str:
     """``names`` joined by commas, cut after ``most`` of them if two or more are left; ``"none"``
     if there are none."""
-    shown = [str(name) for name in names]
+    shown = [shortened(name) for name in names]
     rest = len(shown) - most
     return (
         ", ".join(shown[:most]) + f" and {rest} more" if rest > 1 else ", ".join(shown)
@@ -49,4 +60,6 @@ def check_known(names: Iterable[str], known: Collection[str], what: str) -> None
     for name in names:
         if name not in known:
             hint = did_you_mean(name, known) or f"; the variables are {listed(known)}"
-            raise UnknownVariableError(f"{what}: {name!r} is not a variable of the graph{hint}")
+            raise UnknownVariableError(
+                f"{what}: {shortened(name)!r} is not a variable of the graph{hint}"
+            )

@@ -32,6 +32,7 @@ ROOMS = [
     "model",
     "training",
     "sampling",
+    "uncertainty",
     "dcm",
     "load",
     "ensemble",

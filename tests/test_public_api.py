@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,12 @@ import pytest
 import causalplug as cp
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
-NAMES = [name for name in cp.__all__ if name != "__version__"]
+MODULES = {"adapters", "errors", "plots", "testing"}
+NAMES = [
+    name
+    for name in cp.__all__
+    if name not in MODULES | {"__version__"} and not hasattr(cp.errors, name)
+]
 RAISE_NOTHING = {"list_adapters"}
 
 
@@ -84,3 +91,24 @@ def test_the_reference_names_nothing_that_is_not_there():
             assert hasattr(importlib.import_module(module or "causalplug"), name), (
                 f"{page.name} names {path}"
             )
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_a_module_is_there_whatever_ran_before(name):
+    script = f"import causalplug as cp; print(cp.{name}.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == f"causalplug.{name}", done.stderr
+
+
+def test_every_exception_is_public():
+    own = {name for name, value in vars(cp.errors).items() if isinstance(value, type)}
+    assert own == {name for name in cp.__all__ if hasattr(cp.errors, name)}
+
+
+@pytest.mark.parametrize("name", [n for n in cp.adapters.__all__ if n[0].isupper()])
+def test_every_adapter_is_there_by_name(name):
+    if name == "DiffusersGenerator":
+        pytest.importorskip("diffusers")
+    assert getattr(cp.adapters, name).__name__ == name

@@ -143,8 +143,8 @@ def _of_model(
                 f"the generator of {name} cannot be checked: no table has the columns {needed} together"
             )
         rows = max(having, key=lambda table: len(table[name]))
-        if getattr(mechanism, "label_map_pending", False):
-            mechanism = mechanism.estimate_label_map(rows)  # type: ignore[operator]
+        if mechanism.awaits_rows:
+            mechanism = mechanism.take_rows(rows)
         reports.append(check(mechanism, rows, encoder=_trained_encoder(model, name), **options))  # type: ignore[arg-type]
     return reports
 

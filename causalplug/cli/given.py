@@ -13,8 +13,8 @@ import click
 
 from causalplug.errors import DataError, GraphError
 from causalplug.graphs.graph import CausalGraph
-from causalplug.graphs.readers import SUFFIXES, guess_format, parse_text
-from causalplug.wording import did_you_mean
+from causalplug.graphs.readers import SUFFIXES, guess_format
+from causalplug.wording import did_you_mean, listed, shortened
 
 if TYPE_CHECKING:
     from causalplug.variables import Variable
@@ -27,28 +27,36 @@ _EDGE = re.compile(r"->|<-|↔|→|←|--| - |;|\n|~|\{")
 def read_given_graph(
     text: str, *, format: str | None = None, latents: Iterable[str] = ()
 ) -> CausalGraph:
-    """The graph in a file, in ``text`` itself, or on stdin for ``"-"``.
+    """The graph in a file, in ``text`` itself, or on stdin for ``"-"``. Hidden variables are
+    named on stderr.
 
     Raises:
         GraphError: no such file, or a text that is no graph.
     """
+    graph = _read_given(text, format, latents)
+    if graph.hidden:
+        click.echo(f"Hidden variables, projected out: {listed(graph.hidden)}", err=True)
+    return graph
+
+
+def _read_given(text: str, format: str | None, latents: Iterable[str]) -> CausalGraph:
     if text == "-":
         written = sys.stdin.read()
-        return parse_text(written, format or guess_format(written), latents=latents)
+        return CausalGraph.parse(written, format or guess_format(written), latents=latents)
     if os.path.isfile(text):
         return CausalGraph.read(text, format=format, latents=latents)
-    if not _EDGE.search(text):
-        if os.path.isdir(text):
-            raise GraphError(
-                f"the graph cannot be read: {text} is a folder; name a file, or write the graph itself"
-            )
-        looks = os.sep in text or Path(text).suffix.casefold() in {*SUFFIXES, ".txt", ".gz"}
-        what = "there is no such file" if looks else "it is neither a file nor a text with an arrow"
+    if _EDGE.search(text) or text.lstrip().startswith(("[", "<")):
+        return CausalGraph.parse(text, format or guess_format(text), latents=latents)
+    if os.path.isdir(text):
         raise GraphError(
-            f"the graph cannot be read from {text!r}: {what}; check the path, or write the graph "
-            "itself, such as 'D -> I -> A; D <-> A'"
+            f"the graph cannot be read: {text} is a folder; name a file, or write the graph itself"
         )
-    return parse_text(text, format or guess_format(text), latents=latents)
+    looks = os.sep in text or Path(text).suffix.casefold() in {*SUFFIXES, ".txt", ".gz"}
+    what = "there is no such file" if looks else "it is neither a file nor a text with an arrow"
+    raise GraphError(
+        f"the graph cannot be read from {shortened(text)!r}: {what}; check the path, or write the "
+        "graph itself, such as 'D -> I -> A; D <-> A'"
+    )
 
 
 def names(text: str) -> list[str]:

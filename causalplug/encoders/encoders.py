@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from causalplug.encoders.convolution import ImageTrunk
 from causalplug.errors import MechanismError
+from causalplug.hub.contract import declare
 from causalplug.hub.formats import ENCODER_FORMAT
+from causalplug.hub.part import Part
 from causalplug.hub.parts import load_part
-from causalplug.hub.shareable import SharedPart
 from causalplug.networks import freeze
 from causalplug.registry import Registry
-from causalplug.variables import Image, variable_from_dict
+from causalplug.variables import Image, Variable, variable_from_dict
 
 if TYPE_CHECKING:
     from causalplug.hub.snapshot import Snapshot
@@ -35,7 +36,7 @@ __all__ = [
 _E = TypeVar("_E", bound=type["Encoder"])
 
 
-class Encoder(SharedPart, nn.Module):
+class Encoder(Part):
     """From images to projections: a subclass implements :meth:`features`, :meth:`config` and
     perhaps :meth:`fit`.
 
@@ -60,12 +61,7 @@ class Encoder(SharedPart, nn.Module):
     """
 
     card_kind = "encoder"
-    kind: ClassVar[str] = ""
-    weights_license: ClassVar[str | None] = None
-    needs: ClassVar[tuple[str, ...]] = ()
-    license: str | None = None
-    source: str | None = None
-    part_of: str | None = None
+    trained: bool = False
     loc: Tensor
     scale: Tensor
 
@@ -76,8 +72,6 @@ class Encoder(SharedPart, nn.Module):
                 f"An encoder of size {size} cannot be built: a projection has at least one number."
             )
         self.variable, self.size = variable, size
-        self.trained = False
-        self.origin: Snapshot | None = None
         self.register_buffer("loc", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
 
@@ -99,6 +93,19 @@ class Encoder(SharedPart, nn.Module):
         variable's range."""
         projections = (self.features(images.to(self.loc.dtype)) - self.loc) / self.scale
         return projections.to(images.dtype)
+
+    def fit(self, images: Tensor) -> Encoder:
+        """Fit it to images, in place: here the scaling alone.
+
+        Training calls it for an encoder without trainable parameters; one with parameters is
+        trained by :func:`fit_encoder`.
+
+        Args:
+            images: ``(n, channels, height, width)``, uint8 or float in the variable's range.
+        """
+        self.whiten(images)
+        self.trained = True
+        return self
 
     def whiten(self, images: Tensor, *, max_rows: int = 5000, seed: int = 0) -> None:
         """Set the scaling so that the projections of ``images`` (uint8 or float) have mean 0 and
@@ -137,6 +144,8 @@ class Encoder(SharedPart, nn.Module):
             )
         return cls(variable, **fields)
 
+
+declare(Encoder, {"variable": Variable, "size": int, "trained": bool})
 
 ENCODERS: Registry[Encoder] = Registry(
     "encoder",
@@ -211,12 +220,6 @@ class RandomProjection(Encoder):
 
     def features(self, images: Tensor) -> Tensor:
         return images.flatten(1) @ self.basis
-
-    def fit(self, images: Tensor) -> RandomProjection:
-        """Set the scaling from images; the map stays."""
-        self.whiten(images)
-        self.trained = True
-        return self
 
     def config(self) -> dict[str, Any]:
         return super().config() | {"seed": self.seed}

@@ -106,7 +106,7 @@ def fit_encoder(
         )
     trainable = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
     if not trainable:
-        encoder.fit(images) if hasattr(encoder, "fit") else encoder.whiten(images)  # type: ignore[operator]
+        encoder.fit(images)
         encoder.trained = True
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(images), generator=generator)

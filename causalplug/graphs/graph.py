@@ -10,6 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from causalplug.errors import CycleError, GraphError, UnknownVariableError
+from causalplug.graphs.readers import read_file, read_text
+from causalplug.graphs.readers.draft import Draft
+from causalplug.graphs.readers.objects import object_draft
 from causalplug.graphs.search import (
     components,
     find_cycle,
@@ -18,8 +21,8 @@ from causalplug.graphs.search import (
     reach,
     topological_order,
 )
-from causalplug.graphs.text import parse_graph, quoted
-from causalplug.wording import as_names, check_known, did_you_mean, listed
+from causalplug.graphs.text import quoted
+from causalplug.wording import as_names, check_known, did_you_mean, listed, shortened
 
 __all__ = ["CausalGraph", "expect_graph"]
 
@@ -40,6 +43,8 @@ class CausalGraph:
         variables: names, each once.
         directed: pairs ``(cause, effect)``; a pair given twice counts once.
         bidirected: pairs in either order.
+        hidden: variables that were projected out on the way here, such as those that a file marks
+            as latent; for information only.
 
     Raises:
         GraphError: a name twice, an edge that is not a pair, a bidirected edge from a variable to
@@ -51,19 +56,21 @@ class CausalGraph:
     variables: tuple[str, ...] = ()
     directed: tuple[Edge, ...] = ()
     bidirected: tuple[Edge, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         variables = tuple(self.variables)
         for name in variables:
             if not isinstance(name, str) or not name:
                 raise GraphError(
-                    f"the graph cannot be built: {name!r} is not a name; variables are non-empty strings"
+                    f"the graph cannot be built: {shortened(repr(name))} is not a name; variables are "
+                    "non-empty strings"
                 )
         index = {name: i for i, name in enumerate(variables)}
         if len(index) < len(variables):
             twice = next(name for i, name in enumerate(variables) if index[name] != i)
             raise GraphError(
-                f"the graph cannot be built: variable {twice!r} is declared twice; name each one once"
+                f"the graph cannot be built: variable {shortened(twice)!r} is declared twice; name each one once"
             )
         directed = _edges(self.directed, index, "->")
         bidirected = _edges(self.bidirected, index, "<->")
@@ -77,25 +84,27 @@ class CausalGraph:
         object.__setattr__(self, "variables", variables)
         object.__setattr__(self, "directed", tuple(dict.fromkeys(directed)))
         object.__setattr__(self, "bidirected", tuple(dict.fromkeys(bidirected)))
+        object.__setattr__(self, "hidden", tuple(as_names(self.hidden)))
         cycle = find_cycle(self.parent_lists, self.child_lists)
         if cycle:
-            path = " -> ".join(variables[v] for v in [*cycle, cycle[0]])
-            raise CycleError(
-                f"the directed edges close a cycle: {path}; a causal graph has none, so drop or "
-                "turn one of these edges, or write <-> if the two share a hidden cause"
-            )
+            raise CycleError(_cycle_message([variables[v] for v in cycle]))
 
     # --- reading and writing ---
 
     @classmethod
-    def parse(cls, text: str) -> CausalGraph:
+    def parse(cls, text: str, format: str = "text", *, latents: Names = ()) -> CausalGraph:
         """The graph written in ``text``, such as ``"D -> I -> A; D <-> A"``.
 
         Statements are separated by ``;`` or line ends, chains and comma groups are allowed (``A, B
         -> C <-> D``), and a name alone is an isolated variable; see
         :func:`causalplug.graphs.text.parse_graph`.
+
+        Args:
+            text: The graph.
+            format: The format of the text, one of those that :meth:`read` knows.
+            latents: Variables to project out, besides those that the text marks as hidden.
         """
-        return cls(*map(tuple, parse_graph(text)))  # type: ignore[arg-type]
+        return cls._built(read_text(text, format), latents)
 
     @classmethod
     def from_edges(
@@ -123,26 +132,46 @@ class CausalGraph:
     def read(
         cls, path: str | os.PathLike[str], format: str | None = None, *, latents: Names = ()
     ) -> CausalGraph:
-        """The graph in a file, in a format that the suffix tells or that is named; ``latents`` are
-        projected out.
+        """The graph in a file, in a format that the suffix or the text tells, or that is named.
 
-        Formats: text, DOT, dagitty, lavaan, BIF, ``.cg``, Tetrad, GML, GraphML and JSON (see
-        :func:`causalplug.graphs.readers.read_graph`).
+        Formats: text, DOT, dagitty, lavaan, BIF, XMLBIF, XDSL, NET, bnlearn's model strings,
+        ``.cg``, Tetrad, GML, GraphML and JSON (see :mod:`causalplug.graphs.readers`). Variables
+        that the file marks as hidden, and ``latents``, are projected out and named in ``hidden``.
+
+        Raises:
+            GraphFileError: There is no such file.
+            GraphError: The text is not in the format, or has marks or edges that are not
+                understood.
         """
-        from causalplug.graphs.readers import read_graph
-
-        return read_graph(path, format=format, latents=latents)
+        return cls._built(read_file(path, format), latents)
 
     @classmethod
     def from_networkx(cls, graph: Any, latents: Names = ()) -> CausalGraph:
         """The graph of a networkx DiGraph or MultiDiGraph; ``latents`` are projected out.
 
         Objects of pgmpy, y0, ananke, pywhy-graphs, causal-learn and dowhy are understood as well
-        (see :func:`causalplug.graphs.readers.from_object`).
+        (see :func:`causalplug.graphs.readers.objects.object_draft`).
         """
-        from causalplug.graphs.readers import from_networkx
+        named = (latents,) if isinstance(latents, str) else tuple(str(name) for name in latents)
+        if isinstance(graph, CausalGraph):
+            return graph._without(named)
+        return cls._built(object_draft(graph), named)
 
-        return from_networkx(graph, latents=latents)
+    @classmethod
+    def _built(cls, draft: Draft, latents: Names) -> CausalGraph:
+        """The graph that a reader has drafted, over its observed variables."""
+        draft.finish()
+        whole = cls(tuple(draft.names), tuple(draft.directed), tuple(draft.bidirected))
+        return whole._without((*draft.hidden, *as_names(latents)))
+
+    def _without(self, latents: Names) -> CausalGraph:
+        """The graph with ``latents`` projected out."""
+        names = as_names(latents)
+        check_known(names, self.index, "the latents cannot be projected out")
+        hidden = set(names)
+        if not hidden:
+            return self
+        return self.latent_projection(name for name in self.variables if name not in hidden)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CausalGraph:
@@ -157,11 +186,15 @@ class CausalGraph:
             raise GraphError(
                 f"the graph cannot be read: {wrong}; expected variables, directed and bidirected"
             )
-        edges = (
-            tuple((str(a), str(b)) for a, b in data.get(key, ()))
-            for key in ("directed", "bidirected")
-        )
-        return cls(tuple(data["variables"]), *edges)
+        pairs = {key: data.get(key, ()) for key in ("variables", "directed", "bidirected")}
+        for key, value in pairs.items():
+            if isinstance(value, str) or not isinstance(value, Iterable):
+                raise GraphError(
+                    f"the graph cannot be read: {key} is {type(value).__name__}; it has to be a "
+                    "list"
+                )
+        directed, bidirected = tuple(pairs["directed"]), tuple(pairs["bidirected"])
+        return cls(tuple(pairs["variables"]), directed, bidirected)
 
     def to_dict(self) -> dict[str, Any]:
         """Lists that JSON can hold: ``variables``, ``directed``, ``bidirected``."""
@@ -194,9 +227,12 @@ class CausalGraph:
         statements = [f"{quoted(a)} -> {quoted(b)}" for a, b in self.directed]
         statements += [f"{quoted(a)} <-> {quoted(b)}" for a, b in self.bidirected]
         ends = {end for edge in [*self.directed, *self.bidirected] for end in edge}
-        return "; ".join(
-            [*(quoted(name) for name in self.variables if name not in ends), *statements]
-        )
+        alone = [quoted(name) for name in self.variables if name not in ends]
+        text = "; ".join([*alone, *statements])
+        if not self.hidden:
+            return text
+        hidden = listed(map(quoted, self.hidden))
+        return f"{text}  # hidden, projected out: {hidden}"
 
     def __repr__(self) -> str:
         size = f"{len(self.variables)} variables, {len(self.directed)} directed, {len(self.bidirected)} bidirected edges"
@@ -220,7 +256,7 @@ class CausalGraph:
         return hash(self._key)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return CausalGraph, (self.variables, self.directed, self.bidirected)
+        return CausalGraph, (self.variables, self.directed, self.bidirected, self.hidden)
 
     def __contains__(self, name: object) -> bool:
         return name in self.index
@@ -308,7 +344,9 @@ class CausalGraph:
         name = self.variables
         directed = tuple((name[v], name[c]) for v in order for c in sorted(children[v]))
         bidirected = tuple((name[v], name[s]) for v in order for s in sorted(siblings[v]) if v < s)
-        return CausalGraph(tuple(name[v] for v in order), directed, bidirected)
+        gone = tuple(name[v] for v in range(len(name)) if v not in kept)
+        variables = tuple(name[v] for v in order)
+        return CausalGraph(variables, directed, bidirected, (*self.hidden, *gone))
 
     # --- the questions that planning asks ---
 
@@ -424,19 +462,33 @@ def _mask(positions: Iterable[int]) -> int:
 def _edges(edges: Iterable[Edge], index: Mapping[str, int], arrow: str) -> list[Edge]:
     checked = []
     for edge in edges:
-        if isinstance(edge, str) or len(edge) != 2:
+        if not isinstance(edge, Iterable) or isinstance(edge, str) or len(tuple(edge)) != 2:
             raise GraphError(
-                f"the graph cannot be built: {edge!r} is not a pair of names; write edges as ('X', 'Y')"
+                f"the graph cannot be built: {shortened(repr(edge))} is not a pair of names; write "
+                "edges as ('X', 'Y')"
             )
         left, right = edge
         for end in (left, right):
-            if end not in index:
+            if not isinstance(end, str) or end not in index:
+                hint = did_you_mean(end, index) or f"; the variables are {listed(index)}"
                 raise UnknownVariableError(
-                    f"the edge {left} {arrow} {right} cannot be drawn: {end!r} is not a variable of the graph"
-                    + (did_you_mean(end, index) or f"; the variables are {listed(index)}")
+                    f"the edge {shortened(left)} {arrow} {shortened(right)} cannot be drawn: "
+                    f"{shortened(end)!r} is not a variable of the graph{hint}"
                 )
         checked.append((left, right))
     return checked
+
+
+def _cycle_message(names: list[str]) -> str:
+    """What is wrong with a cycle; long ones are shown by their first variables."""
+    shown = [shortened(name, 40) for name in names[:12]]
+    rest = len(names) - len(shown)
+    path = " -> ".join([*shown, *([f"… ({rest} more)"] if rest else []), shown[0]])
+    note = " (some tools write an undirected edge so)" if len(names) == 2 else ""
+    return (
+        f"the directed edges close a cycle: {path}{note}; a causal graph has none, so drop or turn "
+        "one of these edges, or write <-> if the two share a hidden cause"
+    )
 
 
 def expect_graph(graph: object, cannot: str) -> None:

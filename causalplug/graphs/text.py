@@ -6,26 +6,29 @@ import re
 from collections.abc import Iterable
 
 from causalplug.errors import GraphError
+from causalplug.wording import shortened
 
-__all__ = ["parse_graph", "quoted"]
+__all__ = ["parse_graph", "quoted", "unquoted"]
+
+_MOST_EDGES = 2_000_000
 
 Edges = list[tuple[str, str]]
 
 _TOKEN = re.compile(
     r"""
       (?P<comment>(?:\#|//)[^\n]*)
-    | (?P<quoted>"(?:[^"\\]|\\.)*")
+    | (?P<quoted>"(?:[^"\\]|\\.)*"|'[^'\n]*'(?![\w']))
     | (?P<arrow><->|<-->|-->|<--|->|<-|↔|→|←)
     | (?P<refused>--|-(?!\w))
     | (?P<end>[;\n])
     | (?P<comma>,)
-    | (?P<name>[\w.'](?:[\w.':]|-(?=\w))*)
+    | (?P<name>[\w.](?:[\w.':]|-(?=\w))*)
     | (?P<space>[^\S\n]+)
     """,
     re.VERBOSE,
 )
 _KIND = {"->": "->", "-->": "->", "→": "->", "<-": "<-", "<--": "<-", "←": "<-"}
-_PLAIN = re.compile(r"[\w.'](?:[\w.':]|-(?=\w))*\Z")
+_PLAIN = re.compile(r"[\w.](?:[\w.':]|-(?=\w))*\Z")
 
 
 def quoted(name: str) -> str:
@@ -35,13 +38,19 @@ def quoted(name: str) -> str:
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def unquoted(token: str) -> str:
+    """The name in a token in quotes of either kind."""
+    inner = token[1:-1]
+    return re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL) if token[0] == '"' else inner
+
+
 def parse_graph(text: str) -> tuple[list[str], Edges, Edges]:
     """Names in order of appearance, directed edges and bidirected edges of ``text``.
 
     Statements end at ``;`` or at the end of a line. A statement is a chain ``A -> B <- C <-> D`` of
     names or of comma groups (``A, B -> C`` is two edges); a name alone declares an isolated
-    variable. Names with other characters than letters, digits and ``_ . ' -`` go into double
-    quotes; ``#`` and ``//`` start a comment.
+    variable. Names with other characters than letters, digits and ``_ . ' -`` go into
+    quotes, double or single; ``#`` and ``//`` start a comment.
 
     Raises:
         GraphError: with the line and column of what cannot be read, and why for undirected and
@@ -55,6 +64,7 @@ def parse_graph(text: str) -> tuple[list[str], Edges, Edges]:
         for group in groups:
             names.update(dict.fromkeys(group))
         for left, arrow, right in zip(groups, arrows, groups[1:], strict=False):
+            _check_size(len(directed) + len(bidirected) + len(left) * len(right))
             pairs = [(a, b) for a in left for b in right]
             kind = _KIND.get(arrow)
             if kind is None:
@@ -62,6 +72,14 @@ def parse_graph(text: str) -> tuple[list[str], Edges, Edges]:
             else:
                 directed += pairs if kind == "->" else [(b, a) for a, b in pairs]
     return list(names), directed, bidirected
+
+
+def _check_size(edges: int) -> None:
+    if edges > _MOST_EDGES:
+        raise GraphError(
+            f"the graph cannot be read: it has more than {_MOST_EDGES:,} edges; leave out what the "
+            "question does not need"
+        )
 
 
 Token = tuple[str, str, int]
@@ -111,11 +129,11 @@ def _chain(statement: list[Token], text: str) -> tuple[list[list[str]], list[str
         if is_name != wants_name:
             wanted = "a variable" if wants_name else "an arrow, a comma or the end of the statement"
             raise GraphError(
-                f"the graph cannot be read: {token!r} {_where(text, position)} stands where {wanted} was expected; "
+                f"the graph cannot be read: {shortened(token)!r} {_where(text, position)} stands where {wanted} was expected; "
                 'write chains such as "A -> B; A <-> B" and put names with spaces into double quotes'
             )
         if is_name:
-            groups[-1].append(token if kind == "name" else re.sub(r"\\(.)", r"\1", token[1:-1]))
+            groups[-1].append(token if kind == "name" else unquoted(token))
         elif kind == "arrow":
             arrows.append(token)
             groups.append([])
@@ -123,7 +141,7 @@ def _chain(statement: list[Token], text: str) -> tuple[list[list[str]], list[str
     if wants_name:
         _, token, position = statement[-1]
         raise GraphError(
-            f"the graph cannot be read: no variable follows {token!r} {_where(text, position)}"
+            f"the graph cannot be read: no variable follows {shortened(token)!r} {_where(text, position)}"
         )
     return groups, arrows
 

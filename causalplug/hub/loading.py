@@ -131,22 +131,10 @@ def _object(part: Any, snapshot: Snapshot, use: str | None) -> None:
     frozen parts."""
     if use is None:
         return
-    held = [getattr(part, name, {}) for name in ("mechanisms", "encoders")]
-    inside = [
-        p
-        for parts in held
-        for p in getattr(parts, "unopened", lambda parts=parts: parts)().values()
-    ]
-    pulled = [getattr(p, "frozen_generator", None) or p for p in inside]
-    frozen = [
-        p for p in pulled if getattr(p, "frozen", False) or getattr(p, "origin", None) is not None
-    ]
-    for one in frozen or ([] if inside else [part]):
-        origin = getattr(one, "origin", None) or snapshot
-        known = (
-            getattr(origin, "reference", None) or origin
-        )  # what the model recorded needs no request
-        why = objection(getattr(one, "license", None) or known.license, use)
+    for one in part.licensed_parts():
+        origin = one.origin or snapshot
+        known = origin.reference or origin  # what the model recorded needs no request
+        why = objection(one.license or known.license, use)
         if why is not None:
             warnings.warn(
                 f"{origin} is not for {use} use: {why}. Ask its author, or take another one.",

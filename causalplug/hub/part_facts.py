@@ -44,15 +44,16 @@ def part_facts(part: Any, *, title: str, **more: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {"title": title, "license": part.license, "source": part.source}
     if part.card_kind == "encoder":
         facts |= {"reads": describe_values(part.variable), "gives": f"{part.size} numbers"}
-    elif part.frozen:
-        labels = {label.name: describe_values(label.values) for label in part.labels}
-        facts |= {"output": describe_values(part.image), "labels": labels}
     else:
-        labels = dict.fromkeys(part.parents, "the parent of this name")
-        facts |= {"output": describe_values(part.variable), "labels": labels}
-    kind = getattr(part, "image", part.variable).kind
+        labels = {name: _read(variable) for name, variable in part.declared_inputs().items()}
+        facts |= {"output": describe_values(part.declared_output()), "labels": labels}
+    kind = part.variable.kind if part.card_kind == "encoder" else part.declared_output().kind
     return {
         **facts,
         **more,
         "tags": ["image" if kind == "image" else "tabular", *more.get("tags", [])],
     }
+
+
+def _read(variable: Variable | None) -> str:
+    return "the parent of this name" if variable is None else describe_values(variable)

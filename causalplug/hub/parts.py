@@ -19,18 +19,12 @@ from typing import TYPE_CHECKING, Any
 from causalplug.errors import RepositoryError
 from causalplug.files.storage import Content
 from causalplug.files.validation import check_keys, configured, read_json, regular_file
-from causalplug.files.weights import (
-    load_tensors,
-    read_header,
-    read_safetensors,
-    safetensors_writer,
-)
+from causalplug.files.weights import read_safetensors, safetensors_writer
 from causalplug.hub.formats import ENCODER_FORMAT, MECHANISM_FORMAT, unknown_format
 from causalplug.hub.snapshot import check_trust
 
 if TYPE_CHECKING:
-    from torch import nn
-
+    from causalplug.hub.part import Part
     from causalplug.hub.snapshot import Snapshot
     from causalplug.registry import Registry
 
@@ -50,7 +44,7 @@ _MOST_CODE = 4 << 20  # bytes
 
 
 def part_files(
-    part: Any, code: str | PathLike[str] | None = None
+    part: Part, code: str | PathLike[str] | None = None
 ) -> tuple[dict[str, Content], dict[str, Any]]:
     """The files of a mechanism (a generator without its binding to a variable) or an encoder, and
     its configuration.
@@ -70,8 +64,8 @@ def part_files(
         "kind": part.kind,
     }
     config |= {"config": part.config(), "license": part.license, "source": part.source}
-    tensors = part.weights() if hasattr(part, "weights") else part.state_dict()
-    files: dict[str, Content] = dict(part.files()) if hasattr(part, "files") else {}
+    tensors = part.saved_tensors()
+    files: dict[str, Content] = dict(part.saved_files())
     if tensors:
         files[_WEIGHTS] = safetensors_writer(tensors)
     brought = part.brought_code if code is None else (Path(code).name, _code(Path(code)))
@@ -114,9 +108,6 @@ def load_part(
         RepositoryError: Files are missing or malformed, keys are unknown, the kind is not
             registered, or the weights do not fit the configuration.
     """
-    from causalplug.files.precision import cast, precision_of_file
-    from causalplug.hub.building import building
-
     with snapshot.hold():
         where = f"{snapshot}/{_CONFIG}"
         config = check_keys(
@@ -124,10 +115,8 @@ def load_part(
         )
         if config["format"] != format_name:
             raise unknown_format(config["format"], [format_name], where=where)
-        size, header = 0, {}
         if snapshot.has(_WEIGHTS):
-            file = snapshot.file(_WEIGHTS, facts=config.get("weights"))
-            size, header = file.stat().st_size, read_header(file, within=snapshot.boundary)
+            snapshot.file(_WEIGHTS, facts=config.get("weights"))
         code = None
         if "code" in config:
             code = config["code"], _code(snapshot.file(config["code"]), snapshot.boundary)
@@ -135,17 +124,11 @@ def load_part(
                 _run_code(snapshot, *code, trust_remote_code)
         with configured(where):
             cls = registry.resolve(config["kind"])
-            if hasattr(cls, "from_snapshot"):
-                part = cls.from_snapshot(config["config"], snapshot)
-            else:
-                with building(where, size=size, tensors=len(header)):
-                    part = cls.from_config(config["config"])
-                if (precision := precision_of_file(header)) is not None:
-                    cast(part, precision)
+            part = cls.from_snapshot(config["config"], snapshot)
         if expects_weights(part):
             _fill(part, snapshot)
-    for key in ("license", "source"):
-        setattr(part, key, config.get(key) or getattr(part, key))
+    part.license = config.get("license") or part.license
+    part.source = config.get("source") or part.source
     part.origin, part.brought_code = snapshot, code
     return part
 
@@ -167,17 +150,13 @@ def _run_code(snapshot: Snapshot, name: str, source: bytes, trusted: bool) -> No
         ) from error
 
 
-def expects_weights(part: nn.Module) -> bool:
+def expects_weights(part: Part) -> bool:
     """Whether a repository of this part has a file of weights."""
-    weights = getattr(part, "weights", part.state_dict)
-    return bool(weights())
+    return bool(part.saved_tensors())
 
 
-def _fill(part: Any, snapshot: Snapshot) -> None:
+def _fill(part: Part, snapshot: Snapshot) -> None:
     tensors = read_safetensors(snapshot.file(_WEIGHTS), within=snapshot.boundary)
     where = f"{snapshot}/{_WEIGHTS}"
     with configured(where):
-        if hasattr(part, "load_weights"):
-            part.load_weights(tensors, where)
-        else:
-            load_tensors(part, tensors, where)
+        part.load_saved(tensors, where)

@@ -188,6 +188,10 @@ class Shareable:
 class SharedPart(Shareable):
     """What mechanisms and encoders share: a registered kind, a configuration and weights."""
 
+    def licensed_parts(self) -> list[Any]:
+        """The pretrained parts inside it, each with ``origin`` and ``license``: itself."""
+        return [self]
+
     def repository_files(
         self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
     ) -> tuple[dict[str, Content], dict[str, Any]]:

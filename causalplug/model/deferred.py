@@ -33,6 +33,9 @@ class Deferred(nn.Module):
     place: Tensor
 
     origin: Snapshot | None
+    license: str | None = None
+    part_of: str | None = None
+    frozen: bool = True
 
     def __init__(
         self, open_part: Callable[[], nn.Module], entry: Mapping[str, Any], origin: Snapshot

@@ -36,7 +36,7 @@ def extract_module(dcm: Model, name: str | Iterable[str]) -> TrainedModule:
     ):
         return dcm.mechanism(named[0]).module
     if pulled := [v for v in named if held[v].frozen]:
-        origin = getattr(held[pulled[0]], "origin", None)
+        origin = held[pulled[0]].origin
         raise PlanError(
             f"the module {label} cannot be taken: the mechanism of {pulled[0]} was not trained "
             f"here but pulled{f' from {origin}' if origin else ''}. Load it from there"

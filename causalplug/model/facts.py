@@ -110,7 +110,7 @@ def identified(dcm: Model, queries: Queries | None = None) -> list[dict[str, Any
     Raises:
         QueryError: a question is malformed or does not fit the graph.
     """
-    from causalplug.identification.identification import identify
+    from causalplug.identification.identification import Identification, identify
 
     if queries is None:
         pairs: list[tuple[str | None, Any]] = [(row["name"], row["query"]) for row in dcm.queries]
@@ -122,7 +122,8 @@ def identified(dcm: Model, queries: Queries | None = None) -> list[dict[str, Any
         )
     found = []
     for name, query in pairs:
-        known = query if hasattr(query, "status") else identify(dcm.graph, query, dcm.sources)
+        is_known = isinstance(query, Identification)
+        known = query if is_known else identify(dcm.graph, query, dcm.sources)
         estimand = None if known.estimand is None else str(known.estimand)
         row = {
             "query": str(known.query),
@@ -149,9 +150,9 @@ def _parts(dcm: Model, copied: bool) -> list[dict[str, Any]]:
     for role, parts in (("generator", dcm.mechanisms), ("encoder", dcm.encoders)):
         for variable, part in parts.unopened().items():  # type: ignore[attr-defined]
             inner = part if role == "encoder" or part.frozen else part.frozen_generator
-            origin = getattr(inner, "origin", None)
-            if origin is None:
+            if inner is None or inner.origin is None:
                 continue
+            origin = inner.origin
             of_module: str | None = part.part_of if role == "generator" else None
             name = of_module or variable
             known = origin.reference or origin
@@ -161,7 +162,7 @@ def _parts(dcm: Model, copied: bool) -> list[dict[str, Any]]:
                 "repo_id": known.repo_id,
                 "revision": known.revision,
                 "subfolder": known.subfolder,
-                "license": getattr(inner, "license", None) or known.license,
+                "license": inner.license or known.license,
                 "copied": copied,
             }
     return list(found.values())

@@ -19,9 +19,10 @@ from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.trainable.conditioner import ParentSpec
 from causalplug.model.confounders import ConfounderSpec, check_readers, confounder_layout
 from causalplug.model.deferred import DeferredEncoder, DeferredMechanism, Parts
-from causalplug.model.trained_module import TrainedModule, expand_modules
+from causalplug.model.trained_module import TrainedModule, expand_modules, pretrained
 from causalplug.networks import freeze, initialised
 from causalplug.noise import Noise, NoiseSpec, whole_seed
+from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.planning.plan import check_pull
 from causalplug.variables import Discrete, Image, Variable
 from causalplug.wording import listed
@@ -91,7 +92,7 @@ class Model(nn.Module):
         codes = {
             name: given.pop(name)
             for name in list(given)
-            if getattr(given[name], "complete", True) is False
+            if isinstance(given[name], Mechanism) and given[name].awaits_model
         }
         for name, mechanism in given.items():
             given[name] = self._bound(name, mechanism)
@@ -165,6 +166,16 @@ class Model(nn.Module):
         mechanism = self._bound(name, mechanism).to(self.device)
         self._mechanisms[_key(name)] = freeze(mechanism) if mechanism.frozen else mechanism
 
+    def licensed_parts(self) -> list[Any]:
+        """The pretrained parts of the model, each with ``origin`` and ``license``."""
+        return pretrained(self.mechanisms.unopened(), self.encoders.unopened())
+
+    def generator_facts(self) -> GeneratorFacts:
+        """What the planner is told where this model is offered for modules of another."""
+        origin = self.origin
+        label = type(self).__name__ if origin is None else origin.repo_id or type(self).__name__
+        return GeneratorFacts(label, graph=self.graph)
+
     def trained_tensors(self) -> dict[str, Tensor]:
         """Weights and buffers of everything that is trained: mechanisms and encoders that are
         not frozen references."""
@@ -235,9 +246,8 @@ class Model(nn.Module):
         if not mechanism.accepts_confounder:
             check_pull(self.graph, name)
         parents = {parent: self.variables[parent] for parent in self.graph.parents(name)}
-        if hasattr(mechanism, "bind") and getattr(mechanism, "name", None) != name:
-            mechanism = mechanism.bind(name, self.variables[name], parents)  # type: ignore[operator]
         variable = self.variables[name]
+        mechanism = mechanism.for_variable(name, variable, parents)
         if mechanism.variable != variable or set(mechanism.parents) != set(parents):
             raise MechanismError(
                 f"The mechanism given for {name!r} cannot be used: it generates "
@@ -385,14 +395,14 @@ class Model(nn.Module):
         """A parent's value as this mechanism reads it; an image is projected once for all its
         readers."""
         if not (mechanism.reads_projections and _key(parent) in self._encoders):
-            return values[parent]
+            return self.variables[parent].scale(values[parent])
         if parent not in projections:
             projections[parent] = self.project(parent, values[parent])
         return projections[parent]
 
     def project(self, name: str, images: Tensor) -> Tensor:
         """Projections ``(n, size)`` of encoded images of an image variable."""
-        return self.encoder(name)(self.variables[name].scale(images))  # type: ignore[attr-defined]
+        return self.encoder(name)(self.variables[name].scale(images))
 
     # -- what it is, in words
 

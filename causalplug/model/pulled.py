@@ -57,7 +57,7 @@ def describe_pulled(
             "memory and has no repository. Save or publish it first (save_pretrained, "
             "push_to_hub) and plug in what causalplug.from_pretrained gives"
         )
-    found: dict[str, Any] = {"part": part.part_of} if getattr(part, "part_of", None) else {}
+    found: dict[str, Any] = {"part": part.part_of} if part.part_of else {}
     needed = origin.used  # the files that loading it has read
     source = origin.reference or (
         Reference.to(origin, *needed) if origin.repo_id is not None else None

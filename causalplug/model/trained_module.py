@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.errors import MechanismError, PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.base import Mechanism
+from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.planning.objectives import module_key
 from causalplug.planning.pulling import judge_available
 from causalplug.variables import Variable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from causalplug.encoders.encoders import Encoder
     from causalplug.hub.snapshot import Snapshot
 
-__all__ = ["TrainedModule", "expand_modules"]
+__all__ = ["TrainedModule", "expand_modules", "pretrained"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,14 @@ class TrainedModule:
     def repo_id(self) -> str | None:
         """The Hub id of that model, None for a folder."""
         return None if self.origin is None else self.origin.repo_id
+
+    def licensed_parts(self) -> list[Any]:
+        """The pretrained parts of the module, each with ``origin`` and ``license``."""
+        return pretrained(self.mechanisms, self.encoders)
+
+    def generator_facts(self) -> GeneratorFacts:
+        """What the planner is told where the module is offered to another model."""
+        return GeneratorFacts(self.repo_id or type(self).__name__, graph=self.graph)
 
     def check(
         self, key: str, graph: CausalGraph, variables: Mapping[str, Variable], confounder_size: int
@@ -92,6 +101,13 @@ class TrainedModule:
                 f"{self.confounder_size} numbers each and the model's {confounder_size}. Build "
                 f"the model with confounder_size={self.confounder_size}."
             )
+
+
+def pretrained(mechanisms: Mapping[str, Mechanism], encoders: Mapping[str, Encoder]) -> list[Any]:
+    """What is frozen or was loaded among the parts of a model, generators of renderers included."""
+    generators = [one.frozen_generator or one for one in mechanisms.values()]
+    inside: list[Any] = [*generators, *encoders.values()]
+    return [part for part in inside if part.frozen or part.origin is not None]
 
 
 def expand_modules(

@@ -57,6 +57,7 @@ def choose_objectives(
     *,
     objective: Objective | None = None,
     kinds: Mapping[str, Any] | None = None,
+    explicit: Mapping[str, bool] | None = None,
     renderers: Iterable[str] = (),
 ) -> list[str]:
     """The objective of each module.
@@ -73,44 +74,69 @@ def choose_objectives(
         objective: one word for all, or a mapping from a variable or module to its objective.
         kinds: variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where
             known.
-        renderers: variables whose frozen generator is used behind a trained code.
+        explicit: Whether the mechanism of a variable has an explicit density, where that is known;
+            by default the kind decides, and the mechanism of an image has none.
+        renderers: Variables whose frozen generator is used behind a trained code.
+
+    One word for all reaches the modules that it can be used for. The mechanism of a variable by
+    itself, and the code of a renderer, are trained adversarially where they have no density; a
+    module that an image shares with other variables is refused, because those would lose it, too.
 
     Raises:
-        PlanError: an unknown objective, two for one module, or a likelihood for an image, which has
-            no explicit density.
+        PlanError: an unknown objective, two for one module, or a likelihood where a mechanism has
+            no explicit density, such as that of an image.
     """
     check_known(sorted(kinds or {}), graph.index, "kinds= cannot be used")
     known = {name: kind_of(kind) for name, kind in (kinds or {}).items()}
-    defaults = [_default(module, through, known) for module, through in modules.items()]
-    wanted = _wanted(graph, list(modules), objective, defaults)
     behind_code = set(renderers)
-    images = {name for name, kind in known.items() if kind == "image"}
-    for module, chosen in zip(modules, wanted, strict=True):
-        blocked = [name for name in module if name in images and name not in behind_code]
-        if chosen != "adversarial" and blocked:
-            name = blocked[0]
-            tie = (
-                f"{name} <-> {graph.siblings(name)[0]}: a confounded"
-                if graph.siblings(name)
-                else "an"
-            )
-            rest = listed(
-                f'"{"+".join(m)}"' for m in modules if m != module and not images.intersection(m)
-            )
-            raise PlanError(
-                f'module {"+".join(module)} cannot be trained with objective "{chosen}": {tie} image has no explicit '
-                f'density; use objective="adversarial" for it (likelihood can be asked for {rest}, with a mapping), or '
-                f"plug in a pretrained generator for {name}"
-                + (", which then renders a trained code" if graph.siblings(name) else "")
-            )
+    dense = {n: kind != "image" and n not in behind_code for n, kind in known.items()}
+    dense |= dict.fromkeys(behind_code, False) | dict(explicit or {})
+    defaults = [_default(module, through, known, dense) for module, through in modules.items()]
+    wanted = _wanted(graph, list(modules), objective, defaults)
+    for number, module in enumerate(modules):
+        blocked = [name for name in module if not dense.get(name, True)]
+        if wanted[number] == "adversarial" or not blocked:
+            continue
+        if isinstance(objective, str) and (len(module) == 1 or behind_code.issuperset(blocked)):
+            wanted[number] = "adversarial"
+            continue
+        rest = [m for m in modules if m != module and all(dense.get(name, True) for name in m)]
+        raise PlanError(_no_density(graph, module, wanted[number], blocked[0], known, rest))
     return wanted
 
 
-def _default(module: Sequence[str], through: Sequence[str], kinds: Mapping[str, str]) -> str:
-    explicit = {"discrete", "continuous"}
-    if not all(kinds.get(name) in explicit for name in module):
+def _no_density(
+    graph: CausalGraph,
+    module: Sequence[str],
+    chosen: str,
+    name: str,
+    kinds: Mapping[str, str],
+    rest: Sequence[Sequence[str]],
+) -> str:
+    """The message for a module that cannot be trained by likelihood because of one variable."""
+    siblings = graph.siblings(name)
+    what = f"the mechanism of {name}"
+    if kinds.get(name) == "image":
+        what = f"{name} <-> {siblings[0]}: a confounded image" if siblings else "an image"
+    other = listed(f'"{"+".join(m)}"' for m in rest)
+    renders = ", which then renders a trained code" if siblings else ""
+    return (
+        f'module {"+".join(module)} cannot be trained with objective "{chosen}": {what} has no '
+        f'explicit density; use objective="adversarial" for it (likelihood can be asked for '
+        f"{other}, with a mapping), plug in a pretrained generator for {name}{renders}, or a "
+        "mechanism of one's own with an explicit density"
+    )
+
+
+def _default(
+    module: Sequence[str],
+    through: Sequence[str],
+    kinds: Mapping[str, str],
+    explicit: Mapping[str, bool],
+) -> str:
+    if not all(explicit.get(name, False) for name in module):
         return "adversarial"
-    if all(kinds.get(name) in explicit for name in through):
+    if all(name in kinds and kinds[name] != "image" for name in through):
         return "likelihood"
     return "warm" if all(name in kinds for name in through) else "adversarial"
 

@@ -220,6 +220,7 @@ def plan(
     available: Mapping[Any, Any] | None = None,
     objective: Objective | None = None,
     kinds: Mapping[str, Any] | None = None,
+    explicit: Mapping[str, bool] | None = None,
     do: str | Iterable[str] = (),
 ) -> Plan:
     """Plan the training of a deep causal generative model.
@@ -240,6 +241,8 @@ def plan(
             adversarial elsewhere and where the kinds are not known.
         kinds: variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where
             known.
+        explicit: Whether the mechanism of a variable has an explicit density, for mechanisms of
+            one's own; by default the kind decides, and the mechanism of an image has none.
         do: plan the mutilated graph, in which these variables are set from outside.
 
     Raises:
@@ -265,15 +268,15 @@ def plan(
         for n, block in zip(named, blocks, strict=True)
         if n not in pulled
     }
-    objectives = dict(
-        zip(
-            trained,
-            choose_objectives(
-                graph, trained, objective=objective, kinds=kinds, renderers=renderers
-            ),
-            strict=True,
-        )
+    chosen = choose_objectives(
+        graph,
+        trained,
+        objective=objective,
+        kinds=kinds,
+        explicit=explicit,
+        renderers=renderers,
     )
+    objectives = dict(zip(trained, chosen, strict=True))
     modules = []
     uncovered: list[Block] = []
     for block, names in zip(blocks, named, strict=True):

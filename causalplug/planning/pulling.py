@@ -10,6 +10,7 @@ from typing import Any
 
 from causalplug.errors import FrozenConfounderError, PlanError
 from causalplug.graphs.graph import CausalGraph
+from causalplug.planning.generator_facts import GeneratorFacts, facts_of
 from causalplug.planning.objectives import kind_of, module_key
 from causalplug.wording import listed
 
@@ -91,9 +92,8 @@ def judge_available(
     Args:
         graph: the causal graph.
         available: ``"I"``, ``"C+N"`` or ``("C", "N")`` -> a repository's name, an adapter, or
-            another DCM. An adapter may say by ``conditions_on`` which labels it reads, in order,
-            and by ``label_map`` how they follow from the parents (or by ``parents`` which parents
-            it reads); a DCM has a ``graph``. A repository is taken at its word until it is loaded.
+            another DCM, or :class:`~causalplug.planning.generator_facts.GeneratorFacts` that say
+            which labels it reads. A repository is taken at its word until it is loaded.
         kinds: variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where
             known.
 
@@ -106,7 +106,8 @@ def judge_available(
     owner: dict[str, str] = {}
     for key, generator in available.items():
         variables = module_key(graph, key, "available= cannot be used")
-        label = _label(generator)
+        facts = facts_of(generator)
+        label = facts.label
         for variable in variables:
             if variable in owner:
                 raise PlanError(
@@ -114,21 +115,20 @@ def judge_available(
                     "keep one of them"
                 )
             owner[variable] = label
-        if len(variables) == 1 and not hasattr(generator, "graph"):
-            verdicts.append(
-                _judge_variable(
-                    graph, variables[0], generator, kind_of((kinds or {}).get(*variables, ""))
-                )
-            )
+        if len(variables) == 1 and facts.graph is None:
+            kind = kind_of((kinds or {}).get(*variables, ""))
+            verdicts.append(_judge_variable(graph, variables[0], generator, facts, kind))
         else:
-            verdicts.append(_judge_module(graph, variables, generator))
+            verdicts.append(_judge_module(graph, variables, generator, facts))
     return tuple(verdicts)
 
 
-def _judge_variable(graph: CausalGraph, variable: str, generator: Any, kind: str) -> Pull:
-    label = _label(generator)
+def _judge_variable(
+    graph: CausalGraph, variable: str, generator: Any, facts: GeneratorFacts, kind: str
+) -> Pull:
+    label = facts.label
     if not graph.siblings(variable):
-        _check_labels(graph, variable, generator)
+        _check_labels(graph, variable, facts)
         checked = "; its labels are checked when it is loaded" if isinstance(generator, str) else ""
         return Pull((variable,), "pull", _free(graph, variable) + checked, label)
     why = _confounded(graph, variable)
@@ -139,8 +139,10 @@ def _judge_variable(graph: CausalGraph, variable: str, generator: Any, kind: str
     return Pull((variable,), "renderer", f"{why}; it can render what a trained code says", label)
 
 
-def _judge_module(graph: CausalGraph, variables: tuple[str, ...], generator: Any) -> Pull:
-    name, label = "+".join(variables), _label(generator)
+def _judge_module(
+    graph: CausalGraph, variables: tuple[str, ...], generator: Any, facts: GeneratorFacts
+) -> Pull:
+    name, label = "+".join(variables), facts.label
     inside = set(variables)
     leaving = [(v, s) for v in variables for s in graph.siblings(v) if s not in inside]
     if leaving:
@@ -152,8 +154,8 @@ def _judge_module(graph: CausalGraph, variables: tuple[str, ...], generator: Any
     if isinstance(generator, str):
         why = "a whole module from another DCM; its edges and parents are checked when it is loaded"
         return Pull(variables, "pull", why, label)
-    other = getattr(generator, "graph", None)
-    if not isinstance(other, CausalGraph):
+    other = facts.graph
+    if other is None:
         raise PlanError(
             f"module {name} cannot be pulled from {label}: several variables can only be pulled as "
             "a whole from another DCM, and it has no graph; give a DCM or its repository, or one "
@@ -191,38 +193,30 @@ def _differences(
                 yield f"{variable} has the {kind}{between} {listed(there)} there and {listed(here)} here"
 
 
-def _check_labels(graph: CausalGraph, variable: str, generator: Any) -> None:
-    """Raise unless the labels that ``generator`` declares are the parents, or a label map leads
+def _check_labels(graph: CausalGraph, variable: str, facts: GeneratorFacts) -> None:
+    """Raise unless the labels that a generator declares are the parents, or a label map leads
     from these to them."""
-    labels = getattr(generator, "conditions_on", None)
-    parents = graph.parents(variable)
-    label_map = getattr(generator, "label_map", None)
-    if label_map is None and hasattr(generator, "bind"):
-        # An adapter not bound yet: bind() compares the values of one label with those of one
-        # parent, or makes the map.
-        reads = getattr(generator, "parents", parents)
-        if (
-            getattr(generator, "requested_label_map", None) is not None
-            or len(reads) == len(parents) == 1
-        ):
-            return
-    if label_map is not None:
-        read = label_map.values() if isinstance(label_map, Mapping) else label_map.parents
-        if set(read) != set(parents):
+    labels, parents = facts.conditions_on, graph.parents(variable)
+    reads = parents if facts.parents is None else facts.parents
+    if facts.unbound and (facts.makes_map or len(reads) == len(parents) == 1):
+        return
+    refusal = f'"{variable}" cannot be pulled from {facts.label}'
+    own = f"the parents of {variable} are ({listed(parents)})"
+    if facts.mapped_from is not None:
+        if set(facts.mapped_from) != set(parents):
             raise PlanError(
-                f'"{variable}" cannot be pulled from {_label(generator)}: its label map reads ({listed(read)}) and the '
-                f"parents of {variable} are ({listed(parents)}); {_mend(labels, parents)}, or correct the graph"
+                f"{refusal}: its label map reads ({listed(facts.mapped_from)}) and {own}; "
+                f"{_mend(labels, parents)}, or correct the graph"
             )
-    elif labels is not None and tuple(labels) != parents:
+    elif labels is not None and labels != parents:
         raise PlanError(
-            f'"{variable}" cannot be pulled from {_label(generator)}: it conditions on ({listed(labels)}) and the '
-            f"parents of {variable} are ({listed(parents)}), in this order; {_mend(labels, parents)}, or correct the "
-            "graph"
+            f"{refusal}: it conditions on ({listed(labels)}) and {own}, in this order; "
+            f"{_mend(labels, parents)}, or correct the graph"
         )
-    elif labels is None and set(getattr(generator, "parents", parents)) != set(parents):
+    elif labels is None and set(reads) != set(parents):
         raise PlanError(
-            f'"{variable}" cannot be pulled from {_label(generator)}: it reads ({listed(generator.parents)}) and the '
-            f"parents of {variable} are ({listed(parents)}); {_mend(None, parents)}, or correct the graph"
+            f"{refusal}: it reads ({listed(reads)}) and {own}; {_mend(None, parents)}, or "
+            "correct the graph"
         )
 
 
@@ -265,13 +259,3 @@ def _confounded(graph: CausalGraph, variable: str) -> str:
     says, both = ("says", "both") if len(edges) == 1 else ("say", "both ends of each")
     shown = " and ".join(edges) if len(edges) < 3 else listed(edges, most=4)
     return f"{shown} {says} that something unobserved affects {both}, and a frozen generator has no input for it"
-
-
-def _label(generator: Any) -> str:
-    if isinstance(generator, str):
-        return generator
-    return str(
-        getattr(generator, "repo_id", None)
-        or getattr(generator, "source", None)
-        or type(generator).__name__
-    )

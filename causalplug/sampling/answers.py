@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from causalplug.identification.identification import Identification
 
-__all__ = ["Estimate", "Summary", "answer_table"]
+__all__ = ["ESTIMATED", "Estimate", "Summary", "answer_table"]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_NORMAL = 1.959963984540054
+ESTIMATED = ("estimate", "low", "high", "standard_error", "monte_carlo_error")
+"""Columns of an answer that has numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +31,11 @@ class Estimate:
 
     Attributes:
         query: as text.
-        table: one row per value of the open variables: ``estimate``, ``standard_error`` (Monte
-            Carlo, of the model's answer), ``low`` and ``high`` (95 %), ``effective_sample_size``.
-            An estimate is NaN where no row met the evidence.
+        table: one row per value of the open variables: ``estimate``; the interval ``low`` to
+            ``high`` and its ``standard_error``, which hold all that is uncertain, the rows that the
+            model was trained on above all, and are NaN where the model cannot tell;
+            ``monte_carlo_error``, of the model's answer alone; ``effective_sample_size``. An
+            estimate is NaN where no row met the evidence.
         summaries: for every continuous outcome its mean, standard deviation and quantiles, each
             with its standard error.
         pictures: for every image outcome a few images, ``(m, channels, height, width)`` floats.
@@ -44,6 +47,8 @@ class Estimate:
         identification: the decision, or None where the model does not know what it was trained on.
         overlap: the overlap report, or None where no data was given.
         members: for an ensemble the estimates of its members, one column each, or None.
+        level: coverage of the intervals.
+        interval: what the intervals hold, or why there are none and how to get them, as a sentence.
     """
 
     query: str
@@ -58,6 +63,8 @@ class Estimate:
     identification: Identification | None = None
     overlap: Any = None
     members: pd.DataFrame | None = field(default=None, repr=False)
+    level: float = 0.95
+    interval: str = ""
 
     @property
     def acceptance_rate(self) -> float:
@@ -81,8 +88,14 @@ class Estimate:
 
     @property
     def standard_error(self) -> float:
-        """Monte-Carlo standard error of :attr:`value`."""
+        """Standard error of :attr:`value`, all that is uncertain; NaN where the model cannot
+        tell."""
         return float(self._single()["standard_error"])
+
+    @property
+    def monte_carlo_error(self) -> float:
+        """Standard error of :attr:`value` from sampling the model alone."""
+        return float(self._single()["monte_carlo_error"])
 
     def __float__(self) -> float:
         return self.value
@@ -154,6 +167,8 @@ class Estimate:
             "candidates": self.candidates,
             "seconds": self.seconds,
             "seed": self.seed,
+            "level": self.level,
+            "interval": self.interval,
             "status": self.status,
             "reason": self.identification.reason if self.identification is not None else None,
             "overlap": None if self.overlap is None else str(self.overlap),
@@ -166,6 +181,8 @@ class Estimate:
             else ""
         )
         notes = [f"{self.n:,} rows{rate}, {self.seconds:.2f} s, seed {self.seed}; {self.status}"]
+        if self.interval:
+            notes.append(self.interval)
         if self.marked and self.identification is not None:
             notes.append(f"NOT DETERMINED BY THE DATA: {self.identification.reason}")
         if self.marked and self.identification is None:
@@ -214,6 +231,7 @@ _NUMBERS = (
     "standard_error",
     "low",
     "high",
+    "monte_carlo_error",
     "effective_sample_size",
     "disagreement",
     "plug_in",
@@ -309,9 +327,10 @@ def answer_table(
     counted = pd.DataFrame(
         {
             "estimate": values,
-            "standard_error": errors,
-            "low": values - _NORMAL * errors,
-            "high": values + _NORMAL * errors,
+            "low": np.nan,
+            "high": np.nan,
+            "standard_error": np.nan,
+            "monte_carlo_error": errors,
             "effective_sample_size": effective,
         }
     )

@@ -218,7 +218,7 @@ class Given:
     ) -> tuple[Any, Tensor, dict[str, Tensor], Tensor | None]:
         """Mechanism, value, parents as it reads them, and confounder noise."""
         dcm, mechanism = rows.dcm, rows.dcm.mechanism(name)
-        value = rows.values(self.clamped, [name])[name]
+        value = dcm.variables[name].scale(rows.values(self.clamped, [name])[name])
         parents = rows.values(self.clamped, mechanism.parents)
         inputs = {p: dcm._read(p, mechanism, parents, {}) for p in mechanism.parents}
         return mechanism, value, inputs, dcm.confounder(name, rows.noise)

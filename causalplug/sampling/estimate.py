@@ -17,7 +17,7 @@ from causalplug.errors import QueryError, SamplingError
 from causalplug.identification.query import Query
 from causalplug.noise import Noise
 from causalplug.sampling.accept import CHECK, LARGE, SMALL, evaluating
-from causalplug.sampling.answers import Estimate, Summary, answer_table
+from causalplug.sampling.answers import ESTIMATED, Estimate, Summary, answer_table
 from causalplug.sampling.compare import plug_in
 from causalplug.sampling.condition import Given
 from causalplug.sampling.guard import clear
@@ -72,7 +72,7 @@ def estimate(
     if not work.counts:
         table = next(
             iter(summaries.values()),
-            table.drop(columns=["estimate", "standard_error", "low", "high"]),
+            table.drop(columns=list(ESTIMATED)),
         )
     if compare is not None:
         table["plug_in"] = plug_in(dcm, clearance.identification, table, data)

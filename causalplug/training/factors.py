@@ -15,17 +15,19 @@ import torch
 from torch import Tensor
 
 from causalplug.graphs.graph import CausalGraph
-from causalplug.mechanisms.trainable.discrete import DiscreteMLP
 from causalplug.model.model import Model
 from causalplug.variables import Discrete
 
 __all__ = [
     "Cells",
     "ConfounderDraws",
+    "as_made",
     "confounders_of",
     "distinct",
     "log_mean_exp",
+    "pixel_column",
     "ravel",
+    "read_parents",
     "rows_log_prob",
     "served",
     "stacked",
@@ -76,6 +78,26 @@ def stacked(dcm: Model, name: str, noise: Mapping[str, Tensor]) -> Tensor | None
     return torch.cat(parts, -1) if parts else None
 
 
+def pixel_column(name: str) -> str:
+    """The column of an image's pixels, where another one holds its projection."""
+    return f"{name}\0pixels"
+
+
+def as_made(dcm: Model, name: str, rows: Mapping[str, Tensor]) -> Tensor:
+    """Values as mechanisms make them: pixels in the range of an image variable."""
+    column = rows.get(pixel_column(name))
+    return dcm.variables[name].scale(rows[name] if column is None else column)
+
+
+def read_parents(dcm: Model, name: str, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The parents of a variable as its mechanism reads them: images as projections, or as pixels
+    in their range."""
+    mechanism = dcm.mechanism(name)
+    if mechanism.reads_projections:
+        return {p: dcm.variables[p].scale(rows[p]) for p in mechanism.parents}
+    return {p: as_made(dcm, p, rows) for p in mechanism.parents}
+
+
 def log_mean_exp(log_probs: Tensor) -> Tensor:
     """Mean over the draws of the confounder noise, ``(s, n)`` to ``(n,)``."""
     return torch.logsumexp(log_probs, 0) - math.log(log_probs.shape[0])
@@ -90,7 +112,8 @@ def rows_log_prob(
         dcm: the model; all mechanisms of ``variables`` are explicit.
         variables: whose values are explained.
         rows: values ``(n, …)`` of the variables and their parents; images as projections ``(n,
-            size)``.
+            size)``, and under :func:`pixel_column` their pixels where a mechanism makes or reads
+            them.
         noise: ``(s, 1, size)`` by name.
 
     Returns:
@@ -99,8 +122,9 @@ def rows_log_prob(
     total: Tensor | None = None
     for name in variables:
         mechanism = dcm.mechanism(name)
-        parents = {parent: rows[parent] for parent in mechanism.parents}
-        term = mechanism.log_prob(rows[name], parents, stacked(dcm, name, noise))
+        parents = read_parents(dcm, name, rows)
+        value = as_made(dcm, name, rows)
+        term = mechanism.log_prob(value, parents, stacked(dcm, name, noise))
         term = term if term.ndim == 2 else term.unsqueeze(0)
         total = term if total is None else total + term
     if total is None:
@@ -156,9 +180,7 @@ class Cells:
             else:
                 which = torch.zeros_like(rows[name])
                 self.parents[name] = {}
-            self.read[name] = self.parents[name]
-            if mechanism.parents and isinstance(mechanism, DiscreteMLP):
-                self.read[name] = mechanism.network.features(self.parents[name])
+            self.read[name] = mechanism.parent_features(self.parents[name])
             self.index[name] = which * size + rows[name]
 
     def log_prob(self, noise: Mapping[str, Tensor]) -> Tensor:
@@ -166,7 +188,7 @@ class Cells:
         size)`` by name."""
         total: Tensor | None = None
         for name in self.variables:
-            mechanism: DiscreteMLP = self.dcm.mechanism(name)  # type: ignore[assignment]
+            mechanism = self.dcm.mechanism(name)
             logits = mechanism.logits(self.read[name], stacked(self.dcm, name, noise))
             table = torch.log_softmax(logits, -1)
             table = table.flatten(-2) if table.ndim > 1 else table

@@ -34,9 +34,8 @@ def game_for(
     otherwise, pixels if asked."""
     names = [*target.parents, *target.variables]
     if config.gradient == "auto" and not any(isinstance(dcm.variables[n], Image) for n in names):
-        inside = math.prod(
-            getattr(dcm.variables[name], "size", config.max_cells + 1) for name in target.variables
-        )
+        sizes = [dcm.variables[name].cardinality for name in target.variables]
+        inside = math.prod(config.max_cells + 1 if size is None else size for size in sizes)
         hidden = {*target.updated, *target.frozen} - set(
             target.variables
         )  # drawn and not recorded, in joint training

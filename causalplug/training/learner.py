@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.errors import TrainingError
+from causalplug.hub.part import Part
 from causalplug.mechanisms.base import Mechanism
 from causalplug.model.model import Model
 from causalplug.training.adversarial import Game
@@ -29,7 +30,7 @@ def trainable(mechanism: Mechanism) -> list[nn.Parameter]:
     frozen = {
         id(p)
         for part in mechanism.modules()
-        if getattr(part, "frozen", False)
+        if isinstance(part, Part) and part.frozen
         for p in part.parameters()
     }
     return [p for p in mechanism.parameters() if id(p) not in frozen]

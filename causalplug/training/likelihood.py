@@ -20,6 +20,7 @@ from causalplug.training.factors import (
     confounders_of,
     distinct,
     log_mean_exp,
+    pixel_column,
     rows_log_prob,
     served,
     tabular,
@@ -138,7 +139,8 @@ class Likelihood:
     Args:
         dcm: the model.
         variables: the module's variables; every mechanism is explicit.
-        sources: training rows, images as projections ``(n, size)``.
+        sources: training rows, images as projections ``(n, size)``; the pixels that a mechanism
+            makes or reads under :func:`~causalplug.training.factors.pixel_column`.
         config: batch size, draws and seed are read.
         proposals: of a likelihood of the same module on other rows, instead of new ones.
 
@@ -208,13 +210,16 @@ class Likelihood:
         draws = ConfounderDraws(
             confounders_of(self.dcm, variables), self.dcm.confounder_size, count
         )
-        return _Factor(variables, {name: rows.values[name] for name in needed}, 0.0, draws)
+        columns = [*needed, *(pixel_column(name) for name in needed)]
+        values = {name: rows.values[name] for name in columns if name in rows.values}
+        return _Factor(variables, values, 0.0, draws)
 
     def _continuous(self, variables: Sequence[str]) -> bool:
         return any(isinstance(self.dcm.variables[name], Continuous) for name in variables)
 
     def _proposal(self, factor: _Factor) -> Proposal:
-        reads = {name: self.dcm.parent_spec(name) for name in factor.rows}
+        names = [name for name in factor.rows if name in self.dcm.variables]
+        reads = {name: self.dcm.parent_spec(name) for name in names}
         return Proposal(reads, factor.rows, factor.draws.points.shape[1], seed=self.config.seed)
 
     def _tabulate(self, factor: _Factor) -> None:

@@ -4,7 +4,7 @@ projections, scales, banks."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,11 @@ from causalplug.checks.two_sample import Shown
 from causalplug.data.source import Rows
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.base import Mechanism
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.model.model import Model
 from causalplug.planning.plan import Module, Target
 from causalplug.training.config import TrainingConfig
+from causalplug.training.factors import as_made, pixel_column, read_parents
 from causalplug.training.rollout import Roller
 from causalplug.training.validation import Distance, distance
 from causalplug.variables import Image
@@ -56,7 +58,8 @@ class Prepared:
     def rows(self, source: str, part: str, pixels: Sequence[str] = ()) -> Rows:
         """Rows of one source (part ``"train"`` or ``"held_out"``), with some image variables as
         pixels."""
-        rows = next(r for r in getattr(self, part) if source_name(r) == source)
+        of_part = self.train if part == "train" else self.held_out
+        rows = next(r for r in of_part if source_name(r) == source)
         images = {
             name: self.images[source, part][name]
             for name in pixels
@@ -71,11 +74,33 @@ class Prepared:
             values={**rows.values, **{name: value.to(device) for name, value in images.items()}},
         )
 
+    def with_pixels(self, dcm: Model, module: Module, part: str) -> list[Rows]:
+        """Rows of every source for a likelihood: where a mechanism of the module makes or reads
+        the pixels of an image, they stand beside its projection."""
+        names = _made_or_read_as_pixels(dcm, module.variables)
+        of_part = self.train if part == "train" else self.held_out
+        return [self._beside(rows, part, names) for rows in of_part]
+
+    def columns(self, dcm: Model, name: str, rows: Rows) -> dict[str, Tensor]:
+        """Columns of training rows, with pixels where the mechanism of ``name`` makes or reads
+        them; then of the first some thousand rows."""
+        found = self._beside(rows, "train", _made_or_read_as_pixels(dcm, [name]))
+        if found is rows:
+            return rows.values
+        return found.select(torch.arange(min(len(rows), _HELD_OUT_PIXELS))).values
+
+    def _beside(self, rows: Rows, part: str, names: Collection[str]) -> Rows:
+        images = self.images[source_name(rows), part]
+        device = next(iter(rows.values.values())).device
+        pixels = {pixel_column(n): images[n].to(device) for n in names if n in images}
+        return replace(rows, values={**rows.values, **pixels}) if pixels else rows
+
     @staticmethod
     def pixels(dcm: Model, module: Module, config: TrainingConfig) -> list[str]:
         """Image variables whose pixels the critics of a module read: see
         :attr:`TrainingConfig.projections`."""
         painted = config.strategy == "modular"
+        read = {name for target in module.targets for name in _given_as_pixels(dcm, target)}
         return [
             name
             for name, variable in dcm.variables.items()
@@ -83,6 +108,7 @@ class Prepared:
             and (
                 not config.projections
                 or name not in dcm.encoders
+                or name in read
                 or (painted and name in module.variables)
             )
         ]
@@ -110,11 +136,11 @@ class Prepared:
             ]
             if unbanked:
                 continue
+            wanted = {*target.updated, *_given_as_pixels(dcm, target)}
             pixels = [
                 name
                 for name, variable in dcm.variables.items()
-                if isinstance(variable, Image)
-                and (name in target.updated or name not in dcm.encoders)
+                if isinstance(variable, Image) and (name in wanted or name not in dcm.encoders)
             ]
             rows = self.rows(target.source, "held_out", pixels)
             roller = Roller(
@@ -143,6 +169,23 @@ class Prepared:
                 {name: dcm.variables[name] for name in names}, images, rows.values
             )
         return self._readers[key]
+
+
+def _made_or_read_as_pixels(dcm: Model, variables: Sequence[str]) -> set[str]:
+    """Image variables that mechanisms of a module make, or read without an encoder between."""
+    found = set(variables)
+    for name in variables:
+        mechanism = dcm.mechanism(name)
+        if not mechanism.reads_projections:
+            found |= set(mechanism.parents)
+    return {name for name in found if name in dcm.encoders}
+
+
+def _given_as_pixels(dcm: Model, target: Target) -> set[str]:
+    """Images that rows give, and that a mechanism of the target reads without an encoder between."""
+    readers = [dcm.mechanism(name) for name in target.variables]
+    read = {p for one in readers if not one.reads_projections for p in one.parents}
+    return {name for name in read if name in target.parents and name in dcm.encoders}
 
 
 def source_name(rows: Rows) -> str:
@@ -193,9 +236,9 @@ def prepare(
     held_out = [h if len(h) else t for t, h in parts]
     with _timed(seconds, "label maps"):
         for name, mechanism in dcm.mechanisms.items():
-            if getattr(mechanism, "pending", None) is not None:
+            if mechanism.awaits_rows:
                 values = _rows_with(name, mechanism, train)
-                dcm.replace_mechanism(name, mechanism.estimate_label_map(values))  # type: ignore[operator]
+                dcm.replace_mechanism(name, mechanism.take_rows(values))
     with _timed(seconds, "encoders"):
         for name, encoder in dcm.encoders.items():
             if not encoder.trained and not ready:
@@ -219,10 +262,11 @@ def prepare(
                         if is_projected
                         else value.to(device)
                     )
-                getattr(prepared, part).append(replace(rows, values=values))
+                of_part = prepared.train if part == "train" else prepared.held_out
+                of_part.append(replace(rows, values=values))
                 prepared.images[source_name(rows), part] = pixels
     if not ready:
-        _standardise(dcm, prepared.train)
+        _standardise(dcm, prepared)
         share(dcm.trained_tensors().values())
     with _timed(seconds, "banks"):
         for name, needed in sorted(banks_for.items()):
@@ -249,7 +293,7 @@ def prepare(
 def _bank_folder(mechanism: Mechanism, folder: Path | None) -> Path | None:
     """Where the bank of a generator is kept: nowhere if it does not say which version it is."""
     try:
-        mechanism.fingerprint()  # type: ignore[operator]
+        mechanism.fingerprint()
     except MechanismError:
         return None
     return None if folder is None else folder / "banks"
@@ -257,7 +301,9 @@ def _bank_folder(mechanism: Mechanism, folder: Path | None) -> Path | None:
 
 def _affordable(mechanism: Mechanism, wanted: int) -> int:
     """Samples of each label that a comparison may cost, 0 where the generator is too slow."""
-    labels = len(getattr(mechanism, "label_map").used)  # noqa: B009
+    if not isinstance(mechanism, FrozenMechanism) or mechanism.label_map is None:
+        return 0
+    labels = len(mechanism.label_map.used)
     rows = min(wanted, _COMPARED)
     return rows if mechanism.batch_cost * labels * rows / 64 <= _SECONDS else 0
 
@@ -316,20 +362,21 @@ def _fit_encoder(dcm: Model, name: str, train: Sequence[Rows], config: TrainingC
     )
 
 
-def _standardise(dcm: Model, train: Sequence[Rows]) -> None:
+def _standardise(dcm: Model, prepared: Prepared) -> None:
     """Set the scales of trainable mechanisms from the source that records the most of what they
     read."""
+    train = prepared.train
     for name, mechanism in dcm.mechanisms.items():
         if mechanism.frozen:
             continue
-        network: Any = getattr(mechanism, "network", None) or getattr(mechanism, "conditions", None)
         complete = [rows for rows in train if set(mechanism.parents) <= set(rows.values)]
-        if hasattr(network, "standardise") and complete:
-            network.standardise(max(complete, key=len).values)
+        if complete:
+            columns = prepared.columns(dcm, name, max(complete, key=len))
+            mechanism.standardise_parents(read_parents(dcm, name, columns))
         having = [rows for rows in train if name in rows.values and name not in rows.source.do]
-        if hasattr(mechanism, "standardise") and having:
-            mechanism.standardise(max(having, key=len).values[name])  # type: ignore[operator]
-        if (
-            hasattr(mechanism, "start_at") and having and dcm.sources is None
-        ):  # what was trained before stays
-            mechanism.start_at(max(having, key=len).values[name])  # type: ignore[operator]
+        if not having:
+            continue
+        values = as_made(dcm, name, prepared.columns(dcm, name, max(having, key=len)))
+        mechanism.standardise(values)
+        if dcm.sources is None:  # what was trained before stays
+            mechanism.start_at(values)

@@ -85,6 +85,8 @@ class TrainingReport:
         seconds: wall time by phase: reading, encoders, banks, training.
         settings: the configuration, JSON values.
         fits: whether the frozen generators fit the rows; none where the check was left out.
+        sources: how many rows of each source were trained on, and how often what was set took each
+            of its values; from them a saved model knows how sure its answers are.
     """
 
     modules: list[ModuleReport]
@@ -92,6 +94,7 @@ class TrainingReport:
     seconds: dict[str, float] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     fits: list[FitReport] = field(default_factory=list)
+    sources: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def converged(self) -> bool:
@@ -106,6 +109,7 @@ class TrainingReport:
             "seconds": {key: round(value, 3) for key, value in self.seconds.items()},
             "settings": self.settings,
             "fits": [fit.to_dict() for fit in self.fits],
+            "sources": self.sources,
         }
 
     def rows(self) -> list[tuple[str, ...]]:

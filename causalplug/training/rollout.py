@@ -186,10 +186,10 @@ class Roller:
             value = self.banks[name].sample(parents, noise, state.copies, n, generator)
             self._keep(name, state, value, painted=self.banks[name].projections is None)
             return
-        if discrete and mode == "relaxed" and hasattr(mechanism, "relaxed"):
+        if discrete and mode == "relaxed":
             state.values[name] = mechanism.relaxed(
                 parents, noise, confounder, temperature=temperature
-            )  # type: ignore[operator]
+            )
             return
         value = mechanism(parents, noise, confounder)
         if scored:
@@ -225,9 +225,8 @@ class Roller:
         projects = self.dcm.mechanism(child).reads_projections and parent in self.dcm.encoders
         if projects and parent in self.pixels:
             return self.dcm.project(parent, state.values[parent])
-        if not projects and parent in state.raw:
-            return state.raw[parent]
-        return state.values[parent]
+        held = state.raw if not projects and parent in state.raw else state.values
+        return self.dcm.variables[parent].scale(held[parent])
 
 
 def _repeat(value: Tensor, times: int) -> Tensor:

@@ -95,8 +95,8 @@ class Run:
         state, tensors = loaded
         for name, binding in state["bindings"].items():
             mechanism = self.dcm.mechanism(name)
-            if getattr(mechanism, "pending", None) is not None:
-                self.dcm.replace_mechanism(name, mechanism.bind_as(name, binding))  # type: ignore[operator]
+            if mechanism.awaits_rows:
+                self.dcm.replace_mechanism(name, mechanism.bind_as(name, binding))
         self.dcm.load_trained(
             {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         )
@@ -145,8 +145,9 @@ class Run:
     def _learner(self, module: Module, objective: str) -> Learner:
         options: dict[str, Any] = {"processes": self.processes}
         if objective == "likelihood":
-            likelihood = Likelihood(self.dcm, module.variables, self.prepared.train, self.config)
-            held_out = likelihood.on(self.prepared.held_out)
+            rows = self.prepared.with_pixels(self.dcm, module, "train")
+            likelihood = Likelihood(self.dcm, module.variables, rows, self.config)
+            held_out = likelihood.on(self.prepared.with_pixels(self.dcm, module, "held_out"))
             options["steps"] = self.config.steps or _LIKELIHOOD_STEPS
             return LikelihoodLearner(
                 self.dcm, module.variables, self.config, likelihood, held_out, **options
@@ -321,15 +322,11 @@ class Run:
         if self.checkpoints is None:
             return
         tensors = {f"model.{key}": value for key, value in self.dcm.trained_tensors().items()}
-        bound = {
-            name: m
-            for name, m in self.dcm.mechanisms.items()
-            if getattr(m, "label_map", None) is not None
-        }
+        bindings = {name: m.binding() for name, m in self.dcm.mechanisms.items()}
         state: dict[str, Any] = {
             "facts": self.facts,
             "reports": {str(place): report.to_dict() for place, report in self.reports.items()},
-            "bindings": {name: m.binding() for name, m in bound.items()},  # type: ignore[operator]
+            "bindings": {name: found for name, found in bindings.items() if found is not None},
             "step": None,
             "scaler": None
             if self.accelerator.scaler is None

@@ -17,15 +17,15 @@ from accelerate import Accelerator
 
 from causalplug.checks.fit import FitReport
 from causalplug.data.source import DataSource, as_data_sources
-from causalplug.errors import MechanismError, PlanError, TrainingError
+from causalplug.errors import MechanismError, TrainingError
 from causalplug.mechanisms.base import Mechanism
-from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
 from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.config import TrainingConfig
+from causalplug.training.counted import counted
 from causalplug.training.fitness import check_generators
 from causalplug.training.prepare import prepare
 from causalplug.training.processes import Processes, Unanswered, known_accelerator, out_of_memory
@@ -162,41 +162,20 @@ class Trainer:
             rendered = {
                 name: generator for name, generator in renderers.items() if dcm.graph.siblings(name)
             }
-            made = plan(dcm.graph, described, available=dcm.pulled | rendered, kinds=kinds)
+            held = dcm.mechanisms.unopened()
+            made = plan(
+                dcm.graph,
+                described,
+                available=dcm.pulled | rendered,
+                objective=self.config.objective,
+                kinds=kinds,
+                explicit={name: m.explicit for name, m in held.items() if not m.frozen},
+            )
         self.tables = [
             replace(rows, source=named)
             for rows, named in zip(self.tables, made.sources, strict=True)
         ]
-        self._check_objective()
-        modules = [
-            m if m.action == "pull" else replace(m, objective=self._objective(m))
-            for m in made.modules
-        ]
-        self.plan: Plan = replace(made, modules=tuple(modules))
-
-    def _check_objective(self) -> None:
-        """Refuse a mapping of objectives that names what the graph does not have."""
-        wanted = self.config.objective
-        if isinstance(wanted, Mapping):
-            for key in wanted:
-                for name in [key] if key in self.dcm.variables else key.split("+"):
-                    self.dcm.mechanism(name)
-
-    def _objective(self, module: Module) -> str:
-        """What a module is trained by: the user's word, else the plan's; one word for all means
-        where it applies."""
-        implicit = [name for name in module.variables if not self.dcm.mechanism(name).explicit]
-        wanted = self.config.objective
-        if isinstance(wanted, Mapping):
-            named = [wanted[key] for key in (*module.variables, module.name) if key in wanted]
-            if named and named[0] != "adversarial" and implicit:
-                raise PlanError(
-                    f"{module.name} cannot be trained with objective={named[0]!r}: the mechanism "
-                    f"of {', '.join(implicit)} has no explicit density. Use 'adversarial' for this "
-                    "module."
-                )
-            wanted = named[0] if named else None
-        return "adversarial" if implicit else wanted or str(module.objective)
+        self.plan: Plan = made
 
     def train(self, *, resume_from_checkpoint: bool | str | Path = False) -> TrainingReport:
         """Run the plan; see :func:`fit`.
@@ -314,7 +293,8 @@ class Trainer:
             if module.action == "pull"
             for name in module.variables
         ]
-        report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits)
+        counts = [counted(rows, self.dcm.variables) for rows in run.prepared.train]
+        report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits, counts)
         self.dcm.eval()
         self.dcm.plan = self.plan
         self.dcm.sources = tuple(rows.source for rows in self.tables)
@@ -439,9 +419,7 @@ def _check_agreement(told: Sequence[Mapping[str, Any]]) -> None:
 def _version(mechanism: Mechanism) -> str:
     """What says which frozen generator it is, where it knows."""
     try:
-        facts = (
-            mechanism.fingerprint() if isinstance(mechanism, FrozenMechanism) else mechanism.kind
-        )
+        facts: Any = mechanism.fingerprint()
     except MechanismError:
         facts = mechanism.kind
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()

@@ -31,6 +31,16 @@ class Variable:
         """Number of features of one value as the input of a network."""
         raise NotImplementedError
 
+    @property
+    def cardinality(self) -> int | None:
+        """Number of values, or None where they cannot be counted off."""
+        return None
+
+    def scale(self, codes: torch.Tensor) -> torch.Tensor:
+        """Encoded values as mechanisms make and read them: pixels in the range of an image
+        variable, everything else as it is."""
+        return codes
+
     def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
         """Check users' ``values`` (n of them, or one) and turn them into a tensor ``(n,
         *event_shape)``.

@@ -88,6 +88,10 @@ class Discrete(Variable):
         return len(self.categories)
 
     @property
+    def cardinality(self) -> int:
+        return self.size
+
+    @property
     def feature_size(self) -> int:
         return self.size
 

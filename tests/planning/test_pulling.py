@@ -4,12 +4,12 @@ a mismatch."""
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
 
 import pytest
 
 from causalplug.errors import FrozenConfounderError, PlanError, UnknownVariableError
 from causalplug.graphs.graph import CausalGraph
+from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.planning.plan import check_pull, plan
 from tests.graph_cases import NAMED
 
@@ -17,8 +17,8 @@ FRONT_DOOR = CausalGraph.parse(NAMED["front-door"])
 SEVEN = CausalGraph.parse(NAMED["seven"])
 
 
-def adapter(**facts: object) -> SimpleNamespace:
-    return SimpleNamespace(repo_id="someone/generator", **facts)
+def adapter(**facts: object) -> GeneratorFacts:
+    return GeneratorFacts("someone/generator", **facts)
 
 
 def test_without_generators_the_plan_says_what_could_be_pulled() -> None:
@@ -83,10 +83,10 @@ def test_pulling_a_confounded_variable_is_an_error() -> None:
         ({"conditions_on": ("label",)}, "LabelMap.from_table({(W0, W1): label, …})"),
         ({"conditions_on": ()}, "it conditions on (none)"),
         (
-            {"conditions_on": ("a",), "label_map": {"a": "W9"}},
+            {"conditions_on": ("a",), "mapped_from": ("W9",)},
             "its label map reads (W9) and the parents of Y0",
         ),
-        ({"label_map": SimpleNamespace(parents={"W0": 2})}, "its label map reads (W0)"),
+        ({"mapped_from": ("W0",)}, "its label map reads (W0)"),
         ({"parents": ("W0",)}, "it reads (W0) and the parents of Y0 are (W0, W1)"),
     ],
 )
@@ -102,10 +102,10 @@ def test_other_labels_than_the_parents_are_an_error(facts: dict[str, object], me
         {},
         {"conditions_on": None},
         {"conditions_on": ("W0", "W1")},
-        {"conditions_on": ("a", "b"), "label_map": {"a": "W1", "b": "W0"}},
-        {"conditions_on": ("a",), "label_map": SimpleNamespace(parents={"W1": 2, "W0": 2})},
+        {"conditions_on": ("a", "b"), "mapped_from": ("W1", "W0")},
+        {"conditions_on": ("a",), "mapped_from": ("W1", "W0")},
         {"parents": ("W1", "W0")},
-        {"conditions_on": ("a",), "bind": None, "requested_label_map": "estimate"},
+        {"conditions_on": ("a",), "unbound": True, "makes_map": True},
     ],
 )
 def test_labels_that_follow_from_the_parents_are_fine(facts: dict[str, object]) -> None:
@@ -114,9 +114,7 @@ def test_labels_that_follow_from_the_parents_are_fine(facts: dict[str, object]) 
 
 
 def test_one_label_of_an_unbound_adapter_stands_for_one_parent() -> None:
-    unbound = adapter(
-        conditions_on=("digit",), parents=("digit",), bind=None, requested_label_map=None
-    )
+    unbound = adapter(conditions_on=("digit",), parents=("digit",), unbound=True)
     assert plan(FRONT_DOOR, available={"I": unbound}).module("I").action == "pull"
     graph = CausalGraph.parse("D, C -> I")
     with pytest.raises(

@@ -48,12 +48,14 @@ def _compare(dcm: DCM, scm: SCM, query: str, seed: int) -> float:
     if query.startswith("P"):
         assert answer.n == ROWS
         error = np.sqrt(truth * (1 - truth) / ROWS)
-        assert answer.table["standard_error"].to_numpy() == pytest.approx(
+        assert answer.table["monte_carlo_error"].to_numpy() == pytest.approx(
             error, rel=0.25, abs=1.5 / ROWS
         )
         return float(np.max(np.abs(found - truth) / np.maximum(error, 1 / ROWS)))
     return float(
-        np.max(np.abs(found - truth) / np.maximum(answer.table["standard_error"].to_numpy(), 1e-9))
+        np.max(
+            np.abs(found - truth) / np.maximum(answer.table["monte_carlo_error"].to_numpy(), 1e-9)
+        )
     )
 
 

@@ -1,42 +1,60 @@
-"""Reading causal graphs from files, texts and other libraries' objects."""
+"""Reading causal graphs from files, texts and other libraries' objects.
+
+Every reader gives a :class:`~causalplug.graphs.readers.draft.Draft`: names, edges and which
+variables are hidden. :class:`causalplug.CausalGraph` is built from it.
+"""
 
 from __future__ import annotations
 
 import gzip
-import json
 import os
+import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from causalplug.errors import GraphError, GraphFileError
-from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.readers.draft import Draft
-from causalplug.graphs.readers.graphviz import read_dagitty, read_dot
-from causalplug.graphs.readers.objects import from_networkx, from_object
-from causalplug.graphs.readers.tables import read_bif, read_cg, read_lavaan, read_tetrad
+from causalplug.graphs.readers.graphviz import read_dot
+from causalplug.graphs.readers.json_graphs import read_json
+from causalplug.graphs.readers.lavaan import read_lavaan
+from causalplug.graphs.readers.listings import read_cg, read_tetrad
+from causalplug.graphs.readers.markup import read_gml, read_graphml
+from causalplug.graphs.readers.networks import (
+    read_bif,
+    read_bnlearn,
+    read_net,
+    read_xdsl,
+    read_xmlbif,
+)
 from causalplug.graphs.text import parse_graph
-from causalplug.wording import did_you_mean, listed
+from causalplug.wording import did_you_mean, listed, shortened
 
-__all__ = [
-    "FORMATS",
-    "SUFFIXES",
-    "from_networkx",
-    "from_object",
-    "guess_format",
-    "parse_text",
-    "read_graph",
-]
+__all__ = ["FORMATS", "SUFFIXES", "guess_format", "read_file", "read_text"]
 
-_DRAFTS: dict[str, Callable[[str], Draft]] = {
+
+def _read_plain(text: str) -> Draft:
+    names, directed, bidirected = parse_graph(text)
+    return Draft(dict.fromkeys(names), directed, bidirected)
+
+
+_READERS: dict[str, Callable[[str], Draft]] = {
+    "text": _read_plain,
     "dot": read_dot,
-    "dagitty": read_dagitty,
+    "dagitty": read_dot,
     "lavaan": read_lavaan,
     "bif": read_bif,
     "cg": read_cg,
     "tetrad": read_tetrad,
+    "json": read_json,
+    "gml": read_gml,
+    "graphml": read_graphml,
+    "xmlbif": read_xmlbif,
+    "xdsl": read_xdsl,
+    "net": read_net,
+    "bnlearn": read_bnlearn,
 }
-FORMATS = ("text", *_DRAFTS, "json", "gml", "graphml")
+FORMATS = tuple(_READERS)
 """The formats that ``format=`` may name."""
 
 SUFFIXES = {
@@ -51,31 +69,126 @@ SUFFIXES = {
     ".json": "json",
     ".gml": "gml",
     ".graphml": "graphml",
+    ".xmlbif": "xmlbif",
+    ".xdsl": "xdsl",
+    ".net": "net",
 }
-"""Which format a file's suffix stands for; the texts in other files (``.txt``) are told apart by how they begin."""
+"""Which format a file's suffix stands for; the texts in other files (``.txt``, ``.xml``) are told
+apart by how they begin."""
+
+_UNREAD = {
+    ".dne": "Netica's DNE",
+    ".neta": "Netica's NETA",
+    ".dsl": "GeNIe's old DSL",
+    ".uai": "the UAI format, which has no names",
+    ".rds": "R's own format",
+    ".rdata": "R's own format",
+    ".pkl": "a pickle, which may run code",
+    ".pickle": "a pickle, which may run code",
+    ".png": "a picture",
+    ".svg": "a picture",
+    ".pdf": "a picture",
+}
+_XML_ROOT = re.compile(r"<(?![?!])([\w:.-]+)")
+_XML_FORMATS = {"bif": "xmlbif", "smile": "xdsl", "graphml": "graphml", "nodes": "cg"}
 
 
-def read_graph(
-    path: str | os.PathLike[str], *, format: str | None = None, latents: str | Iterable[str] = ()
-) -> CausalGraph:
-    """The causal graph in a file.
+def read_file(path: str | os.PathLike[str], format: str | None = None) -> Draft:
+    """The graph in a file, possibly compressed (``.gz``).
 
     Args:
-        path: the file, possibly compressed (``.gz``).
-        format: one of :data:`FORMATS`; None takes it from the suffix, or from the text where the
+        path: The file.
+        format: One of :data:`FORMATS`; None takes it from the suffix, or from the text where the
             suffix says nothing.
-        latents: variables to project out, besides those that the file marks as hidden.
 
     Raises:
-        GraphFileError: there is no such file (a ``FileNotFoundError``, too).
-        GraphError: it cannot be opened; an unknown format, or a text that is not in it.
+        GraphFileError: There is no such file (a ``FileNotFoundError``, too).
+        GraphError: It cannot be opened; an unknown format, or a text that is not in it.
     """
     file = Path(path)
     compressed = file.suffix.casefold() == ".gz"
     suffix = (file.with_suffix("") if compressed else file).suffix.casefold()
+    if format is None and suffix in _UNREAD:
+        raise GraphError(
+            f"{file.name} cannot be read: it is {_UNREAD[suffix]}; export the graph as one of "
+            f"{listed(FORMATS, most=20)}, or name its format"
+        )
+    text = _decoded(file, compressed)
+    return read_text(text, format or _certain(text) or SUFFIXES.get(suffix) or guess_format(text))
+
+
+def read_text(text: str, format: str = "text") -> Draft:
+    """The graph in ``text``, which is in ``format``, one of :data:`FORMATS`.
+
+    Raises:
+        GraphError: An unknown format, or a text that is not in it.
+    """
+    if not isinstance(text, str):
+        raise GraphError(
+            f"the graph cannot be read: {type(text).__name__} is no text; pass a string, or a "
+            "file's path to CausalGraph.read"
+        )
+    if format not in _READERS:
+        raise GraphError(
+            f"the graph cannot be read: format {shortened(format)!r} is not known"
+            f"{did_you_mean(format, FORMATS)}; it is one of {listed(FORMATS, most=20)}"
+        )
+    return _READERS[format](text)
+
+
+def guess_format(text: str) -> str:
+    """The format of a text, by how it begins.
+
+    Raises:
+        GraphError: It begins like a format that is not read.
+    """
+    start = text[:2000].lstrip().casefold()
+    words = start.replace("{", " ").split()
+    first = words[0] if words else ""
+    if start.startswith(("<", "[", "{", "*")):
+        return _by_sign(start)
+    if start.startswith("graph nodes:"):
+        return "tetrad"
+    if first == "network" and "variable" in words:
+        return "bif"
+    if first in ("net", "node") and "{" in start:
+        return "net"
+    if start.startswith("graph") and start[5:].lstrip().startswith("["):
+        return "gml"
+    if first in ("digraph", "strict", "graph"):
+        return "dot"
+    if first in ("dag", "pdag", "mag", "pag") and "{" in start:
+        return "dagitty"
+    return "lavaan" if "~" in text and "->" not in text else "text"
+
+
+def _by_sign(start: str) -> str:
+    if start.startswith("{"):
+        return "json"
+    if start.startswith("["):
+        return "bnlearn"
+    found = _certain(start)
+    if found is not None:
+        return found
+    what = "a Pajek network" if start.startswith("*") else "XML of a kind that is not known"
+    raise GraphError(
+        f"the graph cannot be read: its text begins like {what} ({shortened(start, 40)!r}); the "
+        f"formats are {listed(FORMATS, most=20)}"
+    )
+
+
+def _certain(text: str) -> str | None:
+    """The format of an XML text by its root; None for any other text."""
+    if not text[:2000].lstrip().startswith("<"):
+        return None
+    root = _XML_ROOT.search(text)
+    return _XML_FORMATS.get(root[1].casefold()) if root else None
+
+
+def _decoded(file: Path, compressed: bool) -> str:
     try:
         data = file.read_bytes()
-        text = (gzip.decompress(data) if compressed else data).decode("utf-8-sig")
+        return (gzip.decompress(data) if compressed else data).decode("utf-8-sig")
     except FileNotFoundError:
         raise GraphFileError(
             f"{file} cannot be read: there is no such file; check the path, or give the graph's "
@@ -86,84 +199,10 @@ def read_graph(
             f"{file.name} cannot be read: it is no UTF-8 text ({error.reason}); save it as UTF-8"
         ) from error
     except (OSError, ValueError, EOFError, zlib.error) as error:
-        why = (
-            "it is a folder; name a file in it"
-            if file.is_dir()
-            else getattr(error, "strerror", None) or str(error)
-        )
-        raise GraphError(f"{file} cannot be read: {why}") from error
-    return parse_text(text, format or SUFFIXES.get(suffix) or guess_format(text), latents=latents)
+        raise GraphError(f"{file} cannot be read: {_why(file, error)}") from error
 
 
-def parse_text(
-    text: str, format: str = "text", *, latents: str | Iterable[str] = ()
-) -> CausalGraph:
-    """The causal graph in ``text``, which is in ``format``, one of :data:`FORMATS`.
-
-    Raises:
-        GraphError: an unknown format, or a text that is not in it.
-    """
-    if format in _DRAFTS:
-        return _DRAFTS[format](text).build(latents)
-    if format == "text":
-        names, directed, bidirected = parse_graph(text)
-        return Draft(dict.fromkeys(names), directed, bidirected).build(latents)
-    if format == "json":
-        return _json(text, latents)
-    if format in ("gml", "graphml"):
-        return _by_networkx(text, format, latents)
-    raise GraphError(
-        f"the graph cannot be read: format {format!r} is not known{did_you_mean(format, FORMATS)}; "
-        f"it is one of {listed(FORMATS)}"
-    )
-
-
-def guess_format(text: str) -> str:
-    """The format of a text, by how it begins."""
-    start = text.lstrip().casefold()
-    words = start.replace("{", " ").split()
-    if start.startswith("<nodes>"):
-        return "cg"
-    if start.startswith("graph nodes:"):
-        return "tetrad"
-    if start.startswith("network ") and "variable" in words:
-        return "bif"
-    if start.startswith("{"):
-        return "json"
-    if words[:1] in (["digraph"], ["strict"], ["graph"]):
-        return "dot"
-    if words[:1] in (["dag"], ["pdag"], ["mag"], ["pag"]) and "{" in start:
-        return "dagitty"
-    return "lavaan" if "~" in start and "->" not in start else "text"
-
-
-def _json(text: str, latents: str | Iterable[str]) -> CausalGraph:
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise GraphError(f"the graph cannot be read: it is no JSON ({error})") from error
-    if not isinstance(data, dict):
-        raise GraphError(
-            "the graph cannot be read: the JSON text is no object with variables or nodes"
-        )
-    if "nodes" not in data:
-        return from_object(CausalGraph.from_dict(data), latents)
-    import networkx as nx
-
-    edges = "edges" if "edges" in data else "links"
-    try:
-        return from_networkx(nx.node_link_graph(data, directed=True, edges=edges), latents)
-    except (KeyError, nx.NetworkXError) as error:
-        raise GraphError(f"the graph cannot be read: it is no node-link JSON ({error})") from error
-
-
-def _by_networkx(text: str, format: str, latents: str | Iterable[str]) -> CausalGraph:
-    import networkx as nx
-
-    try:
-        graph = nx.parse_gml(text) if format == "gml" else nx.parse_graphml(text)
-    except (nx.NetworkXError, SyntaxError, ValueError) as error:
-        raise GraphError(
-            f"the graph cannot be read: it is not in the {format} format ({error})"
-        ) from error
-    return from_networkx(graph, latents)
+def _why(file: Path, error: Exception) -> str:
+    if file.is_dir():
+        return "it is a folder; name a file in it"
+    return str(error.strerror) if isinstance(error, OSError) and error.strerror else str(error)

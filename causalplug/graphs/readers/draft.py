@@ -3,33 +3,39 @@ variables are hidden."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from causalplug.errors import GraphError
-from causalplug.graphs.graph import CausalGraph
-from causalplug.wording import as_names, check_known
+from causalplug.graphs.readers.marks import is_hidden
+from causalplug.wording import shortened
 
-__all__ = ["Draft", "is_hidden", "is_no", "is_yes"]
+__all__ = ["Draft"]
 
+_MOST_EDGES = 2_000_000
 _REFUSED = {
     "--": "is undirected, as in a CPDAG",
     "o-o": "has circles, as in a PAG",
     "o->": "has a circle, as in a PAG",
     "o-": "has a circle, as in a PAG",
 }
+_NUMBERED = re.compile(r"\d+|n\d+(?:::n\d+)*|(?:node|vertex)[_ ]?\d+")
 
 
 @dataclass
 class Draft:
-    """A graph while it is read. Hidden variables are projected out by :meth:`build`; none is
-    lost on the way."""
+    """A graph while it is read. Hidden variables are kept and marked; the graph that is built
+    from the draft projects them out."""
 
     names: dict[str, None] = field(default_factory=dict)
     directed: list[tuple[str, str]] = field(default_factory=list)
     bidirected: list[tuple[str, str]] = field(default_factory=list)
-    hidden: set[str] = field(default_factory=set)
+    hidden: dict[str, None] = field(default_factory=dict)
+    halves: set[tuple[str, str]] = field(default_factory=set)
+    """Edges marked ``description="U"``: two of them, one each way, are one bidirected edge."""
     complete: bool = False
     """Whether all variables have been declared, so that an edge to another name is an error."""
 
@@ -37,8 +43,18 @@ class Draft:
         """Declare variables, if they are not declared yet."""
         self.names.update(dict.fromkeys(names))
 
+    def hide(self, *names: str) -> None:
+        """Mark variables as unobserved."""
+        self.hidden.update(dict.fromkeys(names))
+
+    def mark(self, name: str, attributes: Mapping[Any, Any]) -> None:
+        """Hide ``name`` if its attributes say that it is unobserved."""
+        if is_hidden(name, attributes):
+            self.hide(name)
+
     def edge(self, left: str, arrow: str, right: str) -> None:
-        """Add ``left -> right``, ``left <- right`` or ``left <-> right``.
+        """Add ``left -> right``, ``left <- right`` or ``left <-> right``; ``U`` is one half of a
+        bidirected edge.
 
         Raises:
             GraphError: any other kind of edge, with the reason.
@@ -51,51 +67,86 @@ class Draft:
             self.directed.append((right, left))
         elif arrow == "<->":
             self.bidirected.append((left, right))
+        elif arrow == "U":
+            self.halves.add((left, right))
         else:
-            why = _REFUSED.get(arrow, "is of an unknown kind")
+            why = _REFUSED.get(arrow, f"is of the unknown kind {shortened(arrow)!r}")
             raise GraphError(
-                f"the graph cannot be read: the edge between {left!r} and {right!r} {why}; a "
-                "causal graph has only -> and <->, so orient the edge, or write <-> for a hidden "
-                "common cause"
+                f"the graph cannot be read: the edge between {shortened(left)!r} and "
+                f"{shortened(right)!r} {why}; a causal graph has only -> and <->, so orient the "
+                "edge, or write <-> for a hidden common cause"
+            )
+        if len(self.directed) + len(self.bidirected) > _MOST_EDGES:
+            raise GraphError(
+                f"the graph cannot be read: it has more than {_MOST_EDGES:,} edges; leave out "
+                "what the question does not need"
             )
 
-    def build(self, latents: str | Iterable[str] = ()) -> CausalGraph:
-        """The graph over the observed variables; ``latents`` are hidden besides those that were
-        marked so."""
-        whole = CausalGraph(tuple(self.names), tuple(self.directed), tuple(self.bidirected))
-        asked = as_names(latents)
-        check_known(asked, whole.index, "the latents cannot be projected out")
-        hidden = self.hidden.union(asked)
-        if not hidden:
-            return whole
-        return whole.latent_projection(name for name in whole.variables if name not in hidden)
+    def finish(self) -> None:
+        """Join the halves of bidirected edges.
+
+        Raises:
+            GraphError: a half without the other one.
+        """
+        for left, right in sorted(self.halves):
+            if (right, left) not in self.halves:
+                raise GraphError(
+                    f"the graph cannot be read: the edge {shortened(left)} -> {shortened(right)} "
+                    'has the description "U", which stands for a hidden common cause if a second '
+                    f"edge {shortened(right)} -> {shortened(left)} has it too; add that edge, or "
+                    "leave the description out"
+                )
+            if left < right:
+                self.bidirected.append((left, right))
+        self.halves.clear()
+
+    def take_written_names(self, attributes: Mapping[str, Mapping[Any, Any]]) -> None:
+        """Name the variables by their attribute ``name`` or ``label`` where their own names are
+        only numbers, as igraph, yEd and causal-learn write them.
+
+        Raises:
+            GraphError: only some have such an attribute, two have the same one, or name and label
+                differ.
+        """
+        if not self.names or not all(_NUMBERED.fullmatch(name) for name in self.names):
+            return
+        written = {name: _written_name(name, attributes.get(name, {})) for name in self.names}
+        if not any(written.values()):
+            return
+        new = {name: text or "" for name, text in written.items()}
+        if not all(new.values()):
+            bare = next(name for name, text in new.items() if not text)
+            raise GraphError(
+                f"the graph cannot be read: some vertices have a name or label and {bare!r} has "
+                "none; give every vertex one, or none"
+            )
+        if len(set(new.values())) < len(new):
+            twice = Counter(new.values()).most_common(1)[0][0]
+            raise GraphError(
+                f"the graph cannot be read: two vertices are called {shortened(twice)!r}; rename "
+                "one of them"
+            )
+        self._rename(new)
+
+    def _rename(self, new: Mapping[str, str]) -> None:
+        self.names = {new[name]: None for name in self.names}
+        self.hidden = {new[name]: None for name in self.hidden}
+        self.directed = [(new[a], new[b]) for a, b in self.directed]
+        self.bidirected = [(new[a], new[b]) for a, b in self.bidirected]
+        self.halves = {(new[a], new[b]) for a, b in self.halves}
 
 
-def is_yes(value: Any) -> bool:
-    """Whether an attribute says yes, as a boolean, a number or a word."""
-    return str(value).strip().strip('"').casefold() in {"yes", "true", "1", "1.0"}
-
-
-def is_no(value: Any) -> bool:
-    """Whether an attribute says no, as a boolean, a number or a word."""
-    return str(value).strip().strip('"').casefold() in {
-        "no",
-        "false",
-        "0",
-        "0.0",
-        "unobserved",
-        "hidden",
-        "latent",
+def _written_name(vertex: str, attributes: Mapping[Any, Any]) -> str | None:
+    """The name in the attributes ``name`` or ``label``; None if there is none."""
+    texts = {
+        key: str(attributes[key]).strip()
+        for key in ("name", "label")
+        if attributes.get(key) not in (None, "", r"\N")
     }
-
-
-def is_hidden(attributes: dict[str, Any]) -> bool:
-    """Whether a vertex with these attributes is unobserved: ``observed="no"``, ``latent=True``,
-    ``hidden=True``."""
-    flags = {str(key).casefold(): value for key, value in attributes.items()}
-    return (
-        is_no(flags.get("observed", "yes"))
-        or any(is_yes(flags.get(key, "no")) for key in ("latent", "hidden", "unobserved"))
-        or str(flags.get("type", flags.get("role", ""))).casefold()
-        in {"latent", "latents", "hidden", "unobserved"}
-    )
+    if len(set(texts.values())) > 1:
+        raise GraphError(
+            f"the graph cannot be read: the vertex {vertex!r} has the name "
+            f"{shortened(texts['name'])!r} and the label {shortened(texts['label'])!r}; keep one "
+            "of the two"
+        )
+    return next(iter(texts.values()), None)

@@ -3,216 +3,190 @@ edges, attributes."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any
 
 from causalplug.errors import GraphError
-from causalplug.graphs.readers.draft import Draft, is_hidden, is_no, is_yes
+from causalplug.graphs.readers.dot_tokens import DotTokens
+from causalplug.graphs.readers.draft import Draft
+from causalplug.graphs.readers.marks import FLAG, edge_arrow, hidden_of_graph
 
-__all__ = ["read_dagitty", "read_dot"]
+__all__ = ["read_dot"]
 
-_TOKEN = re.compile(
-    r"""
-      (?P<skip>\s+|//[^\n]*|\#[^\n]*|/\*.*?\*/)
-    | (?P<quoted>"(?:[^"\\]|\\.)*")
-    | (?P<edge><->|->|<-|--|@->|<-@|@-@|--@|@--)
-    | (?P<mark>[{}\[\];,=:+])
-    | (?P<html><(?:[^<>]|<[^<>]*>)*>)
-    | (?P<name>(?:[^\W]|[.%'])(?:[\w.%']|-(?![->@]))*|-?\.?\d[\d.]*)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
 _GRAPHS = {"dag", "digraph", "graph", "pdag", "mag", "pag"}
+_ANCESTRAL = {"mag", "pag"}
 _CIRCLES = {"@->": "o->", "<-@": "o->", "@-@": "o-o", "--@": "o-", "@--": "o-"}
+_DEEPEST = 50
+_DRAWN = {
+    ("tail", "head"): "->",
+    ("head", "tail"): "<-",
+    ("head", "head"): "<->",
+    ("tail", "tail"): "--",
+}
 
-Attributes = dict[str, str]
+Attributes = dict[str, Any]
 
 
 def read_dot(text: str) -> Draft:
-    """A Graphviz digraph.
+    """A ``digraph { … }`` of Graphviz or a ``dag { … }`` of dagitty.
 
-    ``dir=both`` (or ``bidirected=true``) makes an edge bidirected, ``dir=back`` turns it; a vertex
-    with ``observed="no"``, ``latent=true`` or ``hidden=true`` is projected out. Subgraphs, chains,
-    groups, defaults, ports and comments are understood; layout attributes are ignored.
+    Vertices that are marked as unobserved are hidden, as a flag or with a value: ``[latent]``,
+    ``[l]``, ``[unobserved]``, ``[u]``, ``[hidden=true]``, ``[observed="no"]``. ``dir=both`` or
+    ``bidirected=true`` makes an edge bidirected, ``dir=back`` turns it. Subgraphs, chains, groups,
+    defaults, ports and comments are understood; attributes that only draw are ignored.
+
+    Raises:
+        GraphError: malformed text, selection nodes, marks that are not understood, edges that a
+            causal graph does not have.
     """
-    draft = Draft()
-    for vertex, attributes in _events(draft, text):
-        if is_hidden(attributes):
-            draft.hidden.add(vertex)
-    return draft
-
-
-def read_dagitty(text: str) -> Draft:
-    """A ``dag { … }`` of dagitty.net or its R package; vertices marked ``[latent]`` (or ``[u]``)
-    are projected out."""
-    draft = Draft()
-    for vertex, attributes in _events(draft, text):
-        if {"latent", "unobserved", "u"} & {key for key, value in attributes.items() if not value}:
-            draft.hidden.add(vertex)
-    return draft
-
-
-def _events(draft: Draft, text: str) -> Iterator[tuple[str, Attributes]]:
-    """Fill ``draft`` with vertices and edges; yields every vertex statement with its attributes."""
-    parser = _Parser(text, draft)
+    parser = _Parser(DotTokens(text))
     parser.graph()
-    yield from parser.vertices
+    draft = parser.draft
+    for name, attributes in parser.vertices.items():
+        draft.mark(name, attributes)
+    draft.hide(*hidden_of_graph(parser.own, draft.names))
+    draft.take_written_names(parser.vertices)
+    return draft
 
 
 @dataclass
 class _Parser:
-    """Recursive descent over the tokens; positions are kept for the messages."""
+    """Recursive descent over the tokens."""
 
-    text: str
-    draft: Draft
-    vertices: list[tuple[str, Attributes]] = field(default_factory=list)
-    tokens: list[tuple[str, str, int]] = field(default_factory=list)
-    at: int = 0
-
-    def __post_init__(self) -> None:
-        position = 0
-        while position < len(self.text):
-            match = _TOKEN.match(self.text, position)
-            if match is None:
-                self.fail(f"unexpected {self.text[position]!r}", position)
-            if match.lastgroup != "skip":
-                self.tokens.append((str(match.lastgroup), match.group(), position))
-            position = match.end()
-
-    def fail(self, problem: str, position: int | None = None) -> NoReturn:
-        if position is None:
-            position = self.tokens[self.at][2] if self.at < len(self.tokens) else len(self.text)
-        line = self.text.count("\n", 0, position) + 1
-        raise GraphError(
-            f"the graph cannot be read: {problem} in line {line}; expected DOT or dagitty text"
-        )
-
-    def peek(self, *marks: str, ahead: int = 0) -> bool:
-        kind, token, _ = (
-            self.tokens[self.at + ahead] if self.at + ahead < len(self.tokens) else ("", "", 0)
-        )
-        return kind != "quoted" and token in marks
-
-    def take(self, *marks: str) -> bool:
-        found = self.peek(*marks)
-        self.at += found
-        return found
-
-    def word(self) -> str:
-        kind, token, _ = self.tokens[self.at] if self.at < len(self.tokens) else ("", "the end", 0)
-        if kind not in ("name", "quoted", "html"):
-            self.fail(f"{token!r} stands where a name was expected")
-        self.at += 1
-        if kind != "quoted":
-            return token
-        word = token[1:-1]
-        while self.peek("+") and self.tokens[self.at + 1][0] == "quoted":
-            word += self.tokens[self.at + 1][1][1:-1]
-            self.at += 2
-        return re.sub(r'\\(["\\\n])', lambda escaped: escaped[1].replace("\n", ""), word)
+    tokens: DotTokens
+    draft: Draft = field(default_factory=Draft)
+    vertices: dict[str, Attributes] = field(default_factory=dict)
+    own: Attributes = field(default_factory=dict)
+    """Attributes of the graph itself."""
+    depth: int = 0
 
     def graph(self) -> None:
-        if self.at < len(self.tokens) and self.tokens[self.at][1].casefold() == "strict":
-            self.at += 1
-        kind = self.word().casefold()
+        tokens = self.tokens
+        if not tokens.ended and tokens.tokens[0][1].casefold() == "strict":
+            tokens.at += 1
+        kind = tokens.word().casefold()
         if kind not in _GRAPHS:
-            self.fail(f"{kind!r} is no graph", 0)
-        if not self.peek("{"):
-            self.word()
-        if not self.take("{"):
-            self.fail("no '{' after the graph's name")
+            tokens.fail(f"{kind[:40]!r} is no graph", 0)
+        if not tokens.peek("{"):
+            tokens.word()
+        if not tokens.take("{"):
+            tokens.fail("no '{' after the graph's name")
         self.block({}, {})
-        if self.at < len(self.tokens):
-            self.fail("text after the graph's end")
+        if not tokens.ended:
+            tokens.fail("text after the graph's end")
+        if kind in _ANCESTRAL and self.draft.directed:
+            raise GraphError(
+                f"the graph cannot be read: an arrow of a {kind.upper()} says that one variable is "
+                "an ancestor of another, not that it is a direct cause without a hidden common "
+                "cause; write the causal graph as dag { … }"
+            )
 
     def block(self, vertex_default: Attributes, edge_default: Attributes) -> list[str]:
         """Statements up to the closing brace; returns the vertices that they name."""
+        tokens = self.tokens
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            tokens.fail(f"more than {_DEEPEST} blocks inside each other")
         vertex_default, edge_default = dict(vertex_default), dict(edge_default)
         seen: dict[str, None] = {}
-        while not self.take("}"):
-            if self.at >= len(self.tokens):
-                self.fail("a '}' is missing at the end")
-            if self.take(";", ","):
+        while not tokens.take("}"):
+            if tokens.ended:
+                tokens.fail("a '}' is missing at the end")
+            if tokens.take(";", ","):
                 continue
-            if (
-                self.tokens[self.at][0] == "name"
-                and self.peek("node", "edge", "graph")
-                and self.peek("[", ahead=1)
-            ):
-                target = {"node": vertex_default, "edge": edge_default}.get(
-                    self.word().casefold(), {}
-                )
-                target.update(self.attributes())
-            elif self.tokens[self.at][0] != "mark" and self.peek("=", ahead=1):
-                self.at += 2
-                self.word()
+            if self.sets_defaults():
+                self.defaults(vertex_default, edge_default)
+            elif tokens.kind() != "mark" and tokens.peek("=", ahead=1):
+                key = tokens.word()
+                tokens.take("=")
+                self.own[key] = tokens.word()
             else:
                 seen.update(dict.fromkeys(self.chain(vertex_default, edge_default)))
+        self.depth -= 1
         return list(seen)
 
+    def sets_defaults(self) -> bool:
+        return self.tokens.peek("node", "edge", "graph") and self.tokens.peek("[", ahead=1)
+
+    def defaults(self, vertex_default: Attributes, edge_default: Attributes) -> None:
+        target = {"node": vertex_default, "edge": edge_default, "graph": self.own}
+        target[self.tokens.word()].update(self.attributes())
+
     def chain(self, vertex_default: Attributes, edge_default: Attributes) -> list[str]:
+        """One statement: a vertex or a group, or several joined by arrows, and attributes."""
         groups = [self.group(vertex_default, edge_default)]
         arrows = []
-        while self.at < len(self.tokens) and self.tokens[self.at][0] == "edge":
-            arrows.append(self.tokens[self.at][1])
-            self.at += 1
+        while arrow := self.tokens.take_arrow():
+            arrows.append(arrow)
             groups.append(self.group(vertex_default, edge_default))
         attributes = self.attributes()
         named = [name for group in groups for name in group]
         if not arrows:
-            self.vertices += [(name, vertex_default | attributes) for name in named]
-        else:
-            self.vertices += [(name, vertex_default) for name in named]
+            for name in named:
+                self.vertices[name].update(attributes)
         for left, arrow, right in zip(groups, arrows, groups[1:], strict=False):
+            kind = _arrow(arrow, edge_default | attributes)
             for a in left:
                 for b in right:
-                    self.draft.edge(a, _arrow(arrow, edge_default | attributes), b)
+                    self.draft.edge(a, kind, b)
         return named
 
     def group(self, vertex_default: Attributes, edge_default: Attributes) -> list[str]:
-        if self.tokens[self.at : self.at + 1] and self.peek("subgraph"):
-            self.at += 1
-            if not self.peek("{"):
-                self.word()
-        if self.take("{"):
+        tokens = self.tokens
+        if tokens.peek("subgraph"):
+            tokens.at += 1
+            if not tokens.peek("{"):
+                tokens.word()
+        if tokens.take("{"):
             return self.block(vertex_default, edge_default)
-        name = self.word()
-        while self.take(":"):
-            self.word()
+        name = tokens.word()
+        while tokens.take(":"):
+            tokens.word()
+        # Defaults are those in force where a vertex occurs first, as in Graphviz.
+        self.vertices.setdefault(name, dict(vertex_default))
         self.draft.name(name)
         return [name]
 
     def attributes(self) -> Attributes:
+        """All lists in brackets that follow; one may stand inside another."""
         found: Attributes = {}
-        while self.take("["):
-            while not self.take("]"):
-                if self.take(",", ";"):
-                    continue
-                key = self.word().casefold()
-                found[key] = self.word() if self.take("=") else ""
+        depth = 0
+        while depth or self.tokens.peek("["):
+            if self.tokens.take("["):
+                depth += 1
+            elif self.tokens.take("]"):
+                depth -= 1
+            elif self.tokens.ended:
+                self.tokens.fail("a ']' is missing at the end")
+            elif not self.tokens.take(",", ";"):
+                key = self.tokens.word().casefold()
+                found[key] = self.tokens.word() if self.tokens.take("=") else FLAG
         return found
 
 
 def _arrow(arrow: str, attributes: Attributes) -> str:
-    """The edge as Graphviz draws it: ``dir`` and head shapes decide over the operator."""
+    """The edge as its attributes and Graphviz's drawing say: ``dir`` and the shapes of the heads
+    decide over the operator."""
     if arrow in _CIRCLES:
         return _CIRCLES[arrow]
-    if (
-        is_yes(attributes.get("bidirected", "no"))
-        or attributes.get("type", "").casefold() == "bidirected"
-    ):
-        return "<->"
-    direction = attributes.get("dir", "").casefold()
-    if arrow != "->" or not direction or direction == "forward":
-        return arrow
-    head = not (
-        attributes.get("arrowhead", "").casefold() == "none"
-        or is_no(attributes.get("arrowhead", "yes"))
-    )
-    tail = attributes.get("arrowtail", "").casefold() != "none"
-    both = {(True, True): "<->", (True, False): "->", (False, True): "<-", (False, False): "--"}
-    return {"both": both[head, tail], "back": "<-" if tail else "--", "none": "--"}.get(
-        direction, f"dir={direction}"
-    )
+    if arrow != "->":
+        return edge_arrow(attributes, arrow)
+    head = _end(attributes, "arrowhead")
+    tail = _end(attributes, "arrowtail")
+    direction = str(attributes.get("dir", "forward")).casefold()
+    ends = {"forward": ("tail", head), "back": (tail, "tail"), "both": (tail, head)}
+    shown = ends.get(direction, ("tail", "tail"))
+    if direction not in (*ends, "none"):
+        drawn = f"dir={direction}"
+    elif "circle" in shown:
+        drawn = "o-o" if set(shown) == {"circle"} else "o->"
+    else:
+        drawn = _DRAWN[shown]
+    return edge_arrow(attributes, drawn)
+
+
+def _end(attributes: Attributes, key: str) -> str:
+    shape = str(attributes.get(key, "normal")).casefold()
+    if shape in ("none", "false", "no", "0"):
+        return "tail"
+    return "circle" if shape in ("odot", "dot", "circle") else "head"

@@ -3,14 +3,15 @@ needed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 from causalplug.errors import GraphError
-from causalplug.graphs.graph import CausalGraph
-from causalplug.graphs.readers.draft import Draft, is_hidden, is_yes
+from causalplug.graphs.readers.draft import Draft
+from causalplug.graphs.readers.marks import edge_arrow, hidden_of_graph
+from causalplug.wording import shortened
 
-__all__ = ["from_networkx", "from_object"]
+__all__ = ["networkx_draft", "object_draft"]
 
 _ENDS = {
     ("TAIL", "ARROW"): "->",
@@ -18,103 +19,87 @@ _ENDS = {
     ("ARROW", "ARROW"): "<->",
     ("TAIL", "TAIL"): "--",
 }
+_DIRECTIONS = {"both": "<->", "none": "--", "back": "<-", "forward": "->", "": "->"}
 
 
-def from_object(graph: Any, latents: str | Iterable[str] = ()) -> CausalGraph:
-    """The causal graph that an object of another library stands for.
+def object_draft(graph: Any) -> Draft:
+    """What an object of another library says.
 
     Understood are networkx and pgmpy graphs, y0's NxMixedGraph, the ADMGs of ananke and
-    pywhy-graphs, causal-learn's graphs, and dowhy's CausalGraph and CausalModel. ``latents`` are
-    projected out besides those that are marked hidden.
+    pywhy-graphs, causal-learn's graphs, and dowhy's CausalGraph and CausalModel.
 
     Raises:
         GraphError: the object is none of these, or has undirected or circle edges.
     """
-    if isinstance(graph, CausalGraph):
-        hidden = graph.positions(latents)
-        return (
-            graph.latent_projection(v for i, v in enumerate(graph.variables) if i not in hidden)
-            if hidden
-            else graph
-        )
-    if hasattr(graph, "di_edges") and hasattr(graph, "bi_edges"):
-        return _ananke(graph).build(latents)
-    if hasattr(graph, "get_graph_edges"):
-        return _causal_learn(graph).build(latents)
-    if hasattr(graph, "get_graphs") and hasattr(graph, "directed_edge_name"):
-        return _pywhy(graph).build(latents)
-    if hasattr(graph, "directed") and hasattr(graph, "undirected"):
-        return _y0(graph).build(latents)
-    if hasattr(graph, "adj") and hasattr(graph, "is_directed"):
-        return _networkx(graph).build(latents)
+    for names, read in _KNOWN:
+        if all(hasattr(graph, name) for name in names):
+            return read(graph)
     for inner in ("_graph", "G", "graph"):
         if hasattr(graph, inner):
-            return from_object(getattr(graph, inner), latents)
+            return object_draft(getattr(graph, inner))
     raise GraphError(
         f"the graph cannot be read: an object of {type(graph).__name__} is not known; pass a "
         "networkx DiGraph, or CausalGraph.from_edges(directed, bidirected)"
     )
 
 
-def from_networkx(graph: Any, latents: str | Iterable[str] = ()) -> CausalGraph:
-    """The causal graph in a networkx DiGraph or MultiDiGraph (pgmpy's included).
+def networkx_draft(graph: Any) -> Draft:
+    """What a networkx DiGraph or MultiDiGraph (pgmpy's included) says.
 
     An edge with ``bidirected=True``, ``type="bidirected"`` or ``dir="both"`` is bidirected, in
-    whichever of its two directions it is given; vertices with ``observed="no"``, ``latent=True`` or
-    ``hidden=True``, and those in the graph's own ``latents``, are projected out. Names that are not
-    strings are written as strings.
+    whichever of its two directions it is given. Vertices with ``observed="no"``, ``latent=True`` or
+    the like are hidden, and those in the graph's own ``latents``. Names that are not strings are
+    written as strings; where all are numbers, the attribute ``name`` or ``label`` names them.
 
     Raises:
-        GraphError: an undirected graph, an undirected or circle edge, or two vertices whose names
-            are written alike.
+        GraphError: an undirected graph, an undirected or circle edge, selection nodes, marks that
+            are not understood, or two vertices whose names are written alike.
     """
-    return from_object(
-        graph, (latents,) if isinstance(latents, str) else [str(name) for name in latents]
-    )
-
-
-def _networkx(graph: Any) -> Draft:
     if not graph.is_directed():
         raise GraphError(
             "the graph cannot be read: it is undirected; pass a DiGraph or MultiDiGraph, with "
             "bidirected=True on the edges that stand for hidden common causes"
         )
     draft = Draft()
+    vertices: dict[str, dict[Any, Any]] = {}
     for vertex, attributes in graph.nodes(data=True):
         name = str(vertex)
         if name in draft.names:
             raise GraphError(
-                f"the graph cannot be read: two vertices are written {name!r}; rename one of them"
+                f"the graph cannot be read: two vertices are written {shortened(name)!r}; rename "
+                "one of them"
             )
         draft.name(name)
-        if is_hidden(attributes):
-            draft.hidden.add(name)
-    draft.hidden.update(
-        str(name) for name in getattr(graph, "latents", ()) if str(name) in draft.names
-    )
+        draft.mark(name, attributes)
+        vertices[name] = attributes
+    for hidden in getattr(graph, "latents", ()):
+        if str(hidden) in draft.names:
+            draft.hide(str(hidden))
+    draft.hide(*hidden_of_graph(graph.graph, draft.names))
+    _refuse_undirected(graph)
     for left, right, attributes in graph.edges(data=True):
         draft.edge(str(left), _networkx_arrow(attributes), str(right))
+    draft.take_written_names(vertices)
     return draft
 
 
-def _networkx_arrow(attributes: dict[str, Any]) -> str:
-    kind = str(attributes.get("type", attributes.get("edge_type", ""))).casefold()
+def _refuse_undirected(graph: Any) -> None:
+    """Refuse a PDAG of pgmpy, which keeps an undirected edge as one edge each way."""
+    undirected = getattr(graph, "undirected_edges", ())
+    if callable(undirected):
+        return
+    for left, right in undirected:
+        raise GraphError(
+            f"the graph cannot be read: the edge between {shortened(left)!r} and "
+            f"{shortened(right)!r} is undirected, as in a CPDAG; orient the edge, or write <-> for "
+            "a hidden common cause"
+        )
+
+
+def _networkx_arrow(attributes: dict[Any, Any]) -> str:
     direction = str(attributes.get("dir", "")).strip('"').casefold()
-    if (
-        is_yes(attributes.get("bidirected", False))
-        or kind in ("bidirected", "<->")
-        or direction == "both"
-    ):
-        return "<->"
-    if (
-        kind in ("undirected", "--")
-        or direction == "none"
-        or is_yes(attributes.get("undirected", False))
-    ):
-        return "--"
-    if kind in ("circle", "o->", "o-o"):
-        return "o-o"
-    return "<-" if direction == "back" else "->"
+    drawn = _DIRECTIONS.get(direction, f"dir={direction}")
+    return edge_arrow(attributes, drawn)
 
 
 def _y0(graph: Any) -> Draft:
@@ -155,7 +140,7 @@ def _causal_learn(graph: Any) -> Draft:
     for node in graph.get_nodes():
         draft.name(node.get_name())
         if str(node.get_node_type()).rsplit(".", 1)[-1] == "LATENT":
-            draft.hidden.add(node.get_name())
+            draft.hide(node.get_name())
     for edge in graph.get_graph_edges():
         left, right = (
             str(end).rsplit(".", 1)[-1] for end in (edge.get_endpoint1(), edge.get_endpoint2())
@@ -170,3 +155,12 @@ def _causal_learn(graph: Any) -> Draft:
 
 def _written(variable: Any) -> str:
     return str(getattr(variable, "name", variable))
+
+
+_KNOWN: tuple[tuple[tuple[str, ...], Callable[[Any], Draft]], ...] = (
+    (("di_edges", "bi_edges"), _ananke),
+    (("get_graph_edges",), _causal_learn),
+    (("get_graphs", "directed_edge_name"), _pywhy),
+    (("directed", "undirected"), _y0),
+    (("adj", "is_directed"), networkx_draft),
+)

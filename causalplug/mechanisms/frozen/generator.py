@@ -14,6 +14,8 @@ from torch import Tensor
 
 from causalplug.errors import LabelMapError, MechanismError
 from causalplug.files.precision import cast, precision_of
+from causalplug.files.storage import Content
+from causalplug.hub.contract import declare
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.abduction import gumbel_given
 from causalplug.mechanisms.frozen.label_estimate import LabelMapEstimate
@@ -21,12 +23,11 @@ from causalplug.mechanisms.frozen.label_estimation import estimate_label_map
 from causalplug.mechanisms.frozen.label_map import Label, LabelMap
 from causalplug.mechanisms.frozen.transforms import ImageTransform
 from causalplug.noise import NoiseSpec
+from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.variables import Image, Variable, variable_from_dict
 
 if TYPE_CHECKING:
     from typing import Self
-
-    from causalplug.hub.snapshot import Snapshot
 
 __all__ = ["FrozenMechanism", "LabelMapSpec", "state_hash"]
 
@@ -98,7 +99,6 @@ class FrozenMechanism(Mechanism):
         self.labels = tuple(labels)
         self.generator_noise = dict(noise)
         self.license, self.source = license, source
-        self.origin: Snapshot | None = None
         self.requested_label_map: LabelMapSpec = label_map
         self.requested_transform = (transform,) if isinstance(transform, str) else tuple(transform)
         self._unbind()
@@ -166,6 +166,27 @@ class FrozenMechanism(Mechanism):
         generator without."""
         return dict(self.state_dict())
 
+    def load_weights(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """Take the tensors that :meth:`weights` gave.
+
+        Raises:
+            MechanismError: Tensors are missing, unexpected or of another shape.
+        """
+        super().load_saved(tensors, where)
+
+    def files(self) -> dict[str, Content]:
+        """Further files of its repository, path to content; none by default."""
+        return {}
+
+    def saved_tensors(self) -> dict[str, Tensor]:
+        return self.weights()
+
+    def load_saved(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        self.load_weights(tensors, where)
+
+    def saved_files(self) -> dict[str, Content]:
+        return dict(self.files())
+
     # -- binding
 
     def bind(
@@ -210,6 +231,11 @@ class FrozenMechanism(Mechanism):
         bound._declare()
         return bound
 
+    def for_variable(
+        self, name: str, variable: Variable, parents: Mapping[str, Variable]
+    ) -> Mechanism:
+        return self if self.name == name else self.bind(name, variable, parents)
+
     def _resolved(self, name: str, spec: LabelMapSpec, parents: Mapping[str, Variable]) -> LabelMap:
         if spec is None or spec == "identity":
             return LabelMap.identity(parents, self.labels)
@@ -236,6 +262,13 @@ class FrozenMechanism(Mechanism):
     def label_map_pending(self) -> bool:
         """Whether the label map still has to be estimated from data."""
         return self.pending is not None
+
+    @property
+    def awaits_rows(self) -> bool:
+        return self.label_map_pending
+
+    def take_rows(self, rows: Mapping[str, Tensor]) -> Mechanism:
+        return self.estimate_label_map(rows)
 
     def estimate_label_map(self, rows: Mapping[str, Any], *, seed: int | None = None) -> Self:
         """Estimate the pending label map of this bound copy from rows of data, in place; returns
@@ -424,8 +457,21 @@ class FrozenMechanism(Mechanism):
             **({} if (precision := precision_of(self)) is None else {"dtype": precision}),
         }
 
-    def bound_to(self) -> dict[str, Any]:
-        return {"binding": self.binding()}
+    def declared_output(self) -> Image:
+        return self.image
+
+    def declared_inputs(self) -> Mapping[str, Variable | None]:
+        return {label.name: label.values for label in self.labels}
+
+    def generator_facts(self) -> GeneratorFacts:
+        read = None if self.label_map is None else tuple(self.label_map.parents)
+        return GeneratorFacts(
+            self.source or type(self).__name__,
+            mapped_from=read,
+            parents=tuple(self.parents),
+            unbound=self.label_map is None,
+            makes_map=self.requested_label_map is not None,
+        )
 
     def bind_as(self, name: str, binding: Mapping[str, Any]) -> Self:
         """The copy that :meth:`binding` describes."""
@@ -453,6 +499,18 @@ class FrozenMechanism(Mechanism):
             )
         other._unbind()
         return other
+
+
+declare(
+    FrozenMechanism,
+    {
+        "name": (str, type(None)),
+        "image": Image,
+        "labels": tuple,
+        "label_map": (LabelMap, type(None)),
+        "pending": (LabelMapEstimate, type(None)),
+    },
+)
 
 
 def state_hash(tensors: Mapping[str, Tensor]) -> str:

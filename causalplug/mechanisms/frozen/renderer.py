@@ -72,7 +72,7 @@ class Renderer(Mechanism):
                 "train the variable's own mechanism."
             )
         generator = generator.asked()
-        self.complete = variable is not None
+        self._complete = variable is not None
         self.license, self.source = generator.license, generator.source
         self.variable: Image = variable if variable is not None else generator.image
         parents = dict(parents or {})
@@ -97,6 +97,14 @@ class Renderer(Mechanism):
         self._transform = ImageTransform(
             generator.requested_transform, generator.image, self.variable
         )
+
+    @property
+    def awaits_model(self) -> bool:
+        """Whether it has no code yet: the model says what its variable and parents are."""
+        return not self._complete
+
+    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
+        self.network.standardise(rows)
 
     def completed(
         self, variable: Variable, parents: Mapping[str, ParentSpec], confounder_size: int

@@ -78,6 +78,9 @@ class ContinuousSpline(Mechanism):
         self.register_buffer("loc", torch.zeros(()))
         self.register_buffer("scale", torch.ones(()))
 
+    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
+        self.network.standardise(rows)
+
     def standardise(self, values: Tensor) -> None:
         """Set location and scale of the variable from rows of data."""
         self.loc.copy_(values.float().mean())

@@ -53,6 +53,12 @@ class DiscreteMLP(Mechanism):
         self.hidden = tuple(hidden)
         self.network = Conditioner(parents, confounder_size, variable.size, hidden=hidden)
 
+    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
+        self.network.standardise(rows)
+
+    def parent_features(self, parents: Mapping[str, Tensor]) -> Mapping[str, Tensor] | Tensor:
+        return self.network.features(parents) if parents else parents
+
     def start_at(self, values: Tensor) -> None:
         """Start from how often each category occurs in codes ``(n,)``: a rare one need not be
         unlearned."""

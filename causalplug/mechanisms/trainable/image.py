@@ -75,6 +75,9 @@ class ConvGenerator(Mechanism):
             persistent=False,
         )
 
+    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
+        self.conditions.standardise(rows)
+
     def forward(
         self,
         parents: Mapping[str, Tensor],

@@ -1,0 +1,208 @@
+"""Graphs in JSON: our own lists of edges, and the nodes and links of networkx, D3, Cytoscape and
+caugi."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from causalplug.errors import GraphError
+from causalplug.graphs.readers.draft import Draft
+from causalplug.graphs.readers.marks import edge_arrow, hidden_of_graph
+from causalplug.wording import check_known, listed, shortened
+
+__all__ = ["parse_json", "read_json"]
+
+_ENDS = (("source", "target"), ("from", "to"))
+
+
+def read_json(text: str) -> Draft:
+    """A JSON object with ``variables``, ``directed`` and ``bidirected``, or with ``nodes`` and
+    ``links`` (or ``edges``).
+
+    Nodes are texts or objects with ``id`` (or ``name``, where there is no ``id``). The ends of a
+    link are ids. Where the ids are texts, numbers are positions, as networkx 1 and D3 3 write them.
+
+    Raises:
+        GraphError: malformed JSON, an edge with one end or to no node, an undirected graph.
+    """
+    data = parse_json(text)
+    if not isinstance(data, dict):
+        raise GraphError(
+            "the graph cannot be read: the JSON text is no object with variables or nodes"
+        )
+    elements = data.get("elements")
+    if isinstance(elements, dict) and "nodes" in elements:
+        return _node_link({key: _unwrapped(value) for key, value in elements.items()})
+    return _node_link(data) if "nodes" in data else _lists(data)
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        GraphError: it is malformed, too deep, has a key twice or a number of thousands of digits.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except RecursionError:
+        raise GraphError("the graph cannot be read: its JSON is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise GraphError(
+            f"the graph cannot be read: it is no JSON ({error.msg}, line {error.lineno}, column "
+            f"{error.colno})"
+        ) from error
+    except ValueError as error:
+        if isinstance(error, GraphError):
+            raise
+        raise GraphError(
+            "the graph cannot be read: a number in its JSON has too many digits"
+        ) from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise GraphError(
+            f"the graph cannot be read: the key {shortened(twice)!r} stands twice in one JSON "
+            "object; keep one"
+        )
+    return found
+
+
+def _lists(data: Mapping[str, Any]) -> Draft:
+    unknown = sorted(set(data) - {"variables", "directed", "bidirected"})
+    if unknown or "variables" not in data:
+        wrong = f"unknown keys {listed(unknown)}" if unknown else "no key 'variables'"
+        raise GraphError(
+            f"the graph cannot be read: {wrong}; expected variables, directed and bidirected, or "
+            "nodes and links"
+        )
+    draft = Draft(complete=True)
+    for name in _list(data, "variables"):
+        if not isinstance(name, str) or not name or name in draft.names:
+            raise GraphError(
+                f"the graph cannot be read: the variable {shortened(name)!r} is no text, or "
+                "stands there twice"
+            )
+        draft.name(name)
+    for key, arrow in (("directed", "->"), ("bidirected", "<->")):
+        for edge in _list(data, key):
+            if not isinstance(edge, list) or len(edge) != 2:
+                raise _no_edge(edge)
+            draft.edge(str(edge[0]), arrow, str(edge[1]))
+    return draft
+
+
+def _node_link(data: Mapping[str, Any]) -> Draft:
+    if data.get("directed", True) is False:
+        raise GraphError(
+            'the graph cannot be read: the JSON says "directed": false; write the directions, and '
+            '"type": "bidirected" on the edges that stand for hidden common causes'
+        )
+    draft = Draft()
+    attributes = _nodes(draft, _list(data, "nodes"))
+    draft.complete = True
+    numbers = all(isinstance(node, int) for node in attributes)
+    written = [str(node) for node in attributes]
+    places = None if numbers else written
+    for edge in [*_list(data, "links"), *_list(data, "edges")]:
+        left, right, marks = _link(edge)
+        arrow = edge_arrow(marks)
+        draft.edge(_end(left, places, draft), arrow, _end(right, places, draft))
+    own = {k: v for k, v in data.items() if k not in ("nodes", "links", "edges", "graph")}
+    inner = data.get("graph")
+    for part in (own, inner if isinstance(inner, dict) else {}):
+        draft.hide(*hidden_of_graph(part, draft.names))
+    draft.take_written_names({str(node): marks for node, marks in attributes.items()})
+    return draft
+
+
+def _nodes(draft: Draft, nodes: list[Any]) -> dict[Any, Mapping[str, Any]]:
+    """The attributes of every node by its id; the names are declared."""
+    found: dict[Any, Mapping[str, Any]] = {}
+    for node in nodes:
+        marks = node if isinstance(node, dict) else {"id": node}
+        key = marks.get("id", marks.get("name"))
+        if isinstance(key, bool) or not isinstance(key, str | int) or key == "":
+            raise GraphError(
+                f"the graph cannot be read: it is no node-link JSON; the node {shortened(node)} "
+                'has no "id" that is a text or a whole number'
+            )
+        if str(key) in draft.names:
+            raise GraphError(
+                f"the graph cannot be read: two vertices are written {shortened(key)!r}; rename "
+                "one of them"
+            )
+        draft.name(str(key))
+        draft.mark(str(key), {k: v for k, v in marks.items() if k != "id"})
+        found[key] = marks
+    return found
+
+
+def _link(edge: Any) -> tuple[Any, Any, Mapping[str, Any]]:
+    if isinstance(edge, list) and len(edge) == 2:
+        return edge[0], edge[1], {}
+    if isinstance(edge, dict):
+        for left, right in _ENDS:
+            if left in edge and right in edge:
+                marks = {k: v for k, v in edge.items() if k not in (left, right, "id", "key")}
+                return edge[left], edge[right], marks
+    raise _no_edge(edge)
+
+
+def _end(end: Any, places: list[str] | None, draft: Draft) -> str:
+    """The vertex that one end of a link stands for; a number is a position where ids are
+    texts."""
+    if isinstance(end, bool) or not isinstance(end, str | int):
+        raise _no_edge(end)
+    if isinstance(end, int) and places is not None:
+        return _at(end, places, draft)
+    check_known([str(end)], draft.names, "the link cannot be read")
+    return str(end)
+
+
+def _at(position: int, places: list[str], draft: Draft) -> str:
+    if not 0 <= position < len(places):
+        raise GraphError(
+            f"the graph cannot be read: a link ends at the position {position}, and there are "
+            f"{len(places)} nodes, counted from 0"
+        )
+    found = places[position]
+    if str(position) in draft.names and str(position) != found:
+        raise GraphError(
+            f"the graph cannot be read: a link ends at {position}, which is the position of "
+            f"{shortened(found)!r} and the id of another node; write the ends as texts"
+        )
+    return found
+
+
+def _list(data: Mapping[str, Any], key: str) -> list[Any]:
+    value = data.get(key, [])
+    if not isinstance(value, list):
+        raise GraphError(
+            f'the graph cannot be read: "{key}" is {type(value).__name__} in the JSON text, and '
+            "has to be a list"
+        )
+    return value
+
+
+def _unwrapped(value: Any) -> Any:
+    """The ``data`` of Cytoscape's elements."""
+    if not isinstance(value, list):
+        return value
+    return [entry["data"] if _has_data(entry) else entry for entry in value]
+
+
+def _has_data(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("data"), dict)
+
+
+def _no_edge(edge: Any) -> GraphError:
+    return GraphError(
+        f"the graph cannot be read: it is no node-link JSON; {shortened(edge)} is no edge with "
+        'two ends, such as ["X", "Y"] or {"source": "X", "target": "Y"}'
+    )

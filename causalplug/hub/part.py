@@ -1,0 +1,127 @@
+"""What mechanisms and encoders have in common: how one of them is described, saved and built
+again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from causalplug.files.precision import cast, precision_of_file
+from causalplug.files.storage import Content
+from causalplug.files.weights import load_tensors, read_header
+from causalplug.hub.building import building
+from causalplug.hub.contract import check_attribute, check_overrides, declare
+from causalplug.hub.shareable import SharedPart
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from causalplug.hub.snapshot import Snapshot
+
+__all__ = ["WEIGHTS", "Part"]
+
+WEIGHTS = "model.safetensors"
+
+
+class Part(SharedPart, nn.Module):
+    """A mechanism or an encoder, as a repository holds it.
+
+    Attributes:
+        kind: the name that it is registered under.
+        license, source: licence and origin of pretrained weights.
+        weights_license: of all weights of its kind, for a class that serves one family alone.
+        needs: packages that it imports when it is used, beyond those that causalplug needs itself.
+        part_of: name of the module of another model that it was taken with (``"C+N"``), or None.
+        frozen: its parameters are never updated.
+    """
+
+    kind: ClassVar[str] = ""
+    weights_license: ClassVar[str | None] = None
+    needs: ClassVar[tuple[str, ...]] = ()
+    license: str | None = None
+    source: str | None = None
+    part_of: str | None = None
+    frozen: bool = False
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        check_overrides(cls)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        check_attribute(self, name, value)
+        super().__setattr__(name, value)
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """As in torch; a reserved name is refused."""
+        check_attribute(self, name, tensor)
+        super().register_buffer(name, tensor, persistent)
+
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """As in torch; a reserved name is refused."""
+        check_attribute(self, name, param)
+        super().register_parameter(name, param)
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """As in torch; a reserved name is refused."""
+        check_attribute(self, name, module)
+        super().add_module(name, module)
+
+    # -- hooks of saving and loading
+
+    def config(self) -> dict[str, Any]:
+        """JSON values from which :meth:`from_config` rebuilds it without its weights."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The one that :meth:`config` describes, with fresh weights."""
+        return cls(**config)
+
+    def saved_tensors(self) -> dict[str, Tensor]:
+        """The tensors of its weights file, under the names that they have there; by default its
+        whole state."""
+        return dict(self.state_dict())
+
+    def load_saved(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """Take the tensors that :meth:`saved_tensors` gave.
+
+        Args:
+            tensors: by name, as the file has them.
+            where: the file, for messages.
+
+        Raises:
+            MechanismError: tensors are missing, unexpected or of another shape.
+        """
+        with torch.no_grad():
+            load_tensors(self, tensors, where)
+
+    def saved_files(self) -> dict[str, Content]:
+        """Further files of its repository, path to content; none by default."""
+        return {}
+
+    @classmethod
+    def from_snapshot(cls, config: Mapping[str, Any], snapshot: Snapshot) -> Self:
+        """The one that a repository describes, before its weights are read.
+
+        By default :meth:`from_config`, with no more memory than the weights file allows. Override
+        it where further files of the repository are needed.
+        """
+        size, header = 0, {}
+        if snapshot.has(WEIGHTS):
+            file = snapshot.file(WEIGHTS)
+            size, header = file.stat().st_size, read_header(file, within=snapshot.boundary)
+        with building(f"{snapshot}/config.json", size=size, tensors=len(header)):
+            part = cls.from_config(config)
+        if (precision := precision_of_file(header)) is not None:
+            cast(part, precision)
+        return part
+
+
+_TEXT = (str, type(None))
+declare(
+    Part,
+    {"kind": str, "license": _TEXT, "source": _TEXT, "part_of": _TEXT, "frozen": (bool, property)},
+)

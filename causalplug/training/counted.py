@@ -1,0 +1,43 @@
+"""How many rows of what a model was trained on: all that a true interval needs to know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalplug.data.source import Rows
+from causalplug.variables import Discrete, Variable
+
+__all__ = ["counted"]
+
+_QUANTILES = 21
+
+
+def counted(rows: Rows, variables: Mapping[str, Variable]) -> dict[str, Any]:
+    """The number of rows of a source, and how often what was set took each of its values.
+
+    Args:
+        rows: encoded rows that training used.
+        variables: their declarations.
+
+    Returns:
+        JSON values: ``rows``; ``set``, by variable the shares of a discrete one's categories or
+        quantiles of a continuous one.
+    """
+    described = {
+        name: _values(rows.values[name], variables[name]) for name in sorted(rows.source.do)
+    }
+    return {"rows": len(rows), "set": described}
+
+
+def _values(values: Tensor, variable: Variable) -> list[float]:
+    if isinstance(variable, Discrete):
+        counts = torch.bincount(values.cpu(), minlength=variable.size).double()
+        return (counts / counts.sum()).tolist()
+    if values.ndim > 1:
+        return []
+    levels = torch.linspace(0, 1, _QUANTILES, dtype=torch.float64)
+    return torch.quantile(values.cpu().double(), levels).tolist()

@@ -1,0 +1,1 @@
+"""What is not known about an answer: influence functions, replicates, intervals."""

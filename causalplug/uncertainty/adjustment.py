@@ -1,0 +1,235 @@
+"""Doubly robust estimates of effects whose treatment has no unobserved cause (Robins, Rotnitzky &
+Zhao 1994).
+
+Where every variable that is set is confounded by recorded variables Z alone, a term's numerator is
+
+    mean over rows of  P(E | Z) mu(Z) + P(E | Z) 1{D = d} / P(d | Z) (f(Y) - mu(Z))
+
+with the evidence E, the outcome's conditional mean mu and the probabilities of the treatment read
+off the model. It is right if either of the two is, to first order in both their errors, and what a
+row adds to it is its influence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from causalplug.model.model import Model
+from causalplug.noise import Noise
+from causalplug.sampling.interventions import Constant
+from causalplug.sampling.terms import Case
+from causalplug.sampling.worlds import Rows, World
+from causalplug.uncertainty.numbers import AnswerNumbers
+from causalplug.variables import Discrete
+
+__all__ = ["Adjusted", "adjusted", "adjustment_names"]
+
+_ROLLOUTS = 2**18  # rows that are rolled out for the conditional means of one term
+_FEWEST, _MOST = 4, 64  # rollouts of a row
+
+
+class Adjusted:
+    """A doubly robust estimate.
+
+    Args:
+        estimate: ``(k,)`` the numbers.
+        influence: ``(n, k)`` what every row adds to them; its mean is zero.
+    """
+
+    def __init__(self, estimate: Tensor, influence: Tensor):
+        self.estimate, self.influence = estimate, influence
+
+
+def adjustment_names(dcm: Model, numbers: AnswerNumbers) -> frozenset[str] | None:
+    """The variables that have to be recorded for a doubly robust estimate, None if there is none."""
+    needed: set[str] = set()
+    for block in numbers.blocks:
+        for case in block.cases:
+            found = _needed(dcm, case)
+            if found is None:
+                return None
+            needed |= found
+    return frozenset(needed)
+
+
+def adjusted(
+    dcm: Model, numbers: AnswerNumbers, values: Mapping[str, Tensor], seed: int
+) -> Adjusted:
+    """The doubly robust estimate on rows.
+
+    Args:
+        dcm: the model.
+        numbers: what is estimated; :func:`adjustment_names` has names for it.
+        values: encoded observational rows of these names, at least.
+        seed: seed of the rollouts.
+    """
+    device = dcm.device
+    rows = {name: value.to(device) for name, value in values.items()}
+    size = len(next(iter(rows.values())))
+    a, b = [], []
+    with torch.no_grad():
+        for position in range(len(numbers.terms)):
+            pairs = [
+                _Case(dcm, numbers, index, position, rows, size, seed).parts()
+                for index in range(len(numbers.blocks))
+            ]
+            a.append(torch.cat([pair[0] for pair in pairs], 1))
+            b.append(torch.cat([pair[1] for pair in pairs], 1))
+    numerator, weight = torch.stack(a), torch.stack(b)
+    mean = weight.mean(1)
+    ratios = numerator.mean(1) / mean
+    scale = numbers.coefficients[:, None]
+    influence = (numerator - ratios[:, None] * weight) / mean[:, None]
+    return Adjusted((scale * ratios).sum(0), (scale[:, None] * influence).sum(0))
+
+
+def _world(case: Case) -> World | None:
+    """The one world in which the outcomes are read, None if there are several."""
+    axes = [*case.outcomes, *([case.mean] if case.mean else [])]
+    worlds = [axis.world for axis in axes] + [world for world, _, _ in case.fixed]
+    return worlds[0] if all(world is worlds[0] for world in worlds) else None
+
+
+def _outcomes(case: Case) -> list[str]:
+    axes = [*case.outcomes, *([case.mean] if case.mean else [])]
+    return [axis.variable for axis in axes] + [name for _, name, _ in case.fixed]
+
+
+def _needed(dcm: Model, case: Case) -> set[str] | None:
+    """Treatments, covariates, outcomes and evidence of a case, None where the formula does not
+    hold."""
+    world, graph = _world(case), dcm.graph
+    if world is None or any(given.points for given in case.given):
+        return None
+    seen = {given.world.cell(name) for given in case.given for name in given.names}
+    seen |= {axis.world.cell(axis.variable) for axis in case.evidence}
+    if any(token for _, token in seen):  # evidence that an intervention changes
+        return None
+    evidence, outcomes, treatments = {name for name, _ in seen}, set(_outcomes(case)), set(world.do)
+    if not treatments & set(graph.ancestors(outcomes)):
+        return evidence | outcomes
+    if not all(_set_plainly(dcm, world, name) for name in treatments):
+        return None
+    after = set(graph.descendants(treatments)) | treatments
+    before = (set(graph.ancestors(outcomes | treatments)) | evidence) - after
+    if any(not (before | treatments).issuperset(graph.parents(name)) for name in treatments):
+        return None
+    if not evidence <= before | treatments or (len(treatments) > 1 and evidence & treatments):
+        return None
+    if any(axis.variable in treatments for axis in case.evidence):
+        return None
+    later = (set(graph.ancestors(outcomes)) & after) - treatments
+    if any(before & set(graph.siblings(name)) for name in later):
+        return None
+    return before | treatments | outcomes
+
+
+def _set_plainly(dcm: Model, world: World, name: str) -> bool:
+    """Whether a variable is set to one category and its mechanism says how probable that was."""
+    return (
+        isinstance(world.do[name], Constant)
+        and isinstance(dcm.variables[name], Discrete)
+        and not dcm.graph.siblings(name)
+        and dcm.mechanism(name).explicit
+    )
+
+
+class _Case:
+    """One case of a term on rows of data."""
+
+    def __init__(
+        self,
+        dcm: Model,
+        numbers: AnswerNumbers,
+        index: int,
+        position: int,
+        rows: Mapping[str, Tensor],
+        size: int,
+        seed: int,
+    ):
+        self.dcm, self.numbers, self.position = dcm, numbers, position
+        self.rows, self.size, self.seed = rows, size, seed
+        self.block = numbers.blocks[index]
+        self.case = self.block.cases[position]
+        self.world: World = _world(self.case)  # type: ignore[assignment]
+        self.factual = World(dcm.graph)
+        self.treatments = [name for name in self.world.do if name in rows]
+
+    def parts(self) -> tuple[Tensor, Tensor]:
+        """``a`` and ``b`` of every row, ``(n, cells)``."""
+        seen, met = self._of(self._filled({}, self._recorded()))
+        if not set(self.treatments) & set(self.dcm.graph.ancestors(_outcomes(self.case))):
+            return seen, met
+        mean = counterpart = self._mean({})
+        pinned, share = self._pinned()
+        if pinned:
+            counterpart = self._mean(pinned)
+            seen, _ = self._of(self._filled(pinned, self._recorded()))
+        weight = share * self._inverse_probability()
+        return mean + weight[:, None] * (seen - counterpart), met
+
+    def _of(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        return self.numbers.of_case(self.block, self.position, rows)
+
+    def _filled(
+        self, pinned: Mapping[str, Tensor], outcomes: Mapping[str, Tensor], seed: int = 0
+    ) -> Rows:
+        """Rows that know what was recorded.
+
+        Args:
+            pinned: values of the treatments as evidence, in place of the recorded ones.
+            outcomes: values in the world of the outcomes; what is left out is rolled out.
+            seed: seed of the rollouts.
+        """
+        rows = Rows(self.dcm, Noise(self.size, seed, device=self.dcm.device))
+        for name, value in {**self.rows, **pinned}.items():
+            rows.cells[self.factual.cell(name)] = value
+        for name, value in outcomes.items():
+            rows.cells[self.world.cell(name)] = value
+        return rows
+
+    def _recorded(self) -> dict[str, Tensor]:
+        outcomes = set(_outcomes(self.case)) - set(self.treatments)
+        return {name: self.rows[name] for name in outcomes}
+
+    def _mean(self, pinned: Mapping[str, Tensor]) -> Tensor:
+        """Conditional mean of ``a`` given the covariates, by rollouts of what descends from the
+        treatments."""
+        count = min(max(_ROLLOUTS // self.size, _FEWEST), _MOST)
+        total = torch.zeros((), dtype=torch.float64)
+        for k in range(count):
+            total = total + self._of(self._filled(pinned, {}, self.seed + k))[0]
+        return total / count
+
+    def _pinned(self) -> tuple[dict[str, Tensor], Tensor]:
+        """A value of the treatment that the evidence allows, and how probable it is given the
+        covariates."""
+        conditions = [c for given in self.case.given for c in given.conditions]
+        for condition in conditions:
+            if condition.name in self.treatments and condition.allowed is not None:
+                allowed = condition.allowed.to(self.dcm.device)
+                share = self._probabilities(condition.name)[:, allowed].sum(-1)
+                value = allowed.nonzero()[0].expand(self.size)
+                return {condition.name: value}, share
+        return {}, torch.ones(self.size, dtype=torch.float64, device=self.dcm.device)
+
+    def _inverse_probability(self) -> Tensor:
+        """``1{D = d} / P(d | Z)``, with probabilities cut off where a row alone would decide."""
+        weight = torch.ones(self.size, dtype=torch.float64, device=self.dcm.device)
+        least = 1 / (math.sqrt(self.size) * math.log(self.size))
+        for name in self.treatments:
+            code = self.world.do[name].values(Noise(1), {})[0]
+            probability = self._probabilities(name)[:, int(code)].clamp_min(least)
+            weight = weight * (self.rows[name] == code) / probability
+        return weight
+
+    def _probabilities(self, name: str) -> Tensor:
+        """Probabilities of the treatment's categories ``(n, k)``."""
+        mechanism = self.dcm.mechanism(name)
+        read = {p: self.dcm._read(p, mechanism, self.rows, {}) for p in mechanism.parents}
+        logits = mechanism.logits(read, None)  # type: ignore[operator]
+        return torch.softmax(logits.double(), -1).expand(self.size, -1)

@@ -1,0 +1,178 @@
+"""Influence of the rows on an answer, for modules that are trained by likelihood.
+
+The answer's gradient by :mod:`~causalplug.uncertainty.gradient`, the Fisher information of every
+c-component by :mod:`~causalplug.uncertainty.scores`; for effects with a recorded back-door the
+doubly robust formula of :mod:`~causalplug.uncertainty.adjustment` in their place, wherever it does
+not need every variable to be discrete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from causalplug.model.model import Model
+from causalplug.training.factors import served, tabular
+from causalplug.training.learner import trainable
+from causalplug.uncertainty.adjustment import adjusted, adjustment_names
+from causalplug.uncertainty.enumerated import enumerated_gradient
+from causalplug.uncertainty.gradient import answer_gradient
+from causalplug.uncertainty.numbers import AnswerNumbers
+from causalplug.uncertainty.samples import Sample
+from causalplug.uncertainty.scores import Factor, Scores
+from causalplug.variables import Image
+
+__all__ = ["Influence", "influence_of"]
+
+_NOISE_ROWS, _NOISE_PICTURES = 32_768, 1024
+_READ = 2000  # rows that the scores of a factor with continuous variables or images are taken of
+
+
+@dataclass(frozen=True, eq=False)
+class Influence:
+    """What the rows add to the numbers of an answer, to first order.
+
+    Attributes:
+        variance: ``(k,)`` variance of the numbers, the rows being independent.
+        correction: ``(k,)`` what the influence of all rows adds up to; only of data.
+        by_row: for every sample ``(n, k)``, or None where only some of its rows were read.
+        estimate: ``(k,)`` the doubly robust estimate, None where ``correction`` is to be added to
+            the model's answer.
+    """
+
+    variance: Tensor
+    correction: Tensor
+    by_row: list[Tensor | None]
+    estimate: Tensor | None = None
+
+    def clustered(self, clusters: Sequence[Tensor | None]) -> Tensor | None:
+        """``(k,)`` variance with rows of one cluster dependent, None where rows are missing.
+
+        Args:
+            clusters: for every sample the cluster ``(n,)`` of each row, None for independent rows.
+        """
+        total = torch.zeros_like(self.variance)
+        for by_row, cluster in zip(self.by_row, clusters, strict=True):
+            if by_row is None:
+                return None
+            total = total + (by_row if cluster is None else _summed(by_row, cluster)).square().sum(
+                0
+            )
+        return total
+
+
+def _summed(by_row: Tensor, cluster: Tensor) -> Tensor:
+    """Sums over the clusters, by a factor for few of them (Liang & Zeger 1986)."""
+    count = int(cluster.max()) + 1
+    sums = torch.zeros(count, by_row.shape[1], dtype=by_row.dtype)
+    sums.index_add_(0, cluster, by_row)
+    return sums * (count / max(1, count - 1)) ** 0.5
+
+
+def influence_of(
+    dcm: Model,
+    numbers: AnswerNumbers,
+    samples: Sequence[Sample],
+    trained: Iterable[str],
+    *,
+    seed: int = 0,
+) -> Influence:
+    """The influence of rows on the numbers of an answer.
+
+    Args:
+        dcm: the model.
+        numbers: the numbers.
+        samples: rows of every source.
+        trained: the variables whose mechanisms were trained by likelihood.
+        seed: seed of the noise.
+
+    Raises:
+        NoGradient: the answer has no gradient that can be computed here.
+    """
+    read = {name for world, target in numbers.targets for name in world.graph.ancestors([target])}
+    known = set(trained)
+    parts = [component for component in dcm.graph.c_components() if component & read & known]
+    needed = [name for part in parts for name in sorted(part & known)]
+    if not tabular(dcm, needed):
+        found = _doubly_robust(dcm, numbers, samples, seed)
+        if found is not None:
+            return found
+    parameters = {name: trainable(dcm.mechanism(name)) for name in needed}
+    gradients = enumerated_gradient(dcm, numbers, parameters)
+    if gradients is None:
+        wide = any(isinstance(dcm.variables[name], Image) for name in read)
+        rows = _NOISE_PICTURES if wide else _NOISE_ROWS
+        gradients = answer_gradient(dcm, numbers, parameters, rows=rows, seed=seed)
+    return _by_fisher(dcm, samples, parameters, gradients, numbers.size)
+
+
+def _doubly_robust(
+    dcm: Model, numbers: AnswerNumbers, samples: Sequence[Sample], seed: int
+) -> Influence | None:
+    """The doubly robust formula, where it holds and one source without interventions has all that
+    it reads."""
+    names = adjustment_names(dcm, numbers)
+    for place, sample in enumerate(samples):
+        if names is None or sample.source.do or not names <= sample.source.recorded:
+            continue
+        found = adjusted(dcm, numbers, {name: sample.values[name] for name in names}, seed)
+        by_row: list[Tensor | None] = [
+            torch.zeros(len(other), numbers.size, dtype=torch.float64) for other in samples
+        ]
+        own = found.influence.cpu() / len(sample)
+        by_row[place] = own
+        variance = own.square().sum(0) * (len(sample) / sample.stands_for)
+        return Influence(variance, own.sum(0), by_row, found.estimate.cpu())
+    return None
+
+
+def _by_fisher(
+    dcm: Model,
+    samples: Sequence[Sample],
+    parameters: Mapping[str, Sequence[nn.Parameter]],
+    gradients: Mapping[str, Tensor],
+    size: int,
+) -> Influence:
+    """Every c-component's scores and the Fisher information of all sources together."""
+    variance = torch.zeros(size, dtype=torch.float64)
+    by_row: list[Tensor | None] = [
+        torch.zeros(len(sample), size, dtype=torch.float64) for sample in samples
+    ]
+    correction = torch.zeros(size, dtype=torch.float64)
+    for component in dcm.graph.c_components():
+        own = [name for name in dcm.graph.variables if name in component and name in parameters]
+        placed = list(_factors(dcm, samples, component))
+        if not own or not placed:
+            continue
+        scores = Scores(dcm, [factor for _, factor in placed], _flat(parameters, own))
+        found = scores.influence(torch.cat([gradients[name] for name in own], 1))
+        weighted = scores.counts[:, None] * found
+        variance += (weighted * found).sum(0)
+        correction += weighted.sum(0)
+        parts = found.split([len(factor) for _, factor in placed])
+        for (place, factor), part in zip(placed, parts, strict=True):
+            known = by_row[place]
+            by_row[place] = (
+                None if known is None or factor.which is None else known + part[factor.which]
+            )
+    return Influence(variance, correction, by_row)
+
+
+def _factors(
+    dcm: Model, samples: Sequence[Sample], component: frozenset[str]
+) -> Iterator[tuple[int, Factor]]:
+    """Number of the sample and c-factor, for everything that the samples say of a c-component."""
+    for place, sample in enumerate(samples):
+        for group in served(dcm.graph, sample.source.recorded, sample.source.do):
+            if component.issuperset(group):
+                factor = Factor.of(dcm, group, sample.values, sample.stands_for)
+                yield place, factor.thinned(_READ)
+
+
+def _flat(
+    parameters: Mapping[str, Sequence[nn.Parameter]], names: Sequence[str]
+) -> list[nn.Parameter]:
+    return [parameter for name in names for parameter in parameters[name]]

@@ -1,0 +1,212 @@
+"""Intervals that hold all that is uncertain about an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from causalplug.data.source import DataSource, as_data_sources
+from causalplug.errors import QueryError
+from causalplug.identification.query import Query
+from causalplug.model.model import Model
+from causalplug.sampling.answers import Estimate
+from causalplug.sampling.terms import compile_query, normalised
+from causalplug.training.learner import trainable
+from causalplug.uncertainty.gradient import NoGradient
+from causalplug.uncertainty.influence import Influence, influence_of
+from causalplug.uncertainty.numbers import AnswerNumbers
+from causalplug.uncertainty.samples import Sample, from_model, from_rows
+
+__all__ = ["check_level", "with_intervals"]
+
+_MOST = 1024  # numbers of one answer that get intervals
+_NONE = "No interval: {}. What is given is the Monte-Carlo error alone; {}."
+_REPLICATES = "train with cp.fit(…, replicates=20) to have one"
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """Variance of the numbers beside the Monte-Carlo error, what is added to them, and where it
+    comes from."""
+
+    variance: np.ndarray
+    words: str
+    correction: np.ndarray | None = None
+    instead: np.ndarray | None = None
+
+
+class _Unknown(Exception):
+    """Why there is no interval, and how to get one."""
+
+
+def check_level(level: float) -> float:
+    """The level, if it is one.
+
+    Raises:
+        QueryError: it is no probability between 0 and 1.
+    """
+    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
+        raise QueryError(
+            f"level={level!r} cannot be used: it is the share of data sets in which the interval "
+            "holds the truth, a number between 0 and 1 such as 0.95."
+        )
+    return float(level)
+
+
+def with_intervals(
+    dcm: Model,
+    answer: Estimate,
+    query: str | Query,
+    *,
+    data: Any = None,
+    level: float = 0.95,
+    one_step: bool | None = None,
+) -> Estimate:
+    """An answer with the intervals that the model, or the data, can tell.
+
+    Args:
+        dcm: the model.
+        answer: the answer with its Monte-Carlo error.
+        query: what was asked.
+        data: the rows that the model was trained on, or None to go by the model alone.
+        level: coverage of the intervals.
+        one_step: add the influence of the rows in ``data`` to the estimates; by default where the
+            doubly robust formula holds.
+    """
+    if "estimate" not in answer.table:
+        return replace(answer, level=level)
+    try:
+        _check_determined(answer)
+        spread = _spread(dcm, query, len(answer.table), data, one_step, answer.seed)
+    except _Unknown as why:
+        reason, way_out = why.args
+        return replace(answer, level=level, interval=_NONE.format(reason, way_out))
+    return _joined(answer, spread, level)
+
+
+def _check_determined(answer: Estimate) -> None:
+    if answer.marked and answer.identification is not None:
+        raise _Unknown(
+            "the data do not determine the answer, and no number of rows would",
+            "cp.bounds says between which values it lies",
+        )
+
+
+def _joined(answer: Estimate, spread: _Spread, level: float) -> Estimate:
+    table = answer.table.copy()
+    estimate = table["estimate"].to_numpy(float)
+    sampling = table["monte_carlo_error"].to_numpy(float)
+    if spread.instead is not None:
+        estimate, sampling = spread.instead, np.zeros_like(sampling)
+    elif spread.correction is not None:
+        estimate = estimate + spread.correction
+    error = np.sqrt(spread.variance + sampling**2)
+    reach = NormalDist().inv_cdf((1 + level) / 2) * error
+    table["estimate"] = estimate
+    table["low"], table["high"] = estimate - reach, estimate + reach
+    table["standard_error"], table["monte_carlo_error"] = error, sampling
+    return replace(
+        answer, table=table, level=level, interval=f"{level:.0%} intervals: {spread.words}."
+    )
+
+
+def _spread(
+    dcm: Model, query: str | Query, size: int, data: Any, one_step: bool | None, seed: int
+) -> _Spread:
+    trained = {name for name in dcm.graph.variables if trainable(dcm.mechanism(name))}
+    if not trained and dcm.sources is None:
+        words = "nothing of the model was estimated, so that the Monte-Carlo error is all"
+        return _Spread(np.zeros(size), words)
+    asked = normalised(dcm, Query.parse(query) if isinstance(query, str) else query)
+    numbers = AnswerNumbers(dcm, compile_query(dcm, asked))
+    _check(dcm, numbers, trained)
+    samples = _samples(dcm, data)
+    try:
+        found = influence_of(dcm, numbers, samples, trained, seed=seed)
+    except NoGradient as why:
+        raise _Unknown(str(why), _REPLICATES) from None
+    return _told(found, samples, one_step)
+
+
+def _check(dcm: Model, numbers: AnswerNumbers, trained: set[str]) -> None:
+    """Raise unless everything that the answer reads was trained by likelihood."""
+    read = {name for world, target in numbers.targets for name in world.graph.ancestors([target])}
+    objectives = {
+        name: module["objective"]
+        for module in dcm.history.get("modules", [])
+        for name in module["variables"]
+    }
+    other = sorted(n for n in trained & read if objectives.get(n) != "likelihood")
+    if other and all(name in objectives for name in other):
+        how = objectives[other[0]]
+        raise _Unknown(
+            f"{', '.join(other)} {'were' if len(other) > 1 else 'was'} trained with "
+            f"objective={how!r}, which has no influence function",
+            _REPLICATES,
+        )
+    if other:
+        raise _Unknown(
+            f"the model does not know on how many rows {', '.join(other)} was trained",
+            "train it with cp.fit to have one",
+        )
+    if numbers.size > _MOST:
+        raise _Unknown(f"the answer has {numbers.size:,} numbers", f"ask for at most {_MOST:,}")
+
+
+def _samples(dcm: Model, data: Any) -> list[Sample]:
+    if data is not None:
+        return from_rows(dcm, [one.encode(dcm.variables) for one in _data_sources(dcm, data)])
+    counts = dcm.history.get("sources") or []
+    if dcm.sources is None or len(counts) != len(dcm.sources):
+        raise _Unknown(
+            "the model was saved before numbers of rows were kept with it",
+            "give data= the rows that it was trained on to have one",
+        )
+    found = from_model(dcm, dcm.sources, counts)
+    if found is None:
+        raise _Unknown(
+            "its generators are too slow to draw pictures in place of the data",
+            "give data= the rows that it was trained on to have one",
+        )
+    return found
+
+
+def _data_sources(dcm: Model, data: Any) -> list[DataSource]:
+    """The data as they came about; bare tables are those of the model's sources, in their order."""
+    if not isinstance(data, list | tuple) or any(isinstance(one, DataSource) for one in data):
+        return as_data_sources(data)
+    if dcm.sources is None or len(data) != len(dcm.sources):
+        raise _Unknown(
+            f"nothing says how the {len(data)} tables came about",
+            "give each as cp.DataSource(table, do=…)",
+        )
+    return [
+        DataSource(table, do=sorted(source.do))
+        for table, source in zip(data, dcm.sources, strict=True)
+    ]
+
+
+def _told(found: Influence, samples: Sequence[Sample], one_step: bool | None) -> _Spread:
+    real = all(sample.real for sample in samples)
+    if one_step and not real:
+        raise QueryError(
+            "The one-step correction cannot be made without rows: give data= those that the model "
+            "was trained on."
+        )
+    variance = found.variance.numpy()
+    rows = sum(sample.stands_for for sample in samples)
+    words = f"the sampling of {rows:,} rows, by influence functions"
+    words += ", and of the model" if real else " of the model alone, and of the model"
+    if found.estimate is not None and real and one_step is not False:
+        return _Spread(
+            variance,
+            f"the sampling of {rows:,} rows; doubly robust",
+            instead=found.estimate.numpy(),
+        )
+    if one_step and real:
+        return _Spread(variance, f"{words}; one-step", correction=found.correction.numpy())
+    return _Spread(variance, words)

@@ -1,0 +1,162 @@
+"""The numbers of an answer as contrasts of ratios of means over rows of noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from causalplug.model.model import Model
+from causalplug.sampling.terms import Axis, Case, CompiledTerm, numbers_of
+from causalplug.sampling.worlds import Rows, World
+from causalplug.variables import Discrete
+
+__all__ = ["AnswerNumbers", "Linearised"]
+
+
+@dataclass(frozen=True)
+class Linearised:
+    """A contrast of ratios at its value: what one row of noise adds to every number.
+
+    Attributes:
+        estimate: ``(k,)`` the numbers.
+        ratios: ``(t, k)`` the terms.
+        weights: ``(t, k)`` mean weights of the rows that meet the evidence.
+    """
+
+    estimate: Tensor
+    ratios: Tensor
+    weights: Tensor
+
+
+@dataclass(eq=False)
+class _Block:
+    """One value of every symbol: a case for each term."""
+
+    cases: list[Case]
+    sizes: tuple[list[int], list[int]]
+    numbers: list[Tensor | None] = field(default_factory=list)
+
+    @property
+    def cells(self) -> int:
+        """Numbers of the block."""
+        return math.prod(self.sizes[0]) * math.prod(self.sizes[1])
+
+
+class AnswerNumbers:
+    """The numbers of an answer, in the order of its table.
+
+    Every number is ``sum_t c_t mean(a_t) / mean(b_t)`` over rows of noise, where ``b_t`` says
+    whether a row meets the evidence of term t and ``a_t`` is ``b_t`` times what is asked for.
+
+    Args:
+        dcm: the model.
+        terms: the compiled terms of the query; their evidence is discrete.
+    """
+
+    def __init__(self, dcm: Model, terms: Sequence[CompiledTerm]):
+        self.dcm, self.terms = dcm, list(terms)
+        self.coefficients = torch.tensor([float(t.coefficient) for t in terms], dtype=torch.float64)
+        self.blocks = [self._block(cases) for cases in self._matched()]
+        self.size = sum(block.cells for block in self.blocks)
+
+    def _matched(self) -> list[list[Case]]:
+        """The cases of all terms with the same values of the symbols."""
+        order = self.terms[0].symbols
+        by_symbols = [
+            {tuple(str(case.symbols[label]) for label in order): case for case in term.cases}
+            for term in self.terms
+        ]
+        return [[cases[key] for cases in by_symbols] for key in by_symbols[0]]
+
+    def _block(self, cases: list[Case]) -> _Block:
+        first = cases[0]
+        sizes = (self._sizes(first.evidence), self._sizes(self._discrete(first)))
+        block = _Block(cases, sizes)
+        for case in cases:
+            block.numbers.append(self._category_numbers(case))
+        return block
+
+    def _discrete(self, case: Case) -> list[Axis]:
+        return [a for a in case.outcomes if isinstance(self.dcm.variables[a.variable], Discrete)]
+
+    def _sizes(self, axes: Sequence[Axis]) -> list[int]:
+        return [self.dcm.variables[axis.variable].size for axis in axes]  # type: ignore[attr-defined]
+
+    def _category_numbers(self, case: Case) -> Tensor | None:
+        if case.mean is None:
+            return None
+        found = numbers_of(self.dcm.variables[case.mean.variable], case.mean.variable)
+        return None if found is None else torch.tensor(found, dtype=torch.float64)
+
+    @property
+    def targets(self) -> list[tuple[World, str]]:
+        """Every world and variable that a number reads."""
+        cases = [case for block in self.blocks for case in block.cases]
+        return [target for case in cases for target in self.targets_of(case)]
+
+    @staticmethod
+    def targets_of(case: Case) -> list[tuple[World, str]]:
+        """Every world and variable that a case reads."""
+        found = [(given.world, name) for given in case.given for name in given.names]
+        return found + [(world, name) for world, names in case.targets for name in names]
+
+    def parts(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        """``a`` and ``b`` of every row, each ``(t, n, k)`` of float64."""
+        a, b = [], []
+        for position in range(len(self.terms)):
+            pairs = [self.of_case(block, position, rows) for block in self.blocks]
+            a.append(torch.cat([pair[0] for pair in pairs], 1))
+            b.append(torch.cat([pair[1] for pair in pairs], 1))
+        return torch.stack(a), torch.stack(b)
+
+    def of_case(self, block: _Block, position: int, rows: Rows) -> tuple[Tensor, Tensor]:
+        case = block.cases[position]
+        weight = self._met(case, rows)
+        evidence = _one_hot(rows, case.evidence, block.sizes[0]) * weight[:, None]
+        outcome = _one_hot(rows, self._discrete(case), block.sizes[1])
+        for world, name, code in case.fixed:
+            outcome = outcome * (rows.values(world, [name])[name] == code)[:, None]
+        if case.mean is not None:
+            outcome = outcome * self._number(case.mean, block.numbers[position], rows)[:, None]
+        a = (evidence[:, :, None] * outcome[:, None, :]).flatten(1)
+        b = evidence[:, :, None].expand(-1, -1, outcome.shape[1]).flatten(1)
+        return a, b
+
+    def _met(self, case: Case, rows: Rows) -> Tensor:
+        met = torch.ones(len(rows), dtype=torch.bool, device=rows.noise.device)
+        for given in case.given:
+            for condition in given.conditions:
+                value = rows.values(given.world, [condition.name])[condition.name]
+                met = met & condition.holds(value, rows.noise.rows)
+        return met.double()
+
+    @staticmethod
+    def _number(axis: Axis, categories: Tensor | None, rows: Rows) -> Tensor:
+        values = rows.values(axis.world, [axis.variable])[axis.variable]
+        return values.double() if categories is None else categories.to(values.device)[values]
+
+    def at(self, rows: Rows) -> Linearised:
+        """The numbers over ``rows``, to be linearised at."""
+        a, b = self.parts(rows)
+        weights = b.mean(1)
+        ratios = a.mean(1) / weights
+        return Linearised((self.coefficients[:, None] * ratios).sum(0), ratios, weights)
+
+    def influence(self, rows: Rows, at: Linearised) -> Tensor:
+        """``(n, k)``: what every row adds to the numbers, to first order; NaN where no row met the
+        evidence."""
+        a, b = self.parts(rows)
+        centred = (a - at.ratios[:, None] * b) / at.weights[:, None]
+        return (self.coefficients[:, None, None] * centred).sum(0)
+
+
+def _one_hot(rows: Rows, axes: Sequence[Axis], sizes: Sequence[int]) -> Tensor:
+    """Indicators ``(n, cells)`` of the joint value of several discrete axes."""
+    code = torch.zeros(len(rows), dtype=torch.int64, device=rows.noise.device)
+    for axis, size in zip(axes, sizes, strict=True):
+        code = code * size + rows.values(axis.world, [axis.variable])[axis.variable]
+    return torch.nn.functional.one_hot(code, math.prod(sizes)).double()

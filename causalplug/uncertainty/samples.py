@@ -1,0 +1,106 @@
+"""Rows that influence is measured on: the data, or rows of the model in place of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalplug.data.source import Rows
+from causalplug.encoders.encoders import project
+from causalplug.graphs.source import Source
+from causalplug.model.model import Model
+from causalplug.noise import Noise
+from causalplug.variables import Discrete, Image
+
+__all__ = ["Sample", "from_model", "from_rows"]
+
+_SEED = 40_009  # of the rows in place of data
+_ROWS, _PICTURES = 16_384, 1024
+_SLOW = 20.0  # seconds that pictures in place of data may take
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Rows of one source.
+
+    Attributes:
+        source: what they are a sample of.
+        values: encoded values by variable, images as projections.
+        stands_for: how many rows of the data they are.
+        real: whether they are the data.
+    """
+
+    source: Source
+    values: Mapping[str, Tensor]
+    stands_for: int
+    real: bool
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values())))
+
+
+def from_rows(dcm: Model, tables: Sequence[Rows]) -> list[Sample]:
+    """Samples of data, images projected by the model's encoders."""
+    found = []
+    for rows in tables:
+        values = {name: _read(dcm, name, value) for name, value in rows.values.items()}
+        found.append(Sample(rows.source, values, len(rows), True))
+    return found
+
+
+def _read(dcm: Model, name: str, value: Tensor) -> Tensor:
+    if isinstance(dcm.variables[name], Image) and name in dcm.encoders:
+        return project(dcm.encoders[name], value, device=dcm.device)
+    return value.to(dcm.device)
+
+
+def from_model(
+    dcm: Model, sources: Sequence[Source], counts: Sequence[Mapping[str, Any]]
+) -> list[Sample] | None:
+    """As many rows of the model, from the distribution of every source, as represent its rows.
+
+    Args:
+        dcm: the model.
+        sources: what it was trained on.
+        counts: what training noted of their rows, see :func:`causalplug.training.counted.counted`.
+
+    Returns:
+        One sample for each source; None where its pictures would take too long.
+    """
+    found = []
+    for number, (source, count) in enumerate(zip(sources, counts, strict=True)):
+        pictures = [n for n in source.recorded if isinstance(dcm.variables[n], Image)]
+        size = _PICTURES if pictures else _ROWS
+        seconds = sum(dcm.mechanism(name).batch_cost for name in pictures) * size / 64
+        if seconds > _SLOW or any(count["set"].get(name) == [] for name in source.do):
+            return None
+        noise = Noise(size, _SEED + number, device=dcm.device)
+        do = {name: _set(dcm, name, count["set"][name], noise) for name in sorted(source.do)}
+        with torch.no_grad():
+            drawn = dcm(noise, do, sorted(source.recorded))
+            values = {name: _projected(dcm, name, value) for name, value in drawn.items()}
+        found.append(Sample(source, values, count["rows"], False))
+    return found
+
+
+def _set(dcm: Model, name: str, described: Sequence[float], noise: Noise) -> Tensor:
+    """Values of an intervened variable as often as in the data."""
+    places = (torch.arange(len(noise), dtype=torch.float64) * 0.6180339887498949) % 1.0
+    numbers = torch.tensor(described, dtype=torch.float64)
+    if isinstance(dcm.variables[name], Discrete):
+        codes = torch.searchsorted(numbers.cumsum(0), places, right=True)
+        return codes.clamp_max(len(numbers) - 1).to(noise.device)
+    at = places * (len(numbers) - 1)
+    below = at.long().clamp_max(len(numbers) - 2)
+    value = torch.lerp(numbers[below], numbers[below + 1], at - below)
+    return value.to(noise.device, torch.float32)
+
+
+def _projected(dcm: Model, name: str, value: Tensor) -> Tensor:
+    if isinstance(dcm.variables[name], Image) and name in dcm.encoders:
+        return dcm.project(name, value)
+    return value

@@ -1,0 +1,199 @@
+"""Scores of c-factors, and the Fisher information that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from causalplug.model.model import Model
+from causalplug.training.factors import (
+    Cells,
+    ConfounderDraws,
+    confounders_of,
+    distinct,
+    log_mean_exp,
+    rows_log_prob,
+    tabular,
+)
+from causalplug.uncertainty.gradient import differentiable, pulled_back
+
+__all__ = ["Factor", "Scores", "log_factors"]
+
+_DRAWS, _DRAWS_CONTINUOUS = 512, 128
+_SOLVED = 600  # distinct rows up to which their scores are formed
+_READ = 2000  # rows of a factor that is no table, at most
+_STEPS = 60  # of conjugate gradients
+_DAMPING = 1e-4  # of the mean of the diagonal
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """One c-factor on the rows of one source, equal rows once.
+
+    Attributes:
+        variables: whose mechanisms it is the product of.
+        rows: values by variable, ``(r, …)``.
+        counts: ``(r,)`` how many rows of the source each stands for.
+        which: ``(n,)`` the number of every row of the source among them, or None.
+    """
+
+    variables: tuple[str, ...]
+    rows: Mapping[str, Tensor]
+    counts: Tensor
+    which: Tensor | None
+
+    @classmethod
+    def of(
+        cls, dcm: Model, variables: Sequence[str], rows: Mapping[str, Tensor], total: int
+    ) -> Factor:
+        """The factor on encoded rows, images as projections, that stand for ``total`` rows."""
+        names = [*variables, *(p for name in variables for p in dcm.graph.parents(name))]
+        needed = {name: rows[name] for name in dict.fromkeys(names)}
+        number = len(needed[names[0]])
+        if tabular(dcm, variables):
+            sizes = [dcm.variables[name].size for name in needed]  # type: ignore[attr-defined]
+            different, which, counts = distinct(needed, sizes)
+            return cls(tuple(variables), different, counts * (total / number), which)
+        counts = torch.full((number,), total / number, dtype=torch.float64)
+        return cls(tuple(variables), needed, counts, torch.arange(number))
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def thinned(self, most: int) -> Factor:
+        """At most so many of the rows, standing for all of them."""
+        if len(self) <= most:
+            return self
+        kept = torch.linspace(0, len(self) - 1, most).long()
+        rows = {name: value[kept] for name, value in self.rows.items()}
+        counts = self.counts[kept] * (self.counts.sum() / self.counts[kept].sum())
+        return Factor(self.variables, rows, counts, None)
+
+
+def log_factors(dcm: Model, factor: Factor, seed: int) -> Tensor:
+    """Log c-factors ``(r,)`` of the rows, by quasi-random draws of the confounder noise."""
+    cells = tabular(dcm, factor.variables)
+    draws = ConfounderDraws(
+        confounders_of(dcm, factor.variables),
+        dcm.confounder_size,
+        _DRAWS if cells else _DRAWS_CONTINUOUS,
+    )
+    noise = draws(torch.Generator(dcm.device).manual_seed(seed))
+    if cells:
+        return log_mean_exp(Cells(dcm, factor.variables, factor.rows).log_prob(noise))
+    return log_mean_exp(rows_log_prob(dcm, factor.variables, factor.rows, noise))
+
+
+class Scores:
+    """Scores of several c-factors with respect to the same parameters, as a linear map.
+
+    Args:
+        dcm: the model.
+        factors: c-factors of the same variables on several sources.
+        parameters: parameters that are trained.
+        seed: seed of the confounder draws.
+    """
+
+    def __init__(
+        self,
+        dcm: Model,
+        factors: Sequence[Factor],
+        parameters: Sequence[nn.Parameter],
+        *,
+        seed: int = 0,
+    ):
+        self.parameters = list(parameters)
+        self.counts = torch.cat([factor.counts.double() for factor in factors])
+        with differentiable(self.parameters):
+            self.values = torch.cat([log_factors(dcm, factor, seed) for factor in factors])
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def influence(self, gradients: Tensor) -> Tensor:
+        """What one row of the data adds to every number, ``(r, k)``, to first order.
+
+        With the scores G and the rows' counts N it is ``G (G' N G + damping)^-1 gradients'``,
+        solved in the space of the distinct rows.
+
+        Args:
+            gradients: ``(k, parameters)`` of the numbers.
+        """
+        with differentiable(self.parameters):
+            return self._solved(gradients)
+
+    def _solved(self, gradients: Tensor) -> Tensor:
+        root = self.counts.sqrt()[:, None]
+        if len(self) <= _SOLVED:
+            matrix = root * self._matrix()
+            products = matrix @ matrix.T
+            products.diagonal().add_(_DAMPING * products.diagonal().mean())
+            return torch.linalg.solve(products, matrix @ gradients.T) / root
+        right = root * self._times(gradients)
+        return _conjugate_gradients(self._product, right) / root
+
+    def _times(self, gradients: Tensor) -> Tensor:
+        """``G gradients'``, ``(r, k)``: the pullback is linear, and its own pullback is this."""
+        columns = [self._push(gradient) for gradient in gradients]
+        return torch.stack(columns, 1)
+
+    def _push(self, direction: Tensor) -> Tensor:
+        parts = direction.to(self.values.dtype).split([p.numel() for p in self.parameters])
+        like = [part.view_as(p) for part, p in zip(parts, self.parameters, strict=True)]
+        pulled = [p if p is not None else None for p in self._pulled]
+        pairs = [(p, part) for p, part in zip(pulled, like, strict=True) if p is not None]
+        (found,) = torch.autograd.grad(
+            [p for p, _ in pairs], self._probe, [part for _, part in pairs], retain_graph=True
+        )
+        return found.double()
+
+    @cached_property
+    def _probe(self) -> Tensor:
+        return torch.zeros_like(self.values, requires_grad=True)
+
+    @cached_property
+    def _pulled(self) -> tuple[Tensor | None, ...]:
+        """``probe G`` by parameter, as a function of the probe."""
+        return torch.autograd.grad(
+            self.values, self.parameters, self._probe, create_graph=True, allow_unused=True
+        )
+
+    def _product(self, x: Tensor) -> Tensor:
+        """``root G G' root x``."""
+        root = self.counts.sqrt()[:, None]
+        return root * self._times(pulled_back(self.values, (root * x).T, self.parameters))
+
+    def _matrix(self) -> Tensor:
+        """The scores themselves, ``(r, parameters)``."""
+        return pulled_back(self.values, torch.eye(len(self)), self.parameters)
+
+
+def _conjugate_gradients(product: Callable[[Tensor], Tensor], right: Tensor) -> Tensor:
+    """Solve ``(A + damping) x = right`` for every column, from products with A alone (Hestenes &
+    Stiefel 1952)."""
+    probe = torch.randn(right.shape[0], 4, dtype=right.dtype, generator=_generator())
+    trace = (probe * product(probe)).sum() / 4
+    damping = _DAMPING * trace / len(right)
+    x = torch.zeros_like(right)
+    rest, direction = right.clone(), right.clone()
+    before = (rest * rest).sum(0)
+    first = before.clone()
+    for _ in range(_STEPS):
+        if bool((before <= 1e-6 * first).all()):
+            break
+        along = product(direction) + damping * direction
+        step = before / (direction * along).sum(0).clamp_min(1e-300)
+        x = x + step * direction
+        rest = rest - step * along
+        after = (rest * rest).sum(0)
+        direction = rest + after / before.clamp_min(1e-300) * direction
+        before = after
+    return x
+
+
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)

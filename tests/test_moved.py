@@ -1,0 +1,35 @@
+"""The import paths of version 0.1 lead to the same objects, with a warning."""
+
+import importlib
+import sys
+
+import pytest
+
+from causalplug.moved import MOVED
+
+
+@pytest.mark.parametrize("former", sorted(MOVED))
+def test_a_former_name_leads_to_the_module_with_a_warning(former):
+    for name in [former, former.rpartition(".")[0]]:
+        if name in MOVED:
+            sys.modules.pop(name, None)
+    with pytest.warns(DeprecationWarning, match=MOVED[former]):
+        old = importlib.import_module(former)
+    new = importlib.import_module(MOVED[former])
+    for name in new.__all__ if hasattr(new, "__all__") else ():
+        assert getattr(old, name) is getattr(new, name)
+
+
+def test_a_former_name_can_be_imported_from():
+    sys.modules.pop("causalplug.mechanisms.label_map", None)
+    with pytest.warns(DeprecationWarning, match="label_map has moved"):
+        from causalplug.mechanisms.label_map import Label
+
+    from causalplug import Label as now
+
+    assert Label is now
+
+
+def test_a_name_that_never_was_is_still_an_error():
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("causalplug.causal.nothing")
