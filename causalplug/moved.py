@@ -43,7 +43,6 @@ MOVED = {
     "causalplug.causal.readers.draft": "causalplug.graphs.readers.draft",
     "causalplug.causal.readers.graphviz": "causalplug.graphs.readers.graphviz",
     "causalplug.causal.readers.objects": "causalplug.graphs.readers.objects",
-    "causalplug.causal.readers.tables": "causalplug.graphs.readers.tables",
     "causalplug.causal.reasons": "causalplug.planning.reasons",
     "causalplug.causal.render": "causalplug.planning.render",
     "causalplug.causal.search": "causalplug.graphs.search",

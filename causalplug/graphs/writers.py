@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from causalplug.graphs.graph import CausalGraph
+from causalplug.plots.shapes import GraphShape
 
 __all__ = ["to_dagitty", "to_dot", "to_networkx"]
 
@@ -13,7 +13,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 _RESERVED = {"graph", "digraph", "subgraph", "node", "edge", "strict", "dag", "pdag", "mag", "pag"}
 
 
-def to_dot(graph: CausalGraph) -> str:
+def to_dot(graph: GraphShape) -> str:
     """Graphviz text: confounders are dashed edges with two heads."""
     lines = ["digraph {", *(f"  {_quoted(name)};" for name in graph.variables)]
     lines += [f"  {_quoted(a)} -> {_quoted(b)};" for a, b in graph.directed]
@@ -22,7 +22,7 @@ def to_dot(graph: CausalGraph) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def to_dagitty(graph: CausalGraph) -> str:
+def to_dagitty(graph: GraphShape) -> str:
     """The text that dagitty.net and the R package dagitty read."""
     lines = ["dag {", *(_quoted(name) for name in graph.variables)]
     lines += [f"{_quoted(a)} -> {_quoted(b)}" for a, b in graph.directed]
@@ -30,7 +30,7 @@ def to_dagitty(graph: CausalGraph) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def to_networkx(graph: CausalGraph) -> Any:
+def to_networkx(graph: GraphShape) -> Any:
     """A networkx MultiDiGraph; a confounder is a pair of edges, one each way, with
     ``bidirected=True``."""
     import networkx as nx

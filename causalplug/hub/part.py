@@ -4,6 +4,8 @@ again."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -11,22 +13,25 @@ from torch import Tensor, nn
 
 from causalplug.files.precision import cast, precision_of_file
 from causalplug.files.storage import Content
-from causalplug.files.weights import load_tensors, read_header
+from causalplug.files.weights import load_tensors, read_header, safetensors_writer
 from causalplug.hub.building import building
+from causalplug.hub.code_file import read_code
 from causalplug.hub.contract import check_attribute, check_overrides, declare
-from causalplug.hub.shareable import SharedPart
+from causalplug.hub.formats import ENCODER_FORMAT, MECHANISM_FORMAT
+from causalplug.hub.part_facts import part_facts
+from causalplug.hub.shareable import Shareable
 
 if TYPE_CHECKING:
     from typing import Self
 
     from causalplug.hub.snapshot import Snapshot
 
-__all__ = ["WEIGHTS", "Part"]
+__all__ = ["WEIGHTS", "Part", "part_files"]
 
 WEIGHTS = "model.safetensors"
 
 
-class Part(SharedPart, nn.Module):
+class Part(Shareable, nn.Module):
     """A mechanism or an encoder, as a repository holds it.
 
     Attributes:
@@ -68,6 +73,20 @@ class Part(SharedPart, nn.Module):
         """As in torch; a reserved name is refused."""
         check_attribute(self, name, module)
         super().add_module(name, module)
+
+    # -- its repository
+
+    def licensed_parts(self) -> list[Any]:
+        """The pretrained parts inside it, each with ``origin`` and ``license``: itself."""
+        return [self]
+
+    def repository_files(
+        self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
+    ) -> tuple[dict[str, Content], dict[str, Any]]:
+        return part_files(self, options.get("code"))
+
+    def card_facts(self, *, title: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        return part_facts(self, title=title, **options)
 
     # -- hooks of saving and loading
 
@@ -125,3 +144,34 @@ declare(
     Part,
     {"kind": str, "license": _TEXT, "source": _TEXT, "part_of": _TEXT, "frozen": (bool, property)},
 )
+
+
+def part_files(
+    part: Part, code: str | PathLike[str] | None = None
+) -> tuple[dict[str, Content], dict[str, Any]]:
+    """The files of a mechanism (a generator without its binding to a variable) or an encoder, and
+    its configuration.
+
+    Args:
+        part: what is described.
+        code: a Python file that registers its kind, for those who have not installed it. It runs
+            only for those who say that they trust it. None: the file that the part was loaded with,
+            if there was one.
+
+    Raises:
+        MechanismError: it cannot be described by JSON values.
+        RepositoryError: there is no such file, it is too large, or it is not called ``.py``.
+    """
+    config = {
+        "format": ENCODER_FORMAT if part.card_kind == "encoder" else MECHANISM_FORMAT,
+        "kind": part.kind,
+    }
+    config |= {"config": part.config(), "license": part.license, "source": part.source}
+    tensors = part.saved_tensors()
+    files: dict[str, Content] = dict(part.saved_files())
+    if tensors:
+        files[WEIGHTS] = safetensors_writer(tensors)
+    brought = part.brought_code if code is None else (Path(code).name, read_code(Path(code)))
+    if brought is not None:
+        config["code"], files[brought[0]] = brought
+    return files, config

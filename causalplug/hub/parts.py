@@ -7,20 +7,18 @@ a Python file of the repository, which runs for those alone who say that they tr
 
 from __future__ import annotations
 
-__all__ = ["load_part", "part_files"]
+__all__ = ["load_part"]
 
 import hashlib
 import sys
 import types
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import RepositoryError
-from causalplug.files.storage import Content
-from causalplug.files.validation import check_keys, configured, read_json, regular_file
-from causalplug.files.weights import read_safetensors, safetensors_writer
-from causalplug.hub.formats import ENCODER_FORMAT, MECHANISM_FORMAT, unknown_format
+from causalplug.files.validation import check_keys, configured, read_json
+from causalplug.files.weights import read_safetensors
+from causalplug.hub.code_file import read_code
+from causalplug.hub.formats import unknown_format
 from causalplug.hub.snapshot import check_trust
 
 if TYPE_CHECKING:
@@ -40,52 +38,6 @@ _SCHEMA = {
     "card?": _FACTS,
 }
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
-_MOST_CODE = 4 << 20  # bytes
-
-
-def part_files(
-    part: Part, code: str | PathLike[str] | None = None
-) -> tuple[dict[str, Content], dict[str, Any]]:
-    """The files of a mechanism (a generator without its binding to a variable) or an encoder, and
-    its configuration.
-
-    Args:
-        part: what is described.
-        code: a Python file that registers its kind, for those who have not installed it. It runs
-            only for those who say that they trust it. None: the file that the part was loaded with,
-            if there was one.
-
-    Raises:
-        MechanismError: it cannot be described by JSON values.
-        RepositoryError: there is no such file, it is too large, or it is not called ``.py``.
-    """
-    config = {
-        "format": ENCODER_FORMAT if part.card_kind == "encoder" else MECHANISM_FORMAT,
-        "kind": part.kind,
-    }
-    config |= {"config": part.config(), "license": part.license, "source": part.source}
-    tensors = part.saved_tensors()
-    files: dict[str, Content] = dict(part.saved_files())
-    if tensors:
-        files[_WEIGHTS] = safetensors_writer(tensors)
-    brought = part.brought_code if code is None else (Path(code).name, _code(Path(code)))
-    if brought is not None:
-        config["code"], files[brought[0]] = brought
-    return files, config
-
-
-def _code(path: Path, within: Path | None = None) -> bytes:
-    if path.suffix != ".py":
-        raise RepositoryError(
-            f"cannot use {path} as code: give a file of Python, with a name that ends in .py"
-        )
-    with open(regular_file(path, within=within), "rb") as file:
-        text = file.read(_MOST_CODE + 1)
-    if len(text) > _MOST_CODE:
-        raise RepositoryError(
-            f"cannot use {path}: it has more than {_MOST_CODE:,} bytes, too many for a file of code"
-        )
-    return text
 
 
 def load_part(
@@ -119,7 +71,7 @@ def load_part(
             snapshot.file(_WEIGHTS, facts=config.get("weights"))
         code = None
         if "code" in config:
-            code = config["code"], _code(snapshot.file(config["code"]), snapshot.boundary)
+            code = config["code"], read_code(snapshot.file(config["code"]), snapshot.boundary)
             if config["kind"] not in registry.kinds():
                 _run_code(snapshot, *code, trust_remote_code)
         with configured(where):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from causalplug.hub.snapshot import Snapshot
 
-__all__ = ["Shareable", "SharedPart"]
+__all__ = ["Shareable"]
 
 
 class Shareable:
@@ -51,7 +51,7 @@ class Shareable:
             folder: where to.
             **options: facts for the card, see :func:`causalplug.hub.publish.card_of`; for a model
                 also ``frozen``, see :func:`causalplug.model.files.dcm_files`; for others ``code``,
-                see :func:`causalplug.hub.parts.part_files`.
+                see :func:`causalplug.hub.part.part_files`.
 
         Returns:
             The folder.
@@ -183,23 +183,3 @@ class Shareable:
         from causalplug.hub.publish import card_of
 
         return cast("ModelCard", ModelCard(card_of(self, **facts)))
-
-
-class SharedPart(Shareable):
-    """What mechanisms and encoders share: a registered kind, a configuration and weights."""
-
-    def licensed_parts(self) -> list[Any]:
-        """The pretrained parts inside it, each with ``origin`` and ``license``: itself."""
-        return [self]
-
-    def repository_files(
-        self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
-    ) -> tuple[dict[str, Content], dict[str, Any]]:
-        from causalplug.hub.parts import part_files
-
-        return part_files(self, options.get("code"))
-
-    def card_facts(self, *, title: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        from causalplug.hub.part_facts import part_facts
-
-        return part_facts(self, title=title, **options)

@@ -1,0 +1,218 @@
+"""A query compiled for bounds: polynomials in c-factors, one pair per term and open values."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from causalplug.checks.bound_form import Form
+from causalplug.checks.bound_program import Fitted
+from causalplug.checks.extremes import Extreme, extreme, extreme_ratio
+from causalplug.checks.linear_program import Infeasible
+from causalplug.errors import QueryError
+from causalplug.identification.events import Bound, Event
+from causalplug.identification.factors import Model, Polynomial, add, fill, scaled
+from causalplug.identification.query import Axis, Query, Term
+from causalplug.wording import listed
+
+__all__ = ["CellQuery", "compile_cells", "named_values", "outcomes_with_mean", "solve_cell"]
+
+Cell = tuple[Hashable, ...]
+Fraction = tuple[float, Polynomial, Polynomial | None]
+
+
+@dataclass(frozen=True, eq=False)
+class CellQuery:
+    """The query at one value of everything that it leaves open.
+
+    Attributes:
+        values: Those values, in the order of the axes.
+        parts: Coefficient, numerator and denominator of every term; None stands for one.
+    """
+
+    values: Cell
+    parts: tuple[Fraction, ...]
+
+    @property
+    def polynomials(self) -> Iterable[Polynomial]:
+        """Every polynomial in it."""
+        for _, above, below in self.parts:
+            yield above
+            if below is not None:
+                yield below
+
+
+def outcomes_with_mean(query: Query) -> tuple[set[str], set[str]]:
+    """The variables of which only the mean is asked, and all others that the query names."""
+    means: set[str] = set()
+    others: set[str] = set()
+    for _, term in query.terms:
+        rest = list(term.variables)
+        if term.expectation:
+            outcome = term.outcomes[0]
+            means.add(outcome.variable)
+            inside = {n for e in term.evidence for n in _all_names(e)}
+            rest = [n for n in rest if n != outcome.variable or n in inside]
+        others.update(rest)
+    return means - others, others
+
+
+def _all_names(event: Event) -> Iterable[str]:
+    return Term((event,)).variables
+
+
+def named_values(query: Query) -> dict[str, list[Hashable]]:
+    """The values of variables that the query names."""
+    found: dict[str, list[Hashable]] = {}
+    waiting = [event for _, term in query.terms for event in term.events]
+    while waiting:
+        event = waiting.pop()
+        pairs = [(event.variable, event.value), *event.do.items()]
+        for name, value in pairs:
+            if isinstance(value, Event):
+                waiting.append(value)
+            elif value is not None and not isinstance(value, Bound):
+                found.setdefault(name, []).append(value)
+    return found
+
+
+def compile_cells(
+    model: Model, query: Query, ranges: Mapping[str, tuple[float, float]]
+) -> tuple[tuple[str, ...], list[CellQuery]]:
+    """The labels of the axes, and the query at every combination of values along them.
+
+    Args:
+        model: The graph and the values.
+        query: The query.
+        ranges: Ranges of outcomes that are coins, whose mean is to be scaled back.
+
+    Raises:
+        QueryError: If terms leave different things open, or an expectation is not of numbers.
+    """
+    open_axes = [[a for a in term.axes if not _averaged(term, a)] for _, term in query.terms]
+    labels = {axis.label: axis.variable for axes in open_axes for axis in axes}
+    if any(len(axes) != len(labels) for axes in open_axes):
+        raise QueryError(
+            f"{query} cannot be bounded: its terms leave different things open; give the values"
+        )
+    cells = []
+    for values in itertools.product(*(model.domains[v] for v in labels.values())):
+        chosen = dict(zip(labels, values, strict=True))
+        parts = tuple(
+            _fraction(model, coefficient, term, chosen, ranges) for coefficient, term in query.terms
+        )
+        cells.append(CellQuery(values, parts))
+    return tuple(labels), cells
+
+
+def _averaged(term: Term, axis: Axis) -> bool:
+    return term.expectation and axis.key == term.outcomes[0]
+
+
+def _fraction(
+    model: Model,
+    coefficient: float,
+    term: Term,
+    chosen: Mapping[str, Hashable],
+    ranges: Mapping[str, tuple[float, float]],
+) -> Fraction:
+    known = {axis: chosen[axis.label] for axis in term.axes if axis.label in chosen}
+    averaged = [axis for axis in term.axes if _averaged(term, axis) and axis not in known]
+    below = None
+    if term.evidence:
+        spare = {axis: model.domains[axis.variable][0] for axis in averaged}
+        below = model.probability(fill(term, {**known, **spare})[1])
+    if not term.expectation:
+        outcomes, evidence = fill(term, known)
+        return coefficient, model.probability((*outcomes, *evidence)), below
+    return coefficient, _mean(model, term, known, ranges), below
+
+
+def _mean(
+    model: Model,
+    term: Term,
+    known: Mapping[Axis, Hashable],
+    ranges: Mapping[str, tuple[float, float]],
+) -> Polynomial:
+    """The sum over values of the outcome, times the probability of each with the evidence."""
+    (axis,) = [axis for axis in term.axes if _averaged(term, axis)]
+    parts = []
+    for value, number in zip(
+        model.domains[axis.variable], _numbers(model, axis, ranges), strict=True
+    ):
+        outcomes, evidence = fill(term, {**known, axis: value})
+        parts.append((number, model.probability((*outcomes, *evidence))))
+    return add(*parts)
+
+
+def _numbers(model: Model, axis: Axis, ranges: Mapping[str, tuple[float, float]]) -> list[float]:
+    values = model.domains[axis.variable]
+    if axis.variable in ranges:
+        return list(ranges[axis.variable])
+    try:
+        return [float(value) for value in values]  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise QueryError(
+            f"the expectation of {axis.label} cannot be taken: its values are {listed(values)}, "
+            "which are not numbers; ask for P(...) instead"
+        ) from None
+
+
+def solve_cell(fitted: Fitted, cell: CellQuery, *, nodes: int) -> tuple[Extreme, Extreme]:
+    """The two ends; NaN where the evidence cannot happen."""
+    try:
+        return _end(fitted, cell, 1, nodes), _end(fitted, cell, -1, nodes)
+    except Infeasible:
+        nothing = Extreme(np.nan, np.nan)
+        return nothing, nothing
+
+
+def _end(fitted: Fitted, cell: CellQuery, sign: int, nodes: int) -> Extreme:
+    whole, rest = _grouped(fitted, cell.parts)
+    if not rest:
+        found = extreme(fitted, whole, sign, nodes=nodes)
+        return _with_denominator(fitted, cell, found)
+    if len(rest) == 1 and not whole:
+        above, below = rest[0]
+        return extreme_ratio(fitted, above, below, sign, nodes=nodes)
+    ends = [extreme(fitted, whole, sign, nodes=nodes)]
+    ends += [extreme_ratio(fitted, above, below, sign, nodes=nodes) for above, below in rest]
+    return Extreme(sum(end.value for end in ends), np.nan)
+
+
+def _with_denominator(fitted: Fitted, cell: CellQuery, found: Extreme) -> Extreme:
+    """The end with the right form where the terms share a known denominator."""
+    below = [below for _, _, below in cell.parts]
+    if found.form is None or all(part is None for part in below):
+        return found
+    first = below[0]
+    if first is None or any(part != first for part in below):
+        return Extreme(found.value, found.reached)
+    scale = fitted.reduce(first).constant
+    top = Form(found.form.constant * scale, found.form.weights * scale)
+    return Extreme(found.value, found.reached, top.over(fitted.form_of(first)))
+
+
+def _grouped(
+    fitted: Fitted, parts: Sequence[Fraction]
+) -> tuple[Polynomial, list[tuple[Polynomial, Polynomial]]]:
+    """What has a known denominator as one polynomial, the others by their denominators."""
+    whole: Polynomial = {}
+    rest: dict[frozenset[tuple[object, float]], tuple[Polynomial, Polynomial]] = {}
+    for coefficient, above, below in parts:
+        if below is None:
+            whole = add((1.0, whole), (coefficient, above))
+            continue
+        bottom = fitted.reduce(below)
+        if bottom.known:
+            if bottom.constant <= 0:
+                raise Infeasible("the evidence has probability zero")
+            whole = add((1.0, whole), (coefficient / bottom.constant, above))
+            continue
+        key = frozenset(below.items())
+        so_far = rest.get(key, ({}, below))[0]
+        rest[key] = add((1.0, so_far), (coefficient, above)), below
+    return whole, [(scaled(1.0, above), below) for above, below in rest.values()]

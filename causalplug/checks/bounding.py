@@ -1,0 +1,147 @@
+"""``bounds``: from a graph, a query and tables to the smallest and largest answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from causalplug.checks.bound_data import BoundData, read_data
+from causalplug.checks.bound_query import named_values, outcomes_with_mean
+from causalplug.checks.bound_solver import Formula, Program
+from causalplug.checks.bounds import Bounds
+from causalplug.errors import DataError, QueryError
+from causalplug.graphs.graph import CausalGraph, expect_graph
+from causalplug.identification.assumptions import Assume, as_assumptions
+from causalplug.identification.identification import identify
+from causalplug.identification.query import Query
+from causalplug.wording import listed
+
+__all__ = ["bounds"]
+
+
+def bounds(
+    graph: CausalGraph,
+    query: Query | str,
+    data: Any,
+    *,
+    sources: Any = None,
+    domains: Mapping[str, Sequence[Hashable]] | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    assume: Assume | Iterable[Assume] = (),
+    encoders: Mapping[str, Callable[[Any], Any]] | None = None,
+    most_unknowns: int = 200_000,
+    nodes: int = 1000,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Bounds:
+    """The smallest and the largest answer to ``query`` that data and graph allow.
+
+    Every model of the graph assigns a distribution to the response types of each c-component: what
+    its variables would do at all settings of their parents. The data are linear equations on these.
+    Where the query rests on one component that they do not determine, its extremes are found by
+    linear programming and are sharp (Balke & Pearl 1997; Tian & Pearl 2000). Products of several
+    such components are bounded by branch and bound. The variables of a component are taken to
+    share one hidden cause if all pairs of them are confounded; where only some pairs are, the
+    bounds hold, and narrower ones may exist.
+
+    Args:
+        graph: The causal graph.
+        query: A :class:`Query` or its text, about discrete variables, on any layer. Of a continuous
+            outcome without children the mean may be asked.
+        data: The tables, one or a list: a DataFrame or a dict of arrays with one row per unit; a
+            :class:`DataSource`; a pandas Series of probabilities indexed by the values; or an
+            array of probabilities with one axis per variable of the graph.
+        sources: What each table is a sample of, as for :func:`identify`; by default what a
+            DataSource says of itself, and observations for others.
+        domains: All values of some variables, in their order; by default those that occur, sorted.
+        ranges: The smallest and the largest possible value of continuous outcomes; by default those
+            that occur.
+        assume: Declared assumptions, see :class:`Assume`.
+        encoders: For an image or another vector, a function from its column to one class per row,
+            which then stands for the variable. Without one it is projected out of the graph.
+        most_unknowns: The largest number of response types of a component.
+        nodes: The most linear programs for a query that is a product of unknowns, over all its
+            open values.
+        resamples: Resampled tables for :meth:`Bounds.interval`.
+        seed: Seed of the resampling.
+
+    Returns:
+        A :class:`Bounds`. Its ``low`` and ``high`` are equal if the data determine the answer.
+
+    Raises:
+        QueryError: If the query or an assumption makes no sense for the graph, or if the program is
+            too large; the message has the number of unknowns.
+        DataError: If the tables cannot be read, or if exact distributions contradict the graph.
+        GraphError, SourceError, UnknownVariableError: As for :func:`identify`.
+
+    Example:
+        >>> import numpy as np
+        >>> bow = CausalGraph.parse("X -> Y; X <-> Y")
+        >>> print(bounds(bow, "P(Y=1 | do(X=1))", np.array([[0.3, 0.1], [0.2, 0.4]])))
+        P(Y=1 | do(X=1)): sharp
+          [0.4, 0.8]
+    """
+    expect_graph(graph, "the query cannot be bounded")
+    asked = Query.parse(query) if isinstance(query, str) else query
+    if not isinstance(asked, Query):
+        raise QueryError(f"{query!r} is not a query: give text such as 'P(Y | do(X=1))' or a Query")
+    asked.check(graph.index)
+    assumptions = as_assumptions(graph, assume)
+    means, needed = outcomes_with_mean(asked)
+    read = read_data(
+        graph,
+        data,
+        sources=sources,
+        domains=domains or {},
+        means=means,
+        needed=needed,
+        ranges=ranges or {},
+        encoders=encoders or {},
+        values=named_values(asked),
+    )
+    _check_columns(asked, read, assumptions)
+    described = [sampled.source for sampled in read.tables]
+    identification = identify(read.graph, asked, described, domains=read.domains)
+    solver: Formula | Program | None = None
+    status, notes = "identified", list[str]()
+    if identification.estimand is not None and not assumptions:
+        solver = Formula(asked, identification.estimand, read)
+        lows = highs = solver.values
+        unknowns = 0
+    if solver is None or np.isnan(lows).any():
+        solver = Program(asked, read, assumptions, most_unknowns, nodes)
+        lows, highs, unknowns = solver.lows, solver.highs, solver.unknowns
+        status, notes = solver.verdict()
+    exact = all(sampled.exact for sampled in read.tables)
+    return Bounds(
+        query=asked.name or str(asked),
+        status=status,
+        axes=solver.axes,
+        cells=solver.cells,
+        lows=lows,
+        highs=highs,
+        identification=identification,
+        assumptions=tuple(str(assumption) for assumption in assumptions),
+        notes=(*read.notes, *notes),
+        unknowns=unknowns,
+        resample=None if exact else partial(solver.resample, resamples, seed),
+    )
+
+
+def _check_columns(query: Query, data: BoundData, assumptions: Sequence[Assume]) -> None:
+    """Refuse what needs a variable that no table has as a discrete column."""
+    missing = [name for name in query.variables if name not in data.graph]
+    if missing:
+        raise DataError(
+            f"{query} cannot be bounded: {listed(missing)} is in no table as a discrete column; "
+            "give its column, or its values with domains="
+        )
+    for assumption in assumptions:
+        if not {assumption.cause, assumption.effect} <= set(data.graph.variables):
+            raise DataError(
+                f"{assumption.kind} cannot be assumed of {assumption.cause} on "
+                f"{assumption.effect}: one of them is in no table as a discrete column"
+            )

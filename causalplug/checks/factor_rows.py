@@ -1,0 +1,238 @@
+"""What tables say about c-factors: equations between probabilities of responses and numbers.
+
+The distribution of the recorded variables under what was set factorizes into the districts of the
+latent projection (Tian & Pearl 2002). Each district's factor is a product of conditional
+probabilities, given the Markov pillow of every variable in it, and a polynomial in the c-factors of
+the full graph. Settings that no row has give no equation.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from causalplug.graphs.graph import CausalGraph
+from causalplug.graphs.source import Source
+from causalplug.identification.factors import Model, Polynomial, Response
+from causalplug.identification.tables import Table
+
+__all__ = ["Row", "Sampled", "rows_of", "values_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """A table and what it is a sample of; ``exact`` if its weights are probabilities."""
+
+    source: Source
+    table: Table
+    exact: bool
+
+    @property
+    def count(self) -> float:
+        """The number of rows; infinite for an exact distribution."""
+        return float("inf") if self.exact else float(self.table.weights.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """An equation: a polynomial in c-factors has this value.
+
+    Attributes:
+        polynomial: The left side.
+        sampled: The table that the right side comes from.
+        cells: The right side as a product of conditional probabilities, each a cell of
+            P(first | others): the names of its axes and the codes on them.
+        text: The left side in the table's terms, for messages.
+    """
+
+    polynomial: Polynomial
+    sampled: int
+    cells: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]
+    text: str
+
+
+def rows_of(model: Model, tables: Sequence[Sampled]) -> list[Row]:
+    """All equations that the tables give."""
+    found = []
+    for number, sampled in enumerate(tables):
+        for district in _districts(model.graph, sampled.source):
+            found += _DistrictRows(model, sampled, number, district).rows()
+    return found
+
+
+def values_of(rows: Sequence[Row], tables: Sequence[Sampled]) -> tuple[np.ndarray, np.ndarray]:
+    """The right sides of ``rows`` by these tables, NaN without support, and the rows of each."""
+    known = [_Conditionals(sampled) for sampled in tables]
+    pairs = [known[row.sampled].product(row) for row in rows]
+    values, counts = (np.array([pair[i] for pair in pairs], float) for i in (0, 1))
+    return values, counts
+
+
+class _Conditionals:
+    """Conditional probabilities of one table, each worked out once."""
+
+    def __init__(self, sampled: Sampled):
+        self.sampled = sampled
+        self.found: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = {}
+
+    def of(self, axes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """P(first | others) and the weight of every setting of the others."""
+        if axes not in self.found:
+            joint = self.sampled.table.margin(axes)
+            below = joint.sum(0)
+            empty = np.full(joint.shape, np.nan)
+            self.found[axes] = np.divide(joint, below, out=empty, where=below > 0), below
+        return self.found[axes]
+
+    def product(self, row: Row) -> tuple[float, float]:
+        value, fewest = 1.0, self.sampled.count
+        for axes, at in row.cells:
+            values, below = self.of(axes)
+            value *= float(values[at])
+            if not self.sampled.exact:
+                fewest = min(fewest, float(below[at[1:]]))
+            if value == 0:
+                break
+        return value, fewest
+
+
+@dataclass(frozen=True, eq=False)
+class _District:
+    """A district of what was recorded.
+
+    Attributes:
+        members: Its variables, causes before effects.
+        pillows: What each is conditioned on, in the same order.
+        hidden: Unrecorded variables that belong to it, causes before effects.
+        above: Every other variable that its factor reads.
+    """
+
+    members: tuple[str, ...]
+    pillows: tuple[tuple[str, ...], ...]
+    hidden: tuple[str, ...]
+    above: tuple[str, ...]
+
+
+def _districts(graph: CausalGraph, source: Source) -> Iterator[_District]:
+    mutilated = graph.do(source.do)
+    needed = mutilated.subgraph(mutilated.ancestors(source.observed))
+    kept = [name for name in needed.variables if name in source.recorded]
+    projected = needed.latent_projection(kept)
+    order = [name for name in projected.topological_order() if name in source.observed]
+    hidden = [name for name in needed.topological_order() if name not in source.recorded]
+    for component in projected.c_components():
+        members = tuple(name for name in order if name in component)
+        if not members:
+            continue
+        pillows = tuple(_pillow(projected, order[: order.index(m) + 1], m) for m in members)
+        own = tuple(name for name in hidden if _leads_to(needed, name, source, component))
+        reads = {p for name in (*members, *own) for p in needed.parents(name)}
+        above = tuple(n for n in needed.variables if n in reads - set(members) - set(own))
+        yield _District(members, pillows, own, above)
+
+
+def _pillow(graph: CausalGraph, before: Sequence[str], name: str) -> tuple[str, ...]:
+    """The Markov pillow: the district among what comes before, and its parents."""
+    inside = graph.subgraph([*before, *_fixed(graph, before)])
+    district = next(part for part in inside.c_components() if name in part)
+    around = district.union(*(graph.parents(member) for member in district)) - {name}
+    return tuple(v for v in graph.variables if v in around)
+
+
+def _fixed(graph: CausalGraph, before: Sequence[str]) -> list[str]:
+    parents = {p for name in before for p in graph.parents(name)}
+    return [p for p in graph.variables if p in parents and p not in before]
+
+
+def _leads_to(graph: CausalGraph, name: str, source: Source, component: frozenset[str]) -> bool:
+    """Whether a hidden variable reaches ``component`` through hidden ones only."""
+    waiting, seen = [name], {name}
+    while waiting:
+        for child in graph.children(waiting.pop()):
+            if child in component:
+                return True
+            if child not in source.recorded and child not in seen:
+                seen.add(child)
+                waiting.append(child)
+    return False
+
+
+class _DistrictRows:
+    """The equations of one district."""
+
+    def __init__(self, model: Model, sampled: Sampled, number: int, district: _District):
+        self.model, self.sampled, self.number, self.district = model, sampled, number, district
+        known = _Conditionals(sampled)
+        self.axes = [
+            (name, *pillow) for name, pillow in zip(district.members, district.pillows, strict=True)
+        ]
+        self.parts = [known.of(axes) for axes in self.axes]
+
+    def rows(self) -> list[Row]:
+        """One per setting; where a later variable was never seen, one for those before it."""
+        names = (*self.district.above, *self.district.members)
+        sizes = [range(self.model.size(name)) for name in names]
+        found: dict[tuple[int, tuple[int, ...]], Row] = {}
+        for codes in itertools.product(*sizes):
+            known = dict(zip(names, codes, strict=True))
+            depth, cells = self._cells(known)
+            members = self.district.members[:depth]
+            key = depth, tuple(known[name] for name in (*self._above(members), *members))
+            if depth and key not in found:
+                found[key] = self._row(known, members, cells)
+        return list(found.values())
+
+    def _cells(self, known: Mapping[str, int]) -> tuple[int, tuple[Any, ...]]:
+        """How many of the members have a conditional here, and its cells."""
+        cells: list[tuple[tuple[str, ...], tuple[int, ...]]] = []
+        for depth, (axes, (values, below)) in enumerate(zip(self.axes, self.parts, strict=True)):
+            at = tuple(known[name] for name in axes)
+            if below[at[1:]] <= 0:
+                return depth, tuple(cells)
+            cells.append((axes, at))
+            if values[at] == 0:
+                break
+        return len(self.axes), tuple(cells)
+
+    def _read(self, members: tuple[str, ...]) -> set[str]:
+        """What ``members`` read, directly and through hidden variables."""
+        read: set[str] = set()
+        waiting = list(members)
+        while waiting:
+            for parent in self.model.parents[waiting.pop()]:
+                if parent in self.district.hidden and parent not in read:
+                    waiting.append(parent)
+                read.add(parent)
+        return read
+
+    def _above(self, members: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in self.district.above if name in self._read(members))
+
+    def _hidden(self, members: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in self.district.hidden if name in self._read(members))
+
+    def _row(
+        self, known: Mapping[str, int], members: tuple[str, ...], cells: tuple[Any, ...]
+    ) -> Row:
+        hidden = self._hidden(members)
+        total: Polynomial = {}
+        for codes in itertools.product(*(range(self.model.size(name)) for name in hidden)):
+            case = {**known, **dict(zip(hidden, codes, strict=True))}
+            responses: list[Response] = [
+                (name, self.model.setting(name, case), case[name]) for name in (*members, *hidden)
+            ]
+            product = self.model.product(responses)
+            total[product] = total.get(product, 0.0) + 1.0
+        return Row(total, self.number, cells, self._text(known, members))
+
+    def _text(self, known: Mapping[str, int], members: tuple[str, ...]) -> str:
+        def shown(names: tuple[str, ...]) -> str:
+            return ", ".join(f"{n}={self.model.domains[n][known[n]]}" for n in names)
+
+        above = self._above(members)
+        given = f" | {shown(above)}" if above else ""
+        return f"{self.sampled.source.describe()}: P({shown(members)}{given})"
