@@ -52,7 +52,9 @@ def start_at_counts(mechanism: DiscreteMLP, name: str, rows: Mapping[str, Tensor
     return _solve(mechanism, _grid(parents, sizes, codes.device), table)
 
 
-def _grid(parents: Mapping[str, object], sizes: list[int], device: torch.device) -> dict[str, Tensor]:
+def _grid(
+    parents: Mapping[str, object], sizes: list[int], device: torch.device
+) -> dict[str, Tensor]:
     """Every joint value of the parents, the last varying fastest."""
     joint = torch.arange(math.prod(sizes), device=device)
     return dict(zip(parents, torch.unravel_index(joint, sizes), strict=True))

@@ -3,6 +3,7 @@ parents."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -25,12 +26,13 @@ from causalplug.training.factors import (
     served,
     tabular,
 )
+from causalplug.training.progress import paired
 from causalplug.training.proposal import Proposal
 from causalplug.variables import Continuous
 
-__all__ = ["Likelihood", "Scores", "advantage", "mean"]
+__all__ = ["Likelihood", "Scores", "advantage", "gain", "mean"]
 
-_TABLE_LIMIT = 2**16  # configurations times draws up to which a factor is evaluated as one table
+_TABLE_LIMIT = 2**20  # numbers of one step up to which a factor is evaluated as one table
 _SCORED, _SCORED_TOGETHER = (
     4096,
     1024,
@@ -56,18 +58,22 @@ def mean(scores: Sequence[Scores]) -> float:
     return sum(float((s.values * s.counts).sum() / s.counts.sum()) * s.share for s in scores)
 
 
+def gain(one: Sequence[Scores], other: Sequence[Scores]) -> tuple[float, float]:
+    """By how much the first log likelihood is above the second on the same rows, and its standard
+    error."""
+    total, variance = 0.0, 0.0
+    for a, b in zip(one, other, strict=True):
+        difference, error = paired(a.values, b.values, a.counts)
+        total += difference * a.share
+        variance += (error * a.share) ** 2
+    return total, math.sqrt(variance)
+
+
 def advantage(one: Sequence[Scores], other: Sequence[Scores]) -> float:
     """By how many of its standard errors the first log likelihood is above the second, on the
     same rows; 0 if equal."""
-    differences = [a._replace(values=a.values - b.values) for a, b in zip(one, other, strict=True)]
-    variance = 0.0
-    for values, counts, share in differences:
-        rows = counts.sum()
-        centre = (values * counts).sum() / rows
-        variance += (
-            float(((values - centre).square() * counts).sum() / rows) / float(rows) * share**2
-        )
-    return mean(differences) / variance**0.5 if variance > 0 else 0.0
+    difference, error = gain(one, other)
+    return difference / error if error > 0 else 0.0
 
 
 @dataclass
@@ -90,7 +96,7 @@ class _Factor:
         """Minus the mean log c-factor."""
         noise = self.draws(generator) if self.proposal is None else {}
         if self.cells is not None and self.weights is not None:
-            return -(log_mean_exp(self.cells.log_prob(noise)) * self.weights).sum()
+            return -(self.cells.log_mean(noise) * self.weights).sum()
         index = torch.randint(
             len(self), (min(batch_size, len(self)),), generator=generator, device=generator.device
         )
@@ -112,9 +118,7 @@ class _Factor:
     def scores(self, dcm: Model, generator: torch.Generator) -> Scores:
         """Log c-factors of all rows, or of the first some thousand."""
         if self.cells is not None and self.counts is not None:
-            return Scores(
-                log_mean_exp(self.cells.log_prob(self.draws(generator))), self.counts, self.share
-            )
+            return Scores(self.cells.log_mean(self.draws(generator)), self.counts, self.share)
         noise = self.draws(generator) if self.proposal is None else {}
         values = []
         for start in range(0, min(len(self), _SCORED), _SCORED_TOGETHER):
@@ -227,13 +231,8 @@ class Likelihood:
         sizes = [self.dcm.variables[name].size for name in factor.rows]  # type: ignore[attr-defined]
         rows, _, counts = distinct(factor.rows, sizes)
         factor.cells = Cells(self.dcm, factor.variables, rows)
-        largest = max(
-            1,
-            *(len(next(iter(p.values()))) for p in factor.cells.parents.values() if p),
-            len(counts) // 8,
-        )
         draws = factor.draws.draws if factor.draws.keys else 1
-        if largest * draws > _TABLE_LIMIT:
+        if factor.cells.work * draws > _TABLE_LIMIT:
             factor.cells = None
             return
         factor.counts, factor.weights = counts, counts / counts.sum()

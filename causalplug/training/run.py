@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -20,7 +21,10 @@ from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodL
 from causalplug.training.likelihood import Likelihood, advantage
 from causalplug.training.prepare import Prepared
 from causalplug.training.processes import Processes
+from causalplug.training.progress import CYCLES
 from causalplug.training.report import ModuleReport
+from causalplug.training.stack import stackable
+from causalplug.training.stacked import StackedTraining
 from causalplug.training.validation import Distance
 
 if TYPE_CHECKING:
@@ -31,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "report_from"]
 
-_LIKELIHOOD_STEPS = 600
 _SIGNIFICANT = (
     2.0  # standard errors by which an earlier state must be better on held-out rows than the last
 )
@@ -107,6 +110,41 @@ class Run:
         }
         self.pending = loaded if state["step"] is not None else None
 
+    def side_by_side(self, modules: Mapping[int, Module]) -> None:
+        """Train modules of one variable without a confounder by likelihood, all at once."""
+        chosen = {p: m for p, m in modules.items() if p not in self.reports and self._single(m)}
+        if not chosen:
+            return
+        training = StackedTraining(
+            self.dcm,
+            self.config,
+            self.processes,
+            track=self.trainer.track,
+            failed=self.trainer.kept,
+            progress=self.trainer.progress,
+        )
+        names = [module.variables[0] for module in chosen.values()]
+        singles = training.singles(names, self.prepared.train, self.prepared.held_out)
+        training.train(singles)
+        for (position, module), single in zip(chosen.items(), singles, strict=True):
+            single.report.distances = tuple(
+                self._distances(module, self._seed(position), final=True)
+            )
+            self._finish(position, single.report)
+        self.save(None)
+
+    def _single(self, module: Module) -> bool:
+        (name, *others) = module.variables
+        return (
+            not others
+            and str(module.objective) == "likelihood"
+            and not self.dcm.graph.siblings(name)
+            and stackable(self.dcm.mechanism(name))
+        )
+
+    def _seed(self, position: int, phase: int = 0) -> int:
+        return self.config.seed * 1_000_003 + position * 10_007 + phase * 101
+
     def module(self, position: int, module: Module) -> None:
         """Train one module: one phase, or two for ``warm``."""
         objective = str(module.objective)
@@ -126,6 +164,11 @@ class Run:
             self._phase(position, index, module, phases[index], report, start, spent)
         self.dcm.requires_grad_(False)
         report.seconds = spent + time.perf_counter() - start
+        self._finish(position, report)
+        self.save(None)
+
+    def _finish(self, position: int, report: ModuleReport) -> None:
+        """Judge a trained module, and warn if it has not converged."""
         if report.distances:
             report.converged = all(d.converged(self.config.tolerance) for d in report.distances)
         if report.converged is False and self.processes.index == 0:
@@ -137,10 +180,9 @@ class Run:
                 "on it inherit the error. Train longer (steps=), try another objective=, or look "
                 "at the data of this module.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         self.reports[position] = report
-        self.save(None)
 
     def _learner(self, module: Module, objective: str) -> Learner:
         options: dict[str, Any] = {"processes": self.processes}
@@ -148,7 +190,8 @@ class Run:
             rows = self.prepared.with_pixels(self.dcm, module, "train")
             likelihood = Likelihood(self.dcm, module.variables, rows, self.config)
             held_out = likelihood.on(self.prepared.with_pixels(self.dcm, module, "held_out"))
-            options["steps"] = self.config.steps or _LIKELIHOOD_STEPS
+            options["steps"] = self.config.steps or sum(CYCLES)
+            options["cycles"] = None if self.config.steps else CYCLES
             return LikelihoodLearner(
                 self.dcm, module.variables, self.config, likelihood, held_out, **options
             )
@@ -179,7 +222,7 @@ class Run:
     ) -> None:
         config, device = self.config, self.accelerator.device
         learner = self._learner(module, objective)
-        seed = config.seed * 1_000_003 + position * 10_007 + phase * 101
+        seed = self._seed(position, phase)
         generator = torch.Generator(device).manual_seed(seed + 1_000_000_007 * self.processes.index)
         best: list[Tensor] | None = None
         best_score, since, begin = float("inf"), 0, 0
@@ -211,7 +254,8 @@ class Run:
                     "its columns."
                 )
             bar.update()
-            if step % config.validate_every == 0 or step == learner.steps:
+            ends = step == learner.steps or step in accumulate(learner.cycles)
+            if step % config.validate_every == 0 or ends:
                 learner.average.swap()
                 score, by_chance, record = self.processes.told(
                     self._validate(module, learner, seed)
@@ -231,6 +275,8 @@ class Run:
             report.steps = step
             if config.patience is not None and since > config.patience:
                 break
+            if self._stands_still(learner, step, seed):
+                break
             if (
                 self.checkpoints is not None
                 and step % config.save_every == 0
@@ -248,6 +294,12 @@ class Run:
         bar.close()
         self._keep(learner, best, score - best_score > by_chance, seed, report)
         self._validate_final(module, objective, learner, seed, report)
+
+    def _stands_still(self, learner: Learner, step: int, seed: int) -> bool:
+        """Whether a training whose length was not given has come to its end."""
+        if not isinstance(learner, LikelihoodLearner) or len(learner.cycles) == 1:
+            return False
+        return bool(self.processes.told(learner.stands_still(step, seed)))
 
     def _keep(
         self,

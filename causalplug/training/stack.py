@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -118,7 +119,7 @@ class Stack(nn.Module):
         self.inputs = max(1, max(len(n.loc) for n in networks))
         self.outputs = max(n.output_bias.numel() for n in networks)
         sizes = [self.inputs, *own.hidden, self.outputs]
-        layers = list(zip(sizes, sizes[1:], strict=False))
+        layers = list(pairwise(sizes))
         count, device = len(members), networks[0].loc.device
         self.weights = nn.ParameterList(
             nn.Parameter(torch.zeros(count, a, b, device=device)) for a, b in layers

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from causalplug.data.source import EncodedRows
+from causalplug.data.source import Rows
 from causalplug.errors import PlanError, TrainingError
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
 from causalplug.model.model import Model
@@ -28,6 +28,7 @@ __all__ = ["Single", "StackedTraining"]
 
 _SCORED = 4096  # held-out rows of a mechanism that are scored
 _RATE, _BETAS = 1e-2, (0.9, 0.99)
+_CYCLES = CYCLES[1:]
 _BYTES = 1 << 28  # of the features of one stack's rows
 
 
@@ -140,8 +141,8 @@ class StackedTraining:
     def singles(
         self,
         names: Sequence[str],
-        train: Sequence[EncodedRows],
-        held_out: Sequence[EncodedRows],
+        train: Sequence[Rows],
+        held_out: Sequence[Rows],
     ) -> list[Single]:
         """The modules with the rows of all sources that determine them.
 
@@ -164,7 +165,7 @@ class StackedTraining:
             for name in names
         ]
 
-    def _member(self, name: str, sources: Sequence[EncodedRows]) -> Member:
+    def _member(self, name: str, sources: Sequence[Rows]) -> Member:
         mechanism = self.dcm.mechanism(name)
         columns = (name, *mechanism.parents)
         if not sources:
@@ -203,7 +204,7 @@ class StackedTraining:
         single.report.seconds = time.perf_counter() - start
 
     def _cycles(self, singles: Sequence[Single]) -> None:
-        lengths = CYCLES if self.config.steps is None else (self.config.steps,)
+        lengths = _CYCLES if self.config.steps is None else (self.config.steps,)
         active, done = list(singles), 0
         bar = tqdm(
             total=sum(lengths),
@@ -215,7 +216,7 @@ class StackedTraining:
             before = [single.scores for single in active]
             done = self._cycle(active, length, done, bar)
             gains = [self._gained(s, scores) for s, scores in zip(active, before, strict=True)]
-            gains = self.processes.broadcast(gains)
+            gains = self.processes.told(gains)
             active = [single for single, more in zip(active, gains, strict=True) if more]
             if not active:
                 break
@@ -240,7 +241,7 @@ class StackedTraining:
             self._check(singles, learner.losses, done + step)
             bar.update()
             if step % self.config.validate_every == 0 or step == length:
-                scores = self.processes.broadcast(learner.scores(held_out))
+                scores = self.processes.told(learner.scores(held_out))
                 best.update(scores, done + step, held_out.counts)
                 self._record(singles, learner.losses, scores, done + step)
                 if best.patience_is_over(self.config.patience):

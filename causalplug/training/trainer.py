@@ -281,6 +281,7 @@ class Trainer:
             if self.config.processes == "modules" and together.count > 1:
                 self._train_apart(run, modules, resume=bool(resume) and own)
             else:
+                run.side_by_side(dict(enumerate(modules)))
                 for position, module in enumerate(modules):
                     if position not in run.reports:
                         run.module(position, module)

@@ -15,10 +15,10 @@ from torch import Tensor
 __all__ = ["RationalQuadraticSpline"]
 
 _BOUND = 5.0  # outside of it the spline is the identity
-_LOG_SLOPE = math.log(1e-3)  # of the flattest piece
+_LOG_SLOPE = -math.log(1e-3)  # of the steepest piece, and minus that of the flattest
 
 
-class _Bin(NamedTuple):
+class _Piece(NamedTuple):
     """The piece in which a value lies: left end, width, bottom, height, slopes at both ends."""
 
     inside: Tensor
@@ -28,6 +28,18 @@ class _Bin(NamedTuple):
     height: Tensor
     first: Tensor
     second: Tensor
+
+    def inverted(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """How far along the piece the value ``y`` lies, its mean slope, and how its slope bends."""
+        height = torch.where(self.inside, y - self.bottom, 0.5 * self.height)
+        slope = self.height / self.width
+        bend = self.first + self.second - 2 * slope
+        bent = height * bend
+        a = self.height * (slope - self.first) + bent
+        linear = self.height * self.first - bent
+        c = slope * height
+        root = (linear.square() + 4 * a * c).clamp_min(0).sqrt()
+        return 2 * c / (linear + root), slope, bend
 
 
 class RationalQuadraticSpline:
@@ -39,26 +51,25 @@ class RationalQuadraticSpline:
     """
 
     def __init__(self, numbers: Tensor, bins: int):
-        sizes, slopes = numbers[..., : 2 * bins], numbers[..., 2 * bins :]
-        shares = (sizes / (1 - sizes.abs() * (2 / _LOG_SLOPE))).exp().unflatten(-1, (2, bins))
+        sizes, slopes = numbers[..., : 2 * bins].unflatten(-1, (2, bins)), numbers[..., 2 * bins :]
+        shares = (sizes / (1 + sizes.abs() * (2 / _LOG_SLOPE))).exp()
         self._sizes = shares * (2 * _BOUND / shares.sum(-1, keepdim=True))
         ends = self._sizes.cumsum(-1) - _BOUND
         self._starts = torch.cat([torch.full_like(ends[..., :1], -_BOUND), ends[..., :-1]], -1)
-        slopes = (slopes / (1 - slopes.abs() / _LOG_SLOPE)).exp()
+        slopes = (slopes / (1 + slopes.abs() / _LOG_SLOPE)).exp()
         one = torch.ones_like(slopes[..., :1])
-        self._slopes = torch.stack(
-            [torch.cat([one, slopes], -1), torch.cat([slopes, one], -1)], -2
-        )
+        self._slopes = torch.cat([one, slopes, one], -1)
 
-    def _bin(self, value: Tensor, axis: int) -> _Bin:
-        starts = self._starts[..., axis, :].detach()
-        inside = value.abs() < _BOUND
-        index = (starts[..., 1:] < value.unsqueeze(-1)).sum(-1)
-        index = index[..., None, None].expand(*index.shape, 2, 1)
-        left, bottom = self._starts.gather(-1, index).squeeze(-1).unbind(-1)
-        width, height = self._sizes.gather(-1, index).squeeze(-1).unbind(-1)
-        first, second = self._slopes.gather(-1, index).squeeze(-1).unbind(-1)
-        return _Bin(inside, left, width, bottom, height, first, second)
+    def _bin(self, value: Tensor, axis: int) -> _Piece:
+        """The pieces in which values lie: of the horizontal axis 0, or of the vertical axis 1."""
+        starts = self._starts[..., axis, 1:].detach()
+        index = (starts < value.unsqueeze(-1)).sum(-1, keepdim=True)
+        both = index.unsqueeze(-1).expand(*index.shape[:-1], 2, 1)
+        left, bottom = self._starts.gather(-1, both).squeeze(-1).unbind(-1)
+        width, height = self._sizes.gather(-1, both).squeeze(-1).unbind(-1)
+        ends = torch.cat([index, index + 1], -1)
+        first, second = self._slopes.gather(-1, ends).unbind(-1)
+        return _Piece(value.abs() < _BOUND, left, width, bottom, height, first, second)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Values ``(*)`` at ``x``."""
@@ -79,20 +90,9 @@ class RationalQuadraticSpline:
         """The ``x`` at which the spline has the values ``y``, and the log of the inverse's slope
         there."""
         b = self._bin(y, 1)
-        height = torch.where(b.inside, y - b.bottom, 0.5 * b.height)
-        slope = b.height / b.width
-        bend = b.first + b.second - 2 * slope
-        bent = height * bend
-        a = b.height * (slope - b.first) + bent
-        linear = b.height * b.first - bent
-        c = slope * height
-        root = (linear.square() + 4 * a * c).clamp_min(0).sqrt()
-        z = 2 * c / (linear + root)
+        z, slope, bend = b.inverted(y)
         rest = z * (1 - z)
         under = slope + bend * rest
         over = 2 * slope * rest + b.first * (1 - z).square() + b.second * z.square()
-        log_slope = 2 * (under / slope).log() - over.log()
-        return (
-            torch.where(b.inside, b.left + z * b.width, y),
-            torch.where(b.inside, log_slope, 0.0),
-        )
+        x = torch.where(b.inside, b.left + z * b.width, y)
+        return x, torch.where(b.inside, 2 * (under / slope).log() - over.log(), 0.0)
