@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from causalplug.adapters.diffusers_files import load_parts, open_pipeline
 from causalplug.adapters.diffusers_inversion import explained, inverted, invertible
-from causalplug.errors import LabelMapError, MechanismError
+from causalplug.adapters.prompts import prompts_of
+from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
@@ -122,7 +123,7 @@ class DiffusersGenerator(FrozenMechanism):
                     if isinstance(m, nn.Module) and m not in (network, vae)
                 ]
             )
-        self.prompts = _prompts(prompts, labels) if text else None
+        self.prompts = prompts_of(prompts, labels) if text else None
         self.negative_prompt = negative_prompt
         self.requested_classes = None if classes is None else list(classes)
         self.null_class = null_class
@@ -142,10 +143,8 @@ class DiffusersGenerator(FrozenMechanism):
 
     def _check_classes(self) -> None:
         config = self.network.config  # type: ignore[union-attr]
-        known = getattr(config, "num_class_embeds", None) or getattr(
-            config, "num_embeds_ada_norm", None
-        )
         joint = self._map.size
+        known = _class_count(config)
         if not self.labels:
             self.classes = torch.zeros(1, dtype=torch.int64)
             return
@@ -154,6 +153,9 @@ class DiffusersGenerator(FrozenMechanism):
             raise MechanismError(
                 f"{joint} joint labels need {joint} classes; classes= has {len(classes)}."
             )
+        if config.get("class_embed_type") == "timestep":  # a number is embedded, whatever it is
+            self.classes = torch.tensor(classes)
+            return
         if not known:
             raise MechanismError(
                 f"{type(self.network).__name__} is unconditional: it has no classes for the labels "
@@ -232,14 +234,22 @@ class DiffusersGenerator(FrozenMechanism):
 
         def run(**given: Any) -> Tensor:
             found = self.network(sample.to(self.dtype), times, **given).sample.float()
-            return found[
-                :, : sample.shape[1]
-            ]  # a network that also predicts variances has twice the channels
+            if self._learns_variance:
+                return found
+            return found[:, : sample.shape[1]]  # a predicted variance that nobody reads
 
         if not self.labels or self.guidance_scale == 1.0:
             return run(**options)
         null = run(class_labels=torch.full_like(classes, int(self.null_class or 0)))
-        return null + self.guidance_scale * (run(**options) - null)
+        chosen = run(**options)
+        guided = null + self.guidance_scale * (chosen - null)
+        channels = sample.shape[1]
+        return torch.cat([guided[:, :channels], chosen[:, channels:]], 1)
+
+    @property
+    def _learns_variance(self) -> bool:
+        """Whether the scheduler reads a variance that the network predicts beside the noise."""
+        return self.scheduler.config.get("variance_type") in ("learned", "learned_range")
 
     def _decoded(self, sample: Tensor) -> Tensor:
         if self.vae is None:
@@ -300,7 +310,7 @@ class DiffusersGenerator(FrozenMechanism):
     @classmethod
     def from_pretrained(  # type: ignore[override]
         cls,
-        source: str | PathLike[str],
+        source: str | PathLike[str] | Snapshot,
         labels: Sequence[Label],
         *,
         revision: str | None = None,
@@ -309,6 +319,7 @@ class DiffusersGenerator(FrozenMechanism):
         token: bool | str | None = None,
         local_files_only: bool = False,
         dtype: str = "float32",
+        variant: str | None = None,
         scheduler: str | None = None,
         offload: bool = False,
         **options: Any,
@@ -319,6 +330,7 @@ class DiffusersGenerator(FrozenMechanism):
             source: a folder that a pipeline's ``save_pretrained`` wrote, or a Hub id.
             labels: its labels.
             dtype: precision of its networks.
+            variant: Which files of weights are read, such as ``"fp16"``.
             scheduler: class of another scheduler, such as ``"UniPCMultistepScheduler"`` for few
                 steps.
             offload: keep the parts of a text-conditional pipeline off the accelerator while they do
@@ -331,11 +343,18 @@ class DiffusersGenerator(FrozenMechanism):
         """
         snapshot = open_pipeline(source, revision, subfolder, cache_dir, token, local_files_only)
         parts = load_parts(
-            snapshot, dtype=dtype, scheduler=scheduler, text="prompts" in options, offload=offload
+            snapshot,
+            dtype=dtype,
+            scheduler=scheduler,
+            text="prompts" in options,
+            offload=offload,
+            variant=variant,
         )
         generator = cls(parts, labels, **options)
         generator.folder = snapshot.path
         generator.location = {"dtype": dtype, "scheduler": scheduler, "offload": offload}
+        if variant is not None:
+            generator.location["variant"] = variant
         if snapshot.repo_id is not None:
             generator.location |= {
                 "repo_id": snapshot.repo_id,
@@ -403,6 +422,11 @@ class DiffusersGenerator(FrozenMechanism):
         )
 
 
+def _class_count(config: Mapping[str, Any]) -> int | None:
+    """How many classes a network has; None if it has none."""
+    return config.get("num_class_embeds") or config.get("num_embeds_ada_norm")
+
+
 def _seed(pair: Sequence[float]) -> int:
     return int(pair[0] * 2**24) * 2**24 + int(pair[1] * 2**24)
 
@@ -435,35 +459,3 @@ def _image(latent: tuple[int, int, int], vae: Any, text: bool) -> Image:
         factor = 2 ** (len(vae.config.block_out_channels) - 1)
         channels, height, width = vae.config.out_channels, height * factor, width * factor
     return Image(channels, height, width, low=0.0 if text else -1.0)
-
-
-def _prompts(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label]) -> list[str]:
-    """The prompt of every joint label."""
-    if prompts is None:
-        raise MechanismError(
-            "A text-conditional pipeline needs prompts: a template or a mapping from labels to prompts."
-        )
-    keys = list(itertools.product(*(label.categories for label in labels)))
-    names = [label.name for label in labels]
-    if isinstance(prompts, str):
-        try:
-            made = [prompts.format(**dict(zip(names, map(str, key), strict=True))) for key in keys]
-        except (KeyError, IndexError) as error:
-            raise LabelMapError(
-                f"The prompt {prompts!r} asks for {error}, which is no label. Labels: {', '.join(names)}."
-            ) from None
-        if len(set(made)) < len(made):
-            missing = [name for name in names if "{" + name not in prompts]
-            raise LabelMapError(
-                f"The prompt {prompts!r} is the same for different labels: it does not mention "
-                f"{', '.join(missing)}. Use {', '.join('{' + name + '}' for name in missing)}."
-            )
-        return made
-    table = {key if isinstance(key, tuple) else (key,): prompt for key, prompt in prompts.items()}
-    holes = [key for key in keys if key not in table]
-    if holes:
-        raise LabelMapError(
-            f"The prompts have no entry for {', '.join(str(key) for key in holes[:5])}: every "
-            "combination of labels needs one."
-        )
-    return [table[key] for key in keys]

@@ -13,13 +13,16 @@ import torch
 from torch import Tensor
 
 from causalplug.data.images import decode_pictures, picture_size
-from causalplug.data.tables import ClassCodes, Table, table_of
+from causalplug.data.table import ClassCodes, Table
+from causalplug.data.tables import table_of
+from causalplug.data.text_summary import guessed_values
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.variables import Discrete, Image, variable_from_dict
+from causalplug.variables.columns import TextColumn
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.frozen.generator import FrozenMechanism as Generator
@@ -202,6 +205,7 @@ class ImageBank(FrozenMechanism):
         declared = {label.name: label.values for label in asked if isinstance(label, Label)}
         pixels: list[Tensor] = []
         columns: dict[str, list[Any]] = {name: [] for name in names}
+        written: set[str] = set()  # columns of a text file that nothing declares
         for chunk in table.read({**declared, **({} if image is None else {pictures: image})}):
             items = list(chunk[pictures])
             image = image or Image(*picture_size(items[0]))
@@ -211,7 +215,12 @@ class ImageBank(FrozenMechanism):
                 if isinstance(column, ClassCodes):
                     declared.setdefault(name, Discrete(column.names))
                     column = column.values(plain=not isinstance(declared[name].categories[0], str))
+                if isinstance(column, TextColumn) and name in declared:
+                    column = declared[name].decode(declared[name].encode(column, name))
+                elif isinstance(column, TextColumn) and not (column.typed or table.whole):
+                    written.add(name)
                 values += list(column)
+        columns |= {name: guessed_values(columns[name]) for name in written}
         known = [
             Label(name, declared.get(name) or _categories(columns[name], name)) for name in names
         ]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,11 +14,9 @@ from torch import Tensor
 from causalplug.encoders.encoders import Encoder, register_encoder
 from causalplug.errors import MechanismError, MissingDependencyError, RepositoryError
 from causalplug.hub.repository import resolve
+from causalplug.hub.snapshot import Snapshot
 from causalplug.networks import freeze
 from causalplug.variables import Image, variable_from_dict
-
-if TYPE_CHECKING:
-    from causalplug.hub.snapshot import Snapshot
 
 __all__ = ["TransformersEncoder"]
 
@@ -117,7 +115,7 @@ class TransformersEncoder(Encoder):
     @classmethod
     def from_pretrained(  # type: ignore[override]
         cls,
-        source: str | PathLike[str],
+        source: str | PathLike[str] | Snapshot,
         variable: Image,
         size: int = 16,
         *,
@@ -144,11 +142,16 @@ class TransformersEncoder(Encoder):
                 "A vision backbone cannot be loaded: transformers is not installed. Run: pip "
                 "install 'causalplug[transformers]'"
             ) from None
-        snapshot = resolve(source, revision=revision, **hub)
+        snapshot = source
+        if not isinstance(snapshot, Snapshot):
+            snapshot = resolve(snapshot, revision=revision, **hub)
         snapshot.fetch(*_PATTERNS[:1], *_PATTERNS[2:])
         try:
             backbone = AutoModel.from_pretrained(
-                snapshot.path, local_files_only=True, use_safetensors=True
+                snapshot.path,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
             )
         except ImportError as error:
             name = "timm" if "timm" in str(error) else getattr(error, "name", None)

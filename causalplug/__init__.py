@@ -12,6 +12,7 @@ from typing import Any
 from causalplug.moved import redirect
 
 _EXPORTS = {
+    "causalplug.caveats": ["Caveat"],
     "causalplug.errors": [
         "CausalPlugError",
         "ConfounderWarning",
@@ -40,9 +41,9 @@ _EXPORTS = {
     "causalplug.graphs.graph": ["CausalGraph"],
     "causalplug.identification.assumptions": ["Assume"],
     "causalplug.identification.identification": ["Identification", "identify"],
+    "causalplug.checks.overlap": ["Overlap", "check_overlap"],
     "causalplug.checks.bounding": ["bounds"],
     "causalplug.checks.bounds": ["Bounds"],
-    "causalplug.checks.overlap": ["check_overlap"],
     "causalplug.planning.plan": ["Plan", "check_pull", "plan"],
     "causalplug.identification.query": ["Query"],
     "causalplug.graphs.source": ["Source"],
@@ -50,8 +51,8 @@ _EXPORTS = {
     "causalplug.mechanisms.base": ["Mechanism", "register_mechanism"],
     "causalplug.mechanisms.catalogue": ["list_adapters"],
     "causalplug.encoders.fit": ["fit_encoder"],
-    "causalplug.encoders.encoders": ["ConvEncoder", "Encoder"],
-    "causalplug.checks.fit": ["check_fit"],
+    "causalplug.encoders.encoders": ["ConvEncoder", "Encoder", "register_encoder"],
+    "causalplug.checks.fit": ["FitReport", "check_fit"],
     "causalplug.mechanisms.frozen.generator": ["FrozenMechanism"],
     "causalplug.mechanisms.frozen.label_map": ["Label", "LabelMap"],
     "causalplug.checks.projection": ["check_projection"],
@@ -67,8 +68,16 @@ _EXPORTS = {
     "causalplug.data.source": ["DataSource"],
     "causalplug.training.generators": ["fit_generator"],
     "causalplug.data.infer": ["InferredVariables", "infer_variables"],
+    "causalplug.training.report": ["TrainingReport"],
     "causalplug.training.trainer": ["Trainer", "fit"],
-    "causalplug.variables": ["Continuous", "Discrete", "Image"],
+    "causalplug.variables": [
+        "Continuous",
+        "Count",
+        "Discrete",
+        "Image",
+        "Variable",
+        "register_variable",
+    ],
 }
 _MODULES = ("adapters", "errors", "plots", "testing")
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalplug.files.storage import Content
+from causalplug.hub.loading import Loader
 from causalplug.hub.shareable import Shareable
 from causalplug.model.extract import extract_module
 from causalplug.model.model import Model
 from causalplug.model.trained_module import TrainedModule
+from causalplug.sampling.options import DEFAULTS, SamplingOptions
+from causalplug.wording import suggests_arguments
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,8 +77,8 @@ class DCM(Shareable, Model):
     card_kind = "dcm"
 
     @classmethod
-    def loaders(cls) -> dict[str, Callable[..., Any]]:
-        return {"model": load_model}
+    def loaders(cls) -> dict[str, Loader]:
+        return {"model": MODEL_LOADER}
 
     def repository_files(
         self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
@@ -107,6 +111,7 @@ class DCM(Shareable, Model):
         """
         return extract_module(self, name)
 
+    @suggests_arguments
     def sample(
         self,
         n: int,
@@ -114,8 +119,14 @@ class DCM(Shareable, Model):
         do: Mapping[str, Any] | None = None,
         given: Mapping[str, Any] | None = None,
         variables: str | Iterable[str] | None = None,
-        seed: int = 0,
-        **options: Any,
+        seed: int = DEFAULTS.seed,
+        images: str = DEFAULTS.images,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        batch_size: int | None = DEFAULTS.batch_size,
+        min_acceptance: float = DEFAULTS.min_acceptance,
+        time_limit: float | None = DEFAULTS.time_limit,
+        progress: bool | None = DEFAULTS.progress,
+        distributed: bool = DEFAULTS.distributed,
     ) -> pd.DataFrame:
         """``n`` rows of P(variables | do, given), as a table.
 
@@ -134,14 +145,17 @@ class DCM(Shareable, Model):
                 high)`` with None for no bound, or an array or column of one value per row. A single
                 value of a continuous variable is met by weighting, if it can be.
             variables: what is asked for; all by default.
-            seed: of the noise.
-            **options: ``batch_size``: rows that go through the networks at once, by default 65,536,
-                and 256 where an image is rendered; ``images``: ``"tensor"``, by default,
-                ``"array"`` or ``"pil"``; ``allow_unidentified``: give a marked answer in place of
-                an error; ``min_acceptance``: a condition that fewer rows than this share meet ends
-                in an error, by default 1e-4; ``progress``: show a bar, by default for long calls at
-                a terminal; ``distributed``: split the rows over the processes of ``accelerate
-                launch``, all of which have to make this call.
+            seed: Seed of the noise.
+            images: What images come out as: ``"tensor"``, ``"array"`` or ``"pil"``.
+            allow_unidentified: Give a marked answer in place of an error.
+            batch_size: Rows that go through the networks at once; by default 65,536, and 256 where
+                an image is rendered.
+            min_acceptance: Share of the candidates that have to agree with ``given``, counted by
+                weight; where fewer do, the search ends in an error.
+            time_limit: Seconds after which a search for rows that agree ends in an error.
+            progress: Show a bar; by default for long calls at a terminal.
+            distributed: Split the rows over the processes of ``accelerate launch``, all of which
+                have to make this call.
 
         Returns:
             A DataFrame of category names, floats and images, float tensors ``(channels, height,
@@ -160,8 +174,19 @@ class DCM(Shareable, Model):
         """
         from causalplug.sampling.sample import sample
 
-        return sample(self, n, do=do, given=given, variables=variables, seed=seed, **options)
+        options = SamplingOptions(
+            seed=seed,
+            batch_size=batch_size,
+            images=images,
+            allow_unidentified=allow_unidentified,
+            min_acceptance=min_acceptance,
+            time_limit=time_limit,
+            progress=progress,
+            distributed=distributed,
+        )
+        return sample(self, n, do=do, given=given, variables=variables, options=options)
 
+    @suggests_arguments
     def sample_batches(
         self,
         n: int,
@@ -169,26 +194,48 @@ class DCM(Shareable, Model):
         do: Mapping[str, Any] | None = None,
         given: Mapping[str, Any] | None = None,
         variables: str | Iterable[str] | None = None,
-        seed: int = 0,
-        **options: Any,
+        seed: int = DEFAULTS.seed,
+        images: str = DEFAULTS.images,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        batch_size: int | None = DEFAULTS.batch_size,
+        min_acceptance: float = DEFAULTS.min_acceptance,
+        time_limit: float | None = DEFAULTS.time_limit,
+        progress: bool | None = DEFAULTS.progress,
     ) -> Iterator[pd.DataFrame]:
         """The rows of :meth:`sample` in consecutive tables of a batch each, for samples that do
-        not fit into memory."""
+        not fit into memory; arguments as there."""
         from causalplug.sampling.sample import sample_batches
 
-        return sample_batches(
-            self, n, do=do, given=given, variables=variables, seed=seed, **options
+        options = SamplingOptions(
+            seed=seed,
+            batch_size=batch_size,
+            images=images,
+            allow_unidentified=allow_unidentified,
+            min_acceptance=min_acceptance,
+            time_limit=time_limit,
+            progress=progress,
         )
+        return sample_batches(self, n, do=do, given=given, variables=variables, options=options)
 
+    @suggests_arguments
     def counterfactual(
         self,
         n: Any,
         *,
         evidence: Any = None,
         do: Mapping[str, Any] | None = None,
+        worlds: Mapping[str, Mapping[str, Any]] | None = None,
         variables: str | Iterable[str] | None = None,
-        seed: int = 0,
-        **options: Any,
+        factual: bool = False,
+        draws: int = 1,
+        seed: int = DEFAULTS.seed,
+        images: str = DEFAULTS.images,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        batch_size: int | None = DEFAULTS.batch_size,
+        min_acceptance: float = DEFAULTS.min_acceptance,
+        time_limit: float | None = DEFAULTS.time_limit,
+        progress: bool | None = DEFAULTS.progress,
+        distributed: bool = DEFAULTS.distributed,
     ) -> pd.DataFrame:
         """Rows of what would have been under ``do``, given what was seen: abduction, action,
         prediction.
@@ -201,11 +248,13 @@ class DCM(Shareable, Model):
                 :class:`causalplug.Evidence` with its own ``do`` for what was seen in an intervened
                 world, or a list of these.
             do: interventions as for :meth:`sample`.
-            variables: what is asked for; all by default.
-            seed: of the noise.
-            **options: those of :meth:`sample`, and ``worlds``: several interventions by name, in
-                place of ``do``, for their joint distribution; ``factual``: add the world as it was;
-                ``draws``: rows per row of data.
+            worlds: Several interventions by name, in place of ``do``, for their joint
+                distribution.
+            variables: What is asked for; all by default.
+            factual: Add the world as it was.
+            draws: Rows per row of data.
+            seed, images, allow_unidentified, batch_size, min_acceptance, time_limit, progress,
+                distributed: As for :meth:`sample`.
 
         Returns:
             As :meth:`sample`; with several worlds the columns have two levels, world and variable.
@@ -221,11 +270,41 @@ class DCM(Shareable, Model):
         """
         from causalplug.sampling.counterfactual import counterfactual
 
+        options = SamplingOptions(
+            seed=seed,
+            batch_size=batch_size,
+            images=images,
+            allow_unidentified=allow_unidentified,
+            min_acceptance=min_acceptance,
+            time_limit=time_limit,
+            progress=progress,
+            distributed=distributed,
+        )
         return counterfactual(
-            self, n, evidence=evidence, do=do, variables=variables, seed=seed, **options
+            self,
+            n,
+            evidence=evidence,
+            do=do,
+            worlds=worlds,
+            variables=variables,
+            factual=factual,
+            draws=draws,
+            options=options,
         )
 
-    def abduct(self, n: Any, *, evidence: Any = None, seed: int = 0, **options: Any) -> Noise:
+    @suggests_arguments
+    def abduct(
+        self,
+        n: Any,
+        *,
+        evidence: Any = None,
+        draws: int = 1,
+        seed: int = DEFAULTS.seed,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        batch_size: int | None = DEFAULTS.batch_size,
+        min_acceptance: float = DEFAULTS.min_acceptance,
+        time_limit: float | None = DEFAULTS.time_limit,
+    ) -> Noise:
         """The noise of ``n`` rows that agree with ``evidence``: to save, to pass on, or to run
         under any intervention.
 
@@ -234,32 +313,53 @@ class DCM(Shareable, Model):
         """
         from causalplug.sampling.counterfactual import abduct
 
-        return abduct(self, n, evidence=evidence, seed=seed, **options)
+        options = SamplingOptions(
+            seed=seed,
+            batch_size=batch_size,
+            allow_unidentified=allow_unidentified,
+            min_acceptance=min_acceptance,
+            time_limit=time_limit,
+        )
+        return abduct(self, n, evidence=evidence, draws=draws, options=options)
 
+    @suggests_arguments
     def replay(
         self,
         noise: Noise,
         *,
         do: Mapping[str, Any] | None = None,
         variables: str | Iterable[str] | None = None,
-        **options: Any,
+        images: str = DEFAULTS.images,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        batch_size: int | None = DEFAULTS.batch_size,
     ) -> pd.DataFrame:
         """The rows of ``noise`` under ``do`` as a table; options ``batch_size`` and ``images``
         as for :meth:`sample`."""
         from causalplug.sampling.sample import replay
 
-        return replay(self, noise, do=do, variables=variables, **options)
+        options = SamplingOptions(
+            images=images, allow_unidentified=allow_unidentified, batch_size=batch_size
+        )
+        return replay(self, noise, do=do, variables=variables, options=options)
 
+    @suggests_arguments
     def estimate(
         self,
         query: str | Query,
         n: int = 100_000,
         *,
-        seed: int = 0,
         level: float = 0.95,
         data: Any = None,
         one_step: bool | None = None,
-        **options: Any,
+        interval: str = "auto",
+        compare: str | None = None,
+        pictures: int = 16,
+        seed: int = DEFAULTS.seed,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        batch_size: int | None = DEFAULTS.batch_size,
+        min_acceptance: float = DEFAULTS.min_acceptance,
+        time_limit: float | None = DEFAULTS.time_limit,
+        progress: bool | None = DEFAULTS.progress,
     ) -> Estimate:
         """The answer to a causal question, with an interval that holds all that is uncertain.
 
@@ -273,29 +373,57 @@ class DCM(Shareable, Model):
             query: text such as ``"P(A | do(D=1))"``, ``"E[N | do(C=1)] - E[N | do(C=0)]"`` or
                 ``"PNS(Y, X)"``, or a Query.
             n: rows that have to meet the evidence of every term.
-            seed: of the noise, which all terms share.
             level: coverage of the intervals.
             data: the rows that the model was trained on, a table or data sources: the overlap that
                 the answer rests on is checked, and the intervals are made from them.
             one_step: add what the rows in ``data`` add to the answer to first order, which removes
                 the bias of a model that smooths; by default where the treatment's causes are all
                 recorded, which makes the estimate doubly robust.
-            **options: ``batch_size``, ``allow_unidentified``, ``min_acceptance``, ``progress`` as
-                for :meth:`sample`; ``compare="plug-in"``: add the identified formula, evaluated on
-                the rows in ``data``, as a column; ``pictures``: how many images are rendered of an
-                image that is asked for, 16 by default.
+            interval: where the interval comes from: ``"influence"`` functions, the ``"replicates"``
+                that the model was trained with, or ``"auto"``, the first of the two that can be had.
+            compare: ``"plug-in"`` adds the identified formula, evaluated on the rows in ``data``, as
+                a column.
+            pictures: How many images are rendered of an image that is asked for.
+            seed: Seed of the noise, which all terms share.
+            allow_unidentified, batch_size, min_acceptance, time_limit, progress: As for
+                :meth:`sample`.
 
         Raises:
             QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError,
             SamplingError.
         """
         from causalplug.sampling.estimate import estimate
-        from causalplug.uncertainty.intervals import check_level, with_intervals
+        from causalplug.uncertainty.intervals import (
+            check_interval,
+            check_level,
+            with_intervals,
+        )
 
         check_level(level)
-        answer = estimate(self, query, n, seed=seed, data=data, **options)
-        return with_intervals(self, answer, query, data=data, level=level, one_step=one_step)
+        check_interval(interval)
+        options = SamplingOptions(
+            seed=seed,
+            batch_size=batch_size,
+            allow_unidentified=allow_unidentified,
+            min_acceptance=min_acceptance,
+            time_limit=time_limit,
+            progress=progress,
+        )
+        answer = estimate(
+            self, query, n, data=data, compare=compare, pictures=pictures, options=options
+        )
+        return with_intervals(
+            self,
+            answer,
+            query,
+            data=data,
+            level=level,
+            one_step=one_step,
+            interval=interval,
+            ask=lambda rows: estimate(self, query, rows, options=options),
+        )
 
+    @suggests_arguments
     def ate(
         self,
         outcome: str,
@@ -306,7 +434,16 @@ class DCM(Shareable, Model):
         control: Any = None,
         given: Mapping[str, Any] | None = None,
         n: int = 100_000,
-        **options: Any,
+        level: float = 0.95,
+        data: Any = None,
+        one_step: bool | None = None,
+        interval: str = "auto",
+        seed: int = DEFAULTS.seed,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        batch_size: int | None = DEFAULTS.batch_size,
+        min_acceptance: float = DEFAULTS.min_acceptance,
+        time_limit: float | None = DEFAULTS.time_limit,
+        progress: bool | None = DEFAULTS.progress,
     ) -> Estimate:
         """The average treatment effect ``E[outcome | do(treated)] - E[outcome | do(control)]``,
         within ``given``.
@@ -319,13 +456,28 @@ class DCM(Shareable, Model):
             treated, control: values of the treatment; a binary one needs none.
             given: categories that are conditioned on, under the intervention.
             n: rows of every term.
-            **options: as for :meth:`estimate`.
+            level, data, one_step, interval, seed, allow_unidentified, batch_size, min_acceptance,
+                time_limit, progress: As for :meth:`estimate`.
         """
         from causalplug.sampling.effects import ate_query
 
         levels = {"value": value, "treated": treated, "control": control, "given": given}
-        return self.estimate(ate_query(self, outcome, treatment, **levels), n, **options)
+        return self.estimate(
+            ate_query(self, outcome, treatment, **levels),
+            n,
+            level=level,
+            data=data,
+            one_step=one_step,
+            interval=interval,
+            seed=seed,
+            allow_unidentified=allow_unidentified,
+            batch_size=batch_size,
+            min_acceptance=min_acceptance,
+            time_limit=time_limit,
+            progress=progress,
+        )
 
+    @suggests_arguments
     def curve(
         self,
         outcome: str,
@@ -334,14 +486,36 @@ class DCM(Shareable, Model):
         *,
         given: Mapping[str, Any] | None = None,
         n: int = 100_000,
-        **options: Any,
+        level: float = 0.95,
+        data: Any = None,
+        one_step: bool | None = None,
+        interval: str = "auto",
+        seed: int = DEFAULTS.seed,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        batch_size: int | None = DEFAULTS.batch_size,
+        min_acceptance: float = DEFAULTS.min_acceptance,
+        time_limit: float | None = DEFAULTS.time_limit,
+        progress: bool | None = DEFAULTS.progress,
     ) -> pd.DataFrame:
         """The outcome's mean (or its probabilities) under ``do(treatment=v)`` for every v in
         ``values``, on the same noise."""
         from causalplug.sampling.effects import curve
 
         return curve(
-            lambda query: self.estimate(query, n, **options),
+            partial(
+                self.estimate,
+                n=n,
+                level=level,
+                data=data,
+                one_step=one_step,
+                interval=interval,
+                seed=seed,
+                allow_unidentified=allow_unidentified,
+                batch_size=batch_size,
+                min_acceptance=min_acceptance,
+                time_limit=time_limit,
+                progress=progress,
+            ),
             outcome,
             treatment,
             values,
@@ -362,3 +536,7 @@ def load_model(snapshot: Snapshot, **options: Any) -> Any:
     from causalplug.model.files import load_dcm
 
     return load_dcm(snapshot, DCM, **options)
+
+
+MODEL_LOADER = Loader(load_model, ("device", "dtype", "module"), "a model")
+"""How :func:`causalplug.from_pretrained` loads a model."""

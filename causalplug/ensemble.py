@@ -7,18 +7,22 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from causalplug.caveats import unique_caveats
 from causalplug.errors import MechanismError, QueryError
 from causalplug.identification.query import Query
 from causalplug.sampling.answers import Estimate
 from causalplug.sampling.effects import ate_query, curve
 from causalplug.sampling.estimate import estimate
+from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.uncertainty.intervals import with_intervals
+from causalplug.wording import suggests_arguments
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,26 +114,41 @@ class Ensemble:
     def __repr__(self) -> str:
         return f"Ensemble({len(self)} members over {', '.join(self.members[0].graph.variables)})"
 
+    @suggests_arguments
     def estimate(
         self,
         query: str | Query,
         n: int = 100_000,
         *,
-        seed: int = 0,
         data: Any = None,
         one_step: bool | None = None,
-        **options: Any,
+        seed: int = DEFAULTS.seed,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        batch_size: int | None = DEFAULTS.batch_size,
+        min_acceptance: float = DEFAULTS.min_acceptance,
+        time_limit: float | None = DEFAULTS.time_limit,
+        progress: bool | None = DEFAULTS.progress,
     ) -> Estimate:
         """The answer to ``query`` of all members together; ``n`` rows each, arguments as for
         :meth:`DCM.estimate`."""
         started = time.perf_counter()
+        options = SamplingOptions(
+            seed=seed,
+            batch_size=batch_size,
+            allow_unidentified=allow_unidentified,
+            min_acceptance=min_acceptance,
+            time_limit=time_limit,
+            progress=progress,
+        )
         answers = []
         for k, member in enumerate(self.members):
-            answer = estimate(member, query, n, seed=seed + k, data=data, **options)
+            own = replace(options, seed=options.seed + k)
+            answer = estimate(member, query, n, data=data, options=own)
             known = {"data": data, "level": self.level, "one_step": one_step}
             answers.append(with_intervals(member, answer, query, **known))
         return self._joined(answers, started)
 
+    @suggests_arguments
     def ate(
         self,
         outcome: str,
@@ -140,12 +159,31 @@ class Ensemble:
         control: Any = None,
         given: Mapping[str, Any] | None = None,
         n: int = 100_000,
-        **options: Any,
+        data: Any = None,
+        one_step: bool | None = None,
+        seed: int = DEFAULTS.seed,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        batch_size: int | None = DEFAULTS.batch_size,
+        min_acceptance: float = DEFAULTS.min_acceptance,
+        time_limit: float | None = DEFAULTS.time_limit,
+        progress: bool | None = DEFAULTS.progress,
     ) -> Estimate:
         """The average treatment effect; arguments as for :meth:`DCM.ate`."""
         levels = {"value": value, "treated": treated, "control": control, "given": given}
-        return self.estimate(ate_query(self.members[0], outcome, treatment, **levels), n, **options)
+        return self.estimate(
+            ate_query(self.members[0], outcome, treatment, **levels),
+            n,
+            data=data,
+            one_step=one_step,
+            seed=seed,
+            allow_unidentified=allow_unidentified,
+            batch_size=batch_size,
+            min_acceptance=min_acceptance,
+            time_limit=time_limit,
+            progress=progress,
+        )
 
+    @suggests_arguments
     def curve(
         self,
         outcome: str,
@@ -154,23 +192,104 @@ class Ensemble:
         *,
         given: Mapping[str, Any] | None = None,
         n: int = 100_000,
-        **options: Any,
+        data: Any = None,
+        one_step: bool | None = None,
+        seed: int = DEFAULTS.seed,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        batch_size: int | None = DEFAULTS.batch_size,
+        min_acceptance: float = DEFAULTS.min_acceptance,
+        time_limit: float | None = DEFAULTS.time_limit,
+        progress: bool | None = DEFAULTS.progress,
     ) -> pd.DataFrame:
         """The outcome at several values of do(treatment); arguments as for :meth:`DCM.curve`."""
-        ask: Callable[[Query], Estimate] = lambda query: self.estimate(query, n, **options)  # noqa: E731
+        ask = partial(
+            self.estimate,
+            n=n,
+            data=data,
+            one_step=one_step,
+            seed=seed,
+            allow_unidentified=allow_unidentified,
+            batch_size=batch_size,
+            min_acceptance=min_acceptance,
+            time_limit=time_limit,
+            progress=progress,
+        )
         return curve(ask, outcome, treatment, values, given, self.members[0].variables)
 
-    def sample(self, n: int, *, seed: int = 0, **options: Any) -> pd.DataFrame:
-        """``n`` rows of every member, with the member as the first level of the index."""
-        return self._stacked(
-            [member.sample(n, seed=seed + k, **options) for k, member in enumerate(self.members)]
-        )
-
-    def counterfactual(self, n: Any, *, seed: int = 0, **options: Any) -> pd.DataFrame:
-        """Rows of what would have been by every member, with the member as the first level of
-        the index."""
+    @suggests_arguments
+    def sample(
+        self,
+        n: int,
+        *,
+        do: Mapping[str, Any] | None = None,
+        given: Mapping[str, Any] | None = None,
+        variables: str | Iterable[str] | None = None,
+        images: str = DEFAULTS.images,
+        seed: int = DEFAULTS.seed,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        batch_size: int | None = DEFAULTS.batch_size,
+        min_acceptance: float = DEFAULTS.min_acceptance,
+        time_limit: float | None = DEFAULTS.time_limit,
+        progress: bool | None = DEFAULTS.progress,
+    ) -> pd.DataFrame:
+        """``n`` rows of every member, with the member as the first level of the index; arguments
+        as for :meth:`DCM.sample`."""
         frames = [
-            member.counterfactual(n, seed=seed + k, **options)
+            member.sample(
+                n,
+                do=do,
+                given=given,
+                variables=variables,
+                images=images,
+                seed=seed + k,
+                allow_unidentified=allow_unidentified,
+                batch_size=batch_size,
+                min_acceptance=min_acceptance,
+                time_limit=time_limit,
+                progress=progress,
+            )
+            for k, member in enumerate(self.members)
+        ]
+        return self._stacked(frames)
+
+    @suggests_arguments
+    def counterfactual(
+        self,
+        n: Any,
+        *,
+        evidence: Any = None,
+        do: Mapping[str, Any] | None = None,
+        worlds: Mapping[str, Mapping[str, Any]] | None = None,
+        variables: str | Iterable[str] | None = None,
+        factual: bool = False,
+        draws: int = 1,
+        images: str = DEFAULTS.images,
+        seed: int = DEFAULTS.seed,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        batch_size: int | None = DEFAULTS.batch_size,
+        min_acceptance: float = DEFAULTS.min_acceptance,
+        time_limit: float | None = DEFAULTS.time_limit,
+        progress: bool | None = DEFAULTS.progress,
+    ) -> pd.DataFrame:
+        """Rows of what would have been by every member, with the member as the first level of
+        the index; arguments as for :meth:`DCM.counterfactual`."""
+        frames = [
+            member.counterfactual(
+                n,
+                evidence=evidence,
+                do=do,
+                worlds=worlds,
+                variables=variables,
+                factual=factual,
+                draws=draws,
+                images=images,
+                seed=seed + k,
+                allow_unidentified=allow_unidentified,
+                batch_size=batch_size,
+                min_acceptance=min_acceptance,
+                time_limit=time_limit,
+                progress=progress,
+            )
             for k, member in enumerate(self.members)
         ]
         return self._stacked(frames)
@@ -183,7 +302,11 @@ class Ensemble:
         for frame in frames:
             frame.attrs = {}
         joined = pd.concat(frames, keys=range(len(frames)), names=["member", "row"])
-        joined.attrs = attributes[0] | {"seconds": sum(a["seconds"] for a in attributes)}
+        warnings = {str(w): w for a in attributes for w in a.get("warnings", [])}
+        joined.attrs = attributes[0] | {
+            "seconds": sum(a["seconds"] for a in attributes),
+            "warnings": list(warnings.values()),
+        }
         return joined
 
     def _joined(self, answers: Sequence[Estimate], started: float) -> Estimate:
@@ -230,6 +353,7 @@ class Ensemble:
             seconds=time.perf_counter() - started,
             status=worst.status,
             identification=worst.identification,
+            warnings=unique_caveats(c for answer in answers for c in answer.warnings),
             members=pd.DataFrame({f"member {k}": row for k, row in enumerate(values)}),
             level=self.level,
             interval=words,

@@ -17,6 +17,7 @@ __all__ = [
     "GraphFileError",
     "LabelMapError",
     "LicenseWarning",
+    "MarginalWarning",
     "MechanismError",
     "MissingDependencyError",
     "NotIdentifiableError",
@@ -125,6 +126,10 @@ class ConfounderWarning(UserWarning):
 class ConvergenceWarning(UserWarning):
     """A module did not reach its target distribution; modules that depend on it inherit the
     error."""
+
+
+class MarginalWarning(UserWarning):
+    """A column has atoms or heavy tails that a mechanism trained before cannot show."""
 
 
 class FitWarning(UserWarning):

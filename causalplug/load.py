@@ -5,10 +5,15 @@ from __future__ import annotations
 
 __all__ = ["from_pretrained"]
 
+from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from causalplug.hub.loading import Access, load_as
+
+if TYPE_CHECKING:
+    from causalplug.mechanisms.frozen.label import Label
+    from causalplug.variables import Variable
 
 
 def from_pretrained(
@@ -23,13 +28,27 @@ def from_pretrained(
     device: Any = None,
     dtype: Any = None,
     module: str | None = None,
+    variable: Variable | None = None,
+    prompts: str | Mapping[Any, str] | None = None,
+    labels: Sequence[Label] | None = None,
+    classes: Sequence[int] | None = None,
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+    negative_prompt: str | None = None,
+    call: Mapping[str, Any] | None = None,
+    variant: str | None = None,
+    scheduler: str | None = None,
+    size: int | None = None,
     label_map: Any = None,
     transform: str | list[str] | None = None,
     trust_remote_code: bool = False,
     use: str | None = None,
 ) -> Any:
-    """Load a model, a mechanism, an encoder or one module of a model from a folder or a Hub
-    repository.
+    """Load what a folder or a Hub repository holds.
+
+    Understood are models, mechanisms and encoders of causalplug, one module of a model, pipelines
+    of diffusers (``model_index.json``) and models of transformers (``config.json`` with a
+    ``model_type``).
 
     A folder, a cached snapshot and a Hub id behave alike. A branch is resolved to a commit, which
     ``origin`` of what is returned remembers; what is on the disk needs no network. The frozen parts
@@ -49,6 +68,16 @@ def from_pretrained(
         module: of a model, the variables of a trained module, as ``"C+N"``. The module alone is
             returned, to be plugged into another model with the same edges: ``DCM(graph, variables,
             mechanisms={"C+N": module})``.
+        variable: Of a model of transformers, what it is in the causal model: ``cp.Discrete([…])``
+            for a classifier, whose classes are matched by name, or ``cp.Image(…)`` for a backbone
+            that becomes an encoder of these images.
+        prompts: Of a text-conditional pipeline, a mapping from labels to prompts, such as
+            ``{"cat": "a photo of a cat"}``, or a template such as ``"a photo of a {animal}"``.
+        labels: Of a pipeline, its labels; those of a mapping of prompts are its keys.
+        classes: Of a class-conditional pipeline, the class of each joint label.
+        steps, guidance_scale, negative_prompt, call, variant, scheduler: Of a pipeline; see
+            :class:`causalplug.adapters.PipelineGenerator`.
+        size: Of an encoder, numbers of one projection; 16 by default.
         label_map: of a frozen generator, how its labels follow from its variable's parents: a
             table, a function, a :class:`~causalplug.LabelMap`, or ``"estimate"`` to estimate it
             from the data before training.
@@ -66,26 +95,43 @@ def from_pretrained(
             options are for.
         UnknownVariableError, PlanError: the model has no such module.
     """
-    from causalplug.dcm import load_model
-    from causalplug.encoders.encoders import load_encoder
-    from causalplug.mechanisms.base import load_mechanism
+    from causalplug.adapters.foreign import PIPELINE_LOADER, TRANSFORMERS_LOADER
+    from causalplug.dcm import MODEL_LOADER
+    from causalplug.encoders.encoders import ENCODER_LOADER
+    from causalplug.mechanisms.base import MECHANISM_LOADER
 
+    loaders = {
+        "model": MODEL_LOADER,
+        "mechanism": MECHANISM_LOADER,
+        "encoder": ENCODER_LOADER,
+        "pipeline": PIPELINE_LOADER,
+        "transformers": TRANSFORMERS_LOADER,
+    }
+    options = {
+        "device": device,
+        "dtype": dtype,
+        "module": module,
+        "variable": variable,
+        "prompts": prompts,
+        "labels": labels,
+        "classes": classes,
+        "steps": steps,
+        "guidance_scale": guidance_scale,
+        "negative_prompt": negative_prompt,
+        "call": call,
+        "variant": variant,
+        "scheduler": scheduler,
+        "size": size,
+        "label_map": label_map,
+        "transform": transform,
+        "trust_remote_code": trust_remote_code or None,
+    }
     return load_as(
         source,
-        {"model": load_model, "mechanism": load_mechanism, "encoder": load_encoder},
-        Access(
-            cache_dir=cache_dir,
-            token=token,
-            local_files_only=local_files_only,
-            force_download=force_download,
-        ),
+        loaders,
+        Access(cache_dir, token, local_files_only, force_download),
+        options=options,
         revision=revision,
         subfolder=subfolder,
-        device=device,
-        dtype=dtype,
-        module=module,
-        label_map=label_map,
-        transform=transform,
-        trust_remote_code=trust_remote_code,
         use=use,
     )

@@ -169,6 +169,10 @@ class Noise:
         noise._drawn = {key: value for key, value in self._drawn.items() if key not in values}
         return noise
 
+    def renumbered(self, rows: Tensor) -> Noise:
+        """The same fixed parts for rows of other numbers ``(n,)``; all else is drawn for those."""
+        return Noise(rows, self.seed, fixed=self._fixed, device=self.device)
+
     def to(self, device: torch.device | str) -> Noise:
         """The same noise on another device."""
         return Noise(self.rows, self.seed, fixed=self._fixed, device=device)

@@ -17,6 +17,7 @@ SHIPPED_ADAPTERS: dict[str, str] = {
     "conditional-gan": "causalplug.adapters.conditional_gan",
     "cxr-acgan": "causalplug.adapters.cxr_acgan",
     "diffusers": "causalplug.adapters.diffusers",
+    "diffusers-pipeline": "causalplug.adapters.pipelines",
     "image-bank": "causalplug.adapters.image_bank",
     "trained-generator": "causalplug.adapters.trained",
 }

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+import functools
+import inspect
+from collections.abc import Callable, Collection, Iterable
+from typing import ParamSpec, TypeVar
 
 from causalplug.errors import UnknownVariableError
 
-__all__ = ["as_names", "check_known", "did_you_mean", "listed", "shortened"]
+__all__ = ["as_names", "check_known", "did_you_mean", "listed", "shortened", "suggests_arguments"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 _LONGEST = 100
 
@@ -63,3 +69,18 @@ def check_known(names: Iterable[str], known: Collection[str], what: str) -> None
             raise UnknownVariableError(
                 f"{what}: {shortened(name)!r} is not a variable of the graph{hint}"
             )
+
+
+def suggests_arguments(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorator: a misspelt argument is answered with the one that was meant."""
+    known = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def _checked(*args: _P.args, **keywords: _P.kwargs) -> _R:
+        for name in keywords:
+            if name not in known:
+                hint = did_you_mean(name, known) or f"; it takes {listed(known[1:], most=40)}"
+                raise TypeError(f"{function.__name__}() has no argument {name!r}{hint}")
+        return function(*args, **keywords)
+
+    return _checked

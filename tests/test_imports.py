@@ -15,6 +15,7 @@ ROOMS = [
     "moved",
     "errors",
     "wording",
+    "caveats",
     "notebook",
     "registry",
     "variables",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from causalplug.encoders.encoders import Encoder, project
 from causalplug.errors import DataError
 from causalplug.mechanisms.frozen.label_estimation import fit_label_classifier
-from causalplug.variables import Discrete, Variable
+from causalplug.variables import Variable
 
 __all__ = ["ProjectionReport", "TargetProjection", "check_projection"]
 
@@ -97,8 +97,8 @@ def check_projection(
     projections = project(encoder, images)
     results = []
     for name, (values, variable) in targets.items():
-        codes = values if isinstance(variable, Discrete) else (values > values.median()).long()
-        size = variable.size if isinstance(variable, Discrete) else 2
+        codes = values if variable.is_discrete else (values > values.median()).long()
+        size = variable.size if variable.is_discrete else 2
         classify = fit_label_classifier(
             encoder.variable,
             images[train],

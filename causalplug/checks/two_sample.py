@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from causalplug.variables import Discrete, Image, Variable
+from causalplug.variables import Image, Variable
 
 __all__ = ["SCALES", "Shown", "classifier_distance", "mmd"]
 
@@ -56,7 +56,7 @@ class Shown:
             features = self._features(image, rows[image][index.to(rows[image].device)])
             self.bases[image] = PCA(min(_COMPONENTS, *features.shape), random_state=0).fit(features)
             for name, variable in variables.items():
-                if not isinstance(variable, Discrete):
+                if not variable.is_discrete:
                     continue
                 codes = rows[name][index.to(rows[name].device)].cpu().numpy()
                 if len(np.unique(codes)) > 1:

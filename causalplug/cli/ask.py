@@ -10,8 +10,15 @@ import click
 
 from causalplug.cli.given import names, settings
 from causalplug.cli.models import load_model, revision_option
-from causalplug.cli.output import asked_for, check_folder, json_option, show_json, show_rows
-from causalplug.cli.tables import rows_of
+from causalplug.cli.output import (
+    asked_for,
+    check_folder,
+    json_option,
+    show_json,
+    show_rows,
+    tell,
+)
+from causalplug.cli.tables import columns_option, rows_of, where_option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,6 +134,8 @@ def sample(
     type=click.Path(exists=True, path_type=Path),
     help="Rows that were seen, a table.",
 )
+@columns_option
+@where_option
 @_do
 @click.option("-n", "n", type=_count, help="Rows; default: 100, or one for each of --rows.")
 @click.option("--draws", type=_count, default=1, show_default=True, help="Rows for each of --rows.")
@@ -138,6 +147,8 @@ def counterfactual(
     repo: str,
     evidence: Sequence[str],
     table: Path | None,
+    columns: str | None,
+    where: Sequence[str],
     do: Sequence[str],
     n: int | None,
     draws: int,
@@ -156,6 +167,8 @@ def counterfactual(
         raise click.UsageError(
             "--rows says what was seen and how many rows there are: leave out --evidence and -n"
         )
+    if table is None and (columns or where):
+        raise click.UsageError("--columns and --where need a table: give --rows FILE")
     if table is None and not evidence:
         raise click.UsageError(
             "nothing was seen: give --evidence NAME=VALUE or --rows FILE, or use sample"
@@ -165,7 +178,9 @@ def counterfactual(
     model = load_model(repo, revision)
     seen = settings(evidence, model.variables, "--evidence", condition=True)
     rows = model.counterfactual(
-        rows_of(table, model.variables) if table is not None else n or 100,
+        rows_of(table, model.variables, columns=columns, where=where)
+        if table is not None
+        else n or 100,
         evidence=seen or None,
         do=settings(do, model.variables, "--do"),
         variables=asked_for(_names(variables), model.variables, folder=out),
@@ -197,6 +212,8 @@ def counterfactual(
     type=click.Path(exists=True, path_type=Path),
     help="Rows that it was trained on, to check the overlap: a table for each source, in order. Repeatable.",
 )
+@columns_option
+@where_option
 @click.option(
     "--compare", is_flag=True, help="Add the formula evaluated on --data, for comparison."
 )
@@ -209,6 +226,8 @@ def estimate(
     query: str,
     n: int,
     data: Sequence[Path],
+    columns: str | None,
+    where: Sequence[str],
     compare: bool,
     png: Path | None,
     seed: int,
@@ -221,6 +240,8 @@ def estimate(
     """Answer QUERY from MODEL, with standard errors."""
     from causalplug.identification.query import Query
 
+    if (columns or where) and not data:
+        raise click.UsageError("--columns and --where need a table: give --data FILE")
     if compare and not data:
         raise click.UsageError("--compare needs the rows: give --data FILE")
     asked = Query.parse(query)
@@ -232,7 +253,7 @@ def estimate(
         batch_size=batch_size,
         min_acceptance=min_acceptance,
         allow_unidentified=allow_unidentified,
-        data=_tables(data, model),
+        data=_tables(data, model, columns, where),
         compare="plug-in" if compare else None,
     )
     if png is not None:
@@ -241,15 +262,19 @@ def estimate(
         show_json(answer.to_dict())
     else:
         click.echo(str(answer))
+    if answer.marked:
+        reason = "" if answer.identification is None else f": {answer.identification.reason}"
+        click.echo(f"warning: {answer.query} is {answer.status}{reason}", err=True)
+    tell(answer.warnings)
 
 
 def _names(text: str | None) -> list[str] | None:
     return None if text is None else names(text)
 
 
-def _tables(paths: Sequence[Path], model: DCM) -> Any:
+def _tables(paths: Sequence[Path], model: DCM, columns: str | None, where: Sequence[str]) -> Any:
     """One table, or a list of several; None without any."""
-    tables = [rows_of(path, model.variables) for path in paths]
+    tables = [rows_of(path, model.variables, columns=columns, where=where) for path in paths]
     return tables[0] if len(tables) == 1 else tables or None
 
 

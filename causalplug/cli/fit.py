@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 from causalplug.cli.models import load_part, revision_option
 from causalplug.cli.output import json_option, save_figure, show_json
 from causalplug.cli.sources import header
-from causalplug.cli.tables import encoded_rows
+from causalplug.cli.tables import columns_option, encoded_rows, where_option
 from causalplug.errors import DataError, MechanismError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ __all__ = ["check_fit"]
 )
 @click.argument("target", metavar="MODEL|GENERATOR|CONFIG")
 @click.argument("data", required=False, type=click.Path(path_type=Path))
+@columns_option
+@where_option
 @click.option("--variable", help="The image variable; for a generator, the column with the images.")
 @click.option(
     "--rows", type=click.IntRange(min=1), default=400, show_default=True, help="Images per value."
@@ -43,6 +46,8 @@ __all__ = ["check_fit"]
 def check_fit(
     target: str,
     data: Path | None,
+    columns: str | None,
+    where: Sequence[str],
     variable: str | None,
     rows: int,
     seed: int,
@@ -52,7 +57,9 @@ def check_fit(
 ) -> None:
     """Compare generated images with those of DATA (a folder of images or a table), value by
     value of the parents."""
-    reports = _reports(target, data, variable, revision, {"per_configuration": rows, "seed": seed})
+    options = {"per_configuration": rows, "seed": seed}
+    chosen = {"columns": columns, "where": where}
+    reports = _reports(target, data, variable, revision, options, chosen)
     if png is not None:
         from causalplug.plots import plot_fit
 
@@ -69,6 +76,7 @@ def _reports(
     variable: str | None,
     revision: str | None,
     options: dict[str, Any],
+    chosen: dict[str, Any],
 ) -> list[FitReport]:
     if target.endswith((".toml", ".json")):
         from causalplug.cli.run_file import RunFile
@@ -93,13 +101,15 @@ def _reports(
     from causalplug.mechanisms.frozen.generator import FrozenMechanism
 
     if isinstance(loaded, DCM):
-        return _of_model(loaded, [encoded_rows(data, loaded.variables)], variable, target, options)
+        return _of_model(
+            loaded, [encoded_rows(data, loaded.variables, **chosen)], variable, target, options
+        )
     if not isinstance(loaded, FrozenMechanism):
         raise MechanismError(
             f"{target} cannot be checked: it holds a {type(loaded).__name__}, no generator"
         )
     parents = {label.name: label.values for label in loaded.labels}
-    columns = header(data)
+    columns = header(data, chosen=())
     name = variable or next((column for column in columns if column not in parents), "image")
     missing = [column for column in (*parents, name) if column not in columns]
     if missing:
@@ -110,7 +120,7 @@ def _reports(
     return [
         check(
             loaded.bind(name, loaded.image, parents),
-            encoded_rows(data, {**parents, name: loaded.image}),
+            encoded_rows(data, {**parents, name: loaded.image}, **chosen),
             **options,
         )
     ]

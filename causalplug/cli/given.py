@@ -112,33 +112,41 @@ def settings(
 
 
 def _value(name: str, variable: Variable, text: str, condition: bool) -> Any:
-    if variable.kind == "continuous":
+    if variable.is_number:
         low, dots, high = text.partition("..")
         if condition and dots:
             return (_float(name, low) if low else None, _float(name, high) if high else None)
         return _float(name, text)
-    if variable.kind == "image":
-        from PIL import Image as PILImage
-        from PIL import UnidentifiedImageError
-
-        try:
-            with PILImage.open(text) as picture:
-                return picture.copy()
-        except (OSError, UnidentifiedImageError):
-            raise DataError(
-                f"{name}={text} cannot be used: it is not the file of an image; check the path"
-            ) from None
-    by_text = {str(category): category for category in variable.categories}  # type: ignore[attr-defined]
-    if condition and text not in by_text and "," in text:
-        return [_category(name, part, by_text) for part in names(text)]
-    return _category(name, text, by_text)
+    if variable.is_image:
+        return _picture(name, text)
+    code = variable.code_of_text(text)  # type: ignore[attr-defined]
+    if condition and code < 0 and "," in text:
+        return [_category(name, part, variable) for part in names(text)]
+    return _category(name, text, variable)
 
 
-def _category(name: str, text: str, by_text: Mapping[str, Any]) -> Any:
-    if text not in by_text:
-        hint = did_you_mean(text, by_text) or f"; its values are {', '.join(list(by_text)[:12])}"
+def _picture(name: str, text: str) -> Any:
+    from PIL import Image as PILImage
+    from PIL import ImageOps
+
+    try:
+        if not os.path.isfile(text):
+            raise OSError
+        with PILImage.open(text) as picture:
+            return ImageOps.exif_transpose(picture).copy()
+    except Exception:  # a damaged file ends in any of a dozen kinds of exception
+        raise DataError(
+            f"{name}={text} cannot be used: it is not the file of an image; check the path"
+        ) from None
+
+
+def _category(name: str, text: str, variable: Any) -> Any:
+    code = variable.code_of_text(text)
+    if code < 0:
+        known = list(map(str, variable.categories))
+        hint = did_you_mean(text, known) or f"; its values are {', '.join(known[:12])}"
         raise DataError(f"{name}={text} cannot be used: {name} has no such value{hint}")
-    return by_text[text]
+    return variable.categories[code]
 
 
 def _float(name: str, text: str) -> float:

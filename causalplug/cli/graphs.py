@@ -11,6 +11,7 @@ import click
 from causalplug.cli.given import names, pairs, read_given_graph
 from causalplug.cli.output import json_option, save_figure, show_json
 from causalplug.cli.sources import read_given_sources, source_option
+from causalplug.cli.tables import columns_option
 
 if TYPE_CHECKING:
     from causalplug.identification.identification import Identification
@@ -39,6 +40,7 @@ _png = click.option(
 )
 @_graph
 @source_option
+@columns_option
 @click.option(
     "--available", multiple=True, metavar="NAME=REPO", help="A generator that you have. Repeatable."
 )
@@ -56,6 +58,7 @@ _png = click.option(
 def plan(
     graph: str,
     sources: Sequence[str],
+    columns: str | None,
     available: Sequence[str],
     kind: Sequence[str],
     objective: str | None,
@@ -77,7 +80,7 @@ def plan(
     read = read_given_graph(graph, format=format, latents=names(latents))
     made = make(
         read,
-        read_given_sources(sources),
+        read_given_sources(sources, columns=columns),
         available=pairs(available, "--available") or None,
         objective=objective,  # type: ignore[arg-type]
         kinds=pairs(kind, "--kind") or None,
@@ -105,6 +108,7 @@ def plan(
 @_graph
 @click.argument("query", metavar="QUERY")
 @source_option
+@columns_option
 @click.option(
     "--values", multiple=True, metavar="NAME=A,B", help="All values of a variable. Repeatable."
 )
@@ -122,6 +126,7 @@ def identify(
     graph: str,
     query: str,
     sources: Sequence[str],
+    columns: str | None,
     values: Sequence[str],
     suggest: bool,
     require: bool,
@@ -141,7 +146,7 @@ def identify(
         for name, text in pairs(values, "--values").items()
     }
     found = (require_identifiable if require else decide)(
-        read, query, read_given_sources(sources), domains=domains or None
+        read, query, read_given_sources(sources, columns=columns), domains=domains or None
     )
     experiments = found.suggest() if suggest else None
     if png is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from causalplug.caveats import Caveat
 from causalplug.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "save_figure",
     "show_json",
     "show_rows",
+    "tell",
 ]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -51,6 +53,14 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, str | int | bool):
         return value
     return plain(value.item()) if hasattr(value, "item") else str(value)
+
+
+def tell(caveats: Iterable[Caveat]) -> None:
+    """Say on stderr what is known to be doubtful; that an answer is not determined is said by
+    its status."""
+    for caveat in caveats:
+        if caveat.name != "unidentified":
+            click.echo(f"warning: {caveat}", err=True)
 
 
 def save_figure(figure: Any, path: Path) -> None:
@@ -92,9 +102,9 @@ def asked_for(
             lacks.
     """
     chosen = list(variables) if names is None else names
-    images = [name for name in chosen if name in variables and variables[name].kind == "image"]
+    images = [name for name in chosen if name in variables and variables[name].is_image]
     if images and folder is None:
-        others = ",".join(name for name in variables if variables[name].kind != "image")
+        others = ",".join(name for name in variables if not variables[name].is_image)
         ways = (
             f"give --out FOLDER, or ask for others: --variables {others}"
             if others
@@ -121,7 +131,8 @@ def show_rows(
     for every picture.
 
     Such a folder can be read back as a data source. ``metadata.csv`` appears when everything else
-    is there. With ``as_json`` the rows, or the folder, come in a JSON object with the question, its
+    is there; ``about.json`` beside it has the question, its identification, the seed and what is
+    known to be doubtful, which is also said on stderr. With ``as_json`` the rows, or the folder, come in a JSON object with the question, its
     identification and the seed.
 
     Args:
@@ -147,11 +158,14 @@ def show_rows(
     facts = first.attrs
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
+        about = json.dumps(plain({**facts, "n": count}), indent=2, ensure_ascii=False)
+        (folder / "about.json").write_text(about + "\n", encoding="utf-8")
         (folder / "metadata.csv").write_text("".join(lines), encoding="utf-8")
-    if facts["identification"] not in ("identifiable", "zero"):
+    if facts["identification"] not in ("identifiable", "zero", "not checked"):
         click.echo(
             f"warning: {facts['query']} is {facts['identification']}: {facts['reason']}", err=True
         )
+    tell([Caveat.from_dict(item) for item in facts["warnings"]])
     if as_json:
         show_json(
             {**facts, "n": count}
@@ -171,7 +185,7 @@ def _flat(
     if part.columns.nlevels > 1:
         flat.columns = [".".join(column) for column in part.columns]
     for column, name in zip(list(flat.columns), owners, strict=True):
-        if variables[name].kind == "image" and folder is not None:
+        if variables[name].is_image and folder is not None:
             (folder / column).mkdir(parents=True, exist_ok=True)
             files = [f"{column}/{number:06d}.png" for number in range(start, start + len(flat))]
             for file, picture in zip(files, flat[column], strict=True):

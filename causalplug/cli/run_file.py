@@ -18,7 +18,7 @@ checked first.
 
     [[sources]] file = "observed.csv"
 
-    [[sources]] file = "experiment.csv" do = ["D"]
+    [[sources]] file = "experiment.csv" do = ["D"] columns = ["D", "A"] where = {site = "B"}
 
     [settings] steps = 1500 seed = 0
 """
@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.cli.declarations import checked_settings, declared
 from causalplug.cli.files import read_file
 from causalplug.cli.given import read_given_graph
-from causalplug.cli.sources import SOURCE, beside, declared_source
+from causalplug.cli.sources import SOURCE, TEXT_KEYS, beside, declared_source
 from causalplug.errors import DataError, SourceError, UnknownVariableError, VariableError
 from causalplug.files.validation import check_keys
 from causalplug.graphs.graph import CausalGraph
@@ -150,6 +150,8 @@ class RunFile:
                 do=item.get("do", ()),
                 columns=item.get("columns"),
                 name=item.get("name", item["file"]),
+                where=_conditions(item.get("where", {})),
+                **{key: item[key] for key in TEXT_KEYS if key in item},
             )
             for item in self.data["sources"]
         ]
@@ -187,13 +189,28 @@ class RunFile:
         """A label map by parent's value, its keys turned from text into the values that they
         name."""
         parents = self.graph.parents(name)
-        if len(parents) != 1 or self.variables[parents[0]].kind != "discrete":
+        if len(parents) != 1 or not self.variables[parents[0]].is_discrete:
             raise DataError(
                 f"{self.path} cannot be used: mechanisms.{name}.label_map is a table, which needs one discrete parent; "
                 'write "estimate", or bind the generator in Python'
             )
         values = {str(value): value for value in self.variables[parents[0]].categories}  # type: ignore[attr-defined]
         return {values.get(key, key): label for key, label in table.items()}
+
+
+def _conditions(where: Mapping[str, Any]) -> dict[str, Any]:
+    """Conditions on rows: a value, a list of values, or ``{low = 0.5, high = 1}``."""
+    found: dict[str, Any] = {}
+    for name, condition in where.items():
+        if isinstance(condition, Mapping):
+            if not condition or not set(condition) <= {"low", "high"}:
+                raise DataError(
+                    f"where.{name} cannot be used: an interval has the keys low and high; got "
+                    f"{', '.join(condition) or 'none'}"
+                )
+            condition = (condition.get("low"), condition.get("high"))
+        found[name] = condition
+    return found
 
 
 def _check_names(graph: CausalGraph, data: Mapping[str, Any], path: Path) -> None:

@@ -3,8 +3,6 @@ as text."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -19,7 +17,14 @@ from causalplug.errors import SourceError
 from causalplug.files.validation import check_keys
 from causalplug.graphs.source import Source
 
-__all__ = ["SOURCE", "beside", "declared_source", "read_given_sources", "source_option"]
+__all__ = [
+    "SOURCE",
+    "TEXT_KEYS",
+    "beside",
+    "declared_source",
+    "read_given_sources",
+    "source_option",
+]
 
 _DISTRIBUTION = re.compile(
     r"\s*P\s*\((?P<recorded>[^|()]*)(?:\|\s*do\s*\((?P<do>[^()]*)\)\s*)?\)\s*"
@@ -31,10 +36,16 @@ SOURCE = {
     "values?": dict[str, list[object]],
     "columns?": list[str] | dict[str, str],
     "name?": str,
+    "where?": dict[str, object],
+    "separator?": str,
+    "decimal?": str,
+    "encoding?": str,
 }
 """An entry of a list of sources, for :func:`~causalplug.files.validation.check_keys`."""
 
-_TEXTS = (".csv", ".tsv", ".txt")
+_TEXTS = (".csv", ".tsv", ".txt", ".dat")
+TEXT_KEYS = ("separator", "decimal", "encoding")
+"""Keys of an entry that say how its text file is written."""
 
 source_option = click.option(
     "--source",
@@ -47,17 +58,23 @@ source_option = click.option(
 )
 
 
-def read_given_sources(texts: Iterable[str]) -> list[Source] | None:
+def read_given_sources(texts: Iterable[str], *, columns: str | None = None) -> list[Source] | None:
     """Data sources as they are given on the command line; None without any.
+
+    Args:
+        texts: The sources.
+        columns: Names of the columns that are taken from tables, separated by commas; all by
+            default.
 
     Raises:
         SourceError: a file that is missing or says nothing about sources.
     """
-    found = [source for text in texts for source in _sources(text)]
+    chosen = None if columns is None else names(columns)
+    found = [source for text in texts for source in _sources(text, chosen)]
     return found or None
 
 
-def _sources(text: str) -> list[Source]:
+def _sources(text: str, columns: list[str] | None) -> list[Source]:
     path, marked, do = text.partition(":do=")
     if not os.path.exists(path):
         written = _DISTRIBUTION.fullmatch(text)
@@ -73,7 +90,10 @@ def _sources(text: str) -> list[Source]:
                 f'{path} cannot be used with :do=: write do = ["Z"] into the file, source by source'
             )
         return read_source_list(Path(path))
-    return [Source(header(Path(path)), do=_set_to(do), name=Path(path).name + marked + do)]
+    found = header(Path(path), chosen=columns)
+    if columns is not None:
+        found = renamed(found, {"file": path, "columns": columns})
+    return [Source(found, do=_set_to(do), name=Path(path).name + marked + do)]
 
 
 def _set_to(text: str) -> dict[str, Any]:
@@ -134,7 +154,9 @@ def declared_source(item: Mapping[str, Any], path: Path) -> Source:
         )
     if "recorded" in item:
         return Source(item["recorded"], do=do, name=item.get("name"))
-    columns = renamed(header(beside(item["file"], path)), item)
+    options = {key: item[key] for key in TEXT_KEYS if key in item}
+    columns = header(beside(item["file"], path), chosen=item.get("columns"), **options)
+    columns = renamed(columns, item)
     return Source(
         [*columns, *(name for name in do if name not in columns)],
         do=do,
@@ -156,34 +178,36 @@ def beside(name: str, path: Path) -> Path:
     return found
 
 
-def header(path: Path) -> list[str]:
-    """The columns of a table, or of a folder of images, without its rows; text is read without any
-    library.
+def header(path: Path, *, chosen: Any = None, **options: str) -> list[str]:
+    """The columns of a table, or of a folder of images, without its rows.
+
+    Args:
+        path: The file or folder.
+        chosen: The columns that will be taken; without it every column needs a name.
+        **options: Separator, decimal sign and encoding of a text file.
 
     Raises:
         SourceError, DataError: it cannot be read, or is of no known kind.
     """
+    from causalplug.data.dialect import TextOptions, detect
+
     if (path / "metadata.csv").is_file():
         columns = header(path / "metadata.csv")
         return [
             "image" if name == "file_name" else name.removesuffix("_file_name") for name in columns
         ]
-    name = path.name.removesuffix(".gz").casefold()
+    name = path.name.casefold()
+    for suffix in (".gz", ".bz2", ".zst"):
+        name = name.removesuffix(suffix)
     if path.is_dir() or not name.endswith(_TEXTS):
         from causalplug.data.source import DataSource
 
         return list(DataSource(path).names)
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", encoding="utf-8-sig") as file:
-            columns = next(csv.reader(file, delimiter="," if name.endswith(".csv") else "\t"), [])
-    except (UnicodeDecodeError, gzip.BadGzipFile) as error:
+    columns = list(detect(path, TextOptions(**options)).names)
+    if chosen is None and any(not column.strip() for column in columns):
         raise SourceError(
-            f"{path} cannot be read: it is no table of text ({error}); save it as UTF-8"
-        ) from error
-    if not columns:
-        raise SourceError(
-            f"{path} cannot be used: it is empty; its first line has to name the columns"
+            f"{path} cannot be used: it has a column without a name (names of rows?); write it "
+            "without them (pandas: index=False, R: row.names=FALSE), or say which columns to take"
         )
     return columns
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from causalplug.cli.given import names, pairs
 from causalplug.cli.sources import header
 from causalplug.errors import DataError
 
@@ -16,36 +17,91 @@ if TYPE_CHECKING:
 
     from causalplug.variables import Variable
 
-__all__ = ["encoded_rows", "rows_of"]
+__all__ = ["columns_option", "conditions", "encoded_rows", "rows_of", "where_option"]
 
 
-def encoded_rows(path: Path, variables: Mapping[str, Variable]) -> dict[str, Tensor]:
+columns_option = click.option(
+    "--columns",
+    metavar="A,B",
+    help="The columns to take from tables, so that ids and notes may stay in the file.",
+)
+where_option = click.option(
+    "--where",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Take these rows of tables only: a value, several (A=red,blue), or an interval "
+    "(N=0.5..1). Repeatable.",
+)
+
+
+def encoded_rows(
+    path: Path,
+    variables: Mapping[str, Variable],
+    *,
+    columns: str | None = None,
+    where: Iterable[str] = (),
+) -> dict[str, Tensor]:
     """The columns of a table that are variables, encoded; the others are left out.
+
+    Args:
+        path: The table.
+        variables: The model's.
+        columns: Names of the columns to take, separated by commas; all of the variables' by
+            default.
+        where: ``NAME=VALUE`` texts, which rows must meet.
 
     Raises:
         DataError: it cannot be read, has no such column, or a value lies outside its declaration.
     """
     from causalplug.data.source import DataSource
 
-    names = DataSource(path).names
-    known = [name for name in names if name in variables]
-    if not known:
-        raise DataError(
-            f"{path} cannot be used: none of its columns {', '.join(names)} is a variable; they "
-            f"are {', '.join(variables)}"
-        )
-    return DataSource(path, columns=known).encode(variables).values
+    if columns is None:
+        found = header(path, chosen=())
+        known = [name for name in found if name in variables]
+        if not known:
+            raise DataError(
+                f"{path} cannot be used: none of its columns {', '.join(found)} is a variable; "
+                f"they are {', '.join(variables)}"
+            )
+    else:
+        known = names(columns)
+    source = DataSource(path, columns=known, where=conditions(where))
+    return source.encode(variables).values
 
 
-def rows_of(path: Path, variables: Mapping[str, Variable]) -> dict[str, Any]:
+def conditions(texts: Iterable[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` texts as conditions on rows."""
+    return {name: _condition(name, text) for name, text in pairs(texts, "--where").items()}
+
+
+def _condition(name: str, text: str) -> Any:
+    low, dots, high = text.partition("..")
+    if not dots:
+        return [text, *names(text)]
+    try:
+        return (float(low) if low else None, float(high) if high else None)
+    except ValueError:
+        raise click.BadParameter(
+            f"{name}={text} is not an interval: write {name}=0.5..1", param_hint="--where"
+        ) from None
+
+
+def rows_of(
+    path: Path,
+    variables: Mapping[str, Variable],
+    *,
+    columns: str | None = None,
+    where: Iterable[str] = (),
+) -> dict[str, Any]:
     """The same in users' values: category names, floats, images as arrays; a warning names columns
-    that are left out.
+    that are left out without being told to.
 
     Raises:
         DataError: as :func:`encoded_rows`.
     """
-    encoded = encoded_rows(path, variables)
-    if unused := [name for name in header(path) if name not in encoded]:
+    encoded = encoded_rows(path, variables, columns=columns, where=where)
+    unused = [] if columns is not None else header(path, chosen=())
+    if unused := [name for name in unused if name not in encoded]:
         click.echo(
             f"warning: {path}: not variables of the model, and not used: {', '.join(unused)}",
             err=True,

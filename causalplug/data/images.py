@@ -18,19 +18,12 @@ from torch import Tensor
 
 from causalplug.errors import DataError
 from causalplug.variables import Image
+from causalplug.variables.pictures import PictureError, picture_pixels, upright_size
 
 __all__ = ["Images", "PixelStore", "decode_pictures", "in_background", "is_picture", "picture_size"]
 
 _T = TypeVar("_T")
-_MODES = {
-    "1",
-    "L",
-    "LA",
-    "P",
-    "RGB",
-    "RGBA",
-    "CMYK",
-}  # eight bits a channel; others would be cut by a conversion
+_POINTER = b"version https://git-lfs"
 
 
 class Images:
@@ -180,19 +173,11 @@ def decode_pictures(items: Sequence[Any], variable: Image, name: str, row: int) 
 
     def decoded(item: Any) -> np.ndarray | str:
         try:
-            with _opened(item) as picture:
-                if (picture.height, picture.width) != (variable.height, variable.width):
-                    return (
-                        f"has {picture.height} x {picture.width} pixels instead of the "
-                        f"{variable.height} x {variable.width} (height x width) declared"
-                    )
-                if picture.mode not in _MODES:
-                    return f"has mode {picture.mode}, which does not fit into eight bits a channel"
-                return variable.from_pil(picture, name)
-        except (OSError, ValueError, SyntaxError) as error:
-            if isinstance(error, DataError):
-                raise
-            return f"cannot be read as an image: {error}"
+            return _pixels(item, variable)
+        except PictureError as error:
+            return str(error)
+        except Exception as error:  # a damaged file ends in any of a dozen kinds of exception
+            return f"cannot be read as an image: {str(error)[:200]}"
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         found = list(pool.map(decoded, items))
@@ -207,6 +192,17 @@ def decode_pictures(items: Sequence[Any], variable: Image, name: str, row: int) 
     return torch.from_numpy(np.stack(found))  # type: ignore[arg-type]
 
 
+def _pixels(item: Any, variable: Image) -> np.ndarray:
+    with _opened(item) as picture:
+        size = upright_size(picture)
+        if size != (variable.height, variable.width):
+            raise PictureError(
+                f"has {size[0]} x {size[1]} pixels instead of the {variable.height} x "
+                f"{variable.width} (height x width) declared"
+            )
+        return picture_pixels(picture, variable.channels)
+
+
 def _opened(item: Any) -> contextlib.AbstractContextManager[Any]:
     from PIL import Image as PILImage
 
@@ -214,17 +210,31 @@ def _opened(item: Any) -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext(item)
     if isinstance(item, Mapping):
         item = item["bytes"] if item.get("bytes") is not None else Path(item["path"])
-    return PILImage.open(io.BytesIO(item) if isinstance(item, bytes) else item)
+    if isinstance(item, bytes):
+        return PILImage.open(io.BytesIO(item))
+    if not Path(item).is_file():
+        raise PictureError("is not a regular file")
+    with open(item, "rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise PictureError("is a pointer of Git LFS, not the picture itself. Run: git lfs pull")
+    return PILImage.open(item)
 
 
 def picture_size(item: Any) -> tuple[int, int, int]:
-    """``(channels, height, width)`` of a picture that stays encoded."""
-    with _opened(item) as picture:
-        return (
-            (1 if picture.mode in ("1", "L") else 4 if picture.mode == "RGBA" else 3),
-            picture.height,
-            picture.width,
-        )
+    """``(channels, height, width)`` of a picture that stays encoded.
+
+    Raises:
+        DataError: It cannot be read as an image.
+    """
+    try:
+        with _opened(item) as picture:
+            channels = 1 if picture.mode in ("1", "L", "LA") else 3
+            return (4 if picture.mode == "RGBA" else channels, *upright_size(picture))
+    except Exception as error:
+        raise DataError(
+            f"{_shown(item)} cannot be read as an image: {str(error)[:200]}. Replace it, or leave "
+            "the column out."
+        ) from None
 
 
 def _shown(item: Any) -> str:

@@ -13,11 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from causalplug.data.dialect import TextOptions
+from causalplug.data.filter import filtered
 from causalplug.data.images import Images, PixelStore, decode_pictures, in_background, is_picture
-from causalplug.data.tables import ClassCodes, Columns, table_of
+from causalplug.data.table import ClassCodes, Columns
+from causalplug.data.tables import table_of
 from causalplug.errors import DataError, SourceError
 from causalplug.graphs.source import Source
-from causalplug.variables import Continuous, Discrete, Image, Variable
+from causalplug.variables import Variable
+from causalplug.variables.columns import TextColumn, tensor_to_numpy
 
 if TYPE_CHECKING:
     from causalplug.data.infer import InferredVariables
@@ -35,10 +39,13 @@ class Rows:
         source: what the rows are a sample of.
         values: encoded column ``(n, *event_shape)`` by variable; images may be uint8, and
             :class:`Images` where they do not fit into memory.
+        clusters: ``(n,)`` number of the cluster that each row belongs to, None for independent
+            rows.
     """
 
     source: Source
     values: dict[str, Tensor]
+    clusters: Tensor | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
@@ -49,7 +56,8 @@ class Rows:
             n: v.select(index) if isinstance(v, Images) else v[index]
             for n, v in self.values.items()
         }
-        return Rows(self.source, chosen)  # type: ignore[arg-type]
+        clusters = None if self.clusters is None else self.clusters[index.cpu()]
+        return Rows(self.source, chosen, clusters)  # type: ignore[arg-type]
 
     def split(self, share: float, seed: int) -> tuple[Rows, Rows]:
         """Training and held-out rows, by a permutation that depends on the seed and the number
@@ -67,8 +75,9 @@ class DataSource:
     in memory up to ``max_memory`` bytes and in a memory-mapped file beyond.
 
     Args:
-        frame: a pandas DataFrame; a dict of arrays; a ``datasets.Dataset`` or ``IterableDataset``;
-            a torch Dataset or IterableDataset of dicts (or of tuples, with ``columns`` naming the
+        frame: a pandas DataFrame; a dict of arrays; a numpy structured array; an Arrow or polars
+            table, or any object with the Arrow PyCapsule interface; a ``datasets.Dataset`` or
+            ``IterableDataset``; a torch Dataset or IterableDataset of dicts (or of tuples, with ``columns`` naming the
             places); the path of a CSV, TSV, JSON lines or Parquet file, a list of such files or a
             pattern with ``*``; a folder of images with a ``metadata.csv`` (column ``file_name``) or
             one folder per class; the id of a dataset on the Hub.
@@ -77,19 +86,29 @@ class DataSource:
         columns: the columns to take, all by default; a mapping from the table's name to the
             variable's renames them.
         name: for messages and reports.
+        clusters: a column that names the cluster of every row (a school, a patient with several
+            rows); it is no variable, and says which rows are not independent.
         split: of a dataset that has several, such as ``"train"``.
         revision: of a dataset on the Hub; what it stands for at that moment is kept in ``origin``.
         streaming: read a dataset on the Hub as it downloads, without a copy on the disk.
         max_memory: bytes of decoded pixels of one column that stay in memory.
         cache_dir: folder of the file for the pixels beyond it; by default the run's ``output_dir``,
             else the system's temporary folder. The file has no name and vanishes with the process.
+        separator: Sign between the columns of a text file. It is detected where the file leaves no
+            doubt; a file that can be read in several ways is refused.
+        decimal: Decimal sign of a text file, ``"."`` or ``","``; detected likewise.
+        encoding: Encoding of a text file, such as ``"cp1252"``; UTF-8, or what the file's byte
+            order mark says, by default.
+        where: The rows to take: by column of the table, the value that it must have, a list of
+            such values, or an interval ``(low, high)`` with None for an open end.
 
     Attributes:
         names: of the columns.
         origin: ``repo_id`` and full ``revision`` of a dataset on the Hub, else None.
 
     Raises:
-        DataError: the table cannot be read: no columns, columns of different length, no such file.
+        DataError: the table cannot be read: no columns, a column without a name, columns of
+            different length, no such file, a text file that can be read in several ways.
 
     Example:
         >>> source = DataSource({"X": [0, 1, 1], "Y": [1, 0, 1]}, do=("X",))
@@ -104,16 +123,32 @@ class DataSource:
         do: Iterable[str] | Mapping[str, Any] = (),
         columns: Sequence[str] | Mapping[str, str] | None = None,
         name: str | None = None,
+        clusters: str | None = None,
         split: str | None = None,
         revision: str | None = None,
         streaming: bool = False,
         max_memory: int = 2 << 30,
         cache_dir: str | os.PathLike[str] | None = None,
+        separator: str | None = None,
+        decimal: str | None = None,
+        encoding: str | None = None,
+        where: Mapping[str, Any] | None = None,
     ):
+        columns = [columns] if isinstance(columns, str) else columns
         table = table_of(
-            frame, columns=columns, split=split, revision=revision, streaming=streaming
+            frame,
+            columns=columns,
+            split=split,
+            revision=revision,
+            streaming=streaming,
+            text=TextOptions(separator, decimal, encoding),
         )
+        table = filtered(table, where) if where else table
+        self._clusters = None if clusters is None else table.renamed([clusters])
+        if clusters is not None and columns is None:
+            columns = [name for name in table.names if name != clusters]
         self._table = table if columns is None else table.renamed(columns)
+        _refuse_unnamed(self._table.names, frame)
         self.do: tuple[str, ...] = (do,) if isinstance(do, str) else tuple(do)
         self.name = name or (Path(frame).name if isinstance(frame, str | Path) else None)
         self.max_memory, self.cache_dir = max_memory, cache_dir
@@ -149,11 +184,17 @@ class DataSource:
         """The columns, some rows at a time, the next ones being read in the background.
 
         Args:
-            variables: declarations, so that a text file knows which of its words are names.
+            variables: Declarations, so that a text file knows which of its words are names;
+                other columns are then left out.
         """
-        for chunk in in_background(self._table.read(variables)):
+        wanted = None if variables is None else self._wanted(variables)
+        for chunk in in_background(self._table.read(variables, wanted)):
             rows = len(next(iter(chunk.values())))
             yield chunk | {name: [value] * rows for name, value in self._constants.items()}
+
+    def _wanted(self, variables: Mapping[str, Variable]) -> list[str]:
+        """The table's columns that are variables; the first where none is, to count rows."""
+        return [n for n in self._table.names if n in variables] or [self._table.names[0]]
 
     def infer_variables(self, **declared: Variable) -> InferredVariables:
         """Declarations of the columns, where they are safe; see
@@ -195,7 +236,17 @@ class DataSource:
         values = self._encoded(
             {name: variables[name] for name in self.names}, self.cache_dir or cache_dir
         )
-        return Rows(self._source(variables, values), values)
+        return Rows(self._source(variables, values), values, self._cluster_numbers())
+
+    def _cluster_numbers(self) -> Tensor | None:
+        """``(n,)`` number of every row's cluster."""
+        if self._clusters is None:
+            return None
+        (name,) = self._clusters.names
+        column = [np.asarray(chunk[name]) for chunk in self._clusters.read(None)]
+        labels = np.concatenate([part.astype(str) for part in column])
+        _, numbers = np.unique(labels, return_inverse=True)
+        return torch.from_numpy(numbers.reshape(-1).astype(np.int64))
 
     def _check_names(self, variables: Mapping[str, Variable]) -> None:
         unknown = [column for column in self.names if column not in variables]
@@ -215,12 +266,9 @@ class DataSource:
         chosen: dict[str, Any] = dict.fromkeys(self.do)
         for name in self.do:
             variable = variables[name]
-            if (
-                isinstance(variable, Discrete)
-                and len(taken := torch.unique(values[name])) < variable.size
-            ):
+            if variable.is_discrete and len(taken := torch.unique(values[name])) < variable.size:
                 chosen[name] = variable.decode(taken).tolist()
-            elif isinstance(variable, Continuous) and len(taken := torch.unique(values[name])) == 1:
+            elif variable.is_number and len(taken := torch.unique(values[name])) == 1:
                 chosen[name] = taken.tolist()
         some = any(value is not None for value in chosen.values())
         return Source(recorded=self.names, do=chosen if some else self.do, name=self.name)
@@ -231,7 +279,7 @@ class DataSource:
         stores = {
             name: PixelStore(self.max_memory, folder, what=f"{name!r} of {self}")
             for name, variable in variables.items()
-            if isinstance(variable, Image)
+            if variable.is_image
         }
         try:
             return self._read(variables, stores)
@@ -270,7 +318,7 @@ class DataSource:
                 "Drop those rows, or give a second source without these columns."
             )
         if not rows:
-            raise DataError(f"{self} cannot be used: it has no rows.")
+            raise DataError(f"{self} cannot be used: it has no rows, or none that meet where=.")
         self._rows = rows
         found = {
             name: parts[0] if len(parts) == 1 else torch.cat(parts) for name, parts in codes.items()
@@ -323,12 +371,23 @@ def as_data_sources(given: Any) -> list[DataSource]:
     return [DataSource(given)]
 
 
+def _refuse_unnamed(names: Sequence[str], frame: Any) -> None:
+    """Raise for a column without a name, as pandas and R write for the names of rows."""
+    if any(not name.strip() for name in names):
+        where = f"{frame}" if isinstance(frame, str | Path) else "The table"
+        place = next(at for at, name in enumerate(names) if not name.strip())
+        others = [name for name in names if name.strip()]
+        raise DataError(
+            f"{where} cannot be used: it has a column without a name (column {place + 1}; names of "
+            "rows?). Write it without them (pandas: index=False, R: row.names=FALSE), or say which "
+            f"columns to take: columns={others[:8]}."
+        )
+
+
 def _plain(column: Any, variable: Variable) -> Any:
     if isinstance(column, ClassCodes):
-        plain = isinstance(variable, Discrete) and variable.categories == tuple(
-            range(variable.size)
-        )
-        return column.values(plain=plain or not isinstance(variable, Discrete))
+        plain = variable.is_discrete and variable.plain
+        return column.values(plain=plain or not variable.is_discrete)
     return column
 
 
@@ -346,8 +405,13 @@ def _missing_count(values: Any) -> int:
     """Rows of a column that have no value."""
     import pandas as pd
 
+    if isinstance(values, TextColumn):
+        return values.missing()
     if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
+        values = tensor_to_numpy(values)
+    if isinstance(values, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(values).reshape(len(values), -1)
+        return int(mask.any(axis=1).sum()) + _missing_count(values.data[~mask.any(axis=1)])
     if isinstance(values, np.ndarray) and values.dtype.kind in "iubSU":
         return 0
     if isinstance(values, np.ndarray) and values.ndim > 1:

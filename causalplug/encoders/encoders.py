@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from causalplug.encoders.convolution import ImageTrunk
 from causalplug.errors import MechanismError
 from causalplug.hub.contract import declare
 from causalplug.hub.formats import ENCODER_FORMAT
+from causalplug.hub.loading import Loader, load_own
 from causalplug.hub.part import Part
 from causalplug.hub.parts import load_part
 from causalplug.networks import freeze
@@ -76,8 +78,8 @@ class Encoder(Part):
         self.register_buffer("scale", torch.ones(size))
 
     @classmethod
-    def loaders(cls) -> dict[str, Callable[..., Any]]:
-        return {"encoder": load_encoder}
+    def loaders(cls) -> dict[str, Loader]:
+        return {"encoder": ENCODER_LOADER}
 
     def project_column(self, column: Any) -> np.ndarray:
         """Projections ``(n, size)`` of a user's column of images: an array, PIL images or
@@ -161,7 +163,11 @@ ENCODERS: Registry[Encoder] = Registry(
 
 def register_encoder(kind: str) -> Callable[[_E], _E]:
     """Class decorator: register an encoder under ``kind``, the name that a repository's
-    ``config.json`` gives."""
+    ``config.json`` gives.
+
+    Raises:
+        MechanismError: The name is taken by another class.
+    """
     return ENCODERS.register(kind)
 
 
@@ -310,3 +316,9 @@ def load_encoder(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Enco
     )
     encoder.trained = True
     return freeze(encoder)
+
+
+ENCODER_LOADER = Loader(
+    partial(load_own, load_encoder), ("device", "dtype", "trust_remote_code"), "an encoder"
+)
+"""How :func:`causalplug.from_pretrained` loads an encoder."""

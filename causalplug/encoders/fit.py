@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.errors import DataError
-from causalplug.variables import Continuous, Discrete, Variable
+from causalplug.variables import Variable
 
 if TYPE_CHECKING:
     from causalplug.encoders.encoders import Encoder
@@ -143,7 +143,7 @@ def fit_encoder(
 
 
 def _heads(targets: Mapping[str, tuple[Tensor, Variable]]) -> list[_Head]:
-    discrete = {name: (v, var) for name, (v, var) in targets.items() if isinstance(var, Discrete)}
+    discrete = {name: (v, var) for name, (v, var) in targets.items() if var.is_discrete}
     heads = []
     joint = math.prod(variable.size for _, variable in discrete.values())
     if len(discrete) > 1 and joint <= _JOINT:
@@ -156,7 +156,7 @@ def _heads(targets: Mapping[str, tuple[Tensor, Variable]]) -> list[_Head]:
             _Head(name, values, declared.size) for name, (values, declared) in discrete.items()
         ]
     for name, (values, variable) in targets.items():
-        if isinstance(variable, Continuous):
+        if variable.is_number:
             heads.append(_Head(name, (values - values.mean()) / values.std().clamp_min(1e-6), 0))
     return heads
 

@@ -84,6 +84,7 @@ CARD_FACTS: dict[str, dict[str, Any]] = {
         ],
         "parts?": [_PART],
         "fits?": [{"variable": str, "verdict": str, "reasons?": list[str]}],
+        "warnings?": [{"name": str, "subject": str, "text": str}],
         "example?": {"do": dict[str, object], "variables": list[str]},
     },
     "adapter": {
@@ -273,6 +274,7 @@ def _dcm(facts: Mapping[str, Any]) -> dict[str, str]:
         ),
         "training": _training(facts),
         "queries": _queries(facts),
+        "warnings": _warnings(facts),
         "parts": _parts(facts),
         "fits": _fits(facts),
         "code": _dcm_code(facts),
@@ -308,6 +310,12 @@ def _queries(facts: Mapping[str, Any]) -> str:
         found
         + "\n\nAny other question is checked when it is asked: what graph and data do not determine is refused."
     )
+
+
+def _warnings(facts: Mapping[str, Any]) -> str:
+    rows = [(row["name"], row["subject"], row["text"]) for row in facts.get("warnings", [])]
+    found = table(["warning", "of", "why"], rows, "Training recorded no warnings.")
+    return found + "\n\nAnswers that these concern carry them." if rows else found
 
 
 def _parts(facts: Mapping[str, Any]) -> str:

@@ -47,7 +47,12 @@ _SCHEMA_2 = {
     "history": dict[str, object],
     "weights": _FACTS,
 }
-_SCHEMA = {**_SCHEMA_2, "format": Literal["causalplug-dcm-3"], "confounders": [list[str]]}
+_SCHEMA = {
+    **_SCHEMA_2,
+    "format": Literal["causalplug-dcm-3"],
+    "confounders": [list[str]],
+    "replicates?": _FACTS,
+}
 _PULLED_1 = {"reference?": dict[str, object], "local?": _PLACE, "copy?": str}
 _SCHEMA_1 = {
     **_COMMON,

@@ -5,7 +5,7 @@ The loaders of the three kinds are handed in by their owners, so that nothing he
 
 from __future__ import annotations
 
-__all__ = ["Access", "load_as"]
+__all__ = ["Access", "Loader", "kind_of", "load_as", "load_own"]
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,18 +14,12 @@ from os import PathLike
 from typing import Any
 
 from causalplug.errors import LicenseWarning, RepositoryError
+from causalplug.files.precision import cast
 from causalplug.files.validation import read_json
 from causalplug.hub.formats import DCM_FORMATS, ENCODER_FORMAT, MECHANISM_FORMAT, unknown_format
 from causalplug.hub.licenses import USES, objection
 from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
-
-_OPTIONS = {
-    "model": ("module",),
-    "mechanism": ("label_map", "transform", "trust_remote_code"),
-    "encoder": ("trust_remote_code",),
-}
-"""By what a repository holds the options of loading that apply to it alone."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +36,30 @@ class Access:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Loader:
+    """How one kind of repository is loaded.
+
+    Attributes:
+        load: Called with the snapshot and the options that were given.
+        options: Names of the options that apply to this kind.
+        what: The kind in words, for messages.
+    """
+
+    load: Callable[..., Any]
+    options: tuple[str, ...]
+    what: str
+
+
 def load_as(
     source: str | PathLike[str],
-    loaders: Mapping[str, Callable[..., Any]],
+    loaders: Mapping[str, Loader],
     access: Access = Access(),
     *,
+    options: Mapping[str, Any],
     wanted: str = "",
     revision: str | None = None,
     subfolder: str = "",
-    device: Any = None,
-    dtype: Any = None,
-    module: str | None = None,
-    label_map: Any = None,
-    transform: str | list[str] | None = None,
-    trust_remote_code: bool = False,
     use: str | None = None,
 ) -> Any:
     """Load what a folder or a Hub repository holds.
@@ -63,11 +67,11 @@ def load_as(
     Args:
         source: A folder, or a Hub id.
         loaders: The loader of each kind that may be loaded: ``"model"``, ``"mechanism"``,
-            ``"encoder"``.
+            ``"encoder"``, ``"pipeline"``, ``"transformers"``.
         access: How files are fetched.
+        options: Further options by name; None stands for one that was not given.
         wanted: The name of what was asked for, for the message about another kind.
-        revision, subfolder, device, dtype, module, label_map, transform, trust_remote_code, use:
-            As for :func:`causalplug.from_pretrained`.
+        revision, subfolder, use: As for :func:`causalplug.from_pretrained`.
 
     Raises:
         RepositoryError: Nothing is there, it is malformed, or it holds something else than the
@@ -78,30 +82,45 @@ def load_as(
             f"cannot load {source} for use={use!r}: the uses known are {', '.join(USES)}"
         )
     snapshot = resolve(source, revision=revision, subfolder=subfolder, **access.options())
-    kind = _kind(snapshot)
+    kind = kind_of(snapshot)
     if kind not in loaders:
         raise RepositoryError(
             f"cannot load {source} as {wanted}: it holds a {kind}. Use "
             "causalplug.from_pretrained, which tells them apart"
         )
-    given = {
-        "module": module,
-        "label_map": label_map,
-        "transform": transform,
-        "trust_remote_code": trust_remote_code or None,
-    }
-    _check_options(snapshot, kind, given)
+    loader = loaders[kind]
+    given = {name: value for name, value in options.items() if value is not None}
+    _check_options(snapshot, loader, given)
     if kind == "model":
-        loaded = loaders[kind](
-            snapshot, device=device, dtype=dtype, module=module, **access.options()
-        )
-        _object(loaded, snapshot, use)
-        return loaded
-    loaded = loaders[kind](snapshot, trust_remote_code=trust_remote_code)
+        given |= access.options()
+    loaded = loader.load(snapshot, **given)
     _object(loaded, snapshot, use)
-    if dtype is not None:
-        from causalplug.files.precision import cast
+    return loaded
 
+
+def load_own(
+    load: Callable[..., Any],
+    snapshot: Snapshot,
+    *,
+    device: Any = None,
+    dtype: Any = None,
+    label_map: Any = None,
+    transform: str | list[str] | None = None,
+    trust_remote_code: bool = False,
+) -> Any:
+    """Load a mechanism or an encoder, and move, cast or bind it as asked.
+
+    Args:
+        load: The loader of the kind, called with the snapshot.
+        snapshot: The repository.
+        device, dtype, label_map, transform, trust_remote_code: As for
+            :func:`causalplug.from_pretrained`.
+
+    Raises:
+        RepositoryError: A label map or a transform for what is not a frozen generator.
+    """
+    loaded = load(snapshot, trust_remote_code=trust_remote_code)
+    if dtype is not None:
         cast(loaded, dtype)
     if device is not None:
         loaded = loaded.to(device)
@@ -115,14 +134,12 @@ def load_as(
     return loaded.asked(label_map=label_map, transform=transform)
 
 
-def _check_options(snapshot: Snapshot, kind: str, given: Mapping[str, Any]) -> None:
-    suitable = _OPTIONS[kind]
-    wrong = [key for key, value in given.items() if value is not None and key not in suitable]
+def _check_options(snapshot: Snapshot, loader: Loader, given: Mapping[str, Any]) -> None:
+    wrong = [name for name in given if name not in loader.options]
     if wrong:
-        article = "an" if kind == "encoder" else "a"
         raise RepositoryError(
-            f"cannot load {snapshot} with {' and '.join(wrong)}: it holds {article} {kind}, which "
-            "has no such option. Leave it out"
+            f"cannot load {snapshot} with {' and '.join(wrong)}: it holds {loader.what}, which "
+            f"has no such option. Leave it out; its options are {', '.join(loader.options)}"
         )
 
 
@@ -143,15 +160,24 @@ def _object(part: Any, snapshot: Snapshot, use: str | None) -> None:
             )
 
 
-def _kind(snapshot: Snapshot) -> str:
-    """What the repository holds: "model", "mechanism" or "encoder"."""
-    with snapshot.hold():
-        found = read_json(snapshot.file("config.json"), within=snapshot.boundary).get("format")
+def kind_of(snapshot: Snapshot) -> str:
+    """What the repository holds, by the files that say so.
+
+    Raises:
+        RepositoryError: Nothing that is known.
+    """
     kinds = {
         **dict.fromkeys(DCM_FORMATS, "model"),
         MECHANISM_FORMAT: "mechanism",
         ENCODER_FORMAT: "encoder",
     }
-    if not isinstance(found, str) or found not in kinds:
-        raise unknown_format(found, kinds, where=f"{snapshot}/config.json")
-    return kinds[found]
+    with snapshot.hold():
+        if snapshot.has("model_index.json"):
+            return "pipeline"
+        config = read_json(snapshot.file("config.json"), within=snapshot.boundary)
+    found = config.get("format")
+    if isinstance(found, str) and found in kinds:
+        return kinds[found]
+    if isinstance(config.get("model_type"), str):
+        return "transformers"
+    raise unknown_format(found, kinds, where=f"{snapshot}/config.json")

@@ -9,24 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from causalplug.variables import Variable
 
-_MOST = 8  # categories that are named one by one
-
 
 def describe_values(variable: Variable) -> str:
     """The values of a variable in a few words."""
-    declared = variable.to_dict()
-    if variable.kind == "image":
-        shape = " x ".join(str(size) for size in variable.event_shape)
-        return f"image, {shape}"
-    if "categories" in declared:
-        categories = declared["categories"]
-        names = [str(c) for c in (range(categories) if isinstance(categories, int) else categories)]
-        return (
-            ", ".join(names)
-            if len(names) <= _MOST
-            else f"{len(names)} categories, {names[0]} to {names[-1]}"
-        )
-    return "number"
+    return variable.describe()
 
 
 def part_facts(part: Any, *, title: str, **more: Any) -> dict[str, Any]:

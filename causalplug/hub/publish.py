@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CONFIG, _CARD, _PICTURES = "config.json", "README.md", "pictures"
-_OWNED = (_CONFIG, "model.safetensors", "frozen/*")
+_OWNED = (_CONFIG, "model.safetensors", "replicates.safetensors", "frozen/*")
+_HASHED = (
+    ("weights", "model.safetensors"),
+    ("replicates", "replicates.safetensors"),
+    ("card", _CARD),
+)
 _NO_LICENSE = "license is missing"
 
 
@@ -136,11 +141,7 @@ def _write(
     files |= {name: path for _, name, path in _placed(options.get("pictures") or {})}
     if not keep_card:
         files[_CARD] = card_of(part, **options) if own_card is None else own_card
-    hashed = {
-        key: name
-        for key, name in (("weights", "model.safetensors"), ("card", _CARD))
-        if name in files
-    }
+    hashed = {key: name for key, name in _HASHED if name in files}
 
     def write_config(path: Path) -> None:
         facts = {key: file_facts(path.parent / name) for key, name in hashed.items()}

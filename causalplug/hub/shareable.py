@@ -4,7 +4,7 @@ encoders."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from huggingface_hub import CommitInfo, ModelCard
 
+    from causalplug.hub.loading import Loader
     from causalplug.hub.snapshot import Snapshot
 
 __all__ = ["Shareable"]
@@ -65,7 +66,7 @@ class Shareable:
         return save(self, folder, **options)
 
     @classmethod
-    def loaders(cls) -> dict[str, Callable[..., Any]]:
+    def loaders(cls) -> dict[str, Loader]:
         """By what a repository holds the loader that makes one of this kind."""
         raise NotImplementedError
 
@@ -97,12 +98,14 @@ class Shareable:
             source,
             cls.loaders(),
             access,
+            options={
+                "device": device,
+                "dtype": dtype,
+                "trust_remote_code": trust_remote_code or None,
+            },
             wanted=cls.__name__,
             revision=revision,
             subfolder=subfolder,
-            device=device,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
             use=use,
         )
         if not isinstance(loaded, cls):

@@ -210,10 +210,8 @@ def _plain(value: Any) -> Any:
 def _written(value: Any) -> str:
     """A value as the parser reads it back: numbers and simple words bare, everything else
     quoted."""
-    if isinstance(value, Bound) or (isinstance(value, int | float) and not isinstance(value, bool)):
+    if isinstance(value, Bound | int | float):
         return str(value)
-    if isinstance(value, bool):
-        return str(int(value))
     text = str(value)
     if text.isidentifier() and text != "vs":
         return text

@@ -3,7 +3,8 @@ its kinds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from causalplug.errors import MechanismError
 from causalplug.hub.contract import declare
 from causalplug.hub.formats import MECHANISM_FORMAT
+from causalplug.hub.loading import Loader, load_own
 from causalplug.hub.part import Part
 from causalplug.hub.parts import load_part
 from causalplug.networks import freeze
@@ -56,6 +58,8 @@ class Mechanism(Part):
         explicit: It has :meth:`log_prob`, a log density or a lower bound of it.
         abduction: How the own noise can be recovered from a value: ``None``, ``"approximate"`` or
             ``"exact"``.
+        monotone: The value of a continuous variable grows with the own noise ``"normal"``, one
+            standard normal number, and :meth:`abduct` gives it: intervals are then met exactly.
         reads_projections: Image parents are handed in as their encoder's projection. Otherwise, and
             where an image has no encoder, they are pixels in the range of the variable.
         batch_cost: Rough seconds of CPU for 64 rows, where that matters for planning; 0 means
@@ -74,6 +78,7 @@ class Mechanism(Part):
     differentiable: bool = True
     explicit: bool = False
     abduction: str | None = None
+    monotone: bool = False
     reads_projections: bool = True
     batch_cost: float = 0.0
 
@@ -204,8 +209,8 @@ class Mechanism(Part):
         return None
 
     @classmethod
-    def loaders(cls) -> dict[str, Callable[..., Any]]:
-        return {"mechanism": load_mechanism}
+    def loaders(cls) -> dict[str, Loader]:
+        return {"mechanism": MECHANISM_LOADER}
 
     # -- hooks of training
 
@@ -252,6 +257,25 @@ class Mechanism(Part):
             confounder_size: Numbers of confounder noise of one row.
         """
         return self
+
+    @classmethod
+    def default_for(
+        cls,
+        variable: Variable,
+        parents: Mapping[str, Any],
+        confounder_size: int,
+        hidden: Sequence[int],
+    ) -> Mechanism:
+        """A fresh mechanism for a variable whose kind names this one as its default.
+
+        Args:
+            variable: Declaration of the variable.
+            parents: What is read of each parent: its declaration, or the size of its projection.
+            confounder_size: Numbers of confounder noise of one row.
+            hidden: Widths of hidden layers, where it has any.
+        """
+        made: Any = cls
+        return made(variable, parents, confounder_size=confounder_size, hidden=hidden)  # type: ignore[no-any-return]
 
     def for_variable(
         self, name: str, variable: Variable, parents: Mapping[str, Variable]
@@ -328,6 +352,8 @@ MECHANISMS: Registry[Mechanism] = Registry(
         "discrete-mlp": "causalplug.mechanisms.trainable.discrete",
         "discrete-table": "causalplug.mechanisms.trainable.table",
         "continuous-spline": "causalplug.mechanisms.trainable.continuous",
+        "continuous-mixed": "causalplug.mechanisms.trainable.mixed",
+        "count-spline": "causalplug.mechanisms.trainable.count",
         "conv-generator": "causalplug.mechanisms.trainable.image",
         "renderer": "causalplug.mechanisms.frozen.renderer",
         **SHIPPED_ADAPTERS,
@@ -360,3 +386,11 @@ def load_mechanism(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Me
         snapshot, MECHANISM_FORMAT, MECHANISMS, trust_remote_code=trust_remote_code
     )
     return freeze(mechanism) if mechanism.frozen else mechanism
+
+
+MECHANISM_LOADER = Loader(
+    partial(load_own, load_mechanism),
+    ("device", "dtype", "label_map", "transform", "trust_remote_code"),
+    "a mechanism",
+)
+"""How :func:`causalplug.from_pretrained` loads a mechanism."""

@@ -9,12 +9,14 @@ __all__ = [
     "identified",
     "plan_rows",
     "training_rows",
+    "warning_rows",
 ]
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from causalplug.hub.part_facts import describe_values
+from causalplug.model.caveats import recorded_caveats
 
 if TYPE_CHECKING:
     from causalplug.checks.fit import FitReport
@@ -53,9 +55,7 @@ def dcm_facts(
     Raises:
         QueryError: a question is malformed or does not fit the graph.
     """
-    kinds = {
-        "image" if variable.kind == "image" else "tabular" for variable in dcm.variables.values()
-    }
+    kinds = {"image" if variable.is_image else "tabular" for variable in dcm.variables.values()}
     facts: dict[str, Any] = {
         "title": title,
         "graph": {
@@ -72,6 +72,7 @@ def dcm_facts(
         "fits": fit_rows(fits, dcm.history),
         "parts": _parts(dcm, frozen == "copy"),
         "training": training_rows(dcm.history),
+        "warnings": warning_rows(dcm.history),
     }
     if dcm.plan is not None:
         facts["plan"] = plan_rows(dcm.plan)
@@ -142,6 +143,12 @@ def fit_rows(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict
         {"variable": f["name"], "verdict": f["verdict"], "reasons": list(f["reasons"])}
         for f in found
     ]
+
+
+def warning_rows(history: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Name, subject and text of everything that training recorded as doubtful."""
+    known = recorded_caveats(history)
+    return [{"name": c.name, "subject": c.subject, "text": c.text} for c in known]
 
 
 def _parts(dcm: Model, copied: bool) -> list[dict[str, Any]]:

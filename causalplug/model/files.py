@@ -22,8 +22,15 @@ from causalplug.hub.formats import DCM_FORMAT, read_dcm_config
 from causalplug.hub.reference import follow
 from causalplug.identification.query import Query
 from causalplug.model.extract import extract_module
-from causalplug.model.facts import fit_rows, identified, plan_rows, training_rows
+from causalplug.model.facts import (
+    fit_rows,
+    identified,
+    plan_rows,
+    training_rows,
+    warning_rows,
+)
 from causalplug.model.pulled import PulledParts, describe_pulled
+from causalplug.model.replicates import joined_replicates, split_replicates
 from causalplug.planning.plan import Plan
 from causalplug.variables import variable_from_dict
 
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
     from causalplug.model.model import Model
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+_REPLICATES = "replicates.safetensors"
 
 
 def dcm_files(
@@ -106,6 +114,8 @@ def dcm_files(
     if dcm.plan is not None:
         config["plan"] = dcm.plan.to_dict()
     files[_WEIGHTS] = safetensors_writer(dcm.trained_tensors())
+    if dcm.replicates:
+        files[_REPLICATES] = safetensors_writer(joined_replicates(dcm.replicates))
     return files, config
 
 
@@ -160,6 +170,10 @@ def load_dcm(
         if (precision := precision_of_file(header)) is not None:
             cast(dcm, precision, keep=dcm.frozen_names())
         dcm.load_trained(read_safetensors(weights, dcm.trained_tensors(), within=snapshot.boundary))
+        if "replicates" in config:
+            file = snapshot.file(_REPLICATES, facts=config["replicates"])
+            tensors = read_safetensors(file, within=snapshot.boundary)
+            dcm.replicates = split_replicates(tensors, dcm.trained_tensors(), str(snapshot))
     dcm.origin = snapshot
     dcm.requires_grad_(False).eval()
     if dtype is not None:
@@ -242,6 +256,7 @@ def _check_records(
     rows = {
         "training": training_rows(history),
         "fits": fit_rows((), history),
+        "warnings": warning_rows(history),
         "plan": plan_rows(plan) if plan else [],
     }
     check_keys(rows, {key: known[f"{key}?"] for key in rows}, where=where)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from causalplug.errors import DataError, MechanismError, UnknownVariableError, VariableError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source
-from causalplug.mechanisms.base import Mechanism
+from causalplug.mechanisms.base import MECHANISMS, Mechanism
 from causalplug.mechanisms.trainable.conditioner import ParentSpec
 from causalplug.model.confounders import ConfounderSpec, check_readers, confounder_layout
 from causalplug.model.deferred import DeferredEncoder, DeferredMechanism, Parts
@@ -24,7 +24,7 @@ from causalplug.networks import freeze, initialised
 from causalplug.noise import Noise, NoiseSpec, whole_seed
 from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.planning.plan import check_pull
-from causalplug.variables import Discrete, Image, Variable
+from causalplug.variables import Variable
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Model(nn.Module):
         self.sources: tuple[Source, ...] | None = None
         self.queries: tuple[Mapping[str, Any], ...] = ()
         self.history: dict[str, Any] = {}
+        self.replicates: tuple[Mapping[str, Tensor], ...] = ()
         self.origin: Snapshot | None = None
         self._mechanisms = nn.ModuleDict()
         self._encoders = nn.ModuleDict()
@@ -228,7 +229,7 @@ class Model(nn.Module):
 
     def _check_encoder(self, name: str, encoder: Encoder) -> None:
         variable = self.variables[name]
-        if not isinstance(variable, Image) or encoder.variable.event_shape != variable.event_shape:
+        if not variable.needs_encoder or encoder.variable.event_shape != variable.event_shape:
             raise MechanismError(
                 f"The encoder of {name!r} cannot be used: it reads images of shape "
                 f"{encoder.variable.event_shape}, and {name!r} is {variable}. Train one on this "
@@ -274,7 +275,7 @@ class Model(nn.Module):
         from causalplug.encoders.encoders import ConvEncoder
 
         for name, variable in self.variables.items():
-            if not isinstance(variable, Image):
+            if not variable.needs_encoder:
                 continue
             readers = [
                 child
@@ -294,20 +295,18 @@ class Model(nn.Module):
     def _default(self, name: str, hidden: Sequence[int], code: Any = None) -> Mechanism:
         """The trainable mechanism of the variable's kind, or the renderer that was given without
         its code."""
-        from causalplug.mechanisms.trainable.continuous import ContinuousSpline
-        from causalplug.mechanisms.trainable.discrete import DiscreteMLP
-        from causalplug.mechanisms.trainable.image import ConvGenerator
-
         variable = self.variables[name]
         parents = {parent: self.parent_spec(parent) for parent in self.graph.parents(name)}
         confounder_size = self.confounder_size * len(self.confounders.at(name))
         if code is not None:
             return code.completed(variable, parents, confounder_size)
-        if isinstance(variable, Discrete):
-            return DiscreteMLP(variable, parents, confounder_size=confounder_size, hidden=hidden)
-        if isinstance(variable, Image):
-            return ConvGenerator(variable, parents, confounder_size=confounder_size)
-        return ContinuousSpline(variable, parents, confounder_size=confounder_size, hidden=hidden)  # type: ignore[arg-type]
+        if variable.default_mechanism is None:
+            raise MechanismError(
+                f"{name!r} has no mechanism: a {variable.kind} cannot be trained here. Give a "
+                f"pretrained one: mechanisms={{{name!r}: …}}."
+            )
+        cls = MECHANISMS.resolve(variable.default_mechanism)
+        return cls.default_for(variable, parents, confounder_size, hidden)
 
     def parent_spec(self, name: str) -> ParentSpec:
         """What a trainable mechanism reads of ``name`` as a parent: the variable, or its

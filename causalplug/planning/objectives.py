@@ -3,12 +3,15 @@ then the other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.wording import as_names, check_known, did_you_mean, listed
+
+if TYPE_CHECKING:
+    from causalplug.variables import Variable
 
 __all__ = ["OBJECTIVES", "choose_objectives", "kind_of", "module_key"]
 
@@ -22,14 +25,28 @@ Objective = str | Mapping[Any, str]
 
 
 def kind_of(declaration: Any) -> str:
-    """``"image"``, ``"discrete"`` or ``"continuous"``, for such a word or for the declaration of
-    a variable."""
-    kind = (
-        declaration
-        if isinstance(declaration, str)
-        else getattr(declaration, "kind", type(declaration).__name__)
-    )
-    return str(kind).lower()
+    """The kind of a variable, ``"discrete"`` for example, for such a word or for a declaration.
+
+    Raises:
+        PlanError: It is neither.
+    """
+    if isinstance(declaration, str):
+        return declaration.lower()
+    from causalplug.variables import Variable
+
+    if not isinstance(declaration, Variable):
+        raise PlanError(
+            f"{declaration!r} is not the kind of a variable: write a word such as "
+            '"discrete", or its declaration'
+        )
+    return declaration.kind
+
+
+def _class_of(kind: str) -> type[Variable] | None:
+    """The class of a kind; None for a word that is not known."""
+    from causalplug.variables import variable_class
+
+    return variable_class(kind)
 
 
 def module_key(graph: CausalGraph, key: Any, what: str) -> tuple[str, ...]:
@@ -89,9 +106,11 @@ def choose_objectives(
     check_known(sorted(kinds or {}), graph.index, "kinds= cannot be used")
     known = {name: kind_of(kind) for name, kind in (kinds or {}).items()}
     behind_code = set(renderers)
-    dense = {n: kind != "image" and n not in behind_code for n, kind in known.items()}
+    classes = {name: _class_of(kind) for name, kind in known.items()}
+    dense = {n: c is not None and c.has_density for n, c in classes.items()}
     dense |= dict.fromkeys(behind_code, False) | dict(explicit or {})
-    defaults = [_default(module, through, known, dense) for module, through in modules.items()]
+    plain = {n for n, cls in classes.items() if cls is not None and not cls.needs_encoder}
+    defaults = [_default(m, through, classes, plain, dense) for m, through in modules.items()]
     wanted = _wanted(graph, list(modules), objective, defaults)
     for number, module in enumerate(modules):
         blocked = [name for name in module if not dense.get(name, True)]
@@ -131,12 +150,13 @@ def _no_density(
 def _default(
     module: Sequence[str],
     through: Sequence[str],
-    kinds: Mapping[str, str],
+    kinds: Mapping[str, object],
+    plain: Collection[str],
     explicit: Mapping[str, bool],
 ) -> str:
     if not all(explicit.get(name, False) for name in module):
         return "adversarial"
-    if all(name in kinds and kinds[name] != "image" for name in through):
+    if all(name in plain for name in through):
         return "likelihood"
     return "warm" if all(name in kinds for name in through) else "adversarial"
 

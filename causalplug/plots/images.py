@@ -178,8 +178,8 @@ _NOTE = "not determined by the data; another model may fit them as well"
 
 def _image(dcm: ModelShape, name: str) -> Any:
     variable = dcm.variables.get(name)
-    if variable is None or variable.kind != "image":
-        images = [other for other, declared in dcm.variables.items() if declared.kind == "image"]
+    if variable is None or not variable.is_image:
+        images = [other for other, declared in dcm.variables.items() if declared.is_image]
         wrong = "it is not in the graph" if variable is None else f"it is declared {variable.kind}"
         raise VariableError(
             f"{name!r} cannot be drawn as images: {wrong}; image variables are {images}"

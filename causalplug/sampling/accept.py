@@ -1,4 +1,5 @@
-"""Rows of noise that agree with what is given, found by rejection and kept as row numbers.
+"""Rows of noise that agree with what is given: inferred where that is possible and pays, else found
+by rejection and kept as row numbers.
 
 Candidates are tried in the order of their row numbers and the first that agree are kept, so what is
 found depends on the seed alone, not on the batches. Where every row has conditions or interventions
@@ -22,16 +23,18 @@ from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import ROUND, PerRow
 from causalplug.sampling.memory import Batches
+from causalplug.sampling.options import DEFAULTS, SamplingOptions
+from causalplug.sampling.posterior import CHECK, Limits, Posterior
 from causalplug.sampling.worlds import Rows, World
-from causalplug.variables import Image
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
 
-__all__ = ["Acceptance", "Stream", "evaluating"]
+__all__ = ["Acceptance", "Stream", "evaluating", "infer_from"]
 
 POOL = 64  # agreeing candidates from which one is drawn by weight
-CHECK = 20  # the first look at the acceptance rate comes after this many times 1 / min_acceptance candidates
+_POOL_NEEDED = 16  # effective candidates of a pool that does not grow, on average
+_OFTEN = 1 / 8  # what is met more often than this is found by rejection
 SMALL, LARGE = 256, 2**16  # rows of a batch, with and without images
 
 
@@ -80,11 +83,12 @@ class Stream:
         n: rows asked for.
         given: conditions by world, already prepared.
         targets: worlds and the variables asked for in them.
-        seed: of the noise.
-        batch_size: rows that go through the networks at once; by default 65,536, and 256 where an
-            image is rendered.
-        min_acceptance: a condition that fewer rows than this share meet ends in an error.
+        options: how it is computed.
         rows: only rows of these numbers, in this order; for one process out of several.
+        whole: recover the noise of everything that was seen, for worlds that are not known yet.
+
+    Attributes:
+        posterior: how rows are inferred from what was seen in one world, or None.
     """
 
     def __init__(
@@ -94,24 +98,21 @@ class Stream:
         *,
         given: Sequence[Given] = (),
         targets: Sequence[tuple[World, Sequence[str]]] = (),
-        seed: int = 0,
-        batch_size: int | None = None,
-        min_acceptance: float = 1e-4,
+        options: SamplingOptions = DEFAULTS,
         rows: range | None = None,
+        whole: bool = False,
     ):
-        if not 0 < min_acceptance <= 1:
-            raise SamplingError(
-                f"min_acceptance={min_acceptance} cannot be used: it is a share, above 0 and at most 1."
-            )
         self.dcm, self.n, self.given, self.targets, self.seed = (
             dcm,
             n,
             list(given),
             list(targets),
-            seed,
+            options.seed,
         )
-        self.min_acceptance = min_acceptance
+        self.limits, batch_size = options.limits(), options.batch_size
+        self.min_acceptance = self.limits.min_acceptance
         self.acceptance = Acceptance()
+        self.pool_size = float(POOL)
         self.weighted = any(g.weighted for g in self.given)
         self.pool = POOL if self.weighted else 1
         self.by_row = any(
@@ -125,6 +126,28 @@ class Stream:
         self.finishing = Batches(self._size(self.targets) if batch_size is None else batch_size)
         if self.searching.size > self.finishing.size and not self.given:
             self.searching = self.finishing
+        self.posterior = self._inference(whole)
+        self._rest = [g for g in self.given if not self._inferred_from(g)]
+        if self.posterior is not None:
+            self.weighted, self.pool = False, 1
+
+    def _inferred_from(self, given: Given) -> bool:
+        return self.posterior is not None and self.posterior.given is given
+
+    def _inference(self, whole: bool) -> Posterior | None:
+        targets = None if whole else self.targets
+        return infer_from(self.dcm, self.given, targets, self.seed, self.limits, self._heed)
+
+    def _heed(self, found: Batches) -> None:
+        """Start with the batches that the memory was found to hold."""
+        if found.halved:
+            self.searching.size = min(self.searching.size, found.size)
+            self.searching.halved = True
+
+    @property
+    def inferred(self) -> bool:
+        """Whether every row is inferred, so that none has to be searched for."""
+        return self.posterior is not None and not self._rest
 
     def _size(self, asked: Iterable[tuple[World, Iterable[str]]]) -> int:
         names = {
@@ -132,9 +155,7 @@ class Stream:
             for world, variables in asked
             for name in world.graph.ancestors(list(variables)) - set(world.do)
         }
-        return (
-            SMALL if any(isinstance(self.dcm.variables[name], Image) for name in names) else LARGE
-        )
+        return SMALL if any(self.dcm.variables[name].needs_encoder for name in names) else LARGE
 
     def noise(self, rows: Tensor) -> Noise:
         """Noise of these row numbers on the model's device."""
@@ -177,7 +198,7 @@ class Stream:
     def _found(self) -> Iterator[Rows]:
         """Agreeing rows in order, one for each row asked for."""
         waiting: list[Rows] = []
-        for rows in self._by_row() if self.by_row else self._in_order():
+        for rows in self._rows():
             waiting.append(rows)
             whole = sum(map(len, waiting)) // self.pool * self.pool
             if whole:
@@ -187,6 +208,28 @@ class Stream:
                     [joined.select(torch.arange(whole, len(joined)))] if whole < len(joined) else []
                 )
 
+    def _rows(self) -> Iterator[Rows]:
+        if self.inferred:
+            return self._inferred()
+        return self._by_row() if self.by_row else self._in_order()
+
+    def _inferred(self) -> Iterator[Rows]:
+        first = self.numbers.start
+        for _, b, found in self.searching.run(
+            0, len(self.numbers), lambda a, b: self.candidates(torch.arange(first + a, first + b))
+        ):
+            self._account(b)
+            yield found
+
+    def _account(self, accepted: int) -> None:
+        """What the inference took, as the answer says it."""
+        if self.posterior is not None:
+            effort, found = self.posterior.effort, self.acceptance
+            found.accepted, found.candidates = accepted, max(effort.candidates, accepted)
+            found.effective, found.drawn = effort.effective, effort.rows
+            if effort.rows:
+                self.pool_size = effort.pool / effort.rows
+
     def drawn(self, rows: Rows) -> Rows:
         """One row out of every :attr:`pool`, drawn by weight (Gumbel-max on the log weights)."""
         weights = rows.marks["log_weight"].reshape(-1, self.pool)
@@ -194,18 +237,31 @@ class Stream:
         shares = torch.softmax(weights, -1)
         self.acceptance.effective += float((1 / shares.square().sum(-1)).sum())
         self.acceptance.drawn += len(shares)
+        self._check_pool()
         chosen = (weights + gumbel).argmax(-1)
         picked = rows.select(torch.arange(len(chosen)) * self.pool + chosen.cpu())
         del picked.marks["log_weight"]
         return picked
 
+    def _check_pool(self) -> None:
+        reached = self.acceptance.effective / self.acceptance.drawn
+        if reached < _POOL_NEEDED:
+            raise SamplingError(
+                f"What is given cannot be weighed: of {self.pool} candidates for each row only "
+                f"{reached:.1f} count, and at least {_POOL_NEEDED} are needed. Give an interval in "
+                "place of a single value, or set values in place of policies."
+            )
+
     def candidates(self, rows: Tensor) -> Rows:
         """The candidates of these row numbers that agree with everything given."""
         with evaluating(self.dcm):
-            found = Rows(self.dcm, self.noise(rows))
+            if self.posterior is None:
+                found = Rows(self.dcm, self.noise(rows))
+            else:
+                found = self.posterior.rows(rows)
             targets = [(g.clamped, g.names) for g in self.given] + self.targets
             keep = found.frontier(targets)
-            for given in self.given:
+            for given in self._rest:
                 found, _ = given.filter(found, keep)
                 if not len(found):
                     break
@@ -215,9 +271,10 @@ class Stream:
 
     def _in_order(self) -> Iterator[Rows]:
         wanted = self.n * self.pool
-        check, limit = self.limits(wanted)
+        check, limit = self.ends(wanted)
         kept = at = 0
         while kept < wanted:
+            self.limits.check_time(f"{kept} of {at:,} candidate rows agree")
             if at == check and kept < CHECK / 4:
                 self.too_rare(kept, at)
             if at >= limit:
@@ -250,6 +307,7 @@ class Stream:
             last = torch.zeros(len(block), dtype=torch.int64)
             tried = 0
             while len(missing := (have < self.pool).nonzero().squeeze(-1)):
+                self.limits.check_time(f"{len(missing)} rows are left after {tried:,} candidates")
                 if tried >= most:
                     self._too_rare_rows(len(missing), tried)
                 rounds = min(
@@ -280,7 +338,7 @@ class Stream:
     def _tried(self, numbers: Tensor) -> Callable[[int, int], Rows]:
         return lambda a, b: self.candidates(numbers[a:b])
 
-    def limits(self, wanted: int) -> tuple[int, int]:
+    def ends(self, wanted: int) -> tuple[int, int]:
         """After how many candidates the rate is looked at, and after how many the search ends."""
         check = math.ceil(CHECK / self.min_acceptance)
         return check, check + math.ceil(wanted / self.min_acceptance)
@@ -300,6 +358,46 @@ class Stream:
             f"{tried:,} candidates agree. Give fewer values of these rows, or lower "
             "min_acceptance= if you want to wait."
         )
+
+
+def infer_from(
+    dcm: Model,
+    given: Sequence[Given],
+    targets: Sequence[tuple[World, Sequence[str]]] | None,
+    seed: int,
+    limits: Limits,
+    heed: Callable[[Batches], None] = lambda batches: None,
+) -> Posterior | None:
+    """How to infer rows from what was seen in one world; None where rejection is as good, or
+    nothing can be inferred.
+
+    Args:
+        dcm: the model.
+        given: what was seen, by world, prepared.
+        targets: worlds and variables that will be asked for, or None for any.
+        seed: seed of the noise.
+        limits: when the search for rows ends in an error.
+        heed: told the batches that the memory was found to hold.
+    """
+    found = []
+    for i, part in enumerate(given):
+        others = [(g.clamped, g.names) for j, g in enumerate(given) if j != i]
+        later = None if targets is None else [*others, *targets]
+        posterior = Posterior(dcm, part, later, seed, limits)
+        if posterior.possible:
+            found.append(posterior)
+    if own := [posterior for posterior in found if posterior.scene.by_row]:
+        return own[0]
+    weighed = [posterior for posterior in found if posterior.given.weighted]
+    if weighed or any(part.weighted for part in given):
+        return weighed[0] if weighed else None
+    if not found:
+        return None
+    with evaluating(dcm):
+        rarest = min(found, key=lambda posterior: posterior.log_probability)
+        often = rarest.log_probability >= math.log(_OFTEN)
+    heed(rarest.batches)
+    return None if often else rarest
 
 
 def _rank(owner: Tensor) -> Tensor:

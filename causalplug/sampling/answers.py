@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from causalplug.caveats import Caveat
 from causalplug.errors import QueryError
 from causalplug.sampling.moments import Moments
 
@@ -46,6 +47,7 @@ class Estimate:
         status: of the identification, or ``"not checked"``.
         identification: the decision, or None where the model does not know what it was trained on.
         overlap: the overlap report, or None where no data was given.
+        warnings: What is known to be doubtful about the answer; empty for a good one.
         members: for an ensemble the estimates of its members, one column each, or None.
         level: coverage of the intervals.
         interval: what the intervals hold, or why there are none and how to get them, as a sentence.
@@ -62,6 +64,7 @@ class Estimate:
     status: str
     identification: Identification | None = None
     overlap: Any = None
+    warnings: tuple[Caveat, ...] = ()
     members: pd.DataFrame | None = field(default=None, repr=False)
     level: float = 0.95
     interval: str = ""
@@ -172,6 +175,7 @@ class Estimate:
             "status": self.status,
             "reason": self.identification.reason if self.identification is not None else None,
             "overlap": None if self.overlap is None else str(self.overlap),
+            "warnings": [caveat.to_dict() for caveat in self.warnings],
         }
 
     def _notes(self) -> list[str]:
@@ -185,6 +189,7 @@ class Estimate:
             notes.append(self.interval)
         if self.marked and self.identification is not None:
             notes.append(f"NOT DETERMINED BY THE DATA: {self.identification.reason}")
+        notes += [f"warning: {caveat}" for caveat in self.warnings if caveat.name != "unidentified"]
         if self.marked and self.identification is None:
             notes.append(
                 "whether data determine this was not checked: the model does not know what it was trained on"

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import QueryError
-from causalplug.variables import Discrete
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +40,7 @@ def plug_in(
             "compare='plug-in' cannot be answered: there is no identified formula. Train the "
             "model with fit(), or set dcm.sources to what it was trained on."
         )
-    discrete = {name: v.categories for name, v in dcm.variables.items() if isinstance(v, Discrete)}
+    discrete = {name: v.categories for name, v in dcm.variables.items() if v.is_discrete}
     tables = [
         _discrete(part, discrete) for part in (data if isinstance(data, list | tuple) else [data])
     ]

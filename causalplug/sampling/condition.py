@@ -20,7 +20,6 @@ from causalplug.sampling.interventions import (
     is_per_row,
 )
 from causalplug.sampling.worlds import Rows, World
-from causalplug.variables import Continuous, Image
 from causalplug.wording import check_known, listed
 
 if TYPE_CHECKING:
@@ -205,21 +204,26 @@ class Given:
             self._weigh(chosen, name)
         if self.points and len(chosen):
             chosen.values(self.clamped, [point.name for point in self.points])
-            for name in self.recovered:
-                self._recover(chosen, name)
+            self.recover(chosen, self.clamped)
             if self.clamped is not self.world:
                 for name in chosen.dcm.graph.variables:
                     if self.clamped.cell(name) in chosen.cells:
                         chosen.cells[self.world.cell(name)] = chosen.cells[self.clamped.cell(name)]
         return chosen, index
 
+    def recover(self, rows: Rows, world: World) -> None:
+        """Fix the noise of the points that a later world needs; ``world`` is the one whose values
+        the rows hold."""
+        for name in self.recovered:
+            self._recover(rows, world, name)
+
     def _inputs(
-        self, rows: Rows, name: str
+        self, rows: Rows, world: World, name: str
     ) -> tuple[Any, Tensor, dict[str, Tensor], Tensor | None]:
         """Mechanism, value, parents as it reads them, and confounder noise."""
         dcm, mechanism = rows.dcm, rows.dcm.mechanism(name)
-        value = dcm.variables[name].scale(rows.values(self.clamped, [name])[name])
-        parents = rows.values(self.clamped, mechanism.parents)
+        value = dcm.variables[name].scale(rows.values(world, [name])[name])
+        parents = rows.values(world, mechanism.parents)
         inputs = {p: dcm._read(p, mechanism, parents, {}) for p in mechanism.parents}
         return mechanism, value, inputs, dcm.confounder(name, rows.noise)
 
@@ -227,12 +231,12 @@ class Given:
         if not len(rows):
             rows.marks.setdefault("log_weight", torch.zeros(0, dtype=torch.float64))
             return
-        mechanism, value, parents, confounder = self._inputs(rows, name)
+        mechanism, value, parents, confounder = self._inputs(rows, self.clamped, name)
         density = mechanism.log_prob(value, parents, confounder).double()
         rows.marks["log_weight"] = rows.marks.get("log_weight", 0) + density
 
-    def _recover(self, rows: Rows, name: str) -> None:
-        mechanism, value, parents, confounder = self._inputs(rows, name)
+    def _recover(self, rows: Rows, world: World, name: str) -> None:
+        mechanism, value, parents, confounder = self._inputs(rows, world, name)
         noise = mechanism.abduct(
             value, parents, confounder, prior=rows.dcm.own_noise(name, rows.noise)
         )
@@ -359,16 +363,14 @@ def compile_given(dcm: Model, given: Mapping[str, Any] | None, world: World, n: 
 def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Point:
     variable: Any = dcm.variables[name]
     array = hasattr(value, "shape") and len(value.shape) > len(variable.event_shape)
-    if isinstance(variable, Image) or (
-        isinstance(variable, Continuous) and (array or not _is_interval(value))
-    ):
+    if not variable.is_discrete and not (variable.is_number and not array and _is_interval(value)):
         intervention = compile_do(dcm, {name: value}, n)[name]
         if not isinstance(intervention, Constant | PerRow):
             raise QueryError(
                 f"{name!r} cannot be conditioned on {value!r}: give a value, an interval or one value per row."
             )
         return Point(name, intervention)
-    if isinstance(variable, Continuous):
+    if variable.is_number:
         low, high = _interval(name, value)
         if not low <= high or high < variable.low or low > variable.high:
             raise QueryError(

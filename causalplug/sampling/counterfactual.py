@@ -20,10 +20,10 @@ from causalplug.noise import Noise
 from causalplug.sampling.accept import Stream
 from causalplug.sampling.condition import Evidence, compile_evidence
 from causalplug.sampling.interventions import compile_do
+from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.request import check_count, request
 from causalplug.sampling.sample import answer
 from causalplug.sampling.worlds import Rows, World
-from causalplug.variables import Image
 from causalplug.wording import check_known
 
 if TYPE_CHECKING:
@@ -46,13 +46,7 @@ def counterfactual(
     variables: str | Iterable[str] | None = None,
     factual: bool = False,
     draws: int = 1,
-    seed: int = 0,
-    batch_size: int | None = None,
-    images: str = "tensor",
-    allow_unidentified: bool = False,
-    min_acceptance: float = 1e-4,
-    progress: bool | None = None,
-    distributed: bool = False,
+    options: SamplingOptions = DEFAULTS,
 ) -> pd.DataFrame:
     """Rows of what would have been; documented at :meth:`causalplug.DCM.counterfactual`."""
     started = time.perf_counter()
@@ -78,14 +72,9 @@ def counterfactual(
         worlds=compiled,
         given=given,
         variables=variables,
-        allow_unidentified=allow_unidentified,
-        seed=seed,
-        batch_size=batch_size,
-        min_acceptance=min_acceptance,
-        images=images,
-        progress=progress,
+        options=options,
     )
-    return answer(asked, started, distributed)
+    return answer(asked, started)
 
 
 def abduct(
@@ -94,9 +83,7 @@ def abduct(
     *,
     evidence: Any = None,
     draws: int = 1,
-    seed: int = 0,
-    batch_size: int | None = None,
-    min_acceptance: float = 1e-4,
+    options: SamplingOptions = DEFAULTS,
 ) -> Noise:
     """The noise of rows that agree with the evidence; documented at
     :meth:`causalplug.DCM.abduct`."""
@@ -107,7 +94,11 @@ def abduct(
         part.prepare(dcm, later)
         part.recover_all(dcm)
     stream = Stream(
-        dcm, n, given=given, seed=seed, batch_size=batch_size, min_acceptance=min_acceptance
+        dcm,
+        n,
+        given=given,
+        options=options,
+        whole=True,
     )
     parts = [noise for _, noise in stream.parts(_bare)]
     return Noise.cat(parts).to("cpu")
@@ -178,9 +169,9 @@ def _row_columns(dcm: Model, rows: Any) -> dict[str, Any]:
         variable = dcm.variables[name]
         column = rows[name]
         codes = variable.encode(
-            [column] if _is_value(column) and not isinstance(variable, Image) else column, name
+            [column] if _is_value(column) and not variable.is_image else column, name
         )
-        found[name] = codes if isinstance(variable, Image) else variable.decode(codes)
+        found[name] = codes if variable.is_image else variable.decode(codes)
     return found
 
 

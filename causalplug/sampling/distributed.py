@@ -26,7 +26,7 @@ def distributed_answer(asked: Request, started: float) -> pd.DataFrame:
 
     state = PartialState(cpu=asked.dcm.device.type == "cpu")
     stream = asked.stream()
-    if asked.given and not stream.by_row:
+    if asked.given and not stream.by_row and not stream.inferred:
         columns, errors = _searched(asked, stream, state)
     else:
         columns, errors = _split(asked, stream, state)
@@ -84,7 +84,7 @@ def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], di
     """Candidates are tried in rounds, one window for each process; then each process finishes
     consecutive rows of those kept."""
     wanted = asked.n * stream.pool
-    check, limit = stream.limits(wanted)
+    check, limit = stream.ends(wanted)
     kept: list[int] = []
     at = 0
     while len(kept) < wanted:

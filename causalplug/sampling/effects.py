@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from causalplug.caveats import unique_caveats
 from causalplug.errors import QueryError
 from causalplug.identification.quantities import ate
 from causalplug.identification.query import Event, Query
 from causalplug.sampling.answers import Estimate
-from causalplug.variables import Discrete, Image
+from causalplug.variables import Discrete
 from causalplug.wording import check_known
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def ate_query(
     )
     treated, control = _levels(dcm, treatment, treated, control)
     outcome_variable: Any = dcm.variables[outcome]
-    if value is None and isinstance(outcome_variable, Discrete) and not _numeric(outcome_variable):
+    if value is None and outcome_variable.is_discrete and not _numeric(outcome_variable):
         if outcome_variable.size != 2:
             raise QueryError(
                 f"the effect on {outcome!r} cannot be estimated: its categories are "
@@ -59,13 +60,14 @@ def _numeric(variable: Discrete) -> bool:
 def _levels(dcm: Model, treatment: str, treated: Any, control: Any) -> tuple[Any, Any]:
     """The two values to compare: those given, or the two that a binary variable has."""
     variable = dcm.variables[treatment]
-    if isinstance(variable, Image):
+    if not (variable.is_discrete or variable.is_number):
+        what = "an image" if variable.is_image else f"of kind {variable.kind}"
         raise QueryError(
-            f"the effect of {treatment!r} cannot be estimated: it is an image. Use DCM.sample(do=…)."
+            f"the effect of {treatment!r} cannot be estimated: it is {what}. Use DCM.sample(do=…)."
         )
     if treated is not None and control is not None:
         return treated, control
-    if not isinstance(variable, Discrete) or variable.size != 2:
+    if not variable.is_discrete or variable.size != 2:
         raise QueryError(
             f"the effect of {treatment!r} cannot be estimated without the two values to compare: "
             "it has more than two. Give treated= and control=."
@@ -88,7 +90,7 @@ def curve(
     :meth:`causalplug.DCM.curve`."""
     check_known([outcome, treatment, *(given or {})], variables, "the curve cannot be estimated")
     variable = variables[outcome]
-    expectation = not isinstance(variable, Discrete) or _numeric(variable)
+    expectation = not variable.is_discrete or _numeric(variable)
     points = []
     for value in values:
         query = Query(
@@ -111,8 +113,10 @@ def curve_table(treatment: str, points: list[tuple[Any, Estimate]]) -> pd.DataFr
         tables.append(table)
     frame = pd.concat(tables, ignore_index=True)
     marked = [answer for _, answer in points if answer.marked]
+    found = [caveat for _, answer in points for caveat in answer.warnings]
     frame.attrs = {
         "identification": (marked or [points[0][1]])[0].status,
+        "warnings": [caveat.to_dict() for caveat in unique_caveats(found)],
         "seconds": sum(a.seconds for _, a in points),
     }
     return frame

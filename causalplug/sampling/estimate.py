@@ -16,17 +16,19 @@ from causalplug.data.source import DataSource
 from causalplug.errors import QueryError, SamplingError
 from causalplug.identification.query import Query
 from causalplug.noise import Noise
-from causalplug.sampling.accept import CHECK, LARGE, SMALL, evaluating
+from causalplug.sampling.accept import LARGE, SMALL, evaluating
 from causalplug.sampling.answers import ESTIMATED, Estimate, Summary, answer_table
 from causalplug.sampling.compare import plug_in
 from causalplug.sampling.condition import Given
 from causalplug.sampling.guard import clear
 from causalplug.sampling.memory import Batches
+from causalplug.sampling.met import Met
 from causalplug.sampling.moments import Contribution, Moments
+from causalplug.sampling.options import DEFAULTS, SamplingOptions
+from causalplug.sampling.posterior import CHECK
 from causalplug.sampling.request import check_count
 from causalplug.sampling.terms import Case, CompiledTerm, compile_query, normalised, numbers_of
 from causalplug.sampling.worlds import Rows, World
-from causalplug.variables import Continuous, Discrete, Image
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
@@ -40,14 +42,10 @@ def estimate(
     query: str | Query,
     n: int = 100_000,
     *,
-    seed: int = 0,
-    batch_size: int | None = None,
     data: Any = None,
     compare: str | None = None,
     pictures: int = 16,
-    allow_unidentified: bool = False,
-    min_acceptance: float = 1e-4,
-    progress: bool | None = None,
+    options: SamplingOptions = DEFAULTS,
 ) -> Estimate:
     """The answer to ``query``; documented at :meth:`causalplug.DCM.estimate`."""
     started = time.perf_counter()
@@ -65,9 +63,9 @@ def estimate(
     asked.check(dcm.graph.variables)
     asked = normalised(dcm, asked)
     terms = compile_query(dcm, asked)
-    clearance = clear(dcm, asked, allow_unidentified=allow_unidentified)
-    work = _Estimation(dcm, terms, n, seed, batch_size, min_acceptance, pictures)
-    work.run(progress)
+    clearance = clear(dcm, asked, allow_unidentified=options.allow_unidentified)
+    work = _Estimation(dcm, terms, n, options, pictures)
+    work.run(options.progress)
     table, summaries = answer_table(work.axes, [block.finished() for block in work.blocks])
     if not work.counts:
         table = next(
@@ -90,10 +88,11 @@ def estimate(
         n=min(block.accepted for block in work.blocks),
         candidates=work.at,
         seconds=time.perf_counter() - started,
-        seed=seed,
+        seed=options.seed,
         status=clearance.status,
         identification=clearance.identification,
         overlap=overlap,
+        warnings=clearance.warnings,
     )
 
 
@@ -143,19 +142,17 @@ class _Estimation:
         dcm: Model,
         terms: Sequence[CompiledTerm],
         n: int,
-        seed: int,
-        batch_size: int | None,
-        min_acceptance: float,
+        options: SamplingOptions,
         pictures: int,
     ):
-        self.dcm, self.terms, self.n, self.seed = dcm, list(terms), n, seed
-        self.min_acceptance, self.wanted_pictures = min_acceptance, pictures
+        self.dcm, self.terms, self.n, self.seed = dcm, list(terms), n, options.seed
+        self.limits, self.wanted_pictures = options.limits(), pictures
         first = terms[0].cases[0]
         kinds = {a.label: dcm.variables[a.variable] for a in first.outcomes}
-        self.images = [label for label, v in kinds.items() if isinstance(v, Image)]
-        self.numbers = [label for label, v in kinds.items() if isinstance(v, Continuous)]
+        self.images = [label for label, v in kinds.items() if v.is_image]
+        self.numbers = [label for label, v in kinds.items() if v.is_number]
         self._check_axes()
-        discrete = [a for a in first.outcomes if isinstance(dcm.variables[a.variable], Discrete)]
+        discrete = [a for a in first.outcomes if dcm.variables[a.variable].is_discrete]
         self.axes = [
             [(label, dcm.variables[self._symbol_variable(label)]) for label in terms[0].symbols],
             [(a.label, dcm.variables[a.variable]) for a in first.evidence],
@@ -174,10 +171,11 @@ class _Estimation:
         self.counts = bool(self.axes[2] or first.fixed or first.mean)
         self.pictures: dict[str, np.ndarray] = {}
         self._found: dict[str, list[np.ndarray]] = {label: [] for label in self.images}
-        for given, targets in self._conditions():
-            for i, part in enumerate(given):
-                later = [(g.world, g.names) for g in given[i + 1 :]]
-                part.prepare(dcm, [*later, *targets])
+        self.met = self._conditions()
+        for met in self.met.values():
+            for i, part in enumerate(met.given):
+                later = [(g.world, g.names) for g in met.given[i + 1 :]]
+                part.prepare(dcm, [*later, *met.targets])
         rendered = {
             name
             for block in self.blocks
@@ -185,14 +183,14 @@ class _Estimation:
             for world, names in [
                 *((g.clamped, g.names) for g in case.given),
                 *(
-                    (w, [n for n in names if not isinstance(dcm.variables[n], Image)])
+                    (w, [n for n in names if not dcm.variables[n].needs_encoder])
                     for w, names in case.targets
                 ),
             ]
             for name in world.graph.ancestors(names) - set(world.do)
         }
-        wide = any(isinstance(dcm.variables[name], Image) for name in rendered)
-        self.batches = Batches((SMALL if wide else LARGE) if batch_size is None else batch_size)
+        wide = any(dcm.variables[name].needs_encoder for name in rendered)
+        self.batches = Batches(options.batch_size or (SMALL if wide else LARGE))
         self.at = 0
 
     # -- what is asked
@@ -227,13 +225,15 @@ class _Estimation:
                 "discrete. Use E[…], or estimate the terms one by one."
             )
 
-    def _conditions(self) -> list[tuple[list[Given], list[tuple[World, list[str]]]]]:
+    def _conditions(self) -> dict[Any, Met]:
         """Everything that is conditioned on, with all that is asked under it."""
-        found: dict[Any, tuple[list[Given], list[tuple[World, list[str]]]]] = {}
+        given: dict[Any, list[Given]] = {}
+        targets: dict[Any, list[tuple[World, list[str]]]] = {}
         for block in self.blocks:
             for case in block.cases:
-                found.setdefault(case.key, (case.given, []))[1].extend(case.targets)
-        return list(found.values())
+                given.setdefault(case.key, case.given)
+                targets.setdefault(case.key, []).extend(case.targets)
+        return {key: Met(given[key], targets[key], self.n) for key in given}
 
     # -- the loop
 
@@ -241,16 +241,17 @@ class _Estimation:
         """Draw candidates until every block has n rows that met the evidence of all its terms."""
         from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
-        check = math.ceil(CHECK / self.min_acceptance)
-        limit = check + math.ceil(self.n / self.min_acceptance)
-        self.met = {case.key: 0 for block in self.blocks for case in block.cases}
+        check = math.ceil(CHECK / self.limits.min_acceptance)
+        limit = check + math.ceil(self.n / self.limits.min_acceptance)
+        self._infer()
         self.done = False
         disable, delay = (None, 2.0) if progress is None else (not progress, 0.0)
         with tqdm(
             total=self.n, desc="estimating", unit="rows", disable=disable, delay=delay
         ) as bar:
             while not self.done:
-                fewest = min(self.met.values())
+                fewest = self.fewest
+                self.limits.check_time(f"{fewest} of {self.at:,} candidate rows met the evidence")
                 if (self.at == check and fewest < CHECK / 4) or self.at >= limit:
                     self._too_rare(fewest)
                 guess = (fewest + 1) / (self.at + 1) if self.at else 1.0
@@ -262,14 +263,25 @@ class _Estimation:
                     commit()
                     if self.done:
                         break
-                bar.update(min(min(self.met.values()), self.n) - bar.n)
+                bar.update(min(self.fewest, self.n) - bar.n)
         for label, parts in self._found.items():
             self.pictures[label] = np.concatenate(parts) if parts else np.zeros((0,))
+
+    def _infer(self) -> None:
+        for met in self.met.values():
+            met.infer(self.dcm, self.seed, self.limits)
+            if met.posterior is not None and met.posterior.wide:
+                self.batches.size = min(self.batches.size, SMALL)
+
+    @property
+    def fewest(self) -> int:
+        """Rows that met the evidence that was met least often."""
+        return min(met.count for met in self.met.values())
 
     def _too_rare(self, fewest: int) -> None:
         raise SamplingError(
             f"The evidence is too rare: {fewest} of {self.at:,} candidate rows met it, a rate of "
-            f"{fewest / self.at:.2g}, below min_acceptance={self.min_acceptance:g}. Condition on "
+            f"{fewest / self.at:.2g}, below min_acceptance={self.limits.min_acceptance:g}. Condition on "
             "less, ask for fewer rows, or lower min_acceptance= if you want to wait."
         )
 
@@ -279,13 +291,8 @@ class _Estimation:
         with evaluating(dcm):
             base = Rows(dcm, Noise(torch.arange(a, b), self.seed, device=dcm.device))
             filtered: dict[Any, tuple[Rows, torch.Tensor]] = {}
-            for key, (given, targets) in zip(self.met, self._conditions(), strict=True):
-                rows, index = base, torch.arange(b - a)
-                keep = base.frontier(targets) if given else ()
-                for part in given:
-                    rows, chosen = part.filter(rows, keep)
-                    index = index[chosen]
-                filtered[key] = rows, index
+            for key, met in self.met.items():
+                filtered[key] = met.filter(base)
             cut = self._cut(filtered, b - a)
             for key, (rows, index) in filtered.items():
                 kept = index < cut
@@ -305,34 +312,32 @@ class _Estimation:
         def commit() -> None:
             for block, part, values in zip(self.blocks, parts, numbers, strict=True):
                 block.moments.add(part)
-                block.accepted += min(len(contribution.index) for contribution in part)
                 for label, value in values.items():
                     block.values.setdefault(label, []).append(value)
             for label, found in pictures.items():
                 self._found[label].append(found)
-            for key, (_, index) in filtered.items():
-                self.met[key] += len(index)
+            for key, (rows, _) in filtered.items():
+                self.met[key].add(rows)
+            for block in self.blocks:
+                block.accepted = min(self.met[case.key].count for case in block.cases)
             self.at = a + cut
-            self.done = all(count >= self.n for count in self.met.values())
+            self.done = self.fewest >= self.n
 
         return commit
 
     def _cut(self, filtered: dict[Any, tuple[Rows, torch.Tensor]], size: int) -> int:
         """The row at which the last case has met its evidence n times, or all rows of the batch."""
         last = 0
-        for key, (_, index) in filtered.items():
-            missing = self.n - self.met[key]
-            if len(index) < missing:
+        for key, (rows, index) in filtered.items():
+            reached = self.met[key].reached(rows, index)
+            if reached is None:
                 return size
-            if missing > 0:
-                last = max(last, int(index[missing - 1]) + 1)
+            last = max(last, reached)
         return last
 
     def _contribution(self, case: Case, rows: Rows, index: torch.Tensor) -> Contribution:
         evidence = _codes(rows, case.evidence, [v.size for _, v in self.axes[1]])  # type: ignore[attr-defined]
-        discrete = [
-            a for a in case.outcomes if isinstance(self.dcm.variables[a.variable], Discrete)
-        ]
+        discrete = [a for a in case.outcomes if self.dcm.variables[a.variable].is_discrete]
         outcome = _codes(rows, discrete, [v.size for _, v in self.axes[2]])  # type: ignore[attr-defined]
         for world, name, code in case.fixed:
             outcome = torch.where(rows.values(world, [name])[name] == code, outcome, -1)

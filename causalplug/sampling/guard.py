@@ -9,15 +9,16 @@ from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from causalplug.caveats import Caveat
 from causalplug.errors import NotIdentifiableError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
 from causalplug.identification.identification import Identification, identify
 from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
+from causalplug.model.caveats import caveats_of
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
-from causalplug.variables import Discrete
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
@@ -41,11 +42,13 @@ class Clearance:
             checked"`` for a model that does not know what it was trained on.
         query: what was asked, as text.
         identification: the decision, or None where there was nothing to decide.
+        warnings: What is known to be doubtful about the answer.
     """
 
     status: str
     query: str
     identification: Identification | None = None
+    warnings: tuple[Caveat, ...] = ()
 
     @property
     def reason(self) -> str:
@@ -63,7 +66,12 @@ class Clearance:
 
     def attributes(self) -> dict[str, Any]:
         """What goes with a table: plain values."""
-        return {"query": self.query, "identification": self.status, "reason": self.reason}
+        return {
+            "query": self.query,
+            "identification": self.status,
+            "reason": self.reason,
+            "warnings": [caveat.to_dict() for caveat in self.warnings],
+        }
 
 
 def clear(
@@ -86,21 +94,28 @@ def clear(
     text = "; ".join(str(query.name or query) for query in queries[:4]) + (
         " …" if len(queries) > 4 else ""
     )
+    warnings = caveats_of(dcm, queries)
     if dcm.sources is None:
-        return Clearance(NOT_CHECKED, text)
-    domains = tuple(
-        (name, v.categories) for name, v in dcm.variables.items() if isinstance(v, Discrete)
-    )
+        return Clearance(NOT_CHECKED, text, warnings=warnings)
+    domains = tuple((name, v.categories) for name, v in dcm.variables.items() if v.is_discrete)
     found = [_identified(dcm.graph, query, tuple(dcm.sources), domains) for query in queries]
     for query, identification in zip(queries, found, strict=True):
         if not identification.answerable:
             if not allow_unidentified:
                 raise NotIdentifiableError(_refusal(query, identification), identification)
-            return Clearance(identification.status, text, identification)
+            doubts = (_unidentified(query, identification), *warnings)
+            return Clearance(identification.status, text, identification, doubts)
     if not found:
-        return Clearance("identifiable", text)
+        return Clearance("identifiable", text, warnings=warnings)
     worst = next((i for i in found if not i), found[0])
-    return Clearance(worst.status, text, worst)
+    return Clearance(worst.status, text, worst, warnings)
+
+
+def _unidentified(query: Query, identification: Identification) -> Caveat:
+    """The mark of an answer that the data do not determine."""
+    reason = identification.reason.rstrip(".")
+    text = f"The answer is the model's own, not a fact about the data: {reason}."
+    return Caveat("unidentified", str(query.name or query), text)
 
 
 def _refusal(query: Query, identification: Identification) -> str:

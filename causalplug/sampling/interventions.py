@@ -13,7 +13,7 @@ from torch import Tensor
 
 from causalplug.errors import DataError, QueryError
 from causalplug.noise import Noise, NoiseSpec
-from causalplug.variables import Continuous, Discrete, Image, Variable
+from causalplug.variables import Variable
 from causalplug.wording import check_known, did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -180,11 +180,7 @@ def is_per_row(variable: Variable, value: Any) -> bool:
     ``variable``."""
     if isinstance(value, str | bytes | Mapping) or callable(value) or hasattr(value, "convert"):
         return False
-    if (
-        isinstance(variable, Discrete)
-        and isinstance(value, Hashable)
-        and value in variable.categories
-    ):
+    if variable.is_discrete and isinstance(value, Hashable) and value in variable.categories:
         return False
     shape = getattr(value, "shape", None)
     if shape is not None:
@@ -243,7 +239,7 @@ def _compile(dcm: Model, name: str, value: Any, n: int) -> Intervention:
             )
         shown = (
             variable.decode(codes)[0]
-            if isinstance(variable, Image)
+            if variable.event_shape
             else variable.decode(codes).tolist()[0]
         )
         return Constant(_scaled(variable, codes)[0], shown)
@@ -281,24 +277,25 @@ def _policy(dcm: Model, name: str, function: Callable[..., Any]) -> Policy:
 
 
 def _one(variable: Variable, value: Any) -> Any:
-    return [value] if isinstance(variable, Discrete) else value
+    return [value] if variable.is_discrete else value
 
 
 def _scaled(variable: Variable, codes: Tensor) -> Tensor:
-    return variable.scale(codes) if isinstance(variable, Image) else codes
+    return variable.scale(codes)
 
 
 def _support(variable: Variable, codes: Tensor) -> tuple[Any, ...] | None:
-    if isinstance(variable, Image):
+    if variable.event_shape:
         return None
     distinct = torch.unique(codes)
     return tuple(variable.decode(distinct).tolist()) if len(distinct) <= _MANY else None
 
 
 def _from_mapping(name: str, variable: Variable, given: Mapping[Any, float]) -> Drawn:
-    if isinstance(variable, Image):
+    if variable.event_shape:
         raise QueryError(
-            f"do({name}) cannot be drawn from a mapping: images are no keys. Use a Policy with random=True."
+            f"do({name}) cannot be drawn from a mapping: {variable.kind}s are no keys. Use a "
+            "Policy with random=True."
         )
     codes = variable.encode(list(given), name)
     weights = torch.tensor([float(p) for p in given.values()], dtype=torch.float64)
@@ -323,7 +320,7 @@ def _from_torch(name: str, variable: Variable, distribution: Any) -> Interventio
         raise QueryError(
             f"do({name}) cannot be drawn from {distribution}: it has to be the distribution of one number."
         )
-    if isinstance(variable, Discrete):
+    if variable.is_discrete:
         if not distribution.has_enumerate_support:
             raise QueryError(
                 f"do({name}) cannot be drawn from {distribution}: {name} has finitely many values."
@@ -340,9 +337,10 @@ def _from_torch(name: str, variable: Variable, distribution: Any) -> Interventio
             variable,
             {variable.categories[c]: float(p) for c, p in zip(codes, weights, strict=True)},
         )
-    if not isinstance(variable, Continuous):
+    if not variable.is_number:
         raise QueryError(
-            f"do({name}) cannot be drawn from {distribution}: it is an image. Use a Policy with random=True."
+            f"do({name}) cannot be drawn from {distribution}: its kind is {variable.kind}. Use a "
+            "Policy with random=True."
         )
     try:
         distribution.icdf(torch.tensor([0.5]))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from causalplug.errors import SamplingError
-from causalplug.noise import whole_seed
 from causalplug.sampling.accept import Stream
 from causalplug.sampling.condition import Given
 from causalplug.sampling.guard import Clearance, clear, queries_of
-from causalplug.sampling.result import Column, check_images, columns
+from causalplug.sampling.options import SamplingOptions
+from causalplug.sampling.result import Column, columns
 from causalplug.sampling.worlds import Rows, World
 from causalplug.wording import as_names, check_known
 
@@ -37,7 +37,7 @@ class Request:
             world.
         given: conditions by world.
         clearance: whether the data determine the answer.
-        seed, batch_size, min_acceptance, images, progress: as in :func:`sample`.
+        options: how it is computed.
     """
 
     dcm: Model
@@ -45,11 +45,7 @@ class Request:
     targets: list[tuple[str | None, World, list[str]]]
     given: list[Given]
     clearance: Clearance
-    seed: int
-    batch_size: int | None
-    min_acceptance: float
-    images: str
-    progress: bool | None
+    options: SamplingOptions
 
     def stream(self, rows: range | None = None) -> Stream:
         """The rows of noise of this answer, or those of some row numbers."""
@@ -58,9 +54,7 @@ class Request:
             self.n,
             given=self.given,
             targets=[(world, names) for _, world, names in self.targets],
-            seed=self.seed,
-            batch_size=self.batch_size,
-            min_acceptance=self.min_acceptance,
+            options=self.options,
             rows=rows,
         )
 
@@ -73,14 +67,14 @@ class Request:
         errors = {
             key.removeprefix("error of "): float(mark.sum()) for key, mark in rows.marks.items()
         }
-        return columns(values, self.dcm.variables, self.images), errors
+        return columns(values, self.dcm.variables, self.options.images), errors
 
     def parts(self, stream: Stream) -> Iterator[tuple[dict[Column, np.ndarray], dict[str, float]]]:
         """Consecutive parts of the table, with a progress bar for long calls."""
         from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
-        disable = None if self.progress is None else not self.progress
-        delay = 0.0 if self.progress else 2.0
+        disable = None if self.options.progress is None else not self.options.progress
+        delay = 0.0 if self.options.progress else 2.0
         with tqdm(
             total=len(stream.numbers), desc="sampling", unit="rows", disable=disable, delay=delay
         ) as bar:
@@ -96,12 +90,13 @@ class Request:
         attributes = self.clearance.attributes() | {
             "acceptance_rate": found.rate,
             "candidates": found.candidates,
-            "seed": self.seed,
+            "seed": self.options.seed,
             "seconds": time.perf_counter() - started,
         }
         if found.drawn:
-            attributes["pool"] = stream.pool
+            attributes["pool"] = round(stream.pool_size)
             attributes["effective_pool"] = found.effective / found.drawn
+            attributes["pool_bias"] = found.drawn / found.effective
         if errors:
             attributes["reconstruction_error"] = {
                 name: error / self.n for name, error in errors.items()
@@ -116,17 +111,10 @@ def request(
     worlds: Mapping[str | None, World],
     given: list[Given],
     variables: str | Iterable[str] | None,
-    allow_unidentified: bool,
-    seed: int = 0,
-    batch_size: int | None = None,
-    min_acceptance: float = 1e-4,
-    images: str = "tensor",
-    progress: bool | None = None,
+    options: SamplingOptions,
 ) -> Request:
     """Check everything that can be checked before any work, identification last."""
     check_count(n)
-    check_images(images)
-    seed = whole_seed(seed)
     asked = list(dcm.graph.variables if variables is None else as_names(variables))
     check_known(asked, dcm.graph.index, "the variables cannot be sampled")
     if not asked:
@@ -139,11 +127,9 @@ def request(
         seen = [(g.world, g.names) for g in given[i + 1 :]]
         part.prepare(dcm, [*seen, *plain])
     clearance = clear(
-        dcm, queries_of(dcm.graph, plain, given), allow_unidentified=allow_unidentified
+        dcm, queries_of(dcm.graph, plain, given), allow_unidentified=options.allow_unidentified
     )
-    return Request(
-        dcm, n, targets, given, clearance, seed, batch_size, min_acceptance, images, progress
-    )
+    return Request(dcm, n, targets, given, clearance, options)
 
 
 def check_count(n: int) -> None:

@@ -39,9 +39,7 @@ def columns(
     for column, codes in values.items():
         variable = variables[column[1]]
         found[column] = (
-            _pictures(variable, codes, images)
-            if isinstance(variable, Image)
-            else variable.decode(codes)
+            _pictures(variable, codes, images) if variable.is_image else variable.decode(codes)
         )
     return found
 

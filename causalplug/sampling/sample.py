@@ -16,8 +16,9 @@ from causalplug.sampling.condition import compile_given
 from causalplug.sampling.distributed import distributed_answer
 from causalplug.sampling.interventions import PerRow, compile_do
 from causalplug.sampling.memory import Batches, check_room
+from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.request import Request, check_count, request
-from causalplug.sampling.result import Column, check_images, columns, table
+from causalplug.sampling.result import Column, columns, table
 from causalplug.sampling.worlds import Rows, World
 from causalplug.wording import as_names, check_known
 
@@ -37,13 +38,7 @@ def sample(
     do: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
     variables: str | Iterable[str] | None = None,
-    seed: int = 0,
-    batch_size: int | None = None,
-    images: str = "tensor",
-    allow_unidentified: bool = False,
-    min_acceptance: float = 1e-4,
-    progress: bool | None = None,
-    distributed: bool = False,
+    options: SamplingOptions = DEFAULTS,
 ) -> pd.DataFrame:
     """``n`` rows of P(variables | do, given); documented at :meth:`causalplug.DCM.sample`."""
     started = time.perf_counter()
@@ -56,19 +51,14 @@ def sample(
         worlds={None: world},
         given=[condition] if condition.conditions or condition.points else [],
         variables=variables,
-        allow_unidentified=allow_unidentified,
-        seed=seed,
-        batch_size=batch_size,
-        min_acceptance=min_acceptance,
-        images=images,
-        progress=progress,
+        options=options,
     )
-    return answer(asked, started, distributed)
+    return answer(asked, started)
 
 
-def answer(asked: Request, started: float, distributed: bool = False) -> pd.DataFrame:
+def answer(asked: Request, started: float) -> pd.DataFrame:
     """The table of a request, computed by this process or by all of them."""
-    if distributed:
+    if asked.options.distributed:
         return distributed_answer(asked, started)
     shown = [asked.dcm.variables[name] for _, _, names in asked.targets for name in names]
     check_room(
@@ -90,12 +80,7 @@ def sample_batches(
     do: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
     variables: str | Iterable[str] | None = None,
-    seed: int = 0,
-    batch_size: int | None = None,
-    images: str = "tensor",
-    allow_unidentified: bool = False,
-    min_acceptance: float = 1e-4,
-    progress: bool | None = None,
+    options: SamplingOptions = DEFAULTS,
 ) -> Iterator[pd.DataFrame]:
     """The table of :func:`sample` part by part; documented at
     :meth:`causalplug.DCM.sample_batches`."""
@@ -108,12 +93,7 @@ def sample_batches(
         worlds={None: world},
         given=[condition] if condition.conditions or condition.points else [],
         variables=variables,
-        allow_unidentified=allow_unidentified,
-        seed=seed,
-        batch_size=batch_size,
-        min_acceptance=min_acceptance,
-        images=images,
-        progress=progress,
+        options=options,
     )
     return _streamed(asked)
 
@@ -133,18 +113,16 @@ def replay(
     *,
     do: Mapping[str, Any] | None = None,
     variables: str | Iterable[str] | None = None,
-    batch_size: int | None = None,
-    images: str = "tensor",
+    options: SamplingOptions = DEFAULTS,
 ) -> pd.DataFrame:
     """The rows of ``noise`` under ``do``; documented at :meth:`causalplug.DCM.replay`."""
     started = time.perf_counter()
-    check_images(images)
     check_count(len(noise))
     interventions = compile_do(dcm, do, len(noise))
     world = World(dcm.graph, interventions)
     asked = list(dcm.graph.variables if variables is None else as_names(variables))
     check_known(asked, dcm.graph.index, "the variables cannot be computed")
-    size = Stream(dcm, len(noise), targets=[(world, asked)], batch_size=batch_size).finishing.size
+    size = Stream(dcm, len(noise), targets=[(world, asked)], options=options).finishing.size
     on_device = noise.to(dcm.device)
 
     def part(a: int, b: int) -> dict[Column, np.ndarray]:
@@ -156,7 +134,9 @@ def replay(
             rows = Rows(dcm, on_device.select(torch.arange(a, b)))
             values = rows.values(World(dcm.graph, here), asked)
             return columns(
-                {(None, name): value for name, value in values.items()}, dcm.variables, images
+                {(None, name): value for name, value in values.items()},
+                dcm.variables,
+                options.images,
             )
 
     parts = [result for _, _, result in Batches(size).run(0, len(noise), part)]

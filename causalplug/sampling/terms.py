@@ -14,7 +14,7 @@ from causalplug.identification.query import World as Setting
 from causalplug.sampling.condition import Condition, Given, Point, make_condition
 from causalplug.sampling.interventions import Intervention, compile_do
 from causalplug.sampling.worlds import FromWorld, World
-from causalplug.variables import Discrete, Image
+from causalplug.variables import Discrete
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -77,14 +77,9 @@ class CompiledTerm:
 def category(variable: Discrete, value: Any, name: str) -> Any:
     """The category that ``value`` means: itself, or the one that is written like it."""
     if value in variable.categories:
-        return value
-    written = [c for c in variable.categories if str(c) == str(value)]
-    if len(written) == 1:
-        return written[0]
-    variable.encode([value], name)  # raises with the known categories
-    raise QueryError(
-        f"{name}={value} cannot be understood: several categories of {name} are written like it."
-    )
+        return variable.categories[variable.categories.index(value)]
+    code = variable.code_of_text(str(value))
+    return variable.categories[code if code >= 0 else variable.code(value, name)]
 
 
 def numbers_of(variable: Any, name: str) -> list[float] | None:
@@ -93,12 +88,13 @@ def numbers_of(variable: Any, name: str) -> list[float] | None:
     Raises:
         QueryError: categories that are no numbers, or an image.
     """
-    if isinstance(variable, Image):
-        raise QueryError(
-            f"E[{name}] cannot be taken: {name} is an image. Ask for P({name} | …) to see some."
-        )
-    if not isinstance(variable, Discrete):
+    if variable.is_number:
         return None
+    if not variable.is_discrete:
+        what = "an image" if variable.is_image else f"of kind {variable.kind}"
+        raise QueryError(
+            f"E[{name}] cannot be taken: {name} is {what}. Ask for P({name} | …) to see some."
+        )
     if all(isinstance(c, int | float) for c in variable.categories):
         return [float(c) for c in variable.categories]  # type: ignore[arg-type]
     raise QueryError(
@@ -142,7 +138,7 @@ class _Compiler:
         domains = []
         for label, name in self.symbols.items():
             variable = self.dcm.variables[name]
-            if not isinstance(variable, Discrete):
+            if not variable.is_discrete:
                 raise QueryError(
                     f"{self.term} cannot be estimated at every value of {name}: it has infinitely "
                     f"many. Write a value, as in do({name}=0.5), or use DCM.curve for several."
@@ -201,7 +197,7 @@ class _Compiler:
         return Case(symbols, self.shared["given", key], key, evidence, outcomes, fixed, mean)
 
     def refuse_wide(self, event: Event, what: str) -> None:
-        if not isinstance(self.dcm.variables[event.variable], Discrete):
+        if not self.dcm.variables[event.variable].is_discrete:
             raise QueryError(
                 f"{event} cannot be {what} in {self.term}: {event.variable} is not discrete. Ask "
                 f"for P({event.variable}) or E[{event.variable}], or use DCM.sample(given=…) with "
@@ -217,9 +213,7 @@ class _Compiler:
     def written(self, name: str, value: Any) -> Any:
         variable = self.dcm.variables[name]
         return (
-            category(variable, value, name)
-            if isinstance(variable, Discrete) and value is not None
-            else value
+            category(variable, value, name) if variable.is_discrete and value is not None else value
         )
 
     def setting(self, do: Setting, symbols: Mapping[str, Any]) -> Setting:
@@ -267,7 +261,7 @@ def normalised(dcm: Model, query: Query) -> Query:
 
     def value_of(name: str, value: Any) -> Any:
         variable = dcm.variables[name]
-        if value is None or isinstance(value, Bound) or not isinstance(variable, Discrete):
+        if value is None or isinstance(value, Bound) or not variable.is_discrete:
             return value
         return category(variable, value, name)
 

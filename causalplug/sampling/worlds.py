@@ -14,7 +14,6 @@ from causalplug.errors import CycleError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.noise import Noise
 from causalplug.sampling.interventions import Intervention
-from causalplug.variables import Image
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -123,9 +122,7 @@ class Rows:
                     else intervention.values(self.noise, read)
                 )
         needed = self._needed(world, missing)
-        images = [
-            name for name, variable in self.dcm.variables.items() if isinstance(variable, Image)
-        ]
+        images = [name for name, variable in self.dcm.variables.items() if variable.needs_encoder]
         asked = [
             name
             for name in self.dcm.graph.variables
@@ -167,7 +164,7 @@ class Rows:
         for name in self.dcm.graph.topological_order():
             if name not in needed or name in known:
                 continue
-            if isinstance(self.dcm.variables[name], Image):
+            if self.dcm.variables[name].needs_encoder:
                 found |= self.dcm(self.noise, found, [name])
             else:
                 padded = {other: value[index.to(value.device)] for other, value in found.items()}
@@ -193,7 +190,7 @@ class Rows:
         Discrete and continuous cells cost little and are all in it. An image is in it if a target
         asks for it or if a variable that is not known yet reads it.
         """
-        kept = {cell for cell in self.cells if not isinstance(self.dcm.variables[cell[0]], Image)}
+        kept = {cell for cell in self.cells if not self.dcm.variables[cell[0]].needs_encoder}
         for world, names in targets:
             for name in self._needed(world, [n for n in names if world.cell(n) not in self.cells]):
                 kept |= {world.cell(parent) for parent in world.graph.parents(name)}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from causalplug.data.source import Rows
-from causalplug.variables import Discrete, Variable
+from causalplug.variables import Variable
 
 __all__ = ["counted"]
 
@@ -24,17 +24,21 @@ def counted(rows: Rows, variables: Mapping[str, Variable]) -> dict[str, Any]:
         variables: their declarations.
 
     Returns:
-        JSON values: ``rows``; ``set``, by variable the shares of a discrete one's categories or
+        JSON values: ``rows``; ``clusters``, their number, where rows come in some; ``set``, by
+        variable the shares of a discrete one's categories or
         quantiles of a continuous one.
     """
     described = {
         name: _values(rows.values[name], variables[name]) for name in sorted(rows.source.do)
     }
-    return {"rows": len(rows), "set": described}
+    found: dict[str, Any] = {"rows": len(rows), "set": described}
+    if rows.clusters is not None:
+        found["clusters"] = len(torch.unique(rows.clusters))
+    return found
 
 
 def _values(values: Tensor, variable: Variable) -> list[float]:
-    if isinstance(variable, Discrete):
+    if variable.is_discrete:
         counts = torch.bincount(values.cpu(), minlength=variable.size).double()
         return (counts / counts.sum()).tolist()
     if values.ndim > 1:

@@ -39,13 +39,11 @@ class CriticInput(nn.Module):
         super().__init__()
         self.variables = dict(variables)
         self.flat = [
-            name for name, v in variables.items() if not isinstance(v, Image) or name in projections
+            name for name, v in variables.items() if not v.needs_encoder or name in projections
         ]
         self.pixels = [name for name in variables if name not in self.flat]
         sizes = [projections.get(name, self.variables[name].feature_size) for name in self.flat]
-        self.scaled = [
-            n in projections or self.variables[n].kind == "continuous" for n in self.flat
-        ]
+        self.scaled = [n in projections or self.variables[n].standardised for n in self.flat]
         self.sizes = sizes
         self.projections = dict(projections)
         self.register_buffer("loc", torch.zeros(sum(sizes)))

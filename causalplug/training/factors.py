@@ -16,7 +16,6 @@ from torch import Tensor
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.model.model import Model
-from causalplug.variables import Discrete
 
 __all__ = [
     "Cells",
@@ -302,9 +301,9 @@ def _scaled(logs: Tensor) -> tuple[Tensor, Tensor]:
 def tabular(dcm: Model, variables: Iterable[str]) -> bool:
     """Whether all variables and their parents are discrete, with explicit mechanisms."""
     return all(
-        isinstance(dcm.variables[name], Discrete)
+        dcm.variables[name].is_discrete
         and dcm.mechanism(name).explicit
-        and all(isinstance(dcm.variables[parent], Discrete) for parent in dcm.graph.parents(name))
+        and all(dcm.variables[parent].is_discrete for parent in dcm.graph.parents(name))
         for name in variables
     )
 

@@ -13,7 +13,6 @@ from causalplug.training.adversarial import Game, RowGame, TableGame, taken_valu
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import tabular
 from causalplug.training.image_game import ImageGame
-from causalplug.variables import Image
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.frozen.bank import SampleBank
@@ -33,7 +32,7 @@ def game_for(
     """The cheapest exact game for a target: tables where all is discrete and small, rows
     otherwise, pixels if asked."""
     names = [*target.parents, *target.variables]
-    if config.gradient == "auto" and not any(isinstance(dcm.variables[n], Image) for n in names):
+    if config.gradient == "auto" and not any(dcm.variables[n].needs_encoder for n in names):
         sizes = [dcm.variables[name].cardinality for name in target.variables]
         inside = math.prod(config.max_cells + 1 if size is None else size for size in sizes)
         hidden = {*target.updated, *target.frozen} - set(

@@ -28,7 +28,6 @@ from causalplug.training.factors import (
 )
 from causalplug.training.progress import paired
 from causalplug.training.proposal import Proposal
-from causalplug.variables import Continuous
 
 __all__ = ["Likelihood", "Scores", "advantage", "gain", "mean"]
 
@@ -219,7 +218,8 @@ class Likelihood:
         return _Factor(variables, values, 0.0, draws)
 
     def _continuous(self, variables: Sequence[str]) -> bool:
-        return any(isinstance(self.dcm.variables[name], Continuous) for name in variables)
+        declared = [self.dcm.variables[name] for name in variables]
+        return any(not (v.is_discrete or v.needs_encoder) for v in declared)
 
     def _proposal(self, factor: _Factor) -> Proposal:
         names = [name for name in factor.rows if name in self.dcm.variables]

@@ -23,7 +23,6 @@ from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import as_made, pixel_column, read_parents
 from causalplug.training.rollout import Roller
 from causalplug.training.validation import Distance, distance
-from causalplug.variables import Image
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.frozen.bank import SampleBank
@@ -104,7 +103,7 @@ class Prepared:
         return [
             name
             for name, variable in dcm.variables.items()
-            if isinstance(variable, Image)
+            if variable.needs_encoder
             and (
                 not config.projections
                 or name not in dcm.encoders
@@ -130,7 +129,7 @@ class Prepared:
             unbanked = [
                 name
                 for name in target.frozen
-                if isinstance(dcm.variables[name], Image)
+                if dcm.variables[name].needs_encoder
                 and dcm.mechanism(name).frozen
                 and name not in self.banks
             ]
@@ -140,7 +139,7 @@ class Prepared:
             pixels = [
                 name
                 for name, variable in dcm.variables.items()
-                if isinstance(variable, Image) and (name in wanted or name not in dcm.encoders)
+                if variable.needs_encoder and (name in wanted or name not in dcm.encoders)
             ]
             rows = self.rows(target.source, "held_out", pixels)
             roller = Roller(
@@ -156,9 +155,7 @@ class Prepared:
         """What reads categories off the images that the target trains."""
         names = [*target.parents, *target.variables]
         images = [
-            name
-            for name in target.updated
-            if name in names and isinstance(dcm.variables[name], Image)
+            name for name in target.updated if name in names and dcm.variables[name].needs_encoder
         ]
         if not images:
             return None
@@ -254,7 +251,7 @@ def prepare(
             for rows in tables_of:
                 values, pixels = {}, {}
                 for name, value in rows.values.items():
-                    if isinstance(dcm.variables[name], Image):
+                    if dcm.variables[name].needs_encoder:
                         pixels[name] = value
                     is_projected = name in dcm.encoders
                     values[name] = (
@@ -355,7 +352,7 @@ def _fit_encoder(dcm: Model, name: str, train: Sequence[Rows], config: TrainingC
     targets = {
         other: (value, dcm.variables[other])
         for other, value in rows.values.items()
-        if other != name and not isinstance(dcm.variables[other], Image)
+        if other != name and not dcm.variables[other].needs_encoder
     }
     fit_encoder(
         dcm.encoders[name], rows.values[name], targets, seed=config.seed, steps=config.encoder_steps

@@ -15,12 +15,13 @@ from torch import Tensor
 from causalplug.model.model import Model
 from causalplug.noise import NoiseSpec
 from causalplug.training.factors import confounders_of, stacked
-from causalplug.variables import Discrete
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.frozen.bank import SampleBank
 
 __all__ = ["Roller", "Rollout"]
+
+_ENDLESS = 2**62  # values of a count: too many to be enumerated
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Roller:
 
     Attributes:
         order: T in topological order.
-        weighed: the discrete variables whose probabilities carry a gradient: trained ones, and
+        weighed: the discrete variables and counts whose probabilities carry a gradient: trained ones, and
             frozen ones that read what a trained mechanism makes of continuous numbers.
     """
 
@@ -102,7 +103,7 @@ class Roller:
         moving: set[str] = set()  # what changes smoothly with the parameters
         for name in self.order:
             reads = bool(moving & set(self.dcm.graph.parents(name)))
-            if not isinstance(self.dcm.variables[name], Discrete):
+            if not self.dcm.variables[name].is_countable:
                 moving |= {name} if reads or name in self.updated else set()
             elif reads or name in self.updated:
                 weighed.append(name)
@@ -114,7 +115,8 @@ class Roller:
         return math.prod(self._size(name) for name in self.weighed)
 
     def _size(self, name: str) -> int:
-        return self.dcm.variables[name].size  # type: ignore[attr-defined]
+        size = self.dcm.variables[name].cardinality
+        return _ENDLESS if size is None else size
 
     def last(self, budget: int) -> set[str]:
         """The last weighed variables whose joint values are at most ``budget``."""
@@ -170,7 +172,7 @@ class Roller:
         temperature: float,
     ) -> None:
         mechanism, variable = self.dcm.mechanism(name), self.dcm.variables[name]
-        discrete = isinstance(variable, Discrete)
+        discrete = variable.is_discrete
         if name in state.spread:
             parents = {parent: self._read(parent, name, state) for parent in mechanism.parents}
             self._enumerate(name, state, n, mechanism.logits(parents, confounder))  # type: ignore[operator]

@@ -3,6 +3,7 @@ checkpoints."""
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -69,9 +70,11 @@ class Run:
 
     Attributes:
         reports: of the finished modules, by their position among those that are trained.
+        share_of_steps: share of the usual steps that a module takes, below one for a refit.
     """
 
     prepared: Prepared
+    share_of_steps: float = 1.0
 
     def __init__(
         self,
@@ -119,6 +122,7 @@ class Run:
             self.dcm,
             self.config,
             self.processes,
+            steps=self._steps_of_stacks(),
             track=self.trainer.track,
             failed=self.trainer.kept,
             progress=self.trainer.progress,
@@ -132,6 +136,11 @@ class Run:
             )
             self._finish(position, single.report)
         self.save(None)
+
+    def _steps_of_stacks(self) -> int | None:
+        if self.config.steps is None and self.share_of_steps >= 1:
+            return None
+        return self._share(self.config.steps or sum(CYCLES))
 
     def _single(self, module: Module) -> bool:
         (name, *others) = module.variables
@@ -184,14 +193,19 @@ class Run:
             )
         self.reports[position] = report
 
+    def _share(self, steps: int) -> int:
+        """So many of the usual steps as this run takes."""
+        return max(1, math.ceil(self.share_of_steps * steps))
+
     def _learner(self, module: Module, objective: str) -> Learner:
         options: dict[str, Any] = {"processes": self.processes}
         if objective == "likelihood":
             rows = self.prepared.with_pixels(self.dcm, module, "train")
             likelihood = Likelihood(self.dcm, module.variables, rows, self.config)
             held_out = likelihood.on(self.prepared.with_pixels(self.dcm, module, "held_out"))
-            options["steps"] = self.config.steps or sum(CYCLES)
-            options["cycles"] = None if self.config.steps else CYCLES
+            steps = self.config.steps
+            options["steps"] = self._share(steps or sum(CYCLES))
+            options["cycles"] = None if steps or options["steps"] < sum(CYCLES) else CYCLES
             return LikelihoodLearner(
                 self.dcm, module.variables, self.config, likelihood, held_out, **options
             )
@@ -205,9 +219,9 @@ class Run:
                     self.dcm, target, rows, self.config, banks=self.prepared.banks, pixels=pixels
                 )
             games.append(game.to(self.accelerator.device))
-        image = any(self.dcm.variables[name].kind == "image" for name in module.variables)
+        image = any(self.dcm.variables[name].needs_encoder for name in module.variables)
         usual = self.config.image_steps if image else max(game.rule.steps for game in games)
-        options["steps"] = self.config.steps or usual
+        options["steps"] = self._share(self.config.steps or usual)
         return AdversarialLearner(self.dcm, module.variables, self.config, games, **options)
 
     def _phase(

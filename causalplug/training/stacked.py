@@ -111,12 +111,11 @@ class StackLearner(Learner):
 class StackedTraining:
     """Trains modules side by side, each until its own held-out likelihood stands still.
 
-    Where ``config.steps`` is given, all make so many updates.
-
     Args:
         dcm: the model.
         config: settings.
         processes: that make every update together.
+        steps: of all; None for as many as it takes.
         track: told of every validation: values by name, and the step.
         failed: what to say of the last checkpoint where a loss is no number.
         progress: show a progress bar.
@@ -128,11 +127,12 @@ class StackedTraining:
         config: TrainingConfig,
         processes: Processes,
         *,
+        steps: int | None,
         track: Callable[[dict[str, float], int], None],
         failed: Callable[[], str],
         progress: bool,
     ):
-        self.dcm, self.config, self.processes = dcm, config, processes
+        self.dcm, self.config, self.processes, self.steps = dcm, config, processes, steps
         self.track, self.failed, self.progress = track, failed, progress
         self.generator = torch.Generator(dcm.device)
         seed = config.seed * 1_000_003 + 7 + 1_000_000_007 * processes.index
@@ -204,7 +204,7 @@ class StackedTraining:
         single.report.seconds = time.perf_counter() - start
 
     def _cycles(self, singles: Sequence[Single]) -> None:
-        lengths = _CYCLES if self.config.steps is None else (self.config.steps,)
+        lengths = _CYCLES if self.steps is None else (self.steps,)
         active, done = list(singles), 0
         bar = tqdm(
             total=sum(lengths),

@@ -24,11 +24,13 @@ from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
 from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
+from causalplug.training.columns import suit_columns
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counted import counted
 from causalplug.training.fitness import check_generators
 from causalplug.training.prepare import prepare
 from causalplug.training.processes import Processes, Unanswered, known_accelerator, out_of_memory
+from causalplug.training.replicates import check_replicates, refit
 from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
 
@@ -47,6 +49,7 @@ def fit(
     log_with: str | None = None,
     resume_from_checkpoint: bool | str | Path = False,
     progress: bool = True,
+    replicates: int = 0,
     **settings: Any,
 ) -> TrainingReport:
     """Train what the plan says must be trained, and leave the model ready to answer.
@@ -64,6 +67,10 @@ def fit(
             is one. A path: from the checkpoint of another run, given by its ``output_dir`` or its
             own folder.
         progress: show a progress bar (never in a pipe).
+        replicates: refits on resampled rows, 20 say, from which answers get their intervals where
+            modules were not trained by likelihood; they are kept, saved and pushed with the model.
+            Rows are drawn within every source, whole clusters together where a DataSource names
+            them; under ``accelerate launch`` the processes share the refits.
         **settings: the fields of :class:`TrainingConfig`.
 
     Returns:
@@ -75,6 +82,7 @@ def fit(
             with other data or settings; the last checkpoint stays, and the message says where it
             is.
     """
+    check_replicates(replicates)
     tables = as_data_sources(sources)
     unknown = sorted(set(settings) - set(TrainingConfig.__dataclass_fields__))
     if unknown:
@@ -99,7 +107,7 @@ def fit(
         accelerator=accelerator,
         progress=progress,
     )
-    return trainer.train(resume_from_checkpoint=resume_from_checkpoint)
+    return trainer.train(resume_from_checkpoint=resume_from_checkpoint, replicates=replicates)
 
 
 class Trainer:
@@ -177,7 +185,9 @@ class Trainer:
         ]
         self.plan: Plan = made
 
-    def train(self, *, resume_from_checkpoint: bool | str | Path = False) -> TrainingReport:
+    def train(
+        self, *, resume_from_checkpoint: bool | str | Path = False, replicates: int = 0
+    ) -> TrainingReport:
         """Run the plan; see :func:`fit`.
 
         Raises:
@@ -187,7 +197,7 @@ class Trainer:
         if self.config.threads is not None and self.accelerator.device.type == "cpu":
             torch.set_num_threads(self.config.threads)
         try:
-            return self._train(resume_from_checkpoint)
+            return self._train(resume_from_checkpoint, replicates)
         except Unanswered as error:
             raise TrainingError(
                 f"Training stopped in process {self.accelerator.process_index}: another process "
@@ -252,9 +262,11 @@ class Trainer:
         }
         return json.loads(json.dumps(facts))  # as a checkpoint gives them back
 
-    def _train(self, resume: bool | str | Path) -> TrainingReport:
+    def _train(self, resume: bool | str | Path, replicates: int) -> TrainingReport:
         start = time.perf_counter()
+        suit_columns(self.dcm, self.tables, self.config.seed)
         self.dcm.to(self.accelerator.device)
+        self.dcm.replicates = ()
         together = Processes(self.accelerator)
         together.share(self.dcm.trained_tensors().values())
         own = resume is True or resume is False
@@ -300,6 +312,17 @@ class Trainer:
         self.dcm.plan = self.plan
         self.dcm.sources = tuple(rows.source for rows in self.tables)
         self.dcm.history = report.to_dict()
+        if replicates:
+            found = refit(
+                self,
+                run.prepared,
+                modules,
+                replicates,
+                facts,
+                folder=self.output_dir,
+                resume=bool(resume),
+            )
+            self.dcm.replicates = tuple(found)
         if self.output_dir is not None and self.accelerator.is_main_process:
             self._write(report)
         return report
@@ -401,7 +424,7 @@ class Trainer:
         return {
             name
             for name in drawn
-            if self.dcm.variables[name].kind == "image" and self.dcm.mechanism(name).frozen
+            if self.dcm.variables[name].needs_encoder and self.dcm.mechanism(name).frozen
         }
 
 

@@ -17,7 +17,7 @@ from causalplug.model.model import Model
 from causalplug.planning.plan import Target
 from causalplug.training.factors import ravel
 from causalplug.training.rollout import Roller
-from causalplug.variables import Discrete, Variable
+from causalplug.variables import Variable
 
 __all__ = ["Distance", "distance", "sampling_floor", "tvd"]
 
@@ -159,7 +159,7 @@ def _features(
         value = values[name]
         if shown and name in shown.bases:
             value = shown.components(name, value)
-        elif variable.kind != "image" or value.ndim > 2:
+        elif not variable.needs_encoder or value.ndim > 2:
             value = variable.features(value)
         parts.append(value.float())
     return parts
@@ -204,14 +204,14 @@ def distance(
     n = len(rows[names[0]])
     repeats = (
         max(1, min(200, _ROWS // n))
-        if all(dcm.variables[m].kind != "image" for m in target.variables)
+        if all(not dcm.variables[m].needs_encoder for m in target.variables)
         else 1
     )
     given = {
         name: rows[name].repeat(repeats, *[1] * (rows[name].ndim - 1)) for name in target.parents
     }
     fake = roller(given, n * repeats, generator).values
-    discrete = [name for name in names if isinstance(dcm.variables[name], Discrete)]
+    discrete = [name for name in names if dcm.variables[name].is_discrete]
     found: dict[str, Any] = {}
     if discrete:
         sizes = [dcm.variables[name].size for name in discrete]  # type: ignore[attr-defined]
@@ -232,7 +232,7 @@ def distance(
         found["mmd"], found["mmd_floor"] = mmd(
             *_balanced(real, fake_parts), generator, scales=scales
         )
-        if final and not any(variable.kind == "image" for variable in variables.values()):
+        if final and not any(variable.needs_encoder for variable in variables.values()):
             found["c2st"], found["c2st_ceiling"] = classifier_distance(
                 torch.cat(real, -1), torch.cat(fake_parts, -1)
             )

@@ -24,7 +24,6 @@ from causalplug.sampling.interventions import Constant
 from causalplug.sampling.terms import Case
 from causalplug.sampling.worlds import Rows, World
 from causalplug.uncertainty.numbers import AnswerNumbers
-from causalplug.variables import Discrete
 
 __all__ = ["Adjusted", "adjusted", "adjustment_names"]
 
@@ -132,7 +131,7 @@ def _set_plainly(dcm: Model, world: World, name: str) -> bool:
     """Whether a variable is set to one category and its mechanism says how probable that was."""
     return (
         isinstance(world.do[name], Constant)
-        and isinstance(dcm.variables[name], Discrete)
+        and dcm.variables[name].is_discrete
         and not dcm.graph.siblings(name)
         and dcm.mechanism(name).explicit
     )

@@ -23,7 +23,6 @@ from causalplug.uncertainty.gradient import answer_gradient
 from causalplug.uncertainty.numbers import AnswerNumbers
 from causalplug.uncertainty.samples import Sample
 from causalplug.uncertainty.scores import Factor, Scores
-from causalplug.variables import Image
 
 __all__ = ["Influence", "influence_of"]
 
@@ -103,7 +102,7 @@ def influence_of(
     parameters = {name: trainable(dcm.mechanism(name)) for name in needed}
     gradients = enumerated_gradient(dcm, numbers, parameters)
     if gradients is None:
-        wide = any(isinstance(dcm.variables[name], Image) for name in read)
+        wide = any(dcm.variables[name].needs_encoder for name in read)
         rows = _NOISE_PICTURES if wide else _NOISE_ROWS
         gradients = answer_gradient(dcm, numbers, parameters, rows=rows, seed=seed)
     return _by_fisher(dcm, samples, parameters, gradients, numbers.size)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from causalplug.data.source import DataSource, as_data_sources
 from causalplug.errors import QueryError
 from causalplug.identification.query import Query
 from causalplug.model.model import Model
+from causalplug.model.replicates import as_replicate
 from causalplug.sampling.answers import Estimate
 from causalplug.sampling.terms import compile_query, normalised
 from causalplug.training.learner import trainable
@@ -21,8 +23,11 @@ from causalplug.uncertainty.influence import Influence, influence_of
 from causalplug.uncertainty.numbers import AnswerNumbers
 from causalplug.uncertainty.samples import Sample, from_model, from_rows
 
-__all__ = ["check_level", "with_intervals"]
+__all__ = ["check_interval", "check_level", "with_intervals"]
 
+_KINDS = ("auto", "influence", "replicates")
+
+_REPLICATE_ROWS = 20_000
 _MOST = 1024  # numbers of one answer that get intervals
 _NONE = "No interval: {}. What is given is the Monte-Carlo error alone; {}."
 _REPLICATES = "train with cp.fit(…, replicates=20) to have one"
@@ -37,10 +42,19 @@ class _Spread:
     words: str
     correction: np.ndarray | None = None
     instead: np.ndarray | None = None
+    freedom: int | None = None
 
 
 class _Unknown(Exception):
     """Why there is no interval, and how to get one."""
+
+
+def check_interval(interval: str) -> None:
+    """Raise for a kind of interval that is not known."""
+    if interval not in _KINDS:
+        raise QueryError(
+            f"interval={interval!r} cannot be had: choose one of {', '.join(map(repr, _KINDS))}."
+        )
 
 
 def check_level(level: float) -> float:
@@ -65,6 +79,8 @@ def with_intervals(
     data: Any = None,
     level: float = 0.95,
     one_step: bool | None = None,
+    interval: str = "auto",
+    ask: Callable[[int], Estimate] | None = None,
 ) -> Estimate:
     """An answer with the intervals that the model, or the data, can tell.
 
@@ -76,16 +92,57 @@ def with_intervals(
         level: coverage of the intervals.
         one_step: add the influence of the rows in ``data`` to the estimates; by default where the
             doubly robust formula holds.
+        interval: ``"influence"``, ``"replicates"``, or ``"auto"`` for the first that can be had.
+        ask: gives the answer anew, for a number of rows; replicates are asked by it.
     """
     if "estimate" not in answer.table:
         return replace(answer, level=level)
     try:
         _check_determined(answer)
-        spread = _spread(dcm, query, len(answer.table), data, one_step, answer.seed)
+        spread = None
+        if interval != "replicates":
+            spread = _influence(dcm, answer, query, data, one_step, interval == "auto")
+        if spread is None:
+            spread = _replicated(dcm, answer, ask)
     except _Unknown as why:
         reason, way_out = why.args
         return replace(answer, level=level, interval=_NONE.format(reason, way_out))
     return _joined(answer, spread, level)
+
+
+def _influence(
+    dcm: Model,
+    answer: Estimate,
+    query: str | Query,
+    data: Any,
+    one_step: bool | None,
+    or_else: bool,
+) -> _Spread | None:
+    """By influence functions, None where there are replicates in their place."""
+    try:
+        return _spread(dcm, query, len(answer.table), data, one_step, answer.seed)
+    except _Unknown:
+        if or_else and dcm.replicates:
+            return None
+        raise
+
+
+def _replicated(dcm: Model, answer: Estimate, ask: Callable[[int], Estimate] | None) -> _Spread:
+    """By the answers of the refits, on the same noise."""
+    if not dcm.replicates or ask is None:
+        raise _Unknown("the model has no replicates", _REPLICATES)
+    rows = min(answer.n, _REPLICATE_ROWS)
+    found = []
+    for number in range(len(dcm.replicates)):
+        with as_replicate(dcm, number):
+            found.append(ask(rows).table["estimate"].to_numpy(float))
+    variance = np.var(np.stack(found), axis=0, ddof=1)
+    counts = dcm.history.get("sources", [])
+    total = sum(count["rows"] for count in counts)
+    words = (
+        f"the sampling of {total:,} rows and training, by {len(found)} replicates, and of the model"
+    )
+    return _Spread(variance, words, freedom=len(found) - 1)
 
 
 def _check_determined(answer: Estimate) -> None:
@@ -105,13 +162,22 @@ def _joined(answer: Estimate, spread: _Spread, level: float) -> Estimate:
     elif spread.correction is not None:
         estimate = estimate + spread.correction
     error = np.sqrt(spread.variance + sampling**2)
-    reach = NormalDist().inv_cdf((1 + level) / 2) * error
+    reach = _quantile(level, spread.freedom) * error
     table["estimate"] = estimate
     table["low"], table["high"] = estimate - reach, estimate + reach
     table["standard_error"], table["monte_carlo_error"] = error, sampling
     return replace(
         answer, table=table, level=level, interval=f"{level:.0%} intervals: {spread.words}."
     )
+
+
+def _quantile(level: float, freedom: int | None) -> float:
+    """Two-sided quantile of the normal, or of Student's t."""
+    if freedom is None:
+        return NormalDist().inv_cdf((1 + level) / 2)
+    from scipy.stats import t  # type: ignore[import-untyped]
+
+    return float(t.ppf((1 + level) / 2, freedom))
 
 
 def _spread(
@@ -166,6 +232,11 @@ def _samples(dcm: Model, data: Any) -> list[Sample]:
             "the model was saved before numbers of rows were kept with it",
             "give data= the rows that it was trained on to have one",
         )
+    if any("clusters" in count for count in counts):
+        raise _Unknown(
+            "the rows came in clusters, and the model does not know how alike those of one are",
+            "give data= with their clusters to have one, or " + _REPLICATES,
+        )
     found = from_model(dcm, dcm.sources, counts)
     if found is None:
         raise _Unknown(
@@ -197,7 +268,7 @@ def _told(found: Influence, samples: Sequence[Sample], one_step: bool | None) ->
             "The one-step correction cannot be made without rows: give data= those that the model "
             "was trained on."
         )
-    variance = found.variance.numpy()
+    variance = _variance(found, samples).numpy()
     rows = sum(sample.stands_for for sample in samples)
     words = f"the sampling of {rows:,} rows, by influence functions"
     words += ", and of the model" if real else " of the model alone, and of the model"
@@ -210,3 +281,13 @@ def _told(found: Influence, samples: Sequence[Sample], one_step: bool | None) ->
     if one_step and real:
         return _Spread(variance, f"{words}; one-step", correction=found.correction.numpy())
     return _Spread(variance, words)
+
+
+def _variance(found: Influence, samples: Sequence[Sample]) -> Tensor:
+    clusters = [sample.clusters for sample in samples]
+    if all(cluster is None for cluster in clusters):
+        return found.variance
+    clustered = found.clustered(clusters)
+    if clustered is None:
+        raise _Unknown("its rows come in clusters, and not all of them could be read", _REPLICATES)
+    return clustered

@@ -12,7 +12,6 @@ from torch import Tensor
 from causalplug.model.model import Model
 from causalplug.sampling.terms import Axis, Case, CompiledTerm, numbers_of
 from causalplug.sampling.worlds import Rows, World
-from causalplug.variables import Discrete
 
 __all__ = ["AnswerNumbers", "Linearised"]
 
@@ -81,7 +80,7 @@ class AnswerNumbers:
         return block
 
     def _discrete(self, case: Case) -> list[Axis]:
-        return [a for a in case.outcomes if isinstance(self.dcm.variables[a.variable], Discrete)]
+        return [a for a in case.outcomes if self.dcm.variables[a.variable].is_discrete]
 
     def _sizes(self, axes: Sequence[Axis]) -> list[int]:
         return [self.dcm.variables[axis.variable].size for axis in axes]  # type: ignore[attr-defined]

@@ -14,7 +14,6 @@ from causalplug.encoders.encoders import project
 from causalplug.graphs.source import Source
 from causalplug.model.model import Model
 from causalplug.noise import Noise
-from causalplug.variables import Discrete, Image
 
 __all__ = ["Sample", "from_model", "from_rows"]
 
@@ -32,12 +31,14 @@ class Sample:
         values: encoded values by variable, images as projections.
         stands_for: how many rows of the data they are.
         real: whether they are the data.
+        clusters: ``(n,)`` the cluster of every row, None for independent rows.
     """
 
     source: Source
     values: Mapping[str, Tensor]
     stands_for: int
     real: bool
+    clusters: Tensor | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
@@ -48,12 +49,12 @@ def from_rows(dcm: Model, tables: Sequence[Rows]) -> list[Sample]:
     found = []
     for rows in tables:
         values = {name: _read(dcm, name, value) for name, value in rows.values.items()}
-        found.append(Sample(rows.source, values, len(rows), True))
+        found.append(Sample(rows.source, values, len(rows), True, rows.clusters))
     return found
 
 
 def _read(dcm: Model, name: str, value: Tensor) -> Tensor:
-    if isinstance(dcm.variables[name], Image) and name in dcm.encoders:
+    if dcm.variables[name].needs_encoder and name in dcm.encoders:
         return project(dcm.encoders[name], value, device=dcm.device)
     return value.to(dcm.device)
 
@@ -73,7 +74,7 @@ def from_model(
     """
     found = []
     for number, (source, count) in enumerate(zip(sources, counts, strict=True)):
-        pictures = [n for n in source.recorded if isinstance(dcm.variables[n], Image)]
+        pictures = [n for n in source.recorded if dcm.variables[n].needs_encoder]
         size = _PICTURES if pictures else _ROWS
         seconds = sum(dcm.mechanism(name).batch_cost for name in pictures) * size / 64
         if seconds > _SLOW or any(count["set"].get(name) == [] for name in source.do):
@@ -91,16 +92,18 @@ def _set(dcm: Model, name: str, described: Sequence[float], noise: Noise) -> Ten
     """Values of an intervened variable as often as in the data."""
     places = (torch.arange(len(noise), dtype=torch.float64) * 0.6180339887498949) % 1.0
     numbers = torch.tensor(described, dtype=torch.float64)
-    if isinstance(dcm.variables[name], Discrete):
+    if dcm.variables[name].is_discrete:
         codes = torch.searchsorted(numbers.cumsum(0), places, right=True)
         return codes.clamp_max(len(numbers) - 1).to(noise.device)
     at = places * (len(numbers) - 1)
     below = at.long().clamp_max(len(numbers) - 2)
     value = torch.lerp(numbers[below], numbers[below + 1], at - below)
+    if dcm.variables[name].is_countable:
+        value = value.round()
     return value.to(noise.device, torch.float32)
 
 
 def _projected(dcm: Model, name: str, value: Tensor) -> Tensor:
-    if isinstance(dcm.variables[name], Image) and name in dcm.encoders:
+    if dcm.variables[name].needs_encoder and name in dcm.encoders:
         return dcm.project(name, value)
     return value

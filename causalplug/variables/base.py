@@ -15,9 +15,34 @@ __all__ = ["Variable"]
 
 @dataclass(frozen=True)
 class Variable:
-    """Common face of the three kinds; not used by itself."""
+    """Common face of all kinds; not used by itself.
+
+    A kind of one's own is a subclass that is registered by :func:`register_variable`. Everything
+    that the rest of the package asks of a variable is declared here.
+
+    Attributes:
+        kind: The name that it is registered under; declarations are saved with it.
+        is_discrete: It has finitely many values, coded by the integers from 0, and ``categories``.
+        is_number: A value is one number, so that it has a mean and lies in intervals.
+        is_countable: Every value has a probability: discrete variables and counts.
+        is_image: Values are images.
+        needs_encoder: Networks and critics read a value as an encoder's projection.
+        standardised: Networks and critics read features that are scaled on the data.
+        has_density: The default mechanism has an explicit density, so that it is trained by its
+            likelihood.
+        default_mechanism: Kind of the trainable mechanism that a variable gets where none is given;
+            None where it has to be pulled.
+    """
 
     kind: ClassVar[str] = ""
+    is_discrete: ClassVar[bool] = False
+    is_number: ClassVar[bool] = False
+    is_countable: ClassVar[bool] = False
+    is_image: ClassVar[bool] = False
+    needs_encoder: ClassVar[bool] = False
+    standardised: ClassVar[bool] = False
+    has_density: ClassVar[bool] = True
+    default_mechanism: ClassVar[str | None] = None
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -68,3 +93,7 @@ class Variable:
     def to_dict(self) -> dict[str, Any]:
         """The declaration as JSON values."""
         raise NotImplementedError
+
+    def describe(self) -> str:
+        """The values in a few words, for cards and messages."""
+        return self.kind

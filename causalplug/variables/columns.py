@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import warnings
+from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,22 +14,129 @@ from causalplug.errors import DataError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["as_array", "refuse_missing", "shared", "where_first"]
+__all__ = [
+    "TextColumn",
+    "as_array",
+    "distinct",
+    "refuse_missing",
+    "shared",
+    "tensor_to_numpy",
+    "where_first",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class TextColumn:
+    """A column of texts: every different text once, and which of them each row has.
+
+    Attributes:
+        codes: Place in ``texts`` by row, -1 where the row has no value.
+        texts: The different texts.
+        typed: The texts are values of type text (as in Parquet or a DataFrame), so that ``"1"``
+            is not the number 1.
+    """
+
+    codes: np.ndarray
+    texts: tuple[str, ...]
+    typed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def missing(self) -> int:
+        """Number of rows without a value."""
+        return int((self.codes < 0).sum())
+
+    def refuse_missing(self, name: str) -> None:
+        """Raise :class:`DataError` where rows have no value."""
+        if count := self.missing():
+            raise _missing_error(name, count)
+
+    def to_numpy(self) -> np.ndarray:
+        """The texts by row, None where there is none."""
+        names = np.empty(len(self.texts) + 1, dtype=object)
+        names[: len(self.texts)] = self.texts
+        return names[self.codes]
+
+    def __getitem__(self, row: int) -> str | None:
+        code = int(self.codes[row])
+        return None if code < 0 else self.texts[code]
 
 
 def as_array(values: Any, name: str) -> np.ndarray:
-    """``values`` as a one-or-more dimensional array; tensors and pandas columns included."""
+    """``values`` as a one-or-more dimensional array; tensors and pandas columns included.
+
+    A masked array becomes one with NaN or None where it is masked. Half precision of torch
+    (bfloat16) becomes float32.
+
+    Raises:
+        DataError: rows of different shape, or rows that are themselves tables of several columns.
+    """
     if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
+        values = tensor_to_numpy(values)
     elif hasattr(values, "to_numpy"):
         values = values.to_numpy()
+    if isinstance(values, np.ma.MaskedArray):
+        values = _unmasked(values)
     try:
         array = np.asarray(values)
     except ValueError as error:
         raise DataError(
             f"{name!r} cannot be read as an array: {error}. Give every row the same shape."
         ) from None
+    if array.dtype.names:
+        raise DataError(
+            f"{name!r} cannot be one variable: its rows have the fields "
+            f"{', '.join(array.dtype.names)}. Give each field as a column of its own."
+        )
     return array[None] if array.ndim == 0 else array
+
+
+def tensor_to_numpy(tensor: Any) -> np.ndarray:
+    """The values of a tensor; those of a type that numpy lacks (bfloat16, float8) as float32."""
+    tensor = tensor.detach().cpu()
+    unknown = tensor.is_floating_point() and tensor.dtype.itemsize <= 2
+    return (tensor.float() if unknown and tensor.dtype != _half() else tensor).numpy()
+
+
+def _half() -> Any:
+    import torch
+
+    return torch.float16
+
+
+def _unmasked(values: Any) -> np.ndarray:
+    """A masked array as a plain one that shows what is missing."""
+    mask = np.ma.getmaskarray(values)
+    if not mask.any():
+        return np.asarray(values.data)
+    if values.dtype.kind == "f":
+        return np.where(mask, np.nan, values.data)
+    found = values.data.astype(object)
+    found[mask] = None
+    return found
+
+
+def distinct(array: np.ndarray, name: str) -> tuple[list[Any], np.ndarray]:
+    """The different values of a column, as Python's own, and which of them each row has.
+
+    Raises:
+        DataError: values that cannot be compared, such as lists.
+    """
+    if array.dtype.kind != "O":
+        uniques, inverse = np.unique(array, return_inverse=True)
+        return uniques.tolist(), inverse
+    import pandas as pd
+
+    try:
+        inverse, found = pd.factorize(array, use_na_sentinel=False)
+    except TypeError:
+        kind = next(type(item).__name__ for item in array if not isinstance(item, Hashable))
+        raise DataError(
+            f"{name!r} cannot be one variable: its values are of type {kind}, neither categories "
+            "nor numbers. Leave the column out, or give its parts as columns of their own."
+        ) from None
+    return [item.item() if isinstance(item, np.generic) else item for item in found], inverse
 
 
 def shared(array: np.ndarray) -> torch.Tensor:
@@ -42,16 +150,11 @@ def shared(array: np.ndarray) -> torch.Tensor:
 
 
 def _missing(array: np.ndarray) -> np.ndarray:
-    """Mask of the missing entries (NaN or None)."""
-    if array.dtype.kind == "f":
-        return np.isnan(array)
-    if array.dtype.kind == "O":
-        return np.array(
-            [
-                item is None or (isinstance(item, float) and math.isnan(item))
-                for item in array.ravel()
-            ]
-        ).reshape(array.shape)
+    """Mask of the missing entries (NaN, NaT, NA or None)."""
+    if array.dtype.kind in "fcmMO":
+        import pandas as pd
+
+        return np.asarray(pd.isna(array.ravel())).reshape(array.shape)
     return np.zeros(array.shape, bool)
 
 
@@ -66,10 +169,14 @@ def where_first(wrong: np.ndarray, array: np.ndarray, row: int | None) -> str:
 
 
 def refuse_missing(array: np.ndarray, name: str) -> None:
-    count = int(_missing(array).sum())
-    if count:
-        raise DataError(
-            f"{name!r} has {count} missing value{'s' * (count > 1)} (NaN or None): the model has "
-            "no notion of a missing value. Drop those rows, or declare a source that does not "
-            "record this column."
-        )
+    """Raise :class:`DataError` where an array has missing entries."""
+    if count := int(_missing(array).sum()):
+        raise _missing_error(name, count)
+
+
+def _missing_error(name: str, count: int) -> DataError:
+    return DataError(
+        f"{name!r} has {count} missing value{'s' * (count > 1)} (NaN or None): the model has "
+        "no notion of a missing value. Drop those rows, or declare a source that does not "
+        "record this column."
+    )

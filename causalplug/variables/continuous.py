@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from causalplug.errors import DataError, VariableError
 from causalplug.variables.base import Variable
-from causalplug.variables.columns import as_array, refuse_missing, where_first
+from causalplug.variables.columns import TextColumn, as_array, refuse_missing, where_first
+from causalplug.variables.kinds import register_variable
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Continuous"]
+__all__ = ["Continuous", "as_numbers", "blurred"]
 
 
+@register_variable("continuous")
 @dataclass(frozen=True)
 class Continuous(Variable):
     """A real-valued variable.
@@ -25,14 +28,19 @@ class Continuous(Variable):
     Args:
         low, high: values outside this interval are refused; mechanisms do not have to stay inside
             it.
+        precise: Keep values in float64. Training sets it where float32 would blur the rows, as it
+            does for times in seconds since 1970; networks read them relative to their mean.
 
     Raises:
         VariableError: the interval is empty.
     """
 
-    kind: ClassVar[str] = "continuous"
+    is_number: ClassVar[bool] = True
+    standardised: ClassVar[bool] = True
+    default_mechanism: ClassVar[str | None] = "continuous-spline"
     low: float = -math.inf
     high: float = math.inf
+    precise: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if not all(
@@ -54,39 +62,94 @@ class Continuous(Variable):
     def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
         import torch
 
-        array = as_array(values, name)
+        array = as_array(values.to_numpy() if isinstance(values, TextColumn) else values, name)
         refuse_missing(array, name)
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
-        try:
-            if array.dtype.kind not in "iufbO":  # dates become counts of nanoseconds, say
-                raise TypeError
-            array = array.astype(np.float32)
-        except (TypeError, ValueError):
-            raise DataError(
-                f"{name!r} must be numbers; got {array.dtype} values. Declare it Discrete, or convert it."
-            ) from None
+        numbers = as_numbers(array, name)
         if array.ndim != 1:
             raise DataError(
                 f"{name!r} must be one number per row; got an array of shape {array.shape}."
             )
-        outside = ~np.isfinite(array) | (array < self.low) | (array > self.high)
+        outside = ~np.isfinite(numbers) | (numbers < self.low) | (numbers > self.high)
+        kept = numbers
+        if not self.precise:
+            with np.errstate(over="ignore"):
+                kept = numbers.astype(np.float32)
+            outside |= ~np.isfinite(kept)
         if outside.any():
             raise DataError(
                 f"{name!r} has {int(outside.sum())} values outside [{self.low}, {self.high}], the "
-                f"first {array[outside][0]}. Correct them or widen the declared "
+                f"first {numbers[outside][0]}. Correct them or widen the declared "
                 f"interval.{where_first(outside, array, row)}"
             )
-        return torch.from_numpy(np.ascontiguousarray(array))
+        return torch.from_numpy(np.ascontiguousarray(kept))
 
     def decode(self, codes: torch.Tensor) -> np.ndarray:
-        return codes.detach().cpu().float().numpy()
+        codes = codes.detach().cpu()
+        return (codes.double() if self.precise else codes.float()).numpy()
 
     def features(self, codes: torch.Tensor) -> torch.Tensor:
         return codes.unsqueeze(-1)
 
+    def describe(self) -> str:
+        return "number"
+
     def to_dict(self) -> dict[str, Any]:
         bounds = {"low": self.low, "high": self.high}
-        return {"kind": self.kind} | {
-            key: value for key, value in bounds.items() if math.isfinite(value)
-        }
+        finite = {key: value for key, value in bounds.items() if math.isfinite(value)}
+        return {"kind": self.kind} | finite | ({"precise": True} if self.precise else {})
+
+
+def as_numbers(array: np.ndarray, name: str) -> np.ndarray:
+    """A column as float64.
+
+    Raises:
+        DataError: dates, texts that are no numbers, and other objects.
+    """
+    if array.dtype.kind in "mM" or (
+        array.dtype.kind == "O"
+        and len(array)
+        and isinstance(array[0], datetime.date | datetime.timedelta)
+    ):
+        raise DataError(
+            f"{name!r} must be numbers; got dates. Convert them, as in "
+            "(t - t.min()).dt.total_seconds(), or declare it Discrete and give texts."
+        )
+    try:
+        texts = array.dtype.kind == "O" and any(isinstance(item, str) for item in array.ravel())
+        if texts or array.dtype.kind not in "iufbO":
+            raise TypeError
+        return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(
+            f"{name!r} must be numbers; got {_sample(array)}. Declare it Discrete, convert it, or "
+            "leave it out."
+        ) from None
+
+
+def _sample(array: np.ndarray) -> str:
+    """A value that is no number, for a message."""
+    wrong = (value for value in array.ravel()[:1000].tolist() if not isinstance(value, int | float))
+    first = next(wrong, None)
+    return f"{array.dtype} values" + (f" such as {str(first)[:40]!r}" if first is not None else "")
+
+
+def blurred(values: np.ndarray) -> bool:
+    """Whether float32 would blur a column: rounding moves its values by more than a
+    ten-thousandth of their spread, or makes one of every twenty equal to another.
+
+    At most 2,000 rows, evenly spaced, are looked at.
+    """
+    rows = values[:: max(1, len(values) // 2000)].astype(np.float64)
+    with np.errstate(over="ignore"):
+        rounded = rows.astype(np.float32).astype(np.float64)
+    if not np.isfinite(rounded).all():
+        return True
+    low, high = np.quantile(rows, [0.01, 0.99])
+    spread = float(np.clip(rows, low, high).std()) or float(rows.std())
+    if not spread:
+        return False
+    moved = float(np.median(np.abs(rounded - rows)))
+    merged = 1 - len(np.unique(rounded)) / len(np.unique(rows))
+    return moved > 1e-4 * spread or merged > 0.05

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from causalplug.errors import DataError, VariableError
 from causalplug.variables.base import Variable
-from causalplug.variables.columns import as_array, refuse_missing, where_first
+from causalplug.variables.columns import (
+    TextColumn,
+    as_array,
+    distinct,
+    refuse_missing,
+    where_first,
+)
+from causalplug.variables.kinds import register_variable
 
 if TYPE_CHECKING:
     import torch
@@ -19,19 +29,27 @@ if TYPE_CHECKING:
 __all__ = ["Discrete"]
 
 _MOST_CATEGORIES = 1_000_000
+_NAMED = 8  # categories that are named one by one
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
 
 
+@register_variable("discrete")
 @dataclass(frozen=True, init=False)
 class Discrete(Variable):
     """A variable with finitely many values.
+
+    Categories are texts, numbers or False and True, and keep their types when the model is saved.
 
     Args:
         categories: their number (values 0 to k - 1) or their names in order: a list, an array or a
             pandas index.
 
+    Attributes:
+        plain: Whether the categories are the integers 0 to k - 1.
+
     Raises:
-        VariableError: fewer than one category, a name given twice, or one that stands for a missing
-            value.
+        VariableError: fewer than one category, a name given twice, or one that a file cannot hold:
+            a missing value, a date, an interval, an infinity, an integer of more than 64 bits.
 
     Example:
         >>> colour = Discrete(["red", "green", "blue"])
@@ -39,8 +57,11 @@ class Discrete(Variable):
         [2, 0]
     """
 
-    kind: ClassVar[str] = "discrete"
+    is_discrete: ClassVar[bool] = True
+    is_countable: ClassVar[bool] = True
+    default_mechanism: ClassVar[str | None] = "discrete-mlp"
     categories: tuple[Hashable, ...]
+    plain: bool = field(repr=False)
 
     def __init__(self, categories: int | Sequence[Hashable]):
         if isinstance(categories, np.ndarray) or hasattr(categories, "to_numpy"):
@@ -64,23 +85,11 @@ class Discrete(Variable):
             raise VariableError(
                 "Discrete() cannot be declared without categories: give their number or their names."
             )
-        several = tuple | frozenset
-        wrong = [
-            v
-            for v in values
-            if isinstance(v, several) or not isinstance(v, Hashable) or v is None or v != v
-        ]
-        if wrong:
-            raise VariableError(
-                f"Discrete cannot be declared with {wrong[0]!r} as a category: a category is a "
-                "text or a number. Leave it out; rows without a value cannot be used."
-            )
-        twice = sorted({str(v) for v in values if values.count(v) > 1})
-        if twice:
-            raise VariableError(
-                f"Discrete categories must differ: {', '.join(twice)} given more than once. Remove the copies."
-            )
+        if not isinstance(categories, range):
+            _check_categories(values)
+        whole = all(type(value) is int for value in values)
         object.__setattr__(self, "categories", values)
+        object.__setattr__(self, "plain", whole and values == tuple(range(len(values))))
 
     @property
     def size(self) -> int:
@@ -102,6 +111,8 @@ class Discrete(Variable):
     def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
         import torch
 
+        if isinstance(values, TextColumn):
+            return self._encode_texts(values, name, row)
         array = as_array(values, name)
         refuse_missing(array, name)
         if array.ndim == 2 and array.shape[1] == 1:
@@ -110,27 +121,66 @@ class Discrete(Variable):
             raise DataError(
                 f"{name!r} must be one category per row; got an array of shape {array.shape}."
             )
-        plain = self.categories == tuple(range(self.size))
-        if plain and array.dtype.kind in "iub":
+        if self.plain and array.dtype.kind in "iub":
+            outside = (array < 0) | (array >= self.size)
             codes = array.astype(np.int64)
-            outside = (codes < 0) | (codes >= self.size)
-            unknown = np.unique(codes[outside])
+            unknown = np.unique(array[outside])
         else:
-            uniques, inverse = (
-                np.unique(array, return_inverse=True)
-                if array.dtype.kind != "O"
-                else _unique_objects(array)
-            )
+            uniques, inverse = distinct(array, name)
             lookup = {value: code for code, value in enumerate(self.categories)}
-            found = [lookup.get(u.item() if isinstance(u, np.generic) else u, -1) for u in uniques]
-            codes = np.asarray(found, np.int64)[inverse]
+            found = np.asarray([lookup.get(value, -1) for value in uniques], np.int64)
+            codes = found[inverse]
             outside = codes < 0
-            unknown = np.asarray(
-                [u for u, code in zip(uniques, found, strict=True) if code < 0], dtype=object
-            )
+            unknown = _objects([uniques[at] for at in np.flatnonzero(found < 0)])
         if len(unknown):
             raise DataError(self._unknown(unknown, name) + where_first(outside, array, row))
         return torch.from_numpy(np.ascontiguousarray(codes))
+
+    def _encode_texts(self, column: TextColumn, name: str, row: int | None) -> torch.Tensor:
+        """Codes of texts that a file holds; each different text is looked up once."""
+        import torch
+
+        column.refuse_missing(name)
+        if column.typed:
+            known = {c: at for at, c in enumerate(self.categories) if type(c) is str}
+            found = np.asarray([known.get(text, -1) for text in column.texts], np.int64)
+        else:
+            found = np.asarray([self.code_of_text(text) for text in column.texts], np.int64)
+        codes = found[column.codes]
+        outside = codes < 0
+        if outside.any():
+            unknown = _objects([column.texts[at] for at in np.unique(column.codes[outside])])
+            first = where_first(outside, column.to_numpy(), row)
+            raise DataError(self._unknown(unknown, name) + first)
+        return torch.from_numpy(codes)
+
+    def code_of_text(self, text: str) -> int:
+        """Code of the category that a text stands for, -1 where it stands for none.
+
+        A text is a category as it is written. Categories that are no texts are also found by
+        their value: ``true`` for True, ``1.0`` for 1.
+        """
+        texts = self._codes_of_texts
+        if text in texts:
+            return texts[text]
+        shortened = text.strip().casefold()
+        value: Any = {"true": True, "false": False}.get(shortened)
+        if value is None and _NUMBER.fullmatch(shortened):
+            value = float(shortened)
+        if value is None:
+            return -1
+        matching = (
+            code
+            for code, category in enumerate(self.categories)
+            if type(category) is not str and category == value
+        )
+        if isinstance(value, bool) and not any(type(c) is bool for c in self.categories):
+            return -1
+        return next(matching, -1)
+
+    @cached_property
+    def _codes_of_texts(self) -> dict[str, int]:
+        return {str(category): code for code, category in enumerate(self.categories)}
 
     def _unknown(self, unknown: np.ndarray, name: str) -> str:
         shown = ", ".join(repr(u.item() if isinstance(u, np.generic) else u) for u in unknown[:5])
@@ -145,17 +195,14 @@ class Discrete(Variable):
     def decode(self, codes: torch.Tensor) -> np.ndarray:
         codes = codes.argmax(-1) if codes.is_floating_point() else codes
         index = codes.detach().cpu().numpy()
-        if self.categories == tuple(range(self.size)):
+        if self.plain:
             return index
+        types = {type(category) for category in self.categories}
+        if len(types) == 1 and str not in types:
+            return np.array(self.categories)[index]
         names = np.empty(self.size, dtype=object)
         names[:] = self.categories
-        if all(isinstance(c, str) for c in self.categories):
-            return names[index]
-        return (
-            np.array(list(self.categories))[index]
-            if not any(isinstance(c, str) for c in self.categories)
-            else names[index]
-        )
+        return names[index]
 
     def features(self, codes: torch.Tensor) -> torch.Tensor:
         """One-hot rows; float rows (a relaxed one-hot) pass unchanged."""
@@ -165,15 +212,63 @@ class Discrete(Variable):
             return codes
         return torch.nn.functional.one_hot(codes, self.size).to(torch.get_default_dtype())
 
+    def describe(self) -> str:
+        names = [str(category) for category in self.categories]
+        if len(names) <= _NAMED:
+            return ", ".join(names)
+        return f"{len(names)} categories, {names[0]} to {names[-1]}"
+
     def to_dict(self) -> dict[str, Any]:
-        plain = self.categories == tuple(range(self.size))
-        return {"kind": self.kind, "categories": self.size if plain else list(self.categories)}
+        return {"kind": self.kind, "categories": self.size if self.plain else list(self.categories)}
 
 
-def _unique_objects(array: np.ndarray) -> tuple[list[Any], np.ndarray]:
-    """``np.unique`` for objects that do not sort."""
-    order: dict[Any, int] = {}
-    inverse = np.fromiter(
-        (order.setdefault(item, len(order)) for item in array), np.int64, len(array)
-    )
-    return list(order), inverse
+def _check_categories(values: Sequence[Any]) -> None:
+    """Refuse what a file could not hold, or could not tell apart."""
+    for value in values:
+        if why := _unfit(value):
+            raise VariableError(
+                f"Discrete cannot be declared with {value!r} as a category: a category is a text, "
+                f"True or False, or a number, and this is {why}."
+            )
+    known: dict[Any, Any] = {}
+    texts: dict[str, Any] = {}
+    for value in values:
+        other = known.get(value, texts.get(str(value)))
+        if other is not None:
+            same = type(other) is type(value)
+            raise VariableError(
+                f"Discrete categories must differ: {value} given more than once. Remove the copies."
+                if same
+                else f"Discrete categories must differ: {other!r} and {value!r} cannot be told "
+                "apart in a table. Rename or remove one."
+            )
+        known[value] = texts[str(value)] = value
+
+
+def _unfit(value: Any) -> str:
+    """Why a value cannot be a category, empty where it can."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "a missing value; leave it out, rows without a value cannot be used"
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        return "an integer of more than 64 bits; give it as a text"
+    if type(value) is float and math.isinf(value):
+        return "infinite; give it as a text"
+    if type(value) is str:
+        return "" if _writable(value) else "a text that UTF-8 cannot hold"
+    if type(value) in (bool, int, float):
+        return ""
+    return f"of type {type(value).__name__}; give texts, as in [str(value) for value in values]"
+
+
+def _writable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _objects(items: Sequence[Any]) -> np.ndarray:
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array

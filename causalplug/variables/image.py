@@ -10,6 +10,8 @@ import numpy as np
 from causalplug.errors import DataError, VariableError
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import as_array, refuse_missing, shared
+from causalplug.variables.kinds import register_variable
+from causalplug.variables.pictures import PictureError, picture_pixels
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Image"]
 
 
+@register_variable("image")
 @dataclass(frozen=True)
 class Image(Variable):
     """An image variable, channels first.
@@ -29,7 +32,10 @@ class Image(Variable):
         VariableError: a size below 1 or an empty range.
     """
 
-    kind: ClassVar[str] = "image"
+    is_image: ClassVar[bool] = True
+    needs_encoder: ClassVar[bool] = True
+    has_density: ClassVar[bool] = False
+    default_mechanism: ClassVar[str | None] = "conv-generator"
     channels: int
     height: int
     width: int
@@ -125,19 +131,18 @@ class Image(Variable):
         return np.stack(arrays)
 
     def from_pil(self, picture: Any, name: str = "values") -> np.ndarray:
-        """One PIL image as uint8 ``(channels, height, width)``; its colours are converted, its size
-        is not changed.
+        """One PIL image as uint8 ``(channels, height, width)``: turned as its EXIF orientation
+        says, its colours converted, its size not changed.
 
         Raises:
-            DataError: the variable has a number of channels that pictures do not have.
+            DataError: The variable has a number of channels that pictures do not have, or the
+                picture has more than eight bits a channel, transparent pixels that the variable
+                has no channel for, or several frames.
         """
-        mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(self.channels)
-        if mode is None:
-            raise DataError(
-                f"{name!r}: PIL images have 1, 3 or 4 channels, the variable declares {self.channels}. Use arrays."
-            )
-        array = np.asarray(picture.convert(mode))
-        return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+        try:
+            return picture_pixels(picture, self.channels)
+        except PictureError as error:
+            raise DataError(f"{name!r} cannot be read from a picture: it {error}.") from None
 
     def scale(self, codes: torch.Tensor) -> torch.Tensor:
         """Floats in [low, high] from uint8 or float images."""
@@ -164,6 +169,9 @@ class Image(Variable):
         return [
             PILImage.fromarray(a[0] if self.channels == 1 else a.transpose(1, 2, 0)) for a in array
         ]
+
+    def describe(self) -> str:
+        return f"image, {' x '.join(str(size) for size in self.event_shape)}"
 
     def to_dict(self) -> dict[str, Any]:
         shape = {"channels": self.channels, "height": self.height, "width": self.width}

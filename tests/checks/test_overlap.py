@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from causalplug.checks.overlap import check_overlap
-from causalplug.checks.propensity import held_out_probabilities
 from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
@@ -193,20 +192,6 @@ def test_bad_projections(digits: tuple[np.ndarray, np.ndarray]) -> None:
         check_overlap(FRONT_DOOR, "P(A | do(D=1))", rows, {"I": np.full((40, 2), np.nan)})
 
 
-def test_held_out_probabilities_are_calibrated() -> None:
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=(4000, 2))
-    truth = 1 / (1 + np.exp(-3 * x[:, 0] * x[:, 1]))  # no linear classifier can see this
-    labels = (rng.random(4000) < truth).astype(int)
-    found = held_out_probabilities(x, labels)
-    assert np.allclose(found.sum(1), 1)
-    assert np.abs(found[:, 1] - truth).mean() < 0.08
-    lonely = held_out_probabilities(x[:50], np.where(np.arange(50) == 7, 2, labels[:50]))
-    assert lonely.shape == (50, 3)
-    assert (lonely[:, 2] == 0).all()
-    assert (held_out_probabilities(x[:5], np.zeros(5, int)) == 1).all()
-
-
 def test_a_combination_in_three_rows_is_as_good_as_one_in_none():
     """P(Y | X=1) rests on three rows for Z=1: the formula has a value, but nothing supports it."""
     graph = CausalGraph.parse("Z -> X, Y; X -> Y")
@@ -220,7 +205,9 @@ def test_a_combination_in_three_rows_is_as_good_as_one_in_none():
     assert report.share == pytest.approx(0.5)
     assert report.findings[0].examples == ("3 rows with Z=1, X=1",)
     assert "in fewer than 5 rows" in report.findings[0].text
-    assert check_overlap(graph, "P(Y | do(X=1))", rows, fewest=3)
+    # Three rows are a fortieth of what independence gives; both rules have to let them pass.
+    assert not check_overlap(graph, "P(Y | do(X=1))", rows, fewest=3)
+    assert check_overlap(graph, "P(Y | do(X=1))", rows, fewest=3, threshold=0.01)
 
 
 def test_an_encoder_of_images_reads_the_users_column() -> None:
@@ -237,3 +224,97 @@ def test_an_encoder_of_images_reads_the_users_column() -> None:
     encoder.whiten(variable.encode(images))
     graph = cp.CausalGraph.parse("D -> I -> A; D <-> A")
     assert cp.check_overlap(graph, "P(A | do(D))", data, {"I": encoder}).share > 0.9
+
+
+BACK_DOOR = CausalGraph.parse("X -> T; X -> Y; T -> Y")
+
+
+def _treated_above_zero(share: float, n: int, seed: int) -> dict[str, np.ndarray]:
+    """One normal covariate; nobody below zero is treated."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    t = ((x > 0) & (rng.random(n) < 2 * share)).astype(int)
+    return {"X": x, "T": t, "Y": x + t}
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.01, 4000), (0.02, 4000), (0.2, 1500)])
+def test_a_rare_treatment_is_judged_as_well_as_a_frequent_one(share: float, n: int) -> None:
+    rows = _treated_above_zero(share, n, seed=3)
+    report = check_overlap(BACK_DOOR, "P(Y | do(T=1))", rows)
+    assert report.status == "weak overlap"
+    assert report.share == pytest.approx(0.5, abs=0.12)
+    assert abs(report.share - 0.5) < 3 * report.standard_error + 0.02
+    assert report.to_dict()["standard_error"] == report.standard_error
+    assert report.findings[0].rows == pytest.approx(rows["T"].sum())
+
+
+@pytest.mark.parametrize(("share", "seed"), [(0.02, 0), (0.05, 1), (0.5, 2)])
+def test_a_treatment_by_lot_is_good_whatever_its_share(share: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph = CausalGraph.parse("A, B, C, K -> T; A, B, C, K, T -> Y")
+    rows: dict[str, np.ndarray] = {name: rng.normal(size=2000) for name in "ABC"}
+    rows["K"] = rng.poisson(0.8, 2000).astype(float)
+    rows |= {"T": (rng.random(2000) < share).astype(int), "Y": rows["A"]}
+    assert check_overlap(graph, "P(Y | do(T=1))", rows).status == "good"
+
+
+def test_many_binary_covariates_are_no_empty_cells() -> None:
+    """Ten fair covariates have more cells than there are rows; the lot decides nonetheless."""
+    rng = np.random.default_rng(0)
+    names = [f"Z{i}" for i in range(10)]
+    listed = ", ".join(names)
+    graph = CausalGraph.parse(f"{listed} -> T; {listed}, T -> Y")
+    rows = {name: rng.integers(2, size=800) for name in [*names, "T", "Y"]}
+    assert check_overlap(graph, "P(Y | do(T=1))", rows).status == "good"
+    rows["T"] = rows["T"] * rows["Z0"]
+    report = check_overlap(graph, "P(Y | do(T=1))", rows)
+    assert report.share == pytest.approx(0.5, abs=0.08)
+
+
+def _doses(n: int = 3000) -> dict[str, np.ndarray]:
+    """The dose depends on a coin: around 1 or around -1."""
+    rng = np.random.default_rng(1)
+    u = rng.integers(2, size=n)
+    dose = np.where(u == 1, 1.0, -1.0) + 0.5 * rng.normal(size=n)
+    return {"U": u, "T": dose, "Y": dose + u}
+
+
+def test_a_continuous_treatment_is_judged_at_the_asked_value() -> None:
+    graph = CausalGraph.parse("U -> T -> Y; U -> Y")
+    reports = {t: check_overlap(graph, f"E[Y | do(T={t})]", _doses()) for t in (-2, 0, 2, 8)}
+    assert reports[0].status == "good"
+    assert reports[2].share == pytest.approx(0.5, abs=0.1)
+    assert reports[-2].share == pytest.approx(0.5, abs=0.1)
+    assert reports[8].status == "no overlap"
+    assert "hardly any rows have T near 8" in str(reports[8])
+    contrast = check_overlap(graph, "E[Y | do(T=2)] - E[Y | do(T=0)]", _doses())
+    assert contrast.weak
+
+
+def test_a_value_of_a_continuous_covariate_is_no_crash() -> None:
+    rows = _treated_above_zero(0.2, 1500, seed=0)
+    report = check_overlap(BACK_DOOR, "P(Y | do(T=1), X=1.5)", rows)
+    assert report.status in ("good", "weak overlap", "no overlap")
+
+
+def test_a_mediator_that_hardly_ever_differs_from_its_cause_has_no_overlap() -> None:
+    rng = np.random.default_rng(0)
+    graph = CausalGraph.parse("X -> M -> Y; X <-> Y")
+    x = rng.integers(2, size=20000)
+    for noise, status in ((0.005, "weak overlap"), (0.25, "good")):
+        m = np.where(rng.random(20000) < noise, 1 - x, x)
+        report = check_overlap(graph, "P(Y | do(X=1))", {"X": x, "M": m, "Y": m})
+        assert report.status == status, report
+
+
+def test_a_continuous_front_door() -> None:
+    """x' is drawn apart from the mediator: where the mediator follows X closely, they never meet."""
+    rng = np.random.default_rng(0)
+    graph = CausalGraph.parse("X -> M -> Y; X <-> Y")
+    x = rng.normal(size=3000)
+    shares = []
+    for noise in (0.1, 2.0):
+        m = x + noise * rng.normal(size=3000)
+        shares.append(check_overlap(graph, "E[Y | do(X=1)]", {"X": x, "M": m, "Y": m}).share)
+    assert shares[0] > 0.5
+    assert shares[1] < 0.1

@@ -143,6 +143,6 @@ SCOPES: dict[str, dict[int, Any]] = {
     "adapters.md": {0: adapters},
     "hub.md": {0: publishing, 1: hub},
     "planning.md": {0: planning},
-    "sampling.md": {0: sampling, 2: estimating, 3: ensembles},
+    "sampling.md": {0: sampling, 2: estimating, 3: ensembles, 4: estimating},
 }
 """Page to the number of the block before which a function is called, whose result replaces all names so far."""

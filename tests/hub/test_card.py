@@ -54,6 +54,9 @@ FACTS = {
         },
         {"module": "D+A", "target": "P(A, I | do(D))", "rows": 500, "converged": False},
     ],
+    "warnings": [
+        {"name": "weak overlap", "subject": "do(D=1)", "text": "12 % of the rows lack support."}
+    ],
     "queries": [
         {
             "query": "P(A | do(D=1))",

@@ -20,7 +20,7 @@ from causalplug.mechanisms.trainable.table import DiscreteTable
 from causalplug.sampling.interventions import Policy
 from causalplug.variables import Continuous, Discrete, Image
 from tests.sampling.exact import as_dcm, random_model
-from tests.sampling.toys import Greedy, Linear, Stamp
+from tests.sampling.toys import Coin, Greedy, Linear, Stamp
 from tests.scm import random_scm
 
 N = 20_000
@@ -207,7 +207,8 @@ def test_a_number_is_conditioned_on_by_its_density() -> None:
     assert (frame["Y"] == 1).all()
     assert frame["X"].mean() == pytest.approx(0.5, abs=0.05)
     assert frame["X"].var() == pytest.approx(0.5, abs=0.05)
-    assert 20 < frame.attrs["effective_pool"] < 64
+    assert 1000 < frame.attrs["effective_pool"] < frame.attrs["pool"]
+    assert frame.attrs["pool_bias"] == 1 / frame.attrs["effective_pool"]
     again = dcm.sample(100, given={"Y": 1.0}, batch_size=130)
     assert again.equals(frame.head(100))
 
@@ -326,19 +327,13 @@ def test_intervals_that_nothing_meets_are_refused() -> None:
 
 def test_a_condition_that_is_too_rare_ends_in_an_error_with_the_rate() -> None:
     graph = CausalGraph.parse("X")
-    rare = DCM(
-        graph,
-        {"X": Discrete(2)},
-        mechanisms={"X": DiscreteTable(Discrete(2), {}, [1 - 1e-3, 1e-3])},
-    )
+    rare = DCM(graph, {"X": Discrete(2)}, mechanisms={"X": Coin(1e-3)})
     with pytest.raises(
         SamplingError, match=r"too rare: \d of 2,000 candidate rows agree.*min_acceptance"
     ):
         rare.sample(100, given={"X": 1}, min_acceptance=0.01)
     assert (rare.sample(20, given={"X": 1})["X"] == 1).all()
-    never = DCM(
-        graph, {"X": Discrete(2)}, mechanisms={"X": DiscreteTable(Discrete(2), {}, [1.0, 0.0])}
-    )
+    never = DCM(graph, {"X": Discrete(2)}, mechanisms={"X": Coin(0.0)})
     with pytest.raises(SamplingError, match="0 of 20,000"):
         never.sample(1, given={"X": 1}, min_acceptance=0.001)
     with pytest.raises(SamplingError, match="for 3 of 3 rows"):

@@ -11,7 +11,7 @@ from causalplug.mechanisms.base import Mechanism
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Continuous, Discrete, Image
 
-__all__ = ["Greedy", "Linear", "Stamp"]
+__all__ = ["Coin", "Greedy", "Linear", "Stamp"]
 
 
 class Linear(Mechanism):
@@ -128,3 +128,20 @@ class Greedy(Mechanism):
         if len(noise["uniform"]) > self.most:
             raise self.error("out of memory: tried to allocate more than there is")
         return (noise["uniform"] < 0.5).long()
+
+
+class Coin(Mechanism):
+    """One with probability ``share``, from a uniform number; a black box without probabilities."""
+
+    def __init__(self, share: float):
+        super().__init__()
+        self.variable, self.parents, self.share = Discrete(2), (), share
+        self.noise = {"uniform": NoiseSpec((), "uniform")}
+
+    def forward(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+    ) -> Tensor:
+        return (noise["uniform"] < self.share).long()

@@ -97,7 +97,7 @@ class Conditioner(nn.Module):
         start = 0
         for name, spec in self.parents.items():
             size = spec if isinstance(spec, int) else spec.feature_size
-            if isinstance(spec, int) or spec.kind == "continuous":
+            if isinstance(spec, int) or spec.standardised:
                 rows = (
                     values[name] if isinstance(spec, int) else spec.features(values[name])
                 ).float()

@@ -20,7 +20,7 @@ from causalplug.mechanisms.trainable.spline import RationalQuadraticSpline
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Continuous, variable_from_dict
 
-__all__ = ["ContinuousSpline", "spline_log_prob"]
+__all__ = ["ContinuousSpline", "spline_log_prob", "spline_value"]
 
 _LOG_ROOT_2_PI = 0.5 * math.log(2 * math.pi)
 
@@ -37,6 +37,14 @@ def spline_log_prob(numbers: Tensor, value: Tensor, bins: int) -> Tensor:
     spline, shift, log_scale = _pieces(numbers, bins)
     normal, log_slope = spline.inverse_and_log_slope((value - shift) * (-log_scale).exp())
     return log_slope - log_scale - 0.5 * normal.square() - _LOG_ROOT_2_PI
+
+
+def spline_value(numbers: Tensor, normal: Tensor, bins: int, *, inverse: bool = False) -> Tensor:
+    """Standardised values ``(*)`` of standard normals; their normals where ``inverse``."""
+    spline, shift, log_scale = _pieces(numbers, bins)
+    if inverse:
+        return spline.inverse((normal - shift) * (-log_scale).exp())
+    return shift + log_scale.exp() * spline(normal)
 
 
 @register_mechanism("continuous-spline")
@@ -59,6 +67,7 @@ class ContinuousSpline(Mechanism):
     scale: Tensor
     explicit = True
     abduction = "exact"
+    monotone = True
 
     def __init__(
         self,

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.mechanisms.frozen.abduction import gumbel_given
 from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
@@ -37,6 +39,7 @@ class DiscreteMLP(Mechanism):
     """
 
     explicit = True
+    abduction = "exact"
 
     def __init__(
         self,
@@ -114,6 +117,27 @@ class DiscreteMLP(Mechanism):
     @property
     def confounder_numbers(self) -> int:
         return self.network.confounder_size
+
+    def abduct(
+        self,
+        value: Tensor,
+        parents: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+        *,
+        prior: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """The Gumbel noise, from its distribution given that it chose ``value``.
+
+        Raises:
+            MechanismError: ``prior`` is missing: a category leaves most of the noise open.
+        """
+        if prior is None:
+            raise MechanismError(
+                "The Gumbel noise of a category cannot be recovered without prior=: the category "
+                "leaves most of it open. Pass noise as it was drawn."
+            )
+        logits = self.logits(parents, confounder).expand(len(value), -1)
+        return {"gumbel": gumbel_given(torch.log_softmax(logits, -1), value, prior["gumbel"])}
 
     def config(self) -> dict[str, Any]:
         return {

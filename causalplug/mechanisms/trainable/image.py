@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_to_config,
 )
 from causalplug.noise import NoiseSpec
-from causalplug.variables import Image, variable_from_dict
+from causalplug.variables import Image, Variable, variable_from_dict
 
 __all__ = ["ConvGenerator"]
 
@@ -74,6 +74,16 @@ class ConvGenerator(Mechanism):
             (kernel[:, None] * kernel / 16).expand(maps, 1, 3, 3).contiguous(),
             persistent=False,
         )
+
+    @classmethod
+    def default_for(
+        cls,
+        variable: Variable,
+        parents: Mapping[str, ParentSpec],
+        confounder_size: int,
+        hidden: Sequence[int],
+    ) -> ConvGenerator:
+        return cls(variable, parents, confounder_size=confounder_size)  # type: ignore[arg-type]
 
     def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
         self.conditions.standardise(rows)

@@ -12,6 +12,7 @@ from torch import Tensor
 from causalplug.errors import MechanismError
 from causalplug.graphs.confounders import confounder_key
 from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.mechanisms.frozen.abduction import gumbel_given
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Discrete, variable_from_dict
 
@@ -53,6 +54,7 @@ class DiscreteTable(Mechanism):
     """
 
     explicit = True
+    abduction = "exact"
     log_table: Tensor
 
     def __init__(
@@ -210,6 +212,79 @@ class DiscreteTable(Mechanism):
     def confounder_numbers(self) -> int:
         return len(self.confounders) * self.confounder_size
 
+    def abduct(
+        self,
+        value: Tensor,
+        parents: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+        *,
+        prior: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Own noise from its distribution given ``value``: first the own state, then the Gumbel
+        noise or the uniform number of the parents' configuration.
+
+        Raises:
+            MechanismError: ``prior`` is missing: a category leaves most of the noise open.
+        """
+        if prior is None:
+            raise MechanismError(
+                "The noise of a category cannot be recovered without prior=: the category leaves "
+                "most of it open. Pass noise as it was drawn."
+            )
+        found: dict[str, Tensor] = {}
+        state = None
+        if self.own is not None:
+            found["state"], state = self._state_given(value, parents, confounder, prior["state"])
+        log_probs = self.logits(parents, confounder, state).expand(len(value), -1)
+        if self.responses == "shared":
+            found["gumbel"] = gumbel_given(log_probs, value, prior["gumbel"])
+        else:
+            found["responses"] = self._responses_given(value, parents, log_probs, prior)
+        return found
+
+    def _state_given(
+        self,
+        value: Tensor,
+        parents: Mapping[str, Tensor],
+        confounder: Tensor | None,
+        uniform: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Own noise and own state given the value: Bayes' rule, inverted at ``uniform``."""
+        assert self.own is not None
+        one = value.unsqueeze(-1)
+        likelihoods = []
+        for state in range(len(self.own)):
+            log_probs = self.logits(parents, confounder, torch.tensor(state))
+            likelihoods.append(log_probs.expand(len(value), -1).gather(-1, one).squeeze(-1).exp())
+        own = torch.tensor(self.own, dtype=torch.float64, device=value.device)
+        shares = own * torch.stack(likelihoods, -1).double()
+        upper = (shares / shares.sum(-1, keepdim=True)).cumsum(-1)
+        state = (uniform.double().unsqueeze(-1) >= upper[:, :-1]).sum(-1)
+        lower = torch.cat([torch.zeros_like(upper[:, :1]), upper], -1)
+        start, end = (bound.gather(-1, state.unsqueeze(-1)).squeeze(-1) for bound in (lower, upper))
+        within = ((uniform.double() - start) / (end - start)).clamp(0, 1)
+        before = torch.cat([own.new_zeros(1), own.cumsum(-1)])[state]
+        return _inside(before, before + own[state], within, uniform.dtype), state
+
+    def _responses_given(
+        self,
+        value: Tensor,
+        parents: Mapping[str, Tensor],
+        log_probs: Tensor,
+        prior: Mapping[str, Tensor],
+    ) -> Tensor:
+        """Uniform numbers by configuration; the one of the parents' lies where it gives
+        ``value``."""
+        responses = prior["responses"].clone()
+        at = self._index(parents).expand(len(value)).unsqueeze(-1)
+        upper = log_probs.exp().cumsum(-1).double()
+        lower = torch.cat([torch.zeros_like(upper[:, :1]), upper[:, :-1]], -1)
+        end = upper.scatter(-1, torch.full_like(at, upper.shape[-1] - 1), 1.0)
+        one = value.unsqueeze(-1)
+        start, stop = lower.gather(-1, one), end.gather(-1, one)
+        moved = _inside(start, stop, responses.gather(-1, at).double(), responses.dtype)
+        return responses.scatter(-1, at, moved)
+
     def config(self) -> dict[str, Any]:
         groups = {} if self.groups is None else {"groups": [list(group) for group in self.groups]}
         return groups | {
@@ -245,3 +320,12 @@ def _distribution(probabilities: Sequence[float], what: str) -> tuple[float, ...
             f"The probabilities of {what} cannot be used: {list(values)} do not sum to one."
         )
     return values
+
+
+def _inside(start: Tensor, end: Tensor, share: Tensor, dtype: torch.dtype) -> Tensor:
+    """The number at ``share`` of the way from ``start`` to ``end``, below ``end`` as a float of
+    ``dtype``."""
+    number = (start + share * (end - start)).to(dtype)
+    below = torch.nextafter(end.to(dtype), torch.zeros_like(number))
+    above = start.to(dtype)
+    return torch.maximum(torch.minimum(number, below), above)

@@ -1,0 +1,82 @@
+"""Prompts of text-conditional pipelines: one for every joint label."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from causalplug.errors import LabelMapError, MechanismError
+from causalplug.mechanisms.frozen.label import Label
+from causalplug.variables import Discrete
+
+__all__ = ["labels_of", "prompts_of"]
+
+
+def labels_of(prompts: Mapping[Any, str], name: str = "prompt") -> tuple[Label, ...]:
+    """The label that a table of prompts speaks of: its keys are the categories.
+
+    Raises:
+        MechanismError: The keys are tuples, so that the names of several labels are needed.
+    """
+    keys = list(prompts)
+    if any(isinstance(key, tuple) for key in keys):
+        raise MechanismError(
+            "The labels cannot be told from prompts whose keys are tuples: name them, as in "
+            'labels=[cp.Label("colour", ["red", "blue"]), …].'
+        )
+    return (Label(name, Discrete(keys)),)
+
+
+def prompts_of(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label]) -> list[str]:
+    """The prompt of every joint label, the last label varying fastest.
+
+    Args:
+        prompts: A template such as ``"a photo of a {colour} {shape}"``, or a mapping from each
+            joint label (a value, or a tuple of values) to its prompt.
+        labels: The labels in order.
+
+    Raises:
+        MechanismError: No prompts are given.
+        LabelMapError: A combination of labels without a prompt, or two with the same.
+    """
+    if prompts is None:
+        raise MechanismError(
+            "A text-conditional pipeline needs prompts: a template or a mapping from labels to "
+            'prompts, as in prompts={"cat": "a photo of a cat"}.'
+        )
+    keys = list(itertools.product(*(label.categories for label in labels)))
+    if isinstance(prompts, str):
+        return _filled(prompts, keys, [label.name for label in labels])
+    table = {key if isinstance(key, tuple) else (key,): text for key, text in prompts.items()}
+    holes = [key for key in keys if key not in table]
+    if holes:
+        raise LabelMapError(
+            f"The prompts have no entry for {', '.join(map(str, holes[:5]))}: every combination "
+            "of labels needs one."
+        )
+    unknown = [key for key in table if key not in keys]
+    if unknown:
+        raise LabelMapError(
+            f"The prompts have entries for {', '.join(map(str, unknown[:5]))}, which no label "
+            "has. Declare these categories, or leave the entries out."
+        )
+    return [table[key] for key in keys]
+
+
+def _filled(template: str, keys: Sequence[tuple[Any, ...]], names: Sequence[str]) -> list[str]:
+    try:
+        made = [template.format(**dict(zip(names, map(str, key), strict=True))) for key in keys]
+    except (KeyError, IndexError) as error:
+        raise LabelMapError(
+            f"The prompt {template!r} asks for {error}, which is no label. Labels: "
+            f"{', '.join(names)}."
+        ) from None
+    if len(set(made)) < len(made):
+        missing = [name for name in names if "{" + name not in template]
+        wanted = ", ".join("{" + name + "}" for name in missing)
+        raise LabelMapError(
+            f"The prompt {template!r} is the same for different labels: it does not mention "
+            f"{', '.join(missing)}. Use {wanted}."
+        )
+    return made

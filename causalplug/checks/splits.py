@@ -1,0 +1,92 @@
+"""Which parts of a formula's condition vary apart from each other, so that their combinations have
+to be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from causalplug.identification.estimand import (
+    Atom,
+    Constant,
+    Expression,
+    Probability,
+    Product,
+)
+from causalplug.identification.notation import walk
+
+__all__ = ["Split", "leaves_in_context", "splits_of"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Values that the formula needs at every value of a context.
+
+    Attributes:
+        varied: What varies apart from the context: what is set, or drawn by itself.
+        context: What it is needed at.
+    """
+
+    varied: tuple[Atom, ...]
+    context: tuple[Atom, ...]
+
+
+def splits_of(leaf: Probability, others: Sequence[Probability]) -> list[Split]:
+    """The splits of what ``leaf`` is conditioned on.
+
+    What is set (a constant, or a value that no other factor draws) is needed at everything that is
+    drawn, except what is drawn for that very value. And what a factor draws under such a set value is needed at all that is not drawn along
+    with it: in the front-door formula the mediator, drawn under do(X=1), meets every x'.
+
+    Args:
+        leaf: A conditional probability of the formula.
+        others: What it is multiplied by.
+    """
+    known = tuple(dict.fromkeys(leaf.given + leaf.do))
+    drawn = {atom for other in others for atom in other.of}
+    fixed = tuple(a for a in known if _is_set(a, drawn))
+    rest = tuple(a for a in known if a not in fixed)
+    below = [o for o in others if any(_is_set(a, drawn) for a in o.given + o.do)]
+    with_fixed = {a for o in below if set(fixed) & set(o.given + o.do) for a in o.of}
+    found = [Split(fixed, tuple(a for a in rest if a not in with_fixed))] if fixed else []
+    along = dict.fromkeys(a for o in below for a in _together(o, rest))
+    apart = tuple(a for a in rest if a not in along)
+    if along and apart:
+        found.append(Split(apart, tuple(along)))
+    return found
+
+
+def _together(factor: Probability, atoms: Sequence[Atom]) -> list[Atom]:
+    """The ``atoms`` that a factor draws, with those that it draws them for."""
+    if not set(factor.of) & set(atoms):
+        return []
+    return [a for a in (*factor.of, *factor.given, *factor.do) if a in atoms]
+
+
+def _is_set(atom: Atom, drawn: set[Atom]) -> bool:
+    return isinstance(atom, Constant) or atom not in drawn
+
+
+def leaves_in_context(formula: Expression) -> Iterator[tuple[Probability, list[Probability]]]:
+    """Every probability with the others that it is multiplied by, those inside nested sums
+    included."""
+    yield from _visit(formula, [])
+
+
+def _visit(
+    node: Expression, around: list[Probability]
+) -> Iterator[tuple[Probability, list[Probability]]]:
+    if isinstance(node, Probability):
+        yield node, around
+        return
+    for child in node.children:
+        beside: list[Probability] = []
+        if isinstance(node, Product):
+            beside = [
+                leaf for other in node.children if other is not child for leaf in _leaves(other)
+            ]
+        yield from _visit(child, [*around, *beside])
+
+
+def _leaves(expression: Expression) -> Iterator[Probability]:
+    return (leaf for leaf in walk(expression) if isinstance(leaf, Probability))

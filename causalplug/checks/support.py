@@ -1,0 +1,343 @@
+"""Support of what a formula is conditioned on: each conditional probability, value by value."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from causalplug.checks.cell_support import CellSupport, cell_support, expected_counts
+from causalplug.checks.density_ratio import event_ratio
+from causalplug.checks.source_rows import SourceRows
+from causalplug.checks.splits import Split, leaves_in_context, splits_of
+from causalplug.identification.estimand import Atom, Constant, Estimand, Probability, apart
+from causalplug.identification.evaluate import Evaluator
+from causalplug.identification.notation import walk
+from causalplug.identification.tables import common_categories
+from causalplug.wording import listed
+
+__all__ = ["Finding", "Rule", "SupportCheck"]
+
+_CELLS = 4096  # cells beyond which trees are used
+_EVENTS = 32  # values of what varies that are looked at, the most frequent ones
+_RARE = 0.01  # share of the rows below which a value that is summed over does not count
+_SPARSE = 0.05  # share lacking by chance beyond which cells are too thin, and trees are used
+_WHOLE = 0.98  # share beyond which chance makes no difference
+_SHUFFLES = 3  # of an event, to see what chance gives
+_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of a number that is summed over
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One place where the formula needs what the rows do not show.
+
+    Attributes:
+        variables: The variables whose combinations are missing; an image first.
+        share: Share of the rows (or of the formula's weight, for discrete cells) without support,
+            0 to 1, less what chance would give.
+        text: The same in a sentence.
+        examples: Some of the combinations.
+        standard_error: Standard error of the share.
+        rows: Effective number of rows that the value in question stands on.
+    """
+
+    variables: tuple[str, ...]
+    share: float
+    text: str
+    examples: tuple[str, ...] = ()
+    standard_error: float = 0.0
+    rows: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The finding as JSON values."""
+        return {
+            "variables": list(self.variables),
+            "share": self.share,
+            "standard_error": self.standard_error,
+            "rows": self.rows,
+            "text": self.text,
+            "examples": list(self.examples),
+        }
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a value is without support; the fields are arguments of
+    :func:`~causalplug.checks.overlap.check_overlap`."""
+
+    threshold: float
+    tolerance: float
+    fewest: int
+    most_rows: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Event:
+    """One value of what varies: its name, and how far each row has it."""
+
+    text: str
+    shares: np.ndarray
+
+    @property
+    def rows(self) -> float:
+        """Effective number of rows that have the value."""
+        shares = self.shares[self.shares > 1e-3]
+        return float(shares.sum() ** 2 / (shares**2).sum()) if len(shares) else 0.0
+
+
+class SupportCheck:
+    """Goes through the conditional probabilities of a formula.
+
+    Args:
+        estimand: The formula.
+        rows: Rows by source.
+        rule: When a value is without support.
+
+    Attributes:
+        notes: What could not be checked, and why.
+    """
+
+    def __init__(self, estimand: Estimand, rows: Sequence[SourceRows], rule: Rule):
+        self.estimand = estimand
+        self.rows = rows
+        self.rule = rule
+        self.notes: dict[str, None] = {}
+        tables = [source.discrete for source in rows]
+        self.domains = common_categories(tables)
+        for atom in self._constants():
+            if atom.variable in self.domains:
+                self.domains = common_categories(
+                    tables, {**self.domains, atom.variable: self._with(atom)}
+                )
+        self.tables = [table.recoded(self.domains) for table in tables]
+        self.evaluator = Evaluator(self.tables, self.domains)
+        self._judged: dict[Any, Finding | None] = {}
+
+    def _constants(self) -> Iterator[Constant]:
+        nodes = [node for _, term in self.estimand.terms for node in walk(term.formula)]
+        for leaf in nodes:
+            if isinstance(leaf, Probability):
+                yield from (a for a in leaf.of + leaf.given + leaf.do if isinstance(a, Constant))
+
+    def _with(self, atom: Constant) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys([*self.domains[atom.variable], atom.value]))
+
+    def findings(self) -> list[Finding]:
+        """All places without support, each set of variables once."""
+        found: dict[tuple[str, ...], Finding] = {}
+        for _, term in self.estimand.terms:
+            for leaf, others in leaves_in_context(apart(term.formula, everywhere=True)):
+                for split in splits_of(leaf, others):
+                    finding = self._check(leaf, split, others)
+                    if finding is None:
+                        continue
+                    old = found.get(finding.variables)
+                    if old is None or old.share < finding.share:
+                        found[finding.variables] = finding
+        return list(found.values())
+
+    def _check(
+        self, leaf: Probability, split: Split, others: Sequence[Probability]
+    ) -> Finding | None:
+        atoms = split.varied + split.context
+        if all(atom.variable in self.domains for atom in atoms):
+            sizes = [len(self.domains[atom.variable]) for atom in atoms]
+            if math.prod(sizes) <= _CELLS:
+                known, finding = self._check_cells(leaf, split, others)
+                if known:
+                    return finding
+        return self._check_events(leaf, split)
+
+    # --- discrete cells ---
+
+    def _check_cells(
+        self, leaf: Probability, split: Split, others: Sequence[Probability]
+    ) -> tuple[bool, Finding | None]:
+        """Whether there are rows enough to count cells, and what was found."""
+        atoms = [a for a in leaf.given + leaf.do if a in split.varied + split.context]
+        names = [atom.variable for atom in atoms]
+        counts = np.sum([self.tables[i].margin(names) for i in leaf.sources], axis=0)
+        expected = expected_counts(counts, tuple(atoms.index(a) for a in split.varied))
+        index = tuple(
+            self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
+            for a in atoms
+        )
+        discrete = [o for o in others if self._is_discrete(o)]
+        symbols, weights = self.evaluator.weights(discrete, atoms)
+        here, there = np.asarray(counts[index]), np.asarray(expected[index])
+        rule = self.rule
+        support = cell_support(here, there, weights, threshold=rule.threshold, fewest=rule.fewest)
+        if support.rows < rule.fewest:
+            support = _nothing(support, weights)
+        elif support.chance > _SPARSE:
+            return False, None
+        if not support.share or support.share <= support.standard_error:
+            return True, None
+        values = [a.value if isinstance(a, Constant) else None for a in atoms]
+        places = [symbols.index(a) if a in symbols else None for a in atoms]
+        return True, self._cells_found(names, values, places, here, support)
+
+    def _is_discrete(self, leaf: Probability) -> bool:
+        return all(a.variable in self.domains for a in leaf.of + leaf.given + leaf.do)
+
+    def _cells_found(
+        self,
+        names: list[str],
+        values: list[Any],
+        places: list[int | None],
+        counts: np.ndarray,
+        support: CellSupport,
+    ) -> Finding:
+        missing = support.missing
+        cells = sorted(np.argwhere(missing > 0).tolist(), key=lambda cell: -missing[tuple(cell)])
+        examples = []
+        for cell in cells[:20]:
+            count = int(np.broadcast_to(counts, missing.shape)[tuple(cell)])
+            shown = [
+                f"{name}={value if place is None else self.domains[name][cell[place]]}"
+                for name, value, place in zip(names, values, places, strict=True)
+            ]
+            examples.append(f"{count or 'no'} row{'s' * (count != 1)} with {', '.join(shown)}")
+        most = max((int(e.split()[0]) for e in examples if not e.startswith("no ")), default=0)
+        where = "no row" if most == 0 else "hardly any rows"
+        if 0 < most < self.rule.fewest:
+            where = f"fewer than {self.rule.fewest} rows"
+        plural = len(cells) != 1
+        text = (
+            f"{listed(names)}: {len(cells)} combination{'s' * plural} that the formula needs "
+            f"{'are' if plural else 'is'} in {where} ({support.share:.1%} of its weight)"
+        )
+        error = support.standard_error
+        return Finding(tuple(names), support.share, text, tuple(examples), error, support.rows)
+
+    # --- numbers, images and many cells ---
+
+    def _check_events(self, leaf: Probability, split: Split) -> Finding | None:
+        """How far the context gives away what varies apart from it."""
+        names = [atom.variable for atom in split.varied + split.context]
+        holders = [i for i in leaf.sources if all(self.rows[i].knows(n) for n in names)]
+        if not holders:
+            unknown = [n for n in names if not any(self.rows[i].knows(n) for i in leaf.sources)]
+            self.notes[f"{listed(unknown or names)}: no projections; pass encoders={{...}}"] = None
+            return None
+        varied, context = split.varied, split.context
+        if any(self._is_wide(a, holders) for a in varied):
+            varied, context = context, varied
+        if any(self._is_wide(a, holders) for a in varied) or not varied:
+            self.notes[f"{listed(names)}: images or vectors that vary apart from each other"] = None
+            return None
+        key = tuple(holders), varied, context
+        if key not in self._judged:
+            self._judged[key] = self._judge(holders, varied, context)
+        return self._judged[key]
+
+    def _is_wide(self, atom: Atom, holders: Sequence[int]) -> bool:
+        return any(atom.variable in self.rows[i].projections for i in holders)
+
+    def _judge(
+        self, holders: Sequence[int], varied: Sequence[Atom], context: Sequence[Atom]
+    ) -> Finding | None:
+        events = self._events(holders, varied)
+        what, where = listed(a.variable for a in varied), listed(a.variable for a in context)
+        names = tuple(a.variable for a in (*context, *varied))
+        constant = all(isinstance(a, Constant) for a in varied)
+        rare = [event for event in events if event.rows < self.rule.fewest]
+        if constant and rare:
+            text = f"hardly any rows have {rare[0].text}: effectively {rare[0].rows:.1f}"
+            return Finding(names, 1.0, text, (), 0.0, rare[0].rows)
+        if not context or not events:
+            return None
+        columns = [a.variable for a in context]
+        features = np.concatenate([self.rows[i].features(columns, self.domains) for i in holders])
+        share, error = self._without_support(features, events)
+        if share <= error or share == 0:
+            return None
+        text = (
+            f"on {share:.1%} of the rows {where} give{'s' * (len(context) == 1)} {what} away: some "
+            f"value that the formula needs there ({listed(e.text for e in events)}) is less than "
+            f"{self.rule.threshold:g} times as likely as overall"
+        )
+        return Finding(names, share, text, (), error, min(event.rows for event in events))
+
+    def _without_support(
+        self, features: np.ndarray, events: Sequence[_Event]
+    ) -> tuple[float, float]:
+        """Share of the rows on which some event lacks support, less that by chance, and its
+        standard error."""
+        lacking = [self._lacking(features, event.shares) for event in events]
+        raw = float(np.any(lacking, axis=0).mean())
+        if raw <= self.rule.tolerance / 2 or raw > _WHOLE:
+            return raw, math.sqrt(raw * (1 - raw) / len(lacking[0]))
+        # Chance depends on the number of rows with the event alone, so few of them are shuffled.
+        chances: dict[int, list[float]] = {}
+        variance, kept = 0.0, 1.0
+        for event, found in zip(events, lacking, strict=True):
+            if not found.any():
+                continue
+            size = round(math.log2(event.rows + 1))
+            if size not in chances:
+                chances[size] = list(self._by_chance(features, event.shares))
+            kept *= 1 - float(np.mean(chances[size]))
+            variance += float(np.var(chances[size], ddof=1)) * (1 + 1 / _SHUFFLES)
+        share = min(max((raw - (1 - kept)) / max(kept, 1e-9), 0.0), 1.0)
+        rows = min(len(lacking[0]), min(event.rows for event in events))
+        variance = variance / max(kept, 1e-9) ** 2 + share * (1 - share) / rows
+        return share, math.sqrt(variance)
+
+    def _lacking(self, features: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        rule = self.rule
+        ratio = event_ratio(features, shares, most=rule.most_rows, seed=rule.seed)
+        found: np.ndarray = ratio < rule.threshold
+        return found
+
+    def _by_chance(self, features: np.ndarray, shares: np.ndarray) -> Iterator[float]:
+        for shuffle in range(_SHUFFLES):
+            random = np.random.default_rng((self.rule.seed, shuffle))
+            yield float(self._lacking(features, random.permutation(shares)).mean())
+
+    def _events(self, holders: Sequence[int], varied: Sequence[Atom]) -> list[_Event]:
+        """The values of what varies: constants as they are, symbols at what the rows have."""
+        options = [self._values(holders, atom) for atom in varied]
+        combined = []
+        for chosen in itertools.islice(itertools.product(*options), 16 * _EVENTS):
+            shares = np.prod([event.shares for event in chosen], axis=0)
+            combined.append(_Event(", ".join(event.text for event in chosen), shares))
+        if not all(isinstance(atom, Constant) for atom in varied):
+            combined = [e for e in combined if e.shares.mean() >= _RARE]
+        return sorted(combined, key=lambda event: -event.rows)[:_EVENTS]
+
+    def _values(self, holders: Sequence[int], atom: Atom) -> list[_Event]:
+        name = atom.variable
+        if name in self.domains:
+            codes = np.concatenate([self.rows[i].codes(name, self.domains) for i in holders])
+            wanted = [atom.value] if isinstance(atom, Constant) else self.domains[name]
+            places = [self.domains[name].index(value) for value in wanted]
+            return [
+                _Event(f"{name} = {value}", (codes == place).astype(float))
+                for value, place in zip(wanted, places, strict=True)
+            ]
+        column = np.concatenate([self.rows[i].numbers[name] for i in holders])
+        points = [atom.value] if isinstance(atom, Constant) else np.quantile(column, _QUANTILES)
+        return [_near(name, column, float(point)) for point in points]
+
+
+def _near(name: str, column: np.ndarray, point: float) -> _Event:
+    """The rows with a number: exactly, where many have it, otherwise by a normal kernel."""
+    exactly = column == point
+    if exactly.sum() >= max(20, 0.01 * len(column)):
+        return _Event(f"{name} = {point:g}", exactly.astype(float))
+    low, high = np.quantile(column, [0.25, 0.75])
+    spread = min(float(column.std()), float(high - low) / 1.349 or math.inf)
+    width = max(1.06 * spread * len(column) ** -0.2, 1e-12)
+    return _Event(f"{name} near {point:g}", np.exp(-0.5 * ((column - point) / width) ** 2))
+
+
+def _nothing(support: CellSupport, weights: np.ndarray) -> CellSupport:
+    """No support at all: the rows are too few for any cell."""
+    share = weights / max(float(weights.sum()), 1e-300)
+    return CellSupport(1.0, 0.0, support.chance, support.rows, share)

@@ -1,0 +1,185 @@
+"""Columns out of Arrow: Parquet files, and any object that exports the Arrow C stream (pyarrow,
+polars, DuckDB)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from causalplug.data.table import Columns, Table, image_files, stacked_items
+from causalplug.errors import DataError
+from causalplug.variables import Variable
+from causalplug.variables.columns import TextColumn
+
+__all__ = ["arrow_column", "from_arrow", "is_arrow", "is_arrow_array", "parquet"]
+
+_ROWS, _HEAVY_ROWS = 65_536, 512  # of a chunk
+
+
+def is_arrow(frame: Any) -> bool:
+    """Whether an object exports a table by the Arrow PyCapsule interface."""
+    return hasattr(frame, "__arrow_c_stream__")
+
+
+def is_arrow_array(values: Any) -> bool:
+    """Whether a column is an array of pyarrow."""
+    return type(values).__module__.split(".")[0] == "pyarrow"
+
+
+def from_arrow(frame: Any) -> Table:
+    """The table that an object exports; it stays where it is.
+
+    Raises:
+        DataError: It has no columns or rows, or a column twice.
+    """
+    import pyarrow as pa
+
+    table = pa.table(frame)
+    names = _names(table.schema.names, f"The {type(frame).__name__}")
+    if not table.num_rows:
+        raise DataError("The table cannot be used: it has no rows.")
+    size = _HEAVY_ROWS if _heavy(table.schema) else _ROWS
+
+    def read(
+        variables: Mapping[str, Variable] | None, columns: Collection[str] | None = None
+    ) -> Iterator[Columns]:
+        wanted = [name for name in names if columns is None or name in columns]
+        for batch in table.select(wanted).to_batches(max_chunksize=size):
+            if batch.num_rows:
+                chunk = {name: arrow_column(batch.column(name)) for name in wanted}
+                yield image_files(chunk, variables)
+
+    return Table(names, read, table.num_rows)
+
+
+def parquet(path: Path) -> Table:
+    """The table in a Parquet file.
+
+    Raises:
+        DataError: It cannot be read, has no rows, or a column twice.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            schema, rows = file.schema_arrow, file.metadata.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from None
+    names = _names(schema.names, str(path))
+    size = _HEAVY_ROWS if _heavy(schema) else _ROWS
+
+    def read(
+        variables: Mapping[str, Variable] | None, columns: Collection[str] | None = None
+    ) -> Iterator[Columns]:
+        wanted = [name for name in names if columns is None or name in columns]
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(batch_size=size, columns=wanted):
+                    chunk = {name: arrow_column(batch.column(name)) for name in wanted}
+                    yield image_files(chunk, variables, path.parent)
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(path, error) from None
+
+    if not rows:
+        raise DataError(f"{path} cannot be used: it has no rows.")
+    return Table(names, read, rows)
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    with open(path, "rb") as file:
+        pointer = file.read(40).startswith(b"version https://git-lfs")
+    if pointer:
+        return DataError(
+            f"{path} cannot be read: it is a pointer of Git LFS, not the file itself. Run: git lfs "
+            "pull"
+        )
+    return DataError(
+        f"{path} cannot be read as Parquet: {str(error)[:300]}. Write it again, or download it "
+        "again."
+    )
+
+
+def _names(names: list[str], what: str) -> tuple[str, ...]:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(
+            f"{what} cannot be used: it has the column {', '.join(twice)} twice. Rename one."
+        )
+    if not names:
+        raise DataError(f"{what} cannot be used: it has no columns.")
+    return tuple(names)
+
+
+def _heavy(schema: Any) -> bool:
+    """Whether rows may hold pictures or arrays."""
+    import pyarrow as pa
+
+    return any(
+        pa.types.is_nested(t) or pa.types.is_binary(t) or pa.types.is_large_binary(t)
+        for t in schema.types
+    )
+
+
+def arrow_column(column: Any) -> Any:
+    """An array of pyarrow as what the rest of the package reads.
+
+    Numbers and dates become arrays, texts a :class:`TextColumn`, lists of numbers one array or a
+    list of them; encoded pictures and other objects stay objects.
+    """
+    import pyarrow as pa
+
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+        column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.storage
+    kind = column.type
+    if _is_text(kind):
+        return _texts(column.dictionary_encode())
+    if pa.types.is_dictionary(kind):
+        if _is_text(kind.value_type):
+            return _texts(column)
+        return arrow_column(column.dictionary_decode())
+    if pa.types.is_nested(kind):
+        return _nested(column)
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return column.to_pylist()
+    if pa.types.is_boolean(kind) and column.null_count:
+        return np.asarray(column.to_pylist(), dtype=object)
+    return column.to_numpy(zero_copy_only=False)
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()
+
+
+def _texts(column: Any) -> TextColumn:
+    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    texts = column.dictionary.to_pylist()
+    places = np.array([-1 if text is None else at for at, text in enumerate(texts)] + [-1], int)
+    return TextColumn(places[codes], tuple("" if t is None else t for t in texts), typed=True)
+
+
+def _nested(column: Any) -> Any:
+    """Lists of numbers as arrays; objects, and lists of them, as they are."""
+    import pyarrow as pa
+
+    leaf = column.type
+    while (
+        pa.types.is_list(leaf) or pa.types.is_large_list(leaf) or pa.types.is_fixed_size_list(leaf)
+    ):
+        leaf = leaf.value_type
+    items = column.to_pylist()
+    numeric = pa.types.is_integer(leaf) or pa.types.is_floating(leaf) or pa.types.is_boolean(leaf)
+    if not numeric:
+        return items
+    kind = leaf.to_pandas_dtype()
+    try:
+        return stacked_items([None if item is None else np.asarray(item, kind) for item in items])
+    except (TypeError, ValueError):  # ragged, or with holes
+        return items

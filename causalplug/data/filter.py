@@ -1,0 +1,124 @@
+"""Some of the rows of a table, by the values of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from causalplug.data.table import ClassCodes, Columns, Table
+from causalplug.errors import DataError
+from causalplug.variables import Variable
+from causalplug.variables.columns import TextColumn, as_array
+
+__all__ = ["filtered"]
+
+
+def filtered(table: Table, where: Mapping[str, Any]) -> Table:
+    """The rows that meet every condition.
+
+    Args:
+        table: The table.
+        where: By column, the value that it must have, a list of such values, or an interval
+            ``(low, high)`` with None for an open end. In a text file a value is compared as it is
+            written, and as a number where both are numbers.
+
+    Raises:
+        DataError: A column that is not there. While reading: values that cannot be compared.
+    """
+    missing = [name for name in where if name not in table.names]
+    if missing:
+        raise DataError(
+            f"where={dict(where)} cannot be used: the table has no column "
+            f"{', '.join(map(repr, missing))}. It has {', '.join(map(repr, table.names))}."
+        )
+
+    def read(
+        variables: Mapping[str, Variable] | None, columns: Collection[str] | None = None
+    ) -> Iterator[Columns]:
+        wanted = table.names if columns is None else columns
+        needed = list(dict.fromkeys([*wanted, *where]))
+        for chunk in table.read(variables, needed):
+            kept = np.ones(len(chunk[needed[0]]), bool)
+            for name, condition in where.items():
+                kept &= _meets(chunk[name], condition, name)
+            rows = np.flatnonzero(kept)
+            if len(rows):
+                yield {name: _taken(chunk[name], rows) for name in wanted}
+
+    return replace(table, read=read, rows=None)
+
+
+def _meets(column: Any, condition: Any, name: str) -> np.ndarray:
+    """Which rows meet one condition."""
+    if isinstance(column, TextColumn):
+        texts = np.array([*column.texts, None], dtype=object)
+        fits = [text is not None and _fits(text, condition, name) for text in texts]
+        return np.array(fits, bool)[column.codes]
+    if isinstance(column, ClassCodes):
+        column = column.values(plain=False)
+    array = as_array(column, name)
+    if array.ndim != 1:
+        raise DataError(f"where cannot be used with {name!r}: it has several numbers in each row.")
+    values, places = np.unique(array.astype(object).astype(str), return_inverse=True)
+    if len(values) < len(array) // 2 or array.dtype.kind not in "iuf":
+        return np.array([_fits(value, condition, name) for value in values], bool)[places]
+    return _meets_numbers(array, condition, name)
+
+
+def _meets_numbers(array: np.ndarray, condition: Any, name: str) -> np.ndarray:
+    if isinstance(condition, tuple):
+        low, high = _interval(condition, name)
+        return (array >= low) & (array <= high)
+    allowed = condition if isinstance(condition, list) else [condition]
+    numbers = [number for value in allowed if (number := _number(value)) is not None]
+    return np.isin(array, numbers)
+
+
+def _fits(text: str, condition: Any, name: str) -> bool:
+    """Whether one value, as it is written, meets a condition."""
+    number = _number(text)
+    if isinstance(condition, tuple):
+        low, high = _interval(condition, name)
+        if number is None:
+            raise DataError(
+                f"where cannot be used with an interval of {name!r}: its value {text[:80]!r} is "
+                "not a number. Give the values that are meant: a list."
+            )
+        return low <= number <= high
+    allowed = condition if isinstance(condition, list) else [condition]
+    if text in {str(value) for value in allowed}:
+        return True
+    return number is not None and number in {_number(value) for value in allowed}
+
+
+def _interval(condition: tuple[Any, ...], name: str) -> tuple[float, float]:
+    if len(condition) != 2:
+        raise DataError(
+            f"where={condition!r} cannot be used for {name!r}: an interval is (low, high), with "
+            "None for an open end; several values are a list."
+        )
+    low, high = condition
+    return (-np.inf if low is None else float(low), np.inf if high is None else float(high))
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _taken(column: Any, rows: np.ndarray) -> Any:
+    """Some rows of a column of any kind."""
+    if isinstance(column, TextColumn):
+        return replace(column, codes=column.codes[rows])
+    if isinstance(column, ClassCodes):
+        return replace(column, codes=[column.codes[row] for row in rows])
+    if isinstance(column, list | tuple):
+        return [column[row] for row in rows]
+    return column[rows]

@@ -1,0 +1,124 @@
+"""A trial before trust: a generator runs on a few rows before anything rests on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import MechanismError
+from causalplug.mechanisms.frozen.label import Label
+from causalplug.noise import Noise, NoiseSpec
+from causalplug.variables import Image
+
+__all__ = ["Trial", "try_generator"]
+
+_ROWS = 3
+_TOLERANCE = 1e-2  # of the range; what differs by more than rounding depends on the other rows
+
+
+class Generator(Protocol):
+    """What a trial runs."""
+
+    @property
+    def image(self) -> Image: ...
+    @property
+    def labels(self) -> Sequence[Label]: ...
+    @property
+    def generator_noise(self) -> Mapping[str, NoiseSpec]: ...
+    def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a trial found.
+
+    Attributes:
+        seconds: Wall time of 64 rows, estimated from the rows of the trial.
+        spread: Largest difference between a row alone and the same row in a batch, as a share of
+            the range.
+    """
+
+    seconds: float
+    spread: float
+
+
+def try_generator(generator: Generator, *, seed: int = 0) -> Trial:
+    """Run a generator on three rows and check what every use of it relies on.
+
+    Args:
+        generator: The generator, before it is bound.
+        seed: Seed of the noise.
+
+    Raises:
+        MechanismError: Images of another shape than declared, values that are not finite or leave
+            the declared range, another image from the same noise, or an image that depends on the
+            other rows of its batch.
+    """
+    name = type(generator).__name__
+    labels = _labels(generator.labels)
+    noise = _noise(generator.generator_noise, seed)
+    started = time.perf_counter()
+    images = _run(generator, labels, noise)
+    seconds = (time.perf_counter() - started) * 64 / _ROWS
+    _check_images(name, generator.image, images)
+    scale = generator.image.high - generator.image.low
+    if not torch.equal(images, _run(generator, labels, noise)):
+        raise MechanismError(
+            f"{name} cannot be used: the same noise gives another image. All randomness of a "
+            "mechanism has to come from its declared noise; switch dropout and caches off."
+        )
+    alone = _run(generator, labels[:1], {key: value[:1] for key, value in noise.items()})
+    spread = float((alone[0] - images[0]).abs().max()) / scale
+    if spread > _TOLERANCE:
+        raise MechanismError(
+            f"{name} cannot be used: an image depends on the other rows of its batch (it differs "
+            f"by {spread:.2g} of the range when it is painted alone). Put batch normalisation into "
+            "evaluation mode, or paint the rows one by one."
+        )
+    return Trial(seconds, spread)
+
+
+def _labels(labels: Sequence[Label]) -> Tensor:
+    """Codes ``(rows, labels)``, other values in other rows where there are several."""
+    columns = [torch.arange(_ROWS) % label.size for label in labels]
+    if not columns:
+        return torch.zeros(_ROWS, 0, dtype=torch.int64)
+    return torch.stack(columns, 1)
+
+
+def _noise(specs: Mapping[str, NoiseSpec], seed: int) -> dict[str, Tensor]:
+    rows = Noise(_ROWS, seed)
+    return {key: rows.draw(f"trial/{key}", spec) for key, spec in specs.items()}
+
+
+def _run(generator: Generator, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+    with torch.no_grad():
+        return generator.generate(labels, noise)
+
+
+def _check_images(name: str, image: Image, images: Tensor) -> None:
+    expected = (_ROWS, *image.event_shape)
+    if tuple(images.shape) != expected:
+        raise MechanismError(
+            f"{name} cannot be used: it is declared to paint images of shape "
+            f"{image.event_shape}, and it gives a batch of shape {tuple(images.shape)} where "
+            f"{expected} is right. Declare image=Image{tuple(images.shape[1:])}."
+        )
+    if not torch.isfinite(images).all():
+        raise MechanismError(
+            f"{name} cannot be used: its images have values that are not finite. Load it in "
+            "float32, and check its weights."
+        )
+    low, high = float(images.min()), float(images.max())
+    slack = 1e-3 * (image.high - image.low)
+    if low < image.low - slack or high > image.high + slack:
+        raise MechanismError(
+            f"{name} cannot be used: its images have values from {low:.3g} to {high:.3g}, and the "
+            f"declared range is [{image.low:g}, {image.high:g}]. Declare the range that it has, "
+            "or clip its output where it is generated."
+        )

@@ -1,0 +1,90 @@
+"""The one place where caveats are collected: what a model knows about itself, and which of it
+concerns a question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from causalplug.caveats import Caveat, unique_caveats
+from causalplug.identification.query import Event, Query
+from causalplug.identification.query import World as Setting
+
+if TYPE_CHECKING:
+    from causalplug.model.model import Model
+
+__all__ = ["caveats_of", "known_caveats", "recorded_caveats"]
+
+
+def known_caveats(dcm: Model) -> tuple[Caveat, ...]:
+    """Everything that training recorded as doubtful about the model."""
+    return recorded_caveats(dcm.history)
+
+
+def recorded_caveats(history: Mapping[str, Any]) -> tuple[Caveat, ...]:
+    """The caveats in a training history: modules that did not converge, generators that are unfit,
+    and the list ``"warnings"``.
+
+    Raises:
+        RepositoryError: The list holds something that is not a caveat.
+    """
+    found = [_not_converged(m) for m in history.get("modules", []) if m["converged"] is False]
+    found += [_unfit(fit) for fit in history.get("fits", []) if fit["verdict"] == "unfit"]
+    found += [Caveat.from_dict(item) for item in history.get("warnings", [])]
+    return unique_caveats(found)
+
+
+def caveats_of(dcm: Model, queries: Iterable[Query]) -> tuple[Caveat, ...]:
+    """The caveats that concern ``queries``: those of the variables that are run for them."""
+    run: set[str] = set()
+    for query in queries:
+        for _, term in query.terms:
+            for event in term.events:
+                run |= set(variables_run(dcm, event))
+    return tuple(c for c in known_caveats(dcm) if not c.variables or run & set(c.variables))
+
+
+def variables_run(dcm: Model, event: Event) -> Iterator[str]:
+    """The variables whose mechanisms are run to know ``event``; what is set is not run."""
+    pending, seen = [event.variable], set()
+    while pending:
+        name = pending.pop()
+        if name in seen or name in event.do:
+            continue
+        seen.add(name)
+        yield name
+        pending += dcm.graph.parents(name)
+    yield from _nested(dcm, event.do)
+
+
+def _nested(dcm: Model, setting: Setting) -> Iterator[str]:
+    for value in setting.values():
+        if isinstance(value, Event):
+            yield from variables_run(dcm, value)
+
+
+def _not_converged(module: Mapping[str, Any]) -> Caveat:
+    name = "+".join(module["variables"])
+    worst = max(module["distances"], key=_excess, default=None)
+    if worst is None:
+        text, figures = "Training ended before the module matched the rows.", {}
+    else:
+        kinds = ("tvd", "floor", "mmd", "mmd_floor", "c2st")
+        figures = {k: float(worst[k]) for k in kinds if worst.get(k) is not None}
+        shown = ", ".join(f"{key} {value:.3g}" for key, value in figures.items())
+        text = f"The trained {worst['target']} is not that of the rows ({shown})."
+    return Caveat("not converged", name, text, figures, tuple(module["variables"]))
+
+
+def _excess(distance: Mapping[str, Any]) -> float:
+    """How far a distance lies above its floor."""
+    return max(
+        (distance.get("tvd") or 0.0) - (distance.get("floor") or 0.0),
+        (distance.get("mmd") or 0.0) - (distance.get("mmd_floor") or 0.0),
+    )
+
+
+def _unfit(fit: Mapping[str, Any]) -> Caveat:
+    reasons = "; ".join(fit["reasons"])
+    text = f"The frozen generator does not draw what the rows show: {reasons}."
+    return Caveat("unfit generator", fit["name"], text, {}, (fit["name"],))

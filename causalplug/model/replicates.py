@@ -1,0 +1,60 @@
+"""Refits of a model on resampled rows, kept beside its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from torch import Tensor
+
+from causalplug.errors import RepositoryError
+from causalplug.model.model import Model
+
+__all__ = ["as_replicate", "joined_replicates", "split_replicates"]
+
+
+def joined_replicates(replicates: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors of all refits under names of their own, ``<number>/<name>``."""
+    return {
+        f"{number}/{name}": tensor
+        for number, tensors in enumerate(replicates)
+        for name, tensor in tensors.items()
+    }
+
+
+def split_replicates(
+    tensors: Mapping[str, Tensor], like: Mapping[str, Tensor], where: str
+) -> tuple[dict[str, Tensor], ...]:
+    """Inverse of :func:`joined_replicates`.
+
+    Args:
+        tensors: what the file holds.
+        like: the model's trained tensors.
+        where: the repository, for messages.
+
+    Raises:
+        RepositoryError: the refits are not those of this model.
+    """
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        number, _, name = key.partition("/")
+        found.setdefault(number, {})[name] = tensor
+    for number, own in found.items():
+        wrong = [k for k, v in own.items() if k not in like or like[k].shape != v.shape]
+        if wrong or not number.isdecimal() or own.keys() != next(iter(found.values())).keys():
+            raise RepositoryError(
+                f"cannot use the replicates of {where}: they are not those of this model. Save "
+                "the model again"
+            )
+    return tuple(found[number] for number in sorted(found, key=int))
+
+
+@contextmanager
+def as_replicate(dcm: Model, number: int) -> Iterator[None]:
+    """The model with the weights of a refit, and its own again afterwards."""
+    own = {key: value.detach().clone() for key, value in dcm.trained_tensors().items()}
+    try:
+        dcm.load_trained({**own, **dcm.replicates[number]})
+        yield
+    finally:
+        dcm.load_trained(own)
