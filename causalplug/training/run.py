@@ -92,6 +92,7 @@ class Run:
         )
         self.dcm, self.config, self.accelerator = trainer.dcm, trainer.config, trainer.accelerator
         self.reports: dict[int, ModuleReport] = {}
+        self._at_rest = False
         self.pending: State | None = None
         if loaded is not None:
             self.take(loaded)
@@ -118,6 +119,7 @@ class Run:
         chosen = {p: m for p, m in modules.items() if p not in self.reports and self._single(m)}
         if not chosen:
             return
+        self._rest()
         training = StackedTraining(
             self.dcm,
             self.config,
@@ -136,6 +138,12 @@ class Run:
             )
             self._finish(position, single.report)
         self.save(None)
+
+    def _rest(self) -> None:
+        """Switch all gradients off, once: with thousands of modules, every time would be long."""
+        if not self._at_rest:
+            self.dcm.requires_grad_(False)
+            self._at_rest = True
 
     def _steps_of_stacks(self) -> int | None:
         if self.config.steps is None and self.share_of_steps >= 1:
@@ -165,13 +173,14 @@ class Run:
             state = self.pending[0]
             report = report_from(state["report"])
             first, spent = state["phase"], report.seconds
-        self.dcm.requires_grad_(False)
+        self._rest()
         for name in module.variables:
             for parameter in trainable(self.dcm.mechanism(name)):
                 parameter.requires_grad_(True)
         for index in range(first, len(phases)):
             self._phase(position, index, module, phases[index], report, start, spent)
-        self.dcm.requires_grad_(False)
+        for name in module.variables:
+            self.dcm.mechanism(name).requires_grad_(False)
         report.seconds = spent + time.perf_counter() - start
         self._finish(position, report)
         self.save(None)

@@ -181,10 +181,7 @@ class StackedTraining:
         stacks: dict[tuple[object, ...], list[list[Single]]] = {}
         for single in singles:
             start = time.perf_counter()
-            mechanism = single.train.mechanism
-            if isinstance(mechanism, DiscreteMLP) and start_at_counts(
-                mechanism, single.name, single.train.rows
-            ):
+            if self._counted(single):
                 self._score_counts(single, start)
                 continue
             same = stacks.setdefault(single.train.shape, [[]])
@@ -194,6 +191,15 @@ class StackedTraining:
         for same in stacks.values():
             for together in same:
                 self._cycles(together)
+
+    def _counted(self, single: Single) -> bool:
+        """Whether counts settle the mechanism of a model that was not trained before."""
+        mechanism = single.train.mechanism
+        return (
+            self.dcm.sources is None
+            and isinstance(mechanism, DiscreteMLP)
+            and start_at_counts(mechanism, single.name, single.train.rows)
+        )
 
     @torch.no_grad()
     def _score_counts(self, single: Single, start: float) -> None:
