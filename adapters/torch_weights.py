@@ -4,19 +4,24 @@ contain."""
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from causalplug.errors import RepositoryError
+from causalplug.files.facts import is_pointer
 
 __all__ = ["read_torch_weights"]
 
 _WRAPPERS = ("state_dict", "model_state_dict", "generator", "model", "netG", "G", "params")
+_AVERAGED = re.compile(r"(^|_)(ema|swa|avg|averaged?|shadow)($|_|\d)|ema$", re.IGNORECASE)
 
 
 def read_torch_weights(
@@ -35,51 +40,126 @@ def read_torch_weights(
         prefix: taken off the names, such as ``"module."``; names without it are left out.
 
     Raises:
-        RepositoryError: the file is missing, damaged, holds objects that only code could rebuild,
-            or no state dict.
+        RepositoryError: the file is missing, damaged, a program (TorchScript), a pointer of Git
+            LFS, holds objects that only code could rebuild, several sets of weights, or no state
+            dict.
     """
+    found = _loaded(path)
+    if key is not None:
+        if not isinstance(found, Mapping) or key not in found:
+            raise RepositoryError(
+                f"cannot read {path}: it has no part {key!r}; it holds {_parts(found)}"
+            )
+        found = found[key]
+    elif not _is_state_dict(found) and isinstance(found, Mapping):
+        found = _only_part(found, path)
+    if not _is_state_dict(found):
+        raise RepositoryError(
+            f"cannot read {path}: it is no state dict of tensors but holds {_parts(found)}. Give "
+            "key=…"
+        )
+    _refuse_unusual(found, path)
+    taken = {n.removeprefix(prefix): tensor for n, tensor in found.items() if n.startswith(prefix)}
+    if not taken:
+        raise RepositoryError(
+            f"cannot read {path}: no tensor's name begins with {prefix!r}; the first is "
+            f"{next(iter(found))!r}"
+        )
+    return taken
+
+
+def _loaded(path: str | PathLike[str]) -> Any:
+    """What the file holds, tensors and plain values alone.
+
+    Raises:
+        RepositoryError: as :func:`read_torch_weights`.
+    """
+    _refuse_other_files(Path(path))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # about unusual pickle protocols: what cannot be read is refused anyway
-            found: Any = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise RepositoryError(
             f"cannot read {path}: it is a pickle of whole objects (or no PyTorch file at all), and "
             "opening those could run any code. Ask its author for torch.save(model.state_dict(), "
             "…) or safetensors"
         ) from None
-    except (OSError, EOFError, RuntimeError, ValueError) as error:
+    except Exception as error:  # a damaged file ends in any of a dozen kinds of exception
         raise RepositoryError(
-            f"cannot read {path}: {str(error).splitlines()[0]}. Download it again"
+            f"cannot read {path}: it is damaged or no PyTorch file ({type(error).__name__}). "
+            "Download it again"
         ) from error
-    if key is not None:
-        if not isinstance(found, Mapping) or key not in found:
-            parts = (
-                ", ".join(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
-            )
-            raise RepositoryError(
-                f"cannot read {path}: it has no part {key!r}; it holds {parts[:200]}"
-            )
-        found = found[key]
-    elif isinstance(found, Mapping) and not _is_state_dict(found):
-        inside = [name for name in _WRAPPERS if _is_state_dict(found.get(name))]
-        found = found[inside[0]] if len(inside) == 1 else found
-    if not _is_state_dict(found):
-        parts = (
-            ", ".join(map(str, found))[:200]
-            if isinstance(found, Mapping)
-            else f"a {type(found).__name__}"
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Name what is known to be something else, before it is opened."""
+    if not path.is_file():
+        raise RepositoryError(f"cannot read {path}: there is no such file. Check the path")
+    try:
+        program = zipfile.is_zipfile(path) and any(
+            "/code/" in name for name in zipfile.ZipFile(path).namelist()
         )
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
+        raise RepositoryError(f"cannot read {path}: {error}. Download it again") from error
+    if is_pointer(path):
         raise RepositoryError(
-            f"cannot read {path}: it is no state dict of tensors but holds {parts}. Give key=…"
+            f"cannot read {path}: it is a pointer of Git LFS, not the weights themselves. Run: git "
+            "lfs pull"
         )
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in found.items()
-        if name.startswith(prefix)
-    }
+    if program:
+        raise RepositoryError(
+            f"cannot read {path}: it is a TorchScript program, and opening it runs code. Save the "
+            "weights alone: torch.save(module.state_dict(), …), or safetensors"
+        )
+
+
+def _only_part(found: Mapping[Any, Any], path: str | PathLike[str]) -> Any:
+    """The one part of a checkpoint that can be meant.
+
+    Raises:
+        RepositoryError: There are several: averaged weights beside those of the last step, say.
+    """
+    inside = [name for name in _WRAPPERS if _is_state_dict(found.get(name))]
+    averaged = [name for name, part in found.items() if _AVERAGED.search(str(name)) and part]
+    choices = list(dict.fromkeys([*inside, *averaged]))
+    if len(choices) > 1:
+        usual = (averaged or choices)[0]
+        hint = " for the averaged ones, the usual choice" if averaged else ", say"
+        raise RepositoryError(
+            f"cannot read {path}: it holds several sets of weights ({_parts(found)}). Say which is "
+            f"meant: key={usual!r}{hint}"
+        )
+    if not choices:
+        return found
+    part = found[choices[0]]
+    nested = [item for item in part.values() if _is_state_dict(item)] if part else []
+    return nested[0] if len(nested) == 1 and not _is_state_dict(part) else part
+
+
+def _refuse_unusual(tensors: Mapping[str, Tensor], path: str | PathLike[str]) -> None:
+    """Refuse tensors that are not plain arrays of numbers which the file holds."""
+    size = Path(path).stat().st_size
+    for name, tensor in tensors.items():
+        plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
+        if not plain or tensor.is_quantized:
+            raise RepositoryError(
+                f"cannot read {path}: {name!r} is not a plain tensor (sparse, quantized or without "
+                "numbers). Save it as a dense one"
+            )
+        if tensor.numel() * tensor.element_size() > size:
+            raise RepositoryError(
+                f"cannot read {path}: {name!r} claims {tensor.numel():,} numbers, more than the "
+                "file holds. Ask its author for a valid file"
+            )
+
+
+def _parts(found: Any) -> str:
+    if isinstance(found, Mapping):
+        return ", ".join(map(str, found))[:200]
+    return f"a {type(found).__name__}"
 
 
 def _is_state_dict(value: Any) -> bool:

@@ -14,10 +14,11 @@ from causalplug.model.extract import extract_module
 from causalplug.model.model import Model
 from causalplug.model.trained_module import TrainedModule
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
-from causalplug.wording import suggests_arguments
+from causalplug.wording import aligned, suggests_arguments
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
 
     from causalplug.hub.snapshot import Snapshot
     from causalplug.identification.query import Query
@@ -111,6 +112,38 @@ class DCM(Shareable, Model):
         """
         return extract_module(self, name)
 
+    def forward(
+        self,
+        noise: Noise,
+        do: Mapping[str, Tensor] | None = None,
+        variables: Iterable[str] | None = None,
+        *,
+        allow_unidentified: bool = False,
+    ) -> dict[str, Tensor]:
+        """Values of ``variables`` from noise, under interventions; only their ancestors are run.
+
+        Args:
+            noise: Noise of n rows; the same noise under another ``do`` gives the counterfactual of
+                the same rows.
+            do: Encoded values ``(n, *event_shape)`` of the intervened variables; their mechanisms
+                do not run.
+            variables: What is asked for; all by default.
+            allow_unidentified: Give the values also where the data do not determine their
+                distribution.
+
+        Returns:
+            Encoded values ``(n, *event_shape)`` by variable, in the graph's order.
+
+        Raises:
+            NotIdentifiableError: The data that the model was trained on do not determine the
+                distribution of these values, under ``do`` or given what the noise was chosen by.
+            UnknownVariableError: A name that is not a variable.
+            DataError: Another number of values than rows of noise.
+        """
+        from causalplug.sampling.sample import run
+
+        return run(self, noise, do, variables, allow_unidentified)
+
     @suggests_arguments
     def sample(
         self,
@@ -122,6 +155,7 @@ class DCM(Shareable, Model):
         seed: int = DEFAULTS.seed,
         images: str = DEFAULTS.images,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
         min_acceptance: float = DEFAULTS.min_acceptance,
         time_limit: float | None = DEFAULTS.time_limit,
@@ -148,6 +182,8 @@ class DCM(Shareable, Model):
             seed: Seed of the noise.
             images: What images come out as: ``"tensor"``, ``"array"`` or ``"pil"``.
             allow_unidentified: Give a marked answer in place of an error.
+            interpolate: Names of variables whose effects are taken to be smooth between the numbers
+                that an experiment set them to; the answer is marked.
             batch_size: Rows that go through the networks at once; by default 65,536, and 256 where
                 an image is rendered.
             min_acceptance: Share of the candidates that have to agree with ``given``, counted by
@@ -179,6 +215,7 @@ class DCM(Shareable, Model):
             batch_size=batch_size,
             images=images,
             allow_unidentified=allow_unidentified,
+            interpolate=interpolate,
             min_acceptance=min_acceptance,
             time_limit=time_limit,
             progress=progress,
@@ -197,6 +234,7 @@ class DCM(Shareable, Model):
         seed: int = DEFAULTS.seed,
         images: str = DEFAULTS.images,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
         min_acceptance: float = DEFAULTS.min_acceptance,
         time_limit: float | None = DEFAULTS.time_limit,
@@ -211,6 +249,7 @@ class DCM(Shareable, Model):
             batch_size=batch_size,
             images=images,
             allow_unidentified=allow_unidentified,
+            interpolate=interpolate,
             min_acceptance=min_acceptance,
             time_limit=time_limit,
             progress=progress,
@@ -231,6 +270,7 @@ class DCM(Shareable, Model):
         seed: int = DEFAULTS.seed,
         images: str = DEFAULTS.images,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
         min_acceptance: float = DEFAULTS.min_acceptance,
         time_limit: float | None = DEFAULTS.time_limit,
@@ -253,7 +293,8 @@ class DCM(Shareable, Model):
             variables: What is asked for; all by default.
             factual: Add the world as it was.
             draws: Rows per row of data.
-            seed, images, allow_unidentified, batch_size, min_acceptance, time_limit, progress,
+            seed, images, allow_unidentified, interpolate, batch_size, min_acceptance, time_limit,
+            progress,
                 distributed: As for :meth:`sample`.
 
         Returns:
@@ -275,6 +316,7 @@ class DCM(Shareable, Model):
             batch_size=batch_size,
             images=images,
             allow_unidentified=allow_unidentified,
+            interpolate=interpolate,
             min_acceptance=min_acceptance,
             time_limit=time_limit,
             progress=progress,
@@ -301,6 +343,7 @@ class DCM(Shareable, Model):
         draws: int = 1,
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
         min_acceptance: float = DEFAULTS.min_acceptance,
         time_limit: float | None = DEFAULTS.time_limit,
@@ -317,6 +360,7 @@ class DCM(Shareable, Model):
             seed=seed,
             batch_size=batch_size,
             allow_unidentified=allow_unidentified,
+            interpolate=interpolate,
             min_acceptance=min_acceptance,
             time_limit=time_limit,
         )
@@ -331,6 +375,7 @@ class DCM(Shareable, Model):
         variables: str | Iterable[str] | None = None,
         images: str = DEFAULTS.images,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
     ) -> pd.DataFrame:
         """The rows of ``noise`` under ``do`` as a table; options ``batch_size`` and ``images``
@@ -338,7 +383,10 @@ class DCM(Shareable, Model):
         from causalplug.sampling.sample import replay
 
         options = SamplingOptions(
-            images=images, allow_unidentified=allow_unidentified, batch_size=batch_size
+            images=images,
+            allow_unidentified=allow_unidentified,
+            interpolate=interpolate,
+            batch_size=batch_size,
         )
         return replay(self, noise, do=do, variables=variables, options=options)
 
@@ -356,6 +404,7 @@ class DCM(Shareable, Model):
         pictures: int = 16,
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
         min_acceptance: float = DEFAULTS.min_acceptance,
         time_limit: float | None = DEFAULTS.time_limit,
@@ -385,7 +434,7 @@ class DCM(Shareable, Model):
                 a column.
             pictures: How many images are rendered of an image that is asked for.
             seed: Seed of the noise, which all terms share.
-            allow_unidentified, batch_size, min_acceptance, time_limit, progress: As for
+            allow_unidentified, interpolate, batch_size, min_acceptance, time_limit, progress: As for
                 :meth:`sample`.
 
         Raises:
@@ -405,6 +454,7 @@ class DCM(Shareable, Model):
             seed=seed,
             batch_size=batch_size,
             allow_unidentified=allow_unidentified,
+            interpolate=interpolate,
             min_acceptance=min_acceptance,
             time_limit=time_limit,
             progress=progress,
@@ -440,6 +490,7 @@ class DCM(Shareable, Model):
         interval: str = "auto",
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
         min_acceptance: float = DEFAULTS.min_acceptance,
         time_limit: float | None = DEFAULTS.time_limit,
@@ -456,7 +507,8 @@ class DCM(Shareable, Model):
             treated, control: values of the treatment; a binary one needs none.
             given: categories that are conditioned on, under the intervention.
             n: rows of every term.
-            level, data, one_step, interval, seed, allow_unidentified, batch_size, min_acceptance,
+            level, data, one_step, interval, seed, allow_unidentified, interpolate, batch_size,
+            min_acceptance,
                 time_limit, progress: As for :meth:`estimate`.
         """
         from causalplug.sampling.effects import ate_query
@@ -471,6 +523,7 @@ class DCM(Shareable, Model):
             interval=interval,
             seed=seed,
             allow_unidentified=allow_unidentified,
+            interpolate=interpolate,
             batch_size=batch_size,
             min_acceptance=min_acceptance,
             time_limit=time_limit,
@@ -492,6 +545,7 @@ class DCM(Shareable, Model):
         interval: str = "auto",
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
+        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
         batch_size: int | None = DEFAULTS.batch_size,
         min_acceptance: float = DEFAULTS.min_acceptance,
         time_limit: float | None = DEFAULTS.time_limit,
@@ -511,6 +565,7 @@ class DCM(Shareable, Model):
                 interval=interval,
                 seed=seed,
                 allow_unidentified=allow_unidentified,
+                interpolate=interpolate,
                 batch_size=batch_size,
                 min_acceptance=min_acceptance,
                 time_limit=time_limit,
@@ -522,6 +577,15 @@ class DCM(Shareable, Model):
             given,
             self.variables,
         )
+
+    def __str__(self) -> str:
+        """A table of the variables and their mechanisms, and what the answers rest on."""
+        rows = self.summary()
+        title = f"DCM of {len(rows) - 1} variables. {self.basis}"
+        return "\n".join([title, "", *aligned(rows)])
+
+    def __repr__(self) -> str:
+        return f"<DCM of {len(self.variables)} variables: {', '.join(self.variables)}>"
 
     def _repr_html_(self) -> str:
         from causalplug.notebook import html_paragraph, html_table

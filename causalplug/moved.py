@@ -34,7 +34,6 @@ MOVED = {
     "causalplug.causal.objectives": "causalplug.planning.objectives",
     "causalplug.causal.overlap": "causalplug.checks.overlap",
     "causalplug.causal.plan": "causalplug.planning.plan",
-    "causalplug.causal.propensity": "causalplug.checks.propensity",
     "causalplug.causal.pulling": "causalplug.planning.pulling",
     "causalplug.causal.quantities": "causalplug.identification.quantities",
     "causalplug.causal.query": "causalplug.identification.query",

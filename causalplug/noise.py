@@ -8,6 +8,7 @@ that survive an abduction is kept as their row numbers.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import operator
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from causalplug.errors import SamplingError
 
-__all__ = ["Noise", "NoiseSpec", "whole_seed"]
+__all__ = ["Noise", "NoiseSpec", "Provenance", "Seen", "whole_seed"]
 
 _BLOCK = 2**14  # numbers per block; fixed for ever, because it decides which numbers a seed gives
 
@@ -59,6 +60,50 @@ class NoiseSpec:
         return -exponential.clamp_min_(torch.finfo(torch.float32).tiny).log_()
 
 
+@dataclass(frozen=True)
+class Seen:
+    """One event that rows of noise were chosen to agree with.
+
+    Args:
+        name: The variable.
+        value: Its value in users' terms; None where it differs from row to row, or is no single one.
+        do: What was set in the world where it was seen, by variable; None for every value.
+        pins: Whether one value was seen in every row.
+    """
+
+    name: str
+    value: Any = None
+    do: tuple[tuple[str, Any], ...] = ()
+    pins: bool = True
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where rows of noise come from, which decides what they may be used for.
+
+    Args:
+        seen: What they were chosen to agree with.
+        allowed: Answers that the data do not determine were allowed when they were chosen.
+    """
+
+    seen: tuple[Seen, ...] = ()
+    allowed: bool = False
+
+    def to_text(self) -> str:
+        """The provenance as JSON."""
+        return json.dumps([[[s.name, s.value, s.do, s.pins] for s in self.seen], self.allowed])
+
+    @classmethod
+    def from_text(cls, text: str) -> Provenance:
+        """Inverse of :meth:`to_text`."""
+        events, allowed = json.loads(text)
+        seen = tuple(
+            Seen(name, value, tuple((key, setting) for key, setting in do), pins)
+            for name, value, do, pins in events
+        )
+        return cls(seen, allowed)
+
+
 def _block_seed(seed: int, key: str, block: int) -> int:
     digest = hashlib.blake2b(f"{seed}/{key}/{block}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") & (2**63 - 1)
@@ -72,6 +117,7 @@ class Noise:
         seed: any integer.
         fixed: tensors ``(n, *shape)`` by name that stand in place of a draw, for instance a
             recovered latent.
+        provenance: what the rows were chosen to agree with.
         device: where the draws are put; they are always made on the CPU, so that every device sees
             the same numbers.
 
@@ -85,6 +131,7 @@ class Noise:
         seed: int = 0,
         *,
         fixed: Mapping[str, Tensor] | None = None,
+        provenance: Provenance | None = None,
         device: torch.device | str = "cpu",
     ):
         if not isinstance(n, Tensor) and (not hasattr(n, "__index__") or int(n) < 0):
@@ -94,6 +141,7 @@ class Noise:
         self.rows = n.to("cpu", torch.int64) if isinstance(n, Tensor) else torch.arange(int(n))
         self.seed = whole_seed(seed)
         self.device = torch.device(device)
+        self.provenance = Provenance() if provenance is None else provenance
         self._fixed = dict(fixed or {})
         self._drawn: dict[str, Tensor] = {}
         wrong = [key for key, value in self._fixed.items() if len(value) != len(self.rows)]
@@ -158,24 +206,35 @@ class Noise:
         """The noise of some rows, by a mask or by positions; what is drawn later is what these
         rows would have had."""
         index = index.to("cpu")
-        chosen = Noise(self.rows[index], self.seed, device=self.device)
+        chosen = self._like(self.rows[index])
         chosen._fixed = {key: value[index.to(value.device)] for key, value in self._fixed.items()}
         chosen._drawn = {key: value[index.to(value.device)] for key, value in self._drawn.items()}
         return chosen
 
     def fix(self, values: Mapping[str, Tensor]) -> Noise:
         """The same noise with ``values`` in place of the draws of those names."""
-        noise = Noise(self.rows, self.seed, fixed={**self._fixed, **values}, device=self.device)
+        noise = self._like(self.rows, {**self._fixed, **values})
         noise._drawn = {key: value for key, value in self._drawn.items() if key not in values}
         return noise
 
     def renumbered(self, rows: Tensor) -> Noise:
         """The same fixed parts for rows of other numbers ``(n,)``; all else is drawn for those."""
-        return Noise(rows, self.seed, fixed=self._fixed, device=self.device)
+        return self._like(rows, self._fixed)
+
+    def _like(self, rows: Tensor, fixed: Mapping[str, Tensor] | None = None) -> Noise:
+        return Noise(rows, self.seed, fixed=fixed, provenance=self.provenance, device=self.device)
+
+    def chosen_for(self, provenance: Provenance) -> Noise:
+        """The same noise, which says what its rows were chosen to agree with."""
+        return Noise(
+            self.rows, self.seed, fixed=self._fixed, provenance=provenance, device=self.device
+        )
 
     def to(self, device: torch.device | str) -> Noise:
         """The same noise on another device."""
-        return Noise(self.rows, self.seed, fixed=self._fixed, device=device)
+        return Noise(
+            self.rows, self.seed, fixed=self._fixed, provenance=self.provenance, device=device
+        )
 
     def chunks(self, size: int) -> Iterator[Noise]:
         """Consecutive parts of at most ``size`` rows."""
@@ -187,17 +246,15 @@ class Noise:
         """Join noises of one seed, row after row.
 
         Raises:
-            SamplingError: the parts have different seeds or different fixed names.
+            SamplingError: the parts have different seeds, evidence or fixed names.
         """
         seeds, names = {p.seed for p in parts}, {frozenset(p._fixed) for p in parts}
-        if len(seeds) != 1 or len(names) != 1:
+        if len(seeds) != 1 or len(names) != 1 or len({p.provenance for p in parts}) != 1:
             raise SamplingError(
-                "Noise of different seeds or with different fixed parts cannot be joined: keep them apart."
+                "Noise of different seeds, evidence or fixed parts cannot be joined: keep them apart."
             )
         fixed = {key: torch.cat([p._fixed[key] for p in parts]) for key in next(iter(names))}
-        joined = Noise(
-            torch.cat([p.rows for p in parts]), parts[0].seed, fixed=fixed, device=parts[0].device
-        )
+        joined = parts[0]._like(torch.cat([p.rows for p in parts]), fixed)
         drawn = set.intersection(*(set(p._drawn) for p in parts))
         joined._drawn = {key: torch.cat([p._drawn[key] for p in parts]) for key in drawn}
         return joined
@@ -208,7 +265,10 @@ class Noise:
 
         tensors: dict[str, Any] = {"rows": self.rows}
         tensors |= {f"fixed/{key}": value.cpu().contiguous() for key, value in self._fixed.items()}
-        save_file(tensors, path, metadata={"seed": str(self.seed), "format": "causalplug-noise-1"})
+        metadata = {"seed": str(self.seed), "format": "causalplug-noise-1"}
+        if self.provenance != Provenance():
+            metadata["provenance"] = self.provenance.to_text()
+        save_file(tensors, path, metadata=metadata)
 
     @classmethod
     def load(cls, path: str | Path, *, device: torch.device | str = "cpu") -> Noise:
@@ -234,7 +294,10 @@ class Noise:
             ) from error
         rows = tensors.pop("rows")
         fixed = {key.removeprefix("fixed/"): value for key, value in tensors.items()}
-        return cls(rows, int(metadata["seed"]), fixed=fixed, device=device)
+        text = metadata.get("provenance")
+        provenance = None if text is None else Provenance.from_text(text)
+        seed = int(metadata["seed"])
+        return cls(rows, seed, fixed=fixed, provenance=provenance, device=device)
 
 
 def whole_seed(seed: Any) -> int:

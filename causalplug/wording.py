@@ -5,12 +5,20 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import ParamSpec, TypeVar
 
 from causalplug.errors import UnknownVariableError
 
-__all__ = ["as_names", "check_known", "did_you_mean", "listed", "shortened", "suggests_arguments"]
+__all__ = [
+    "aligned",
+    "as_names",
+    "check_known",
+    "did_you_mean",
+    "listed",
+    "shortened",
+    "suggests_arguments",
+]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -23,6 +31,13 @@ def shortened(text: object, most: int = _LONGEST) -> str:
     start = str(text)[: most + 1]
     line = " ".join(start.splitlines())
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table whose columns are aligned; the first row is its head."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return ["  ".join(row).rstrip() for row in padded]
 
 
 def as_names(value: str | Iterable[str]) -> tuple[str, ...]:

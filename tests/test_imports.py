@@ -46,7 +46,7 @@ ROOMS = [
 ]
 """From the bottom: a room imports from itself and from the rooms above it in this list."""
 
-OPEN = {"causalplug.data.files", "causalplug.data.source", "causalplug.identification.query"}
+OPEN = {"causalplug.identification.query"}
 
 LIGHT = """
 import sys

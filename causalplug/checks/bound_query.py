@@ -92,6 +92,11 @@ def compile_cells(
     Raises:
         QueryError: If terms leave different things open, or an expectation is not of numbers.
     """
+    if query.formula is not None or any(term.ranged for _, term in query.terms):
+        raise QueryError(
+            f"{query} cannot be bounded: bounds are of probabilities, expectations and sums of "
+            "them, without ratios and ranges of values; ask for its terms one by one"
+        )
     open_axes = [[a for a in term.axes if not _averaged(term, a)] for _, term in query.terms]
     labels = {axis.label: axis.variable for axes in open_axes for axis in axes}
     if any(len(axes) != len(labels) for axes in open_axes):

@@ -60,6 +60,12 @@ def _sampling(command: _F) -> _F:
             is_flag=True,
             help="Answer, marked, what the data do not determine.",
         ),
+        click.option(
+            "--interpolate",
+            multiple=True,
+            metavar="NAME",
+            help="Answer, marked, between the values that an experiment set. Repeatable.",
+        ),
         revision_option,
         json_option,
     ]
@@ -97,6 +103,7 @@ def sample(
     batch_size: int | None,
     min_acceptance: float,
     allow_unidentified: bool,
+    interpolate: Sequence[str],
     revision: str | None,
     as_json: bool,
 ) -> None:
@@ -114,6 +121,7 @@ def sample(
         images="pil",
         min_acceptance=min_acceptance,
         allow_unidentified=allow_unidentified,
+        interpolate=interpolate,
     )
     show_rows(parts, model.variables, folder=out, as_json=as_json)
 
@@ -159,6 +167,7 @@ def counterfactual(
     batch_size: int | None,
     min_acceptance: float,
     allow_unidentified: bool,
+    interpolate: Sequence[str],
     revision: str | None,
     as_json: bool,
 ) -> None:
@@ -191,6 +200,7 @@ def counterfactual(
         images="pil",
         min_acceptance=min_acceptance,
         allow_unidentified=allow_unidentified,
+        interpolate=interpolate,
     )
     show_rows(_once(rows), model.variables, folder=out, as_json=as_json)
 
@@ -234,6 +244,7 @@ def estimate(
     batch_size: int | None,
     min_acceptance: float,
     allow_unidentified: bool,
+    interpolate: Sequence[str],
     revision: str | None,
     as_json: bool,
 ) -> None:
@@ -253,6 +264,7 @@ def estimate(
         batch_size=batch_size,
         min_acceptance=min_acceptance,
         allow_unidentified=allow_unidentified,
+        interpolate=interpolate,
         data=_tables(data, model, columns, where),
         compare="plug-in" if compare else None,
     )

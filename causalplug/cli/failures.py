@@ -30,6 +30,7 @@ _SPOKEN = {
     "(local_files_only=False, HF_HUB_OFFLINE=0)": "(HF_HUB_OFFLINE=0)",
     "min_acceptance=": "--min-acceptance ",
     "batch_size": "--batch-size",
+    "interpolate=": "--interpolate ",
 }
 """Words of the Python interface, and what stands for them on the command line."""
 

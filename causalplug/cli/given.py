@@ -14,13 +14,16 @@ import click
 from causalplug.errors import DataError, GraphError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.readers import SUFFIXES, guess_format
+from causalplug.graphs.text import unquoted
 from causalplug.wording import did_you_mean, listed, shortened
 
 if TYPE_CHECKING:
     from causalplug.variables import Variable
 
-__all__ = ["names", "pairs", "read_given_graph", "settings"]
+__all__ = ["assigned", "bare", "names", "pairs", "parts", "read_given_graph", "settings"]
 
+_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'")
+_PART = re.compile(r"\s*((?:'[^']*'(?=\s*(?:[,=]|\Z)))?(?:\"(?:[^\"\\]|\\.)*\"|[^,])*)(?:,|\Z)")
 _EDGE = re.compile(r"->|<-|↔|→|←|--| - |;|\n|~|\{")
 
 
@@ -60,8 +63,30 @@ def _read_given(text: str, format: str | None, latents: Iterable[str]) -> Causal
 
 
 def names(text: str) -> list[str]:
-    """Names separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+    """Names separated by commas; one with a comma in it stands in quotes."""
+    return [bare(part) for part in parts(text)]
+
+
+def parts(text: str) -> list[str]:
+    """What stands between the commas that are not in quotes."""
+    return [part.strip() for part in _PART.findall(text) if part.strip()]
+
+
+def bare(text: str) -> str:
+    """A name without its quotes."""
+    text = text.strip()
+    return unquoted(text) if _QUOTED.fullmatch(text) else text
+
+
+def assigned(text: str) -> tuple[str, str, str]:
+    """``NAME=VALUE`` as name, sign and value; a name with ``=`` in it stands in quotes."""
+    start = _QUOTED.match(text.lstrip())
+    if start is None:
+        name, sign, value = text.partition("=")
+        return name.strip(), sign, value.strip()
+    name, rest = start.group(), text.lstrip()[start.end() :]
+    before, sign, value = rest.partition("=")
+    return unquoted(name) if not before.strip() else name + before.strip(), sign, value.strip()
 
 
 def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
@@ -72,8 +97,7 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for text in texts:
-        name, sign, value = text.partition("=")
-        name, value = name.strip(), value.strip()
+        name, sign, value = assigned(text)
         if not sign or not name or not value:
             raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE", param_hint=option)
         if name in found:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from causalplug.cli.files import read_file
-from causalplug.cli.given import names
+from causalplug.cli.given import assigned, bare, names, parts
 from causalplug.errors import SourceError
 from causalplug.files.validation import check_keys
 from causalplug.graphs.source import Source
@@ -99,9 +99,9 @@ def _sources(text: str, columns: list[str] | None) -> list[Source]:
 def _set_to(text: str) -> dict[str, Any]:
     """``Z,W=1`` as a mapping from name to value, None where any was set."""
     found: dict[str, Any] = {}
-    for name in names(text):
-        key, _, value = name.partition("=")
-        found[key.strip()] = _number(value.strip()) if value else None
+    for part in parts(text):
+        key, sign, value = assigned(part)
+        found[key if sign else bare(part)] = _number(value) if value else None
     return found
 
 

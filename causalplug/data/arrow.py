@@ -11,6 +11,7 @@ import numpy as np
 
 from causalplug.data.table import Columns, Table, image_files, stacked_items
 from causalplug.errors import DataError
+from causalplug.files.facts import is_pointer
 from causalplug.variables import Variable
 from causalplug.variables.columns import TextColumn
 
@@ -90,9 +91,7 @@ def parquet(path: Path) -> Table:
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    with open(path, "rb") as file:
-        pointer = file.read(40).startswith(b"version https://git-lfs")
-    if pointer:
+    if is_pointer(path):
         return DataError(
             f"{path} cannot be read: it is a pointer of Git LFS, not the file itself. Run: git lfs "
             "pull"

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from causalplug.errors import DataError
+from causalplug.files.facts import is_pointer
 from causalplug.variables import Image
 from causalplug.variables.pictures import PictureError, picture_pixels, upright_size
 
 __all__ = ["Images", "PixelStore", "decode_pictures", "in_background", "is_picture", "picture_size"]
 
 _T = TypeVar("_T")
-_POINTER = b"version https://git-lfs"
 
 
 class Images:
@@ -214,9 +214,8 @@ def _opened(item: Any) -> contextlib.AbstractContextManager[Any]:
         return PILImage.open(io.BytesIO(item))
     if not Path(item).is_file():
         raise PictureError("is not a regular file")
-    with open(item, "rb") as file:
-        if file.read(len(_POINTER)) == _POINTER:
-            raise PictureError("is a pointer of Git LFS, not the picture itself. Run: git lfs pull")
+    if is_pointer(item):
+        raise PictureError("is a pointer of Git LFS, not the picture itself. Run: git lfs pull")
     return PILImage.open(item)
 
 

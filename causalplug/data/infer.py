@@ -4,17 +4,14 @@ decided and why."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from causalplug.data.column_summary import ColumnSummary
 from causalplug.errors import DataError
 from causalplug.variables import Variable
 
-if TYPE_CHECKING:
-    from causalplug.data.source import DataSource
-
-__all__ = ["InferredVariables", "infer_variables"]
+__all__ = ["InferredVariables", "Tabular", "infer_from"]
 
 
 class InferredVariables(dict[str, Variable]):
@@ -35,40 +32,18 @@ class InferredVariables(dict[str, Variable]):
         return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in shown.values())
 
 
-def infer_variables(
-    sources: DataSource | Sequence[DataSource] | Any, **declared: Variable
-) -> InferredVariables:
-    """What the columns of some tables hold, as declarations.
+class Tabular(Protocol):
+    """What is read of a data source: the names of its columns, and its rows in chunks."""
 
-    Decided are: images of one size; yes/no; words, class labels and categories; whole numbers with
-    at most 20 values, each seen five times on average (as the codes 0 to k - 1 where they are
-    these, else as named values; codes with leading zeros, as ``01``, are words); numbers with
-    fractions, as continuous. Everything else could be meant in two ways and is refused: it has to
-    be declared.
+    @property
+    def names(self) -> Sequence[str]: ...
+    def chunks(self) -> Iterable[Mapping[str, Any]]: ...
 
-    Args:
-        sources: the tables, or a bare one as for :class:`causalplug.DataSource`. A column that
-            several of them have is judged by all of its rows.
-        **declared: declarations that are known, by column; they are taken as they are.
 
-    Raises:
-        DataError: columns that cannot be decided, each with the reason: whole numbers with many
-            values (a count or a code?), words that are nearly all different (an identifier?),
-            dates, images of several sizes, constants, marks that may stand for a missing value
-            (``?``), numbers with decimal commas, and lists or objects.
-
-    Example:
-        >>> from causalplug import Continuous, DataSource
-        >>> rows = DataSource({"age": [31, 62, 45] * 9, "dose": [0.5, 1.25, 0.75] * 9, "sex": ["f", "m", "f"] * 9})
-        >>> print(infer_variables(rows, age=Continuous(low=0)))
-        age   Continuous(low=0)     declared
-        dose  Continuous()          numbers with fractions, from 0.5 to 1.25
-        sex   Discrete(['f', 'm'])  2 different words
-    """
-    from causalplug.data.source import as_data_sources
-
+def infer_from(sources: Iterable[Tabular], declared: Mapping[str, Variable]) -> InferredVariables:
+    """Declarations from the columns of data sources; see :func:`causalplug.infer_variables`."""
     seen: dict[str, ColumnSummary] = {}
-    for source in as_data_sources(sources):
+    for source in sources:
         for name in source.names:
             seen.setdefault(name, ColumnSummary())
         for chunk in source.chunks():

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from causalplug.data.dialect import TextOptions
 from causalplug.data.filter import filtered
 from causalplug.data.images import Images, PixelStore, decode_pictures, in_background, is_picture
+from causalplug.data.infer import InferredVariables, infer_from
 from causalplug.data.table import ClassCodes, Columns
 from causalplug.data.tables import table_of
 from causalplug.errors import DataError, SourceError
@@ -23,11 +24,9 @@ from causalplug.graphs.source import Source
 from causalplug.variables import Variable
 from causalplug.variables.columns import TextColumn, tensor_to_numpy
 
-if TYPE_CHECKING:
-    from causalplug.data.infer import InferredVariables
+__all__ = ["DataSource", "Rows", "as_data_sources", "infer_variables"]
 
-__all__ = ["DataSource", "Rows", "as_data_sources"]
-
+_DOSES = 30  # different numbers up to which an experiment is taken to have set those alone
 _DECODED = 16 << 20  # bytes of pictures that are decoded together
 
 
@@ -199,9 +198,7 @@ class DataSource:
     def infer_variables(self, **declared: Variable) -> InferredVariables:
         """Declarations of the columns, where they are safe; see
         :func:`causalplug.infer_variables`."""
-        from causalplug.data.infer import infer_variables
-
-        return infer_variables(self, **declared)
+        return infer_from([self], declared)
 
     def source(self, variables: Mapping[str, Variable]) -> Source:
         """What the rows are a sample of; an intervened variable that takes some of its values only
@@ -268,8 +265,8 @@ class DataSource:
             variable = variables[name]
             if variable.is_discrete and len(taken := torch.unique(values[name])) < variable.size:
                 chosen[name] = variable.decode(taken).tolist()
-            elif variable.is_number and len(taken := torch.unique(values[name])) == 1:
-                chosen[name] = taken.tolist()
+            elif variable.is_number:
+                chosen[name] = _doses(variable, values[name])
         some = any(value is not None for value in chosen.values())
         return Source(recorded=self.names, do=chosen if some else self.do, name=self.name)
 
@@ -350,6 +347,14 @@ class DataSource:
             raise DataError(f"{self} cannot be used: {error}") from error.__cause__
 
 
+def _doses(variable: Variable, values: Tensor) -> list[float] | None:
+    """The numbers that an experiment set, if they are a few that come again and again."""
+    taken = torch.unique(values)
+    if len(taken) > 1 and len(taken) > min(_DOSES, len(values) // 2):
+        return None
+    return variable.written(taken)
+
+
 def as_data_sources(given: Any) -> list[DataSource]:
     """Data sources as they are given, or one of a bare table.
 
@@ -423,3 +428,36 @@ def _missing_count(values: Any) -> int:
             for item in values
         )
     return int(pd.isna(pd.Series(values)).sum())
+
+
+def infer_variables(
+    sources: DataSource | Sequence[DataSource] | Any, **declared: Variable
+) -> InferredVariables:
+    """What the columns of some tables hold, as declarations.
+
+    Decided are: images of one size; yes/no; words, class labels and categories; whole numbers with
+    at most 20 values, each seen five times on average (as the codes 0 to k - 1 where they are
+    these, else as named values; codes with leading zeros, as ``01``, are words); numbers with
+    fractions, as continuous. Everything else could be meant in two ways and is refused: it has to
+    be declared.
+
+    Args:
+        sources: the tables, or a bare one as for :class:`causalplug.DataSource`. A column that
+            several of them have is judged by all of its rows.
+        **declared: declarations that are known, by column; they are taken as they are.
+
+    Raises:
+        DataError: columns that cannot be decided, each with the reason: whole numbers with many
+            values (a count or a code?), words that are nearly all different (an identifier?),
+            dates, images of several sizes, constants, marks that may stand for a missing value
+            (``?``), numbers with decimal commas, and lists or objects.
+
+    Example:
+        >>> from causalplug import Continuous, DataSource
+        >>> rows = DataSource({"age": [31, 62, 45] * 9, "dose": [0.5, 1.25, 0.75] * 9, "sex": ["f", "m", "f"] * 9})
+        >>> print(infer_variables(rows, age=Continuous(low=0)))
+        age   Continuous(low=0)     declared
+        dose  Continuous()          numbers with fractions, from 0.5 to 1.25
+        sex   Discrete(['f', 'm'])  2 different words
+    """
+    return infer_from(as_data_sources(sources), declared)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["Facts", "agrees", "file_facts"]
+__all__ = ["Facts", "agrees", "file_facts", "is_pointer"]
 
 import hashlib
 import os
 from collections.abc import Mapping
 from typing import Any, BinaryIO
+
+_POINTER = b"version https://git-lfs"
 
 Facts = Mapping[str, Any]
 """``size`` in bytes, and ``sha256`` or ``blob`` (the hash that git gives to the content), in hex digits."""
@@ -32,6 +34,16 @@ def agrees(path: str | os.PathLike, facts: Facts) -> bool:
         if "sha256" in facts:
             return hashlib.file_digest(file, "sha256").hexdigest() == facts["sha256"]
         return "blob" not in facts or _blob(file, size) == facts["blob"]
+
+
+def is_pointer(path: str | os.PathLike) -> bool:
+    """Whether a file is a pointer of Git LFS, as a clone without git-lfs holds in place of a large
+    file."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_POINTER)) == _POINTER
+    except OSError:
+        return False
 
 
 def _blob(file: BinaryIO, size: int) -> str:

@@ -6,7 +6,13 @@ the model. Pickles are never opened.
 
 from __future__ import annotations
 
-__all__ = ["load_tensors", "read_header", "read_safetensors", "safetensors_writer"]
+__all__ = [
+    "load_tensors",
+    "read_header",
+    "read_safetensors",
+    "refuse_infinite",
+    "safetensors_writer",
+]
 
 import math
 import os
@@ -142,6 +148,11 @@ def _read_header(real: Path, path: str) -> dict[str, tuple[tuple[int, ...], str]
                     "it is a pickle, which could run any code when it is opened, not safetensors"
                 )
             length = int.from_bytes(start, "little")
+            if start == b"version " and b"git-lfs" in text + file.read(40):
+                raise RepositoryError(
+                    f"cannot read {path}: it is a pointer of Git LFS, not the weights themselves; "
+                    "run git lfs pull in the folder that was cloned"
+                )
             if len(start) < 8 or length < 2 or length + 8 > total:
                 raise refuse("it is cut short or no safetensors file")
             if length > _MAX_HEADER:
@@ -244,15 +255,64 @@ def load_tensors(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], w
             problems.append(f"{name!r} has type {found.dtype} instead of {wanted.dtype}")
     if problems:
         rest = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+        prefix = _shared_prefix(expected, tensors)
+        way = (
+            f"All names begin with {prefix!r}, which training put before them: take it off, as "
+            f"read_torch_weights(path, prefix={prefix!r}) does."
+            if prefix
+            else "Correct the configuration's layers and names, or use the weights that belong to "
+            "it."
+        )
         raise MechanismError(
             f"The weights in {where} do not fit the configuration: "
-            f"{'; '.join(problems[:8])}{rest}. Correct the configuration's layers and names, or "
-            "use the weights that belong to it."
+            f"{'; '.join(problems[:8])}{rest}. {way}"
         )
+    refuse_infinite(tensors, where)
     with torch.no_grad():
         for name, wanted in expected.items():
             if name in tensors:
                 wanted.copy_(tensors[name])
+
+
+def _shared_prefix(expected: Mapping[str, Any], tensors: Mapping[str, Any]) -> str:
+    """What every name has before the name that is expected, empty where that is not so."""
+    first = next(iter(expected), None)
+    if first is None or first in tensors:
+        return ""
+    ends = [name for name in tensors if name.endswith("." + first)]
+    prefix = ends[0].removesuffix(first) if len(ends) == 1 else ""
+    return prefix if all(prefix + name in tensors for name in expected) else ""
+
+
+def refuse_infinite(tensors: Mapping[str, torch.Tensor], where: str) -> None:
+    """Refuse weights that are NaN or infinite; logarithms of probabilities may be infinite.
+
+    Args:
+        tensors: Weights by name.
+        where: Where they come from, for the message.
+
+    Raises:
+        MechanismError: Some are; they are named.
+    """
+    wrong = [name for name, tensor in tensors.items() if not _finite(name, tensor)]
+    if wrong:
+        raise MechanismError(
+            f"The weights in {where} cannot be used: {_listed(wrong)} "
+            f"{'is' if len(wrong) == 1 else 'are'} not finite (NaN or infinite), so every answer "
+            "would be. Take weights from before training diverged, or train again with a smaller "
+            "step."
+        )
+
+
+def _finite(name: str, tensor: torch.Tensor) -> bool:
+    import torch
+
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    if name.rpartition(".")[2].startswith("log_"):
+        return not bool(tensor.isnan().any())
+    total = tensor.float().sum()  # cheap: infinite where any number is, or where it overflows
+    return bool(torch.isfinite(total)) or bool(torch.isfinite(tensor.float()).all())
 
 
 def _listed(names: Sequence[str]) -> str:

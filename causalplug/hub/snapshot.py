@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from causalplug.errors import RepositoryError
-from causalplug.files.facts import Facts, agrees
+from causalplug.files.facts import Facts, agrees, is_pointer
 from causalplug.files.storage import check_disk, read_folder
 from causalplug.files.validation import regular_file, safe_relative, short
 from causalplug.hub.client import hub_errors, patiently
@@ -354,6 +354,11 @@ class Snapshot:
         return RepositoryError(f"cannot load {self}: it has no file {short(name)}; {hint}")
 
     def _disagrees(self, name: str, way_out: str) -> RepositoryError:
+        if is_pointer(self.path / name):
+            return RepositoryError(
+                f"cannot load {self}: {short(name)} is a pointer of Git LFS, not the file itself; "
+                "run git lfs pull in the folder that was cloned"
+            )
         return RepositoryError(
             f"cannot load {self}: {short(name)} does not have the recorded size and hash; {way_out}"
         )

@@ -18,6 +18,7 @@ from causalplug.identification.expressions import (
     Ratio,
     Sum,
     Symbol,
+    Within,
 )
 
 __all__ = ["apart", "divide", "product", "substitute", "total"]
@@ -119,6 +120,8 @@ def _substitute(node: Expression, mapping: Mapping[Symbol, Atom], done: Done) ->
             new = Probability(swap(of), swap(given), swap(do), sources)
         case Indicator(left, right):
             new = Indicator(*swap((left, right)))
+        case Within(atom, region):
+            new = Within(swap((atom,))[0], region)
         case Product(factors):
             new = product(_substitute(f, mapping, done) for f in factors)
         case Ratio(top, bottom):

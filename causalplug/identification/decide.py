@@ -138,7 +138,7 @@ def _without_irrelevant_evidence(
         )
         inside, under = _tied(again, alone)
         if (again.signature(inside), alone.signature(under)) == wanted:
-            return replace(term, evidence=enough)
+            return term.with_evidence(enough)
     return term
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from causalplug.identification.algebra import apart, divide, product, substitute, total
+from causalplug.identification.arithmetic import Formula, Leaf
+from causalplug.identification.arithmetic import Number as Value
 from causalplug.identification.expressions import (
     ONE,
     ZERO,
@@ -21,6 +24,7 @@ from causalplug.identification.expressions import (
     Ratio,
     Sum,
     Symbol,
+    Within,
 )
 from causalplug.identification.notation import _Latex, _Text, walk
 
@@ -41,6 +45,7 @@ __all__ = [
     "Sum",
     "Symbol",
     "TermEstimand",
+    "Within",
     "apart",
     "divide",
     "estimand_to_latex",
@@ -80,6 +85,12 @@ class Estimand:
     query: str
     terms: tuple[tuple[float, TermEstimand], ...]
     sources: tuple[str, ...]
+    combination: Formula | None = None
+    """How the terms are put together; None for their sum."""
+
+    def combined(self, values: Sequence[Any]) -> Any:
+        """The answer from the values of the terms, coefficients included."""
+        return sum(values) if self.combination is None else self.combination.value(values)
 
     @property
     def formula(self) -> Expression:
@@ -118,6 +129,10 @@ def estimand_to_latex(estimand: Estimand) -> str:
 def _whole(estimand: Estimand, notation: Callable[[list[Expression]], _Text]) -> str:
     formulas = [apart(term.formula) for _, term in estimand.terms]
     writer = notation(formulas)
+    if estimand.combination is not None:
+        pairs = zip(estimand.terms, formulas, strict=True)
+        bodies = [_mean(writer, term, formula) for (_, term), formula in pairs]
+        return _arithmetic(writer, estimand.combination, bodies)
     text = ""
     for (coefficient, term), formula in zip(estimand.terms, formulas, strict=True):
         body = _mean(writer, term, formula)
@@ -125,6 +140,21 @@ def _whole(estimand: Estimand, notation: Callable[[list[Expression]], _Text]) ->
         factor = "" if size == 1 else f"{size:g} "
         text += (f" {sign} " if text else sign.replace("+", "")) + factor + body
     return text or "0"
+
+
+def _arithmetic(writer: _Text, formula: Formula, bodies: Sequence[str]) -> str:
+    """Ratios and products of terms, with a fraction for every ratio."""
+    if isinstance(formula, Value):
+        return f"{formula.number:g}"
+    if isinstance(formula, Leaf):
+        return bodies[formula.position]
+    left, right = (_arithmetic(writer, side, bodies) for side in (formula.left, formula.right))
+    if formula.sign == "/":
+        return writer.ratio(left, right)
+    brackets = formula.sign == "*"
+    left = left if isinstance(formula.left, Leaf | Value) or not brackets else f"({left})"
+    plain = isinstance(formula.right, Leaf | Value) or formula.sign == "+"
+    return f"{left} {formula.sign} {right if plain else writer.brackets(right)}".replace("* ", "")
 
 
 def _mean(writer: _Text, term: TermEstimand, formula: Expression) -> str:

@@ -31,6 +31,7 @@ from causalplug.identification.estimand import (
     Sum,
     Symbol,
     TermEstimand,
+    Within,
 )
 from causalplug.identification.notation import walk
 from causalplug.identification.tables import Table, as_table, common_categories
@@ -134,9 +135,12 @@ def evaluate(
         for _, (names, sizes, _) in parts
         for label, values in zip(names, sizes, strict=True)
     }
-    total = np.zeros([len(shape[label]) for label in labels])
-    for coefficient, (names, _, array) in parts:
-        total = total + coefficient * np.transpose(array, [names.index(label) for label in labels])
+    values = [
+        coefficient * np.transpose(array, [names.index(label) for label in labels])
+        for coefficient, (names, _, array) in parts
+    ]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        total = estimand.combined(values) if values else np.zeros([])
     return Estimate(
         estimand.query,
         total,
@@ -166,6 +170,8 @@ def _atoms(node: Expression) -> tuple[Atom, ...]:
             return of + given + do
         case Indicator(left, right):
             return (left, right)
+        case Within(atom, _):
+            return (atom,)
         case _:
             return ()
 
@@ -261,6 +267,9 @@ class Evaluator:
                 return self._probability(node)
             case Indicator(left, right):
                 return self._slice(np.eye(len(self.domains[left.variable])), (left, right))
+            case Within(atom, region):
+                held = np.array([value in region for value in self.domains[atom.variable]], float)
+                return self._slice(held, (atom,))
             case Product(factors):
                 return self._contract(factors, node.free)
             case Sum(_, body):

@@ -6,12 +6,14 @@ set to 1. An *event* is a variable in a world, with a value or with every value.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from causalplug.errors import QueryError
 from causalplug.graphs.text import quoted
+from causalplug.identification.regions import Region
 
 __all__ = ["Bound", "Event", "World", "resolve_bound"]
 
@@ -45,6 +47,11 @@ class World(Mapping[str, Any]):
         if not isinstance(assignment, Mapping):
             assignment = dict.fromkeys(assignment)
         for name, value in assignment.items():
+            if isinstance(value, Region):
+                raise QueryError(
+                    f"{name} cannot be set to {value.written(name)}: do() sets one value; ask for "
+                    "each value, or draw it with DCM.sample(do=…)"
+                )
             if isinstance(value, Event) and value.variable != name:
                 raise QueryError(
                     f"{name} cannot be set to {value}: only {name} in another world can stand "
@@ -112,11 +119,10 @@ class Event:
 
     def __str__(self) -> str:
         subscript = f"_{{{self.do}}}" if self.do else ""
-        return (
-            quoted(self.variable)
-            + subscript
-            + ("" if self.value is None else "=" + _written(self.value))
-        )
+        name = quoted(self.variable) + subscript
+        if isinstance(self.value, Region):
+            return self.value.written(name)
+        return name + ("" if self.value is None else "=" + _written(self.value))
 
 
 def resolve_bound(
@@ -204,6 +210,8 @@ def _plain(value: Any) -> Any:
     """``value`` with ``"*"`` as None and a numpy scalar as the number that it is."""
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise QueryError(f"{value} is no value that a variable can have: give a finite number")
     return None if isinstance(value, str) and value == "*" else value
 
 

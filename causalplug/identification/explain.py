@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from causalplug.graphs.bits import bits
 from causalplug.identification.c_factor import Effect, restricted
+from causalplug.identification.interpolation import numbers_set, with_interpolation
 from causalplug.identification.solver import Composite, Resolution
 from causalplug.identification.suggest import Decision, suggest
 
@@ -41,7 +42,7 @@ def _advice(result: Decision) -> str:
     if kind == "inconsistent":
         return ""
     if kind == "values" and len(result.verdicts) == 1:
-        return "; ask about those values, or set the others as well"
+        return f"; ask about those values, or set the others as well{_smooth(result)}"
     # A trial is a decision of its own, so large graphs get few, the fewer the longer a decision
     # takes.
     effort = 12_000 if result.status == "not shown" else 40_000
@@ -53,9 +54,26 @@ def _advice(result: Decision) -> str:
     if not sets:
         return "; no experiments on one or two single variables would make it identifiable"
     shown = [_and(names) for names in sets[:4]]
+    smooth = _smooth(result) if kind == "values" else ""
     if len(sets[0]) == 1:
-        return f"; an experiment on {_or(shown)} would"
-    return f"; experiments on {', or on '.join(shown)} would"
+        return f"; an experiment on {_or(shown)} would{smooth}"
+    return f"; experiments on {', or on '.join(shown)} would{smooth}"
+
+
+def _smooth(result: Decision) -> str:
+    """The way out where numbers of no known domain were set."""
+    known = {result.graph.variables[v] for v in result.domains_by_position}
+    names = {n for source in result.sources for n in source.values if n not in known}
+    numeric = sorted(n for n in names if any(numbers_set(s, n) for s in result.sources))
+    _, between = with_interpolation(result.sources, result.query, numeric)
+    if not between:
+        return ""
+    smooth = list(dict.fromkeys(name for name, _ in between))
+    written = f'"{smooth[0]}"' if len(smooth) == 1 else str(smooth)
+    return (
+        f". If the effect of {_and(smooth)} is smooth between the values that were set, "
+        f"interpolate={written} answers there, marked"
+    )
 
 
 def _positive(result: Decision) -> str:
@@ -81,6 +99,9 @@ def _positive(result: Decision) -> str:
         text += ", pieced together"
     if limits:
         text += f"; only for the values of {_and(sorted(limits))} that were set"
+    if result.interpolated:
+        between = _and([f"{name}={value:g}" for name, value in result.interpolated])
+        text += f", and, by interpolation, {between} between them"
     return text
 
 

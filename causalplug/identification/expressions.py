@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from causalplug.identification.regions import Region
+
 __all__ = [
     "ONE",
     "ZERO",
@@ -27,6 +29,7 @@ __all__ = [
     "Ratio",
     "Sum",
     "Symbol",
+    "Within",
 ]
 
 
@@ -134,6 +137,18 @@ class Indicator(Expression):
     @cached_property
     def free(self) -> frozenset[Symbol]:
         return frozenset(a for a in (self.left, self.right) if isinstance(a, Symbol))
+
+
+@dataclass(frozen=True, eq=False)
+class Within(Expression):
+    """1 where the atom's value lies in ``region``, 0 elsewhere."""
+
+    atom: Atom
+    region: Region
+
+    @cached_property
+    def free(self) -> frozenset[Symbol]:
+        return frozenset([self.atom] if isinstance(self.atom, Symbol) else [])
 
 
 @dataclass(frozen=True, eq=False)

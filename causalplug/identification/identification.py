@@ -20,10 +20,13 @@ from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.identification.c_factor import Regime
 from causalplug.identification.certificate import Certificate, certify
-from causalplug.identification.decide import Verdict, decide
+from causalplug.identification.decide import Verdict
 from causalplug.identification.estimand import ZERO, Estimand, Symbol, TermEstimand
-from causalplug.identification.query import Event, Query, Term
-from causalplug.wording import check_known
+from causalplug.identification.interpolation import Interpolated, with_interpolation
+from causalplug.identification.query import Bound, Event, Query, Term
+from causalplug.identification.ranges import decide_term, write_term
+from causalplug.identification.regions import Region
+from causalplug.wording import as_names, check_known
 
 __all__ = ["STATUSES", "Identification", "identify", "require_identifiable"]
 
@@ -45,6 +48,8 @@ class Identification:
         status: one of ``STATUSES``: ``"identifiable"``; ``"zero"`` (the events exclude each other,
             the answer is 0); ``"undefined"`` (the evidence excludes itself); ``"not identifiable"``
             (proved); ``"not shown"``.
+        interpolated: The values between those that an experiment set on which the answer rests,
+            with their variables; empty unless ``interpolate`` was asked for.
     """
 
     query: Query
@@ -53,6 +58,7 @@ class Identification:
     status: str
     verdicts: tuple[Verdict, ...] = field(repr=False)
     domains: Mapping[str, tuple[Hashable, ...]] = field(default_factory=dict, repr=False)
+    interpolated: Interpolated = ()
 
     @cached_property
     def regimes(self) -> list[Regime]:
@@ -100,8 +106,6 @@ class Identification:
     @cached_property
     def estimand(self) -> Estimand | None:
         """The formula in probabilities of the sources; None if there is none."""
-        from causalplug.identification.formula import term_estimand
-
         if not self.answerable:
             return None
         terms = []
@@ -112,10 +116,13 @@ class Identification:
                 )
                 written = TermEstimand(ZERO, axes, axes[0][0] if term.expectation else None)
             else:
-                written = term_estimand(verdict.answer, term)
+                written = write_term(verdict.answer, term)
             terms.append((coefficient, written))
         return Estimand(
-            str(self.query), tuple(terms), tuple(str(source.name) for source in self.sources)
+            str(self.query),
+            tuple(terms),
+            tuple(str(source.name) for source in self.sources),
+            self.query.formula,
         )
 
     def suggest(self, most: int = 3) -> list[tuple[str, ...]]:
@@ -169,6 +176,7 @@ def identify(
     sources: Sources = None,
     *,
     domains: Domains | None = None,
+    interpolate: str | Iterable[str] = (),
 ) -> Identification:
     """Decide whether ``query`` is determined by the graph and the distributions that ``sources``
     are drawn from.
@@ -180,6 +188,9 @@ def identify(
             variables.
         domains: all values of some variables, such as ``{"X": (0, 1)}``. Needed only where sources
             that set a variable to some values are together to cover all of them.
+        interpolate: Names of variables whose effects are taken to be smooth between the numbers
+            that an experiment set them to. Without it such an experiment determines those numbers
+            only. What rests on it is said in ``interpolated``.
 
     Returns:
         An :class:`Identification`; formula, reason and certificate are worked out when they are
@@ -200,6 +211,8 @@ def identify(
         Σ_{i} P(i | D=1) Σ_{d} P(d) P(a | d, i)
     """
     expect_graph(graph, "the query cannot be decided")
+    smooth = as_names(interpolate)
+    check_known(smooth, graph.index, "the query cannot be decided with interpolate")
     asked = Query.parse(query) if isinstance(query, str) else query
     if not isinstance(asked, Query):
         raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query")
@@ -208,11 +221,21 @@ def identify(
     known = _domains(graph, domains or {})
     for _, term in asked.terms:
         _check_values(term, known)
-    result = Identification(asked, graph, checked, "", (), known)
-    bit_graph = BitGraph.of(graph)
+    result = _decided(Identification(asked, graph, checked, "", (), known))
+    if not smooth:
+        return result
+    more, added = with_interpolation(checked, asked, smooth)
+    if result.answerable or not added:
+        return result
+    return _decided(Identification(asked, graph, more, "", (), known, added))
+
+
+def _decided(result: Identification) -> Identification:
+    """The identification with its status and verdicts."""
+    bit_graph = BitGraph.of(result.graph)
     verdicts = tuple(
-        decide(bit_graph, term, result.regimes, result.domains_by_position)
-        for _, term in asked.terms
+        decide_term(bit_graph, term, result.regimes, result.domains_by_position)
+        for _, term in result.query.terms
     )
     return replace(result, status=_status(verdicts), verdicts=verdicts)
 
@@ -271,7 +294,7 @@ def _check_values(term: Term, domains: Mapping[str, tuple[Hashable, ...]]) -> No
         for name, value in pairs:
             if (
                 value is not None
-                and not hasattr(value, "name")
+                and not isinstance(value, Bound | Region)
                 and value not in domains.get(name, (value,))
             ):
                 raise QueryError(

@@ -21,6 +21,7 @@ from causalplug.identification.expressions import (
     Product,
     Ratio,
     Sum,
+    Within,
 )
 
 __all__ = ["to_latex", "to_text"]
@@ -83,6 +84,9 @@ class _Text:
     def indicator(self, left: str, right: str) -> str:
         return f"1[{left} is {right}]"
 
+    def within(self, condition: str) -> str:
+        return f"1[{condition}]"
+
     def average(self, over: str, body: str) -> str:
         return f"{body} (the same for every {over})"
 
@@ -114,6 +118,8 @@ class _Text:
                 return self.ratio(self.write(top), self.write(bottom))
             case Indicator(left, right):
                 return self.indicator(self.atom(left), self.atom(right))
+            case Within(atom, region):
+                return self.within(region.written(self.atom(atom)))
             case Average(over, body):
                 return self.average(self.atoms(over), self._factor(body, last=False))
             case Cases(branches):
@@ -162,6 +168,12 @@ class _Latex(_Text):
 
     def indicator(self, left: str, right: str) -> str:
         return f"\\mathbf{{1}}[{left} \\equiv {right}]"
+
+    def within(self, condition: str) -> str:
+        signs = {"<=": "\\le ", ">=": "\\ge ", "!=": "\\ne "}
+        for sign, command in signs.items():
+            condition = condition.replace(sign, command)
+        return f"\\mathbf{{1}}[{condition}]"
 
     def average(self, over: str, body: str) -> str:
         return f"{body}_{{\\text{{any }} {over}}}"

@@ -1,4 +1,4 @@
-"""Named causal quantities, expanded into terms: ATE, ETT, PN, PS, PNS, NDE, NIE.
+"""Named causal quantities, expanded into terms: ATE, ETT, PN, PS, PNS, NDE, NIE, RR, OR.
 
 Each takes the outcome, the treatment (and a mediator). A treatment is a name or ``(name, high,
 low)``; the values are 1 and 0 where none are given. An effect (ATE, ETT, NDE, NIE) is one on the
@@ -14,7 +14,7 @@ from typing import Any
 from causalplug.errors import QueryError
 from causalplug.identification.query import Event, Query, World
 
-__all__ = ["QUANTITIES", "ate", "ett", "nde", "nie", "pn", "pns", "ps"]
+__all__ = ["PARTS", "QUANTITIES", "ate", "ett", "nde", "nie", "odds_ratio", "pn", "pns", "ps", "rr"]
 
 Argument = str | tuple[str, Any] | tuple[str, Any, Any]
 Given = tuple[Event, ...]
@@ -111,6 +111,39 @@ def nie(
     return _natural("NIE", outcome, treatment, mediator, do, given)
 
 
+def rr(
+    outcome: Argument, treatment: Argument, *, do: Mapping[str, Any] = World(), given: Given = ()
+) -> Query:
+    """Risk ratio ``P(Y=y | do(X=high)) / P(Y=y | do(X=low))``; y is 1 where no value is given."""
+    high, low = _risks(outcome, treatment, do, given)
+    return (high / low).named(_name("RR", outcome, treatment, do=do, given=given))
+
+
+def odds_ratio(
+    outcome: Argument, treatment: Argument, *, do: Mapping[str, Any] = World(), given: Given = ()
+) -> Query:
+    """Odds ratio: the odds ``p / (1 - p)`` of ``P(Y=y | do(X=high))`` over those of
+    ``P(Y=y | do(X=low))``."""
+    high, low = _risks(outcome, treatment, do, given)
+    ratio = (high / (1 - high)) / (low / (1 - low))
+    return ratio.named(_name("OR", outcome, treatment, do=do, given=given))
+
+
+def _risks(
+    outcome: Argument, treatment: Argument, do: Mapping[str, Any], given: Given
+) -> tuple[Query, Query]:
+    (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
+    event = Event(y, 1 if value is None else value)
+    first, second = (Query(event, do={**do, x: level}, given=given) for level in (high, low))
+    return first, second
+
+
+PARTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("ATE", "ETT", "PN", "PS", "PNS", "RR", "OR"), ("outcome", "treatment")),
+    **dict.fromkeys(("NDE", "NIE"), ("outcome", "treatment", "mediator")),
+}
+"""What each quantity is of, in order."""
+
 QUANTITIES: dict[str, Callable[..., Query]] = {
     "ATE": ate,
     "ETT": ett,
@@ -119,6 +152,8 @@ QUANTITIES: dict[str, Callable[..., Query]] = {
     "PNS": pns,
     "NDE": nde,
     "NIE": nie,
+    "RR": rr,
+    "OR": odds_ratio,
 }
 
 

@@ -13,15 +13,21 @@ is one term or a contrast of several.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from causalplug.errors import QueryError
+from causalplug.identification.arithmetic import Formula, Number, Operation, linear
 from causalplug.identification.events import Bound, Event, World, resolve_bound
+from causalplug.identification.regions import Region
 from causalplug.wording import check_known
 
 __all__ = ["Axis", "Bound", "Event", "Query", "Term", "World"]
+
+
+_MOST_TERMS = 50
 
 
 class Axis(NamedTuple):
@@ -58,6 +64,23 @@ class Term:
         outcomes, evidence = resolve_bound(self.outcomes, self.evidence)
         object.__setattr__(self, "outcomes", tuple(dict.fromkeys(outcomes)))
         object.__setattr__(self, "evidence", tuple(dict.fromkeys(evidence)))
+
+    def with_evidence(self, evidence: tuple[Event, ...]) -> Term:
+        """The term with a part of its evidence, which may leave a ``$value`` that a subscript
+        reads without the event that it is the value of."""
+        term = object.__new__(Term)
+        for name, value in (
+            ("outcomes", self.outcomes),
+            ("evidence", evidence),
+            ("expectation", self.expectation),
+        ):
+            object.__setattr__(term, name, value)
+        return term
+
+    @property
+    def ranged(self) -> bool:
+        """Whether some event has a range of values, such as ``Y>=3``."""
+        return any(isinstance(event.value, Region) for event in self.events)
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -142,6 +165,8 @@ class Query:
     Attributes:
         terms: pairs ``(coefficient, term)``; equal terms are merged and those that cancel are gone.
         name: the named quantity that was asked for, such as ``"ATE(Y, X)"``, or ``None``.
+        formula: for ratios and products of terms, what is worked out from the terms (whose
+            coefficients are 1 then); None for a sum of terms times coefficients.
 
     Raises:
         QueryError: nothing asked for, a variable both set and conditioned on or asked for, an
@@ -156,6 +181,7 @@ class Query:
 
     terms: tuple[tuple[float, Term], ...]
     name: str | None = field(default=None, compare=False)
+    formula: Formula | None = None
 
     def __init__(
         self,
@@ -186,12 +212,22 @@ class Query:
     def contrast(
         cls, terms: Iterable[tuple[float, Query | Term]], name: str | None = None
     ) -> Query:
-        """The sum of coefficients times terms (or queries); equal terms are added up."""
+        """The sum of coefficients times terms (or queries); equal terms are added up.
+
+        Raises:
+            QueryError: A coefficient that is not finite.
+        """
+        terms = tuple(terms)
+        if any(isinstance(part, Query) and part.formula is not None for _, part in terms):
+            return cls._summed(terms, name)
         total: dict[Term, float] = {}
         for coefficient, part in terms:
             pairs = ((1.0, part),) if isinstance(part, Term) else part.terms
             for inner, term in pairs:
                 total[term] = total.get(term, 0.0) + coefficient * inner
+        for coefficient in total.values():
+            if not math.isfinite(coefficient):
+                raise QueryError(f"{coefficient} cannot be a factor of a term: it is not finite")
         query = cls.__new__(cls)
         query._fill(tuple((c, term) for term, c in total.items() if c), name)
         return query
@@ -210,14 +246,85 @@ class Query:
 
         return parse_query(text)
 
-    def _fill(self, terms: tuple[tuple[float, Term], ...], name: str | None = None) -> None:
+    @classmethod
+    def _summed(
+        cls, terms: tuple[tuple[float, Query | Term], ...], name: str | None = None
+    ) -> Query:
+        """A sum in which some parts are ratios or products."""
+        total: Query | None = None
+        for coefficient, part in terms:
+            query = part if isinstance(part, Query) else cls.contrast([(1.0, part)])
+            scaled = query if coefficient == 1 else cls.joined("*", coefficient, query)
+            total = scaled if total is None else cls.joined("+", total, scaled)
+        if total is None:
+            raise QueryError("the query asks nothing: it has no term")
+        return total.named(name)
+
+    @classmethod
+    def joined(cls, sign: str, left: Query | float, right: Query | float) -> Query:
+        """Two queries, or a query and a number, joined by ``+``, ``-``, ``*`` or ``/``.
+
+        Raises:
+            QueryError: A number that is not finite, or more than 50 terms.
+        """
+        places: dict[Term, int] = {}
+        formulas = [cls._formula_of(side, places) for side in (left, right)]
+        if len(places) > _MOST_TERMS:
+            raise QueryError(
+                f"the query has more than {_MOST_TERMS} terms in ratios and products; ask for its "
+                "parts one by one"
+            )
+        query = cls.__new__(cls)
+        query._fill(tuple((1.0, term) for term in places), None, Operation(sign, *formulas))
+        return query
+
+    @staticmethod
+    def _formula_of(side: Query | float, places: dict[Term, int]) -> Formula:
+        """One side of an operation, its terms at ``places``, to which new ones are added."""
+        if not isinstance(side, Query):
+            if not math.isfinite(side):
+                raise QueryError(f"{side} cannot be a part of a query: it is not finite")
+            return Number(float(side))
+        if not side.terms:
+            return Number(0.0)
+        formula = side.formula or linear([c for c, _ in side.terms])
+        return formula.moved([places.setdefault(term, len(places)) for _, term in side.terms])
+
+    @property
+    def combination(self) -> Formula:
+        """How the answer is worked out from the terms: :attr:`formula`, or the sum of the terms
+        times their coefficients."""
+        return self.formula or linear([c for c, _ in self.terms])
+
+    def named(self, name: str | None) -> Query:
+        """The same query under the name of a quantity."""
+        query = Query.__new__(Query)
+        query._fill(self.terms, name, self.formula)
+        return query
+
+    def with_terms(self, terms: Iterable[Term]) -> Query:
+        """The query with other terms in place of its own, one for one."""
+        changed = [(c, new) for (c, _), new in zip(self.terms, terms, strict=True)]
+        if self.formula is None:
+            return Query.contrast(changed, self.name)
+        query = Query.__new__(Query)
+        query._fill(tuple(changed), self.name, self.formula)
+        return query
+
+    def _fill(
+        self,
+        terms: tuple[tuple[float, Term], ...],
+        name: str | None = None,
+        formula: Formula | None = None,
+    ) -> None:
         object.__setattr__(self, "terms", terms)
         object.__setattr__(self, "name", name)
+        object.__setattr__(self, "formula", formula)
 
     @property
     def is_contrast(self) -> bool:
         """Whether the query is anything but one term with coefficient 1."""
-        return len(self.terms) != 1 or self.terms[0][0] != 1
+        return self.formula is not None or len(self.terms) != 1 or self.terms[0][0] != 1
 
     @property
     def term(self) -> Term:
@@ -268,16 +375,34 @@ class Query:
     def __neg__(self) -> Query:
         return Query.contrast([(-1.0, self)])
 
-    def __add__(self, other: Query) -> Query:
+    def __add__(self, other: Query | float) -> Query:
+        if isinstance(other, int | float):
+            return Query.joined("+", self, other)
         return Query.contrast([(1.0, self), (1.0, other)])
 
-    def __sub__(self, other: Query) -> Query:
+    def __sub__(self, other: Query | float) -> Query:
+        if isinstance(other, int | float):
+            return Query.joined("-", self, other)
         return Query.contrast([(1.0, self), (-1.0, other)])
 
     def __rmul__(self, factor: float) -> Query:
         return Query.contrast([(factor, self)])
 
+    def __mul__(self, other: Query | float) -> Query:
+        return other * self if isinstance(other, int | float) else Query.joined("*", self, other)
+
+    def __truediv__(self, other: Query | float) -> Query:
+        return Query.joined("/", self, other)
+
+    def __rsub__(self, number: float) -> Query:
+        return Query.joined("-", number, self)
+
+    def __radd__(self, number: float) -> Query:
+        return Query.joined("+", number, self)
+
     def __str__(self) -> str:
+        if self.formula is not None:
+            return self.formula.written([str(term) for _, term in self.terms])
         if not self.terms:
             return "0"
         text = ""

@@ -1,23 +1,29 @@
 """The text form of causal questions.
 
-    query    =  term, or a sum of terms with factors:   E[N | do(C=1)] - E[N | do(C=0)],  0.5 * P(Y=1) + P(Y=2)
+    query    =  term, or terms and numbers joined by + - * / and ( ):
+                E[N | do(C=1)] - E[N | do(C=0)],  P(Y=1 | do(X=1)) / P(Y=1 | do(X=0)),  1 - P(Y=1) / P(Y=2)
     term     =  P(events) | P(events | conditions) | E[variable] | E[variable | conditions] | a named quantity
     event    =  Y | Y=1 | Y_{X=1} | Y_{X=1}=1 | Y_{X=1, M_{X=0}}           (no value: every value)
+                | Y>=3 | Y_{X=1}<0.5 | 18<=age<65 | Y!=red                  (a range of values)
     condition = an event | do(X=1, Z)                                      (do() sets its variables for all events)
     value    =  1 | -0.5 | red | "dark red" | $m | *                       ($m: shared with a subscript; *: every)
     quantity =  ATE(Y, X) | ATE(Y=yes, X=2 vs 0 | Z=1) | ETT(Y, X) | PN(Y, X) | PS(Y, X) | PNS(Y=hi vs lo, X=2 vs 0)
-                | NDE(Y, X, M) | NIE(Y, X, M)
+                | NDE(Y, X, M) | NIE(Y, X, M) | RR(Y=1, X=1 vs 0) | OR(Y=1, X=1 vs 0)
 
 Names are written as in graphs; others than letters, digits and ``_ . ' : -`` go into double quotes.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, NamedTuple, NoReturn
 
 from causalplug.errors import QueryError, QuerySyntaxError
+from causalplug.graphs.text import unquoted
 from causalplug.identification.query import Bound, Event, Query, World
+from causalplug.identification.regions import Except, Interval, Region
+from causalplug.wording import shortened
 
 __all__ = ["parse_query"]
 
@@ -25,14 +31,19 @@ _TOKEN = re.compile(
     r"""
       (?P<space>\s+)
     | (?P<subscript>_\{)
-    | (?P<quoted>"(?:[^"\\]|\\.)*")
+    | (?P<quoted>"(?:[^"\\]|\\.)*"|'[^'\n]*'(?![\w']))
     | (?P<bound>\$[^\W\d]\w*)
-    | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))
-    | (?P<name>[\w.'](?:[\w.':]|-(?=\w))*?(?=_\{)|[\w.'](?:[\w.':]|-(?=\w))*)
-    | (?P<sign>[()\[\]{}|,;=+*-])
+    | (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))
+    | (?P<name>[\w.](?:[\w.':]|-(?=\w))*?(?=_\{)|[\w.](?:[\w.':]|-(?=\w))*)
+    | (?P<sign><=|>=|!=|[()\[\]{}|,;=+*/<>≤≥≠-])
     """,
     re.VERBOSE,
 )
+_AROUND = 60
+_DEEPEST = 30
+_MOST_DIGITS = 300
+_NO_NUMBERS = {"nan", "inf", "infinity"}
+_COMPARISONS = ("<", "<=", ">", ">=", "!=", "≤", "≥", "≠")
 _CLOSING = {"(": ")", "[": "]"}
 
 
@@ -61,6 +72,7 @@ class _Parser:
         self.tokens = self._tokens()
         self.at = 0
         self.where: list[tuple[Event, int]] = []
+        self.depth = 0
 
     # --- tokens ---
 
@@ -100,32 +112,103 @@ class _Parser:
 
     def fail(self, what: str, position: int | None = None) -> NoReturn:
         position = self.next.position if position is None else position
-        line = " ".join(self.text.splitlines()) if "\n" in self.text else self.text
         raise QuerySyntaxError(
-            f"the query cannot be read: {what} (character {position + 1})\n    {line}\n    {' ' * position}^",
+            f"the query cannot be read: {what} (character {position + 1})\n"
+            + self.marked(position),
             position,
         )
+
+    def marked(self, position: int) -> str:
+        """The text around ``position`` on one line, and a mark under it on the next."""
+        start = max(0, position - _AROUND)
+        end = position + _AROUND
+        before = ("…" if start else "") + "".join(map(_on_one_line, self.text[start:position]))
+        after = "".join(map(_on_one_line, self.text[position:end]))
+        rest = "…" if end < len(self.text) else ""
+        return f"    {before}{after}{rest}\n    {' ' * len(before)}^"
 
     # --- grammar ---
 
     def query(self) -> Query:
         if self.next.kind == "end":
             self.fail("there is no text; write for instance P(Y | do(X=1))")
-        parts = []
+        found = self.sum()
+        if self.next.kind != "end":
+            self.fail("the query ends before this; join terms by +, -, * or /")
+        if isinstance(found, float):
+            self.fail("this is a number and no query; write for instance P(Y | do(X=1))", 0)
+        return found
+
+    def sum(self) -> Query | float:
+        """Products joined by ``+`` and ``-``."""
+        parts: list[tuple[float, Query | float]] = []
         sign = -1.0 if self.accept("-") else 1.0
         while True:
-            factor = sign
-            if self.next.kind == "number":
-                factor *= float(self.take().text)
-                self.expect("*", "after a factor, as in 2 * P(Y=1)")
-            parts.append((factor, self.term()))
+            parts.append((sign, self.product()))
             operator = self.accept("+", "-")
             if operator is None:
                 break
             sign = -1.0 if operator.text == "-" else 1.0
-        if self.next.kind != "end":
-            self.fail("the query ends before this; join terms by + or -")
-        return parts[0][1] if len(parts) == 1 and parts[0][0] == 1 else Query.contrast(parts)
+        queries = [part for _, part in parts if isinstance(part, Query)]
+        if not queries:
+            return sum(sign * part for sign, part in parts)  # type: ignore[operator,misc]
+        if len(queries) == len(parts) and all(query.formula is None for query in queries):
+            only = len(parts) == 1 and parts[0][0] == 1
+            return queries[0] if only else Query.contrast(parts)  # type: ignore[arg-type]
+        (sign, total), *others = parts
+        total = total if sign == 1 else self.times(-1.0, "*", total, 0)
+        for sign, part in others:
+            total = Query.joined("+" if sign == 1 else "-", total, part)
+        return total
+
+    def product(self) -> Query | float:
+        """Factors joined by ``*`` and ``/``."""
+        found = self.factor()
+        while True:
+            start = self.next.position
+            operator = self.accept("*", "/")
+            if operator is None:
+                if isinstance(found, float) and self.next.kind == "name":
+                    self.fail("expected '*' after a factor, as in 2 * P(Y=1)")
+                return found
+            found = self.times(found, operator.text, self.factor(), start)
+
+    def times(
+        self, left: Query | float, sign: str, right: Query | float, position: int
+    ) -> Query | float:
+        numbers = isinstance(left, float), isinstance(right, float)
+        if sign == "/" and right == 0:
+            self.fail("nothing can be divided by 0", position)
+        if sign == "/" and isinstance(right, float):
+            right, sign = 1 / right, "*"
+        if all(numbers):
+            found = left * right if sign == "*" else left / right  # type: ignore[operator]
+            if not math.isfinite(found):  # type: ignore[arg-type]
+                self.fail("this number is too large: it has to be finite", position)
+            return found  # type: ignore[return-value]
+        if sign == "*" and any(numbers):
+            number, query = (left, right) if numbers[0] else (right, left)
+            if query.formula is None:  # type: ignore[union-attr]
+                return Query.contrast([(number, query)])  # type: ignore[list-item]
+            return Query.joined("*", number, query)
+        return Query.joined(sign, left, right)
+
+    def factor(self) -> Query | float:
+        """A number, a term, or a sum in parentheses."""
+        if self.next.text == "-" and self.tokens[self.at + 1].kind == "number":
+            self.take()
+            return -float(self.number(self.take()))
+        if self.next.kind == "number":
+            return float(self.number(self.take()))
+        if self.accept("("):
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                self.fail(f"more than {_DEEPEST} parentheses stand inside each other")
+            found = self.sum()
+            self.expect(")", "to close the parenthesis")
+            self.depth -= 1
+            return found
+        return self.term()
 
     def term(self) -> Query:
         from causalplug.identification.quantities import QUANTITIES
@@ -181,18 +264,87 @@ class _Parser:
         return self.where[-1][0]
 
     def event(self, what: str) -> Event:
+        lower = self.lower_bound()
+        start = self.next.position
         name = self.name(what)
+        world = self.subscript(name)
+        if lower is not None:
+            return Event(name, self.between(lower, name, start), World(world))
+        operator = self.accept(*_COMPARISONS)
+        if operator is not None:
+            return Event(name, self.region(operator), World(world))
+        return Event(name, self.value() if self.accept("=") else None, World(world))
+
+    def subscript(self, name: str) -> dict[str, Any]:
+        """What is set in the world of an event."""
         world: dict[str, Any] = {}
         if self.accept("_{"):
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                self.fail(f"more than {_DEEPEST} worlds stand inside each other")
             self.assignments(world, "}")
-            self.expect("}", f"to close the subscript of {name}")
-        return Event(name, self.value() if self.accept("=") else None, World(world))
+            self.expect("}", f"to close the subscript of {shortened(name, 40)}")
+            self.depth -= 1
+        return world
+
+    def lower_bound(self) -> tuple[float, bool] | None:
+        """``18<=`` before a name: the bound, and whether it belongs to the interval."""
+        ahead = 1 if self.next.text == "-" else 0
+        if len(self.tokens) <= self.at + ahead + 1:
+            return None
+        number, operator = self.tokens[self.at + ahead], self.tokens[self.at + ahead + 1]
+        if number.kind != "number" or operator.text not in ("<", "<=", "≤"):
+            return None
+        bound = self.bound()
+        self.take()
+        return bound, operator.text != "<"
+
+    def between(self, lower: tuple[float, bool], name: str, start: int) -> Interval:
+        operator = self.accept("<", "<=", "≤")
+        if operator is None:
+            self.fail(f"expected '<' after {shortened(name, 40)}, as in 18<=age<65")
+        return self.interval(
+            low=lower[0],
+            includes_low=lower[1],
+            high=self.bound(),
+            includes_high=operator.text != "<",
+            start=start,
+        )
+
+    def region(self, operator: Token) -> Region:
+        """The values that ``<50``, ``>=3`` or ``!=red`` stand for."""
+        if operator.text in ("!=", "≠"):
+            value = self.value()
+            if value is None or isinstance(value, Bound):
+                self.fail("expected one value after '!='", operator.position)
+            return Except(value)
+        start, bound = operator.position, self.bound()
+        if operator.text in ("<", "<=", "≤"):
+            return self.interval(high=bound, includes_high=operator.text != "<", start=start)
+        return self.interval(low=bound, includes_low=operator.text != ">", start=start)
+
+    def interval(self, *, start: int, **bounds: Any) -> Interval:
+        try:
+            return Interval(**bounds)
+        except QueryError as error:
+            self._refuse(error, start)
+
+    def bound(self) -> float:
+        """A number with its sign."""
+        negative = self.accept("-")
+        token = self.take()
+        if token.kind != "number":
+            self.at -= token.kind != "end"
+            self.fail("expected a number to compare with")
+        return -self.number(token) if negative else self.number(token)
 
     def assignments(self, into: dict[str, Any], close: str) -> None:
         """``X=1, Z, M_{X=0}``: what is set, added to ``into``."""
         while True:
             start = self.next.position
             event = self.event("a variable that is set")
+            if isinstance(event.value, Region):
+                self.fail("do() sets one value, and no range of values", start)
             if event.do and event.value is not None:
                 self.fail(
                     f"{event.variable} is set to what another world makes of it, so it takes no value",
@@ -209,7 +361,7 @@ class _Parser:
     def name(self, what: str) -> str:
         token = self.take()
         if token.kind == "quoted":
-            return re.sub(r"\\(.)", r"\1", token.text[1:-1])
+            return unquoted(token.text)
         if token.kind not in ("name", "number"):
             self.at -= token.kind != "end"
             self.fail(f"expected {what}")
@@ -221,22 +373,37 @@ class _Parser:
         negative = self.accept("-")
         token = self.take()
         if token.kind == "number":
-            number = float(token.text) if re.search(r"[.eE]", token.text) else int(token.text)
+            number = self.number(token)
             return -number if negative else number
         if negative:
             self.fail("expected a number after '-'", token.position)
         if token.kind == "quoted":
-            return re.sub(r"\\(.)", r"\1", token.text[1:-1])
+            return unquoted(token.text)
         if token.kind == "bound":
             return Bound(token.text[1:])
         if token.kind != "name":
             self.at -= token.kind != "end"
             self.fail('expected a value: a number, a word, "quoted words" or $name')
+        if token.text.casefold() in _NO_NUMBERS:
+            self.fail(
+                f'{token.text} is no number that a variable can have; put it into quotes, "{token.text}", '
+                "if a category is called so",
+                token.position,
+            )
         return token.text
+
+    def number(self, token: Token) -> int | float:
+        """The finite number that is written."""
+        if len(token.text) > _MOST_DIGITS:
+            self.fail(f"a number has more than {_MOST_DIGITS} digits", token.position)
+        number = float(token.text) if re.search(r"[.eE]", token.text) else int(token.text)
+        if not math.isfinite(number):
+            self.fail("this number is too large: it has to be finite", token.position)
+        return number
 
     def quantity(self, head: Token) -> Query:
         """``ATE(Y=yes, X=1 vs 0, ... | conditions``: the arguments of a named quantity."""
-        from causalplug.identification.quantities import QUANTITIES, Argument
+        from causalplug.identification.quantities import PARTS, QUANTITIES, Argument
 
         arguments: list[Argument] = []
         while True:
@@ -250,6 +417,12 @@ class _Parser:
                 arguments.append((name, value, self.value()) if compared else (name, value))
             if not self.accept(","):
                 break
+        needed = PARTS[head.text]
+        if len(arguments) != len(needed):
+            missing = needed[len(arguments) :]
+            wrong = f"it has no {missing[0]}" if missing else "it has too many variables"
+            example = ", ".join("YXM"[: len(needed)])
+            self.fail(f"{head.text} cannot be asked for: {wrong}; write {head.text}({example})")
         world, given = self.conditions()
         try:
             return QUANTITIES[head.text](*arguments, do=world, given=tuple(given))
@@ -258,4 +431,8 @@ class _Parser:
 
     def _refuse(self, error: QueryError, position: int) -> NoReturn:
         """Raise ``error`` with the place in the text that it is about."""
-        raise QueryError(f"{error}\n    {self.text}\n    {' ' * position}^") from None
+        raise QueryError(f"{error}\n{self.marked(position)}") from None
+
+
+def _on_one_line(sign: str) -> str:
+    return sign if sign.isprintable() else " "

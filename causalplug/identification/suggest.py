@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from causalplug.graphs.bits import BitGraph, ancestors_within, bits, mask_of
 from causalplug.identification.c_factor import Effect, Regime, effect_from
-from causalplug.identification.decide import Refusal, decide
+from causalplug.identification.decide import Refusal
 
 if TYPE_CHECKING:
     from causalplug.graphs.graph import CausalGraph
     from causalplug.graphs.source import Source
     from causalplug.identification.certificate import Certificate
     from causalplug.identification.decide import Verdict
+    from causalplug.identification.interpolation import Interpolated
     from causalplug.identification.query import Query
+from causalplug.identification.ranges import decide_term
 
 __all__ = ["Decision", "suggest"]
 
@@ -37,6 +39,8 @@ class Decision(Protocol):
     def certificate(self) -> Certificate | None: ...
     @property
     def sources(self) -> tuple[Source, ...]: ...
+    @property
+    def interpolated(self) -> Interpolated: ...
     @property
     def regimes(self) -> list[Regime]: ...
     @property
@@ -122,7 +126,7 @@ def _suffices(result: Decision, graph: BitGraph, chosen: tuple[int, ...]) -> boo
         for i, v in enumerate(chosen)
     ]
     return all(
-        decide(graph, term, regimes, result.domains_by_position).status == "identifiable"
+        decide_term(graph, term, regimes, result.domains_by_position).status == "identifiable"
         for (_, term), before in zip(result.query.terms, result.verdicts, strict=True)
         if before.refusal is not None
     )

@@ -55,7 +55,10 @@ def extract_module(dcm: Model, name: str | Iterable[str]) -> TrainedModule:
         v for v in graph.variables if v in named or any(v in m.parents for m in mechanisms.values())
     ]
     variables = {v: dcm.variables[v] for v in declared}
-    module = TrainedModule(graph, variables, mechanisms, encoders, dcm.confounder_size, dcm.origin)
+    sources = None if dcm.sources is None else tuple(dcm.sources)
+    module = TrainedModule(
+        graph, variables, mechanisms, encoders, dcm.confounder_size, dcm.origin, sources
+    )
     for v, mechanism in mechanisms.items():
         mechanism.reads_confounders = dcm.confounder_keys(v)
         mechanism.frozen, mechanism.part_of = True, label

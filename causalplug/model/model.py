@@ -7,18 +7,19 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import torch
 from torch import Tensor, nn
 
 from causalplug.errors import DataError, MechanismError, UnknownVariableError, VariableError
+from causalplug.files.weights import refuse_infinite
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source
 from causalplug.mechanisms.base import MECHANISMS, Mechanism
 from causalplug.mechanisms.trainable.conditioner import ParentSpec
 from causalplug.model.confounders import ConfounderSpec, check_readers, confounder_layout
 from causalplug.model.deferred import DeferredEncoder, DeferredMechanism, Parts
+from causalplug.model.named import NamedModules, module_key
 from causalplug.model.trained_module import TrainedModule, expand_modules, pretrained
 from causalplug.networks import freeze, initialised
 from causalplug.noise import Noise, NoiseSpec, whole_seed
@@ -33,11 +34,6 @@ if TYPE_CHECKING:
     from causalplug.planning.plan import Plan
 
 __all__ = ["Model"]
-
-
-def _key(name: str) -> str:
-    """A name as the key of a module: torch refuses dots."""
-    return quote(name, safe="").replace(".", "%2E")
 
 
 class Model(nn.Module):
@@ -78,8 +74,8 @@ class Model(nn.Module):
         self.history: dict[str, Any] = {}
         self.replicates: tuple[Mapping[str, Tensor], ...] = ()
         self.origin: Snapshot | None = None
-        self._mechanisms = nn.ModuleDict()
-        self._encoders = nn.ModuleDict()
+        self._mechanisms = NamedModules()
+        self._encoders = NamedModules()
         seed = whole_seed(seed)
         given, encoders = expand_modules(
             graph, self.variables, confounder_size, mechanisms or {}, encoders or {}
@@ -104,7 +100,7 @@ class Model(nn.Module):
                     self._default, name, hidden, codes.get(name)
                 )
                 given[name] = initialised(build, seed * 100_003 + index)
-            self._mechanisms[_key(name)] = given[name]
+            self._mechanisms[module_key(name)] = given[name]
         check_readers(graph, self.confounders, self.mechanisms.unopened())
         for mechanism in self._mechanisms.values():
             if mechanism.frozen:
@@ -117,9 +113,9 @@ class Model(nn.Module):
         """The mechanism of a variable; a frozen one of a loaded model is fetched when it is
         first asked for."""
         self._known(name, "mechanism")
-        found = self._mechanisms[_key(name)]
+        found = self._mechanisms[module_key(name)]
         if isinstance(found, DeferredMechanism):
-            found = self._mechanisms[_key(name)] = self._bound(name, found.open())  # type: ignore[arg-type]
+            found = self._mechanisms[module_key(name)] = self._bound(name, found.open())  # type: ignore[arg-type]
         return found  # type: ignore[return-value]
 
     def encoder(self, name: str) -> Encoder:
@@ -129,9 +125,9 @@ class Model(nn.Module):
         Raises:
             KeyError: it has none.
         """
-        found = self._encoders[_key(name)]
+        found = self._encoders[module_key(name)]
         if isinstance(found, DeferredEncoder):
-            found = self._encoders[_key(name)] = found.open()
+            found = self._encoders[module_key(name)] = found.open()
             self._check_encoder(name, found)  # type: ignore[arg-type]
         return found  # type: ignore[return-value]
 
@@ -139,14 +135,15 @@ class Model(nn.Module):
     def mechanisms(self) -> Parts[Mechanism]:
         """Every mechanism by variable, in the graph's order."""
         return Parts(
-            {name: self._mechanisms[_key(name)] for name in self.graph.variables}, self.mechanism
+            {name: self._mechanisms[module_key(name)] for name in self.graph.variables},
+            self.mechanism,
         )
 
     @property
     def encoders(self) -> Parts[Encoder]:
         """The encoder of every image variable that has one."""
-        names = [name for name in self.graph.variables if _key(name) in self._encoders]
-        return Parts({name: self._encoders[_key(name)] for name in names}, self.encoder)
+        names = [name for name in self.graph.variables if module_key(name) in self._encoders]
+        return Parts({name: self._encoders[module_key(name)] for name in names}, self.encoder)
 
     @property
     def pulled(self) -> dict[str, Mechanism | TrainedModule]:
@@ -165,7 +162,7 @@ class Model(nn.Module):
         """Put another mechanism in place, after the same checks as at construction."""
         self._known(name, "mechanism")
         mechanism = self._bound(name, mechanism).to(self.device)
-        self._mechanisms[_key(name)] = freeze(mechanism) if mechanism.frozen else mechanism
+        self._mechanisms[module_key(name)] = freeze(mechanism) if mechanism.frozen else mechanism
 
     def licensed_parts(self) -> list[Any]:
         """The pretrained parts of the model, each with ``origin`` and ``license``."""
@@ -189,24 +186,26 @@ class Model(nn.Module):
         """How the names of the weights begin that were pulled and have repositories of their
         own."""
         pulled = [
-            f"_encoders.{_key(name)}."
+            f"_encoders.{module_key(name)}."
             for name, e in self.encoders.unopened().items()
             if e.origin is not None
         ]
         for name, mechanism in self.mechanisms.unopened().items():
             generator = mechanism.frozen_generator
             if mechanism.frozen:
-                pulled.append(f"_mechanisms.{_key(name)}.")
+                pulled.append(f"_mechanisms.{module_key(name)}.")
             elif generator is not None and generator.origin is not None:
-                pulled.append(f"_mechanisms.{_key(name)}.generator.")
+                pulled.append(f"_mechanisms.{module_key(name)}.generator.")
         return tuple(pulled)
 
     def load_trained(self, tensors: Mapping[str, Tensor]) -> None:
         """Inverse of :meth:`trained_tensors`.
 
         Raises:
-            MechanismError: names or shapes differ from the model's.
+            MechanismError: names or shapes differ from the model's, or weights are NaN or
+                infinite.
         """
+        refuse_infinite(tensors, "the file")
         own = self.trained_tensors()
         wrong = sorted(set(own) ^ set(tensors)) + [
             k for k in own if k in tensors and own[k].shape != tensors[k].shape
@@ -290,7 +289,7 @@ class Model(nn.Module):
             if name not in encoders and (readers or in_module):
                 encoders[name] = initialised(partial(ConvEncoder, variable), seed)
         for name, encoder in encoders.items():
-            self._encoders[_key(name)] = encoder
+            self._encoders[module_key(name)] = encoder
 
     def _default(self, name: str, hidden: Sequence[int], code: Any = None) -> Mechanism:
         """The trainable mechanism of the variable's kind, or the renderer that was given without
@@ -312,8 +311,8 @@ class Model(nn.Module):
         """What a trainable mechanism reads of ``name`` as a parent: the variable, or its
         encoder's projection size."""
         return (
-            self._encoders[_key(name)].size
-            if _key(name) in self._encoders
+            self._encoders[module_key(name)].size
+            if module_key(name) in self._encoders
             else self.variables[name]
         )  # type: ignore[return-value]
 
@@ -339,6 +338,15 @@ class Model(nn.Module):
         }
 
     def forward(
+        self,
+        noise: Noise,
+        do: Mapping[str, Tensor] | None = None,
+        variables: Iterable[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """The values of :meth:`generate`."""
+        return self.generate(noise, do, variables)
+
+    def generate(
         self,
         noise: Noise,
         do: Mapping[str, Tensor] | None = None,
@@ -393,7 +401,7 @@ class Model(nn.Module):
     ) -> Tensor:
         """A parent's value as this mechanism reads it; an image is projected once for all its
         readers."""
-        if not (mechanism.reads_projections and _key(parent) in self._encoders):
+        if not (mechanism.reads_projections and module_key(parent) in self._encoders):
             return self.variables[parent].scale(values[parent])
         if parent not in projections:
             projections[parent] = self.project(parent, values[parent])
@@ -419,9 +427,8 @@ class Model(nn.Module):
         return [head, *(self._summary_row(name) for name in self.graph.variables)]
 
     def _summary_row(self, name: str) -> tuple[str, ...]:
-        mechanism = self.mechanism(name)
-        size = sum(parameter.numel() for parameter in mechanism.parameters())
-        kind = f"{type(mechanism).__name__}, {size:,} weights"
+        mechanism = self.mechanisms.unopened()[name]
+        kind = _described(mechanism)
         if mechanism.origin is not None:
             kind = f"{kind}, {mechanism.origin}"
         state = "not trained yet" if self.sources is None else "trained"
@@ -433,6 +440,14 @@ class Model(nn.Module):
             kind,
             "frozen" if mechanism.frozen else state,
         )
+
+
+def _described(mechanism: Mechanism) -> str:
+    """The class of a mechanism and its size; one that was not fetched yet stays unfetched."""
+    if isinstance(mechanism, DeferredMechanism):
+        return "not fetched yet"
+    size = sum(parameter.numel() for parameter in mechanism.parameters())
+    return f"{type(mechanism).__name__}, {size:,} weights"
 
 
 def _checked_variables(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import MechanismError, PlanError
 from causalplug.graphs.graph import CausalGraph
+from causalplug.graphs.source import Source
 from causalplug.mechanisms.base import Mechanism
 from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.planning.objectives import module_key
@@ -36,6 +37,7 @@ class TrainedModule:
         encoders: of the image parents that the mechanisms read as projections.
         confounder_size: numbers of one confounder noise.
         origin: the snapshot of that model, None if it was never saved.
+        sources: the data sources that the model was trained on, or None.
     """
 
     graph: CausalGraph
@@ -44,6 +46,7 @@ class TrainedModule:
     encoders: Mapping[str, Encoder] = field(repr=False)
     confounder_size: int
     origin: Snapshot | None = None
+    sources: tuple[Source, ...] | None = None
 
     @property
     def name(self) -> str:

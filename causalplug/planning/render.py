@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
-from causalplug.wording import listed
+from causalplug.wording import aligned, listed
 
 if TYPE_CHECKING:
     from causalplug.planning.module import Module, PlanLike
@@ -21,10 +21,7 @@ def plan_text(plan: PlanLike) -> str:
     """A table with one line per module and target, and a line on how to read it."""
     rows = [_HEAD, *(row for _, row in _rows(plan))]
     used = [column for column in range(len(_HEAD)) if any(row[column] for row in rows[1:])]
-    widths = {column: max(len(row[column]) for row in rows) for column in used}
-    lines = [
-        "  ".join(row[column].ljust(widths[column]) for column in used).rstrip() for row in rows
-    ]
+    lines = aligned([[row[column] for column in used] for row in rows])
     return "\n".join([_title(plan), "", *lines, "", *_notes(plan)])
 
 

@@ -20,12 +20,15 @@ _HEIGHT = 0.24
 _LONGEST = 22
 
 
-def plot_graph(graph: GraphShape, *, ax: Any = None) -> Figure:
+def plot_graph(
+    graph: GraphShape, *, ax: Any = None, missing: Iterable[tuple[str, str]] = ()
+) -> Figure:
     """A figure of ``graph``: arrows for causes, dashed arcs with two heads for hidden confounders.
 
     Args:
         graph: the causal graph.
         ax: matplotlib axes to draw into; by default a new figure of the size that is needed.
+        missing: Pairs without an edge that the data join, drawn as dotted lines.
     """
     places, arcs, width, height = laid_out(graph, graph.variables, across=0.5, down=0.3)
     margin = 0.12
@@ -34,6 +37,9 @@ def plot_graph(graph: GraphShape, *, ax: Any = None) -> Figure:
         place.y += margin
     figure, axes = canvas(width + 2 * margin, height + 2 * margin, ax)
     draw_arcs(axes, arcs, places)
+    for left, right in missing:
+        looks: dict[str, Any] = {"style": "-", "linestyle": "dotted", "width": 1.6, "bend": 0.25}
+        arrow(axes, places[left], places[right], colour=COLOURS["confounder"], **looks)
     draw_variables(axes, places)
     return figure
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from causalplug.errors import DataError, MechanismError, QueryError
+from causalplug.identification.regions import Except, Interval, Region
 from causalplug.sampling.interventions import (
     ROUND,
     Constant,
@@ -33,6 +34,7 @@ __all__ = [
     "compile_evidence",
     "compile_given",
     "make_condition",
+    "region_condition",
 ]
 
 
@@ -61,7 +63,8 @@ class Condition:
         name: the variable.
         allowed: mask over the categories, for a discrete variable with one condition for all rows.
         codes: ``(n,)`` the category of every row.
-        low, high: interval of a continuous variable, ends included.
+        low, high: interval of a continuous variable.
+        includes_low, includes_high: whether the ends belong to it.
         value: the one value in users' terms, or None for a set, an interval or a value per row.
     """
 
@@ -71,6 +74,8 @@ class Condition:
     low: float = 0.0
     high: float = 0.0
     value: Any = None
+    includes_low: bool = True
+    includes_high: bool = True
 
     @property
     def pins(self) -> bool:
@@ -83,7 +88,9 @@ class Condition:
             return self.allowed.to(values.device)[values]
         if self.codes is not None:
             return values == self.codes[rows % ROUND].to(values.device)
-        return (values >= self.low) & (values <= self.high)
+        above = values >= self.low if self.includes_low else values > self.low
+        below = values <= self.high if self.includes_high else values < self.high
+        return above & below
 
 
 @dataclass(frozen=True, eq=False)
@@ -362,6 +369,8 @@ def compile_given(dcm: Model, given: Mapping[str, Any] | None, world: World, n: 
 
 def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Point:
     variable: Any = dcm.variables[name]
+    if isinstance(value, Region):
+        return region_condition(dcm, name, value)
     array = hasattr(value, "shape") and len(value.shape) > len(variable.event_shape)
     if not variable.is_discrete and not (variable.is_number and not array and _is_interval(value)):
         intervention = compile_do(dcm, {name: value}, n)[name]
@@ -403,6 +412,57 @@ def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Poi
     allowed[codes] = True
     single = variable.decode(codes[:1]).tolist()[0] if len(torch.unique(codes)) == 1 else None
     return Condition(name, allowed=allowed, value=single)
+
+
+def region_condition(dcm: Model, name: str, region: Region) -> Condition:
+    """The condition that a variable lies in a range of values.
+
+    Raises:
+        QueryError: an image, names that are compared with numbers, or no value that lies in it.
+    """
+    variable = dcm.variables[name]
+    written = region.written(name)
+    if variable.is_discrete:
+        return _region_of_categories(variable, name, region)
+    if not variable.is_number:
+        raise QueryError(f"{written} cannot be asked: {name} is {variable}, which has no order.")
+    if isinstance(region, Except):
+        raise QueryError(
+            f"{written} cannot be asked: {name} is continuous, and takes no single value with a "
+            f"probability. Write a range, such as {name}<{region.value}."
+        )
+    low = float("-inf") if region.low is None else float(region.low)
+    high = float("inf") if region.high is None else float(region.high)
+    if high < variable.low or low > variable.high:  # type: ignore[attr-defined]
+        raise QueryError(
+            f"{written} cannot be asked: {name} has values between {variable.low} and "  # type: ignore[attr-defined]
+            f"{variable.high}."  # type: ignore[attr-defined]
+        )
+    return Condition(
+        name,
+        low=low,
+        high=high,
+        includes_low=region.includes_low,
+        includes_high=region.includes_high,
+    )
+
+
+def _region_of_categories(variable: Any, name: str, region: Region) -> Condition:
+    numbers = all(isinstance(c, int | float) for c in variable.categories)
+    if isinstance(region, Interval) and not numbers:
+        raise QueryError(
+            f"{region.written(name)} cannot be asked: the values of {name} are names without an "
+            f"order, {listed(variable.categories)}. Name the one that is meant."
+        )
+    held = torch.tensor([category in region for category in variable.categories])
+    if not bool(held.any()):
+        raise QueryError(
+            f"{region.written(name)} cannot be asked: none of the values of {name} lies in it, "
+            f"which are {listed(variable.categories)}."
+        )
+    codes = held.nonzero().squeeze(-1)
+    single = variable.decode(codes).tolist()[0] if len(codes) == 1 else None
+    return Condition(name, allowed=held, value=single)
 
 
 def _is_interval(value: Any) -> bool:

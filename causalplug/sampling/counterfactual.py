@@ -16,9 +16,10 @@ import numpy as np
 import torch
 
 from causalplug.errors import QueryError
-from causalplug.noise import Noise
+from causalplug.noise import Noise, Provenance
 from causalplug.sampling.accept import Stream
 from causalplug.sampling.condition import Evidence, compile_evidence
+from causalplug.sampling.guard import seen_in
 from causalplug.sampling.interventions import compile_do
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.request import check_count, request
@@ -101,7 +102,8 @@ def abduct(
         whole=True,
     )
     parts = [noise for _, noise in stream.parts(_bare)]
-    return Noise.cat(parts).to("cpu")
+    provenance = Provenance(seen_in(given), options.allow_unidentified)
+    return Noise.cat(parts).to("cpu").chosen_for(provenance)
 
 
 def _bare(rows: Rows) -> Noise:

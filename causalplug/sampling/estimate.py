@@ -14,6 +14,7 @@ import torch
 
 from causalplug.data.source import DataSource
 from causalplug.errors import QueryError, SamplingError
+from causalplug.identification.arithmetic import Formula
 from causalplug.identification.query import Query
 from causalplug.noise import Noise
 from causalplug.sampling.accept import LARGE, SMALL, evaluating
@@ -63,8 +64,13 @@ def estimate(
     asked.check(dcm.graph.variables)
     asked = normalised(dcm, asked)
     terms = compile_query(dcm, asked)
-    clearance = clear(dcm, asked, allow_unidentified=options.allow_unidentified)
-    work = _Estimation(dcm, terms, n, options, pictures)
+    clearance = clear(
+        dcm,
+        asked,
+        allow_unidentified=options.allow_unidentified,
+        interpolate=options.interpolate,
+    )
+    work = _Estimation(dcm, terms, n, options, pictures, asked.formula)
     work.run(options.progress)
     table, summaries = answer_table(work.axes, [block.finished() for block in work.blocks])
     if not work.counts:
@@ -144,6 +150,7 @@ class _Estimation:
         n: int,
         options: SamplingOptions,
         pictures: int,
+        combination: Formula | None = None,
     ):
         self.dcm, self.terms, self.n, self.seed = dcm, list(terms), n, options.seed
         self.limits, self.wanted_pictures = options.limits(), pictures
@@ -165,10 +172,13 @@ class _Estimation:
         for key in by_symbols[0]:
             cases = [cases[key] for cases in by_symbols]
             moments = Moments(
-                [t.coefficient for t in terms], math.prod(sizes[0]), math.prod(sizes[1])
+                [t.coefficient for t in terms],
+                math.prod(sizes[0]),
+                math.prod(sizes[1]),
+                combination,
             )
             self.blocks.append(_Block(cases, moments, sizes))  # type: ignore[arg-type]
-        self.counts = bool(self.axes[2] or first.fixed or first.mean)
+        self.counts = bool(self.axes[2] or first.fixed or first.ranges or first.mean)
         self.pictures: dict[str, np.ndarray] = {}
         self._found: dict[str, list[np.ndarray]] = {label: [] for label in self.images}
         self.met = self._conditions()
@@ -341,6 +351,9 @@ class _Estimation:
         outcome = _codes(rows, discrete, [v.size for _, v in self.axes[2]])  # type: ignore[attr-defined]
         for world, name, code in case.fixed:
             outcome = torch.where(rows.values(world, [name])[name] == code, outcome, -1)
+        for world, condition in case.ranges:
+            values = rows.values(world, [condition.name])[condition.name]
+            outcome = torch.where(condition.holds(values, rows.noise.rows), outcome, -1)
         number = None
         if case.mean is not None:
             values = rows.values(case.mean.world, [case.mean.variable])[case.mean.variable]

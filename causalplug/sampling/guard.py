@@ -17,15 +17,17 @@ from causalplug.identification.identification import Identification, identify
 from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
 from causalplug.model.caveats import caveats_of
+from causalplug.noise import Seen
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
-from causalplug.wording import listed
+from causalplug.sampling.terms import normalised
+from causalplug.wording import as_names, listed
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
     from causalplug.sampling.worlds import World
 
-__all__ = ["NOT_CHECKED", "Clearance", "clear", "queries_of"]
+__all__ = ["NOT_CHECKED", "Clearance", "clear", "known_sources", "queries_of", "seen_in"]
 
 NOT_CHECKED = "not checked"
 _COMBINATIONS = (
@@ -75,7 +77,11 @@ class Clearance:
 
 
 def clear(
-    dcm: Model, queries: Query | Sequence[Query], *, allow_unidentified: bool = False
+    dcm: Model,
+    queries: Query | Sequence[Query],
+    *,
+    allow_unidentified: bool = False,
+    interpolate: str | Iterable[str] = (),
 ) -> Clearance:
     """Decide whether all ``queries`` are identifiable from the sources that ``dcm`` was trained on.
 
@@ -83,6 +89,8 @@ def clear(
         dcm: the model; without sources nothing is checked, and the answer says so.
         queries: what an answer rests on.
         allow_unidentified: let the answer pass, marked, instead of raising.
+        interpolate: Names of variables whose effects are taken to be smooth between the numbers
+            that an experiment set them to.
 
     Raises:
         NotIdentifiableError: a query is not identifiable; ``identification`` holds the certificate.
@@ -95,10 +103,14 @@ def clear(
         " …" if len(queries) > 4 else ""
     )
     warnings = caveats_of(dcm, queries)
-    if dcm.sources is None:
+    sources = known_sources(dcm)
+    if sources is None:
         return Clearance(NOT_CHECKED, text, warnings=warnings)
     domains = tuple((name, v.categories) for name, v in dcm.variables.items() if v.is_discrete)
-    found = [_identified(dcm.graph, query, tuple(dcm.sources), domains) for query in queries]
+    smooth = as_names(interpolate)
+    written = [normalised(dcm, query) for query in queries]
+    found = [_identified(dcm.graph, q, sources, domains, smooth) for q in written]
+    warnings += _interpolated(found)
     for query, identification in zip(queries, found, strict=True):
         if not identification.answerable:
             if not allow_unidentified:
@@ -109,6 +121,21 @@ def clear(
         return Clearance("identifiable", text, warnings=warnings)
     worst = next((i for i in found if not i), found[0])
     return Clearance(worst.status, text, worst, warnings)
+
+
+def _interpolated(found: Sequence[Identification]) -> tuple[Caveat, ...]:
+    """The marks of answers between the values that an experiment set."""
+    values = dict.fromkeys(pair for result in found for pair in result.interpolated)
+    return tuple(
+        Caveat(
+            "interpolation",
+            f"do({name}={value:g})",
+            f"No experiment set {name} to {value:g}; the answer is read between the values that "
+            "were set.",
+            {"value": value},
+        )
+        for name, value in values
+    )
 
 
 def _unidentified(query: Query, identification: Identification) -> Caveat:
@@ -133,13 +160,48 @@ def _identified(
     query: Query,
     sources: tuple[Source, ...],
     domains: tuple[tuple[str, tuple[Any, ...]], ...],
+    interpolate: tuple[str, ...],
 ) -> Identification:
     """The decision, kept by query: graphs, queries and sources are immutable."""
-    return identify(graph, query, sources, domains=dict(domains))
+    return identify(graph, query, sources, domains=dict(domains), interpolate=interpolate)
+
+
+def seen_in(given: Sequence[Given]) -> tuple[Seen, ...]:
+    """What was seen, to be kept with the noise that was chosen by it."""
+    found = []
+    for part in given:
+        do = tuple((name, _single(i)) for name, i in part.world.do.items())
+        found += [Seen(c.name, c.value, do, c.pins) for c in part.parts]
+    return tuple(found)
+
+
+def _single(intervention: Intervention) -> Any:
+    """The one value that is set, None for several."""
+    support = intervention.support or ()
+    return support[0] if len(support) == 1 else None
+
+
+def known_sources(dcm: Model) -> tuple[Source, ...] | None:
+    """What a model was trained on; of one that was put together, what its modules were."""
+    if dcm.sources is not None:
+        return tuple(dcm.sources)
+    held = dcm.mechanisms.unopened().values()
+    modules = {id(m.module): m.module for m in held if m.module is not None}
+    found = [source for module in modules.values() for source in module.sources or ()]
+    names = set(dcm.graph.variables)
+    kept = [
+        Source(source.recorded & names, source.values or source.do, name=source.name)
+        for source in found
+        if source.do <= names and source.recorded & names
+    ]
+    return tuple(dict.fromkeys(kept)) or None
 
 
 def queries_of(
-    graph: CausalGraph, targets: Sequence[tuple[World, Sequence[str]]], given: Sequence[Given] = ()
+    graph: CausalGraph,
+    targets: Sequence[tuple[World, Sequence[str]]],
+    given: Sequence[Given] = (),
+    seen: Sequence[Seen] = (),
 ) -> list[Query]:
     """What a sample rests on, as queries.
 
@@ -169,6 +231,10 @@ def queries_of(
                 (outcomes if whole else evidence).setdefault(
                     Event(condition.name, None, setting) if whole else event
                 )
+        for one in seen:
+            setting, whole = Setting(dict(one.do)), soft or not one.pins
+            event = Event(one.name, None if whole else one.value, setting)
+            (outcomes if whole else evidence).setdefault(event)
         known = {(event.variable, event.do) for event in evidence}
         asked = [event for event in outcomes if (event.variable, event.do) not in known]
         if asked:

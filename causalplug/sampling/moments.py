@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from causalplug.identification.arithmetic import Formula
+
 __all__ = ["Contribution", "Moments"]
 
 _Array = np.ndarray[Any, Any]
@@ -48,10 +50,19 @@ class Moments:
         coefficients: of the K terms.
         evidence: E.
         outcomes: O.
+        combination: ratios and products of the terms that are asked for; None for their sum, times
+            the coefficients.
     """
 
-    def __init__(self, coefficients: Sequence[float], evidence: int, outcomes: int):
+    def __init__(
+        self,
+        coefficients: Sequence[float],
+        evidence: int,
+        outcomes: int,
+        combination: Formula | None = None,
+    ):
         self.coefficients = np.asarray(coefficients, float)
+        self.combination = combination
         k, self.shape = len(coefficients), (evidence, outcomes)
         self.a = np.zeros((k, *self.shape))
         self.b = np.zeros((k, evidence))
@@ -109,8 +120,20 @@ class Moments:
 
     @property
     def estimate(self) -> _Array:
-        """``(E, O)`` the contrast."""
-        return np.tensordot(self.coefficients, self.ratios, 1)
+        """``(E, O)`` what is asked for; NaN where it divides by 0."""
+        if self.combination is None:
+            return np.tensordot(self.coefficients, self.ratios, 1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = np.asarray(self.combination.value(list(self.ratios)), float)
+        return np.where(np.isfinite(found), found, np.nan)
+
+    @property
+    def slopes(self) -> _Array:
+        """``(K, E, O)`` what an error of each term does to the answer, to first order."""
+        if self.combination is None:
+            return np.broadcast_to(self.coefficients[:, None, None], self.ratios.shape)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(self.combination.slopes(list(self.ratios)), float)
 
     @property
     def effective(self) -> _Array:
@@ -126,7 +149,7 @@ class Moments:
         A term's own variance in it, and the whole, are at least what a Jeffreys prior leaves where
         nothing was counted, so that a count of zero is not taken for certainty.
         """
-        r, c = self.ratios, self.coefficients
+        r, c = self.ratios, self.slopes
         total = np.zeros(self.shape)
         with np.errstate(invalid="ignore", divide="ignore"):
             for k in range(len(c)):
@@ -143,7 +166,8 @@ class Moments:
                         smooth = (self.a[k] + 0.5) / (n + 1)
                         part = np.maximum(part, smooth * (1 - smooth) / (n + 2))
                     total += c[k] * c[m] * part
-        floor = np.abs(c).max() / np.maximum(self.effective, 1)[:, None] if self.plain else 0.0
+        steepest = np.abs(c).max(0)
+        floor = steepest / np.maximum(self.effective, 1)[:, None] if self.plain else 0.0
         return np.maximum(np.sqrt(np.maximum(total, 0)), np.where(self.known, 0.7 * floor, np.nan))
 
     @property

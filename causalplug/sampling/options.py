@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from causalplug.errors import SamplingError
 from causalplug.noise import whole_seed
 from causalplug.sampling.posterior import Limits
 from causalplug.sampling.result import check_images
+from causalplug.wording import as_names
 
 __all__ = ["DEFAULTS", "SamplingOptions"]
 
@@ -24,6 +26,8 @@ class SamplingOptions:
         images: What images come out as: ``"tensor"``, ``"array"`` or ``"pil"``.
         allow_unidentified: Give a marked answer in place of an error where the data do not
             determine it.
+        interpolate: Names of variables whose effects are taken to be smooth between the numbers
+            that an experiment set them to; the answer is marked.
         min_acceptance: Share of the candidates that have to agree with what is given, counted by
             weight; where fewer do, the search ends in an error.
         time_limit: Seconds after which a search for rows that agree ends in an error; None for no
@@ -40,6 +44,7 @@ class SamplingOptions:
     batch_size: int | None = None
     images: str = "tensor"
     allow_unidentified: bool = False
+    interpolate: str | Iterable[str] = ()
     min_acceptance: float = 1e-4
     time_limit: float | None = None
     progress: bool | None = None
@@ -48,6 +53,7 @@ class SamplingOptions:
     def __post_init__(self) -> None:
         object.__setattr__(self, "seed", whole_seed(self.seed))
         check_images(self.images)
+        object.__setattr__(self, "interpolate", as_names(self.interpolate))
         Limits(self.min_acceptance)
         if self.batch_size is not None and self.batch_size < 1:
             raise SamplingError(

@@ -127,7 +127,10 @@ def request(
         seen = [(g.world, g.names) for g in given[i + 1 :]]
         part.prepare(dcm, [*seen, *plain])
     clearance = clear(
-        dcm, queries_of(dcm.graph, plain, given), allow_unidentified=options.allow_unidentified
+        dcm,
+        queries_of(dcm.graph, plain, given),
+        allow_unidentified=options.allow_unidentified,
+        interpolate=options.interpolate,
     )
     return Request(dcm, n, targets, given, clearance, options)
 

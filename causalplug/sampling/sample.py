@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +14,8 @@ from causalplug.noise import Noise
 from causalplug.sampling.accept import Stream, evaluating
 from causalplug.sampling.condition import compile_given
 from causalplug.sampling.distributed import distributed_answer
-from causalplug.sampling.interventions import PerRow, compile_do
+from causalplug.sampling.guard import Clearance, clear, known_sources, queries_of
+from causalplug.sampling.interventions import Constant, Intervention, PerRow, compile_do
 from causalplug.sampling.memory import Batches, check_room
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.request import Request, check_count, request
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from causalplug.model.model import Model
 
-__all__ = ["replay", "sample", "sample_batches"]
+__all__ = ["replay", "run", "sample", "sample_batches"]
 
 
 def sample(
@@ -122,6 +123,8 @@ def replay(
     world = World(dcm.graph, interventions)
     asked = list(dcm.graph.variables if variables is None else as_names(variables))
     check_known(asked, dcm.graph.index, "the variables cannot be computed")
+    allowed, smooth = options.allow_unidentified, options.interpolate
+    clearance = clear_noise(dcm, noise, world, asked, allowed, interpolate=smooth)
     size = Stream(dcm, len(noise), targets=[(world, asked)], options=options).finishing.size
     on_device = noise.to(dcm.device)
 
@@ -140,10 +143,53 @@ def replay(
             )
 
     parts = [result for _, _, result in Batches(size).run(0, len(noise), part)]
-    reason = "the noise was handed in, so what it stands for is not known"
-    attributes = {
-        "identification": "not checked",
-        "reason": reason,
-        "seconds": time.perf_counter() - started,
-    }
+    attributes = clearance.attributes() | {"seconds": time.perf_counter() - started}
     return table(parts, attributes)
+
+
+def clear_noise(
+    dcm: Model,
+    noise: Noise,
+    world: World,
+    names: Sequence[str],
+    allow_unidentified: bool,
+    *,
+    interpolate: str | Iterable[str] = (),
+) -> Clearance:
+    """Decide whether the values of ``names`` in ``world`` may be computed from rows of noise that
+    were chosen by what was seen.
+
+    Raises:
+        NotIdentifiableError: a counterfactual of the same rows would be refused.
+    """
+    known = noise.provenance
+    queries = queries_of(dcm.graph, [(world, names)], seen=known.seen)
+    allowed = allow_unidentified or known.allowed
+    return clear(dcm, queries, allow_unidentified=allowed, interpolate=interpolate)
+
+
+def run(
+    dcm: Model,
+    noise: Noise,
+    do: Mapping[str, torch.Tensor] | None,
+    variables: Iterable[str] | None,
+    allow_unidentified: bool,
+) -> dict[str, torch.Tensor]:
+    """Encoded values from noise under interventions, where they may be computed; documented at
+    :meth:`causalplug.DCM.forward`."""
+    asked = list(dcm.graph.variables if variables is None else variables)
+    chosen = do or noise.provenance.seen
+    if chosen and known_sources(dcm) is not None:
+        check_known([*asked, *(do or {})], dcm.graph.index, "the values cannot be computed")
+        world = World(dcm.graph, {name: _set_to(dcm, name, v) for name, v in (do or {}).items()})
+        clear_noise(dcm, noise, world, asked, allow_unidentified)
+    return dcm.generate(noise, do, asked)
+
+
+def _set_to(dcm: Model, name: str, codes: torch.Tensor) -> Intervention:
+    """Encoded values as an intervention that says which value it is, where it is one."""
+    variable = dcm.variables[name]
+    one = len(codes) > 0 and codes.ndim == 1 and bool((codes == codes[0]).all())
+    if one and not variable.needs_encoder:
+        return Constant(codes[0], variable.decode(codes[:1].cpu()).tolist()[0])
+    return PerRow(codes)

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import QueryError
 from causalplug.identification.query import Bound, Event, Query, Term
 from causalplug.identification.query import World as Setting
-from causalplug.sampling.condition import Condition, Given, Point, make_condition
+from causalplug.identification.regions import Except, Interval, Region, meet
+from causalplug.sampling.condition import (
+    Condition,
+    Given,
+    Point,
+    make_condition,
+    region_condition,
+)
 from causalplug.sampling.interventions import Intervention, compile_do
 from causalplug.sampling.worlds import FromWorld, World
 from causalplug.variables import Discrete
@@ -45,6 +53,7 @@ class Case:
         outcomes: axes that are asked for at every value.
         fixed: world, variable and code of the outcomes asked for at one value.
         mean: the axis whose expectation is asked for, or None.
+        ranges: world and condition of the outcomes asked for in a range of values.
     """
 
     symbols: dict[str, Any]
@@ -54,13 +63,18 @@ class Case:
     outcomes: list[Axis]
     fixed: list[tuple[World, str, int]]
     mean: Axis | None
+    ranges: list[tuple[World, Condition]] = field(default_factory=list)
 
     @property
     def targets(self) -> list[tuple[World, list[str]]]:
         """Worlds and the variables that are read in them."""
         axes = [*self.evidence, *self.outcomes, *([self.mean] if self.mean else [])]
         return [(a.world, [a.variable]) for a in axes] + [
-            (world, [name]) for world, name, _ in self.fixed
+            (world, [name])
+            for world, name in (
+                *((world, name) for world, name, _ in self.fixed),
+                *((world, condition.name) for world, condition in self.ranges),
+            )
         ]
 
 
@@ -80,6 +94,12 @@ def category(variable: Discrete, value: Any, name: str) -> Any:
         return variable.categories[variable.categories.index(value)]
     code = variable.code_of_text(str(value))
     return variable.categories[code if code >= 0 else variable.code(value, name)]
+
+
+def _category(variable: Discrete, value: Any, name: str) -> Any:
+    if isinstance(value, Except):
+        return Except(category(variable, value.value, name))
+    return category(variable, value, name)
 
 
 def numbers_of(variable: Any, name: str) -> list[float] | None:
@@ -161,12 +181,11 @@ class _Compiler:
                 evidence.append(Axis(self.labels[event], event.variable, self.world(setting)))
                 continue
             there = conditions.setdefault(setting, {})
-            if there.setdefault(event.variable, value) != value:
-                raise QueryError(
-                    f"{self.term} cannot be estimated: its evidence gives {event.variable} two values."
-                )
+            before = there.get(event.variable, value)
+            there[event.variable] = self.both(event.variable, before, value)
         outcomes: list[Axis] = []
         fixed: list[tuple[World, str, int]] = []
+        ranges: list[tuple[World, Condition]] = []
         mean: Axis | None = None
         for event in self.term.outcomes:
             world, value = self.world(self.setting(event.do, symbols)), self.value(event, symbols)
@@ -176,6 +195,8 @@ class _Compiler:
                 mean = axis
             elif value is None:
                 outcomes.append(axis)
+            elif isinstance(value, Region):
+                ranges.append((world, region_condition(self.dcm, event.variable, value)))
             else:
                 self.refuse_wide(event, "asked for at one value")
                 fixed.append(
@@ -194,7 +215,24 @@ class _Compiler:
             self.shared["given", key] = [
                 self.given(setting, there) for setting, there in conditions.items()
             ]
-        return Case(symbols, self.shared["given", key], key, evidence, outcomes, fixed, mean)
+        return Case(
+            symbols, self.shared["given", key], key, evidence, outcomes, fixed, mean, ranges
+        )
+
+    def both(self, name: str, left: Any, right: Any) -> Any:
+        """What two conditions on one variable in one world leave."""
+        if left == right:
+            return left
+        if isinstance(left, Interval) and isinstance(right, Interval):
+            return meet(left, right)
+        if isinstance(right, Region) and not isinstance(left, Region) and left in right:
+            return left
+        if isinstance(left, Region) and not isinstance(right, Region) and right in left:
+            return right
+        raise QueryError(
+            f"{self.term} cannot be estimated: its evidence gives {name} two values, or ranges "
+            "that cannot be joined."
+        )
 
     def refuse_wide(self, event: Event, what: str) -> None:
         if not self.dcm.variables[event.variable].is_discrete:
@@ -212,9 +250,9 @@ class _Compiler:
 
     def written(self, name: str, value: Any) -> Any:
         variable = self.dcm.variables[name]
-        return (
-            category(variable, value, name) if variable.is_discrete and value is not None else value
-        )
+        if value is None or _is_range(value) or not variable.is_discrete:
+            return value
+        return _category(variable, value, name)
 
     def setting(self, do: Setting, symbols: Mapping[str, Any]) -> Setting:
         """What is set, with every symbol replaced by its value."""
@@ -257,13 +295,17 @@ def _symbols(event: Event) -> Iterator[tuple[str, str]]:
 
 
 def normalised(dcm: Model, query: Query) -> Query:
-    """``query`` with every value written as the category that it means."""
+    """``query`` with every value written as the category or the number that it means."""
 
     def value_of(name: str, value: Any) -> Any:
         variable = dcm.variables[name]
+        if variable.is_number and isinstance(value, Real):
+            return variable.written(variable.encode([value], name))[0]
         if value is None or isinstance(value, Bound) or not variable.is_discrete:
             return value
-        return category(variable, value, name)
+        if isinstance(value, Except):
+            return Except(category(variable, value.value, name))
+        return value if isinstance(value, Interval) else category(variable, value, name)
 
     def rewritten(event: Event) -> Event:
         do = {
@@ -272,12 +314,11 @@ def normalised(dcm: Model, query: Query) -> Query:
         return Event(event.variable, value_of(event.variable, event.value), Setting(do))
 
     terms = [
-        (
-            c,
-            Term(
-                tuple(map(rewritten, t.outcomes)), tuple(map(rewritten, t.evidence)), t.expectation
-            ),
-        )
-        for c, t in query.terms
+        Term(tuple(map(rewritten, t.outcomes)), tuple(map(rewritten, t.evidence)), t.expectation)
+        for _, t in query.terms
     ]
-    return Query.contrast(terms, query.name)
+    return query.with_terms(terms)
+
+
+def _is_range(value: Any) -> bool:
+    return isinstance(value, Interval)

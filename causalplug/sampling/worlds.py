@@ -157,7 +157,7 @@ class Rows:
         save for images."""
         n = len(self)
         if not 0 < n < _LEAST:
-            return self.dcm(self.noise, known, asked)
+            return self.dcm.generate(self.noise, known, asked)
         index = torch.arange(_LEAST) % n
         more = self.noise.select(index)
         found = dict(known)
@@ -165,10 +165,10 @@ class Rows:
             if name not in needed or name in known:
                 continue
             if self.dcm.variables[name].needs_encoder:
-                found |= self.dcm(self.noise, found, [name])
+                found |= self.dcm.generate(self.noise, found, [name])
             else:
                 padded = {other: value[index.to(value.device)] for other, value in found.items()}
-                found[name] = self.dcm(more, padded, [name])[name][:n]
+                found[name] = self.dcm.generate(more, padded, [name])[name][:n]
         return {name: found[name] for name in asked}
 
     def select(self, index: Tensor) -> Rows:

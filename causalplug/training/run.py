@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from causalplug.errors import ConvergenceWarning, TrainingError
+from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
+from causalplug.files.weights import refuse_infinite
 from causalplug.planning.plan import Module
 from causalplug.training.checkpoint import Checkpoints
 from causalplug.training.games import game_for
@@ -133,6 +134,7 @@ class Run:
         singles = training.singles(names, self.prepared.train, self.prepared.held_out)
         training.train(singles)
         for (position, module), single in zip(chosen.items(), singles, strict=True):
+            self._refuse_diverged(module, single.name)
             single.report.distances = tuple(
                 self._distances(module, self._seed(position), final=True)
             )
@@ -181,6 +183,7 @@ class Run:
             self._phase(position, index, module, phases[index], report, start, spent)
         for name in module.variables:
             self.dcm.mechanism(name).requires_grad_(False)
+        self._refuse_diverged(module, report.name)
         report.seconds = spent + time.perf_counter() - start
         self._finish(position, report)
         self.save(None)
@@ -201,6 +204,18 @@ class Run:
                 stacklevel=5,
             )
         self.reports[position] = report
+
+    def _refuse_diverged(self, module: Module, name: str) -> None:
+        """Raise where training left weights that are no numbers."""
+        for variable in module.variables:
+            try:
+                refuse_infinite(self.dcm.mechanism(variable).state_dict(), variable)
+            except MechanismError:
+                raise TrainingError(
+                    f"Module {name} cannot be used: its training diverged, and weights of "
+                    f"{variable!r} are NaN or infinite. Train with a smaller learning_rate, or "
+                    "look for extreme values in its rows."
+                ) from None
 
     def _share(self, steps: int) -> int:
         """So many of the usual steps as this run takes."""

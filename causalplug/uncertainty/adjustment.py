@@ -81,21 +81,23 @@ def adjusted(
     numerator, weight = torch.stack(a), torch.stack(b)
     mean = weight.mean(1)
     ratios = numerator.mean(1) / mean
-    scale = numbers.coefficients[:, None]
+    scale = numbers.slopes(ratios)
     influence = (numerator - ratios[:, None] * weight) / mean[:, None]
-    return Adjusted((scale * ratios).sum(0), (scale[:, None] * influence).sum(0))
+    return Adjusted(numbers.combined(ratios), (scale[:, None] * influence).sum(0))
 
 
 def _world(case: Case) -> World | None:
     """The one world in which the outcomes are read, None if there are several."""
     axes = [*case.outcomes, *([case.mean] if case.mean else [])]
     worlds = [axis.world for axis in axes] + [world for world, _, _ in case.fixed]
+    worlds += [world for world, _ in case.ranges]
     return worlds[0] if all(world is worlds[0] for world in worlds) else None
 
 
 def _outcomes(case: Case) -> list[str]:
     axes = [*case.outcomes, *([case.mean] if case.mean else [])]
-    return [axis.variable for axis in axes] + [name for _, name, _ in case.fixed]
+    fixed = [name for _, name, _ in case.fixed] + [part.name for _, part in case.ranges]
+    return [axis.variable for axis in axes] + fixed
 
 
 def _needed(dcm: Model, case: Case) -> set[str] | None:

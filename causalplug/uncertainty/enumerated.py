@@ -74,7 +74,7 @@ def _variables(dcm: Model, numbers: AnswerNumbers, case: Case) -> list[tuple[str
 
 def _numbers(dcm: Model, numbers: AnswerNumbers, variables: Mapping[int, object]) -> Tensor:
     """The numbers ``(k,)``, differentiable."""
-    total = torch.zeros(numbers.size, dtype=torch.float64)
+    found = []
     for position in range(len(numbers.terms)):
         ratios = []
         for block in numbers.blocks:
@@ -82,8 +82,8 @@ def _numbers(dcm: Model, numbers: AnswerNumbers, variables: Mapping[int, object]
             rows, probability = _joint(dcm, variables[id(case)])  # type: ignore[arg-type]
             a, b = numbers.of_case(block, position, rows)
             ratios.append(probability @ a / (probability @ b))
-        total = total + numbers.coefficients[position] * torch.cat(ratios)
-    return total
+        found.append(torch.cat(ratios))
+    return numbers.combined(torch.stack(found))
 
 
 def _joint(dcm: Model, variables: Sequence[tuple[str, World]]) -> tuple[Rows, Tensor]:

@@ -188,7 +188,7 @@ def _spread(
         words = "nothing of the model was estimated, so that the Monte-Carlo error is all"
         return _Spread(np.zeros(size), words)
     asked = normalised(dcm, Query.parse(query) if isinstance(query, str) else query)
-    numbers = AnswerNumbers(dcm, compile_query(dcm, asked))
+    numbers = AnswerNumbers(dcm, compile_query(dcm, asked), asked.formula)
     _check(dcm, numbers, trained)
     samples = _samples(dcm, data)
     try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from causalplug.identification.arithmetic import Formula
 from causalplug.model.model import Model
 from causalplug.sampling.terms import Axis, Case, CompiledTerm, numbers_of
 from causalplug.sampling.worlds import Rows, World
@@ -54,10 +55,13 @@ class AnswerNumbers:
     Args:
         dcm: the model.
         terms: the compiled terms of the query; their evidence is discrete.
+        combination: ratios and products of the terms; None for their sum, times the coefficients.
     """
 
-    def __init__(self, dcm: Model, terms: Sequence[CompiledTerm]):
-        self.dcm, self.terms = dcm, list(terms)
+    def __init__(
+        self, dcm: Model, terms: Sequence[CompiledTerm], combination: Formula | None = None
+    ):
+        self.dcm, self.terms, self.combination = dcm, list(terms), combination
         self.coefficients = torch.tensor([float(t.coefficient) for t in terms], dtype=torch.float64)
         self.blocks = [self._block(cases) for cases in self._matched()]
         self.size = sum(block.cells for block in self.blocks)
@@ -119,6 +123,9 @@ class AnswerNumbers:
         outcome = _one_hot(rows, self._discrete(case), block.sizes[1])
         for world, name, code in case.fixed:
             outcome = outcome * (rows.values(world, [name])[name] == code)[:, None]
+        for world, condition in case.ranges:
+            values = rows.values(world, [condition.name])[condition.name]
+            outcome = outcome * condition.holds(values, rows.noise.rows)[:, None]
         if case.mean is not None:
             outcome = outcome * self._number(case.mean, block.numbers[position], rows)[:, None]
         a = (evidence[:, :, None] * outcome[:, None, :]).flatten(1)
@@ -143,14 +150,26 @@ class AnswerNumbers:
         a, b = self.parts(rows)
         weights = b.mean(1)
         ratios = a.mean(1) / weights
-        return Linearised((self.coefficients[:, None] * ratios).sum(0), ratios, weights)
+        return Linearised(self.combined(ratios), ratios, weights)
+
+    def combined(self, ratios: Tensor) -> Tensor:
+        """The numbers ``(k,)`` from the terms ``(t, k)``."""
+        if self.combination is None:
+            return (self.coefficients[:, None] * ratios).sum(0)
+        return self.combination.value(list(ratios))
+
+    def slopes(self, ratios: Tensor) -> Tensor:
+        """``(t, k)``: what an error of each term does to the numbers, to first order."""
+        if self.combination is None:
+            return self.coefficients[:, None].expand_as(ratios)
+        return torch.stack(self.combination.slopes(list(ratios)))
 
     def influence(self, rows: Rows, at: Linearised) -> Tensor:
         """``(n, k)``: what every row adds to the numbers, to first order; NaN where no row met the
         evidence."""
         a, b = self.parts(rows)
         centred = (a - at.ratios[:, None] * b) / at.weights[:, None]
-        return (self.coefficients[:, None, None] * centred).sum(0)
+        return (self.slopes(at.ratios)[:, None] * centred).sum(0)
 
 
 def _one_hot(rows: Rows, axes: Sequence[Axis], sizes: Sequence[int]) -> Tensor:

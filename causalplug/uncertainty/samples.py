@@ -82,7 +82,7 @@ def from_model(
         noise = Noise(size, _SEED + number, device=dcm.device)
         do = {name: _set(dcm, name, count["set"][name], noise) for name in sorted(source.do)}
         with torch.no_grad():
-            drawn = dcm(noise, do, sorted(source.recorded))
+            drawn = dcm.generate(noise, do, sorted(source.recorded))
             values = {name: _projected(dcm, name, value) for name, value in drawn.items()}
         found.append(Sample(source, values, count["rows"], False))
     return found

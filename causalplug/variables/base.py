@@ -86,6 +86,11 @@ class Variable:
         """Turn a tensor ``(n, *event_shape)`` back into users' values, an array of length n."""
         raise NotImplementedError
 
+    def written(self, codes: torch.Tensor) -> list[Any]:
+        """Users' values as Python writes them, to be compared and saved."""
+        found: list[Any] = self.decode(codes).tolist()
+        return found
+
     def features(self, codes: torch.Tensor) -> torch.Tensor:
         """Float features ``(n, feature_size)`` of encoded values, as a network reads them."""
         raise NotImplementedError

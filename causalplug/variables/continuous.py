@@ -89,6 +89,10 @@ class Continuous(Variable):
         codes = codes.detach().cpu()
         return (codes.double() if self.precise else codes.float()).numpy()
 
+    def written(self, codes: torch.Tensor) -> list[float]:
+        """The numbers in their shortest decimals: 0.1, not the number of 32 bits nearest to it."""
+        return [float(str(number)) for number in self.decode(codes)]
+
     def features(self, codes: torch.Tensor) -> torch.Tensor:
         return codes.unsqueeze(-1)
 

@@ -14,6 +14,7 @@ import pytest
 from causalplug.errors import CausalPlugError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.readers import FORMATS, guess_format
+from causalplug.identification.query import Query
 from tests.attack.mutations import EXHAUSTIVE, mutants, outcome, outcomes
 
 COUNT = 40_000 if EXHAUSTIVE else 300
@@ -49,6 +50,16 @@ SEEDS = {
     "net": ['net { }\nnode A { states = ("y" "n"); label = "a"; }\npotential (A | ) { } % c\n'],
     "bnlearn": ["[A][S][T|A][L|S][E|T:L]"],
 }
+QUERIES = [
+    "P(Y_{X=1, M_{X=0}}=1 | X=0, do(Z=2), W)",
+    'E[Y | do("a b"=1)] - 0.5 * E[Y | do(X=-1.5e3)]',
+    "ATE(Y=yes, X=2 vs 0 | Z=1) + PN(Y, X)",
+    "P(Y_{M=$m} | M_{X=0}=$m)",
+    "NDE(Y, X, M)",
+    "P(Y=1 | do(X=1)) / P(Y=1 | do(X=0))",
+    "P(18<=age<65, Y>=3 | do(X=1), M!=2)",
+    "OR(Y=1, X=1 vs 0)",
+]
 LONG = 50_000 if EXHAUSTIVE else 20_000
 
 
@@ -71,6 +82,12 @@ def test_mutated_texts_are_guessed_or_refused() -> None:
     found = outcomes(
         lambda text: CausalGraph.parse(text, guess_format(text)), mutants(texts, COUNT)
     )
+    assert set(found) <= {"answered", "refused"}, found
+
+
+def test_mutated_questions_end_in_errors_of_ours() -> None:
+    found = outcomes(Query.parse, mutants(QUERIES, 5 * COUNT, seed=2), longest=1500)
+    print("query", dict(found))
     assert set(found) <= {"answered", "refused"}, found
 
 
@@ -113,8 +130,9 @@ HOSTILE = {
 def test_long_runs_are_read_in_linear_time(name: str) -> None:
     run = HOSTILE[name]
     doors = {format: (lambda text, f=format: CausalGraph.parse(text, f)) for format in SEEDS}
+    doors["query"] = Query.parse
     for format, door in doors.items():
-        seed = SEEDS[format][0]
+        seed = SEEDS[format][0] if format in SEEDS else QUERIES[0]
         middle = len(seed) // 2
         for text in (run, seed + run, run + seed, seed[:middle] + run + seed[middle:]):
             start = time.process_time()

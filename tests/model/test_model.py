@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import causalplug as cp
 from causalplug.adapters.callable import CallableGenerator
 from causalplug.dcm import DCM
 from causalplug.encoders.encoders import ConvEncoder
@@ -177,3 +178,13 @@ def test_an_intervention_of_another_number_of_rows_is_refused():
     dcm = DCM(CausalGraph.parse("X -> Y"), {"X": Discrete(2), "Y": Discrete(2)})
     with pytest.raises(DataError, match=r"do\(X\) has 1 values for 3 rows"):
         dcm(Noise(3), {"X": torch.tensor([0])})
+
+
+def test_a_model_is_printed_as_a_table_and_fetches_nothing():
+    graph = cp.CausalGraph.parse("X -> Y; X <-> Y")
+    dcm = cp.DCM(graph, {"X": cp.Discrete(2), "Y": cp.Continuous()})
+    title, _, head, *rows = str(dcm).splitlines()
+    assert title.startswith("DCM of 2 variables. Not trained")
+    assert head.split()[:3] == ["variable", "kind", "parents"]
+    assert [row.split()[0] for row in rows] == ["X", "Y"]
+    assert repr(dcm) == "<DCM of 2 variables: X, Y>"

@@ -1,0 +1,31 @@
+"""Torch modules by variable, whatever the variables are called."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from torch import nn
+
+__all__ = ["NamedModules", "module_key"]
+
+
+def module_key(name: str) -> str:
+    """A variable's name as the key of a module: torch refuses dots."""
+    return quote(name, safe="").replace(".", "%2E")
+
+
+class NamedModules(nn.ModuleDict):
+    """A ``ModuleDict`` whose keys may be any text, such as ``type``, ``to`` or ``items``.
+
+    ``ModuleDict`` refuses keys that are called like one of its attributes. The modules here are
+    only reached by ``modules[key]``, so that no attribute is in their way.
+    """
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """Add a module under ``name``."""
+        self._modules[name] = module
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute of its own, such as ``training``; it is never a module."""
+        object.__setattr__(self, name, value)
