@@ -33,6 +33,7 @@ from causalplug.training.processes import Processes, Unanswered, known_accelerat
 from causalplug.training.replicates import check_replicates, refit
 from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
+from causalplug.training.signals import ending_like_interrupts
 
 __all__ = ["Trainer", "fit"]
 
@@ -197,7 +198,8 @@ class Trainer:
         if self.config.threads is not None and self.accelerator.device.type == "cpu":
             torch.set_num_threads(self.config.threads)
         try:
-            return self._train(resume_from_checkpoint, replicates)
+            with ending_like_interrupts():
+                return self._train(resume_from_checkpoint, replicates)
         except Unanswered as error:
             raise TrainingError(
                 f"Training stopped in process {self.accelerator.process_index}: another process "
