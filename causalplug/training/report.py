@@ -87,6 +87,9 @@ class TrainingReport:
         fits: whether the frozen generators fit the rows; none where the check was left out.
         sources: how many rows of each source were trained on, and how often what was set took each
             of its values; from them a saved model knows how sure its answers are.
+        joint: distances of the whole model from each source, in all variables that it records; of
+            sources that one module matches whole there is none.
+        tolerance: within which they have to be.
     """
 
     modules: list[ModuleReport]
@@ -95,11 +98,19 @@ class TrainingReport:
     settings: dict[str, Any] = field(default_factory=dict)
     fits: list[FitReport] = field(default_factory=list)
     sources: list[dict[str, Any]] = field(default_factory=list)
+    joint: list[Distance] = field(default_factory=list)
+    tolerance: float = 0.03
 
     @property
     def converged(self) -> bool:
-        """Whether every module is known to be."""
-        return all(module.converged is True for module in self.modules)
+        """Whether every module is known to be, and the whole model has the rows' distribution."""
+        modules = all(module.converged is True for module in self.modules)
+        return modules and self.joint_converged
+
+    @property
+    def joint_converged(self) -> bool:
+        """Whether the whole model is not known to have another distribution than the rows."""
+        return all(distance.converged(self.tolerance) for distance in self.joint)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -110,6 +121,8 @@ class TrainingReport:
             "settings": self.settings,
             "fits": [fit.to_dict() for fit in self.fits],
             "sources": self.sources,
+            "joint": [distance.to_dict() for distance in self.joint],
+            "joint_converged": self.joint_converged,
         }
 
     def rows(self) -> list[tuple[str, ...]]:

@@ -440,5 +440,5 @@ def report_from(record: Mapping[str, Any]) -> ModuleReport:
     """Inverse of :meth:`ModuleReport.to_dict`."""
     fields = dict(record)
     fields["variables"] = tuple(fields["variables"])
-    fields["distances"] = tuple(Distance(**d) for d in fields["distances"])
+    fields["distances"] = tuple(Distance.from_dict(d) for d in fields["distances"])
     return ModuleReport(**fields)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from accelerate import Accelerator
 
 from causalplug.checks.fit import FitReport
 from causalplug.data.source import DataSource, as_data_sources
-from causalplug.errors import MechanismError, TrainingError
+from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
@@ -34,6 +35,7 @@ from causalplug.training.replicates import check_replicates, refit
 from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
 from causalplug.training.signals import ending_like_interrupts
+from causalplug.training.validation import Distance
 
 __all__ = ["Trainer", "fit"]
 
@@ -310,6 +312,10 @@ class Trainer:
         ]
         counts = [counted(rows, self.dcm.variables) for rows in run.prepared.train]
         report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits, counts)
+        report.tolerance = self.config.tolerance
+        report.joint = self._joint(run, modules, together)
+        if not report.joint_converged and all(m.converged for m in reports):
+            self._tell_joint(report)
         self.dcm.eval()
         self.dcm.plan = self.plan
         self.dcm.sources = tuple(rows.source for rows in self.tables)
@@ -328,6 +334,22 @@ class Trainer:
         if self.output_dir is not None and self.accelerator.is_main_process:
             self._write(report)
         return report
+
+    def _joint(self, run: Run, modules: Sequence[Module], together: Processes) -> list[Distance]:
+        """Distances of the whole model from the sources."""
+        generator = torch.Generator(self.accelerator.device).manual_seed(self.config.seed + 1)
+        return together.told(run.prepared.joint(self.dcm, modules, generator))
+
+    def _tell_joint(self, report: TrainingReport) -> None:
+        if self.accelerator.is_main_process:
+            worst = max(report.joint, key=lambda d: (not d.converged(report.tolerance), d.score))
+            warnings.warn(
+                f"Every module has converged, but the whole model has not the distribution of the "
+                f"rows: {worst.describe()}. The graph may leave an edge out. "
+                "check_graph(graph, data) says which independence the rows do not have.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
 
     def _write(self, report: TrainingReport) -> None:
         """Put ``report.json`` into the output folder, whole or not at all."""
