@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from causalplug.hub.part_facts import describe_values
+from causalplug.model.asked_values import recorded_overlap
 from causalplug.model.caveats import recorded_caveats
 
 if TYPE_CHECKING:
@@ -147,8 +148,14 @@ def fit_rows(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict
 
 def warning_rows(history: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Name, subject and text of everything that training recorded as doubtful."""
-    known = recorded_caveats(history)
-    return [{"name": c.name, "subject": c.subject, "text": c.text} for c in known]
+    rows = [
+        {"name": c.name, "subject": c.subject, "text": c.text} for c in recorded_caveats(history)
+    ]
+    for record in recorded_overlap(history):
+        if record.of:
+            what = f"do({record.variable}={record.value})"
+            rows.append({"name": "weak overlap", "subject": what, "text": record.text})
+    return rows
 
 
 def _parts(dcm: Model, copied: bool) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from causalplug.hub.card import CARD_FACTS
 from causalplug.hub.formats import DCM_FORMAT, read_dcm_config
 from causalplug.hub.reference import follow
 from causalplug.identification.query import Query
+from causalplug.model.caveats import check_records
 from causalplug.model.extract import extract_module
 from causalplug.model.facts import (
     fit_rows,
@@ -253,6 +254,7 @@ def _check_records(
             f"cannot use {where}: its plan is for another graph. Save the model again"
         )
     history, known = config["history"], CARD_FACTS["dcm"]
+    check_records(history)
     rows = {
         "training": training_rows(history),
         "fits": fit_rows((), history),

@@ -351,6 +351,7 @@ class Model(nn.Module):
         noise: Noise,
         do: Mapping[str, Tensor] | None = None,
         variables: Iterable[str] | None = None,
+        banks: Mapping[str, Callable[[Mapping[str, Tensor], Noise], Tensor]] | None = None,
     ) -> dict[str, Tensor]:
         """Values of ``variables`` from noise, under interventions; only their ancestors are run.
 
@@ -360,6 +361,8 @@ class Model(nn.Module):
             do: encoded values ``(n, *event_shape)`` of the intervened variables; their mechanisms
                 do not run.
             variables: what is asked for; all by default.
+            banks: by image variable that is not asked for, what gives its projections from the
+                values of its parents and the noise.
 
         Returns:
             Encoded values ``(n, *event_shape)`` by variable, in the graph's order.
@@ -368,7 +371,7 @@ class Model(nn.Module):
             UnknownVariableError: a name that is not a variable.
             DataError: another number of values than rows of noise.
         """
-        do = dict(do or {})
+        do, banks = dict(do or {}), dict(banks or {})
         asked = list(self.graph.variables) if variables is None else list(variables)
         for name in (*asked, *do):
             self._known(name, "value")
@@ -387,6 +390,9 @@ class Model(nn.Module):
                 continue
             mechanism = self.mechanism(name)
             inputs = {p: self._read(p, mechanism, values, projections) for p in mechanism.parents}
+            if name in banks:
+                projections[name] = banks[name](inputs, noise)
+                continue
             values[name] = mechanism(
                 inputs, self.own_noise(name, noise), self.confounder(name, noise)
             )

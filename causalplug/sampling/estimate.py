@@ -19,10 +19,11 @@ from causalplug.identification.query import Query
 from causalplug.noise import Noise
 from causalplug.sampling.accept import LARGE, SMALL, evaluating
 from causalplug.sampling.answers import ESTIMATED, Estimate, Summary, answer_table
+from causalplug.sampling.banked import IMAGES, ClusteredMoments, ImageBank, bankable
 from causalplug.sampling.compare import plug_in
 from causalplug.sampling.condition import Given
 from causalplug.sampling.guard import clear
-from causalplug.sampling.memory import Batches
+from causalplug.sampling.memory import Batches, check_cells
 from causalplug.sampling.met import Met
 from causalplug.sampling.moments import Contribution, Moments
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
@@ -37,11 +38,14 @@ if TYPE_CHECKING:
 
 __all__ = ["estimate"]
 
+ROWS = 100_000  # of an answer, where no number is given
+_PAINTED = (2_000, 10_000)  # of one for which images are painted: at least, at most
+
 
 def estimate(
     dcm: Model,
     query: str | Query,
-    n: int = 100_000,
+    n: int | None = None,
     *,
     data: Any = None,
     compare: str | None = None,
@@ -50,7 +54,8 @@ def estimate(
 ) -> Estimate:
     """The answer to ``query``; documented at :meth:`causalplug.DCM.estimate`."""
     started = time.perf_counter()
-    check_count(n)
+    if n is not None:
+        check_count(n)
     asked = Query.parse(query) if isinstance(query, str) else query
     if not isinstance(asked, Query):
         raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query.")
@@ -102,6 +107,14 @@ def estimate(
     )
 
 
+def _painted_rows(dcm: Model) -> int:
+    """Rows of an answer for which images are painted one by one: as many as training had, within
+    bounds, because more cannot make the model's answer more accurate."""
+    counts = dcm.history.get("sources") or []
+    least, most = _PAINTED
+    return min(max(sum(count["rows"] for count in counts), least), most)
+
+
 def _projections(dcm: Model, name: str, column: Any) -> np.ndarray:
     """Projections ``(n, d)`` of a column of images as users have them."""
     images = dcm.variables[name].encode(column, name)
@@ -147,12 +160,13 @@ class _Estimation:
         self,
         dcm: Model,
         terms: Sequence[CompiledTerm],
-        n: int,
+        n: int | None,
         options: SamplingOptions,
         pictures: int,
         combination: Formula | None = None,
     ):
-        self.dcm, self.terms, self.n, self.seed = dcm, list(terms), n, options.seed
+        self.dcm, self.terms, self.seed = dcm, list(terms), options.seed
+        self.n = ROWS if n is None else n
         self.limits, self.wanted_pictures = options.limits(), pictures
         first = terms[0].cases[0]
         kinds = {a.label: dcm.variables[a.variable] for a in first.outcomes}
@@ -169,23 +183,20 @@ class _Estimation:
         self.blocks = []
         order = terms[0].symbols
         by_symbols = [{tuple(str(c.symbols[s]) for s in order): c for c in t.cases} for t in terms]
+        cells = math.prod(sizes[0]) * math.prod(sizes[1]) * len(by_symbols[0])
+        check_cells(cells, len(terms))
+        self.bank = self._image_bank(math.prod(sizes[0]), math.prod(sizes[1]))
         for key in by_symbols[0]:
             cases = [cases[key] for cases in by_symbols]
-            moments = Moments(
-                [t.coefficient for t in terms],
-                math.prod(sizes[0]),
-                math.prod(sizes[1]),
-                combination,
-            )
+            shape = math.prod(sizes[0]), math.prod(sizes[1])
+            coefficients = [t.coefficient for t in terms]
+            moments = Moments(coefficients, *shape, combination)
+            if self.bank is not None:
+                moments = ClusteredMoments(coefficients, *shape, combination, IMAGES)
             self.blocks.append(_Block(cases, moments, sizes))  # type: ignore[arg-type]
         self.counts = bool(self.axes[2] or first.fixed or first.ranges or first.mean)
         self.pictures: dict[str, np.ndarray] = {}
         self._found: dict[str, list[np.ndarray]] = {label: [] for label in self.images}
-        self.met = self._conditions()
-        for met in self.met.values():
-            for i, part in enumerate(met.given):
-                later = [(g.world, g.names) for g in met.given[i + 1 :]]
-                part.prepare(dcm, [*later, *met.targets])
         rendered = {
             name
             for block in self.blocks
@@ -199,9 +210,28 @@ class _Estimation:
             ]
             for name in world.graph.ancestors(names) - set(world.do)
         }
+        rendered -= set() if self.bank is None else {self.bank.name}
         wide = any(dcm.variables[name].needs_encoder for name in rendered)
+        if n is None and wide:
+            self.n = _painted_rows(dcm)
+        self.met = self._conditions()
+        for met in self.met.values():
+            for i, part in enumerate(met.given):
+                later = [(g.world, g.names) for g in met.given[i + 1 :]]
+                part.prepare(dcm, [*later, *met.targets])
         self.batches = Batches(options.batch_size or (SMALL if wide else LARGE))
         self.at = 0
+
+    def _image_bank(self, evidence: int, outcomes: int) -> ImageBank | None:
+        """Projections in place of images, where nothing but a projection is read of them."""
+        fits = ClusteredMoments.fits(len(self.terms), evidence, outcomes, IMAGES)
+        if self.n <= IMAGES or self.images or self.numbers or not fits:
+            return None
+        cases = [case for term in self.terms for case in term.cases]
+        targets = [target for case in cases for target in case.targets]
+        seen = [(g.world, name) for case in cases for g in case.given for name in g.names]
+        name = bankable(self.dcm, targets, seen)
+        return None if name is None else ImageBank(self.dcm, name, self.seed)
 
     # -- what is asked
 
@@ -300,6 +330,7 @@ class _Estimation:
         dcm = self.dcm
         with evaluating(dcm):
             base = Rows(dcm, Noise(torch.arange(a, b), self.seed, device=dcm.device))
+            base.banks = {} if self.bank is None else {self.bank.name: self.bank}
             filtered: dict[Any, tuple[Rows, torch.Tensor]] = {}
             for key, met in self.met.items():
                 filtered[key] = met.filter(base)
@@ -368,6 +399,7 @@ class _Estimation:
             outcome.cpu().numpy(),
             None if weight is None else weight.exp().cpu().numpy(),
             number,
+            None if self.bank is None else self.bank.clusters(rows.noise).cpu().numpy(),
         )
 
     def _numbers(self, case: Case, filtered: Any, part: Contribution) -> dict[str, Any]:

@@ -102,13 +102,13 @@ def clear(
     text = "; ".join(str(query.name or query) for query in queries[:4]) + (
         " …" if len(queries) > 4 else ""
     )
-    warnings = caveats_of(dcm, queries)
+    written = [normalised(dcm, query) for query in queries]
+    warnings = caveats_of(dcm, written)
     sources = known_sources(dcm)
     if sources is None:
         return Clearance(NOT_CHECKED, text, warnings=warnings)
     domains = tuple((name, v.categories) for name, v in dcm.variables.items() if v.is_discrete)
     smooth = as_names(interpolate)
-    written = [normalised(dcm, query) for query in queries]
     found = [_identified(dcm.graph, q, sources, domains, smooth) for q in written]
     warnings += _interpolated(found)
     for query, identification in zip(queries, found, strict=True):

@@ -11,9 +11,10 @@ import torch
 
 from causalplug.errors import SamplingError
 
-__all__ = ["Batches", "check_room"]
+__all__ = ["Batches", "check_cells", "check_pool", "check_room"]
 
 _T = TypeVar("_T")
+_TABLE_ROW = 200  # bytes of one row of a table of answers
 _SIGNS = (
     "out of memory",
     "can't allocate memory",
@@ -29,15 +30,59 @@ def check_room(rows: int, size: int) -> None:
     Raises:
         SamplingError: it could not, however much of the memory is free.
     """
-    if not hasattr(os, "sysconf"):  # Windows
-        return
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = _memory()
     if rows * size > memory:
         raise SamplingError(
             f"n={rows:,} rows cannot be sampled into one table: they take {rows * size / 1e9:,.1f} "
             f"GB, and this computer has {memory / 1e9:,.1f} GB of memory. Ask for fewer rows or "
             "variables, or take them from sample_batches."
         )
+
+
+def check_cells(cells: int, terms: int) -> None:
+    """Raise unless an answer with so many cells could lie in half of this computer's memory.
+
+    Args:
+        cells: Values of all open variables together.
+        terms: Terms of the query.
+
+    Raises:
+        SamplingError: It could not; the message says how many bytes it would take.
+    """
+    size = cells * (8 * (2 * terms**2 + terms) + _TABLE_ROW)
+    if size > _memory() / 2:
+        raise SamplingError(
+            f"The answer cannot be held: it has {cells:,} cells, one for every combination of "
+            f"values of its open variables, and would take {size:,} bytes ({size / 1e9:,.1f} GB); "
+            f"this computer has {_memory() / 1e9:,.1f} GB of memory. Give values for some of the "
+            "variables, or ask for fewer."
+        )
+
+
+def check_pool(candidates: int, numbers: int) -> None:
+    """Raise unless a pool of so many candidates could lie in half of this computer's memory.
+
+    Args:
+        candidates: Candidates of the pool.
+        numbers: Numbers of noise of each.
+
+    Raises:
+        SamplingError: It could not; the message says how many bytes it would take.
+    """
+    size = candidates * (4 * numbers + 24)
+    if size > _memory() / 2:
+        raise SamplingError(
+            f"What is given is too rare for this computer's memory: a pool of {candidates:,} "
+            f"candidates would take {size:,} bytes ({size / 1e9:,.1f} GB) of {_memory() / 1e9:,.1f} "
+            "GB. Condition on less, or widen the intervals."
+        )
+
+
+def _memory() -> float:
+    """Bytes of memory of this computer; infinite where it does not say."""
+    if not hasattr(os, "sysconf"):  # Windows
+        return float("inf")
+    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 class Batches:

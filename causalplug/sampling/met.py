@@ -62,6 +62,7 @@ class Met:
         if self.posterior is not None:
             first = int(base.noise.rows[0])
             rows = self.posterior.weighted(base.noise.rows)
+            rows.banks = base.banks
             index = rows.noise.rows - first
             rest = [given for given in self.given if given is not self.posterior.given]
         keep = rows.frontier([*self.targets, *((g.clamped, g.names) for g in rest)])

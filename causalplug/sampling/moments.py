@@ -33,6 +33,7 @@ class Contribution:
             hold.
         weight: their weights, or None for ones.
         number: the numbers whose expectation is asked for, or None for indicators.
+        cluster: which rows belong together, or None where all are independent.
     """
 
     index: _Array
@@ -40,6 +41,7 @@ class Contribution:
     outcome: _Array
     weight: _Array | None = None
     number: _Array | None = None
+    cluster: _Array | None = None
 
 
 class Moments:

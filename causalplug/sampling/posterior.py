@@ -24,7 +24,7 @@ from causalplug.errors import SamplingError
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import ROUND
-from causalplug.sampling.memory import Batches
+from causalplug.sampling.memory import Batches, check_pool
 from causalplug.sampling.proposal import Normals, effective_size
 from causalplug.sampling.scene import AGAIN, Block, Scene
 from causalplug.sampling.weigh import Candidates, Drawn, draw, weigh
@@ -389,6 +389,7 @@ class Posterior:
                 self._too_rare(effective, tried, block)
             if tried >= most:
                 self._too_rare(effective, tried, block)
+            check_pool(tried + step, block.size)
             numbers = first + torch.arange(tried, tried + step)
             standard = self._standard(block, numbers, stream).unsqueeze(0)
             drawn = proposal.moved(standard)

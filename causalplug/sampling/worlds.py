@@ -3,7 +3,7 @@ it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["FromWorld", "Rows", "World"]
 
 _LEAST = 16  # rows: below this, matrix products round differently, and a row would depend on how many are beside it
+
+Projections = Callable[[Mapping[str, Tensor], Noise], Tensor]
+"""From the values of an image's parents, and noise, to its projections."""
 
 Cell = tuple[str, Hashable]
 """A variable in every world that agrees on what is set among its ancestors."""
@@ -83,6 +86,7 @@ class Rows:
         cells: encoded values ``(n, *event_shape)`` by cell.
         marks: ``(n,)`` numbers by name that stay with the rows: ``"log_weight"``, where rows have
             weights, and ``"error of X"`` for the error with which the noise of X was recovered.
+        banks: projections by image variable that stand for images nobody asks for.
     """
 
     def __init__(self, dcm: Model, noise: Noise):
@@ -90,6 +94,7 @@ class Rows:
         self.noise = noise
         self.cells: dict[Cell, Tensor] = {}
         self.marks: dict[str, Tensor] = {}
+        self.banks: Mapping[str, Projections] = {}
 
     def __len__(self) -> int:
         return len(self.noise)
@@ -128,6 +133,7 @@ class Rows:
             for name in self.dcm.graph.variables
             if name in needed
             and (name not in images or name in missing or world.cell(name) in keep)
+            and name not in self.banks
         ]
         if not asked:
             return
@@ -157,24 +163,25 @@ class Rows:
         save for images."""
         n = len(self)
         if not 0 < n < _LEAST:
-            return self.dcm.generate(self.noise, known, asked)
+            return self.dcm.generate(self.noise, known, asked, self.banks)
         index = torch.arange(_LEAST) % n
         more = self.noise.select(index)
         found = dict(known)
         for name in self.dcm.graph.topological_order():
-            if name not in needed or name in known:
+            if name not in needed or name in known or name in self.banks:
                 continue
             if self.dcm.variables[name].needs_encoder:
-                found |= self.dcm.generate(self.noise, found, [name])
+                found |= self.dcm.generate(self.noise, found, [name], self.banks)
             else:
                 padded = {other: value[index.to(value.device)] for other, value in found.items()}
-                found[name] = self.dcm.generate(more, padded, [name])[name][:n]
+                found[name] = self.dcm.generate(more, padded, [name], self.banks)[name][:n]
         return {name: found[name] for name in asked}
 
     def select(self, index: Tensor) -> Rows:
         """Some of the rows, by positions or by a mask."""
         chosen = Rows(self.dcm, self.noise.select(index))
         chosen.cells = {cell: value[index.to(value.device)] for cell, value in self.cells.items()}
+        chosen.banks = self.banks
         chosen.marks = {key: value[index.to(value.device)] for key, value in self.marks.items()}
         return chosen
 
@@ -205,6 +212,7 @@ class Rows:
         joined = Rows(parts[0].dcm, Noise.cat([part.noise for part in parts]))
         shared = set.intersection(*(set(part.cells) for part in parts))
         joined.cells = {cell: torch.cat([part.cells[cell] for part in parts]) for cell in shared}
+        joined.banks = parts[0].banks
         joined.marks = {
             key: torch.cat([part.marks[key] for part in parts]) for key in parts[0].marks
         }

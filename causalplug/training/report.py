@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from causalplug.checks.fit import FitReport
+from causalplug.checks.records import OverlapRecord, RangeRecord
 from causalplug.training.validation import Distance
 
 __all__ = ["ModuleReport", "TrainingReport"]
@@ -90,6 +91,8 @@ class TrainingReport:
         joint: distances of the whole model from each source, in all variables that it records; of
             sources that one module matches whole there is none.
         tolerance: within which they have to be.
+        overlap: Whether the rows support the interventions on one variable.
+        ranges: The numbers that every variable of numbers took.
     """
 
     modules: list[ModuleReport]
@@ -100,6 +103,8 @@ class TrainingReport:
     sources: list[dict[str, Any]] = field(default_factory=list)
     joint: list[Distance] = field(default_factory=list)
     tolerance: float = 0.03
+    overlap: Sequence[OverlapRecord] = ()
+    ranges: Mapping[str, RangeRecord] = field(default_factory=dict)
 
     @property
     def converged(self) -> bool:
@@ -123,6 +128,8 @@ class TrainingReport:
             "sources": self.sources,
             "joint": [distance.to_dict() for distance in self.joint],
             "joint_converged": self.joint_converged,
+            "overlap": [record.to_dict() for record in self.overlap],
+            "ranges": {name: record.to_list() for name, record in self.ranges.items()},
         }
 
     def rows(self) -> list[tuple[str, ...]]:

@@ -17,7 +17,8 @@ import torch
 from accelerate import Accelerator
 
 from causalplug.checks.fit import FitReport
-from causalplug.data.source import DataSource, as_data_sources
+from causalplug.checks.records import OverlapRecord
+from causalplug.data.source import DataSource, Rows, as_data_sources
 from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
@@ -35,6 +36,7 @@ from causalplug.training.replicates import check_replicates, refit
 from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
 from causalplug.training.signals import ending_like_interrupts
+from causalplug.training.support import overlap_records, range_records
 from causalplug.training.validation import Distance
 
 __all__ = ["Trainer", "fit"]
@@ -316,6 +318,8 @@ class Trainer:
         report.joint = self._joint(run, modules, together)
         if not report.joint_converged and all(m.converged for m in reports):
             self._tell_joint(report)
+        report.ranges = range_records(run.prepared.train, self.dcm)
+        report.overlap = self._check_overlap(run.prepared.train, seconds)
         self.dcm.eval()
         self.dcm.plan = self.plan
         self.dcm.sources = tuple(rows.source for rows in self.tables)
@@ -429,6 +433,17 @@ class Trainer:
                 for tracker in self.accelerator.trackers:
                     tracker.finish()
                 self.accelerator.trackers = []
+
+    def _check_overlap(
+        self, tables: Sequence[Rows], seconds: dict[str, float]
+    ) -> tuple[OverlapRecord, ...]:
+        """Where interventions lack overlap, unless the settings leave it out."""
+        if not self.config.check_overlap:
+            return ()
+        start = time.perf_counter()
+        found = overlap_records(self.dcm, tables, seed=self.config.seed)
+        seconds["overlap"] = time.perf_counter() - start
+        return found
 
     def _check_fit(self, seconds: dict[str, float]) -> list[FitReport]:
         """Compare the frozen generators with the rows, and have the plan say what came of it."""

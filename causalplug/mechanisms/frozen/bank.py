@@ -44,6 +44,7 @@ class SampleBank:
             for the same ones, other processes included; an interrupted filling goes on where it
             stopped; a generator of another revision, another encoder, seed or number of rows gets
             files of its own.
+        labels: joint labels to be in the bank; by default all that the label map can ask for.
         max_bytes: of all banks in ``folder``; those unused for longest are deleted to make room.
 
     Attributes:
@@ -66,6 +67,7 @@ class SampleBank:
         batch_size: int = 500,
         progress: Progress | bool | None = None,
         folder: str | PathLike[str] | None = None,
+        labels: Tensor | None = None,
         max_bytes: int = 4 << 30,
     ):
         if mechanism.label_map is None:
@@ -85,7 +87,7 @@ class SampleBank:
         self.mechanism, self.encoder = mechanism, encoder
         self.label_map = mechanism.label_map
         self.rows_per_label, self.seed = rows_per_label, seed
-        self.labels = self.label_map.used
+        self.labels = self.label_map.used if labels is None else labels
         self._place = torch.full((self.label_map.size,), -1, dtype=torch.int64)
         self._place[self.labels] = torch.arange(len(self.labels))
         keep_images = keep_images or encoder is None
