@@ -13,6 +13,7 @@ from torch import Tensor
 
 from causalplug.data.source import Rows
 from causalplug.errors import PlanError
+from causalplug.graphs.graph import CausalGraph
 from causalplug.model.model import Model
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import (
@@ -87,6 +88,7 @@ class _Factor:
     cells: Cells | None = None
     counts: Tensor | None = None
     weights: Tensor | None = None
+    tabular: bool = False
 
     def __len__(self) -> int:
         return len(self.rows[self.variables[0]])
@@ -101,8 +103,15 @@ class _Factor:
         )
         batch = {name: value[index] for name, value in self.rows.items()}
         if self.proposal is None:
-            return -log_mean_exp(rows_log_prob(dcm, self.variables, batch, noise)).mean()
+            return -self._log_mean(dcm, batch, noise).mean()
         return -self._proposed(dcm, self.proposal, batch, generator).mean()
+
+    def _log_mean(self, dcm: Model, rows: dict[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
+        """Log c-factor ``(n,)`` for draws that all rows share; discrete mechanisms are run once for
+        every value of their parents."""
+        if self.tabular:
+            return Cells(dcm, self.variables, rows).log_mean(noise)
+        return log_mean_exp(rows_log_prob(dcm, self.variables, rows, noise))
 
     def _proposed(
         self, dcm: Model, proposal: Proposal, rows: Mapping[str, Tensor], generator: torch.Generator
@@ -125,7 +134,7 @@ class _Factor:
                 name: value[start : start + _SCORED_TOGETHER] for name, value in self.rows.items()
             }
             if self.proposal is None:
-                values.append(log_mean_exp(rows_log_prob(dcm, self.variables, part, noise)))
+                values.append(self._log_mean(dcm, part, noise))
             else:
                 values.append(self._proposed(dcm, self.proposal, part, generator))
         found = torch.cat(values)
@@ -146,6 +155,8 @@ class Likelihood:
             makes or reads under :func:`~causalplug.training.factors.pixel_column`.
         config: batch size, draws and seed are read.
         proposals: of a likelihood of the same module on other rows, instead of new ones.
+        groups: by source, what :func:`~causalplug.training.factors.served` gives; found anew where
+            None.
 
     Attributes:
         proposals: one for every c-factor with confounder noise and a continuous variable, trained
@@ -164,6 +175,7 @@ class Likelihood:
         config: TrainingConfig,
         *,
         proposals: Sequence[Proposal] | None = None,
+        groups: Sequence[Sequence[tuple[str, ...]]] | None = None,
     ):
         implicit = [name for name in variables if not dcm.mechanism(name).explicit]
         if implicit:
@@ -174,10 +186,10 @@ class Likelihood:
             )
         self.dcm, self.variables, self.config = dcm, tuple(variables), config
         self.factors: list[_Factor] = []
-        groups = [served(dcm.graph, rows.source.recorded, rows.source.do) for rows in sources]
-        for component in dcm.graph.c_components():
-            if not component <= set(variables):
-                continue
+        if groups is None:
+            groups = [served(dcm.graph, rows.source.recorded, rows.source.do) for rows in sources]
+        self._groups = groups
+        for component in _components(dcm.graph, variables):
             if not any(
                 frozenset(group) == component for of_source in groups for group in of_source
             ):
@@ -198,7 +210,8 @@ class Likelihood:
         self.proposals: list[Proposal] = []
         for factor in self.factors:
             factor.share = len(factor) / total
-            if tabular(dcm, factor.variables):
+            factor.tabular = tabular(dcm, factor.variables)
+            if factor.tabular:
                 self._tabulate(factor)
             elif factor.draws.keys and self._continuous(factor.variables):
                 factor.proposal = self._proposal(factor) if known is None else next(known)
@@ -259,4 +272,21 @@ class Likelihood:
         """The same c-factors by the same proposals on other rows of the same sources, with 256
         draws or more."""
         settings = replace(self.config, draws=max(256, self.config.draws))
-        return Likelihood(self.dcm, self.variables, sources, settings, proposals=self.proposals)
+        known = {"proposals": self.proposals, "groups": self._groups}
+        return Likelihood(self.dcm, self.variables, sources, settings, **known)  # type: ignore[arg-type]
+
+
+def _components(graph: CausalGraph, variables: Sequence[str]) -> list[frozenset[str]]:
+    """The c-components that these variables make up, each whole, in their order."""
+    found: list[frozenset[str]] = []
+    left = dict.fromkeys(variables)
+    while left:
+        reached, new = set(), [next(iter(left))]
+        while new:
+            name = new.pop()
+            if name not in reached:
+                reached.add(name)
+                new += graph.siblings(name)
+        left = {name: None for name in left if name not in reached}
+        found.append(frozenset(reached))
+    return found

@@ -55,6 +55,7 @@ class Prepared:
     held_out: list[Rows]
     images: dict[tuple[str, str], dict[str, Tensor]] = field(default_factory=dict)
     banks: dict[str, SampleBank] = field(default_factory=dict)
+    _images: list[str] | None = None
     _readers: dict[tuple[str, ...], Shown] = field(default_factory=dict)
 
     def rows(self, source: str, part: str, pixels: Sequence[str] = ()) -> Rows:
@@ -70,6 +71,8 @@ class Prepared:
         if part == "held_out" and images:
             few = torch.arange(min(len(rows), _HELD_OUT_PIXELS))
             rows, images = rows.select(few), {name: value[few] for name, value in images.items()}
+        if not images:
+            return rows
         device = next(iter(rows.values.values())).device
         return replace(
             rows,
@@ -140,9 +143,7 @@ class Prepared:
                 continue
             wanted = {*target.updated, *_given_as_pixels(dcm, target)}
             pixels = [
-                name
-                for name, variable in dcm.variables.items()
-                if variable.needs_encoder and (name in wanted or name not in dcm.encoders)
+                name for name in self._images_of(dcm) if name in wanted or name not in dcm.encoders
             ]
             rows = self.rows(target.source, "held_out", pixels)
             roller = Roller(
@@ -157,6 +158,12 @@ class Prepared:
                 measured = replace(measured, off=tuple(off))
             found.append(measured)
         return found
+
+    def _images_of(self, dcm: Model) -> list[str]:
+        """Image variables, looked for once: a model may have thousands of others."""
+        if self._images is None:
+            self._images = [n for n, variable in dcm.variables.items() if variable.needs_encoder]
+        return self._images
 
     def _moments_off(
         self, dcm: Model, target: Target, roller: Roller, generator: torch.Generator

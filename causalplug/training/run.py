@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from causalplug.data.source import Rows
 from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
 from causalplug.files.weights import refuse_infinite
 from causalplug.planning.plan import Module
 from causalplug.training.checkpoint import Checkpoints
+from causalplug.training.factors import served
 from causalplug.training.games import game_for
 from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodLearner, trainable
 from causalplug.training.likelihood import Likelihood, advantage
@@ -94,6 +96,7 @@ class Run:
         self.dcm, self.config, self.accelerator = trainer.dcm, trainer.config, trainer.accelerator
         self.reports: dict[int, ModuleReport] = {}
         self._at_rest = False
+        self._groups: list[list[tuple[str, ...]]] | None = None
         self.pending: State | None = None
         if loaded is not None:
             self.take(loaded)
@@ -140,6 +143,13 @@ class Run:
             )
             self._finish(position, single.report)
         self.save(None)
+
+    def _served(self, rows: Sequence[Rows]) -> list[list[tuple[str, ...]]]:
+        """What each source determines, found once for all modules."""
+        if self._groups is None:
+            sources = [r.source for r in rows]
+            self._groups = [served(self.dcm.graph, s.recorded, s.do) for s in sources]
+        return self._groups
 
     def _rest(self) -> None:
         """Switch all gradients off, once: with thousands of modules, every time would be long."""
@@ -225,7 +235,8 @@ class Run:
         options: dict[str, Any] = {"processes": self.processes}
         if objective == "likelihood":
             rows = self.prepared.with_pixels(self.dcm, module, "train")
-            likelihood = Likelihood(self.dcm, module.variables, rows, self.config)
+            groups = self._served(rows)
+            likelihood = Likelihood(self.dcm, module.variables, rows, self.config, groups=groups)
             held_out = likelihood.on(self.prepared.with_pixels(self.dcm, module, "held_out"))
             steps = self.config.steps
             options["steps"] = self._share(steps or sum(CYCLES))
