@@ -58,6 +58,9 @@ _EXPORTS = {
     "causalplug.encoders.encoders": ["ConvEncoder", "Encoder", "register_encoder"],
     "causalplug.checks.fit": ["FitReport", "check_fit"],
     "causalplug.mechanisms.frozen.generator": ["FrozenMechanism"],
+    "causalplug.mechanisms.frozen.condition": ["Condition"],
+    "causalplug.mechanisms.frozen.conditional": ["ConditionalMechanism"],
+    "causalplug.mechanisms.frozen.wrapped": ["wrap"],
     "causalplug.mechanisms.frozen.label_map": ["Label", "LabelMap"],
     "causalplug.checks.projection": ["check_projection"],
     "causalplug.mechanisms.frozen.renderer": ["Renderer"],
@@ -80,6 +83,7 @@ _EXPORTS = {
         "Discrete",
         "Image",
         "Variable",
+        "Vector",
         "register_variable",
     ],
 }

@@ -192,7 +192,7 @@ class Model(nn.Module):
         ]
         for name, mechanism in self.mechanisms.unopened().items():
             generator = mechanism.frozen_generator
-            if mechanism.frozen:
+            if mechanism.frozen and not (mechanism.saved_with_model and mechanism.origin is None):
                 pulled.append(f"_mechanisms.{module_key(name)}.")
             elif generator is not None and generator.origin is not None:
                 pulled.append(f"_mechanisms.{module_key(name)}.generator.")

@@ -65,7 +65,7 @@ def suit_columns(model: Model, tables: Sequence[Rows], seed: int) -> None:
         heavy = heavy_tailed(values[~torch.isin(values, atoms)])
         if not len(atoms) and not heavy:
             continue
-        if model.sources is not None:
+        if model.sources is not None or values.dtype == torch.float64:
             _tell(name, atoms, heavy)
             continue
         made = _mixed(mechanism, atoms, heavy, seed * 100_003 + place)
@@ -92,9 +92,10 @@ def _tell(name: str, atoms: Tensor, heavy: bool) -> None:
     seen = [f"atoms (repeated values such as {float(atoms[0]):g})"] if len(atoms) else []
     seen += ["heavy tails"] if heavy else []
     warnings.warn(
-        f"{name!r} has {' and '.join(seen)} in these rows, and its mechanism, which was trained "
-        "before, is a plain density. Train a new model, which gets a mechanism that has them, or "
-        "declare the variable as Count() or Discrete().",
+        f"{name!r} has {' and '.join(seen)} in these rows, and its mechanism is a plain density: it "
+        "was trained before, or its values need float64. Train a new model, which gets a mechanism "
+        "that has them, on values less their mean, or declare the variable as Count() or "
+        "Discrete().",
         MarginalWarning,
         stacklevel=5,
     )

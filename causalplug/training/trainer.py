@@ -21,6 +21,7 @@ from causalplug.checks.records import OverlapRecord
 from causalplug.data.source import DataSource, Rows, as_data_sources
 from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
 from causalplug.mechanisms.base import Mechanism
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
@@ -29,6 +30,7 @@ from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.columns import suit_columns
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counted import counted
+from causalplug.training.encode import encoded
 from causalplug.training.fitness import check_generators
 from causalplug.training.prepare import prepare
 from causalplug.training.processes import Processes, Unanswered, known_accelerator, out_of_memory
@@ -161,9 +163,7 @@ class Trainer:
             raise TrainingError(
                 f"Training cannot start: output_dir {self.output_dir} is a file. Name a folder."
             )
-        self.tables = [
-            source.encode(dcm.variables, cache_dir=self.output_dir) for source in sources
-        ]
+        self.tables = encoded(dcm, sources, self.output_dir)
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
         described = [rows.source for rows in self.tables]
         if self.config.strategy == "joint":
@@ -458,13 +458,10 @@ class Trainer:
         return fits
 
     def _frozen_images(self, module: Module) -> set[str]:
-        """Frozen image mechanisms that this module's targets are drawn through."""
+        """Frozen generators of images that this module's targets are drawn through: those that
+        fill a sample bank."""
         drawn = {name for target in module.targets for name in target.frozen}
-        return {
-            name
-            for name in drawn
-            if self.dcm.variables[name].needs_encoder and self.dcm.mechanism(name).frozen
-        }
+        return {name for name in drawn if isinstance(self.dcm.mechanism(name), FrozenMechanism)}
 
 
 def _check_agreement(told: Sequence[Mapping[str, Any]]) -> None:

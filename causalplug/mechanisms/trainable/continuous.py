@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_to_config,
 )
 from causalplug.mechanisms.trainable.spline import RationalQuadraticSpline
+from causalplug.networks import location_and_scale
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Continuous, variable_from_dict
 
@@ -84,20 +86,27 @@ class ContinuousSpline(Mechanism):
         self.noise = {"normal": NoiseSpec()}
         self.hidden, self.bins = tuple(hidden), bins
         self.network = Conditioner(parents, confounder_size, 3 * bins - 1 + 2, hidden=hidden)
-        self.register_buffer("loc", torch.zeros(()))
-        self.register_buffer("scale", torch.ones(()))
+        kind = torch.float64 if variable.precise else None
+        self.register_buffer("loc", torch.zeros((), dtype=kind))
+        self.register_buffer("scale", torch.ones((), dtype=kind))
 
     def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
         self.network.standardise(rows)
 
     def standardise(self, values: Tensor) -> None:
-        """Set location and scale of the variable from rows of data."""
-        self.loc.copy_(values.float().mean())
-        self.scale.copy_(values.float().std().clamp_min(1e-6))
+        """Set location and scale of the variable from rows of data; rows in float64 make the
+        values float64 from here on."""
+        if values.dtype == torch.float64:
+            self.variable = replace(self.variable, precise=True)
+            self.loc, self.scale = self.loc.double(), self.scale.double()
+        location, scale = location_and_scale(values)
+        self.loc.copy_(location)
+        self.scale.copy_(scale)
 
     def standardised(self, value: Tensor) -> Tensor:
-        """Values in the units of :meth:`standardise`."""
-        return (value - self.loc) / self.scale
+        """Values in the units of :meth:`standardise`, in the default precision."""
+        found = (value - self.loc) / self.scale
+        return found.to(torch.get_default_dtype()) if self.variable.precise else found
 
     def _numbers(
         self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
@@ -114,14 +123,18 @@ class ContinuousSpline(Mechanism):
         """Floats ``(n,)``."""
         normal = noise["normal"]
         spline, shift, log_scale = _pieces(self._numbers(normal, parents, confounder), self.bins)
-        return self.loc + self.scale * (shift + log_scale.exp() * spline(normal))
+        standard = shift + log_scale.exp() * spline(normal)
+        if self.variable.precise:  # a single number in float64 would not make the result float64
+            standard = standard.double()
+        return self.loc + self.scale * standard
 
     def log_prob(
         self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
     ) -> Tensor:
         """Log density ``(n,)`` of floats, or ``(s, n)``."""
         numbers = self._numbers(value, parents, confounder)
-        return spline_log_prob(numbers, self.standardised(value), self.bins) - self.scale.log()
+        density = spline_log_prob(numbers, self.standardised(value), self.bins)
+        return density - self.scale.log().to(density.dtype)
 
     def abduct(
         self,
