@@ -82,6 +82,7 @@ _EXPORTS = {
         "Count",
         "Discrete",
         "Image",
+        "Text",
         "Variable",
         "Vector",
         "register_variable",

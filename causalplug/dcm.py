@@ -430,7 +430,8 @@ class DCM(Shareable, Model):
                 the bias of a model that smooths; by default where the treatment's causes are all
                 recorded, which makes the estimate doubly robust.
             interval: where the interval comes from: ``"influence"`` functions, the ``"replicates"``
-                that the model was trained with, or ``"auto"``, the first of the two that can be had.
+                that the model was trained with, ``"auto"``, the first of the two that can be had, or
+                ``"none"``.
             compare: ``"plug-in"`` adds the identified formula, evaluated on the rows in ``data``, as
                 a column.
             pictures: How many images are rendered of an image that is asked for.

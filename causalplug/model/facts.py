@@ -78,10 +78,20 @@ def dcm_facts(
     if dcm.plan is not None:
         facts["plan"] = plan_rows(dcm.plan)
     if dcm.sources is not None:
-        facts["sources"] = [
-            {"distribution": source.describe(), "name": source.name} for source in dcm.sources
-        ]
+        facts["sources"] = _source_rows(dcm)
     return {**facts, **more, "tags": [*sorted(kinds), *more.get("tags", [])]}
+
+
+def _source_rows(dcm: Model) -> list[dict[str, Any]]:
+    """One row per data source, with its number of rows where training noted it."""
+    counts = dcm.history.get("sources", [])
+    found: list[dict[str, Any]] = []
+    for number, source in enumerate(dcm.sources or ()):
+        row: dict[str, Any] = {"distribution": source.describe(), "name": source.name}
+        if len(counts) > number:
+            row["rows"] = counts[number].get("rows")
+        found.append(row)
+    return found
 
 
 def plan_rows(plan: Plan) -> list[dict[str, Any]]:

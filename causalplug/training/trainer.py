@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord
 from causalplug.data.source import DataSource, Rows, as_data_sources
 from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
+from causalplug.identification.query import Query
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
@@ -57,6 +58,7 @@ def fit(
     resume_from_checkpoint: bool | str | Path = False,
     progress: bool = True,
     replicates: int = 0,
+    queries: str | Query | Iterable[str | Query] | None = None,
     **settings: Any,
 ) -> TrainingReport:
     """Train what the plan says must be trained, and leave the model ready to answer.
@@ -78,6 +80,9 @@ def fit(
             modules were not trained by likelihood; they are kept, saved and pushed with the model.
             Rows are drawn within every source, whole clusters together where a DataSource names
             them; under ``accelerate launch`` the processes share the refits.
+        queries: the questions that the model is for, as text or Query. Only the mechanisms that
+            they read are trained, with what these are trained through; other questions are then
+            refused. None trains everything.
         **settings: the fields of :class:`TrainingConfig`.
 
     Returns:
@@ -113,8 +118,32 @@ def fit(
         output_dir=output_dir,
         accelerator=accelerator,
         progress=progress,
+        queries=queries,
     )
     return trainer.train(resume_from_checkpoint=resume_from_checkpoint, replicates=replicates)
+
+
+def _read_by(dcm: Model, queries: str | Query | Iterable[str | Query]) -> tuple[str, ...]:
+    """The variables whose mechanisms the answers to ``queries`` run.
+
+    Raises:
+        TrainingError: no question.
+        QuerySyntaxError, QueryError, UnknownVariableError: a question that makes no sense.
+    """
+    single = isinstance(queries, str | Query)
+    found: set[str] = set()
+    for query in [queries] if single else list(queries):
+        asked = Query.parse(query) if isinstance(query, str) else query
+        if not isinstance(asked, Query):
+            raise TrainingError(
+                f"queries holds {query!r}, which is no question: give text such as "
+                "'P(Y | do(X=1))', or a Query."
+            )
+        asked.check(dcm.graph.variables)
+        found |= asked.reads(dcm.graph)
+    if not found:
+        raise TrainingError("queries asks nothing of the model: name at least one question.")
+    return tuple(name for name in dcm.graph.variables if name in found)
 
 
 class Trainer:
@@ -127,6 +156,7 @@ class Trainer:
         output_dir: where checkpoints and the report go.
         accelerator: device, precision and processes.
         progress: show a progress bar.
+        queries: the questions that the model is for; None for all.
 
     Attributes:
         plan: the plan that will be followed.
@@ -144,6 +174,7 @@ class Trainer:
         output_dir: str | Path | None = None,
         accelerator: Accelerator | None = None,
         progress: bool = True,
+        queries: str | Query | Iterable[str | Query] | None = None,
     ):
         self.dcm, self.config = dcm, config or TrainingConfig()
         self.accelerator = known_accelerator(accelerator)
@@ -166,7 +197,13 @@ class Trainer:
         self.tables = encoded(dcm, sources, self.output_dir)
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
         described = [rows.source for rows in self.tables]
+        only = None if queries is None else _read_by(dcm, queries)
         if self.config.strategy == "joint":
+            if only is not None:
+                raise TrainingError(
+                    'queries= cannot be used with strategy="joint", which trains everything at '
+                    "once: leave one of the two out."
+                )
             made = joint_plan(dcm.graph, described, frozen=dcm.pulled, kinds=kinds)
         else:
             renderers = {
@@ -183,6 +220,7 @@ class Trainer:
                 objective=self.config.objective,
                 kinds=kinds,
                 explicit={name: m.explicit for name, m in held.items() if not m.frozen},
+                only=only,
             )
         self.tables = [
             replace(rows, source=named)

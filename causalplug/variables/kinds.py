@@ -21,6 +21,7 @@ VARIABLES: Registry[Variable] = Registry(
         "image": "causalplug.variables.image",
         "count": "causalplug.variables.count",
         "vector": "causalplug.variables.vector",
+        "text": "causalplug.variables.text",
     },
 )
 """Every kind that a declaration may name: built in, registered ones and entry points."""
