@@ -15,6 +15,7 @@ __all__ = [
     "FrozenConfounderError",
     "GraphError",
     "GraphFileError",
+    "GraphWarning",
     "LabelMapError",
     "LicenseWarning",
     "MarginalWarning",
@@ -135,6 +136,10 @@ class MarginalWarning(UserWarning):
 class FitWarning(UserWarning):
     """A frozen generator's P(V | pa(V)) is not that of the rows; answers through it inherit the
     difference."""
+
+
+class GraphWarning(UserWarning):
+    """The rows contradict what the graph implies; answers rest on the graph."""
 
 
 class LicenseWarning(UserWarning):

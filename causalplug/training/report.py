@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord, RangeRecord
 from causalplug.training.validation import Distance
@@ -91,6 +92,7 @@ class TrainingReport:
         joint: distances of the whole model from each source, in all variables that it records; of
             sources that one module matches whole there is none.
         tolerance: within which they have to be.
+        warnings: What is doubtful beyond the modules, such as a graph that the rows contradict.
         overlap: Whether the rows support the interventions on one variable.
         ranges: The numbers that every variable of numbers took.
     """
@@ -103,6 +105,7 @@ class TrainingReport:
     sources: list[dict[str, Any]] = field(default_factory=list)
     joint: list[Distance] = field(default_factory=list)
     tolerance: float = 0.03
+    warnings: list[Caveat] = field(default_factory=list)
     overlap: Sequence[OverlapRecord] = ()
     ranges: Mapping[str, RangeRecord] = field(default_factory=dict)
 
@@ -128,6 +131,7 @@ class TrainingReport:
             "sources": self.sources,
             "joint": [distance.to_dict() for distance in self.joint],
             "joint_converged": self.joint_converged,
+            "warnings": [caveat.to_dict() for caveat in self.warnings],
             "overlap": [record.to_dict() for record in self.overlap],
             "ranges": {name: record.to_list() for name, record in self.ranges.items()},
         }
