@@ -112,6 +112,9 @@ def plan(
 @click.option(
     "--values", multiple=True, metavar="NAME=A,B", help="All values of a variable. Repeatable."
 )
+@click.option(
+    "--words", is_flag=True, help="Say how the answer is worked out, with all adjustment sets."
+)
 @click.option("--suggest", is_flag=True, help="Name experiments that would make it identifiable.")
 @click.option(
     "--require",
@@ -128,6 +131,7 @@ def identify(
     sources: Sequence[str],
     columns: str | None,
     values: Sequence[str],
+    words: bool,
     suggest: bool,
     require: bool,
     png: Path | None,
@@ -154,11 +158,23 @@ def identify(
     if as_json:
         show_json(
             found.to_dict()
+            | (_words(found) if words else {})
             | ({} if experiments is None else {"suggestions": [list(s) for s in experiments]})
         )
     else:
         click.echo(str(found))
+        if words:
+            click.echo(f"  {found.in_words}")
         _show_suggestions(found, experiments)
+
+
+def _words(found: Identification) -> dict[str, Any]:
+    return {
+        "in_words": found.in_words,
+        "adjustment_sets": [sorted(names) for names in found.adjustment_sets],
+        "front_door_sets": [sorted(names) for names in found.front_door_sets],
+        "instruments": [str(instrument) for instrument in found.instruments],
+    }
 
 
 def _show_suggestions(found: Identification, experiments: list[tuple[str, ...]] | None) -> None:

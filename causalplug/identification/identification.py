@@ -18,6 +18,14 @@ from causalplug.errors import NotIdentifiableError, QueryError
 from causalplug.graphs.bits import BitGraph, mask_of
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source, as_sources
+from causalplug.identification.adjustment import (
+    AdjustmentSets,
+    Effect,
+    Instrument,
+    adjustment_sets,
+    front_door_sets,
+    instruments,
+)
 from causalplug.identification.c_factor import Regime
 from causalplug.identification.certificate import Certificate, certify
 from causalplug.identification.decide import Verdict
@@ -26,6 +34,7 @@ from causalplug.identification.interpolation import Interpolated, with_interpola
 from causalplug.identification.query import Bound, Event, Query, Term
 from causalplug.identification.ranges import decide_term, write_term
 from causalplug.identification.regions import Region
+from causalplug.identification.words import effect_of, in_words
 from causalplug.wording import as_names, check_known
 
 __all__ = ["STATUSES", "Identification", "identify", "require_identifiable"]
@@ -124,6 +133,57 @@ class Identification:
             tuple(str(source.name) for source in self.sources),
             self.query.formula,
         )
+
+    @cached_property
+    def adjustment_sets(self) -> AdjustmentSets:
+        """The minimal sets of recorded variables to adjust for, smallest first; up to 100.
+
+        Valid sets are those of the complete adjustment criterion (Shpitser, VanderWeele & Robins
+        2010), within variables that one source records without setting any. There are none for a
+        query of several worlds or several effects.
+        """
+        return AdjustmentSets.joined(
+            adjustment_sets(self.graph, self._effect, recorded)
+            for recorded in self._recorded
+            if self._effect is not None
+        )
+
+    @cached_property
+    def front_door_sets(self) -> AdjustmentSets:
+        """The minimal front-door sets of at most three recorded variables (Pearl 2009, definition
+        3.3.3), for one treatment and one outcome."""
+        return AdjustmentSets.joined(
+            front_door_sets(self.graph, self._effect, recorded)
+            for recorded in self._recorded
+            if self._effect is not None
+        )
+
+    @cached_property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """Recorded instruments of one treatment and one outcome, each with what to condition on
+        (Pearl 2009, section 7.4.5)."""
+        found = (
+            instrument
+            for recorded in self._recorded
+            if self._effect is not None
+            for instrument in instruments(self.graph, self._effect, recorded)
+        )
+        return tuple(dict.fromkeys(found))
+
+    @cached_property
+    def in_words(self) -> str:
+        """How the answer is worked out, or why there is none, in a sentence or two."""
+        return in_words(self)
+
+    @cached_property
+    def _effect(self) -> Effect | None:
+        return effect_of(self.query)
+
+    @cached_property
+    def _recorded(self) -> list[frozenset[str]]:
+        """What each source records that sets nothing; those within others are left out."""
+        sets = {frozenset(source.observed) for source in self.sources if not source.do}
+        return [names for names in sets if not any(names < other for other in sets)]
 
     def suggest(self, most: int = 3) -> list[tuple[str, ...]]:
         """The smallest sets of experiments on one variable each that would make the query

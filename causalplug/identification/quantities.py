@@ -3,39 +3,78 @@
 Each takes the outcome, the treatment (and a mediator). A treatment is a name or ``(name, high,
 low)``; the values are 1 and 0 where none are given. An effect (ATE, ETT, NDE, NIE) is one on the
 mean of the outcome, or on the probability of one of its values, ``(name, value)``; PN, PS and PNS
-compare two values of both. ``do`` is set in all worlds, ``given`` is conditioned on in all terms.
+compare two values of both. All are built by the class that is handed in first. ``do`` is set in all worlds, ``given`` is conditioned on in all terms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from causalplug.errors import QueryError
-from causalplug.identification.query import Event, Query, World
+from causalplug.identification.events import Event, World
 
-__all__ = ["PARTS", "QUANTITIES", "ate", "ett", "nde", "nie", "odds_ratio", "pn", "pns", "ps", "rr"]
+__all__ = [
+    "PARTS",
+    "QUANTITIES",
+    "Argument",
+    "Maker",
+    "ate",
+    "ett",
+    "nde",
+    "nie",
+    "odds_ratio",
+    "pn",
+    "pns",
+    "ps",
+    "rr",
+]
 
 Argument = str | tuple[str, Any] | tuple[str, Any, Any]
 Given = tuple[Event, ...]
 
 
+class Maker(Protocol):
+    """The class of queries, :class:`causalplug.Query`, which builds what a quantity stands for."""
+
+    def __call__(
+        self, outcomes: Any, *, do: Any = None, given: Any = None, expectation: bool = False
+    ) -> Any:
+        """One term."""
+
+    def contrast(self, terms: Any, name: str | None = None) -> Any:
+        """The sum of coefficients times terms."""
+
+    def joined(self, sign: str, left: Any, right: Any) -> Any:
+        """A ratio, a product or a sum of such."""
+
+
 def ate(
-    outcome: Argument, treatment: Argument, *, do: Mapping[str, Any] = World(), given: Given = ()
-) -> Query:
+    make: Maker,
+    outcome: Argument,
+    treatment: Argument,
+    *,
+    do: Mapping[str, Any] = World(),
+    given: Given = (),
+) -> Any:
     """Average treatment effect ``E[Y | do(X=high)] - E[Y | do(X=low)]``, within ``given`` if
     there is any."""
     (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
     terms = [
-        (sign, Query(Event(y, value), do={**do, x: level}, given=given, expectation=value is None))
+        (sign, make(Event(y, value), do={**do, x: level}, given=given, expectation=value is None))
         for sign, level in ((1, high), (-1, low))
     ]
-    return Query.contrast(terms, _name("ATE", outcome, treatment, do=do, given=given))
+    return make.contrast(terms, _name("ATE", outcome, treatment, do=do, given=given))
 
 
 def ett(
-    outcome: Argument, treatment: Argument, *, do: Mapping[str, Any] = World(), given: Given = ()
-) -> Query:
+    make: Maker,
+    outcome: Argument,
+    treatment: Argument,
+    *,
+    do: Mapping[str, Any] = World(),
+    given: Given = (),
+) -> Any:
     """Effect of treatment on the treated ``E[Y_{X=high} | X=high] - E[Y_{X=low} | X=high]``
     (Pearl 2009, 8.2.5)."""
     (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
@@ -43,98 +82,123 @@ def ett(
     terms = [
         (
             sign,
-            Query(
-                Event(y, value, World({x: level})), do=do, given=known, expectation=value is None
-            ),
+            make(Event(y, value, World({x: level})), do=do, given=known, expectation=value is None),
         )
         for sign, level in ((1, high), (-1, low))
     ]
-    return Query.contrast(terms, _name("ETT", outcome, treatment, do=do, given=given))
+    return make.contrast(terms, _name("ETT", outcome, treatment, do=do, given=given))
 
 
 def pn(
-    outcome: Argument, treatment: Argument, *, do: Mapping[str, Any] = World(), given: Given = ()
-) -> Query:
+    make: Maker,
+    outcome: Argument,
+    treatment: Argument,
+    *,
+    do: Mapping[str, Any] = World(),
+    given: Given = (),
+) -> Any:
     """Probability of necessity ``P(Y_{X=low}=low | X=high, Y=high)`` (Pearl 2009, definition
     9.2.1)."""
     (y, one, zero), (x, high, low) = _argument(outcome), _argument(treatment)
-    query = Query(
+    query = make(
         Event(y, zero, World({x: low})), do=do, given=(Event(x, high), Event(y, one), *given)
     )
-    return Query.contrast([(1.0, query)], _name("PN", outcome, treatment, do=do, given=given))
+    return make.contrast([(1.0, query)], _name("PN", outcome, treatment, do=do, given=given))
 
 
 def ps(
-    outcome: Argument, treatment: Argument, *, do: Mapping[str, Any] = World(), given: Given = ()
-) -> Query:
+    make: Maker,
+    outcome: Argument,
+    treatment: Argument,
+    *,
+    do: Mapping[str, Any] = World(),
+    given: Given = (),
+) -> Any:
     """Probability of sufficiency ``P(Y_{X=high}=high | X=low, Y=low)`` (Pearl 2009, definition
     9.2.2)."""
     (y, one, zero), (x, high, low) = _argument(outcome), _argument(treatment)
-    query = Query(
+    query = make(
         Event(y, one, World({x: high})), do=do, given=(Event(x, low), Event(y, zero), *given)
     )
-    return Query.contrast([(1.0, query)], _name("PS", outcome, treatment, do=do, given=given))
+    return make.contrast([(1.0, query)], _name("PS", outcome, treatment, do=do, given=given))
 
 
 def pns(
-    outcome: Argument, treatment: Argument, *, do: Mapping[str, Any] = World(), given: Given = ()
-) -> Query:
+    make: Maker,
+    outcome: Argument,
+    treatment: Argument,
+    *,
+    do: Mapping[str, Any] = World(),
+    given: Given = (),
+) -> Any:
     """Probability of necessity and sufficiency ``P(Y_{X=high}=high, Y_{X=low}=low)`` (Pearl
     2009, definition 9.2.3)."""
     (y, one, zero), (x, high, low) = _argument(outcome), _argument(treatment)
     events = (Event(y, one, World({x: high})), Event(y, zero, World({x: low})))
-    query = Query(events, do=do, given=given)
-    return Query.contrast([(1.0, query)], _name("PNS", outcome, treatment, do=do, given=given))
+    query = make(events, do=do, given=given)
+    return make.contrast([(1.0, query)], _name("PNS", outcome, treatment, do=do, given=given))
 
 
 def nde(
+    make: Maker,
     outcome: Argument,
     treatment: Argument,
     mediator: str,
     *,
     do: Mapping[str, Any] = World(),
     given: Given = (),
-) -> Query:
+) -> Any:
     """Natural direct effect ``E[Y_{X=high, M_{X=low}}] - E[Y_{X=low}]`` (Pearl 2001)."""
-    return _natural("NDE", outcome, treatment, mediator, do, given)
+    return _natural(make, "NDE", outcome, treatment, mediator, do, given)
 
 
 def nie(
+    make: Maker,
     outcome: Argument,
     treatment: Argument,
     mediator: str,
     *,
     do: Mapping[str, Any] = World(),
     given: Given = (),
-) -> Query:
+) -> Any:
     """Natural indirect effect ``E[Y_{X=low, M_{X=high}}] - E[Y_{X=low}]`` (Pearl 2001)."""
-    return _natural("NIE", outcome, treatment, mediator, do, given)
+    return _natural(make, "NIE", outcome, treatment, mediator, do, given)
 
 
 def rr(
-    outcome: Argument, treatment: Argument, *, do: Mapping[str, Any] = World(), given: Given = ()
-) -> Query:
+    make: Maker,
+    outcome: Argument,
+    treatment: Argument,
+    *,
+    do: Mapping[str, Any] = World(),
+    given: Given = (),
+) -> Any:
     """Risk ratio ``P(Y=y | do(X=high)) / P(Y=y | do(X=low))``; y is 1 where no value is given."""
-    high, low = _risks(outcome, treatment, do, given)
+    high, low = _risks(make, outcome, treatment, do, given)
     return (high / low).named(_name("RR", outcome, treatment, do=do, given=given))
 
 
 def odds_ratio(
-    outcome: Argument, treatment: Argument, *, do: Mapping[str, Any] = World(), given: Given = ()
-) -> Query:
+    make: Maker,
+    outcome: Argument,
+    treatment: Argument,
+    *,
+    do: Mapping[str, Any] = World(),
+    given: Given = (),
+) -> Any:
     """Odds ratio: the odds ``p / (1 - p)`` of ``P(Y=y | do(X=high))`` over those of
     ``P(Y=y | do(X=low))``."""
-    high, low = _risks(outcome, treatment, do, given)
+    high, low = _risks(make, outcome, treatment, do, given)
     ratio = (high / (1 - high)) / (low / (1 - low))
     return ratio.named(_name("OR", outcome, treatment, do=do, given=given))
 
 
 def _risks(
-    outcome: Argument, treatment: Argument, do: Mapping[str, Any], given: Given
-) -> tuple[Query, Query]:
+    make: Maker, outcome: Argument, treatment: Argument, do: Mapping[str, Any], given: Given
+) -> tuple[Any, Any]:
     (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
     event = Event(y, 1 if value is None else value)
-    first, second = (Query(event, do={**do, x: level}, given=given) for level in (high, low))
+    first, second = (make(event, do={**do, x: level}, given=given) for level in (high, low))
     return first, second
 
 
@@ -144,7 +208,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 """What each quantity is of, in order."""
 
-QUANTITIES: dict[str, Callable[..., Query]] = {
+QUANTITIES: dict[str, Callable[..., Any]] = {
     "ATE": ate,
     "ETT": ett,
     "PN": pn,
@@ -158,13 +222,14 @@ QUANTITIES: dict[str, Callable[..., Query]] = {
 
 
 def _natural(
+    make: Maker,
     name: str,
     outcome: Argument,
     treatment: Argument,
     mediator: Argument,
     do: Mapping[str, Any],
     given: Given,
-) -> Query:
+) -> Any:
     (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
     if not isinstance(mediator, str):
         raise QueryError(
@@ -176,10 +241,10 @@ def _natural(
     first = Event(y, value, World({x: direct, m: other_world}))
     second = Event(y, value, World({x: low}))
     terms = [
-        (sign, Query(e, do=do, given=given, expectation=value is None))
+        (sign, make(e, do=do, given=given, expectation=value is None))
         for sign, e in ((1, first), (-1, second))
     ]
-    return Query.contrast(terms, _name(name, outcome, treatment, m, do=do, given=given))
+    return make.contrast(terms, _name(name, outcome, treatment, m, do=do, given=given))
 
 
 def _outcome(argument: Argument) -> tuple[str, Any]:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from causalplug.errors import QueryError
 from causalplug.identification.arithmetic import Formula, Number, Operation, linear
 from causalplug.identification.events import Bound, Event, World, resolve_bound
+from causalplug.identification.query_text import parse_query
 from causalplug.identification.regions import Region
 from causalplug.wording import check_known
 
@@ -242,9 +243,7 @@ class Query:
                 index.
             QueryError: well-formed text that asks nothing sensible.
         """
-        from causalplug.identification.query_text import parse_query
-
-        return parse_query(text)
+        return parse_query(text, cls)
 
     @classmethod
     def _summed(

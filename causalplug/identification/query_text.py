@@ -21,7 +21,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from causalplug.errors import QueryError, QuerySyntaxError
 from causalplug.graphs.text import unquoted
-from causalplug.identification.query import Bound, Event, Query, World
+from causalplug.identification.events import Bound, Event, World
+from causalplug.identification.quantities import PARTS, QUANTITIES, Argument, Maker
 from causalplug.identification.regions import Except, Interval, Region
 from causalplug.wording import shortened
 
@@ -53,22 +54,26 @@ class Token(NamedTuple):
     position: int
 
 
-def parse_query(text: str) -> Query:
+def parse_query(text: str, make: Maker) -> Any:
     """The query written in ``text``.
+
+    Args:
+        text: The question.
+        make: The class of queries, which builds the terms and their contrasts.
 
     Raises:
         QuerySyntaxError: malformed text; ``position`` is the index of the character where reading
             stopped.
         QueryError: well-formed text that asks nothing sensible.
     """
-    return _Parser(text).query()
+    return _Parser(text, make).query()
 
 
 class _Parser:
-    def __init__(self, text: str):
+    def __init__(self, text: str, make: Maker):
         if not isinstance(text, str):
             raise QueryError(f"{text!r} is no query: give text such as 'P(Y | do(X=1))' or a Query")
-        self.text = text
+        self.text, self.make = text, make
         self.tokens = self._tokens()
         self.at = 0
         self.where: list[tuple[Event, int]] = []
@@ -129,7 +134,7 @@ class _Parser:
 
     # --- grammar ---
 
-    def query(self) -> Query:
+    def query(self) -> Any:
         if self.next.kind == "end":
             self.fail("there is no text; write for instance P(Y | do(X=1))")
         found = self.sum()
@@ -139,9 +144,9 @@ class _Parser:
             self.fail("this is a number and no query; write for instance P(Y | do(X=1))", 0)
         return found
 
-    def sum(self) -> Query | float:
+    def sum(self) -> Any:
         """Products joined by ``+`` and ``-``."""
-        parts: list[tuple[float, Query | float]] = []
+        parts: list[tuple[float, Any]] = []
         sign = -1.0 if self.accept("-") else 1.0
         while True:
             parts.append((sign, self.product()))
@@ -149,19 +154,19 @@ class _Parser:
             if operator is None:
                 break
             sign = -1.0 if operator.text == "-" else 1.0
-        queries = [part for _, part in parts if isinstance(part, Query)]
+        queries = [part for _, part in parts if not isinstance(part, float)]
         if not queries:
             return sum(sign * part for sign, part in parts)  # type: ignore[operator,misc]
         if len(queries) == len(parts) and all(query.formula is None for query in queries):
             only = len(parts) == 1 and parts[0][0] == 1
-            return queries[0] if only else Query.contrast(parts)  # type: ignore[arg-type]
+            return queries[0] if only else self.make.contrast(parts)  # type: ignore[arg-type]
         (sign, total), *others = parts
         total = total if sign == 1 else self.times(-1.0, "*", total, 0)
         for sign, part in others:
-            total = Query.joined("+" if sign == 1 else "-", total, part)
+            total = self.make.joined("+" if sign == 1 else "-", total, part)
         return total
 
-    def product(self) -> Query | float:
+    def product(self) -> Any:
         """Factors joined by ``*`` and ``/``."""
         found = self.factor()
         while True:
@@ -173,9 +178,7 @@ class _Parser:
                 return found
             found = self.times(found, operator.text, self.factor(), start)
 
-    def times(
-        self, left: Query | float, sign: str, right: Query | float, position: int
-    ) -> Query | float:
+    def times(self, left: Any, sign: str, right: Any, position: int) -> Any:
         numbers = isinstance(left, float), isinstance(right, float)
         if sign == "/" and right == 0:
             self.fail("nothing can be divided by 0", position)
@@ -189,11 +192,11 @@ class _Parser:
         if sign == "*" and any(numbers):
             number, query = (left, right) if numbers[0] else (right, left)
             if query.formula is None:  # type: ignore[union-attr]
-                return Query.contrast([(number, query)])  # type: ignore[list-item]
-            return Query.joined("*", number, query)
-        return Query.joined(sign, left, right)
+                return self.make.contrast([(number, query)])  # type: ignore[list-item]
+            return self.make.joined("*", number, query)
+        return self.make.joined(sign, left, right)
 
-    def factor(self) -> Query | float:
+    def factor(self) -> Any:
         """A number, a term, or a sum in parentheses."""
         if self.next.text == "-" and self.tokens[self.at + 1].kind == "number":
             self.take()
@@ -210,9 +213,7 @@ class _Parser:
             return found
         return self.term()
 
-    def term(self) -> Query:
-        from causalplug.identification.quantities import QUANTITIES
-
+    def term(self) -> Any:
         head = self.take()
         opener = self.accept("(", "[")
         if head.kind != "name" or head.text not in {"P", "E", *QUANTITIES} or opener is None:
@@ -225,7 +226,7 @@ class _Parser:
             outcomes = self.events("the variable asked for")
             world, given = self.conditions()
             try:
-                built = Query(outcomes, do=world, given=given, expectation=head.text == "E")
+                built = self.make(outcomes, do=world, given=given, expectation=head.text == "E")
             except QueryError as error:
                 set_twice = (
                     at for e, at in self.where if e.variable in world and e.variable not in e.do
@@ -401,10 +402,8 @@ class _Parser:
             self.fail("this number is too large: it has to be finite", token.position)
         return number
 
-    def quantity(self, head: Token) -> Query:
+    def quantity(self, head: Token) -> Any:
         """``ATE(Y=yes, X=1 vs 0, ... | conditions``: the arguments of a named quantity."""
-        from causalplug.identification.quantities import PARTS, QUANTITIES, Argument
-
         arguments: list[Argument] = []
         while True:
             name = self.name("a variable")
@@ -425,7 +424,7 @@ class _Parser:
             self.fail(f"{head.text} cannot be asked for: {wrong}; write {head.text}({example})")
         world, given = self.conditions()
         try:
-            return QUANTITIES[head.text](*arguments, do=world, given=tuple(given))
+            return QUANTITIES[head.text](self.make, *arguments, do=world, given=tuple(given))
         except QueryError as error:
             self._refuse(error, head.position)
 

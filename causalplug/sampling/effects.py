@@ -47,6 +47,7 @@ def ate_query(
         value = outcome_variable.categories[1]
     asked = outcome if value is None else (outcome, value)
     return ate(
+        Query,
         asked,
         (treatment, treated, control),
         given=tuple(Event(*item) for item in (given or {}).items()),
