@@ -293,9 +293,8 @@ class DCM(Shareable, Model):
             variables: What is asked for; all by default.
             factual: Add the world as it was.
             draws: Rows per row of data.
-            seed, images, allow_unidentified, interpolate, batch_size, min_acceptance, time_limit,
-            progress,
-                distributed: As for :meth:`sample`.
+            seed, images, allow_unidentified, interpolate, batch_size: As for :meth:`sample`.
+            min_acceptance, time_limit, progress, distributed: As for :meth:`sample`.
 
         Returns:
             As :meth:`sample`; with several worlds the columns have two levels, world and variable.
@@ -430,7 +429,8 @@ class DCM(Shareable, Model):
                 the bias of a model that smooths; by default where the treatment's causes are all
                 recorded, which makes the estimate doubly robust.
             interval: where the interval comes from: ``"influence"`` functions, the ``"replicates"``
-                that the model was trained with, or ``"auto"``, the first of the two that can be had.
+                that the model was trained with, ``"auto"``, the first of the two that can be had, or
+                ``"none"``.
             compare: ``"plug-in"`` adds the identified formula, evaluated on the rows in ``data``, as
                 a column.
             pictures: How many images are rendered of an image that is asked for.
@@ -508,9 +508,8 @@ class DCM(Shareable, Model):
             treated, control: values of the treatment; a binary one needs none.
             given: categories that are conditioned on, under the intervention.
             n: Rows of every term.
-            level, data, one_step, interval, seed, allow_unidentified, interpolate, batch_size,
-            min_acceptance,
-                time_limit, progress: As for :meth:`estimate`.
+            level, data, one_step, interval, seed, allow_unidentified: As for :meth:`estimate`.
+            interpolate, batch_size, min_acceptance, time_limit, progress: As for :meth:`estimate`.
         """
         from causalplug.sampling.effects import ate_query
 

@@ -1,4 +1,5 @@
-"""Small helpers for torch modules: freezing, and initial weights that depend on a seed alone."""
+"""Small helpers for torch modules: freezing, initial weights that depend on a seed alone, and the
+location and scale of columns."""
 
 from __future__ import annotations
 
@@ -6,9 +7,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["freeze", "initialised"]
+__all__ = ["freeze", "initialised", "location_and_scale"]
 
 _N = TypeVar("_N", bound=nn.Module)
 
@@ -28,3 +29,17 @@ def initialised(build: Callable[[], _N], seed: int) -> _N:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
+
+
+def location_and_scale(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of columns ``(n, …)``, taken in float64, so that neither large
+    offsets nor tiny spreads are lost; the scale of a constant column is 1e-6."""
+    bare = rows.device.type == "mps"  # which has no float64
+    wide = (rows.cpu() if bare else rows).double()
+    location = wide.mean(0)
+    scale = wide.std(0)
+    constant = ~(scale > 1e-13 * location.abs())  # rounding alone, or a single row
+    scale = torch.where(constant, torch.full_like(scale, 1e-6), scale)
+    if bare:
+        return location.float().to(rows.device), scale.float().to(rows.device)
+    return location, scale

@@ -43,3 +43,16 @@ def test_it_has_some_thirty_lines():
 def test_it_passes_the_suite(tester, check, tmp_path):
     method = getattr(tester(), check)
     method(**({"tmp_path": tmp_path} if "tmp_path" in inspect.signature(method).parameters else {}))
+
+
+def test_the_files_to_open_for_a_change_are_there_and_at_most_three():
+    page = Path(__file__).parents[1] / "CONTRIBUTING.md"
+    part = page.read_text(encoding="utf-8").split("## Where to change what")[1].split("\n## ")[0]
+    rows = [line.split("|")[1:-1] for line in part.splitlines() if line.startswith("| ")][1:]
+    changes = {row[0].strip(): re.findall(r"`([\w/]+\.py)`", row[1]) for row in rows}
+    changes = {name: files for name, files in changes.items() if files}
+    assert len(changes) >= 7
+    for name, files in changes.items():
+        assert 1 <= len(files) <= 3, name
+        for file in files:
+            assert (page.parent / file).is_file(), f"{name}: {file}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,7 @@ class Finding:
         examples: Some of the combinations.
         standard_error: Standard error of the share.
         rows: Effective number of rows that the value in question stands on.
+        of: The variables whose conditional distributions it is about.
     """
 
     variables: tuple[str, ...]
@@ -51,6 +52,7 @@ class Finding:
     examples: tuple[str, ...] = ()
     standard_error: float = 0.0
     rows: float | None = None
+    of: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as JSON values."""
@@ -137,8 +139,10 @@ class SupportCheck:
                     if finding is None:
                         continue
                     old = found.get(finding.variables)
-                    if old is None or old.share < finding.share:
-                        found[finding.variables] = finding
+                    of = (*(old.of if old else ()), *(atom.variable for atom in leaf.of))
+                    worse = finding if old is None or old.share < finding.share else old
+                    unique = tuple(dict.fromkeys(of))
+                    found[finding.variables] = replace(worse, of=unique)
         return list(found.values())
 
     def _check(

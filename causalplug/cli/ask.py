@@ -220,10 +220,16 @@ def counterfactual(
     "--data",
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
-    help="Rows that it was trained on, to check the overlap: a table for each source, in order. Repeatable.",
+    help="Rows that it was trained on, for the intervals and the overlap: a table for each source, in order. Repeatable.",
 )
 @columns_option
 @where_option
+@click.option(
+    "--level", type=float, default=0.95, show_default=True, help="Coverage of the intervals."
+)
+@click.option(
+    "--one-step", is_flag=True, help="Correct the answer to first order by the rows in --data."
+)
 @click.option(
     "--compare", is_flag=True, help="Add the formula evaluated on --data, for comparison."
 )
@@ -238,6 +244,8 @@ def estimate(
     data: Sequence[Path],
     columns: str | None,
     where: Sequence[str],
+    level: float,
+    one_step: bool,
     compare: bool,
     png: Path | None,
     seed: int,
@@ -248,11 +256,13 @@ def estimate(
     revision: str | None,
     as_json: bool,
 ) -> None:
-    """Answer QUERY from MODEL, with standard errors."""
+    """Answer QUERY from MODEL, with intervals that hold all that is uncertain."""
     from causalplug.identification.query import Query
 
     if (columns or where) and not data:
         raise click.UsageError("--columns and --where need a table: give --data FILE")
+    if one_step and not data:
+        raise click.UsageError("--one-step needs the rows: give --data FILE")
     if compare and not data:
         raise click.UsageError("--compare needs the rows: give --data FILE")
     asked = Query.parse(query)
@@ -266,6 +276,8 @@ def estimate(
         allow_unidentified=allow_unidentified,
         interpolate=interpolate,
         data=_tables(data, model, columns, where),
+        level=level,
+        one_step=one_step or None,
         compare="plug-in" if compare else None,
     )
     if png is not None:

@@ -52,6 +52,12 @@ __all__ = ["train"]
 @click.option(
     "--log-with", metavar="TRACKER", help="tensorboard, wandb, … as accelerate names them."
 )
+@click.option(
+    "--replicates",
+    type=click.IntRange(min=5),
+    metavar="N",
+    help="Refit on N resamples of the rows, 20 say, for intervals; saved with the model.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the output folder.")
 @click.option(
     "--dry-run", is_flag=True, help="Check everything but the rows, print the plan, train nothing."
@@ -62,6 +68,7 @@ def train(
     output_dir: Path | None,
     changes: Sequence[str],
     log_with: str | None,
+    replicates: int | None,
     resume: bool,
     dry_run: bool,
     as_json: bool,
@@ -79,7 +86,7 @@ def train(
         show_json(plan.to_dict()) if as_json else click.echo(str(plan))
         return
     _check_free(folder, resume)
-    report = _train(run, settings, folder, resume, log_with, quiet=as_json)
+    report = _train(run, settings, folder, resume, log_with, replicates or 0, quiet=as_json)
     if report is not None:
         show_json({**report.to_dict(), "model": str(folder / "model")}) if as_json else click.echo(
             f"{report}\n\nThe model is in {folder / 'model'}; ask it with: causalplug estimate {folder / 'model'} QUERY"
@@ -92,6 +99,7 @@ def _train(
     folder: Path,
     resume: bool,
     log_with: str | None,
+    replicates: int,
     *,
     quiet: bool,
 ) -> Any:
@@ -111,7 +119,7 @@ def _train(
     if main and not quiet:
         click.echo(f"{trainer.plan}\n")
     try:
-        report = trainer.train(resume_from_checkpoint=resume)
+        report = trainer.train(resume_from_checkpoint=resume, replicates=replicates)
     except KeyboardInterrupt:
         if sys.stderr.isatty():
             click.echo(err=True)  # below the bar

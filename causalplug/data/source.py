@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from causalplug.data.table import ClassCodes, Columns
 from causalplug.data.tables import table_of
 from causalplug.errors import DataError, SourceError
 from causalplug.graphs.source import Source
-from causalplug.variables import Variable
+from causalplug.variables import Continuous, Variable
 from causalplug.variables.columns import TextColumn, tensor_to_numpy
 
 __all__ = ["DataSource", "Rows", "as_data_sources", "infer_variables"]
@@ -317,16 +317,26 @@ class DataSource:
         if not rows:
             raise DataError(f"{self} cannot be used: it has no rows, or none that meet where=.")
         self._rows = rows
-        found = {
-            name: parts[0] if len(parts) == 1 else torch.cat(parts) for name, parts in codes.items()
-        }
+        found = {name: self._joined(variables[name], parts, name) for name, parts in codes.items()}
         for name, store in stores.items():
             found[name] = whole[name] if name in whole else store.close()  # type: ignore[assignment]
         return {name: found[name] for name in variables}
 
-    def _column(self, variable: Variable, column: Any, name: str, row: int) -> Tensor:
+    def _joined(self, variable: Variable, parts: list[Tensor], name: str) -> Tensor:
+        """All rows of a column; numbers in float32 where that does not blur them."""
+        column = parts[0] if len(parts) == 1 else torch.cat(parts)
+        parts.clear()
+        if not isinstance(variable, Continuous):
+            return column
         try:
-            return variable.encode(column, name, row=row)
+            return variable.narrowed(column, name)
+        except DataError as error:
+            raise DataError(f"{self} cannot be used: {error}") from None
+
+    def _column(self, variable: Variable, column: Any, name: str, row: int) -> Tensor:
+        wide = replace(variable, precise=True) if isinstance(variable, Continuous) else variable
+        try:
+            return wide.encode(column, name, row=row)
         except DataError as error:
             raise DataError(f"{self} cannot be used: {error}") from None
 

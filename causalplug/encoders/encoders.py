@@ -67,7 +67,7 @@ class Encoder(Part):
     loc: Tensor
     scale: Tensor
 
-    def __init__(self, variable: Image, size: int):
+    def __init__(self, variable: Variable, size: int):
         super().__init__()
         if size < 1:
             raise MechanismError(
@@ -94,7 +94,7 @@ class Encoder(Part):
         """Projections ``(n, size)`` of float images ``(n, channels, height, width)`` in the
         variable's range."""
         projections = (self.features(images.to(self.loc.dtype)) - self.loc) / self.scale
-        return projections.to(images.dtype)
+        return projections.to(images.dtype if images.is_floating_point() else self.loc.dtype)
 
     def fit(self, images: Tensor) -> Encoder:
         """Fit it to images, in place: here the scaling alone.
@@ -140,9 +140,10 @@ class Encoder(Part):
         """
         fields = dict(config)
         variable = variable_from_dict(fields.pop("variable"), "variable")
-        if not isinstance(variable, Image):
+        if not variable.needs_encoder:
             raise MechanismError(
-                "An encoder reads images: its configuration's variable must be of kind 'image'."
+                "An encoder reads images or texts: its configuration's variable must be of kind "
+                "'image' or 'text'."
             )
         return cls(variable, **fields)
 
@@ -155,6 +156,7 @@ ENCODERS: Registry[Encoder] = Registry(
         "conv-encoder": "causalplug.encoders.encoders",
         "pca": "causalplug.encoders.encoders",
         "random-projection": "causalplug.encoders.encoders",
+        "hashed-text": "causalplug.encoders.text",
         "transformers-vision": "causalplug.adapters.transformers_vision",
     },
 )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.errors import DataError
+from causalplug.networks import location_and_scale
 from causalplug.variables import Variable
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ def _heads(targets: Mapping[str, tuple[Tensor, Variable]]) -> list[_Head]:
         ]
     for name, (values, variable) in targets.items():
         if variable.is_number:
-            heads.append(_Head(name, (values - values.mean()) / values.std().clamp_min(1e-6), 0))
+            location, scale = location_and_scale(values)
+            heads.append(_Head(name, ((values - location) / scale).float(), 0))
     return heads
 
 

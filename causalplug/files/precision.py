@@ -36,7 +36,8 @@ def cast(module: nn.Module, dtype: str | torch.dtype, *, keep: tuple[str, ...] =
     Args:
         module: whose weights.
         dtype: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"float64"``, or torch's own.
-        keep: beginnings of the names of weights that stay as they are.
+        keep: beginnings of the names of weights that stay as they are. Locations and scales that
+            are kept in float64 stay so, too: without their digits large offsets would be lost.
 
     Raises:
         MechanismError: another type.
@@ -46,11 +47,17 @@ def cast(module: nn.Module, dtype: str | torch.dtype, *, keep: tuple[str, ...] =
         raise MechanismError(
             f"The weights of {type(module).__name__} cannot be kept as {dtype!r}: give one of {', '.join(_KNOWN)}."
         )
-    for key, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        if tensor.is_floating_point() and not key.startswith(keep):
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    all_wide = all(tensor.dtype == torch.float64 for _, tensor in tensors)
+    for key, tensor in tensors:
+        offset = tensor.dtype == torch.float64 and key.rpartition(".")[2] in ("loc", "scale")
+        stays = key.startswith(keep) or (offset and not all_wide)
+        if tensor.is_floating_point() and not stays:
             tensor.data = tensor.data.to(getattr(torch, name))
 
 
 def _only(types: Any) -> str | None:
     found = {name for name in types if name in _KNOWN}
+    if len(found) == 2:  # offsets of large numbers are float64 beside weights of any precision
+        found.discard("float64")
     return found.pop() if len(found) == 1 else None

@@ -108,14 +108,14 @@ Formula = Number | Leaf | Operation
 
 def linear(coefficients: Sequence[float]) -> Formula:
     """The sum of the terms times their coefficients."""
-    parts: list[Formula] = []
+    total: Formula | None = None
     for position, coefficient in enumerate(coefficients):
+        size = coefficient if total is None else abs(coefficient)
         leaf = Leaf(position)
-        parts.append(leaf if coefficient == 1 else Operation("*", Number(coefficient), leaf))
-    total = parts[0]
-    for part in parts[1:]:
-        total = Operation("+", total, part)
-    return total
+        part = leaf if size == 1 else Operation("*", Number(size), leaf)
+        sign = "-" if coefficient < 0 else "+"
+        total = part if total is None else Operation(sign, total, part)
+    return Number(0.0) if total is None else total
 
 
 def _is_sum(formula: Formula) -> bool:

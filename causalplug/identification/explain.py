@@ -27,6 +27,12 @@ def explain(result: Decision) -> str:
         if any(v.exhausted for v in result.verdicts)
         else ""
     )
+    if any(term.ranged for _, term in result.query.terms):
+        why = "a range of values may be determined where its single values are not"
+        return f"{result.certificate}; {why}, which is not decided{_advice(result)}"
+    if all(verdict.status != "not shown" for verdict in result.verdicts):
+        why = "with two values of a variable it may be determined"
+        return f"{result.certificate}, in general; {why}, which is not decided{_advice(result)}"
     return f"{result.certificate}; completeness is not claimed for partially recorded sources{_advice(result)}{gave_up}"
 
 

@@ -9,7 +9,7 @@ shown" says that sources record only part of the variables and that no way was f
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -34,6 +34,7 @@ from causalplug.identification.interpolation import Interpolated, with_interpola
 from causalplug.identification.query import Bound, Event, Query, Term
 from causalplug.identification.ranges import decide_term, write_term
 from causalplug.identification.regions import Region
+from causalplug.identification.subtraction import by_subtraction, may_be_determined
 from causalplug.identification.words import effect_of, in_words
 from causalplug.wording import as_names, check_known
 
@@ -246,8 +247,10 @@ def identify(
         query: a :class:`Query` or its text.
         sources: as for :func:`causalplug.plan`; by default one observational source of all
             variables.
-        domains: all values of some variables, such as ``{"X": (0, 1)}``. Needed only where sources
-            that set a variable to some values are together to cover all of them.
+        domains: all values of some variables, such as ``{"X": (0, 1)}``. Needed where sources that
+            set a variable to some values are together to cover all of them, and for answers by
+            subtraction: with two values of X, P(Y_{X=0} | X=1) follows from an experiment on X and
+            the rows with X=0.
         interpolate: Names of variables whose effects are taken to be smooth between the numbers
             that an experiment set them to. Without it such an experiment determines those numbers
             only. What rests on it is said in ``interpolated``.
@@ -293,11 +296,34 @@ def identify(
 def _decided(result: Identification) -> Identification:
     """The identification with its status and verdicts."""
     bit_graph = BitGraph.of(result.graph)
-    verdicts = tuple(
-        decide_term(bit_graph, term, result.regimes, result.domains_by_position)
-        for _, term in result.query.terms
-    )
-    return replace(result, status=_status(verdicts), verdicts=verdicts)
+
+    def verdict(term: Term) -> Verdict:
+        return decide_term(bit_graph, term, result.regimes, result.domains_by_position)
+
+    def status(term: Term) -> str:
+        return verdict(term).status
+
+    verdicts = tuple(verdict(term) for _, term in result.query.terms)
+    found = replace(result, status=_status(verdicts), verdicts=verdicts)
+    if found.status not in ("not identifiable", "not shown") or not result.domains:
+        return found
+    other = by_subtraction(result.query, result.domains, status)
+    if other is not None:
+        verdicts = tuple(verdict(term) for _, term in other.terms)
+        return replace(result, query=other, status=_status(verdicts), verdicts=verdicts)
+    return replace(found, status=_with_doubt(found, status))
+
+
+def _with_doubt(found: Identification, status: Callable[[Term], str]) -> str:
+    """The status; "not shown" where the proof does not hold for variables of two values."""
+    refused = [
+        term
+        for (_, term), verdict in zip(found.query.terms, found.verdicts, strict=True)
+        if verdict.status == "not identifiable"
+    ]
+    if refused and all(may_be_determined(term, found.domains, status) for term in refused):
+        return "not shown"
+    return found.status
 
 
 def require_identifiable(

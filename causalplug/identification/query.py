@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from causalplug.errors import QueryError
+from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.arithmetic import Formula, Number, Operation, linear
 from causalplug.identification.events import Bound, Event, World, resolve_bound
 from causalplug.identification.query_text import parse_query
@@ -365,6 +366,22 @@ class Query:
     def variables(self) -> tuple[str, ...]:
         """Every variable of every term, in order of appearance."""
         return tuple(dict.fromkeys(name for _, term in self.terms for name in term.variables))
+
+    def reads(self, graph: CausalGraph) -> frozenset[str]:
+        """The variables whose mechanisms a model has to run for an answer: in every world the
+        causes of what is asked for or conditioned on, as far as nothing sets them."""
+        pending = [event for _, term in self.terms for event in term.events]
+        found: set[str] = set()
+        seen: set[Event] = set()
+        while pending:
+            event = pending.pop()
+            if event in seen:
+                continue
+            seen.add(event)
+            pending += [value for value in event.do.values() if isinstance(value, Event)]
+            inside = graph.do(list(event.do))
+            found |= inside.ancestors([event.variable]) - set(event.do)
+        return frozenset(found)
 
     def check(self, known: Collection[str]) -> None:
         """Raise UnknownVariableError for a variable that is not among ``known``, the variables

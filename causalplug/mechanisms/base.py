@@ -64,6 +64,8 @@ class Mechanism(Part):
             where an image has no encoder, they are pixels in the range of the variable.
         batch_cost: Rough seconds of CPU for 64 rows, where that matters for planning; 0 means
             negligible.
+        saved_with_model: A model that holds it saves its weights beside what was trained, where it
+            has no repository of its own.
         license, source: Licence and origin of pretrained weights.
         weights_license: Licence of all weights of its kind, for a class that serves one family.
         needs: Packages that it imports when it is used, beyond those that causalplug needs itself.
@@ -81,6 +83,7 @@ class Mechanism(Part):
     monotone: bool = False
     reads_projections: bool = True
     batch_cost: float = 0.0
+    saved_with_model: bool = False
 
     variable: Variable
     parents: tuple[str, ...]
@@ -343,6 +346,7 @@ declare(
         "differentiable": _FLAG,
         "explicit": _FLAG,
         "reads_projections": _FLAG,
+        "saved_with_model": _FLAG,
     },
 )
 
@@ -352,6 +356,8 @@ MECHANISMS: Registry[Mechanism] = Registry(
         "discrete-mlp": "causalplug.mechanisms.trainable.discrete",
         "discrete-table": "causalplug.mechanisms.trainable.table",
         "continuous-spline": "causalplug.mechanisms.trainable.continuous",
+        "vector-flow": "causalplug.mechanisms.trainable.vector",
+        "wrapped-module": "causalplug.mechanisms.frozen.wrapped",
         "count-spline": "causalplug.mechanisms.trainable.count",
         "conv-generator": "causalplug.mechanisms.trainable.image",
         "renderer": "causalplug.mechanisms.frozen.renderer",

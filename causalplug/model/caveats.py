@@ -3,17 +3,23 @@ concerns a question."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from causalplug.caveats import Caveat, unique_caveats
 from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
+from causalplug.model.asked_values import (
+    beyond_range,
+    recorded_overlap,
+    recorded_ranges,
+    weak_overlap,
+)
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
 
-__all__ = ["caveats_of", "known_caveats", "recorded_caveats"]
+__all__ = ["caveats_of", "check_records", "known_caveats", "recorded_caveats"]
 
 
 def known_caveats(dcm: Model) -> tuple[Caveat, ...]:
@@ -34,14 +40,29 @@ def recorded_caveats(history: Mapping[str, Any]) -> tuple[Caveat, ...]:
     return unique_caveats(found)
 
 
-def caveats_of(dcm: Model, queries: Iterable[Query]) -> tuple[Caveat, ...]:
-    """The caveats that concern ``queries``: those of the variables that are run for them."""
+def check_records(history: Mapping[str, Any]) -> None:
+    """Raise unless all that caveats are made of can be read.
+
+    Raises:
+        RepositoryError: A record is malformed.
+    """
+    recorded_caveats(history)
+    recorded_overlap(history)
+    recorded_ranges(history)
+
+
+def caveats_of(dcm: Model, queries: Sequence[Query]) -> tuple[Caveat, ...]:
+    """The caveats that concern ``queries``: those of the variables that are run for them, of what
+    they set and of the values in them."""
     run: set[str] = set()
     for query in queries:
         for _, term in query.terms:
             for event in term.events:
                 run |= set(variables_run(dcm, event))
-    return tuple(c for c in known_caveats(dcm) if not c.variables or run & set(c.variables))
+    found = [c for c in known_caveats(dcm) if not c.variables or run & set(c.variables)]
+    found += weak_overlap(dcm.history, queries, run)
+    found += beyond_range(dcm.history, queries)
+    return unique_caveats(found)
 
 
 def variables_run(dcm: Model, event: Event) -> Iterator[str]:

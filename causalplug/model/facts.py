@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from causalplug.hub.part_facts import describe_values
+from causalplug.model.asked_values import recorded_overlap
 from causalplug.model.caveats import recorded_caveats
 
 if TYPE_CHECKING:
@@ -77,10 +78,20 @@ def dcm_facts(
     if dcm.plan is not None:
         facts["plan"] = plan_rows(dcm.plan)
     if dcm.sources is not None:
-        facts["sources"] = [
-            {"distribution": source.describe(), "name": source.name} for source in dcm.sources
-        ]
+        facts["sources"] = _source_rows(dcm)
     return {**facts, **more, "tags": [*sorted(kinds), *more.get("tags", [])]}
+
+
+def _source_rows(dcm: Model) -> list[dict[str, Any]]:
+    """One row per data source, with its number of rows where training noted it."""
+    counts = dcm.history.get("sources", [])
+    found: list[dict[str, Any]] = []
+    for number, source in enumerate(dcm.sources or ()):
+        row: dict[str, Any] = {"distribution": source.describe(), "name": source.name}
+        if len(counts) > number:
+            row["rows"] = counts[number].get("rows")
+        found.append(row)
+    return found
 
 
 def plan_rows(plan: Plan) -> list[dict[str, Any]]:
@@ -147,8 +158,14 @@ def fit_rows(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict
 
 def warning_rows(history: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Name, subject and text of everything that training recorded as doubtful."""
-    known = recorded_caveats(history)
-    return [{"name": c.name, "subject": c.subject, "text": c.text} for c in known]
+    rows = [
+        {"name": c.name, "subject": c.subject, "text": c.text} for c in recorded_caveats(history)
+    ]
+    for record in recorded_overlap(history):
+        if record.of:
+            what = f"do({record.variable}={record.value})"
+            rows.append({"name": "weak overlap", "subject": what, "text": record.text})
+    return rows
 
 
 def _parts(dcm: Model, copied: bool) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from causalplug.hub.card import CARD_FACTS
 from causalplug.hub.formats import DCM_FORMAT, read_dcm_config
 from causalplug.hub.reference import follow
 from causalplug.identification.query import Query
+from causalplug.model.caveats import check_records
 from causalplug.model.extract import extract_module
 from causalplug.model.facts import (
     fit_rows,
@@ -36,6 +37,7 @@ from causalplug.variables import variable_from_dict
 
 if TYPE_CHECKING:
     from causalplug.hub.snapshot import Snapshot
+    from causalplug.mechanisms.base import Mechanism
     from causalplug.model.model import Model
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
@@ -80,8 +82,11 @@ def dcm_files(
 
     mechanisms: dict[str, Any] = {}
     for name, mechanism in dcm.mechanisms.unopened().items():
-        if mechanism.frozen:
+        if mechanism.frozen and not _inside(mechanism):
             mechanisms[name] = {"pulled": pulled(mechanism, name), **mechanism.bound_to()}
+        elif mechanism.frozen:
+            own = {"kind": mechanism.kind, "config": mechanism.config()}
+            mechanisms[name] = {**own, **mechanism.bound_to()}
         else:
             mechanisms[name] = {"kind": mechanism.kind, "config": mechanism.config()}
             if (
@@ -117,6 +122,11 @@ def dcm_files(
     if dcm.replicates:
         files[_REPLICATES] = safetensors_writer(joined_replicates(dcm.replicates))
     return files, config
+
+
+def _inside(mechanism: Mechanism) -> bool:
+    """Whether a frozen mechanism is saved with the model, for want of a repository of its own."""
+    return mechanism.saved_with_model and mechanism.origin is None
 
 
 def load_dcm(
@@ -225,7 +235,9 @@ def _built(
         for name, item in config["mechanisms"].items():
             if name not in mechanisms:
                 cls = MECHANISMS.resolve(item["kind"])
-                mechanisms[name] = cls.from_config(item["config"], **inside.get(name, {}))
+                made = cls.from_config(item["config"], **inside.get(name, {}))
+                bound = made.bind_as(name, item["binding"]) if "binding" in item else made
+                mechanisms[name] = bound
         for name, item in config["encoders"].items():
             if name not in encoders:
                 encoders[name] = ENCODERS.resolve(item["kind"]).from_config(item["config"])
@@ -253,6 +265,7 @@ def _check_records(
             f"cannot use {where}: its plan is for another graph. Save the model again"
         )
     history, known = config["history"], CARD_FACTS["dcm"]
+    check_records(history)
     rows = {
         "training": training_rows(history),
         "fits": fit_rows((), history),

@@ -192,7 +192,7 @@ class Model(nn.Module):
         ]
         for name, mechanism in self.mechanisms.unopened().items():
             generator = mechanism.frozen_generator
-            if mechanism.frozen:
+            if mechanism.frozen and not (mechanism.saved_with_model and mechanism.origin is None):
                 pulled.append(f"_mechanisms.{module_key(name)}.")
             elif generator is not None and generator.origin is not None:
                 pulled.append(f"_mechanisms.{module_key(name)}.generator.")
@@ -230,7 +230,7 @@ class Model(nn.Module):
         variable = self.variables[name]
         if not variable.needs_encoder or encoder.variable.event_shape != variable.event_shape:
             raise MechanismError(
-                f"The encoder of {name!r} cannot be used: it reads images of shape "
+                f"The encoder of {name!r} cannot be used: it reads values of shape "
                 f"{encoder.variable.event_shape}, and {name!r} is {variable}. Train one on this "
                 "variable, or leave it out to have it trained."
             )
@@ -271,7 +271,7 @@ class Model(nn.Module):
     def _add_encoders(
         self, given: Mapping[str, Mechanism], encoders: dict[str, Encoder], seed: int
     ) -> None:
-        from causalplug.encoders.encoders import ConvEncoder
+        from causalplug.encoders.encoders import ENCODERS
 
         for name, variable in self.variables.items():
             if not variable.needs_encoder:
@@ -287,7 +287,8 @@ class Model(nn.Module):
                 if self.graph.siblings(member)
             )
             if name not in encoders and (readers or in_module):
-                encoders[name] = initialised(partial(ConvEncoder, variable), seed)
+                cls = ENCODERS.resolve(str(variable.default_encoder))
+                encoders[name] = initialised(partial(cls, variable), seed)  # type: ignore[arg-type]
         for name, encoder in encoders.items():
             self._encoders[module_key(name)] = encoder
 

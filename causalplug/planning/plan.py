@@ -3,7 +3,7 @@ pulled."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -83,6 +83,12 @@ class Plan:
             PlanError: variables of different modules.
         """
         variables = module_key(self.graph, name, "the module cannot be looked up")
+        left_out = [variable for variable in variables if variable not in self._owner]
+        if left_out:
+            raise PlanError(
+                f"the plan has no module of {listed(left_out)}: the questions that it was made for "
+                "do not read it; plan without only= to have it"
+            )
         found = {self._owner[variable].variables: self._owner[variable] for variable in variables}
         if len(found) != 1:
             raise PlanError(
@@ -222,6 +228,7 @@ def plan(
     kinds: Mapping[str, Any] | None = None,
     explicit: Mapping[str, bool] | None = None,
     do: str | Iterable[str] = (),
+    only: str | Iterable[str] | None = None,
 ) -> Plan:
     """Plan the training of a deep causal generative model.
 
@@ -244,6 +251,9 @@ def plan(
         explicit: Whether the mechanism of a variable has an explicit density, for mechanisms of
             one's own; by default the kind decides, and the mechanism of an image has none.
         do: plan the mutilated graph, in which these variables are set from outside.
+        only: Plan the modules of these variables, and those that they are trained through, and
+            leave the others untrained; None for all. ``cp.fit(queries=…)`` names those that
+            questions read.
 
     Raises:
         PlanError: no source gives the own c-factor of some module, or a generator does not fit its
@@ -261,12 +271,13 @@ def plan(
 
     closures = Closures(graph)
     blocks = arrange(graph, closures, [graph.positions(variables) for variables in pulled])
+    kept = set(range(len(blocks))) if only is None else _needed(blocks, graph.positions(only))
     targets = Targets(graph, checked, closures=closures)
     named = [graph.named(block.members) for block in blocks]
     trained = {
         n: graph.named(block.frozen)
-        for n, block in zip(named, blocks, strict=True)
-        if n not in pulled
+        for number, (n, block) in enumerate(zip(named, blocks, strict=True))
+        if n not in pulled and number in kept
     }
     chosen = choose_objectives(
         graph,
@@ -279,7 +290,9 @@ def plan(
     objectives = dict(zip(trained, chosen, strict=True))
     modules = []
     uncovered: list[Block] = []
-    for block, names in zip(blocks, named, strict=True):
+    for number, (block, names) in enumerate(zip(blocks, named, strict=True)):
+        if number not in kept:
+            continue
         inside = {*block.members, *block.frozen}
         matched = () if names in pulled else targets.of(block.members)
         if names not in pulled and not matched:
@@ -302,13 +315,43 @@ def plan(
     if uncovered:
         rest = [" + ".join(graph.named(block.members)) for block in uncovered[1:]]
         also = f". Nor can {listed(rest, most=6)}" if rest else ""
-        raise PlanError(targets.complaint(uncovered[0].members) + also)
+        served = _served(graph, blocks, uncovered)
+        raise PlanError(targets.complaint(uncovered[0].members) + also + served)
     edges = tuple(
         (named[before], named[number])
         for number, block in enumerate(blocks)
         for before in block.after
+        if number in kept
     )
     return Plan(graph, checked, tuple(modules), edges, pulls, available is not None)
+
+
+def _needed(blocks: Sequence[Block], wanted: Iterable[int]) -> set[int]:
+    """The modules of the variables ``wanted``, and those that these are trained through."""
+    reached, kept = set(wanted), set()
+    for number in reversed(range(len(blocks))):  # what a module is trained through comes before it
+        block = blocks[number]
+        if reached.intersection(block.members):
+            kept.add(number)
+            reached.update(block.members, block.frozen)
+    return kept
+
+
+def _served(graph: CausalGraph, blocks: Sequence[Block], uncovered: Sequence[Block]) -> str:
+    """Which questions could be served without the modules that no source covers."""
+    missing = {v for block in uncovered for v in block.members}
+    covered = []
+    for v in range(len(graph.variables)):
+        above = graph.positions(graph.ancestors([graph.variables[v]]))
+        reached = {m for n in _needed(blocks, above) for m in blocks[n].members}
+        if not reached & missing:
+            covered.append(graph.variables[v])
+    if not covered:
+        return ""
+    return (
+        f". Questions about {listed(covered, most=6)} alone can still be served, and others whose "
+        "do() cuts the rest off: cp.fit(…, queries=[…]) trains only what they read"
+    )
 
 
 def _why(

@@ -32,7 +32,8 @@ def plot_distributions(
     per value.
 
     Bars called ``"truth"``, ``"model"``, ``"data"`` and ``"naive"`` have colours of their own;
-    others get the next free one. An estimate brings its 95 % intervals as thin lines.
+    others get the next free one. An estimate brings its intervals as thin lines,
+    where it has some.
 
     Args:
         answers: question -> name of the bars -> distribution: an :class:`~causalplug.Estimate` with
@@ -104,7 +105,8 @@ def _aligned(question: str, bars: Mapping[str, Any]) -> dict[str, _Bars]:
 
 
 def _read(question: str, name: str, distribution: Any) -> _Bars:
-    """Values (empty if they have no names), heights, and half widths of 95 % intervals."""
+    """Values (empty if they have no names), heights, and half widths of the intervals, None where
+    the model cannot tell them."""
     table = getattr(distribution, "table", None)
     if table is not None:
         numbers = list(table.columns).index("estimate") if "estimate" in table else 0
@@ -113,8 +115,9 @@ def _read(question: str, name: str, distribution: Any) -> _Bars:
                 f"{name!r} cannot be drawn in {question!r}: its answer has {numbers} open discrete "
                 "variables, and bars show one; ask for one variable and give the others values"
             )
-        half = ((table["high"] - table["low"]) / 2).tolist()
-        return [str(value) for value in table.iloc[:, 0]], table["estimate"].tolist(), half
+        half = (table["high"] - table["low"]) / 2
+        known = None if half.isna().any() else half.tolist()
+        return [str(value) for value in table.iloc[:, 0]], table["estimate"].tolist(), known
     if isinstance(distribution, Mapping) or hasattr(distribution, "items"):
         pairs = list(distribution.items())
         return [str(value) for value, _ in pairs], [float(share) for _, share in pairs], None

@@ -10,7 +10,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from causalplug.caveats import Caveat
-from causalplug.errors import NotIdentifiableError
+from causalplug.errors import NotIdentifiableError, SamplingError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
 from causalplug.identification.identification import Identification, identify
@@ -102,13 +102,14 @@ def clear(
     text = "; ".join(str(query.name or query) for query in queries[:4]) + (
         " …" if len(queries) > 4 else ""
     )
-    warnings = caveats_of(dcm, queries)
+    _check_trained(dcm, queries)
+    written = [normalised(dcm, query) for query in queries]
+    warnings = caveats_of(dcm, written)
     sources = known_sources(dcm)
     if sources is None:
         return Clearance(NOT_CHECKED, text, warnings=warnings)
     domains = tuple((name, v.categories) for name, v in dcm.variables.items() if v.is_discrete)
     smooth = as_names(interpolate)
-    written = [normalised(dcm, query) for query in queries]
     found = [_identified(dcm.graph, q, sources, domains, smooth) for q in written]
     warnings += _interpolated(found)
     for query, identification in zip(queries, found, strict=True):
@@ -121,6 +122,27 @@ def clear(
         return Clearance("identifiable", text, warnings=warnings)
     worst = next((i for i in found if not i), found[0])
     return Clearance(worst.status, text, worst, warnings)
+
+
+def _check_trained(dcm: Model, queries: Sequence[Query]) -> None:
+    """Refuse questions that read mechanisms which training left out.
+
+    Raises:
+        SamplingError: with the variables, and what to do.
+    """
+    if dcm.plan is None:
+        return
+    planned = {name for module in dcm.plan.modules for name in module.variables}
+    if planned.issuperset(dcm.graph.variables):
+        return
+    for query in queries:
+        missing = [n for n in dcm.graph.variables if n in query.reads(dcm.graph) - planned]
+        if missing:
+            raise SamplingError(
+                f"{query.name or query} cannot be answered: it reads {listed(missing)}, and the "
+                "model was trained for other questions, cp.fit(…, queries=[…]), which do not. "
+                "Train it with this question among them, or without queries."
+            )
 
 
 def _interpolated(found: Sequence[Identification]) -> tuple[Caveat, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -182,6 +183,8 @@ def is_per_row(variable: Variable, value: Any) -> bool:
         return False
     if variable.is_discrete and isinstance(value, Hashable) and value in variable.categories:
         return False
+    if len(variable.event_shape) == 1:  # a vector is a list of numbers, rows are a list of vectors
+        return isinstance(value, Sequence | np.ndarray | torch.Tensor) and np.ndim(value[0]) > 0
     shape = getattr(value, "shape", None)
     if shape is not None:
         return len(shape) == 1 or len(shape) > len(

@@ -72,6 +72,7 @@ class Moments:
         self.ab = np.zeros((k, k, *self.shape))
         self.bb = np.zeros((k, k, evidence))
         self.plain = True
+        self.origin = np.full(k, np.nan)  # taken off the numbers, lest their squares lose digits
 
     def add(self, parts: Sequence[Contribution]) -> None:
         """Add a batch, one contribution for each term, all about the same candidate rows."""
@@ -89,7 +90,10 @@ class Moments:
             self.b[0] += counts
             self.bb[0, 0] += counts
             return
-        spread = [_Spread(part, size) for part in parts]
+        for k, part in enumerate(parts):
+            if part.number is not None and len(part.number) and np.isnan(self.origin[k]):
+                self.origin[k] = np.mean(part.number)
+        spread = [_Spread(p, size, o) for p, o in zip(parts, self.origin, strict=True)]
         for k, left in enumerate(spread):
             hit = left.outcome >= 0
             self.a[k] += self._cells(left.evidence[hit], left.outcome[hit], left.a[hit])
@@ -117,6 +121,11 @@ class Moments:
     @property
     def ratios(self) -> _Array:
         """``(K, E, O)`` the terms; NaN where no row met the evidence."""
+        return self._centred + np.nan_to_num(self.origin)[:, None, None]
+
+    @property
+    def _centred(self) -> _Array:
+        """The terms, less the origin of their numbers."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.a / self.b[..., None]
 
@@ -151,7 +160,7 @@ class Moments:
         A term's own variance in it, and the whole, are at least what a Jeffreys prior leaves where
         nothing was counted, so that a count of zero is not taken for certainty.
         """
-        r, c = self.ratios, self.slopes
+        r, c = self._centred, self.slopes
         total = np.zeros(self.shape)
         with np.errstate(invalid="ignore", divide="ignore"):
             for k in range(len(c)):
@@ -182,7 +191,7 @@ class _Spread:
     """A contribution laid out over all rows of its batch; rows that do not meet the evidence
     weigh nothing."""
 
-    def __init__(self, part: Contribution, size: int):
+    def __init__(self, part: Contribution, size: int, origin: float):
         self.evidence = np.zeros(size, np.int64)
         self.outcome = np.full(size, -1, np.int64)
         self.a, self.b = np.zeros(size), np.zeros(size)
@@ -190,5 +199,5 @@ class _Spread:
         self.outcome[part.index] = part.outcome
         weight = np.ones(len(part.index)) if part.weight is None else part.weight
         self.b[part.index] = weight
-        number = (part.outcome >= 0) if part.number is None else part.number
+        number = (part.outcome >= 0) if part.number is None else part.number - origin
         self.a[part.index] = weight * number

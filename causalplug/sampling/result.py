@@ -39,9 +39,21 @@ def columns(
     for column, codes in values.items():
         variable = variables[column[1]]
         found[column] = (
-            _pictures(variable, codes, images) if variable.is_image else variable.decode(codes)
+            _pictures(variable, codes, images)
+            if variable.is_image
+            else _by_row(variable.decode(codes))
         )
     return found
+
+
+def _by_row(values: np.ndarray) -> np.ndarray:
+    """One entry per row: of vectors an array of objects."""
+    if values.ndim == 1:
+        return values
+    objects = np.empty(len(values), dtype=object)
+    for place, value in enumerate(values):
+        objects[place] = value
+    return objects
 
 
 def _pictures(variable: Image, codes: Tensor, images: str) -> np.ndarray:

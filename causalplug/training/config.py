@@ -62,6 +62,8 @@ class TrainingConfig:
         encoder_steps: steps of an encoder that is trained on the way.
         save_every: steps between checkpoints, where an output folder is given.
         seed: of everything random.
+        check_overlap: Remember where interventions lack overlap in the rows, so that answers carry
+            it; takes seconds.
         check_fit: compare frozen generators with the rows before training; takes seconds.
         tolerance: a module has converged when its TVD from the held-out rows exceeds what chance
             alone explains (the 0.99 quantile for that many rows) by at most this.
@@ -99,6 +101,7 @@ class TrainingConfig:
     seed: int = 0
     threads: int | None = 1
     check_fit: bool = True
+    check_overlap: bool = True
     tolerance: float = 0.03
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from causalplug.networks import location_and_scale
 from causalplug.variables import Image, Variable
 
 __all__ = ["Critic", "CriticInput", "Scaled", "between"]
@@ -54,9 +55,11 @@ class CriticInput(nn.Module):
         start = 0
         for name, size, scaled in zip(self.flat, self.sizes, self.scaled, strict=True):
             if scaled:
-                rows = self._features(name, values[name]).float()
-                self.loc[start : start + size] = rows.mean(0)
-                self.scale[start : start + size] = rows.std(0).clamp_min(1e-6)
+                rows = self._features(name, values[name])
+                if rows.dtype == torch.float64:
+                    self.loc, self.scale = self.loc.double(), self.scale.double()
+                place = slice(start, start + size)
+                self.loc[place], self.scale[place] = location_and_scale(rows)
             start += size
 
     def _features(self, name: str, value: Tensor) -> Tensor:
@@ -68,6 +71,7 @@ class CriticInput(nn.Module):
         """
         parts = [self._features(name, values[name]) for name in self.flat]
         rows = [(torch.cat(parts, -1) - self.loc) / self.scale] if parts else []
+        rows = [row.to(torch.get_default_dtype()) for row in rows]
         for name in self.pixels:
             variable: Image = self.variables[name]  # type: ignore[assignment]
             rows.append(

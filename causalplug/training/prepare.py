@@ -129,9 +129,7 @@ class Prepared:
             unbanked = [
                 name
                 for name in target.frozen
-                if dcm.variables[name].needs_encoder
-                and dcm.mechanism(name).frozen
-                and name not in self.banks
+                if isinstance(dcm.mechanism(name), FrozenMechanism) and name not in self.banks
             ]
             if unbanked:
                 continue

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from causalplug.checks.fit import FitReport
+from causalplug.checks.records import OverlapRecord, RangeRecord
 from causalplug.training.validation import Distance
 
 __all__ = ["ModuleReport", "TrainingReport"]
@@ -87,6 +88,8 @@ class TrainingReport:
         fits: whether the frozen generators fit the rows; none where the check was left out.
         sources: how many rows of each source were trained on, and how often what was set took each
             of its values; from them a saved model knows how sure its answers are.
+        overlap: Whether the rows support the interventions on one variable.
+        ranges: The numbers that every variable of numbers took.
     """
 
     modules: list[ModuleReport]
@@ -95,6 +98,8 @@ class TrainingReport:
     settings: dict[str, Any] = field(default_factory=dict)
     fits: list[FitReport] = field(default_factory=list)
     sources: list[dict[str, Any]] = field(default_factory=list)
+    overlap: Sequence[OverlapRecord] = ()
+    ranges: Mapping[str, RangeRecord] = field(default_factory=dict)
 
     @property
     def converged(self) -> bool:
@@ -110,6 +115,8 @@ class TrainingReport:
             "settings": self.settings,
             "fits": [fit.to_dict() for fit in self.fits],
             "sources": self.sources,
+            "overlap": [record.to_dict() for record in self.overlap],
+            "ranges": {name: record.to_list() for name, record in self.ranges.items()},
         }
 
     def rows(self) -> list[tuple[str, ...]]:

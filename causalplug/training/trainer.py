@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ import torch
 from accelerate import Accelerator
 
 from causalplug.checks.fit import FitReport
-from causalplug.data.source import DataSource, as_data_sources
+from causalplug.checks.records import OverlapRecord
+from causalplug.data.source import DataSource, Rows, as_data_sources
 from causalplug.errors import MechanismError, TrainingError
+from causalplug.identification.query import Query
 from causalplug.mechanisms.base import Mechanism
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
@@ -26,12 +29,14 @@ from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counted import counted
+from causalplug.training.encode import encoded
 from causalplug.training.fitness import check_generators
 from causalplug.training.prepare import prepare
 from causalplug.training.processes import Processes, Unanswered, known_accelerator, out_of_memory
 from causalplug.training.replicates import check_replicates, refit
 from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
+from causalplug.training.support import overlap_records, range_records
 
 __all__ = ["Trainer", "fit"]
 
@@ -49,6 +54,7 @@ def fit(
     resume_from_checkpoint: bool | str | Path = False,
     progress: bool = True,
     replicates: int = 0,
+    queries: str | Query | Iterable[str | Query] | None = None,
     **settings: Any,
 ) -> TrainingReport:
     """Train what the plan says must be trained, and leave the model ready to answer.
@@ -70,6 +76,9 @@ def fit(
             modules were not trained by likelihood; they are kept, saved and pushed with the model.
             Rows are drawn within every source, whole clusters together where a DataSource names
             them; under ``accelerate launch`` the processes share the refits.
+        queries: the questions that the model is for, as text or Query. Only the mechanisms that
+            they read are trained, with what these are trained through; other questions are then
+            refused. None trains everything.
         **settings: the fields of :class:`TrainingConfig`.
 
     Returns:
@@ -105,8 +114,32 @@ def fit(
         output_dir=output_dir,
         accelerator=accelerator,
         progress=progress,
+        queries=queries,
     )
     return trainer.train(resume_from_checkpoint=resume_from_checkpoint, replicates=replicates)
+
+
+def _read_by(dcm: Model, queries: str | Query | Iterable[str | Query]) -> tuple[str, ...]:
+    """The variables whose mechanisms the answers to ``queries`` run.
+
+    Raises:
+        TrainingError: no question.
+        QuerySyntaxError, QueryError, UnknownVariableError: a question that makes no sense.
+    """
+    single = isinstance(queries, str | Query)
+    found: set[str] = set()
+    for query in [queries] if single else list(queries):
+        asked = Query.parse(query) if isinstance(query, str) else query
+        if not isinstance(asked, Query):
+            raise TrainingError(
+                f"queries holds {query!r}, which is no question: give text such as "
+                "'P(Y | do(X=1))', or a Query."
+            )
+        asked.check(dcm.graph.variables)
+        found |= asked.reads(dcm.graph)
+    if not found:
+        raise TrainingError("queries asks nothing of the model: name at least one question.")
+    return tuple(name for name in dcm.graph.variables if name in found)
 
 
 class Trainer:
@@ -119,6 +152,7 @@ class Trainer:
         output_dir: where checkpoints and the report go.
         accelerator: device, precision and processes.
         progress: show a progress bar.
+        queries: the questions that the model is for; None for all.
 
     Attributes:
         plan: the plan that will be followed.
@@ -136,6 +170,7 @@ class Trainer:
         output_dir: str | Path | None = None,
         accelerator: Accelerator | None = None,
         progress: bool = True,
+        queries: str | Query | Iterable[str | Query] | None = None,
     ):
         self.dcm, self.config = dcm, config or TrainingConfig()
         self.accelerator = known_accelerator(accelerator)
@@ -155,12 +190,16 @@ class Trainer:
             raise TrainingError(
                 f"Training cannot start: output_dir {self.output_dir} is a file. Name a folder."
             )
-        self.tables = [
-            source.encode(dcm.variables, cache_dir=self.output_dir) for source in sources
-        ]
+        self.tables = encoded(dcm, sources, self.output_dir)
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
         described = [rows.source for rows in self.tables]
+        only = None if queries is None else _read_by(dcm, queries)
         if self.config.strategy == "joint":
+            if only is not None:
+                raise TrainingError(
+                    'queries= cannot be used with strategy="joint", which trains everything at '
+                    "once: leave one of the two out."
+                )
             made = joint_plan(dcm.graph, described, frozen=dcm.pulled, kinds=kinds)
         else:
             renderers = {
@@ -177,6 +216,7 @@ class Trainer:
                 objective=self.config.objective,
                 kinds=kinds,
                 explicit={name: m.explicit for name, m in held.items() if not m.frozen},
+                only=only,
             )
         self.tables = [
             replace(rows, source=named)
@@ -305,6 +345,8 @@ class Trainer:
         ]
         counts = [counted(rows, self.dcm.variables) for rows in run.prepared.train]
         report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits, counts)
+        report.ranges = range_records(run.prepared.train, self.dcm)
+        report.overlap = self._check_overlap(run.prepared.train, seconds)
         self.dcm.eval()
         self.dcm.plan = self.plan
         self.dcm.sources = tuple(rows.source for rows in self.tables)
@@ -403,6 +445,17 @@ class Trainer:
                     tracker.finish()
                 self.accelerator.trackers = []
 
+    def _check_overlap(
+        self, tables: Sequence[Rows], seconds: dict[str, float]
+    ) -> tuple[OverlapRecord, ...]:
+        """Where interventions lack overlap, unless the settings leave it out."""
+        if not self.config.check_overlap:
+            return ()
+        start = time.perf_counter()
+        found = overlap_records(self.dcm, tables, seed=self.config.seed)
+        seconds["overlap"] = time.perf_counter() - start
+        return found
+
     def _check_fit(self, seconds: dict[str, float]) -> list[FitReport]:
         """Compare the frozen generators with the rows, and have the plan say what came of it."""
         if not self.config.check_fit:
@@ -416,13 +469,10 @@ class Trainer:
         return fits
 
     def _frozen_images(self, module: Module) -> set[str]:
-        """Frozen image mechanisms that this module's targets are drawn through."""
+        """Frozen generators of images that this module's targets are drawn through: those that
+        fill a sample bank."""
         drawn = {name for target in module.targets for name in target.frozen}
-        return {
-            name
-            for name in drawn
-            if self.dcm.variables[name].needs_encoder and self.dcm.mechanism(name).frozen
-        }
+        return {name for name in drawn if isinstance(self.dcm.mechanism(name), FrozenMechanism)}
 
 
 def _check_agreement(told: Sequence[Mapping[str, Any]]) -> None:

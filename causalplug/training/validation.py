@@ -14,6 +14,7 @@ from torch import Tensor
 
 from causalplug.checks.two_sample import SCALES, Shown, classifier_distance, mmd
 from causalplug.model.model import Model
+from causalplug.networks import location_and_scale
 from causalplug.planning.plan import Target
 from causalplug.training.factors import ravel
 from causalplug.training.rollout import Roller
@@ -161,18 +162,17 @@ def _features(
             value = shown.components(name, value)
         elif not variable.needs_encoder or value.ndim > 2:
             value = variable.features(value)
-        parts.append(value.float())
+        parts.append(value if value.dtype == torch.float64 else value.float())
     return parts
 
 
 def _balanced(real: Sequence[Tensor], fake: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Features of all variables beside each other, those of each with a total variance of 1 over
     the real rows."""
-    spread = [part.var(0).sum().sqrt().clamp_min(1e-6) for part in real]
+    centre = [part.mean(0) for part in real]
+    spread = [location_and_scale(part)[1].square().sum().sqrt() for part in real]
     one, other = (
-        torch.cat(
-            [(part - r.mean(0)) / s for part, r, s in zip(parts, real, spread, strict=True)], -1
-        )
+        torch.cat([(p - c) / s for p, c, s in zip(parts, centre, spread, strict=True)], -1).float()
         for parts in (real, fake)
     )
     return one, other

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,6 +30,7 @@ __all__ = ["Adjusted", "adjusted", "adjustment_names"]
 
 _ROLLOUTS = 2**18  # rows that are rolled out for the conditional means of one term
 _FEWEST, _MOST = 4, 64  # rollouts of a row
+_NODES = 12  # of Gauss-Hermite quadrature
 
 
 class Adjusted:
@@ -198,13 +200,59 @@ class _Case:
         return {name: self.rows[name] for name in outcomes}
 
     def _mean(self, pinned: Mapping[str, Tensor]) -> Tensor:
-        """Conditional mean of ``a`` given the covariates, by rollouts of what descends from the
-        treatments."""
+        """Conditional mean of ``a`` given the covariates.
+
+        Where the outcome alone descends from the treatments its categories are enumerated, or its
+        normal noise is integrated out by quadrature; anything else is rolled out.
+        """
+        last = self._last()
+        if last is not None and self.dcm.variables[last].is_discrete:
+            return self._enumerated(last, pinned)
+        if last is not None:
+            return self._integrated(last, pinned)
         count = min(max(_ROLLOUTS // self.size, _FEWEST), _MOST)
         total = torch.zeros((), dtype=torch.float64)
         for k in range(count):
             total = total + self._of(self._filled(pinned, {}, self.seed + k))[0]
         return total / count
+
+    def _last(self) -> str | None:
+        """The one variable that has to be computed, if its own noise is a single normal or a choice
+        among categories."""
+        graph = self.world.graph
+        above = set(graph.ancestors(_outcomes(self.case)))
+        later = above & set(self.dcm.graph.descendants(self.treatments)) - set(self.treatments)
+        if len(later) != 1:
+            return None
+        (name,) = later
+        mechanism = self.dcm.mechanism(name)
+        single = set(mechanism.noise) == {"normal"} and mechanism.noise["normal"].shape == ()
+        choice = self.dcm.variables[name].is_discrete and mechanism.explicit
+        free = not self.dcm.graph.siblings(name)
+        return name if free and (single or choice) else None
+
+    def _enumerated(self, name: str, pinned: Mapping[str, Tensor]) -> Tensor:
+        rows = self._filled(pinned, {})
+        mechanism = self.dcm.mechanism(name)
+        values = rows.values(self.world, mechanism.parents)
+        read = {p: self.dcm._read(p, mechanism, values, {}) for p in mechanism.parents}
+        logits = mechanism.logits(read, None)  # type: ignore[operator]
+        shares = torch.softmax(logits.double(), -1).expand(self.size, -1)
+        total = torch.zeros((), dtype=torch.float64)
+        for code in range(shares.shape[1]):
+            chosen = {name: torch.full((self.size,), code, device=shares.device)}
+            total = total + shares[:, code : code + 1] * self._of(self._filled(pinned, chosen))[0]
+        return total
+
+    def _integrated(self, name: str, pinned: Mapping[str, Tensor]) -> Tensor:
+        places, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+        total = torch.zeros((), dtype=torch.float64)
+        for place, weight in zip(places, weights / weights.sum(), strict=True):
+            rows = self._filled(pinned, {})
+            same = torch.full((self.size,), float(place), device=self.dcm.device)
+            rows.noise = rows.noise.fix({f"{name}/normal": same})
+            total = total + float(weight) * self._of(rows)[0]
+        return total
 
     def _pinned(self) -> tuple[dict[str, Tensor], Tensor]:
         """A value of the treatment that the evidence allows, and how probable it is given the

@@ -27,7 +27,6 @@ from causalplug.uncertainty.scores import Factor, Scores
 __all__ = ["Influence", "influence_of"]
 
 _NOISE_ROWS, _NOISE_PICTURES = 32_768, 1024
-_READ = 2000  # rows that the scores of a factor with continuous variables or images are taken of
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +167,7 @@ def _factors(
         for group in served(dcm.graph, sample.source.recorded, sample.source.do):
             if component.issuperset(group):
                 factor = Factor.of(dcm, group, sample.values, sample.stands_for)
-                yield place, factor.thinned(_READ)
+                yield place, factor.thinned(dcm)
 
 
 def _flat(

@@ -25,7 +25,7 @@ from causalplug.uncertainty.samples import Sample, from_model, from_rows
 
 __all__ = ["check_interval", "check_level", "with_intervals"]
 
-_KINDS = ("auto", "influence", "replicates")
+_KINDS = ("auto", "influence", "replicates", "none")
 
 _REPLICATE_ROWS = 20_000
 _MOST = 1024  # numbers of one answer that get intervals
@@ -92,10 +92,11 @@ def with_intervals(
         level: coverage of the intervals.
         one_step: add the influence of the rows in ``data`` to the estimates; by default where the
             doubly robust formula holds.
-        interval: ``"influence"``, ``"replicates"``, or ``"auto"`` for the first that can be had.
+        interval: ``"influence"``, ``"replicates"``, ``"auto"`` for the first that can be had, or
+            ``"none"``.
         ask: gives the answer anew, for a number of rows; replicates are asked by it.
     """
-    if "estimate" not in answer.table:
+    if "estimate" not in answer.table or interval == "none":
         return replace(answer, level=level)
     try:
         _check_determined(answer)

@@ -23,10 +23,10 @@ from causalplug.uncertainty.gradient import differentiable, pulled_back
 
 __all__ = ["Factor", "Scores", "log_factors"]
 
-_DRAWS, _DRAWS_CONTINUOUS = 512, 128
+_DRAWS, _DRAWS_CONTINUOUS = 512, 64
 _SOLVED = 600  # distinct rows up to which their scores are formed
-_READ = 2000  # rows of a factor that is no table, at most
-_STEPS = 60  # of conjugate gradients
+_READ, _READ_HIDDEN = 2000, 500  # distinct rows of a factor; with confounder noise and numbers
+_STEPS = 30  # of conjugate gradients
 _DAMPING = 1e-4  # of the mean of the diagonal
 
 
@@ -64,8 +64,10 @@ class Factor:
     def __len__(self) -> int:
         return len(self.counts)
 
-    def thinned(self, most: int) -> Factor:
-        """At most so many of the rows, standing for all of them."""
+    def thinned(self, dcm: Model) -> Factor:
+        """As many of the rows as can be read, standing for all of them."""
+        hidden = not tabular(dcm, self.variables) and confounders_of(dcm, self.variables)
+        most = _READ_HIDDEN if hidden else _READ
         if len(self) <= most:
             return self
         kept = torch.linspace(0, len(self) - 1, most).long()

@@ -13,13 +13,17 @@ from causalplug.variables.count import Count
 from causalplug.variables.discrete import Discrete
 from causalplug.variables.image import Image
 from causalplug.variables.kinds import register_variable, variable_class, variable_from_dict
+from causalplug.variables.text import Text
+from causalplug.variables.vector import Vector
 
 __all__ = [
     "Continuous",
     "Count",
     "Discrete",
     "Image",
+    "Text",
     "Variable",
+    "Vector",
     "register_variable",
     "variable_class",
     "variable_from_dict",

@@ -30,6 +30,8 @@ class Variable:
         standardised: Networks and critics read features that are scaled on the data.
         has_density: The default mechanism has an explicit density, so that it is trained by its
             likelihood.
+        default_encoder: Kind of the encoder that a variable gets where it needs one and none is
+            given.
         default_mechanism: Kind of the trainable mechanism that a variable gets where none is given;
             None where it has to be pulled.
     """
@@ -42,6 +44,7 @@ class Variable:
     needs_encoder: ClassVar[bool] = False
     standardised: ClassVar[bool] = False
     has_density: ClassVar[bool] = True
+    default_encoder: ClassVar[str | None] = None
     default_mechanism: ClassVar[str | None] = None
 
     @property

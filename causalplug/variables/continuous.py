@@ -11,7 +11,13 @@ import numpy as np
 
 from causalplug.errors import DataError, VariableError
 from causalplug.variables.base import Variable
-from causalplug.variables.columns import TextColumn, as_array, refuse_missing, where_first
+from causalplug.variables.columns import (
+    TextColumn,
+    as_array,
+    refuse_missing,
+    shared,
+    where_first,
+)
 from causalplug.variables.kinds import register_variable
 
 if TYPE_CHECKING:
@@ -60,8 +66,6 @@ class Continuous(Variable):
         return 1
 
     def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
-        import torch
-
         array = as_array(values.to_numpy() if isinstance(values, TextColumn) else values, name)
         refuse_missing(array, name)
         if array.ndim == 2 and array.shape[1] == 1:
@@ -83,7 +87,26 @@ class Continuous(Variable):
                 f"first {numbers[outside][0]}. Correct them or widen the declared "
                 f"interval.{where_first(outside, array, row)}"
             )
-        return torch.from_numpy(np.ascontiguousarray(kept))
+        return shared(kept)
+
+    def narrowed(self, column: torch.Tensor, name: str = "values") -> torch.Tensor:
+        """A whole column of float64 as float32, unless the variable is ``precise`` or float32
+        would blur it.
+
+        Raises:
+            DataError: Numbers that float32 cannot tell apart even relative to their mean and
+                spread, as a network reads them.
+        """
+        import torch
+
+        values = column.numpy()
+        if indistinct(values):
+            raise DataError(
+                f"{name!r} holds numbers of too many orders of magnitude (from "
+                f"{values.min():.6g} to {values.max():.6g}): relative to their spread, float32 "
+                "cannot tell many of them apart. Take their logarithm, or leave out the extremes."
+            )
+        return column if self.precise or blurred(values) else column.to(torch.float32)
 
     def decode(self, codes: torch.Tensor) -> np.ndarray:
         codes = codes.detach().cpu()
@@ -145,7 +168,7 @@ def blurred(values: np.ndarray) -> bool:
 
     At most 2,000 rows, evenly spaced, are looked at.
     """
-    rows = values[:: max(1, len(values) // 2000)].astype(np.float64)
+    rows = _some(values)
     with np.errstate(over="ignore"):
         rounded = rows.astype(np.float32).astype(np.float64)
     if not np.isfinite(rounded).all():
@@ -157,3 +180,19 @@ def blurred(values: np.ndarray) -> bool:
     moved = float(np.median(np.abs(rounded - rows)))
     merged = 1 - len(np.unique(rounded)) / len(np.unique(rows))
     return moved > 1e-4 * spread or merged > 0.05
+
+
+def indistinct(values: np.ndarray) -> bool:
+    """Whether float32 makes one of every ten numbers of a column equal to another once their mean
+    and spread are taken off in float64; as :func:`blurred`, of 2,000 rows at most."""
+    rows = np.unique(_some(values))
+    with np.errstate(over="ignore"):
+        spread = float(rows.std())
+    if len(rows) < 3 or not spread or not np.isfinite(spread):
+        return False
+    standard = ((rows - float(rows.mean())) / spread).astype(np.float32)
+    return 1 - len(np.unique(standard)) / len(rows) > 0.1
+
+
+def _some(values: np.ndarray) -> np.ndarray:
+    return values[:: max(1, len(values) // 2000)].astype(np.float64)

@@ -35,6 +35,7 @@ class Image(Variable):
     is_image: ClassVar[bool] = True
     needs_encoder: ClassVar[bool] = True
     has_density: ClassVar[bool] = False
+    default_encoder: ClassVar[str | None] = "conv-encoder"
     default_mechanism: ClassVar[str | None] = "conv-generator"
     channels: int
     height: int

@@ -20,6 +20,8 @@ VARIABLES: Registry[Variable] = Registry(
         "continuous": "causalplug.variables.continuous",
         "image": "causalplug.variables.image",
         "count": "causalplug.variables.count",
+        "vector": "causalplug.variables.vector",
+        "text": "causalplug.variables.text",
     },
 )
 """Every kind that a declaration may name: built in, registered ones and entry points."""

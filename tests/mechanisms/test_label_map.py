@@ -182,3 +182,23 @@ def test_mixture_proportions_undo_the_confusion(seed: int) -> None:
     naive = torch.bincount(drawn, minlength=4) / 20_000
     assert float((counted - shares).abs().sum()) < 0.06
     assert float((counted - shares).abs().sum()) < 0.5 * float((naive - shares).abs().sum())
+
+
+@pytest.mark.parametrize(
+    ("parent", "label"),
+    [
+        (list(range(10)), [7, 2, 9, 0, 1, 3, 4, 5, 6, 8]),
+        ([True, False], [0, 1]),
+        ([1.5, 0.5], [0.5, 1.5]),
+    ],
+)
+def test_values_stand_for_equal_labels_whatever_their_places(parent, label):
+    variable = Discrete(parent)
+    made = LabelMap.identity({"D": variable}, [Label("digit", label)])
+    codes = made.draw({"D": torch.arange(len(parent))})
+    assert [label[code] for code in codes.tolist()] == parent
+
+
+def test_values_that_a_label_does_not_know_are_refused():
+    with pytest.raises(LabelMapError, match="are not the label's"):
+        LabelMap.identity({"D": Discrete([5, 6])}, [Label("digit", [1, 2])])

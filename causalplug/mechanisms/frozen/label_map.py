@@ -27,6 +27,7 @@ from causalplug.mechanisms.frozen.label_tables import (
     combination,
     counted,
     listed,
+    matched_by_value,
     ravel,
     table_from,
 )
@@ -223,18 +224,17 @@ class LabelMap:
     @classmethod
     def identity(cls, parents: Mapping[str, Variable], labels: Sequence[Label]) -> LabelMap:
         """Each parent is the label of the same name, in the same order; a single pair may differ in
-        name.
+        name. Values are matched by what they are, whatever their places.
 
         Raises:
             LabelMapError: another number, order, size or naming of values.
         """
         discrete = as_discrete(parents)
         check_identity(discrete, labels)
-        return cls(
-            discrete,
-            labels,
-            torch.eye(math.prod(label.size for label in labels), dtype=torch.float64),
-        )
+        table = torch.ones(1, 1, dtype=torch.float64)
+        for parent, label in zip(discrete.values(), labels, strict=True):
+            table = torch.kron(table, matched_by_value(parent, label))
+        return cls(discrete, labels, table)
 
     @classmethod
     def uniform(cls, parents: Mapping[str, Variable], labels: Sequence[Label]) -> LabelMap:

@@ -22,6 +22,7 @@ __all__ = [
     "combination",
     "counted",
     "listed",
+    "matched_by_value",
     "ravel",
     "table_from",
 ]
@@ -55,12 +56,36 @@ def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) ->
                 f"Parent {name!r} cannot stand for the label {label.name!r}: it has {parent.size} "
                 f"values, the label {label.size}. {_way_out(discrete, labels)}"
             )
-        if parent.categories != label.categories and _named(parent) and _named(label.values):
+        reordered = parent.categories != label.categories
+        texts = any(isinstance(value, str) for value in parent.categories)
+        if set(parent.categories) == set(label.categories) and not (texts and reordered):
+            continue
+        names_a_place = _plain(parent) != _plain(label.values) and _words(parent, label.values)
+        if not names_a_place:
             raise LabelMapError(
                 f"Parent {name!r} cannot stand for the label {label.name!r}: its values "
                 f"{list(parent.categories)} are not the label's {list(label.categories)}. "
                 f"{_way_out(discrete, labels)}"
             )
+
+
+def _plain(variable: Discrete) -> bool:
+    return variable.categories == tuple(range(variable.size))
+
+
+def _words(*variables: Discrete) -> bool:
+    """Whether the values are texts wherever they are not the numbers from 0."""
+    named = [variable for variable in variables if not _plain(variable)]
+    return all(isinstance(value, str) for one in named for value in one.categories)
+
+
+def matched_by_value(parent: Discrete, label: Label) -> Tensor:
+    """``P(label | parent)`` ``(k, k)`` of a parent that stands for a label: equal values belong
+    together, whatever their places; the numbers from 0 stand for the places of names."""
+    place = {value: code for code, value in enumerate(label.categories)}
+    same = set(place) == set(parent.categories)
+    codes = [place[v] for v in parent.categories] if same else list(range(label.size))
+    return torch.eye(label.size, dtype=torch.float64)[codes]
 
 
 def table_from(
@@ -151,11 +176,6 @@ def listed(items: Mapping[str, Any] | Sequence[Label]) -> str:
     """The names of parents or labels, for messages."""
     names = list(items) if isinstance(items, Mapping) else [label.name for label in items]
     return ", ".join(map(str, names)) or "nothing"
-
-
-def _named(variable: Discrete) -> bool:
-    """Whether the categories have names that mean something, not numbers."""
-    return any(isinstance(category, str) for category in variable.categories)
 
 
 def _hashable(entry: Any) -> Any:

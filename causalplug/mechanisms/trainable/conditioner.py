@@ -5,13 +5,15 @@ of a distribution.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
-from causalplug.variables import Variable, variable_from_dict
+from causalplug.networks import location_and_scale
+from causalplug.variables import Continuous, Variable, variable_from_dict
 
 __all__ = ["Conditioner", "ParentSpec", "parents_from_config", "parents_to_config"]
 
@@ -71,8 +73,10 @@ class Conditioner(nn.Module):
         self.confounder_size = confounder_size
         sizes = [spec if isinstance(spec, int) else spec.feature_size for spec in parents.values()]
         features = sum(sizes)
-        self.register_buffer("loc", torch.zeros(features))
-        self.register_buffer("scale", torch.ones(features))
+        precise = any(isinstance(spec, Continuous) and spec.precise for spec in parents.values())
+        kind = torch.float64 if precise else None
+        self.register_buffer("loc", torch.zeros(features, dtype=kind))
+        self.register_buffer("scale", torch.ones(features, dtype=kind))
         self.read_parents = nn.Linear(features, hidden[0]) if features else None
         self.read_confounder = nn.Linear(confounder_size, hidden[0]) if confounder_size else None
         if not features and not confounder_size:
@@ -88,21 +92,24 @@ class Conditioner(nn.Module):
             values[name] if isinstance(spec, int) else spec.features(values[name])
             for name, spec in self.parents.items()
         ]
-        return (torch.cat(parts, -1) - self.loc) / self.scale
+        found = (torch.cat(parts, -1) - self.loc) / self.scale
+        return found.to(self.output_bias.dtype) if found.dtype == torch.float64 else found
 
     def standardise(self, values: Mapping[str, Tensor]) -> None:
         """Set the scaling of continuous parents and projections from rows of data; one-hot features
-        stay as they are.
+        stay as they are. Parents whose rows are float64 are read in float64 from here on.
         """
+        for name, spec in self.parents.items():
+            if isinstance(spec, Continuous) and values[name].dtype == torch.float64:
+                self.parents[name] = replace(spec, precise=True)
+                self.loc, self.scale = self.loc.double(), self.scale.double()
         start = 0
         for name, spec in self.parents.items():
             size = spec if isinstance(spec, int) else spec.feature_size
             if isinstance(spec, int) or spec.standardised:
-                rows = (
-                    values[name] if isinstance(spec, int) else spec.features(values[name])
-                ).float()
-                self.loc[start : start + size] = rows.mean(0)
-                self.scale[start : start + size] = rows.std(0).clamp_min(1e-6)
+                rows = values[name] if isinstance(spec, int) else spec.features(values[name])
+                place = slice(start, start + size)
+                self.loc[place], self.scale[place] = location_and_scale(rows)
             start += size
 
     @property
@@ -119,7 +126,7 @@ class Conditioner(nn.Module):
         Weights of another precision than torch's default read rounded inputs; the output has the
         default precision.
         """
-        default, own = torch.get_default_dtype(), self.loc.dtype
+        default, own = torch.get_default_dtype(), self.output_bias.dtype
         if self.rest is None:
             return self.bias if own == default else self.bias.to(default)
         hidden: Tensor | None = None

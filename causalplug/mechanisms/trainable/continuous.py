@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_from_config,
     parents_to_config,
 )
+from causalplug.networks import location_and_scale
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Continuous, variable_from_dict
 
@@ -59,16 +61,22 @@ class ContinuousSpline(Mechanism):
         self.noise = {"normal": NoiseSpec()}
         self.hidden, self.bins = tuple(hidden), bins
         self.network = Conditioner(parents, confounder_size, 3 * bins - 1 + 2, hidden=hidden)
-        self.register_buffer("loc", torch.zeros(()))
-        self.register_buffer("scale", torch.ones(()))
+        kind = torch.float64 if variable.precise else None
+        self.register_buffer("loc", torch.zeros((), dtype=kind))
+        self.register_buffer("scale", torch.ones((), dtype=kind))
 
     def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
         self.network.standardise(rows)
 
     def standardise(self, values: Tensor) -> None:
-        """Set location and scale of the variable from rows of data."""
-        self.loc.copy_(values.float().mean())
-        self.scale.copy_(values.float().std().clamp_min(1e-6))
+        """Set location and scale of the variable from rows of data; rows in float64 make the
+        values float64 from here on."""
+        if values.dtype == torch.float64:
+            self.variable = replace(self.variable, precise=True)
+            self.loc, self.scale = self.loc.double(), self.scale.double()
+        location, scale = location_and_scale(values)
+        self.loc.copy_(location)
+        self.scale.copy_(scale)
 
     def _map(
         self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
@@ -78,9 +86,16 @@ class ContinuousSpline(Mechanism):
         widths, heights, slopes, affine = numbers.split(
             [self.bins, self.bins, self.bins - 1, 2], dim=-1
         )
+        if self.variable.precise:  # a single number in float64 would not make the result float64
+            affine = affine.double()
         shift = self.loc + self.scale * affine[..., 0]
         log_scale = self.scale.log() + 5 * torch.tanh(affine[..., 1] / 5)
         return MonotonicRQSTransform(widths, heights, slopes), shift, log_scale
+
+    def _standard(self, value: Tensor, shift: Tensor, log_scale: Tensor) -> Tensor:
+        """The value in units of the spline, in the default precision."""
+        found = (value - shift) / log_scale.exp()
+        return found.to(torch.get_default_dtype()) if self.variable.precise else found
 
     def forward(
         self,
@@ -97,8 +112,10 @@ class ContinuousSpline(Mechanism):
     ) -> Tensor:
         """Log density ``(n,)`` of floats, or ``(s, n)``."""
         spline, shift, log_scale = self._map(value, parents, confounder)
-        normal, log_slope = spline.inv.call_and_ladj((value - shift) / log_scale.exp())
-        return torch.distributions.Normal(0.0, 1.0).log_prob(normal) + log_slope - log_scale
+        standard = self._standard(value, shift, log_scale)
+        normal, log_slope = spline.inv.call_and_ladj(standard)
+        density = torch.distributions.Normal(0.0, 1.0).log_prob(normal) + log_slope - log_scale
+        return density.to(standard.dtype)
 
     def abduct(
         self,
@@ -110,7 +127,7 @@ class ContinuousSpline(Mechanism):
     ) -> dict[str, Tensor]:
         """The standard normal that gives ``value``."""
         spline, shift, log_scale = self._map(value, parents, confounder)
-        return {"normal": spline.inv((value - shift) / log_scale.exp())}
+        return {"normal": spline.inv(self._standard(value, shift, log_scale))}
 
     @property
     def confounder_numbers(self) -> int:

@@ -1,34 +1,25 @@
-"""The suite that the author of an adapter runs: subclass :class:`MechanismTester` in a test file.
-
-.. code-block:: python
-
-    class TestMyGenerator(MechanismTester):
-        def make(self) -> FrozenMechanism:
-            return MyGenerator(...)
-
-pytest then collects every check below. They ask what training and sampling rely on, nothing about
-quality.
-"""
+"""Checks of a frozen mechanism, of any kind of variable."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from causalplug.errors import CausalPlugError
-from causalplug.hub.card_check import check_card
 from causalplug.mechanisms.base import MECHANISMS, Mechanism
+from causalplug.mechanisms.frozen.conditional import ConditionalMechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.label_map import LabelMap
 from causalplug.noise import Noise
+from causalplug.testing.values import difference, example_values, refusal
 from causalplug.variables import Continuous, Discrete, Image, Variable
 
-__all__ = ["MechanismTester", "check_card"]
+__all__ = ["MechanismTester"]
 
 
 class MechanismTester:
@@ -48,7 +39,7 @@ class MechanismTester:
     saves: bool = True
     reconstruction: float = 0.2
 
-    def make(self) -> FrozenMechanism:
+    def make(self) -> Any:
         """The mechanism under test, unbound; called for every check."""
         raise NotImplementedError
 
@@ -60,29 +51,29 @@ class MechanismTester:
         """Parents and noise of ``n`` rows; the labels go round in turn."""
         parents: dict[str, Tensor] = {}
         step = 1
-        sizes: Mapping[str, Variable] = getattr(mechanism, "bound_parents", {})
-        for name in mechanism.parents:
-            size = sizes[name].size  # type: ignore[attr-defined]
+        for name, variable in _read_by(mechanism).items():
+            size = variable.cardinality
+            if size is None:
+                parents[name] = example_values(variable, n)
+                continue
             parents[name] = torch.arange(n).div(step, rounding_mode="floor") % size
             step *= size
         noise = Noise(n, seed)
         return parents, {key: noise.draw(key, spec) for key, spec in mechanism.noise.items()}
 
     def difference(self, mechanism: Mechanism, a: Tensor, b: Tensor) -> float:
-        """Largest difference of two stacks of images in units of the range."""
-        image = mechanism.variable
-        assert isinstance(image, Image)
-        return float((a - b).abs().max()) / (image.high - image.low)
+        """Largest difference of two stacks of values, in units of the range of an image."""
+        return difference(mechanism.variable, a, b)
 
     # -- the declaration
 
     def test_it_declares_what_it_is(self) -> None:
         mechanism = self.make()
-        assert isinstance(mechanism, FrozenMechanism)
-        assert isinstance(mechanism.variable, Image)
+        assert isinstance(mechanism, FrozenMechanism | ConditionalMechanism)
         assert mechanism.frozen
         assert not mechanism.accepts_confounder
-        assert mechanism.parents == tuple(label.name for label in mechanism.labels)
+        assert mechanism.parents == tuple(mechanism.declared_inputs())
+        assert mechanism.variable == mechanism.declared_output()
         assert mechanism.abduction in (None, "approximate", "exact")
         assert mechanism.batch_cost >= 0
 
@@ -99,10 +90,12 @@ class MechanismTester:
         mechanism = self.make()
         image = mechanism.variable
         painted = mechanism(*self.inputs(mechanism, self.rows))
-        assert isinstance(image, Image)
         assert painted.shape == (self.rows, *image.event_shape)
-        assert painted.dtype == torch.float32
+        assert painted.dtype == (torch.int64 if image.is_discrete else torch.float32)
         assert bool(painted.isfinite().all())
+        assert len(image.decode(painted)) == self.rows
+        if not isinstance(image, Image):
+            return
         slack = 1e-3 * (image.high - image.low)
         assert float(painted.min()) >= image.low - slack
         assert float(painted.max()) <= image.high + slack
@@ -150,8 +143,22 @@ class MechanismTester:
             )
             assert self.difference(mechanism, together[one], alone) <= self.tolerance
 
+    def test_probabilities_sum_to_one_where_it_has_them(self) -> None:
+        mechanism = self.make()
+        size = mechanism.variable.cardinality
+        if size is None or not mechanism.explicit:
+            return
+        parents, _ = self.inputs(mechanism, self.rows)
+        logits = mechanism.logits(parents)
+        assert logits.shape == (self.rows, size)
+        codes = torch.arange(size)
+        each = [mechanism.log_prob(code.expand(self.rows), parents).exp() for code in codes]
+        assert torch.allclose(torch.stack(each).sum(0), torch.ones(self.rows), atol=1e-4)
+
     def test_labels_matter(self) -> None:
         mechanism = self.make()
+        if not isinstance(mechanism, FrozenMechanism):
+            return
         parents, noise = self.inputs(mechanism, self.rows)
         for name, label in zip(mechanism.parents, mechanism.labels, strict=True):
             if label.size > 1:
@@ -176,6 +183,8 @@ class MechanismTester:
 
     def test_gradients_reach_relaxed_parents_where_declared(self) -> None:
         mechanism = self.make()
+        if not isinstance(mechanism, FrozenMechanism):
+            return
         parents, noise = self.inputs(mechanism, self.rows)
         relaxed = {
             name: torch.nn.functional.one_hot(value, mechanism.bound_parents[name].size)
@@ -186,7 +195,7 @@ class MechanismTester:
         if not relaxed:
             return
         if not mechanism.differentiable:
-            message = _refusal(lambda: mechanism(relaxed, noise))
+            message = refusal(lambda: mechanism(relaxed, noise))
             assert message is not None, "a black box must refuse parents that need gradients"
             assert "gradient" in message
             return
@@ -207,7 +216,7 @@ class MechanismTester:
         parents, noise = self.inputs(mechanism, self.rows)
         painted = mechanism(parents, noise)
         if mechanism.abduction is None:
-            message = _refusal(lambda: mechanism.abduct(painted, parents))
+            message = refusal(lambda: mechanism.abduct(painted, parents))
             assert message is not None, "a mechanism without abduction must refuse it"
             assert "abduction" in message
             return
@@ -223,8 +232,21 @@ class MechanismTester:
 
     # -- binding
 
+    def test_binding_shares_the_weights(self) -> None:
+        mechanism = self.make()
+        declared = mechanism.declared_output()
+        bound = mechanism.bind("V", declared, _read_by(mechanism))
+        assert bound.variable == declared
+        assert {id(p) for p in bound.parameters()} == {id(p) for p in mechanism.parameters()}
+        again = mechanism.bind_as("V", bound.binding())
+        inputs = self.inputs(mechanism, self.rows)
+        assert torch.equal(bound(*inputs), again(*inputs))
+        assert refusal(lambda: bound(*inputs, torch.zeros(self.rows, 2))) is not None
+
     def test_binding_shares_the_weights_and_moves_the_range(self) -> None:
         mechanism = self.make()
+        if not isinstance(mechanism, FrozenMechanism):
+            return
         image = mechanism.image
         wider = replace(image, low=-3.0, high=5.0)
         bound = mechanism.bind("I", wider, {label.name: label.values for label in mechanism.labels})
@@ -237,7 +259,7 @@ class MechanismTester:
 
     def test_a_stochastic_label_map_belongs_to_its_noise(self) -> None:
         mechanism = self.make()
-        if not mechanism.labels:
+        if not isinstance(mechanism, FrozenMechanism) or not mechanism.labels:
             return
         size = math.prod(label.size for label in mechanism.labels)
         table = torch.full((2, size), 1 / size)
@@ -257,8 +279,20 @@ class MechanismTester:
         direct = mechanism.generate(bound._map.split(chosen), own)
         assert self.difference(bound, bound(parents, noise), direct) <= self.tolerance
 
+    def test_what_it_does_not_read_or_give_is_refused(self) -> None:
+        mechanism = self.make()
+        declared, read = mechanism.declared_output(), _read_by(mechanism)
+        other = Continuous() if declared.is_discrete else Discrete(2)
+        extra = {**read, "extra": Discrete(2)}
+        for variable, parents in ((other, read), (declared, extra)):
+            message = refusal(lambda v=variable, p=parents: mechanism.bind("V", v, p))  # type: ignore[misc]
+            assert message is not None, f"binding to {variable} with {parents} must be refused"
+            assert "'V'" in message or "extra" in message
+
     def test_clear_refusals(self) -> None:
         mechanism = self.make()
+        if not isinstance(mechanism, FrozenMechanism):
+            return
         image, labels = mechanism.image, {label.name: label.values for label in mechanism.labels}
         smaller = Image(
             image.channels, image.height + 1, image.width, low=image.low, high=image.high
@@ -277,7 +311,7 @@ class MechanismTester:
             )
             wrong.append((image, {}))
         for variable, parents in wrong:
-            message = _refusal(lambda v=variable, p=parents: mechanism.bind("I", v, p))  # type: ignore[misc]
+            message = refusal(lambda v=variable, p=parents: mechanism.bind("I", v, p))  # type: ignore[misc]
             assert message is not None, (
                 f"binding to {variable} with parents {dict(parents)} must be refused"
             )
@@ -289,7 +323,7 @@ class MechanismTester:
         mechanism = self.make()
         inputs = self.inputs(mechanism, self.rows)
         if not self.saves:
-            assert _refusal(lambda: mechanism.save_pretrained(tmp_path / "saved")), (
+            assert refusal(lambda: mechanism.save_pretrained(tmp_path / "saved")), (
                 "it must say why it cannot be saved"
             )
             return
@@ -305,10 +339,8 @@ class MechanismTester:
         assert torch.equal(loaded(*inputs), mechanism(*inputs))
 
 
-def _refusal(action: Callable[[], object]) -> str | None:
-    """The message by which an action was refused, None if it was not."""
-    try:
-        action()
-    except CausalPlugError as error:
-        return str(error)
-    return None
+def _read_by(mechanism: Mechanism) -> dict[str, Variable]:
+    """Declarations of what a mechanism reads, as it stands."""
+    if isinstance(mechanism, FrozenMechanism | ConditionalMechanism):
+        return dict(mechanism.bound_parents)
+    return {name: kind for name, kind in mechanism.declared_inputs().items() if kind is not None}

@@ -1,0 +1,103 @@
+"""What a model remembers of its rows: the range of its numbers, and where interventions lack
+overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from causalplug.errors import RepositoryError
+
+__all__ = ["OverlapRecord", "RangeRecord"]
+
+
+@dataclass(frozen=True)
+class OverlapRecord:
+    """Whether the rows supported do(``variable`` = ``value``).
+
+    Attributes:
+        variable, value: What is set; a number stands for the numbers near it.
+        of: The variables whose conditional distributions lack support; empty where overlap is good.
+        share: Share of the rows without support.
+        standard_error: Standard error of the share.
+        text: The finding as a sentence.
+    """
+
+    variable: str
+    value: str | int | float | bool
+    of: tuple[str, ...] = ()
+    share: float = 0.0
+    standard_error: float = 0.0
+    text: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON values."""
+        return {
+            "variable": self.variable,
+            "value": self.value,
+            "of": list(self.of),
+            "share": round(self.share, 6),
+            "standard_error": round(self.standard_error, 6),
+            "text": self.text,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> OverlapRecord:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            RepositoryError: Keys are missing or of a wrong type.
+        """
+        of = data.get("of") if isinstance(data, Mapping) else None
+        words = [data["variable"], data["text"], *of] if _has(data, "variable", "text", of) else [0]
+        numbers = [data.get("share"), data.get("standard_error")]
+        if not all(isinstance(word, str) for word in words) or not _are_numbers(numbers):
+            raise RepositoryError(
+                "The history of the model holds a record of overlap that is none."
+            )
+        if not isinstance(data.get("value"), str | int | float):
+            raise RepositoryError("The history of the model holds a record of overlap of no value.")
+        return cls(**{**data, "of": tuple(data["of"])})
+
+
+@dataclass(frozen=True)
+class RangeRecord:
+    """The numbers that a variable took in the rows.
+
+    Attributes:
+        low, high: Smallest and largest number.
+        inner_low, inner_high: The numbers beyond which only a few rows lie.
+    """
+
+    low: float
+    high: float
+    inner_low: float
+    inner_high: float
+
+    def to_list(self) -> list[float]:
+        """The record as JSON values."""
+        return [self.low, self.inner_low, self.inner_high, self.high]
+
+    @classmethod
+    def from_list(cls, data: object) -> RangeRecord:
+        """The inverse of :meth:`to_list`.
+
+        Raises:
+            RepositoryError: These are not four numbers.
+        """
+        if not isinstance(data, list) or len(data) != 4 or not _are_numbers(data):
+            raise RepositoryError(
+                "The history of the model holds a range that is not four numbers."
+            )
+        return cls(data[0], data[3], data[1], data[2])
+
+
+def _has(data: object, *keys: object) -> bool:
+    if not isinstance(data, Mapping) or not isinstance(keys[-1], list):
+        return False
+    return all(key in data for key in keys[:-1])
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)

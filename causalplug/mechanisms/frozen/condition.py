@@ -1,0 +1,268 @@
+"""What a frozen mechanism reads: conditions, each matched to one parent by name and value."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import LabelMapError, MechanismError
+from causalplug.variables import Variable, variable_from_dict
+from causalplug.wording import listed
+
+__all__ = ["Condition", "ParentReading", "ReadsSpec", "match_conditions"]
+
+ReadsSpec = Mapping[str, Any] | None
+"""Condition to the parent that it is read from: a name, or a name with a table or function of the
+parent's values."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing that a frozen mechanism reads.
+
+    Args:
+        name: Its name. A parent of the same name is read as this condition.
+        kind: The values that the mechanism knows, as the declaration of a variable.
+
+    Raises:
+        MechanismError: The name is no text, or the kind is no declaration.
+
+    Example:
+        >>> import causalplug as cp
+        >>> cp.Condition("digit", cp.Discrete(10)).kind.size
+        10
+    """
+
+    name: str
+    kind: Variable
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise MechanismError(f"Condition({self.name!r}) cannot be declared: give it a name.")
+        if not isinstance(self.kind, Variable):
+            raise MechanismError(
+                f"Condition({self.name!r}, {self.kind!r}) cannot be declared: its kind is the "
+                "declaration of a variable, for example cp.Discrete(10) or cp.Continuous()."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The condition as JSON values."""
+        return {"name": self.name, "kind": self.kind.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Condition:
+        """Inverse of :meth:`to_dict`."""
+        return cls(data["name"], variable_from_dict(data["kind"], data["name"]))
+
+
+@dataclass(frozen=True, eq=False)
+class ParentReading:
+    """How one condition follows from one parent.
+
+    Attributes:
+        condition: What is read.
+        parent: Name of the parent.
+        variable: Declaration of the parent.
+        table: For a discrete parent, the condition's encoded value ``(k, …)`` of each category;
+            None where the parent's values are the condition's.
+    """
+
+    condition: Condition
+    parent: str
+    variable: Variable
+    table: Tensor | None = None
+
+    def __call__(self, value: Tensor) -> Tensor:
+        """Encoded values of the condition ``(n, …)`` from those of the parent, codes or relaxed
+        one-hot rows ``(n, k)``."""
+        if self.table is not None:
+            table = self.table.to(value.device)
+            if not value.is_floating_point():
+                return table[value]
+            return self._relaxed(value, table)
+        value = self.variable.scale(value)
+        if not self.variable.is_image:
+            return value
+        own: Any = self.variable
+        known: Any = self.condition.kind
+        unit = (value - own.low) / (own.high - own.low)
+        return known.low + (known.high - known.low) * unit
+
+    def _relaxed(self, value: Tensor, table: Tensor) -> Tensor:
+        if table.is_floating_point():
+            return torch.tensordot(value.to(table.dtype), table, dims=1)
+        size = self.condition.kind.cardinality or 0
+        return value @ torch.nn.functional.one_hot(table, size).to(value.dtype)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        table = None if self.table is None else self.table.tolist()
+        return {"condition": self.condition.name, "parent": self.parent, "table": table}
+
+
+def match_conditions(
+    name: str,
+    conditions: Sequence[Condition],
+    parents: Mapping[str, Variable],
+    reads: ReadsSpec = None,
+) -> tuple[ParentReading, ...]:
+    """One parent for each condition, and one condition for each parent.
+
+    Conditions and parents of one name belong together; a single pair that is left may differ in
+    name. Values are matched by what they are, never by their position. The work grows with the
+    number of conditions, not with that of their joint values.
+
+    Args:
+        name: The variable, for messages.
+        conditions: What the mechanism reads.
+        parents: Declarations of the parents.
+        reads: Condition to the parent that it is read from, where the names differ: a name, or a
+            pair of a name and a table or function from the parent's values to the condition's.
+
+    Raises:
+        LabelMapError: A condition without a parent, a parent that is not read, or values that do
+            not agree.
+    """
+    given = dict(reads or {})
+    known = {condition.name: condition for condition in conditions}
+    _check_names(name, given, known, parents)
+    pairs = {key: _pair(spec)[0] for key, spec in given.items()}
+    for key in known:
+        if key not in pairs and key in parents and key not in pairs.values():
+            pairs[key] = key
+    left = [key for key in known if key not in pairs]
+    unread = [parent for parent in parents if parent not in pairs.values()]
+    if len(left) == len(unread) == 1:
+        pairs[left[0]] = unread[0]
+        left, unread = [], []
+    if left or unread:
+        raise LabelMapError(_unmatched(name, left, unread, parents))
+    found = []
+    for key, condition in known.items():
+        through = _pair(given[key])[1] if key in given else None
+        parent = pairs[key]
+        table = _table(name, condition, parent, parents[parent], through)
+        found.append(ParentReading(condition, parent, parents[parent], table))
+    return tuple(found)
+
+
+def _pair(spec: Any) -> tuple[str, Any]:
+    return (spec, None) if isinstance(spec, str) else (spec[0], spec[1])
+
+
+def _check_names(
+    name: str,
+    given: Mapping[str, Any],
+    known: Mapping[str, Condition],
+    parents: Mapping[str, Variable],
+) -> None:
+    for key, spec in given.items():
+        if key not in known:
+            raise LabelMapError(
+                f"The mechanism of {name!r} cannot be bound: it has no condition {key!r}; its "
+                f"conditions are {listed(known)}.{_near(key, known)}"
+            )
+        named = isinstance(spec, str) or (isinstance(spec, tuple) and len(spec) == 2)
+        if not named:
+            raise LabelMapError(
+                f"The mechanism of {name!r} cannot be bound: the condition {key!r} is read from "
+                f"{spec!r}. Give the name of a parent, or a pair of a name and a table."
+            )
+        parent = _pair(spec)[0]
+        if parent not in parents:
+            raise LabelMapError(
+                f"The mechanism of {name!r} cannot be bound: {parent!r}, from which its condition "
+                f"{key!r} is read, is not one of its parents {listed(parents)}."
+                f"{_near(parent, parents)}"
+            )
+
+
+def _near(word: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(str(word), list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _unmatched(
+    name: str, left: Sequence[str], unread: Sequence[str], parents: Mapping[str, Variable]
+) -> str:
+    parts = []
+    if left:
+        parts.append(f"no parent is read as {listed(left)}")
+    if unread:
+        parts.append(f"nothing reads the parent{'s' * (len(unread) > 1)} {listed(unread)}")
+    pairs = dict(zip(left, [*unread, *parents] or ["…"], strict=False))
+    return (
+        f"The mechanism of {name!r} cannot be bound: {' and '.join(parts)}. Say which parent each "
+        f"condition is read from, as in reads={pairs or {'condition': 'parent'}}, or change the "
+        "graph."
+    )
+
+
+def _table(
+    name: str, condition: Condition, parent: str, variable: Variable, through: Any
+) -> Tensor | None:
+    """The encoded value of a condition for each category of a discrete parent; None where the
+    parent's values are taken as they are."""
+    kind = condition.kind
+    if variable.is_discrete:
+        categories: tuple[Any, ...] = variable.categories  # type: ignore[attr-defined]
+        values = [_mapped(name, condition, parent, c, through) for c in categories]
+        if kind.is_discrete:
+            return _codes(name, condition, parent, values)
+        if kind.is_number and not all(isinstance(v, int | float) for v in values):
+            raise LabelMapError(
+                f"The mechanism of {name!r} cannot be bound: {parent!r} has names as categories, "
+                f"and its condition {condition.name!r} is a number. Give "
+                f"reads={{{condition.name!r}: ({parent!r}, {{category: number, …}})}}."
+            )
+        return kind.encode(values, condition.name)
+    if through is not None:
+        raise LabelMapError(
+            f"The mechanism of {name!r} cannot be bound: {parent!r} is not discrete, so that its "
+            "values cannot be listed in a table. Give its name alone, and convert the column."
+        )
+    same_number = kind.is_number and variable.is_number
+    if same_number or (kind.kind == variable.kind and kind.event_shape == variable.event_shape):
+        return None
+    raise LabelMapError(
+        f"The mechanism of {name!r} cannot be bound: its condition {condition.name!r} reads "
+        f"{kind.describe()}, and {parent!r} is {variable.describe()}. Declare the parent as the "
+        "condition is, or put a variable between that converts it."
+    )
+
+
+def _mapped(name: str, condition: Condition, parent: str, category: Any, through: Any) -> Any:
+    if through is None:
+        return category
+    if isinstance(through, Mapping):
+        if category not in through:
+            raise LabelMapError(
+                f"The mechanism of {name!r} cannot be bound: the table from {parent!r} to its "
+                f"condition {condition.name!r} has no entry for {category!r}. Add one."
+            )
+        return through[category]
+    if isinstance(through, Callable):  # type: ignore[arg-type]
+        return through(category)
+    raise LabelMapError(
+        f"The mechanism of {name!r} cannot be bound: {parent!r} is mapped to its condition "
+        f"{condition.name!r} by {through!r}. Give a table or a function."
+    )
+
+
+def _codes(name: str, condition: Condition, parent: str, values: Sequence[Any]) -> Tensor:
+    categories: tuple[Any, ...] = condition.kind.categories  # type: ignore[attr-defined]
+    place = {category: code for code, category in enumerate(categories)}
+    unknown = [value for value in values if value not in place]
+    if unknown:
+        raise LabelMapError(
+            f"The mechanism of {name!r} cannot be bound: its condition {condition.name!r} does not "
+            f"know {listed(map(repr, unknown[:5]))} of {parent!r}; it knows "
+            f"{condition.kind.describe()}. Give "
+            f"reads={{{condition.name!r}: ({parent!r}, {{category: value, …}})}}."
+        )
+    return torch.tensor([place[value] for value in values])

@@ -1,0 +1,326 @@
+"""Frozen mechanisms of every kind of variable: classifiers, regressors, generators of numbers,
+vectors, texts and images, on conditions of every kind."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import MechanismError
+from causalplug.files.precision import cast, precision_of
+from causalplug.hub.contract import declare
+from causalplug.mechanisms.base import Mechanism
+from causalplug.mechanisms.frozen.condition import (
+    Condition,
+    ParentReading,
+    ReadsSpec,
+    match_conditions,
+)
+from causalplug.noise import NoiseSpec
+from causalplug.planning.generator_facts import GeneratorFacts
+from causalplug.variables import Variable, variable_from_dict
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["ConditionalMechanism"]
+
+_OWN = ("gumbel", "error")
+
+
+class ConditionalMechanism(Mechanism):
+    """A pretrained model as the frozen mechanism of a variable of any kind.
+
+    A subclass calls ``super().__init__(generates, conditions, noise)`` and implements
+    :meth:`generate`. One of a discrete variable may implement :meth:`class_logits` instead: it is
+    then explicit, and its probabilities enter likelihoods and enumerations. As it comes, its
+    parents are its conditions; :meth:`bind` gives a copy for one variable of a graph, with the same
+    weights in memory.
+
+    Args:
+        generates: The variable as the model knows it, in its own range or with its own categories.
+        conditions: What it reads; none for an unconditional model.
+        noise: Its own noise, name to shape and distribution.
+        probabilities: It has :meth:`class_logits`.
+        error: Standard deviation of a normal error that is added to a number; None for none. With
+            it the mechanism is explicit.
+        license, source: Licence and origin of the weights.
+        reads: What :meth:`bind` uses unless it is given another: condition to the parent that it is
+            read from, see :func:`~causalplug.mechanisms.frozen.condition.match_conditions`.
+
+    Raises:
+        MechanismError: Two conditions of one name, or a noise with a reserved name.
+    """
+
+    frozen = True
+    accepts_confounder = False
+    reads_projections = False
+
+    def __init__(
+        self,
+        generates: Variable,
+        conditions: Sequence[Condition],
+        noise: Mapping[str, NoiseSpec],
+        *,
+        probabilities: bool = False,
+        error: float | None = None,
+        license: str | None = None,
+        source: str | None = None,
+        reads: ReadsSpec = None,
+    ):
+        super().__init__()
+        names = [condition.name for condition in conditions]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise MechanismError(
+                f"The conditions of a mechanism must differ: {', '.join(twice)} given twice. "
+                "Rename one."
+            )
+        if taken := [name for name in noise if name in _OWN]:
+            raise MechanismError(f"A mechanism cannot name its noise {taken[0]!r}. Rename it.")
+        if error is not None and not (generates.is_number and error > 0):
+            raise MechanismError(
+                f"error={error} cannot be used: it is the standard deviation, above 0, of the "
+                "error of a number."
+            )
+        self.generates, self.read_conditions = generates, tuple(conditions)
+        self.model_noise = dict(noise)
+        self.probabilities, self.error = probabilities, error
+        self.explicit = probabilities or error is not None
+        self.license, self.source = license, source
+        self.requested_reads = reads
+        self._place(None, generates, {c.name: c.kind for c in conditions}, None)
+
+    # -- what a subclass implements
+
+    def generate(self, conditions: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
+        """Encoded values ``(n, *event_shape)`` of what it generates.
+
+        Row i depends on row i of conditions and noise alone.
+
+        Args:
+            conditions: Encoded values ``(n, …)`` by name; images as floats in the range of the
+                condition; a discrete one may be a relaxed one-hot ``(n, k)``.
+            noise: ``(n, *shape)`` for each noise that was declared.
+        """
+        raise NotImplementedError
+
+    def class_logits(self, conditions: Mapping[str, Tensor]) -> Tensor:
+        """Log probabilities ``(n, k)`` of the categories that it knows, up to a constant."""
+        raise NotImplementedError
+
+    # -- binding
+
+    def bind(
+        self,
+        name: str,
+        variable: Variable,
+        parents: Mapping[str, Variable],
+        reads: ReadsSpec = None,
+    ) -> Self:
+        """A copy for one variable of a graph, with the same weights in memory.
+
+        Args:
+            name: The variable.
+            variable: Its declaration.
+            parents: Declarations of its parents.
+            reads: Condition to the parent that it is read from, where the names differ.
+
+        Raises:
+            MechanismError: The variable is not what the mechanism generates.
+            LabelMapError: Conditions and parents do not match.
+        """
+        bound = copy.copy(self)
+        bound.requested_reads = self.requested_reads if reads is None else reads
+        bound._place(name, variable, parents, bound.requested_reads)
+        return bound
+
+    def _place(
+        self,
+        name: str | None,
+        variable: Variable,
+        parents: Mapping[str, Variable],
+        reads: ReadsSpec,
+    ) -> None:
+        where = name or type(self).__name__
+        self._codes = _output_codes(where, self.generates, variable)
+        self.readings: tuple[ParentReading, ...] = match_conditions(
+            where, self.read_conditions, parents, reads
+        )
+        self.name, self.variable = name, variable
+        self.bound_parents: dict[str, Variable] = dict(parents)
+        self.parents = tuple(parents)
+        own = {}
+        if self.probabilities:
+            own["gumbel"] = NoiseSpec((variable.cardinality or 0,), "gumbel")
+        if self.error is not None:
+            own["error"] = NoiseSpec()
+        self.noise = self.model_noise | own
+
+    def for_variable(
+        self, name: str, variable: Variable, parents: Mapping[str, Variable]
+    ) -> Mechanism:
+        return self if self.name == name else self.bind(name, variable, parents)
+
+    def binding(self) -> dict[str, Any]:
+        """How it is bound, as JSON values."""
+        precision = precision_of(self)
+        return {
+            "variable": self.variable.to_dict(),
+            "parents": [[name, parent.to_dict()] for name, parent in self.bound_parents.items()],
+            "reads": [reading.to_dict() for reading in self.readings],
+            **({} if precision is None else {"dtype": precision}),
+        }
+
+    def bind_as(self, name: str, binding: Mapping[str, Any]) -> Self:
+        """The copy that :meth:`binding` describes.
+
+        Raises:
+            MechanismError: The binding is one of other conditions.
+        """
+        if "dtype" in binding:
+            cast(self, binding["dtype"])
+        parents = {parent: variable_from_dict(item, parent) for parent, item in binding["parents"]}
+        known = {condition.name: condition for condition in self.read_conditions}
+        if {item["condition"] for item in binding["reads"]} != set(known):
+            raise MechanismError(
+                f"The mechanism of {name!r} cannot be bound: its conditions are others than those "
+                "that were saved."
+            )
+        reads: dict[str, Any] = {}
+        for item in binding["reads"]:
+            parent = item["parent"]
+            entries = _entries(known[item["condition"]], parents[parent], item["table"])
+            reads[item["condition"]] = parent if entries is None else (parent, entries)
+        return self.bind(name, variable_from_dict(binding["variable"], name), parents, reads)
+
+    def generator_facts(self) -> GeneratorFacts:
+        return GeneratorFacts(
+            self.source or type(self).__name__,
+            parents=tuple(self.parents),
+            unbound=self.name is None,
+            makes_map=self.requested_reads is not None,
+        )
+
+    def declared_output(self) -> Variable:
+        return self.generates
+
+    def declared_inputs(self) -> Mapping[str, Variable | None]:
+        return {condition.name: condition.kind for condition in self.read_conditions}
+
+    # -- the mechanism
+
+    def _conditions(self, parents: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {r.condition.name: r(parents[r.parent]) for r in self.readings}
+
+    def forward(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+    ) -> Tensor:
+        """Values ``(n, *event_shape)`` of the bound variable, the same for the same noise.
+
+        Raises:
+            MechanismError: There is confounder noise.
+        """
+        if confounder is not None:
+            raise MechanismError(
+                f"The frozen mechanism of {self.name!r} has no input for confounder noise."
+            )
+        if self.probabilities:
+            return (self.logits(parents) + noise["gumbel"]).argmax(-1)
+        own = {key: noise[key] for key in self.model_noise}
+        made = self.generate(self._conditions(parents), own)
+        if self.error is not None:
+            made = made + self.error * noise["error"]
+        return self._as_declared(made)
+
+    def _as_declared(self, made: Tensor) -> Tensor:
+        if self._codes is not None:
+            return self._codes.to(made.device)[made]
+        if not self.generates.is_image:
+            return made
+        own: Any = self.generates
+        wanted: Any = self.variable
+        unit = (made - own.low) / (own.high - own.low)
+        return wanted.low + (wanted.high - wanted.low) * unit
+
+    def logits(
+        self, parents: Mapping[str, Tensor] | Tensor, confounder: Tensor | None = None
+    ) -> Tensor:
+        """Log probabilities ``(n, k)`` of the variable's categories; minus infinity for those that
+        the model does not know.
+
+        Raises:
+            MechanismError: It has no probabilities.
+        """
+        if not self.probabilities or isinstance(parents, Tensor) or self._codes is None:
+            raise MechanismError(f"{type(self).__name__} has no probabilities of categories.")
+        own = torch.log_softmax(self.class_logits(self._conditions(parents)).float(), -1)
+        size = self.variable.cardinality or 0
+        found = own.new_full((*own.shape[:-1], size), -torch.inf)
+        found[..., self._codes.to(own.device)] = own
+        return found
+
+    def log_prob(
+        self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
+    ) -> Tensor:
+        """Log probability or density ``(n,)`` of values.
+
+        Raises:
+            MechanismError: It is not explicit.
+        """
+        if self.probabilities:
+            return self.logits(parents).gather(-1, value.unsqueeze(-1)).squeeze(-1)
+        if self.error is None:
+            return super().log_prob(value, parents, confounder)
+        mean = self.generate(self._conditions(parents), {})
+        return torch.distributions.Normal(mean, self.error).log_prob(value)
+
+    def train(self, mode: bool = True) -> Self:
+        """A frozen model stays in evaluation mode."""
+        return super().train(False)
+
+
+declare(ConditionalMechanism, {"name": (str, type(None)), "generates": Variable})
+
+
+def _entries(condition: Condition, parent: Variable, table: Any) -> dict[Any, Any] | None:
+    """A saved table in users' values: category of the parent to value of the condition."""
+    if table is None:
+        return None
+    values = condition.kind.decode(torch.tensor(table)).tolist()
+    categories: tuple[Any, ...] = parent.categories  # type: ignore[attr-defined]
+    return dict(zip(categories, values, strict=True))
+
+
+def _output_codes(name: str, own: Variable, wanted: Variable) -> Tensor | None:
+    """For a discrete variable, its code of each category that the model knows.
+
+    Raises:
+        MechanismError: The variable is not what the model generates.
+    """
+    if own.is_discrete and wanted.is_discrete:
+        categories: tuple[Any, ...] = wanted.categories  # type: ignore[attr-defined]
+        place = {category: code for code, category in enumerate(categories)}
+        known: tuple[Any, ...] = own.categories  # type: ignore[attr-defined]
+        unknown = [category for category in known if category not in place]
+        if not unknown:
+            return torch.tensor([place[category] for category in known])
+        raise MechanismError(
+            f"The mechanism cannot be that of {name!r}: it gives {unknown[0]!r}, and {name!r} has "
+            f"the values {wanted.describe()}. Declare the category, or build the mechanism with "
+            "the variable's own categories."
+        )
+    same = own.kind == wanted.kind and own.event_shape == wanted.event_shape
+    if not same:
+        raise MechanismError(
+            f"The mechanism cannot be that of {name!r}: it generates {own.describe()}, and "
+            f"{name!r} is {wanted.describe()}. Declare {name!r} so, or choose another mechanism."
+        )
+    return None

@@ -1,0 +1,247 @@
+"""A network as a list of steps: what ``torch.export`` traced, in JSON that runs no code.
+
+Three formats were compared. ``torch.export``'s own archive (``.pt2``) covers what is needed, but
+holds pickles, which loading falls back to. ONNX is data alone, but needs three further packages,
+gives no gradients, and its runtime is another implementation of every layer. TorchScript is
+deprecated and runs programs. So the graph that ``torch.export`` traces is kept, every step of it
+one ATen operator by name, with its weights as safetensors. A file can name operators that compute
+a tensor from tensors, and nothing else.
+"""
+
+from __future__ import annotations
+
+import inspect
+import operator
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from causalplug.errors import MechanismError
+
+__all__ = ["ExportedNetwork", "export_network"]
+
+_NUMBERS = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "floordiv": operator.floordiv,
+    "getitem": operator.getitem,
+}
+_FACTORIES = {"full", "zeros", "ones", "arange", "scalar_tensor", "empty", "eye", "linspace"}
+_TYPES = {str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)}
+_LAYOUTS = {"torch.strided": torch.strided}
+_FORMATS = {
+    str(value): value
+    for value in (torch.contiguous_format, torch.preserve_format, torch.channels_last)
+}
+
+
+class ExportedNetwork(nn.Module):
+    """A network that is a list of steps.
+
+    Args:
+        steps: What :func:`export_network` gave.
+        tensors: Weights and constants by name; of the right shapes at least.
+
+    Raises:
+        MechanismError: A step that is not an operator on tensors.
+    """
+
+    def __init__(self, steps: Mapping[str, Any], tensors: Mapping[str, Tensor]):
+        super().__init__()
+        self.steps = dict(steps)
+        self._targets = [_target(step["op"]) for step in steps["steps"]]
+        self._names = {name: f"t{i}" for i, name in enumerate(steps["tensors"])}
+        for name, key in self._names.items():
+            if name not in tensors:
+                raise MechanismError(f"The network lacks its tensor {name!r}. Save it again.")
+            self.register_buffer(key, tensors[name])
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The output for one tensor by input."""
+        held: dict[str, Any] = dict(zip(self.steps["inputs"], inputs, strict=True))
+        held |= {name: getattr(self, key) for name, key in self._names.items()}
+        for step, target in zip(self.steps["steps"], self._targets, strict=True):
+            args = [_read(item, held) for item in step["args"]]
+            kwargs = {key: _read(item, held) for key, item in step["kwargs"].items()}
+            held[step["name"]] = target(*args, **kwargs)
+        return held[self.steps["output"]]  # type: ignore[no-any-return]
+
+
+def _target(name: str) -> Any:
+    """The operator of a step.
+
+    Raises:
+        MechanismError: It is not an ATen operator that makes a tensor from tensors.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "number" and rest in _NUMBERS:
+        return _NUMBERS[rest]
+    operator_name, _, overload = rest.partition(".")
+    packet = getattr(torch.ops.aten, operator_name, None) if kind == "aten" else None
+    found = getattr(packet, overload, None) if packet is not None else None
+    if not isinstance(found, torch._ops.OpOverload) or not _harmless(found):
+        raise MechanismError(
+            f"The network cannot be used: its step {name!r} is not an operator that only computes. "
+            "Save the network again from its own code."
+        )
+    return found
+
+
+def _harmless(found: Any) -> bool:
+    schema = found._schema
+    reads = any("Tensor" in str(argument.type) for argument in schema.arguments)
+    return not schema.is_mutable and (reads or schema.name.removeprefix("aten::") in _FACTORIES)
+
+
+def _read(item: Any, held: Mapping[str, Any]) -> Any:
+    if not isinstance(item, dict):
+        return [_read(one, held) for one in item] if isinstance(item, list) else item
+    (kind, value), *_ = item.items()
+    if kind == "step":
+        return held[value]
+    if kind == "device":
+        return next((t.device for t in held.values() if isinstance(t, Tensor)), None)
+    return {"dtype": _TYPES, "layout": _LAYOUTS, "format": _FORMATS}[kind][value]
+
+
+def export_network(
+    module: nn.Module, inputs: Sequence[Tensor], keywords: Mapping[str, Tensor]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A network as steps and tensors.
+
+    Args:
+        module: The network, in evaluation mode.
+        inputs: Example tensors by position, of three rows or more.
+        keywords: Example tensors by name of the network's argument.
+
+    Returns:
+        Steps in JSON values, for :class:`ExportedNetwork`, and its tensors.
+
+    Raises:
+        MechanismError: The network cannot be traced: it branches on values, say, or draws noise of
+            its own.
+    """
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of torch's own tracing
+            exported = torch.export.export(
+                module,
+                tuple(inputs),
+                dict(keywords),
+                dynamic_shapes=_rows_of(module, len(inputs), list(keywords)),
+            )
+        return _written(exported)
+    except MechanismError:
+        raise
+    except Exception as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise MechanismError(
+            f"{type(module).__name__} cannot be saved without its code: torch.export fails with "
+            f"{type(error).__name__}: {first[:300]}. Write it without branches on values and "
+            "without noise of its own, or register a mechanism class for it."
+        ) from error
+
+
+def _rows_of(module: nn.Module, positional: int, named: Sequence[str]) -> dict[str, Any]:
+    """What says that the first axis of every input is the number of rows, by argument."""
+    rows = {0: torch.export.Dim.AUTO}
+    found: dict[str, Any] = {}
+    left = positional
+    for name, parameter in inspect.signature(module.forward).parameters.items():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            found[name] = tuple(dict(rows) for _ in range(left))
+            left = 0
+        elif name in named or left > 0:
+            found[name] = dict(rows)
+            left -= name not in named
+    return found
+
+
+def _written(exported: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    signature = exported.graph_signature
+    places = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    if signature.buffers_to_mutate or signature.user_inputs_to_mutate:
+        raise MechanismError(
+            "The network cannot be saved without its code: it changes its own state or its inputs "
+            "while it runs. Put it into evaluation mode, or rewrite that layer."
+        )
+    held = {**exported.state_dict, **exported.constants}
+    inputs: list[str] = []
+    tensors: dict[str, Tensor] = {}
+    steps: list[dict[str, Any]] = []
+    output = ""
+    for node in exported.graph.nodes:
+        if node.op == "placeholder" and node.name in places:
+            tensors[node.name] = held[places[node.name]].detach().clone()
+        elif node.op == "placeholder":
+            inputs.append(node.name)
+        elif node.op == "call_function":
+            steps.append(_step(node))
+        elif node.op == "output":
+            output = _only(node.args[0])
+    used = set(_mentioned(steps)) | {output}
+    tensors = {name: value for name, value in tensors.items() if name in used}
+    described = {"inputs": inputs, "tensors": sorted(tensors), "steps": steps, "output": output}
+    return described, tensors
+
+
+def _only(outputs: Any) -> str:
+    if len(outputs) != 1 or outputs[0] is None:
+        raise MechanismError(
+            f"The network gives {len(outputs)} outputs where one tensor is wanted. Wrap it so that "
+            "it returns that one."
+        )
+    return str(outputs[0].name)
+
+
+def _step(node: Any) -> dict[str, Any]:
+    target = node.target
+    if isinstance(target, torch._ops.OpOverload):
+        name = f"{target.namespace}:{target._schema.name.partition('::')[2]}.{target._overloadname}"
+    else:
+        known = {function: word for word, function in _NUMBERS.items()}
+        name = f"number:{known.get(target, getattr(target, '__name__', target))}"
+    _target(name)
+    return {
+        "name": node.name,
+        "op": name,
+        "args": [_plain(item) for item in node.args],
+        "kwargs": {key: _plain(item) for key, item in node.kwargs.items()},
+    }
+
+
+def _plain(item: Any) -> Any:
+    if isinstance(item, torch.fx.Node):
+        return {"step": item.name}
+    if isinstance(item, list | tuple):
+        return [_plain(one) for one in item]
+    if item is None or isinstance(item, bool | int | float | str):
+        return item
+    for kind, known in (
+        ("dtype", torch.dtype),
+        ("layout", torch.layout),
+        ("format", torch.memory_format),
+    ):
+        if isinstance(item, known):
+            return {kind: str(item)}
+    if isinstance(item, torch.device):
+        return {"device": None}
+    raise MechanismError(f"The network cannot be saved without its code: a step reads {item!r}.")
+
+
+def _mentioned(item: Any) -> list[str]:
+    if isinstance(item, dict):
+        if set(item) == {"step"}:
+            return [item["step"]]
+        return [name for one in item.values() for name in _mentioned(one)]
+    if isinstance(item, list):
+        return [name for one in item for name in _mentioned(one)]
+    return []

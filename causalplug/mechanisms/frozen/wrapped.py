@@ -1,0 +1,440 @@
+"""A network of one's own as a frozen mechanism, by one call, saved without its code."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from causalplug.errors import MechanismError
+from causalplug.mechanisms.base import register_mechanism
+from causalplug.mechanisms.frozen.condition import Condition, ReadsSpec
+from causalplug.mechanisms.frozen.conditional import ConditionalMechanism
+from causalplug.mechanisms.frozen.exported import ExportedNetwork, export_network
+from causalplug.networks import freeze
+from causalplug.noise import NoiseSpec
+from causalplug.variables import Variable, variable_from_dict
+
+__all__ = ["WrappedModule", "wrap"]
+
+_ROWS = 3  # of the trial run
+_FORMS = ("codes", "one-hot")
+
+
+def wrap(
+    module: nn.Module,
+    variable: Variable,
+    *,
+    conditions: Sequence[Condition] = (),
+    latent: int | Sequence[int] | None = None,
+    output: str | None = None,
+    error: float | None = None,
+    reads: ReadsSpec = None,
+    license: str | None = None,
+    source: str | None = None,
+) -> WrappedModule:
+    """A network as the frozen mechanism of a variable.
+
+    The network is called with one tensor for the latent, if there is one, and one for each
+    condition: by name, where an argument of its ``forward`` is called as the condition is, and in
+    this order otherwise. Discrete conditions come as codes ``(n,)`` of int64 or as one-hot rows,
+    whichever the network takes; numbers as ``(n,)`` or ``(n, 1)`` floats; images, vectors as they
+    are declared. It is tried on a few rows at once, and saved with the model as a list of ATen
+    operators and its weights, so that loading runs no code.
+
+    Args:
+        module: The network. Its parameters are frozen.
+        variable: What it gives: values in the range of an image, numbers ``(n,)`` or ``(n, 1)``,
+            vectors, or for a discrete variable scores ``(n, k)`` of its categories, in order.
+        conditions: What it reads, in order.
+        latent: Size or shape of its standard normal latent; None without.
+        output: Of a discrete variable ``"logits"`` or ``"probabilities"``; by default what the
+            trial run shows.
+        error: Of a number, the standard deviation of a normal error about what the network gives;
+            the mechanism is then explicit.
+        reads: Condition to the parent that it is read from, where the names differ; see
+            :meth:`~causalplug.mechanisms.frozen.conditional.ConditionalMechanism.bind`.
+        license, source: Licence and origin of the weights.
+
+    Raises:
+        MechanismError: The network does not run on these inputs, gives another shape or values
+            outside the range, does not repeat itself, mixes the rows of a batch, or cannot be
+            exported.
+
+    Example:
+        >>> import causalplug as cp, torch
+        >>> made = cp.wrap(torch.nn.Linear(3, 2), cp.Vector(2), latent=3)
+        >>> made.noise["latent"].shape
+        (3,)
+    """
+    module = freeze(module)
+    shape = _latent_shape(latent)
+    call = _Call(module, tuple(conditions), shape)
+    forms = call.forms(variable)
+    example = call.example(forms, _ROWS, seed=0)
+    made = call(example)
+    output = _checked_output(module, variable, made, output, latent=shape is not None)
+    call.check_rows(forms, made)
+    steps, tensors = export_network(module, *call.arguments(example))
+    network = ExportedNetwork(steps, tensors)
+    wrapped = WrappedModule(
+        network,
+        variable,
+        conditions,
+        order=call.order(steps),
+        forms=forms,
+        latent=shape,
+        output=output,
+        error=error,
+        reads=reads,
+        license=license,
+        source=source,
+    )
+    again = network(*[example[name] for name in wrapped.order])
+    if not torch.allclose(again, made, atol=1e-4, rtol=1e-4):
+        raise MechanismError(
+            f"{type(module).__name__} cannot be wrapped: its exported form gives other values."
+        )
+    return wrapped
+
+
+@register_mechanism("wrapped-module")
+class WrappedModule(ConditionalMechanism):
+    """A network as steps and weights, frozen; made by :func:`wrap`.
+
+    Args:
+        network: The exported network.
+        generates: What it gives.
+        conditions: What it reads.
+        order: Its inputs in order: names of conditions, and ``"latent"``.
+        forms: Of each discrete condition ``"codes"`` or ``"one-hot"``; of a number ``"flat"`` or
+            ``"column"``.
+        latent: Shape of its latent, None without.
+        output: ``"value"``, ``"logits"`` or ``"probabilities"``.
+        error, reads, license, source: As for :func:`wrap`.
+    """
+
+    saved_with_model = True
+    differentiable = True
+
+    def __init__(
+        self,
+        network: ExportedNetwork,
+        generates: Variable,
+        conditions: Sequence[Condition],
+        *,
+        order: Sequence[str],
+        forms: Mapping[str, str],
+        latent: Sequence[int] | None,
+        output: str,
+        error: float | None = None,
+        reads: ReadsSpec = None,
+        license: str | None = None,
+        source: str | None = None,
+    ):
+        noise = {} if latent is None else {"latent": NoiseSpec(tuple(latent))}
+        super().__init__(
+            generates,
+            conditions,
+            noise,
+            probabilities=output in ("logits", "probabilities"),
+            error=error,
+            license=license,
+            source=source,
+            reads=reads,
+        )
+        self.network = freeze(network)
+        self.order, self.forms, self.output = tuple(order), dict(forms), output
+        self.latent = None if latent is None else tuple(latent)
+
+    def _run(self, conditions: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
+        rows = max([len(value) for value in (*conditions.values(), *noise.values())], default=1)
+        given = {c.name: shaped(c, self.forms, conditions[c.name]) for c in self.read_conditions}
+        made: Tensor = self.network(*[{**given, **noise}[name] for name in self.order])
+        return made if len(made) == rows else made.expand(rows, *made.shape[1:])
+
+    def generate(self, conditions: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
+        made = self._run(conditions, noise)
+        return made.reshape(len(made), *self.generates.event_shape)
+
+    def class_logits(self, conditions: Mapping[str, Tensor]) -> Tensor:
+        made = self._run(conditions, {})
+        return made.clamp_min(0).log() if self.output == "probabilities" else made
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "generates": self.generates.to_dict(),
+            "conditions": [condition.to_dict() for condition in self.read_conditions],
+            "network": self.network.steps,
+            "shapes": {n: list(t.shape) for n, t in self._tensors().items()},
+            "types": {n: str(t.dtype) for n, t in self._tensors().items()},
+            "order": list(self.order),
+            "forms": self.forms,
+            "latent": None if self.latent is None else list(self.latent),
+            "output": self.output,
+            "error": self.error,
+        }
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {name: self.network.get_buffer(key) for name, key in self.network._names.items()}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> WrappedModule:
+        """The network that :meth:`config` describes, with weights of zero."""
+        fields = dict(config)
+        shapes, types = fields.pop("shapes"), fields.pop("types")
+        tensors = {}
+        for name, shape in shapes.items():
+            kind = getattr(torch, types[name].removeprefix("torch."))
+            tensors[name] = torch.zeros(*shape, dtype=kind)
+        network = ExportedNetwork(fields.pop("network"), tensors)
+        generates = variable_from_dict(fields.pop("generates"), "generates")
+        conditions = [Condition.from_dict(item) for item in fields.pop("conditions")]
+        return cls(network, generates, conditions, **fields)
+
+
+def shaped(condition: Condition, forms: Mapping[str, str], value: Tensor) -> Tensor:
+    """A condition's encoded value in the form that the network takes."""
+    form = forms.get(condition.name)
+    size = condition.kind.cardinality
+    if form == "column":
+        return value.unsqueeze(-1)
+    if size is None or value.is_floating_point() == (form == "one-hot"):
+        return value
+    if form == "one-hot":
+        return nn.functional.one_hot(value, size).to(torch.get_default_dtype())
+    if value.requires_grad:
+        raise MechanismError(
+            f"No gradient passes the condition {condition.name!r}: the network reads its codes. "
+            "Train with the enumerated objective, or detach the parents."
+        )
+    return value.argmax(-1)
+
+
+def _latent_shape(latent: int | Sequence[int] | None) -> tuple[int, ...] | None:
+    if latent is None:
+        return None
+    shape = (latent,) if isinstance(latent, int) else tuple(latent)
+    if not shape or min(shape) < 1:
+        raise MechanismError(f"latent={latent!r} is no shape: give a size, such as latent=100.")
+    return shape
+
+
+class _Call:
+    """How a network of one's own is called."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        conditions: tuple[Condition, ...],
+        latent: tuple[int, ...] | None,
+    ):
+        self.module, self.conditions, self.latent = module, conditions, latent
+        names = ([] if latent is None else ["latent"]) + [c.name for c in conditions]
+        parameters = _arguments(module)
+        self.named = [name for name in names if name in parameters]
+        self.placed = [name for name in names if name not in self.named]
+        if self.placed and self.named:
+            free = [name for name in parameters if name not in self.named]
+            self.keywords = dict(zip(self.placed, free, strict=False))
+            if len(self.keywords) < len(self.placed):
+                raise MechanismError(
+                    f"{type(module).__name__} cannot be wrapped: its forward takes "
+                    f"{', '.join(parameters)}, which leaves no argument for "
+                    f"{', '.join(self.placed)}."
+                )
+        else:
+            self.keywords = {}
+
+    def example(self, forms: Mapping[str, str], rows: int, seed: int) -> dict[str, Tensor]:
+        """Inputs of some rows, by name."""
+        generator = torch.Generator().manual_seed(seed)
+        found = {}
+        if self.latent is not None:
+            found["latent"] = torch.randn(rows, *self.latent, generator=generator)
+        for condition in self.conditions:
+            value = _values(condition.kind, rows, generator)
+            found[condition.name] = shaped(condition, forms, value)
+        return found
+
+    def arguments(
+        self, inputs: Mapping[str, Tensor]
+    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+        """Tensors by position and by name."""
+        if not self.named:
+            return tuple(inputs[name] for name in self.placed), {}
+        by_name = {name: inputs[name] for name in self.named}
+        return (), by_name | {self.keywords[name]: inputs[name] for name in self.placed}
+
+    def order(self, steps: Mapping[str, Any]) -> list[str]:
+        """Names of the exported network's inputs, in its order."""
+        if not self.named:
+            return list(self.placed)
+        of_argument = {argument: name for name, argument in self.keywords.items()}
+        return [of_argument.get(argument, argument) for argument in steps["inputs"]]
+
+    def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        positional, named = self.arguments(inputs)
+        with torch.no_grad():
+            made = self.module(*positional, **named)
+        if not isinstance(made, Tensor):
+            raise MechanismError(
+                f"{type(self.module).__name__} cannot be wrapped: it gives a "
+                f"{type(made).__name__}, not one tensor. Put a module around it that picks one."
+            )
+        return made
+
+    def forms(self, variable: Variable) -> dict[str, str]:
+        """In which form the network takes each condition: the only one that runs.
+
+        Raises:
+            MechanismError: None does.
+        """
+        choices = {c.name: _forms_of(c.kind) for c in self.conditions}
+        found = {name: options[0] for name, options in choices.items() if options}
+        errors: list[str] = []
+        several = [name for name, options in choices.items() if len(options) > 1]
+        for chosen in _combinations(several, choices, found):
+            try:
+                self(self.example(chosen, _ROWS, seed=0))
+            except MechanismError:
+                raise
+            except Exception as error:
+                errors.append(f"{type(error).__name__}: {error}")
+                continue
+            return chosen
+        inputs = [*self.placed, *self.named]
+        raise MechanismError(
+            f"{type(self.module).__name__} cannot be wrapped: it does not run on "
+            f"{', '.join(inputs) or 'no inputs'} ({errors[0].splitlines()[0][:200]}). Give the "
+            "latent= and the conditions= that its forward takes, in its order."
+        )
+
+    def check_rows(self, forms: Mapping[str, str], made: Tensor) -> None:
+        """Refuse a network that is not a function of each row."""
+        example = self.example(forms, _ROWS, seed=0)
+        name = type(self.module).__name__
+        if not torch.equal(self(example), made):
+            raise MechanismError(
+                f"{name} cannot be wrapped: it gives other values for the same inputs. Let its "
+                "noise come in by latent=, and put it into evaluation mode."
+            )
+        if not example:
+            return
+        one = self({key: value[:1] for key, value in example.items()})
+        if not torch.allclose(one, made[:1], atol=1e-4, rtol=1e-4):
+            raise MechanismError(
+                f"{name} cannot be wrapped: a row's value depends on the rows beside it. Put it "
+                "into evaluation mode, or replace layers that look at the whole batch."
+            )
+
+
+def _arguments(module: nn.Module) -> list[str]:
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p.name for p in parameters if p.kind in kinds]
+
+
+def _forms_of(kind: Variable) -> tuple[str, ...]:
+    if kind.is_discrete:
+        return _FORMS
+    return ("flat", "column") if kind.is_number else ()
+
+
+def _combinations(
+    several: Sequence[str], choices: Mapping[str, tuple[str, ...]], found: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """All conditions of one sort in one form first, then each by itself: never all combinations."""
+    sorts = {choices[name]: None for name in several}
+    made = [dict(found)]
+    for options in sorts:
+        made = [
+            one | {name: form for name in several if choices[name] == options}
+            for one in made
+            for form in options
+        ]
+    singly = [one | {name: choices[name][1 - choices[name].index(one[name])]}
+              for one in made for name in several]  # fmt: skip
+    return made + singly
+
+
+def _values(kind: Variable, rows: int, generator: torch.Generator) -> Tensor:
+    """Encoded values of a kind, for a trial run."""
+    size = kind.cardinality
+    if size is not None:
+        return torch.arange(rows) % size
+    if kind.is_image:
+        low, high = kind.low, kind.high  # type: ignore[attr-defined]
+        return low + (high - low) * torch.rand(rows, *kind.event_shape, generator=generator)
+    if kind.is_countable:
+        return torch.arange(rows).float()
+    if not kind.needs_encoder:
+        return torch.rand(rows, *kind.event_shape, generator=generator)
+    raise MechanismError(
+        f"A network cannot read {kind.describe()} as a tensor. Use an adapter for texts."
+    )
+
+
+def _checked_output(
+    module: nn.Module, variable: Variable, made: Tensor, output: str | None, *, latent: bool
+) -> str:
+    """What the network's output is, checked on a trial run.
+
+    Raises:
+        MechanismError: It is not what the variable declares.
+    """
+    name = type(module).__name__
+    if not bool(torch.isfinite(made).all()):
+        raise MechanismError(f"{name} cannot be wrapped: it gives values that are not finite.")
+    size = variable.cardinality
+    if size is None:
+        return _checked_value(name, variable, made, output)
+    if tuple(made.shape[1:]) != (size,):
+        raise MechanismError(
+            f"{name} cannot be wrapped: it gives {list(made.shape[1:])} numbers per row, and "
+            f"{variable.describe()} need one score for each of {size} categories."
+        )
+    if latent:
+        raise MechanismError(
+            f"{name} cannot be wrapped: the scores of a discrete variable must not depend on a "
+            "latent. Leave latent= out, or average the scores over it."
+        )
+    if output not in (None, "logits", "probabilities"):
+        raise MechanismError(f"output={output!r} is not known: give 'logits' or 'probabilities'.")
+    sums = bool((made >= 0).all()) and bool(((made.sum(-1) - 1).abs() < 1e-3).all())
+    return output or ("probabilities" if sums else "logits")
+
+
+def _checked_value(name: str, variable: Variable, made: Tensor, output: str | None) -> str:
+    if output not in (None, "value"):
+        raise MechanismError(f"output={output!r} is for discrete variables. Leave it out.")
+    if variable.is_countable or (variable.needs_encoder and not variable.is_image):
+        raise MechanismError(
+            f"{name} cannot be wrapped as the mechanism of {variable.describe()}: a network gives "
+            "numbers, vectors, images or scores of categories."
+        )
+    wanted = variable.event_shape
+    flat = not wanted and tuple(made.shape[1:]) == (1,)
+    if tuple(made.shape[1:]) != wanted and not flat:
+        raise MechanismError(
+            f"{name} cannot be wrapped: it gives values of shape {list(made.shape[1:])} per row, "
+            f"and {variable.describe()} has {list(wanted)}. Declare the variable so, or reshape."
+        )
+    if variable.is_image:
+        low, high = variable.low, variable.high  # type: ignore[attr-defined]
+        slack = 1e-3 * (high - low)
+        found = float(made.min()), float(made.max())
+        if found[0] < low - slack or found[1] > high + slack:
+            raise MechanismError(
+                f"{name} cannot be wrapped: it gives pixels from {found[0]:.3g} to {found[1]:.3g}, "
+                f"outside of [{low:g}, {high:g}]. Declare the range that it paints in, as in "
+                f"cp.Image(…, low={math.floor(found[0])}, high={math.ceil(found[1])})."
+            )
+    return "value"

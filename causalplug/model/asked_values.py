@@ -1,0 +1,116 @@
+"""What the values in a question meet in the rows that a model was trained on: their range, and the
+overlap that was recorded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+from causalplug.caveats import Caveat
+from causalplug.checks.records import OverlapRecord, RangeRecord
+from causalplug.errors import RepositoryError
+from causalplug.identification.query import Event, Query
+from causalplug.identification.query import World as Setting
+
+__all__ = ["beyond_range", "recorded_overlap", "recorded_ranges", "weak_overlap"]
+
+
+def recorded_ranges(history: Mapping[str, Any]) -> dict[str, RangeRecord]:
+    """The ranges of a training history.
+
+    Raises:
+        RepositoryError: They are not ranges.
+    """
+    ranges = history.get("ranges", {})
+    if not isinstance(ranges, Mapping):
+        raise RepositoryError("The history of the model holds ranges that are not a mapping.")
+    return {name: RangeRecord.from_list(item) for name, item in ranges.items()}
+
+
+def recorded_overlap(history: Mapping[str, Any]) -> list[OverlapRecord]:
+    """The records of overlap of a training history.
+
+    Raises:
+        RepositoryError: They are not such records.
+    """
+    records = history.get("overlap", [])
+    if not isinstance(records, list):
+        raise RepositoryError("The history of the model holds records of overlap that are no list.")
+    return [OverlapRecord.from_dict(item) for item in records]
+
+
+def beyond_range(history: Mapping[str, Any], queries: Iterable[Query]) -> Iterator[Caveat]:
+    """A caveat for every number in a question beyond which hardly a row lies."""
+    ranges = recorded_ranges(history)
+    for name, value, is_set in _values(queries):
+        known = ranges.get(name)
+        if known is None or not _is_number(value):
+            continue
+        if known.inner_low <= value <= known.inner_high:
+            continue
+        what = f"do({name}={value:g})" if is_set else f"{name}={value:g}"
+        outside = not known.low <= value <= known.high
+        where = "beyond all" if outside else "beyond all but a few of the"
+        text = (
+            f"{name}={value:g} lies {where} rows that the model was trained on, which go from "
+            f"{known.low:g} to {known.high:g}."
+        )
+        figures = {"value": float(value), "low": known.low, "high": known.high}
+        yield Caveat("extrapolation", what, text, figures)
+
+
+def weak_overlap(
+    history: Mapping[str, Any], queries: Iterable[Query], run: set[str]
+) -> Iterator[Caveat]:
+    """A caveat for every intervention that the rows did not support, if the answer runs what lacks
+    support."""
+    by_variable: dict[str, list[OverlapRecord]] = {}
+    for record in recorded_overlap(history):
+        by_variable.setdefault(record.variable, []).append(record)
+    for name, value, is_set in _values(queries):
+        if not is_set or name not in by_variable:
+            continue
+        for record in _meant(by_variable[name], value):
+            if not run & set(record.of):
+                continue
+            what = f"do({name}={record.value})"
+            figures = {"share": record.share, "standard_error": record.standard_error}
+            text = record.text[:1].upper() + record.text[1:].rstrip(".") + "."
+            yield Caveat("weak overlap", what, text, figures, record.of)
+
+
+def _meant(records: Sequence[OverlapRecord], value: Any) -> list[OverlapRecord]:
+    """The records of a value: of every one where none is named, of the nearest for a number."""
+    if value is None:
+        return list(records)
+    exact = [record for record in records if record.value == value]
+    if exact or not _is_number(value):
+        return exact
+    numbers = [record for record in records if _is_number(record.value)]
+    return sorted(numbers, key=lambda record: abs(float(record.value) - value))[:1]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _values(queries: Iterable[Query]) -> Iterator[tuple[str, Any, bool]]:
+    """Variable, value (None: every value) and whether it is set, for all that questions set or see."""
+    found: dict[tuple[str, Any, bool], None] = {}
+    for query in queries:
+        for _, term in query.terms:
+            for event in term.events:
+                if _is_number(event.value):
+                    found[event.variable, event.value, False] = None
+                found |= dict.fromkeys(_set_in(event.do))
+    return iter(found)
+
+
+def _set_in(setting: Setting) -> Iterator[tuple[str, Any, bool]]:
+    for name, value in setting.items():
+        if isinstance(value, Event):
+            yield from _set_in(value.do)
+        else:
+            yield name, value if isinstance(value, str | Real) else None, True
