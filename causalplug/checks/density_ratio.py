@@ -9,7 +9,7 @@ import numpy as np
 
 from causalplug.errors import DataError
 
-__all__ = ["event_ratio", "reduced"]
+__all__ = ["event_ratio", "reduced", "representatives"]
 
 _TREES = 60
 _LEAVES = 8
@@ -33,7 +33,7 @@ def event_ratio(
         seed: Seed of the parts and of the choice of rows.
 
     Returns:
-        The ratio on the rows that stand for all of them, in random order.
+        The ratio on the rows that stand for all of them, :func:`representatives`.
 
     Raises:
         DataError: The features are not finite, or their number is not that of the rows.
@@ -41,10 +41,9 @@ def event_ratio(
     Source: Sugiyama, Suzuki & Kanamori 2012, "Density Ratio Estimation in Machine Learning", ch. 4.
     """
     _check(features, len(event))
-    random = np.random.default_rng(seed)
-    base = random.permutation(len(event))[:most]
+    base = representatives(len(event), most, seed)
     happened = np.flatnonzero(event > 1e-3)
-    happened = random.permutation(happened)[:most]
+    happened = np.random.default_rng((seed, 1)).permutation(happened)[:most]
     found = []
     for inside, ones, zeros in _parts(base, happened, folds):
         if len(ones):
@@ -53,6 +52,12 @@ def event_ratio(
         else:
             found.append(np.zeros(len(inside)))
     return np.concatenate(found)
+
+
+def representatives(rows: int, most: int, seed: int) -> np.ndarray:
+    """Positions of the rows that stand for all of them, in random order."""
+    chosen: np.ndarray = np.random.default_rng(seed).permutation(rows)[:most]
+    return chosen
 
 
 def reduced(features: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -25,10 +25,12 @@ class Split:
     Attributes:
         varied: What varies apart from the context: what is set, or drawn by itself.
         context: What it is needed at.
+        under: Constants under which the context is drawn.
     """
 
     varied: tuple[Atom, ...]
     context: tuple[Atom, ...]
+    under: tuple[Constant, ...] = ()
 
 
 def splits_of(leaf: Probability, others: Sequence[Probability]) -> list[Split]:
@@ -52,7 +54,10 @@ def splits_of(leaf: Probability, others: Sequence[Probability]) -> list[Split]:
     along = dict.fromkeys(a for o in below for a in _together(o, rest))
     apart = tuple(a for a in rest if a not in along)
     if along and apart:
-        found.append(Split(apart, tuple(along)))
+        drawing = [o for o in below if _together(o, rest)]
+        conditions = dict.fromkeys(a for o in drawing for a in (*o.given, *o.do))
+        under = tuple(a for a in conditions if isinstance(a, Constant))
+        found.append(Split(apart, tuple(along), under))
     return found
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from causalplug.checks.cell_support import CellSupport, cell_support, expected_counts
-from causalplug.checks.density_ratio import event_ratio
+from causalplug.checks.density_ratio import event_ratio, representatives
 from causalplug.checks.source_rows import SourceRows
 from causalplug.checks.splits import Split, leaves_in_context, splits_of
-from causalplug.identification.estimand import Atom, Constant, Estimand, Probability, apart
+from causalplug.identification.estimand import Atom, Constant, Estimand, Probability, Symbol, apart
 from causalplug.identification.evaluate import Evaluator
 from causalplug.identification.notation import walk
 from causalplug.identification.tables import common_categories
@@ -28,7 +28,7 @@ _RARE = 0.01  # share of the rows below which a value that is summed over does n
 _SPARSE = 0.05  # share lacking by chance beyond which cells are too thin, and trees are used
 _WHOLE = 0.98  # share beyond which chance makes no difference
 _SHUFFLES = 3  # of an event, to see what chance gives
-_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of a number that is summed over
+_QUANTILES = (0.1, 0.5, 0.9)  # of a number that is summed over
 
 
 @dataclass(frozen=True)
@@ -235,16 +235,36 @@ class SupportCheck:
         if any(self._is_wide(a, holders) for a in varied) or not varied:
             self.notes[f"{listed(names)}: images or vectors that vary apart from each other"] = None
             return None
-        key = tuple(holders), varied, context
+        key = tuple(holders), varied, context, split.under
         if key not in self._judged:
-            self._judged[key] = self._judge(holders, varied, context)
+            weights = self._weights(holders, split.under)
+            self._judged[key] = self._judge(holders, varied, context, weights)
         return self._judged[key]
+
+    def _weights(self, holders: Sequence[int], under: Sequence[Constant]) -> np.ndarray | None:
+        """How near each row is to the numbers under which the context is drawn.
+
+        None for categories, whose images are judged on all rows, as every value may be asked for;
+        and where hardly a row is near.
+        """
+        if not all(self._is_number(atom, holders) for atom in under):
+            return None
+        shares = [self._values(holders, atom)[0].shares for atom in under]
+        event = _Event("", np.prod(shares, axis=0)) if shares else None
+        return event.shares if event is not None and event.rows >= self.rule.fewest else None
+
+    def _is_number(self, atom: Atom, holders: Sequence[int]) -> bool:
+        return all(atom.variable in self.rows[i].numbers for i in holders)
 
     def _is_wide(self, atom: Atom, holders: Sequence[int]) -> bool:
         return any(atom.variable in self.rows[i].projections for i in holders)
 
     def _judge(
-        self, holders: Sequence[int], varied: Sequence[Atom], context: Sequence[Atom]
+        self,
+        holders: Sequence[int],
+        varied: Sequence[Atom],
+        context: Sequence[Atom],
+        weights: np.ndarray | None,
     ) -> Finding | None:
         events = self._events(holders, varied)
         what, where = listed(a.variable for a in varied), listed(a.variable for a in context)
@@ -258,7 +278,8 @@ class SupportCheck:
             return None
         columns = [a.variable for a in context]
         features = np.concatenate([self.rows[i].features(columns, self.domains) for i in holders])
-        share, error = self._without_support(features, events)
+        numbers = [a for a in varied if isinstance(a, Symbol) and a.variable not in self.domains]
+        share, error = self._without_support(features, events, weights, averaged=bool(numbers))
         if share <= error or share == 0:
             return None
         text = (
@@ -269,29 +290,45 @@ class SupportCheck:
         return Finding(names, share, text, (), error, min(event.rows for event in events))
 
     def _without_support(
-        self, features: np.ndarray, events: Sequence[_Event]
+        self,
+        features: np.ndarray,
+        events: Sequence[_Event],
+        weights: np.ndarray | None,
+        *,
+        averaged: bool,
     ) -> tuple[float, float]:
-        """Share of the rows on which some event lacks support, less that by chance, and its
-        standard error."""
+        """Share of the (weighted) rows on which some event lacks support, less that by chance, and
+        its standard error; ``averaged`` over the events where they stand for a number's values."""
         lacking = [self._lacking(features, event.shares) for event in events]
-        raw = float(np.any(lacking, axis=0).mean())
+        kept = representatives(len(features), self.rule.most_rows, self.rule.seed)
+        chosen = np.ones(len(kept)) if weights is None else np.maximum(weights[kept], 1e-12)
+        found = np.mean(lacking, axis=0) if averaged else np.any(lacking, axis=0)
+        raw = float(np.average(found, weights=chosen))
         if raw <= self.rule.tolerance / 2 or raw > _WHOLE:
-            return raw, math.sqrt(raw * (1 - raw) / len(lacking[0]))
-        # Chance depends on the number of rows with the event alone, so few of them are shuffled.
-        chances: dict[int, list[float]] = {}
-        variance, kept = 0.0, 1.0
-        for event, found in zip(events, lacking, strict=True):
-            if not found.any():
-                continue
+            return raw, math.sqrt(max(raw * (1 - raw), 0.0) / len(found))
+        chances, spread = self._chances(features, events, lacking)
+        chance = float(np.mean(chances) if averaged else 1 - np.prod(1 - chances))
+        variance = float(np.mean(spread) if averaged else np.sum(spread))
+        supported = max(1 - chance, 1e-9)
+        share = min(max((raw - chance) / supported, 0.0), 1.0)
+        rows = min(len(found), min(event.rows for event in events))
+        return share, math.sqrt(variance / supported**2 + share * (1 - share) / rows)
+
+    def _chances(
+        self, features: np.ndarray, events: Sequence[_Event], lacking: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Share that lacks each event by chance, and its variance; events of about as many rows
+        share one."""
+        known: dict[int, tuple[float, float]] = {}
+        found = []
+        for event, rows in zip(events, lacking, strict=True):
             size = round(math.log2(event.rows + 1))
-            if size not in chances:
-                chances[size] = list(self._by_chance(features, event.shares))
-            kept *= 1 - float(np.mean(chances[size]))
-            variance += float(np.var(chances[size], ddof=1)) * (1 + 1 / _SHUFFLES)
-        share = min(max((raw - (1 - kept)) / max(kept, 1e-9), 0.0), 1.0)
-        rows = min(len(lacking[0]), min(event.rows for event in events))
-        variance = variance / max(kept, 1e-9) ** 2 + share * (1 - share) / rows
-        return share, math.sqrt(variance)
+            if size not in known and rows.any():
+                shares = list(self._by_chance(features, event.shares))
+                known[size] = float(np.mean(shares)), float(np.var(shares, ddof=1))
+            found.append(known[size] if rows.any() else (0.0, 0.0))
+        chances, variances = np.transpose(found)
+        return chances, variances * (1 + 1 / _SHUFFLES)
 
     def _lacking(self, features: np.ndarray, shares: np.ndarray) -> np.ndarray:
         rule = self.rule

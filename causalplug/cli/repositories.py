@@ -86,11 +86,8 @@ def card(
     from causalplug.hub.publish import card_of
 
     name = Path(repo).resolve().name if Path(repo).exists() else repo.rpartition("/")[2]
-    text = card_of(
-        load_part(repo, revision),
-        title=title or name,
-        **_given(license, summary, datasets, queries),
-    )
+    facts = {"title": title or name, **_given(license, summary, datasets, queries)}
+    text = card_of(load_part(repo, revision), facts)
     show_json({"card": text}) if as_json else click.echo(text, nl=False)
 
 

@@ -54,35 +54,27 @@ class Publishable(Protocol):
     def card_facts(self, *, title: str, options: Mapping[str, Any]) -> dict[str, Any]: ...
 
 
-def card_of(
-    part: Publishable,
-    *,
-    title: str | None = None,
-    pictures: Mapping[str, Any] | None = None,
-    **facts: Any,
-) -> str:
+def card_of(part: Publishable, options: Mapping[str, Any]) -> str:
     """The card of a model, generator or encoder, from what it knows of itself and what is added
     here.
 
     Args:
-        part: what is described.
-        title: of the card; the name of the class if None.
-        pictures: caption to file.
-        **facts: what :func:`~causalplug.model.facts.dcm_facts` takes (``queries``, ``fits``), and
-            any other fact of :data:`~causalplug.hub.card.CARD_FACTS`: ``license``, ``summary``,
-            ``datasets``, ``tags``, ``uses``, ``limits``, ``assumptions``, ``metrics``, ``example``
-            and so on.
+        part: What is described.
+        options: The facts of :class:`~causalplug.hub.saving.SavingOptions`.
 
     Raises:
-        RepositoryError: a fact is unknown or of a wrong type.
+        RepositoryError: A fact is unknown or of a wrong type.
     """
-    found = part.card_facts(title=title or type(part).__name__, options=facts)
-    if pictures:
-        found["pictures"] = {caption: name for caption, name, _ in _placed(pictures)}
+    facts = {key: value for key, value in options.items() if key not in ("title", "pictures")}
+    title = options.get("title") or type(part).__name__
+    found = part.card_facts(title=title, options=facts)
+    placed = _placed(options.get("pictures") or {})
+    if placed:
+        found["pictures"] = {caption: name for caption, name, _ in placed}
     return render_card(part.card_kind, found)
 
 
-def save(part: Publishable, folder: str | os.PathLike[str], **options: Any) -> Path:
+def save(part: Publishable, folder: str | os.PathLike[str], options: Mapping[str, Any]) -> Path:
     """Write a repository with its card, see
     :meth:`causalplug.hub.shareable.Shareable.save_pretrained`."""
     place = Path(os.path.realpath(folder))
@@ -140,7 +132,7 @@ def _write(
         options["limits"] = [*options.get("limits", []), limit]
     files |= {name: path for _, name, path in _placed(options.get("pictures") or {})}
     if not keep_card:
-        files[_CARD] = card_of(part, **options) if own_card is None else own_card
+        files[_CARD] = card_of(part, options) if own_card is None else own_card
     hashed = {key: name for key, name in _HASHED if name in files}
 
     def write_config(path: Path) -> None:

@@ -12,11 +12,12 @@ from causalplug.errors import RepositoryError
 from causalplug.files.storage import Content
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Self, Unpack
 
     from huggingface_hub import CommitInfo, ModelCard
 
     from causalplug.hub.loading import Loader
+    from causalplug.hub.saving import PublishingOptions, SavingOptions
     from causalplug.hub.snapshot import Snapshot
 
 __all__ = ["Shareable"]
@@ -42,7 +43,9 @@ class Shareable:
     origin: Snapshot | None = None
     brought_code: tuple[str, bytes] | None = None
 
-    def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> Path:
+    def save_pretrained(
+        self, folder: str | os.PathLike[str], **options: Unpack[SavingOptions]
+    ) -> Path:
         """Write a repository with its card: the folder is replaced whole, or stays as it was.
 
         A ``README.md`` that was edited by hand is kept; one that was written here before is written
@@ -50,9 +53,8 @@ class Shareable:
 
         Args:
             folder: where to.
-            **options: facts for the card, see :func:`causalplug.hub.publish.card_of`; for a model
-                also ``frozen``, see :func:`causalplug.model.files.dcm_files`; for others ``code``,
-                see :func:`causalplug.hub.part.part_files`.
+            **options: What the card says and how parts are saved; see
+                :class:`causalplug.hub.saving.SavingOptions`.
 
         Returns:
             The folder.
@@ -63,7 +65,7 @@ class Shareable:
         """
         from causalplug.hub.publish import save
 
-        return save(self, folder, **options)
+        return save(self, folder, options)
 
     @classmethod
     def loaders(cls) -> dict[str, Loader]:
@@ -143,7 +145,7 @@ class Shareable:
         commit_description: str | None = None,
         parent_commit: str | None = None,
         token: bool | str | None = None,
-        **options: Any,
+        **options: Unpack[PublishingOptions],
     ) -> CommitInfo:
         """Publish as one commit, with its card; create repository and branch if need be.
 
@@ -179,10 +181,10 @@ class Shareable:
             token=token,
         )  # fmt: skip
 
-    def generate_model_card(self, **facts: Any) -> ModelCard:
+    def generate_model_card(self, **facts: Unpack[SavingOptions]) -> ModelCard:
         """The card that saving would write; see :func:`causalplug.hub.publish.card_of`."""
         from huggingface_hub import ModelCard
 
         from causalplug.hub.publish import card_of
 
-        return cast("ModelCard", ModelCard(card_of(self, **facts)))
+        return cast("ModelCard", ModelCard(card_of(self, facts)))

@@ -3,6 +3,7 @@ empty figure."""
 
 from __future__ import annotations
 
+import importlib.util
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +58,27 @@ FONT = 8.0
 SMALL = 6.5
 
 
+def check_installed() -> None:
+    """Raise if there is nothing to draw with.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingDependencyError(
+            "no picture can be drawn: matplotlib is not installed; run "
+            "`pip install causalplug[plots]`"
+        )
+
+
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float = FONT, weight: str = "normal") -> float:
-    """Width of ``text`` in inches, measured with the font that is used."""
+    """Width of ``text`` in inches, measured with the font that is used.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    check_installed()
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
@@ -127,10 +146,7 @@ def plain(size: float = SMALL, colour: str = "text") -> dict[str, Any]:
 
 
 def _figure(width: float, height: float, **options: Any) -> Figure:
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            "no picture can be drawn: matplotlib is not installed; run `pip install causalplug[plots]`"
-        ) from error
+    check_installed()
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), dpi=150, **options)

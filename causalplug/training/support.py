@@ -18,7 +18,7 @@ from causalplug.model.model import Model
 
 __all__ = ["overlap_records", "range_records"]
 
-_QUANTILES = (0.02, 0.25, 0.5, 0.75, 0.98)  # of a number that is set
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of a number that is set
 _VALUES = 8  # of a discrete variable that are looked at, the most frequent ones
 _TOLERANCE = 0.1  # share without support from which an answer carries a caveat
 _ROWS = 1500  # that stand for all in a classifier
