@@ -85,11 +85,13 @@ def dcm_facts(
 def _source_rows(dcm: Model) -> list[dict[str, Any]]:
     """One row per data source, with its number of rows where training noted it."""
     counts = dcm.history.get("sources", [])
+    counts = counts if isinstance(counts, list) else []
     found: list[dict[str, Any]] = []
     for number, source in enumerate(dcm.sources or ()):
         row: dict[str, Any] = {"distribution": source.describe(), "name": source.name}
-        if len(counts) > number:
-            row["rows"] = counts[number].get("rows")
+        noted = counts[number] if len(counts) > number else None
+        if isinstance(noted, Mapping) and isinstance(noted.get("rows"), int):
+            row["rows"] = noted["rows"]
         found.append(row)
     return found
 

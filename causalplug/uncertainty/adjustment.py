@@ -105,30 +105,42 @@ def _outcomes(case: Case) -> list[str]:
 def _needed(dcm: Model, case: Case) -> set[str] | None:
     """Treatments, covariates, outcomes and evidence of a case, None where the formula does not
     hold."""
-    world, graph = _world(case), dcm.graph
-    if world is None or any(given.points for given in case.given):
+    world, evidence = _world(case), _evidence(case)
+    if world is None or evidence is None:
+        return None
+    outcomes, treatments = set(_outcomes(case)), set(world.do)
+    if not treatments & set(dcm.graph.ancestors(outcomes)):
+        return evidence | outcomes
+    before = _covariates(dcm, treatments, outcomes, evidence)
+    if before is None or not all(_set_plainly(dcm, world, name) for name in treatments):
+        return None
+    several = len(treatments) > 1 and evidence & treatments
+    open_ends = any(axis.variable in treatments for axis in case.evidence)
+    return None if several or open_ends else before | treatments | outcomes
+
+
+def _evidence(case: Case) -> set[str] | None:
+    """The names in a case's evidence, None if an intervention changes any, or a number is given."""
+    if any(given.points for given in case.given):
         return None
     seen = {given.world.cell(name) for given in case.given for name in given.names}
     seen |= {axis.world.cell(axis.variable) for axis in case.evidence}
-    if any(token for _, token in seen):  # evidence that an intervention changes
-        return None
-    evidence, outcomes, treatments = {name for name, _ in seen}, set(_outcomes(case)), set(world.do)
-    if not treatments & set(graph.ancestors(outcomes)):
-        return evidence | outcomes
-    if not all(_set_plainly(dcm, world, name) for name in treatments):
-        return None
+    return None if any(token for _, token in seen) else {name for name, _ in seen}
+
+
+def _covariates(
+    dcm: Model, treatments: set[str], outcomes: set[str], evidence: set[str]
+) -> set[str] | None:
+    """What happens before the treatments, None unless it holds all their causes and all that is
+    evidence, and no hidden cause joins it with what happens after them."""
+    graph = dcm.graph
     after = set(graph.descendants(treatments)) | treatments
     before = (set(graph.ancestors(outcomes | treatments)) | evidence) - after
-    if any(not (before | treatments).issuperset(graph.parents(name)) for name in treatments):
-        return None
-    if not evidence <= before | treatments or (len(treatments) > 1 and evidence & treatments):
-        return None
-    if any(axis.variable in treatments for axis in case.evidence):
-        return None
+    known = before | treatments
+    causes = {parent for name in treatments for parent in graph.parents(name)}
     later = (set(graph.ancestors(outcomes)) & after) - treatments
-    if any(before & set(graph.siblings(name)) for name in later):
-        return None
-    return before | treatments | outcomes
+    joined = any(before & set(graph.siblings(name)) for name in later)
+    return None if joined or not known.issuperset(causes | evidence) else before
 
 
 def _set_plainly(dcm: Model, world: World, name: str) -> bool:

@@ -19,7 +19,7 @@ from causalplug.training.factors import served, tabular
 from causalplug.training.learner import trainable
 from causalplug.uncertainty.adjustment import adjusted, adjustment_names
 from causalplug.uncertainty.enumerated import enumerated_gradient
-from causalplug.uncertainty.gradient import answer_gradient
+from causalplug.uncertainty.gradient import NoGradient, answer_gradient
 from causalplug.uncertainty.numbers import AnswerNumbers
 from causalplug.uncertainty.samples import Sample
 from causalplug.uncertainty.scores import Factor, Scores
@@ -143,8 +143,10 @@ def _by_fisher(
     for component in dcm.graph.c_components():
         own = [name for name in dcm.graph.variables if name in component and name in parameters]
         placed = list(_factors(dcm, samples, component))
-        if not own or not placed:
+        if not own:
             continue
+        if not placed:
+            raise NoGradient(f"no table says anything about {', '.join(own)}")
         scores = Scores(dcm, [factor for _, factor in placed], _flat(parameters, own))
         found = scores.influence(torch.cat([gradients[name] for name in own], 1))
         weighted = scores.counts[:, None] * found

@@ -21,7 +21,7 @@ from causalplug.training.learner import trainable
 from causalplug.uncertainty.gradient import NoGradient
 from causalplug.uncertainty.influence import Influence, influence_of
 from causalplug.uncertainty.numbers import AnswerNumbers
-from causalplug.uncertainty.samples import Sample, from_model, from_rows
+from causalplug.uncertainty.samples import Sample, counts_fit, from_model, from_rows
 
 __all__ = ["check_interval", "check_level", "with_intervals"]
 
@@ -138,11 +138,7 @@ def _replicated(dcm: Model, answer: Estimate, ask: Callable[[int], Estimate] | N
         with as_replicate(dcm, number):
             found.append(ask(rows).table["estimate"].to_numpy(float))
     variance = np.var(np.stack(found), axis=0, ddof=1)
-    counts = dcm.history.get("sources", [])
-    total = sum(count["rows"] for count in counts)
-    words = (
-        f"the sampling of {total:,} rows and training, by {len(found)} replicates, and of the model"
-    )
+    words = f"the sampling of the rows and training, by {len(found)} replicates, and of the model"
     return _Spread(variance, words, freedom=len(found) - 1)
 
 
@@ -226,9 +222,15 @@ def _check(dcm: Model, numbers: AnswerNumbers, trained: set[str]) -> None:
 
 def _samples(dcm: Model, data: Any) -> list[Sample]:
     if data is not None:
-        return from_rows(dcm, [one.encode(dcm.variables) for one in _data_sources(dcm, data)])
+        given = _data_sources(dcm, data)
+        if dcm.sources is not None and len(given) != len(dcm.sources):
+            raise _Unknown(
+                f"data= has {len(given)} tables, and the model was trained on {len(dcm.sources)}",
+                "give all of them, or leave data= out",
+            )
+        return from_rows(dcm, [one.encode(dcm.variables) for one in given])
     counts = dcm.history.get("sources") or []
-    if dcm.sources is None or len(counts) != len(dcm.sources):
+    if dcm.sources is None or not counts_fit(dcm, dcm.sources, counts):
         raise _Unknown(
             "the model was saved before numbers of rows were kept with it",
             "give data= the rows that it was trained on to have one",

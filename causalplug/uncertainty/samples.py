@@ -15,7 +15,7 @@ from causalplug.graphs.source import Source
 from causalplug.model.model import Model
 from causalplug.noise import Noise
 
-__all__ = ["Sample", "from_model", "from_rows"]
+__all__ = ["Sample", "counts_fit", "from_model", "from_rows"]
 
 _SEED = 40_009  # of the rows in place of data
 _ROWS, _PICTURES = 16_384, 1024
@@ -86,6 +86,31 @@ def from_model(
             values = {name: _projected(dcm, name, value) for name, value in drawn.items()}
         found.append(Sample(source, values, count["rows"], False))
     return found
+
+
+def counts_fit(dcm: Model, sources: Sequence[Source], counts: Any) -> bool:
+    """Whether what a model's history says of its rows can be used: it may come from anywhere."""
+    if not isinstance(counts, list) or len(counts) != len(sources):
+        return False
+    return all(_fits(dcm, source, count) for source, count in zip(sources, counts, strict=True))
+
+
+def _fits(dcm: Model, source: Source, count: Any) -> bool:
+    if not isinstance(count, Mapping) or not isinstance(count.get("rows"), int):
+        return False
+    described = count.get("set")
+    if count["rows"] < 1 or not isinstance(described, Mapping) or set(described) != source.do:
+        return False
+    return all(_numbers(dcm, name, values) for name, values in described.items())
+
+
+def _numbers(dcm: Model, name: str, values: Any) -> bool:
+    """Shares of the categories, or quantiles; none for what cannot be described."""
+    if not isinstance(values, list) or not all(isinstance(v, int | float) for v in values):
+        return False
+    if dcm.variables[name].is_discrete:
+        return len(values) == dcm.variables[name].size  # type: ignore[attr-defined]
+    return len(values) != 1
 
 
 def _set(dcm: Model, name: str, described: Sequence[float], noise: Noise) -> Tensor:

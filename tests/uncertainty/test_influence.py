@@ -15,6 +15,7 @@ from causalplug.training.learner import trainable
 from causalplug.uncertainty.enumerated import enumerated_gradient
 from causalplug.uncertainty.gradient import answer_gradient
 from causalplug.uncertainty.influence import influence_of
+from causalplug.uncertainty.intervals import with_intervals
 from causalplug.uncertainty.numbers import AnswerNumbers
 from causalplug.uncertainty.samples import Sample
 from tests.scm import random_scm
@@ -141,7 +142,7 @@ def test_gradients_are_those_of_finite_differences(front_door: tuple, text: str)
             for name, own in parameters.items():
                 for parameter, along in zip(own, way[name], strict=True):
                     parameter.add_(along, alpha=sign * step)
-            value = dcm.estimate(text, n=150_000, allow_unidentified=True).value
+            value = dcm.estimate(text, n=100_000, allow_unidentified=True, interval="none").value
             for name, own in parameters.items():
                 for parameter, along in zip(own, way[name], strict=True):
                     parameter.sub_(along, alpha=sign * step)
@@ -185,3 +186,23 @@ def test_what_data_do_not_determine_has_no_interval(front_door: tuple) -> None:
     answer = dcm.estimate("PNS(Y, X)", n=2000, allow_unidentified=True)
     assert np.isnan(answer.table["low"]).all()
     assert "bounds" in answer.interval
+
+
+def test_a_history_that_does_not_fit_gives_no_interval(front_door: tuple) -> None:
+    _, dcm, _ = front_door
+    good = dcm.history
+    try:
+        for bad in (None, [], [{}], [{"rows": -1, "set": {}}], [{"rows": 10, "set": {"X": []}}], 7):
+            dcm.history = {**good, "sources": bad}
+            answer = dcm.estimate("P(Y=1 | do(X=1))", n=500)
+            assert np.isnan(answer.standard_error), bad
+            assert "give data=" in answer.interval
+    finally:
+        dcm.history = good
+
+
+def test_data_that_are_not_all_of_the_tables_give_no_interval(front_door: tuple) -> None:
+    _, dcm, data = front_door
+    two = [cp.DataSource(data), cp.DataSource(data, do=("X",))]
+    answer = with_intervals(dcm, dcm.estimate("P(Y=1)", n=500), "P(Y=1)", data=two)
+    assert "data= has 2 tables" in answer.interval
