@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from causalplug.identification.query import Query
     from causalplug.noise import Noise
     from causalplug.sampling.answers import Estimate
+    from causalplug.uncertainty.refute import Refutation
 
 __all__ = ["DCM", "load_model"]
 
@@ -401,6 +402,7 @@ class DCM(Shareable, Model):
         interval: str = "auto",
         compare: str | None = None,
         pictures: int = 16,
+        bounds: bool = False,
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
         interpolate: str | Iterable[str] = DEFAULTS.interpolate,
@@ -434,6 +436,10 @@ class DCM(Shareable, Model):
             compare: ``"plug-in"`` adds the identified formula, evaluated on the rows in ``data``, as
                 a column.
             pictures: How many images are rendered of an image that is asked for.
+            bounds: Where the data do not determine the answer, give what they allow in place of an
+                error: ``low`` and ``high`` are bounds (see :func:`causalplug.bounds`) and
+                ``estimate`` is NaN. Where ``data`` show weak overlap, ``low`` and ``high`` bound
+                the part without support.
             seed: Seed of the noise, which all terms share.
             allow_unidentified, interpolate, batch_size, min_acceptance, time_limit, progress: As for
                 :meth:`sample`.
@@ -442,6 +448,7 @@ class DCM(Shareable, Model):
             QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError,
             SamplingError.
         """
+        from causalplug.sampling.bounded import with_bounds
         from causalplug.sampling.estimate import estimate
         from causalplug.uncertainty.intervals import (
             check_interval,
@@ -460,18 +467,66 @@ class DCM(Shareable, Model):
             time_limit=time_limit,
             progress=progress,
         )
-        answer = estimate(
-            self, query, n, data=data, compare=compare, pictures=pictures, options=options
-        )
-        return with_intervals(
+
+        def model_answer() -> Estimate:
+            answer = estimate(
+                self, query, n, data=data, compare=compare, pictures=pictures, options=options
+            )
+            return with_intervals(
+                self,
+                answer,
+                query,
+                data=data,
+                level=level,
+                one_step=one_step,
+                interval=interval,
+                ask=lambda rows: estimate(self, query, rows, options=options),
+            )
+
+        if not bounds:
+            return model_answer()
+        return with_bounds(self, query, model_answer, data=data, level=level, seed=seed)
+
+    def refute(
+        self,
+        query: str | Query,
+        data: Any,
+        *,
+        n: int = 50_000,
+        seed: int = 0,
+        steps: int | None = None,
+    ) -> Refutation:
+        """What an effect becomes when it is estimated anew on changed rows.
+
+        Copies of the model are trained further: with the treatment shuffled, when the effect has to
+        be 0; on a part of the rows, and with another seed, when it has to stay. The model itself
+        is left alone.
+
+        Args:
+            query: A contrast that is 0 where there is no effect, such as ``"ATE(Y, X)"``.
+            data: The rows, one observational table.
+            n: Rows that are sampled for every answer.
+            seed: Seed of the shuffling, and of the refits.
+            steps: Steps of every refit; by default those of a fit.
+
+        Returns:
+            A :class:`Refutation`: one table, and true in a condition if nothing refutes the answer.
+
+        Raises:
+            QueryError: If the query is not such a contrast.
+            NotIdentifiableError, DataError, TrainingError: As for :meth:`estimate` and
+                :func:`causalplug.fit`.
+        """
+        from causalplug.uncertainty.refute import refute
+
+        settings = {} if steps is None else {"steps": steps}
+        return refute(
             self,
-            answer,
             query,
-            data=data,
-            level=level,
-            one_step=one_step,
-            interval=interval,
-            ask=lambda rows: estimate(self, query, rows, options=options),
+            data,
+            lambda model, asked: model.estimate(asked, n, seed=seed),  # type: ignore[attr-defined]
+            seed=seed,
+            settings=settings,
         )
 
     @suggests_arguments

@@ -15,6 +15,7 @@ __all__ = [
     "FrozenConfounderError",
     "GraphError",
     "GraphFileError",
+    "GraphWarning",
     "LabelMapError",
     "LicenseWarning",
     "MechanismError",
@@ -130,6 +131,10 @@ class ConvergenceWarning(UserWarning):
 class FitWarning(UserWarning):
     """A frozen generator's P(V | pa(V)) is not that of the rows; answers through it inherit the
     difference."""
+
+
+class GraphWarning(UserWarning):
+    """The rows contradict what the graph implies; answers rest on the graph."""
 
 
 class LicenseWarning(UserWarning):

@@ -20,7 +20,14 @@ from causalplug.graphs.source import Source, as_sources
 from causalplug.identification.tables import Table, common_categories
 from causalplug.wording import listed
 
-__all__ = ["BoundData", "columns_of", "read_data", "resampled"]
+__all__ = [
+    "BoundData",
+    "are_rows",
+    "columns_of",
+    "described_source",
+    "read_data",
+    "resampled",
+]
 
 MOST_VALUES = 20
 Ranges = Mapping[str, tuple[float, float]]
@@ -137,6 +144,18 @@ def replace_source(source: Source, names: Sequence[str]) -> Source:
     """``source`` with fewer columns."""
     do = {name: source.values.get(name) for name in source.do if name in names}
     return Source([n for n in names if n not in do], do=do, name=source.name)
+
+
+def are_rows(data: Any) -> bool:
+    """Whether ``data`` is one table of rows, and not counts, an array or a list of tables."""
+    return not isinstance(data, np.ndarray | Table | list | tuple) and (
+        type(data).__name__ != "Series"
+    )
+
+
+def described_source(graph: CausalGraph, item: Any) -> Source:
+    """What one table is a sample of, as far as it says so itself."""
+    return as_sources(graph, [_source(graph, item)])[0]
 
 
 def _sources(graph: CausalGraph, items: Sequence[Any], sources: Any) -> tuple[Source, ...]:

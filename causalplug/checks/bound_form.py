@@ -1,8 +1,8 @@
 """Bounds as functions of the tables' probabilities, and confidence limits from them.
 
 The dual solutions of a linear program do not depend on its right sides: each is a linear function
-of the probabilities that bounds the query, and the bound is the best of them. A limit that holds for
-all candidates at once holds for the bound (intersection bounds; Chernozhukov, Lee & Rosen 2013).
+of the probabilities that bounds the query, and the bound is the best of them. A limit that holds
+for all candidates at once holds for the bound (Chernozhukov, Lee & Rosen 2013).
 """
 
 from __future__ import annotations

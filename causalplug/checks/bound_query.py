@@ -16,6 +16,7 @@ from causalplug.errors import QueryError
 from causalplug.identification.events import Bound, Event
 from causalplug.identification.factors import Model, Polynomial, add, fill, scaled
 from causalplug.identification.query import Axis, Query, Term
+from causalplug.identification.regions import Region
 from causalplug.wording import listed
 
 __all__ = ["CellQuery", "compile_cells", "named_values", "outcomes_with_mean", "solve_cell"]
@@ -74,7 +75,7 @@ def named_values(query: Query) -> dict[str, list[Hashable]]:
         for name, value in pairs:
             if isinstance(value, Event):
                 waiting.append(value)
-            elif value is not None and not isinstance(value, Bound):
+            elif value is not None and not isinstance(value, Bound | Region):
                 found.setdefault(name, []).append(value)
     return found
 
@@ -92,10 +93,10 @@ def compile_cells(
     Raises:
         QueryError: If terms leave different things open, or an expectation is not of numbers.
     """
-    if query.formula is not None or any(term.ranged for _, term in query.terms):
+    if query.formula is not None:
         raise QueryError(
-            f"{query} cannot be bounded: bounds are of probabilities, expectations and sums of "
-            "them, without ratios and ranges of values; ask for its terms one by one"
+            f"{query} cannot be bounded: it is a ratio or a product of terms; ask for the bounds "
+            "of each term"
         )
     open_axes = [[a for a in term.axes if not _averaged(term, a)] for _, term in query.terms]
     labels = {axis.label: axis.variable for axes in open_axes for axis in axes}

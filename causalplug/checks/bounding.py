@@ -8,12 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from causalplug.checks.bound_data import BoundData, read_data
+from causalplug.checks.adjustment_bounds import (
+    arms_of,
+    bound_arms,
+    how_adjusted,
+    needs_adjustment,
+)
+from causalplug.checks.bound_data import (
+    BoundData,
+    are_rows,
+    columns_of,
+    described_source,
+    read_data,
+)
 from causalplug.checks.bound_query import named_values, outcomes_with_mean
 from causalplug.checks.bound_solver import Formula, Program
 from causalplug.checks.bounds import Bounds
 from causalplug.errors import DataError, QueryError
 from causalplug.graphs.graph import CausalGraph, expect_graph
+from causalplug.graphs.source import as_sources
 from causalplug.identification.assumptions import Assume, as_assumptions
 from causalplug.identification.identification import identify
 from causalplug.identification.query import Query
@@ -32,6 +45,7 @@ def bounds(
     ranges: Mapping[str, tuple[float, float]] | None = None,
     assume: Assume | Iterable[Assume] = (),
     encoders: Mapping[str, Callable[[Any], Any]] | None = None,
+    threshold: float = 0.1,
     most_unknowns: int = 200_000,
     nodes: int = 1000,
     resamples: int = 1000,
@@ -62,11 +76,14 @@ def bounds(
         assume: Declared assumptions, see :class:`Assume`.
         encoders: For an image or another vector, a function from its column to one class per row,
             which then stands for the variable. Without one it is projected out of the graph.
+        threshold: For effects that a back-door set with continuous covariates determines: a
+            treatment is without support on a unit where it is less than so many times as likely as
+            overall, and the unit's outcome is then bounded by its range.
         most_unknowns: The largest number of response types of a component.
         nodes: The most linear programs for a query that is a product of unknowns, over all its
             open values.
         resamples: Resampled tables for :meth:`Bounds.interval`.
-        seed: Seed of the resampling.
+        seed: Seed of the resampling and of cross-fitting.
 
     Returns:
         A :class:`Bounds`. Its ``low`` and ``high`` are equal if the data determine the answer.
@@ -90,6 +107,11 @@ def bounds(
         raise QueryError(f"{query!r} is not a query: give text such as 'P(Y | do(X=1))' or a Query")
     asked.check(graph.index)
     assumptions = as_assumptions(graph, assume)
+    adjusted = _by_adjustment(
+        graph, asked, data, sources, domains or {}, ranges or {}, assumptions, threshold, seed
+    )
+    if adjusted is not None:
+        return adjusted
     means, needed = outcomes_with_mean(asked)
     read = read_data(
         graph,
@@ -128,6 +150,42 @@ def bounds(
         notes=(*read.notes, *notes),
         unknowns=unknowns,
         resample=None if exact else partial(solver.resample, resamples, seed),
+    )
+
+
+def _by_adjustment(
+    graph: CausalGraph,
+    query: Query,
+    data: Any,
+    sources: Any,
+    domains: Mapping[str, Sequence[Hashable]],
+    ranges: Mapping[str, tuple[float, float]],
+    assumptions: Sequence[Assume],
+    threshold: float,
+    seed: int,
+) -> Bounds | None:
+    """The bounds by a back-door set with covariates that are no categories; None where the query
+    or the data are of another kind."""
+    if assumptions or not are_rows(data):
+        return None
+    columns = columns_of(data)
+    source = as_sources(graph, sources)[0] if sources is not None else described_source(graph, data)
+    if source.do:
+        return None
+    arms = arms_of(graph, query, {n: c for n, c in columns.items() if n in source.recorded})
+    if arms is None or not needs_adjustment(arms, columns, domains):
+        return None
+    ends, notes = bound_arms(arms, columns, ranges, threshold=threshold, seed=seed)
+    return Bounds(
+        query=query.name or str(query),
+        status="valid",
+        axes=(),
+        cells=((),),
+        lows=np.array([ends.low]),
+        highs=np.array([ends.high]),
+        identification=identify(graph, query, [source]),
+        notes=(*notes, how_adjusted(arms)),
+        resample=lambda: ends,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,13 @@ __all__ = ["Bounds", "Resamples", "Vertices"]
 
 
 Ends = tuple[np.ndarray, np.ndarray]
+
+
+class ConfidenceEnds(Protocol):
+    """What gives confidence limits."""
+
+    def ends(self, level: float) -> Ends:
+        """The lower and the upper limits, one per cell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +122,7 @@ class Bounds:
     assumptions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unknowns: int = 0
-    resample: Callable[[], Resamples | Vertices] | None = field(default=None, repr=False)
+    resample: Callable[[], ConfidenceEnds] | None = field(default=None, repr=False)
 
     @property
     def low(self) -> float:
@@ -182,7 +189,7 @@ class Bounds:
         return self.table.assign(low=low, high=high)
 
     @cached_property
-    def _resamples(self) -> Resamples | Vertices | None:
+    def _resamples(self) -> ConfidenceEnds | None:
         return None if self.resample is None else self.resample()
 
     def _ends(self, level: float) -> Ends:

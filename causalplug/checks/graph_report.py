@@ -120,8 +120,8 @@ class GraphCheck:
 
 
 _ADVICE = (
-    "  an arrow or a hidden cause between such a pair may be missing, or an arrow on the way between "
-    "them may point the other way"
+    "  an arrow or a hidden cause between such a pair may be missing, or an arrow on the way "
+    "between them may point the other way"
 )
 _COLUMNS = (
     "constraint",

@@ -20,6 +20,8 @@ __all__ = ["COMMANDS", "causalplug", "main"]
 COMMANDS = {
     "plan": "causalplug.cli.graphs",
     "identify": "causalplug.cli.graphs",
+    "bounds": "causalplug.cli.checks",
+    "check-graph": "causalplug.cli.checks",
     "train": "causalplug.cli.train",
     "sample": "causalplug.cli.ask",
     "estimate": "causalplug.cli.ask",

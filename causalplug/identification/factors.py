@@ -17,6 +17,7 @@ from causalplug.errors import QueryError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.events import Bound, Event, World
 from causalplug.identification.query import Axis, Term
+from causalplug.identification.regions import Region
 from causalplug.wording import listed
 
 __all__ = ["Factor", "Model", "Polynomial", "add", "fill", "scaled"]
@@ -112,6 +113,22 @@ class Model:
             )
         return self.domains[name].index(value)
 
+    def codes(self, name: str, value: Any) -> frozenset[int]:
+        """The places of the values that an event allows: one, or those of a region.
+
+        Raises:
+            QueryError: If there is none.
+        """
+        if not isinstance(value, Region):
+            return frozenset((self.code(name, value),))
+        found = frozenset(i for i, other in enumerate(self.domains[name]) if other in value)
+        if not found:
+            raise QueryError(
+                f"{value.written(name)} cannot be asked for: the values of {name} are "
+                f"{listed(self.domains[name])}; declare others with domains="
+            )
+        return found
+
     def probability(self, events: Iterable[Event]) -> Polynomial:
         """The probability that all ``events`` happen; every value in them is known.
 
@@ -129,13 +146,15 @@ class _Expansion:
         self.nodes: dict[tuple[str, tuple[tuple[str, int], ...]], int] = {}
 
     def polynomial(self, events: tuple[Event, ...]) -> Polynomial:
-        wanted: dict[int, int] = {}
+        wanted: dict[int, frozenset[int]] = {}
         for event in events:
             kind, at = self._reference(event.variable, event.do)
-            code = self.model.code(event.variable, event.value)
-            known = at if kind == "code" else wanted.setdefault(at, code)
-            if known != code:
-                return {}
+            codes = self.model.codes(event.variable, event.value)
+            if kind == "code":
+                if at not in codes:
+                    return {}
+                continue
+            wanted[at] = codes & wanted.get(at, codes)
         return self._summed(wanted)
 
     def _reference(self, name: str, world: World) -> tuple[str, int]:
@@ -148,11 +167,11 @@ class _Expansion:
         above = tuple(self._reference(p, world) for p in self.model.parents[name])
         return "node", self.nodes.setdefault((name, above), len(self.nodes))
 
-    def _summed(self, wanted: Mapping[int, int]) -> Polynomial:
+    def _summed(self, wanted: Mapping[int, frozenset[int]]) -> Polynomial:
         nodes = list(self.nodes)
         cases = 1
         for at, (name, _) in enumerate(nodes):
-            cases *= 1 if at in wanted else self.model.size(name)
+            cases *= len(wanted[at]) if at in wanted else self.model.size(name)
         if cases > MAX_CASES:
             raise QueryError(
                 f"the query cannot be bounded: it is a sum of {cases:,} cases, more than "
@@ -167,7 +186,7 @@ class _Expansion:
     def _cases(
         self,
         nodes: list[tuple[str, tuple[tuple[str, int], ...]]],
-        wanted: Mapping[int, int],
+        wanted: Mapping[int, frozenset[int]],
         codes: list[int],
         seen: dict[tuple[str, int], int],
     ) -> Iterator[list[Response]]:
@@ -180,10 +199,8 @@ class _Expansion:
         parents = self.model.parents[name]
         values = [codes[i] if kind == "node" else i for kind, i in above]
         place = name, self.model.setting(name, dict(zip(parents, values, strict=True)))
-        fixed = seen.get(place, wanted.get(at))
-        for code in range(self.model.size(name)) if fixed is None else (fixed,):
-            if wanted.get(at, code) != code:
-                continue
+        every = wanted.get(at, frozenset(range(self.model.size(name))))
+        for code in sorted(every & {seen[place]} if place in seen else every):
             new = place not in seen
             seen[place] = code
             yield from self._cases(nodes, wanted, [*codes, code], seen)

@@ -345,7 +345,9 @@ def require_identifiable(
     result = identify(graph, query, sources, domains=domains)
     if not result.answerable:
         raise NotIdentifiableError(
-            f"{result.query.name or result.query} is {result.status}: {result.reason}", result
+            f"{result.query.name or result.query} is {result.status}: {result.reason}; "
+            "causalplug.bounds(graph, query, data) gives the answers that the data allow",
+            result,
         )
     return result
 

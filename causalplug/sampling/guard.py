@@ -172,7 +172,9 @@ def _refusal(query: Query, identification: Identification) -> str:
     return (
         f"{query} cannot be answered from {data}: it is {identification.status}. "
         f"{identification.reason.rstrip('.')}. Ask something else, train on data that determine "
-        "it, or pass allow_unidentified=True for the model's own answer, marked as such."
+        "it, ask what the data allow with causalplug.bounds(graph, query, data) or "
+        "DCM.estimate(query, bounds=True), or pass allow_unidentified=True for the model's own "
+        "answer, marked as such."
     )
 
 

@@ -20,7 +20,11 @@ from causalplug.files.weights import read_safetensors, safetensors_writer
 __all__ = ["Checkpoints", "differences", "optimizer_tensors", "restore_optimizer"]
 
 _SCHEMA = 2
-_FREE = {"save_every", "threads"}  # settings that a resumed run may change: they decide no weight
+_FREE = {
+    "save_every",
+    "threads",
+    "check_graph",
+}  # settings that a resumed run may change: they decide no weight
 _SHOWN = 6  # differences in a message
 
 

@@ -65,6 +65,8 @@ class TrainingConfig:
         check_overlap: Remember where interventions lack overlap in the rows, so that answers carry
             it; takes seconds.
         check_fit: compare frozen generators with the rows before training; takes seconds.
+        check_graph: test what the graph implies about the low-dimensional columns before training,
+            at level .001, and warn where the rows contradict it; takes seconds at most.
         tolerance: a module has converged when its TVD from the held-out rows exceeds what chance
             alone explains (the 0.99 quantile for that many rows) by at most this.
         threads: torch threads during training; None leaves the setting alone.
@@ -101,6 +103,7 @@ class TrainingConfig:
     seed: int = 0
     threads: int | None = 1
     check_fit: bool = True
+    check_graph: bool = True
     check_overlap: bool = True
     tolerance: float = 0.03
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord, RangeRecord
 from causalplug.training.validation import Distance
@@ -88,6 +89,7 @@ class TrainingReport:
         fits: whether the frozen generators fit the rows; none where the check was left out.
         sources: how many rows of each source were trained on, and how often what was set took each
             of its values; from them a saved model knows how sure its answers are.
+        warnings: What is doubtful beyond the modules, such as a graph that the rows contradict.
         overlap: Whether the rows support the interventions on one variable.
         ranges: The numbers that every variable of numbers took.
     """
@@ -98,6 +100,7 @@ class TrainingReport:
     settings: dict[str, Any] = field(default_factory=dict)
     fits: list[FitReport] = field(default_factory=list)
     sources: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[Caveat] = field(default_factory=list)
     overlap: Sequence[OverlapRecord] = ()
     ranges: Mapping[str, RangeRecord] = field(default_factory=dict)
 
@@ -115,6 +118,7 @@ class TrainingReport:
             "settings": self.settings,
             "fits": [fit.to_dict() for fit in self.fits],
             "sources": self.sources,
+            "warnings": [caveat.to_dict() for caveat in self.warnings],
             "overlap": [record.to_dict() for record in self.overlap],
             "ranges": {name: record.to_list() for name, record in self.ranges.items()},
         }

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord
 from causalplug.data.source import DataSource, Rows, as_data_sources
@@ -31,6 +33,7 @@ from causalplug.training.config import TrainingConfig
 from causalplug.training.counted import counted
 from causalplug.training.encode import encoded
 from causalplug.training.fitness import check_generators
+from causalplug.training.graph_doubts import graph_doubts
 from causalplug.training.prepare import prepare
 from causalplug.training.processes import Processes, Unanswered, known_accelerator, out_of_memory
 from causalplug.training.replicates import check_replicates, refit
@@ -324,6 +327,7 @@ class Trainer:
             self.dcm, self.tables, self.config, banks_for=banks, device=self.accelerator.device, seconds=seconds,
             progress=self.progress, ready=loaded is not None, share=together.share, folder=self.output_dir,
         )  # fmt: skip
+        doubts = self._check_graph(seconds)
         fits = self._check_fit(seconds)
         if loaded is None:
             run.save(None)  # encoders and label maps were work, too
@@ -345,6 +349,7 @@ class Trainer:
         ]
         counts = [counted(rows, self.dcm.variables) for rows in run.prepared.train]
         report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits, counts)
+        report.warnings = doubts
         report.ranges = range_records(run.prepared.train, self.dcm)
         report.overlap = self._check_overlap(run.prepared.train, seconds)
         self.dcm.eval()
@@ -444,6 +449,20 @@ class Trainer:
                 for tracker in self.accelerator.trackers:
                     tracker.finish()
                 self.accelerator.trackers = []
+
+    def _check_graph(self, seconds: dict[str, float]) -> list[Caveat]:
+        """What the rows contradict in the graph; the main process warns of it."""
+        if not self.config.check_graph:
+            return []
+        start = time.perf_counter()
+        with warnings.catch_warnings():
+            if not self.accelerator.is_main_process:
+                warnings.simplefilter("ignore")
+            found = graph_doubts(
+                self.dcm.graph, self.dcm.variables, self.tables, seed=self.config.seed
+            )
+        seconds["graph check"] = time.perf_counter() - start
+        return found
 
     def _check_overlap(
         self, tables: Sequence[Rows], seconds: dict[str, float]

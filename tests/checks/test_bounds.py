@@ -5,6 +5,7 @@ import itertools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -356,3 +357,64 @@ def test_bounds_load_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_ranges_of_values_are_sums():
+    rng = np.random.default_rng(15)
+    seen = rng.dirichlet(np.ones(6)).reshape(2, 3)
+    found = cp.bounds(BOW, "P(Y>=1 | do(X=1))", seen)
+    right = seen[1, 1:].sum(), seen[1, 1:].sum() + seen[0].sum()
+    assert (found.low, found.high) == pytest.approx(right, abs=1e-6)
+    with pytest.raises(QueryError, match="of each term"):
+        cp.bounds(BOW, "P(Y=1 | do(X=1)) / P(Y=1 | do(X=0))", seen)
+
+
+BACK_DOOR = cp.CausalGraph.parse("X, W -> T; X, W -> Y; T -> Y")
+
+
+def back_door_rows(n, seed, *, overlap):
+    """Units with X < 0 never get the treatment where there is no overlap; its effect is 1 + X."""
+    random = np.random.default_rng(seed)
+    x, w = random.normal(size=n), random.integers(0, 2, n)
+    chance = 0.3 + 0.4 * w if overlap else (0.3 + 0.4 * w) * (x > 0)
+    t = (random.random(n) < chance).astype(int)
+    y = x + w + (1 + x) * t + random.normal(size=n)
+    return pd.DataFrame({"X": x, "W": w, "T": t, "Y": y})
+
+
+def test_with_overlap_a_back_door_effect_is_a_point():
+    found = cp.bounds(BACK_DOOR, "ATE(Y, T)", back_door_rows(3000, 0, overlap=True))
+    low, high = found.interval()
+    assert found.high - found.low < 0.4
+    assert low <= 1 <= high
+    assert high - low < 0.8
+
+
+def test_without_overlap_the_range_of_the_outcome_bounds_it():
+    rows = back_door_rows(3000, 1, overlap=False)
+    found = cp.bounds(BACK_DOOR, "ATE(Y, T)", rows, ranges={"Y": (-8, 12)})
+    note = next(note for note in found.notes if "no support" in note)
+    assert "T=1" in note
+    share = float(note.split("on ")[1].split("%")[0]) / 100
+    assert share == pytest.approx(0.5, abs=0.12)
+    assert found.high - found.low == pytest.approx(20 * share, rel=0.1)
+    assert found.low <= 1 <= found.high
+    treated = cp.bounds(BACK_DOOR, "ETT(Y, T)", rows)
+    low, high = treated.interval()
+    assert low <= 1 + np.sqrt(2 / np.pi) <= high
+    assert treated.high - treated.low < 1
+
+
+REAL_CAUSE = Path(__file__).parents[2].parent / "shared" / "data" / "realcause"
+
+
+@pytest.mark.skipif(not REAL_CAUSE.exists(), reason="the shared files are not here")
+@pytest.mark.parametrize("number", range(5) if EXHAUSTIVE else [0])
+def test_effects_on_real_covariates(number):
+    rows = pd.read_csv(REAL_CAUSE / f"lalonde_psid_sample{number}.csv.gz")
+    covariates = [name for name in rows if name not in ("t", "y", "y0", "y1", "ite")]
+    edges = [(name, end) for name in covariates for end in "ty"]
+    graph = cp.CausalGraph.from_edges([*edges, ("t", "y")])
+    found = cp.bounds(graph, "ATE(y, t)", rows[[*covariates, "t", "y"]])
+    assert found.low <= rows.ite.mean() <= found.high
+    assert any("t=1 has no support" in note for note in found.notes)

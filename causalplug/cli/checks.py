@@ -1,0 +1,154 @@
+"""``bounds`` and ``check-graph``: a graph, a question and tables of rows. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from causalplug.cli.given import names, pairs, read_given_graph
+from causalplug.cli.output import json_option, save_figure, show_json
+from causalplug.errors import DataError
+from causalplug.wording import as_names
+
+__all__ = ["bounds", "check_graph"]
+
+_graph = click.argument("graph", metavar="GRAPH")
+_rows = click.option(
+    "--data",
+    "tables",
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="A table of rows, CSV or TSV; FILE:do=X,Z says what an experiment set. Repeatable.",
+)
+
+
+@click.command(
+    epilog="""\b
+    causalplug bounds "X -> Y; X <-> Y" "ATE(Y, X)" --data rows.csv
+    causalplug bounds graph.dot "PNS(Y, X)" --data rows.csv --data trial.csv:do=X
+    causalplug bounds "Z -> X -> Y; X <-> Y" "ATE(Y, X)" --data rows.csv --assume monotone:Z,X
+    """
+)
+@_graph
+@click.argument("query", metavar="QUERY")
+@_rows
+@click.option(
+    "--assume", multiple=True, metavar="KIND:CAUSE,EFFECT", help="monotone, antitone or additive."
+)
+@click.option(
+    "--range", "ranges", multiple=True, metavar="NAME=LOW..HIGH", help="Of a continuous outcome."
+)
+@click.option("--level", default=0.95, show_default=True, help="Of the confidence interval.")
+@json_option
+def bounds(
+    graph: str,
+    query: str,
+    tables: Sequence[str],
+    assume: Sequence[str],
+    ranges: Sequence[str],
+    level: float,
+    as_json: bool,
+) -> None:
+    """Say between which values the answer to QUERY lies, given GRAPH and the rows."""
+    from causalplug.checks.bounding import bounds as bound
+
+    data, sources = _read(tables)
+    found = bound(
+        read_given_graph(graph),
+        query,
+        data if len(data) > 1 else data[0],
+        sources=sources,
+        assume=[_assumption(text) for text in assume],
+        ranges={name: _span(text) for name, text in pairs(ranges, "--range").items()},
+    )
+    ends = found.interval(level)
+    if as_json:
+        rows = ends.to_dict("records") if found.axes else [{"low": ends[0], "high": ends[1]}]
+        show_json(found.to_dict() | {"level": level, "interval": rows})
+        return
+    click.echo(str(found))
+    if found.axes:
+        click.echo(f"{level:.0%} interval\n{ends.to_string(index=False)}")
+    else:
+        click.echo(f"  {level:.0%} interval: [{ends[0]:.6g}, {ends[1]:.6g}]")
+
+
+@click.command(
+    name="check-graph",
+    epilog="""\b
+    causalplug check-graph "X -> Z -> Y" --data rows.csv
+    causalplug check-graph graph.dot --data rows.csv --data trial.csv:do=X --png graph.png
+    """,
+)
+@_graph
+@_rows
+@click.option(
+    "--level", default=0.05, show_default=True, help="Chance that a true graph is rejected."
+)
+@click.option(
+    "--require", is_flag=True, help="Make it an error (exit code 2) if the rows contradict it."
+)
+@click.option(
+    "--png", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it."
+)
+@json_option
+def check_graph(
+    graph: str, tables: Sequence[str], level: float, require: bool, png: Path | None, as_json: bool
+) -> None:
+    """Say whether the rows contradict what GRAPH implies."""
+    from causalplug.checks.graph_check import check_graph as check
+
+    data, sources = _read(tables)
+    found = check(read_given_graph(graph), data, sources=sources, level=level)
+    if png is not None:
+        save_figure(found.plot(), png)
+    if require and not found:
+        raise DataError(" ".join(str(found).split("\n- ")[:2]).split("\n")[0])
+    if as_json:
+        show_json(found.to_dict())
+    else:
+        click.echo(str(found))
+
+
+def _read(texts: Sequence[str]) -> tuple[list[Any], list[Any]]:
+    """The tables, and what each is a sample of."""
+    import pandas as pd
+
+    from causalplug.graphs.source import Source
+
+    data, sources = [], []
+    for text in texts:
+        path, _, do = text.partition(":do=")
+        if not Path(path).is_file():
+            raise DataError(f"the rows cannot be read: there is no file {path}; check the path")
+        separator = "\t" if path.casefold().endswith((".tsv", ".tsv.gz")) else ","
+        frame = pd.read_csv(path, sep=separator)
+        data.append(frame)
+        sources.append(Source([str(n) for n in frame.columns], do=names(do), name=Path(path).name))
+    return data, sources
+
+
+def _assumption(text: str) -> Any:
+    from causalplug.identification.assumptions import Assume
+
+    kind, _, ends = text.partition(":")
+    found = as_names(names(ends))
+    if len(found) != 2:
+        raise click.BadParameter(
+            f"{text!r} is not of the form KIND:CAUSE,EFFECT", param_hint="--assume"
+        )
+    return Assume(kind, cause=found[0], effect=found[1])
+
+
+def _span(text: str) -> tuple[float, float]:
+    low, _, high = text.partition("..")
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is not of the form LOW..HIGH", param_hint="--range"
+        ) from None

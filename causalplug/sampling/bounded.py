@@ -1,0 +1,156 @@
+"""Answers by bounds: where the data do not determine a query, or hardly show what it rests on."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from causalplug.caveats import Caveat
+from causalplug.checks.bounding import bounds
+from causalplug.checks.bounds import Bounds
+from causalplug.errors import NotIdentifiableError, SamplingError
+from causalplug.graphs.source import Source
+from causalplug.identification.query import Query
+from causalplug.sampling.answers import Estimate
+from causalplug.sampling.sample import sample
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from causalplug.model.model import Model
+
+__all__ = ["with_bounds"]
+
+_ROWS = 50_000  # that stand for a source whose rows are not at hand
+_SETTINGS = 64
+
+
+def with_bounds(
+    dcm: Model,
+    query: str | Query,
+    answer: Callable[[], Estimate],
+    *,
+    data: Any,
+    level: float,
+    seed: int,
+) -> Estimate:
+    """The answer of the model; bounds in its place where the query is refused, and around it where
+    overlap is weak.
+
+    Args:
+        dcm: The model.
+        query: What is asked.
+        answer: Gives the model's answer.
+        data: The rows that the model was trained on; None to take the model's own in their place.
+        level: Coverage of the intervals.
+        seed: Seed of the resampling.
+
+    Raises:
+        NotIdentifiableError: If the model does not know what it was trained on.
+        QueryError, DataError: If the query cannot be bounded.
+    """
+    started = time.perf_counter()
+    try:
+        found = answer()
+    except NotIdentifiableError as refusal:
+        limits = _bounds(dcm, query, data, seed)
+        return _from_bounds(limits, refusal, level, seed, time.perf_counter() - started)
+    if found.overlap is None or not found.overlap.weak:
+        return found
+    limits = _bounds(dcm, query, data, seed)
+    return _widened(found, limits, level)
+
+
+def _bounds(dcm: Model, query: str | Query, data: Any, seed: int) -> Bounds:
+    domains = {name: v.categories for name, v in dcm.variables.items() if v.is_discrete}
+    sources = dcm.sources
+    tables = data if data is not None else [_stand_in(dcm, source) for source in sources or ()]
+    items = list(tables) if isinstance(tables, list | tuple) else [tables]
+    given = items if len(items) > 1 else items[0]
+    return bounds(dcm.graph, query, given, sources=sources, domains=domains, seed=seed)
+
+
+def _stand_in(dcm: Model, source: Source) -> pd.DataFrame:
+    """Rows of the model in place of those of a source; what was set takes its values in turn."""
+    import pandas as pd
+
+    names = sorted(source.do)
+    values = []
+    for name in names:
+        variable = dcm.variables[name]
+        known = source.values.get(name) or (variable.categories if variable.is_discrete else ())
+        if not known:
+            raise SamplingError(
+                f"the bounds cannot be computed without the rows: {name} was set to values that "
+                "the model does not list; give data="
+            )
+        values.append(known)
+    settings = list(itertools.product(*values))[:_SETTINGS]
+    observed = [n for n in dcm.graph.variables if n in source.observed]
+    plain = [n for n in observed if not dcm.variables[n].is_image]
+    parts = []
+    for setting in settings:
+        chosen = dict(zip(names, setting, strict=True))
+        rows = sample(dcm, _ROWS // len(settings), do=chosen, variables=plain)
+        parts.append(rows.assign(**chosen))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _from_bounds(
+    limits: Bounds, refusal: NotIdentifiableError, level: float, seed: int, seconds: float
+) -> Estimate:
+    text = f"The data allow every answer between the bounds, which are {limits.status}."
+    identification: Any = refusal.identification
+    return Estimate(
+        query=limits.query,
+        table=_columns(limits, level),
+        summaries={},
+        pictures={},
+        n=1,
+        candidates=1,
+        seconds=seconds,
+        seed=seed,
+        status=identification.status,
+        identification=identification,
+        warnings=(Caveat("unidentified", limits.query, text),),
+        level=level,
+        interval=_sentence(limits, level),
+    )
+
+
+def _columns(limits: Bounds, level: float) -> pd.DataFrame:
+    table = limits.table.rename(columns={"low": "lower_bound", "high": "upper_bound"})
+    ends = limits.interval(level)
+    low, high = (ends["low"], ends["high"]) if limits.axes else ends
+    nothing = np.full(len(table), np.nan)
+    place = len(limits.axes)
+    columns = {"estimate": nothing, "low": low, "high": high, "standard_error": nothing}
+    for offset, (name, values) in enumerate({**columns, "monte_carlo_error": nothing}.items()):
+        table.insert(place + offset, name, values)
+    return table
+
+
+def _sentence(limits: Bounds, level: float) -> str:
+    notes = "; ".join([*limits.assumptions, *limits.notes])
+    text = f"low to high: {level:.0%} interval around the bounds of what the data allow"
+    return f"{text} ({notes})" if notes else text
+
+
+def _widened(found: Estimate, limits: Bounds, level: float) -> Estimate:
+    """The model's estimate with the bounds as its interval, where both have the same cells."""
+    columns = _columns(limits, level)
+    if len(columns) != len(found.table) or "estimate" not in found.table:
+        return found
+    if limits.axes:
+        keys = [name for name in limits.axes if name in found.table]
+        columns = found.table[keys].merge(columns, on=keys, how="left")
+    table = found.table.copy()
+    for name in ("low", "high", "lower_bound", "upper_bound"):
+        table[name] = columns[name].to_numpy()
+    table["standard_error"] = np.nan
+    return replace(found, table=table, level=level, interval=_sentence(limits, level))

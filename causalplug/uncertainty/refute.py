@@ -1,0 +1,126 @@
+"""Refutation: what an answer becomes when the data or the model are changed in a known way.
+
+As in DoWhy (Sharma & Kiciman 2020): a treatment that was shuffled can have no effect; another
+seed and a part of the rows should change nothing but the noise.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from causalplug.checks.bound_data import columns_of
+from causalplug.errors import ConvergenceWarning, GraphWarning, QueryError
+from causalplug.identification.query import Query
+from causalplug.training.trainer import fit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from causalplug.model.model import Model
+    from causalplug.sampling.answers import Estimate
+
+__all__ = ["Refutation", "refute"]
+
+_SHARE = 0.8  # of the rows, in the subset
+_WIDTH = 3.0  # standard errors of a difference
+
+Ask = Callable[["Model", Query], "Estimate"]
+
+
+@dataclass(frozen=True, eq=False)
+class Refutation:
+    """What became of an answer; true in a condition if nothing refutes it.
+
+    Attributes:
+        query: The query in words.
+        table: One row per check: ``estimate``, what was ``expected``, the ``tolerance`` (three
+            standard errors of the difference), and whether it ``passed``.
+    """
+
+    query: str
+    table: pd.DataFrame
+
+    def __bool__(self) -> bool:
+        return bool(self.table["passed"].all())
+
+    def __str__(self) -> str:
+        verdict = "nothing refutes the answer" if self else "the answer is refuted"
+        return f"{self.query}: {verdict}\n{self.table.to_string(index=False)}"
+
+
+def refute(
+    dcm: Model, query: str | Query, data: Any, ask: Ask, *, seed: int, settings: Mapping[str, Any]
+) -> Refutation:
+    """Refit copies of a model on changed rows, and ask them the same; documented at
+    :meth:`causalplug.DCM.refute`."""
+    import pandas as pd
+
+    asked = Query.parse(query) if isinstance(query, str) else query
+    treatments = _treatments(asked)
+    columns = dict(columns_of(data))
+    random = np.random.default_rng(seed)
+    first = ask(dcm, asked)
+    count = len(next(iter(columns.values())))
+    some = np.sort(random.permutation(count)[: round(_SHARE * count)])
+    shuffled = dict(columns)
+    for name in sorted(treatments & set(columns)):
+        shuffled[name] = columns[name][random.permutation(count)]
+    subset = {name: column[some] for name, column in columns.items()}
+    cases = [
+        ("placebo treatment", shuffled, 0.0, seed),
+        ("subset of the rows", subset, first.value, seed),
+        ("another seed", columns, first.value, seed + 1),
+    ]
+    rows = [("as it is", first.value, first.value, 0.0, True)]
+    for name, changed, expected, number in cases:
+        found = _refitted(copy.deepcopy(dcm), changed, asked, ask, number, settings)
+        rows.append(_judged(name, found, first, expected))
+    names = ["check", "estimate", "expected", "tolerance", "passed"]
+    return Refutation(str(asked.name or asked), pd.DataFrame(rows, columns=names))
+
+
+def _treatments(query: Query) -> set[str]:
+    """What is set in the query.
+
+    Raises:
+        QueryError: If nothing is set, or the query is no contrast, which has to be 0 without effect.
+    """
+    found = {name for _, term in query.terms for world in term.worlds for name in world}
+    if not found or abs(sum(c for c, _ in query.terms)) > 1e-9 or query.formula is not None:
+        raise QueryError(
+            f"{query} cannot be refuted: a placebo has to make it 0, which holds for effects such "
+            "as ATE(Y, X)"
+        )
+    return found
+
+
+def _refitted(
+    dcm: Model,
+    columns: Mapping[str, Any],
+    query: Query,
+    ask: Ask,
+    seed: int,
+    settings: Mapping[str, Any],
+) -> Estimate:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", GraphWarning)
+        fit(dcm, dict(columns), seed=seed, progress=False, **settings)
+    return ask(dcm, query)
+
+
+def _judged(
+    name: str, found: Estimate, first: Estimate, expected: float
+) -> tuple[str, float, float, float, bool]:
+    errors = [
+        e.standard_error if np.isfinite(e.standard_error) else e.monte_carlo_error
+        for e in (found, first)
+    ]
+    width = _WIDTH * float(np.hypot(*errors) if expected else errors[0])
+    return name, found.value, expected, width, abs(found.value - expected) <= width

@@ -1,0 +1,59 @@
+"""The commands ``bounds`` and ``check-graph``."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from causalplug.cli import main
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    for name in ("rows", "trial"):
+        x = random.integers(0, 2, 1500)
+        y = (random.random(1500) < 0.2 + 0.5 * x).astype(int)
+        pd.DataFrame({"X": x, "Y": y}).to_csv(f"{name}.csv", index=False)
+
+
+def test_bounds_of_a_refused_query(tables, capsys):
+    graph = "X -> Y; X <-> Y"
+    assert main(["bounds", graph, "P(Y=1 | do(X=1))", "--data", "rows.csv"]) == 0
+    out = capsys.readouterr().out
+    assert "P(Y=1 | do(X=1)): sharp" in out
+    assert "95% interval" in out
+
+
+def test_bounds_with_an_experiment_and_an_assumption(tables, capsys):
+    command = ["bounds", "X -> Y; X <-> Y", "PNS(Y, X)", "--json", "--assume", "monotone:X,Y"]
+    assert main([*command, "--data", "rows.csv", "--data", "trial.csv:do=X"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (cell,) = found["bounds"]
+    assert cell["low"] == pytest.approx(cell["high"], abs=1e-6)
+    assert cell["low"] == pytest.approx(0.5, abs=0.1)
+    assert found["assumptions"]
+
+
+def test_a_graph_that_the_rows_contradict(tables, capsys):
+    assert main(["check-graph", "X; Y", "--data", "rows.csv", "--png", "graph.png"]) == 0
+    assert "X ⊥ Y" in capsys.readouterr().out
+    assert main(["check-graph", "X; Y", "--data", "rows.csv", "--require"]) == 2
+    assert "contradict the graph" in capsys.readouterr().err
+    assert main(["check-graph", "X -> Y", "--data", "rows.csv", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["passed"] is True
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["bounds", "X -> Y", "ATE(Y, X)", "--data", "none.csv"], "no file none.csv"),
+        (["bounds", "X -> Y", "ATE(Y, X)", "--data", "rows.csv", "--assume", "x"], "KIND:CAUSE"),
+        (["check-graph", "X -> Y"], "--data"),
+    ],
+)
+def test_mistakes_are_one_line(tables, capsys, command, message):
+    assert main(command) == 2
+    assert message in capsys.readouterr().err
