@@ -348,11 +348,14 @@ class _Parser:
                 self.fail("do() sets one value, and no range of values", start)
             if event.do and event.value is not None:
                 self.fail(
-                    f"{event.variable} is set to what another world makes of it, so it takes no value",
+                    f"{shortened(event.variable, 60)} is set to what another world makes of it, so it takes no value",
                     start,
                 )
             if event.variable in into:
-                self.fail(f"{event.variable} is set twice; a world sets each variable once", start)
+                self.fail(
+                    f"{shortened(event.variable, 60)} is set twice; a world sets each variable once",
+                    start,
+                )
             into[event.variable] = event if event.do else event.value
             if not self.accept(","):
                 break
@@ -430,7 +433,7 @@ class _Parser:
 
     def _refuse(self, error: QueryError, position: int) -> NoReturn:
         """Raise ``error`` with the place in the text that it is about."""
-        raise QueryError(f"{error}\n{self.marked(position)}") from None
+        raise QueryError(f"{shortened(error, 400)}\n{self.marked(position)}") from None
 
 
 def _on_one_line(sign: str) -> str:

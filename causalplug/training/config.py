@@ -8,10 +8,10 @@ from numbers import Integral, Real
 from typing import Any
 
 from causalplug.errors import TrainingError
+from causalplug.planning.objectives import OBJECTIVES
 
 __all__ = ["OBJECTIVES", "STRATEGIES", "TrainingConfig"]
 
-OBJECTIVES = ("adversarial", "likelihood", "warm")
 STRATEGIES = ("modular", "joint")
 
 
@@ -115,7 +115,7 @@ class TrainingConfig:
             else list((self.objective or {}).values())
         )
         for objective in objectives:
-            self._one_of("objective", objective, OBJECTIVES)
+            self._one_of("objective", objective, tuple(OBJECTIVES))
         self._one_of("strategy", self.strategy, STRATEGIES)
         if self.strategy == "joint" and set(objectives) - {"adversarial"}:
             raise TrainingError(

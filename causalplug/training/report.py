@@ -9,6 +9,7 @@ from typing import Any
 from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord, RangeRecord
+from causalplug.planning.objectives import OBJECTIVES
 from causalplug.training.validation import Distance
 
 __all__ = ["ModuleReport", "TrainingReport"]
@@ -47,9 +48,7 @@ class ModuleReport:
 
     def tracked(self) -> Iterator[tuple[int, dict[str, float]]]:
         """Step and values of every validation, as trackers get them: ``<module>/<objective>/…``."""
-        objectives = iter(
-            ["likelihood", "adversarial"] if self.objective == "warm" else [self.objective]
-        )
+        objectives = iter(OBJECTIVES[self.objective].phases)
         objective, last = next(objectives), 0.0
         for point in self.curve:
             if point["step"] <= last:

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from causalplug.data.source import Rows
 from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
 from causalplug.files.weights import refuse_infinite
+from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module
 from causalplug.training.checkpoint import Checkpoints
 from causalplug.training.factors import served
@@ -177,7 +178,7 @@ class Run:
     def module(self, position: int, module: Module) -> None:
         """Train one module: one phase, or two for ``warm``."""
         objective = str(module.objective)
-        phases = ["likelihood", "adversarial"] if objective == "warm" else [objective]
+        phases = OBJECTIVES[objective].phases
         report = ModuleReport(tuple(module.variables), objective)
         start, spent = time.perf_counter(), 0.0
         first = 0
@@ -233,7 +234,7 @@ class Run:
 
     def _learner(self, module: Module, objective: str) -> Learner:
         options: dict[str, Any] = {"processes": self.processes}
-        if objective == "likelihood":
+        if objective == ObjectiveName.LIKELIHOOD:
             rows = self.prepared.with_pixels(self.dcm, module, "train")
             groups = self._served(rows)
             likelihood = Likelihood(self.dcm, module.variables, rows, self.config, groups=groups)

@@ -27,6 +27,7 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
+from causalplug.planning.objectives import OBJECTIVES
 from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.columns import suit_columns
@@ -327,7 +328,7 @@ class Trainer:
         banks: dict[str, bool] = {}
         for module in modules:
             for name in self._frozen_images(module):
-                banks[name] = banks.get(name, False) or module.objective != "likelihood"
+                banks[name] = banks.get(name, False) or OBJECTIVES[str(module.objective)].draws
         run.prepared = prepare(
             self.dcm, self.tables, self.config, banks_for=banks, device=self.accelerator.device, seconds=seconds,
             progress=self.progress, ready=loaded is not None, share=together.share, folder=self.output_dir,
