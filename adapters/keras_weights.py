@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from causalplug.errors import MissingDependencyError, RepositoryError
+from causalplug.files.facts import is_pointer
 
 __all__ = ["KerasLayer", "kernel_from_keras", "read_keras_layers"]
+
+_MOST_COMPRESSED = 1032  # the best that deflate can do
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ def read_keras_layers(path: str | PathLike[str]) -> list[KerasLayer]:
 
     Raises:
         MissingDependencyError: h5py is not installed.
-        RepositoryError: the file is no HDF5 file of Keras, or lacks a weight that it announces.
+        RepositoryError: the file is no HDF5 file of Keras, lacks a weight that it announces, or
+            has links, numbers in other files, or more numbers than it can hold.
     """
     try:
         import h5py
@@ -58,22 +63,84 @@ def read_keras_layers(path: str | PathLike[str]) -> list[KerasLayer]:
         raise MissingDependencyError(
             "Keras weights cannot be read: h5py is not installed. Run: pip install 'causalplug[keras]'"
         ) from None
-    layers = []
-    try:
-        with h5py.File(path, "r") as file:
-            group = file.get("model_weights", file)
-            for layer in _texts(group.attrs["layer_names"]):
-                names = _texts(group[layer].attrs["weight_names"])
-                if names:
-                    arrays = tuple(torch.from_numpy(group[layer][name][()]) for name in names)
-                    short = tuple(name.rpartition("/")[2].partition(":")[0] for name in names)
-                    layers.append(KerasLayer(layer, short, arrays))
-    except (OSError, KeyError, AttributeError, TypeError) as error:
+    place = Path(path)
+    if is_pointer(place):
         raise RepositoryError(
-            f"cannot read {path}: it is not an HDF5 file as Keras writes weights ({error}). Save it in Keras with "
+            f"cannot read {path}: it is a pointer of Git LFS, not the weights themselves. Run: git "
+            "lfs pull"
+        )
+    if not place.is_file():
+        raise RepositoryError(f"cannot read {path}: there is no such file. Check the path")
+    try:
+        with h5py.File(place, "r") as file:
+            return _layers(file, place.stat().st_size)
+    except RepositoryError as error:
+        raise RepositoryError(f"cannot read {path}: {error}") from None
+    except Exception as error:  # a damaged file ends in any of a dozen kinds of exception
+        raise RepositoryError(
+            f"cannot read {path}: it is not an HDF5 file as Keras writes weights "
+            f"({str(error)[:200]}). Save it in Keras with "
             'model.save_weights("weights.hdf5")'
         ) from None
+
+
+def _layers(file: Any, size: int) -> list[KerasLayer]:
+    group = _member(file, "model_weights") if "model_weights" in file else file
+    layers = []
+    for layer in _texts(group.attrs["layer_names"]):
+        owner = _member(group, layer)
+        names = _texts(owner.attrs["weight_names"])
+        if names:
+            arrays = tuple(_array(_member(owner, name), name, size) for name in names)
+            short = tuple(name.rpartition("/")[2].partition(":")[0] for name in names)
+            layers.append(KerasLayer(layer, short, arrays))
     return layers
+
+
+def _member(group: Any, path: str) -> Any:
+    """What lies at a path inside the file itself: no link that leaves it, and none in a circle.
+
+    Raises:
+        RepositoryError: A soft or an external link on the way.
+    """
+    import h5py
+
+    for part in filter(None, path.split("/")):
+        if not isinstance(group.get(part, getlink=True), h5py.HardLink):
+            raise RepositoryError(
+                f"{path[:80]!r} is a link, possibly to another file, which is never followed. Save "
+                "the weights again"
+            )
+        group = group[part]
+    return group
+
+
+def _array(dataset: Any, name: str, size: int) -> Tensor:
+    """The numbers of a dataset, which lie in the file itself.
+
+    Args:
+        dataset: The dataset.
+        name: Its name, for messages.
+        size: Bytes of the file.
+
+    Raises:
+        RepositoryError: Numbers that lie in other files, or more of them than the file can hold.
+    """
+    if dataset.is_virtual or dataset.external:
+        raise RepositoryError(
+            f"the numbers of {name[:80]!r} lie in other files, which are never opened. Save the "
+            "weights again"
+        )
+    if dataset.dtype.kind not in "fiu":
+        raise RepositoryError(f"{name[:80]!r} holds {dataset.dtype}, not numbers")
+    stored = dataset.id.get_storage_size()
+    ratio = _MOST_COMPRESSED if dataset.compression is not None else 1
+    if dataset.nbytes > stored * ratio or stored > size:
+        raise RepositoryError(
+            f"{name[:80]!r} claims {dataset.nbytes:,} bytes, of which the file holds {stored:,}. "
+            "Ask its author for a valid file"
+        )
+    return torch.from_numpy(dataset[()])
 
 
 def kernel_from_keras(kernel: Tensor) -> Tensor:

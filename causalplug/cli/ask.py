@@ -86,7 +86,7 @@ def _sampling(command: _F) -> _F:
     "--given",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Condition: A=red, A=red,blue, N=0.5..1, N=..1.",
+    help="Condition: A=red, A=red,blue, N=0.5..1, N=..1, 'N<50', '18<=N<65'.",
 )
 @click.option("-n", "n", type=_count, default=100, show_default=True, help="Rows.")
 @_variables

@@ -15,6 +15,7 @@ from causalplug.errors import DataError, GraphError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.readers import SUFFIXES, guess_format
 from causalplug.graphs.text import unquoted
+from causalplug.identification.regions import Region
 from causalplug.wording import did_you_mean, listed, shortened
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["assigned", "bare", "names", "pairs", "parts", "read_given_graph", "settings"]
 
+_COMPARISON = re.compile(r"^[^=\"']*(?:[<>≤≥≠]|!=)|^(?:\"[^\"]*\"|'[^']*')\s*(?:[<>≤≥≠]|!=)")
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'")
 _PART = re.compile(r"\s*((?:'[^']*'(?=\s*(?:[,=]|\Z)))?(?:\"(?:[^\"\\]|\\.)*\"|[^,])*)(?:,|\Z)")
 _EDGE = re.compile(r"->|<-|↔|→|←|--| - |;|\n|~|\{")
@@ -117,22 +119,44 @@ def settings(
         texts: ``NAME=VALUE`` each.
         variables: the model's.
         option: for messages, such as ``"--do"``.
-        condition: take several categories ``A=red,blue`` and intervals ``N=0.5..1``, ``N=..1`` as
-            well.
+        condition: take several categories ``A=red,blue``, intervals ``N=0.5..1``, ``N=..1`` and
+            comparisons ``N<50``, ``18<=N<65``, ``A!=red`` as well.
 
     Raises:
         click.BadParameter: an unknown name, or a text of another form.
         DataError: a value outside the variable's declaration.
     """
-    found = {}
-    for name, text in pairs(texts, option).items():
-        if name not in variables:
-            hint = did_you_mean(name, variables) or f"; the variables are {', '.join(variables)}"
-            raise click.BadParameter(
-                f"{name!r} is no variable of the model{hint}", param_hint=option
-            )
+    texts = list(texts)
+    ranges = [text for text in texts if condition and _COMPARISON.search(text)]
+    found: dict[str, Any] = {}
+    for name, text in pairs((text for text in texts if text not in ranges), option).items():
+        _check_variable(name, variables, option)
         found[name] = _value(name, variables[name], text, condition)
+    for text in ranges:
+        name, region = _range(text, option)
+        _check_variable(name, variables, option)
+        if name in found:
+            raise click.BadParameter(f"{name} is given twice", param_hint=option)
+        found[name] = region
     return found
+
+
+def _check_variable(name: str, variables: Mapping[str, Variable], option: str) -> None:
+    if name not in variables:
+        hint = did_you_mean(name, variables) or f"; the variables are {', '.join(variables)}"
+        raise click.BadParameter(f"{name!r} is no variable of the model{hint}", param_hint=option)
+
+
+def _range(text: str, option: str) -> tuple[str, Region]:
+    """``age<50``, ``18<=age<65`` or ``A!=red`` as in a query."""
+    from causalplug.identification.query import Query
+
+    events = Query.parse(f"P({text})").outcomes
+    if len(events) != 1 or events[0].do or not isinstance(events[0].value, Region):
+        raise click.BadParameter(
+            f"{text!r} is not a range of values such as age<50 or 18<=age<65", param_hint=option
+        )
+    return events[0].variable, events[0].value
 
 
 def _value(name: str, variable: Variable, text: str, condition: bool) -> Any:

@@ -17,7 +17,7 @@ from causalplug.variables.columns import TextColumn
 
 __all__ = ["arrow_column", "from_arrow", "is_arrow", "is_arrow_array", "parquet"]
 
-_ROWS, _HEAVY_ROWS = 65_536, 512  # of a chunk
+_ROWS, _PARQUET_ROWS, _HEAVY_ROWS = 65_536, 524_288, 512  # of a chunk
 
 
 def is_arrow(frame: Any) -> bool:
@@ -71,14 +71,15 @@ def parquet(path: Path) -> Table:
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from None
     names = _names(schema.names, str(path))
-    size = _HEAVY_ROWS if _heavy(schema) else _ROWS
+    texts = [field.name for field in schema if _is_text(field.type)]
+    size = _HEAVY_ROWS if _heavy(schema) else _PARQUET_ROWS
 
     def read(
         variables: Mapping[str, Variable] | None, columns: Collection[str] | None = None
     ) -> Iterator[Columns]:
         wanted = [name for name in names if columns is None or name in columns]
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, read_dictionary=texts) as file:
                 for batch in file.iter_batches(batch_size=size, columns=wanted):
                     chunk = {name: arrow_column(batch.column(name)) for name in wanted}
                     yield image_files(chunk, variables, path.parent)

@@ -6,6 +6,7 @@ file says and a mark of a missing value can be the name of a category.
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -80,7 +81,7 @@ def _batches(
                     else dialect.encoding.replace("utf-8-sig", "utf8"),
                 ),
                 parse_options=csv.ParseOptions(
-                    delimiter=dialect.separator, newlines_in_values=True
+                    delimiter=dialect.separator, newlines_in_values=_may_be_quoted(path)
                 ),
                 convert_options=csv.ConvertOptions(
                     include_columns=wanted,
@@ -94,6 +95,15 @@ def _batches(
                     yield batch
     except (pa.ArrowInvalid, UnicodeError, OSError) as error:
         raise _explained(path, dialect, numbers, str(error)) from None
+
+
+def _may_be_quoted(path: Path) -> bool:
+    """Whether values may stand in quotes and hold line breaks; without them blocks are found
+    faster."""
+    if path.suffix in (".gz", ".bz2", ".zst"):
+        return True
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(b'"') >= 0
 
 
 def _column(array: Any, variable: Variable | None) -> Any:

@@ -324,8 +324,7 @@ class DataSource:
 
     def _joined(self, variable: Variable, parts: list[Tensor], name: str) -> Tensor:
         """All rows of a column; numbers in float32 where that does not blur them."""
-        column = parts[0] if len(parts) == 1 else torch.cat(parts)
-        parts.clear()
+        column = _concatenated(parts)
         if not isinstance(variable, Continuous):
             return column
         try:
@@ -397,6 +396,19 @@ def _refuse_unnamed(names: Sequence[str], frame: Any) -> None:
             "rows?). Write it without them (pandas: index=False, R: row.names=FALSE), or say which "
             f"columns to take: columns={others[:8]}."
         )
+
+
+def _concatenated(parts: list[Tensor]) -> Tensor:
+    """The parts one after another, let go as they are copied."""
+    if len(parts) == 1:
+        return parts.pop()
+    found = torch.empty((sum(map(len, parts)), *parts[0].shape[1:]), dtype=parts[0].dtype)
+    end = len(found)
+    while parts:
+        part = parts.pop()
+        found[end - len(part) : end] = part
+        end -= len(part)
+    return found
 
 
 def _plain(column: Any, variable: Variable) -> Any:

@@ -40,6 +40,8 @@ def is_pointer(path: str | os.PathLike) -> bool:
     """Whether a file is a pointer of Git LFS, as a clone without git-lfs holds in place of a large
     file."""
     try:
+        if not os.path.isfile(path):  # a pipe would be waited for
+            return False
         with open(path, "rb") as file:
             return file.read(len(_POINTER)) == _POINTER
     except OSError:

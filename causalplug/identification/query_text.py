@@ -348,11 +348,14 @@ class _Parser:
                 self.fail("do() sets one value, and no range of values", start)
             if event.do and event.value is not None:
                 self.fail(
-                    f"{event.variable} is set to what another world makes of it, so it takes no value",
+                    f"{shortened(event.variable, 60)} is set to what another world makes of it, so it takes no value",
                     start,
                 )
             if event.variable in into:
-                self.fail(f"{event.variable} is set twice; a world sets each variable once", start)
+                self.fail(
+                    f"{shortened(event.variable, 60)} is set twice; a world sets each variable once",
+                    start,
+                )
             into[event.variable] = event if event.do else event.value
             if not self.accept(","):
                 break
@@ -411,7 +414,7 @@ class _Parser:
                 arguments.append(name)
             else:
                 value = self.value()
-                why = f"and a second value, as in {name}=1 vs 0"
+                why = f"and a second value, as in {shortened(name, 40)}=1 vs 0"
                 compared = self.expect("vs", why) if arguments else self.accept("vs")
                 arguments.append((name, value, self.value()) if compared else (name, value))
             if not self.accept(","):
@@ -430,7 +433,7 @@ class _Parser:
 
     def _refuse(self, error: QueryError, position: int) -> NoReturn:
         """Raise ``error`` with the place in the text that it is about."""
-        raise QueryError(f"{error}\n{self.marked(position)}") from None
+        raise QueryError(f"{shortened(error, 400)}\n{self.marked(position)}") from None
 
 
 def _on_one_line(sign: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from causalplug.caveats import Caveat, unique_caveats
 from causalplug.data.source import DataSource
 from causalplug.errors import QueryError, SamplingError
 from causalplug.identification.arithmetic import Formula
@@ -103,7 +104,7 @@ def estimate(
         status=clearance.status,
         identification=clearance.identification,
         overlap=overlap,
-        warnings=clearance.warnings,
+        warnings=unique_caveats((*clearance.warnings, *_weak(overlap))),
     )
 
 
@@ -113,6 +114,16 @@ def _painted_rows(dcm: Model) -> int:
     counts = dcm.history.get("sources") or []
     least, most = _PAINTED
     return min(max(sum(count["rows"] for count in counts), least), most)
+
+
+def _weak(overlap: Any) -> tuple[Caveat, ...]:
+    """What the rows say of the very question, as a caveat."""
+    if overlap is None or not overlap.weak:
+        return ()
+    worst = max(overlap.findings, key=lambda finding: finding.share)
+    figures = {"share": overlap.share, "standard_error": overlap.standard_error}
+    text = worst.text[:1].upper() + worst.text[1:].rstrip(".") + "."
+    return (Caveat("weak overlap", overlap.query, text, figures, worst.of),)
 
 
 def _projections(dcm: Model, name: str, column: Any) -> np.ndarray:

@@ -7,6 +7,7 @@ import json
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 
 import causalplug as cp
@@ -135,3 +136,14 @@ def test_a_caveat_is_a_value() -> None:
     assert all(text.endswith(".") for text in CAVEATS.values())
     with pytest.raises(ValueError, match="not the name of a caveat"):
         cp.Caveat("something", "Z", "…")
+
+
+def test_overlap_of_the_rows_that_are_given_is_a_caveat_of_the_answer() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.integers(2, size=600)
+    rows = {"Z": z, "X": z * rng.integers(2, size=600), "Y": rng.integers(2, size=600)}
+    dcm = _model(text="Z -> X, Y; X -> Y")
+    answer = dcm.estimate("P(Y | do(X=1))", n=50, data=rows)
+    assert names(answer) == ["weak overlap"]
+    assert answer.warnings[0].figures["share"] == pytest.approx(0.5, abs=0.1)
+    assert dcm.estimate("P(Y | do(X=0))", n=50, data=rows).warnings == ()
