@@ -17,6 +17,7 @@ _EXPORTS = {
         "CausalPlugError",
         "ConfounderWarning",
         "ConvergenceWarning",
+        "MarginalWarning",
         "CycleError",
         "DataError",
         "FitWarning",

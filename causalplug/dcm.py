@@ -294,9 +294,8 @@ class DCM(Shareable, Model):
             variables: What is asked for; all by default.
             factual: Add the world as it was.
             draws: Rows per row of data.
-            seed, images, allow_unidentified, interpolate, batch_size, min_acceptance, time_limit,
-            progress,
-                distributed: As for :meth:`sample`.
+            seed, images, allow_unidentified, interpolate, batch_size: As for :meth:`sample`.
+            min_acceptance, time_limit, progress, distributed: As for :meth:`sample`.
 
         Returns:
             As :meth:`sample`; with several worlds the columns have two levels, world and variable.
@@ -564,9 +563,8 @@ class DCM(Shareable, Model):
             treated, control: values of the treatment; a binary one needs none.
             given: categories that are conditioned on, under the intervention.
             n: Rows of every term.
-            level, data, one_step, interval, seed, allow_unidentified, interpolate, batch_size,
-            min_acceptance,
-                time_limit, progress: As for :meth:`estimate`.
+            level, data, one_step, interval, seed, allow_unidentified: As for :meth:`estimate`.
+            interpolate, batch_size, min_acceptance, time_limit, progress: As for :meth:`estimate`.
         """
         from causalplug.sampling.effects import ate_query
 

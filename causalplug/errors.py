@@ -18,6 +18,7 @@ __all__ = [
     "GraphWarning",
     "LabelMapError",
     "LicenseWarning",
+    "MarginalWarning",
     "MechanismError",
     "MissingDependencyError",
     "NotIdentifiableError",
@@ -126,6 +127,10 @@ class ConfounderWarning(UserWarning):
 class ConvergenceWarning(UserWarning):
     """A module did not reach its target distribution; modules that depend on it inherit the
     error."""
+
+
+class MarginalWarning(UserWarning):
+    """A column has atoms or heavy tails that a mechanism trained before cannot show."""
 
 
 class FitWarning(UserWarning):

@@ -414,7 +414,7 @@ class _Parser:
                 arguments.append(name)
             else:
                 value = self.value()
-                why = f"and a second value, as in {name}=1 vs 0"
+                why = f"and a second value, as in {shortened(name, 40)}=1 vs 0"
                 compared = self.expect("vs", why) if arguments else self.accept("vs")
                 arguments.append((name, value, self.value()) if compared else (name, value))
             if not self.accept(","):

@@ -356,6 +356,7 @@ MECHANISMS: Registry[Mechanism] = Registry(
         "discrete-mlp": "causalplug.mechanisms.trainable.discrete",
         "discrete-table": "causalplug.mechanisms.trainable.table",
         "continuous-spline": "causalplug.mechanisms.trainable.continuous",
+        "continuous-mixed": "causalplug.mechanisms.trainable.mixed",
         "vector-flow": "causalplug.mechanisms.trainable.vector",
         "wrapped-module": "causalplug.mechanisms.frozen.wrapped",
         "count-spline": "causalplug.mechanisms.trainable.count",

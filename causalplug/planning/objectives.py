@@ -4,6 +4,8 @@ then the other."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import PlanError
@@ -13,13 +15,62 @@ from causalplug.wording import as_names, check_known, did_you_mean, listed
 if TYPE_CHECKING:
     from causalplug.variables import Variable
 
-__all__ = ["OBJECTIVES", "choose_objectives", "kind_of", "module_key"]
+__all__ = [
+    "OBJECTIVES",
+    "ObjectiveName",
+    "ObjectiveRule",
+    "choose_objectives",
+    "kind_of",
+    "module_key",
+]
 
-OBJECTIVES = {
-    "adversarial": "a critic compares generated with real rows, through whatever is frozen",
-    "likelihood": "the c-factor's log-likelihood, with the parents' values from the data",
-    "warm": "likelihood first, then adversarially through the plugged generators",
+
+class ObjectiveName(StrEnum):
+    """The words for an objective, and for a phase of one."""
+
+    ADVERSARIAL = "adversarial"
+    LIKELIHOOD = "likelihood"
+    WARM = "warm"
+
+
+@dataclass(frozen=True)
+class ObjectiveRule:
+    """What an objective does, for planner and trainer alike.
+
+    Attributes:
+        what: What it does, in words.
+        phases: The phases of training, one after another.
+        needs_density: Every mechanism of the module must have an explicit density.
+        draws: Frozen generators are drawn from while the module trains.
+    """
+
+    what: str
+    phases: tuple[ObjectiveName, ...]
+    needs_density: bool
+    draws: bool
+
+
+OBJECTIVES: Mapping[str, ObjectiveRule] = {
+    ObjectiveName.ADVERSARIAL.value: ObjectiveRule(
+        "a critic compares generated with real rows, through whatever is frozen",
+        (ObjectiveName.ADVERSARIAL,),
+        needs_density=False,
+        draws=True,
+    ),
+    ObjectiveName.LIKELIHOOD.value: ObjectiveRule(
+        "the c-factor's log-likelihood, with the parents' values from the data",
+        (ObjectiveName.LIKELIHOOD,),
+        needs_density=True,
+        draws=False,
+    ),
+    ObjectiveName.WARM.value: ObjectiveRule(
+        "likelihood first, then adversarially through the plugged generators",
+        (ObjectiveName.LIKELIHOOD, ObjectiveName.ADVERSARIAL),
+        needs_density=True,
+        draws=True,
+    ),
 }
+"""Every objective, by its word: the one table that the planner and the trainer share."""
 
 Objective = str | Mapping[Any, str]
 
@@ -114,7 +165,7 @@ def choose_objectives(
     wanted = _wanted(graph, list(modules), objective, defaults)
     for number, module in enumerate(modules):
         blocked = [name for name in module if not dense.get(name, True)]
-        if wanted[number] == "adversarial" or not blocked:
+        if not OBJECTIVES[wanted[number]].needs_density or not blocked:
             continue
         if isinstance(objective, str) and (len(module) == 1 or behind_code.issuperset(blocked)):
             wanted[number] = "adversarial"

@@ -20,7 +20,6 @@ from causalplug.training.factors import (
     ConfounderDraws,
     confounders_of,
     distinct,
-    log_mean_exp,
     ravel,
 )
 from causalplug.training.rollout import Roller
@@ -151,7 +150,7 @@ class TableGame(Game):
 
     def fake(self, generator: torch.Generator) -> Tensor:
         """The model's probability ``(r,)`` of every cell."""
-        return log_mean_exp(self.cells.log_prob(self.draws(generator))).exp() * self.weight
+        return self.cells.log_mean(self.draws(generator)).exp() * self.weight
 
     def prepare(self, generator: torch.Generator) -> None:
         self._drawn = self.fake(generator)

@@ -3,6 +3,7 @@ pickle."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from causalplug.files.weights import read_safetensors, safetensors_writer
 
 __all__ = ["Checkpoints", "differences", "optimizer_tensors", "restore_optimizer"]
 
-_SCHEMA = 2
+_SCHEMA = 3
 _FREE = {
     "save_every",
     "threads",
@@ -67,11 +68,9 @@ class Checkpoints:
 
         def describe(path: Path) -> None:
             facts = file_facts(path.parent / "state.safetensors")
-            path.write_text(
-                json.dumps(
-                    {"schema": _SCHEMA, "tensors": facts, **state}, indent=1, allow_nan=False
-                )
-            )
+            record = {"schema": _SCHEMA, "tensors": facts, **state}
+            record["sha256"] = _digest(record)
+            path.write_text(json.dumps(record, indent=1, allow_nan=False))
 
         try:
             write_folder(
@@ -84,6 +83,12 @@ class Checkpoints:
                 f"Training stopped because its checkpoint could not be written: {error}. {kept} in "
                 f"{self.folder}; make room and continue with resume_from_checkpoint=True."
             ) from error
+
+    def _check_digest(self, state: Mapping[str, Any]) -> None:
+        """Raise where the record is not as it was written; one of another version is told apart
+        later."""
+        if state.get("schema") == _SCHEMA and state.get("sha256") != _digest(state):
+            raise RepositoryError("state.json is not as it was written: its hash differs")
 
     def load(self, facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """The last checkpoint, None if there is none.
@@ -100,6 +105,7 @@ class Checkpoints:
         try:
             with read_folder(self.folder) as folder:
                 state = read_json(folder / "state.json", max_bytes=64 << 20)
+                self._check_digest(state)
                 tensors = read_safetensors(folder / "state.safetensors", facts=state.get("tensors"))
         except RepositoryError as error:
             raise TrainingError(
@@ -120,6 +126,13 @@ class Checkpoints:
                 "output_dir."
             )
         return state, tensors
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    """Hash of everything in a record but its own hash."""
+    rest = {key: value for key, value in record.items() if key != "sha256"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:

@@ -8,10 +8,10 @@ from numbers import Integral, Real
 from typing import Any
 
 from causalplug.errors import TrainingError
+from causalplug.planning.objectives import OBJECTIVES
 
 __all__ = ["OBJECTIVES", "STRATEGIES", "TrainingConfig"]
 
-OBJECTIVES = ("adversarial", "likelihood", "warm")
 STRATEGIES = ("modular", "joint")
 
 
@@ -29,8 +29,9 @@ class TrainingConfig:
         projections: whether critics read images as their encoders' projections. False: as pixels,
             wherever they occur. An image that its module itself trains is read as pixels by the
             modular strategy in any case.
-        steps: generator updates of a module, at most. None: 600 by likelihood; adversarially
-            1,000 where all is discrete and few, else 1,500.
+        steps: generator updates of a module, at most. None: by likelihood until held-out rows
+            gain nothing more, at most 1,500; adversarially 1,000 where all is discrete and few,
+            else 1,500.
         batch_size: rows of a step, in every process.
         gradient_accumulation_steps: batches whose gradients are averaged before an update, of
             critics and mechanisms alike: a larger batch in the memory of a small one.
@@ -114,7 +115,7 @@ class TrainingConfig:
             else list((self.objective or {}).values())
         )
         for objective in objectives:
-            self._one_of("objective", objective, OBJECTIVES)
+            self._one_of("objective", objective, tuple(OBJECTIVES))
         self._one_of("strategy", self.strategy, STRATEGIES)
         if self.strategy == "joint" and set(objectives) - {"adversarial"}:
             raise TrainingError(

@@ -23,6 +23,7 @@ __all__ = [
     "as_made",
     "confounders_of",
     "distinct",
+    "grouped",
     "log_mean_exp",
     "pixel_column",
     "ravel",
@@ -32,6 +33,9 @@ __all__ = [
     "stacked",
     "tabular",
 ]
+
+_LARGEST = 2**62  # joint values that one integer tells apart
+_PAIRS = 64  # pairs of halves per row, up to which all pairs are computed
 
 
 def confounders_of(dcm: Model, variables: Iterable[str]) -> list[str]:
@@ -145,14 +149,28 @@ def distinct(
     """Distinct rows of columns of codes, the number of each row among them, and how often each
     occurs."""
     names = list(columns)
-    joint, inverse, counts = torch.unique(
-        ravel([columns[name] for name in names], sizes), return_inverse=True, return_counts=True
-    )
-    rows: dict[str, Tensor] = {}
-    for name, size in reversed(list(zip(names, sizes, strict=True))):
-        rows[name] = joint % size
-        joint = torch.div(joint, size, rounding_mode="floor")
-    return {name: rows[name] for name in names}, inverse, counts
+    first, inverse, counts = grouped([columns[name] for name in names], sizes)
+    return {name: columns[name][first] for name in names}, inverse, counts
+
+
+def grouped(columns: Sequence[Tensor], sizes: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Equal rows of columns of codes ``(n,)``: the first of each group, the group of each row, and
+    the number of rows of each group.
+
+    Groups are in the order of their values. Any number of columns will do: where their joint values
+    are too many for one integer, the groups found so far are numbered anew.
+    """
+    joint, bound = torch.zeros_like(columns[0]), 1
+    for column, size in zip(columns, sizes, strict=True):
+        if bound * size >= _LARGEST:
+            joint = torch.unique(joint, return_inverse=True)[1]
+            bound = int(joint.max()) + 1
+        joint = joint * size + column
+        bound *= size
+    _, group, counts = torch.unique(joint, return_inverse=True, return_counts=True)
+    places = torch.arange(len(group), device=group.device)
+    first = torch.full_like(counts, len(group)).scatter_reduce_(0, group, places, "amin")
+    return first, group, counts
 
 
 class Cells:
@@ -181,6 +199,7 @@ class Cells:
                 self.parents[name] = {}
             self.read[name] = mechanism.parent_features(self.parents[name])
             self.index[name] = which * size + rows[name]
+        self._split: list[_Half] = []
 
     def log_prob(self, noise: Mapping[str, Tensor]) -> Tensor:
         """``(s, r)``: log of the product of the mechanisms, for confounder noise ``(s, 1,
@@ -197,6 +216,86 @@ class Cells:
         if total is None:
             raise ValueError("Cells needs at least one variable")
         return total
+
+    def log_mean(self, noise: Mapping[str, Tensor]) -> Tensor:
+        """``(r,)``: log of the mean over the draws of the product of the mechanisms.
+
+        The variables are split into two halves. Rows that agree in a half have one product of its
+        mechanisms, so that as many products are computed as a half has different rows, and the
+        mean over the draws of all pairs is one product of two matrices.
+        """
+        if not noise:
+            return self.log_prob(noise).squeeze(0)
+        halves = self._halves()
+        tables = {name: self._by_cell(name, noise) for name in self.variables}
+        sums = [half.sum_of(tables) for half in halves]
+        if len(halves) == 1:
+            return log_mean_exp(sums[0].T)[halves[0].group]
+        (one, other), draws = sums, max(len(value) for value in noise.values())
+        if len(one) * len(other) > _PAIRS * len(halves[0].group):
+            both = one[halves[0].group] + other[halves[1].group]
+            return torch.logsumexp(both, -1) - math.log(draws)
+        (one, top), (other, most) = (_scaled(s.expand(-1, draws)) for s in (one, other))
+        pairs = (one @ other.T).clamp_min(torch.finfo(one.dtype).tiny).log()
+        found = pairs[halves[0].group, halves[1].group] - math.log(draws)
+        return found + top[halves[0].group] + most[halves[1].group]
+
+    @property
+    def work(self) -> int:
+        """Numbers for each draw that :meth:`log_mean` computes: of networks and of products."""
+        halves = self._halves()
+        configurations = sum(
+            len(next(iter(parents.values()))) if parents else 1 for parents in self.parents.values()
+        )
+        products = sum(len(half.names) * len(half.first) for half in halves)
+        rows, pairs = len(halves[0].group), math.prod(len(half.first) for half in halves)
+        direct = rows if len(halves) > 1 and pairs > _PAIRS * rows else 0
+        return configurations + products + direct
+
+    def _halves(self) -> list[_Half]:
+        if not self._split:
+            middle = (len(self.variables) + 1) // 2
+            parts = [self.variables[:middle], self.variables[middle:]]
+            self._split = [_Half(part, self.index) for part in parts if part]
+        return self._split
+
+    def _by_cell(self, name: str, noise: Mapping[str, Tensor]) -> Tensor:
+        """Log probabilities ``(configurations * k, s)`` of one mechanism."""
+        mechanism = self.dcm.mechanism(name)
+        logits = mechanism.logits(self.read[name], stacked(self.dcm, name, noise))
+        table = torch.log_softmax(logits, -1)
+        table = table if table.ndim == 3 else table.view(1, -1, table.shape[-1])
+        return table.flatten(1).T.contiguous()
+
+
+class _Half:
+    """Some of the variables of cells, and the rows that differ in them.
+
+    Args:
+        names: the variables.
+        index: by variable, which cell of its table each row is.
+    """
+
+    def __init__(self, names: Sequence[str], index: Mapping[str, Tensor]):
+        self.names = tuple(names)
+        columns = [index[name] for name in names]
+        sizes = [int(column.max()) + 1 for column in columns]
+        self.first, self.group, _ = grouped(columns, sizes)
+        self.index = {name: index[name][self.first] for name in names}
+
+    def sum_of(self, tables: Mapping[str, Tensor]) -> Tensor:
+        """Log products ``(rows, s)`` of the mechanisms."""
+        terms = [tables[name].index_select(0, self.index[name]) for name in self.names]
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        return total
+
+
+def _scaled(logs: Tensor) -> tuple[Tensor, Tensor]:
+    """Exponentials of rows, each divided by its largest, and the logs of those."""
+    top = logs.detach().amax(-1)
+    return (logs - top[:, None]).exp(), top
 
 
 def tabular(dcm: Model, variables: Iterable[str]) -> bool:

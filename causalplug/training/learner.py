@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import accumulate
 from typing import Self
 
 import torch
@@ -14,12 +15,14 @@ from causalplug.errors import TrainingError
 from causalplug.hub.part import Part
 from causalplug.mechanisms.base import Mechanism
 from causalplug.model.model import Model
+from causalplug.training.adam import Adam
 from causalplug.training.adversarial import Game
 from causalplug.training.checkpoint import optimizer_tensors, restore_optimizer
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import Scaled
-from causalplug.training.likelihood import Likelihood
+from causalplug.training.likelihood import Likelihood, gain
 from causalplug.training.processes import Processes
+from causalplug.training.progress import cycle_progress, gained
 
 __all__ = ["AdversarialLearner", "Average", "Learner", "LikelihoodLearner", "trainable"]
 
@@ -66,8 +69,10 @@ class Learner:
         variables: of the module.
         config: settings.
         steps: in all; the learning rate falls along a cosine to a twentieth.
+        cycles: steps of each cycle of the learning rate; one by default.
         rate, betas: of Adam.
         helpers: networks that help to train the mechanisms and are trained with them.
+        parameters: what is updated; those of the mechanisms by default.
         processes: that make every update together, with their device and precision.
     """
 
@@ -81,9 +86,12 @@ class Learner:
         processes: Processes,
         rate: float,
         betas: tuple[float, float],
+        cycles: Sequence[int] | None = None,
         helpers: Sequence[nn.Module] = (),
+        parameters: Sequence[nn.Parameter] | None = None,
     ):
         self.dcm, self.config, self.steps, self.processes = dcm, config, steps, processes
+        self.cycles = tuple(cycles or (steps,))
         self.accelerator = processes.accelerator
         # accelerate's wrappers cost as much as a small network's step, and do something for scaled
         # losses alone
@@ -93,9 +101,9 @@ class Learner:
             self.accelerator.autocast if self.accelerator.mixed_precision != "no" else nullcontext
         )
         self.variables = tuple(variables)
-        self.parameters: list[nn.Parameter] = [
-            p for name in variables for p in trainable(dcm.mechanism(name))
-        ]
+        if parameters is None:
+            parameters = [p for name in variables for p in trainable(dcm.mechanism(name))]
+        self.parameters: list[nn.Parameter] = list(parameters)
         self.helpers = [p for helper in helpers for p in helper.parameters()]
         self.parameters += self.helpers
         self.rate = config.learning_rate or rate
@@ -115,8 +123,10 @@ class Learner:
     ) -> torch.optim.Optimizer:
         if not parameters:
             raise TrainingError(f"{'+'.join(self.variables)} has no parameters to train.")
+        if not self._scaled:
+            return Adam(parameters, lr=rate, betas=betas)
         optimizer = torch.optim.Adam(parameters, lr=rate, betas=betas, fused=True)
-        return self.accelerator.prepare(optimizer) if self._scaled else optimizer
+        return self.accelerator.prepare(optimizer)
 
     def step(self, index: int, generator: torch.Generator) -> float:
         """Make one update; returns the loss."""
@@ -150,11 +160,11 @@ class Learner:
         return loss.detach()
 
     def _anneal(self, index: int) -> float:
-        progress = index / max(1, self.steps)
+        progress = cycle_progress(index, self.cycles)
         rate = self.rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        return progress
+        return index / max(1, self.steps)
 
     @torch.no_grad()
     def assign(self, values: Sequence[Tensor]) -> Self:
@@ -193,6 +203,34 @@ class LikelihoodLearner(Learner):
         options = {"rate": 1e-2, "betas": (0.9, 0.99), "helpers": likelihood.proposals, **options}
         super().__init__(dcm, variables, config, **options)  # type: ignore[arg-type]
         self.likelihood, self.held_out = likelihood, held_out or likelihood
+        self._reached: list[Tensor] = []
+
+    def stands_still(self, step: int, seed: int) -> bool:
+        """Whether the cycle that ends with this step has gained nothing on the one before, on held-
+        out rows.
+
+        Args:
+            step: updates made so far.
+            seed: of the draws of the confounder noise.
+        """
+        if step not in accumulate(self.cycles) or step == self.steps:
+            return False
+        self.average.swap()
+        scores = self.held_out.scores(seed)
+        self.average.swap()
+        before, self._reached = self._reached, [s.values for s in scores]
+        if not before:
+            return False
+        earlier = [s._replace(values=v) for s, v in zip(scores, before, strict=True)]
+        return not gained(*gain(scores, earlier))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return super().tensors() | {f"reached.{i}": v for i, v in enumerate(self._reached)}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        super().load(tensors)
+        count = sum(key.startswith("reached.") for key in tensors)
+        self._reached = [tensors[f"reached.{i}"] for i in range(count)]
 
     def step(self, index: int, generator: torch.Generator) -> float:
         self._anneal(index)

@@ -3,6 +3,7 @@ parents."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from causalplug.data.source import Rows
 from causalplug.errors import PlanError
+from causalplug.graphs.graph import CausalGraph
 from causalplug.model.model import Model
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import (
@@ -25,11 +27,12 @@ from causalplug.training.factors import (
     served,
     tabular,
 )
+from causalplug.training.progress import paired
 from causalplug.training.proposal import Proposal
 
-__all__ = ["Likelihood", "Scores", "advantage", "mean"]
+__all__ = ["Likelihood", "Scores", "advantage", "gain", "mean"]
 
-_TABLE_LIMIT = 2**16  # configurations times draws up to which a factor is evaluated as one table
+_TABLE_LIMIT = 2**20  # numbers of one step up to which a factor is evaluated as one table
 _SCORED, _SCORED_TOGETHER = (
     4096,
     1024,
@@ -55,18 +58,22 @@ def mean(scores: Sequence[Scores]) -> float:
     return sum(float((s.values * s.counts).sum() / s.counts.sum()) * s.share for s in scores)
 
 
+def gain(one: Sequence[Scores], other: Sequence[Scores]) -> tuple[float, float]:
+    """By how much the first log likelihood is above the second on the same rows, and its standard
+    error."""
+    total, variance = 0.0, 0.0
+    for a, b in zip(one, other, strict=True):
+        difference, error = paired(a.values, b.values, a.counts)
+        total += difference * a.share
+        variance += (error * a.share) ** 2
+    return total, math.sqrt(variance)
+
+
 def advantage(one: Sequence[Scores], other: Sequence[Scores]) -> float:
     """By how many of its standard errors the first log likelihood is above the second, on the
     same rows; 0 if equal."""
-    differences = [a._replace(values=a.values - b.values) for a, b in zip(one, other, strict=True)]
-    variance = 0.0
-    for values, counts, share in differences:
-        rows = counts.sum()
-        centre = (values * counts).sum() / rows
-        variance += (
-            float(((values - centre).square() * counts).sum() / rows) / float(rows) * share**2
-        )
-    return mean(differences) / variance**0.5 if variance > 0 else 0.0
+    difference, error = gain(one, other)
+    return difference / error if error > 0 else 0.0
 
 
 @dataclass
@@ -81,6 +88,7 @@ class _Factor:
     cells: Cells | None = None
     counts: Tensor | None = None
     weights: Tensor | None = None
+    tabular: bool = False
 
     def __len__(self) -> int:
         return len(self.rows[self.variables[0]])
@@ -89,14 +97,21 @@ class _Factor:
         """Minus the mean log c-factor."""
         noise = self.draws(generator) if self.proposal is None else {}
         if self.cells is not None and self.weights is not None:
-            return -(log_mean_exp(self.cells.log_prob(noise)) * self.weights).sum()
+            return -(self.cells.log_mean(noise) * self.weights).sum()
         index = torch.randint(
             len(self), (min(batch_size, len(self)),), generator=generator, device=generator.device
         )
         batch = {name: value[index] for name, value in self.rows.items()}
         if self.proposal is None:
-            return -log_mean_exp(rows_log_prob(dcm, self.variables, batch, noise)).mean()
+            return -self._log_mean(dcm, batch, noise).mean()
         return -self._proposed(dcm, self.proposal, batch, generator).mean()
+
+    def _log_mean(self, dcm: Model, rows: dict[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
+        """Log c-factor ``(n,)`` for draws that all rows share; discrete mechanisms are run once for
+        every value of their parents."""
+        if self.tabular:
+            return Cells(dcm, self.variables, rows).log_mean(noise)
+        return log_mean_exp(rows_log_prob(dcm, self.variables, rows, noise))
 
     def _proposed(
         self, dcm: Model, proposal: Proposal, rows: Mapping[str, Tensor], generator: torch.Generator
@@ -111,9 +126,7 @@ class _Factor:
     def scores(self, dcm: Model, generator: torch.Generator) -> Scores:
         """Log c-factors of all rows, or of the first some thousand."""
         if self.cells is not None and self.counts is not None:
-            return Scores(
-                log_mean_exp(self.cells.log_prob(self.draws(generator))), self.counts, self.share
-            )
+            return Scores(self.cells.log_mean(self.draws(generator)), self.counts, self.share)
         noise = self.draws(generator) if self.proposal is None else {}
         values = []
         for start in range(0, min(len(self), _SCORED), _SCORED_TOGETHER):
@@ -121,7 +134,7 @@ class _Factor:
                 name: value[start : start + _SCORED_TOGETHER] for name, value in self.rows.items()
             }
             if self.proposal is None:
-                values.append(log_mean_exp(rows_log_prob(dcm, self.variables, part, noise)))
+                values.append(self._log_mean(dcm, part, noise))
             else:
                 values.append(self._proposed(dcm, self.proposal, part, generator))
         found = torch.cat(values)
@@ -142,6 +155,8 @@ class Likelihood:
             makes or reads under :func:`~causalplug.training.factors.pixel_column`.
         config: batch size, draws and seed are read.
         proposals: of a likelihood of the same module on other rows, instead of new ones.
+        groups: by source, what :func:`~causalplug.training.factors.served` gives; found anew where
+            None.
 
     Attributes:
         proposals: one for every c-factor with confounder noise and a continuous variable, trained
@@ -160,6 +175,7 @@ class Likelihood:
         config: TrainingConfig,
         *,
         proposals: Sequence[Proposal] | None = None,
+        groups: Sequence[Sequence[tuple[str, ...]]] | None = None,
     ):
         implicit = [name for name in variables if not dcm.mechanism(name).explicit]
         if implicit:
@@ -170,10 +186,10 @@ class Likelihood:
             )
         self.dcm, self.variables, self.config = dcm, tuple(variables), config
         self.factors: list[_Factor] = []
-        groups = [served(dcm.graph, rows.source.recorded, rows.source.do) for rows in sources]
-        for component in dcm.graph.c_components():
-            if not component <= set(variables):
-                continue
+        if groups is None:
+            groups = [served(dcm.graph, rows.source.recorded, rows.source.do) for rows in sources]
+        self._groups = groups
+        for component in _components(dcm.graph, variables):
             if not any(
                 frozenset(group) == component for of_source in groups for group in of_source
             ):
@@ -194,7 +210,8 @@ class Likelihood:
         self.proposals: list[Proposal] = []
         for factor in self.factors:
             factor.share = len(factor) / total
-            if tabular(dcm, factor.variables):
+            factor.tabular = tabular(dcm, factor.variables)
+            if factor.tabular:
                 self._tabulate(factor)
             elif factor.draws.keys and self._continuous(factor.variables):
                 factor.proposal = self._proposal(factor) if known is None else next(known)
@@ -227,13 +244,8 @@ class Likelihood:
         sizes = [self.dcm.variables[name].size for name in factor.rows]  # type: ignore[attr-defined]
         rows, _, counts = distinct(factor.rows, sizes)
         factor.cells = Cells(self.dcm, factor.variables, rows)
-        largest = max(
-            1,
-            *(len(next(iter(p.values()))) for p in factor.cells.parents.values() if p),
-            len(counts) // 8,
-        )
         draws = factor.draws.draws if factor.draws.keys else 1
-        if largest * draws > _TABLE_LIMIT:
+        if factor.cells.work * draws > _TABLE_LIMIT:
             factor.cells = None
             return
         factor.counts, factor.weights = counts, counts / counts.sum()
@@ -260,4 +272,21 @@ class Likelihood:
         """The same c-factors by the same proposals on other rows of the same sources, with 256
         draws or more."""
         settings = replace(self.config, draws=max(256, self.config.draws))
-        return Likelihood(self.dcm, self.variables, sources, settings, proposals=self.proposals)
+        known = {"proposals": self.proposals, "groups": self._groups}
+        return Likelihood(self.dcm, self.variables, sources, settings, **known)  # type: ignore[arg-type]
+
+
+def _components(graph: CausalGraph, variables: Sequence[str]) -> list[frozenset[str]]:
+    """The c-components that these variables make up, each whole, in their order."""
+    found: list[frozenset[str]] = []
+    left = dict.fromkeys(variables)
+    while left:
+        reached, new = set(), [next(iter(left))]
+        while new:
+            name = new.pop()
+            if name not in reached:
+                reached.add(name)
+                new += graph.siblings(name)
+        left = {name: None for name in left if name not in reached}
+        found.append(frozenset(reached))
+    return found

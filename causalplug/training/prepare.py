@@ -21,8 +21,10 @@ from causalplug.model.model import Model
 from causalplug.planning.plan import Module, Target
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import as_made, pixel_column, read_parents
+from causalplug.training.moments import moments_off
 from causalplug.training.rollout import Roller
 from causalplug.training.validation import Distance, distance
+from causalplug.wording import listed
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.frozen.bank import SampleBank
@@ -34,6 +36,7 @@ _COMPARED, _SECONDS = (
     20.0,
 )  # samples per label, and their seconds, of a bank that is for comparison alone
 
+_JUDGED = 20_000  # rows whose moments are compared
 _HELD_OUT_PIXELS = 4096  # rows of a validation on pixels, at most
 
 
@@ -52,6 +55,7 @@ class Prepared:
     held_out: list[Rows]
     images: dict[tuple[str, str], dict[str, Tensor]] = field(default_factory=dict)
     banks: dict[str, SampleBank] = field(default_factory=dict)
+    _images: list[str] | None = None
     _readers: dict[tuple[str, ...], Shown] = field(default_factory=dict)
 
     def rows(self, source: str, part: str, pixels: Sequence[str] = ()) -> Rows:
@@ -67,6 +71,8 @@ class Prepared:
         if part == "held_out" and images:
             few = torch.arange(min(len(rows), _HELD_OUT_PIXELS))
             rows, images = rows.select(few), {name: value[few] for name, value in images.items()}
+        if not images:
+            return rows
         device = next(iter(rows.values.values())).device
         return replace(
             rows,
@@ -135,18 +141,74 @@ class Prepared:
                 continue
             wanted = {*target.updated, *_given_as_pixels(dcm, target)}
             pixels = [
-                name
-                for name, variable in dcm.variables.items()
-                if variable.needs_encoder and (name in wanted or name not in dcm.encoders)
+                name for name in self._images_of(dcm) if name in wanted or name not in dcm.encoders
             ]
             rows = self.rows(target.source, "held_out", pixels)
             roller = Roller(
                 dcm, target.variables, target.parents, (), banks=self.banks, pixels=pixels
             )
             shown = self._shown(dcm, target, pixels)
-            found.append(
-                distance(dcm, target, roller, rows.values, generator, shown=shown, final=final)
+            measured = distance(
+                dcm, target, roller, rows.values, generator, shown=shown, final=final
             )
+            if final and not pixels:
+                off = self._moments_off(dcm, target, roller, generator)
+                measured = replace(measured, off=tuple(off))
+            found.append(measured)
+        return found
+
+    def _images_of(self, dcm: Model) -> list[str]:
+        """Image variables, looked for once: a model may have thousands of others."""
+        if self._images is None:
+            self._images = [n for n, variable in dcm.variables.items() if variable.needs_encoder]
+        return self._images
+
+    def _moments_off(
+        self, dcm: Model, target: Target, roller: Roller, generator: torch.Generator
+    ) -> list[str]:
+        """Moments of the numbers of a target that are not those of all rows of its source."""
+        numbers = [name for name in target.variables if dcm.variables[name].is_number]
+        if not numbers:
+            return []
+        both = [
+            next(r for r in part if source_name(r) == target.source).values
+            for part in (self.train, self.held_out)
+        ]
+        names = [*target.parents, *target.variables]
+        rows = {name: torch.cat([part[name] for part in both])[:_JUDGED] for name in names}
+        given = {name: rows[name] for name in target.parents}
+        with torch.no_grad():
+            fake = roller(given, len(rows[names[0]]), generator).values
+        found = (moments_off(name, rows[name], fake[name]) for name in numbers)
+        return [text for texts in found for text in texts]
+
+    def joint(
+        self, dcm: Model, modules: Sequence[Module], generator: torch.Generator
+    ) -> list[Distance]:
+        """Distance of the whole model from each source, in all that it records.
+
+        Modules are matched to their own distributions, given what is before them. A graph that
+        leaves an edge out can pass all of them and still give another joint distribution. Sources
+        that one module matches whole are left out, and images.
+        """
+        matched = {
+            (target.source, frozenset((*target.variables, *target.parents)))
+            for module in modules
+            for target in module.targets
+        }
+        found = []
+        for rows in self.held_out:
+            names = [n for n in rows.values if not dcm.variables[n].needs_encoder]
+            given = [n for n in names if n in rows.source.do]
+            drawn = [n for n in names if n not in given]
+            needed = dcm.graph.do(given).ancestors(drawn)
+            known = (source_name(rows), frozenset(names)) in matched
+            if known or len(drawn) < 2 or any(dcm.variables[n].needs_encoder for n in needed):
+                continue
+            target = _WholeTarget(tuple(drawn), tuple(given), source_name(rows))
+            roller = Roller(dcm, drawn, given, (), banks=self.banks)
+            values = {n: rows.values[n] for n in names}
+            found.append(distance(dcm, target, roller, values, generator, final=True))
         return found
 
     def _shown(self, dcm: Model, target: Target, pixels: Sequence[str]) -> Shown | None:
@@ -181,6 +243,21 @@ def _given_as_pixels(dcm: Model, target: Target) -> set[str]:
     readers = [dcm.mechanism(name) for name in target.variables]
     read = {p for one in readers if not one.reads_projections for p in one.parents}
     return {name for name in read if name in target.parents and name in dcm.encoders}
+
+
+@dataclass(frozen=True)
+class _WholeTarget:
+    """All that a source records, as the whole model has it."""
+
+    variables: tuple[str, ...]
+    parents: tuple[str, ...]
+    source: str
+
+    def describe(self) -> str:
+        """As text, with few of the names."""
+        names = listed(self.variables, most=6)
+        do = f" | do({', '.join(self.parents)})" if self.parents else ""
+        return f"P({names}{do})"
 
 
 def source_name(rows: Rows) -> str:

@@ -118,8 +118,10 @@ def _train_again(
     run.prepared = _drawn(prepared, torch.Generator().manual_seed(seed))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        run.side_by_side(dict(enumerate(modules)))
         for position, module in enumerate(modules):
-            run.module(position, module)
+            if position not in run.reports:
+                run.module(position, module)
 
 
 def _drawn(prepared: Prepared, generator: torch.Generator) -> Prepared:

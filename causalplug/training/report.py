@@ -9,6 +9,7 @@ from typing import Any
 from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord, RangeRecord
+from causalplug.planning.objectives import OBJECTIVES
 from causalplug.training.validation import Distance
 
 __all__ = ["ModuleReport", "TrainingReport"]
@@ -47,9 +48,7 @@ class ModuleReport:
 
     def tracked(self) -> Iterator[tuple[int, dict[str, float]]]:
         """Step and values of every validation, as trackers get them: ``<module>/<objective>/…``."""
-        objectives = iter(
-            ["likelihood", "adversarial"] if self.objective == "warm" else [self.objective]
-        )
+        objectives = iter(OBJECTIVES[self.objective].phases)
         objective, last = next(objectives), 0.0
         for point in self.curve:
             if point["step"] <= last:
@@ -89,6 +88,9 @@ class TrainingReport:
         fits: whether the frozen generators fit the rows; none where the check was left out.
         sources: how many rows of each source were trained on, and how often what was set took each
             of its values; from them a saved model knows how sure its answers are.
+        joint: distances of the whole model from each source, in all variables that it records; of
+            sources that one module matches whole there is none.
+        tolerance: within which they have to be.
         warnings: What is doubtful beyond the modules, such as a graph that the rows contradict.
         overlap: Whether the rows support the interventions on one variable.
         ranges: The numbers that every variable of numbers took.
@@ -100,14 +102,22 @@ class TrainingReport:
     settings: dict[str, Any] = field(default_factory=dict)
     fits: list[FitReport] = field(default_factory=list)
     sources: list[dict[str, Any]] = field(default_factory=list)
+    joint: list[Distance] = field(default_factory=list)
+    tolerance: float = 0.03
     warnings: list[Caveat] = field(default_factory=list)
     overlap: Sequence[OverlapRecord] = ()
     ranges: Mapping[str, RangeRecord] = field(default_factory=dict)
 
     @property
     def converged(self) -> bool:
-        """Whether every module is known to be."""
-        return all(module.converged is True for module in self.modules)
+        """Whether every module is known to be, and the whole model has the rows' distribution."""
+        modules = all(module.converged is True for module in self.modules)
+        return modules and self.joint_converged
+
+    @property
+    def joint_converged(self) -> bool:
+        """Whether the whole model is not known to have another distribution than the rows."""
+        return all(distance.converged(self.tolerance) for distance in self.joint)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -118,6 +128,8 @@ class TrainingReport:
             "settings": self.settings,
             "fits": [fit.to_dict() for fit in self.fits],
             "sources": self.sources,
+            "joint": [distance.to_dict() for distance in self.joint],
+            "joint_converged": self.joint_converged,
             "warnings": [caveat.to_dict() for caveat in self.warnings],
             "overlap": [record.to_dict() for record in self.overlap],
             "ranges": {name: record.to_list() for name, record in self.ranges.items()},

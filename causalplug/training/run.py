@@ -7,22 +7,29 @@ import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from causalplug.data.source import Rows
 from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
 from causalplug.files.weights import refuse_infinite
+from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module
 from causalplug.training.checkpoint import Checkpoints
+from causalplug.training.factors import served
 from causalplug.training.games import game_for
 from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodLearner, trainable
 from causalplug.training.likelihood import Likelihood, advantage
 from causalplug.training.prepare import Prepared
 from causalplug.training.processes import Processes
+from causalplug.training.progress import CYCLES
 from causalplug.training.report import ModuleReport
+from causalplug.training.stack import stackable
+from causalplug.training.stacked import StackedTraining
 from causalplug.training.validation import Distance
 
 if TYPE_CHECKING:
@@ -33,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "report_from"]
 
-_LIKELIHOOD_STEPS = 600
 _SIGNIFICANT = (
     2.0  # standard errors by which an earlier state must be better on held-out rows than the last
 )
@@ -90,6 +96,8 @@ class Run:
         )
         self.dcm, self.config, self.accelerator = trainer.dcm, trainer.config, trainer.accelerator
         self.reports: dict[int, ModuleReport] = {}
+        self._at_rest = False
+        self._groups: list[list[tuple[str, ...]]] | None = None
         self.pending: State | None = None
         if loaded is not None:
             self.take(loaded)
@@ -111,10 +119,66 @@ class Run:
         }
         self.pending = loaded if state["step"] is not None else None
 
+    def side_by_side(self, modules: Mapping[int, Module]) -> None:
+        """Train modules of one variable without a confounder by likelihood, all at once."""
+        chosen = {p: m for p, m in modules.items() if p not in self.reports and self._single(m)}
+        if not chosen:
+            return
+        self._rest()
+        training = StackedTraining(
+            self.dcm,
+            self.config,
+            self.processes,
+            steps=self._steps_of_stacks(),
+            track=self.trainer.track,
+            failed=self.trainer.kept,
+            progress=self.trainer.progress,
+        )
+        names = [module.variables[0] for module in chosen.values()]
+        singles = training.singles(names, self.prepared.train, self.prepared.held_out)
+        training.train(singles)
+        for (position, module), single in zip(chosen.items(), singles, strict=True):
+            self._refuse_diverged(module, single.name)
+            single.report.distances = tuple(
+                self._distances(module, self._seed(position), final=True)
+            )
+            self._finish(position, single.report)
+        self.save(None)
+
+    def _served(self, rows: Sequence[Rows]) -> list[list[tuple[str, ...]]]:
+        """What each source determines, found once for all modules."""
+        if self._groups is None:
+            sources = [r.source for r in rows]
+            self._groups = [served(self.dcm.graph, s.recorded, s.do) for s in sources]
+        return self._groups
+
+    def _rest(self) -> None:
+        """Switch all gradients off, once: with thousands of modules, every time would be long."""
+        if not self._at_rest:
+            self.dcm.requires_grad_(False)
+            self._at_rest = True
+
+    def _steps_of_stacks(self) -> int | None:
+        if self.config.steps is None and self.share_of_steps >= 1:
+            return None
+        return self._share(self.config.steps or sum(CYCLES))
+
+    def _single(self, module: Module) -> bool:
+        (name, *others) = module.variables
+        return (
+            not others
+            and str(module.objective) == "likelihood"
+            and not self.dcm.graph.siblings(name)
+            and stackable(self.dcm.mechanism(name))
+        )
+
+    def _seed(self, position: int, phase: int = 0) -> int:
+        return self.config.seed * 1_000_003 + position * 10_007 + phase * 101
+
     def module(self, position: int, module: Module) -> None:
         """Train one module: one phase, or two for ``warm``."""
         objective = str(module.objective)
-        phases = ["likelihood", "adversarial"] if objective == "warm" else [objective]
+        phases = OBJECTIVES[objective].phases
         report = ModuleReport(tuple(module.variables), objective)
         start, spent = time.perf_counter(), 0.0
         first = 0
@@ -122,15 +186,21 @@ class Run:
             state = self.pending[0]
             report = report_from(state["report"])
             first, spent = state["phase"], report.seconds
-        self.dcm.requires_grad_(False)
+        self._rest()
         for name in module.variables:
             for parameter in trainable(self.dcm.mechanism(name)):
                 parameter.requires_grad_(True)
         for index in range(first, len(phases)):
             self._phase(position, index, module, phases[index], report, start, spent)
-        self.dcm.requires_grad_(False)
+        for name in module.variables:
+            self.dcm.mechanism(name).requires_grad_(False)
         self._refuse_diverged(module, report.name)
         report.seconds = spent + time.perf_counter() - start
+        self._finish(position, report)
+        self.save(None)
+
+    def _finish(self, position: int, report: ModuleReport) -> None:
+        """Judge a trained module, and warn if it has not converged."""
         if report.distances:
             report.converged = all(d.converged(self.config.tolerance) for d in report.distances)
         if report.converged is False and self.processes.index == 0:
@@ -142,10 +212,9 @@ class Run:
                 "on it inherit the error. Train longer (steps=), try another objective=, or look "
                 "at the data of this module.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         self.reports[position] = report
-        self.save(None)
 
     def _refuse_diverged(self, module: Module, name: str) -> None:
         """Raise where training left weights that are no numbers."""
@@ -165,11 +234,14 @@ class Run:
 
     def _learner(self, module: Module, objective: str) -> Learner:
         options: dict[str, Any] = {"processes": self.processes}
-        if objective == "likelihood":
+        if objective == ObjectiveName.LIKELIHOOD:
             rows = self.prepared.with_pixels(self.dcm, module, "train")
-            likelihood = Likelihood(self.dcm, module.variables, rows, self.config)
+            groups = self._served(rows)
+            likelihood = Likelihood(self.dcm, module.variables, rows, self.config, groups=groups)
             held_out = likelihood.on(self.prepared.with_pixels(self.dcm, module, "held_out"))
-            options["steps"] = self._share(self.config.steps or _LIKELIHOOD_STEPS)
+            steps = self.config.steps
+            options["steps"] = self._share(steps or sum(CYCLES))
+            options["cycles"] = None if steps or options["steps"] < sum(CYCLES) else CYCLES
             return LikelihoodLearner(
                 self.dcm, module.variables, self.config, likelihood, held_out, **options
             )
@@ -200,7 +272,7 @@ class Run:
     ) -> None:
         config, device = self.config, self.accelerator.device
         learner = self._learner(module, objective)
-        seed = config.seed * 1_000_003 + position * 10_007 + phase * 101
+        seed = self._seed(position, phase)
         generator = torch.Generator(device).manual_seed(seed + 1_000_000_007 * self.processes.index)
         best: list[Tensor] | None = None
         best_score, since, begin = float("inf"), 0, 0
@@ -232,7 +304,8 @@ class Run:
                     "its columns."
                 )
             bar.update()
-            if step % config.validate_every == 0 or step == learner.steps:
+            ends = step == learner.steps or step in accumulate(learner.cycles)
+            if step % config.validate_every == 0 or ends:
                 learner.average.swap()
                 score, by_chance, record = self.processes.told(
                     self._validate(module, learner, seed)
@@ -252,6 +325,8 @@ class Run:
             report.steps = step
             if config.patience is not None and since > config.patience:
                 break
+            if self._stands_still(learner, step, seed):
+                break
             if (
                 self.checkpoints is not None
                 and step % config.save_every == 0
@@ -269,6 +344,12 @@ class Run:
         bar.close()
         self._keep(learner, best, score - best_score > by_chance, seed, report)
         self._validate_final(module, objective, learner, seed, report)
+
+    def _stands_still(self, learner: Learner, step: int, seed: int) -> bool:
+        """Whether a training whose length was not given has come to its end."""
+        if not isinstance(learner, LikelihoodLearner) or len(learner.cycles) == 1:
+            return False
+        return bool(self.processes.told(learner.stands_still(step, seed)))
 
     def _keep(
         self,
@@ -371,5 +452,5 @@ def report_from(record: Mapping[str, Any]) -> ModuleReport:
     """Inverse of :meth:`ModuleReport.to_dict`."""
     fields = dict(record)
     fields["variables"] = tuple(fields["variables"])
-    fields["distances"] = tuple(Distance(**d) for d in fields["distances"])
+    fields["distances"] = tuple(Distance.from_dict(d) for d in fields["distances"])
     return ModuleReport(**fields)

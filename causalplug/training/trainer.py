@@ -20,15 +20,17 @@ from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord
 from causalplug.data.source import DataSource, Rows, as_data_sources
-from causalplug.errors import MechanismError, TrainingError
+from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
 from causalplug.identification.query import Query
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
+from causalplug.planning.objectives import OBJECTIVES
 from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
+from causalplug.training.columns import suit_columns
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counted import counted
 from causalplug.training.encode import encoded
@@ -39,7 +41,9 @@ from causalplug.training.processes import Processes, Unanswered, known_accelerat
 from causalplug.training.replicates import check_replicates, refit
 from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
+from causalplug.training.signals import ending_like_interrupts
 from causalplug.training.support import overlap_records, range_records
+from causalplug.training.validation import Distance
 
 __all__ = ["Trainer", "fit"]
 
@@ -239,7 +243,8 @@ class Trainer:
         if self.config.threads is not None and self.accelerator.device.type == "cpu":
             torch.set_num_threads(self.config.threads)
         try:
-            return self._train(resume_from_checkpoint, replicates)
+            with ending_like_interrupts():
+                return self._train(resume_from_checkpoint, replicates)
         except Unanswered as error:
             raise TrainingError(
                 f"Training stopped in process {self.accelerator.process_index}: another process "
@@ -306,6 +311,7 @@ class Trainer:
 
     def _train(self, resume: bool | str | Path, replicates: int) -> TrainingReport:
         start = time.perf_counter()
+        suit_columns(self.dcm, self.tables, self.config.seed)
         self.dcm.to(self.accelerator.device)
         self.dcm.replicates = ()
         together = Processes(self.accelerator)
@@ -322,7 +328,7 @@ class Trainer:
         banks: dict[str, bool] = {}
         for module in modules:
             for name in self._frozen_images(module):
-                banks[name] = banks.get(name, False) or module.objective != "likelihood"
+                banks[name] = banks.get(name, False) or OBJECTIVES[str(module.objective)].draws
         run.prepared = prepare(
             self.dcm, self.tables, self.config, banks_for=banks, device=self.accelerator.device, seconds=seconds,
             progress=self.progress, ready=loaded is not None, share=together.share, folder=self.output_dir,
@@ -335,6 +341,7 @@ class Trainer:
             if self.config.processes == "modules" and together.count > 1:
                 self._train_apart(run, modules, resume=bool(resume) and own)
             else:
+                run.side_by_side(dict(enumerate(modules)))
                 for position, module in enumerate(modules):
                     if position not in run.reports:
                         run.module(position, module)
@@ -349,6 +356,10 @@ class Trainer:
         ]
         counts = [counted(rows, self.dcm.variables) for rows in run.prepared.train]
         report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits, counts)
+        report.tolerance = self.config.tolerance
+        report.joint = self._joint(run, modules, together)
+        if not report.joint_converged and all(m.converged for m in reports):
+            self._tell_joint(report)
         report.warnings = doubts
         report.ranges = range_records(run.prepared.train, self.dcm)
         report.overlap = self._check_overlap(run.prepared.train, seconds)
@@ -370,6 +381,22 @@ class Trainer:
         if self.output_dir is not None and self.accelerator.is_main_process:
             self._write(report)
         return report
+
+    def _joint(self, run: Run, modules: Sequence[Module], together: Processes) -> list[Distance]:
+        """Distances of the whole model from the sources."""
+        generator = torch.Generator(self.accelerator.device).manual_seed(self.config.seed + 1)
+        return together.told(run.prepared.joint(self.dcm, modules, generator))
+
+    def _tell_joint(self, report: TrainingReport) -> None:
+        if self.accelerator.is_main_process:
+            worst = max(report.joint, key=lambda d: (not d.converged(report.tolerance), d.score))
+            warnings.warn(
+                f"Every module has converged, but the whole model has not the distribution of the "
+                f"rows: {worst.describe()}. The graph may leave an edge out. "
+                "check_graph(graph, data) says which independence the rows do not have.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
 
     def _write(self, report: TrainingReport) -> None:
         """Put ``report.json`` into the output folder, whole or not at all."""

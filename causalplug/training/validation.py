@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +15,6 @@ from torch import Tensor
 from causalplug.checks.two_sample import SCALES, Shown, classifier_distance, mmd
 from causalplug.model.model import Model
 from causalplug.networks import location_and_scale
-from causalplug.planning.plan import Target
 from causalplug.training.factors import ravel
 from causalplug.training.rollout import Roller
 from causalplug.variables import Variable
@@ -23,7 +22,22 @@ from causalplug.variables import Variable
 __all__ = ["Distance", "distance", "sampling_floor", "tvd"]
 
 _ROWS = 20_000  # generated rows of one validation
+_PAIRS = 400  # of columns that are compared
 _KERNEL_TOLERANCE = 0.01  # of the squared MMD, as ``TrainingConfig.tolerance`` is of the others
+
+
+class Compared(Protocol):
+    """What is compared: variables given others."""
+
+    @property
+    def variables(self) -> Sequence[str]: ...
+
+    @property
+    def parents(self) -> Sequence[str]: ...
+
+    def describe(self) -> str:
+        """As text."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,8 @@ class Distance:
             are discrete, with images, and before training ends.
         c2st_ceiling: the 0.99 quantile of it under equal distributions.
         rows: held-out rows.
+        off: means, standard deviations and extreme quantiles of numbers that are not those of the
+            rows, in words; empty before training ends.
     """
 
     target: str
@@ -58,6 +74,7 @@ class Distance:
     mmd_floor: float | None = None
     c2st: float | None = None
     c2st_ceiling: float | None = None
+    off: tuple[str, ...] = ()
 
     @property
     def score(self) -> float:
@@ -72,7 +89,7 @@ class Distance:
 
     def converged(self, tolerance: float) -> bool:
         """Whether TVD and classifier exceed what chance explains by at most ``tolerance``, and MMD²
-        by at most .01.
+        by at most .01, and no moment is off.
 
         The held-out rows are a sample themselves: a perfect model is at ``floor`` from them, and
         rarely at ``ceiling``.
@@ -80,7 +97,7 @@ class Distance:
         tvd_ok = self.tvd is None or self.tvd <= tolerance + (self.ceiling or 0.0)
         mmd_ok = self.mmd is None or self.mmd <= _KERNEL_TOLERANCE + max(0.0, self.mmd_floor or 0.0)
         c2st_ok = self.c2st is None or self.c2st <= tolerance + (self.c2st_ceiling or 0.0)
-        return tvd_ok and mmd_ok and c2st_ok
+        return tvd_ok and mmd_ok and c2st_ok and not self.off
 
     def describe(self) -> str:
         """The distances in words."""
@@ -94,11 +111,19 @@ class Distance:
             for word, value, chance in parts
             if value is not None
         ]
-        return f"{self.target} is at {', '.join(told)}"
+        return "; ".join([f"{self.target} is at {', '.join(told)}", *self.off])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        record = {key: value for key, value in asdict(self).items() if value is not None}
+        if self.off:
+            return record | {"off": list(self.off)}
+        return {key: value for key, value in record.items() if key != "off"}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Distance:
+        """Inverse of :meth:`to_dict`."""
+        return cls(**{**record, "off": tuple(record.get("off", ()))})
 
 
 def _counts(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,14 +166,25 @@ def sampling_floor(real: Tensor, fake_rows: int) -> tuple[float, float]:
     return float(distances.mean()), float(distances.quantile(0.99))
 
 
-def _worst(real: Tensor, fake: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """The columns to compare: all, or the worst pair where the joint has more values than rows
-    can show."""
+def _worst(real: Tensor, fake: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor, int]:
+    """The columns to compare, and among how many sets they were chosen: all columns, or the worst
+    pair where the joint has more values than rows can show.
+
+    Of very many pairs, those of columns beside each other and others at random are looked at.
+    """
     if math.prod(sizes) <= max(16, len(real) // 5) or real.shape[1] <= 2:
-        return real, fake
-    pairs = list(combinations(range(real.shape[1]), 2))
+        return real, fake, 1
+    count = real.shape[1]
+    pairs = list(combinations(range(count), 2)) if count**2 < 2 * _PAIRS else _some_pairs(count)
     worst = max(pairs, key=lambda pair: tvd(real[:, pair], fake[:, pair]))
-    return real[:, worst], fake[:, worst]
+    return real[:, worst], fake[:, worst], len(pairs)
+
+
+def _some_pairs(count: int) -> list[tuple[int, int]]:
+    draw = torch.Generator().manual_seed(0)
+    ends = torch.randint(count, (_PAIRS, 2), generator=draw).sort(1).values.tolist()
+    beside = [(i, i + 1) for i in range(min(count - 1, _PAIRS))]
+    return list(dict.fromkeys([*beside, *((a, b) for a, b in ends if a < b)]))
 
 
 def _features(
@@ -181,7 +217,7 @@ def _balanced(real: Sequence[Tensor], fake: Sequence[Tensor]) -> tuple[Tensor, T
 @torch.no_grad()
 def distance(
     dcm: Model,
-    target: Target,
+    target: Compared,
     roller: Roller,
     rows: Mapping[str, Tensor],
     generator: torch.Generator,
@@ -220,8 +256,9 @@ def distance(
             for values in (rows, fake)
         ]
         sizes += shown.sizes if shown else []
-        p, q = _worst(torch.stack(columns[0], -1), torch.stack(columns[1], -1), sizes)
+        p, q, sets = _worst(torch.stack(columns[0], -1), torch.stack(columns[1], -1), sizes)
         floor, ceiling = sampling_floor(p, len(q))
+        ceiling = floor + (ceiling - floor) * math.sqrt(1 + math.log(sets) / math.log(100))
         found |= {"tvd": tvd(p, q), "floor": floor, "ceiling": ceiling, "kl": _kl(p, q)}
     if len(discrete) < len(names):
         variables = {name: dcm.variables[name] for name in names}

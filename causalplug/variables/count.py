@@ -40,6 +40,7 @@ class Count(Variable):
     is_countable: ClassVar[bool] = True
     standardised: ClassVar[bool] = True
     default_mechanism: ClassVar[str | None] = "count-spline"
+    precise: ClassVar[bool] = False
     low: ClassVar[float] = 0.0
     high: ClassVar[float] = math.inf
 

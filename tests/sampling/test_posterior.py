@@ -16,7 +16,7 @@ from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.trainable.table import DiscreteTable
 from causalplug.noise import Noise
 from causalplug.sampling.condition import Evidence
-from causalplug.variables import Continuous, Discrete
+from causalplug.variables import Continuous, Count, Discrete
 from tests.sampling.exact import as_dcm, random_model
 from tests.sampling.toys import Coin, Linear
 from tests.scm import random_scm
@@ -205,6 +205,26 @@ def test_intervals_of_trained_splines_are_met_exactly_and_without_rejection() ->
         spread = truth[name].std() / np.sqrt(len(truth) / 2)
         assert frame[name].mean() == pytest.approx(truth[name].mean(), abs=5 * spread)
         assert frame[name].std() == pytest.approx(truth[name].std(), rel=0.08)
+
+
+def test_counts_are_met_as_numbers_and_as_ranges() -> None:
+    dcm = DCM(
+        CausalGraph.parse("Z -> K; K -> Y"),
+        {"Z": Continuous(), "K": Count(), "Y": Continuous()},
+        seed=3,
+    )
+    plain = dcm.sample(100_000, seed=1)
+    often = int(plain["K"].quantile(0.9))
+    for given, rows in (
+        ({"K": often}, plain["K"] == often),
+        ({"K": (often, None)}, plain["K"] >= often),
+    ):
+        truth = plain[rows]
+        frame = dcm.sample(8000, given=given, seed=2)
+        spread = truth["Z"].std() * np.sqrt(1.5 / len(frame) + 1 / len(truth))
+        assert frame["Z"].mean() == pytest.approx(truth["Z"].mean(), abs=5 * spread)
+        assert (frame["K"] >= often).all()
+        assert frame["K"].mean() == pytest.approx(truth["K"].mean(), rel=0.05)
 
 
 # -- cost

@@ -46,8 +46,10 @@ def test_the_last_state_stays_unless_an_earlier_one_is_significantly_better(
 
     monkeypatch.setattr(run.Run, "_validate", validate)
     monkeypatch.setattr(run, "advantage", lambda best, last: surplus)
-    dcm = cp.DCM(cp.CausalGraph.parse("X"), {"X": cp.Discrete(3)})
-    rows = cp.DataSource({"X": np.random.default_rng(0).integers(3, size=200)})
+    graph = cp.CausalGraph.parse("X <-> Y")
+    dcm = cp.DCM(graph, {name: cp.Discrete(3) for name in "XY"})
+    draw = np.random.default_rng(0)
+    rows = cp.DataSource({name: draw.integers(3, size=200) for name in "XY"})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         report = cp.fit(

@@ -1,6 +1,7 @@
 """A run that is killed and resumed ends with the same bits as one that was not; nothing is lost
 on the way."""
 
+import json
 import os
 import shutil
 import signal
@@ -282,3 +283,30 @@ def test_a_report_that_cannot_be_written_is_told_with_the_checkpoint(tmp_path):
         match=r"report could not be written .*The model is trained\. The last checkpoint",
     ):
         work.run(tmp_path / "run", objective="likelihood", steps=2)
+
+
+def test_an_edited_state_is_refused(tmp_path, forks):
+    """A number in the record is changed: everything else still agrees with the run."""
+    status, _ = forks.run(RUN, tmp_path / "run", fault=["kill_in_step", 61])
+    assert status == -signal.SIGKILL
+    state = tmp_path / "run" / "checkpoint" / "state.json"
+    record = json.loads(state.read_text())
+    record["step"] += 1
+    state.write_text(json.dumps(record))
+    status, told = forks.run(RUN, tmp_path / "run", resume=True)
+    assert status == 1
+    assert "the checkpoint is damaged" in told
+    assert "its hash differs" in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
+def test_signals_that_end_a_process_keep_the_checkpoint_and_say_where(
+    tmp_path, forks, whole, number
+):
+    status, told = forks.run(RUN, tmp_path / "run", fault=["signal_in_step", 100, int(number)])
+    assert status == 1
+    assert f"KeyboardInterrupt: stopped by {number.name}" in told
+    assert f"The last checkpoint is in {tmp_path / 'run' / 'checkpoint'}" in told
+    status, told = forks.run(RUN, tmp_path / "run", resume=True)
+    assert status == 0, told
+    assert same(weights(tmp_path / "run"), whole[False])

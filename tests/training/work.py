@@ -301,6 +301,14 @@ def interrupt(number):
     _after(Learner, "_update", number, then=lambda: os.kill(os.getpid(), signal.SIGINT))
 
 
+def signal_in_step(number, which):
+    """The system asks the process to end."""
+    from causalplug.training.learner import Learner
+
+    signal.signal(which, signal.SIG_DFL)
+    _after(Learner, "_update", number, then=lambda: os.kill(os.getpid(), which))
+
+
 def rows_of_its_own():
     """Each process gets another table, as one may think that it should."""
     original, rank = globals()["table"], int(os.environ["RANK"])
@@ -318,6 +326,7 @@ _ALL = (
     no_memory,
     nan_loss,
     interrupt,
+    signal_in_step,
 )
 FAULTS = {fault.__name__: fault for fault in _ALL}
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from zuko.transforms import MonotonicRQSTransform
 
 from causalplug.mechanisms.base import Mechanism, register_mechanism
 from causalplug.mechanisms.trainable.conditioner import (
@@ -17,11 +17,36 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_from_config,
     parents_to_config,
 )
+from causalplug.mechanisms.trainable.spline import RationalQuadraticSpline
 from causalplug.networks import location_and_scale
 from causalplug.noise import NoiseSpec
 from causalplug.variables import Continuous, variable_from_dict
 
-__all__ = ["ContinuousSpline"]
+__all__ = ["ContinuousSpline", "spline_log_prob", "spline_value"]
+
+_LOG_ROOT_2_PI = 0.5 * math.log(2 * math.pi)
+
+
+def _pieces(numbers: Tensor, bins: int) -> tuple[RationalQuadraticSpline, Tensor, Tensor]:
+    """Spline, shift and log scale that the outputs ``(*, 3 * bins + 1)`` of a network stand for."""
+    pieces, affine = numbers.split([3 * bins - 1, 2], dim=-1)
+    return RationalQuadraticSpline(pieces, bins), affine[..., 0], 5 * torch.tanh(affine[..., 1] / 5)
+
+
+def spline_log_prob(numbers: Tensor, value: Tensor, bins: int) -> Tensor:
+    """Log density ``(*)`` of standardised values, given the outputs ``(*, 3 * bins + 1)`` of a
+    network."""
+    spline, shift, log_scale = _pieces(numbers, bins)
+    normal, log_slope = spline.inverse_and_log_slope((value - shift) * (-log_scale).exp())
+    return log_slope - log_scale - 0.5 * normal.square() - _LOG_ROOT_2_PI
+
+
+def spline_value(numbers: Tensor, normal: Tensor, bins: int, *, inverse: bool = False) -> Tensor:
+    """Standardised values ``(*)`` of standard normals; their normals where ``inverse``."""
+    spline, shift, log_scale = _pieces(numbers, bins)
+    if inverse:
+        return spline.inverse((normal - shift) * (-log_scale).exp())
+    return shift + log_scale.exp() * spline(normal)
 
 
 @register_mechanism("continuous-spline")
@@ -78,24 +103,16 @@ class ContinuousSpline(Mechanism):
         self.loc.copy_(location)
         self.scale.copy_(scale)
 
-    def _map(
-        self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
-    ) -> tuple[Any, Tensor, Tensor]:
-        numbers = self.network(parents, confounder)
-        numbers = numbers.expand(*torch.broadcast_shapes(numbers.shape[:-1], rows.shape), -1)
-        widths, heights, slopes, affine = numbers.split(
-            [self.bins, self.bins, self.bins - 1, 2], dim=-1
-        )
-        if self.variable.precise:  # a single number in float64 would not make the result float64
-            affine = affine.double()
-        shift = self.loc + self.scale * affine[..., 0]
-        log_scale = self.scale.log() + 5 * torch.tanh(affine[..., 1] / 5)
-        return MonotonicRQSTransform(widths, heights, slopes), shift, log_scale
-
-    def _standard(self, value: Tensor, shift: Tensor, log_scale: Tensor) -> Tensor:
-        """The value in units of the spline, in the default precision."""
-        found = (value - shift) / log_scale.exp()
+    def standardised(self, value: Tensor) -> Tensor:
+        """Values in the units of :meth:`standardise`, in the default precision."""
+        found = (value - self.loc) / self.scale
         return found.to(torch.get_default_dtype()) if self.variable.precise else found
+
+    def _numbers(
+        self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
+    ) -> Tensor:
+        numbers = self.network(parents, confounder)
+        return numbers.expand(*torch.broadcast_shapes(numbers.shape[:-1], rows.shape), -1)
 
     def forward(
         self,
@@ -104,18 +121,20 @@ class ContinuousSpline(Mechanism):
         confounder: Tensor | None = None,
     ) -> Tensor:
         """Floats ``(n,)``."""
-        spline, shift, log_scale = self._map(noise["normal"], parents, confounder)
-        return shift + log_scale.exp() * spline(noise["normal"])
+        normal = noise["normal"]
+        spline, shift, log_scale = _pieces(self._numbers(normal, parents, confounder), self.bins)
+        standard = shift + log_scale.exp() * spline(normal)
+        if self.variable.precise:  # a single number in float64 would not make the result float64
+            standard = standard.double()
+        return self.loc + self.scale * standard
 
     def log_prob(
         self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
     ) -> Tensor:
         """Log density ``(n,)`` of floats, or ``(s, n)``."""
-        spline, shift, log_scale = self._map(value, parents, confounder)
-        standard = self._standard(value, shift, log_scale)
-        normal, log_slope = spline.inv.call_and_ladj(standard)
-        density = torch.distributions.Normal(0.0, 1.0).log_prob(normal) + log_slope - log_scale
-        return density.to(standard.dtype)
+        numbers = self._numbers(value, parents, confounder)
+        density = spline_log_prob(numbers, self.standardised(value), self.bins)
+        return density - self.scale.log().to(density.dtype)
 
     def abduct(
         self,
@@ -126,8 +145,9 @@ class ContinuousSpline(Mechanism):
         prior: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """The standard normal that gives ``value``."""
-        spline, shift, log_scale = self._map(value, parents, confounder)
-        return {"normal": spline.inv(self._standard(value, shift, log_scale))}
+        numbers = self._numbers(value, parents, confounder)
+        spline, shift, log_scale = _pieces(numbers, self.bins)
+        return {"normal": spline.inverse((self.standardised(value) - shift) / log_scale.exp())}
 
     @property
     def confounder_numbers(self) -> int:

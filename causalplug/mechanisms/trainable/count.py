@@ -34,6 +34,8 @@ class CountSpline(ContinuousSpline):
         bins: Pieces of the spline.
     """
 
+    monotone = False  # one count stands for an interval of the noise
+
     def standardise(self, values: Tensor) -> None:
         """Set location and scale of the logarithm from counts ``(n,)``."""
         super().standardise((values.float() + 0.5).log())

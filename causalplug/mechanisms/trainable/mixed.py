@@ -1,0 +1,188 @@
+"""The trainable mechanism of a number with atoms, heavy tails, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.mechanisms.trainable.conditioner import (
+    Conditioner,
+    ParentSpec,
+    parents_from_config,
+    parents_to_config,
+)
+from causalplug.mechanisms.trainable.continuous import spline_log_prob, spline_value
+from causalplug.mechanisms.trainable.marginal import Marginal
+from causalplug.noise import NoiseSpec
+from causalplug.variables import Continuous, variable_from_dict
+
+__all__ = ["MixedSpline"]
+
+
+@register_mechanism("continuous-mixed")
+class MixedSpline(Mechanism):
+    """A mixture of point masses and a density, given the parents and the confounder noise.
+
+    Which of the atoms the value is, or that it is none of them, is chosen by the Gumbel-max rule.
+    A value that is none is a monotone map of one standard normal, as in
+    :class:`~causalplug.mechanisms.trainable.continuous.ContinuousSpline`, in the units of the
+    marginal's normal scores where tails are heavy. The likelihood of an atom is its probability,
+    that of another value a density.
+
+    Args:
+        variable: The continuous variable.
+        parents: What is read of each parent, in order.
+        atoms: Values of positive probability, ascending.
+        knots: Of the map to normal scores; 0 takes the values as they are.
+        confounder_size: Numbers of confounder noise of one row.
+        hidden: Widths of the hidden layers.
+        bins: Pieces of the spline.
+    """
+
+    explicit = True
+    abduction = "exact"
+    atoms: Tensor
+
+    def __init__(
+        self,
+        variable: Continuous,
+        parents: Mapping[str, ParentSpec],
+        *,
+        atoms: Sequence[float] = (),
+        knots: int = 0,
+        confounder_size: int = 0,
+        hidden: Sequence[int] = (64, 64),
+        bins: int = 8,
+    ):
+        super().__init__()
+        self.variable: Continuous = variable
+        self.parents = tuple(parents)
+        self.hidden, self.bins, self.knots = tuple(hidden), bins, knots
+        self.register_buffer("atoms", torch.tensor([float(a) for a in atoms]))
+        self.choices = len(self.atoms) + 1
+        self.noise = {"normal": NoiseSpec()}
+        if self.choices > 1:
+            self.noise["gumbel"] = NoiseSpec((self.choices,), "gumbel")
+        outputs = 3 * bins + 1 + self.choices
+        self.network = Conditioner(parents, confounder_size, outputs, hidden=hidden)
+        self.marginal = Marginal(knots)
+
+    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
+        self.network.standardise(rows)
+
+    def standardise(self, values: Tensor) -> None:
+        """Set the units of values that are no atoms from rows of data."""
+        loose = values[self._which(values) == self.choices - 1]
+        self.marginal.fit(loose if len(loose) > 1 else values)
+
+    def start_at(self, values: Tensor) -> None:
+        """Start from how often each atom occurs."""
+        counts = torch.bincount(self._which(values), minlength=self.choices) + 0.5
+        with torch.no_grad():
+            self.network.output_bias[: self.choices] = (counts / counts.sum()).log()
+
+    def _which(self, value: Tensor) -> Tensor:
+        """Positions of values among the atoms; one past the last for those that are none."""
+        place = torch.searchsorted(self.atoms, value.contiguous())
+        if self.choices == 1:
+            return place
+        near = self.atoms[place.clamp(max=self.choices - 2)]
+        return torch.where(near == value, place, self.choices - 1)
+
+    def _numbers(
+        self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Scores ``(*, atoms + 1)`` of the choices, and numbers of the spline."""
+        numbers = self.network(parents, confounder)
+        numbers = numbers.expand(*torch.broadcast_shapes(numbers.shape[:-1], rows.shape), -1)
+        return numbers[..., : self.choices], numbers[..., self.choices :]
+
+    def forward(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+    ) -> Tensor:
+        """Floats ``(n,)``; gradients pass the choice straight through."""
+        scores, numbers = self._numbers(noise["normal"], parents, confounder)
+        loose = self.marginal.inverse(spline_value(numbers, noise["normal"], self.bins))
+        if self.choices == 1:
+            return loose
+        perturbed = scores + noise["gumbel"]
+        chosen = perturbed.argmax(-1)
+        values = torch.cat([self.atoms.expand(*loose.shape, -1), loose.unsqueeze(-1)], -1)
+        value = values.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+        if not perturbed.requires_grad:
+            return value
+        soft = (torch.softmax(perturbed, -1) * values.detach()).sum(-1)
+        return value + (soft - soft.detach())
+
+    def log_prob(
+        self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
+    ) -> Tensor:
+        """Log probability of atoms and log density of other values, ``(n,)`` or ``(s, n)``."""
+        scores, numbers = self._numbers(value, parents, confounder)
+        units, log_slope = self.marginal(value)
+        which = self._which(value).expand(scores.shape[:-1])
+        chosen = torch.log_softmax(scores, -1).gather(-1, which.unsqueeze(-1)).squeeze(-1)
+        density = spline_log_prob(numbers, units, self.bins) + log_slope
+        return chosen + torch.where(which == self.choices - 1, density, 0.0)
+
+    def abduct(
+        self,
+        value: Tensor,
+        parents: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+        *,
+        prior: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Noise that gives ``value``: what an atom leaves open of it is made from ``prior``, or
+        from nothing but zeros and the largest score without it."""
+        scores, numbers = self._numbers(value, parents, confounder)
+        which = self._which(value).expand(scores.shape[:-1])
+        normal = spline_value(numbers, self.marginal(value)[0], self.bins, inverse=True)
+        if self.choices == 1:
+            return {"normal": normal}
+        drawn = torch.zeros_like(normal) if prior is None else prior["normal"]
+        normal = torch.where(which == self.choices - 1, normal, drawn)
+        gumbel = torch.zeros_like(scores) if prior is None else prior["gumbel"]
+        return {"normal": normal, "gumbel": gumbel_given(scores, which, gumbel)}
+
+    @property
+    def confounder_numbers(self) -> int:
+        return self.network.confounder_size
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "variable": self.variable.to_dict(),
+            "parents": parents_to_config(self.network.parents),
+            "atoms": self.atoms.tolist(),
+            "knots": self.knots,
+            "confounder_size": self.network.confounder_size,
+            "hidden": list(self.hidden),
+            "bins": self.bins,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> MixedSpline:
+        variable = variable_from_dict(config["variable"])
+        names = ("atoms", "knots", "confounder_size", "hidden", "bins")
+        options = {key: config[key] for key in names}
+        return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]
+
+
+def gumbel_given(scores: Tensor, chosen: Tensor, gumbel: Tensor) -> Tensor:
+    """Gumbel noise ``(*, k)`` of which ``chosen`` is the largest once ``scores`` are added.
+
+    The largest of all is the score of the whole plus the noise of the one that was chosen, and the
+    others are cut off below it (Maddison et al. 2014, top-down); standard Gumbel noise in, posterior
+    noise out.
+    """
+    index = chosen.unsqueeze(-1)
+    top = torch.logsumexp(scores, -1, keepdim=True) + gumbel.gather(-1, index)
+    below = -torch.logaddexp(-top, -(scores + gumbel))
+    return torch.where(torch.arange(scores.shape[-1]) == index, top, below) - scores
