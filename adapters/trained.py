@@ -4,7 +4,6 @@ another."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import MECHANISMS, Mechanism, register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
+from causalplug.values import Json, Named
 from causalplug.variables import Discrete, Image
 
 __all__ = ["TrainedGenerator"]
@@ -45,7 +45,8 @@ class TrainedGenerator(FrozenMechanism):
     ):
         if not isinstance(mechanism.variable, Image) or mechanism.frozen:
             raise MechanismError(
-                f"{type(mechanism).__name__} is not a trained mechanism of an image: nothing to freeze."
+                f"{type(mechanism).__name__} is not a trained mechanism of an image: nothing to "
+                "freeze."
             )
         if mechanism.config().get("confounder_size"):
             raise MechanismError(
@@ -55,7 +56,8 @@ class TrainedGenerator(FrozenMechanism):
         other = [n for n in mechanism.parents if not isinstance(parents.get(n), Discrete)]
         if other:
             raise MechanismError(
-                f"Parents {other} of {type(mechanism).__name__} are not discrete: they cannot be labels."
+                f"Parents {other} of {type(mechanism).__name__} are not discrete: they cannot be "
+                "labels."
             )
         labels = [Label(name, parents[name]) for name in mechanism.parents]
         super().__init__(
@@ -87,12 +89,12 @@ class TrainedGenerator(FrozenMechanism):
         with torch.no_grad():
             load_tensors(self.mechanism, tensors, where)
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         labels = {name: variable.to_dict() for name, variable in self.label_variables.items()}
         return {"kind": self.mechanism.kind, "mechanism": self.mechanism.config(), "labels": labels}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> TrainedGenerator:
+    def from_config(cls, config: Named) -> TrainedGenerator:
         from causalplug.variables import variable_from_dict
 
         parents = {name: variable_from_dict(item, name) for name, item in config["labels"].items()}

@@ -436,7 +436,8 @@ def main() -> None:
             print(f"{name:34} {1000 * value:10.2f} ms")
         for other in ("GAN at every step", "GAN behind a bank"):
             print(
-                f"diffusion behind a bank / {other}: {found['diffusion behind a bank'] / found[other]:.2f}"
+                f"diffusion behind a bank / {other}: "
+                f"{found['diffusion behind a bank'] / found[other]:.2f}"
             )
         return
     if chosen.inversion:

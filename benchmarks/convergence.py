@@ -178,7 +178,8 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)
     print(
-        f"{'case':44s} {'P(V)':>7s} {'bound':>7s} {'do':>7s}  {'worst query':26s} {'CPU s':>6s}  not converged"
+        f"{'case':44s} {'P(V)':>7s} {'bound':>7s} {'do':>7s}  {'worst query':26s} {'CPU s':>6s}  "
+        "not converged"
     )
     missed = 0
     for case in cases(options):

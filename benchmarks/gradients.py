@@ -208,7 +208,8 @@ def main() -> None:
     print(f"{'estimator':18} {'bias':>8} {'(chance)':>9} {'deviation':>10} {'CPU ms':>8}")
     for name, row in compare(chosen.repeats, chosen.temperature).items():
         print(
-            f"{name:18} {row['bias']:8.3f} {row['chance']:9.3f} {row['deviation']:10.3f} {row['ms']:8.2f}"
+            f"{name:18} {row['bias']:8.3f} {row['chance']:9.3f} {row['deviation']:10.3f} "
+            f"{row['ms']:8.2f}"
         )
     if chosen.train is not None:
         print(f"\n{'estimator':18} {'larger TVD of P(A | do(D)), by seed':40} {'CPU s':>7}")

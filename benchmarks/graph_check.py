@@ -4,8 +4,8 @@
     python -m benchmarks.graph_check --graphs 40
 
 Random graphs of five to seven variables, a fifth of the pairs confounded, with linear Gaussian,
-binary, mixed and non-linear mechanisms in turn; 2,000 rows each. An edge counts as one that the rows
-can show if its removal makes a constraint whose association, in 100,000 rows, is at least .1.
+binary, mixed and non-linear mechanisms in turn; 2,000 rows each. An edge counts as one that the
+rows can show if its removal makes a constraint whose association, in 100,000 rows, is at least .1.
 """
 
 from __future__ import annotations
@@ -101,12 +101,12 @@ def main() -> None:
     print(f"{given.graphs} graphs, {np.mean(tests):.1f} constraints, {np.mean(seconds):.2f} s each")
     for kind in KINDS:
         print(
-            f"{kind:12} false alarms {false[kind] / max(each[kind], 1):.3f}   "
-            f"power {power[kind] / max(lacking[kind], 1):.3f} ({lacking[kind]} graphs)"
+            f"{kind:12} false alarms {false[kind] / max(each[kind], 1):.3f}   power "
+            f"{power[kind] / max(lacking[kind], 1):.3f} ({lacking[kind]} graphs)"
         )
     print(
-        f"{'all':12} false alarms {false.total() / given.graphs:.3f}   "
-        f"power {power.total() / max(lacking.total(), 1):.3f} ({lacking.total()} graphs)"
+        f"{'all':12} false alarms {false.total() / given.graphs:.3f}   power "
+        f"{power.total() / max(lacking.total(), 1):.3f} ({lacking.total()} graphs)"
     )
 
 

@@ -138,7 +138,8 @@ def discrete(rows: int, repeats: int) -> None:
     hand = best(by_hand, repeats)
     label = "layer 3: P(Y0_{X0=1} | X0=0, Y1=1)"
     print(
-        f"{label:34}{rows / mine:12,.0f}{rows / hand:14,.0f}{hand / mine:8.2f}   ({rows / tried:.0%} of {tried:,} kept)"
+        f"{label:34}{rows / mine:12,.0f}{rows / hand:14,.0f}{hand / mine:8.2f}   "
+        f"({rows / tried:.0%} of {tried:,} kept)"
     )
 
 
@@ -168,7 +169,8 @@ def images(repeats: int) -> None:
         ratio, seconds = min(ratios)
         cost = f"{ratio:.3f} x the generator's own time" if kept else "no time in the generator"
         print(
-            f"{label:36}{painter.calls:3} calls, {painter.rows:5} rows rendered, {seconds:.2f} s, {cost}"
+            f"{label:36}{painter.calls:3} calls, {painter.rows:5} rows rendered, {seconds:.2f} s, "
+            f"{cost}"
         )
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from causalplug.errors import SamplingError
+from causalplug.values import Json
 
 __all__ = ["Noise", "NoiseSpec", "Provenance", "Seen", "whole_seed"]
 
@@ -41,7 +42,8 @@ class NoiseSpec:
     def __post_init__(self) -> None:
         if self.distribution not in ("normal", "uniform", "gumbel"):
             raise SamplingError(
-                f"Noise of distribution {self.distribution!r} cannot be drawn: use 'normal', 'uniform' or 'gumbel'."
+                f"Noise of distribution {self.distribution!r} cannot be drawn: use 'normal', "
+                "'uniform' or 'gumbel'."
             )
 
     @property
@@ -66,7 +68,8 @@ class Seen:
 
     Args:
         name: The variable.
-        value: Its value in users' terms; None where it differs from row to row, or is no single one.
+        value: Its value in users' terms; None where it differs from row to row, or is no single
+            one.
         do: What was set in the world where it was seen, by variable; None for every value.
         pins: Whether one value was seen in every row.
     """
@@ -136,18 +139,26 @@ class Noise:
     ):
         if not isinstance(n, Tensor) and (not hasattr(n, "__index__") or int(n) < 0):
             raise SamplingError(
-                f"Noise cannot be made for n={n!r} rows: give their number, or a tensor of row numbers."
+                f"Noise cannot be made for n={n!r} rows: give their number, or a tensor of row "
+                "numbers."
             )
-        self.rows = n.to("cpu", torch.int64) if isinstance(n, Tensor) else torch.arange(int(n))
+        if isinstance(n, Tensor):
+            self.rows = n.to("cpu", torch.int64)
+        else:
+            self.rows = torch.arange(int(n))
         self.seed = whole_seed(seed)
         self.device = torch.device(device)
-        self.provenance = Provenance() if provenance is None else provenance
+        if provenance is None:
+            self.provenance = Provenance()
+        else:
+            self.provenance = provenance
         self._fixed = dict(fixed or {})
         self._drawn: dict[str, Tensor] = {}
         wrong = [key for key, value in self._fixed.items() if len(value) != len(self.rows)]
         if wrong:
             raise SamplingError(
-                f"Fixed noise {wrong} has another number of rows than the {len(self.rows)} of this noise."
+                f"Fixed noise {wrong} has another number of rows than the {len(self.rows)} of this "
+                "noise."
             )
 
     def __len__(self) -> int:
@@ -188,11 +199,9 @@ class Noise:
                 spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, b)))
                 for b in needed.tolist()
             ]
-            return (
-                torch.cat(drawn)[inverse * size + self.rows % size]
-                if drawn
-                else torch.empty(0, *spec.shape)
-            )
+            if drawn:
+                return torch.cat(drawn)[inverse * size + self.rows % size]
+            return torch.empty(0, *spec.shape)
         out = torch.empty(len(self.rows), *spec.shape)
         order = torch.argsort(inverse, stable=True)
         for block, index in zip(
@@ -251,7 +260,8 @@ class Noise:
         seeds, names = {p.seed for p in parts}, {frozenset(p._fixed) for p in parts}
         if len(seeds) != 1 or len(names) != 1 or len({p.provenance for p in parts}) != 1:
             raise SamplingError(
-                "Noise of different seeds, evidence or fixed parts cannot be joined: keep them apart."
+                "Noise of different seeds, evidence or fixed parts cannot be joined: keep them "
+                "apart."
             )
         fixed = {key: torch.cat([p._fixed[key] for p in parts]) for key in next(iter(names))}
         joined = parts[0]._like(torch.cat([p.rows for p in parts]), fixed)
@@ -263,7 +273,7 @@ class Noise:
         """Write row numbers, seed and fixed parts to a safetensors file: a few bytes a row."""
         from safetensors.torch import save_file
 
-        tensors: dict[str, Any] = {"rows": self.rows}
+        tensors: Json = {"rows": self.rows}
         tensors |= {f"fixed/{key}": value.cpu().contiguous() for key, value in self._fixed.items()}
         metadata = {"seed": str(self.seed), "format": "causalplug-noise-1"}
         if self.provenance != Provenance():
@@ -288,14 +298,20 @@ class Noise:
                     )
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            why = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
+            if isinstance(error, FileNotFoundError):
+                why = "there is no such file"
+            else:
+                why = str(error)
             raise SamplingError(
                 f"{path} cannot be read: {why}. Check the path, or write it with Noise.save."
             ) from error
         rows = tensors.pop("rows")
         fixed = {key.removeprefix("fixed/"): value for key, value in tensors.items()}
         text = metadata.get("provenance")
-        provenance = None if text is None else Provenance.from_text(text)
+        if text is None:
+            provenance = None
+        else:
+            provenance = Provenance.from_text(text)
         seed = int(metadata["seed"])
         return cls(rows, seed, fixed=fixed, provenance=provenance, device=device)
 

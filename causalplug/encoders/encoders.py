@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,7 @@ from causalplug.hub.part import Part
 from causalplug.hub.parts import load_part
 from causalplug.networks import freeze
 from causalplug.registry import Registry
+from causalplug.values import Json, Named
 from causalplug.variables import Image, Variable, variable_from_dict
 
 if TYPE_CHECKING:
@@ -127,12 +128,12 @@ class Encoder(Part):
                 rows.std(0).clamp_min(1e-6) if len(rows) > 1 else torch.ones_like(self.scale)
             )
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         """JSON values from which :meth:`from_config` rebuilds the encoder without its weights."""
         return {"variable": self.variable.to_dict(), "size": self.size}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Encoder:
+    def from_config(cls, config: Named) -> Encoder:
         """The encoder that :meth:`config` describes, with fresh weights.
 
         Raises:
@@ -203,7 +204,7 @@ class ConvEncoder(Encoder):
     def features(self, images: Tensor) -> Tensor:
         return self.head(self.trunk(images))
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         return super().config() | {"channels": list(self.channels), "hidden": self.hidden}
 
 
@@ -229,7 +230,7 @@ class RandomProjection(Encoder):
     def features(self, images: Tensor) -> Tensor:
         return images.flatten(1) @ self.basis
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         return super().config() | {"seed": self.seed}
 
 
@@ -245,7 +246,8 @@ class PCAEncoder(Encoder):
         super().__init__(variable, size)
         if size > variable.feature_size:
             raise MechanismError(
-                f"{size} principal components cannot be had from {variable.feature_size} pixels. Give a smaller size."
+                f"{size} principal components cannot be had from {variable.feature_size} pixels. "
+                "Give a smaller size."
             )
         self.register_buffer("basis", torch.eye(variable.feature_size, size))
         self.register_buffer("centre", torch.zeros(variable.feature_size))
@@ -290,7 +292,10 @@ def project(
         batch_size: images at a time.
         device: where the work is done and the result is put; where the encoder is by default.
     """
-    where = encoder.loc.device if device is None else torch.device(device)
+    if device is None:
+        where = encoder.loc.device
+    else:
+        where = torch.device(device)
     training = encoder.training
     encoder.eval()
     try:
@@ -300,7 +305,9 @@ def project(
             ]
     finally:
         encoder.train(training)
-    return torch.cat(parts) if parts else torch.empty(0, encoder.size, device=where)
+    if parts:
+        return torch.cat(parts)
+    return torch.empty(0, encoder.size, device=where)
 
 
 def load_encoder(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Encoder:

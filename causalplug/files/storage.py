@@ -113,7 +113,9 @@ def read_folder(path: str | os.PathLike) -> Iterator[Path]:
     if not target.is_dir():
         recover(target)
     if not target.is_dir():
-        what = "it is a file" if target.exists() else "it does not exist"
+        what = "it does not exist"
+        if target.exists():
+            what = "it is a file"
         raise RepositoryError(
             f"cannot read the folder {target}: {what}; give the folder that save_pretrained wrote"
         )
@@ -188,7 +190,9 @@ def _disk_errors(action: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        at = f"{error.filename}: " if error.filename else ""
+        at = ""
+        if error.filename:
+            at = f"{error.filename}: "
         raise RepositoryError(
             f"cannot {action}: {at}{error.strerror or error}. What was there before is unchanged; "
             "free some space or choose another folder"
@@ -219,7 +223,8 @@ def _check_place(target: Path) -> None:
     here = Path(os.path.realpath(os.curdir))
     if target in (here, *here.parents):
         raise RepositoryError(
-            f"cannot write {target}: it is or holds the current directory, and the folder is replaced as a whole. "
+            f"cannot write {target}: it is or holds the current directory, and the folder is "
+            "replaced as a whole. "
             f'Give a folder inside it, such as "{target / "model"}"'
         )
     if target.is_dir() and os.path.ismount(target):
@@ -278,7 +283,8 @@ def _carry_over(
     for folder, folders, names in _walk(old):
         if os.path.ismount(folder):
             raise RepositoryError(
-                f"cannot write {old}: {folder} is a mount point, which cannot be carried over; unmount it"
+                f"cannot write {old}: {folder} is a mount point, which cannot be carried over; "
+                "unmount it"
             )
         place = new / folder.relative_to(old)
         if not folders and not names:

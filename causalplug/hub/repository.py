@@ -112,7 +112,8 @@ def resolve_id(
     sha = str(commit.resolved)
     if not _COMMIT.fullmatch(sha):
         raise RepositoryError(
-            f"cannot load {repo_id}: {short(sha)} is not the hash of a commit; resolve it online again"
+            f"cannot load {repo_id}: {short(sha)} is not the hash of a commit; resolve it online "
+            "again"
         )
     storage = cache / f"models--{repo_id.replace('/', '--')}"
     return Snapshot(
@@ -137,7 +138,8 @@ def _local(folder: Path, text: str, revision: str | None, subfolder: str) -> Sna
         if at.parent.name == "snapshots" and cached and _COMMIT.fullmatch(at.name):
             if revision not in (None, at.name):
                 raise RepositoryError(
-                    f"cannot load {short(text)} at {short(revision)}: this folder is commit {at.name}"
+                    f"cannot load {short(text)} at {short(revision)}: this folder is commit "
+                    f"{at.name}"
                 )
             inner = "/".join(
                 part

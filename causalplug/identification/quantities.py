@@ -3,7 +3,8 @@
 Each takes the outcome, the treatment (and a mediator). A treatment is a name or ``(name, high,
 low)``; the values are 1 and 0 where none are given. An effect (ATE, ETT, NDE, NIE) is one on the
 mean of the outcome, or on the probability of one of its values, ``(name, value)``; PN, PS and PNS
-compare two values of both. All are built by the class that is handed in first. ``do`` is set in all worlds, ``given`` is conditioned on in all terms.
+compare two values of both. All are built by the class that is handed in first. ``do`` is set in all
+worlds, ``given`` is conditioned on in all terms.
 """
 
 from __future__ import annotations
@@ -233,10 +234,14 @@ def _natural(
     (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
     if not isinstance(mediator, str):
         raise QueryError(
-            f"{name} cannot be asked for with values of {mediator[0]}: the mediator takes its own. Name it"
+            f"{name} cannot be asked for with values of {mediator[0]}: the mediator takes its own. "
+            "Name it"
         )
     m = mediator
-    direct, indirect = (high, low) if name == "NDE" else (low, high)
+    if name == "NDE":
+        direct, indirect = (high, low)
+    else:
+        direct, indirect = (low, high)
     other_world = Event(m, None, World({**do, x: indirect}))
     first = Event(y, value, World({x: direct, m: other_world}))
     second = Event(y, value, World({x: low}))
@@ -266,7 +271,10 @@ def _argument(argument: Argument) -> tuple[str, Any, Any]:
             f"the value {argument[1]!r} of {argument[0]} cannot be compared with another: give "
             f"two, as in {argument[0]}={argument[1]} vs …"
         )
-    name, high, low = (argument, 1, 0) if isinstance(argument, str) else argument
+    if isinstance(argument, str):
+        name, high, low = (argument, 1, 0)
+    else:
+        name, high, low = argument
     if high == low:
         raise QueryError(
             f"the values of {name} cannot be compared: both are {high!r}; give two different ones"

@@ -29,8 +29,8 @@ def graph_doubts(
 ) -> list[Caveat]:
     """What the rows contradict in ``graph``, as caveats; a warning tells of them.
 
-    Images are projected out, sources with clusters are left out, and constraints are few where they take time:
-    :func:`causalplug.check_graph` tests all of them.
+    Images are projected out, sources with clusters are left out, and constraints are few where they
+    take time: :func:`causalplug.check_graph` tests all of them.
 
     Args:
         graph: The graph.
@@ -82,7 +82,9 @@ def _columns(rows: Rows, variables: Mapping[str, Variable]) -> dict[str, np.ndar
 def _caveat(found: GraphCheck) -> Caveat:
     failed = found.failed
     sentences = "; ".join(str(result) for result in failed[:3])
-    more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+    more = ""
+    if len(failed) > 3:
+        more = f" and {len(failed) - 3} more"
     return Caveat(
         "contradicted graph",
         "graph",

@@ -6,10 +6,10 @@ the log probabilities of the two values:
 
     grad E[h] = E[(h(v) - h(v')) grad(log p(v) - log p(v'))] / 2,    v, v' from p(. | parents, u)
 
-It is the score-function gradient with two draws (Kool et al. 2019), each the other's baseline.
-It needs nothing differentiable but log probabilities, so that discrete values, thresholds and
-images between them are no hindrance. Where several worlds read one Gumbel noise, the exchange
-happens where the largest two perturbed logits of one world tie, and the other worlds see that noise.
+It is the score-function gradient with two draws (Kool et al. 2019), each the other's baseline. It
+needs nothing differentiable but log probabilities, so that discrete values, thresholds and images
+between them are no hindrance. Where several worlds read one Gumbel noise, the exchange happens
+where the largest two perturbed logits of one world tie, and the other worlds see that noise.
 """
 
 from __future__ import annotations
@@ -147,7 +147,9 @@ class _Exchange:
         total = torch.zeros(self.numbers.size, _count(parameters), dtype=torch.float64)
         for rows in moved.split(_BACKWARD):
             chosen = {key: value[rows] for key, value in parents.items()}
-            few = None if confounder is None else confounder[rows]
+            few = confounder
+            if confounder is not None:
+                few = confounder[rows]
             with differentiable(parameters):
                 log_probs = mechanism.log_prob(pair.first[rows], chosen, few)
                 log_probs = log_probs - mechanism.log_prob(pair.second[rows], chosen, few)
@@ -207,7 +209,9 @@ class _Exchange:
             if rank != place:
                 read, noise = self._inputs(other)
                 perturbed = mechanism.logits(read, noise) + gumbel  # type: ignore[operator]
-                wins = first if rank < place else second
+                wins = second
+                if rank < place:
+                    wins = first
                 perturbed = perturbed.scatter_add(
                     -1, wins[:, None], torch.full_like(perturbed[:, :1], _TIE)
                 )

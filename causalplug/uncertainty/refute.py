@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from causalplug.checks.bound_data import columns_of
 from causalplug.errors import ConvergenceWarning, GraphWarning, QueryError
 from causalplug.identification.query import Query
 from causalplug.training.trainer import fit
+from causalplug.values import Named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,18 +51,22 @@ class Refutation:
         return bool(self.table["passed"].all())
 
     def __str__(self) -> str:
-        verdict = "nothing refutes the answer" if self else "the answer is refuted"
+        verdict = "the answer is refuted"
+        if self:
+            verdict = "nothing refutes the answer"
         return f"{self.query}: {verdict}\n{self.table.to_string(index=False)}"
 
 
 def refute(
-    dcm: Model, query: str | Query, data: Any, ask: Ask, *, seed: int, settings: Mapping[str, Any]
+    dcm: Model, query: str | Query, data: Any, ask: Ask, *, seed: int, settings: Named
 ) -> Refutation:
     """Refit copies of a model on changed rows, and ask them the same; documented at
     :meth:`causalplug.DCM.refute`."""
     import pandas as pd
 
-    asked = Query.parse(query) if isinstance(query, str) else query
+    asked = query
+    if isinstance(query, str):
+        asked = Query.parse(query)
     treatments = _treatments(asked)
     columns = dict(columns_of(data))
     random = np.random.default_rng(seed)
@@ -89,7 +94,8 @@ def _treatments(query: Query) -> set[str]:
     """What is set in the query.
 
     Raises:
-        QueryError: If nothing is set, or the query is no contrast, which has to be 0 without effect.
+        QueryError: If nothing is set, or the query is no contrast, which has to be 0 without
+            effect.
     """
     found = {name for _, term in query.terms for world in term.worlds for name in world}
     if not found or abs(sum(c for c, _ in query.terms)) > 1e-9 or query.formula is not None:
@@ -102,11 +108,11 @@ def _treatments(query: Query) -> set[str]:
 
 def _refitted(
     dcm: Model,
-    columns: Mapping[str, Any],
+    columns: Named,
     query: Query,
     ask: Ask,
     seed: int,
-    settings: Mapping[str, Any],
+    settings: Named,
 ) -> Estimate:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

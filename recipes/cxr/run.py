@@ -153,7 +153,8 @@ def show(result: Mapping[str, Any]) -> None:
     """Print the answers."""
     for name, row in result["observed"].items():
         print(
-            f"{name:12} labels {np.round(row['truth'], 3)}  model {np.round(row['model'], 3)}  TVD {row['tvd']:.3f}"
+            f"{name:12} labels {np.round(row['truth'], 3)}  model {np.round(row['model'], 3)}  TVD "
+            f"{row['tvd']:.3f}"
         )
     ate = result["ate"]
     print(
@@ -165,7 +166,8 @@ def show(result: Mapping[str, Any]) -> None:
         f"overlap anything in {np.round(ate['without overlap'], 3)}"
     )
     print(
-        "A demonstration of a method. Not for diagnosis or treatment, and no statement about the disease."
+        "A demonstration of a method. Not for diagnosis or treatment, and no statement about the "
+        "disease."
     )
 
 

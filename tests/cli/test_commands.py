@@ -181,7 +181,8 @@ def test_counterfactuals(shell, home):
     )
     assert [row["A"] for row in found["rows"]] == expected["A"].tolist()
     code, out, err = shell(
-        "causalplug counterfactual bow --rows observed.csv --do X=1 --variables N --factual --allow-unidentified"
+        "causalplug counterfactual bow --rows observed.csv --do X=1 --variables N --factual "
+        "--allow-unidentified"
     )
     assert code == 0
     assert err.startswith("warning: ")

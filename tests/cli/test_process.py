@@ -93,7 +93,8 @@ def test_an_interruption_tells_of_the_checkpoint_and_no_bar_is_in_the_pipe(home)
     _, err = child.communicate(timeout=120)
     assert child.returncode == 130
     assert err == (
-        "causalplug train: interrupted; the last checkpoint is in runs/a/checkpoint; go on with --resume\n"
+        "causalplug train: interrupted; the last checkpoint is in runs/a/checkpoint; go on with "
+        "--resume\n"
     )
     assert json.loads(state.read_text())["step"] >= 1
 
