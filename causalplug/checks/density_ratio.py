@@ -3,19 +3,22 @@ compared with how likely it is overall."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from causalplug.errors import DataError
 
-__all__ = ["TREES", "event_ratio", "reduced", "representatives"]
+__all__ = ["TREES", "OverBudget", "Ratios", "event_ratio", "reduced", "representatives"]
 
 TREES = 60
 _LEAVES = 8
 _BINS = 32  # of a feature where there are several: six times as fast as all 255
 _FINE = 255  # where there are one or two, so that rare events are seen sharply
 _DIMENSIONS = 8
+_NUMBERS_OF_A_TREE = 20_000  # rows times features that take as long as a tree does without any
 
 
 def event_ratio(
@@ -60,6 +63,60 @@ def event_ratio(
         else:
             found.append(np.zeros(len(inside)))
     return np.concatenate(found)
+
+
+class OverBudget(Exception):
+    """The work that was allowed is done."""
+
+
+@dataclass(eq=False)
+class Ratios:
+    """Density ratios that are computed once each, and no more of them than were allowed.
+
+    The work is counted by the sizes of what is computed, not by the clock, so that the same rows
+    give the same result on every machine.
+
+    Attributes:
+        most: Number of rows that stand for all of them.
+        seed: Seed of the choice of rows and of the classifiers.
+        folds: Number of parts of the cross-fitting.
+        trees: Number of boosted trees.
+        limit: Work that is allowed, in trees of a few small leaves; None for any.
+        work: Work that was done.
+    """
+
+    most: int
+    seed: int
+    folds: int = 5
+    trees: int = TREES
+    limit: float | None = None
+    work: float = 0.0
+    _known: dict[bytes, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def of(self, features: np.ndarray, event: np.ndarray) -> np.ndarray:
+        """:func:`event_ratio` of an event.
+
+        Raises:
+            OverBudget: The work that was allowed is done.
+        """
+        key = hashlib.blake2b(features.tobytes() + event.tobytes(), digest_size=16).digest()
+        if key not in self._known:
+            self._count(len(event), features.shape[1])
+            self._known[key] = event_ratio(
+                features,
+                event,
+                most=self.most,
+                folds=self.folds,
+                trees=self.trees,
+                seed=self.seed,
+            )
+        return self._known[key]
+
+    def _count(self, rows: int, columns: int) -> None:
+        if self.limit is not None and self.work >= self.limit:
+            raise OverBudget
+        numbers = 2 * min(rows, self.most) * columns
+        self.work += self.folds * self.trees * (1 + numbers / _NUMBERS_OF_A_TREE)
 
 
 def representatives(rows: int, most: int, seed: int) -> np.ndarray:

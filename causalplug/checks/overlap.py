@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from causalplug.checks.density_ratio import Ratios
 from causalplug.checks.determinism import Relation, find_relations
 from causalplug.checks.source_rows import Encoder, SourceRows, numeric_names
 from causalplug.checks.support import Finding, Rule, SupportCheck
@@ -22,7 +23,7 @@ from causalplug.identification.query import Query
 from causalplug.values import Json
 from causalplug.wording import listed
 
-__all__ = ["Finding", "Overlap", "check_overlap"]
+__all__ = ["Finding", "Overlap", "check_overlap", "overlap_of", "rows_of"]
 
 _WITHOUT = 0.95  # share without support from which there is no overlap
 _SURE = 1.645  # standard errors by which a share has to lie above the tolerance: one side, 95 %
@@ -141,14 +142,45 @@ def check_overlap(
     else:
         tables = [data]
     _check_tables(tables, result)
-    numeric = numeric_names(tables, set(graph.variables) - set(encoders or {}))
-    rows = [SourceRows(graph, table, encoders or {}, numeric) for table in tables]
+    rows = rows_of(graph, tables, encoders or {})
     relations = tuple(r for table in rows for r in find_relations(graph, table.discrete))
+    rule = Rule(threshold, tolerance, fewest, most_rows, seed)
+    return overlap_of(result, rows, rule, relations=relations)
+
+
+def rows_of(
+    graph: CausalGraph, tables: Sequence[Any], encoders: Mapping[str, Encoder]
+) -> list[SourceRows]:
+    """The tables as :func:`overlap_of` reads them; arguments as for :func:`check_overlap`."""
+    numeric = numeric_names(tables, set(graph.variables) - set(encoders))
+    return [SourceRows(graph, table, encoders, numeric) for table in tables]
+
+
+def overlap_of(
+    result: Identification,
+    rows: Sequence[SourceRows],
+    rule: Rule,
+    *,
+    relations: Sequence[Relation] = (),
+    ratios: Ratios | None = None,
+) -> Overlap:
+    """Whether rows support an identified formula.
+
+    Args:
+        result: The identification of the query.
+        rows: Rows by source.
+        rule: When a value is without support.
+        relations: Discrete variables that others determine in these rows.
+        ratios: Density ratios that are known from other formulas on the same rows, and how many
+            more may be computed.
+
+    Raises:
+        OverBudget: ``ratios`` allows no more.
+    """
     findings: list[Finding] = []
     notes: dict[str, None] = {}
     if result.estimand is not None:
-        rule = Rule(threshold, tolerance, fewest, most_rows, seed)
-        check = SupportCheck(result.estimand, rows, rule)
+        check = SupportCheck(result.estimand, rows, rule, ratios)
         findings = check.findings()
         notes = check.notes
     else:
@@ -161,7 +193,7 @@ def check_overlap(
     unique = {relation.text: relation for relation in relations}
     name = result.query.name or str(result.query)
     facts = tuple(findings), tuple(unique.values()), tuple(notes)
-    return Overlap(name, result, share, *facts, tolerance, error)
+    return Overlap(name, result, share, *facts, rule.tolerance, error)
 
 
 def _check_tables(tables: Sequence[Any], result: Identification) -> None:

@@ -23,6 +23,8 @@ class OverlapRecord:
         share: Share of the rows without support.
         standard_error: Standard error of the share.
         text: The finding as a sentence.
+        checked: Whether it was looked at; if not, ``of`` has the variables that it would concern,
+            and ``text`` says why.
     """
 
     variable: str
@@ -31,10 +33,11 @@ class OverlapRecord:
     share: float = 0.0
     standard_error: float = 0.0
     text: str = ""
+    checked: bool = True
 
     def to_dict(self) -> Json:
         """The record as JSON values."""
-        return {
+        found: Json = {
             "variable": self.variable,
             "value": self.value,
             "of": list(self.of),
@@ -42,6 +45,9 @@ class OverlapRecord:
             "standard_error": round(self.standard_error, 6),
             "text": self.text,
         }
+        if not self.checked:
+            found["checked"] = False
+        return found
 
     @classmethod
     def from_dict(cls, data: Named) -> OverlapRecord:
@@ -64,6 +70,10 @@ class OverlapRecord:
             )
         if not isinstance(data.get("value"), str | int | float):
             raise RepositoryError("The history of the model holds a record of overlap of no value.")
+        if not isinstance(data.get("checked", True), bool):
+            raise RepositoryError(
+                "The history of the model holds a record of overlap that is none."
+            )
         return cls(**{**data, "of": tuple(data["of"])})
 
 

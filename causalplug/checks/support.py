@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from causalplug.checks.cell_support import CellSupport, cell_support, expected_counts
-from causalplug.checks.density_ratio import event_ratio, representatives
+from causalplug.checks.density_ratio import Ratios, representatives
 from causalplug.checks.source_rows import SourceRows
 from causalplug.checks.splits import Split, leaves_in_context, splits_of
 from causalplug.identification.estimand import Atom, Constant, Estimand, Probability, Symbol, apart
@@ -102,12 +102,20 @@ class SupportCheck:
         estimand: The formula.
         rows: Rows by source.
         rule: When a value is without support.
+        ratios: Density ratios that are known from other formulas on the same rows.
 
     Attributes:
         notes: What could not be checked, and why.
     """
 
-    def __init__(self, estimand: Estimand, rows: Sequence[SourceRows], rule: Rule):
+    def __init__(
+        self,
+        estimand: Estimand,
+        rows: Sequence[SourceRows],
+        rule: Rule,
+        ratios: Ratios | None = None,
+    ):
+        self.ratios = ratios or Ratios(rule.most_rows, rule.seed)
         self.estimand = estimand
         self.rows = rows
         self.rule = rule
@@ -349,9 +357,7 @@ class SupportCheck:
         return chances, variances * (1 + 1 / _SHUFFLES)
 
     def _lacking(self, features: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        rule = self.rule
-        ratio = event_ratio(features, shares, most=rule.most_rows, seed=rule.seed)
-        found: np.ndarray = ratio < rule.threshold
+        found: np.ndarray = self.ratios.of(features, shares) < self.rule.threshold
         return found
 
     def _by_chance(self, features: np.ndarray, shares: np.ndarray) -> Iterator[float]:

@@ -101,8 +101,11 @@ def weak_overlap(history: Named, queries: Iterable[Query], run: set[str]) -> Ite
             if not run & set(record.of):
                 continue
             what = f"do({name}={record.value})"
-            figures = {"share": record.share, "standard_error": record.standard_error}
             text = record.text[:1].upper() + record.text[1:].rstrip(".") + "."
+            if not record.checked:
+                yield Caveat("not checked", f"do({name})", text, {}, record.of)
+                continue
+            figures = {"share": record.share, "standard_error": record.standard_error}
             yield Caveat("weak overlap", what, text, figures, record.of)
 
 

@@ -175,7 +175,7 @@ def warning_rows(history: Named) -> list[Json]:
         {"name": c.name, "subject": c.subject, "text": c.text} for c in recorded_caveats(history)
     ]
     for record in recorded_overlap(history):
-        if record.of:
+        if record.of and record.checked:
             what = f"do({record.variable}={record.value})"
             rows.append({"name": "weak overlap", "subject": what, "text": record.text})
     return rows

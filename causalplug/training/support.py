@@ -4,14 +4,19 @@ where its answers lack support."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from causalplug.checks.overlap import check_overlap
+from causalplug.checks.density_ratio import OverBudget, Ratios
+from causalplug.checks.overlap import Overlap, overlap_of, rows_of
 from causalplug.checks.records import OverlapRecord, RangeRecord
+from causalplug.checks.source_rows import SourceRows
+from causalplug.checks.support import Rule
 from causalplug.data.source import Rows
 from causalplug.errors import CausalPlugError
+from causalplug.graphs.source import Source
 from causalplug.identification.identification import identify
 from causalplug.identification.query import Query
 from causalplug.model.model import Model
@@ -23,7 +28,13 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of a number that is set
 _VALUES = 8  # of a discrete variable that are looked at, the most frequent ones
 _TOLERANCE = 0.1  # share without support from which an answer carries a caveat
 _ROWS = 1500  # that stand for all in a classifier
-_MOST = 120  # interventions that are looked at
+_THRESHOLD, _FEWEST = 0.1, 5  # as for check_overlap
+_FOLDS, _TREES = 3, 40  # fewer than for a question that is asked
+_WORK, _WORK_EACH = 5000, 300  # work of Ratios that is allowed, and more of it for every variable
+_UNCHECKED = (
+    "whether the rows support interventions on {} was not checked, as the time of training is not "
+    "spent on more than some of them: cp.check_overlap, or estimate(data=…), checks the question"
+)
 _FEW = 5  # rows beyond a number that say nothing
 
 
@@ -67,31 +78,59 @@ def overlap_records(
     """
     data = [_users_values(model, rows) for rows in tables]
     wide = {name for name, variable in model.variables.items() if variable.needs_encoder}
-    encoders = dict.fromkeys(wide, _itself)
-    sources = [rows.source for rows in tables]
-    domains = {n: v.categories for n, v in model.variables.items() if v.is_discrete}
-    found = []
-    for name, value in _interventions(model, data):
-        query = _asked(model, name, value, sources, domains)
-        if query is None:
-            continue
-        checked = {"sources": sources, "domains": domains, "seed": seed}
-        try:
-            report = check_overlap(
-                model.graph, query, data, encoders, **checked, tolerance=_TOLERANCE, most_rows=_ROWS
-            )
-        except CausalPlugError:  # too many cells to count, say: nothing is known then
-            continue
-        weak = report.weak
-        worst = None
-        if weak:
-            worst = max(report.findings, key=lambda finding: finding.share)
-        record = OverlapRecord(name, value)
-        if worst is not None:
-            error = worst.standard_error
-            record = OverlapRecord(name, value, worst.of, worst.share, error, worst.text)
-        found.append(record)
+    look = _Look(
+        model,
+        [rows.source for rows in tables],
+        rows_of(model.graph, data, dict.fromkeys(wide, _itself)),
+        Ratios(_ROWS, seed, _FOLDS, _TREES, _WORK + _WORK_EACH * len(model.variables)),
+    )
+    found: list[OverlapRecord] = []
+    for name, values in _interventions(model, data):
+        found += look.at(name, values)
     return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """Interventions on one variable after another, within the work that is allowed for all."""
+
+    model: Model
+    sources: Sequence[Source]
+    rows: Sequence[SourceRows]
+    ratios: Ratios
+
+    def at(self, name: str, values: Sequence[Any]) -> list[OverlapRecord]:
+        """A record of every value; all say that they were not checked if there is too much to
+        do."""
+        domains = {n: v.categories for n, v in self.model.variables.items() if v.is_discrete}
+        outcomes = _asked(self.model, name, values, self.sources, domains)
+        if outcomes is None:
+            return []
+        found = []
+        for value in values:
+            query = Query(outcomes, do={name: value})
+            try:
+                result = identify(self.model.graph, query, self.sources, domains=domains)
+                rule = Rule(_THRESHOLD, _TOLERANCE, _FEWEST, _ROWS, self.ratios.seed)
+                found.append(
+                    _record(name, value, overlap_of(result, self.rows, rule, ratios=self.ratios))
+                )
+            except OverBudget:
+                return [self._unchecked(name, other) for other in values]
+            except CausalPlugError:  # too many cells to count, say: nothing is known then
+                continue
+        return found
+
+    def _unchecked(self, name: str, value: Any) -> OverlapRecord:
+        of = tuple(self.model.graph.children(name))
+        return OverlapRecord(name, value, of, text=_UNCHECKED.format(name), checked=False)
+
+
+def _record(name: str, value: Any, report: Overlap) -> OverlapRecord:
+    if not report.weak:
+        return OverlapRecord(name, value)
+    worst = max(report.findings, key=lambda finding: finding.share)
+    return OverlapRecord(name, value, worst.of, worst.share, worst.standard_error, worst.text)
 
 
 def _itself(column: np.ndarray) -> np.ndarray:
@@ -111,14 +150,14 @@ def _users_values(model: Model, rows: Rows) -> Json:
 
 
 def _interventions(
-    model: Model, data: Sequence[Json]
-) -> Iterator[tuple[str, str | int | float | bool]]:
-    """Variable and value, at most so many that training does not wait.
+    model: Model, data: Sequence[dict[str, Any]]
+) -> Iterator[tuple[str, list[str | int | float | bool]]]:
+    """Variables and the values that they are set to, categories first: they take less work.
 
     A variable without causes is independent of all that its interventions are needed at.
     """
-    pairs = []
-    for name, variable in model.variables.items():
+    by_kind = sorted(model.variables.items(), key=lambda item: not item[1].is_discrete)
+    for name, variable in by_kind:
         columns = [table[name] for table in data if name in table]
         by_lot = not model.graph.parents(name) and not model.graph.siblings(name)
         if by_lot or variable.needs_encoder or not columns or not model.graph.children(name):
@@ -126,22 +165,25 @@ def _interventions(
         column = np.concatenate(columns)
         if variable.is_number:
             points = np.unique(np.quantile(column.astype(float), _QUANTILES))
-            pairs += [(name, float(f"{point:.6g}")) for point in points]
+            yield name, [float(f"{point:.6g}") for point in points]
         else:
             values, counts = np.unique(column, return_counts=True)
             frequent = values[np.argsort(-counts, kind="stable")][:_VALUES]
-            pairs += [(name, value) for value in frequent.tolist()]
-    yield from pairs[:_MOST]
+            yield name, frequent.tolist()
 
 
 def _asked(
-    model: Model, name: str, value: Any, sources: Sequence[Any], domains: Json
-) -> Query | None:
-    """The distribution of all that follows the intervention, or of what follows at once, if it
-    is determined."""
+    model: Model,
+    name: str,
+    values: Sequence[Any],
+    sources: Sequence[Source],
+    domains: dict[str, Any],
+) -> list[str] | None:
+    """All that follows the intervention, or what follows at once, if its distribution is determined
+    at every value."""
     below = sorted(model.graph.descendants([name]) - {name}, key=list(model.variables).index)
     for outcomes in (below, list(model.graph.children(name))):
-        query = Query(outcomes, do={name: value})
-        if identify(model.graph, query, sources, domains=domains).answerable:
-            return query
+        queries = [Query(outcomes, do={name: value}) for value in values]
+        if all(identify(model.graph, q, sources, domains=domains).answerable for q in queries):
+            return outcomes
     return None

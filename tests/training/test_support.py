@@ -155,3 +155,45 @@ def test_a_category_that_no_row_has_is_named_by_the_answers_that_need_it(tmp_pat
         told = [" ".join(caveat.text for caveat in answer.warnings) for answer in answers]
         assert ["No row" in text for text in told] == [False, True]
         assert "has T=2" in told[1]
+
+
+def test_beyond_the_work_that_is_allowed_an_answer_says_that_it_was_not_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("causalplug.training.support._WORK", 1)
+    monkeypatch.setattr("causalplug.training.support._WORK_EACH", 0)
+    dcm = cp.DCM(GRAPH, VARIABLES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        report = cp.fit(dcm, cp.DataSource(_rows(300)), steps=2, progress=False)
+    assert {r.variable for r in report.overlap if not r.checked} == {"T", "S"}
+    found = caveats_of(dcm, [cp.Query.parse("E[Y | do(T=yes)]")])
+    (told,) = [c for c in found if c.name == "not checked" and c.subject == "do(T)"]
+    assert "check_overlap" in told.text
+    assert not [c for c in found if c.name == "weak overlap"]
+
+
+def test_the_record_of_a_continuous_front_door_takes_few_trees(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ratios are shared by interventions: x' meets the mediator alike, whatever is set."""
+    from causalplug.checks import density_ratio
+
+    asked = []
+    ratio = density_ratio.event_ratio
+    monkeypatch.setattr(
+        density_ratio, "event_ratio", lambda *a, **k: (asked.append(k["trees"]), ratio(*a, **k))[1]
+    )
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=500)
+    m = x + rng.normal(size=500)
+    rows = pd.DataFrame({"X": x, "M": m, "Y": m + x})
+    dcm = cp.DCM(
+        cp.CausalGraph.parse("X -> M -> Y; X <-> Y"), dict.fromkeys("XMY", cp.Continuous())
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        report = cp.fit(dcm, rows, steps=2, progress=False)
+    assert all(record.checked for record in report.overlap)
+    assert len(report.overlap) == 10
+    assert len(asked) <= 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -13,11 +14,12 @@ from causalplug.identification.query import Query
 from causalplug.sampling.terms import compile_query
 from causalplug.training.learner import trainable
 from causalplug.uncertainty.enumerated import enumerated_gradient
-from causalplug.uncertainty.gradient import answer_gradient
+from causalplug.uncertainty.gradient import NoGradient, answer_gradient
 from causalplug.uncertainty.influence import influence_of
 from causalplug.uncertainty.intervals import with_intervals
 from causalplug.uncertainty.numbers import AnswerNumbers
 from causalplug.uncertainty.samples import Sample
+from causalplug.uncertainty.scores import Factor, Scores, log_factors, rows_to_read
 from tests.scm import random_scm
 
 FRONT_DOOR = cp.CausalGraph.parse("X -> Z -> Y; X <-> Y")
@@ -206,3 +208,72 @@ def test_data_that_are_not_all_of_the_tables_give_no_interval(front_door: tuple)
     two = [cp.DataSource(data), cp.DataSource(data, do=("X",))]
     answer = with_intervals(dcm, dcm.estimate("P(Y=1)", n=500), "P(Y=1)", data=two)
     assert "data= has 2 tables" in answer.interval
+
+
+def test_a_history_that_does_not_say_how_modules_were_trained_gives_no_interval(
+    front_door: tuple,
+) -> None:
+    _, dcm, _ = front_door
+    good = dcm.history
+    try:
+        for bad in (None, 3, [3], [{"variables": ["X"], "converged": True}]):
+            query = cp.Query.parse("P(Y=1 | do(X=1))")
+            dcm.history = good
+            answer = dcm.estimate(query, n=500, interval="none")
+            dcm.history = {**good, "modules": bad}
+            found = with_intervals(dcm, answer, query)
+            assert np.isnan(found.standard_error), bad
+            assert "does not know how" in found.interval
+    finally:
+        dcm.history = good
+
+
+def _confounded_numbers() -> tuple[cp.DCM, dict]:
+    graph = cp.CausalGraph.parse("T -> Y; T <-> Y")
+    torch.manual_seed(0)
+    dcm = cp.DCM(graph, {"T": cp.Continuous(), "Y": cp.Continuous()})
+    rng = np.random.default_rng(0)
+    t = rng.normal(size=60)
+    data = {"T": t, "Y": t + rng.normal(size=60)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cp.fit(dcm, data, steps=2, objective="likelihood", check_fit=False, progress=False)
+    return dcm, {name: torch.tensor(column, dtype=torch.float32) for name, column in data.items()}
+
+
+def test_scores_of_rows_with_numbers_are_those_of_one_row_at_a_time() -> None:
+    dcm, rows = _confounded_numbers()
+    factor = Factor.of(dcm, ["T", "Y"], rows, 60)
+    parameters = [p for name in ("T", "Y") for p in trainable(dcm.mechanism(name))]
+    scores = []
+    for one in factor.split(1):
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        (value,) = log_factors(dcm, one, 0)
+        parts = torch.autograd.grad(value, parameters, allow_unused=True)
+        pairs = zip(parts, parameters, strict=True)
+        flat = [torch.zeros_like(p) if g is None else g for g, p in pairs]
+        scores.append(torch.cat([g.flatten() for g in flat]).double())
+    matrix = torch.stack(scores)
+    gradients = torch.randn(1, matrix.shape[1], dtype=torch.float64)
+    fisher = matrix @ matrix.T
+    fisher += 1e-4 * fisher.diagonal().mean() * torch.eye(60, dtype=torch.float64)
+    expected = torch.linalg.solve(fisher, matrix @ gradients.T)
+    found = Scores(dcm, [factor], parameters).influence(gradients)
+    assert torch.allclose(found, expected, rtol=1e-2, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_rows_that_are_read_become_fewer_and_then_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    dcm, rows = _confounded_numbers()
+    many = {name: value.repeat(10) for name, value in rows.items()}
+    factor = Factor.of(dcm, ["T", "Y"], many, 600)
+    parameters = [p for name in ("T", "Y") for p in trainable(dcm.mechanism(name))]
+    size = sum(parameter.numel() for parameter in parameters)
+    (whole,) = rows_to_read(dcm, [factor], parameters)
+    monkeypatch.setattr("causalplug.uncertainty.scores._MEMORY", 200 * size)
+    (some,) = rows_to_read(dcm, [factor], parameters)
+    assert whole == 400
+    assert some == pytest.approx(200, abs=1)
+    monkeypatch.setattr("causalplug.uncertainty.scores._MEMORY", 20 * size)
+    with pytest.raises(NoGradient, match="parameters"):
+        rows_to_read(dcm, [factor], parameters)
