@@ -142,7 +142,7 @@ class DiffusersGenerator(FrozenMechanism):
     # -- labels
 
     def _check_classes(self) -> None:
-        config = self.network.config  # type: ignore[union-attr]
+        config = self.network.config
         joint = self._map.size
         known = _class_count(config)
         if not self.labels:
@@ -254,7 +254,7 @@ class DiffusersGenerator(FrozenMechanism):
     def _decoded(self, sample: Tensor) -> Tensor:
         if self.vae is None:
             return sample
-        config = self.vae.config  # type: ignore[union-attr]
+        config = self.vae.config
         shift = getattr(config, "shift_factor", None) or 0.0
         scale = getattr(config, "scaling_factor", None) or 1.0
         return self.vae.decode((sample / scale + shift).to(self.dtype)).sample  # type: ignore[operator]
@@ -277,7 +277,7 @@ class DiffusersGenerator(FrozenMechanism):
         """Inverse of :meth:`_decoded`."""
         if self.vae is None:
             return images
-        config = self.vae.config  # type: ignore[union-attr]
+        config = self.vae.config
         shift = getattr(config, "shift_factor", None) or 0.0
         scale = getattr(config, "scaling_factor", None) or 1.0
         return (self.vae.encode(images.to(self.dtype)).latent_dist.mean.float() - shift) * scale  # type: ignore[operator]

@@ -125,4 +125,4 @@ class _Redirect:
 def redirect() -> None:
     """Let the former names be imported."""
     if not any(isinstance(finder, _Redirect) for finder in sys.meta_path):
-        sys.meta_path.append(_Redirect())  # type: ignore[arg-type]
+        sys.meta_path.append(_Redirect())

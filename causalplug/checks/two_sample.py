@@ -68,7 +68,7 @@ class Shown:
     @property
     def sizes(self) -> list[int]:
         """Values of each column of :meth:`__call__`."""
-        return [self.variables[name].size for _, name in self.readers]  # type: ignore[attr-defined]
+        return [self.variables[name].size for _, name in self.readers]
 
     def __call__(self, rows: Mapping[str, Tensor]) -> list[Tensor]:
         """Codes ``(n,)`` of what each image shows of each variable."""

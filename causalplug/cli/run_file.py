@@ -194,7 +194,7 @@ class RunFile:
                 f"{self.path} cannot be used: mechanisms.{name}.label_map is a table, which needs one discrete parent; "
                 'write "estimate", or bind the generator in Python'
             )
-        values = {str(value): value for value in self.variables[parents[0]].categories}  # type: ignore[attr-defined]
+        values = {str(value): value for value in self.variables[parents[0]].categories}
         return {values.get(key, key): label for key, label in table.items()}
 
 

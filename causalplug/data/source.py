@@ -56,7 +56,7 @@ class Rows:
             for n, v in self.values.items()
         }
         clusters = None if self.clusters is None else self.clusters[index.cpu()]
-        return Rows(self.source, chosen, clusters)  # type: ignore[arg-type]
+        return Rows(self.source, chosen, clusters)
 
     def split(self, share: float, seed: int) -> tuple[Rows, Rows]:
         """Training and held-out rows, by a permutation that depends on the seed and the number

@@ -156,10 +156,10 @@ class _Parser:
             sign = -1.0 if operator.text == "-" else 1.0
         queries = [part for _, part in parts if not isinstance(part, float)]
         if not queries:
-            return sum(sign * part for sign, part in parts)  # type: ignore[operator,misc]
+            return sum(sign * part for sign, part in parts)
         if len(queries) == len(parts) and all(query.formula is None for query in queries):
             only = len(parts) == 1 and parts[0][0] == 1
-            return queries[0] if only else self.make.contrast(parts)  # type: ignore[arg-type]
+            return queries[0] if only else self.make.contrast(parts)
         (sign, total), *others = parts
         total = total if sign == 1 else self.times(-1.0, "*", total, 0)
         for sign, part in others:
@@ -185,14 +185,14 @@ class _Parser:
         if sign == "/" and isinstance(right, float):
             right, sign = 1 / right, "*"
         if all(numbers):
-            found = left * right if sign == "*" else left / right  # type: ignore[operator]
-            if not math.isfinite(found):  # type: ignore[arg-type]
+            found = left * right if sign == "*" else left / right
+            if not math.isfinite(found):
                 self.fail("this number is too large: it has to be finite", position)
-            return found  # type: ignore[return-value]
+            return found
         if sign == "*" and any(numbers):
             number, query = (left, right) if numbers[0] else (right, left)
-            if query.formula is None:  # type: ignore[union-attr]
-                return self.make.contrast([(number, query)])  # type: ignore[list-item]
+            if query.formula is None:
+                return self.make.contrast([(number, query)])
             return self.make.joined("*", number, query)
         return self.make.joined(sign, left, right)
 

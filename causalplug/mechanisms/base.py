@@ -278,7 +278,7 @@ class Mechanism(Part):
             hidden: Widths of hidden layers, where it has any.
         """
         made: Any = cls
-        return made(variable, parents, confounder_size=confounder_size, hidden=hidden)  # type: ignore[no-any-return]
+        return made(variable, parents, confounder_size=confounder_size, hidden=hidden)
 
     def for_variable(
         self, name: str, variable: Variable, parents: Mapping[str, Variable]

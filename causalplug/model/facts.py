@@ -174,7 +174,7 @@ def _parts(dcm: Model, copied: bool) -> list[dict[str, Any]]:
     """One row per frozen part, a module of another model being one part."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for role, parts in (("generator", dcm.mechanisms), ("encoder", dcm.encoders)):
-        for variable, part in parts.unopened().items():  # type: ignore[attr-defined]
+        for variable, part in parts.unopened().items():
             inner = part if role == "encoder" or part.frozen else part.frozen_generator
             if inner is None or inner.origin is None:
                 continue

@@ -288,7 +288,7 @@ class Model(nn.Module):
             )
             if name not in encoders and (readers or in_module):
                 cls = ENCODERS.resolve(str(variable.default_encoder))
-                encoders[name] = initialised(partial(cls, variable), seed)  # type: ignore[arg-type]
+                encoders[name] = initialised(partial(cls, variable), seed)
         for name, encoder in encoders.items():
             self._encoders[module_key(name)] = encoder
 
@@ -315,7 +315,7 @@ class Model(nn.Module):
             self._encoders[module_key(name)].size
             if module_key(name) in self._encoders
             else self.variables[name]
-        )  # type: ignore[return-value]
+        )
 
     def confounder_keys(self, name: str) -> tuple[str, ...]:
         """Names of the confounder noises at a variable, in the order in which its mechanism reads

@@ -433,10 +433,10 @@ def region_condition(dcm: Model, name: str, region: Region) -> Condition:
         )
     low = float("-inf") if region.low is None else float(region.low)
     high = float("inf") if region.high is None else float(region.high)
-    if high < variable.low or low > variable.high:  # type: ignore[attr-defined]
+    if high < variable.low or low > variable.high:
         raise QueryError(
-            f"{written} cannot be asked: {name} has values between {variable.low} and "  # type: ignore[attr-defined]
-            f"{variable.high}."  # type: ignore[attr-defined]
+            f"{written} cannot be asked: {name} has values between {variable.low} and "
+            f"{variable.high}."
         )
     return Condition(
         name,

@@ -71,7 +71,7 @@ class Request:
 
     def parts(self, stream: Stream) -> Iterator[tuple[dict[Column, np.ndarray], dict[str, float]]]:
         """Consecutive parts of the table, with a progress bar for long calls."""
-        from tqdm.auto import tqdm  # type: ignore[import-untyped]
+        from tqdm.auto import tqdm
 
         disable = None if self.options.progress is None else not self.options.progress
         delay = 0.0 if self.options.progress else 2.0

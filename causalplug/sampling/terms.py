@@ -116,7 +116,7 @@ def numbers_of(variable: Any, name: str) -> list[float] | None:
             f"E[{name}] cannot be taken: {name} is {what}. Ask for P({name} | …) to see some."
         )
     if all(isinstance(c, int | float) for c in variable.categories):
-        return [float(c) for c in variable.categories]  # type: ignore[arg-type]
+        return [float(c) for c in variable.categories]
     raise QueryError(
         f"E[{name}] cannot be taken: the categories of {name} are names, not numbers. Ask for a "
         f"probability, for example P({name}={variable.categories[-1]!s} | …)."
@@ -205,7 +205,7 @@ class _Compiler:
                         event.variable,
                         self.dcm.variables[event.variable].code(value, event.variable),
                     )
-                )  # type: ignore[attr-defined]
+                )
         key = tuple(
             sorted(
                 (str(setting), str(sorted(there.items()))) for setting, there in conditions.items()

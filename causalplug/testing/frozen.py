@@ -189,7 +189,7 @@ class MechanismTester:
         relaxed = {
             name: torch.nn.functional.one_hot(value, mechanism.bound_parents[name].size)
             .float()
-            .requires_grad_()  # type: ignore[attr-defined]
+            .requires_grad_()
             for name, value in parents.items()
         }
         if not relaxed:

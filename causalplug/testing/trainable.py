@@ -98,9 +98,9 @@ class TrainableMechanismTester:
         assert made.is_floating_point() != variable.is_discrete
         assert len(variable.decode(made)) == self.rows
         if variable.is_image:
-            slack = 1e-3 * (variable.high - variable.low)  # type: ignore[attr-defined]
-            assert float(made.min()) >= variable.low - slack  # type: ignore[attr-defined]
-            assert float(made.max()) <= variable.high + slack  # type: ignore[attr-defined]
+            slack = 1e-3 * (variable.high - variable.low)
+            assert float(made.min()) >= variable.low - slack
+            assert float(made.max()) <= variable.high + slack
 
     def test_same_noise_same_sample_and_other_noise_another(self) -> None:
         mechanism = self.make().eval()

@@ -101,7 +101,7 @@ class Critic(nn.Module):
         super().__init__()
         self.trunks = nn.ModuleList(
             self._trunk(reads.variables[name], channels) for name in reads.pixels
-        )  # type: ignore[arg-type]
+        )
         size = sum(reads.sizes) + 128 * len(self.trunks)
         layers: list[nn.Module] = []
         for width in hidden:
@@ -219,7 +219,7 @@ def _piecewise_linear(
 
 def _leaky_relu_backward(gradient: Tensor, value: Tensor) -> Tensor:
     """``gradient`` times the slope of a leaky rectifier whose result is ``value``."""
-    return torch.ops.aten.leaky_relu_backward(gradient, value, _SLOPE, True)  # type: ignore[no-any-return]
+    return torch.ops.aten.leaky_relu_backward(gradient, value, _SLOPE, True)
 
 
 def between(

@@ -175,7 +175,7 @@ class Roller:
         discrete = variable.is_discrete
         if name in state.spread:
             parents = {parent: self._read(parent, name, state) for parent in mechanism.parents}
-            self._enumerate(name, state, n, mechanism.logits(parents, confounder))  # type: ignore[operator]
+            self._enumerate(name, state, n, mechanism.logits(parents, confounder))
             return
         # copies of one row share their noise; score-function copies of weighed variables must not
         scored = mode == "score" and name in self.weighed

@@ -143,9 +143,9 @@ class Stack(nn.Module):
         linear = [network.read_parents, *network.rest[1::2]]
         found = []
         for weight, bias, layer in zip(self.weights, self.biases, linear, strict=True):
-            out, into = layer.weight.shape  # type: ignore[union-attr]
-            found.append((weight[place, :into, :out], layer.weight.T))  # type: ignore[union-attr]
-            found.append((bias[place, 0, :out], layer.bias))  # type: ignore[union-attr]
+            out, into = layer.weight.shape
+            found.append((weight[place, :into, :out], layer.weight.T))
+            found.append((bias[place, 0, :out], layer.bias))
         return found
 
     @torch.no_grad()

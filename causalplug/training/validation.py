@@ -250,7 +250,7 @@ def distance(
     discrete = [name for name in names if dcm.variables[name].is_discrete]
     found: dict[str, Any] = {}
     if discrete:
-        sizes = [dcm.variables[name].size for name in discrete]  # type: ignore[attr-defined]
+        sizes = [dcm.variables[name].size for name in discrete]
         columns = [
             [*(values[name] for name in discrete), *(shown(values) if shown else [])]
             for values in (rows, fake)

@@ -173,7 +173,7 @@ class SampleBank:
                 found = self.encoder.eval()(painted.to(self.encoder.loc.device))
             arrays["projections"][place, rows] = found.cpu().numpy()
         if "images" in arrays:
-            unit = (painted - variable.low) / (variable.high - variable.low)  # type: ignore[attr-defined]
+            unit = (painted - variable.low) / (variable.high - variable.low)
             arrays["images"][place, rows] = (
                 (unit * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
             )

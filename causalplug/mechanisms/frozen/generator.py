@@ -398,7 +398,7 @@ class FrozenMechanism(Mechanism):
         """
         if self.abduction is None:
             return super().abduct(value, parents, confounder, prior=prior)
-        images = self._transform.inverse(self.variable.scale(value))  # type: ignore[attr-defined]
+        images = self._transform.inverse(self.variable.scale(value))
         possible = self._map.probabilities_given(parents, len(images)).expand(len(images), -1)
         if not self._map.stochastic:
             return self.invert(images, self._map.split(possible.argmax(-1)))[0]

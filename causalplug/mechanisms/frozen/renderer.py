@@ -77,7 +77,7 @@ class Renderer(Mechanism):
         self.variable: Image = variable if variable is not None else generator.image
         parents = dict(parents or {})
         self.parents = tuple(parents)
-        self.generator: FrozenMechanism = freeze(generator)  # type: ignore[assignment]
+        self.generator: FrozenMechanism = freeze(generator)
         self.labels = generator._map.size if generator.labels else 0
         normal = {
             k: spec
@@ -185,7 +185,7 @@ class Renderer(Mechanism):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], generator: Mechanism | None = None) -> Renderer:  # type: ignore[override]
+    def from_config(cls, config: Mapping[str, Any], generator: Mechanism | None = None) -> Renderer:
         """The renderer that :meth:`config` describes, with fresh weights of its code.
 
         Args:

@@ -371,7 +371,7 @@ def _values(kind: Variable, rows: int, generator: torch.Generator) -> Tensor:
     if size is not None:
         return torch.arange(rows) % size
     if kind.is_image:
-        low, high = kind.low, kind.high  # type: ignore[attr-defined]
+        low, high = kind.low, kind.high
         return low + (high - low) * torch.rand(rows, *kind.event_shape, generator=generator)
     if kind.is_countable:
         return torch.arange(rows).float()
@@ -428,7 +428,7 @@ def _checked_value(name: str, variable: Variable, made: Tensor, output: str | No
             f"and {variable.describe()} has {list(wanted)}. Declare the variable so, or reshape."
         )
     if variable.is_image:
-        low, high = variable.low, variable.high  # type: ignore[attr-defined]
+        low, high = variable.low, variable.high
         slack = 1e-3 * (high - low)
         found = float(made.min()), float(made.max())
         if found[0] < low - slack or found[1] > high + slack:

@@ -302,7 +302,7 @@ class DiscreteTable(Mechanism):
         variable: Discrete = variable_from_dict(config["variable"])  # type: ignore[assignment]
         parents = {name: variable_from_dict(declared, name) for name, declared in config["parents"]}
         own = config["own"]
-        sizes = [p.size for p in parents.values()] + [len(w) for w in config["confounders"]]  # type: ignore[attr-defined]
+        sizes = [p.size for p in parents.values()] + [len(w) for w in config["confounders"]]
         shape = (*sizes, *(() if own is None else (len(own),)), variable.size)
         table = torch.full(shape, 1 / variable.size, dtype=torch.float64)
         options = {key: config[key] for key in ("own", "confounder_size", "responses")}
