@@ -24,6 +24,7 @@ from causalplug.adapters.diffusers_files import load_parts, open_pipeline
 from causalplug.adapters.diffusers_inversion import explained, inverted, invertible
 from causalplug.adapters.prompts import prompts_of
 from causalplug.errors import MechanismError
+from causalplug.hub.part import Content
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
@@ -142,7 +143,7 @@ class DiffusersGenerator(FrozenMechanism):
     # -- labels
 
     def _check_classes(self) -> None:
-        config = self.network.config
+        config: Any = self.network.config
         joint = self._map.size
         known = _class_count(config)
         if not self.labels:
@@ -370,7 +371,7 @@ class DiffusersGenerator(FrozenMechanism):
         """Nothing: the pipeline has its own files."""
         return {}
 
-    def files(self) -> dict[str, Path]:
+    def files(self) -> dict[str, Content]:
         """The pipeline's own files under ``pipeline/``; none where it is referred to on the Hub."""
         if self.folder is None or (self.location or {}).get("repo_id"):
             return {}

@@ -197,7 +197,7 @@ def check_fit(
     if encoder is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            encoder = ConvEncoder(variable, 16)  # type: ignore[arg-type]
+            encoder = ConvEncoder(variable, 16)
         encoder.whiten(images)
     generator = torch.Generator().manual_seed(seed)
     real, fake = {}, {}

@@ -50,7 +50,11 @@ class OverlapRecord:
             RepositoryError: Keys are missing or of a wrong type.
         """
         of = data.get("of") if isinstance(data, Mapping) else None
-        words = [data["variable"], data["text"], *of] if _has(data, "variable", "text", of) else [0]
+        words = (
+            [data["variable"], data["text"], *(of or ())]
+            if _has(data, "variable", "text", of)
+            else [0]
+        )
         numbers = [data.get("share"), data.get("standard_error")]
         if not all(isinstance(word, str) for word in words) or not _are_numbers(numbers):
             raise RepositoryError(

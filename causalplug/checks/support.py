@@ -363,7 +363,9 @@ class SupportCheck:
                 for value, place in zip(wanted, places, strict=True)
             ]
         column = np.concatenate([self.rows[i].numbers[name] for i in holders])
-        points = [atom.value] if isinstance(atom, Constant) else np.quantile(column, _QUANTILES)
+        points: Any = (
+            [atom.value] if isinstance(atom, Constant) else np.quantile(column, _QUANTILES)
+        )
         return [_near(name, column, float(point)) for point in points]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from causalplug.variables import Image, Variable
+from causalplug.variables import Variable
 
 __all__ = ["SCALES", "Shown", "classifier_distance", "mmd"]
 
@@ -84,7 +84,7 @@ class Shown:
         return torch.as_tensor(found, dtype=torch.float32, device=images.device)
 
     def _features(self, name: str, images: Tensor) -> np.ndarray:
-        variable: Image = self.variables[name]  # type: ignore[assignment]
+        variable = self.variables[name]
         side = (min(_SIDE, variable.height), min(_SIDE, variable.width))
         pixels = torch.nn.functional.adaptive_avg_pool2d(variable.scale(images), side).flatten(1)
         return pixels.float().cpu().numpy()

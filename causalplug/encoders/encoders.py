@@ -19,7 +19,7 @@ from causalplug.hub.part import Part
 from causalplug.hub.parts import load_part
 from causalplug.networks import freeze
 from causalplug.registry import Registry
-from causalplug.variables import Image, Variable, variable_from_dict
+from causalplug.variables import Variable, variable_from_dict
 
 if TYPE_CHECKING:
     from causalplug.hub.snapshot import Snapshot
@@ -187,7 +187,7 @@ class ConvEncoder(Encoder):
 
     def __init__(
         self,
-        variable: Image,
+        variable: Variable,
         size: int = 16,
         *,
         channels: Sequence[int] = (8, 16, 32, 64),
@@ -219,7 +219,7 @@ class RandomProjection(Encoder):
 
     basis: Tensor
 
-    def __init__(self, variable: Image, size: int = 16, *, seed: int = 0):
+    def __init__(self, variable: Variable, size: int = 16, *, seed: int = 0):
         super().__init__(variable, size)
         self.seed = seed
         generator = torch.Generator().manual_seed(seed)
@@ -241,7 +241,7 @@ class PCAEncoder(Encoder):
     basis: Tensor
     centre: Tensor
 
-    def __init__(self, variable: Image, size: int = 16):
+    def __init__(self, variable: Variable, size: int = 16):
         super().__init__(variable, size)
         if size > variable.feature_size:
             raise MechanismError(

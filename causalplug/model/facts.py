@@ -12,7 +12,7 @@ __all__ = [
     "warning_rows",
 ]
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from causalplug.hub.part_facts import describe_values
@@ -21,6 +21,7 @@ from causalplug.model.caveats import recorded_caveats
 
 if TYPE_CHECKING:
     from causalplug.checks.fit import FitReport
+    from causalplug.hub.part import Part
     from causalplug.identification.identification import Identification
     from causalplug.identification.query import Query
     from causalplug.model.model import Model
@@ -173,25 +174,30 @@ def warning_rows(history: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _parts(dcm: Model, copied: bool) -> list[dict[str, Any]]:
     """One row per frozen part, a module of another model being one part."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for role, parts in (("generator", dcm.mechanisms), ("encoder", dcm.encoders)):
-        for variable, part in parts.unopened().items():
-            inner = part if role == "encoder" or part.frozen else part.frozen_generator
-            if inner is None or inner.origin is None:
-                continue
-            origin = inner.origin
-            of_module: str | None = part.part_of if role == "generator" else None
-            name = of_module or variable
-            known = origin.reference or origin
-            found[role, name] = {
-                "name": name,
-                "role": "module" if of_module else role,
-                "repo_id": known.repo_id,
-                "revision": known.revision,
-                "subfolder": known.subfolder,
-                "license": inner.license or known.license,
-                "copied": copied,
-            }
+    for role, variable, part, of_module in _pulled(dcm):
+        if part is None or part.origin is None:
+            continue
+        name = of_module or variable
+        known = part.origin.reference or part.origin
+        found[role, name] = {
+            "name": name,
+            "role": "module" if of_module else role,
+            "repo_id": known.repo_id,
+            "revision": known.revision,
+            "subfolder": known.subfolder,
+            "license": part.license or known.license,
+            "copied": copied,
+        }
     return list(found.values())
+
+
+def _pulled(dcm: Model) -> Iterator[tuple[str, str, Part | None, str | None]]:
+    """Role, variable, part and module of every part that may have been pulled."""
+    for variable, mechanism in dcm.mechanisms.unopened().items():
+        inner = mechanism if mechanism.frozen else mechanism.frozen_generator
+        yield "generator", variable, inner, mechanism.part_of
+    for variable, encoder in dcm.encoders.unopened().items():
+        yield "encoder", variable, encoder, None
 
 
 def training_rows(history: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -311,11 +311,9 @@ class Model(nn.Module):
     def parent_spec(self, name: str) -> ParentSpec:
         """What a trainable mechanism reads of ``name`` as a parent: the variable, or its
         encoder's projection size."""
-        return (
-            self._encoders[module_key(name)].size
-            if module_key(name) in self._encoders
-            else self.variables[name]
-        )
+        if module_key(name) not in self._encoders:
+            return self.variables[name]
+        return cast("Encoder", self._encoders[module_key(name)]).size
 
     def confounder_keys(self, name: str) -> tuple[str, ...]:
         """Names of the confounder noises at a variable, in the order in which its mechanism reads
@@ -403,7 +401,7 @@ class Model(nn.Module):
         self,
         parent: str,
         mechanism: Mechanism,
-        values: dict[str, Tensor],
+        values: Mapping[str, Tensor],
         projections: dict[str, Tensor],
     ) -> Tensor:
         """A parent's value as this mechanism reads it; an image is projected once for all its

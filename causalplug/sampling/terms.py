@@ -22,7 +22,7 @@ from causalplug.sampling.condition import (
 )
 from causalplug.sampling.interventions import Intervention, compile_do
 from causalplug.sampling.worlds import FromWorld, World
-from causalplug.variables import Discrete
+from causalplug.variables import Variable
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -88,7 +88,7 @@ class CompiledTerm:
     cases: list[Case]
 
 
-def category(variable: Discrete, value: Any, name: str) -> Any:
+def category(variable: Variable, value: Any, name: str) -> Any:
     """The category that ``value`` means: itself, or the one that is written like it."""
     if value in variable.categories:
         return variable.categories[variable.categories.index(value)]
@@ -96,7 +96,7 @@ def category(variable: Discrete, value: Any, name: str) -> Any:
     return variable.categories[code if code >= 0 else variable.code(value, name)]
 
 
-def _category(variable: Discrete, value: Any, name: str) -> Any:
+def _category(variable: Variable, value: Any, name: str) -> Any:
     if isinstance(value, Except):
         return Except(category(variable, value.value, name))
     return category(variable, value, name)

@@ -53,10 +53,10 @@ class TrainableMechanismTester:
         found = {}
         for name, spec in self.parents.items():
             generator = torch.Generator().manual_seed(len(name))
-            drawn = isinstance(spec, int)
-            found[name] = (
-                torch.randn(n, spec, generator=generator) if drawn else example_values(spec, n)
-            )
+            if isinstance(spec, int):
+                found[name] = torch.randn(n, spec, generator=generator)
+            else:
+                found[name] = example_values(spec, n)
         return found
 
     def confounder(self, mechanism: Mechanism, n: int) -> Tensor | None:

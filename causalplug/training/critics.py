@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from causalplug.networks import location_and_scale
-from causalplug.variables import Image, Variable
+from causalplug.variables import Variable
 
 __all__ = ["Critic", "CriticInput", "Scaled", "between"]
 
@@ -73,7 +73,7 @@ class CriticInput(nn.Module):
         rows = [(torch.cat(parts, -1) - self.loc) / self.scale] if parts else []
         rows = [row.to(torch.get_default_dtype()) for row in rows]
         for name in self.pixels:
-            variable: Image = self.variables[name]  # type: ignore[assignment]
+            variable = self.variables[name]
             rows.append(
                 (variable.scale(values[name]) - variable.low) * (2 / (variable.high - variable.low))
                 - 1
@@ -111,7 +111,7 @@ class Critic(nn.Module):
         self._linear = [layer for layer in self.score if isinstance(layer, nn.Linear)]
 
     @staticmethod
-    def _trunk(variable: Image, channels: Sequence[int]) -> nn.Module:
+    def _trunk(variable: Variable, channels: Sequence[int]) -> nn.Module:
         layers: list[nn.Module] = []
         before, height, width = variable.channels, variable.height, variable.width
         for after in channels:

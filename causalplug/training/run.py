@@ -248,11 +248,11 @@ class Run:
         games = []
         for target in module.targets:
             pixels = self.prepared.pixels(self.dcm, module, self.config)
-            rows = self.prepared.rows(target.source, "train", pixels)
+            table = self.prepared.rows(target.source, "train", pixels)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.config.seed)
                 game = game_for(
-                    self.dcm, target, rows, self.config, banks=self.prepared.banks, pixels=pixels
+                    self.dcm, target, table, self.config, banks=self.prepared.banks, pixels=pixels
                 )
             games.append(game.to(self.accelerator.device))
         image = any(self.dcm.variables[name].needs_encoder for name in module.variables)

@@ -133,9 +133,8 @@ def _read_by(dcm: Model, queries: str | Query | Iterable[str | Query]) -> tuple[
         TrainingError: no question.
         QuerySyntaxError, QueryError, UnknownVariableError: a question that makes no sense.
     """
-    single = isinstance(queries, str | Query)
     found: set[str] = set()
-    for query in [queries] if single else list(queries):
+    for query in [queries] if isinstance(queries, str | Query) else list(queries):
         asked = Query.parse(query) if isinstance(query, str) else query
         if not isinstance(asked, Query):
             raise TrainingError(

@@ -71,6 +71,24 @@ class Variable:
         def high(self) -> float:
             """The greatest number of a number, vector or image."""
 
+        @property
+        def channels(self) -> int:
+            """Channels of an image."""
+
+        @property
+        def height(self) -> int:
+            """Rows of pixels of an image."""
+
+        @property
+        def width(self) -> int:
+            """Pixels of a row of an image."""
+
+        def to_pil(self, images: Any) -> list[Any]:
+            """Decoded images as pictures."""
+
+        def code_of_text(self, text: str) -> int:
+            """The code of the category of a discrete variable that is written so, or -1."""
+
         def code(self, value: Hashable, name: str = "value") -> int:
             """The integer code of one category of a discrete variable."""
 

@@ -17,7 +17,7 @@ from causalplug.errors import MechanismError
 from causalplug.mechanisms.frozen.bank_files import BankFiles
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, state_hash
 from causalplug.noise import Noise
-from causalplug.variables import Image
+from causalplug.variables import Variable
 
 __all__ = ["SampleBank"]
 
@@ -196,8 +196,8 @@ class SampleBank:
         return (uniform * self.rows_per_label).long().clamp_(max=self.rows_per_label - 1)
 
     @property
-    def _variable(self) -> Image:
-        return self.mechanism.variable  # type: ignore[return-value]
+    def _variable(self) -> Variable:
+        return self.mechanism.variable
 
     def _kept(self, index: tuple[Tensor | slice, Tensor]) -> Tensor:
         if self.projections is not None:

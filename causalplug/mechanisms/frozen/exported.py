@@ -105,7 +105,12 @@ def _read(item: Any, held: Mapping[str, Any]) -> Any:
         return held[value]
     if kind == "device":
         return next((t.device for t in held.values() if isinstance(t, Tensor)), None)
-    return {"dtype": _TYPES, "layout": _LAYOUTS, "format": _FORMATS}[kind][value]
+    tables: dict[str, Mapping[str, Any]] = {
+        "dtype": _TYPES,
+        "layout": _LAYOUTS,
+        "format": _FORMATS,
+    }
+    return tables[kind][value]
 
 
 def export_network(

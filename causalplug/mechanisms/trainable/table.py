@@ -145,7 +145,7 @@ class DiscreteTable(Mechanism):
             found.append(torch.bucketize(numbers, cuts.to(numbers), right=True))
         return found
 
-    def logits(
+    def logits(  # type: ignore[override]
         self,
         parents: Mapping[str, Tensor],
         confounder: Tensor | None = None,
@@ -253,8 +253,8 @@ class DiscreteTable(Mechanism):
         assert self.own is not None
         one = value.unsqueeze(-1)
         likelihoods = []
-        for state in range(len(self.own)):
-            log_probs = self.logits(parents, confounder, torch.tensor(state))
+        for number in range(len(self.own)):
+            log_probs = self.logits(parents, confounder, torch.tensor(number))
             likelihoods.append(log_probs.expand(len(value), -1).gather(-1, one).squeeze(-1).exp())
         own = torch.tensor(self.own, dtype=torch.float64, device=value.device)
         shares = own * torch.stack(likelihoods, -1).double()
