@@ -128,5 +128,6 @@ class CallableGenerator(FrozenMechanism):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> CallableGenerator:
         raise MechanismError(
-            "A repository cannot name a Python function to run. Build CallableGenerator(function, …) in your own code."
+            "A repository cannot name a Python function to run. Build CallableGenerator(function, "
+            "…) in your own code."
         )

@@ -167,7 +167,8 @@ class ConditionalGAN(FrozenMechanism):
                 )
             if encoding == "embedding" and not ("size" in item and "name" in item):
                 raise MechanismError(
-                    f"The embedding of {item['input']!r} needs its size and the name of its table in the weights."
+                    f"The embedding of {item['input']!r} needs its size and the name of its table "
+                    "in the weights."
                 )
 
     def _embedding(self, item: Mapping[str, Any]) -> nn.Embedding:
@@ -184,7 +185,8 @@ class ConditionalGAN(FrozenMechanism):
                 painted = self.generate(torch.zeros(2, len(self.labels), dtype=torch.int64), noise)
         except RuntimeError as error:
             raise MechanismError(
-                f"The layers of this generator do not fit each other: {str(error).splitlines()[0]}. Correct the sizes."
+                "The layers of this generator do not fit each other: "
+                f"{str(error).splitlines()[0]}. Correct the sizes."
             ) from None
         if painted.shape[1:] != self.image.event_shape:
             raise MechanismError(

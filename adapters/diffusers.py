@@ -448,7 +448,8 @@ def _latent_shape(network: Any) -> tuple[int, int, int]:
     size = network.config.sample_size
     if size is None:
         raise MechanismError(
-            f"{type(network).__name__} does not say its sample_size: set it in the pipeline's config."
+            f"{type(network).__name__} does not say its sample_size: set it in the pipeline's "
+            "config."
         )
     height, width = (size, size) if isinstance(size, int) else tuple(size)
     return (network.config.in_channels, height, width)

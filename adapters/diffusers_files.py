@@ -272,7 +272,8 @@ def _component(
     found = _attribute(importlib.import_module(library), cls)
     if found is None or not hasattr(found, "from_pretrained"):
         raise RepositoryError(
-            f"cannot load {snapshot}: {library} has no {cls} for its part {name!r}. Upgrade {library}"
+            f"cannot load {snapshot}: {library} has no {cls} for its part {name!r}. Upgrade "
+            f"{library}"
         )
     options: dict[str, Any] = {"subfolder": name, "local_files_only": True}
     if issubclass(found, torch.nn.Module):

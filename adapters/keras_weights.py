@@ -61,7 +61,8 @@ def read_keras_layers(path: str | PathLike[str]) -> list[KerasLayer]:
         import h5py
     except ImportError:
         raise MissingDependencyError(
-            "Keras weights cannot be read: h5py is not installed. Run: pip install 'causalplug[keras]'"
+            "Keras weights cannot be read: h5py is not installed. Run: pip install "
+            "'causalplug[keras]'"
         ) from None
     place = Path(path)
     if is_pointer(place):

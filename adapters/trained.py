@@ -45,7 +45,8 @@ class TrainedGenerator(FrozenMechanism):
     ):
         if not isinstance(mechanism.variable, Image) or mechanism.frozen:
             raise MechanismError(
-                f"{type(mechanism).__name__} is not a trained mechanism of an image: nothing to freeze."
+                f"{type(mechanism).__name__} is not a trained mechanism of an image: nothing to "
+                "freeze."
             )
         if mechanism.config().get("confounder_size"):
             raise MechanismError(
@@ -55,7 +56,8 @@ class TrainedGenerator(FrozenMechanism):
         other = [n for n in mechanism.parents if not isinstance(parents.get(n), Discrete)]
         if other:
             raise MechanismError(
-                f"Parents {other} of {type(mechanism).__name__} are not discrete: they cannot be labels."
+                f"Parents {other} of {type(mechanism).__name__} are not discrete: they cannot be "
+                "labels."
             )
         labels = [Label(name, parents[name]) for name in mechanism.parents]
         super().__init__(

@@ -192,7 +192,8 @@ class TransformersEncoder(Encoder):
             name: t.shape for name, t in own.items()
         }:
             raise MechanismError(
-                f"The tensors in {where} are not those of this encoder: {', '.join(sorted(tensors))}."
+                f"The tensors in {where} are not those of this encoder: "
+                f"{', '.join(sorted(tensors))}."
             )
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
@@ -203,7 +204,8 @@ class TransformersEncoder(Encoder):
             return {}
         if self.folder is None:
             raise MechanismError(
-                "A backbone that exists only in memory cannot be saved: load it with from_pretrained."
+                "A backbone that exists only in memory cannot be saved: load it with "
+                "from_pretrained."
             )
         names = [
             path

@@ -1,8 +1,8 @@
 """How close trained models come to the truth: to P(V), and to every identifiable P(y | do(x)).
 
-    python benchmarks/convergence.py                            # by likelihood: some minutes
+    python benchmarks/convergence.py                          # by likelihood: some minutes
     python benchmarks/convergence.py --objective adversarial --models 4
-    python benchmarks/convergence.py --quick                    # two random models and the seven variables
+    python benchmarks/convergence.py --quick                  # two random models, seven variables
 
 The bound of a case is max(0.03, 1.5 times the TVD of its training rows from what they are a sample
 of). The models: Asia with smoke and bronc hidden (``--networks``: where asia.bif lies; a random
@@ -178,7 +178,8 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)
     print(
-        f"{'case':44s} {'P(V)':>7s} {'bound':>7s} {'do':>7s}  {'worst query':26s} {'CPU s':>6s}  not converged"
+        f"{'case':44s} {'P(V)':>7s} {'bound':>7s} {'do':>7s}  {'worst query':26s} {'CPU s':>6s}  "
+        "not converged"
     )
     missed = 0
     for case in cases(options):

@@ -7,9 +7,9 @@
 
 Everything runs in one thread on the same rows, and time is CPU time of the whole fit.
 
-- *continuous*: seven models of the literature (``benchmarks/field_models.py``), 5,000 rows. ``do`` is
-  the root mean square error of E[Y | do(X=x)] over every X without parents, its descendants Y and
-  five quantiles of X, in standard deviations of Y. ``counterfactual`` is the same over the
+- *continuous*: seven models of the literature (``benchmarks/field_models.py``), 5,000 rows. ``do``
+  is the root mean square error of E[Y | do(X=x)] over every X without parents, its descendants Y
+  and five quantiles of X, in standard deviations of Y. ``counterfactual`` is the same over the
   values of descendants of 1,000 rows, had X been at its .9 quantile; the models' noise is one
   number for each variable that its mechanism is monotone in, which all sides assume.
 - *growth*: CPU seconds of a fit of discrete variables against their number, of a path of
@@ -129,7 +129,10 @@ def continuous(sides: list[Callable[[], Side]], only: str | None) -> None:
             found = do_error(model, side, rows), counterfactual_error(model, side, rows)
             totals.setdefault(side.name, []).append((seconds, *found))
             print(
-                f"{title:26}{side.name:14}{seconds:8.1f}{found[0]:9.4f}{found[1]:11.4f}  {side.remark}",
+                (
+                    f"{title:26}{side.name:14}{seconds:8.1f}{found[0]:9.4f}{found[1]:11.4f}  "
+                    f"{side.remark}"
+                ),
                 flush=True,
             )
     for name, measured in totals.items():

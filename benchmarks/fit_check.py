@@ -59,7 +59,8 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     print(
-        f"{'generator':10} {'fit':>4} {'off':>4} {'unfit':>6} {'CPU s':>6}  reasons, of the first seed"
+        f"{'generator':10} {'fit':>4} {'off':>4} {'unfit':>6} {'CPU s':>6}  reasons, of the first "
+        "seed"
     )
     for kind in chosen.only:
         start = time.process_time()

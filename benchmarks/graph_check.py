@@ -4,8 +4,8 @@
     python -m benchmarks.graph_check --graphs 40
 
 Random graphs of five to seven variables, a fifth of the pairs confounded, with linear Gaussian,
-binary, mixed and non-linear mechanisms in turn; 2,000 rows each. An edge counts as one that the rows
-can show if its removal makes a constraint whose association, in 100,000 rows, is at least .1.
+binary, mixed and non-linear mechanisms in turn; 2,000 rows each. An edge counts as one that the
+rows can show if its removal makes a constraint whose association, in 100,000 rows, is at least .1.
 """
 
 from __future__ import annotations

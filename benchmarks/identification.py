@@ -1,7 +1,7 @@
 """Identification: time against the size of the graph, and random cases against exact truths.
 
-    python benchmarks/identification.py                   # seconds per query, a minute
-    python benchmarks/identification.py --validate 2000   # and 2,000 random estimands on exact tables
+    python benchmarks/identification.py                  # seconds per query, a minute
+    python benchmarks/identification.py --validate 2000  # 2,000 random estimands on exact tables
 
 Times are CPU time of ``identify`` (the yes or no) and of the reason, medians over several graphs;
 building the graph and its bit sets is not counted.
@@ -122,7 +122,8 @@ def validate(cases: int, largest: int) -> None:
     seconds = time.process_time() - start
     print(f"{seed} random questions: {dict(statuses)}")
     print(
-        f"{checked} formulas on exact tables, up to {largest} variables: largest error {worst:.1e}; {seconds:.0f} s"
+        f"{checked} formulas on exact tables, up to {largest} variables: largest error "
+        f"{worst:.1e}; {seconds:.0f} s"
     )
 
 
@@ -147,7 +148,8 @@ def main() -> None:
                 continue
             row = measure(size, *count(size), repeats=arguments.repeats)
             cells = [
-                f"{1e3 * decide:.1f} + {1e3 * explain:.1f} ({found['identifiable'] / found.total():.1f})"
+                f"{1e3 * decide:.1f} + {1e3 * explain:.1f} "
+                f"({found['identifiable'] / found.total():.1f})"
                 for decide, explain, found in row.values()
             ]
             print(f"{'':8} {size:>9}  " + "".join(f"{cell:>28}" for cell in cells), flush=True)

@@ -92,7 +92,8 @@ def main() -> None:
     parser.add_argument("--families", nargs="*", choices=FAMILIES, default=list(FAMILIES))
     options = parser.parse_args()
     print(
-        "| graphs | variables | causes | confounders | modules | largest | build s | plan s | peak MiB |"
+        "| graphs | variables | causes | confounders | modules | largest | build s | plan s | "
+        "peak MiB |"
     )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for family in options.families:

@@ -6,8 +6,9 @@
 One table of a binary column, a column of three words and a column of numbers, as CSV and as
 Parquet. Every reader runs in a process of its own and ends with the three columns in memory: ours
 as tensors (codes and floats), pandas as a DataFrame, pyarrow as a Table. Time is CPU time (all
-threads) and wall time of the reading alone, without imports; memory is the peak of the process above what it had before (Linux). The
-last column is our CPU time over that of the faster of the other two.
+threads) and wall time of the reading alone, without imports; memory is the peak of the process
+above what it had before (Linux). The last column is our CPU time over that of the faster of the
+other two.
 """
 
 from __future__ import annotations

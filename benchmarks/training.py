@@ -2,8 +2,8 @@
 
     python benchmarks/training.py            # ten minutes
     python benchmarks/training.py --quick    # one
-    python benchmarks/training.py --at likelihood 100 --seeds 3    # one row of the table in docs/training.md
-    python benchmarks/training.py --at adversarial 200 --set learning_rate=3e-3    # with another setting
+    python benchmarks/training.py --at likelihood 100 --seeds 3    # one row of docs/training.md
+    python benchmarks/training.py --at adversarial 200 --set learning_rate=3e-3    # a setting
 
 Three exact models of binary variables: the front-door, the napkin (20,000 rows) and the graph of
 the paper's F.7 (40,000 rows); queries are all identifiable P(y | do(x)) over single variables.
@@ -140,7 +140,10 @@ def at(
         )
     )
     print(
-        f"  {name:10s} {objective:11s} {steps or 'default':>7} steps: {seconds:.1f} s {whole:.3f} / {worst:.3f}",
+        (
+            f"  {name:10s} {objective:11s} {steps or 'default':>7} steps: {seconds:.1f} s "
+            f"{whole:.3f} / {worst:.3f}"
+        ),
         flush=True,
     )
 
@@ -254,7 +257,10 @@ def compare_steps(few: int, many: int) -> None:
         ours = pace(engine(objective), few, many)
         floor = pace(lambda steps, loop=loop: loop(real, steps), few, many)  # type: ignore[misc]
         print(
-            f"  {objective:11s} {ours:7.0f} steps/s, hand-written {floor:7.0f}, ratio {ours / floor:.2f}",
+            (
+                f"  {objective:11s} {ours:7.0f} steps/s, hand-written {floor:7.0f}, ratio "
+                f"{ours / floor:.2f}"
+            ),
             flush=True,
         )
 
@@ -449,7 +455,8 @@ def main() -> None:
             least = "" if fastest else "more than "
             ratio = (fastest or options.limit) / ours
             print(
-                f"  {objective}: slowest seed {least}{ratio:.1f} times as fast as the fastest published"
+                f"  {objective}: slowest seed {least}{ratio:.1f} times as fast as the fastest "
+                "published"
             )
 
 

@@ -414,10 +414,10 @@ class DCM(Shareable, Model):
         """The answer to a causal question, with an interval that holds all that is uncertain.
 
         The interval covers the chance in which rows the model was trained on, and in sampling from
-        the model. A module that was trained by likelihood tells the former itself, also after it was
-        pulled without its rows (influence functions); any other by replicates, see
-        :func:`causalplug.fit`. Where neither is to be had ``low`` and ``high`` are NaN, and the answer
-        says how to get them.
+        the model. A module that was trained by likelihood tells the former itself, also after it
+        was pulled without its rows (influence functions); any other by replicates, see
+        :func:`causalplug.fit`. Where neither is to be had ``low`` and ``high`` are NaN, and the
+        answer says how to get them.
 
         Args:
             query: text such as ``"P(A | do(D=1))"``, ``"E[N | do(C=1)] - E[N | do(C=0)]"`` or
@@ -431,18 +431,18 @@ class DCM(Shareable, Model):
                 the bias of a model that smooths; by default where the treatment's causes are all
                 recorded, which makes the estimate doubly robust.
             interval: where the interval comes from: ``"influence"`` functions, the ``"replicates"``
-                that the model was trained with, ``"auto"``, the first of the two that can be had, or
-                ``"none"``.
-            compare: ``"plug-in"`` adds the identified formula, evaluated on the rows in ``data``, as
-                a column.
+                that the model was trained with, ``"auto"``, the first of the two that can be had,
+                or ``"none"``.
+            compare: ``"plug-in"`` adds the identified formula, evaluated on the rows in ``data``,
+                as a column.
             pictures: How many images are rendered of an image that is asked for.
             bounds: Where the data do not determine the answer, give what they allow in place of an
                 error: ``low`` and ``high`` are bounds (see :func:`causalplug.bounds`) and
                 ``estimate`` is NaN. Where ``data`` show weak overlap, ``low`` and ``high`` bound
                 the part without support.
             seed: Seed of the noise, which all terms share.
-            allow_unidentified, interpolate, batch_size, min_acceptance, time_limit, progress: As for
-                :meth:`sample`.
+            allow_unidentified, interpolate, batch_size, min_acceptance, time_limit, progress: As
+                for :meth:`sample`.
 
         Raises:
             QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError,

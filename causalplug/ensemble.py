@@ -325,7 +325,8 @@ class Ensemble:
         first = answers[0]
         if "estimate" not in first.table:
             raise QueryError(
-                f"{first.query} has no numbers to average over an ensemble: use .sample(), or ask for E[…]."
+                f"{first.query} has no numbers to average over an ensemble: use .sample(), or ask "
+                "for E[…]."
             )
         m = len(answers)
         values = np.stack([answer.table["estimate"].to_numpy() for answer in answers])

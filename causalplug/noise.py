@@ -41,7 +41,8 @@ class NoiseSpec:
     def __post_init__(self) -> None:
         if self.distribution not in ("normal", "uniform", "gumbel"):
             raise SamplingError(
-                f"Noise of distribution {self.distribution!r} cannot be drawn: use 'normal', 'uniform' or 'gumbel'."
+                f"Noise of distribution {self.distribution!r} cannot be drawn: use 'normal', "
+                "'uniform' or 'gumbel'."
             )
 
     @property
@@ -66,7 +67,8 @@ class Seen:
 
     Args:
         name: The variable.
-        value: Its value in users' terms; None where it differs from row to row, or is no single one.
+        value: Its value in users' terms; None where it differs from row to row, or is no single
+            one.
         do: What was set in the world where it was seen, by variable; None for every value.
         pins: Whether one value was seen in every row.
     """
@@ -136,7 +138,8 @@ class Noise:
     ):
         if not isinstance(n, Tensor) and (not hasattr(n, "__index__") or int(n) < 0):
             raise SamplingError(
-                f"Noise cannot be made for n={n!r} rows: give their number, or a tensor of row numbers."
+                f"Noise cannot be made for n={n!r} rows: give their number, or a tensor of row "
+                "numbers."
             )
         self.rows = n.to("cpu", torch.int64) if isinstance(n, Tensor) else torch.arange(int(n))
         self.seed = whole_seed(seed)
@@ -147,7 +150,8 @@ class Noise:
         wrong = [key for key, value in self._fixed.items() if len(value) != len(self.rows)]
         if wrong:
             raise SamplingError(
-                f"Fixed noise {wrong} has another number of rows than the {len(self.rows)} of this noise."
+                f"Fixed noise {wrong} has another number of rows than the {len(self.rows)} of "
+                "this noise."
             )
 
     def __len__(self) -> int:
@@ -251,7 +255,8 @@ class Noise:
         seeds, names = {p.seed for p in parts}, {frozenset(p._fixed) for p in parts}
         if len(seeds) != 1 or len(names) != 1 or len({p.provenance for p in parts}) != 1:
             raise SamplingError(
-                "Noise of different seeds, evidence or fixed parts cannot be joined: keep them apart."
+                "Noise of different seeds, evidence or fixed parts cannot be joined: keep them "
+                "apart."
             )
         fixed = {key: torch.cat([p._fixed[key] for p in parts]) for key in next(iter(names))}
         joined = parts[0]._like(torch.cat([p.rows for p in parts]), fixed)

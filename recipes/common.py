@@ -96,7 +96,8 @@ class Run:
         (self.options.output_dir / "result.json").write_text(json.dumps(whole, indent=1))
         total = ", ".join(f"{step} {seconds:g}" for step, seconds in self.seconds.items())
         print(
-            f"\nCPU seconds: {total}. The result and what was trained are in {self.options.output_dir}."
+            f"\nCPU seconds: {total}. The result and what was trained are in "
+            f"{self.options.output_dir}."
         )
         return whole
 

@@ -46,7 +46,8 @@ class Network:
             unknown = [parent for parent in parents if parent not in self.tables]
             if unknown:
                 raise DataError(
-                    f"The table of {name!r} cannot be used: its parent {unknown[0]!r} has none before it."
+                    f"The table of {name!r} cannot be used: its parent {unknown[0]!r} has none "
+                    "before it."
                 )
             shape = tuple(len(self.categories[other]) for other in (*parents, name))
             if (
@@ -55,7 +56,8 @@ class Network:
                 or not np.allclose(table.sum(-1), 1, atol=1e-6)
             ):
                 raise DataError(
-                    f"The table of {name!r} must hold distributions over its last axis, of shape {shape}."
+                    f"The table of {name!r} must hold distributions over its last axis, of shape "
+                    f"{shape}."
                 )
             self.tables[name] = (tuple(parents), table / table.sum(-1, keepdims=True))
 
@@ -237,7 +239,8 @@ def _sorted(
         ]
         if not ready:
             raise DataError(
-                "The network cannot be used: its variables are in a cycle, or a parent has no table."
+                "The network cannot be used: its variables are in a cycle, or a parent has no "
+                "table."
             )
         yield from ((name, tables[name]) for name in ready)
         done.update(ready)

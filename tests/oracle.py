@@ -28,7 +28,8 @@ from causalplug.identification.query import Bound, Event, Query, Term, World
 
 __all__ = ["identifiable_by_jacobian"]
 
-PRIME = 1_048_573  # below 2**20, so that products of two numbers and sums of thousands of them stay exact in int64
+# Below 2**20, so that products of two numbers and sums of thousands of them stay exact in int64.
+PRIME = 1_048_573
 
 
 def identifiable_by_jacobian(

@@ -1,5 +1,5 @@
-"""Density ratios by classifiers that never saw the row: how likely an event is on each row, compared
-with how likely it is overall."""
+"""Density ratios by classifiers that never saw the row: how likely an event is on each row,
+compared with how likely it is overall."""
 
 from __future__ import annotations
 

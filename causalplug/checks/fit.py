@@ -179,7 +179,8 @@ def check_fit(
     missing = [name for name in (*mechanism.parents, mechanism.name) if name not in rows]
     if missing:
         raise DataError(
-            f"The fit of {mechanism.name!r} cannot be checked: the rows have no column {', '.join(missing)}."
+            f"The fit of {mechanism.name!r} cannot be checked: the rows have no column "
+            f"{', '.join(missing)}."
         )
     variable, images = mechanism.variable, rows[mechanism.name]
     index = (
@@ -269,7 +270,8 @@ def _reasons(item: ConfigurationFit) -> list[str]:
         )
     elif item.coverage < 0.5 and not found:
         found.append(
-            f"{value}: nothing like {1 - item.coverage:.0%} of the real images is shown (mode collapse)"
+            f"{value}: nothing like {1 - item.coverage:.0%} of the real images is shown (mode "
+            "collapse)"
         )
     if abs(item.brightness) > 0.08:
         found.append(

@@ -37,8 +37,9 @@ def splits_of(leaf: Probability, others: Sequence[Probability]) -> list[Split]:
     """The splits of what ``leaf`` is conditioned on.
 
     What is set (a constant, or a value that no other factor draws) is needed at everything that is
-    drawn, except what is drawn for that very value. And what a factor draws under such a set value is needed at all that is not drawn along
-    with it: in the front-door formula the mediator, drawn under do(X=1), meets every x'.
+    drawn, except what is drawn for that very value. And what a factor draws under such a set value
+    is needed at all that is not drawn along with it: in the front-door formula the mediator, drawn
+    under do(X=1), meets every x'.
 
     Args:
         leaf: A conditional probability of the formula.

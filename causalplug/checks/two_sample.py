@@ -21,7 +21,8 @@ _KERNEL_ROWS = 1000  # rows of a kernel test
 _SIDE = 8  # pixels are averaged over blocks, down to this many a side
 _COMPONENTS = 16  # of the averaged pixels
 SCALES = (1.0, 1 / 8, 1 / 64)
-"""Bandwidths that see how images differ at large, within a category, and by their finest variation."""
+"""Bandwidths that see how images differ at large, within a category, and by their finest
+variation."""
 
 
 class Shown:

@@ -220,7 +220,10 @@ def counterfactual(
     "--data",
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
-    help="Rows that it was trained on, for the intervals and the overlap: a table for each source, in order. Repeatable.",
+    help=(
+        "Rows that it was trained on, for the intervals and the overlap: a table for each "
+        "source, in order. Repeatable."
+    ),
 )
 @columns_option
 @where_option

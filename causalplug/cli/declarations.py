@@ -37,7 +37,8 @@ def declared(item: Any, name: str) -> Variable:
     if isinstance(item, dict):
         return variable_from_dict(item, name)
     raise VariableError(
-        f"the variable {name} cannot be declared by {item!r}: write the number of its categories, a list of their "
+        f"the variable {name} cannot be declared by {item!r}: write the number of its categories, "
+        "a list of their "
         'names, "continuous", or "image 3x32x32" (channels x height x width)'
     )
 

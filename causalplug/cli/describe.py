@@ -46,7 +46,8 @@ def facts_of(snapshot: Snapshot) -> dict[str, Any]:
         raise RepositoryError(f"cannot describe {snapshot}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RepositoryError(
-            f"cannot describe {snapshot}: its config.json is malformed ({type(error).__name__}: {error}); save it again"
+            f"cannot describe {snapshot}: its config.json is malformed ({type(error).__name__}: "
+            f"{error}); save it again"
         ) from error
 
 

@@ -24,9 +24,9 @@ __all__ = ["check_fit"]
 @click.command(
     "check-fit",
     epilog="""\b
-    causalplug check-fit me/frontdoor rows/             every frozen generator of a model
-    causalplug check-fit user/mnist-cgan rows/ --variable I    a generator whose labels are columns of the data
-    causalplug check-fit run.toml                       the generators of a run, before it is trained
+    causalplug check-fit me/frontdoor rows/      every frozen generator of a model
+    causalplug check-fit user/mnist-cgan rows/ --variable I    its labels are columns of the data
+    causalplug check-fit run.toml                the generators of a run, before training
     """,
 )
 @click.argument("target", metavar="MODEL|GENERATOR|CONFIG")
@@ -142,7 +142,8 @@ def _of_model(
     }
     if not frozen:
         raise MechanismError(
-            f"nothing can be checked: no frozen generator {f'of {variable} ' if variable else ''}in {target}"
+            "nothing can be checked: no frozen generator "
+            f"{f'of {variable} ' if variable else ''}in {target}"
         )
     reports = []
     for name, mechanism in frozen.items():
@@ -150,7 +151,8 @@ def _of_model(
         if not having:
             needed = ", ".join([name, *mechanism.parents])
             raise DataError(
-                f"the generator of {name} cannot be checked: no table has the columns {needed} together"
+                f"the generator of {name} cannot be checked: no table has the columns {needed} "
+                "together"
             )
         rows = max(having, key=lambda table: len(table[name]))
         if mechanism.awaits_rows:

@@ -132,8 +132,8 @@ def show_rows(
 
     Such a folder can be read back as a data source. ``metadata.csv`` appears when everything else
     is there; ``about.json`` beside it has the question, its identification, the seed and what is
-    known to be doubtful, which is also said on stderr. With ``as_json`` the rows, or the folder, come in a JSON object with the question, its
-    identification and the seed.
+    known to be doubtful, which is also said on stderr. With ``as_json`` the rows, or the folder,
+    come in a JSON object with the question, its identification and the seed.
 
     Args:
         parts: consecutive tables; images in them are PIL images.

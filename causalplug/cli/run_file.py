@@ -101,7 +101,8 @@ class RunFile:
         _check_names(graph, data, path)
         if not data["sources"] or not all("file" in item for item in data["sources"]):
             raise SourceError(
-                f'{path} cannot be used: training needs rows; write [[sources]] with file = "rows.csv"'
+                f"{path} cannot be used: training needs rows; write [[sources]] with file = "
+                '"rows.csv"'
             )
         return cls(
             path,
@@ -191,7 +192,8 @@ class RunFile:
         parents = self.graph.parents(name)
         if len(parents) != 1 or not self.variables[parents[0]].is_discrete:
             raise DataError(
-                f"{self.path} cannot be used: mechanisms.{name}.label_map is a table, which needs one discrete parent; "
+                f"{self.path} cannot be used: mechanisms.{name}.label_map is a table, which needs "
+                "one discrete parent; "
                 'write "estimate", or bind the generator in Python'
             )
         values = {str(value): value for value in self.variables[parents[0]].categories}

@@ -89,7 +89,8 @@ def train(
     report = _train(run, settings, folder, resume, log_with, replicates or 0, quiet=as_json)
     if report is not None:
         show_json({**report.to_dict(), "model": str(folder / "model")}) if as_json else click.echo(
-            f"{report}\n\nThe model is in {folder / 'model'}; ask it with: causalplug estimate {folder / 'model'} QUERY"
+            f"{report}\n\nThe model is in {folder / 'model'}; ask it with: causalplug estimate "
+            f"{folder / 'model'} QUERY"
         )
 
 

@@ -104,7 +104,10 @@ class ColumnSummary:
         if self.missing:
             return (
                 None,
-                f"{self.missing} of {self.rows} values are missing, and the model has no notion of that",
+                (
+                    f"{self.missing} of {self.rows} values are missing, and the model has no "
+                    "notion of that"
+                ),
             )
         if len(self.kinds) != 1 and self.kinds != {"int", "float"}:
             return (
@@ -120,7 +123,8 @@ class ColumnSummary:
             return Discrete([False, True]), "yes or no"
         if kind == "date":
             return None, (
-                "it holds values of kind date: give a number, as in (t - t.min()).dt.total_seconds(), or a text"
+                "it holds values of kind date: give a number, as in (t - "
+                "t.min()).dt.total_seconds(), or a text"
             )
         if kind not in ("int", "float"):
             return None, f"it holds values of kind {kind}, which is neither a category nor a number"
@@ -130,7 +134,10 @@ class ColumnSummary:
         if len(self.shapes) > 1:
             return (
                 None,
-                f"images of {len(self.shapes)} sizes, {sorted(self.shapes)[0]} and {sorted(self.shapes)[-1]}",
+                (
+                    f"images of {len(self.shapes)} sizes, {sorted(self.shapes)[0]} and "
+                    f"{sorted(self.shapes)[-1]}"
+                ),
             )
         shape = next(iter(self.shapes))
         if len(shape) != 3 or shape[0] not in (1, 2, 3, 4):
@@ -145,7 +152,10 @@ class ColumnSummary:
             return Image(*shape, low=-1.0, high=1.0), "images of floats from -1 to 1"
         return (
             None,
-            f"images with values from {self.low:g} to {self.high:g}: which range is meant? Image(…, low=, high=)",
+            (
+                f"images with values from {self.low:g} to {self.high:g}: which range is meant? "
+                "Image(…, low=, high=)"
+            ),
         )
 
 

@@ -31,12 +31,14 @@ def from_datasets(
         import datasets
     except ImportError as error:
         raise MissingDependencyError(
-            "A dataset cannot be read: the library datasets is missing. Run: pip install 'causalplug[datasets]'"
+            "A dataset cannot be read: the library datasets is missing. Run: pip install "
+            "'causalplug[datasets]'"
         ) from error
     if isinstance(dataset, Mapping):
         if split not in dataset and (split is not None or len(dataset) != 1):
             raise DataError(
-                f"split={split!r} cannot be used: the dataset has the splits {', '.join(dataset)}. Name one of them."
+                f"split={split!r} cannot be used: the dataset has the splits "
+                f"{', '.join(dataset)}. Name one of them."
             )
         dataset = dataset[split] if split is not None else next(iter(dataset.values()))
     if (
@@ -84,11 +86,15 @@ def from_hub(repo_id: str, *, split: str | None, revision: str | None, streaming
         import datasets
     except ImportError as error:
         raise MissingDependencyError(
-            f"The dataset {repo_id} cannot be read: datasets is not installed. Run: pip install 'causalplug[datasets]'"
+            f"The dataset {repo_id} cannot be read: datasets is not installed. Run: pip install "
+            "'causalplug[datasets]'"
         ) from error
     from causalplug.hub.client import hub_api, hub_errors
 
-    action = f"read {repo_id!r} (there is no such file or folder, so it was taken for a dataset on the Hub)"
+    action = (
+        f"read {repo_id!r} (there is no such file or folder, so it was taken for a dataset on the "
+        "Hub)"
+    )
     with hub_errors(action, repo_id, revision):
         commit = hub_api().dataset_info(repo_id, revision=revision).sha
         loaded = datasets.load_dataset(repo_id, revision=commit, split=split, streaming=streaming)

@@ -38,7 +38,8 @@ def from_items(
         names = tuple(columns)
         if len(names) != len(first):
             raise DataError(
-                f"columns={list(names)} cannot be used: the rows have {len(first)} values. Name each one."
+                f"columns={list(names)} cannot be used: the rows have {len(first)} values. Name "
+                "each one."
             )
     elif isinstance(first, tuple | list) and rows is not None:
         raise DataError(

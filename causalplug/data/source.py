@@ -76,10 +76,10 @@ class DataSource:
     Args:
         frame: a pandas DataFrame; a dict of arrays; a numpy structured array; an Arrow or polars
             table, or any object with the Arrow PyCapsule interface; a ``datasets.Dataset`` or
-            ``IterableDataset``; a torch Dataset or IterableDataset of dicts (or of tuples, with ``columns`` naming the
-            places); the path of a CSV, TSV, JSON lines or Parquet file, a list of such files or a
-            pattern with ``*``; a folder of images with a ``metadata.csv`` (column ``file_name``) or
-            one folder per class; the id of a dataset on the Hub.
+            ``IterableDataset``; a torch Dataset or IterableDataset of dicts (or of tuples, with
+            ``columns`` naming the places); the path of a CSV, TSV, JSON lines or Parquet file, a
+            list of such files or a pattern with ``*``; a folder of images with a ``metadata.csv``
+            (column ``file_name``) or one folder per class; the id of a dataset on the Hub.
         do: the variables that were set by an experiment; their columns hold the values set, row by
             row. A mapping name to value declares values that the table has no column for.
         columns: the columns to take, all by default; a mapping from the table's name to the
@@ -476,7 +476,8 @@ def infer_variables(
 
     Example:
         >>> from causalplug import Continuous, DataSource
-        >>> rows = DataSource({"age": [31, 62, 45] * 9, "dose": [0.5, 1.25, 0.75] * 9, "sex": ["f", "m", "f"] * 9})
+        >>> columns = {"age": [31, 62, 45] * 9, "dose": [0.5, 1.25, 0.75] * 9}
+        >>> rows = DataSource({**columns, "sex": ["f", "m", "f"] * 9})
         >>> print(infer_variables(rows, age=Continuous(low=0)))
         age   Continuous(low=0)     declared
         dose  Continuous()          numbers with fractions, from 0.5 to 1.25

@@ -160,7 +160,8 @@ ENCODERS: Registry[Encoder] = Registry(
         "transformers-vision": "causalplug.adapters.transformers_vision",
     },
 )
-"""Every encoder that a repository may name: built in, registered ones and entry points ``causalplug.encoders``."""
+"""Every encoder that a repository may name: built in, registered ones and entry points
+``causalplug.encoders``."""
 
 
 def register_encoder(kind: str) -> Callable[[_E], _E]:
@@ -245,7 +246,8 @@ class PCAEncoder(Encoder):
         super().__init__(variable, size)
         if size > variable.feature_size:
             raise MechanismError(
-                f"{size} principal components cannot be had from {variable.feature_size} pixels. Give a smaller size."
+                f"{size} principal components cannot be had from {variable.feature_size} pixels. "
+                "Give a smaller size."
             )
         self.register_buffer("basis", torch.eye(variable.feature_size, size))
         self.register_buffer("centre", torch.zeros(variable.feature_size))

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 _POINTER = b"version https://git-lfs"
 
 Facts = Mapping[str, Any]
-"""``size`` in bytes, and ``sha256`` or ``blob`` (the hash that git gives to the content), in hex digits."""
+"""``size`` in bytes, and ``sha256`` or ``blob`` (the hash that git gives to the content), in hex
+digits."""
 
 
 def file_facts(path: str | os.PathLike) -> dict[str, int | str]:

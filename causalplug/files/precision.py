@@ -45,7 +45,8 @@ def cast(module: nn.Module, dtype: str | torch.dtype, *, keep: tuple[str, ...] =
     name = str(dtype).removeprefix("torch.")
     if name not in _KNOWN:
         raise MechanismError(
-            f"The weights of {type(module).__name__} cannot be kept as {dtype!r}: give one of {', '.join(_KNOWN)}."
+            f"The weights of {type(module).__name__} cannot be kept as {dtype!r}: give one of "
+            f"{', '.join(_KNOWN)}."
         )
     tensors = [*module.named_parameters(), *module.named_buffers()]
     all_wide = all(tensor.dtype == torch.float64 for _, tensor in tensors)

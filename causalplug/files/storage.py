@@ -28,7 +28,8 @@ from causalplug.files.locks import is_locked, locked
 from causalplug.files.validation import safe_relative
 
 Content = bytes | str | os.PathLike | Callable[[Path], object]
-"""What a file is written from: its bytes, its text (as UTF-8), a file to copy, or a function that writes to a path."""
+"""What a file is written from: its bytes, its text (as UTF-8), a file to copy, or a function
+that writes to a path."""
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -201,13 +202,15 @@ def _check_names(target: Path, files: Mapping[str, Content]) -> None:
         other = seen.setdefault(name.casefold(), name)
         if other != name:
             raise RepositoryError(
-                f'cannot write {target}: "{other}" and "{name}" are one file on some systems; rename one'
+                f'cannot write {target}: "{other}" and "{name}" are one file on some systems; '
+                "rename one"
             )
     for name in files:
         for parent in Path(name).parents:
             if (clash := seen.get(parent.as_posix().casefold())) is not None:
                 raise RepositoryError(
-                    f'cannot write {target}: "{clash}" would be a file and the folder of "{name}"; rename one'
+                    f'cannot write {target}: "{clash}" would be a file and the folder of '
+                    f'"{name}"; rename one'
                 )
 
 
@@ -219,7 +222,8 @@ def _check_place(target: Path) -> None:
     here = Path(os.path.realpath(os.curdir))
     if target in (here, *here.parents):
         raise RepositoryError(
-            f"cannot write {target}: it is or holds the current directory, and the folder is replaced as a whole. "
+            f"cannot write {target}: it is or holds the current directory, and the folder is "
+            "replaced as a whole. "
             f'Give a folder inside it, such as "{target / "model"}"'
         )
     if target.is_dir() and os.path.ismount(target):
@@ -278,7 +282,8 @@ def _carry_over(
     for folder, folders, names in _walk(old):
         if os.path.ismount(folder):
             raise RepositoryError(
-                f"cannot write {old}: {folder} is a mount point, which cannot be carried over; unmount it"
+                f"cannot write {old}: {folder} is a mount point, which cannot be carried over; "
+                "unmount it"
             )
         place = new / folder.relative_to(old)
         if not folders and not names:

@@ -148,7 +148,8 @@ def read_json(
         ) from error
     if len(data) > max_bytes:
         raise RepositoryError(
-            f"cannot read {path}: it has more than {max_bytes:,} bytes, too many for this kind of file"
+            f"cannot read {path}: it has more than {max_bytes:,} bytes, too many for this kind of "
+            "file"
         )
     return parse_json(data, str(path), max_depth=max_depth)
 
@@ -167,7 +168,8 @@ def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> dict[str, Any]
         if len(found) < len(pairs):
             keys = [key for key, _ in pairs]
             raise refuse(
-                f"the key {short(next(key for key in keys if keys.count(key) > 1))} appears twice in one object"
+                f"the key {short(next(key for key in keys if keys.count(key) > 1))} appears twice "
+                "in one object"
             )
         return found
 
@@ -217,12 +219,14 @@ def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> dict[str, Any]
 def check_keys(value: Any, schema: Mapping[Any, Any], *, where: str) -> dict[str, Any]:
     """Check an object against the names and types that it may have; return it.
 
-    A schema maps names to types; a name that ends in ``?`` may be absent. A type is a class (``float`` takes integers,
-    ``int`` takes no booleans), a union (``str | None``), ``list[…]``, ``dict[str, …]``, ``Literal[…]``, ``object`` for
-    anything, a schema again, a list with one schema (``[{…}]``), or ``{str: …}`` for an object with free names.
+    A schema maps names to types; a name that ends in ``?`` may be absent. A type is a class
+    (``float`` takes integers, ``int`` takes no booleans), a union (``str | None``), ``list[…]``,
+    ``dict[str, …]``, ``Literal[…]``, ``object`` for anything, a schema again, a list with one
+    schema (``[{…}]``), or ``{str: …}`` for an object with free names.
     Example::
 
-        check_keys(config, {"kind": Literal["dcm"], "files": {str: {"size": int, "sha256": str}}}, where="config.json")
+        schema = {"kind": Literal["dcm"], "files": {str: {"size": int, "sha256": str}}}
+        check_keys(config, schema, where="config.json")
 
     Args:
         value: what was read.
@@ -238,7 +242,8 @@ def check_keys(value: Any, schema: Mapping[Any, Any], *, where: str) -> dict[str
     if problems:
         rest = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise RepositoryError(
-            f"cannot use {where}: {'; '.join(problems[:8])}{rest}. Correct the file, or save it again"
+            f"cannot use {where}: {'; '.join(problems[:8])}{rest}. Correct the file, or save it "
+            "again"
         )
     return value
 

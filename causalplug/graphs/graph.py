@@ -63,14 +63,16 @@ class CausalGraph:
         for name in variables:
             if not isinstance(name, str) or not name:
                 raise GraphError(
-                    f"the graph cannot be built: {shortened(repr(name))} is not a name; variables are "
+                    f"the graph cannot be built: {shortened(repr(name))} is not a name; variables "
+                    "are "
                     "non-empty strings"
                 )
         index = {name: i for i, name in enumerate(variables)}
         if len(index) < len(variables):
             twice = next(name for i, name in enumerate(variables) if index[name] != i)
             raise GraphError(
-                f"the graph cannot be built: variable {shortened(twice)!r} is declared twice; name each one once"
+                f"the graph cannot be built: variable {shortened(twice)!r} is declared twice; "
+                "name each one once"
             )
         directed = _edges(self.directed, index, "->")
         bidirected = _edges(self.bidirected, index, "<->")
@@ -235,7 +237,10 @@ class CausalGraph:
         return f"{text}  # hidden, projected out: {hidden}"
 
     def __repr__(self) -> str:
-        size = f"{len(self.variables)} variables, {len(self.directed)} directed, {len(self.bidirected)} bidirected edges"
+        size = (
+            f"{len(self.variables)} variables, {len(self.directed)} directed, "
+            f"{len(self.bidirected)} bidirected edges"
+        )
         return f"<CausalGraph {self}>" if len(self.variables) <= 30 else f"<CausalGraph of {size}>"
 
     def plot(self, *, ax: Any = None) -> Any:

@@ -190,7 +190,8 @@ def as_sources(graph: CausalGraph, sources: Any = None) -> tuple[Source, ...]:
             )
             detail = "twice" if same else f"as {named[name].describe()} and as {source.describe()}"
             raise SourceError(
-                f"the sources contradict each other: {name!r} is declared {detail}; give every source a name of its own"
+                f"the sources contradict each other: {name!r} is declared {detail}; give every "
+                "source a name of its own"
             )
         named[name] = _renamed(source, name)
     if not named:

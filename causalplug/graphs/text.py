@@ -129,8 +129,10 @@ def _chain(statement: list[Token], text: str) -> tuple[list[list[str]], list[str
         if is_name != wants_name:
             wanted = "a variable" if wants_name else "an arrow, a comma or the end of the statement"
             raise GraphError(
-                f"the graph cannot be read: {shortened(token)!r} {_where(text, position)} stands where {wanted} was expected; "
-                'write chains such as "A -> B; A <-> B" and put names with spaces into double quotes'
+                f"the graph cannot be read: {shortened(token)!r} {_where(text, position)} stands "
+                f"where {wanted} was expected; "
+                'write chains such as "A -> B; A <-> B" and put names with spaces into double '
+                "quotes"
             )
         if is_name:
             groups[-1].append(token if kind == "name" else unquoted(token))
@@ -141,7 +143,8 @@ def _chain(statement: list[Token], text: str) -> tuple[list[list[str]], list[str
     if wants_name:
         _, token, position = statement[-1]
         raise GraphError(
-            f"the graph cannot be read: no variable follows {shortened(token)!r} {_where(text, position)}"
+            f"the graph cannot be read: no variable follows {shortened(token)!r} "
+            f"{_where(text, position)}"
         )
     return groups, arrows
 

@@ -307,8 +307,8 @@ def _queries(facts: Mapping[str, Any]) -> str:
     head = ["name", "question", "status", "overlap", "why"]
     found = table(head, rows, "No question was checked before publishing.")
     return (
-        found
-        + "\n\nAny other question is checked when it is asked: what graph and data do not determine is refused."
+        found + "\n\nAny other question is checked when it is asked: what graph and data do not "
+        "determine is refused."
     )
 
 
@@ -348,7 +348,10 @@ def _fits(facts: Mapping[str, Any]) -> str:
 def _uses(facts: Mapping[str, Any]) -> str:
     limits = [
         *facts.get("limits", []),
-        "Outside the range of its data, and for units that its data do not represent, its answers mean nothing.",
+        (
+            "Outside the range of its data, and for units that its data do not represent, its "
+            "answers mean nothing."
+        ),
     ]
     found = bullets(facts.get("uses", []), "The author states no intended use.")
     return f"{found}\n\nLimits:\n\n{bullets(limits, '')}"

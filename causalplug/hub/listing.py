@@ -105,5 +105,6 @@ def _facts(size: int, blob: str, sha256: str | None) -> dict[str, Any]:
 def _check_count(count: int, name: str) -> None:
     if count > _MAX_FILES:
         raise RepositoryError(
-            f"cannot load {name}: it has more than {_MAX_FILES:,} files; give the model a place of its own"
+            f"cannot load {name}: it has more than {_MAX_FILES:,} files; give the model a place "
+            "of its own"
         )

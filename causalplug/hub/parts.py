@@ -98,7 +98,8 @@ def _run_code(snapshot: Snapshot, name: str, source: bytes, trusted: bool) -> No
         exec(compile(source, str(snapshot.path / name), "exec"), module.__dict__)
     except Exception as error:
         raise RepositoryError(
-            f"cannot load {snapshot}: its code {name} fails: {type(error).__name__}: {error}. Ask its author"
+            f"cannot load {snapshot}: its code {name} fails: {type(error).__name__}: {error}. Ask "
+            "its author"
         ) from error
 
 

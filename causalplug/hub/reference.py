@@ -23,7 +23,8 @@ REFERENCE_SCHEMA = {
     "license?": str | None,
     "files?": {str: {"size": int, "sha256?": str, "blob?": str}},
 }
-"""What a reference looks like in a configuration, for :func:`~causalplug.files.validation.check_keys`."""
+"""What a reference looks like in a configuration, for
+:func:`~causalplug.files.validation.check_keys`."""
 
 _MAX_CHAIN = 8
 
@@ -73,7 +74,8 @@ class Reference:
         """
         if snapshot.repo_id is None or snapshot.revision is None:
             raise RepositoryError(
-                f"cannot refer to {snapshot}: it is a folder of this computer, which nobody else could load. Push it "
+                f"cannot refer to {snapshot}: it is a folder of this computer, which nobody else "
+                "could load. Push it "
                 'to the Hub and plug it in from there, or save with frozen="copy"'
             )
         names, known = names or snapshot.used, snapshot.recorded or {}

@@ -112,7 +112,8 @@ def resolve_id(
     sha = str(commit.resolved)
     if not _COMMIT.fullmatch(sha):
         raise RepositoryError(
-            f"cannot load {repo_id}: {short(sha)} is not the hash of a commit; resolve it online again"
+            f"cannot load {repo_id}: {short(sha)} is not the hash of a commit; resolve it online "
+            "again"
         )
     storage = cache / f"models--{repo_id.replace('/', '--')}"
     return Snapshot(
@@ -137,7 +138,8 @@ def _local(folder: Path, text: str, revision: str | None, subfolder: str) -> Sna
         if at.parent.name == "snapshots" and cached and _COMMIT.fullmatch(at.name):
             if revision not in (None, at.name):
                 raise RepositoryError(
-                    f"cannot load {short(text)} at {short(revision)}: this folder is commit {at.name}"
+                    f"cannot load {short(text)} at {short(revision)}: this folder is commit "
+                    f"{at.name}"
                 )
             inner = "/".join(
                 part
@@ -162,5 +164,11 @@ def _misread(text: str) -> str:
     if address:
         return f'that is an address, not the name of a repository. Give "{address[1]}"'
     if text.startswith(("/", ".", "~")) or text.count("/") > 1 or not text or "\\" in text:
-        return "there is no such folder, and it is not the name of a Hub repository (owner/name). Check the path"
-    return "it is neither a folder that exists nor the name of a Hub repository. Write owner/name, or the path of a folder"
+        return (
+            "there is no such folder, and it is not the name of a Hub repository (owner/name). "
+            "Check the path"
+        )
+    return (
+        "it is neither a folder that exists nor the name of a Hub repository. Write owner/name, "
+        "or the path of a folder"
+    )

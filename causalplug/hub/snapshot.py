@@ -350,7 +350,10 @@ class Snapshot:
             else "check the name, revision=… and subfolder=…"
         )
         if name.endswith(".safetensors") and pickled:
-            hint = f"{short(pickled[0])} is a pickle, which is never opened; ask its owner for safetensors"
+            hint = (
+                f"{short(pickled[0])} is a pickle, which is never opened; ask its owner for "
+                "safetensors"
+            )
         return RepositoryError(f"cannot load {self}: it has no file {short(name)}; {hint}")
 
     def _disagrees(self, name: str, way_out: str) -> RepositoryError:
@@ -384,7 +387,8 @@ def check_trust(snapshot: Snapshot, trust_remote_code: bool, *, needs: str) -> N
         )
     if snapshot.repo_id is not None and not snapshot.is_pinned:
         raise RepositoryError(
-            f"cannot load {snapshot}: trust_remote_code=True needs a pinned revision, since a branch may change after "
+            f"cannot load {snapshot}: trust_remote_code=True needs a pinned revision, since a "
+            "branch may change after "
             f'you read its code. Pass revision="{snapshot.revision}"'
         )
 

@@ -207,9 +207,15 @@ def _clash_sentence(graph: BitGraph, clash: Clash) -> str:
         else "share hidden causes"
     )
     if clash.inside >> clash.variable & 1 and first == second:
-        return f"{together} {shared}, and {name} is needed in two worlds at once: no unit is ever seen in both"
+        return (
+            f"{together} {shared}, and {name} is needed in two worlds at once: no unit is ever "
+            "seen in both"
+        )
     needed = "two values" if first == second else f"{first} and at {second}"
-    return f"{together} {shared}, and {name} is needed at {needed} at once: no experiment shows one unit under both"
+    return (
+        f"{together} {shared}, and {name} is needed at {needed} at once: no experiment shows one "
+        "unit under both"
+    )
 
 
 def _value(atom: Atom) -> str:

@@ -107,7 +107,8 @@ class Event:
         object.__setattr__(self, "value", _plain(self.value))
         if isinstance(self.value, Event):
             raise QueryError(
-                f"{self.variable} cannot be compared with {self.value}; give both events the same $value"
+                f"{self.variable} cannot be compared with {self.value}; give both events the same "
+                "$value"
             )
         try:
             hash((self.value, self.do))
@@ -172,7 +173,8 @@ def _binders(events: tuple[Event, ...]) -> dict[Bound, Event]:
             binder = binders.get(bound)
             if binder is None:
                 raise QueryError(
-                    f"{bound} in {event} has no value: add the event {name}={bound} that it stands for"
+                    f"{bound} in {event} has no value: add the event {name}={bound} that it "
+                    "stands for"
                 )
             if binder.variable != name:
                 raise QueryError(

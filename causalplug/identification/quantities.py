@@ -3,7 +3,8 @@
 Each takes the outcome, the treatment (and a mediator). A treatment is a name or ``(name, high,
 low)``; the values are 1 and 0 where none are given. An effect (ATE, ETT, NDE, NIE) is one on the
 mean of the outcome, or on the probability of one of its values, ``(name, value)``; PN, PS and PNS
-compare two values of both. All are built by the class that is handed in first. ``do`` is set in all worlds, ``given`` is conditioned on in all terms.
+compare two values of both. All are built by the class that is handed in first. ``do`` is set in all
+worlds, ``given`` is conditioned on in all terms.
 """
 
 from __future__ import annotations
@@ -233,7 +234,8 @@ def _natural(
     (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
     if not isinstance(mediator, str):
         raise QueryError(
-            f"{name} cannot be asked for with values of {mediator[0]}: the mediator takes its own. Name it"
+            f"{name} cannot be asked for with values of {mediator[0]}: the mediator takes its "
+            "own. Name it"
         )
     m = mediator
     direct, indirect = (high, low) if name == "NDE" else (low, high)

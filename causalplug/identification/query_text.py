@@ -1,13 +1,16 @@
 """The text form of causal questions.
 
     query    =  term, or terms and numbers joined by + - * / and ( ):
-                E[N | do(C=1)] - E[N | do(C=0)],  P(Y=1 | do(X=1)) / P(Y=1 | do(X=0)),  1 - P(Y=1) / P(Y=2)
-    term     =  P(events) | P(events | conditions) | E[variable] | E[variable | conditions] | a named quantity
-    event    =  Y | Y=1 | Y_{X=1} | Y_{X=1}=1 | Y_{X=1, M_{X=0}}           (no value: every value)
-                | Y>=3 | Y_{X=1}<0.5 | 18<=age<65 | Y!=red                  (a range of values)
-    condition = an event | do(X=1, Z)                                      (do() sets its variables for all events)
-    value    =  1 | -0.5 | red | "dark red" | $m | *                       ($m: shared with a subscript; *: every)
-    quantity =  ATE(Y, X) | ATE(Y=yes, X=2 vs 0 | Z=1) | ETT(Y, X) | PN(Y, X) | PS(Y, X) | PNS(Y=hi vs lo, X=2 vs 0)
+                E[N | do(C=1)] - E[N | do(C=0)],  P(Y=1 | do(X=1)) / P(Y=1 | do(X=0)),
+                1 - P(Y=1) / P(Y=2)
+    term     =  P(events) | P(events | conditions) | E[variable] | E[variable | conditions]
+                | a named quantity
+    event    =  Y | Y=1 | Y_{X=1} | Y_{X=1}=1 | Y_{X=1, M_{X=0}}  (no value: every value)
+                | Y>=3 | Y_{X=1}<0.5 | 18<=age<65 | Y!=red         (a range of values)
+    condition = an event | do(X=1, Z)                             (do() holds for all events)
+    value    =  1 | -0.5 | red | "dark red" | $m | *              ($m: as a subscript; *: every)
+    quantity =  ATE(Y, X) | ATE(Y=yes, X=2 vs 0 | Z=1) | ETT(Y, X) | PN(Y, X) | PS(Y, X)
+                | PNS(Y=hi vs lo, X=2 vs 0)
                 | NDE(Y, X, M) | NIE(Y, X, M) | RR(Y=1, X=1 vs 0) | OR(Y=1, X=1 vs 0)
 
 Names are written as in graphs; others than letters, digits and ``_ . ' : -`` go into double quotes.
@@ -348,12 +351,18 @@ class _Parser:
                 self.fail("do() sets one value, and no range of values", start)
             if event.do and event.value is not None:
                 self.fail(
-                    f"{shortened(event.variable, 60)} is set to what another world makes of it, so it takes no value",
+                    (
+                        f"{shortened(event.variable, 60)} is set to what another world makes of "
+                        "it, so it takes no value"
+                    ),
                     start,
                 )
             if event.variable in into:
                 self.fail(
-                    f"{shortened(event.variable, 60)} is set twice; a world sets each variable once",
+                    (
+                        f"{shortened(event.variable, 60)} is set twice; a world sets each "
+                        "variable once"
+                    ),
                     start,
                 )
             into[event.variable] = event if event.do else event.value
@@ -390,7 +399,8 @@ class _Parser:
             self.fail('expected a value: a number, a word, "quoted words" or $name')
         if token.text.casefold() in _NO_NUMBERS:
             self.fail(
-                f'{token.text} is no number that a variable can have; put it into quotes, "{token.text}", '
+                f"{token.text} is no number that a variable can have; put it into quotes, "
+                f'"{token.text}", '
                 "if a category is called so",
                 token.position,
             )

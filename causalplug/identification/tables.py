@@ -58,14 +58,16 @@ class Table:
         missing = [name for name in names if name not in rows]
         if missing:
             raise DataError(
-                f"the rows cannot be counted: no column {listed(missing)}; there are {listed(rows.keys())}"
+                f"the rows cannot be counted: no column {listed(missing)}; there are "
+                f"{listed(rows.keys())}"
             )
         columns, found = [], {}
         for name in names:
             values = np.asarray(rows[name])
             if values.ndim != 1:
                 raise DataError(
-                    f"{name!r} cannot be counted: its shape is {values.shape}; give one value per row"
+                    f"{name!r} cannot be counted: its shape is {values.shape}; give one value per "
+                    "row"
                 )
             columns.append(values)
         if len({len(values) for values in columns}) > 1:
@@ -93,7 +95,8 @@ class Table:
         probabilities = np.asarray(probabilities, float)
         if probabilities.ndim != len(variables):
             raise DataError(
-                f"the distribution cannot be read: {probabilities.ndim} axes for the variables {listed(variables)}"
+                f"the distribution cannot be read: {probabilities.ndim} axes for the variables "
+                f"{listed(variables)}"
             )
         named = {
             name: tuple((categories or {}).get(name, range(size)))
@@ -124,7 +127,8 @@ class Table:
             cells = int(np.prod(shape, dtype=float))
             if cells > MAX_CELLS:
                 raise DataError(
-                    f"{listed(key)} cannot be tabulated: {cells:.1e} combinations of values; coarsen the categories"
+                    f"{listed(key)} cannot be tabulated: {cells:.1e} combinations of values; "
+                    "coarsen the categories"
                 )
             order = {name: i for i, name in enumerate(self.categories)}
             flat = np.zeros(len(self.codes), np.int64)
@@ -154,7 +158,8 @@ def as_table(data: Any, variables: Iterable[str] | None = None) -> Table:
         return data
     if not hasattr(data, "keys"):
         raise DataError(
-            f"{type(data).__name__} cannot be read as rows; give a DataFrame, a dict of arrays or a Table"
+            f"{type(data).__name__} cannot be read as rows; give a DataFrame, a dict of arrays or "
+            "a Table"
         )
     return Table.from_rows(data, variables)
 

@@ -154,7 +154,8 @@ class Mechanism(Part):
         size = self.variable.cardinality
         if size is None or isinstance(parents, Tensor):
             raise MechanismError(
-                f"{type(self).__name__} has no logits: {self.variable} has no finite list of values."
+                f"{type(self).__name__} has no logits: {self.variable} has no finite list of "
+                "values."
             )
         n = max((len(value) for value in parents.values()), default=1)
         codes = torch.arange(size).unsqueeze(-1).expand(-1, n)
@@ -365,7 +366,8 @@ MECHANISMS: Registry[Mechanism] = Registry(
         **SHIPPED_ADAPTERS,
     },
 )
-"""Every mechanism that a repository may name: built in, shipped adapters, registered ones and entry points."""
+"""Every mechanism that a repository may name: built in, shipped adapters, registered ones and
+entry points."""
 
 
 def register_mechanism(kind: str) -> Callable[[_M], _M]:

@@ -115,7 +115,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _values(queries: Iterable[Query]) -> Iterator[tuple[str, Any, bool]]:
-    """Variable, value (None: every value) and whether it is set, for all that questions set or see."""
+    """Variable, value (None: every value) and whether it is set, for all that questions set or
+    see."""
     found: dict[tuple[str, Any, bool], None] = {}
     for query in queries:
         for _, term in query.terms:

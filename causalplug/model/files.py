@@ -155,7 +155,8 @@ def load_dcm(
             ``local_files_only``, ``force_download``.
 
     Returns:
-        A model of the class ``build``, or a :class:`~causalplug.model.trained_module.TrainedModule`.
+        A model of the class ``build``, or a
+        :class:`~causalplug.model.trained_module.TrainedModule`.
 
     Raises:
         RepositoryError: the repository is incomplete or malformed, or the weights do not fit.
@@ -210,7 +211,8 @@ def _built(
     variables = {name: variable_from_dict(item, name) for name, item in config["variables"].items()}
     if set(variables) != set(graph.variables) or set(config["mechanisms"]) != set(graph.variables):
         raise RepositoryError(
-            f"cannot use {where}: its graph, variables and mechanisms do not have the same names. Save the model again"
+            f"cannot use {where}: its graph, variables and mechanisms do not have the same names. "
+            "Save the model again"
         )
     sources = (
         None

@@ -37,7 +37,8 @@ __all__ = ["Model"]
 
 
 class Model(nn.Module):
-    """Graph, mechanisms and encoders as one torch module; :class:`causalplug.DCM` asks it questions.
+    """Graph, mechanisms and encoders as one torch module; :class:`causalplug.DCM` asks it
+    questions.
 
     The arguments, attributes and errors are those of :class:`causalplug.DCM`.
     """
@@ -212,7 +213,8 @@ class Model(nn.Module):
         ]
         if wrong:
             raise MechanismError(
-                f"The weights do not fit this model: {', '.join(wrong[:5])} missing, unexpected or of another shape."
+                f"The weights do not fit this model: {', '.join(wrong[:5])} missing, unexpected "
+                "or of another shape."
             )
         with torch.no_grad():
             for key, value in own.items():
@@ -223,7 +225,8 @@ class Model(nn.Module):
             near = difflib.get_close_matches(name, self.variables, n=1)
             hint = f"Did you mean {near[0]!r}? " if near else ""
             raise UnknownVariableError(
-                f"No {what} for {name!r}: the graph has no such variable. {hint}Variables: {', '.join(self.variables)}."
+                f"No {what} for {name!r}: the graph has no such variable. {hint}Variables: "
+                f"{', '.join(self.variables)}."
             )
 
     def _check_encoder(self, name: str, encoder: Encoder) -> None:
@@ -376,7 +379,8 @@ class Model(nn.Module):
             self._known(name, "value")
         if short := [name for name, value in do.items() if len(value) != len(noise)]:
             raise DataError(
-                f"do({short[0]}) has {len(do[short[0]])} values for {len(noise)} rows of noise: give one for each row."
+                f"do({short[0]}) has {len(do[short[0]])} values for {len(noise)} rows of noise: "
+                "give one for each row."
             )
         values: dict[str, Tensor] = {}
         projections: dict[str, Tensor] = {}

@@ -73,8 +73,10 @@ def describe_pulled(
         }
     elif source is None and anywhere:
         raise RepositoryError(
-            f"cannot publish the model: its frozen {type(part).__name__} of {name!r} came from the folder {origin}, "
-            f"where nobody else can load it from. Publish it first (dcm.mechanism({name!r}).push_to_hub(…), or "
+            f"cannot publish the model: its frozen {type(part).__name__} of {name!r} came from "
+            f"the folder {origin}, "
+            "where nobody else can load it from. Publish it first "
+            f"(dcm.mechanism({name!r}).push_to_hub(…), or "
             'dcm.encoders[…].push_to_hub(…)), or copy it into the repository with frozen="copy"'
         )
     elif source is None:
@@ -172,11 +174,13 @@ class PulledParts:
             return reference.open(**self.options, chain=self.chain)
         elif "local" not in pulled:
             raise RepositoryError(
-                f"cannot use {where}: it does not say where the frozen part is. Save the model again"
+                f"cannot use {where}: it does not say where the frozen part is. Save the model "
+                "again"
             )
         elif self.snapshot.repo_id is not None:
             raise RepositoryError(
-                f"cannot use {where}: it refers to a folder of the computer that it was saved on. Its author has to "
+                f"cannot use {where}: it refers to a folder of the computer that it was saved on. "
+                "Its author has to "
                 'publish the generator and save again, or save with frozen="copy"'
             )
         else:
@@ -195,6 +199,7 @@ class PulledParts:
         found = self._modules[files.key, part]
         if name not in (*found.mechanisms, *found.encoders):
             raise RepositoryError(
-                f"cannot use {self.where}: the module {part} of {files} has no part of {name}. Save the model again"
+                f"cannot use {self.where}: the module {part} of {files} has no part of {name}. "
+                "Save the model again"
             )
         return found

@@ -82,7 +82,8 @@ class TrainedModule:
         named = module_key(graph, key, f"the module {self.name} cannot be plugged in")
         if set(named) != set(self.mechanisms):
             raise PlanError(
-                f"the module {self.name} cannot be plugged in for {key}: its variables are others. Write "
+                f"the module {self.name} cannot be plugged in for {key}: its variables are "
+                "others. Write "
                 f'mechanisms={{"{self.name}": …}}, or load the module of {key}'
             )
         (verdict,) = judge_available(graph, {key: self})

@@ -230,8 +230,10 @@ def _wanted(
             number = place.get(name)
             if number is not None and given.setdefault(number, chosen) != chosen:
                 raise PlanError(
-                    f"module {'+'.join(modules[number])} cannot be trained with two objectives: objective= asks for "
-                    f'"{given[number]}" and "{chosen}"; its variables are trained together, so give it one'
+                    f"module {'+'.join(modules[number])} cannot be trained with two objectives: "
+                    "objective= asks for "
+                    f'"{given[number]}" and "{chosen}"; its variables are trained together, so '
+                    "give it one"
                 )
     return [given.get(number, default) for number, default in enumerate(defaults)]
 

@@ -169,7 +169,8 @@ class Plan:
         if given != keys or data["version"] != 1:
             wrong = listed(sorted(keys ^ given)) if given != keys else f"version {data['version']}"
             raise PlanError(
-                f"the plan cannot be read: {wrong} is missing or unknown; make it again with plan(graph, …)"
+                f"the plan cannot be read: {wrong} is missing or unknown; make it again with "
+                "plan(graph, …)"
             )
         return cls(
             graph=CausalGraph.from_dict(data["graph"]),
@@ -361,7 +362,10 @@ def _why(
         return pull.why
     names = graph.named(block.members)
     if could:
-        return f"no hidden confounder touches {names[0]}: any generator of its conditional distribution may be plugged in"
+        return (
+            f"no hidden confounder touches {names[0]}: any generator of its conditional "
+            "distribution may be plugged in"
+        )
     inside = set(block.members)
     edges = [(v, s) for v in block.members for s in graph.sibling_lists[v] if v < s and s in inside]
     drawn = listed((f"{graph.variables[v]} <-> {graph.variables[s]}" for v, s in edges), most=4)
@@ -372,7 +376,8 @@ def _why(
     ]
     if block.frozen:
         reasons.append(
-            f"trained through {listed(graph.named(block.frozen), most=6)}, where paths leave it and return"
+            f"trained through {listed(graph.named(block.frozen), most=6)}, where paths leave it "
+            "and return"
         )
     if renderers:
         reasons.append(f"the generator of {listed(renderers)} renders what a trained code says")

@@ -59,7 +59,8 @@ def check_pull(graph: CausalGraph, variable: str) -> None:
     """
     if graph.siblings(variable):
         raise FrozenConfounderError(
-            f'"{variable}" cannot be pulled: {_confounded(graph, variable)}. Train it with its module, use the '
+            f'"{variable}" cannot be pulled: {_confounded(graph, variable)}. Train it with its '
+            "module, use the "
             "generator as a renderer, or drop the edge."
         )
 
@@ -111,7 +112,8 @@ def judge_available(
         for variable in variables:
             if variable in owner:
                 raise PlanError(
-                    f'"{variable}" cannot be pulled twice: available= offers {owner[variable]} and {label} for it; '
+                    f'"{variable}" cannot be pulled twice: available= offers {owner[variable]} '
+                    f"and {label} for it; "
                     "keep one of them"
                 )
             owner[variable] = label
@@ -190,7 +192,10 @@ def _differences(
         ):
             if set(here) != set(there):
                 between = " with" if kind != "parents" else ""
-                yield f"{variable} has the {kind}{between} {listed(there)} there and {listed(here)} here"
+                yield (
+                    f"{variable} has the {kind}{between} {listed(there)} there and {listed(here)} "
+                    "here"
+                )
 
 
 def _check_labels(graph: CausalGraph, variable: str, facts: GeneratorFacts) -> None:
@@ -227,7 +232,10 @@ def _mend(labels: Sequence[str] | None, parents: tuple[str, ...]) -> str:
         return f"the label map {{{pairs}}} mends it if the values agree"
     into = f"({listed(wanted)})" if len(wanted) != 1 else wanted[0]
     outof = f"({listed(parents)})" if len(parents) != 1 else parents[0]
-    return f"a label map mends it: LabelMap.from_table({{{outof}: {into}, …}}) with one entry for each value of {outof}"
+    return (
+        f"a label map mends it: LabelMap.from_table({{{outof}: {into}, …}}) with one entry for "
+        f"each value of {outof}"
+    )
 
 
 def _paired(labels: Sequence[str], parents: Sequence[str]) -> list[tuple[str, str]]:
@@ -251,11 +259,17 @@ def _paired(labels: Sequence[str], parents: Sequence[str]) -> list[tuple[str, st
 def _free(graph: CausalGraph, variable: str) -> str:
     parents = graph.parents(variable)
     factor = f"P({variable} | {listed(parents)})" if parents else f"P({variable})"
-    return f"no hidden confounder touches {variable}, so its mechanism is {factor} and any generator of that will do"
+    return (
+        f"no hidden confounder touches {variable}, so its mechanism is {factor} and any generator "
+        "of that will do"
+    )
 
 
 def _confounded(graph: CausalGraph, variable: str) -> str:
     edges = [f"{variable} <-> {sibling}" for sibling in graph.siblings(variable)]
     says, both = ("says", "both") if len(edges) == 1 else ("say", "both ends of each")
     shown = " and ".join(edges) if len(edges) < 3 else listed(edges, most=4)
-    return f"{shown} {says} that something unobserved affects {both}, and a frozen generator has no input for it"
+    return (
+        f"{shown} {says} that something unobserved affects {both}, and a frozen generator has no "
+        "input for it"
+    )

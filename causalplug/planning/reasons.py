@@ -118,7 +118,10 @@ def _heading(plan: PlanLike, module: Module) -> str:
     number = plan.modules.index(module) + 1
     generation = next(i for i, row in enumerate(plan.generations, start=1) if module in row)
     variables = listed(module.variables, most=_MOST)
-    return f"Module {number} of {len(plan.modules)}, generation {generation} ({module.label}): {variables}."
+    return (
+        f"Module {number} of {len(plan.modules)}, generation {generation} ({module.label}): "
+        f"{variables}."
+    )
 
 
 def _together(graph: CausalGraph, module: Module, focus: str) -> list[str]:
@@ -153,7 +156,8 @@ def _circles(graph: CausalGraph, module: Module, focus: str) -> list[str]:
             ends = [graph.named(units[i]) for i in (number, needed)]
             path = returning_path(graph, *ends)
             steps.append(
-                f"{{{listed(ends[0], most=_MOST)}}} is trained through {{{listed(ends[1], most=_MOST)}}} ({path})"
+                f"{{{listed(ends[0], most=_MOST)}}} is trained through "
+                f"{{{listed(ends[1], most=_MOST)}}} ({path})"
             )
         sentences.append(f"Neither can come first, so they are merged: {', and '.join(steps)}.")
         merged = frozenset().union(*(units[number] for number in circle))
@@ -251,10 +255,16 @@ def _source(graph: CausalGraph, module: Module, offer: Offer, target: Target | N
             f"Source {name} is not used: it sets {within} and records nothing else of the module."
         )
     if offer.missing:
-        return f"Source {name} is not used: it does not record {listed(graph.named(offer.missing), most=_MOST)}."
+        return (
+            f"Source {name} is not used: it does not record "
+            f"{listed(graph.named(offer.missing), most=_MOST)}."
+        )
     if offer.fixed:
         fixed = listed(graph.named(offer.fixed), most=_MOST)
-        return f"Source {name} is not used: it sets {fixed} to certain values only, and another source does not."
+        return (
+            f"Source {name} is not used: it sets {fixed} to certain values only, and another "
+            "source does not."
+        )
     best = min(len(t.frozen) for t in module.targets if t.role == "own")
     count = len(offer.reach - members)
     variables = "variable" if count == 1 else "variables"

@@ -57,7 +57,8 @@ class Target:
         """The distribution that is matched, such as ``P(Mek | PKA, do(PKA))``."""
         do = (f"do({listed(self.do, most=most)})",) if self.do else ()
         conditions = [*((listed(self.parents, most=most),) if self.parents else ()), *do]
-        return f"P({listed(self.variables, most=most)}{' | ' if conditions else ''}{', '.join(conditions)})"
+        bar = " | " if conditions else ""
+        return f"P({listed(self.variables, most=most)}{bar}{', '.join(conditions)})"
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold, one entry per attribute."""
@@ -165,7 +166,10 @@ class Targets:
                 if between
                 else ""
             )
-            more = f"source {closest.source} comes closest and lacks {lacks}; record {lacks} there as well"
+            more = (
+                f"source {closest.source} comes closest and lacks {lacks}; record {lacks} there "
+                "as well"
+            )
         else:
             closest = min(offers, key=lambda offer: (len(offer.within), len(offer.missing)))
             need = self._closure(members, frozenset())

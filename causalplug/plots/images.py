@@ -44,7 +44,8 @@ def plot_images(
     lengths = {len(images) for images in pixels.values()}
     if len(lengths) != 1 or not max(lengths):
         raise DataError(
-            f"the images cannot be drawn: the rows have {sorted(lengths) or 'no'} images; give every row as many"
+            f"the images cannot be drawn: the rows have {sorted(lengths) or 'no'} images; give "
+            "every row as many"
         )
     (count,) = lengths
     high, wide = next(iter(pixels.values()))[0].shape[:2]

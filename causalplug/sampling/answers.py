@@ -106,7 +106,8 @@ class Estimate:
     def _single(self) -> Any:
         if len(self.table) != 1 or "estimate" not in self.table:
             raise QueryError(
-                f"{self.query} has {len(self.table)} numbers as its answer: read .table, or choose with .at()."
+                f"{self.query} has {len(self.table)} numbers as its answer: read .table, or "
+                "choose with .at()."
             )
         return self.table.iloc[0]
 
@@ -127,7 +128,8 @@ class Estimate:
             rows = rows[rows[name] == value]
         if len(rows) != 1:
             raise QueryError(
-                f"{len(rows)} rows of the answer to {self.query} have {values}: name one value of every variable."
+                f"{len(rows)} rows of the answer to {self.query} have {values}: name one value of "
+                "every variable."
             )
         return float(rows.iloc[0]["estimate"])
 
@@ -192,7 +194,8 @@ class Estimate:
         notes += [f"warning: {caveat}" for caveat in self.warnings if caveat.name != "unidentified"]
         if self.marked and self.identification is None:
             notes.append(
-                "whether data determine this was not checked: the model does not know what it was trained on"
+                "whether data determine this was not checked: the model does not know what it was "
+                "trained on"
             )
         if self.overlap is not None:
             notes.append(str(self.overlap))

@@ -70,5 +70,6 @@ def _column(axis: str, table: pd.DataFrame) -> str:
         if name in table:
             return name
     raise QueryError(
-        f"compare='plug-in' cannot be answered: {axis} is not among the open variables of the query."
+        f"compare='plug-in' cannot be answered: {axis} is not among the open variables of the "
+        "query."
     )

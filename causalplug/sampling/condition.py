@@ -318,13 +318,15 @@ def _merged(a: Given, b: Given) -> Given:
             conditions[c.name] = Condition(c.name, allowed=both, value=value)
         else:
             raise QueryError(
-                f"the evidence contradicts itself: {c.name} is given two values in one world; keep one."
+                f"the evidence contradicts itself: {c.name} is given two values in one world; "
+                "keep one."
             )
     twice = {p.name for p in a.points} & ({p.name for p in b.points} | set(conditions))
     twice |= {p.name for p in b.points} & set(conditions)
     if twice:
         raise QueryError(
-            f"the evidence contradicts itself: {listed(sorted(twice))} is given twice in one world; keep one."
+            f"the evidence contradicts itself: {listed(sorted(twice))} is given twice in one "
+            "world; keep one."
         )
     return Given(a.world, list(conditions.values()), [*a.points, *b.points])
 
@@ -349,7 +351,8 @@ def compile_given(dcm: Model, given: Mapping[str, Any] | None, world: World, n: 
         given = {}
     if not isinstance(given, Mapping):
         raise QueryError(
-            f"given={given!r} cannot be used: it has to map variables to values, for example {{'Z': 0}}."
+            f"given={given!r} cannot be used: it has to map variables to values, for example "
+            f"{{'Z': 0}}."
         )
     check_known(given, dcm.graph.index, "the condition cannot be used")
     clash = [name for name in given if name in world.do]
@@ -376,7 +379,8 @@ def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Poi
         intervention = compile_do(dcm, {name: value}, n)[name]
         if not isinstance(intervention, Constant | PerRow):
             raise QueryError(
-                f"{name!r} cannot be conditioned on {value!r}: give a value, an interval or one value per row."
+                f"{name!r} cannot be conditioned on {value!r}: give a value, an interval or one "
+                "value per row."
             )
         return Point(name, intervention)
     if variable.is_number:
@@ -391,14 +395,16 @@ def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Poi
         codes = variable.encode(value, name)
         if len(codes) != n:
             raise DataError(
-                f"{name!r} was given {len(codes)} values to condition on for {n} rows: give one per row, or one."
+                f"{name!r} was given {len(codes)} values to condition on for {n} rows: give one "
+                "per row, or one."
             )
         return Condition(name, codes=codes)
     if isinstance(value, set | frozenset) or is_per_row(variable, value):
         several = list(value)
         if not several:
             raise QueryError(
-                f"{name!r} cannot be conditioned on no value at all: name the categories that may occur."
+                f"{name!r} cannot be conditioned on no value at all: name the categories that may "
+                "occur."
             )
     else:
         several = [value]
@@ -480,7 +486,8 @@ def _interval(name: str, value: Any) -> tuple[float, float]:
         ends = tuple(value)
     if len(ends) != 2:
         raise QueryError(
-            f"{name!r} cannot be conditioned on {value!r}: an interval is (low, high), with None for no bound."
+            f"{name!r} cannot be conditioned on {value!r}: an interval is (low, high), with None "
+            "for no bound."
         )
     low, high = ends
     return (float("-inf") if low is None else float(low)), (

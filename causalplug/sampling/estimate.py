@@ -63,7 +63,8 @@ def estimate(
     data = _plain(dcm, data)
     if compare not in (None, "plug-in") or (compare is not None and data is None):
         raise QueryError(
-            f"compare={compare!r} cannot be had: the one comparison is 'plug-in', and it needs data=."
+            f"compare={compare!r} cannot be had: the one comparison is 'plug-in', and it needs "
+            "data=."
         )
     if not asked.terms:
         raise QueryError("the query asks nothing: its terms cancel each other.")
@@ -332,7 +333,8 @@ class _Estimation:
     def _too_rare(self, fewest: int) -> None:
         raise SamplingError(
             f"The evidence is too rare: {fewest} of {self.at:,} candidate rows met it, a rate of "
-            f"{fewest / self.at:.2g}, below min_acceptance={self.limits.min_acceptance:g}. Condition on "
+            f"{fewest / self.at:.2g}, below min_acceptance={self.limits.min_acceptance:g}. "
+            "Condition on "
             "less, ask for fewer rows, or lower min_acceptance= if you want to wait."
         )
 

@@ -171,7 +171,8 @@ class Response(Intervention):
         codes = self.variables[self.name].encode(returned, self.name)
         if len(codes) != len(noise):
             raise DataError(
-                f"The policy for {self.name!r} returned {len(codes)} values for {len(noise)} rows: return one per row."
+                f"The policy for {self.name!r} returned {len(codes)} values for {len(noise)} "
+                "rows: return one per row."
             )
         return codes.to(noise.device)
 
@@ -215,7 +216,8 @@ def compile_do(dcm: Model, do: Mapping[str, Any] | None, n: int) -> dict[str, In
         return {}
     if not isinstance(do, Mapping):
         raise QueryError(
-            f"do={do!r} cannot be used: it has to map variables to values, for example do={{'X': 1}}."
+            f"do={do!r} cannot be used: it has to map variables to values, for example "
+            f"do={{'X': 1}}."
         )
     check_known(do, dcm.graph.index, "the intervention cannot be made")
     return {name: _compile(dcm, name, value, n) for name, value in do.items()}
@@ -238,7 +240,8 @@ def _compile(dcm: Model, name: str, value: Any, n: int) -> Intervention:
         codes = variable.encode(_one(variable, value), name)
         if len(codes) != 1:
             raise DataError(
-                f"do({name}) was given {len(codes)} values where one was read: give a list, one per row."
+                f"do({name}) was given {len(codes)} values where one was read: give a list, one "
+                "per row."
             )
         shown = (
             variable.decode(codes)[0]
@@ -249,7 +252,8 @@ def _compile(dcm: Model, name: str, value: Any, n: int) -> Intervention:
     codes = _scaled(variable, variable.encode(value, name))
     if len(codes) != n:
         raise DataError(
-            f"do({name}) was given {len(codes)} values for {n} rows: give one value, or one per row."
+            f"do({name}) was given {len(codes)} values for {n} rows: give one value, or one per "
+            "row."
             + (
                 " For a draw from several values give their probabilities as a mapping."
                 if len(codes) < n
@@ -321,7 +325,8 @@ def _from_mapping(name: str, variable: Variable, given: Mapping[Any, float]) -> 
 def _from_torch(name: str, variable: Variable, distribution: Any) -> Intervention:
     if distribution.batch_shape or distribution.event_shape:
         raise QueryError(
-            f"do({name}) cannot be drawn from {distribution}: it has to be the distribution of one number."
+            f"do({name}) cannot be drawn from {distribution}: it has to be the distribution of "
+            "one number."
         )
     if variable.is_discrete:
         if not distribution.has_enumerate_support:
@@ -332,7 +337,8 @@ def _from_torch(name: str, variable: Variable, distribution: Any) -> Interventio
         codes = [int(point) for point in points.tolist()]
         if codes and (min(codes) < 0 or max(codes) >= variable.size):
             raise DataError(
-                f"do({name}) cannot be drawn from {distribution}: it leaves the {variable.size} categories."
+                f"do({name}) cannot be drawn from {distribution}: it leaves the {variable.size} "
+                "categories."
             )
         weights = distribution.log_prob(points).double().exp()
         return _from_mapping(

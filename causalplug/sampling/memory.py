@@ -73,7 +73,8 @@ def check_pool(candidates: int, numbers: int) -> None:
     if size > _memory() / 2:
         raise SamplingError(
             f"What is given is too rare for this computer's memory: a pool of {candidates:,} "
-            f"candidates would take {size:,} bytes ({size / 1e9:,.1f} GB) of {_memory() / 1e9:,.1f} "
+            f"candidates would take {size:,} bytes ({size / 1e9:,.1f} GB) of "
+            f"{_memory() / 1e9:,.1f} "
             "GB. Condition on less, or widen the intervals."
         )
 

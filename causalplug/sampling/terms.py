@@ -166,7 +166,8 @@ class _Compiler:
             domains.append([(label, category) for category in variable.categories])
         if math.prod(map(len, domains)) > _MOST:
             raise QueryError(
-                f"{self.term} cannot be estimated at every value: that makes more than {_MOST:,} cases."
+                f"{self.term} cannot be estimated at every value: that makes more than {_MOST:,} "
+                "cases."
             )
         cases = [self.case(dict(chosen)) for chosen in product(*domains)]
         return CompiledTerm(coefficient, self.term, list(self.symbols), cases)

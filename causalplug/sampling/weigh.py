@@ -1,5 +1,5 @@
-"""What the noise of a block's candidates says about what was seen: its probability, and draws of the
-unseen values and of all own noise given both.
+"""What the noise of a block's candidates says about what was seen: its probability, and draws of
+the unseen values and of all own noise given both.
 
 Where the unseen variables are few categories they are summed out, so that a candidate is weighed by
 exactly P(seen | its confounder noise). Elsewhere the candidate's unseen values are drawn, parents

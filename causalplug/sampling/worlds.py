@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FromWorld", "Rows", "World"]
 
-_LEAST = 16  # rows: below this, matrix products round differently, and a row would depend on how many are beside it
+# Rows: below this, matrix products round differently, and a row would depend on how many are
+# beside it.
+_LEAST = 16
 
 Projections = Callable[[Mapping[str, Tensor], Noise], Tensor]
 """From the values of an image's parents, and noise, to its projections."""

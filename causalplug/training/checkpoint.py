@@ -149,7 +149,8 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
         for name in names:
             if kind == "settings" and name not in _FREE:
                 found.append(
-                    f"settings: {name} ({_shown(one.get(name))} there, {_shown(other.get(name))} here)"
+                    f"settings: {name} ({_shown(one.get(name))} there, {_shown(other.get(name))} "
+                    "here)"
                 )
             elif kind != "settings":
                 found.append(f"{kind}: {name}")

@@ -92,7 +92,8 @@ def _tell(name: str, atoms: Tensor, heavy: bool) -> None:
     seen = [f"atoms (repeated values such as {float(atoms[0]):g})"] if len(atoms) else []
     seen += ["heavy tails"] if heavy else []
     warnings.warn(
-        f"{name!r} has {' and '.join(seen)} in these rows, and its mechanism is a plain density: it "
+        f"{name!r} has {' and '.join(seen)} in these rows, and its mechanism is a plain density: "
+        "it "
         "was trained before, or its values need float64. Train a new model, which gets a mechanism "
         "that has them, on values less their mean, or declare the variable as Count() or "
         "Discrete().",

@@ -142,11 +142,13 @@ class TrainingConfig:
                 )
         if not isinstance(self.seed, Integral):
             raise TrainingError(
-                f"seed={self.seed!r} makes no sense: the same seed gives the same run; give an integer."
+                f"seed={self.seed!r} makes no sense: the same seed gives the same run; give an "
+                "integer."
             )
         if self.steps is not None and self.steps < 1:
             raise TrainingError(
-                f"steps={self.steps} makes no sense: it must be at least 1, or None for the default."
+                f"steps={self.steps} makes no sense: it must be at least 1, or None for the "
+                "default."
             )
         for name, low, high in (("ema", 0.0, 1.0), ("held_out", 0.0, 0.9)):
             if not low <= getattr(self, name) < high:

@@ -20,7 +20,8 @@ _EXACT = 1e-3  # nats
 
 @torch.no_grad()
 def start_at_counts(mechanism: DiscreteMLP, name: str, rows: Mapping[str, Tensor]) -> bool:
-    """Set a mechanism without a confounder to the shares of its categories, by value of its parents.
+    """Set a mechanism without a confounder to the shares of its categories, by value of its
+    parents.
 
     The output layer alone is changed: its weights solve a linear system, exactly where the parents
     have at most as many joint values as the last hidden layer has units.

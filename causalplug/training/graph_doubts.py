@@ -29,8 +29,8 @@ def graph_doubts(
 ) -> list[Caveat]:
     """What the rows contradict in ``graph``, as caveats; a warning tells of them.
 
-    Images are projected out, sources with clusters are left out, and constraints are few where they take time:
-    :func:`causalplug.check_graph` tests all of them.
+    Images are projected out, sources with clusters are left out, and constraints are few where they
+    take time: :func:`causalplug.check_graph` tests all of them.
 
     Args:
         graph: The graph.

@@ -239,7 +239,8 @@ def _made_or_read_as_pixels(dcm: Model, variables: Sequence[str]) -> set[str]:
 
 
 def _given_as_pixels(dcm: Model, target: Target) -> set[str]:
-    """Images that rows give, and that a mechanism of the target reads without an encoder between."""
+    """Images that rows give, and that a mechanism of the target reads without an encoder
+    between."""
     readers = [dcm.mechanism(name) for name in target.variables]
     read = {p for one in readers if not one.reads_projections for p in one.parents}
     return {name for name in read if name in target.parents and name in dcm.encoders}

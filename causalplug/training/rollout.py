@@ -77,8 +77,8 @@ class Roller:
 
     Attributes:
         order: T in topological order.
-        weighed: the discrete variables and counts whose probabilities carry a gradient: trained ones, and
-            frozen ones that read what a trained mechanism makes of continuous numbers.
+        weighed: the discrete variables and counts whose probabilities carry a gradient: trained
+            ones, and frozen ones that read what a trained mechanism makes of continuous numbers.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
-"""What is remembered of the rows when training ends, so that a pulled model knows without them where
-its answers lack support."""
+"""What is remembered of the rows when training ends, so that a pulled model knows without them
+where its answers lack support."""
 
 from __future__ import annotations
 

@@ -102,7 +102,8 @@ def fit(
     unknown = sorted(set(settings) - set(TrainingConfig.__dataclass_fields__))
     if unknown:
         raise TrainingError(
-            f"fit has no setting {', '.join(unknown)}. Known: {', '.join(sorted(TrainingConfig.__dataclass_fields__))}."
+            f"fit has no setting {', '.join(unknown)}. Known: "
+            f"{', '.join(sorted(TrainingConfig.__dataclass_fields__))}."
         )
     config = TrainingConfig(seed=seed, **settings)
     if log_with is not None:
@@ -269,7 +270,10 @@ class Trainer:
             return "No checkpoint was written (give output_dir to have one)."
         if not self.checkpoints.folder.exists():
             return "It had not come to its first checkpoint."
-        return f"The last checkpoint is in {self.checkpoints.folder}; continue with resume_from_checkpoint=True."
+        return (
+            f"The last checkpoint is in {self.checkpoints.folder}; continue with "
+            "resume_from_checkpoint=True."
+        )
 
     @property
     def checkpoints(self) -> Checkpoints | None:
@@ -329,9 +333,17 @@ class Trainer:
             for name in self._frozen_images(module):
                 banks[name] = banks.get(name, False) or OBJECTIVES[str(module.objective)].draws
         run.prepared = prepare(
-            self.dcm, self.tables, self.config, banks_for=banks, device=self.accelerator.device, seconds=seconds,
-            progress=self.progress, ready=loaded is not None, share=together.share, folder=self.output_dir,
-        )  # fmt: skip
+            self.dcm,
+            self.tables,
+            self.config,
+            banks_for=banks,
+            device=self.accelerator.device,
+            seconds=seconds,
+            progress=self.progress,
+            ready=loaded is not None,
+            share=together.share,
+            folder=self.output_dir,
+        )
         doubts = self._check_graph(seconds)
         fits = self._check_fit(seconds)
         if loaded is None:
@@ -409,7 +421,8 @@ class Trainer:
         except OSError as error:
             new.unlink(missing_ok=True)
             raise TrainingError(
-                f"The report could not be written to {folder}: {error.strerror}. The model is trained. {self.kept()}"
+                f"The report could not be written to {folder}: {error.strerror}. The model is "
+                f"trained. {self.kept()}"
             ) from error
 
     def _train_apart(self, run: Run, modules: Sequence[Module], *, resume: bool) -> None:
@@ -508,8 +521,11 @@ class Trainer:
             return []
         start = time.perf_counter()
         fits = check_generators(self.dcm, self.tables, seed=self.config.seed)
-        said = {fit.name: f"{fit.verdict} for the rows" + (f": {'; '.join(fit.reasons)}" if fit.reasons else "")
-                for fit in fits}  # fmt: skip
+        said = {
+            fit.name: f"{fit.verdict} for the rows"
+            + (f": {'; '.join(fit.reasons)}" if fit.reasons else "")
+            for fit in fits
+        }
         self.plan = replace(self.plan, fits=said)
         seconds["fit checks"] = time.perf_counter() - start
         return fits

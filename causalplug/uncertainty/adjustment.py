@@ -46,7 +46,8 @@ class Adjusted:
 
 
 def adjustment_names(dcm: Model, numbers: AnswerNumbers) -> frozenset[str] | None:
-    """The variables that have to be recorded for a doubly robust estimate, None if there is none."""
+    """The variables that have to be recorded for a doubly robust estimate, None if there is
+    none."""
     needed: set[str] = set()
     for block in numbers.blocks:
         for case in block.cases:

@@ -9,7 +9,8 @@ the log probabilities of the two values:
 It is the score-function gradient with two draws (Kool et al. 2019), each the other's baseline.
 It needs nothing differentiable but log probabilities, so that discrete values, thresholds and
 images between them are no hindrance. Where several worlds read one Gumbel noise, the exchange
-happens where the largest two perturbed logits of one world tie, and the other worlds see that noise.
+happens where the largest two perturbed logits of one world tie, and the other worlds see that
+noise.
 """
 
 from __future__ import annotations

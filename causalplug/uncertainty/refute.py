@@ -95,7 +95,8 @@ def _treatments(query: Query) -> set[str]:
     """What is set in the query.
 
     Raises:
-        QueryError: If nothing is set, or the query is no contrast, which has to be 0 without effect.
+        QueryError: If nothing is set, or the query is no contrast, which has to be 0 without
+            effect.
     """
     found = {name for _, term in query.terms for world in term.worlds for name in world}
     if not found or abs(sum(c for c, _ in query.terms)) > 1e-9 or query.formula is not None:

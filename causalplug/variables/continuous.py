@@ -54,11 +54,13 @@ class Continuous(Variable):
             for bound in (self.low, self.high)
         ):
             raise VariableError(
-                f"Continuous(low={self.low!r}, high={self.high!r}) cannot be declared: give numbers."
+                f"Continuous(low={self.low!r}, high={self.high!r}) cannot be declared: give "
+                "numbers."
             )
         if not self.low < self.high:
             raise VariableError(
-                f"Continuous(low={self.low}, high={self.high}) is empty: low must be smaller than high."
+                f"Continuous(low={self.low}, high={self.high}) is empty: low must be smaller than "
+                "high."
             )
 
     @property

@@ -83,7 +83,8 @@ class Discrete(Variable):
         values = tuple(item.item() if isinstance(item, np.generic) else item for item in categories)
         if len(values) < 1:
             raise VariableError(
-                "Discrete() cannot be declared without categories: give their number or their names."
+                "Discrete() cannot be declared without categories: give their number or their "
+                "names."
             )
         if not isinstance(categories, range):
             _check_categories(values)

@@ -95,7 +95,8 @@ class Image(Variable):
             return shared(array)
         if array.dtype.kind != "f":
             raise DataError(
-                f"{name!r} holds images of type {array.dtype}: use uint8 or floats in [{self.low}, {self.high}]."
+                f"{name!r} holds images of type {array.dtype}: use uint8 or floats in "
+                f"[{self.low}, {self.high}]."
             )
         refuse_missing(array, name)
         low, high = float(array.min(initial=self.low)), float(array.max(initial=self.high))
@@ -127,7 +128,8 @@ class Image(Variable):
         shapes = {a.shape for a in arrays}
         if len(shapes) > 1:
             raise DataError(
-                f"{name!r} holds images of several sizes: {sorted(shapes)}. Resize them to {self.event_shape}."
+                f"{name!r} holds images of several sizes: {sorted(shapes)}. Resize them to "
+                f"{self.event_shape}."
             )
         return np.stack(arrays)
 

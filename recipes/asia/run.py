@@ -105,7 +105,8 @@ def read(path: str, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     missing = [name for name in names if name not in table]
     if missing:
         raise DataError(
-            f"{path!r} cannot be used: it lacks {', '.join(missing)}. Give all of {', '.join(names)}."
+            f"{path!r} cannot be used: it lacks {', '.join(missing)}. Give all of "
+            f"{', '.join(names)}."
         )
     return {name: table[name].replace({-1: "no", 1: "yes"}).to_numpy() for name in names}
 
@@ -147,10 +148,12 @@ def show(result: dict[str, Any]) -> None:
     for query, row in result["answers"].items():
         numbers = "".join(f"{row[name]:20.4f}" for name in columns)
         print(
-            f"{query.removeprefix('P(dysp | ')[:-1]:24}{numbers}  {row['adjusted by']}, {row['overlap']}"
+            f"{query.removeprefix('P(dysp | ')[:-1]:24}{numbers}  {row['adjusted by']}, "
+            f"{row['overlap']}"
         )
     print(
-        f"TVD of P(V): {result['tvd_joint']:.4f} (of the rows themselves: {result['tvd_joint_rows']:.4f})"
+        f"TVD of P(V): {result['tvd_joint']:.4f} (of the rows themselves: "
+        f"{result['tvd_joint_rows']:.4f})"
     )
     for text in result["deterministic"].values():
         print(text)

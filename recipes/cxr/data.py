@@ -79,7 +79,8 @@ def load_xrays(folder: str | Path | None) -> XRays:
     shapes_agree = images.ndim == 3 and images.dtype == np.uint8 and len(images) == len(c) == len(n)
     if not shapes_agree or not set(np.unique([c, n])) <= {0, 1}:
         raise DataError(
-            f"{path} holds images {images.shape} of {images.dtype} with {len(c)} and {len(n)} labels. {advice}"
+            f"{path} holds images {images.shape} of {images.dtype} with {len(c)} and {len(n)} "
+            f"labels. {advice}"
         )
     counts = _counts(path.with_name(LABELS))
     for (i, j), count in np.ndenumerate(counts):
@@ -99,7 +100,8 @@ def _counts(path: Path) -> np.ndarray:
     missing = {"split", "C", "N"} - set(table.columns)
     if missing:
         raise DataError(
-            f"{path} has no column {', '.join(sorted(missing))}: give split, C and N, or leave it out."
+            f"{path} has no column {', '.join(sorted(missing))}: give split, C and N, or leave it "
+            "out."
         )
     train = table[table["split"] == "train"]
     return np.bincount(train["C"] * 2 + train["N"], minlength=4).reshape(2, 2)

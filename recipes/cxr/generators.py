@@ -48,12 +48,16 @@ def from_bank(path: str | Path) -> ImageBank:
         ) from error
     if images.ndim != 3 or images.dtype != np.uint8 or not set(np.unique(label)) <= {0, 1, 2}:
         raise DataError(
-            f"The bank {str(path)!r} holds images {images.shape} of {images.dtype}, labels {set(label)}."
+            f"The bank {str(path)!r} holds images {images.shape} of {images.dtype}, labels "
+            f"{set(label)}."
         )
     return ImageBank(
-        torch.from_numpy(images[:, None]), [cp.Label("finding", FINDINGS)], torch.from_numpy(label[:, None]),
-        license="mit", source=f"output images published with {ACGAN}",
-    )  # fmt: skip
+        torch.from_numpy(images[:, None]),
+        [cp.Label("finding", FINDINGS)],
+        torch.from_numpy(label[:, None]),
+        license="mit",
+        source=f"output images published with {ACGAN}",
+    )
 
 
 def train(xrays: XRays, steps: int, seed: int) -> TrainedGenerator:

@@ -80,9 +80,14 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 
     seeds = range(chosen.seed, chosen.seed + chosen.members)
     ensemble = cp.Ensemble.fit(
-        build, source, seeds=seeds, output_dir=chosen.output_dir / "training", objective=chosen.objective,
-        steps=chosen.steps, check_fit=not chosen.quick,
-    )  # fmt: skip
+        build,
+        source,
+        seeds=seeds,
+        output_dir=chosen.output_dir / "training",
+        objective=chosen.objective,
+        steps=chosen.steps,
+        check_fit=not chosen.quick,
+    )
     dcm = ensemble[0]
     print(dcm.plan, "\n")
     run.lap("training of the ensemble")
@@ -153,7 +158,8 @@ def show(result: Mapping[str, Any]) -> None:
     """Print the answers."""
     for name, row in result["observed"].items():
         print(
-            f"{name:12} labels {np.round(row['truth'], 3)}  model {np.round(row['model'], 3)}  TVD {row['tvd']:.3f}"
+            f"{name:12} labels {np.round(row['truth'], 3)}  model {np.round(row['model'], 3)}  "
+            f"TVD {row['tvd']:.3f}"
         )
     ate = result["ate"]
     print(
@@ -165,7 +171,8 @@ def show(result: Mapping[str, Any]) -> None:
         f"overlap anything in {np.round(ate['without overlap'], 3)}"
     )
     print(
-        "A demonstration of a method. Not for diagnosis or treatment, and no statement about the disease."
+        "A demonstration of a method. Not for diagnosis or treatment, and no statement about the "
+        "disease."
     )
 
 

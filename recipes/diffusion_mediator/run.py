@@ -155,10 +155,12 @@ def show(result: Mapping[str, Any]) -> None:
         for what in ("truth", "model", "naive"):
             print(f"P(A | do(D={d})) {what:6}" + "".join(f"{p:7.3f}" for p in row[what]))
         print(
-            f"    TVD of the model {row['tvd_model']:.3f}, of the rows as they stand {row['tvd_naive']:.3f}"
+            f"    TVD of the model {row['tvd_model']:.3f}, of the rows as they stand "
+            f"{row['tvd_naive']:.3f}"
         )
     print(
-        f"TVD of P(D, A): {result['tvd_joint']:.3f}; images under do(D=d) that show d: {result['shown']}"
+        f"TVD of P(D, A): {result['tvd_joint']:.3f}; images under do(D=d) that show d: "
+        f"{result['shown']}"
     )
     print("CPU: " + ", ".join(f"{name} {value:.2f}" for name, value in result["costs"].items()))
 

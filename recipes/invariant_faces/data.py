@@ -20,7 +20,8 @@ __all__ = ["DIGITS", "Faces", "load_faces", "stand_in"]
 
 DIGITS = (4, 9)
 AGREE = 0.95  # probability that a label follows the hidden cause
-FIDELITY = 0.8  # probability that the image shows Sex's digit: what can be told at best where the labels are untied
+# Probability that the image shows Sex's digit: what can be told at best where labels are untied.
+FIDELITY = 0.8
 SIDE = 48  # of real faces
 
 
@@ -122,7 +123,10 @@ def load_faces(folder: str | Path, seed: int, *, held_out: float = 0.2) -> Faces
 
     root = Path(folder).expanduser()
     table = root / "metadata.csv"
-    advice = "recipes/invariant_faces/README.md says what to get; without --faces the recipe runs on digits."
+    advice = (
+        "recipes/invariant_faces/README.md says what to get; without --faces the recipe runs on "
+        "digits."
+    )
     if not table.is_file():
         raise DataError(f"There are no faces in {str(root)!r}: it has no metadata.csv. {advice}")
     frame = pd.read_csv(table)
@@ -156,7 +160,8 @@ def load_faces(folder: str | Path, seed: int, *, held_out: float = 0.2) -> Faces
     each = min(int(held_out * len(frame)) // 4, int(held_out * counts.min()))
     if each < 1:
         raise DataError(
-            f"{table} has {counts.min()} images of one pair of labels: too few to hold any out. {advice}"
+            f"{table} has {counts.min()} images of one pair of labels: too few to hold any out. "
+            f"{advice}"
         )
     test = np.concatenate([order[pair[order] == p][:each] for p in range(4)])
     rest = np.setdiff1d(order, test)

@@ -168,7 +168,8 @@ def show(result: Mapping[str, Any]) -> None:
         )
         for outcome in row["outcomes"]:
             print(
-                f"    {outcome['outcome']:24} exact {outcome['truth']:.3f}  model {outcome['model']:.3f}"
+                f"    {outcome['outcome']:24} exact {outcome['truth']:.3f}  model "
+                f"{outcome['model']:.3f}"
             )
     print(f"P(Color under X1=1, X2=4 | X1=0, X2=1): {result['color']}")
 

@@ -184,7 +184,8 @@ class FrontDoorSCM:
         """
         if do and (set(do) != {"D"} or do["D"] not in (0, 1)):
             raise DataError(
-                f"do={dict(do)} cannot be sampled: this model intervenes on D alone. Set 'D' to 0 or 1."
+                f"do={dict(do)} cannot be sampled: this model intervenes on D alone. Set 'D' to 0 "
+                "or 1."
             )
         rng = np.random.default_rng(seed)
         u = rng.integers(4, size=n)

@@ -95,7 +95,8 @@ def read_cells(path: str, level: str) -> Cells:
             else "levels other than 1, 2, 3 occur"
         )
         raise DataError(
-            f"{path!r} cannot be used: {what}. It must have {', '.join(PROTEINS)} in levels and INT."
+            f"{path!r} cannot be used: {what}. It must have {', '.join(PROTEINS)} in levels and "
+            "INT."
         )
     proteins = table[list(PROTEINS)].replace(dict(enumerate(LEVELS, start=1)))
     untouched = proteins[table["INT"] == 0]
@@ -120,7 +121,8 @@ def fitted_world(path: str) -> Network:
     missing = [name for name in PROTEINS if name not in whole.tables]
     if missing:
         raise DataError(
-            f"{path!r} is another network: it has no {', '.join(missing)}. Give sachs.bif of bnlearn."
+            f"{path!r} is another network: it has no {', '.join(missing)}. Give sachs.bif of "
+            "bnlearn."
         )
     return Network(
         whole.tables,

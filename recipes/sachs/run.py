@@ -45,7 +45,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     result: dict[str, Any] = {"objective": chosen.objective, "tables": {}}
     for name, cells in tables(chosen).items():
         print(
-            f"{name}: {len(cells.untouched)} untouched cells, {len(cells.treated)} with PKA set to {cells.level}"
+            f"{name}: {len(cells.untouched)} untouched cells, {len(cells.treated)} with PKA set "
+            f"to {cells.level}"
         )
         models = [
             train(cells, chosen, name, chosen.seed + member) for member in range(chosen.members)
@@ -184,7 +185,8 @@ def show(cells: Cells, found: dict[str, Any]) -> None:
     print(f"    untouched cells alone: {row['refused'][:120]}")
     if found["contradiction"] > 0:
         print(
-            f"    no model of this graph has both tables: they are {found['contradiction']:.3f} beyond the bound"
+            f"    no model of this graph has both tables: they are {found['contradiction']:.3f} "
+            "beyond the bound"
         )
     print()
 

@@ -308,7 +308,8 @@ def test_a_mediator_that_hardly_ever_differs_from_its_cause_has_no_overlap() -> 
 
 
 def test_a_continuous_front_door() -> None:
-    """x' is drawn apart from the mediator: where the mediator follows X closely, they never meet."""
+    """x' is drawn apart from the mediator: where the mediator follows X closely, they never
+    meet."""
     rng = np.random.default_rng(0)
     graph = CausalGraph.parse("X -> M -> Y; X <-> Y")
     x = rng.normal(size=3000)

@@ -64,8 +64,11 @@ def test_the_values_that_a_source_sets_are_kept(shell):
         shell, f"causalplug plan {BOW} --source observed.csv --source observed.csv:do=X=1,N"
     )
     assert found["sources"][1] == {
-        "recorded": ["N", "X", "Y"], "do": ["N", "X"], "values": {"X": [1]}, "name": "observed.csv:do=X=1,N",
-    }  # fmt: skip
+        "recorded": ["N", "X", "Y"],
+        "do": ["N", "X"],
+        "values": {"X": [1]},
+        "name": "observed.csv:do=X=1,N",
+    }
 
 
 def test_forms_of_a_plan(shell, home):
@@ -181,7 +184,8 @@ def test_counterfactuals(shell, home):
     )
     assert [row["A"] for row in found["rows"]] == expected["A"].tolist()
     code, out, err = shell(
-        "causalplug counterfactual bow --rows observed.csv --do X=1 --variables N --factual --allow-unidentified"
+        "causalplug counterfactual bow --rows observed.csv --do X=1 --variables N --factual "
+        "--allow-unidentified"
     )
     assert code == 0
     assert err.startswith("warning: ")

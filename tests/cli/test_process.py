@@ -19,7 +19,8 @@ LOADED = """
 import resource, sys
 from causalplug.cli import main
 code = main(sys.argv[1:])
-heavy = {"torch", "pandas", "networkx", "matplotlib", "sklearn", "huggingface_hub", "numpy"} & set(sys.modules)
+heavy = {"torch", "pandas", "networkx", "matplotlib", "sklearn", "huggingface_hub", "numpy"}
+heavy &= set(sys.modules)
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(f"LOADED {sorted(heavy)} {used.ru_utime + used.ru_stime:.3f}", file=sys.stderr)
 sys.exit(code)
@@ -93,7 +94,8 @@ def test_an_interruption_tells_of_the_checkpoint_and_no_bar_is_in_the_pipe(home)
     _, err = child.communicate(timeout=120)
     assert child.returncode == 130
     assert err == (
-        "causalplug train: interrupted; the last checkpoint is in runs/a/checkpoint; go on with --resume\n"
+        "causalplug train: interrupted; the last checkpoint is in runs/a/checkpoint; go on with "
+        "--resume\n"
     )
     assert json.loads(state.read_text())["step"] >= 1
 

@@ -17,7 +17,8 @@ def test_nothing_heavy_is_imported():
     code = (
         "import sys, causalplug.hub as h\n"
         "for name in h.__all__: getattr(h, name)\n"
-        "heavy = {'torch', 'numpy', 'huggingface_hub', 'safetensors', 'yaml', 'httpx', 'httpx2', 'pandas'}\n"
+        "heavy = {'torch', 'numpy', 'huggingface_hub', 'safetensors', 'yaml', 'httpx', 'httpx2', "
+        "'pandas'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     found = subprocess.run(

@@ -63,9 +63,14 @@ def test_a_model_is_published_with_its_card_and_loads_the_same(
     hub, dcm, repo, generator_repo, cache
 ):
     info = dcm.push_to_hub(
-        repo, license="apache-2.0", queries={"effect": "P(A | do(D=1))"}, tags=["toy"], commit_message="First",
-        uses=["Teaching."], datasets=["ylecun/mnist"],
-    )  # fmt: skip
+        repo,
+        license="apache-2.0",
+        queries={"effect": "P(A | do(D=1))"},
+        tags=["toy"],
+        commit_message="First",
+        uses=["Teaching."],
+        datasets=["ylecun/mnist"],
+    )
     loaded = cp.from_pretrained(repo, cache_dir=cache)
     assert same(loaded, dcm)
     assert loaded.origin.revision == dcm.origin.revision == info.oid
@@ -80,10 +85,17 @@ def test_a_model_is_published_with_its_card_and_loads_the_same(
     assert {"causalplug", "causal-inference", "image", "toy"} <= set(data.tags)
     assert f'cp.from_pretrained("{repo}")' in card
     assert "cc-by-4.0" in card
-    assert card == str(dcm.generate_model_card(
-        title=repo.partition("/")[2], repo_id=repo, license="apache-2.0", queries={"effect": "P(A | do(D=1))"},
-        tags=["toy"], uses=["Teaching."], datasets=["ylecun/mnist"],
-    ))  # fmt: skip
+    assert card == str(
+        dcm.generate_model_card(
+            title=repo.partition("/")[2],
+            repo_id=repo,
+            license="apache-2.0",
+            queries={"effect": ("P(A | do(D=1))")},
+            tags=["toy"],
+            uses=["Teaching."],
+            datasets=["ylecun/mnist"],
+        )
+    )
 
 
 def test_branches_and_pull_requests(hub, dcm, repo, cache):

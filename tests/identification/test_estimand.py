@@ -42,7 +42,8 @@ FORMULAS = {
         "P(D | do(C))",
     ): "(Σ_{b} P(b | a) P(d | a, b, c)) (the same for every a)",
     ("W -> Z -> X -> Y; W <-> X; W <-> Y", "P(Y | do(X))"): (
-        "[Σ_{w} P(w) P(x | w, z) P(y | w, z, x)] / [Σ_{y', w} P(w) P(x | w, z) P(y' | w, z, x)] (the same for every z)"
+        "[Σ_{w} P(w) P(x | w, z) P(y | w, z, x)] / [Σ_{y', w} P(w) P(x | w, z) P(y' | w, z, x)] "
+        "(the same for every z)"
     ),
     ("X -> M -> Y; X -> Y", "P(Y_{X=1, M_{X=0}})"): "Σ_{m} P(m | X=0) P(y | X=1, m)",
     ("X -> Y", "ATE(Y, X)"): "Σ_{y} y P(y | X=1) - Σ_{y} y P(y | X=0)",
@@ -62,7 +63,8 @@ def test_formulas_of_several_sources_are_numbered() -> None:
         "PKA -> Mek -> Erk; PKA -> Erk; PKA <-> Mek", "P(Erk | do(PKA=2))", *sources
     )
     assert str(estimand) == (
-        "Σ_{mek} P_2(mek | do(PKA=2)) P_1(erk | PKA=2, mek)   with P_1: P(Erk, Mek, PKA), P_2: experiment"
+        "Σ_{mek} P_2(mek | do(PKA=2)) P_1(erk | PKA=2, mek)   with P_1: P(Erk, Mek, PKA), P_2: "
+        "experiment"
     )
     assert estimand.to_latex() == (
         "\\sum_{\\mathit{mek}} P_{2}(\\mathit{mek} \\mid \\mathrm{do}(\\mathit{PKA}=2)) "

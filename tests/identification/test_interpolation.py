@@ -1,4 +1,5 @@
-"""An experiment at a few values determines those values; what lies between is taken only by name."""
+"""An experiment at a few values determines those values; what lies between is taken only by
+name."""
 
 from __future__ import annotations
 

@@ -147,7 +147,8 @@ def test_planning_loads_nothing_heavy() -> None:
         "from causalplug.planning.plan import plan\n"
         "made = plan(CausalGraph.parse('D -> I -> A; D <-> A'))\n"
         "str(made), made.explain('A'), made.to_markdown(), made.to_dot(), made.to_dict()\n"
-        "heavy = {'torch', 'networkx', 'pandas', 'numpy', 'matplotlib', 'scipy'} & set(sys.modules)\n"
+        "heavy = {'torch', 'networkx', 'pandas', 'numpy', 'matplotlib', 'scipy'} & "
+        "set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,5 +1,5 @@
-"""No wrong number without a word: models that are made from a seed, trained as a user would, and asked
-what their data determine."""
+"""No wrong number without a word: models that are made from a seed, trained as a user would, and
+asked what their data determine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Arguments of the questions: named one by one, checked once, and answered when they are misspelt."""
+"""Arguments of the questions: named one by one, checked once, and answered when they are
+misspelt."""
 
 from __future__ import annotations
 

@@ -113,8 +113,8 @@ def test_what_stops_a_run_leaves_the_checkpoint_and_says_where(
     assert status == 1
     assert message in told
     assert (
-        f"The last checkpoint is in {tmp_path / 'run' / 'checkpoint'}; continue with resume_from_checkpoint"
-        in told
+        f"The last checkpoint is in {tmp_path / 'run' / 'checkpoint'}; continue with "
+        "resume_from_checkpoint" in told
     )
     status, told = forks.run(RUN, tmp_path / "run", resume=True)
     assert status == 0, told

@@ -116,7 +116,10 @@ class SampleBank:
         return len(self.labels) * self.rows_per_label
 
     def __repr__(self) -> str:
-        return f"SampleBank({self.mechanism.name!r}, {len(self.labels)} labels x {self.rows_per_label} rows)"
+        return (
+            f"SampleBank({self.mechanism.name!r}, {len(self.labels)} labels x "
+            f"{self.rows_per_label} rows)"
+        )
 
     def fingerprint(self) -> str:
         """A hash of everything that decides the samples.

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["FrozenMechanism", "LabelMapSpec", "state_hash"]
 
 LabelMapSpec = LabelMap | LabelMapEstimate | Mapping[Any, Any] | Callable[..., Any] | str | None
-"""A label map, or what one is made of: a table, a function, ``"estimate"``, ``"identity"``, an estimate, or None."""
+"""A label map, or what one is made of: a table, a function, ``"estimate"``, ``"identity"``, an
+estimate, or None."""
 
 
 class FrozenMechanism(Mechanism):
@@ -82,7 +83,8 @@ class FrozenMechanism(Mechanism):
         super().__init__()
         if "label" in noise:
             raise MechanismError(
-                "A generator cannot name its noise 'label': the label map's noise has that name. Rename it."
+                "A generator cannot name its noise 'label': the label map's noise has that name. "
+                "Rename it."
             )
         twice = sorted(
             {
@@ -93,7 +95,8 @@ class FrozenMechanism(Mechanism):
         )
         if twice:
             raise MechanismError(
-                f"The labels of a generator must differ: {', '.join(twice)} given twice. Rename one."
+                f"The labels of a generator must differ: {', '.join(twice)} given twice. Rename "
+                "one."
             )
         self.image: Image = image
         self.labels = tuple(labels)
@@ -141,7 +144,8 @@ class FrozenMechanism(Mechanism):
             MechanismError: the adapter is a black box.
         """
         raise MechanismError(
-            f"{type(self).__name__} is not differentiable: use the enumeration over its sample bank."
+            f"{type(self).__name__} is not differentiable: use the enumeration over its sample "
+            "bank."
         )
 
     def invert(self, images: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -363,7 +367,8 @@ class FrozenMechanism(Mechanism):
         """
         if confounder is not None:
             raise MechanismError(
-                f"The frozen generator of {self.name!r} has no input for confounder noise; train a renderer."
+                f"The frozen generator of {self.name!r} has no input for confounder noise; train "
+                "a renderer."
             )
         if any(parents[name].requires_grad for name in self.parents):
             joint = self._map.relaxed(parents, noise.get("label")) if self.pending is None else None
@@ -404,7 +409,8 @@ class FrozenMechanism(Mechanism):
             return self.invert(images, self._map.split(possible.argmax(-1)))[0]
         if prior is None or "label" not in prior:
             raise MechanismError(
-                f"The label of {self.name!r} cannot be recovered without prior=, noise drawn for it."
+                f"The label of {self.name!r} cannot be recovered without prior=, noise drawn for "
+                "it."
             )
         found = {
             key: torch.zeros(len(images), *spec.shape) for key, spec in self.generator_noise.items()

@@ -60,7 +60,8 @@ class Label:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         known = ", ".join(map(repr, self.categories[:8])) + (", …" if self.size > 8 else "")
         raise LabelMapError(
-            f"The label map cannot use {value!r}: label {self.name!r} has the values {known}.{hint} Correct the map."
+            f"The label map cannot use {value!r}: label {self.name!r} has the values "
+            f"{known}.{hint} Correct the map."
         )
 
     def encode(self, column: Any) -> Tensor:

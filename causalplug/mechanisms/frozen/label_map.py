@@ -59,7 +59,8 @@ class LabelMap:
             probabilities.
 
     Example:
-        >>> shown = LabelMap.from_table({0: {3: .75, 8: .25}, 1: 8}, {"D": Discrete(2)}, [Label("digit", 10)])
+        >>> table = {0: {3: .75, 8: .25}, 1: 8}
+        >>> shown = LabelMap.from_table(table, {"D": Discrete(2)}, [Label("digit", 10)])
         >>> shown.stochastic, shown.probabilities_given({"D": torch.tensor([0])})[0, 3].item()
         (True, 0.75)
     """
@@ -315,7 +316,8 @@ class LabelMap:
             missing = [name for name in extra if name not in (further or {})]
             if missing:
                 raise LabelMapError(
-                    f"labels_from={', '.join(missing)} cannot be read: declare it by further={{name: Discrete(…)}}."
+                    f"labels_from={', '.join(missing)} cannot be read: declare it by "
+                    f"further={{name: Discrete(…)}}."
                 )
             inputs = discrete | {name: (further or {})[name] for name in extra}
             row_map = cls.from_function(label, inputs, labels)
@@ -325,7 +327,8 @@ class LabelMap:
             names = [label] if isinstance(label, str) else list(label)
             if len(names) != len(labels):
                 raise LabelMapError(
-                    f"Columns {names} cannot hold the labels {listed(labels)}: give one column for each."
+                    f"Columns {names} cannot hold the labels {listed(labels)}: give one column "
+                    "for each."
                 )
             known = [item.encode(frame[name]) for name, item in zip(names, labels, strict=True)]
             joint = ravel(known, [item.size for item in labels], _length(frame))

@@ -28,7 +28,8 @@ __all__ = [
 ]
 
 Entry = Hashable | Sequence[Hashable] | Mapping[Any, float]
-"""What a table gives for one combination of parent values: a label, several labels, or a probability for each."""
+"""What a table gives for one combination of parent values: a label, several labels, or a
+probability for each."""
 
 
 def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) -> None:
@@ -103,7 +104,8 @@ def table_from(
         values = key if isinstance(key, tuple) else (key,)
         if len(values) != len(discrete):
             raise LabelMapError(
-                f"The label map's key {key!r} cannot be read: give one value for each of {listed(discrete)}."
+                f"The label map's key {key!r} cannot be read: give one value for each of "
+                f"{listed(discrete)}."
             )
         for (name, parent), value in zip(discrete.items(), values, strict=True):
             Label(name, parent).code(value)
@@ -186,7 +188,8 @@ def _joint_code(value: Any, labels: Sequence[Label]) -> int:
     values = value if isinstance(value, tuple) and len(labels) != 1 else (value,)
     if len(values) != len(labels):
         raise LabelMapError(
-            f"The label map's entry {value!r} cannot be read: give one value for each of {listed(labels)}."
+            f"The label map's entry {value!r} cannot be read: give one value for each of "
+            f"{listed(labels)}."
         )
     joint = 0
     for item, label in zip(values, labels, strict=True):
@@ -209,9 +212,15 @@ def _way_out(
     """The label map that would mend it, written out for the first values."""
     if reordered:
         names = ", ".join(map(str, parents))
-        return f"Pass label_map=lambda {names}: ({', '.join(label.name for label in labels)}) to reorder them."
+        return (
+            f"Pass label_map=lambda {names}: ({', '.join(label.name for label in labels)}) to "
+            "reorder them."
+        )
     key = ", ".join(repr(p.categories[0]) for p in parents.values())
     value = ", ".join(repr(label.categories[0]) for label in labels)
     key = f"({key})" if len(parents) != 1 else key
     value = f"({value})" if len(labels) != 1 else value
-    return f"Pass a label map, such as label_map={{{key}: {value}, …}}, or label_map='estimate' to estimate it from data."
+    return (
+        f"Pass a label map, such as label_map={{{key}: {value}, …}}, or label_map='estimate' to "
+        "estimate it from data."
+    )

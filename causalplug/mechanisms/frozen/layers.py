@@ -88,7 +88,8 @@ LAYERS: Mapping[str, Callable[..., nn.Module]] = {
     "pixel_norm": _PixelNorm,
     "affine": _Affine,
 }
-"""Type of layer to its class; the other keys of a layer's configuration are the class's arguments."""
+"""Type of layer to its class; the other keys of a layer's configuration are the class's
+arguments."""
 
 
 class LayerList:
@@ -119,7 +120,8 @@ class LayerList:
             near = difflib.get_close_matches(str(kind), LAYERS, n=1)
             hint = f"Did you mean {near[0]!r}? " if near else ""
             raise MechanismError(
-                f"Layer {number} cannot be built: its type {kind!r} is not known. {hint}Known: {', '.join(LAYERS)}."
+                f"Layer {number} cannot be built: its type {kind!r} is not known. {hint}Known: "
+                f"{', '.join(LAYERS)}."
             )
         try:
             module = LAYERS[kind](
@@ -127,7 +129,8 @@ class LayerList:
             )
         except (TypeError, ValueError) as error:
             raise MechanismError(
-                f"Layer {number} ({kind}) cannot be built: {error}. Correct its arguments {arguments}."
+                f"Layer {number} ({kind}) cannot be built: {error}. Correct its arguments "
+                f"{arguments}."
             ) from None
         if module.state_dict():
             if not name:

@@ -88,7 +88,8 @@ class Renderer(Mechanism):
         outputs = self.labels + sum(torch.Size(shape).numel() for shape in self.shifted.values())
         if not outputs:
             raise MechanismError(
-                f"{type(generator).__name__} cannot be a renderer: it has neither labels nor a normal latent to move."
+                f"{type(generator).__name__} cannot be a renderer: it has neither labels nor a "
+                "normal latent to move."
             )
         self.shift, self.hidden = shift, tuple(hidden)
         gumbel = {"label": NoiseSpec((self.labels,), "gumbel")} if self.labels else {}

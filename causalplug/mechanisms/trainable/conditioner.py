@@ -18,8 +18,8 @@ from causalplug.variables import Continuous, Variable, variable_from_dict
 __all__ = ["Conditioner", "ParentSpec", "parents_from_config", "parents_to_config"]
 
 ParentSpec = Variable | int
-"""What a network reads of a parent: the variable itself, or the size of its projection for an image behind an
-encoder.
+"""What a network reads of a parent: the variable itself, or the size of its projection for an image
+behind an encoder.
 """
 
 

@@ -179,8 +179,8 @@ def gumbel_given(scores: Tensor, chosen: Tensor, gumbel: Tensor) -> Tensor:
     """Gumbel noise ``(*, k)`` of which ``chosen`` is the largest once ``scores`` are added.
 
     The largest of all is the score of the whole plus the noise of the one that was chosen, and the
-    others are cut off below it (Maddison et al. 2014, top-down); standard Gumbel noise in, posterior
-    noise out.
+    others are cut off below it (Maddison et al. 2014, top-down); standard Gumbel noise in,
+    posterior noise out.
     """
     index = chosen.unsqueeze(-1)
     top = torch.logsumexp(scores, -1, keepdim=True) + gumbel.gather(-1, index)

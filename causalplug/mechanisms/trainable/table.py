@@ -104,7 +104,8 @@ class DiscreteTable(Mechanism):
             probabilities.sum(-1), torch.ones((), dtype=torch.float64), atol=1e-6
         ):
             raise MechanismError(
-                "The table cannot be used: every row has to hold probabilities that sum to one over its last axis."
+                "The table cannot be used: every row has to hold probabilities that sum to one "
+                "over its last axis."
             )
         if responses == "shared":
             self.noise = {"gumbel": NoiseSpec((variable.size,), "gumbel")}
