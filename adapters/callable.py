@@ -15,6 +15,7 @@ from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.noise import NoiseSpec
+from causalplug.values import Json, Named
 from causalplug.variables import Image
 
 __all__ = ["CallableGenerator"]
@@ -82,11 +83,10 @@ class CallableGenerator(FrozenMechanism):
 
     def _checked(self, found: Any, n: int) -> Tensor:
         name = getattr(self.paint_rows, "__name__", type(self.paint_rows).__name__)
-        images = (
-            found.detach().cpu()
-            if isinstance(found, Tensor)
-            else torch.from_numpy(np.ascontiguousarray(found))
-        )
+        if isinstance(found, Tensor):
+            images = found.detach().cpu()
+        else:
+            images = torch.from_numpy(np.ascontiguousarray(found))
         if images.shape != (n, *self.image.event_shape):
             raise MechanismError(
                 f"{name} returned an array of shape {tuple(images.shape)} for {n} rows instead of "
@@ -117,7 +117,7 @@ class CallableGenerator(FrozenMechanism):
         transform = [*self.requested_transform, self.variable.to_dict()]
         return [self.kind, getattr(self.paint_rows, "__qualname__", ""), self.revision, transform]
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         raise MechanismError(
             "A Python function cannot be saved in a repository: only data are loaded, never code. "
             "Save a bank of its samples with "
@@ -126,7 +126,7 @@ class CallableGenerator(FrozenMechanism):
         )
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> CallableGenerator:
+    def from_config(cls, config: Named) -> CallableGenerator:
         raise MechanismError(
             "A repository cannot name a Python function to run. Build CallableGenerator(function, "
             "…) in your own code."

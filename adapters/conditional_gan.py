@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.mechanisms.frozen.layers import LayerList, place
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
 __all__ = ["ConditionalGAN", "Latent"]
@@ -65,12 +65,12 @@ class Latent:
     def __call__(self, noise: Tensor) -> Tensor:
         """The latent ``(n, size)`` from standard noise: normal, or uniform on [0, 1)."""
         if self.distribution == "normal":
-            return noise if (self.mean, self.std) == (0.0, 1.0) else self.mean + self.std * noise
-        return (
-            noise
-            if (self.low, self.high) == (0.0, 1.0)
-            else self.low + (self.high - self.low) * noise
-        )
+            if (self.mean, self.std) == (0.0, 1.0):
+                return noise
+            return self.mean + self.std * noise
+        if (self.low, self.high) == (0.0, 1.0):
+            return noise
+        return self.low + (self.high - self.low) * noise
 
 
 @register_mechanism("conditional-gan")
@@ -103,9 +103,9 @@ class ConditionalGAN(FrozenMechanism):
         image: Image,
         labels: Sequence[Label],
         latent: Latent | int,
-        layers: Sequence[Mapping[str, Any]],
+        layers: Sequence[Named],
         *,
-        inputs: Sequence[Mapping[str, Any]] | None = None,
+        inputs: Sequence[Named] | None = None,
         join: str = "concat",
         tensors: Mapping[str, Tensor] | None = None,
         license: str | None = None,
@@ -113,7 +113,10 @@ class ConditionalGAN(FrozenMechanism):
         label_map: LabelMapSpec = None,
         transform: str | Sequence[str] = (),
     ):
-        self.latent = Latent(latent) if isinstance(latent, int) else latent
+        if isinstance(latent, int):
+            self.latent = Latent(latent)
+        else:
+            self.latent = latent
         noise = {"latent": self.latent.spec}
         super().__init__(
             image,
@@ -160,7 +163,10 @@ class ConditionalGAN(FrozenMechanism):
             unknown = sorted(set(item) - {"input", "layers", "encoding", "size", "name"})
             encoding = item.get("encoding", "one-hot")
             if unknown or encoding not in _ENCODINGS:
-                what = f"key {unknown[0]!r}" if unknown else f"encoding {encoding!r}"
+                if unknown:
+                    what = f"key {unknown[0]!r}"
+                else:
+                    what = f"encoding {encoding!r}"
                 raise MechanismError(
                     f"Input {item['input']!r} has the unknown {what}: encodings are "
                     f"{', '.join(_ENCODINGS)}; keys are input, encoding, size, name and layers."
@@ -171,7 +177,7 @@ class ConditionalGAN(FrozenMechanism):
                     "in the weights."
                 )
 
-    def _embedding(self, item: Mapping[str, Any]) -> nn.Embedding:
+    def _embedding(self, item: Named) -> nn.Embedding:
         label = next(label for label in self.labels if label.name == item["input"])
         table = nn.Embedding(label.size, item["size"])
         place(self.network, item["name"], table)
@@ -195,19 +201,23 @@ class ConditionalGAN(FrozenMechanism):
                 "last layers or the declaration."
             )
 
-    def _encode(self, item: Mapping[str, Any], codes: Tensor) -> Tensor:
+    def _encode(self, item: Named, codes: Tensor) -> Tensor:
         """A label's features from codes ``(n,)`` or relaxed one-hot rows ``(n, k)``."""
         encoding = item.get("encoding", "one-hot")
         relaxed = codes.is_floating_point()
         if encoding == "embedding":
             table = self._tables[item["input"]]
-            return codes.to(table.weight.dtype) @ table.weight if relaxed else table(codes)
+            if relaxed:
+                return codes.to(table.weight.dtype) @ table.weight
+            return table(codes)
         label = next(label for label in self.labels if label.name == item["input"])
         if encoding == "code":
             return (
                 codes @ torch.arange(label.size, dtype=codes.dtype) if relaxed else codes.float()
             ).unsqueeze(1)
-        return codes if relaxed else nn.functional.one_hot(codes, label.size).float()
+        if relaxed:
+            return codes
+        return nn.functional.one_hot(codes, label.size).float()
 
     def _paint(self, codes: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
         """Images in the precision of the noise, whatever that of the weights."""
@@ -215,20 +225,24 @@ class ConditionalGAN(FrozenMechanism):
         parts = []
         for item, branch in zip(self.inputs, self._branches, strict=True):
             name = item["input"]
-            read = (
-                self.latent(noise["latent"])
-                if name == "latent"
-                else self._encode(item, codes[name])
-            )
+            if name == "latent":
+                read = self.latent(noise["latent"])
+            else:
+                read = self._encode(item, codes[name])
             parts.append(branch(read.to(dtype)))
         joined = parts[0]
         if self.join == "concat":
             joined = torch.cat(parts, 1)
         else:
             for part in parts[1:]:
-                joined = joined * part if self.join == "multiply" else joined + part
+                if self.join == "multiply":
+                    joined = joined * part
+                else:
+                    joined = joined + part
         painted = self._trunk(joined).to(noise["latent"].dtype)
-        return painted.view(-1, *self.image.event_shape) if painted.ndim == 2 else painted
+        if painted.ndim == 2:
+            return painted.view(-1, *self.image.event_shape)
+        return painted
 
     def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         return self._paint(dict(zip(self._names(), labels.unbind(-1), strict=True)), noise)
@@ -241,7 +255,10 @@ class ConditionalGAN(FrozenMechanism):
         codes = {}
         for axis, label in enumerate(self.labels):
             others = [other + 1 for other in range(len(sizes)) if other != axis]
-            codes[label.name] = joint.sum(others) if others else joint
+            if others:
+                codes[label.name] = joint.sum(others)
+            else:
+                codes[label.name] = joint
         return self._paint(codes, noise)
 
     def invert(self, images: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -267,9 +284,12 @@ class ConditionalGAN(FrozenMechanism):
         """
         load_tensors(self.network, tensors, where)
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         latent = {"size": self.latent.size, "distribution": self.latent.distribution}
-        keys = ("low", "high") if self.latent.distribution == "uniform" else ("mean", "std")
+        if self.latent.distribution == "uniform":
+            keys = ("low", "high")
+        else:
+            keys = ("mean", "std")
         return {
             "image": self.image.to_dict(),
             "labels": [label.to_dict() for label in self.labels],
@@ -280,7 +300,7 @@ class ConditionalGAN(FrozenMechanism):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> ConditionalGAN:
+    def from_config(cls, config: Named) -> ConditionalGAN:
         fields = dict(config)
         image = variable_from_dict(fields.pop("image"), "image")
         if not isinstance(image, Image):

@@ -22,6 +22,7 @@ from causalplug.errors import RepositoryError
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
+from causalplug.values import Json, Named
 from causalplug.variables import Image
 
 __all__ = ["CXRACGAN", "FINDINGS"]
@@ -75,7 +76,7 @@ class CXRACGAN(ConditionalGAN):
             transform=transform,
         )
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         return {
             "channels": list(self.channels),
             "embedding": self.embedding,
@@ -83,7 +84,7 @@ class CXRACGAN(ConditionalGAN):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> CXRACGAN:
+    def from_config(cls, config: Named) -> CXRACGAN:
         return cls(**config)
 
     @classmethod
@@ -126,7 +127,7 @@ class CXRACGAN(ConditionalGAN):
         )
 
 
-def _inputs(channels: Sequence[int], embedding: int, latent: int) -> list[dict[str, Any]]:
+def _inputs(channels: Sequence[int], embedding: int, latent: int) -> list[Json]:
     noise = [
         {
             "type": "linear",
@@ -153,10 +154,10 @@ def _inputs(channels: Sequence[int], embedding: int, latent: int) -> list[dict[s
     ]
 
 
-def _trunk(channels: Sequence[int]) -> list[dict[str, Any]]:
+def _trunk(channels: Sequence[int]) -> list[Json]:
     """Transposed convolutions with 'same' padding: padding=2, output_padding=1 would shift the
     kernel by one."""
-    layers: list[dict[str, Any]] = []
+    layers: list[Json] = []
     widths = [channels[0] + 1, *channels[1:], 3]
     for stage, (before, after) in enumerate(itertools.pairwise(widths)):
         layers += [

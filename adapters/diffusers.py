@@ -30,6 +30,7 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class DiffusersGenerator(FrozenMechanism):
         transform: str | Sequence[str] = (),
     ):
         text = not isinstance(parts, Mapping)
-        components: dict[str, Any] = dict(parts.components if text else parts)
+        components: Json = dict(parts.components if text else parts)
         network = next(
             (components[key] for key in ("unet", "transformer") if key in components), None
         )
@@ -114,7 +115,10 @@ class DiffusersGenerator(FrozenMechanism):
         self.network: nn.Module = network
         self.vae: nn.Module | None = vae
         self.scheduler = components["scheduler"]
-        self.pipeline = parts if text else None
+        if text:
+            self.pipeline = parts
+        else:
+            self.pipeline = None
         if self.pipeline is not None:
             self.pipeline.set_progress_bar_config(disable=True)
             self.others = nn.ModuleList(
@@ -124,16 +128,23 @@ class DiffusersGenerator(FrozenMechanism):
                     if isinstance(m, nn.Module) and m not in (network, vae)
                 ]
             )
-        self.prompts = prompts_of(prompts, labels) if text else None
+        if text:
+            self.prompts = prompts_of(prompts, labels)
+        else:
+            self.prompts = None
         self.negative_prompt = negative_prompt
-        self.requested_classes = None if classes is None else list(classes)
+        if classes is None:
+            self.requested_classes = None
+        else:
+            self.requested_classes = list(classes)
         self.null_class = null_class
         if not text:
             self._check_classes()
-        self.abduction = (
-            "approximate" if not text and invertible(self.scheduler, self.eta) else None
-        )
-        self.location: dict[str, Any] | None = None
+        if not text and invertible(self.scheduler, self.eta):
+            self.abduction = "approximate"
+        else:
+            self.abduction = None
+        self.location: Json | None = None
         self.folder: Path | None = None
         parameters = sum(p.numel() for p in network.parameters())
         # 64 images on one CPU thread: measured with U-Nets of 0.64M parameters on 8 x 8 to 32 x 32
@@ -149,7 +160,10 @@ class DiffusersGenerator(FrozenMechanism):
         if not self.labels:
             self.classes = torch.zeros(1, dtype=torch.int64)
             return
-        classes = list(range(joint)) if self.requested_classes is None else self.requested_classes
+        if self.requested_classes is None:
+            classes = list(range(joint))
+        else:
+            classes = self.requested_classes
         if len(classes) != joint:
             raise MechanismError(
                 f"{joint} joint labels need {joint} classes; classes= has {len(classes)}."
@@ -194,9 +208,10 @@ class DiffusersGenerator(FrozenMechanism):
     def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         device = next(self.network.parameters()).device
         generators = [torch.Generator().manual_seed(_seed(pair)) for pair in noise["seed"].tolist()]
-        joint = (
-            self._map.join(labels) if self.labels else torch.zeros(len(labels), dtype=torch.int64)
-        )
+        if self.labels:
+            joint = self._map.join(labels)
+        else:
+            joint = torch.zeros(len(labels), dtype=torch.int64)
         with _global_generator_kept():
             if self.pipeline is not None:
                 return self._run_pipeline(joint, noise["latent"], generators)
@@ -216,21 +231,26 @@ class DiffusersGenerator(FrozenMechanism):
         scheduler = copy.deepcopy(self.scheduler)  # multistep schedulers remember earlier steps
         scheduler.set_timesteps(self.steps)
         options = inspect.signature(scheduler.step).parameters
-        extra: dict[str, Any] = {"generator": generators} if "generator" in options else {}
-        extra |= {"eta": self.eta} if "eta" in options else {}
+        extra: Json = {}
+        if "generator" in options:
+            extra = {"generator": generators}
+        if "eta" in options:
+            extra |= {"eta": self.eta}
+        else:
+            extra |= {}
         sample = latent * float(getattr(scheduler, "init_noise_sigma", 1.0))
         for t in scheduler.timesteps:
-            scaled = (
-                scheduler.scale_model_input(sample, t)
-                if hasattr(scheduler, "scale_model_input")
-                else sample
-            )
+            scaled = sample
+            if hasattr(scheduler, "scale_model_input"):
+                scaled = scheduler.scale_model_input(sample, t)
             predicted = self._predict(scaled, t, classes)
             sample = scheduler.step(predicted, t, sample, **extra, return_dict=False)[0]
         return sample
 
     def _predict(self, sample: Tensor, t: Tensor, classes: Tensor) -> Tensor:
-        options = {"class_labels": classes} if self.labels else {}
+        options = {}
+        if self.labels:
+            options = {"class_labels": classes}
         times = t.to(sample.device).expand(len(sample))
 
         def run(**given: Any) -> Tensor:
@@ -263,9 +283,10 @@ class DiffusersGenerator(FrozenMechanism):
     def invert(self, images: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The initial noise, by running the sampler backwards step by step."""
         device = next(self.network.parameters()).device
-        joint = (
-            self._map.join(labels) if self.labels else torch.zeros(len(labels), dtype=torch.int64)
-        )
+        if self.labels:
+            joint = self._map.join(labels)
+        else:
+            joint = torch.zeros(len(labels), dtype=torch.int64)
         classes = self.classes[joint.cpu()].to(device)
         with torch.no_grad(), _global_generator_kept():
             sample = self._encoded(images.to(device))
@@ -290,7 +311,7 @@ class DiffusersGenerator(FrozenMechanism):
         assert self.prompts is not None
         options = inspect.signature(self.pipeline.__call__).parameters
         prompts = [self.prompts[row] for row in joint.tolist()]
-        given: dict[str, Any] = {
+        given: Json = {
             "prompt": prompts,
             "latents": latent.to(self.pipeline.device, self.dtype),
             "num_inference_steps": self.steps,
@@ -382,7 +403,7 @@ class DiffusersGenerator(FrozenMechanism):
         )
         return {f"pipeline/{path.relative_to(self.folder).as_posix()}": path for path in found}
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         if self.location is None:
             raise MechanismError(
                 "A pipeline that exists only in memory cannot be saved: write it by its own "
@@ -401,7 +422,7 @@ class DiffusersGenerator(FrozenMechanism):
         return fields | {"classes": self.requested_classes, "null_class": self.null_class}
 
     @classmethod
-    def from_snapshot(cls, config: Mapping[str, Any], snapshot: Snapshot) -> DiffusersGenerator:
+    def from_snapshot(cls, config: Named, snapshot: Snapshot) -> DiffusersGenerator:
         """The generator that a repository describes: its pipeline lies in ``pipeline/`` or in
         another repository."""
         fields = dict(config)
@@ -423,7 +444,7 @@ class DiffusersGenerator(FrozenMechanism):
         )
 
 
-def _class_count(config: Mapping[str, Any]) -> int | None:
+def _class_count(config: Named) -> int | None:
     """How many classes a network has; None if it has none."""
     return config.get("num_class_embeds") or config.get("num_embeds_ada_norm")
 
@@ -451,7 +472,10 @@ def _latent_shape(network: Any) -> tuple[int, int, int]:
             f"{type(network).__name__} does not say its sample_size: set it in the pipeline's "
             "config."
         )
-    height, width = (size, size) if isinstance(size, int) else tuple(size)
+    if isinstance(size, int):
+        height, width = (size, size)
+    else:
+        height, width = tuple(size)
     return (network.config.in_channels, height, width)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from causalplug.errors import MechanismError, MissingDependencyError, Repository
 from causalplug.files.validation import read_json
 from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
+from causalplug.values import Json, Named
 
 __all__ = ["load_parts", "load_pipeline", "open_pipeline"]
 
@@ -178,7 +179,7 @@ def _is_component(entry: object) -> bool:
     return isinstance(entry, list) and len(entry) == 2 and all(entry)
 
 
-def _checked_index(snapshot: Snapshot) -> Mapping[str, Any]:
+def _checked_index(snapshot: Snapshot) -> Named:
     """``model_index.json``, once every part of the pipeline is known to be there and to need no
     code of the repository.
 
@@ -275,7 +276,7 @@ def _component(
             f"cannot load {snapshot}: {library} has no {cls} for its part {name!r}. Upgrade "
             f"{library}"
         )
-    options: dict[str, Any] = {"subfolder": name, "local_files_only": True}
+    options: Json = {"subfolder": name, "local_files_only": True}
     if issubclass(found, torch.nn.Module):
         options |= {"use_safetensors": True, "torch_dtype": precision, "variant": variant}
     if library == "transformers":

@@ -90,11 +90,14 @@ def explained(
         else:
             noisy = scheduler.add_noise(sample, noise, t.expand(len(sample)))
             kind = scheduler.config.prediction_type
-            velocity = (
-                scheduler.get_velocity(sample, noise, t.expand(len(sample)))
-                if kind == "v_prediction"
-                else None
-            )
-            target = velocity if velocity is not None else sample if kind == "sample" else noise
+            velocity = None
+            if kind == "v_prediction":
+                velocity = scheduler.get_velocity(sample, noise, t.expand(len(sample)))
+            if velocity is not None:
+                target = velocity
+            elif kind == "sample":
+                target = sample
+            else:
+                target = noise
         total += (predict(noisy, t, classes) - target).flatten(1).square().sum(1)
     return -total / (2 * len(places))

@@ -11,6 +11,7 @@ from causalplug.files.validation import read_json
 from causalplug.hub.loading import Loader
 from causalplug.hub.snapshot import Snapshot
 from causalplug.mechanisms.frozen.label import Label
+from causalplug.values import Named
 from causalplug.variables import Discrete, Image, Variable
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def load_pipeline_of(
     steps: int | None = None,
     guidance_scale: float | None = None,
     negative_prompt: str | None = None,
-    call: Mapping[str, Any] | None = None,
+    call: Named | None = None,
     variant: str | None = None,
     scheduler: str | None = None,
     dtype: Any = None,
@@ -48,7 +49,9 @@ def load_pipeline_of(
 
     text = _reads_text(snapshot)
     _check_kind(snapshot, text, prompts, labels, classes, negative_prompt, call)
-    precision = str(dtype).removeprefix("torch.") if dtype is not None else "float32"
+    precision = "float32"
+    if dtype is not None:
+        precision = str(dtype).removeprefix("torch.")
     made: FrozenMechanism
     if text:
         made = PipelineGenerator.from_pretrained(

@@ -21,6 +21,7 @@ from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.noise import Noise, NoiseSpec
+from causalplug.values import Json, Named
 from causalplug.variables import Discrete, Image, variable_from_dict
 from causalplug.variables.columns import TextColumn
 
@@ -64,7 +65,10 @@ class ImageBank(FrozenMechanism):
         label_map: LabelMapSpec = None,
         transform: str | Sequence[str] = (),
     ):
-        image = Image(*images.shape[1:]) if image is None else image
+        if image is None:
+            image = Image(*images.shape[1:])
+        else:
+            image = image
         super().__init__(
             image,
             labels,
@@ -83,7 +87,9 @@ class ImageBank(FrozenMechanism):
         order = torch.argsort(joint, stable=True)
         counts = torch.bincount(joint, minlength=self._map.size)
         self._refuse_empty(counts)
-        given = images.float() if images.is_floating_point() else images
+        given = images
+        if images.is_floating_point():
+            given = images.float()
         self.register_buffer("images", image.encode(given.numpy(), "images")[order])
         self.register_buffer("codes", codes[order])
         self.counts, self.starts = counts, counts.cumsum(0) - counts
@@ -197,9 +203,11 @@ class ImageBank(FrozenMechanism):
         pictures: str,
         labels: Sequence[str | Label] | None,
         image: Image | None,
-        options: Mapping[str, Any],
+        options: Named,
     ) -> ImageBank:
-        asked = [name for name in table.names if name != pictures] if labels is None else labels
+        asked = labels
+        if labels is None:
+            asked = [name for name in table.names if name != pictures]
         names = [label if isinstance(label, str) else label.name for label in asked]
         table = table.renamed(list(dict.fromkeys([pictures, *names])))
         declared = {label.name: label.values for label in asked if isinstance(label, Label)}
@@ -225,11 +233,10 @@ class ImageBank(FrozenMechanism):
             Label(name, declared.get(name) or _categories(columns[name], name)) for name in names
         ]
         codes = [label.values.encode(columns[label.name], label.name) for label in known]
-        stacked = (
-            torch.stack(codes, 1)
-            if codes
-            else torch.zeros(sum(map(len, pixels)), 0, dtype=torch.int64)
-        )
+        if codes:
+            stacked = torch.stack(codes, 1)
+        else:
+            stacked = torch.zeros(sum(map(len, pixels)), 0, dtype=torch.int64)
         return cls(torch.cat(pixels), known, stacked, image=image, **options)
 
     # -- saving
@@ -241,12 +248,12 @@ class ImageBank(FrozenMechanism):
         digest.update(self.codes.cpu().numpy().tobytes())
         return digest.hexdigest()
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         labels = [label.to_dict() for label in self.labels]
         return {"image": self.image.to_dict(), "labels": labels, "rows": len(self.images)}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> ImageBank:
+    def from_config(cls, config: Named) -> ImageBank:
         """A bank of black images, to be filled by :meth:`load_weights`."""
         image = variable_from_dict(config["image"], "image")
         assert isinstance(image, Image)

@@ -41,7 +41,9 @@ class KerasLayer:
             return "norm"
         if "embeddings" in self.names:
             return "embedding"
-        return "conv" if self.weights[0].ndim == 4 else "dense"
+        if self.weights[0].ndim == 4:
+            return "conv"
+        return "dense"
 
     def weight(self, name: str) -> Tensor:
         """One weight by the last part of its name."""
@@ -86,7 +88,9 @@ def read_keras_layers(path: str | PathLike[str]) -> list[KerasLayer]:
 
 
 def _layers(file: Any, size: int) -> list[KerasLayer]:
-    group = _member(file, "model_weights") if "model_weights" in file else file
+    group = file
+    if "model_weights" in file:
+        group = _member(file, "model_weights")
     layers = []
     for layer in _texts(group.attrs["layer_names"]):
         owner = _member(group, layer)
@@ -135,7 +139,9 @@ def _array(dataset: Any, name: str, size: int) -> Tensor:
     if dataset.dtype.kind not in "fiu":
         raise RepositoryError(f"{name[:80]!r} holds {dataset.dtype}, not numbers")
     stored = dataset.id.get_storage_size()
-    ratio = _MOST_COMPRESSED if dataset.compression is not None else 1
+    ratio = 1
+    if dataset.compression is not None:
+        ratio = _MOST_COMPRESSED
     if dataset.nbytes > stored * ratio or stored > size:
         raise RepositoryError(
             f"{name[:80]!r} claims {dataset.nbytes:,} bytes, of which the file holds {stored:,}. "

@@ -27,6 +27,7 @@ from causalplug.mechanisms.frozen.label import Label
 from causalplug.mechanisms.frozen.trial import try_generator
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class PipelineGenerator(FrozenMechanism):
         steps: int | None = None,
         guidance_scale: float | None = None,
         negative_prompt: str | None = None,
-        call: Mapping[str, Any] | None = None,
+        call: Named | None = None,
         license: str | None = None,
         source: str | None = None,
         label_map: LabelMapSpec = None,
@@ -102,7 +103,7 @@ class PipelineGenerator(FrozenMechanism):
         self.given = given
         parts = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
         self.networks = nn.ModuleList(parts)
-        self.location: dict[str, Any] | None = None
+        self.location: Json | None = None
         self.folder: Path | None = None
         freeze(self)
 
@@ -137,7 +138,7 @@ class PipelineGenerator(FrozenMechanism):
         steps: int | None = None,
         guidance_scale: float | None = None,
         negative_prompt: str | None = None,
-        call: Mapping[str, Any] | None = None,
+        call: Named | None = None,
         trial: bool = True,
     ) -> PipelineGenerator:
         """A pipeline from a folder or the Hub, safetensors only and without code of the repository.
@@ -203,7 +204,7 @@ class PipelineGenerator(FrozenMechanism):
         found = sorted(path for path in self.folder.rglob("*") if path.suffix in kept)
         return {f"pipeline/{path.relative_to(self.folder).as_posix()}": path for path in found}
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         if self.location is None:
             raise MechanismError(
                 "A pipeline that exists only in memory cannot be saved: write it by its own "
@@ -222,7 +223,7 @@ class PipelineGenerator(FrozenMechanism):
         }
 
     @classmethod
-    def from_snapshot(cls, config: Mapping[str, Any], snapshot: Snapshot) -> PipelineGenerator:
+    def from_snapshot(cls, config: Named, snapshot: Snapshot) -> PipelineGenerator:
         """The generator that a repository describes: its pipeline lies in ``pipeline/`` or in
         another repository."""
         fields = dict(config)
@@ -266,16 +267,16 @@ def _arguments(
     steps: int | None,
     guidance_scale: float | None,
     negative_prompt: str | None,
-    call: Mapping[str, Any],
-) -> dict[str, Any]:
+    call: Named,
+) -> Json:
     """The arguments of every call of the pipeline, checked against its signature."""
     known = inspect.signature(pipeline.__call__).parameters
     name = type(pipeline).__name__
     if "prompt" not in known or "generator" not in known:
         raise MechanismError(
-            f"{name} cannot be plugged as a text-to-image generator: its call takes no "
-            "prompt and generator. Use causalplug.adapters.DiffusersGenerator for "
-            "class-conditional networks, or wrap it in causalplug.adapters.callable."
+            f"{name} cannot be plugged as a text-to-image generator: its call takes no prompt and "
+            "generator. Use causalplug.adapters.DiffusersGenerator for class-conditional "
+            "networks, or wrap it in causalplug.adapters.callable."
         )
     if steps is not None and steps < 1:
         raise MechanismError(f"A scheduler needs at least one step; got steps={steps}.")
@@ -301,7 +302,7 @@ def _arguments(
     return given
 
 
-def _painted(pipeline: Any, prompt: str, given: Mapping[str, Any]) -> Image:
+def _painted(pipeline: Any, prompt: str, given: Named) -> Image:
     """What the pipeline paints, by its first image."""
     try:
         first = _call(pipeline, [prompt], [0], given)
@@ -317,9 +318,7 @@ def _painted(pipeline: Any, prompt: str, given: Mapping[str, Any]) -> Image:
     return Image(channels, height, width, low=0.0, high=1.0)
 
 
-def _call(
-    pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], given: Mapping[str, Any]
-) -> Tensor:
+def _call(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], given: Named) -> Tensor:
     """Images ``(n, channels, height, width)`` in [0, 1], one generator for each row."""
     arguments = dict(given)
     if "negative_prompt" in arguments:
@@ -330,8 +329,8 @@ def _call(
     images = getattr(found, "images", None)
     if images is None:
         raise MechanismError(
-            f"{type(pipeline).__name__} cannot be plugged: it gives "
-            f"{', '.join(found.keys())}, no images."
+            f"{type(pipeline).__name__} cannot be plugged: it gives {', '.join(found.keys())}, no "
+            "images."
         )
     array = np.asarray(images)
     if array.ndim != 4:

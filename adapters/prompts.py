@@ -52,14 +52,14 @@ def prompts_of(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label])
     holes = [key for key in keys if key not in table]
     if holes:
         raise LabelMapError(
-            f"The prompts have no entry for {', '.join(map(str, holes[:5]))}: every combination "
-            "of labels needs one."
+            f"The prompts have no entry for {', '.join(map(str, holes[:5]))}: every combination of "
+            "labels needs one."
         )
     unknown = [key for key in table if key not in keys]
     if unknown:
         raise LabelMapError(
-            f"The prompts have entries for {', '.join(map(str, unknown[:5]))}, which no label "
-            "has. Declare these categories, or leave the entries out."
+            f"The prompts have entries for {', '.join(map(str, unknown[:5]))}, which no label has. "
+            "Declare these categories, or leave the entries out."
         )
     return [table[key] for key in keys]
 

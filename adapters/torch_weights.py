@@ -127,7 +127,9 @@ def _only_part(found: Mapping[Any, Any], path: str | PathLike[str]) -> Any:
     choices = list(dict.fromkeys([*inside, *averaged]))
     if len(choices) > 1:
         usual = (averaged or choices)[0]
-        hint = " for the averaged ones, the usual choice" if averaged else ", say"
+        hint = ", say"
+        if averaged:
+            hint = " for the averaged ones, the usual choice"
         raise RepositoryError(
             f"cannot read {path}: it holds several sets of weights ({_parts(found)}). Say which is "
             f"meant: key={usual!r}{hint}"
@@ -135,8 +137,12 @@ def _only_part(found: Mapping[Any, Any], path: str | PathLike[str]) -> Any:
     if not choices:
         return found
     part = found[choices[0]]
-    nested = [item for item in part.values() if _is_state_dict(item)] if part else []
-    return nested[0] if len(nested) == 1 and not _is_state_dict(part) else part
+    nested = []
+    if part:
+        nested = [item for item in part.values() if _is_state_dict(item)]
+    if len(nested) == 1 and not _is_state_dict(part):
+        return nested[0]
+    return part
 
 
 def _refuse_unusual(tensors: Mapping[str, Tensor], path: str | PathLike[str]) -> None:

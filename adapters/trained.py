@@ -4,7 +4,6 @@ another."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import MECHANISMS, Mechanism, register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
+from causalplug.values import Json, Named
 from causalplug.variables import Discrete, Image
 
 __all__ = ["TrainedGenerator"]
@@ -89,12 +89,12 @@ class TrainedGenerator(FrozenMechanism):
         with torch.no_grad():
             load_tensors(self.mechanism, tensors, where)
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         labels = {name: variable.to_dict() for name, variable in self.label_variables.items()}
         return {"kind": self.mechanism.kind, "mechanism": self.mechanism.config(), "labels": labels}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> TrainedGenerator:
+    def from_config(cls, config: Named) -> TrainedGenerator:
         from causalplug.variables import variable_from_dict
 
         parents = {name: variable_from_dict(item, name) for name, item in config["labels"].items()}

@@ -17,6 +17,7 @@ from causalplug.hub.part import Content
 from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
 from causalplug.networks import freeze
+from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
 __all__ = ["TransformersEncoder"]
@@ -57,7 +58,10 @@ class TransformersEncoder(Encoder):
         self.backbone = getattr(backbone, "vision_model", backbone)
         config = self.backbone.config
         side = getattr(config, "image_size", None)
-        self.side: int | None = side if isinstance(side, int) or side is None else int(side[0])
+        if isinstance(side, int) or side is None:
+            self.side: int | None = side
+        else:
+            self.side = int(side[0])
         width = getattr(config, "hidden_size", None) or getattr(config, "hidden_sizes", [0])[-1]
         if not width:
             raise MechanismError(
@@ -68,7 +72,7 @@ class TransformersEncoder(Encoder):
         self.register_buffer("basis", torch.eye(width, size))
         self.register_buffer("centre", torch.zeros(width))
         self.folder: Path | None = None
-        self.location: dict[str, Any] = {}
+        self.location: Json = {}
         freeze(self)
 
     pixel_mean: Tensor
@@ -78,7 +82,10 @@ class TransformersEncoder(Encoder):
         """The backbone's features ``(n, width)``: its pooled output, else the mean over its last
         states."""
         unit = (images.float() - self.variable.low) / (self.variable.high - self.variable.low)
-        unit = unit.expand(-1, self.pixel_mean.shape[1], -1, -1) if unit.shape[1] == 1 else unit
+        if unit.shape[1] == 1:
+            unit = unit.expand(-1, self.pixel_mean.shape[1], -1, -1)
+        else:
+            unit = unit
         if self.side is not None and unit.shape[2:] != (self.side, self.side):
             size = (self.side, self.side)
             unit = torch.nn.functional.interpolate(unit, size=size, mode="bilinear", antialias=True)
@@ -87,7 +94,10 @@ class TransformersEncoder(Encoder):
         pooled = getattr(found, "pooler_output", None)
         if pooled is None:
             states = found.last_hidden_state
-            pooled = states.mean(1) if states.ndim == 3 else states.mean((2, 3))
+            if states.ndim == 3:
+                pooled = states.mean(1)
+            else:
+                pooled = states.mean((2, 3))
         return pooled.flatten(1).float()
 
     def features(self, images: Tensor) -> Tensor:
@@ -155,7 +165,10 @@ class TransformersEncoder(Encoder):
                 trust_remote_code=False,
             )
         except ImportError as error:
-            name = "timm" if "timm" in str(error) else getattr(error, "name", None)
+            if "timm" in str(error):
+                name = "timm"
+            else:
+                name = getattr(error, "name", None)
             raise MissingDependencyError(
                 f"The backbone in {snapshot} cannot be loaded: it needs {name or 'a library'}, "
                 f"which is not installed. Run: pip install {name or 'what its page names'}"
@@ -164,7 +177,7 @@ class TransformersEncoder(Encoder):
             raise RepositoryError(
                 f"cannot load {snapshot}: {str(error).splitlines()[0]}"
             ) from error
-        statistics: dict[str, Any] = {}
+        statistics: Json = {}
         if snapshot.has("preprocessor_config.json"):
             from causalplug.files.validation import read_json
 
@@ -214,11 +227,11 @@ class TransformersEncoder(Encoder):
         ]
         return {f"backbone/{path.name}": path for path in names}
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         return super().config() | {"backbone": self.location}
 
     @classmethod
-    def from_snapshot(cls, config: Mapping[str, Any], snapshot: Snapshot) -> TransformersEncoder:
+    def from_snapshot(cls, config: Named, snapshot: Snapshot) -> TransformersEncoder:
         """The encoder that a repository describes."""
         variable = variable_from_dict(config["variable"], "variable")
         if not isinstance(variable, Image):

@@ -129,10 +129,8 @@ def continuous(sides: list[Callable[[], Side]], only: str | None) -> None:
             found = do_error(model, side, rows), counterfactual_error(model, side, rows)
             totals.setdefault(side.name, []).append((seconds, *found))
             print(
-                (
-                    f"{title:26}{side.name:14}{seconds:8.1f}{found[0]:9.4f}{found[1]:11.4f}  "
-                    f"{side.remark}"
-                ),
+                f"{title:26}{side.name:14}{seconds:8.1f}{found[0]:9.4f}{found[1]:11.4f}  "
+                f"{side.remark}",
                 flush=True,
             )
     for name, measured in totals.items():

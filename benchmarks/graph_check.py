@@ -101,12 +101,12 @@ def main() -> None:
     print(f"{given.graphs} graphs, {np.mean(tests):.1f} constraints, {np.mean(seconds):.2f} s each")
     for kind in KINDS:
         print(
-            f"{kind:12} false alarms {false[kind] / max(each[kind], 1):.3f}   "
-            f"power {power[kind] / max(lacking[kind], 1):.3f} ({lacking[kind]} graphs)"
+            f"{kind:12} false alarms {false[kind] / max(each[kind], 1):.3f}   power "
+            f"{power[kind] / max(lacking[kind], 1):.3f} ({lacking[kind]} graphs)"
         )
     print(
-        f"{'all':12} false alarms {false.total() / given.graphs:.3f}   "
-        f"power {power.total() / max(lacking.total(), 1):.3f} ({lacking.total()} graphs)"
+        f"{'all':12} false alarms {false.total() / given.graphs:.3f}   power "
+        f"{power.total() / max(lacking.total(), 1):.3f} ({lacking.total()} graphs)"
     )
 
 

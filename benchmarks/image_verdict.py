@@ -45,10 +45,8 @@ def exact(sizes: list[int], seeds: int) -> None:
                 worst = max(right, key=lambda found: found.mmd or 0.0)
                 wrongly = sum(not found.converged(TrainingConfig().tolerance) for found in right)
                 print(
-                    (
-                        f"{n} {what} {edges} right: {wrongly} of {seeds} refused, at worst "
-                        f"{said(worst)}"
-                    ),
+                    f"{n} {what} {edges} right: {wrongly} of {seeds} refused, at worst "
+                    f"{said(worst)}",
                     flush=True,
                 )
                 for wrong in WRONG:
@@ -77,10 +75,8 @@ def trained(n: int, seeds: int) -> None:
                 spent = time.process_time() - start
                 found = said(report.modules[0].distances[0])
                 print(
-                    (
-                        f"{what} {CONFOUNDED} {name}, seed {seed}: {spent:.0f} s "
-                        f"{shares(what, dcm)} {found}"
-                    ),
+                    f"{what} {CONFOUNDED} {name}, seed {seed}: {spent:.0f} s {shares(what, dcm)} "
+                    f"{found}",
                     flush=True,
                 )
                 print(f"    in the encoder's projection {by_projection(what, dcm)}", flush=True)

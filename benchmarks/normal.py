@@ -54,8 +54,8 @@ def show_binary(dcm: cp.DCM, rows: dict[str, np.ndarray]) -> None:
         answer = float(dcm.sample(30_000, do={"X": x}, variables=["Y"], seed=1)["Y"].mean())
         seen = rows["Y"][np.abs(rows["X"] - x) < 0.2].mean()
         print(
-            f"E[Y | do(X={x:g})] {answer:6.3f}, right {2 / (1 + np.exp(-1.5 * x)):6.3f}, rows "
-            f"near X={x:g} {seen:6.3f}"
+            f"E[Y | do(X={x:g})] {answer:6.3f}, right {2 / (1 + np.exp(-1.5 * x)):6.3f}, rows near "
+            f"X={x:g} {seen:6.3f}"
         )
 
 

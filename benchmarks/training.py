@@ -140,10 +140,8 @@ def at(
         )
     )
     print(
-        (
-            f"  {name:10s} {objective:11s} {steps or 'default':>7} steps: {seconds:.1f} s "
-            f"{whole:.3f} / {worst:.3f}"
-        ),
+        f"  {name:10s} {objective:11s} {steps or 'default':>7} steps: {seconds:.1f} s {whole:.3f} "
+        f"/ {worst:.3f}",
         flush=True,
     )
 
@@ -257,10 +255,8 @@ def compare_steps(few: int, many: int) -> None:
         ours = pace(engine(objective), few, many)
         floor = pace(lambda steps, loop=loop: loop(real, steps), few, many)  # type: ignore[misc]
         print(
-            (
-                f"  {objective:11s} {ours:7.0f} steps/s, hand-written {floor:7.0f}, ratio "
-                f"{ours / floor:.2f}"
-            ),
+            f"  {objective:11s} {ours:7.0f} steps/s, hand-written {floor:7.0f}, ratio "
+            f"{ours / floor:.2f}",
             flush=True,
         )
 

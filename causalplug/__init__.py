@@ -93,7 +93,7 @@ _EXPORTS = {
 _MODULES = ("adapters", "errors", "plots", "testing")
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 __all__ = ["__version__", *_MODULES, *sorted(_HOME)]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 redirect()
 
 

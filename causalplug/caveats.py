@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from causalplug.errors import RepositoryError
+from causalplug.values import Json, Named
 
 __all__ = ["CAVEATS", "Caveat", "unique_caveats"]
 
@@ -74,7 +75,7 @@ class Caveat:
     def __str__(self) -> str:
         return f"{self.name} ({self.subject}): {self.text}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """The caveat as JSON values."""
         return {
             "name": self.name,
@@ -85,7 +86,7 @@ class Caveat:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Caveat:
+    def from_dict(cls, data: Named) -> Caveat:
         """The inverse of :meth:`to_dict`.
 
         Raises:
@@ -94,7 +95,10 @@ class Caveat:
         found = {key: data.get(key) for key in ("name", "subject", "text")}
         figures, variables = data.get("figures", {}), data.get("variables", [])
         words = [*found.values(), *(variables if isinstance(variables, list) else [None])]
-        numbers = list(figures.values()) if isinstance(figures, Mapping) else [None]
+        if isinstance(figures, Mapping):
+            numbers = list(figures.values())
+        else:
+            numbers = [None]
         if not all(isinstance(word, str) for word in words) or found["name"] not in CAVEATS:
             raise RepositoryError(f"{_short(data)} is not a caveat: its name or a text is wrong.")
         if not all(isinstance(number, int | float) for number in numbers):
@@ -104,7 +108,9 @@ class Caveat:
 
 def _short(data: object) -> str:
     text = repr(data)
-    return text if len(text) <= 80 else text[:79] + "…"
+    if len(text) <= 80:
+        return text
+    return text[:79] + "…"
 
 
 def unique_caveats(caveats: Iterable[Caveat]) -> tuple[Caveat, ...]:

@@ -14,6 +14,7 @@ from causalplug.model.extract import extract_module
 from causalplug.model.model import Model
 from causalplug.model.trained_module import TrainedModule
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
+from causalplug.values import Json, Named
 from causalplug.wording import aligned, suggests_arguments
 
 if TYPE_CHECKING:
@@ -83,14 +84,14 @@ class DCM(Shareable, Model):
         return {"model": MODEL_LOADER}
 
     def repository_files(
-        self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
-    ) -> tuple[dict[str, Content], dict[str, Any]]:
+        self, folder: Path, *, anywhere: bool, options: Named
+    ) -> tuple[dict[str, Content], Json]:
         from causalplug.model.files import dcm_files
 
         chosen = {key: options[key] for key in ("frozen", "queries") if key in options}
         return dcm_files(self, folder, anywhere=anywhere, **chosen)
 
-    def card_facts(self, *, title: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    def card_facts(self, *, title: str, options: Named) -> Json:
         from causalplug.model.facts import dcm_facts
 
         return dcm_facts(self, title=title, **options)
@@ -150,8 +151,8 @@ class DCM(Shareable, Model):
         self,
         n: int,
         *,
-        do: Mapping[str, Any] | None = None,
-        given: Mapping[str, Any] | None = None,
+        do: Named | None = None,
+        given: Named | None = None,
         variables: str | Iterable[str] | None = None,
         seed: int = DEFAULTS.seed,
         images: str = DEFAULTS.images,
@@ -229,8 +230,8 @@ class DCM(Shareable, Model):
         self,
         n: int,
         *,
-        do: Mapping[str, Any] | None = None,
-        given: Mapping[str, Any] | None = None,
+        do: Named | None = None,
+        given: Named | None = None,
         variables: str | Iterable[str] | None = None,
         seed: int = DEFAULTS.seed,
         images: str = DEFAULTS.images,
@@ -263,8 +264,8 @@ class DCM(Shareable, Model):
         n: Any,
         *,
         evidence: Any = None,
-        do: Mapping[str, Any] | None = None,
-        worlds: Mapping[str, Mapping[str, Any]] | None = None,
+        do: Named | None = None,
+        worlds: Mapping[str, Named] | None = None,
         variables: str | Iterable[str] | None = None,
         factual: bool = False,
         draws: int = 1,
@@ -371,7 +372,7 @@ class DCM(Shareable, Model):
         self,
         noise: Noise,
         *,
-        do: Mapping[str, Any] | None = None,
+        do: Named | None = None,
         variables: str | Iterable[str] | None = None,
         images: str = DEFAULTS.images,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
@@ -519,7 +520,10 @@ class DCM(Shareable, Model):
         """
         from causalplug.uncertainty.refute import refute
 
-        settings = {} if steps is None else {"steps": steps}
+        if steps is None:
+            settings = {}
+        else:
+            settings = {"steps": steps}
         return refute(
             self,
             query,
@@ -538,7 +542,7 @@ class DCM(Shareable, Model):
         value: Any = None,
         treated: Any = None,
         control: Any = None,
-        given: Mapping[str, Any] | None = None,
+        given: Named | None = None,
         n: int | None = None,
         level: float = 0.95,
         data: Any = None,
@@ -592,7 +596,7 @@ class DCM(Shareable, Model):
         treatment: str,
         values: Iterable[Any],
         *,
-        given: Mapping[str, Any] | None = None,
+        given: Named | None = None,
         n: int | None = None,
         level: float = 0.95,
         data: Any = None,

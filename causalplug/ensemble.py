@@ -22,6 +22,7 @@ from causalplug.sampling.effects import ate_query, curve
 from causalplug.sampling.estimate import estimate
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.uncertainty.intervals import with_intervals
+from causalplug.values import Named
 from causalplug.wording import suggests_arguments
 
 if TYPE_CHECKING:
@@ -98,7 +99,10 @@ class Ensemble:
         chosen = list(seeds)
         members = cls([build(seed) for seed in chosen], level=level)
         for seed, member in zip(chosen, members, strict=True):
-            folder = None if output_dir is None else Path(output_dir) / f"seed-{seed}"
+            if output_dir is None:
+                folder = None
+            else:
+                folder = Path(output_dir) / f"seed-{seed}"
             fit(member, sources, seed=seed, output_dir=folder, **settings)
         return members
 
@@ -159,7 +163,7 @@ class Ensemble:
         value: Any = None,
         treated: Any = None,
         control: Any = None,
-        given: Mapping[str, Any] | None = None,
+        given: Named | None = None,
         n: int | None = None,
         data: Any = None,
         one_step: bool | None = None,
@@ -194,7 +198,7 @@ class Ensemble:
         treatment: str,
         values: Iterable[Any],
         *,
-        given: Mapping[str, Any] | None = None,
+        given: Named | None = None,
         n: int | None = None,
         data: Any = None,
         one_step: bool | None = None,
@@ -227,8 +231,8 @@ class Ensemble:
         self,
         n: int,
         *,
-        do: Mapping[str, Any] | None = None,
-        given: Mapping[str, Any] | None = None,
+        do: Named | None = None,
+        given: Named | None = None,
         variables: str | Iterable[str] | None = None,
         images: str = DEFAULTS.images,
         seed: int = DEFAULTS.seed,
@@ -266,8 +270,8 @@ class Ensemble:
         n: Any,
         *,
         evidence: Any = None,
-        do: Mapping[str, Any] | None = None,
-        worlds: Mapping[str, Mapping[str, Any]] | None = None,
+        do: Named | None = None,
+        worlds: Mapping[str, Named] | None = None,
         variables: str | Iterable[str] | None = None,
         factual: bool = False,
         draws: int = 1,

@@ -120,8 +120,8 @@ class MissingDependencyError(CausalPlugError, ImportError):
 
 
 class ConfounderWarning(UserWarning):
-    """A graph has too many cliques of bidirected edges for one confounder noise each; some hidden
-    causes of three and more variables cannot be learned."""
+    """A graph has too many cliques of bidirected edges for one confounder noise each; some
+    hidden causes of three and more variables cannot be learned."""
 
 
 class ConvergenceWarning(UserWarning):

@@ -10,6 +10,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from causalplug.hub.loading import Access, load_as
+from causalplug.values import Named
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.frozen.label import Label
@@ -35,7 +36,7 @@ def from_pretrained(
     steps: int | None = None,
     guidance_scale: float | None = None,
     negative_prompt: str | None = None,
-    call: Mapping[str, Any] | None = None,
+    call: Named | None = None,
     variant: str | None = None,
     scheduler: str | None = None,
     size: int | None = None,

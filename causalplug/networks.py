@@ -1,5 +1,5 @@
-"""Small helpers for torch modules: freezing, initial weights that depend on a seed alone, and the
-location and scale of columns."""
+"""Small helpers for torch modules: freezing, initial weights that depend on a seed alone, and
+the location and scale of columns."""
 
 from __future__ import annotations
 

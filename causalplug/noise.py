@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from causalplug.errors import SamplingError
+from causalplug.values import Json
 
 __all__ = ["Noise", "NoiseSpec", "Provenance", "Seen", "whole_seed"]
 
@@ -141,17 +142,23 @@ class Noise:
                 f"Noise cannot be made for n={n!r} rows: give their number, or a tensor of row "
                 "numbers."
             )
-        self.rows = n.to("cpu", torch.int64) if isinstance(n, Tensor) else torch.arange(int(n))
+        if isinstance(n, Tensor):
+            self.rows = n.to("cpu", torch.int64)
+        else:
+            self.rows = torch.arange(int(n))
         self.seed = whole_seed(seed)
         self.device = torch.device(device)
-        self.provenance = Provenance() if provenance is None else provenance
+        if provenance is None:
+            self.provenance = Provenance()
+        else:
+            self.provenance = provenance
         self._fixed = dict(fixed or {})
         self._drawn: dict[str, Tensor] = {}
         wrong = [key for key, value in self._fixed.items() if len(value) != len(self.rows)]
         if wrong:
             raise SamplingError(
-                f"Fixed noise {wrong} has another number of rows than the {len(self.rows)} of "
-                "this noise."
+                f"Fixed noise {wrong} has another number of rows than the {len(self.rows)} of this "
+                "noise."
             )
 
     def __len__(self) -> int:
@@ -192,11 +199,9 @@ class Noise:
                 spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, b)))
                 for b in needed.tolist()
             ]
-            return (
-                torch.cat(drawn)[inverse * size + self.rows % size]
-                if drawn
-                else torch.empty(0, *spec.shape)
-            )
+            if drawn:
+                return torch.cat(drawn)[inverse * size + self.rows % size]
+            return torch.empty(0, *spec.shape)
         out = torch.empty(len(self.rows), *spec.shape)
         order = torch.argsort(inverse, stable=True)
         for block, index in zip(
@@ -268,7 +273,7 @@ class Noise:
         """Write row numbers, seed and fixed parts to a safetensors file: a few bytes a row."""
         from safetensors.torch import save_file
 
-        tensors: dict[str, Any] = {"rows": self.rows}
+        tensors: Json = {"rows": self.rows}
         tensors |= {f"fixed/{key}": value.cpu().contiguous() for key, value in self._fixed.items()}
         metadata = {"seed": str(self.seed), "format": "causalplug-noise-1"}
         if self.provenance != Provenance():
@@ -293,14 +298,20 @@ class Noise:
                     )
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            why = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
+            if isinstance(error, FileNotFoundError):
+                why = "there is no such file"
+            else:
+                why = str(error)
             raise SamplingError(
                 f"{path} cannot be read: {why}. Check the path, or write it with Noise.save."
             ) from error
         rows = tensors.pop("rows")
         fixed = {key.removeprefix("fixed/"): value for key, value in tensors.items()}
         text = metadata.get("provenance")
-        provenance = None if text is None else Provenance.from_text(text)
+        if text is None:
+            provenance = None
+        else:
+            provenance = Provenance.from_text(text)
         seed = int(metadata["seed"])
         return cls(rows, seed, fixed=fixed, provenance=provenance, device=device)
 

@@ -84,8 +84,12 @@ class Registry(Generic[_T]):
         """The distribution that brings ``kind``, None for one that was registered by hand."""
         for point in entry_points(group=f"causalplug.{self.what}s"):
             if point.name == kind and kind not in self._known:
-                return point.dist.name if point.dist is not None else None
-        return "causalplug" if kind in self._known else None
+                if point.dist is not None:
+                    return point.dist.name
+                return None
+        if kind in self._known:
+            return "causalplug"
+        return None
 
     def kinds(self) -> list[str]:
         """Every kind that :meth:`resolve` finds."""
@@ -103,7 +107,9 @@ class Registry(Generic[_T]):
             )  # entry points take a while to read
             if kind not in modules:
                 near = difflib.get_close_matches(str(kind), modules, n=1)
-                hint = f"Did you mean {near[0]!r}? " if near else ""
+                hint = ""
+                if near:
+                    hint = f"Did you mean {near[0]!r}? "
                 raise MechanismError(
                     f"{self.what} kind {kind!r} is not registered. {hint}Known kinds: "
                     f"{', '.join(sorted(modules))}. Import the package that registers it, or "

@@ -30,7 +30,9 @@ def shortened(text: object, most: int = _LONGEST) -> str:
     """``text`` on one line of at most ``most`` characters, for messages that quote an input."""
     start = str(text)[: most + 1]
     line = " ".join(start.splitlines())
-    return line if len(line) <= most else line[: most - 1] + "…"
+    if len(line) <= most:
+        return line
+    return line[: most - 1] + "…"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -42,7 +44,9 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def as_names(value: str | Iterable[str]) -> tuple[str, ...]:
     """The names in ``value``, in order and without repetition; a bare string is one name."""
-    return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
+    if isinstance(value, str):
+        return (value,)
+    return tuple(dict.fromkeys(value))
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
@@ -53,8 +57,12 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
     if not close:
         folded = {k.casefold(): k for k in known}
-        close = [folded[str(name).casefold()]] if str(name).casefold() in folded else []
-    return f' (did you mean "{close[0]}"?)' if close else ""
+        close = []
+        if str(name).casefold() in folded:
+            close = [folded[str(name).casefold()]]
+    if close:
+        return f' (did you mean "{close[0]}"?)'
+    return ""
 
 
 def listed(names: Iterable[object], *, most: int = 12) -> str:

@@ -52,10 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
         results = pool.map(lambda name: run(name, chosen.output_dir / name), names)
         for name, (minutes, wrong) in zip(names, results, strict=True):
             print(
-                (
-                    f"{name:22} {minutes:5.1f} minutes  "
-                    f"{'within its bounds' if not wrong else '; '.join(wrong)}"
-                ),
+                f"{name:22} {minutes:5.1f} minutes  "
+                f"{'within its bounds' if not wrong else '; '.join(wrong)}",
                 flush=True,
             )
             failed += bool(wrong)

@@ -28,7 +28,7 @@ from causalplug.identification.query import Bound, Event, Query, Term, World
 
 __all__ = ["identifiable_by_jacobian"]
 
-# Below 2**20, so that products of two numbers and sums of thousands of them stay exact in int64.
+# below 2**20, so that products of two numbers and sums of thousands of them stay exact in int64
 PRIME = 1_048_573
 
 

@@ -18,6 +18,7 @@ from scipy.stats import norm
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.query import Event, Query, Term
 from causalplug.identification.regions import Region
+from causalplug.values import Named
 from causalplug.wording import listed
 
 __all__ = ["Arm", "NormalEnds", "arms_of", "bound_arms", "how_adjusted", "needs_adjustment"]
@@ -69,18 +70,18 @@ class NormalEnds:
         return np.array([low]), np.array([high])
 
 
-def arms_of(graph: CausalGraph, query: Query, recorded: Mapping[str, Any]) -> list[Arm] | None:
-    """The query as arms; None if it is not a sum of means under one treatment each with a back-door
-    set."""
+def arms_of(graph: CausalGraph, query: Query, recorded: Named) -> list[Arm] | None:
+    """The query as arms; None if it is not a sum of means under one treatment each with a
+    back-door set."""
     if query.formula is not None or not query.terms:
         return None
     found = [_arm(graph, coefficient, term, recorded) for coefficient, term in query.terms]
-    return None if any(arm is None for arm in found) else [arm for arm in found if arm is not None]
+    if any(arm is None for arm in found):
+        return None
+    return [arm for arm in found if arm is not None]
 
 
-def _arm(
-    graph: CausalGraph, coefficient: float, term: Term, recorded: Mapping[str, Any]
-) -> Arm | None:
+def _arm(graph: CausalGraph, coefficient: float, term: Term, recorded: Named) -> Arm | None:
     if len(term.outcomes) != 1 or len(term.outcomes[0].do) != 1 or len(term.evidence) > 1:
         return None
     outcome = term.outcomes[0]
@@ -114,12 +115,14 @@ def _back_door(
     chosen = tuple(name for name in graph.variables if name in above & recorded)
     kept = tuple(edge for edge in graph.directed if edge[0] != treatment)
     cut = CausalGraph(graph.variables, kept, graph.bidirected)
-    return chosen if cut.m_separated(treatment, outcome, chosen) else None
+    if cut.m_separated(treatment, outcome, chosen):
+        return chosen
+    return None
 
 
 def bound_arms(
     arms: list[Arm],
-    columns: Mapping[str, Any],
+    columns: Named,
     ranges: Mapping[str, tuple[float, float]],
     *,
     threshold: float,
@@ -141,7 +144,10 @@ def bound_arms(
     for arm in arms:
         ends = _ArmBounds(arm, columns, ranges, threshold, seed)
         notes += ends.notes
-        pair = [ends.low, ends.high] if arm.coefficient > 0 else [ends.high, ends.low]
+        if arm.coefficient > 0:
+            pair = [ends.low, ends.high]
+        else:
+            pair = [ends.high, ends.low]
         parts = [arm.coefficient * part for part in pair]
         low, high = low + float(parts[0].mean()), high + float(parts[1].mean())
         scores += np.array(parts)
@@ -155,7 +161,7 @@ class _ArmBounds:
     def __init__(
         self,
         arm: Arm,
-        columns: Mapping[str, Any],
+        columns: Named,
         ranges: Mapping[str, tuple[float, float]],
         threshold: float,
         seed: int,
@@ -184,7 +190,7 @@ class _ArmBounds:
         self.high = (score + np.where(free, most, 0.0)) / share
 
     def _outcome(
-        self, arm: Arm, columns: Mapping[str, Any], ranges: Mapping[str, tuple[float, float]]
+        self, arm: Arm, columns: Named, ranges: Mapping[str, tuple[float, float]]
     ) -> tuple[np.ndarray, tuple[float, float]]:
         values = np.asarray(columns[arm.outcome])
         if arm.event is not None:
@@ -196,7 +202,10 @@ class _ArmBounds:
         return numbers, ranges.get(arm.outcome, seen)
 
     def _note(self, arm: Arm, share: float, span: tuple[float, float]) -> None:
-        who = "the units" if arm.group is None else f"the units with {arm.treatment}={arm.group}"
+        if arm.group is None:
+            who = "the units"
+        else:
+            who = f"the units with {arm.treatment}={arm.group}"
         if share > 0:
             self.notes.append(
                 f"{arm.treatment}={arm.value} has no support on {share:.0%} of {who}: their "
@@ -206,8 +215,8 @@ class _ArmBounds:
     def _estimated(
         self, features: np.ndarray, others: np.ndarray, threshold: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where there is support, the weights of rows that had the value, and what is expected of
-        every row; all by trees that never saw the row."""
+        """Where there is support, the weights of rows that had the value, and what is expected
+        of every row; all by trees that never saw the row."""
         count = len(features)
         ratio, odds, expected = np.zeros(count), np.zeros(count), np.zeros(count)
         fold = np.random.default_rng(self.seed).permutation(count) % _FOLDS
@@ -225,7 +234,7 @@ class _ArmBounds:
         return ratio >= threshold, np.minimum(odds, 1 / threshold / 0.02), expected
 
 
-def _features(columns: Mapping[str, Any], names: tuple[str, ...]) -> np.ndarray:
+def _features(columns: Named, names: tuple[str, ...]) -> np.ndarray:
     """The covariates as numbers, categories as indicators."""
     parts = []
     for name in names:
@@ -235,7 +244,9 @@ def _features(columns: Mapping[str, Any], names: tuple[str, ...]) -> np.ndarray:
         else:
             parts.append((values[:, None] == np.unique(values)[None]).astype(float))
     count = len(next(iter(columns.values())))
-    return np.hstack(parts) if parts else np.zeros((count, 1))
+    if parts:
+        return np.hstack(parts)
+    return np.zeros((count, 1))
 
 
 def _ratio(features: np.ndarray, had: np.ndarray, at: np.ndarray, seed: int) -> np.ndarray:
@@ -267,9 +278,7 @@ def _regressor(seed: int) -> Any:
     return HistGradientBoostingRegressor(**_TREES, random_state=seed)
 
 
-def needs_adjustment(
-    arms: list[Arm], columns: Mapping[str, Any], domains: Mapping[str, Any], most: int = 20
-) -> bool:
+def needs_adjustment(arms: list[Arm], columns: Named, domains: Named, most: int = 20) -> bool:
     """Whether some covariate is no category, so that cells cannot be counted."""
     names = {name for arm in arms for name in arm.covariates if name not in domains}
     arrays = [np.asarray(columns[name]) for name in names]

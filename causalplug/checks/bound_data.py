@@ -18,6 +18,7 @@ from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.identification.tables import Table, common_categories
+from causalplug.values import Named
 from causalplug.wording import listed
 
 __all__ = [
@@ -54,7 +55,7 @@ class BoundData:
     notes: tuple[str, ...]
 
 
-def columns_of(data: Any) -> Mapping[str, Any]:
+def columns_of(data: Any) -> Named:
     """The columns of rows: a DataFrame, a mapping to arrays, or a DataSource.
 
     Raises:
@@ -72,13 +73,17 @@ def columns_of(data: Any) -> Mapping[str, Any]:
             "DataSource, or an array of probabilities with one axis per variable of the graph"
         )
     parts = list(data.chunks())
-    names = list(parts[0]) if parts else []
+    names = []
+    if parts:
+        names = list(parts[0])
     return {name: _joined([part[name] for part in parts]) for name in names}
 
 
 def _joined(parts: Sequence[Any]) -> np.ndarray:
     arrays = [np.asarray(part) for part in parts]
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    if len(arrays) == 1:
+        return arrays[0]
+    return np.concatenate(arrays)
 
 
 def read_data(
@@ -109,7 +114,10 @@ def read_data(
     Raises:
         DataError: If the tables do not fit the sources, or a needed column is not discrete.
     """
-    items = data if isinstance(data, list | tuple) else [data]
+    if isinstance(data, list | tuple):
+        items = data
+    else:
+        items = [data]
     given = _sources(graph, items, sources)
     reader = _Reader(graph, domains, set(means), set(needed), ranges, encoders)
     read = [reader.table(item, source) for item, source in zip(items, given, strict=True)]
@@ -126,7 +134,10 @@ def read_data(
         inside = replace_source(source, names)
         recoded = _coded(_only(table, names), common)
         sampled.append(Sampled(inside, recoded, exact))
-    smaller = graph if len(kept) == len(graph.variables) else graph.latent_projection(kept)
+    if len(kept) == len(graph.variables):
+        smaller = graph
+    else:
+        smaller = graph.latent_projection(kept)
     notes = list(reader.notes)
     if unseen:
         notes.append(f"no table records {listed(unseen)}, which count as hidden")
@@ -239,7 +250,7 @@ class _Reader:
         kept = {n: columns[n] for n in self.graph.variables if n in source.recorded}
         return self._rows(kept), False
 
-    def _rows(self, columns: Mapping[str, Any]) -> Table:
+    def _rows(self, columns: Named) -> Table:
         discrete: dict[str, np.ndarray] = {}
         coins: dict[str, np.ndarray] = {}
         for name, column in columns.items():
@@ -256,7 +267,10 @@ class _Reader:
             return False
         if name in self.domains or column.dtype.kind in "OSUb":
             return column.dtype.kind != "O" or isinstance(column[0], str | int | float | bool)
-        most = MOST_VALUES if column.dtype.kind == "f" else 10 * MOST_VALUES
+        if column.dtype.kind == "f":
+            most = MOST_VALUES
+        else:
+            most = 10 * MOST_VALUES
         return len(np.unique(column)) <= most
 
     def _continuous(self, name: str, column: np.ndarray, coins: dict[str, np.ndarray]) -> None:
@@ -282,15 +296,17 @@ class _Reader:
             self.used[name] = (float(column.min()), float(column.max()))
             low, high = self.used[name]
             self.notes.append(
-                f"{name} is taken to lie between the smallest and the largest value seen, "
-                f"{low:g} and {high:g}; declare its range with ranges={{{name!r}: (low, high)}}"
+                f"{name} is taken to lie between the smallest and the largest value seen, {low:g} "
+                f"and {high:g}; declare its range with ranges={{{name!r}: (low, high)}}"
             )
         elif name in self.ranges:
             self.used[name] = self.ranges[name]
         low, high = self.used[name]
         if column.min() < low or column.max() > high:
             raise DataError(f"{name!r} has values outside its range of {low:g} to {high:g}")
-        return (column - low) / (high - low) if high > low else np.zeros(len(column))
+        if high > low:
+            return (column - low) / (high - low)
+        return np.zeros(len(column))
 
     def _encoded(self, name: str, column: Any) -> np.ndarray:
         codes = np.asarray(self.encoders[name](column))

@@ -45,7 +45,10 @@ class Form:
     @property
     def key(self) -> tuple[float, ...]:
         """What tells two forms apart, rounded."""
-        divisor = np.zeros(0) if self.divisor is None else self.divisor
+        if self.divisor is None:
+            divisor = np.zeros(0)
+        else:
+            divisor = self.divisor
         numbers = [self.constant, self.base, *self.weights, *divisor]
         return tuple(round(float(number), 7) for number in numbers)
 

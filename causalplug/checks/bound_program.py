@@ -205,7 +205,10 @@ class Fitted:
         texts = [self.program.rows[n].text for n in block.row_numbers]
         names = [t for t, kept in zip(texts, there, strict=True) if kept]
         used = [n for n, kept in zip(block.row_numbers, there, strict=True) if kept]
-        self._origin[number] = None if lines else used
+        if lines:
+            self._origin[number] = None
+        else:
+            self._origin[number] = used
         return self._consistent(Constraints(matrix, values), weights, names)
 
     def _weights(self, numbers: Sequence[int]) -> np.ndarray:
@@ -225,10 +228,15 @@ class Fitted:
         if change.max(initial=0.0) <= _CLOSE:
             return given
         apart = np.where(np.isinf(weights), 0.0, change * np.minimum(weights, 1e300))
-        worst = int(np.argmax(apart[: len(names)])) if names else 0
+        worst = 0
+        if names:
+            worst = int(np.argmax(apart[: len(names)]))
         if apart[worst] > self.misfit:
             self.misfit = float(apart[worst])
-            self.worst = names[worst] if names else ""
+            if names:
+                self.worst = names[worst]
+            else:
+                self.worst = ""
         self.exact_misfit = max(self.exact_misfit, float(change.max()))
         return Constraints(given.matrix, values)
 
@@ -253,7 +261,10 @@ class Fitted:
         """The polynomial as a constant and coefficients on the types of ``block``, if it is."""
         reduced = self.reduce(polynomial)
         if reduced.products or not reduced.linear:
-            self.unused += 1 if reduced.products else 0
+            if reduced.products:
+                self.unused += 1
+            else:
+                self.unused += 0
             return None
         if any(factor[0] != block.number for factor in reduced.linear):
             return None
@@ -307,7 +318,10 @@ class Fitted:
                     return None
                 constant += coefficient * self._forms[factor].constant
                 weights = weights + coefficient * self._forms[factor].weights
-            constant += 0.0 if product else coefficient
+            if product:
+                constant += 0.0
+            else:
+                constant += coefficient
         return Form(constant, weights)
 
     def bound_form(

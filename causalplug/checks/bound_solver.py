@@ -121,7 +121,9 @@ class Program:
 
     @property
     def _what(self) -> str:
-        return "the graph and the assumptions" if self.assumptions else "the graph"
+        if self.assumptions:
+            return "the graph and the assumptions"
+        return "the graph"
 
     def _refuse_contradiction(self) -> None:
         if self._exact and self.fitted.exact_misfit > _EXACT_MISFIT:

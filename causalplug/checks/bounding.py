@@ -102,7 +102,9 @@ def bounds(
           [0.4, 0.8]
     """
     expect_graph(graph, "the query cannot be bounded")
-    asked = Query.parse(query) if isinstance(query, str) else query
+    asked = query
+    if isinstance(query, str):
+        asked = Query.parse(query)
     if not isinstance(asked, Query):
         raise QueryError(f"{query!r} is not a query: give text such as 'P(Y | do(X=1))' or a Query")
     asked.check(graph.index)
@@ -169,7 +171,10 @@ def _by_adjustment(
     if assumptions or not are_rows(data):
         return None
     columns = columns_of(data)
-    source = as_sources(graph, sources)[0] if sources is not None else described_source(graph, data)
+    if sources is not None:
+        source = as_sources(graph, sources)[0]
+    else:
+        source = described_source(graph, data)
     if source.do:
         return None
     arms = arms_of(graph, query, {n: c for n, c in columns.items() if n in source.recorded})

@@ -12,6 +12,7 @@ import numpy as np
 from causalplug.checks.bound_form import Form, limits
 from causalplug.errors import QueryError
 from causalplug.identification.identification import Identification
+from causalplug.values import Json
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
@@ -150,8 +151,8 @@ class Bounds:
     def _one(self, ends: np.ndarray) -> float:
         if self.axes:
             raise QueryError(
-                f"{self.query} has one pair of bounds for every value of {listed(self.axes)}; "
-                "look into .table, or give the values in the query"
+                f"{self.query} has one pair of bounds for every value of {listed(self.axes)}; look "
+                "into .table, or give the values in the query"
             )
         return float(ends[0])
 
@@ -190,13 +191,17 @@ class Bounds:
 
     @cached_property
     def _resamples(self) -> ConfidenceEnds | None:
-        return None if self.resample is None else self.resample()
+        if self.resample is None:
+            return None
+        return self.resample()
 
     def _ends(self, level: float) -> Ends:
         drawn = self._resamples
-        return (self.lows, self.highs) if drawn is None else drawn.ends(level)
+        if drawn is None:
+            return (self.lows, self.highs)
+        return drawn.ends(level)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """What JSON can hold."""
         cells = [
             {**dict(zip(self.axes, cell, strict=True)), "low": float(low), "high": float(high)}

@@ -70,7 +70,9 @@ def cell_support(
     variance = float((weights**2 * doubt * (1 - doubt)).sum()) + _binomial(raw, counts)
     shown = counts > 0
     spread = float((weights[shown] ** 2 / counts[shown]).sum())
-    rows = float(weights[shown].sum()) ** 2 / spread if spread else 0.0
+    rows = 0.0
+    if spread:
+        rows = float(weights[shown].sum()) ** 2 / spread
     error = math.sqrt(variance) / max(1 - chance, 1e-9)
     return CellSupport(min(max(share, 0.0), 1.0), error, chance, rows, missing)
 

@@ -74,7 +74,10 @@ def extreme_ratio(
             raise Infeasible("the evidence has probability zero")
         found = extreme(fitted, above, sign, nodes=nodes)
         scale = 1 / bottom.constant
-        form = None if found.form is None else found.form.over(fitted.form_of(below))
+        if found.form is None:
+            form = None
+        else:
+            form = found.form.over(fitted.form_of(below))
         return Extreme(found.value * scale, found.reached * scale, form)
     top = fitted.reduce(above)
     if not top.products and not bottom.products:
@@ -95,7 +98,10 @@ def _ratio_of_intervals(
         raise Infeasible("the evidence has probability zero")
     positive = [max(b, 1e-12) for b in bottoms]
     ends = [top / bottom for top in tops for bottom in positive]
-    value = min(ends) if sign > 0 else max(ends)
+    if sign > 0:
+        value = min(ends)
+    else:
+        value = max(ends)
     return Extreme(value, float("nan"))
 
 
@@ -150,7 +156,9 @@ class _Search:
                 best = min(best, self._value(at))
                 if lower < best - _GAP / 2:
                     heapq.heappush(waiting, (max(lower, bound), next(count), part, at))
-        proved = min(waiting[0][0], best) if waiting else best
+        proved = best
+        if waiting:
+            proved = min(waiting[0][0], best)
         return Extreme(self.sign * proved, self.sign * best)
 
     def _interval(self, factor: Factor) -> tuple[float, float]:
@@ -172,7 +180,10 @@ class _Search:
         low, high = box[factor]
         at = float(self.lines[factor] @ point[: len(self.start)])
         middle = (low + high) / 2
-        cut = middle if min(at - low, high - at) < 0.1 * (high - low) else (at + middle) / 2
+        if min(at - low, high - at) < 0.1 * (high - low):
+            cut = middle
+        else:
+            cut = (at + middle) / 2
         return [{**box, factor: (low, cut)}, {**box, factor: (cut, high)}]
 
     def _relaxed(self, box: Mapping[Factor, tuple[float, float]]) -> tuple[float, np.ndarray]:

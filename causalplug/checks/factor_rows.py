@@ -34,7 +34,9 @@ class Sampled:
     @property
     def count(self) -> float:
         """The number of rows; infinite for an exact distribution."""
-        return float("inf") if self.exact else float(self.table.weights.sum())
+        if self.exact:
+            return float("inf")
+        return float(self.table.weights.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,5 +236,7 @@ class _DistrictRows:
             return ", ".join(f"{n}={self.model.domains[n][known[n]]}" for n in names)
 
         above = self._above(members)
-        given = f" | {shown(above)}" if above else ""
+        given = ""
+        if above:
+            given = f" | {shown(above)}"
         return f"{self.sampled.source.describe()}: P({shown(members)}{given})"

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +28,7 @@ from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.label_estimation import fit_label_classifier
 from causalplug.noise import Noise
+from causalplug.values import Json
 from causalplug.variables import Image
 
 __all__ = ["ConfigurationFit", "FitReport", "check_fit"]
@@ -59,7 +59,7 @@ class ConfigurationFit:
             is mode collapse.
     """
 
-    parents: dict[str, Any]
+    parents: Json
     rows: int
     accuracy: float
     p_value: float
@@ -111,7 +111,7 @@ class FitReport:
             )
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """The report as JSON values, without the images."""
         fields = {"name": self.name, "verdict": self.verdict, "reasons": list(self.reasons)}
         return fields | {"configurations": [asdict(item) for item in self.configurations]}
@@ -135,7 +135,10 @@ class FitReport:
             .permute(2, 0, 3, 1, 4)
             .reshape(channels, -1, columns * width)
         )
-        array = grid[0].numpy() if channels == 1 else grid[:3].permute(1, 2, 0).contiguous().numpy()
+        if channels == 1:
+            array = grid[0].numpy()
+        else:
+            array = grid[:3].permute(1, 2, 0).contiguous().numpy()
         PILImage.fromarray(array).save(path)
 
 
@@ -183,11 +186,10 @@ def check_fit(
             f"{', '.join(missing)}."
         )
     variable, images = mechanism.variable, rows[mechanism.name]
-    index = (
-        mechanism.label_map.index(rows)
-        if mechanism.parents
-        else torch.zeros(len(images), dtype=torch.int64)
-    )
+    if mechanism.parents:
+        index = mechanism.label_map.index(rows)
+    else:
+        index = torch.zeros(len(images), dtype=torch.int64)
     counts = torch.bincount(index, minlength=len(mechanism.label_map.probabilities))
     used = [value for value in range(len(counts)) if counts[value] >= minimum_rows]
     if not used:
@@ -245,7 +247,12 @@ def check_fit(
         item.p_value < level / len(results) or item.mmd_p_value < level / len(results)
         for item in results
     )
-    verdict = "unfit" if reasons else "off" if told_apart else "fit"
+    if reasons:
+        verdict = "unfit"
+    elif told_apart:
+        verdict = "off"
+    else:
+        verdict = "fit"
     shown = torch.cat(worst)
     unit = (shown - variable.low) / (variable.high - variable.low)
     return FitReport(
@@ -282,8 +289,8 @@ def _reasons(item: ConfigurationFit) -> list[str]:
     return found
 
 
-def _value(mechanism: FrozenMechanism, index: int) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _value(mechanism: FrozenMechanism, index: int) -> Json:
+    found: Json = {}
     assert mechanism.label_map is not None
     for name, parent in reversed(mechanism.label_map.parents.items()):
         found[name] = parent.categories[index % parent.size]
@@ -299,7 +306,10 @@ def _generated(mechanism: FrozenMechanism, value: int, n: int, seed: int) -> Ten
             key: noise.draw(f"check/{value}/{key}", spec) for key, spec in mechanism.noise.items()
         }
         log = mechanism.label_map.probabilities[value].log().expand(len(noise), -1)
-        joint = (log + own["label"]).argmax(-1) if "label" in own else log.argmax(-1)
+        if "label" in own:
+            joint = (log + own["label"]).argmax(-1)
+        else:
+            joint = log.argmax(-1)
         parts.append(mechanism.paint(joint, own))
     return torch.cat(parts)
 

@@ -16,6 +16,7 @@ from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.identification.implied import Constraint, implied_constraints
+from causalplug.values import Named
 from causalplug.wording import listed
 
 __all__ = ["check_graph"]
@@ -80,7 +81,10 @@ def check_graph(
     expect_graph(graph, "the graph cannot be checked")
     if not 0 < level < 1:
         raise DataError(f"level={level} is not between 0 and 1; 0.05 is usual")
-    items = data if isinstance(data, list | tuple) else [data]
+    if isinstance(data, list | tuple):
+        items = data
+    else:
+        items = [data]
     tables = _tables(graph, items, sources, encoders or {}, most_rows, seed)
     notes = [note for table in tables for note in table.notes]
     plans = [_within(table, most_fixed) for table in tables]
@@ -158,9 +162,7 @@ def _tables(
     return found
 
 
-def _described(
-    graph: CausalGraph, items: Sequence[Any], read: Sequence[Mapping[str, Any]]
-) -> list[Source]:
+def _described(graph: CausalGraph, items: Sequence[Any], read: Sequence[Named]) -> list[Source]:
     found = []
     for item, columns in zip(items, read, strict=True):
         known = [name for name in columns if name in graph]
@@ -169,14 +171,16 @@ def _described(
                 f"the graph cannot be checked: none of the columns {listed(columns)} is in it; its "
                 f"variables are {listed(graph.variables)}"
             )
-        do = item.do if type(item).__name__ == "DataSource" else ()
+        do = ()
+        if type(item).__name__ == "DataSource":
+            do = item.do
         found.append(Source(known, do=[name for name in do if name in graph]))
     return found
 
 
 def _table(
     graph: CausalGraph,
-    columns: Mapping[str, Any],
+    columns: Named,
     source: Source,
     encoders: Mapping[str, Encoder],
     most_rows: int,
@@ -240,7 +244,10 @@ def _between(first: _Table, second: _Table, most_fixed: int) -> _Plan:
     label = _SOURCE
     while label in common:
         label += "'"
-    graph = first.graph.latent_projection(common) if len(common) > 1 else CausalGraph(tuple(common))
+    if len(common) > 1:
+        graph = first.graph.latent_projection(common)
+    else:
+        graph = CausalGraph(tuple(common))
     if first.source.do and not second.source.do:
         graph = second.graph.latent_projection(common)
     joined = CausalGraph(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.implied import Constraint
+from causalplug.values import Json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +82,7 @@ class GraphCheck:
         rows = [_record(result) for result in self.results]
         return pd.DataFrame(rows, columns=list(_COLUMNS))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """What JSON can hold."""
         return {
             "graph": str(self.graph),
@@ -139,10 +140,12 @@ _COLUMNS = (
 
 
 def _constraints(count: int) -> str:
-    return "1 constraint" if count == 1 else f"{count} constraints"
+    if count == 1:
+        return "1 constraint"
+    return f"{count} constraints"
 
 
-def _record(result: TestedConstraint) -> dict[str, Any]:
+def _record(result: TestedConstraint) -> Json:
     constraint = result.constraint
     values: Sequence[Any] = (
         str(constraint),

@@ -74,11 +74,10 @@ def mmd_test(
         return math.inf, 0.0
     joint = torch.cat([x, y])
     squared = torch.cdist(joint, joint).square()
-    width = (
-        squared[squared > 0].median().clamp_min(1e-12)
-        if bool((squared > 0).any())
-        else squared.new_ones(())
-    )
+    if bool((squared > 0).any()):
+        width = squared[squared > 0].median().clamp_min(1e-12)
+    else:
+        width = squared.new_ones(())
     kernel = torch.exp(-squared / width)
     n, m = len(x), len(y)
     generator = torch.Generator().manual_seed(seed)

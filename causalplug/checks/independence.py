@@ -40,7 +40,9 @@ class Column:
     @property
     def levels(self) -> int:
         """The number of values of a discrete column."""
-        return 0 if self.codes is None else int(self.codes.max(initial=0)) + 1
+        if self.codes is None:
+            return 0
+        return int(self.codes.max(initial=0)) + 1
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,10 @@ class IndependenceTests:
         self, x: Column, y: Column, given: tuple[str, ...], weights: np.ndarray | None
     ) -> Outcome:
         basis = self._basis(given)
-        w = np.ones(self.count) if weights is None else weights / weights.mean()
+        if weights is None:
+            w = np.ones(self.count)
+        else:
+            w = weights / weights.mean()
         left, right = (_residuals(np.hstack([c.first, c.second]), basis, w) for c in (x, y))
         few, many = x.first.shape[1], y.first.shape[1]
         products = left[:, :, None] * right[:, None, :] * w[:, None, None]
@@ -165,8 +170,8 @@ class IndependenceTests:
         return Outcome(p, strength, "residuals" if weights is None else "weighted residuals")
 
     def _basis(self, given: tuple[str, ...]) -> np.ndarray:
-        """What is given as columns of a regression: strata where they are few, else the scores and
-        random Fourier features of them."""
+        """What is given as columns of a regression: strata where they are few, else the scores
+        and random Fourier features of them."""
         if given not in self._bases:
             strata, count = self.strata(given)
             if count * _FULL <= self.count:
@@ -180,7 +185,9 @@ class IndependenceTests:
         random = np.random.default_rng(self.seed)
         some = plain[random.permutation(self.count)[:200]]
         gaps = np.sqrt(((some[:, None] - some[None]) ** 2).sum(-1))
-        width = float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 1.0
+        width = 1.0
+        if (gaps > 0).any():
+            width = float(np.median(gaps[gaps > 0]))
         parts = [10 * np.ones((self.count, 1)), 10 * plain]  # hardly penalized
         knots = norm.ppf(np.linspace(0.1, 0.9, 7))
         bumps = np.exp(-2 * (plain[:, :, None] - knots) ** 2)
@@ -274,4 +281,6 @@ def _pearson(tables: np.ndarray, fewest: int) -> tuple[float, int]:
         if expected.min() >= 5:
             statistic += float(((table - expected) ** 2 / expected).sum())
             degrees += (table.shape[0] - 1) * (table.shape[1] - 1)
-    return (statistic, degrees) if degrees > fewest else (0.0, 0)
+    if degrees > fewest:
+        return (statistic, degrees)
+    return (0.0, 0)

@@ -56,7 +56,10 @@ def optimum(objective: np.ndarray, given: Constraints, sign: int) -> Optimum:
     Raises:
         Infeasible: If nothing meets the constraints.
     """
-    upper = None if given.upper is None else csr_matrix(given.upper)
+    if given.upper is None:
+        upper = None
+    else:
+        upper = csr_matrix(given.upper)
     found = _solve(sign * objective, csr_matrix(given.matrix), given.values, upper, given.limits)
     return Optimum(sign * float(found.fun), found.x, sign * found.eqlin.marginals)
 

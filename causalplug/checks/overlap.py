@@ -19,6 +19,7 @@ from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.identification import Identification, identify
 from causalplug.identification.query import Query
+from causalplug.values import Json
 from causalplug.wording import listed
 
 __all__ = ["Finding", "Overlap", "check_overlap"]
@@ -54,17 +55,19 @@ class Overlap:
 
     @property
     def status(self) -> str:
-        """``"good"``, ``"weak overlap"``, or ``"no overlap"``: more than 0.95 without support, or
-        not certainly less."""
+        """``"good"``, ``"weak overlap"``, or ``"no overlap"``: more than 0.95 without support,
+        or not certainly less."""
         if not self.weak:
             return "good"
         most = self.share + _SURE * self.standard_error
-        return "weak overlap" if most <= _WITHOUT else "no overlap"
+        if most <= _WITHOUT:
+            return "weak overlap"
+        return "no overlap"
 
     @property
     def weak(self) -> bool:
-        """Whether an answer should be marked: the share lies above the tolerance by more than its
-        standard error explains."""
+        """Whether an answer should be marked: the share lies above the tolerance by more than
+        its standard error explains."""
         return self.share - _SURE * self.standard_error > self.tolerance
 
     def __bool__(self) -> bool:
@@ -73,7 +76,9 @@ class Overlap:
     def __str__(self) -> str:
         head = f"{self.query}: {self.status}"
         if self.weak:
-            error = f" (± {self.standard_error:.1%})" if self.standard_error >= 5e-4 else ""
+            error = ""
+            if self.standard_error >= 5e-4:
+                error = f" (± {self.standard_error:.1%})"
             head += f", {self.share:.0%}{error} of what it rests on is hardly ever observed"
         lines = [f"- {finding.text}" for finding in self.findings]
         lines += [f"    {example}" for finding in self.findings for example in finding.examples[:5]]
@@ -81,7 +86,7 @@ class Overlap:
         lines += [f"- not checked: {note}" for note in self.notes]
         return "\n".join([head, *lines])
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """What JSON can hold."""
         return {
             "query": self.query,
@@ -131,7 +136,10 @@ def check_overlap(
         DataError: a table per source is missing, or a projection does not fit its rows.
     """
     result = identify(graph, query, sources, domains=domains)
-    tables = list(data) if isinstance(data, list | tuple) else [data]
+    if isinstance(data, list | tuple):
+        tables = list(data)
+    else:
+        tables = [data]
     _check_tables(tables, result)
     numeric = numeric_names(tables, set(graph.variables) - set(encoders or {}))
     rows = [SourceRows(graph, table, encoders or {}, numeric) for table in tables]
@@ -146,7 +154,10 @@ def check_overlap(
     else:
         notes[f"the query is {result.status}, so there is no formula to support"] = None
     worst = max(findings, key=lambda finding: finding.share, default=None)
-    share, error = (worst.share, worst.standard_error) if worst is not None else (0.0, 0.0)
+    if worst is not None:
+        share, error = (worst.share, worst.standard_error)
+    else:
+        share, error = (0.0, 0.0)
     unique = {relation.text: relation for relation in relations}
     name = result.query.name or str(result.query)
     facts = tuple(findings), tuple(unique.values()), tuple(notes)

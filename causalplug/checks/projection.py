@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from causalplug.encoders.encoders import Encoder, project
 from causalplug.errors import DataError
 from causalplug.mechanisms.frozen.label_estimation import fit_label_classifier
+from causalplug.values import Json
 from causalplug.variables import Variable
 
 __all__ = ["ProjectionReport", "TargetProjection", "check_projection"]
@@ -53,7 +53,7 @@ class ProjectionReport:
             for t in self.targets
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """The report as JSON values."""
         return asdict(self)
 
@@ -97,8 +97,13 @@ def check_projection(
     projections = project(encoder, images)
     results = []
     for name, (values, variable) in targets.items():
-        codes = values if variable.is_discrete else (values > values.median()).long()
-        size = variable.size if variable.is_discrete else 2
+        if variable.is_discrete:
+            codes = values
+        else:
+            codes = (values > values.median()).long()
+        size = 2
+        if variable.is_discrete:
+            size = variable.size
         classify = fit_label_classifier(
             encoder.variable,
             images[train],
@@ -126,7 +131,9 @@ def check_projection(
         noise = (
             2 * (0.25 / len(test)) ** 0.5
         )  # an image that tells this little tells nothing that could be lost
-        lost = min(1.0, max(0.0, from_image - from_projection) / known) if known > noise else 0.0
+        lost = 0.0
+        if known > noise:
+            lost = min(1.0, max(0.0, from_image - from_projection) / known)
         results.append(TargetProjection(name, from_image, from_projection, guess, lost))
     return ProjectionReport(tuple(results), tolerance)
 

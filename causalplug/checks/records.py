@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from causalplug.errors import RepositoryError
+from causalplug.values import Json, Named
 
 __all__ = ["OverlapRecord", "RangeRecord"]
 
@@ -31,7 +32,7 @@ class OverlapRecord:
     standard_error: float = 0.0
     text: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """The record as JSON values."""
         return {
             "variable": self.variable,
@@ -43,18 +44,19 @@ class OverlapRecord:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> OverlapRecord:
+    def from_dict(cls, data: Named) -> OverlapRecord:
         """The inverse of :meth:`to_dict`.
 
         Raises:
             RepositoryError: Keys are missing or of a wrong type.
         """
-        of = data.get("of") if isinstance(data, Mapping) else None
-        words = (
-            [data["variable"], data["text"], *(of or ())]
-            if _has(data, "variable", "text", of)
-            else [0]
-        )
+        of = None
+        if isinstance(data, Mapping):
+            of = data.get("of")
+        if _has(data, "variable", "text", of):
+            words = [data["variable"], data["text"], *of]
+        else:
+            words = [0]
         numbers = [data.get("share"), data.get("standard_error")]
         if not all(isinstance(word, str) for word in words) or not _are_numbers(numbers):
             raise RepositoryError(

@@ -52,7 +52,10 @@ class ResponseTypes:
     def _refuse_beyond(self, most: int, count: int) -> None:
         if count <= most:
             return
-        shown = f"{count:,}" if count < 10**15 else f"10^{len(str(count)) - 1}"
+        if count < 10**15:
+            shown = f"{count:,}"
+        else:
+            shown = f"10^{len(str(count)) - 1}"
         raise QueryError(
             f"the bounds cannot be computed: the component of {', '.join(self.variables)} has "
             f"{shown} response types, which are the unknowns of the linear program, and at most "
@@ -133,7 +136,9 @@ class ResponseTypes:
         table = np.stack(digits, 1).astype(np.int16)
         for assumption in self.assumptions:
             if assumption.effect == name and assumption.kind in ("monotone", "antitone"):
-                sign = 1 if assumption.kind == "monotone" else -1
+                sign = -1
+                if assumption.kind == "monotone":
+                    sign = 1
                 table = table[self._ordered(name, assumption.cause, sign, table)]
         return table
 

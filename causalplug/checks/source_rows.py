@@ -35,7 +35,9 @@ def numeric_names(tables: Iterable[Any], names: Iterable[str]) -> set[str]:
 def _is_numeric(column: np.ndarray) -> bool:
     if column.ndim != 1 or column.dtype.kind not in "fiu":
         return False
-    most = _FLOATS if column.dtype.kind == "f" else _INTEGERS
+    most = _INTEGERS
+    if column.dtype.kind == "f":
+        most = _FLOATS
     return len(np.unique(column)) > most
 
 
@@ -66,7 +68,10 @@ class SourceRows:
         numeric: set[str],
     ):
         names = [name for name in graph.variables if name in data]
-        self.count = len(data[names[0]]) if names else 0
+        if names:
+            self.count = len(data[names[0]])
+        else:
+            self.count = 0
         self.projections: dict[str, np.ndarray] = {}
         self.numbers: dict[str, np.ndarray] = {}
         categories = []
@@ -90,7 +95,9 @@ class SourceRows:
     def features(self, names: Sequence[str], categories: Mapping[str, Sequence[Any]]) -> np.ndarray:
         """The variables as numbers, an array (rows, d): categories one by one if they are few."""
         parts = [self._feature(name, categories) for name in names]
-        return np.concatenate(parts, axis=1) if parts else np.zeros((self.count, 0))
+        if parts:
+            return np.concatenate(parts, axis=1)
+        return np.zeros((self.count, 0))
 
     def _feature(self, name: str, categories: Mapping[str, Sequence[Any]]) -> np.ndarray:
         if name in self.projections:

@@ -1,5 +1,5 @@
-"""Which parts of a formula's condition vary apart from each other, so that their combinations have
-to be seen."""
+"""Which parts of a formula's condition vary apart from each other, so that their combinations
+have to be seen."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def splits_of(leaf: Probability, others: Sequence[Probability]) -> list[Split]:
     rest = tuple(a for a in known if a not in fixed)
     below = [o for o in others if any(_is_set(a, drawn) for a in o.given + o.do)]
     with_fixed = {a for o in below if set(fixed) & set(o.given + o.do) for a in o.of}
-    found = [Split(fixed, tuple(a for a in rest if a not in with_fixed))] if fixed else []
+    found = []
+    if fixed:
+        found = [Split(fixed, tuple(a for a in rest if a not in with_fixed))]
     along = dict.fromkeys(a for o in below for a in _together(o, rest))
     apart = tuple(a for a in rest if a not in along)
     if along and apart:

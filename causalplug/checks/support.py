@@ -18,6 +18,7 @@ from causalplug.identification.estimand import Atom, Constant, Estimand, Probabi
 from causalplug.identification.evaluate import Evaluator
 from causalplug.identification.notation import walk
 from causalplug.identification.tables import common_categories
+from causalplug.values import Json
 from causalplug.wording import listed
 
 __all__ = ["Finding", "Rule", "SupportCheck"]
@@ -54,7 +55,7 @@ class Finding:
     rows: float | None = None
     of: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """The finding as JSON values."""
         return {
             "variables": list(self.variables),
@@ -89,7 +90,9 @@ class _Event:
     def rows(self) -> float:
         """Effective number of rows that have the value."""
         shares = self.shares[self.shares > 1e-3]
-        return float(shares.sum() ** 2 / (shares**2).sum()) if len(shares) else 0.0
+        if len(shares):
+            return float(shares.sum() ** 2 / (shares**2).sum())
+        return 0.0
 
 
 class SupportCheck:
@@ -140,7 +143,9 @@ class SupportCheck:
                         continue
                     old = found.get(finding.variables)
                     of = (*(old.of if old else ()), *(atom.variable for atom in leaf.of))
-                    worse = finding if old is None or old.share < finding.share else old
+                    worse = old
+                    if old is None or old.share < finding.share:
+                        worse = finding
                     unique = tuple(dict.fromkeys(of))
                     found[finding.variables] = replace(worse, of=unique)
         return list(found.values())
@@ -208,7 +213,9 @@ class SupportCheck:
             ]
             examples.append(f"{count or 'no'} row{'s' * (count != 1)} with {', '.join(shown)}")
         most = max((int(e.split()[0]) for e in examples if not e.startswith("no ")), default=0)
-        where = "no row" if most == 0 else "hardly any rows"
+        where = "hardly any rows"
+        if most == 0:
+            where = "no row"
         if 0 < most < self.rule.fewest:
             where = f"fewer than {self.rule.fewest} rows"
         plural = len(cells) != 1
@@ -250,8 +257,12 @@ class SupportCheck:
         if not all(self._is_number(atom, holders) for atom in under):
             return None
         shares = [self._values(holders, atom)[0].shares for atom in under]
-        event = _Event("", np.prod(shares, axis=0)) if shares else None
-        return event.shares if event is not None and event.rows >= self.rule.fewest else None
+        event = None
+        if shares:
+            event = _Event("", np.prod(shares, axis=0))
+        if event is not None and event.rows >= self.rule.fewest:
+            return event.shares
+        return None
 
     def _is_number(self, atom: Atom, holders: Sequence[int]) -> bool:
         return all(atom.variable in self.rows[i].numbers for i in holders)
@@ -297,12 +308,19 @@ class SupportCheck:
         *,
         averaged: bool,
     ) -> tuple[float, float]:
-        """Share of the (weighted) rows on which some event lacks support, less that by chance, and
-        its standard error; ``averaged`` over the events where they stand for a number's values."""
+        """Share of the (weighted) rows on which some event lacks support, less that by chance,
+        and its standard error; ``averaged`` over the events where they stand for a number's
+        values."""
         lacking = [self._lacking(features, event.shares) for event in events]
         kept = representatives(len(features), self.rule.most_rows, self.rule.seed)
-        chosen = np.ones(len(kept)) if weights is None else np.maximum(weights[kept], 1e-12)
-        found = np.mean(lacking, axis=0) if averaged else np.any(lacking, axis=0)
+        if weights is None:
+            chosen = np.ones(len(kept))
+        else:
+            chosen = np.maximum(weights[kept], 1e-12)
+        if averaged:
+            found = np.mean(lacking, axis=0)
+        else:
+            found = np.any(lacking, axis=0)
         raw = float(np.average(found, weights=chosen))
         if raw <= self.rule.tolerance / 2 or raw > _WHOLE:
             return raw, math.sqrt(max(raw * (1 - raw), 0.0) / len(found))
@@ -356,16 +374,20 @@ class SupportCheck:
         name = atom.variable
         if name in self.domains:
             codes = np.concatenate([self.rows[i].codes(name, self.domains) for i in holders])
-            wanted = [atom.value] if isinstance(atom, Constant) else self.domains[name]
+            if isinstance(atom, Constant):
+                wanted = [atom.value]
+            else:
+                wanted = self.domains[name]
             places = [self.domains[name].index(value) for value in wanted]
             return [
                 _Event(f"{name} = {value}", (codes == place).astype(float))
                 for value, place in zip(wanted, places, strict=True)
             ]
         column = np.concatenate([self.rows[i].numbers[name] for i in holders])
-        points: Any = (
-            [atom.value] if isinstance(atom, Constant) else np.quantile(column, _QUANTILES)
-        )
+        if isinstance(atom, Constant):
+            points = [atom.value]
+        else:
+            points = np.quantile(column, _QUANTILES)
         return [_near(name, column, float(point)) for point in points]
 
 

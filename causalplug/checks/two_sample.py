@@ -171,7 +171,9 @@ def _ranked(values: Tensor, n: int) -> Tensor:
     for column in values.T:
         levels, place, counts = torch.unique(column, return_inverse=True, return_counts=True)
         middle = (counts.cumsum(0) - counts / 2) / counts.sum()
-        scores = torch.special.ndtri(middle.double())[place] if len(levels) > 8 else column
+        scores = column
+        if len(levels) > 8:
+            scores = torch.special.ndtri(middle.double())[place]
         columns.append((scores - scores[:n].mean()) / scores[:n].std().clamp_min(1e-6))
     return torch.stack(columns, -1)
 

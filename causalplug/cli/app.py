@@ -56,10 +56,8 @@ class _Commands(click.Group):
     cls=_Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog=(
-        "A model is a folder or a Hub id (owner/name). Every command has --json, and examples "
-        "under --help."
-    ),
+    epilog="A model is a folder or a Hub id (owner/name). Every command has --json, and examples "
+    "under --help.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context

@@ -220,10 +220,8 @@ def counterfactual(
     "--data",
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
-    help=(
-        "Rows that it was trained on, for the intervals and the overlap: a table for each "
-        "source, in order. Repeatable."
-    ),
+    help="Rows that it was trained on, for the intervals and the overlap: a table for each "
+    "source, in order. Repeatable.",
 )
 @columns_option
 @where_option
@@ -290,19 +288,26 @@ def estimate(
     else:
         click.echo(str(answer))
     if answer.marked:
-        reason = "" if answer.identification is None else f": {answer.identification.reason}"
+        if answer.identification is None:
+            reason = ""
+        else:
+            reason = f": {answer.identification.reason}"
         click.echo(f"warning: {answer.query} is {answer.status}{reason}", err=True)
     tell(answer.warnings)
 
 
 def _names(text: str | None) -> list[str] | None:
-    return None if text is None else names(text)
+    if text is None:
+        return None
+    return names(text)
 
 
 def _tables(paths: Sequence[Path], model: DCM, columns: str | None, where: Sequence[str]) -> Any:
     """One table, or a list of several; None without any."""
     tables = [rows_of(path, model.variables, columns=columns, where=where) for path in paths]
-    return tables[0] if len(tables) == 1 else tables or None
+    if len(tables) == 1:
+        return tables[0]
+    return tables or None
 
 
 def _once(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:

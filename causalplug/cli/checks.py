@@ -67,7 +67,10 @@ def bounds(
     )
     ends = found.interval(level)
     if as_json:
-        rows = ends.to_dict("records") if found.axes else [{"low": ends[0], "high": ends[1]}]
+        if found.axes:
+            rows = ends.to_dict("records")
+        else:
+            rows = [{"low": ends[0], "high": ends[1]}]
         show_json(found.to_dict() | {"level": level, "interval": rows})
         return
     click.echo(str(found))
@@ -125,7 +128,9 @@ def _read(texts: Sequence[str]) -> tuple[list[Any], list[Any]]:
         path, _, do = text.partition(":do=")
         if not Path(path).is_file():
             raise DataError(f"the rows cannot be read: there is no file {path}; check the path")
-        separator = "\t" if path.casefold().endswith((".tsv", ".tsv.gz")) else ","
+        separator = ","
+        if path.casefold().endswith((".tsv", ".tsv.gz")):
+            separator = "\t"
         frame = pd.read_csv(path, sep=separator)
         data.append(frame)
         sources.append(Source([str(n) for n in frame.columns], do=names(do), name=Path(path).name))

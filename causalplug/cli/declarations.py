@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import VariableError
 from causalplug.files.validation import check_keys
+from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from causalplug.variables import Variable
@@ -43,7 +44,7 @@ def declared(item: Any, name: str) -> Variable:
     )
 
 
-def checked_settings(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+def checked_settings(given: Named, where: str) -> Json:
     """Settings of training with their types checked, lists turned into tuples.
 
     Raises:
@@ -56,7 +57,7 @@ def checked_settings(given: Mapping[str, Any], where: str) -> dict[str, Any]:
     check_keys(
         dict(given), {f"{name}?": _json_type(kind) for name, kind in hints.items()}, where=where
     )
-    settings: dict[str, Any] = {
+    settings: Json = {
         key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
     }
     TrainingConfig(**settings)

@@ -9,6 +9,7 @@ from causalplug.errors import CausalPlugError, RepositoryError
 from causalplug.files.validation import read_json
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
+from causalplug.values import Json, Named
 from causalplug.variables import variable_from_dict
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ __all__ = ["described", "facts_of"]
 _WHAT = {"dcm": "a model", "mechanism": "a generator", "encoder": "an encoder"}
 
 
-def facts_of(snapshot: Snapshot) -> dict[str, Any]:
+def facts_of(snapshot: Snapshot) -> Json:
     """What the repository holds, as JSON values.
 
     Raises:
@@ -51,7 +52,7 @@ def facts_of(snapshot: Snapshot) -> dict[str, Any]:
         ) from error
 
 
-def _model(config: Mapping[str, Any]) -> dict[str, Any]:
+def _model(config: Named) -> Json:
     graph = CausalGraph.from_dict(config["graph"])
     variables = {
         name: variable_from_dict(config["variables"][name], name) for name in graph.variables
@@ -75,7 +76,7 @@ def _model(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _made(item: Mapping[str, Any]) -> dict[str, Any]:
+def _made(item: Named) -> Json:
     """A mechanism or an encoder: trained, or pulled from where."""
     if "pulled" not in item:
         return {"kind": item["kind"]}
@@ -83,16 +84,19 @@ def _made(item: Mapping[str, Any]) -> dict[str, Any]:
     if "reference" in pulled:
         reference = pulled["reference"]
         return {"pulled": reference["repo_id"], "revision": reference["revision"]}
-    place = pulled["copy"] if "copy" in pulled else pulled["local"]
+    if "copy" in pulled:
+        place = pulled["copy"]
+    else:
+        place = pulled["local"]
     return {"pulled": place["folder"] if isinstance(place, Mapping) else place}
 
 
-def _trained(module: Mapping[str, Any]) -> dict[str, Any]:
+def _trained(module: Named) -> Json:
     keys = ("variables", "objective", "steps", "converged", "distances")
     return {key: module.get(key) for key in keys}
 
 
-def _part(config: Mapping[str, Any]) -> dict[str, Any]:
+def _part(config: Named) -> Json:
     return {
         "adapter": config["kind"],
         "license": config.get("license"),
@@ -103,17 +107,19 @@ def _part(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def described(facts: Mapping[str, Any]) -> str:
+def described(facts: Named) -> str:
     """The facts as lines for people."""
     rows = list(_model_lines(facts) if facts["kind"] == "dcm" else _part_lines(facts))
     width = max(len(label) for label, _ in rows)
     version = facts.get("causalplug_version")
-    saved = f", saved by causalplug {version}" if version else ""
+    saved = ""
+    if version:
+        saved = f", saved by causalplug {version}"
     head = f"{facts['repository']}: {_WHAT[facts['kind']]}{saved}"
     return "\n".join([head, *(f"{label.ljust(width)}  {text}" for label, text in rows)])
 
 
-def _model_lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _model_lines(facts: Named) -> Iterator[tuple[str, str]]:
     yield "graph", " ".join(facts["graph"].split("\n"))
     for number, (name, declaration) in enumerate(facts["variables"].items()):
         yield (
@@ -136,26 +142,26 @@ def _model_lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "weights", f"{facts['weights']:,} bytes"
 
 
-def _values(declaration: Mapping[str, Any]) -> str:
+def _values(declaration: Named) -> str:
     if declaration["kind"] == "image":
         return f"image {declaration['channels']}x{declaration['height']}x{declaration['width']}"
     if declaration["kind"] == "continuous":
         return "number"
     categories = declaration["categories"]
     names = [str(c) for c in (range(categories) if isinstance(categories, int) else categories)]
-    return (
-        ", ".join(names)
-        if len(names) <= 8
-        else f"{len(names)} categories, {names[0]} to {names[-1]}"
-    )
+    if len(names) <= 8:
+        return ", ".join(names)
+    return f"{len(names)} categories, {names[0]} to {names[-1]}"
 
 
-def _origin(facts: Mapping[str, Any], name: str) -> str:
+def _origin(facts: Named, name: str) -> str:
     found = []
     for what, parts in (("", facts["mechanisms"]), ("encoder ", facts["encoders"])):
         if name in parts:
             part = parts[name]
-            at = f"@{part['revision'][:8]}" if part.get("revision") else ""
+            at = ""
+            if part.get("revision"):
+                at = f"@{part['revision'][:8]}"
             found.append(
                 what
                 + (
@@ -167,7 +173,7 @@ def _origin(facts: Mapping[str, Any], name: str) -> str:
     return ", ".join(found)
 
 
-def _training_line(module: Mapping[str, Any]) -> str:
+def _training_line(module: Named) -> str:
     verdict = {True: "converged", False: "NOT converged", None: "not compared"}[module["converged"]]
     distances = [
         f"TVD {d['tvd']:.3f} (floor {d['floor']:.3f})"
@@ -183,7 +189,7 @@ def _training_line(module: Mapping[str, Any]) -> str:
     )
 
 
-def _part_lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _part_lines(facts: Named) -> Iterator[tuple[str, str]]:
     yield "adapter", facts["adapter"]
     config = facts["config"]
     image = config.get("image") or config.get("variable")

@@ -47,7 +47,9 @@ def outcome(error: BaseException, command: str) -> int:
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else REFUSED
+        if isinstance(error.code, int):
+            return error.code
+        return REFUSED
     if isinstance(error, BrokenPipeError):
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
@@ -65,7 +67,9 @@ def _line(error: BaseException) -> tuple[int, str]:
         notes = [*getattr(error, "__notes__", ()), *getattr(error.__cause__, "__notes__", ())]
         return INTERRUPTED, spoken(_one_line("; ".join(["interrupted", *notes])))
     if isinstance(error, click.UsageError):
-        path = error.ctx.command_path if error.ctx is not None else "causalplug"
+        path = "causalplug"
+        if error.ctx is not None:
+            path = error.ctx.command_path
         return REFUSED, f"{_one_line(error.format_message()).removesuffix('.')} (see {path} --help)"
     if isinstance(error, click.ClickException):
         return REFUSED, _one_line(error.format_message())
@@ -85,7 +89,9 @@ def _line(error: BaseException) -> tuple[int, str]:
     from causalplug import __version__
 
     place = traceback.extract_tb(error.__traceback__)
-    where = f" at {os.path.basename(place[-1].filename)}:{place[-1].lineno}" if place else ""
+    where = ""
+    if place:
+        where = f" at {os.path.basename(place[-1].filename)}:{place[-1].lineno}"
     return BUG, (
         f"this is a bug in causalplug {__version__}: {type(error).__name__}: "
         f"{_one_line(str(error))}{where}; please report it with the traceback that "

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from causalplug.errors import DataError
 from causalplug.files.validation import parse_json
+from causalplug.values import Json
 
 __all__ = ["read_file"]
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> Json:
     """The object in a ``.toml`` or ``.json`` file.
 
     Raises:

@@ -13,6 +13,7 @@ from causalplug.cli.output import json_option, save_figure, show_json
 from causalplug.cli.sources import header
 from causalplug.cli.tables import columns_option, encoded_rows, where_option
 from causalplug.errors import DataError, MechanismError
+from causalplug.values import Json
 
 if TYPE_CHECKING:
     from causalplug.checks.fit import FitReport
@@ -75,8 +76,8 @@ def _reports(
     data: Path | None,
     variable: str | None,
     revision: str | None,
-    options: dict[str, Any],
-    chosen: dict[str, Any],
+    options: Json,
+    chosen: Json,
 ) -> list[FitReport]:
     if target.endswith((".toml", ".json")):
         from causalplug.cli.run_file import RunFile
@@ -128,10 +129,10 @@ def _reports(
 
 def _of_model(
     model: DCM,
-    tables: list[dict[str, Any]],
+    tables: list[Json],
     variable: str | None,
     target: str,
-    options: dict[str, Any],
+    options: Json,
 ) -> list[FitReport]:
     """A report for every frozen generator, on the largest table that has its image and its
     parents."""
@@ -164,4 +165,6 @@ def _of_model(
 def _trained_encoder(model: DCM, name: str) -> Any:
     """The encoder of an image; None where it is still to be trained."""
     encoder = model.encoders.get(name)
-    return encoder if encoder is not None and encoder.trained else None
+    if encoder is not None and encoder.trained:
+        return encoder
+    return None

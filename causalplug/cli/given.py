@@ -16,6 +16,7 @@ from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.readers import SUFFIXES, guess_format
 from causalplug.graphs.text import unquoted
 from causalplug.identification.regions import Region
+from causalplug.values import Json
 from causalplug.wording import did_you_mean, listed, shortened
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def _read_given(text: str, format: str | None, latents: Iterable[str]) -> Causal
             f"the graph cannot be read: {text} is a folder; name a file, or write the graph itself"
         )
     looks = os.sep in text or Path(text).suffix.casefold() in {*SUFFIXES, ".txt", ".gz"}
-    what = "there is no such file" if looks else "it is neither a file nor a text with an arrow"
+    what = "it is neither a file nor a text with an arrow"
+    if looks:
+        what = "there is no such file"
     raise GraphError(
         f"the graph cannot be read from {shortened(text)!r}: {what}; check the path, or write the "
         "graph itself, such as 'D -> I -> A; D <-> A'"
@@ -77,7 +80,9 @@ def parts(text: str) -> list[str]:
 def bare(text: str) -> str:
     """A name without its quotes."""
     text = text.strip()
-    return unquoted(text) if _QUOTED.fullmatch(text) else text
+    if _QUOTED.fullmatch(text):
+        return unquoted(text)
+    return text
 
 
 def assigned(text: str) -> tuple[str, str, str]:
@@ -112,7 +117,7 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
 
 def settings(
     texts: Iterable[str], variables: Mapping[str, Variable], option: str, *, condition: bool = False
-) -> dict[str, Any]:
+) -> Json:
     """Values of variables: a category, a number, the file of an image.
 
     Args:
@@ -128,7 +133,7 @@ def settings(
     """
     texts = list(texts)
     ranges = [text for text in texts if condition and _COMPARISON.search(text)]
-    found: dict[str, Any] = {}
+    found: Json = {}
     for name, text in pairs((text for text in texts if text not in ranges), option).items():
         _check_variable(name, variables, option)
         found[name] = _value(name, variables[name], text, condition)

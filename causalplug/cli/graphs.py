@@ -12,6 +12,7 @@ from causalplug.cli.given import names, pairs, read_given_graph
 from causalplug.cli.output import json_option, save_figure, show_json
 from causalplug.cli.sources import read_given_sources, source_option
 from causalplug.cli.tables import columns_option
+from causalplug.values import Json
 
 if TYPE_CHECKING:
     from causalplug.identification.identification import Identification
@@ -152,7 +153,9 @@ def identify(
     found = (require_identifiable if require else decide)(
         read, query, read_given_sources(sources, columns=columns), domains=domains or None
     )
-    experiments = found.suggest() if suggest else None
+    experiments = None
+    if suggest:
+        experiments = found.suggest()
     if png is not None:
         save_figure(found.plot().figure, png)
     if as_json:
@@ -168,7 +171,7 @@ def identify(
         _show_suggestions(found, experiments)
 
 
-def _words(found: Identification) -> dict[str, Any]:
+def _words(found: Identification) -> Json:
     return {
         "in_words": found.in_words,
         "adjustment_sets": [sorted(names) for names in found.adjustment_sets],
@@ -187,4 +190,6 @@ def _show_suggestions(found: Identification, experiments: list[tuple[str, ...]] 
 
 
 def _number(text: str) -> Any:
-    return int(text) if text.lstrip("-").isdigit() else text
+    if text.lstrip("-").isdigit():
+        return int(text)
+    return text

@@ -13,6 +13,7 @@ import click
 
 from causalplug.caveats import Caveat
 from causalplug.errors import DataError
+from causalplug.values import Json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,10 +50,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(map(plain, value), key=str)
     if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
+        if math.isfinite(value):
+            return float(value)
+        return None
     if value is None or isinstance(value, str | int | bool):
         return value
-    return plain(value.item()) if hasattr(value, "item") else str(value)
+    if hasattr(value, "item"):
+        return plain(value.item())
+    return str(value)
 
 
 def tell(caveats: Iterable[Caveat]) -> None:
@@ -88,7 +93,9 @@ def check_folder(folder: Path) -> None:
         DataError: it is not empty, or it is a file.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        why = "it is not empty" if folder.is_dir() else "it is a file"
+        why = "it is a file"
+        if folder.is_dir():
+            why = "it is not empty"
         raise DataError(f"cannot write to {folder}: {why}; name a folder that does not exist yet")
 
 
@@ -101,15 +108,15 @@ def asked_for(
         DataError: an image is asked for without a folder, or it has a number of channels that PNG
             lacks.
     """
-    chosen = list(variables) if names is None else names
+    chosen = names
+    if names is None:
+        chosen = list(variables)
     images = [name for name in chosen if name in variables and variables[name].is_image]
     if images and folder is None:
         others = ",".join(name for name in variables if not variables[name].is_image)
-        ways = (
-            f"give --out FOLDER, or ask for others: --variables {others}"
-            if others
-            else "give --out FOLDER"
-        )
+        ways = "give --out FOLDER"
+        if others:
+            ways = f"give --out FOLDER, or ask for others: --variables {others}"
         raise DataError(f"{', '.join(images)} cannot be printed: it is an image; {ways}")
     for name in images:
         if variables[name].event_shape[0] not in _CHANNELS:
@@ -143,7 +150,7 @@ def show_rows(
     parts = iter(parts)
     first = next(parts)  # what is wrong with the question comes up here, before anything is written
     lines: list[str] = []
-    records: list[dict[str, Any]] = []
+    records: list[Json] = []
     count = 0
     for part in itertools.chain([first], parts):
         flat = _flat(part, variables, folder, count)

@@ -6,13 +6,13 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from causalplug.cli.models import load_part, revision_option
 from causalplug.cli.output import json_option, show_json
 from causalplug.errors import DataError
+from causalplug.values import Json
 
 __all__ = ["adapters", "card", "info", "push"]
 
@@ -85,7 +85,10 @@ def card(
         return
     from causalplug.hub.publish import card_of
 
-    name = Path(repo).resolve().name if Path(repo).exists() else repo.rpartition("/")[2]
+    if Path(repo).exists():
+        name = Path(repo).resolve().name
+    else:
+        name = repo.rpartition("/")[2]
     facts = {"title": title or name, **_given(license, summary, datasets, queries)}
     text = card_of(load_part(repo, revision), facts)
     show_json({"card": text}) if as_json else click.echo(text, nl=False)
@@ -191,7 +194,7 @@ def _unmarked(text: str) -> str:
 
 def _given(
     license: str | None, summary: str | None, datasets: Sequence[str], queries: Sequence[str]
-) -> dict[str, Any]:
+) -> Json:
     """Facts for a card: those that were given."""
     facts = {
         "license": license,

@@ -39,6 +39,7 @@ from causalplug.errors import DataError, SourceError, UnknownVariableError, Vari
 from causalplug.files.validation import check_keys
 from causalplug.graphs.graph import CausalGraph
 from causalplug.planning.plan import Plan, check_pull, plan
+from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from causalplug.data.source import DataSource
@@ -79,10 +80,10 @@ class RunFile:
     """
 
     path: Path
-    data: dict[str, Any]
+    data: Json
     graph: CausalGraph
     variables: dict[str, Variable]
-    settings: dict[str, Any]
+    settings: Json
 
     @classmethod
     def read(cls, path: Path) -> RunFile:
@@ -95,7 +96,10 @@ class RunFile:
         """
         data = check_keys(read_file(path), _SCHEMA, where=str(path))
         file = path.parent / data["graph"]
-        named = str(file) if os.path.isfile(file) else data["graph"]
+        if os.path.isfile(file):
+            named = str(file)
+        else:
+            named = data["graph"]
         graph = read_given_graph(named, latents=data.get("latents", ()))
         variables = {name: declared(item, name) for name, item in data["variables"].items()}
         _check_names(graph, data, path)
@@ -115,7 +119,9 @@ class RunFile:
     @property
     def output_dir(self) -> Path | None:
         """Where the run goes by the file's word."""
-        return self.path.parent / self.data["output_dir"] if "output_dir" in self.data else None
+        if "output_dir" in self.data:
+            return self.path.parent / self.data["output_dir"]
+        return None
 
     def plan(self) -> Plan:
         """The plan, from the headers of the tables alone.
@@ -174,7 +180,7 @@ class RunFile:
             **self.data.get("model", {}),
         )
 
-    def _parts(self, what: str) -> dict[str, Any]:
+    def _parts(self, what: str) -> Json:
         from causalplug.load import from_pretrained
 
         found = {}
@@ -186,7 +192,7 @@ class RunFile:
             found[name] = from_pretrained(folder if folder.is_dir() else item["repo"], **options)
         return found
 
-    def _table(self, name: str, table: Mapping[str, Any]) -> dict[Any, Any]:
+    def _table(self, name: str, table: Named) -> dict[Any, Any]:
         """A label map by parent's value, its keys turned from text into the values that they
         name."""
         parents = self.graph.parents(name)
@@ -200,9 +206,9 @@ class RunFile:
         return {values.get(key, key): label for key, label in table.items()}
 
 
-def _conditions(where: Mapping[str, Any]) -> dict[str, Any]:
+def _conditions(where: Named) -> Json:
     """Conditions on rows: a value, a list of values, or ``{low = 0.5, high = 1}``."""
-    found: dict[str, Any] = {}
+    found: Json = {}
     for name, condition in where.items():
         if isinstance(condition, Mapping):
             if not condition or not set(condition) <= {"low", "high"}:
@@ -215,7 +221,7 @@ def _conditions(where: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _check_names(graph: CausalGraph, data: Mapping[str, Any], path: Path) -> None:
+def _check_names(graph: CausalGraph, data: Named, path: Path) -> None:
     """Declarations, mechanisms and encoders are of the graph's variables, and every variable is
     declared."""
     from causalplug.wording import did_you_mean

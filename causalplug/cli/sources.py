@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from causalplug.cli.given import assigned, bare, names, parts
 from causalplug.errors import SourceError
 from causalplug.files.validation import check_keys
 from causalplug.graphs.source import Source
+from causalplug.values import Json, Named
 
 __all__ = [
     "SOURCE",
@@ -69,7 +70,10 @@ def read_given_sources(texts: Iterable[str], *, columns: str | None = None) -> l
     Raises:
         SourceError: a file that is missing or says nothing about sources.
     """
-    chosen = None if columns is None else names(columns)
+    if columns is None:
+        chosen = None
+    else:
+        chosen = names(columns)
     found = [source for text in texts for source in _sources(text, chosen)]
     return found or None
 
@@ -96,12 +100,15 @@ def _sources(text: str, columns: list[str] | None) -> list[Source]:
     return [Source(found, do=_set_to(do), name=Path(path).name + marked + do)]
 
 
-def _set_to(text: str) -> dict[str, Any]:
+def _set_to(text: str) -> Json:
     """``Z,W=1`` as a mapping from name to value, None where any was set."""
-    found: dict[str, Any] = {}
+    found: Json = {}
     for part in parts(text):
         key, sign, value = assigned(part)
-        found[key if sign else bare(part)] = _number(value) if value else None
+        if value:
+            found[key if sign else bare(part)] = _number(value)
+        else:
+            found[key if sign else bare(part)] = None
     return found
 
 
@@ -135,7 +142,7 @@ def read_source_list(path: Path) -> list[Source]:
     return [declared_source(check_keys(item, SOURCE, where=str(path)), path) for item in listed]
 
 
-def declared_source(item: Mapping[str, Any], path: Path) -> Source:
+def declared_source(item: Named, path: Path) -> Source:
     """The source that an entry of a file declares: by the header of a table, or by the names of
     what was recorded.
 
@@ -147,7 +154,10 @@ def declared_source(item: Mapping[str, Any], path: Path) -> Source:
         SourceError: it has neither ``file`` nor ``recorded``, or the table lacks a column.
     """
     do = item.get("do", [])
-    do = do if isinstance(do, dict) else dict.fromkeys([do] if isinstance(do, str) else do)
+    if isinstance(do, dict):
+        do = do
+    else:
+        do = dict.fromkeys([do] if isinstance(do, str) else do)
     do = do | item.get("values", {})
     if ("file" in item) == ("recorded" in item):
         raise SourceError(
@@ -214,7 +224,7 @@ def header(path: Path, *, chosen: Any = None, **options: str) -> list[str]:
     return columns
 
 
-def renamed(columns: Iterable[str], item: Mapping[str, Any]) -> list[str]:
+def renamed(columns: Iterable[str], item: Named) -> list[str]:
     """The variables that an entry takes from a table with these columns.
 
     Raises:
@@ -229,4 +239,6 @@ def renamed(columns: Iterable[str], item: Mapping[str, Any]) -> list[str]:
             f"{item['file']} cannot be used: it has no column {', '.join(missing)}; its columns "
             f"are {', '.join(columns)}"
         )
-    return list(wanted.values()) if isinstance(wanted, dict) else list(wanted)
+    if isinstance(wanted, dict):
+        return list(wanted.values())
+    return list(wanted)

@@ -11,6 +11,7 @@ import click
 from causalplug.cli.given import names, pairs
 from causalplug.cli.sources import header
 from causalplug.errors import DataError
+from causalplug.values import Json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,7 +70,7 @@ def encoded_rows(
     return source.encode(variables).values
 
 
-def conditions(texts: Iterable[str]) -> dict[str, Any]:
+def conditions(texts: Iterable[str]) -> Json:
     """``NAME=VALUE`` texts as conditions on rows."""
     return {name: _condition(name, text) for name, text in pairs(texts, "--where").items()}
 
@@ -92,7 +93,7 @@ def rows_of(
     *,
     columns: str | None = None,
     where: Iterable[str] = (),
-) -> dict[str, Any]:
+) -> Json:
     """The same in users' values: category names, floats, images as arrays; a warning names columns
     that are left out without being told to.
 
@@ -100,7 +101,10 @@ def rows_of(
         DataError: as :func:`encoded_rows`.
     """
     encoded = encoded_rows(path, variables, columns=columns, where=where)
-    unused = [] if columns is not None else header(path, chosen=())
+    if columns is not None:
+        unused = []
+    else:
+        unused = header(path, chosen=())
     if unused := [name for name in unused if name not in encoded]:
         click.echo(
             f"warning: {path}: not variables of the model, and not used: {', '.join(unused)}",

@@ -15,6 +15,7 @@ from causalplug.cli.given import pairs
 from causalplug.cli.output import json_option, show_json
 from causalplug.cli.run_file import RunFile
 from causalplug.errors import TrainingError
+from causalplug.values import Json
 
 __all__ = ["train"]
 
@@ -96,7 +97,7 @@ def train(
 
 def _train(
     run: RunFile,
-    settings: dict[str, Any],
+    settings: Json,
     folder: Path,
     resume: bool,
     log_with: str | None,
@@ -126,11 +127,9 @@ def _train(
         if sys.stderr.isatty():
             click.echo(err=True)  # below the bar
         kept = (folder / "checkpoint").exists()
-        word = (
-            f"the last checkpoint is in {folder / 'checkpoint'}; go on with --resume"
-            if kept
-            else "no checkpoint yet"
-        )
+        word = "no checkpoint yet"
+        if kept:
+            word = f"the last checkpoint is in {folder / 'checkpoint'}; go on with --resume"
         stopped = KeyboardInterrupt()
         stopped.add_note(word)
         raise stopped from None
@@ -155,9 +154,9 @@ def _accelerator(log_with: str | None, folder: Path) -> Any:
         ) from None
 
 
-def _values(changes: Sequence[str]) -> dict[str, Any]:
+def _values(changes: Sequence[str]) -> Json:
     """``NAME=VALUE`` texts, the values as JSON where they are, as text otherwise."""
-    found: dict[str, Any] = {}
+    found: Json = {}
     for name, text in pairs(changes, "--set").items():
         try:
             found[name] = json.loads(text)

@@ -42,7 +42,9 @@ def from_arrow(frame: Any) -> Table:
     names = _names(table.schema.names, f"The {type(frame).__name__}")
     if not table.num_rows:
         raise DataError("The table cannot be used: it has no rows.")
-    size = _HEAVY_ROWS if _heavy(table.schema) else _ROWS
+    size = _ROWS
+    if _heavy(table.schema):
+        size = _HEAVY_ROWS
 
     def read(
         variables: Mapping[str, Variable] | None, columns: Collection[str] | None = None
@@ -72,7 +74,9 @@ def parquet(path: Path) -> Table:
         raise _unreadable(path, error) from None
     names = _names(schema.names, str(path))
     texts = [field.name for field in schema if _is_text(field.type)]
-    size = _HEAVY_ROWS if _heavy(schema) else _PARQUET_ROWS
+    size = _PARQUET_ROWS
+    if _heavy(schema):
+        size = _HEAVY_ROWS
 
     def read(
         variables: Mapping[str, Variable] | None, columns: Collection[str] | None = None
@@ -133,7 +137,10 @@ def arrow_column(column: Any) -> Any:
 
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-        column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+        if isinstance(column, pa.ChunkedArray):
+            column = column.chunk(0)
+        else:
+            column = column
     if isinstance(column.type, pa.BaseExtensionType):
         column = column.storage
     kind = column.type

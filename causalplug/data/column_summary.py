@@ -52,7 +52,10 @@ class ColumnSummary:
             self.kinds.add("pictures")
             self.shapes |= {picture_size(item) for item in values}
             return
-        array = values if isinstance(values, np.ndarray) else _array(values)
+        if isinstance(values, np.ndarray):
+            array = values
+        else:
+            array = _array(values)
         if array.ndim > 1:
             self.kinds.add("pixels of bytes" if array.dtype == np.uint8 else "pixels")
             self.shapes.add(array.shape[1:])
@@ -104,17 +107,18 @@ class ColumnSummary:
         if self.missing:
             return (
                 None,
-                (
-                    f"{self.missing} of {self.rows} values are missing, and the model has no "
-                    "notion of that"
-                ),
+                f"{self.missing} of {self.rows} values are missing, and the model has no notion of "
+                "that",
             )
         if len(self.kinds) != 1 and self.kinds != {"int", "float"}:
             return (
                 None,
                 f"it mixes {', '.join(sorted(self.kinds))}" if self.kinds else "it has no rows",
             )
-        kind = "float" if "float" in self.kinds else next(iter(self.kinds))
+        if "float" in self.kinds:
+            kind = "float"
+        else:
+            kind = next(iter(self.kinds))
         if kind == "classes":
             return Discrete(self.named), f"a class label with {len(self.named)} names"
         if kind.startswith(("picture", "pixel")):
@@ -134,10 +138,8 @@ class ColumnSummary:
         if len(self.shapes) > 1:
             return (
                 None,
-                (
-                    f"images of {len(self.shapes)} sizes, {sorted(self.shapes)[0]} and "
-                    f"{sorted(self.shapes)[-1]}"
-                ),
+                f"images of {len(self.shapes)} sizes, {sorted(self.shapes)[0]} and "
+                f"{sorted(self.shapes)[-1]}",
             )
         shape = next(iter(self.shapes))
         if len(shape) != 3 or shape[0] not in (1, 2, 3, 4):
@@ -152,10 +154,8 @@ class ColumnSummary:
             return Image(*shape, low=-1.0, high=1.0), "images of floats from -1 to 1"
         return (
             None,
-            (
-                f"images with values from {self.low:g} to {self.high:g}: which range is meant? "
-                "Image(…, low=, high=)"
-            ),
+            f"images with values from {self.low:g} to {self.high:g}: which range is meant? "
+            "Image(…, low=, high=)",
         )
 
 
@@ -188,4 +188,6 @@ def _kind(item: Any) -> str:
         return "float"
     if isinstance(item, datetime.date):
         return "date"
-    return "word" if isinstance(item, str) else type(item).__name__
+    if isinstance(item, str):
+        return "word"
+    return type(item).__name__

@@ -127,17 +127,24 @@ def _may_be_quoted(path: Path) -> bool:
 
 def _column(array: Any, variable: Variable | None) -> Any:
     """A column of a batch: floats, or texts of which each is there once."""
-    declared = Variable() if variable is None else variable
+    declared = variable
+    if variable is None:
+        declared = Variable()
     if declared.is_number:
         return array.to_numpy(zero_copy_only=False)
     texts = tuple(array.dictionary.to_pylist())
     codes = array.indices.to_numpy(zero_copy_only=False)
-    named = set(map(str, declared.categories)) if declared.is_discrete else set()
+    if declared.is_discrete:
+        named = set(map(str, declared.categories))
+    else:
+        named = set()
     places = np.array(
         [-1 if t in MISSING and t not in named else at for at, t in enumerate(texts)], np.int32
     )
     column = TextColumn(places[codes], texts)
-    return list(column.to_numpy()) if declared.is_image else column
+    if declared.is_image:
+        return list(column.to_numpy())
+    return column
 
 
 class _Squeezed:
@@ -154,7 +161,10 @@ class _Squeezed:
             data = self.file.read(_BLOCK if size < 0 else size)
             self.ended = not data
             lines = (self.rest + data).split(b"\n")
-            self.rest = b"" if self.ended else lines.pop()
+            if self.ended:
+                self.rest = b""
+            else:
+                self.rest = lines.pop()
             found = b"".join(b" ".join(line.split()) + b"\n" for line in lines if line.strip())
             if found:
                 return found
@@ -212,7 +222,9 @@ def _no_number(cell: str, dialect: Dialect) -> str:
     if cell in MISSING:
         return ""
     text = cell.strip()
-    plain = text.replace(",", ".") if dialect.decimal == "," and "." not in text else text
+    plain = text
+    if dialect.decimal == "," and "." not in text:
+        plain = text.replace(",", ".")
     if dialect.decimal == "," and "." in text:
         return "which is no number with a decimal comma. Mend the line, or give decimal='.'."
     if _NUMBER.fullmatch(plain) and not text.startswith("+"):

@@ -145,7 +145,9 @@ def open_binary(path: Path) -> Any:
 
         return pa.input_stream(str(path), compression="zstd")
     if path.suffix in (".gz", ".bz2"):
-        return gzip.open(path) if path.suffix == ".gz" else bz2.open(path)
+        if path.suffix == ".gz":
+            return gzip.open(path)
+        return bz2.open(path)
     return open(path, "rb")
 
 
@@ -178,8 +180,8 @@ def detect(path: Path, options: TextOptions) -> Dialect:
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise DataError(
-            f"{path} cannot be used: it has the column {', '.join(map(repr, twice))} twice. "
-            "Rename one."
+            f"{path} cannot be used: it has the column {', '.join(map(repr, twice))} twice. Rename "
+            "one."
         )
     return Dialect(
         encoding, layout.separator, layout.squeezed, decimal, tuple(names),
@@ -211,7 +213,9 @@ def _encoding(path: Path, data: bytes, given: str | None) -> str:
             raise DataError(f"{path} cannot be read as a table of text: it is {what}.")
     marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
     used = given or marked or "utf-8"
-    return "utf-8-sig" if used.lower().replace("_", "-") in ("utf-8", "utf8") else used
+    if used.lower().replace("_", "-") in ("utf-8", "utf8"):
+        return "utf-8-sig"
+    return used
 
 
 def _sample(path: Path, encoding: str | None) -> tuple[str, str, bool]:
@@ -288,7 +292,9 @@ def _layout(path: Path, lines: Sequence[str], separator: str | None) -> _Layout:
     if separator is not None:
         return _split(path, lines, separator)
     suffix = path.name.removesuffix(path.suffix if path.suffix in (".gz", ".bz2", ".zst") else "")
-    usual = "," if suffix.lower().endswith(".csv") else "\t"
+    usual = "\t"
+    if suffix.lower().endswith(".csv"):
+        usual = ","
     tried = {sign: _split(path, lines, sign) for sign in _SEPARATORS}
     fitting = [sign for sign, layout in tried.items() if layout.fits]
     if len(fitting) == 1:

@@ -56,7 +56,9 @@ def table_at(
         return _file(path, options)
     if glob.has_magic(written) and (found := sorted(glob.glob(written))):
         return _joined([_file(Path(item), options) for item in found])
-    match = _REPO.fullmatch(written) if isinstance(place, str) else None
+    match = None
+    if isinstance(place, str):
+        match = _REPO.fullmatch(written)
     if match and not written.lower().endswith((*_TABLES, *_PACKED)):
         return from_hub(match[1], split=split, revision=revision or match[2], streaming=streaming)
     raise DataError(f"{path} cannot be read: no such file or folder. Check the path.")
@@ -78,7 +80,10 @@ def _joined(tables: Sequence[Table]) -> Table:
         return chain.from_iterable(table.read(variables, columns) for table in tables)
 
     counts = [table.rows for table in tables]
-    rows = None if None in counts else sum(count for count in counts if count is not None)
+    if None in counts:
+        rows = None
+    else:
+        rows = sum(count for count in counts if count is not None)
     return replace(first, read=read, rows=rows, whole=False)
 
 

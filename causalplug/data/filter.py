@@ -10,13 +10,14 @@ import numpy as np
 
 from causalplug.data.table import ClassCodes, Columns, Table
 from causalplug.errors import DataError
+from causalplug.values import Named
 from causalplug.variables import Variable
 from causalplug.variables.columns import TextColumn, as_array
 
 __all__ = ["filtered"]
 
 
-def filtered(table: Table, where: Mapping[str, Any]) -> Table:
+def filtered(table: Table, where: Named) -> Table:
     """The rows that meet every condition.
 
     Args:
@@ -38,7 +39,9 @@ def filtered(table: Table, where: Mapping[str, Any]) -> Table:
     def read(
         variables: Mapping[str, Variable] | None, columns: Collection[str] | None = None
     ) -> Iterator[Columns]:
-        wanted = table.names if columns is None else columns
+        wanted = columns
+        if columns is None:
+            wanted = table.names
         needed = list(dict.fromkeys([*wanted, *where]))
         for chunk in table.read(variables, needed):
             kept = np.ones(len(chunk[needed[0]]), bool)
@@ -72,7 +75,10 @@ def _meets_numbers(array: np.ndarray, condition: Any, name: str) -> np.ndarray:
     if isinstance(condition, tuple):
         low, high = _interval(condition, name)
         return (array >= low) & (array <= high)
-    allowed = condition if isinstance(condition, list) else [condition]
+    if isinstance(condition, list):
+        allowed = condition
+    else:
+        allowed = [condition]
     numbers = [number for value in allowed if (number := _number(value)) is not None]
     return np.isin(array, numbers)
 
@@ -88,7 +94,10 @@ def _fits(text: str, condition: Any, name: str) -> bool:
                 "not a number. Give the values that are meant: a list."
             )
         return low <= number <= high
-    allowed = condition if isinstance(condition, list) else [condition]
+    if isinstance(condition, list):
+        allowed = condition
+    else:
+        allowed = [condition]
     if text in {str(value) for value in allowed}:
         return True
     return number is not None and number in {_number(value) for value in allowed}

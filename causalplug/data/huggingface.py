@@ -37,10 +37,13 @@ def from_datasets(
     if isinstance(dataset, Mapping):
         if split not in dataset and (split is not None or len(dataset) != 1):
             raise DataError(
-                f"split={split!r} cannot be used: the dataset has the splits "
-                f"{', '.join(dataset)}. Name one of them."
+                f"split={split!r} cannot be used: the dataset has the splits {', '.join(dataset)}. "
+                "Name one of them."
             )
-        dataset = dataset[split] if split is not None else next(iter(dataset.values()))
+        if split is not None:
+            dataset = dataset[split]
+        else:
+            dataset = next(iter(dataset.values()))
     if (
         dataset.features is None
     ):  # a stream that was mapped by a function: its columns are those of its first row
@@ -53,7 +56,9 @@ def from_datasets(
         if isinstance(feature, datasets.Image):
             dataset = dataset.cast_column(name, datasets.Image(decode=False))
     plain = dataset.with_format(None)
-    rows = len(dataset) if isinstance(dataset, datasets.Dataset) else None
+    rows = None
+    if isinstance(dataset, datasets.Dataset):
+        rows = len(dataset)
     if rows == 0:
         raise DataError("The dataset cannot be used: it has no rows.")
 
@@ -76,7 +81,9 @@ def _feature_column(values: Any, feature: Any) -> Any:
     if items and isinstance(items[0], list):
         kind = getattr(feature, "dtype", None) if hasattr(feature, "shape") else None  # Array3D
         return stacked_items([np.asarray(item, kind) for item in items])
-    return items if items and is_picture(items[0]) else stacked_items(items)
+    if items and is_picture(items[0]):
+        return items
+    return stacked_items(items)
 
 
 def from_hub(repo_id: str, *, split: str | None, revision: str | None, streaming: bool) -> Table:

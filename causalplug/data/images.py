@@ -42,7 +42,10 @@ class Images:
         self, pixels: Tensor, index: Tensor | None = None, device: torch.device | str = "cpu"
     ):
         self.pixels = pixels
-        self.index = torch.arange(len(pixels)) if index is None else index
+        if index is None:
+            self.index = torch.arange(len(pixels))
+        else:
+            self.index = index
         self.device = torch.device(device)
 
     def __len__(self) -> int:
@@ -184,7 +187,9 @@ def decode_pictures(items: Sequence[Any], variable: Image, name: str, row: int) 
     wrong = [(at, why) for at, why in enumerate(found) if isinstance(why, str)]
     if wrong:
         shown = "; ".join(f"row {row + at}: {_shown(items[at])} {why}" for at, why in wrong[:5])
-        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        more = ""
+        if len(wrong) > 5:
+            more = f"; and {len(wrong) - 5} more"
         raise DataError(
             f"{name!r} has images that cannot be used: {shown}{more}. Replace, resize or convert "
             "them, drop the rows, or change the declaration."
@@ -209,7 +214,10 @@ def _opened(item: Any) -> contextlib.AbstractContextManager[Any]:
     if hasattr(item, "convert"):
         return contextlib.nullcontext(item)
     if isinstance(item, Mapping):
-        item = item["bytes"] if item.get("bytes") is not None else Path(item["path"])
+        if item.get("bytes") is not None:
+            item = item["bytes"]
+        else:
+            item = Path(item["path"])
     if isinstance(item, bytes):
         return PILImage.open(io.BytesIO(item))
     if not Path(item).is_file():
@@ -227,7 +235,9 @@ def picture_size(item: Any) -> tuple[int, int, int]:
     """
     try:
         with _opened(item) as picture:
-            channels = 1 if picture.mode in ("1", "L", "LA") else 3
+            channels = 3
+            if picture.mode in ("1", "L", "LA"):
+                channels = 1
             return (4 if picture.mode == "RGBA" else channels, *upright_size(picture))
     except Exception as error:
         raise DataError(
@@ -237,8 +247,12 @@ def picture_size(item: Any) -> tuple[int, int, int]:
 
 
 def _shown(item: Any) -> str:
-    path = item.get("path") if isinstance(item, Mapping) else item
-    return str(path) if isinstance(path, str | Path) else "the image"
+    path = item
+    if isinstance(item, Mapping):
+        path = item.get("path")
+    if isinstance(path, str | Path):
+        return str(path)
+    return "the image"
 
 
 def in_background(items: Iterable[_T]) -> Iterator[_T]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from causalplug.data.column_summary import ColumnSummary
 from causalplug.errors import DataError
+from causalplug.values import Named
 from causalplug.variables import Variable
 
 __all__ = ["InferredVariables", "Tabular", "infer_from"]
@@ -37,7 +38,7 @@ class Tabular(Protocol):
 
     @property
     def names(self) -> Sequence[str]: ...
-    def chunks(self) -> Iterable[Mapping[str, Any]]: ...
+    def chunks(self) -> Iterable[Named]: ...
 
 
 def infer_from(sources: Iterable[Tabular], declared: Mapping[str, Variable]) -> InferredVariables:

@@ -49,7 +49,9 @@ def from_items(
     else:
         return None
 
-    values = first.values() if isinstance(first, Mapping) else first
+    values = first
+    if isinstance(first, Mapping):
+        values = first.values()
     size = max(
         1, min(CHUNK, _CHUNK_BYTES // max(1, sum(getattr(value, "nbytes", 0) for value in values)))
     )
@@ -63,7 +65,10 @@ def from_items(
             if len(item) != len(names) or (
                 isinstance(item, Mapping) and set(map(str, item)) != set(names)
             ):
-                got = list(item) if isinstance(item, Mapping) else f"{len(item)} values"
+                if isinstance(item, Mapping):
+                    got = list(item)
+                else:
+                    got = f"{len(item)} values"
                 raise DataError(
                     f"Row {number} cannot be used: it has {got}, the first row has {list(names)}."
                 )

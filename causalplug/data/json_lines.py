@@ -12,6 +12,7 @@ from typing import Any
 from causalplug.data.dialect import UNREADABLE, TextOptions, encoding_of, not_decodable, open_binary
 from causalplug.data.table import Columns, Table, image_files, stacked_items
 from causalplug.errors import DataError
+from causalplug.values import Json
 from causalplug.variables import Variable
 
 __all__ = ["json_lines"]
@@ -53,7 +54,7 @@ def json_lines(path: Path, options: TextOptions) -> Table:
     return Table(tuple(first), read, None)
 
 
-def _rows(path: Path, encoding: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def _rows(path: Path, encoding: str) -> Iterator[tuple[int, list[Json]]]:
     """Some rows at a time, with the number of lines before them."""
     start = 0
     with open_binary(path) as file:
@@ -70,7 +71,7 @@ def _rows(path: Path, encoding: str) -> Iterator[tuple[int, list[dict[str, Any]]
             raise DataError(f"{path} cannot be read: {error}. Check the file.") from None
 
 
-def _parsed(lines: Sequence[str], start: int, path: Path) -> list[dict[str, Any]]:
+def _parsed(lines: Sequence[str], start: int, path: Path) -> list[Json]:
     rows = []
     for number, line in enumerate(lines, start + 1):
         if not line.strip():
@@ -78,7 +79,10 @@ def _parsed(lines: Sequence[str], start: int, path: Path) -> list[dict[str, Any]
         try:
             row = json.loads(line, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
-            why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+            if isinstance(error, RecursionError):
+                why = "nested too deeply"
+            else:
+                why = str(error)
             raise DataError(
                 f"{path}, line {number}: {why}. Each line must be one JSON object."
             ) from None
@@ -88,7 +92,7 @@ def _parsed(lines: Sequence[str], start: int, path: Path) -> list[dict[str, Any]
     return rows
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, Any]]) -> Json:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]

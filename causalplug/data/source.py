@@ -21,6 +21,7 @@ from causalplug.data.table import ClassCodes, Columns
 from causalplug.data.tables import table_of
 from causalplug.errors import DataError, SourceError
 from causalplug.graphs.source import Source
+from causalplug.values import Json, Named
 from causalplug.variables import Continuous, Variable
 from causalplug.variables.columns import TextColumn, tensor_to_numpy
 
@@ -55,14 +56,19 @@ class Rows:
             n: v.select(index) if isinstance(v, Images) else v[index]
             for n, v in self.values.items()
         }
-        clusters = None if self.clusters is None else self.clusters[index.cpu()]
-        return Rows(self.source, chosen, clusters)
+        if self.clusters is None:
+            clusters = None
+        else:
+            clusters = self.clusters[index.cpu()]
+        return Rows(self.source, chosen, clusters)  # type: ignore[arg-type]
 
     def split(self, share: float, seed: int) -> tuple[Rows, Rows]:
         """Training and held-out rows, by a permutation that depends on the seed and the number
         of rows alone."""
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
-        held_out = min(max(1, round(share * len(self))), len(self) - 1) if share > 0 else 0
+        held_out = 0
+        if share > 0:
+            held_out = min(max(1, round(share * len(self))), len(self) - 1)
         return self.select(order[held_out:]), self.select(order[:held_out])
 
 
@@ -119,7 +125,7 @@ class DataSource:
         self,
         frame: Any,
         *,
-        do: Iterable[str] | Mapping[str, Any] = (),
+        do: Iterable[str] | Named = (),
         columns: Sequence[str] | Mapping[str, str] | None = None,
         name: str | None = None,
         clusters: str | None = None,
@@ -131,9 +137,12 @@ class DataSource:
         separator: str | None = None,
         decimal: str | None = None,
         encoding: str | None = None,
-        where: Mapping[str, Any] | None = None,
+        where: Named | None = None,
     ):
-        columns = [columns] if isinstance(columns, str) else columns
+        if isinstance(columns, str):
+            columns = [columns]
+        else:
+            columns = columns
         table = table_of(
             frame,
             columns=columns,
@@ -142,18 +151,32 @@ class DataSource:
             streaming=streaming,
             text=TextOptions(separator, decimal, encoding),
         )
-        table = filtered(table, where) if where else table
-        self._clusters = None if clusters is None else table.renamed([clusters])
+        if where:
+            table = filtered(table, where)
+        else:
+            table = table
+        if clusters is None:
+            self._clusters = None
+        else:
+            self._clusters = table.renamed([clusters])
         if clusters is not None and columns is None:
             columns = [name for name in table.names if name != clusters]
-        self._table = table if columns is None else table.renamed(columns)
+        if columns is None:
+            self._table = table
+        else:
+            self._table = table.renamed(columns)
         _refuse_unnamed(self._table.names, frame)
-        self.do: tuple[str, ...] = (do,) if isinstance(do, str) else tuple(do)
+        if isinstance(do, str):
+            self.do: tuple[str, ...] = (do,)
+        else:
+            self.do = tuple(do)
         self.name = name or (Path(frame).name if isinstance(frame, str | Path) else None)
         self.max_memory, self.cache_dir = max_memory, cache_dir
         self.origin = self._table.origin
         self._rows = self._table.rows
-        given = dict(do) if isinstance(do, Mapping) else {}
+        given = {}
+        if isinstance(do, Mapping):
+            given = dict(do)
         self._constants = {
             variable: value
             for variable, value in given.items()
@@ -174,9 +197,16 @@ class DataSource:
         return self._rows
 
     def __repr__(self) -> str:
-        named = f"{self.name!r}, " if self.name else ""
-        rows = "rows" if self._rows is None else f"{self._rows} rows"
-        set_to = ", do " + ", ".join(self.do) if self.do else ""
+        named = ""
+        if self.name:
+            named = f"{self.name!r}, "
+        if self._rows is None:
+            rows = "rows"
+        else:
+            rows = f"{self._rows} rows"
+        set_to = ""
+        if self.do:
+            set_to = ", do " + ", ".join(self.do)
         return f"DataSource({named}{rows} of {', '.join(self.names)}{set_to})"
 
     def chunks(self, variables: Mapping[str, Variable] | None = None) -> Iterable[Columns]:
@@ -186,7 +216,10 @@ class DataSource:
             variables: Declarations, so that a text file knows which of its words are names;
                 other columns are then left out.
         """
-        wanted = None if variables is None else self._wanted(variables)
+        if variables is None:
+            wanted = None
+        else:
+            wanted = self._wanted(variables)
         for chunk in in_background(self._table.read(variables, wanted)):
             rows = len(next(iter(chunk.values())))
             yield chunk | {name: [value] * rows for name, value in self._constants.items()}
@@ -249,7 +282,9 @@ class DataSource:
         unknown = [column for column in self.names if column not in variables]
         if unknown:
             near = difflib.get_close_matches(unknown[0], variables, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = ""
+            if near:
+                hint = f"did you mean {near[0]!r}? "
             raise SourceError(
                 f"{self} cannot be used: {', '.join(map(repr, unknown))} "
                 f"{'are' if len(unknown) > 1 else 'is'} not in the graph; {hint}Variables: "
@@ -260,7 +295,7 @@ class DataSource:
     def _source(self, variables: Mapping[str, Variable], values: Mapping[str, Tensor]) -> Source:
         """With the list of values that were set by intervened variable, where not any of them
         may occur."""
-        chosen: dict[str, Any] = dict.fromkeys(self.do)
+        chosen: Json = dict.fromkeys(self.do)
         for name in self.do:
             variable = variables[name]
             if variable.is_discrete and len(taken := torch.unique(values[name])) < variable.size:
@@ -333,7 +368,9 @@ class DataSource:
             raise DataError(f"{self} cannot be used: {error}") from None
 
     def _column(self, variable: Variable, column: Any, name: str, row: int) -> Tensor:
-        wide = replace(variable, precise=True) if isinstance(variable, Continuous) else variable
+        wide = variable
+        if isinstance(variable, Continuous):
+            wide = replace(variable, precise=True)
         try:
             return wide.encode(column, name, row=row)
         except DataError as error:
@@ -388,13 +425,15 @@ def as_data_sources(given: Any) -> list[DataSource]:
 def _refuse_unnamed(names: Sequence[str], frame: Any) -> None:
     """Raise for a column without a name, as pandas and R write for the names of rows."""
     if any(not name.strip() for name in names):
-        where = f"{frame}" if isinstance(frame, str | Path) else "The table"
+        where = "The table"
+        if isinstance(frame, str | Path):
+            where = f"{frame}"
         place = next(at for at, name in enumerate(names) if not name.strip())
         others = [name for name in names if name.strip()]
         raise DataError(
             f"{where} cannot be used: it has a column without a name (column {place + 1}; names of "
-            "rows?). Write it without them (pandas: index=False, R: row.names=FALSE), or say which "
-            f"columns to take: columns={others[:8]}."
+            "rows?). Write it without them (pandas: index=False, R: row.names=FALSE), or say "
+            f"which columns to take: columns={others[:8]}."
         )
 
 
@@ -443,7 +482,9 @@ def _missing_count(values: Any) -> int:
         return 0
     if isinstance(values, np.ndarray) and values.ndim > 1:
         return int((values != values).reshape(len(values), -1).any(axis=1).sum())
-    first = values[0] if isinstance(values, list | tuple) else None
+    first = None
+    if isinstance(values, list | tuple):
+        first = values[0]
     if first is not None and not isinstance(first, str | int | float | bool):  # pictures and arrays
         return sum(
             item is None or (isinstance(item, np.ndarray) and _missing_count(item[None]) > 0)

@@ -10,14 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from causalplug.errors import DataError
+from causalplug.values import Json
 from causalplug.variables import Variable
 from causalplug.variables.columns import tensor_to_numpy
 
 __all__ = ["ClassCodes", "Columns", "ReadChunks", "Table", "image_files", "stacked_items"]
 
-Columns = dict[str, Any]
-"""A chunk: columns of one length by name, as arrays, tensors, lists (of pictures, say) or
-:class:`ClassCodes`."""
+Columns = Json
+"""A chunk: columns of one length by name, as arrays, tensors, lists (of pictures, say) or :class:`ClassCodes`."""
 
 
 class ReadChunks(Protocol):
@@ -60,7 +60,10 @@ class Table:
         Raises:
             DataError: A column that is not there, one without a name, or no column at all.
         """
-        names = dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns}
+        if isinstance(columns, Mapping):
+            names = dict(columns)
+        else:
+            names = {name: name for name in columns}
         if not names:
             raise DataError("columns=[] cannot be used: name at least one column.")
         missing = [name for name in names if name not in self.names]
@@ -97,9 +100,9 @@ class ClassCodes:
     def values(self, *, plain: bool) -> list[int | str | None]:
         """Integers or names; -1 and None, which stand for an unknown class, become None."""
         known = [None if code is None or code < 0 else code for code in self.codes]
-        return (
-            list(known) if plain else [None if code is None else self.names[code] for code in known]
-        )
+        if plain:
+            return list(known)
+        return [None if code is None else self.names[code] for code in known]
 
 
 def image_files(
@@ -127,7 +130,9 @@ def stacked_items(items: list[Any]) -> Any:
     if hasattr(first, "detach"):
         items = [tensor_to_numpy(item) if hasattr(item, "detach") else item for item in items]
     if all(isinstance(item, np.ndarray | np.generic) for item in items):
-        return np.stack(items) if len({item.shape for item in items}) == 1 else items
+        if len({item.shape for item in items}) == 1:
+            return np.stack(items)
+        return items
     types = {type(item) for item in items}
     if types <= {bool} or types <= {int, float}:
         return np.asarray(items)

@@ -174,7 +174,9 @@ def _frame_column(column: Any) -> Any:
     if isinstance(kind, pd.ArrowDtype):
         return arrow_column(column.array.__arrow_array__())
     objects = isinstance(kind, np.dtype) and kind.kind == "O"
-    first = column.iloc[0] if objects and len(column) else None
+    first = None
+    if objects and len(column):
+        first = column.iloc[0]
     if not isinstance(first, str | int | float | bool | None):
         return stacked_items(list(column))
     return column.to_numpy()

@@ -80,7 +80,10 @@ class TextSummary:
         if missing := column.missing():
             self.counts["missing"] += missing
         seen = np.bincount(column.codes[column.codes >= 0], minlength=len(column.texts))
-        marks = {t for t in column.texts if t in MISSING} if not column.typed else set()
+        if not column.typed:
+            marks = {t for t in column.texts if t in MISSING}
+        else:
+            marks = set()
         if marks and missing:
             self.examples.setdefault("missing", {}).update(dict.fromkeys(sorted(marks)))
         forms = _forms(column.texts)
@@ -112,7 +115,9 @@ class TextSummary:
                 f"{self._of(set(counts))}, and {self._shown('doubtful')} in {doubtful} rows, which "
                 "may stand for a missing value: drop these rows, or declare it as a category"
             )
-        return self._words(set(counts)) if self.typed else self._written(set(counts))
+        if self.typed:
+            return self._words(set(counts))
+        return self._written(set(counts))
 
     def _written(self, forms: set[str]) -> tuple[Variable | None, str]:
         """The judgement of texts in a text file, where a number is a text as well."""
@@ -143,7 +148,9 @@ class TextSummary:
                 f"{len(found)} different words in {self.rows} rows: an identifier, or too rare to "
                 "be learned"
             )
-        codes = ", codes with leading zeros" if forms == {"int", "zeroed"} else ""
+        codes = ""
+        if forms == {"int", "zeroed"}:
+            codes = ", codes with leading zeros"
         return Discrete(found), f"{len(found)} different words{codes}"
 
     def _of(self, forms: set[str]) -> str:
@@ -208,9 +215,8 @@ def numbers(
         return Continuous(), f"numbers with fractions, from {low:g} to {high:g}"
     if count > _FEW or rows < _OFTEN * count:
         return None, (
-            f"whole numbers with {'more than ' * (count > MANY)}{count} different "
-            f"values in {rows} rows, from {low:g} to {high:g}: a quantity "
-            "(Continuous) or codes (Discrete)?"
+            f"whole numbers with {'more than ' * (count > MANY)}{count} different values in {rows} "
+            f"rows, from {low:g} to {high:g}: a quantity (Continuous) or codes (Discrete)?"
         )
     categories = sorted(int(value) for value in values)
     plain = categories == list(range(count))

@@ -51,4 +51,6 @@ class ImageTrunk(nn.Module):
 
 
 def _groups(channels: int) -> int:
-    return 8 if channels % 8 == 0 else 1
+    if channels % 8 == 0:
+        return 8
+    return 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +19,8 @@ from causalplug.hub.part import Part
 from causalplug.hub.parts import load_part
 from causalplug.networks import freeze
 from causalplug.registry import Registry
-from causalplug.variables import Variable, variable_from_dict
+from causalplug.values import Json, Named
+from causalplug.variables import Image, Variable, variable_from_dict
 
 if TYPE_CHECKING:
     from causalplug.hub.snapshot import Snapshot
@@ -127,12 +128,12 @@ class Encoder(Part):
                 rows.std(0).clamp_min(1e-6) if len(rows) > 1 else torch.ones_like(self.scale)
             )
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         """JSON values from which :meth:`from_config` rebuilds the encoder without its weights."""
         return {"variable": self.variable.to_dict(), "size": self.size}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Encoder:
+    def from_config(cls, config: Named) -> Encoder:
         """The encoder that :meth:`config` describes, with fresh weights.
 
         Raises:
@@ -204,7 +205,7 @@ class ConvEncoder(Encoder):
     def features(self, images: Tensor) -> Tensor:
         return self.head(self.trunk(images))
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         return super().config() | {"channels": list(self.channels), "hidden": self.hidden}
 
 
@@ -230,7 +231,7 @@ class RandomProjection(Encoder):
     def features(self, images: Tensor) -> Tensor:
         return images.flatten(1) @ self.basis
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         return super().config() | {"seed": self.seed}
 
 
@@ -292,7 +293,10 @@ def project(
         batch_size: images at a time.
         device: where the work is done and the result is put; where the encoder is by default.
     """
-    where = encoder.loc.device if device is None else torch.device(device)
+    if device is None:
+        where = encoder.loc.device
+    else:
+        where = torch.device(device)
     training = encoder.training
     encoder.eval()
     try:
@@ -302,7 +306,9 @@ def project(
             ]
     finally:
         encoder.train(training)
-    return torch.cat(parts) if parts else torch.empty(0, encoder.size, device=where)
+    if parts:
+        return torch.cat(parts)
+    return torch.empty(0, encoder.size, device=where)
 
 
 def load_encoder(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Encoder:

@@ -6,13 +6,14 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from causalplug.errors import DataError
 from causalplug.networks import location_and_scale
+from causalplug.values import Json
 from causalplug.variables import Variable
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class EncoderReport:
     steps: int = 0
     seconds: float = 0.0
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """The report as JSON values."""
         return asdict(self)
 
@@ -117,7 +118,10 @@ def fit_encoder(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         readers = nn.ModuleList([_reader(encoder.size, head) for head in heads])
-    normalise = nn.LayerNorm(encoder.size, elementwise_affine=False) if trainable else nn.Identity()
+    if trainable:
+        normalise = nn.LayerNorm(encoder.size, elementwise_affine=False)
+    else:
+        normalise = nn.Identity()
     optimizer = torch.optim.Adam([*trainable, *readers.parameters()], lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
     encoder.train()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from causalplug.encoders.encoders import Encoder, register_encoder
+from causalplug.values import Json
 from causalplug.variables import Variable
 
 __all__ = ["HashedText"]
@@ -58,5 +57,5 @@ class HashedText(Encoder):
         counts = torch.zeros(len(codes), _BUCKETS, device=codes.device)
         return counts.scatter_add_(1, buckets, inside.float())
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         return super().config() | {"seed": self.seed}

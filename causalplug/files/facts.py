@@ -6,14 +6,14 @@ __all__ = ["Facts", "agrees", "file_facts", "is_pointer"]
 
 import hashlib
 import os
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import BinaryIO
+
+from causalplug.values import Named
 
 _POINTER = b"version https://git-lfs"
 
-Facts = Mapping[str, Any]
-"""``size`` in bytes, and ``sha256`` or ``blob`` (the hash that git gives to the content), in hex
-digits."""
+Facts = Named
+"""``size`` in bytes, and ``sha256`` or ``blob`` (the hash that git gives to the content), in hex digits."""
 
 
 def file_facts(path: str | os.PathLike) -> dict[str, int | str]:
@@ -38,8 +38,8 @@ def agrees(path: str | os.PathLike, facts: Facts) -> bool:
 
 
 def is_pointer(path: str | os.PathLike) -> bool:
-    """Whether a file is a pointer of Git LFS, as a clone without git-lfs holds in place of a large
-    file."""
+    """Whether a file is a pointer of Git LFS, as a clone without git-lfs holds in place of a
+    large file."""
     try:
         if not os.path.isfile(path):  # a pipe would be waited for
             return False

@@ -40,7 +40,10 @@ def locked(folder: Path, *, exclusive: bool) -> Iterator[None]:
         yield
         return
     try:
-        kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+        if exclusive:
+            kind = fcntl.LOCK_EX
+        else:
+            kind = fcntl.LOCK_SH
         deadline, pause = time.monotonic() + _LOCK_SECONDS, 0.001
         while True:
             try:

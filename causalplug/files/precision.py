@@ -61,4 +61,6 @@ def _only(types: Any) -> str | None:
     found = {name for name in types if name in _KNOWN}
     if len(found) == 2:  # offsets of large numbers are float64 beside weights of any precision
         found.discard("float64")
-    return found.pop() if len(found) == 1 else None
+    if len(found) == 1:
+        return found.pop()
+    return None

@@ -114,7 +114,9 @@ def read_folder(path: str | os.PathLike) -> Iterator[Path]:
     if not target.is_dir():
         recover(target)
     if not target.is_dir():
-        what = "it is a file" if target.exists() else "it does not exist"
+        what = "it does not exist"
+        if target.exists():
+            what = "it is a file"
         raise RepositoryError(
             f"cannot read the folder {target}: {what}; give the folder that save_pretrained wrote"
         )
@@ -189,7 +191,9 @@ def _disk_errors(action: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        at = f"{error.filename}: " if error.filename else ""
+        at = ""
+        if error.filename:
+            at = f"{error.filename}: "
         raise RepositoryError(
             f"cannot {action}: {at}{error.strerror or error}. What was there before is unchanged; "
             "free some space or choose another folder"

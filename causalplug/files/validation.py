@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from causalplug.errors import CausalPlugError, RepositoryError
+from causalplug.values import Json
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 _TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -96,11 +97,9 @@ def regular_file(path: str | os.PathLike, *, within: str | os.PathLike | None = 
         real = Path(os.path.realpath(path, strict=True))
         kind = real.stat().st_mode
     except OSError as error:
-        missing = (
-            "is missing"
-            if isinstance(error, FileNotFoundError) and not os.path.islink(path)
-            else "cannot be opened"
-        )
+        missing = "cannot be opened"
+        if isinstance(error, FileNotFoundError) and not os.path.islink(path):
+            missing = "is missing"
         raise RepositoryError(
             f"cannot read {path}: the file {missing} ({error.strerror}); download or save it again"
         ) from error
@@ -121,7 +120,7 @@ def read_json(
     max_bytes: int = 4 << 20,
     max_depth: int = 64,
     within: str | os.PathLike | None = None,
-) -> dict[str, Any]:
+) -> Json:
     """Read a JSON object strictly.
 
     Refused, with the file's name: files over ``max_bytes`` bytes, other encodings than UTF-8,
@@ -154,7 +153,7 @@ def read_json(
     return parse_json(data, str(path), max_depth=max_depth)
 
 
-def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> dict[str, Any]:
+def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> Json:
     """Parse the bytes of a JSON object as strictly as :func:`read_json`; ``path`` is for the
     message."""
 
@@ -163,7 +162,7 @@ def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> dict[str, Any]
             f"cannot read {path}: {why}; download it again or ask its author for a valid file"
         )
 
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> Json:
         found = dict(pairs)
         if len(found) < len(pairs):
             keys = [key for key, _ in pairs]
@@ -216,7 +215,7 @@ def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> dict[str, Any]
     return value
 
 
-def check_keys(value: Any, schema: Mapping[Any, Any], *, where: str) -> dict[str, Any]:
+def check_keys(value: Any, schema: Mapping[Any, Any], *, where: str) -> Json:
     """Check an object against the names and types that it may have; return it.
 
     A schema maps names to types; a name that ends in ``?`` may be absent. A type is a class
@@ -240,7 +239,9 @@ def check_keys(value: Any, schema: Mapping[Any, Any], *, where: str) -> dict[str
     problems: list[str] = []
     _check(value, schema, "", problems)
     if problems:
-        rest = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+        rest = ""
+        if len(problems) > 8:
+            rest = f"; and {len(problems) - 8} more"
         raise RepositoryError(
             f"cannot use {where}: {'; '.join(problems[:8])}{rest}. Correct the file, or save it "
             "again"
@@ -267,11 +268,10 @@ def configured(where: str) -> Iterator[None]:
     except CausalPlugError as error:
         raise RepositoryError(f"cannot use {where}: {error}") from error
     except _UNREADABLE as error:
-        why = (
-            f"it lacks {error}"
-            if isinstance(error, KeyError)
-            else f"{type(error).__name__}: {_trim(str(error))}"
-        )
+        if isinstance(error, KeyError):
+            why = f"it lacks {error}"
+        else:
+            why = f"{type(error).__name__}: {_trim(str(error))}"
         raise RepositoryError(f"cannot use {where}: {why}. Correct it, or save it again") from error
 
 
@@ -293,13 +293,14 @@ def _check(value: Any, kind: Any, at: str, problems: list[str]) -> None:
         else:
             _check_object(value, kind, at, problems)
     elif not _fits(value, kind):
-        shown = f"{_kind(value)} ({short(value)})" if isinstance(value, str) else _kind(value)
+        if isinstance(value, str):
+            shown = f"{_kind(value)} ({short(value)})"
+        else:
+            shown = _kind(value)
         problems.append(f"{_at(at)} is {shown} instead of {_describe(kind)}")
 
 
-def _check_object(
-    value: dict[str, Any], schema: Mapping[Any, Any], at: str, problems: list[str]
-) -> None:
+def _check_object(value: Json, schema: Mapping[Any, Any], at: str, problems: list[str]) -> None:
     kinds = {name.removesuffix("?"): kind for name, kind in schema.items()}
     for name in schema:
         if not name.endswith("?") and name not in value:
@@ -311,7 +312,10 @@ def _check_object(
             near = difflib.get_close_matches(
                 key[:100], [name for name in kinds if name not in value] or kinds, n=1
             )
-            hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(sorted(kinds))}"
+            if near:
+                hint = f'did you mean "{near[0]}"?'
+            else:
+                hint = f"known are {', '.join(sorted(kinds))}"
             problems.append(f"{_at(_join(at, key))} is unknown ({hint})")
 
 
@@ -356,7 +360,9 @@ def _describe(kind: Any) -> str:
         return f"a list of {_describe(args[0])}"
     if origin is dict:
         return f"an object of {_describe(args[1])}"
-    return "null" if kind in (None, types.NoneType) else _WORDS.get(kind, str(kind))
+    if kind in (None, types.NoneType):
+        return "null"
+    return _WORDS.get(kind, str(kind))
 
 
 def _kind(value: Any) -> str:
@@ -366,11 +372,15 @@ def _kind(value: Any) -> str:
 
 
 def _at(at: str) -> str:
-    return short(at) if at else "it"
+    if at:
+        return short(at)
+    return "it"
 
 
 def _join(at: str, key: str) -> str:
-    return f"{at}.{key}" if at else key
+    if at:
+        return f"{at}.{key}"
+    return key
 
 
 def short(value: object) -> str:
@@ -384,4 +394,6 @@ def short(value: object) -> str:
 
 
 def _trim(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:60]}…{text[-15:]}"
+    if len(text) <= 80:
+        return text
+    return f"{text[:60]}…{text[-15:]}"

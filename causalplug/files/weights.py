@@ -18,11 +18,12 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalplug.errors import MechanismError, RepositoryError
 from causalplug.files.facts import Facts, agrees
 from causalplug.files.validation import check_keys, parse_json, regular_file, short
+from causalplug.values import Named
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +76,7 @@ def safetensors_writer(tensors: Mapping[str, torch.Tensor]) -> Callable[[Path], 
 
 def read_safetensors(
     path: str | os.PathLike,
-    expected: Mapping[str, Any] | None = None,
+    expected: Named | None = None,
     *,
     facts: Facts | None = None,
     device: str | torch.device = "cpu",
@@ -186,9 +187,7 @@ def _read_header(real: Path, path: str) -> dict[str, tuple[tuple[int, ...], str]
     return found
 
 
-def _compare(
-    found: Mapping[str, tuple[tuple[int, ...], str]], expected: Mapping[str, Any], path: str
-) -> None:
+def _compare(found: Mapping[str, tuple[tuple[int, ...], str]], expected: Named, path: str) -> None:
     problems = []
     if missing := [name for name in expected if name not in found]:
         problems.append(f"missing: {_names(missing)}")
@@ -206,7 +205,9 @@ def _compare(
                 f'"{name}" has type {dtype} instead of {str(wanted.dtype).removeprefix("torch.")}'
             )
     if problems:
-        rest = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+        rest = ""
+        if len(problems) > 8:
+            rest = f"; and {len(problems) - 8} more"
         raise RepositoryError(
             f"cannot use {path}: its tensors are not those of the model: "
             f"{'; '.join(problems[:8])}{rest}. Load it with the configuration that it was saved "
@@ -216,7 +217,9 @@ def _compare(
 
 def _names(names: list[str]) -> str:
     shown = ", ".join(short(name) for name in names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+    if len(names) > 5:
+        return f"{shown} and {len(names) - 5} more"
+    return shown
 
 
 def load_tensors(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
@@ -254,15 +257,16 @@ def load_tensors(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], w
         elif found.is_floating_point() != wanted.is_floating_point():
             problems.append(f"{name!r} has type {found.dtype} instead of {wanted.dtype}")
     if problems:
-        rest = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+        rest = ""
+        if len(problems) > 8:
+            rest = f"; and {len(problems) - 8} more"
         prefix = _shared_prefix(expected, tensors)
-        way = (
-            f"All names begin with {prefix!r}, which training put before them: take it off, as "
-            f"read_torch_weights(path, prefix={prefix!r}) does."
-            if prefix
-            else "Correct the configuration's layers and names, or use the weights that belong to "
-            "it."
-        )
+        way = "Correct the configuration's layers and names, or use the weights that belong to it."
+        if prefix:
+            way = (
+                f"All names begin with {prefix!r}, which training put before them: take it off, as "
+                f"read_torch_weights(path, prefix={prefix!r}) does."
+            )
         raise MechanismError(
             f"The weights in {where} do not fit the configuration: "
             f"{'; '.join(problems[:8])}{rest}. {way}"
@@ -274,14 +278,18 @@ def load_tensors(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], w
                 wanted.copy_(tensors[name])
 
 
-def _shared_prefix(expected: Mapping[str, Any], tensors: Mapping[str, Any]) -> str:
+def _shared_prefix(expected: Named, tensors: Named) -> str:
     """What every name has before the name that is expected, empty where that is not so."""
     first = next(iter(expected), None)
     if first is None or first in tensors:
         return ""
     ends = [name for name in tensors if name.endswith("." + first)]
-    prefix = ends[0].removesuffix(first) if len(ends) == 1 else ""
-    return prefix if all(prefix + name in tensors for name in expected) else ""
+    prefix = ""
+    if len(ends) == 1:
+        prefix = ends[0].removesuffix(first)
+    if all(prefix + name in tensors for name in expected):
+        return prefix
+    return ""
 
 
 def refuse_infinite(tensors: Mapping[str, torch.Tensor], where: str) -> None:

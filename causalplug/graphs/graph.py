@@ -22,6 +22,7 @@ from causalplug.graphs.search import (
     topological_order,
 )
 from causalplug.graphs.text import quoted
+from causalplug.values import Json, Named
 from causalplug.wording import as_names, check_known, did_you_mean, listed, shortened
 
 __all__ = ["CausalGraph", "expect_graph"]
@@ -64,15 +65,14 @@ class CausalGraph:
             if not isinstance(name, str) or not name:
                 raise GraphError(
                     f"the graph cannot be built: {shortened(repr(name))} is not a name; variables "
-                    "are "
-                    "non-empty strings"
+                    "are non-empty strings"
                 )
         index = {name: i for i, name in enumerate(variables)}
         if len(index) < len(variables):
             twice = next(name for i, name in enumerate(variables) if index[name] != i)
             raise GraphError(
-                f"the graph cannot be built: variable {shortened(twice)!r} is declared twice; "
-                "name each one once"
+                f"the graph cannot be built: variable {shortened(twice)!r} is declared twice; name "
+                "each one once"
             )
         directed = _edges(self.directed, index, "->")
         bidirected = _edges(self.bidirected, index, "<->")
@@ -154,7 +154,10 @@ class CausalGraph:
         Objects of pgmpy, y0, ananke, pywhy-graphs, causal-learn and dowhy are understood as well
         (see :func:`causalplug.graphs.readers.objects.object_draft`).
         """
-        named = (latents,) if isinstance(latents, str) else tuple(str(name) for name in latents)
+        if isinstance(latents, str):
+            named = (latents,)
+        else:
+            named = tuple(str(name) for name in latents)
         if isinstance(graph, CausalGraph):
             return graph._without(named)
         return cls._built(object_draft(graph), named)
@@ -176,7 +179,7 @@ class CausalGraph:
         return self.latent_projection(name for name in self.variables if name not in hidden)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> CausalGraph:
+    def from_dict(cls, data: Named) -> CausalGraph:
         """The inverse of :meth:`to_dict`.
 
         Raises:
@@ -184,7 +187,9 @@ class CausalGraph:
         """
         unknown = set(data) - {"variables", "directed", "bidirected"}
         if unknown or "variables" not in data:
-            wrong = f"unknown keys {listed(sorted(unknown))}" if unknown else "no key 'variables'"
+            wrong = "no key 'variables'"
+            if unknown:
+                wrong = f"unknown keys {listed(sorted(unknown))}"
             raise GraphError(
                 f"the graph cannot be read: {wrong}; expected variables, directed and bidirected"
             )
@@ -198,7 +203,7 @@ class CausalGraph:
         directed, bidirected = tuple(pairs["directed"]), tuple(pairs["bidirected"])
         return cls(tuple(pairs["variables"]), directed, bidirected)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Lists that JSON can hold: ``variables``, ``directed``, ``bidirected``."""
         return {
             "variables": list(self.variables),
@@ -237,11 +242,10 @@ class CausalGraph:
         return f"{text}  # hidden, projected out: {hidden}"
 
     def __repr__(self) -> str:
-        size = (
-            f"{len(self.variables)} variables, {len(self.directed)} directed, "
-            f"{len(self.bidirected)} bidirected edges"
-        )
-        return f"<CausalGraph {self}>" if len(self.variables) <= 30 else f"<CausalGraph of {size}>"
+        size = f"{len(self.variables)} variables, {len(self.directed)} directed, {len(self.bidirected)} bidirected edges"
+        if len(self.variables) <= 30:
+            return f"<CausalGraph {self}>"
+        return f"<CausalGraph of {size}>"
 
     def plot(self, *, ax: Any = None) -> Any:
         """A matplotlib figure of the graph; see :func:`causalplug.plots.plot_graph`."""
@@ -252,10 +256,14 @@ class CausalGraph:
     def _repr_svg_(self) -> str | None:
         from causalplug.plots.inline import as_svg
 
-        return as_svg(self.plot) if 0 < len(self.variables) <= 40 else None
+        if 0 < len(self.variables) <= 40:
+            return as_svg(self.plot)
+        return None
 
     def __eq__(self, other: object) -> bool:
-        return self._key == other._key if isinstance(other, CausalGraph) else NotImplemented
+        if isinstance(other, CausalGraph):
+            return self._key == other._key
+        return NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -454,7 +462,9 @@ class CausalGraph:
 def as_listed(variables: Iterable[str]) -> Iterable[str]:
     """``variables`` with repetitions kept, so that they can be reported; a bare string is one
     name."""
-    return (variables,) if isinstance(variables, str) else variables
+    if isinstance(variables, str):
+        return (variables,)
+    return variables
 
 
 def _mask(positions: Iterable[int]) -> int:
@@ -489,7 +499,9 @@ def _cycle_message(names: list[str]) -> str:
     shown = [shortened(name, 40) for name in names[:12]]
     rest = len(names) - len(shown)
     path = " -> ".join([*shown, *([f"… ({rest} more)"] if rest else []), shown[0]])
-    note = " (some tools write an undirected edge so)" if len(names) == 2 else ""
+    note = ""
+    if len(names) == 2:
+        note = " (some tools write an undirected edge so)"
     return (
         f"the directed edges close a cycle: {path}{note}; a causal graph has none, so drop or turn "
         "one of these edges, or write <-> if the two share a hidden cause"
@@ -503,11 +515,10 @@ def expect_graph(graph: object, cannot: str) -> None:
         GraphError: starts with ``cannot``, such as ``"the graph cannot be planned"``.
     """
     if not isinstance(graph, CausalGraph) or not graph.variables:
-        wrong = (
-            "it has no variables"
-            if isinstance(graph, CausalGraph)
-            else f"{type(graph).__name__} is no CausalGraph"
-        )
+        if isinstance(graph, CausalGraph):
+            wrong = "it has no variables"
+        else:
+            wrong = f"{type(graph).__name__} is no CausalGraph"
         raise GraphError(
             f"{cannot}: {wrong}; write one with CausalGraph.parse('D -> I -> A; D <-> A')"
         )

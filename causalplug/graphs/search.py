@@ -68,7 +68,10 @@ def components(neighbours: Adjacency) -> list[list[int]]:
     found = []
     for v in range(len(neighbours)):
         if v not in seen:
-            component = reach([v], neighbours) if neighbours[v] else {v}
+            if neighbours[v]:
+                component = reach([v], neighbours)
+            else:
+                component = {v}
             seen |= component
             found.append(sorted(component))
     return found
@@ -94,7 +97,9 @@ def m_connected(
     stack = [(v, False) for v in start]
     while stack:
         v, head = stack.pop()
-        seen = entered_by_head if head else entered_by_tail
+        seen = entered_by_tail
+        if head:
+            seen = entered_by_head
         if v in seen:
             continue
         seen.add(v)

@@ -9,6 +9,7 @@ from typing import Any
 
 from causalplug.errors import SourceError
 from causalplug.graphs.graph import CausalGraph
+from causalplug.values import Json, Named
 from causalplug.wording import as_names, did_you_mean, listed
 
 __all__ = ["Source", "as_sources"]
@@ -40,12 +41,17 @@ class Source:
     def __init__(
         self,
         recorded: Iterable[str],
-        do: str | Iterable[str] | Mapping[str, Any] = (),
+        do: str | Iterable[str] | Named = (),
         *,
         name: str | None = None,
     ) -> None:
-        columns = [recorded] if isinstance(recorded, str) else list(recorded)
-        label = f"source {name!r}" if name is not None else "the source"
+        if isinstance(recorded, str):
+            columns = [recorded]
+        else:
+            columns = list(recorded)
+        label = "the source"
+        if name is not None:
+            label = f"source {name!r}"
         for column in columns:
             if not isinstance(column, str) or not column:
                 raise SourceError(
@@ -62,7 +68,10 @@ class Source:
                 if value is None:
                     continue
                 several = isinstance(value, Iterable) and not isinstance(value, str | bytes)
-                values[variable] = tuple(dict.fromkeys(value)) if several else (value,)
+                if several:
+                    values[variable] = tuple(dict.fromkeys(value))
+                else:
+                    values[variable] = (value,)
                 if not values[variable]:
                     raise SourceError(
                         f"{label} cannot be declared: do({variable}) has an empty list of values; "
@@ -98,12 +107,14 @@ class Source:
         values = self.values.get(variable)
         if values is None:
             return variable
-        return (
-            f"{variable}={values[0]}" if len(values) == 1 else f"{variable} in {{{listed(values)}}}"
-        )
+        if len(values) == 1:
+            return f"{variable}={values[0]}"
+        return f"{variable} in {{{listed(values)}}}"
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.describe()}" if self.name else self.describe()
+        if self.name:
+            return f"{self.name}: {self.describe()}"
+        return self.describe()
 
     def __repr__(self) -> str:
         parts = [repr(sorted(self.recorded))]
@@ -117,10 +128,10 @@ class Source:
             parts.append(f"name={self.name!r}")
         return f"Source({', '.join(parts)})"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """What JSON can hold: ``recorded`` and ``do`` (sorted), ``values`` and ``name`` where
         given."""
-        data: dict[str, Any] = {"recorded": sorted(self.recorded), "do": sorted(self.do)}
+        data: Json = {"recorded": sorted(self.recorded), "do": sorted(self.do)}
         if self.values:
             data["values"] = {
                 variable: list(self.values[variable]) for variable in sorted(self.values)
@@ -130,7 +141,7 @@ class Source:
         return data
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Source:
+    def from_dict(cls, data: Named) -> Source:
         """The inverse of :meth:`to_dict`.
 
         Raises:
@@ -138,7 +149,9 @@ class Source:
         """
         unknown = set(data) - {"recorded", "do", "values", "name"}
         if unknown or "recorded" not in data:
-            wrong = f"unknown keys {listed(sorted(unknown))}" if unknown else "no key 'recorded'"
+            wrong = "no key 'recorded'"
+            if unknown:
+                wrong = f"unknown keys {listed(sorted(unknown))}"
             raise SourceError(
                 f"the source cannot be read: {wrong}; expected recorded, do, values and name"
             )
@@ -168,9 +181,10 @@ def as_sources(graph: CausalGraph, sources: Any = None) -> tuple[Source, ...]:
         return (Source(graph.variables, name="observational"),)
     if isinstance(sources, Source) or not isinstance(sources, Iterable):
         sources = [sources]
-    pairs = (
-        sources.items() if isinstance(sources, Mapping) else ((None, source) for source in sources)
-    )
+    if isinstance(sources, Mapping):
+        pairs = sources.items()
+    else:
+        pairs = ((None, source) for source in sources)
     named: dict[str, Source] = {}
     for key, given in pairs:
         source = _checked(graph, getattr(given, "source", given))
@@ -179,7 +193,10 @@ def as_sources(graph: CausalGraph, sources: Any = None) -> tuple[Source, ...]:
                 f"the sources contradict each other: the entry {key!r} holds a source that is "
                 f"named {source.name!r}; use one name, or leave out name="
             )
-        name = source.name if key is None else str(key)
+        if key is None:
+            name = source.name
+        else:
+            name = str(key)
         if name is None:
             name = _free(source.describe(), named)
         elif name in named:
@@ -188,7 +205,10 @@ def as_sources(graph: CausalGraph, sources: Any = None) -> tuple[Source, ...]:
                 source.do,
                 source.values,
             )
-            detail = "twice" if same else f"as {named[name].describe()} and as {source.describe()}"
+            if same:
+                detail = "twice"
+            else:
+                detail = f"as {named[name].describe()} and as {source.describe()}"
             raise SourceError(
                 f"the sources contradict each other: {name!r} is declared {detail}; give every "
                 "source a name of its own"
@@ -224,10 +244,12 @@ def _checked(graph: CausalGraph, source: Any) -> Source:
 
 def _renamed(source: Source, name: str) -> Source:
     do = {variable: source.values.get(variable) for variable in source.do}
-    return source if source.name == name else Source(source.recorded, do=do, name=name)
+    if source.name == name:
+        return source
+    return Source(source.recorded, do=do, name=name)
 
 
-def _free(name: str, taken: Mapping[str, Any]) -> str:
+def _free(name: str, taken: Named) -> str:
     if name not in taken:
         return name
     number = 2

@@ -41,7 +41,9 @@ def quoted(name: str) -> str:
 def unquoted(token: str) -> str:
     """The name in a token in quotes of either kind."""
     inner = token[1:-1]
-    return re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL) if token[0] == '"' else inner
+    if token[0] == '"':
+        return re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL)
+    return inner
 
 
 def parse_graph(text: str) -> tuple[list[str], Edges, Edges]:
@@ -70,7 +72,10 @@ def parse_graph(text: str) -> tuple[list[str], Edges, Edges]:
             if kind is None:
                 bidirected += pairs
             else:
-                directed += pairs if kind == "->" else [(b, a) for a, b in pairs]
+                if kind == "->":
+                    directed += pairs
+                else:
+                    directed += [(b, a) for a, b in pairs]
     return list(names), directed, bidirected
 
 
@@ -127,12 +132,13 @@ def _chain(statement: list[Token], text: str) -> tuple[list[list[str]], list[str
                 "for a hidden common cause"
             )
         if is_name != wants_name:
-            wanted = "a variable" if wants_name else "an arrow, a comma or the end of the statement"
+            wanted = "an arrow, a comma or the end of the statement"
+            if wants_name:
+                wanted = "a variable"
             raise GraphError(
                 f"the graph cannot be read: {shortened(token)!r} {_where(text, position)} stands "
                 f"where {wanted} was expected; "
-                'write chains such as "A -> B; A <-> B" and put names with spaces into double '
-                "quotes"
+                'write chains such as "A -> B; A <-> B" and put names with spaces into double quotes'
             )
         if is_name:
             groups[-1].append(token if kind == "name" else unquoted(token))

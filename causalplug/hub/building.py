@@ -41,7 +41,9 @@ class _Building(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if getattr(func, "__module__", None) == "torch.nn.init":
-            return args[0] if args else kwargs["tensor"]
+            if args:
+                return args[0]
+            return kwargs["tensor"]
         if func in _FACTORIES:
             shape_only = {key: value for key, value in kwargs.items() if key != "generator"}
             planned = func(*args, **shape_only | {"device": "meta"})

@@ -9,7 +9,6 @@ import importlib.resources
 import os
 import re
 import string
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from causalplug.errors import RepositoryError
 from causalplug.files.validation import check_keys
 from causalplug.hub.card_parts import bullets, code, literal, mermaid, number, picture, table, text
 from causalplug.hub.licenses import redistribution
+from causalplug.values import Json, Named
 
 _FRONT = re.compile(r"\A\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _MAX_FRONT = 1 << 16
@@ -49,7 +49,7 @@ _ORIGIN = {
     "revision?": str | None,
 }
 _METRICS = [{"name": str, "value": float, "type?": str, "dataset?": str | None}]
-CARD_FACTS: dict[str, dict[str, Any]] = {
+CARD_FACTS: dict[str, Json] = {
     "dcm": {
         **_COMMON,
         "graph": {"variables": {str: str}, "directed": [list[str]], "bidirected": [list[str]]},
@@ -107,7 +107,7 @@ CARD_FACTS: dict[str, dict[str, Any]] = {
 """The facts of each kind of card, for :func:`~causalplug.files.validation.check_keys`."""
 
 
-def render_card(kind: Literal["dcm", "adapter", "encoder"], facts: Mapping[str, Any]) -> str:
+def render_card(kind: Literal["dcm", "adapter", "encoder"], facts: Named) -> str:
     """Write a card. What no fact is given for is said to be unknown; nothing is made up.
 
     Args:
@@ -143,7 +143,7 @@ def render_card(kind: Literal["dcm", "adapter", "encoder"], facts: Mapping[str, 
     return f"---\n{_front(kind, found)}---\n\n{body}"
 
 
-def card_data(path: str | os.PathLike) -> dict[str, Any]:
+def card_data(path: str | os.PathLike) -> Json:
     """Return the metadata at the head of a card; empty where there is none or it cannot be read.
 
     A card is written for people; a mistake in it must not keep a model from loading.
@@ -152,7 +152,7 @@ def card_data(path: str | os.PathLike) -> dict[str, Any]:
         return front_matter(file.read(_MAX_FRONT).decode(errors="replace")) or {}
 
 
-def front_matter(card: str) -> dict[str, Any] | None:
+def front_matter(card: str) -> Json | None:
     """The metadata of a card's text; None where there is none or it is not a mapping."""
     import yaml
 
@@ -162,16 +162,21 @@ def front_matter(card: str) -> dict[str, Any] | None:
         value = yaml.safe_load(match[1])
     except (yaml.YAMLError, RecursionError, ValueError):
         return None
-    return value if isinstance(value, dict) else None
+    if isinstance(value, dict):
+        return value
+    return None
 
 
-def _front(kind: str, facts: Mapping[str, Any]) -> str:
+def _front(kind: str, facts: Named) -> str:
     import yaml
 
     bases = [part["repo_id"] for part in facts.get("parts", []) if part.get("repo_id")]
-    bases += [facts["base_model"]] if facts.get("base_model") else []
+    if facts.get("base_model"):
+        bases += [facts["base_model"]]
+    else:
+        bases += []
     results = _results(facts)
-    data: dict[str, Any] = {
+    data: Json = {
         "library_name": "causalplug",
         "pipeline_tag": facts.get("pipeline_tag"),
         "license": facts.get("license"),
@@ -196,7 +201,7 @@ def _front(kind: str, facts: Mapping[str, Any]) -> str:
     return str(yaml.dump(kept, Dumper=Plain, sort_keys=False, allow_unicode=True, width=1000))
 
 
-def _results(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _results(facts: Named) -> list[Json]:
     """The measured numbers in the Hub's form (model-index)."""
     task = {"type": "causal-inference", "name": "Causal inference"}
     results = []
@@ -230,7 +235,7 @@ def _results(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     return results
 
 
-def _dcm(facts: Mapping[str, Any]) -> dict[str, str]:
+def _dcm(facts: Named) -> dict[str, str]:
     graph, parts = facts["graph"], facts.get("parts", [])
     pulled = {part["name"] for part in parts if part["role"] != "encoder"}
     confounded = [
@@ -281,7 +286,7 @@ def _dcm(facts: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _training(facts: Mapping[str, Any]) -> str:
+def _training(facts: Named) -> str:
     rows = [
         (
             row["module"],
@@ -299,7 +304,7 @@ def _training(facts: Mapping[str, Any]) -> str:
     return found + (note if rows else "")
 
 
-def _queries(facts: Mapping[str, Any]) -> str:
+def _queries(facts: Named) -> str:
     rows = [
         (row.get("name"), row["query"], row["status"], row.get("overlap"), row.get("reason"))
         for row in facts.get("queries", [])
@@ -312,28 +317,38 @@ def _queries(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _warnings(facts: Mapping[str, Any]) -> str:
+def _warnings(facts: Named) -> str:
     rows = [(row["name"], row["subject"], row["text"]) for row in facts.get("warnings", [])]
     found = table(["warning", "of", "why"], rows, "Training recorded no warnings.")
-    return found + "\n\nAnswers that these concern carry them." if rows else found
+    if rows:
+        return found + "\n\nAnswers that these concern carry them."
+    return found
 
 
-def _parts(facts: Mapping[str, Any]) -> str:
+def _parts(facts: Named) -> str:
     own = facts.get("license")
     rows: list[tuple[Any, ...]] = [
         ("trained weights", "trained here", "this repository", None, own, redistribution(own))
     ]
     for part in facts.get("parts", []):
-        place = "this computer" if part.get("repo_id") is None else part["repo_id"]
-        place += f"/{part['subfolder']}" if part.get("subfolder") else ""
-        where = f"copy of {place}" if part.get("copied") else place
+        if part.get("repo_id") is None:
+            place = "this computer"
+        else:
+            place = part["repo_id"]
+        if part.get("subfolder"):
+            place += f"/{part['subfolder']}"
+        else:
+            place += ""
+        where = place
+        if part.get("copied"):
+            where = f"copy of {place}"
         license = part.get("license")
         commit = (part.get("revision") or "")[:8]
         rows.append((part["name"], part["role"], where, commit, license, redistribution(license)))
     return table(["part", "role", "where", "commit", "licence", "may be passed on"], rows, "")
 
 
-def _fits(facts: Mapping[str, Any]) -> str:
+def _fits(facts: Named) -> str:
     rows = [
         (row["variable"], row["verdict"], "; ".join(row.get("reasons", [])))
         for row in facts.get("fits", [])
@@ -345,19 +360,17 @@ def _fits(facts: Mapping[str, Any]) -> str:
     return table(["generator of", "fits the data", "why"], rows, otherwise)
 
 
-def _uses(facts: Mapping[str, Any]) -> str:
+def _uses(facts: Named) -> str:
     limits = [
         *facts.get("limits", []),
-        (
-            "Outside the range of its data, and for units that its data do not represent, its "
-            "answers mean nothing."
-        ),
+        "Outside the range of its data, and for units that its data do not represent, its answers "
+        "mean nothing.",
     ]
     found = bullets(facts.get("uses", []), "The author states no intended use.")
     return f"{found}\n\nLimits:\n\n{bullets(limits, '')}"
 
 
-def _dcm_code(facts: Mapping[str, Any]) -> str:
+def _dcm_code(facts: Named) -> str:
     name = facts.get("repo_id") or "path/to/this/folder"
     load = f"dcm = cp.from_pretrained({literal(name)})  # revision=<commit hash> pins it"
     lines = ["import causalplug as cp", "", load]
@@ -367,7 +380,7 @@ def _dcm_code(facts: Mapping[str, Any]) -> str:
     return code(lines)
 
 
-def _origin(facts: Mapping[str, Any]) -> str:
+def _origin(facts: Named) -> str:
     base = facts.get("base_model")
     if base and facts.get("revision"):
         base = f"{base}, commit {facts['revision']}"
@@ -383,7 +396,7 @@ def _origin(facts: Mapping[str, Any]) -> str:
     return table(["", ""], [row for row in rows if row[1]], "")
 
 
-def _metrics(facts: Mapping[str, Any]) -> str:
+def _metrics(facts: Named) -> str:
     rows = [
         (row["name"], number(row["value"], 4), row.get("dataset"))
         for row in facts.get("metrics", [])
@@ -391,14 +404,14 @@ def _metrics(facts: Mapping[str, Any]) -> str:
     return table(["measure", "value", "data"], rows, "Nothing was measured before publishing.")
 
 
-def _part_code(facts: Mapping[str, Any], argument: str) -> str:
+def _part_code(facts: Named, argument: str) -> str:
     name = facts.get("repo_id") or "path/to/this/folder"
     variable = facts.get("variable", "X")
     load = f"{argument}={{{literal(variable)}: cp.from_pretrained({literal(name)})}}"
     return code(["import causalplug as cp", "", f"dcm = cp.DCM(graph, variables, {load})"])
 
 
-def _adapter(facts: Mapping[str, Any]) -> dict[str, str]:
+def _adapter(facts: Named) -> dict[str, str]:
     return {
         "output": text(facts["output"]),
         "labels": table(
@@ -410,7 +423,7 @@ def _adapter(facts: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _encoder(facts: Mapping[str, Any]) -> dict[str, str]:
+def _encoder(facts: Named) -> dict[str, str]:
     return {
         "output": table(["reads", "gives"], [(facts["reads"], facts["gives"])], ""),
         "origin": _origin(facts),

@@ -92,7 +92,9 @@ def card_problems(card: str) -> list[str]:
 
 def _tags(found: dict) -> list[str]:
     tags = found.get("tags")
-    return [str(tag) for tag in tags] if isinstance(tags, list) else []
+    if isinstance(tags, list):
+        return [str(tag) for tag in tags]
+    return []
 
 
 def _metadata_problems(found: dict) -> list[str]:
@@ -153,7 +155,9 @@ def _graph_problems(card: str) -> list[str]:
 def _table_problems(card: str) -> list[str]:
     problems, width = [], 0
     for line in card.splitlines():
-        cells = len(re.split(r"(?<!\\)\|", line)) - 2 if line.startswith("|") else 0
+        cells = 0
+        if line.startswith("|"):
+            cells = len(re.split(r"(?<!\\)\|", line)) - 2
         if cells and width and cells != width:
             problems.append(f"a row of a table has {cells} cells instead of {width}: {line[:60]!r}")
         width = cells

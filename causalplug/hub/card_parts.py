@@ -20,7 +20,9 @@ def text(value: object) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A measured number with so many decimals; a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    if value is None:
+        return "–"
+    return f"{value:.{digits}f}"
 
 
 def bullets(items: Iterable[object], otherwise: str) -> str:

@@ -220,7 +220,10 @@ def _status(error: BaseException) -> str:
     said = str(
         getattr(error, "server_message", "") or response.headers.get("X-Error-Message") or ""
     ).strip()
-    said = f" ({said[:300]})" if said else ""
+    if said:
+        said = f" ({said[:300]})"
+    else:
+        said = ""
     if code == 401:
         return (
             f"the Hub does not accept your token{said}. Log in again with `hf auth login`, or "

@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
+from causalplug.values import Json, Named
 
 __all__ = ["check_attribute", "check_overrides", "declare"]
 
 _Method = property | classmethod | staticmethod
 
 
-def declare(cls: type, types: Mapping[str, Any]) -> None:
+def declare(cls: type, types: Named) -> None:
     """Record what a class declares: its public methods, and the types of its attributes.
 
     Args:
@@ -42,8 +43,8 @@ def declare(cls: type, types: Mapping[str, Any]) -> None:
 
 
 @functools.cache
-def _of(cls: type, table: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _of(cls: type, table: str) -> Json:
+    found: Json = {}
     for base in reversed(cls.__mro__):
         found |= vars(base).get(table, {})
     return found
@@ -89,7 +90,9 @@ def _owner(cls: type, name: str) -> str:
 
 
 def _several(types: Any) -> tuple[type, ...]:
-    return types if isinstance(types, tuple) else (types,)
+    if isinstance(types, tuple):
+        return types
+    return (types,)
 
 
 def _words(types: Any) -> str:
@@ -123,9 +126,9 @@ def _check_method(cls: type, name: str, declared: Any, own: Any) -> None:
     wanted, found = _signature(declared), _signature(own)
     if not _takes(found, wanted):
         raise MechanismError(
-            f"{cls.__name__}.{name}{found} cannot be used: causalplug.{_owner(cls, name)} "
-            f"declares {name}{wanted} and calls it so. Take these arguments, or give the method "
-            "another name."
+            f"{cls.__name__}.{name}{found} cannot be used: causalplug.{_owner(cls, name)} declares "
+            f"{name}{wanted} and calls it so. Take these arguments, or give the method another "
+            "name."
         )
 
 
@@ -136,7 +139,9 @@ def _signature(method: Any) -> inspect.Signature:
         function = method.__func__
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
-    skipped = 0 if isinstance(method, staticmethod) else 1
+    skipped = 1
+    if isinstance(method, staticmethod):
+        skipped = 0
     return inspect.Signature(parameters[skipped:])
 
 

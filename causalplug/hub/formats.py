@@ -18,6 +18,7 @@ from typing import Any, Literal
 from causalplug.errors import RepositoryError
 from causalplug.files.validation import check_keys, short
 from causalplug.hub.reference import REFERENCE_SCHEMA
+from causalplug.values import Json, Named
 
 DCM_FORMAT = "causalplug-dcm-3"
 MECHANISM_FORMAT = "causalplug-mechanism-1"
@@ -66,7 +67,7 @@ _SCHEMA_1 = {
 }
 
 
-def read_dcm_config(value: dict[str, Any], *, where: str) -> dict[str, Any]:
+def read_dcm_config(value: Json, *, where: str) -> Json:
     """The configuration of a model in the current format, whichever known format it was written in.
 
     Args:
@@ -81,15 +82,17 @@ def read_dcm_config(value: dict[str, Any], *, where: str) -> dict[str, Any]:
         raise unknown_format(name, DCM_FORMATS, where=where)
     schema, upgrade = DCM_FORMATS[name]
     config = check_keys(value, schema, where=where)
-    return config if upgrade is None else read_dcm_config(upgrade(config), where=where)
+    if upgrade is None:
+        return config
+    return read_dcm_config(upgrade(config), where=where)
 
 
 def unknown_format(found: object, known: Iterable[str], *, where: str) -> RepositoryError:
     """The error for a format that cannot be read."""
     newest = {stem: int(number) for stem, number in (name.rsplit("-", 1) for name in sorted(known))}
-    match = (
-        re.fullmatch(r"(causalplug-[a-z]+)-(\d{1,6})", found) if isinstance(found, str) else None
-    )
+    match = None
+    if isinstance(found, str):
+        match = re.fullmatch(r"(causalplug-[a-z]+)-(\d{1,6})", found)
     if match and match[1] in newest and int(match[2]) > newest[match[1]]:
         way_out = "it was saved by a newer causalplug: run `pip install -U causalplug`"
     else:
@@ -100,10 +103,10 @@ def unknown_format(found: object, known: Iterable[str], *, where: str) -> Reposi
     return RepositoryError(f"cannot use {where}: its format is {short(found)}; {way_out}")
 
 
-def _from_1(config: Mapping[str, Any]) -> dict[str, Any]:
+def _from_1(config: Named) -> Json:
     """Copies had no record of their files; sources, questions and history could be absent."""
 
-    def mended(entries: Mapping[str, Any]) -> dict[str, Any]:
+    def mended(entries: Named) -> Json:
         return {name: {**entry, **_pulled_from_1(entry)} for name, entry in entries.items()}
 
     return {
@@ -117,24 +120,20 @@ def _from_1(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _from_2(config: Mapping[str, Any]) -> dict[str, Any]:
+def _from_2(config: Named) -> Json:
     """There was one confounder noise for every bidirected edge."""
     edges = config["graph"].get("bidirected", [])
     return {**config, "format": DCM_FORMAT, "confounders": edges}
 
 
-def _pulled_from_1(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _pulled_from_1(entry: Named) -> Json:
     pulled = entry.get("pulled", {})
-    return (
-        {"pulled": {**pulled, "copy": {"folder": pulled["copy"], "files": {}}}}
-        if "copy" in pulled
-        else {}
-    )
+    if "copy" in pulled:
+        return {"pulled": {**pulled, "copy": {"folder": pulled["copy"], "files": {}}}}
+    return {}
 
 
-DCM_FORMATS: dict[
-    str, tuple[Mapping[Any, Any], Callable[[Mapping[str, Any]], dict[str, Any]] | None]
-] = {
+DCM_FORMATS: dict[str, tuple[Mapping[Any, Any], Callable[[Named], Json] | None]] = {
     "causalplug-dcm-1": (_SCHEMA_1, _from_1),
     "causalplug-dcm-2": (_SCHEMA_2, _from_2),
     DCM_FORMAT: (_SCHEMA, None),

@@ -6,13 +6,13 @@ __all__ = ["Listing", "list_commit", "list_folder"]
 
 import os
 from pathlib import Path
-from typing import Any
 
 from causalplug.errors import RepositoryError
 from causalplug.files.validation import check_keys, read_json
 from causalplug.hub.client import hub_api, hub_errors, patiently
+from causalplug.values import Json
 
-Listing = dict[str, dict[str, Any]]
+Listing = dict[str, Json]
 """Relative name to ``size``, and ``sha256`` or ``blob`` where they are known."""
 
 _MAX_FILES = 20_000
@@ -68,7 +68,9 @@ def list_commit(
     if found is None and online:
         with hub_errors(f"list the files of {repo_id}@{commit[:8]}", repo_id, commit, token=token):
             found = patiently(lambda: _asked(repo_id, commit, token), f"list of {repo_id}")
-    return None if found is None else dict(sorted(found.items()))
+    if found is None:
+        return None
+    return dict(sorted(found.items()))
 
 
 def _asked(repo_id: str, commit: str, token: bool | str | None) -> Listing:
@@ -98,13 +100,15 @@ def _remembered(path: Path) -> Listing | None:
     }
 
 
-def _facts(size: int, blob: str, sha256: str | None) -> dict[str, Any]:
-    return {"size": size, "sha256": sha256} if sha256 else {"size": size, "blob": blob}
+def _facts(size: int, blob: str, sha256: str | None) -> Json:
+    if sha256:
+        return {"size": size, "sha256": sha256}
+    return {"size": size, "blob": blob}
 
 
 def _check_count(count: int, name: str) -> None:
     if count > _MAX_FILES:
         raise RepositoryError(
-            f"cannot load {name}: it has more than {_MAX_FILES:,} files; give the model a place "
-            "of its own"
+            f"cannot load {name}: it has more than {_MAX_FILES:,} files; give the model a place of "
+            "its own"
         )

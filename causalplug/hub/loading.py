@@ -20,6 +20,7 @@ from causalplug.hub.formats import DCM_FORMATS, ENCODER_FORMAT, MECHANISM_FORMAT
 from causalplug.hub.licenses import USES, objection
 from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
+from causalplug.values import Json, Named
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Access:
     local_files_only: bool = False
     force_download: bool = False
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> Json:
         """The arguments of :func:`causalplug.hub.repository.resolve`."""
         return asdict(self)
 
@@ -56,7 +57,7 @@ def load_as(
     loaders: Mapping[str, Loader],
     access: Access = Access(),
     *,
-    options: Mapping[str, Any],
+    options: Named,
     wanted: str = "",
     revision: str | None = None,
     subfolder: str = "",
@@ -85,8 +86,8 @@ def load_as(
     kind = kind_of(snapshot)
     if kind not in loaders:
         raise RepositoryError(
-            f"cannot load {source} as {wanted}: it holds a {kind}. Use "
-            "causalplug.from_pretrained, which tells them apart"
+            f"cannot load {source} as {wanted}: it holds a {kind}. Use causalplug.from_pretrained, "
+            "which tells them apart"
         )
     loader = loaders[kind]
     given = {name: value for name, value in options.items() if value is not None}
@@ -134,12 +135,12 @@ def load_own(
     return loaded.asked(label_map=label_map, transform=transform)
 
 
-def _check_options(snapshot: Snapshot, loader: Loader, given: Mapping[str, Any]) -> None:
+def _check_options(snapshot: Snapshot, loader: Loader, given: Named) -> None:
     wrong = [name for name in given if name not in loader.options]
     if wrong:
         raise RepositoryError(
-            f"cannot load {snapshot} with {' and '.join(wrong)}: it holds {loader.what}, which "
-            f"has no such option. Leave it out; its options are {', '.join(loader.options)}"
+            f"cannot load {snapshot} with {' and '.join(wrong)}: it holds {loader.what}, which has "
+            f"no such option. Leave it out; its options are {', '.join(loader.options)}"
         )
 
 

@@ -20,6 +20,7 @@ from causalplug.hub.contract import check_attribute, check_overrides, declare
 from causalplug.hub.formats import ENCODER_FORMAT, MECHANISM_FORMAT
 from causalplug.hub.part_facts import part_facts
 from causalplug.hub.shareable import Shareable
+from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from typing import Self
@@ -81,21 +82,21 @@ class Part(Shareable, nn.Module):
         return [self]
 
     def repository_files(
-        self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
-    ) -> tuple[dict[str, Content], dict[str, Any]]:
+        self, folder: Path, *, anywhere: bool, options: Named
+    ) -> tuple[dict[str, Content], Json]:
         return part_files(self, options.get("code"))
 
-    def card_facts(self, *, title: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    def card_facts(self, *, title: str, options: Named) -> Json:
         return part_facts(self, title=title, **options)
 
     # -- hooks of saving and loading
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         """JSON values from which :meth:`from_config` rebuilds it without its weights."""
         raise NotImplementedError
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Named) -> Self:
         """The one that :meth:`config` describes, with fresh weights."""
         return cls(**config)
 
@@ -122,7 +123,7 @@ class Part(Shareable, nn.Module):
         return {}
 
     @classmethod
-    def from_snapshot(cls, config: Mapping[str, Any], snapshot: Snapshot) -> Self:
+    def from_snapshot(cls, config: Named, snapshot: Snapshot) -> Self:
         """The one that a repository describes, before its weights are read.
 
         By default :meth:`from_config`, with no more memory than the weights file allows. Override
@@ -148,7 +149,7 @@ declare(
 
 def part_files(
     part: Part, code: str | PathLike[str] | None = None
-) -> tuple[dict[str, Content], dict[str, Any]]:
+) -> tuple[dict[str, Content], Json]:
     """The files of a mechanism (a generator without its binding to a variable) or an encoder, and
     its configuration.
 
@@ -171,7 +172,10 @@ def part_files(
     files: dict[str, Content] = dict(part.saved_files())
     if tensors:
         files[WEIGHTS] = safetensors_writer(tensors)
-    brought = part.brought_code if code is None else (Path(code).name, read_code(Path(code)))
+    if code is None:
+        brought = part.brought_code
+    else:
+        brought = (Path(code).name, read_code(Path(code)))
     if brought is not None:
         config["code"], files[brought[0]] = brought
     return files, config

@@ -6,6 +6,8 @@ __all__ = ["describe_values", "part_facts"]
 
 from typing import TYPE_CHECKING, Any
 
+from causalplug.values import Json
+
 if TYPE_CHECKING:
     from causalplug.variables import Variable
 
@@ -15,7 +17,7 @@ def describe_values(variable: Variable) -> str:
     return variable.describe()
 
 
-def part_facts(part: Any, *, title: str, **more: Any) -> dict[str, Any]:
+def part_facts(part: Any, *, title: str, **more: Any) -> Json:
     """Collect what :func:`~causalplug.hub.card.render_card` writes about a mechanism or an encoder.
 
     Args:
@@ -27,13 +29,16 @@ def part_facts(part: Any, *, title: str, **more: Any) -> dict[str, Any]:
     Returns:
         facts for ``render_card(part.card_kind, …)``.
     """
-    facts: dict[str, Any] = {"title": title, "license": part.license, "source": part.source}
+    facts: Json = {"title": title, "license": part.license, "source": part.source}
     if part.card_kind == "encoder":
         facts |= {"reads": describe_values(part.variable), "gives": f"{part.size} numbers"}
     else:
         labels = {name: _read(variable) for name, variable in part.declared_inputs().items()}
         facts |= {"output": describe_values(part.declared_output()), "labels": labels}
-    kind = part.variable.kind if part.card_kind == "encoder" else part.declared_output().kind
+    if part.card_kind == "encoder":
+        kind = part.variable.kind
+    else:
+        kind = part.declared_output().kind
     return {
         **facts,
         **more,
@@ -42,4 +47,6 @@ def part_facts(part: Any, *, title: str, **more: Any) -> dict[str, Any]:
 
 
 def _read(variable: Variable | None) -> str:
-    return "the parent of this name" if variable is None else describe_values(variable)
+    if variable is None:
+        return "the parent of this name"
+    return describe_values(variable)

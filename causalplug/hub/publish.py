@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -23,6 +22,7 @@ from causalplug.hub.card_check import card_problems
 from causalplug.hub.client import hub_api, hub_errors
 from causalplug.hub.push import push_folder
 from causalplug.hub.repository import resolve_id
+from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo
@@ -48,13 +48,13 @@ class Publishable(Protocol):
     origin: Snapshot | None
 
     def repository_files(
-        self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
-    ) -> tuple[dict[str, Content], dict[str, Any]]: ...
+        self, folder: Path, *, anywhere: bool, options: Named
+    ) -> tuple[dict[str, Content], Json]: ...
 
-    def card_facts(self, *, title: str, options: Mapping[str, Any]) -> dict[str, Any]: ...
+    def card_facts(self, *, title: str, options: Named) -> Json: ...
 
 
-def card_of(part: Publishable, options: Mapping[str, Any]) -> str:
+def card_of(part: Publishable, options: Named) -> str:
     """The card of a model, generator or encoder, from what it knows of itself and what is added
     here.
 
@@ -74,7 +74,7 @@ def card_of(part: Publishable, options: Mapping[str, Any]) -> str:
     return render_card(part.card_kind, found)
 
 
-def save(part: Publishable, folder: str | os.PathLike[str], options: Mapping[str, Any]) -> Path:
+def save(part: Publishable, folder: str | os.PathLike[str], options: Named) -> Path:
     """Write a repository with its card, see
     :meth:`causalplug.hub.shareable.Shareable.save_pretrained`."""
     place = Path(os.path.realpath(folder))
@@ -83,7 +83,7 @@ def save(part: Publishable, folder: str | os.PathLike[str], options: Mapping[str
 
 
 def publish(
-    part: Publishable, repo_id: str, options: Mapping[str, Any], *, branch: str | None, **how: Any
+    part: Publishable, repo_id: str, options: Named, *, branch: str | None, **how: Any
 ) -> CommitInfo:
     """Publish as one commit, see :meth:`causalplug.hub.shareable.Shareable.push_to_hub`.
 
@@ -116,7 +116,7 @@ def publish(
 def _write(
     part: Publishable,
     place: Path,
-    options: Mapping[str, Any],
+    options: Named,
     *,
     keep_card: bool,
     own_card: str | None = None,
@@ -132,7 +132,10 @@ def _write(
         options["limits"] = [*options.get("limits", []), limit]
     files |= {name: path for _, name, path in _placed(options.get("pictures") or {})}
     if not keep_card:
-        files[_CARD] = card_of(part, options) if own_card is None else own_card
+        if own_card is None:
+            files[_CARD] = card_of(part, options)
+        else:
+            files[_CARD] = own_card
     hashed = {key: name for key, name in _HASHED if name in files}
 
     def write_config(path: Path) -> None:
@@ -144,7 +147,7 @@ def _write(
     return write_folder(place, files, replaces=_OWNED)
 
 
-def _placed(pictures: Mapping[str, Any]) -> list[tuple[str, str, Path]]:
+def _placed(pictures: Named) -> list[tuple[str, str, Path]]:
     """Caption, name in the repository and file of each picture.
 
     Raises:
@@ -157,7 +160,9 @@ def _placed(pictures: Mapping[str, Any]) -> list[tuple[str, str, Path]]:
     names = [name for _, name, _ in found]
     for _, name, path in found:
         if not path.is_file() or names.count(name) > 1:
-            why = "two have this name" if path.is_file() else "there is no such file"
+            why = "there is no such file"
+            if path.is_file():
+                why = "two have this name"
             raise RepositoryError(
                 f"cannot put the picture {path} into the repository: {why}. Check pictures=…"
             )
@@ -175,7 +180,7 @@ def is_edited(place: Path) -> bool:
         return True
 
 
-def _loaded(folder: Path) -> dict[str, Any]:
+def _loaded(folder: Path) -> Json:
     """Facts of the files that loading reads: all but the card and its pictures."""
     names = [
         path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()

@@ -7,13 +7,13 @@ __all__ = ["REFERENCE_SCHEMA", "Reference", "follow"]
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from causalplug.errors import RepositoryError
 from causalplug.files.facts import file_facts
 from causalplug.files.validation import check_keys, safe_relative, short
 from causalplug.hub.repository import resolve_id
 from causalplug.hub.snapshot import Snapshot, check_pinned
+from causalplug.values import Json, Named
 
 REFERENCE_SCHEMA = {
     "repo_id": str,
@@ -49,7 +49,7 @@ class Reference:
     requested_revision: str | None = None
     subfolder: str = ""
     license: str | None = None
-    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    files: Mapping[str, Named] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what is not pinned.
@@ -96,7 +96,7 @@ class Reference:
         """As :attr:`Snapshot.key` of what is referred to."""
         return f"{self.repo_id}@{self.revision}/{self.subfolder}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what :meth:`from_dict` reads; JSON can hold it."""
         return {
             "repo_id": self.repo_id,
@@ -174,7 +174,10 @@ def follow(chain: tuple[str, ...], key: str) -> tuple[str, ...]:
         RepositoryError: that snapshot is in the chain already, or the chain is longer than eight.
     """
     if key in chain or len(chain) >= _MAX_CHAIN:
-        why = "leads back to itself" if key in chain else f"is longer than {_MAX_CHAIN}"
+        if key in chain:
+            why = "leads back to itself"
+        else:
+            why = f"is longer than {_MAX_CHAIN}"
         raise RepositoryError(
             f"cannot load {short(chain[0])}: the chain of its references {why}: "
             f"{' -> '.join(map(short, (*chain, key)))}. Ask its owner to refer to the generator "

@@ -5,8 +5,10 @@ from __future__ import annotations
 __all__ = ["PublishingOptions", "SavingOptions"]
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, TypedDict
+
+from causalplug.values import Json, Named
 
 
 class _Facts(TypedDict, total=False):
@@ -16,9 +18,9 @@ class _Facts(TypedDict, total=False):
     queries: Any
     fits: Iterable[Any]
     assumptions: list[str]
-    example: Mapping[str, Any]
+    example: Named
     code: str | os.PathLike[str] | None
-    metrics: list[dict[str, Any]]
+    metrics: list[Json]
     trained_on: str | None
     paper: str | None
     source: str | None
@@ -31,7 +33,8 @@ class _Facts(TypedDict, total=False):
     pipeline_tag: str | None
     uses: list[str]
     limits: list[str]
-    pictures: Mapping[str, Any]
+    pictures: Named
+    repo_id: str | None
     revision: str | None
     variable: str
 

@@ -4,12 +4,12 @@ encoders."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from causalplug.errors import RepositoryError
 from causalplug.files.storage import Content
+from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -118,8 +118,8 @@ class Shareable:
         return loaded
 
     def repository_files(
-        self, folder: Path, *, anywhere: bool, options: Mapping[str, Any]
-    ) -> tuple[dict[str, Content], dict[str, Any]]:
+        self, folder: Path, *, anywhere: bool, options: Named
+    ) -> tuple[dict[str, Content], Json]:
         """The files of its repository by name, and its configuration.
 
         Args:
@@ -129,7 +129,7 @@ class Shareable:
         """
         raise NotImplementedError
 
-    def card_facts(self, *, title: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    def card_facts(self, *, title: str, options: Named) -> Json:
         """What :func:`~causalplug.hub.card.render_card` writes about it."""
         raise NotImplementedError
 

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from causalplug.errors import RepositoryError
 from causalplug.files.facts import Facts, agrees, is_pointer
@@ -27,6 +27,7 @@ from causalplug.files.storage import check_disk, read_folder
 from causalplug.files.validation import regular_file, safe_relative, short
 from causalplug.hub.client import hub_errors, patiently
 from causalplug.hub.listing import Listing, list_commit, list_folder
+from causalplug.values import Json
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Referred(Protocol):
     def subfolder(self) -> str: ...
     @property
     def license(self) -> str | None: ...
-    def to_dict(self) -> dict[str, Any]: ...
+    def to_dict(self) -> Json: ...
 
 
 def check_pinned(repo_id: str, revision: str) -> None:
@@ -97,15 +98,20 @@ class Snapshot:
     _passed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __str__(self) -> str:
-        name = f"{self.repo_id}@{str(self.revision)[:8]}" if self.repo_id else str(self.boundary)
-        return f"{name}/{self.subfolder}" if self.subfolder else name
+        if self.repo_id:
+            name = f"{self.repo_id}@{str(self.revision)[:8]}"
+        else:
+            name = str(self.boundary)
+        if self.subfolder:
+            return f"{name}/{self.subfolder}"
+        return name
 
     @property
     def key(self) -> str:
         """A text that is the same for two snapshots only if they hold the same files."""
-        return (
-            f"{self.repo_id}@{self.revision}/{self.subfolder}" if self.repo_id else str(self.path)
-        )
+        if self.repo_id:
+            return f"{self.repo_id}@{self.revision}/{self.subfolder}"
+        return str(self.path)
 
     @property
     def is_pinned(self) -> bool:
@@ -113,7 +119,7 @@ class Snapshot:
         what is loaded."""
         return self.revision is not None and self.requested_revision == self.revision
 
-    def access_to(self, repo_id: str, revision: str) -> dict[str, Any]:
+    def access_to(self, repo_id: str, revision: str) -> Json:
         """How to resolve another repository that this one's configuration names: as this one was
         opened.
 
@@ -133,7 +139,9 @@ class Snapshot:
                 f"cannot load {self}: {short(repo_id)} is not the name of a Hub repository"
             )
         keys = ("cache_dir", "token", "local_files_only")
-        return {} if self._remote is None else {key: getattr(self._remote, key) for key in keys}
+        if self._remote is None:
+            return {}
+        return {key: getattr(self._remote, key) for key in keys}
 
     @functools.cached_property
     def license(self) -> str | None:
@@ -146,15 +154,15 @@ class Snapshot:
             self, path=(self.path, *self.path.parents)[depth], subfolder="", recorded=None
         )
         try:
-            found = (
-                card_data(whole.file("README.md")).get("license")
-                if whole.has("README.md")
-                else None
-            )
+            found = None
+            if whole.has("README.md"):
+                found = card_data(whole.file("README.md")).get("license")
         except RepositoryError as error:  # without network; a model must load all the same
             logger.warning("the licence of %s cannot be read: %s", self, error)
             return None
-        return found if isinstance(found, str) else None
+        if isinstance(found, str):
+            return found
+        return None
 
     @property
     def used(self) -> tuple[str, ...]:
@@ -162,7 +170,7 @@ class Snapshot:
         for so far."""
         return tuple(sorted(self.recorded or self._passed))
 
-    def files(self) -> dict[str, dict[str, Any]]:
+    def files(self) -> dict[str, Json]:
         """List the files: relative name to size and hash (``sha256`` or ``blob``; for a folder the
         size alone).
 
@@ -187,7 +195,9 @@ class Snapshot:
             )
         if found is None:
             return list_folder(self.path)
-        prefix = f"{self.subfolder}/" if self.subfolder else ""
+        prefix = ""
+        if self.subfolder:
+            prefix = f"{self.subfolder}/"
         return {
             name.removeprefix(prefix): facts
             for name, facts in found.items()
@@ -309,7 +319,9 @@ class Snapshot:
         if self._remote is not None and self._remote.force_download and name not in self._passed:
             return "again"
         right = facts is None or agrees(regular_file(path, within=self.boundary), facts)
-        return "here" if right else "again"
+        if right:
+            return "here"
+        return "again"
 
     def _download(self, names: list[str], *, force: bool) -> None:
         if not names:
@@ -321,7 +333,9 @@ class Snapshot:
         remote, repo_id = self._remote, self.repo_id
         assert remote is not None
         assert repo_id is not None
-        prefix = f"{self.subfolder}/" if self.subfolder else ""
+        prefix = ""
+        if self.subfolder:
+            prefix = f"{self.subfolder}/"
 
         def download() -> None:
             snapshot_download(
@@ -344,11 +358,9 @@ class Snapshot:
         pickled = [
             n for n in names if n.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"))
         ]
-        hint = (
-            f"did you mean {short(near[0])}?"
-            if near
-            else "check the name, revision=… and subfolder=…"
-        )
+        hint = "check the name, revision=… and subfolder=…"
+        if near:
+            hint = f"did you mean {short(near[0])}?"
         if name.endswith(".safetensors") and pickled:
             hint = (
                 f"{short(pickled[0])} is a pickle, which is never opened; ask its owner for "

@@ -35,8 +35,8 @@ class Effect:
 
 @dataclass(frozen=True)
 class Instrument:
-    """A variable that moves the treatment and reaches the outcome through it alone, within values
-    of ``given``."""
+    """A variable that moves the treatment and reaches the outcome through it alone, within
+    values of ``given``."""
 
     variable: str
     given: frozenset[str] = frozenset()
@@ -68,7 +68,9 @@ class AdjustmentSets(tuple[frozenset[str], ...]):
         if not self:
             return "no set of recorded variables"
         texts = [_and(names) if names else "nothing" for names in self[:12]]
-        more = "" if self.complete and len(self) <= 12 else ", or others"
+        more = ", or others"
+        if self.complete and len(self) <= 12:
+            more = ""
         return ", or ".join(texts) + more
 
 
@@ -113,8 +115,8 @@ def front_door_sets(
 def instruments(
     graph: CausalGraph, effect: Effect, recorded: Collection[str]
 ) -> tuple[Instrument, ...]:
-    """The variables among ``recorded`` that are instruments, each with a minimal set to condition
-    on (Pearl 2009, section 7.4.5; van der Zander, Textor & Liśkiewicz 2015)."""
+    """The variables among ``recorded`` that are instruments, each with a minimal set to
+    condition on (Pearl 2009, section 7.4.5; van der Zander, Textor & Liśkiewicz 2015)."""
     if len(effect.treatments) != 1 or len(effect.outcomes) != 1:
         return ()
     (x,), (y,) = effect.treatments, effect.outcomes

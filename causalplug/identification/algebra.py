@@ -28,18 +28,28 @@ def product(factors: Iterable[Expression]) -> Expression:
     """The product, flattened, without ones."""
     flat: list[Expression] = []
     for factor in factors:
-        parts = factor.factors if isinstance(factor, Product) else (factor,)
+        if isinstance(factor, Product):
+            parts = factor.factors
+        else:
+            parts = (factor,)
         flat += [part for part in parts if not (isinstance(part, Number) and part.value == 1)]
     if any(isinstance(part, Number) and part.value == 0 for part in flat):
         return ZERO
-    return flat[0] if len(flat) == 1 else Product(tuple(flat)) if flat else ONE
+    if len(flat) == 1:
+        return flat[0]
+    if flat:
+        return Product(tuple(flat))
+    return ONE
 
 
 def total(over: Iterable[Symbol], body: Expression) -> Expression:
     """The sum of ``body`` over ``over``; what sums to one is left out, and constant factors go
     before the sum."""
     left = list(dict.fromkeys(over))
-    factors: list[Expression] = list(body.factors) if isinstance(body, Product) else [body]
+    if isinstance(body, Product):
+        factors: list[Expression] = list(body.factors)
+    else:
+        factors = [body]
     changed = True
     while changed and left:
         changed = False
@@ -50,9 +60,10 @@ def total(over: Iterable[Symbol], body: Expression) -> Expression:
             holder = factors[holders[0]]
             if isinstance(holder, Probability) and symbol in holder.of and _once(holder, symbol):
                 rest = tuple(a for a in holder.of if a != symbol)
-                factors[holders[0]] = (
-                    Probability(rest, holder.given, holder.do, holder.sources) if rest else ONE
-                )
+                if rest:
+                    factors[holders[0]] = Probability(rest, holder.given, holder.do, holder.sources)
+                else:
+                    factors[holders[0]] = ONE
                 left.remove(symbol)
                 changed = True
     left = [s for s in left if any(s in f.free for f in factors)]
@@ -74,11 +85,9 @@ def divide(top: Expression, bottom: Expression) -> Expression:
             above.remove(same)
             below.remove(factor)
     rest = product(below)
-    return (
-        product(above)
-        if isinstance(rest, Number) and rest.value == 1
-        else Ratio(product(above), rest)
-    )
+    if isinstance(rest, Number) and rest.value == 1:
+        return product(above)
+    return Ratio(product(above), rest)
 
 
 def _same_leaf(left: Expression, right: Expression) -> bool:
@@ -208,11 +217,9 @@ def apart(expression: Expression, *, everywhere: bool = False) -> Expression:
                     renamed.setdefault(s, Symbol(s.variable, primes))
                 new = tuple(renamed[s] for s in over)
                 inner = visit(substitute(body, renamed), scope | set(new))
-                return (
-                    Sum(new, inner)
-                    if isinstance(node, Sum)
-                    else Average(new, inner, _sources(node))
-                )
+                if isinstance(node, Sum):
+                    return Sum(new, inner)
+                return Average(new, inner, _sources(node))
         return node
 
     for symbol in expression.free:
@@ -221,4 +228,6 @@ def apart(expression: Expression, *, everywhere: bool = False) -> Expression:
 
 
 def _sources(node: Expression) -> tuple[int, ...]:
-    return node.sources if isinstance(node, Average) else ()
+    if isinstance(node, Average):
+        return node.sources
+    return ()

@@ -74,7 +74,9 @@ class Operation:
             return left + right
         if self.sign == "-":
             return left - right
-        return left * right if self.sign == "*" else left / right
+        if self.sign == "*":
+            return left * right
+        return left / right
 
     def slopes(self, terms: Sequence[Any]) -> list[Any]:
         """Derivatives with respect to every term."""
@@ -96,11 +98,16 @@ class Operation:
         """The formula as text that is read back."""
         left, right = self.left.written(terms), self.right.written(terms)
         if self.sign in "*/":
-            left = f"({left})" if _is_sum(self.left) else left
+            if _is_sum(self.left):
+                left = f"({left})"
+            else:
+                left = left
             inner = _is_sum(self.right) or (self.sign == "/" and isinstance(self.right, Operation))
         else:
             inner = self.sign == "-" and _is_sum(self.right)
-        return f"{left} {self.sign} ({right})" if inner else f"{left} {self.sign} {right}"
+        if inner:
+            return f"{left} {self.sign} ({right})"
+        return f"{left} {self.sign} {right}"
 
 
 Formula = Number | Leaf | Operation
@@ -110,12 +117,25 @@ def linear(coefficients: Sequence[float]) -> Formula:
     """The sum of the terms times their coefficients."""
     total: Formula | None = None
     for position, coefficient in enumerate(coefficients):
-        size = coefficient if total is None else abs(coefficient)
+        if total is None:
+            size = coefficient
+        else:
+            size = abs(coefficient)
         leaf = Leaf(position)
-        part = leaf if size == 1 else Operation("*", Number(size), leaf)
-        sign = "-" if coefficient < 0 else "+"
-        total = part if total is None else Operation(sign, total, part)
-    return Number(0.0) if total is None else total
+        if size == 1:
+            part = leaf
+        else:
+            part = Operation("*", Number(size), leaf)
+        sign = "+"
+        if coefficient < 0:
+            sign = "-"
+        if total is None:
+            total = part
+        else:
+            total = Operation(sign, total, part)
+    if total is None:
+        return Number(0.0)
+    return total
 
 
 def _is_sum(formula: Formula) -> bool:

@@ -69,7 +69,10 @@ def as_assumptions(graph: CausalGraph, given: Assume | Iterable[Any]) -> tuple[A
             effect.
         UnknownVariableError: If a name is not in the graph.
     """
-    items = (given,) if isinstance(given, Assume) else tuple(given)
+    if isinstance(given, Assume):
+        items = (given,)
+    else:
+        items = tuple(given)
     for item in items:
         if not isinstance(item, Assume):
             raise QueryError(

@@ -174,10 +174,8 @@ def restricted(regime: Regime) -> int:
 def describe_mask(graph: BitGraph, mask: int) -> str:
     """``X, Y and Z`` for a message."""
     names = [graph.names[v] for v in bits(mask)]
-    return (
-        names[0]
-        if len(names) == 1
-        else ", ".join(names[:-1]) + " and " + names[-1]
-        if names
-        else "nothing"
-    )
+    if len(names) == 1:
+        return names[0]
+    if names:
+        return ", ".join(names[:-1]) + " and " + names[-1]
+    return "nothing"

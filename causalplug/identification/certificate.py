@@ -11,6 +11,7 @@ from causalplug.identification.c_factor import Obstacle, identify_c_factor
 from causalplug.identification.ctf_graph import Clash, Factor
 from causalplug.identification.decide import Refusal
 from causalplug.identification.estimand import Atom, Constant
+from causalplug.values import Json
 from causalplug.wording import listed
 
 __all__ = ["Certificate", "Hedge", "certify"]
@@ -62,7 +63,7 @@ class Certificate:
 
         return plot_certificate(self, ax=ax)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """What JSON can hold."""
         return {
             "kind": self.kind,
@@ -81,7 +82,9 @@ def certify(graph: CausalGraph, refusal: Refusal, source_names: tuple[str, ...])
     own = _own_graph(graph, bit_graph)
     if refusal.unrecorded:
         names = bit_graph.named(refusal.unrecorded)
-        verb = "is" if len(names) == 1 else "are"
+        verb = "are"
+        if len(names) == 1:
+            verb = "is"
         sentence = f"{_and(names)} {verb} recorded in no source that bears on the question"
         return Certificate("unrecorded", frozenset(names), sentence, graph=own)
     if refusal.clash is not None:
@@ -190,36 +193,31 @@ def _values_sentence(graph: BitGraph, factor: Factor, obstacles: tuple[Obstacle,
 
 
 def _needed(graph: BitGraph, v: int, atom: Atom) -> str:
-    return (
-        f"{graph.names[v]}={atom.value}"
-        if isinstance(atom, Constant)
-        else f"every value of {graph.names[v]}"
-    )
+    if isinstance(atom, Constant):
+        return f"{graph.names[v]}={atom.value}"
+    return f"every value of {graph.names[v]}"
 
 
 def _clash_sentence(graph: BitGraph, clash: Clash) -> str:
     together = _and(graph.named(clash.inside))
     name = graph.names[clash.variable]
     first, second = (_value(atom) for atom in clash.atoms)
-    shared = (
-        "shares its own noise across worlds"
-        if clash.inside.bit_count() == 1
-        else "share hidden causes"
-    )
+    shared = "share hidden causes"
+    if clash.inside.bit_count() == 1:
+        shared = "shares its own noise across worlds"
     if clash.inside >> clash.variable & 1 and first == second:
-        return (
-            f"{together} {shared}, and {name} is needed in two worlds at once: no unit is ever "
-            "seen in both"
-        )
-    needed = "two values" if first == second else f"{first} and at {second}"
-    return (
-        f"{together} {shared}, and {name} is needed at {needed} at once: no experiment shows one "
-        "unit under both"
-    )
+        return f"{together} {shared}, and {name} is needed in two worlds at once: no unit is ever seen in both"
+    if first == second:
+        needed = "two values"
+    else:
+        needed = f"{first} and at {second}"
+    return f"{together} {shared}, and {name} is needed at {needed} at once: no experiment shows one unit under both"
 
 
 def _value(atom: Atom) -> str:
-    return str(atom.value) if isinstance(atom, Constant) else "another value"
+    if isinstance(atom, Constant):
+        return str(atom.value)
+    return "another value"
 
 
 def _line(
@@ -265,15 +263,15 @@ def _edges(graph: BitGraph, hedge: Hedge, most: int = 8) -> str:
             reached |= 1 << p
             waiting.append(p)
             edges.append(f"{graph.names[p]} -> {graph.names[v]}")
-    return _and(edges) if len(edges) <= most else listed(edges, most=most)
+    if len(edges) <= most:
+        return _and(edges)
+    return listed(edges, most=most)
 
 
 def _and(names: Any) -> str:
     names = list(names)
-    return (
-        names[0]
-        if len(names) == 1
-        else ", ".join(names[:-1]) + " and " + names[-1]
-        if names
-        else "nothing"
-    )
+    if len(names) == 1:
+        return names[0]
+    if names:
+        return ", ".join(names[:-1]) + " and " + names[-1]
+    return "nothing"

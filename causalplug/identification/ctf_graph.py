@@ -104,7 +104,10 @@ class CounterfactualGraph(Unification):
         found = 0
         for v in bits(kept & self.mask):
             for node in self.nodes[v]:
-                found |= node.reads_nested if nested else node.reads_set
+                if nested:
+                    found |= node.reads_nested
+                else:
+                    found |= node.reads_set
         return found
 
     def evidence_within(self, kept: int) -> tuple[Event, ...]:
@@ -128,7 +131,10 @@ class CounterfactualGraph(Unification):
         if above:
             about = kept
             for _, node in own:
-                about |= 1 << node.variable if node is not None and id(node) in read else 0
+                if node is not None and id(node) in read:
+                    about |= 1 << node.variable
+                else:
+                    about |= 0
             causes = ancestors_within(self.graph.parents, about, self.graph.present)
         return tuple(
             event
@@ -142,7 +148,9 @@ class CounterfactualGraph(Unification):
         numbers: dict[Symbol, int] = {}
 
         def plain(atom: Atom) -> Any:
-            return numbers.setdefault(atom, len(numbers)) if isinstance(atom, Symbol) else atom
+            if isinstance(atom, Symbol):
+                return numbers.setdefault(atom, len(numbers))
+            return atom
 
         return kept, tuple(
             (v, tuple(plain(atom) for atom in node.reads), plain(node.atom), node.fixed)

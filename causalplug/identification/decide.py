@@ -206,7 +206,10 @@ def _within(graph: BitGraph, regimes: list[Regime]) -> list[Regime]:
                 for i, box in enumerate(other.boxes + boxes)
                 if box not in (other.boxes + boxes)[:i]
             )
-        sources = (*other.sources, *regime.sources) if other else regime.sources
+        if other:
+            sources = (*other.sources, *regime.sources)
+        else:
+            sources = regime.sources
         pooled[observed, set_variables] = Regime(observed, set_variables, boxes, sources)
     return list(pooled.values())
 
@@ -270,7 +273,9 @@ def _resolve(graph: BitGraph, factors: list[Factor | Clash], solver: Solver) -> 
             found.append((factor, way))
         else:
             failed.append((factor, tuple(way)))
-    return Refusal(graph, failed=tuple(failed)) if failed else tuple(found)
+    if failed:
+        return Refusal(graph, failed=tuple(failed))
+    return tuple(found)
 
 
 def needs_of(factor: Factor, domains: Mapping[int, tuple[Any, ...]]) -> Needs:

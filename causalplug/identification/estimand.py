@@ -90,7 +90,9 @@ class Estimand:
 
     def combined(self, values: Sequence[Any]) -> Any:
         """The answer from the values of the terms, coefficients included."""
-        return sum(values) if self.combination is None else self.combination.value(values)
+        if self.combination is None:
+            return sum(values)
+        return self.combination.value(values)
 
     @property
     def formula(self) -> Expression:
@@ -137,7 +139,10 @@ def _whole(estimand: Estimand, notation: Callable[[list[Expression]], _Text]) ->
     for (coefficient, term), formula in zip(estimand.terms, formulas, strict=True):
         body = _mean(writer, term, formula)
         sign, size = ("-" if coefficient < 0 else "+"), abs(coefficient)
-        factor = "" if size == 1 else f"{size:g} "
+        if size == 1:
+            factor = ""
+        else:
+            factor = f"{size:g} "
         text += (f" {sign} " if text else sign.replace("+", "")) + factor + body
     return text or "0"
 
@@ -152,7 +157,10 @@ def _arithmetic(writer: _Text, formula: Formula, bodies: Sequence[str]) -> str:
     if formula.sign == "/":
         return writer.ratio(left, right)
     brackets = formula.sign == "*"
-    left = left if isinstance(formula.left, Leaf | Value) or not brackets else f"({left})"
+    if isinstance(formula.left, Leaf | Value) or not brackets:
+        left = left
+    else:
+        left = f"({left})"
     plain = isinstance(formula.right, Leaf | Value) or formula.sign == "+"
     return f"{left} {formula.sign} {right if plain else writer.brackets(right)}".replace("* ", "")
 

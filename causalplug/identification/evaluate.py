@@ -140,7 +140,10 @@ def evaluate(
         for coefficient, (names, _, array) in parts
     ]
     with np.errstate(divide="ignore", invalid="ignore"):
-        total = estimand.combined(values) if values else np.zeros([])
+        if values:
+            total = estimand.combined(values)
+        else:
+            total = np.zeros([])
     return Estimate(
         estimand.query,
         total,
@@ -273,7 +276,10 @@ class Evaluator:
             case Product(factors):
                 return self._contract(factors, node.free)
             case Sum(_, body):
-                factors = body.factors if isinstance(body, Product) else (body,)
+                if isinstance(body, Product):
+                    factors = body.factors
+                else:
+                    factors = (body,)
                 return self._contract(factors, node.free)
             case Ratio(top, bottom):
                 return self._ratio(self.at(top), self.at(bottom))
@@ -298,7 +304,10 @@ class Evaluator:
         self, values: np.ndarray, atoms: tuple[Atom, ...], bad: np.ndarray | None = None
     ) -> _Named:
         """Constants looked up, symbols kept as axes; one that stands twice is a diagonal."""
-        bad = np.zeros(values.shape, bool) if bad is None else bad
+        if bad is None:
+            bad = np.zeros(values.shape, bool)
+        else:
+            bad = bad
         index = tuple(
             self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
             for a in atoms
@@ -394,11 +403,10 @@ class Evaluator:
             self.tables[i] for i in node.sources if set(names) <= set(self.tables[i].categories)
         ]
         shape = [len(self.domains[name]) for name in names]
-        weights = (
-            sum((table.margin(names) for table in holders), start=np.zeros(shape))
-            if holders
-            else np.ones(shape)
-        )
+        if holders:
+            weights = sum((table.margin(names) for table in holders), start=np.zeros(shape))
+        else:
+            weights = np.ones(shape)
         order = [body.symbols.index(s) for s in (*kept, *over)]
         values, bad = np.transpose(body.values, order), np.transpose(body.bad, order)
         weights = np.where(bad, 0.0, weights)

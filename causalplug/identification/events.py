@@ -14,6 +14,7 @@ from typing import Any
 from causalplug.errors import QueryError
 from causalplug.graphs.text import quoted
 from causalplug.identification.regions import Region
+from causalplug.values import Named
 
 __all__ = ["Bound", "Event", "World", "resolve_bound"]
 
@@ -31,7 +32,7 @@ class Bound:
         return f"${self.name}"
 
 
-class World(Mapping[str, Any]):
+class World(Named):
     """What is set by do(), as a hashable mapping from names to values.
 
     A value is a category (any hashable), ``None`` (or ``"*"``) for every value, an :class:`Event`
@@ -41,7 +42,7 @@ class World(Mapping[str, Any]):
 
     __slots__ = ("_set",)
 
-    def __init__(self, assignment: Mapping[str, Any] | Iterable[str] | str = ()):
+    def __init__(self, assignment: Named | Iterable[str] | str = ()):
         if isinstance(assignment, str):
             assignment = (assignment,)
         if not isinstance(assignment, Mapping):
@@ -72,7 +73,9 @@ class World(Mapping[str, Any]):
         return hash(tuple(self._set.items()))
 
     def __eq__(self, other: object) -> bool:
-        return self._set == dict(other) if isinstance(other, Mapping) else NotImplemented
+        if isinstance(other, Mapping):
+            return self._set == dict(other)
+        return NotImplemented
 
     def __str__(self) -> str:
         return ", ".join(
@@ -119,7 +122,9 @@ class Event:
             ) from None
 
     def __str__(self) -> str:
-        subscript = f"_{{{self.do}}}" if self.do else ""
+        subscript = ""
+        if self.do:
+            subscript = f"_{{{self.do}}}"
         name = quoted(self.variable) + subscript
         if isinstance(self.value, Region):
             return self.value.written(name)
@@ -173,8 +178,8 @@ def _binders(events: tuple[Event, ...]) -> dict[Bound, Event]:
             binder = binders.get(bound)
             if binder is None:
                 raise QueryError(
-                    f"{bound} in {event} has no value: add the event {name}={bound} that it "
-                    "stands for"
+                    f"{bound} in {event} has no value: add the event {name}={bound} that it stands "
+                    "for"
                 )
             if binder.variable != name:
                 raise QueryError(
@@ -214,7 +219,9 @@ def _plain(value: Any) -> Any:
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         raise QueryError(f"{value} is no value that a variable can have: give a finite number")
-    return None if isinstance(value, str) and value == "*" else value
+    if isinstance(value, str) and value == "*":
+        return None
+    return value
 
 
 def _written(value: Any) -> str:

@@ -25,11 +25,9 @@ def explain(result: Decision) -> str:
             )
         case "not identifiable":
             return f"{result.certificate}{_advice(result)}"
-    gave_up = (
-        " The search through combinations was cut off."
-        if any(v.exhausted for v in result.verdicts)
-        else ""
-    )
+    gave_up = ""
+    if any(v.exhausted for v in result.verdicts):
+        gave_up = " The search through combinations was cut off."
     if any(term.ranged for _, term in result.query.terms):
         why = "a range of values may be determined where its single values are not"
         return f"{result.certificate}; {why}, which is not decided{_advice(result)}"
@@ -50,14 +48,18 @@ def _contradiction(result: Decision) -> str:
 
 def _advice(result: Decision) -> str:
     """What would help, said of one variable at a time where that is enough."""
-    kind = result.certificate.kind if result.certificate is not None else ""
+    kind = ""
+    if result.certificate is not None:
+        kind = result.certificate.kind
     if kind == "inconsistent":
         return ""
     if kind == "values" and len(result.verdicts) == 1:
         return f"; ask about those values, or set the others as well{_smooth(result)}"
     # A trial is a decision of its own, so large graphs get few, the fewer the longer a decision
     # takes.
-    effort = 12_000 if result.status == "not shown" else 40_000
+    effort = 40_000
+    if result.status == "not shown":
+        effort = 12_000
     sets, complete = suggest(
         result, most=2, trials=effort // max(8, len(result.graph.variables)) ** 2
     )
@@ -66,7 +68,9 @@ def _advice(result: Decision) -> str:
     if not sets:
         return "; no experiments on one or two single variables would make it identifiable"
     shown = [_and(names) for names in sets[:4]]
-    smooth = _smooth(result) if kind == "values" else ""
+    smooth = ""
+    if kind == "values":
+        smooth = _smooth(result)
     if len(sets[0]) == 1:
         return f"; an experiment on {_or(shown)} would{smooth}"
     return f"; experiments on {', or on '.join(shown)} would{smooth}"
@@ -81,7 +85,10 @@ def _smooth(result: Decision) -> str:
     if not between:
         return ""
     smooth = list(dict.fromkeys(name for name, _ in between))
-    written = f'"{smooth[0]}"' if len(smooth) == 1 else str(smooth)
+    if len(smooth) == 1:
+        written = f'"{smooth[0]}"'
+    else:
+        written = str(smooth)
     return (
         f". If the effect of {_and(smooth)} is smooth between the values that were set, "
         f"interpolate={written} answers there, marked"
@@ -106,7 +113,9 @@ def _positive(result: Decision) -> str:
         for factor, way in resolved:
             _collect(way, used, limits, factor.outside, names)
     sources = [str(result.sources[i].name) for i in sorted(used)]
-    text = f"determined by {_and(sources)}" if sources else "determined by the evidence alone"
+    text = "determined by the evidence alone"
+    if sources:
+        text = f"determined by {_and(sources)}"
     if len(sources) > 1 and any(verdict.combined for verdict in result.verdicts):
         text += ", pieced together"
     if limits:
@@ -140,14 +149,14 @@ def _collect(
 
 def _and(names: list[str] | tuple[str, ...]) -> str:
     names = list(names)
-    return (
-        names[0]
-        if len(names) == 1
-        else ", ".join(names[:-1]) + " and " + names[-1]
-        if names
-        else "nothing"
-    )
+    if len(names) == 1:
+        return names[0]
+    if names:
+        return ", ".join(names[:-1]) + " and " + names[-1]
+    return "nothing"
 
 
 def _or(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
+    if len(names) == 1:
+        return names[0]
+    return ", ".join(names[:-1]) + " or " + names[-1]

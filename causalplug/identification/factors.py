@@ -18,6 +18,7 @@ from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.events import Bound, Event, World
 from causalplug.identification.query import Axis, Term
 from causalplug.identification.regions import Region
+from causalplug.values import Json
 from causalplug.wording import listed
 
 __all__ = ["Factor", "Model", "Polynomial", "add", "fill", "scaled"]
@@ -171,7 +172,10 @@ class _Expansion:
         nodes = list(self.nodes)
         cases = 1
         for at, (name, _) in enumerate(nodes):
-            cases *= len(wanted[at]) if at in wanted else self.model.size(name)
+            if at in wanted:
+                cases *= len(wanted[at])
+            else:
+                cases *= self.model.size(name)
         if cases > MAX_CASES:
             raise QueryError(
                 f"the query cannot be bounded: it is a sum of {cases:,} cases, more than "
@@ -225,7 +229,7 @@ def _filled(event: Event, chosen: Mapping[Any, Any]) -> Event:
 
 
 def _filled_world(world: World, chosen: Mapping[Any, Any]) -> World:
-    settings: dict[str, Any] = {}
+    settings: Json = {}
     for name, value in world.items():
         if isinstance(value, Event):
             settings[name] = Event(value.variable, None, _filled_world(value.do, chosen))

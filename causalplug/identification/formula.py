@@ -37,7 +37,10 @@ __all__ = ["Writer", "term_estimand"]
 def term_estimand(answer: Answer, term: Term) -> TermEstimand:
     """The formula of an identified term, with an axis for everything that the term leaves open."""
     numerator = answer.numerator
-    expression = _ratio(answer) if answer.direct is None else _direct(answer, answer.direct)
+    if answer.direct is None:
+        expression = _ratio(answer)
+    else:
+        expression = _direct(answer, answer.direct)
     expression = substitute(expression, numerator.closing)
     closing = numerator.closing
     possible, happening = (
@@ -61,7 +64,9 @@ def term_estimand(answer: Answer, term: Term) -> TermEstimand:
 
 
 def _closed(atom: Atom, closing: Mapping[Symbol, Constant]) -> Atom:
-    return closing.get(atom, atom) if isinstance(atom, Symbol) else atom
+    if isinstance(atom, Symbol):
+        return closing.get(atom, atom)
+    return atom
 
 
 def _direct(answer: Answer, regime: Regime) -> Expression:
@@ -191,7 +196,9 @@ class Writer:
         """Close the symbols on which Q[target] does not depend, though its formula has them."""
         wanted = set(self.symbols(target | graph.parents_of(target)))
         extra = sorted(expression.free - wanted, key=lambda s: s.variable)
-        return Average(tuple(extra), expression, self._sources(regime)) if extra else expression
+        if extra:
+            return Average(tuple(extra), expression, self._sources(regime))
+        return expression
 
     def leaf(self, regime: Regime, of: int, given: int, do: int) -> Expression:
         """P(of | given, do(do)) in the regime, whose rows may themselves be worked out from
@@ -204,9 +211,14 @@ class Writer:
         rest = self.symbols(regime.observed & ~of & ~given)
         top = total(rest, joint)
         bottom = total((*rest, *self.symbols(of)), joint)
-        ratio = top if _is_one(bottom) else Ratio(top, bottom)
+        if _is_one(bottom):
+            ratio = top
+        else:
+            ratio = Ratio(top, bottom)
         extra = tuple(s for s in self.symbols(regime.set_variables & ~do) if s in ratio.free)
-        return Average(extra, ratio, self._sources(regime)) if extra else ratio
+        if extra:
+            return Average(extra, ratio, self._sources(regime))
+        return ratio
 
     def _sources(self, regime: Regime) -> tuple[int, ...]:
         if regime.sources:
@@ -224,7 +236,9 @@ def _is_one(expression: Expression) -> bool:
 
 def _origins(way: Effect | Composite) -> set[int]:
     if isinstance(way, Effect):
-        return set(way.regime.sources) if way.regime.sources else _origins(way.regime.origin)
+        if way.regime.sources:
+            return set(way.regime.sources)
+        return _origins(way.regime.origin)
     return {
         source
         for _, _, inner in way.factors

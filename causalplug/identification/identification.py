@@ -36,13 +36,14 @@ from causalplug.identification.ranges import decide_term, write_term
 from causalplug.identification.regions import Region
 from causalplug.identification.subtraction import by_subtraction, may_be_determined
 from causalplug.identification.words import effect_of, in_words
+from causalplug.values import Json, Named
 from causalplug.wording import as_names, check_known
 
 __all__ = ["STATUSES", "Identification", "identify", "require_identifiable"]
 
 STATUSES = ("identifiable", "zero", "undefined", "not identifiable", "not shown")
 
-Sources = Source | Iterable[Any] | Mapping[str, Any] | None
+Sources = Source | Iterable[Any] | Named | None
 Domains = Mapping[str, Iterable[Hashable]]
 
 
@@ -151,8 +152,8 @@ class Identification:
 
     @cached_property
     def front_door_sets(self) -> AdjustmentSets:
-        """The minimal front-door sets of at most three recorded variables (Pearl 2009, definition
-        3.3.3), for one treatment and one outcome."""
+        """The minimal front-door sets of at most three recorded variables (Pearl 2009,
+        definition 3.3.3), for one treatment and one outcome."""
         return AdjustmentSets.joined(
             front_door_sets(self.graph, self._effect, recorded)
             for recorded in self._recorded
@@ -210,7 +211,7 @@ class Identification:
         )
         return plot_certificate(certificate, ax=ax)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """What JSON can hold, for model cards and configs."""
         return {
             "query": self.query.name or str(self.query),
@@ -227,7 +228,10 @@ class Identification:
         return "\n".join(lines)
 
     def _repr_markdown_(self) -> str:
-        formula = "" if self.estimand is None else f"\n\n$$= {self.estimand.to_latex()}$$"
+        if self.estimand is None:
+            formula = ""
+        else:
+            formula = f"\n\n$$= {self.estimand.to_latex()}$$"
         return f"`{self.query.name or self.query}`: **{self.status}**\n\n{self.reason}{formula}"
 
 
@@ -276,7 +280,9 @@ def identify(
     expect_graph(graph, "the query cannot be decided")
     smooth = as_names(interpolate)
     check_known(smooth, graph.index, "the query cannot be decided with interpolate")
-    asked = Query.parse(query) if isinstance(query, str) else query
+    asked = query
+    if isinstance(query, str):
+        asked = Query.parse(query)
     if not isinstance(asked, Query):
         raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query")
     asked.check(graph.index)

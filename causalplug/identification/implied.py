@@ -41,10 +41,14 @@ class Constraint:
     @property
     def kind(self) -> str:
         """``"independence"`` or ``"Verma"``."""
-        return "Verma" if self.fixed else "independence"
+        if self.fixed:
+            return "Verma"
+        return "independence"
 
     def __str__(self) -> str:
-        given = f" | {', '.join(self.given)}" if self.given else ""
+        given = ""
+        if self.given:
+            given = f" | {', '.join(self.given)}"
         fixed = ", ".join(step.variable for step in self.fixed)
         return f"{self.x} ⊥ {self.y}{given}" + (f" after fixing {fixed}" if fixed else "")
 

@@ -1,5 +1,5 @@
-"""Values between those that an experiment set: taken as determined only where somebody asks for it
-by name."""
+"""Values between those that an experiment set: taken as determined only where somebody asks for
+it by name."""
 
 from __future__ import annotations
 

@@ -60,14 +60,21 @@ class _Text:
     def atom(self, atom: Atom) -> str:
         if isinstance(atom, Constant):
             return f"{atom.variable}={atom.value}"
-        name = atom.variable if atom.variable in self.clashing else atom.variable.lower()
+        if atom.variable in self.clashing:
+            name = atom.variable
+        else:
+            name = atom.variable.lower()
         return name + "'" * atom.primes
 
     def p(self, sources: tuple[int, ...]) -> str:
-        return "P" + "".join(f"_{i + 1}" for i in sources) if self.numbered else "P"
+        if self.numbered:
+            return "P" + "".join(f"_{i + 1}" for i in sources)
+        return "P"
 
     def probability(self, head: str, of: str, given: str) -> str:
-        return f"{head}({of} | {given})" if given else f"{head}({of})"
+        if given:
+            return f"{head}({of} | {given})"
+        return f"{head}({of})"
 
     def do(self, atoms: str) -> str:
         return f"do({atoms})"
@@ -138,21 +145,30 @@ class _Text:
     def _factor(self, node: Expression, *, last: bool) -> str:
         body = self.write(node)
         open_ended = isinstance(node, Average) or (isinstance(node, Sum) and not last)
-        return self.brackets(body) if open_ended else body
+        if open_ended:
+            return self.brackets(body)
+        return body
 
 
 class _Latex(_Text):
     def atom(self, atom: Atom) -> str:
         if isinstance(atom, Constant):
             return f"{_word(atom.variable)}={_word(str(atom.value))}"
-        name = atom.variable if atom.variable in self.clashing else atom.variable.lower()
+        if atom.variable in self.clashing:
+            name = atom.variable
+        else:
+            name = atom.variable.lower()
         return _word(name) + "'" * atom.primes
 
     def p(self, sources: tuple[int, ...]) -> str:
-        return f"P_{{{','.join(str(i + 1) for i in sources)}}}" if self.numbered else "P"
+        if self.numbered:
+            return f"P_{{{','.join(str(i + 1) for i in sources)}}}"
+        return "P"
 
     def probability(self, head: str, of: str, given: str) -> str:
-        return f"{head}({of} \\mid {given})" if given else f"{head}({of})"
+        if given:
+            return f"{head}({of} \\mid {given})"
+        return f"{head}({of})"
 
     def do(self, atoms: str) -> str:
         return f"\\mathrm{{do}}({atoms})"
@@ -202,8 +218,6 @@ def _word(name: str) -> str:
         .replace("%", "\\%")
         .replace("&", "\\&")
     )
-    return (
-        plain
-        if len(name) == 1 or name.lstrip("-").replace(".", "").isdigit()
-        else f"\\mathit{{{plain}}}"
-    )
+    if len(name) == 1 or name.lstrip("-").replace(".", "").isdigit():
+        return plain
+    return f"\\mathit{{{plain}}}"

@@ -234,11 +234,14 @@ def _natural(
     (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
     if not isinstance(mediator, str):
         raise QueryError(
-            f"{name} cannot be asked for with values of {mediator[0]}: the mediator takes its "
-            "own. Name it"
+            f"{name} cannot be asked for with values of {mediator[0]}: the mediator takes its own. "
+            "Name it"
         )
     m = mediator
-    direct, indirect = (high, low) if name == "NDE" else (low, high)
+    if name == "NDE":
+        direct, indirect = (high, low)
+    else:
+        direct, indirect = (low, high)
     other_world = Event(m, None, World({**do, x: indirect}))
     first = Event(y, value, World({x: direct, m: other_world}))
     second = Event(y, value, World({x: low}))
@@ -268,7 +271,10 @@ def _argument(argument: Argument) -> tuple[str, Any, Any]:
             f"the value {argument[1]!r} of {argument[0]} cannot be compared with another: give "
             f"two, as in {argument[0]}={argument[1]} vs …"
         )
-    name, high, low = (argument, 1, 0) if isinstance(argument, str) else argument
+    if isinstance(argument, str):
+        name, high, low = (argument, 1, 0)
+    else:
+        name, high, low = argument
     if high == low:
         raise QueryError(
             f"the values of {name} cannot be compared: both are {high!r}; give two different ones"

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from causalplug.errors import QueryError
 from causalplug.graphs.graph import CausalGraph
@@ -24,6 +24,7 @@ from causalplug.identification.arithmetic import Formula, Number, Operation, lin
 from causalplug.identification.events import Bound, Event, World, resolve_bound
 from causalplug.identification.query_text import parse_query
 from causalplug.identification.regions import Region
+from causalplug.values import Named
 from causalplug.wording import check_known
 
 __all__ = ["Axis", "Bound", "Event", "Query", "Term", "World"]
@@ -110,7 +111,11 @@ class Term:
         """1 (seeing): nothing is set; 2 (doing): all events are in one world; 3 (imagining):
         several worlds."""
         worlds = self.worlds
-        return 3 if len(worlds) > 1 else 2 if worlds[0] else 1
+        if len(worlds) > 1:
+            return 3
+        if worlds[0]:
+            return 2
+        return 1
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -149,7 +154,9 @@ class Term:
             if worlds[0]:
                 given.insert(0, f"do({worlds[0]})")
         inside = ", ".join(body) + (" | " + ", ".join(given) if given else "")
-        return f"E[{inside}]" if self.expectation else f"P({inside})"
+        if self.expectation:
+            return f"E[{inside}]"
+        return f"P({inside})"
 
 
 @dataclass(frozen=True, init=False)
@@ -187,10 +194,10 @@ class Query:
 
     def __init__(
         self,
-        outcomes: str | Event | Mapping[str, Any] | Iterable[str | Event],
+        outcomes: str | Event | Named | Iterable[str | Event],
         *,
-        do: Mapping[str, Any] | Iterable[str] | str | None = None,
-        given: str | Event | Mapping[str, Any] | Iterable[str | Event] | None = None,
+        do: Named | Iterable[str] | str | None = None,
+        given: str | Event | Named | Iterable[str | Event] | None = None,
         expectation: bool = False,
     ):
         world = World(do or ())
@@ -224,7 +231,10 @@ class Query:
             return cls._summed(terms, name)
         total: dict[Term, float] = {}
         for coefficient, part in terms:
-            pairs = ((1.0, part),) if isinstance(part, Term) else part.terms
+            if isinstance(part, Term):
+                pairs = ((1.0, part),)
+            else:
+                pairs = part.terms
             for inner, term in pairs:
                 total[term] = total.get(term, 0.0) + coefficient * inner
         for coefficient in total.values():
@@ -253,9 +263,18 @@ class Query:
         """A sum in which some parts are ratios or products."""
         total: Query | None = None
         for coefficient, part in terms:
-            query = part if isinstance(part, Query) else cls.contrast([(1.0, part)])
-            scaled = query if coefficient == 1 else cls.joined("*", coefficient, query)
-            total = scaled if total is None else cls.joined("+", total, scaled)
+            if isinstance(part, Query):
+                query = part
+            else:
+                query = cls.contrast([(1.0, part)])
+            if coefficient == 1:
+                scaled = query
+            else:
+                scaled = cls.joined("*", coefficient, query)
+            if total is None:
+                total = scaled
+            else:
+                total = cls.joined("+", total, scaled)
         if total is None:
             raise QueryError("the query asks nothing: it has no term")
         return total.named(name)
@@ -405,7 +424,9 @@ class Query:
         return Query.contrast([(factor, self)])
 
     def __mul__(self, other: Query | float) -> Query:
-        return other * self if isinstance(other, int | float) else Query.joined("*", self, other)
+        if isinstance(other, int | float):
+            return other * self
+        return Query.joined("*", self, other)
 
     def __truediv__(self, other: Query | float) -> Query:
         return Query.joined("/", self, other)
@@ -423,8 +444,13 @@ class Query:
             return "0"
         text = ""
         for coefficient, term in self.terms:
-            sign = "-" if coefficient < 0 else "+"
-            factor = "" if abs(coefficient) == 1 else f"{abs(coefficient):g} * "
+            sign = "+"
+            if coefficient < 0:
+                sign = "-"
+            if abs(coefficient) == 1:
+                factor = ""
+            else:
+                factor = f"{abs(coefficient):g} * "
             text += (f" {sign} " if text else sign.replace("+", "")) + factor + str(term)
         return text
 
@@ -450,7 +476,7 @@ def _names(event: Event) -> Iterator[str]:
 
 
 def _events(
-    given: str | Event | Mapping[str, Any] | Iterable[str | Event] | None,
+    given: str | Event | Named | Iterable[str | Event] | None,
 ) -> tuple[Event, ...]:
     if given is None:
         return ()

@@ -27,6 +27,7 @@ from causalplug.graphs.text import unquoted
 from causalplug.identification.events import Bound, Event, World
 from causalplug.identification.quantities import PARTS, QUANTITIES, Argument, Maker
 from causalplug.identification.regions import Except, Interval, Region
+from causalplug.values import Json
 from causalplug.wording import shortened
 
 __all__ = ["parse_query"]
@@ -113,13 +114,18 @@ class _Parser:
 
     def accept(self, *texts: str) -> Token | None:
         """The next token if it is one of these signs (or unquoted words)."""
-        return self.take() if self.next.text in texts and self.next.kind != "quoted" else None
+        if self.next.text in texts and self.next.kind != "quoted":
+            return self.take()
+        return None
 
     def expect(self, sign: str, why: str) -> Token:
         return self.accept(sign) or self.fail(f"expected {sign!r} {why}")
 
     def fail(self, what: str, position: int | None = None) -> NoReturn:
-        position = self.next.position if position is None else position
+        if position is None:
+            position = self.next.position
+        else:
+            position = position
         raise QuerySyntaxError(
             f"the query cannot be read: {what} (character {position + 1})\n"
             + self.marked(position),
@@ -132,7 +138,9 @@ class _Parser:
         end = position + _AROUND
         before = ("…" if start else "") + "".join(map(_on_one_line, self.text[start:position]))
         after = "".join(map(_on_one_line, self.text[position:end]))
-        rest = "…" if end < len(self.text) else ""
+        rest = ""
+        if end < len(self.text):
+            rest = "…"
         return f"    {before}{after}{rest}\n    {' ' * len(before)}^"
 
     # --- grammar ---
@@ -150,13 +158,17 @@ class _Parser:
     def sum(self) -> Any:
         """Products joined by ``+`` and ``-``."""
         parts: list[tuple[float, Any]] = []
-        sign = -1.0 if self.accept("-") else 1.0
+        sign = 1.0
+        if self.accept("-"):
+            sign = -1.0
         while True:
             parts.append((sign, self.product()))
             operator = self.accept("+", "-")
             if operator is None:
                 break
-            sign = -1.0 if operator.text == "-" else 1.0
+            sign = 1.0
+            if operator.text == "-":
+                sign = -1.0
         queries = [part for _, part in parts if not isinstance(part, float)]
         if not queries:
             return sum(sign * part for sign, part in parts)
@@ -164,7 +176,10 @@ class _Parser:
             only = len(parts) == 1 and parts[0][0] == 1
             return queries[0] if only else self.make.contrast(parts)
         (sign, total), *others = parts
-        total = total if sign == 1 else self.times(-1.0, "*", total, 0)
+        if sign == 1:
+            total = total
+        else:
+            total = self.times(-1.0, "*", total, 0)
         for sign, part in others:
             total = self.make.joined("+" if sign == 1 else "-", total, part)
         return total
@@ -193,9 +208,12 @@ class _Parser:
                 self.fail("this number is too large: it has to be finite", position)
             return found
         if sign == "*" and any(numbers):
-            number, query = (left, right) if numbers[0] else (right, left)
-            if query.formula is None:
-                return self.make.contrast([(number, query)])
+            if numbers[0]:
+                number, query = (left, right)
+            else:
+                number, query = (right, left)
+            if query.formula is None:  # type: ignore[union-attr]
+                return self.make.contrast([(number, query)])  # type: ignore[list-item]
             return self.make.joined("*", number, query)
         return self.make.joined(sign, left, right)
 
@@ -240,7 +258,7 @@ class _Parser:
 
     def conditions(self) -> tuple[World, list[Event]]:
         """What follows the bar: the world of all events, and the evidence."""
-        assigned: dict[str, Any] = {}
+        assigned: Json = {}
         given: list[Event] = []
         if self.accept("|"):
             while True:
@@ -279,9 +297,9 @@ class _Parser:
             return Event(name, self.region(operator), World(world))
         return Event(name, self.value() if self.accept("=") else None, World(world))
 
-    def subscript(self, name: str) -> dict[str, Any]:
+    def subscript(self, name: str) -> Json:
         """What is set in the world of an event."""
-        world: dict[str, Any] = {}
+        world: Json = {}
         if self.accept("_{"):
             self.depth += 1
             if self.depth > _DEEPEST:
@@ -293,7 +311,9 @@ class _Parser:
 
     def lower_bound(self) -> tuple[float, bool] | None:
         """``18<=`` before a name: the bound, and whether it belongs to the interval."""
-        ahead = 1 if self.next.text == "-" else 0
+        ahead = 0
+        if self.next.text == "-":
+            ahead = 1
         if len(self.tokens) <= self.at + ahead + 1:
             return None
         number, operator = self.tokens[self.at + ahead], self.tokens[self.at + ahead + 1]
@@ -340,9 +360,11 @@ class _Parser:
         if token.kind != "number":
             self.at -= token.kind != "end"
             self.fail("expected a number to compare with")
-        return -self.number(token) if negative else self.number(token)
+        if negative:
+            return -self.number(token)
+        return self.number(token)
 
-    def assignments(self, into: dict[str, Any], close: str) -> None:
+    def assignments(self, into: Json, close: str) -> None:
         """``X=1, Z, M_{X=0}``: what is set, added to ``into``."""
         while True:
             start = self.next.position
@@ -351,10 +373,8 @@ class _Parser:
                 self.fail("do() sets one value, and no range of values", start)
             if event.do and event.value is not None:
                 self.fail(
-                    (
-                        f"{shortened(event.variable, 60)} is set to what another world makes of "
-                        "it, so it takes no value"
-                    ),
+                    f"{shortened(event.variable, 60)} is set to what another world makes of it, so "
+                    "it takes no value",
                     start,
                 )
             if event.variable in into:
@@ -365,7 +385,10 @@ class _Parser:
                     ),
                     start,
                 )
-            into[event.variable] = event if event.do else event.value
+            if event.do:
+                into[event.variable] = event
+            else:
+                into[event.variable] = event.value
             if not self.accept(","):
                 break
         if self.next.text != close:
@@ -387,7 +410,9 @@ class _Parser:
         token = self.take()
         if token.kind == "number":
             number = self.number(token)
-            return -number if negative else number
+            if negative:
+                return -number
+            return number
         if negative:
             self.fail("expected a number after '-'", token.position)
         if token.kind == "quoted":
@@ -410,7 +435,10 @@ class _Parser:
         """The finite number that is written."""
         if len(token.text) > _MOST_DIGITS:
             self.fail(f"a number has more than {_MOST_DIGITS} digits", token.position)
-        number = float(token.text) if re.search(r"[.eE]", token.text) else int(token.text)
+        if re.search(r"[.eE]", token.text):
+            number = float(token.text)
+        else:
+            number = int(token.text)
         if not math.isfinite(number):
             self.fail("this number is too large: it has to be finite", token.position)
         return number
@@ -425,14 +453,19 @@ class _Parser:
             else:
                 value = self.value()
                 why = f"and a second value, as in {shortened(name, 40)}=1 vs 0"
-                compared = self.expect("vs", why) if arguments else self.accept("vs")
+                if arguments:
+                    compared = self.expect("vs", why)
+                else:
+                    compared = self.accept("vs")
                 arguments.append((name, value, self.value()) if compared else (name, value))
             if not self.accept(","):
                 break
         needed = PARTS[head.text]
         if len(arguments) != len(needed):
             missing = needed[len(arguments) :]
-            wrong = f"it has no {missing[0]}" if missing else "it has too many variables"
+            wrong = "it has too many variables"
+            if missing:
+                wrong = f"it has no {missing[0]}"
             example = ", ".join("YXM"[: len(needed)])
             self.fail(f"{head.text} cannot be asked for: {wrong}; write {head.text}({example})")
         world, given = self.conditions()
@@ -447,4 +480,6 @@ class _Parser:
 
 
 def _on_one_line(sign: str) -> str:
-    return sign if sign.isprintable() else " "
+    if sign.isprintable():
+        return sign
+    return " "

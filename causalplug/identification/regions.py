@@ -53,8 +53,14 @@ class Interval:
     def __contains__(self, value: object) -> bool:
         if not isinstance(value, int | float):
             return False
-        low = -math.inf if self.low is None else self.low
-        high = math.inf if self.high is None else self.high
+        if self.low is None:
+            low = -math.inf
+        else:
+            low = self.low
+        if self.high is None:
+            high = math.inf
+        else:
+            high = self.high
         above = value > low or (self.includes_low and value == low)
         below = value < high or (self.includes_high and value == high)
         return above and below
@@ -83,7 +89,9 @@ class Except:
         value = str(self.value)
         plain = isinstance(self.value, int | float) or value.isidentifier()
         quoted = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f"{name}!={value}" if plain else f'{name}!="{quoted}"'
+        if plain:
+            return f"{name}!={value}"
+        return f'{name}!="{quoted}"'
 
 
 Region = Interval | Except
@@ -106,7 +114,11 @@ def _tighter(
     a: float | None, has_a: bool, b: float | None, has_b: bool, sign: int
 ) -> tuple[float | None, bool]:
     if a is None or b is None:
-        return (b, has_b) if a is None else (a, has_a)
+        if a is None:
+            return (b, has_b)
+        return (a, has_a)
     if a == b:
         return a, has_a and has_b
-    return (a, has_a) if sign * a > sign * b else (b, has_b)
+    if sign * a > sign * b:
+        return (a, has_a)
+    return (b, has_b)

@@ -42,8 +42,8 @@ def minimal_separators(
 
 
 def augmented(graph: CausalGraph, names: Collection[str]) -> Neighbours:
-    """The augmented graph of the ancestors of ``names``: two vertices are neighbours where a path
-    of colliders joins them."""
+    """The augmented graph of the ancestors of ``names``: two vertices are neighbours where a
+    path of colliders joins them."""
     inside = graph.ancestors(names)
     part = graph.subgraph(inside)
     neighbours: Neighbours = {name: set() for name in part.variables}

@@ -114,7 +114,9 @@ class Solver:
         together = self._by_values(found, under, values)
         if together is None and self.combining:
             together = self._combined(target, under, needs)
-        return obstacles if together is None else together
+        if together is None:
+            return obstacles
+        return together
 
     def _step(self, regime: Regime, target: int, under: int) -> Effect | Obstacle:
         key = id(regime), target, under

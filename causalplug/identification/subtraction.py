@@ -43,7 +43,9 @@ def by_subtraction(query: Query, domains: Domains, status: Status) -> Query | No
             return None
         parts.append(part)
     made = _put(query.combination, parts)
-    return made.named(query.name or str(query)) if isinstance(made, Query) else None
+    if isinstance(made, Query):
+        return made.named(query.name or str(query))
+    return None
 
 
 def may_be_determined(term: Term, domains: Domains, status: Status) -> bool:
@@ -91,7 +93,9 @@ class _Split:
         for other, share in zip(self.others, shares, strict=True):
             part = Query.contrast([(1.0, other)])
             total = total - (part if share is None else part * Query.contrast([(1.0, share)]))
-        return total / Query.contrast([(1.0, self.weight)]) if self.weight else total
+        if self.weight:
+            return total / Query.contrast([(1.0, self.weight)])
+        return total
 
 
 def _settled(term: Term, event: Event, domains: Domains, status: Status) -> bool:
@@ -122,7 +126,9 @@ def _split(term: Term, event: Event, domains: Domains) -> _Split | None:
     evidence = tuple(e for e in term.evidence if e != event)
     if not outcomes:
         return None
-    weight = Term((event,), evidence) if event in term.evidence else None
+    weight = None
+    if event in term.evidence:
+        weight = Term((event,), evidence)
     rest = [
         Event(event.variable, value, event.do)
         for value in domains[event.variable]

@@ -74,7 +74,10 @@ def suggest(
         return [], True
     graph = BitGraph.of(result.graph)
     needed = [mask for refusal in refusals for mask in _each_needs_one_of(graph, refusal)]
-    candidates = mask_of(v for mask in needed for v in bits(mask)) if needed else graph.present
+    if needed:
+        candidates = mask_of(v for mask in needed for v in bits(mask))
+    else:
+        candidates = graph.present
     for size in range(1, most + 1):
         hitting = (
             c

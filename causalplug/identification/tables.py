@@ -79,8 +79,13 @@ class Table:
         for name, values in zip(names, columns, strict=True):
             found[name], column = _encode(name, values, (categories or {}).get(name))
             codes.append(column)
-        count = len(columns[0]) if columns else 0
-        table = np.stack(codes, 1) if codes else np.zeros((count, 0), int)
+        count = 0
+        if columns:
+            count = len(columns[0])
+        if codes:
+            table = np.stack(codes, 1)
+        else:
+            table = np.zeros((count, 0), int)
         return cls(found, table, np.ones(count) if weights is None else np.asarray(weights, float))
 
     @classmethod

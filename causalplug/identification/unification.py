@@ -259,7 +259,9 @@ class Unification:
         for i in asked:
             self.node_of[i] = node
             # Evidence is compared among itself, since it is undefined, not false, where it differs.
-            other = known[0] if i in known[1:] else first
+            other = first
+            if i in known[1:]:
+                other = known[0]
             self._require_equal(
                 self.targets[i],
                 self.targets[other],
@@ -286,7 +288,9 @@ class Unification:
             return self._open.get(key)
         events = self.outcomes + self.evidence
         target = next((t for e, t in zip(events, self.targets, strict=True) if e == key), None)
-        return target if isinstance(target, Symbol) else None
+        if isinstance(target, Symbol):
+            return target
+        return None
 
     def set_to(self, v: int, world: World) -> Atom:
         """The value that ``world`` sets ``v`` to."""

@@ -54,7 +54,9 @@ def effect_of(query: Query) -> Effect | None:
         outcomes = tuple(dict.fromkeys(event.variable for event in term.outcomes))
         given = tuple(dict.fromkeys(event.variable for event in term.evidence))
         found.add(Effect(tuple(world), outcomes, given))
-    return found.pop() if len(found) == 1 else None
+    if len(found) == 1:
+        return found.pop()
+    return None
 
 
 def in_words(result: Answered) -> str:
@@ -83,14 +85,19 @@ def in_words(result: Answered) -> str:
 def _adjusting(asked: str, effect: Effect, sets: AdjustmentSets) -> str:
     x, y = _and(effect.treatments), _and(effect.outcomes)
     first, *others = sets
-    known = f", {', '.join(effect.given)}" if effect.given else ""
+    known = ""
+    if effect.given:
+        known = f", {', '.join(effect.given)}"
     if not first:
         return (
             f"Nothing has to be adjusted for: {asked} compares rows by their {x} as they are. Take "
             f"P({', '.join(effect.outcomes)} | {', '.join(effect.treatments)}{known})."
         )
     z = ", ".join(sorted(first))
-    weights = f"P({z} | {', '.join(effect.given)})" if effect.given else f"P({z})"
+    if effect.given:
+        weights = f"P({z} | {', '.join(effect.given)})"
+    else:
+        weights = f"P({z})"
     text = (
         f"For {asked}, adjust for {_and(first)}: within every value of {_and(first)}, take the "
         f"distribution of {y} in rows with the wanted {x}, P({', '.join(effect.outcomes)} | "
@@ -106,9 +113,8 @@ def _front_door(asked: str, effect: Effect, sets: AdjustmentSets) -> str:
     listed = ", ".join(sorted(sets[0]))
     return (
         f"For {asked}, go through the front door {m}: all that {x} does to {y} goes through {m}. "
-        f"Take P({listed} | {x}), and the effect of {m} on {y} adjusted for {x}, "
-        f"sum over {x} of P({x}) P({y} | {x}, {listed}); average the second with the first as "
-        "weights."
+        f"Take P({listed} | {x}), and the effect of {m} on {y} adjusted for {x}, sum over {x} of "
+        f"P({x}) P({y} | {x}, {listed}); average the second with the first as weights."
     )
 
 
@@ -124,4 +130,6 @@ def _instead(result: Answered) -> str:
 
 def _and(names: Iterable[str]) -> str:
     ordered = sorted(names)
-    return " and ".join([", ".join(ordered[:-1]), ordered[-1]]) if ordered[1:] else ordered[0]
+    if ordered[1:]:
+        return " and ".join([", ".join(ordered[:-1]), ordered[-1]])
+    return ordered[0]

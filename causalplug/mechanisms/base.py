@@ -20,6 +20,7 @@ from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.registry import SHIPPED_ADAPTERS, Registry
+from causalplug.values import Json, Named
 from causalplug.variables import Variable
 
 if TYPE_CHECKING:
@@ -226,8 +227,8 @@ class Mechanism(Part):
         """
 
     def standardise(self, values: Tensor) -> None:
-        """Set the scaling of the variable from values ``(n, …)`` of it, before training; nothing by
-        default."""
+        """Set the scaling of the variable from values ``(n, …)`` of it, before training; nothing
+        by default."""
 
     def start_at(self, values: Tensor) -> None:
         """Start from the marginal distribution of values ``(n, …)`` of the variable, before the
@@ -250,9 +251,7 @@ class Mechanism(Part):
         """Whether it can only be built by :meth:`completed`: False by default."""
         return False
 
-    def completed(
-        self, variable: Variable, parents: Mapping[str, Any], confounder_size: int
-    ) -> Mechanism:
+    def completed(self, variable: Variable, parents: Named, confounder_size: int) -> Mechanism:
         """The mechanism for one variable of a graph; only called where :attr:`awaits_model`.
 
         Args:
@@ -266,7 +265,7 @@ class Mechanism(Part):
     def default_for(
         cls,
         variable: Variable,
-        parents: Mapping[str, Any],
+        parents: Named,
         confounder_size: int,
         hidden: Sequence[int],
     ) -> Mechanism:
@@ -296,19 +295,21 @@ class Mechanism(Part):
         """
         return self
 
-    def binding(self) -> dict[str, Any] | None:
+    def binding(self) -> Json | None:
         """How it is bound to its variable, as JSON values that :meth:`bind_as` takes; None where
         there is nothing to say."""
         return None
 
-    def bind_as(self, name: str, binding: Mapping[str, Any]) -> Mechanism:
+    def bind_as(self, name: str, binding: Named) -> Mechanism:
         """The mechanism bound to the variable ``name`` as :meth:`binding` says."""
         return self
 
-    def bound_to(self) -> dict[str, Any]:
+    def bound_to(self) -> Json:
         """What a model's configuration says of a frozen mechanism beside where it is."""
         binding = self.binding()
-        return {} if binding is None else {"binding": binding}
+        if binding is None:
+            return {}
+        return {"binding": binding}
 
     # -- what it says of itself
 
@@ -393,7 +394,9 @@ def load_mechanism(snapshot: Snapshot, *, trust_remote_code: bool = False) -> Me
     mechanism: Mechanism = load_part(
         snapshot, MECHANISM_FORMAT, MECHANISMS, trust_remote_code=trust_remote_code
     )
-    return freeze(mechanism) if mechanism.frozen else mechanism
+    if mechanism.frozen:
+        return freeze(mechanism)
+    return mechanism
 
 
 MECHANISM_LOADER = Loader(

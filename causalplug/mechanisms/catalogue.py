@@ -12,6 +12,7 @@ from causalplug.encoders.encoders import ENCODERS
 from causalplug.mechanisms.base import MECHANISMS
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.registry import Registry
+from causalplug.values import Json
 
 __all__ = ["AdapterInfo", "list_adapters"]
 
@@ -53,7 +54,7 @@ class AdapterInfo:
         state = self.error or (f"pip install {' '.join(self.missing)}" if self.missing else "ready")
         return f"{self.kind} ({self.role}): {self.summary} [{state}]"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """JSON values."""
         return asdict(self) | {
             "needs": list(self.needs),

@@ -1,5 +1,5 @@
-"""What the values in a question meet in the rows that a model was trained on: their range, and the
-overlap that was recorded."""
+"""What the values in a question meet in the rows that a model was trained on: their range, and
+the overlap that was recorded."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from causalplug.checks.records import OverlapRecord, RangeRecord
 from causalplug.errors import RepositoryError
 from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
+from causalplug.values import Named
 
 __all__ = ["beyond_range", "never_seen", "recorded_overlap", "recorded_ranges", "weak_overlap"]
 
 
-def recorded_ranges(history: Mapping[str, Any]) -> dict[str, RangeRecord]:
+def recorded_ranges(history: Named) -> dict[str, RangeRecord]:
     """The ranges of a training history.
 
     Raises:
@@ -29,7 +30,7 @@ def recorded_ranges(history: Mapping[str, Any]) -> dict[str, RangeRecord]:
     return {name: RangeRecord.from_list(item) for name, item in ranges.items()}
 
 
-def recorded_overlap(history: Mapping[str, Any]) -> list[OverlapRecord]:
+def recorded_overlap(history: Named) -> list[OverlapRecord]:
     """The records of overlap of a training history.
 
     Raises:
@@ -41,7 +42,7 @@ def recorded_overlap(history: Mapping[str, Any]) -> list[OverlapRecord]:
     return [OverlapRecord.from_dict(item) for item in records]
 
 
-def beyond_range(history: Mapping[str, Any], queries: Iterable[Query]) -> Iterator[Caveat]:
+def beyond_range(history: Named, queries: Iterable[Query]) -> Iterator[Caveat]:
     """A caveat for every number in a question beyond which hardly a row lies."""
     ranges = recorded_ranges(history)
     for name, value, is_set in _values(queries):
@@ -50,9 +51,14 @@ def beyond_range(history: Mapping[str, Any], queries: Iterable[Query]) -> Iterat
             continue
         if known.inner_low <= value <= known.inner_high:
             continue
-        what = f"do({name}={value:g})" if is_set else f"{name}={value:g}"
+        if is_set:
+            what = f"do({name}={value:g})"
+        else:
+            what = f"{name}={value:g}"
         outside = not known.low <= value <= known.high
-        where = "beyond all" if outside else "beyond all but a few of the"
+        where = "beyond all but a few of the"
+        if outside:
+            where = "beyond all"
         text = (
             f"{name}={value:g} lies {where} rows that the model was trained on, which go from "
             f"{known.low:g} to {known.high:g}."
@@ -61,7 +67,7 @@ def beyond_range(history: Mapping[str, Any], queries: Iterable[Query]) -> Iterat
         yield Caveat("extrapolation", what, text, figures)
 
 
-def never_seen(history: Mapping[str, Any], queries: Iterable[Query]) -> Iterator[Caveat]:
+def never_seen(history: Named, queries: Iterable[Query]) -> Iterator[Caveat]:
     """A caveat for every declared category in a question that no row has."""
     unseen = history.get("unseen", {})
     if not isinstance(unseen, Mapping) or not all(isinstance(v, list) for v in unseen.values()):
@@ -71,7 +77,10 @@ def never_seen(history: Mapping[str, Any], queries: Iterable[Query]) -> Iterator
     asked |= {(event.variable, event.value, False): None for event in events}
     for name, value, is_set in asked:
         if value is not None and str(value) in map(str, unseen.get(name, [])):
-            what = f"do({name}={value})" if is_set else f"{name}={value}"
+            if is_set:
+                what = f"do({name}={value})"
+            else:
+                what = f"{name}={value}"
             text = (
                 f"No row that the model was trained on has {name}={value}: what it says of it is "
                 "supported by no data."
@@ -79,11 +88,9 @@ def never_seen(history: Mapping[str, Any], queries: Iterable[Query]) -> Iterator
             yield Caveat("extrapolation", what, text, {}, (name,))
 
 
-def weak_overlap(
-    history: Mapping[str, Any], queries: Iterable[Query], run: set[str]
-) -> Iterator[Caveat]:
-    """A caveat for every intervention that the rows did not support, if the answer runs what lacks
-    support."""
+def weak_overlap(history: Named, queries: Iterable[Query], run: set[str]) -> Iterator[Caveat]:
+    """A caveat for every intervention that the rows did not support, if the answer runs what
+    lacks support."""
     by_variable: dict[str, list[OverlapRecord]] = {}
     for record in recorded_overlap(history):
         by_variable.setdefault(record.variable, []).append(record)

@@ -3,8 +3,8 @@ concerns a question."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from causalplug.caveats import Caveat, unique_caveats
 from causalplug.identification.query import Event, Query
@@ -16,6 +16,7 @@ from causalplug.model.asked_values import (
     recorded_ranges,
     weak_overlap,
 )
+from causalplug.values import Named
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -28,7 +29,7 @@ def known_caveats(dcm: Model) -> tuple[Caveat, ...]:
     return recorded_caveats(dcm.history)
 
 
-def recorded_caveats(history: Mapping[str, Any]) -> tuple[Caveat, ...]:
+def recorded_caveats(history: Named) -> tuple[Caveat, ...]:
     """The caveats in a training history: modules that did not converge, generators that are unfit,
     and the list ``"warnings"``.
 
@@ -41,7 +42,7 @@ def recorded_caveats(history: Mapping[str, Any]) -> tuple[Caveat, ...]:
     return unique_caveats(found)
 
 
-def check_records(history: Mapping[str, Any]) -> None:
+def check_records(history: Named) -> None:
     """Raise unless all that caveats are made of can be read.
 
     Raises:
@@ -53,8 +54,8 @@ def check_records(history: Mapping[str, Any]) -> None:
 
 
 def caveats_of(dcm: Model, queries: Sequence[Query]) -> tuple[Caveat, ...]:
-    """The caveats that concern ``queries``: those of the variables that are run for them, of what
-    they set and of the values in them."""
+    """The caveats that concern ``queries``: those of the variables that are run for them, of
+    what they set and of the values in them."""
     run: set[str] = set()
     for query in queries:
         for _, term in query.terms:
@@ -86,7 +87,7 @@ def _nested(dcm: Model, setting: Setting) -> Iterator[str]:
             yield from variables_run(dcm, value)
 
 
-def _not_converged(module: Mapping[str, Any]) -> Caveat:
+def _not_converged(module: Named) -> Caveat:
     name = "+".join(module["variables"])
     worst = max(module["distances"], key=_excess, default=None)
     if worst is None:
@@ -99,7 +100,7 @@ def _not_converged(module: Mapping[str, Any]) -> Caveat:
     return Caveat("not converged", name, text, figures, tuple(module["variables"]))
 
 
-def _excess(distance: Mapping[str, Any]) -> float:
+def _excess(distance: Named) -> float:
     """How far a distance lies above its floor."""
     return max(
         (distance.get("tvd") or 0.0) - (distance.get("floor") or 0.0),
@@ -107,7 +108,7 @@ def _excess(distance: Mapping[str, Any]) -> float:
     )
 
 
-def _unfit(fit: Mapping[str, Any]) -> Caveat:
+def _unfit(fit: Named) -> Caveat:
     reasons = "; ".join(fit["reasons"])
     text = f"The frozen generator does not draw what the rows show: {reasons}."
     return Caveat("unfit generator", fit["name"], text, {}, (fit["name"],))

@@ -60,8 +60,8 @@ def confounder_layout(
         return ConfounderLayout(graph, graph.bidirected)
     if isinstance(spec, str) and spec != "cliques":
         raise MechanismError(
-            f"confounders={spec!r} cannot be used: choose 'cliques' or 'edges', or give the "
-            "groups of variables that share a hidden cause."
+            f"confounders={spec!r} cannot be used: choose 'cliques' or 'edges', or give the groups "
+            "of variables that share a hidden cause."
         )
     if not isinstance(spec, str):
         return ConfounderLayout(graph, _checked_groups(graph, spec))
@@ -82,10 +82,10 @@ def _tell_cover(component: Sequence[str], groups: Sequence[Sequence[str]]) -> No
     inside = [group for group in groups if group[0] in component]
     shown = listed(component[:6]) + (" and others" if len(component) > 6 else "")
     warnings.warn(
-        f"The bidirected edges among {shown} have more maximal cliques than edges. "
-        f"{len(inside)} confounder noises cover all edges, but a hidden cause of three or more "
-        "variables that is in none of their groups (DCM.confounders.groups) cannot be learned. "
-        "Give the groups that you want by confounders=.",
+        f"The bidirected edges among {shown} have more maximal cliques than edges. {len(inside)} "
+        "confounder noises cover all edges, but a hidden cause of three or more variables that is "
+        "in none of their groups (DCM.confounders.groups) cannot be learned. Give the groups that "
+        "you want by confounders=.",
         ConfounderWarning,
         stacklevel=4,
     )

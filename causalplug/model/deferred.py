@@ -4,13 +4,14 @@ first asked for."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from causalplug.mechanisms.base import Mechanism
 from causalplug.networks import freeze
+from causalplug.values import Json, Named
 from causalplug.variables import Variable
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ class Deferred(nn.Module):
     part_of: str | None = None
     frozen: bool = True
 
-    def __init__(
-        self, open_part: Callable[[], nn.Module], entry: Mapping[str, Any], origin: Snapshot
-    ):
+    def __init__(self, open_part: Callable[[], nn.Module], entry: Named, origin: Snapshot):
         super().__init__()
         self._open, self.entry, self.origin = open_part, entry, origin
         self.register_buffer(
@@ -60,7 +59,7 @@ class DeferredMechanism(Deferred, Mechanism):
     def __init__(
         self,
         open_part: Callable[[], nn.Module],
-        entry: Mapping[str, Any],
+        entry: Named,
         origin: Snapshot,
         *,
         variable: Variable,
@@ -71,8 +70,10 @@ class DeferredMechanism(Deferred, Mechanism):
         self.variable, self.parents, self.accepts_confounder = variable, parents, confounded
         self.part_of = entry["pulled"].get("part")
 
-    def bound_to(self) -> dict[str, Any]:
-        return {"binding": self.entry["binding"]} if "binding" in self.entry else {}
+    def bound_to(self) -> Json:
+        if "binding" in self.entry:
+            return {"binding": self.entry["binding"]}
+        return {}
 
 
 class DeferredEncoder(Deferred):
@@ -83,7 +84,7 @@ class DeferredEncoder(Deferred):
     def __init__(
         self,
         open_part: Callable[[], nn.Module],
-        entry: Mapping[str, Any],
+        entry: Named,
         origin: Snapshot,
         *,
         variable: Variable,

@@ -20,7 +20,10 @@ __all__ = ["extract_module"]
 def extract_module(dcm: Model, name: str | Iterable[str]) -> TrainedModule:
     """A module of a model; see :meth:`causalplug.DCM.module`."""
     graph = dcm.graph
-    key = name if isinstance(name, str) else tuple(name)
+    if isinstance(name, str):
+        key = name
+    else:
+        key = tuple(name)
     named = module_key(graph, key, "the module cannot be taken")
     label = "+".join(named)
     leaving = [(v, s) for v in named for s in graph.siblings(v) if s not in named]
@@ -55,7 +58,10 @@ def extract_module(dcm: Model, name: str | Iterable[str]) -> TrainedModule:
         v for v in graph.variables if v in named or any(v in m.parents for m in mechanisms.values())
     ]
     variables = {v: dcm.variables[v] for v in declared}
-    sources = None if dcm.sources is None else tuple(dcm.sources)
+    if dcm.sources is None:
+        sources = None
+    else:
+        sources = tuple(dcm.sources)
     module = TrainedModule(
         graph, variables, mechanisms, encoders, dcm.confounder_size, dcm.origin, sources
     )
@@ -72,4 +78,6 @@ def extract_module(dcm: Model, name: str | Iterable[str]) -> TrainedModule:
 
 
 def _names(part: str | None) -> set[str]:
-    return set() if part is None else set(part.split("+"))
+    if part is None:
+        return set()
+    return set(part.split("+"))

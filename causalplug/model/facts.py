@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.hub.part_facts import describe_values
 from causalplug.model.asked_values import recorded_overlap
 from causalplug.model.caveats import recorded_caveats
+from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from causalplug.checks.fit import FitReport
@@ -38,7 +39,7 @@ def dcm_facts(
     fits: Iterable[FitReport] = (),
     frozen: str = "reference",
     **more: Any,
-) -> dict[str, Any]:
+) -> Json:
     """Collect what :func:`~causalplug.hub.card.render_card` writes about a model.
 
     Args:
@@ -58,7 +59,7 @@ def dcm_facts(
         QueryError: a question is malformed or does not fit the graph.
     """
     kinds = {"image" if variable.is_image else "tabular" for variable in dcm.variables.values()}
-    facts: dict[str, Any] = {
+    facts: Json = {
         "title": title,
         "graph": {
             "variables": {
@@ -83,21 +84,26 @@ def dcm_facts(
     return {**facts, **more, "tags": [*sorted(kinds), *more.get("tags", [])]}
 
 
-def _source_rows(dcm: Model) -> list[dict[str, Any]]:
+def _source_rows(dcm: Model) -> list[Json]:
     """One row per data source, with its number of rows where training noted it."""
     counts = dcm.history.get("sources", [])
-    counts = counts if isinstance(counts, list) else []
-    found: list[dict[str, Any]] = []
+    if isinstance(counts, list):
+        counts = counts
+    else:
+        counts = []
+    found: list[Json] = []
     for number, source in enumerate(dcm.sources or ()):
-        row: dict[str, Any] = {"distribution": source.describe(), "name": source.name}
-        noted = counts[number] if len(counts) > number else None
+        row: Json = {"distribution": source.describe(), "name": source.name}
+        noted = None
+        if len(counts) > number:
+            noted = counts[number]
         if isinstance(noted, Mapping) and isinstance(noted.get("rows"), int):
             row["rows"] = noted["rows"]
         found.append(row)
     return found
 
 
-def plan_rows(plan: Plan) -> list[dict[str, Any]]:
+def plan_rows(plan: Plan) -> list[Json]:
     """One row per module, in training order."""
     return [
         {
@@ -111,7 +117,7 @@ def plan_rows(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def identified(dcm: Model, queries: Queries | None = None) -> list[dict[str, Any]]:
+def identified(dcm: Model, queries: Queries | None = None) -> list[Json]:
     """What ``config.json`` and the card say of a model's questions.
 
     Args:
@@ -130,16 +136,21 @@ def identified(dcm: Model, queries: Queries | None = None) -> list[dict[str, Any
     if queries is None:
         pairs: list[tuple[str | None, Any]] = [(row["name"], row["query"]) for row in dcm.queries]
     else:
-        pairs = (
-            list(queries.items())
-            if isinstance(queries, Mapping)
-            else [(None, query) for query in queries]
-        )
+        if isinstance(queries, Mapping):
+            pairs = list(queries.items())
+        else:
+            pairs = [(None, query) for query in queries]
     found = []
     for name, query in pairs:
         is_known = isinstance(query, Identification)
-        known = query if is_known else identify(dcm.graph, query, dcm.sources)
-        estimand = None if known.estimand is None else str(known.estimand)
+        if is_known:
+            known = query
+        else:
+            known = identify(dcm.graph, query, dcm.sources)
+        if known.estimand is None:
+            estimand = None
+        else:
+            estimand = str(known.estimand)
         row = {
             "query": str(known.query),
             "status": known.status,
@@ -150,7 +161,7 @@ def identified(dcm: Model, queries: Queries | None = None) -> list[dict[str, Any
     return found
 
 
-def fit_rows(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict[str, Any]]:
+def fit_rows(fits: Iterable[FitReport], history: Named) -> list[Json]:
     """Variable, verdict and reasons of every fit check."""
     found = [fit.to_dict() for fit in fits] or history.get("fits", [])
     return [
@@ -159,7 +170,7 @@ def fit_rows(fits: Iterable[FitReport], history: Mapping[str, Any]) -> list[dict
     ]
 
 
-def warning_rows(history: Mapping[str, Any]) -> list[dict[str, Any]]:
+def warning_rows(history: Named) -> list[Json]:
     """Name, subject and text of everything that training recorded as doubtful."""
     rows = [
         {"name": c.name, "subject": c.subject, "text": c.text} for c in recorded_caveats(history)
@@ -171,45 +182,45 @@ def warning_rows(history: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _parts(dcm: Model, copied: bool) -> list[dict[str, Any]]:
+def _parts(dcm: Model, copied: bool) -> list[Json]:
     """One row per frozen part, a module of another model being one part."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    for role, variable, part, of_module in _pulled(dcm):
-        if part is None or part.origin is None:
-            continue
-        name = of_module or variable
-        known = part.origin.reference or part.origin
-        found[role, name] = {
-            "name": name,
-            "role": "module" if of_module else role,
-            "repo_id": known.repo_id,
-            "revision": known.revision,
-            "subfolder": known.subfolder,
-            "license": part.license or known.license,
-            "copied": copied,
-        }
+    found: dict[tuple[str, str], Json] = {}
+    for role, parts in (("generator", dcm.mechanisms), ("encoder", dcm.encoders)):
+        for variable, part in parts.unopened().items():  # type: ignore[attr-defined]
+            if role == "encoder" or part.frozen:
+                inner = part
+            else:
+                inner = part.frozen_generator
+            if inner is None or inner.origin is None:
+                continue
+            origin = inner.origin
+            of_module: str | None = None
+            if role == "generator":
+                of_module = part.part_of
+            name = of_module or variable
+            known = origin.reference or origin
+            found[role, name] = {
+                "name": name,
+                "role": "module" if of_module else role,
+                "repo_id": known.repo_id,
+                "revision": known.revision,
+                "subfolder": known.subfolder,
+                "license": inner.license or known.license,
+                "copied": copied,
+            }
     return list(found.values())
 
 
-def _pulled(dcm: Model) -> Iterator[tuple[str, str, Part | None, str | None]]:
-    """Role, variable, part and module of every part that may have been pulled."""
-    for variable, mechanism in dcm.mechanisms.unopened().items():
-        inner = mechanism if mechanism.frozen else mechanism.frozen_generator
-        yield "generator", variable, inner, mechanism.part_of
-    for variable, encoder in dcm.encoders.unopened().items():
-        yield "encoder", variable, encoder, None
-
-
-def training_rows(history: Mapping[str, Any]) -> list[dict[str, Any]]:
+def training_rows(history: Named) -> list[Json]:
     """One row per matched distribution of a training report.
 
     Raises:
         KeyError, TypeError: the history is not that of a training.
     """
     rows = []
-    nothing_held_out = (
-        {"on": "training rows"} if history.get("settings", {}).get("held_out") == 0 else {}
-    )
+    nothing_held_out = {}
+    if history.get("settings", {}).get("held_out") == 0:
+        nothing_held_out = {"on": "training rows"}
     for module in history.get("modules", []):
         for distance in module["distances"]:
             kept = {

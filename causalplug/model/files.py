@@ -6,7 +6,7 @@ from __future__ import annotations
 
 __all__ = ["dcm_files", "load_dcm"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ from causalplug.model.facts import (
 from causalplug.model.pulled import PulledParts, describe_pulled
 from causalplug.model.replicates import joined_replicates, split_replicates
 from causalplug.planning.plan import Plan
+from causalplug.values import Json, Named
 from causalplug.variables import variable_from_dict
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def dcm_files(
     frozen: str = "reference",
     queries: Any = None,
     anywhere: bool = False,
-) -> tuple[dict[str, Content], dict[str, Any]]:
+) -> tuple[dict[str, Content], Json]:
     """The files of a model's repository and its configuration.
 
     Args:
@@ -75,12 +76,12 @@ def dcm_files(
         raise RepositoryError(f"cannot save with frozen={frozen!r}: use 'reference' or 'copy'")
     files: dict[str, Content] = {}
 
-    def pulled(part: Any, name: str) -> dict[str, Any]:
+    def pulled(part: Any, name: str) -> Json:
         return describe_pulled(
             part, name, folder=folder, frozen=frozen, anywhere=anywhere, files=files
         )
 
-    mechanisms: dict[str, Any] = {}
+    mechanisms: Json = {}
     for name, mechanism in dcm.mechanisms.unopened().items():
         if mechanism.frozen and not _inside(mechanism):
             mechanisms[name] = {"pulled": pulled(mechanism, name), **mechanism.bound_to()}
@@ -93,7 +94,7 @@ def dcm_files(
                 generator := mechanism.frozen_generator
             ) is not None and generator.origin is not None:
                 mechanisms[name]["generator"] = pulled(generator, name)
-    encoders: dict[str, Any] = {}
+    encoders: Json = {}
     for name, encoder in dcm.encoders.unopened().items():
         if encoder.origin is not None:
             encoders[name] = {"pulled": pulled(encoder, name), "size": encoder.size}
@@ -103,7 +104,7 @@ def dcm_files(
                 "config": encoder.config(),
                 "trained": bool(encoder.trained),
             }
-    config: dict[str, Any] = {
+    config: Json = {
         "format": DCM_FORMAT,
         "causalplug_version": __version__,
         "graph": dcm.graph.to_dict(),
@@ -191,12 +192,14 @@ def load_dcm(
         cast(dcm, dtype, keep=dcm.frozen_names())
     if device is not None:
         dcm.to(device)
-    return dcm if module is None else extract_module(dcm, module)
+    if module is None:
+        return dcm
+    return extract_module(dcm, module)
 
 
 def _built(
     build: Callable[..., Model],
-    config: Mapping[str, Any],
+    config: Named,
     parts: PulledParts,
     where: str,
     size: int,
@@ -214,17 +217,18 @@ def _built(
             f"cannot use {where}: its graph, variables and mechanisms do not have the same names. "
             "Save the model again"
         )
-    sources = (
-        None
-        if config["sources"] is None
-        else tuple(Source.from_dict(item) for item in config["sources"])
-    )
-    plan = Plan.from_dict(config["plan"]) if "plan" in config else None
+    if config["sources"] is None:
+        sources = None
+    else:
+        sources = tuple(Source.from_dict(item) for item in config["sources"])
+    plan = None
+    if "plan" in config:
+        plan = Plan.from_dict(config["plan"])
     as_sources(graph, sources)
     _check_records(config, graph, plan, where)
-    mechanisms: dict[str, Any] = {}
-    encoders: dict[str, Any] = {}
-    inside: dict[str, Any] = {}
+    mechanisms: Json = {}
+    encoders: Json = {}
+    inside: Json = {}
     for name, item in config["mechanisms"].items():
         if "pulled" in item:
             mechanisms[name] = parts.mechanism(name, item, variables[name], graph.parents(name))
@@ -238,7 +242,9 @@ def _built(
             if name not in mechanisms:
                 cls = MECHANISMS.resolve(item["kind"])
                 made = cls.from_config(item["config"], **inside.get(name, {}))
-                bound = made.bind_as(name, item["binding"]) if "binding" in item else made
+                bound = made
+                if "binding" in item:
+                    bound = made.bind_as(name, item["binding"])
                 mechanisms[name] = bound
         for name, item in config["encoders"].items():
             if name not in encoders:
@@ -257,9 +263,7 @@ def _built(
     return dcm
 
 
-def _check_records(
-    config: Mapping[str, Any], graph: CausalGraph, plan: Plan | None, where: str
-) -> None:
+def _check_records(config: Named, graph: CausalGraph, plan: Plan | None, where: str) -> None:
     """Raise unless plan, history and questions are such as printing them and writing a card
     need."""
     if plan is not None and plan.graph != graph:

@@ -25,6 +25,7 @@ from causalplug.networks import freeze, initialised
 from causalplug.noise import Noise, NoiseSpec, whole_seed
 from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.planning.plan import check_pull
+from causalplug.values import Json, Named
 from causalplug.variables import Variable
 from causalplug.wording import listed
 
@@ -71,8 +72,8 @@ class Model(nn.Module):
             )
         self.plan: Plan | None = None
         self.sources: tuple[Source, ...] | None = None
-        self.queries: tuple[Mapping[str, Any], ...] = ()
-        self.history: dict[str, Any] = {}
+        self.queries: tuple[Named, ...] = ()
+        self.history: Json = {}
         self.replicates: tuple[Mapping[str, Tensor], ...] = ()
         self.origin: Snapshot | None = None
         self._mechanisms = NamedModules()
@@ -157,13 +158,18 @@ class Model(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         tensors = [*self.parameters(), *self.buffers()]
-        return tensors[0].device if tensors else torch.device("cpu")
+        if tensors:
+            return tensors[0].device
+        return torch.device("cpu")
 
     def replace_mechanism(self, name: str, mechanism: Mechanism) -> None:
         """Put another mechanism in place, after the same checks as at construction."""
         self._known(name, "mechanism")
         mechanism = self._bound(name, mechanism).to(self.device)
-        self._mechanisms[module_key(name)] = freeze(mechanism) if mechanism.frozen else mechanism
+        if mechanism.frozen:
+            self._mechanisms[module_key(name)] = freeze(mechanism)
+        else:
+            self._mechanisms[module_key(name)] = mechanism
 
     def licensed_parts(self) -> list[Any]:
         """The pretrained parts of the model, each with ``origin`` and ``license``."""
@@ -172,7 +178,10 @@ class Model(nn.Module):
     def generator_facts(self) -> GeneratorFacts:
         """What the planner is told where this model is offered for modules of another."""
         origin = self.origin
-        label = type(self).__name__ if origin is None else origin.repo_id or type(self).__name__
+        if origin is None:
+            label = type(self).__name__
+        else:
+            label = origin.repo_id or type(self).__name__
         return GeneratorFacts(label, graph=self.graph)
 
     def trained_tensors(self) -> dict[str, Tensor]:
@@ -213,8 +222,8 @@ class Model(nn.Module):
         ]
         if wrong:
             raise MechanismError(
-                f"The weights do not fit this model: {', '.join(wrong[:5])} missing, unexpected "
-                "or of another shape."
+                f"The weights do not fit this model: {', '.join(wrong[:5])} missing, unexpected or "
+                "of another shape."
             )
         with torch.no_grad():
             for key, value in own.items():
@@ -223,7 +232,9 @@ class Model(nn.Module):
     def _known(self, name: str, what: str) -> None:
         if name not in self.variables:
             near = difflib.get_close_matches(name, self.variables, n=1)
-            hint = f"Did you mean {near[0]!r}? " if near else ""
+            hint = ""
+            if near:
+                hint = f"Did you mean {near[0]!r}? "
             raise UnknownVariableError(
                 f"No {what} for {name!r}: the graph has no such variable. {hint}Variables: "
                 f"{', '.join(self.variables)}."
@@ -319,10 +330,12 @@ class Model(nn.Module):
         return cast("Encoder", self._encoders[module_key(name)]).size
 
     def confounder_keys(self, name: str) -> tuple[str, ...]:
-        """Names of the confounder noises at a variable, in the order in which its mechanism reads
-        them."""
+        """Names of the confounder noises at a variable, in the order in which its mechanism
+        reads them."""
         own = self.mechanism(name).reads_confounders
-        return self.confounders.at(name) if own is None else own
+        if own is None:
+            return self.confounders.at(name)
+        return own
 
     # -- the forward pass
 
@@ -330,7 +343,9 @@ class Model(nn.Module):
         """``(n, e)`` confounder noise that the mechanism of ``name`` reads, None without any."""
         spec = NoiseSpec((self.confounder_size,))
         parts = [noise.draw(key, spec) for key in self.confounder_keys(name)]
-        return torch.cat(parts, -1) if parts else None
+        if parts:
+            return torch.cat(parts, -1)
+        return None
 
     def own_noise(self, name: str, noise: Noise) -> dict[str, Tensor]:
         """Own noise of the mechanism of ``name``, each ``(n, *shape)``."""
@@ -374,7 +389,10 @@ class Model(nn.Module):
             DataError: another number of values than rows of noise.
         """
         do, banks = dict(do or {}), dict(banks or {})
-        asked = list(self.graph.variables) if variables is None else list(variables)
+        if variables is None:
+            asked = list(self.graph.variables)
+        else:
+            asked = list(variables)
         for name in (*asked, *do):
             self._known(name, "value")
         if short := [name for name, value in do.items() if len(value) != len(noise)]:
@@ -440,7 +458,9 @@ class Model(nn.Module):
         kind = _described(mechanism)
         if mechanism.origin is not None:
             kind = f"{kind}, {mechanism.origin}"
-        state = "not trained yet" if self.sources is None else "trained"
+        state = "trained"
+        if self.sources is None:
+            state = "not trained yet"
         return (
             name,
             str(self.variables[name]),

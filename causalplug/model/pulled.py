@@ -6,7 +6,7 @@ from __future__ import annotations
 __all__ = ["PulledParts", "describe_pulled"]
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from causalplug.mechanisms.base import Mechanism, load_mechanism
 from causalplug.model.deferred import DeferredEncoder, DeferredMechanism
 from causalplug.model.extract import extract_module
 from causalplug.model.trained_module import TrainedModule
+from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +36,7 @@ _COPIES = "frozen"
 
 def describe_pulled(
     part: Any, name: str, *, folder: Path, frozen: str, anywhere: bool, files: dict[str, Content]
-) -> dict[str, Any]:
+) -> Json:
     """What ``config.json`` says of one frozen part.
 
     Args:
@@ -57,7 +58,9 @@ def describe_pulled(
             "memory and has no repository. Save or publish it first (save_pretrained, "
             "push_to_hub) and plug in what causalplug.from_pretrained gives"
         )
-    found: dict[str, Any] = {"part": part.part_of} if part.part_of else {}
+    found: Json = {}
+    if part.part_of:
+        found = {"part": part.part_of}
     needed = origin.used  # the files that loading it has read
     source = origin.reference or (
         Reference.to(origin, *needed) if origin.repo_id is not None else None
@@ -73,8 +76,8 @@ def describe_pulled(
         }
     elif source is None and anywhere:
         raise RepositoryError(
-            f"cannot publish the model: its frozen {type(part).__name__} of {name!r} came from "
-            f"the folder {origin}, "
+            f"cannot publish the model: its frozen {type(part).__name__} of {name!r} came from the "
+            f"folder {origin}, "
             "where nobody else can load it from. Publish it first "
             f"(dcm.mechanism({name!r}).push_to_hub(…), or "
             'dcm.encoders[…].push_to_hub(…)), or copy it into the repository with frozen="copy"'
@@ -105,7 +108,7 @@ class PulledParts:
         snapshot: Snapshot,
         where: str,
         chain: tuple[str, ...],
-        options: Mapping[str, Any],
+        options: Named,
         load_other: Callable[[Snapshot], Model],
     ):
         self.snapshot, self.where, self.chain, self.options = snapshot, where, chain, options
@@ -113,7 +116,7 @@ class PulledParts:
         self._modules: dict[tuple[str, str], TrainedModule] = {}
 
     def mechanism(
-        self, name: str, entry: Mapping[str, Any], variable: Variable, parents: tuple[str, ...]
+        self, name: str, entry: Named, variable: Variable, parents: tuple[str, ...]
     ) -> DeferredMechanism:
         """A frozen generator, or a mechanism of another model's module; nothing is fetched
         before it is needed."""
@@ -130,33 +133,31 @@ class PulledParts:
             opened, entry, files, variable=variable, parents=parents, confounded=part is not None
         )
 
-    def encoder(self, name: str, entry: Mapping[str, Any], variable: Variable) -> nn.Module:
+    def encoder(self, name: str, entry: Named, variable: Variable) -> nn.Module:
         """A frozen encoder; nothing is fetched before it is needed, unless its size was not
         recorded."""
         files, part = self._files(name, entry["pulled"]), entry["pulled"].get("part")
 
         def opened() -> nn.Module:
-            return (
-                load_encoder(files)
-                if part is None
-                else self._module(files, part, name).encoders[name]
-            )
+            if part is None:
+                return load_encoder(files)
+            return self._module(files, part, name).encoders[name]
 
         if "size" not in entry:
             return opened()
         return DeferredEncoder(opened, entry, files, variable=variable, size=entry["size"])
 
-    def generator(self, name: str, pulled: Mapping[str, Any]) -> Mechanism:
+    def generator(self, name: str, pulled: Named) -> Mechanism:
         """The frozen generator inside a trained mechanism of this variable."""
         return load_mechanism(self._files(name, pulled))
 
-    def _files(self, name: str, pulled: Mapping[str, Any]) -> Snapshot:
+    def _files(self, name: str, pulled: Named) -> Snapshot:
         """The snapshot that a frozen part is read from; its files are checked against the hashes
         that were recorded."""
         where = f"{self.where}: {name}"
-        reference = (
-            Reference.from_dict(pulled["reference"], where=where) if "reference" in pulled else None
-        )
+        reference = None
+        if "reference" in pulled:
+            reference = Reference.from_dict(pulled["reference"], where=where)
         if "copy" in pulled:
             inner, files = (
                 safe_relative(pulled["copy"]["folder"], where=f"cannot use {where}"),

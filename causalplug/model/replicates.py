@@ -43,8 +43,8 @@ def split_replicates(
         wrong = [k for k, v in own.items() if k not in like or like[k].shape != v.shape]
         if wrong or not number.isdecimal() or own.keys() != next(iter(found.values())).keys():
             raise RepositoryError(
-                f"cannot use the replicates of {where}: they are not those of this model. Save "
-                "the model again"
+                f"cannot use the replicates of {where}: they are not those of this model. Save the "
+                "model again"
             )
     return tuple(found[number] for number in sorted(found, key=int))
 

@@ -14,6 +14,7 @@ from causalplug.mechanisms.base import Mechanism
 from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.planning.objectives import module_key
 from causalplug.planning.pulling import judge_available
+from causalplug.values import Json, Named
 from causalplug.variables import Variable
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class TrainedModule:
     @property
     def repo_id(self) -> str | None:
         """The Hub id of that model, None for a folder."""
-        return None if self.origin is None else self.origin.repo_id
+        if self.origin is None:
+            return None
+        return self.origin.repo_id
 
     def licensed_parts(self) -> list[Any]:
         """The pretrained parts of the module, each with ``origin`` and ``license``."""
@@ -82,8 +85,8 @@ class TrainedModule:
         named = module_key(graph, key, f"the module {self.name} cannot be plugged in")
         if set(named) != set(self.mechanisms):
             raise PlanError(
-                f"the module {self.name} cannot be plugged in for {key}: its variables are "
-                "others. Write "
+                f"the module {self.name} cannot be plugged in for {key}: its variables are others. "
+                "Write "
                 f'mechanisms={{"{self.name}": …}}, or load the module of {key}'
             )
         (verdict,) = judge_available(graph, {key: self})
@@ -102,8 +105,8 @@ class TrainedModule:
         if confounder_size != self.confounder_size and any(graph.siblings(name) for name in named):
             raise MechanismError(
                 f"The module {self.name} cannot be plugged in: its confounder noise has "
-                f"{self.confounder_size} numbers each and the model's {confounder_size}. Build "
-                f"the model with confounder_size={self.confounder_size}."
+                f"{self.confounder_size} numbers each and the model's {confounder_size}. Build the "
+                f"model with confounder_size={self.confounder_size}."
             )
 
 
@@ -118,9 +121,9 @@ def expand_modules(
     graph: CausalGraph,
     variables: Mapping[str, Variable],
     confounder_size: int,
-    mechanisms: Mapping[str, Any],
+    mechanisms: Named,
     encoders: Mapping[str, Encoder],
-) -> tuple[dict[str, Any], dict[str, Encoder]]:
+) -> tuple[Json, dict[str, Encoder]]:
     """Mechanisms and encoders by variable, those of modules among them.
 
     Raises:
@@ -134,7 +137,7 @@ def expand_modules(
         if not isinstance(module, TrainedModule):
             continue
         module.check(key, graph, variables, confounder_size)
-        both: list[tuple[str, dict[str, Any], Mapping[str, Any]]] = [
+        both: list[tuple[str, Json, Named]] = [
             ("mechanism", given, module.mechanisms),
             ("encoder", read, module.encoders),
         ]

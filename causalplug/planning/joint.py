@@ -8,7 +8,6 @@ mechanism from the first step on, and a critic reads everything that a source re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
@@ -16,6 +15,7 @@ from causalplug.graphs.source import Source, as_sources
 from causalplug.planning.objectives import module_key
 from causalplug.planning.plan import Module, Plan, Target
 from causalplug.planning.pulling import judge_available
+from causalplug.values import Named
 from causalplug.wording import listed
 
 __all__ = ["joint_plan"]
@@ -25,7 +25,7 @@ def joint_plan(
     graph: CausalGraph,
     sources: Sequence[Source],
     *,
-    frozen: Mapping[str, Any],
+    frozen: Named,
     kinds: Mapping[str, str],
 ) -> Plan:
     """A plan with one module of all mechanisms that are trained, matched to every source as it

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
 from causalplug.planning.pulling import Pull
 from causalplug.planning.targets import Target
+from causalplug.values import Json, Named
 
 __all__ = ["Module", "PlanLike", "Variables"]
 
@@ -57,9 +58,11 @@ class Module:
     @property
     def label(self) -> str:
         """The action in words: ``PULL``, ``TRAIN`` or ``TRAIN code, PULL renderer``."""
-        return "TRAIN code, PULL renderer" if self.renderers else self.action.upper()
+        if self.renderers:
+            return "TRAIN code, PULL renderer"
+        return self.action.upper()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """What JSON can hold, one entry per attribute."""
         return {
             "variables": list(self.variables),
@@ -74,11 +77,9 @@ class Module:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Module:
+    def from_dict(cls, data: Named) -> Module:
         """The inverse of :meth:`to_dict`."""
-        plain: dict[str, Any] = {
-            key: tuple(v) if isinstance(v, list) else v for key, v in data.items()
-        }
+        plain: Json = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
         return cls(
             **plain | {"targets": tuple(Target.from_dict(target) for target in data["targets"])}
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
+from causalplug.values import Named
 from causalplug.wording import as_names, check_known, did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -107,13 +108,12 @@ def module_key(graph: CausalGraph, key: Any, what: str) -> tuple[str, ...]:
     Raises:
         UnknownVariableError: a name that the graph does not have.
     """
-    names = (
-        (key,)
-        if isinstance(key, str) and key in graph
-        else key.split("+")
-        if isinstance(key, str)
-        else key
-    )
+    if isinstance(key, str) and key in graph:
+        names = (key,)
+    elif isinstance(key, str):
+        names = key.split("+")
+    else:
+        names = key
     names = [name.strip() for name in as_names(names)]
     check_known(names, graph.index, what)
     return graph.named(graph.positions(names))
@@ -124,7 +124,7 @@ def choose_objectives(
     modules: Mapping[tuple[str, ...], Sequence[str]],
     *,
     objective: Objective | None = None,
-    kinds: Mapping[str, Any] | None = None,
+    kinds: Named | None = None,
     explicit: Mapping[str, bool] | None = None,
     renderers: Iterable[str] = (),
 ) -> list[str]:
@@ -187,9 +187,13 @@ def _no_density(
     siblings = graph.siblings(name)
     what = f"the mechanism of {name}"
     if kinds.get(name) == "image":
-        what = f"{name} <-> {siblings[0]}: a confounded image" if siblings else "an image"
+        what = "an image"
+        if siblings:
+            what = f"{name} <-> {siblings[0]}: a confounded image"
     other = listed(f'"{"+".join(m)}"' for m in rest)
-    renders = ", which then renders a trained code" if siblings else ""
+    renders = ""
+    if siblings:
+        renders = ", which then renders a trained code"
     return (
         f'module {"+".join(module)} cannot be trained with objective "{chosen}": {what} has no '
         f'explicit density; use objective="adversarial" for it (likelihood can be asked for '
@@ -209,7 +213,9 @@ def _default(
         return "adversarial"
     if all(name in plain for name in through):
         return "likelihood"
-    return "warm" if all(name in kinds for name in through) else "adversarial"
+    if all(name in kinds for name in through):
+        return "warm"
+    return "adversarial"
 
 
 def _wanted(
@@ -232,8 +238,7 @@ def _wanted(
                 raise PlanError(
                     f"module {'+'.join(modules[number])} cannot be trained with two objectives: "
                     "objective= asks for "
-                    f'"{given[number]}" and "{chosen}"; its variables are trained together, so '
-                    "give it one"
+                    f'"{given[number]}" and "{chosen}"; its variables are trained together, so give it one'
                 )
     return [given.get(number, default) for number, default in enumerate(defaults)]
 

@@ -17,6 +17,7 @@ from causalplug.planning.modules import Block, arrange
 from causalplug.planning.objectives import Objective, choose_objectives, module_key
 from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
 from causalplug.planning.targets import Target, Targets
+from causalplug.values import Json, Named
 from causalplug.wording import check_known, listed
 
 __all__ = ["Module", "Plan", "Pull", "Target", "check_pull", "plan"]
@@ -142,7 +143,7 @@ class Plan:
 
         return plot_plan(self, **options)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """What JSON can hold; equal plans give equal text."""
         return {
             "version": 1,
@@ -157,7 +158,7 @@ class Plan:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
+    def from_dict(cls, data: Named) -> Plan:
         """The inverse of :meth:`to_dict`.
 
         Raises:
@@ -167,7 +168,10 @@ class Plan:
         keys = {"version", "graph", "sources", "asked", "strategy", "pulls", "modules", "edges"}
         given = set(data) - {"fits"}
         if given != keys or data["version"] != 1:
-            wrong = listed(sorted(keys ^ given)) if given != keys else f"version {data['version']}"
+            if given != keys:
+                wrong = listed(sorted(keys ^ given))
+            else:
+                wrong = f"version {data['version']}"
             raise PlanError(
                 f"the plan cannot be read: {wrong} is missing or unknown; make it again with "
                 "plan(graph, …)"
@@ -226,7 +230,7 @@ def plan(
     *,
     available: Mapping[Any, Any] | None = None,
     objective: Objective | None = None,
-    kinds: Mapping[str, Any] | None = None,
+    kinds: Named | None = None,
     explicit: Mapping[str, bool] | None = None,
     do: str | Iterable[str] = (),
     only: str | Iterable[str] | None = None,
@@ -272,7 +276,10 @@ def plan(
 
     closures = Closures(graph)
     blocks = arrange(graph, closures, [graph.positions(variables) for variables in pulled])
-    kept = set(range(len(blocks))) if only is None else _needed(blocks, graph.positions(only))
+    if only is None:
+        kept = set(range(len(blocks)))
+    else:
+        kept = _needed(blocks, graph.positions(only))
     targets = Targets(graph, checked, closures=closures)
     named = [graph.named(block.members) for block in blocks]
     trained = {
@@ -295,7 +302,10 @@ def plan(
         if number not in kept:
             continue
         inside = {*block.members, *block.frozen}
-        matched = () if names in pulled else targets.of(block.members)
+        if names in pulled:
+            matched = ()
+        else:
+            matched = targets.of(block.members)
         if names not in pulled and not matched:
             uncovered.append(block)
         could = available is None and len(names) == 1 and not graph.siblings(names[0])
@@ -315,7 +325,9 @@ def plan(
         )
     if uncovered:
         rest = [" + ".join(graph.named(block.members)) for block in uncovered[1:]]
-        also = f". Nor can {listed(rest, most=6)}" if rest else ""
+        also = ""
+        if rest:
+            also = f". Nor can {listed(rest, most=6)}"
         served = _served(graph, blocks, uncovered)
         raise PlanError(targets.complaint(uncovered[0].members) + also + served)
     edges = tuple(

@@ -12,6 +12,7 @@ from causalplug.errors import FrozenConfounderError, PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.planning.generator_facts import GeneratorFacts, facts_of
 from causalplug.planning.objectives import kind_of, module_key
+from causalplug.values import Json, Named
 from causalplug.wording import listed
 
 __all__ = ["Pull", "check_pull", "judge_available", "pullable"]
@@ -34,7 +35,7 @@ class Pull:
     why: str
     generator: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """What JSON can hold, one entry per attribute."""
         return {
             "variables": list(self.variables),
@@ -44,7 +45,7 @@ class Pull:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Pull:
+    def from_dict(cls, data: Named) -> Pull:
         """The inverse of :meth:`to_dict`."""
         return cls(tuple(data["variables"]), data["verdict"], data["why"], data["generator"])
 
@@ -86,7 +87,7 @@ def _places(graph: CausalGraph, modules: Iterable[tuple[str, ...]]) -> Iterator[
 
 
 def judge_available(
-    graph: CausalGraph, available: Mapping[Any, Any], *, kinds: Mapping[str, Any] | None = None
+    graph: CausalGraph, available: Mapping[Any, Any], *, kinds: Named | None = None
 ) -> tuple[Pull, ...]:
     """The verdict on every generator in ``available``.
 
@@ -131,7 +132,9 @@ def _judge_variable(
     label = facts.label
     if not graph.siblings(variable):
         _check_labels(graph, variable, facts)
-        checked = "; its labels are checked when it is loaded" if isinstance(generator, str) else ""
+        checked = ""
+        if isinstance(generator, str):
+            checked = "; its labels are checked when it is loaded"
         return Pull((variable,), "pull", _free(graph, variable) + checked, label)
     why = _confounded(graph, variable)
     if kind == "discrete":
@@ -191,18 +194,20 @@ def _differences(
             ("confounders shared", graph.siblings(variable), other.siblings(variable)),
         ):
             if set(here) != set(there):
-                between = " with" if kind != "parents" else ""
-                yield (
-                    f"{variable} has the {kind}{between} {listed(there)} there and {listed(here)} "
-                    "here"
-                )
+                between = ""
+                if kind != "parents":
+                    between = " with"
+                yield f"{variable} has the {kind}{between} {listed(there)} there and {listed(here)} here"
 
 
 def _check_labels(graph: CausalGraph, variable: str, facts: GeneratorFacts) -> None:
     """Raise unless the labels that a generator declares are the parents, or a label map leads
     from these to them."""
     labels, parents = facts.conditions_on, graph.parents(variable)
-    reads = parents if facts.parents is None else facts.parents
+    if facts.parents is None:
+        reads = parents
+    else:
+        reads = facts.parents
     if facts.unbound and (facts.makes_map or len(reads) == len(parents) == 1):
         return
     refusal = f'"{variable}" cannot be pulled from {facts.label}'
@@ -220,22 +225,28 @@ def _check_labels(graph: CausalGraph, variable: str, facts: GeneratorFacts) -> N
         )
     elif labels is None and set(reads) != set(parents):
         raise PlanError(
-            f"{refusal}: it reads ({listed(reads)}) and {own}; {_mend(None, parents)}, or "
-            "correct the graph"
+            f"{refusal}: it reads ({listed(reads)}) and {own}; {_mend(None, parents)}, or correct "
+            "the graph"
         )
 
 
 def _mend(labels: Sequence[str] | None, parents: tuple[str, ...]) -> str:
-    wanted = tuple(labels) if labels is not None else ("label",)
+    if labels is not None:
+        wanted = tuple(labels)
+    else:
+        wanted = ("label",)
     if len(wanted) == len(parents) and wanted:
         pairs = ", ".join(f'"{label}": "{parent}"' for label, parent in _paired(wanted, parents))
         return f"the label map {{{pairs}}} mends it if the values agree"
-    into = f"({listed(wanted)})" if len(wanted) != 1 else wanted[0]
-    outof = f"({listed(parents)})" if len(parents) != 1 else parents[0]
-    return (
-        f"a label map mends it: LabelMap.from_table({{{outof}: {into}, …}}) with one entry for "
-        f"each value of {outof}"
-    )
+    if len(wanted) != 1:
+        into = f"({listed(wanted)})"
+    else:
+        into = wanted[0]
+    if len(parents) != 1:
+        outof = f"({listed(parents)})"
+    else:
+        outof = parents[0]
+    return f"a label map mends it: LabelMap.from_table({{{outof}: {into}, …}}) with one entry for each value of {outof}"
 
 
 def _paired(labels: Sequence[str], parents: Sequence[str]) -> list[tuple[str, str]]:
@@ -258,18 +269,21 @@ def _paired(labels: Sequence[str], parents: Sequence[str]) -> list[tuple[str, st
 
 def _free(graph: CausalGraph, variable: str) -> str:
     parents = graph.parents(variable)
-    factor = f"P({variable} | {listed(parents)})" if parents else f"P({variable})"
-    return (
-        f"no hidden confounder touches {variable}, so its mechanism is {factor} and any generator "
-        "of that will do"
-    )
+    if parents:
+        factor = f"P({variable} | {listed(parents)})"
+    else:
+        factor = f"P({variable})"
+    return f"no hidden confounder touches {variable}, so its mechanism is {factor} and any generator of that will do"
 
 
 def _confounded(graph: CausalGraph, variable: str) -> str:
     edges = [f"{variable} <-> {sibling}" for sibling in graph.siblings(variable)]
-    says, both = ("says", "both") if len(edges) == 1 else ("say", "both ends of each")
-    shown = " and ".join(edges) if len(edges) < 3 else listed(edges, most=4)
-    return (
-        f"{shown} {says} that something unobserved affects {both}, and a frozen generator has no "
-        "input for it"
-    )
+    if len(edges) == 1:
+        says, both = ("says", "both")
+    else:
+        says, both = ("say", "both ends of each")
+    if len(edges) < 3:
+        shown = " and ".join(edges)
+    else:
+        shown = listed(edges, most=4)
+    return f"{shown} {says} that something unobserved affects {both}, and a frozen generator has no input for it"

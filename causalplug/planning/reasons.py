@@ -31,7 +31,10 @@ def explain_module(plan: PlanLike, name: str | Iterable[str]) -> str:
     if plan.strategy == "joint" and module.action == "train":
         return "\n".join([_heading(plan, module), f"{module.why}."])
     asked = next(iter(as_names(name)))
-    focus = asked if asked in graph else module.variables[0]
+    if asked in graph:
+        focus = asked
+    else:
+        focus = module.variables[0]
     sentences = [_heading(plan, module), *_together(graph, module, focus), *_waits(plan, module)]
     sentences += [*_pulling(plan, module, focus), *_sources(plan, module)]
     return "\n".join(sentences)
@@ -143,7 +146,9 @@ def _circles(graph: CausalGraph, module: Module, focus: str) -> list[str]:
     inside = set(graph.positions(module.variables))
     units = [frozenset(c) for c in components(graph.sibling_lists) if inside.issuperset(c)]
     sentences: list[str] = []
-    closures = Closures(graph) if len(units) > 1 else None
+    closures = None
+    if len(units) > 1:
+        closures = Closures(graph)
     while closures is not None and len(units) > 1 and len(sentences) < _MOST:
         units.sort(key=lambda unit: graph.index[focus] not in unit)
         owner = {v: number for number, unit in enumerate(units) for v in unit}
@@ -179,7 +184,9 @@ def _circle(needs: list[list[int]], start: int) -> list[int]:
     came, _ = _search(needs[start], lambda v: ((w, "") for w in needs[v]), [start])
     if start in needs[start]:
         return [start]
-    return [start, *_upwards(start, came)[:0:-1]] if start in came else []
+    if start in came:
+        return [start, *_upwards(start, came)[:0:-1]]
+    return []
 
 
 def _waits(plan: PlanLike, module: Module) -> list[str]:
@@ -188,11 +195,10 @@ def _waits(plan: PlanLike, module: Module) -> list[str]:
         for other in plan.requires(module.variables):
             met = [name for name in module.ancestors if name in other.variables]
             path = returning_path(plan.graph, module.variables, met)
-            part = (
-                "all of it"
-                if len(met) == len(other.variables)
-                else f"{listed(met, most=_MOST)} of them"
-            )
+            if len(met) == len(other.variables):
+                part = "all of it"
+            else:
+                part = f"{listed(met, most=_MOST)} of them"
             sentences.append(
                 f"It waits for {{{listed(other.variables, most=_MOST)}}} and is trained through "
                 f"{part}, frozen: {path} leaves it and returns."
@@ -241,14 +247,18 @@ def _source(graph: CausalGraph, module: Module, offer: Offer, target: Target | N
     members = set(graph.positions(module.variables))
     within = listed(graph.named(offer.within), most=_MOST)
     if target is not None:
-        kind = (
-            f"a further c-factor, since {within} was set there"
-            if offer.within
-            else "its own c-factor"
-        )
+        kind = "its own c-factor"
+        if offer.within:
+            kind = f"a further c-factor, since {within} was set there"
         parts = [f"compared: {listed(target.variables, most=_MOST)}"]
-        parts += [f"frozen: {listed(target.frozen, most=_MOST)}"] if target.frozen else []
-        parts += [f"set from the row: {listed(target.given, most=_MOST)}"] if target.given else []
+        if target.frozen:
+            parts += [f"frozen: {listed(target.frozen, most=_MOST)}"]
+        else:
+            parts += []
+        if target.given:
+            parts += [f"set from the row: {listed(target.given, most=_MOST)}"]
+        else:
+            parts += []
         return f"Source {name} gives {target.describe(most=_MOST)}, {kind} ({'; '.join(parts)})."
     if not offer.reach:
         return (
@@ -267,7 +277,9 @@ def _source(graph: CausalGraph, module: Module, offer: Offer, target: Target | N
         )
     best = min(len(t.frozen) for t in module.targets if t.role == "own")
     count = len(offer.reach - members)
-    variables = "variable" if count == 1 else "variables"
+    variables = "variables"
+    if count == 1:
+        variables = "variable"
     return (
         f"Source {name} is not used: {count} {variables} would have to be frozen instead of {best}."
     )

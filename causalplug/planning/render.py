@@ -56,7 +56,9 @@ def plan_dot(plan: PlanLike) -> str:
     node = {name: f"v{number}" for number, name in enumerate(plan.graph.variables)}
     lines = ["digraph plan {", "  compound=true; rankdir=LR; node [shape=ellipse];"]
     for number, module in enumerate(plan.modules):
-        colour = "#D9EAF7" if module.action == "pull" else "#FBE5D0"
+        colour = "#FBE5D0"
+        if module.action == "pull":
+            colour = "#D9EAF7"
         label = f"{number + 1}. {module.label}"
         lines += [
             f"  subgraph cluster_{number} {{",
@@ -104,11 +106,10 @@ def _title(plan: PlanLike) -> str:
 
 def _notes(plan: PlanLike) -> list[str]:
     depth = len(plan.generations)
-    order = (
-        "all modules are independent"
-        if depth == 1
-        else f"{depth} generations: what is trained through comes first"
-    )
+    if depth == 1:
+        order = "all modules are independent"
+    else:
+        order = f"{depth} generations: what is trained through comes first"
     notes = [f"{order[0].upper()}{order[1:]}."]
     if not plan.asked and any(module.action == "pull" for module in plan.modules):
         notes.append(

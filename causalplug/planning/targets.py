@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
 from causalplug.planning.closure import Closures
+from causalplug.values import Json, Named
 from causalplug.wording import listed
 
 __all__ = ["Offer", "Target", "Targets"]
@@ -55,12 +55,14 @@ class Target:
 
     def describe(self, *, most: int = 8) -> str:
         """The distribution that is matched, such as ``P(Mek | PKA, do(PKA))``."""
-        do = (f"do({listed(self.do, most=most)})",) if self.do else ()
+        do = ()
+        if self.do:
+            do = (f"do({listed(self.do, most=most)})",)
         conditions = [*((listed(self.parents, most=most),) if self.parents else ()), *do]
         bar = " | " if conditions else ""
         return f"P({listed(self.variables, most=most)}{bar}{', '.join(conditions)})"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """What JSON can hold, one entry per attribute."""
         return {
             "source": self.source,
@@ -74,11 +76,9 @@ class Target:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Target:
+    def from_dict(cls, data: Named) -> Target:
         """The inverse of :meth:`to_dict`."""
-        plain: dict[str, Any] = {
-            key: v if isinstance(v, str) else tuple(v) for key, v in data.items()
-        }
+        plain: Json = {key: v if isinstance(v, str) else tuple(v) for key, v in data.items()}
         return cls(**plain)
 
 
@@ -151,25 +151,21 @@ class Targets:
         members = frozenset(module)
         offers = self.offers(members)
         outside = [offer for offer in offers if not offer.within]
-        name = (
-            "+".join(self.graph.named(members))
-            if len(members) <= 8
-            else f"{len(members)} variables"
-        )
+        if len(members) <= 8:
+            name = "+".join(self.graph.named(members))
+        else:
+            name = f"{len(members)} variables"
         if outside:
             closest = min(outside, key=lambda offer: len(offer.missing))
             wanted = listed(self.graph.named(closest.reach | closest.parents))
             lacks = listed(self.graph.named(closest.missing))
             between = self.graph.named(closest.reach - members)
-            because = (
-                f" ({listed(between)} because of the paths that leave the module and return)"
-                if between
-                else ""
-            )
-            more = (
-                f"source {closest.source} comes closest and lacks {lacks}; record {lacks} there "
-                "as well"
-            )
+            because = ""
+            if between:
+                because = (
+                    f" ({listed(between)} because of the paths that leave the module and return)"
+                )
+            more = f"source {closest.source} comes closest and lacks {lacks}; record {lacks} there as well"
         else:
             closest = min(offers, key=lambda offer: (len(offer.within), len(offer.missing)))
             need = self._closure(members, frozenset())
@@ -189,8 +185,13 @@ class Targets:
     def _offer(self, members: frozenset[int], number: int) -> Offer:
         cut, recorded = self._set[number], self._recorded[number]
         within = members & cut
-        start = (members - cut) & recorded if within else members
-        reached = self._closure(start, cut) if start else frozenset()
+        start = members
+        if within:
+            start = (members - cut) & recorded
+        if start:
+            reached = self._closure(start, cut)
+        else:
+            reached = frozenset()
         parents = self._parents(reached)
         source = self.sources[number]
         fixed = frozenset(v for v in parents & cut if self.graph.variables[v] in source.values)

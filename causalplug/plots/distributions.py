@@ -10,6 +10,7 @@ import numpy as np
 
 from causalplug.errors import DataError
 from causalplug.plots.style import COLUMN, FAMILY, SERIES, SMALL, panels, plain, text_width
+from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ _LOOKS = {"exact": "truth", "observed": "data", "rows": "data"}
 
 
 def plot_distributions(
-    answers: Mapping[str, Mapping[str, Any]],
+    answers: Mapping[str, Named],
     *,
     columns: int = 2,
     width: float = COLUMN,
@@ -32,8 +33,7 @@ def plot_distributions(
     per value.
 
     Bars called ``"truth"``, ``"model"``, ``"data"`` and ``"naive"`` have colours of their own;
-    others get the next free one. An estimate brings its intervals as thin lines,
-    where it has some.
+    others get the next free one. An estimate brings its intervals as thin lines, where it has some.
 
     Args:
         answers: question -> name of the bars -> distribution: an :class:`~causalplug.Estimate` with
@@ -73,7 +73,7 @@ def plot_distributions(
     if len(names) > 1:
         handles, labels = _handles(colours)
         prop = {"size": SMALL, "family": FAMILY}
-        looks: dict[str, Any] = {
+        looks: Json = {
             "frameon": False,
             "handlelength": 1.0,
             "columnspacing": 1.2,
@@ -83,7 +83,7 @@ def plot_distributions(
     return figure
 
 
-def _aligned(question: str, bars: Mapping[str, Any]) -> dict[str, _Bars]:
+def _aligned(question: str, bars: Named) -> dict[str, _Bars]:
     """The bars of one panel, all over the same values in the same order."""
     read = {name: _read(question, name, distribution) for name, distribution in bars.items()}
     named = next((values for values, _, _ in read.values() if values), None)
@@ -96,7 +96,10 @@ def _aligned(question: str, bars: Mapping[str, Any]) -> dict[str, _Bars]:
                 f"{values or len(heights)}, they are over {wanted}; give all distributions the "
                 "same values"
             )
-        order = [values.index(value) for value in wanted] if values else list(range(len(wanted)))
+        if values:
+            order = [values.index(value) for value in wanted]
+        else:
+            order = list(range(len(wanted)))
         found[name] = (
             wanted,
             [heights[i] for i in order],
@@ -106,18 +109,23 @@ def _aligned(question: str, bars: Mapping[str, Any]) -> dict[str, _Bars]:
 
 
 def _read(question: str, name: str, distribution: Any) -> _Bars:
-    """Values (empty if they have no names), heights, and half widths of the intervals, None where
-    the model cannot tell them."""
+    """Values (empty if they have no names), heights, and half widths of the intervals, None
+    where the model cannot tell them."""
     table = getattr(distribution, "table", None)
     if table is not None:
-        numbers = list(table.columns).index("estimate") if "estimate" in table else 0
+        numbers = 0
+        if "estimate" in table:
+            numbers = list(table.columns).index("estimate")
         if numbers != 1:
             raise DataError(
                 f"{name!r} cannot be drawn in {question!r}: its answer has {numbers} open discrete "
                 "variables, and bars show one; ask for one variable and give the others values"
             )
         half = (table["high"] - table["low"]) / 2
-        known = None if half.isna().any() else half.tolist()
+        if half.isna().any():
+            known = None
+        else:
+            known = half.tolist()
         return [str(value) for value in table.iloc[:, 0]], table["estimate"].tolist(), known
     if isinstance(distribution, Mapping) or hasattr(distribution, "items"):
         pairs = list(distribution.items())
@@ -133,7 +141,10 @@ def _colours(names: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in names:
         known = SERIES.get(_LOOKS.get(name, name))
-        found[name] = known if isinstance(known, str) else next(free, "#888888")
+        if isinstance(known, str):
+            found[name] = known
+        else:
+            found[name] = next(free, "#888888")
     return found
 
 
@@ -156,11 +167,10 @@ def _panel(
     axes.set_xticks(places, values, **style)
     axes.tick_params(axis="x", length=0)
     longest = text_width(question, SMALL)
-    lines = (
-        textwrap.wrap(question, max(8, int(len(question) * across / longest)))
-        if longest > across
-        else [question]
-    )
+    if longest > across:
+        lines = textwrap.wrap(question, max(8, int(len(question) * across / longest)))
+    else:
+        lines = [question]
     axes.set_title("\n".join(lines), loc="left", pad=4, **plain())
     axes.locator_params(axis="y", nbins=5)
 

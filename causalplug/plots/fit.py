@@ -58,9 +58,14 @@ def plot_fit(report: FitShape, *, width: float = COLUMN) -> Figure:
         ", ".join(f"{k}={v}" for k, v in item.parents.items()) or "all"
         for item in report.configurations
     ]
-    worst = [] if report.worst is None else _pictures(report)
+    if report.worst is None:
+        worst = []
+    else:
+        worst = _pictures(report)
     lines = 0.17 * len(values) + 0.55
-    strip = width / 9 if worst else 0.0
+    strip = 0.0
+    if worst:
+        strip = width / 9
     figure, grid = panels(
         2 if worst else 1, len(_STATISTICS), width, lines + strip + (0.22 if worst else 0.0),
         height_ratios=[lines, strip] if worst else None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from causalplug.plots.layout import Arc, Place, arranged, bent, columns_of, stacked
 from causalplug.plots.style import COLOURS, FONT, canvas, plain, text_width
+from causalplug.values import Json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +39,7 @@ def plot_graph(
     figure, axes = canvas(width + 2 * margin, height + 2 * margin, ax)
     draw_arcs(axes, arcs, places)
     for left, right in missing:
-        looks: dict[str, Any] = {"style": "-", "linestyle": "dotted", "width": 1.6, "bend": 0.25}
+        looks: Json = {"style": "-", "linestyle": "dotted", "width": 1.6, "bend": 0.25}
         arrow(axes, places[left], places[right], colour=COLOURS["confounder"], **looks)
     draw_variables(axes, places)
     return figure
@@ -125,7 +126,7 @@ def draw_arcs(
     """Causes as arrows, confounders dashed with two heads; grey where an end is not among
     ``strong``."""
     for arc in arcs:
-        looks: dict[str, Any] = {"colour": COLOURS["edge"], "style": "-|>", "zorder": 5}
+        looks: Json = {"colour": COLOURS["edge"], "style": "-|>", "zorder": 5}
         if arc.confounded:
             looks = {
                 "colour": COLOURS["confounder"],
@@ -180,4 +181,6 @@ def arrow(
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 8]}…{name[-7:]}"
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - 8]}…{name[-7:]}"

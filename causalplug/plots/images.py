@@ -10,6 +10,7 @@ import numpy as np
 
 from causalplug.errors import DataError, VariableError
 from causalplug.plots.style import COLUMN, FONT, panels, plain, text_width
+from causalplug.values import Named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +82,7 @@ def plot_images(
 def plot_interventions(
     dcm: ModelShape,
     image: str,
-    interventions: Sequence[Mapping[str, Any]],
+    interventions: Sequence[Named],
     *,
     n: int = 8,
     seed: int = 0,
@@ -132,7 +133,7 @@ def plot_counterfactuals(
     dcm: ModelShape,
     image: str,
     *,
-    do: Mapping[str, Any],
+    do: Named,
     evidence: Any = None,
     n: int = 8,
     seed: int = 0,
@@ -164,7 +165,9 @@ def plot_counterfactuals(
         n, evidence=evidence, do=do, variables=[image], factual=True, seed=seed, images="pil",
         allow_unidentified=allow_unidentified, progress=False,
     )  # fmt: skip
-    seen = f"seen ({_settings(evidence)})" if isinstance(evidence, Mapping) else "seen"
+    seen = "seen"
+    if isinstance(evidence, Mapping):
+        seen = f"seen ({_settings(evidence)})"
     shown = {
         seen: list(drawn["factual", image]),
         f"had {_settings(do)}": list(drawn["counterfactual", image]),
@@ -181,7 +184,10 @@ def _image(dcm: ModelShape, name: str) -> Any:
     variable = dcm.variables.get(name)
     if variable is None or not variable.is_image:
         images = [other for other, declared in dcm.variables.items() if declared.is_image]
-        wrong = "it is not in the graph" if variable is None else f"it is declared {variable.kind}"
+        if variable is None:
+            wrong = "it is not in the graph"
+        else:
+            wrong = f"it is declared {variable.kind}"
         raise VariableError(
             f"{name!r} cannot be drawn as images: {wrong}; image variables are {images}"
         )
@@ -192,7 +198,7 @@ def _marked(drawn: Any) -> bool:
     return drawn.attrs["identification"] not in ("identifiable", "zero", "not checked")
 
 
-def _settings(values: Mapping[str, Any]) -> str:
+def _settings(values: Named) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
@@ -203,4 +209,6 @@ def _bare(axes: Axes) -> None:
 
 
 def _grey(image: np.ndarray) -> np.ndarray:
-    return image.astype(float) if image.ndim == 2 else image.astype(float).mean(-1)
+    if image.ndim == 2:
+        return image.astype(float)
+    return image.astype(float).mean(-1)

@@ -97,7 +97,10 @@ def arranged(
             wanted = {}
             for key in column:
                 near = [height[other] for other in neighbours.get(key, ()) if other in height]
-                wanted[key] = sum(near) / len(near) if near else height[key]
+                if near:
+                    wanted[key] = sum(near) / len(near)
+                else:
+                    wanted[key] = height[key]
             column.sort(key=lambda key: wanted[key])
             note(column)
     return columns
@@ -153,7 +156,10 @@ def bent(
             continue
         a, b = places[left], places[right]
         upright = abs(a.x - b.x) < (a.width + b.width) / 4
-        choices = ((-0.9, 0.9) if upright else curved) if confounded else straight
+        if confounded:
+            choices = (-0.9, 0.9) if upright else curved
+        else:
+            choices = straight
         near = drawn[left] + drawn[right]
         best = Arc(left, right, choices[0], confounded)
         cheapest = _cost(best, places, near)

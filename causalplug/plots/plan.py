@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.plots.graph import arrow, draw_arcs, draw_variables, laid_out
 from causalplug.plots.layout import Arc, Place, arranged, clear_bend, columns_of, stacked
 from causalplug.plots.style import COLOURS, FAMILY, SMALL, canvas, text_width
+from causalplug.values import Json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,13 +94,16 @@ def plot_plan(
         module.variables: _box(plan, module, number)
         for number, module in enumerate(plan.modules, start=1)
     }
-    rows = _rows(plan, boxes) if plan.edges else []
-    label = text_width("generation 1", SMALL) + 0.12 if rows else 0.0
-    wide, tall = (
-        _flow(plan, boxes)
-        if not rows
-        else (max(row.width for row in rows), sum(row.height for row in rows))
-    )
+    rows = []
+    if plan.edges:
+        rows = _rows(plan, boxes)
+    label = 0.0
+    if rows:
+        label = text_width("generation 1", SMALL) + 0.12
+    if not rows:
+        wide, tall = _flow(plan, boxes)
+    else:
+        wide, tall = (max(row.width for row in rows), sum(row.height for row in rows))
     width = max(wide + label + 2 * _MARGIN, _legend_width(plan) if legend else 0.0)
     foot = _MARGIN + (_LEGEND if legend else 0.0)
     height = tall + _GAP * max(len(rows) - 1, 0) + _MARGIN + foot
@@ -224,7 +228,9 @@ def _spread(row: _Row, left: float, right: float) -> None:
 
 def _mean(near: list[tuple[_Box, float]], default: float) -> float:
     total = sum(weight for _, weight in near)
-    return sum(box.place.x * weight for box, weight in near) / total if total else default
+    if total:
+        return sum(box.place.x * weight for box, weight in near) / total
+    return default
 
 
 def _bands(ax: Axes, rows: Sequence[_Row], width: float) -> None:
@@ -237,7 +243,7 @@ def _bands(ax: Axes, rows: Sequence[_Row], width: float) -> None:
         ax.add_patch(
             Rectangle((0, low), width, top - low, facecolor=COLOURS["band"], linewidth=0, zorder=0)
         )
-        style: dict[str, Any] = {"fontsize": SMALL, "color": COLOURS["quiet"], "family": FAMILY}
+        style: Json = {"fontsize": SMALL, "color": COLOURS["quiet"], "family": FAMILY}
         ax.text(0.06, top - 0.09, f"generation {number + 1}", va="center", zorder=1, **style)
 
 
@@ -262,7 +268,7 @@ def _draw_box(ax: Axes, box: _Box) -> None:
     halo = [
         withStroke(linewidth=2.5, foreground=COLOURS[f"{kind} fill"])
     ]  # an arrow below it leaves it legible
-    style: dict[str, Any] = {
+    style: Json = {
         "fontsize": SMALL,
         "color": COLOURS[kind],
         "weight": "bold",
@@ -280,8 +286,10 @@ def _draw_causes(ax: Axes, plan: PlanShape, boxes: Any, across: float) -> None:
     owner = {name: box for box in boxes for name in box.inner}
     titles = [box.title_place for box in boxes]
     outer = [(a, b) for a, b in plan.graph.directed if owner[a] is not owner[b]]
-    width = 0.6 if len(outer) <= _MANY else 0.4
-    looks: dict[str, Any] = {
+    width = 0.4
+    if len(outer) <= _MANY:
+        width = 0.6
+    looks: Json = {
         "colour": COLOURS["outer edge"],
         "width": width,
         "head": 5.0,
@@ -340,11 +348,11 @@ def _opening(row: _Row, x: float) -> float:
     return min([edges[0][0], *between, edges[-1][1]], key=lambda opening: abs(opening - x))
 
 
-def _entries(plan: PlanShape) -> list[tuple[str, dict[str, Any]]]:
+def _entries(plan: PlanShape) -> list[tuple[str, Json]]:
     """What the legend says, and the line or patch beside it."""
     kinds = {module.action for module in plan.modules}
     words = {"pull": "pulled" if plan.asked else "could be pulled", "train": "trained"}
-    found: list[tuple[str, dict[str, Any]]] = [
+    found: list[tuple[str, Json]] = [
         (words[kind], {"facecolor": COLOURS[f"{kind} fill"], "edgecolor": COLOURS[kind]})
         for kind in ("pull", "train")
         if kind in kinds

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
+
+from causalplug.values import Named
 
 __all__ = [
     "CertificateShape",
@@ -121,6 +123,6 @@ class ModelShape(Protocol):
     """A model that can be sampled."""
 
     @property
-    def variables(self) -> Mapping[str, Any]: ...
+    def variables(self) -> Named: ...
     def sample(self, n: int, **options: Any) -> Any: ...
     def counterfactual(self, n: Any, **options: Any) -> Any: ...

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import MissingDependencyError
+from causalplug.values import Json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,8 +68,8 @@ def check_installed() -> None:
     """
     if importlib.util.find_spec("matplotlib") is None:
         raise MissingDependencyError(
-            "no picture can be drawn: matplotlib is not installed; run "
-            "`pip install causalplug[plots]`"
+            "no picture can be drawn: matplotlib is not installed; run `pip install "
+            "causalplug[plots]`"
         )
 
 
@@ -135,13 +136,13 @@ def tidy(axes: Axes) -> None:
     """The common look of axes: two thin spines, small ticks, text in the common font."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set(linewidth=0.6, color=COLOURS["quiet"])
-    looks: dict[str, Any] = {"labelsize": SMALL, "labelfontfamily": FAMILY}
+    looks: Json = {"labelsize": SMALL, "labelfontfamily": FAMILY}
     axes.tick_params(
         length=2.5, width=0.6, color=COLOURS["quiet"], labelcolor=COLOURS["text"], pad=2, **looks
     )
 
 
-def plain(size: float = SMALL, colour: str = "text") -> dict[str, Any]:
+def plain(size: float = SMALL, colour: str = "text") -> Json:
     """How text looks: font, size and colour; a dollar sign is a dollar sign."""
     return {"fontsize": size, "color": COLOURS[colour], "family": FAMILY, "parse_math": False}
 

@@ -3,10 +3,11 @@ chance explains."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalplug.errors import DataError
 from causalplug.plots.style import COLOURS, COLUMN, FAMILY, SERIES, SMALL, panels, plain
+from causalplug.values import Json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +69,10 @@ def _panel(axes: Axes, module: TrainedModuleShape, measure: str) -> None:
         marker="." if len(points) < 15 else "",
         ms=3,
     )
-    name = module.name if len(module.name) <= 20 else f"{module.name[:18]}…"
+    if len(module.name) <= 20:
+        name = module.name
+    else:
+        name = f"{module.name[:18]}…"
     axes.set_title(name, loc="left", pad=4, weight="bold", **plain())
     axes.set_xlabel("step", labelpad=1, **plain())
     axes.set_ylabel(_MEASURES[measure], labelpad=2, **plain())
@@ -80,7 +84,7 @@ def _panel(axes: Axes, module: TrainedModuleShape, measure: str) -> None:
         axes.set_ylim(middle - least, middle + least)
     kept = [(step, value) for step, value in points if step == module.best_step]
     if kept and measure == _measures(module)[-1]:
-        ring: dict[str, Any] = {
+        ring: Json = {
             "marker": "o",
             "ms": 5,
             "mfc": "none",

@@ -72,7 +72,9 @@ class Acceptance:
     @property
     def rate(self) -> float:
         """Share of the candidates that agreed."""
-        return self.accepted / self.candidates if self.candidates else 1.0
+        if self.candidates:
+            return self.accepted / self.candidates
+        return 1.0
 
 
 class Stream:
@@ -114,13 +116,19 @@ class Stream:
         self.acceptance = Acceptance()
         self.pool_size = float(POOL)
         self.weighted = any(g.weighted for g in self.given)
-        self.pool = POOL if self.weighted else 1
+        if self.weighted:
+            self.pool = POOL
+        else:
+            self.pool = 1
         self.by_row = any(
             isinstance(i, PerRow)
             for world in [*(g.clamped for g in self.given), *(world for world, _ in self.targets)]
             for i in world.do.values()
         ) or any(getattr(c, "codes", None) is not None for g in self.given for c in g.conditions)
-        self.numbers = range(n) if rows is None else rows
+        if rows is None:
+            self.numbers = range(n)
+        else:
+            self.numbers = rows
         search = [(g.clamped, g.names) for g in self.given]
         self.searching = Batches(self._size(search) if batch_size is None else batch_size)
         self.finishing = Batches(self._size(self.targets) if batch_size is None else batch_size)
@@ -135,7 +143,10 @@ class Stream:
         return self.posterior is not None and self.posterior.given is given
 
     def _inference(self, whole: bool) -> Posterior | None:
-        targets = None if whole else self.targets
+        if whole:
+            targets = None
+        else:
+            targets = self.targets
         return infer_from(self.dcm, self.given, targets, self.seed, self.limits, self._heed)
 
     def _heed(self, found: Batches) -> None:
@@ -155,7 +166,9 @@ class Stream:
             for world, variables in asked
             for name in world.graph.ancestors(list(variables)) - set(world.do)
         }
-        return SMALL if any(self.dcm.variables[name].needs_encoder for name in names) else LARGE
+        if any(self.dcm.variables[name].needs_encoder for name in names):
+            return SMALL
+        return LARGE
 
     def noise(self, rows: Tensor) -> Noise:
         """Noise of these row numbers on the model's device."""
@@ -204,14 +217,16 @@ class Stream:
             if whole:
                 joined = Rows.cat(waiting)
                 yield self.drawn(joined.select(torch.arange(whole))) if self.weighted else joined
-                waiting = (
-                    [joined.select(torch.arange(whole, len(joined)))] if whole < len(joined) else []
-                )
+                waiting = []
+                if whole < len(joined):
+                    waiting = [joined.select(torch.arange(whole, len(joined)))]
 
     def _rows(self) -> Iterator[Rows]:
         if self.inferred:
             return self._inferred()
-        return self._by_row() if self.by_row else self._in_order()
+        if self.by_row:
+            return self._by_row()
+        return self._in_order()
 
     def _inferred(self) -> Iterator[Rows]:
         first = self.numbers.start
@@ -279,7 +294,9 @@ class Stream:
                 self.too_rare(kept, at)
             if at >= limit:
                 self.too_rare(kept, at)
-            guess = (kept + 1) / (at + 1) if at else 0.5
+            guess = 0.5
+            if at:
+                guess = (kept + 1) / (at + 1)
             window = min(max(math.ceil(1.1 * (wanted - kept) / guess), 512), self.searching.size)
             stop = min(at + window, check if at < check else limit)
             for _, b, found in self.searching.run(
@@ -382,7 +399,10 @@ def infer_from(
     found = []
     for i, part in enumerate(given):
         others = [(g.clamped, g.names) for j, g in enumerate(given) if j != i]
-        later = None if targets is None else [*others, *targets]
+        if targets is None:
+            later = None
+        else:
+            later = [*others, *targets]
         posterior = Posterior(dcm, part, later, seed, limits)
         if posterior.possible:
             found.append(posterior)
@@ -390,14 +410,18 @@ def infer_from(
         return own[0]
     weighed = [posterior for posterior in found if posterior.given.weighted]
     if weighed or any(part.weighted for part in given):
-        return weighed[0] if weighed else None
+        if weighed:
+            return weighed[0]
+        return None
     if not found:
         return None
     with evaluating(dcm):
         rarest = min(found, key=lambda posterior: posterior.log_probability)
         often = rarest.log_probability >= math.log(_OFTEN)
     heed(rarest.batches)
-    return None if often else rarest
+    if often:
+        return None
+    return rarest
 
 
 def _rank(owner: Tensor) -> Tensor:

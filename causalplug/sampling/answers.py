@@ -13,6 +13,7 @@ import numpy as np
 from causalplug.caveats import Caveat
 from causalplug.errors import QueryError
 from causalplug.sampling.moments import Moments
+from causalplug.values import Json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,8 +107,8 @@ class Estimate:
     def _single(self) -> Any:
         if len(self.table) != 1 or "estimate" not in self.table:
             raise QueryError(
-                f"{self.query} has {len(self.table)} numbers as its answer: read .table, or "
-                "choose with .at()."
+                f"{self.query} has {len(self.table)} numbers as its answer: read .table, or choose "
+                "with .at()."
             )
         return self.table.iloc[0]
 
@@ -143,7 +144,9 @@ class Estimate:
 
         if not self.pictures:
             raise QueryError(f"{self.query} asks for no image.")
-        name = next(iter(self.pictures)) if outcome is None else outcome
+        name = outcome
+        if outcome is None:
+            name = next(iter(self.pictures))
         if name not in self.pictures:
             raise QueryError(
                 f"{name!r} is no image outcome of {self.query}; there are {list(self.pictures)}."
@@ -162,7 +165,7 @@ class Estimate:
             )
         return PILImage.fromarray(sheet[0] if channels == 1 else sheet[:3].transpose(1, 2, 0))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """What JSON can hold; images are left out."""
         return {
             "query": self.query,
@@ -181,11 +184,9 @@ class Estimate:
         }
 
     def _notes(self) -> list[str]:
-        rate = (
-            f", {self.acceptance_rate:.2%} of {self.candidates:,} tried"
-            if self.candidates != self.n
-            else ""
-        )
+        rate = ""
+        if self.candidates != self.n:
+            rate = f", {self.acceptance_rate:.2%} of {self.candidates:,} tried"
         notes = [f"{self.n:,} rows{rate}, {self.seconds:.2f} s, seed {self.seed}; {self.status}"]
         if self.interval:
             notes.append(self.interval)
@@ -224,7 +225,9 @@ class Estimate:
     def _repr_html_(self) -> str:
         from html import escape
 
-        tables = [self.table] if len(self.table.columns) else []
+        tables = []
+        if len(self.table.columns):
+            tables = [self.table]
         tables += [table for table in self.summaries.values() if table is not self.table]
         parts = [f"<p><code>{escape(self.query)}</code></p>"]
         parts += [
@@ -287,7 +290,10 @@ def _groups(sorted_codes: np.ndarray) -> tuple[list[int], list[slice]]:
 def _described(values: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
     """Moments and quantiles of weighted values; a quantile's error from the order statistics
     around it."""
-    weights = np.ones(len(values)) if weights is None else weights
+    if weights is None:
+        weights = np.ones(len(values))
+    else:
+        weights = weights
     share = weights / weights.sum()
     effective = float(1 / (share**2).sum())
     mean = float(share @ values)
@@ -313,7 +319,7 @@ def _described(values: np.ndarray, weights: np.ndarray | None) -> dict[str, floa
 
 def answer_table(
     axes: Sequence[Sequence[tuple[str, Any]]],
-    blocks: Sequence[tuple[dict[str, Any], Moments, Mapping[str, Summary]]],
+    blocks: Sequence[tuple[Json, Moments, Mapping[str, Summary]]],
 ) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """Tables from what was counted.
 
@@ -328,7 +334,10 @@ def answer_table(
     labels = [label for axis in axes for label, _ in axis]
     cells = list(itertools.product(*(v.categories for _, v in [*evidence, *outcomes])))
     rows = [[*symbols.values(), *cell] for symbols, _, _ in blocks for cell in cells]
-    keys = pd.DataFrame(rows, columns=labels) if labels else pd.DataFrame(index=range(len(rows)))
+    if labels:
+        keys = pd.DataFrame(rows, columns=labels)
+    else:
+        keys = pd.DataFrame(index=range(len(rows)))
     errors = np.concatenate([moments.standard_error.ravel() for _, moments, _ in blocks])
     values = np.concatenate([moments.estimate.ravel() for _, moments, _ in blocks])
     effective = np.concatenate([np.repeat(m.effective, m.shape[1]) for _, m, _ in blocks])

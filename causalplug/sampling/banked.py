@@ -53,7 +53,10 @@ class ImageBank:
     def __call__(self, parents: Mapping[str, Tensor], noise: Noise) -> Tensor:
         """Projections ``(n, size)`` for the parents' values of some rows of noise."""
         spec = self.mechanism.noise.get("label")
-        drawn = {} if spec is None else {"label": noise.draw(f"{self.name}/label", spec)}
+        if spec is None:
+            drawn = {}
+        else:
+            drawn = {"label": noise.draw(f"{self.name}/label", spec)}
         labels = self.mechanism.joint_labels(parents, drawn, len(noise)).cpu()
         uniform = self._uniform(noise).cpu()
         found = torch.zeros(len(noise), self.encoder.size)
@@ -107,7 +110,9 @@ def bankable(
     if not isinstance(dcm.mechanism(name), FrozenMechanism) or name not in dcm.encoders.unopened():
         return None
     readers = [child for child in dcm.graph.children(name) if child in painted]
-    return name if all(dcm.mechanism(child).reads_projections for child in readers) else None
+    if all(dcm.mechanism(child).reads_projections for child in readers):
+        return name
+    return None
 
 
 class ClusteredMoments(Moments):
@@ -149,9 +154,15 @@ class ClusteredMoments(Moments):
     def _add(self, k: int, part: Contribution) -> None:
         if part.cluster is None:
             raise ValueError("rows without a cluster")
-        weight = np.ones(len(part.index)) if part.weight is None else part.weight
+        if part.weight is None:
+            weight = np.ones(len(part.index))
+        else:
+            weight = part.weight
         np.add.at(self._b[k], (part.cluster, part.evidence), weight)
         hit = part.outcome >= 0
-        number = weight if part.number is None else weight * part.number
+        if part.number is None:
+            number = weight
+        else:
+            number = weight * part.number
         where = (part.cluster[hit], part.evidence[hit], part.outcome[hit])
         np.add.at(self._a[k], where, number[hit])

@@ -69,9 +69,18 @@ def with_bounds(
 def _bounds(dcm: Model, query: str | Query, data: Any, seed: int) -> Bounds:
     domains = {name: v.categories for name, v in dcm.variables.items() if v.is_discrete}
     sources = dcm.sources
-    tables = data if data is not None else [_stand_in(dcm, source) for source in sources or ()]
-    items = list(tables) if isinstance(tables, list | tuple) else [tables]
-    given = items if len(items) > 1 else items[0]
+    if data is not None:
+        tables = data
+    else:
+        tables = [_stand_in(dcm, source) for source in sources or ()]
+    if isinstance(tables, list | tuple):
+        items = list(tables)
+    else:
+        items = [tables]
+    if len(items) > 1:
+        given = items
+    else:
+        given = items[0]
     return bounds(dcm.graph, query, given, sources=sources, domains=domains, seed=seed)
 
 
@@ -126,7 +135,10 @@ def _from_bounds(
 def _columns(limits: Bounds, level: float) -> pd.DataFrame:
     table = limits.table.rename(columns={"low": "lower_bound", "high": "upper_bound"})
     ends = limits.interval(level)
-    low, high = (ends["low"], ends["high"]) if limits.axes else ends
+    if limits.axes:
+        low, high = (ends["low"], ends["high"])
+    else:
+        low, high = ends
     nothing = np.full(len(table), np.nan)
     place = len(limits.axes)
     columns = {"estimate": nothing, "low": low, "high": high, "standard_error": nothing}
@@ -138,7 +150,9 @@ def _columns(limits: Bounds, level: float) -> pd.DataFrame:
 def _sentence(limits: Bounds, level: float) -> str:
     notes = "; ".join([*limits.assumptions, *limits.notes])
     text = f"low to high: {level:.0%} interval around the bounds of what the data allow"
-    return f"{text} ({notes})" if notes else text
+    if notes:
+        return f"{text} ({notes})"
+    return text
 
 
 def _widened(found: Estimate, limits: Bounds, level: float) -> Estimate:

@@ -3,10 +3,10 @@ themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import QueryError
+from causalplug.values import Named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,16 +47,15 @@ def plug_in(
     found = evaluate(identification.estimand, tables, categories=discrete)
     values = []
     for row in table.to_dict("records"):
-        value = (
-            found[{axis: row[_column(axis, table)] for axis in found.axes}]
-            if found.axes
-            else float(found)
-        )
+        if found.axes:
+            value = found[{axis: row[_column(axis, table)] for axis in found.axes}]
+        else:
+            value = float(found)
         values.append(float(value))
     return values
 
 
-def _discrete(data: Any, discrete: Mapping[str, Any]) -> Any:
+def _discrete(data: Any, discrete: Named) -> Any:
     """The discrete columns of a table of rows."""
     if not hasattr(data, "keys"):
         return data

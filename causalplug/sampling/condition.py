@@ -21,6 +21,7 @@ from causalplug.sampling.interventions import (
     is_per_row,
 )
 from causalplug.sampling.worlds import Rows, World
+from causalplug.values import Named
 from causalplug.wording import check_known, listed
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class Evidence:
         Evidence(values={'Y': 1}, do={'X': 0})
     """
 
-    values: Mapping[str, Any]
-    do: Mapping[str, Any] = field(default_factory=dict)
+    values: Named
+    do: Named = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +89,14 @@ class Condition:
             return self.allowed.to(values.device)[values]
         if self.codes is not None:
             return values == self.codes[rows % ROUND].to(values.device)
-        above = values >= self.low if self.includes_low else values > self.low
-        below = values <= self.high if self.includes_high else values < self.high
+        if self.includes_low:
+            above = values >= self.low
+        else:
+            above = values > self.low
+        if self.includes_high:
+            below = values <= self.high
+        else:
+            below = values < self.high
         return above & below
 
 
@@ -126,9 +133,10 @@ class Given:
 
     def __post_init__(self) -> None:
         points = {point.name: point.intervention for point in self.points}
-        self.clamped = (
-            World(self.world.graph, {**self.world.do, **points}) if points else self.world
-        )
+        if points:
+            self.clamped = World(self.world.graph, {**self.world.do, **points})
+        else:
+            self.clamped = self.world
 
     @property
     def parts(self) -> list[Condition | Point]:
@@ -219,8 +227,8 @@ class Given:
         return chosen, index
 
     def recover(self, rows: Rows, world: World) -> None:
-        """Fix the noise of the points that a later world needs; ``world`` is the one whose values
-        the rows hold."""
+        """Fix the noise of the points that a later world needs; ``world`` is the one whose
+        values the rows hold."""
         for name in self.recovered:
             self._recover(rows, world, name)
 
@@ -248,11 +256,10 @@ class Given:
             value, parents, confounder, prior=rows.dcm.own_noise(name, rows.noise)
         )
         again = mechanism(parents, noise, confounder)
-        difference = (
-            (again.double() - value.double()).flatten(1)
-            if value.ndim > 1
-            else (again - value).double()[:, None]
-        )
+        if value.ndim > 1:
+            difference = (again.double() - value.double()).flatten(1)
+        else:
+            difference = (again - value).double()[:, None]
         rows.marks[f"error of {name}"] = difference.square().mean(-1).sqrt()
         rows.noise = rows.noise.fix({f"{name}/{key}": drawn for key, drawn in noise.items()})
 
@@ -267,7 +274,9 @@ def compile_evidence(dcm: Model, evidence: Any, n: int) -> list[Given]:
     """
     if evidence is None:
         return []
-    several = [evidence] if isinstance(evidence, Mapping | Evidence) else evidence
+    several = evidence
+    if isinstance(evidence, Mapping | Evidence):
+        several = [evidence]
     if isinstance(several, str) or not isinstance(several, Sequence):
         raise QueryError(
             f"evidence={evidence!r} cannot be used: give a mapping from variables to values, "
@@ -275,7 +284,10 @@ def compile_evidence(dcm: Model, evidence: Any, n: int) -> list[Given]:
         )
     found: list[Given] = []
     for part in several:
-        part = part if isinstance(part, Evidence) else Evidence(part)
+        if isinstance(part, Evidence):
+            part = part
+        else:
+            part = Evidence(part)
         if not isinstance(part.values, Mapping):
             raise QueryError(
                 f"evidence {part.values!r} cannot be used: it has to map variables to values."
@@ -314,12 +326,15 @@ def _merged(a: Given, b: Given) -> Given:
         ):
             both = c.allowed & other.allowed
             single = int(both.sum()) == 1
-            value = (other.value if c.value is None else c.value) if single else None
+            if single:
+                value = other.value if c.value is None else c.value
+            else:
+                value = None
             conditions[c.name] = Condition(c.name, allowed=both, value=value)
         else:
             raise QueryError(
-                f"the evidence contradicts itself: {c.name} is given two values in one world; "
-                "keep one."
+                f"the evidence contradicts itself: {c.name} is given two values in one world; keep "
+                "one."
             )
     twice = {p.name for p in a.points} & ({p.name for p in b.points} | set(conditions))
     twice |= {p.name for p in b.points} & set(conditions)
@@ -331,7 +346,7 @@ def _merged(a: Given, b: Given) -> Given:
     return Given(a.world, list(conditions.values()), [*a.points, *b.points])
 
 
-def compile_given(dcm: Model, given: Mapping[str, Any] | None, world: World, n: int) -> Given:
+def compile_given(dcm: Model, given: Named | None, world: World, n: int) -> Given:
     """Conditions in one world, checked.
 
     Args:
@@ -416,7 +431,9 @@ def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Poi
         )
     allowed = torch.zeros(variable.size, dtype=torch.bool)
     allowed[codes] = True
-    single = variable.decode(codes[:1]).tolist()[0] if len(torch.unique(codes)) == 1 else None
+    single = None
+    if len(torch.unique(codes)) == 1:
+        single = variable.decode(codes[:1]).tolist()[0]
     return Condition(name, allowed=allowed, value=single)
 
 
@@ -437,12 +454,19 @@ def region_condition(dcm: Model, name: str, region: Region) -> Condition:
             f"{written} cannot be asked: {name} is continuous, and takes no single value with a "
             f"probability. Write a range, such as {name}<{region.value}."
         )
-    low = float("-inf") if region.low is None else float(region.low)
-    high = float("inf") if region.high is None else float(region.high)
-    if high < variable.low or low > variable.high:
+    if region.low is None:
+        low = float("-inf")
+    else:
+        low = float(region.low)
+    if region.high is None:
+        high = float("inf")
+    else:
+        high = float(region.high)
+    if high < variable.low or low > variable.high:  # type: ignore[attr-defined]
         raise QueryError(
-            f"{written} cannot be asked: {name} has values between {variable.low} and "
-            f"{variable.high}."
+            f"{written} cannot be asked: {name} has values between {variable.low} "
+            "and "  # type: ignore[attr-defined]
+            f"{variable.high}."  # type: ignore[attr-defined]
         )
     return Condition(
         name,
@@ -467,7 +491,9 @@ def _region_of_categories(variable: Any, name: str, region: Region) -> Condition
             f"which are {listed(variable.categories)}."
         )
     codes = held.nonzero().squeeze(-1)
-    single = variable.decode(codes).tolist()[0] if len(codes) == 1 else None
+    single = None
+    if len(codes) == 1:
+        single = variable.decode(codes).tolist()[0]
     return Condition(name, allowed=held, value=single)
 
 

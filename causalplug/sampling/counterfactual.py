@@ -25,6 +25,7 @@ from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.request import check_count, request
 from causalplug.sampling.sample import answer
 from causalplug.sampling.worlds import Rows, World
+from causalplug.values import Json, Named
 from causalplug.wording import check_known
 
 if TYPE_CHECKING:
@@ -39,11 +40,11 @@ FACTUAL = "factual"
 
 def counterfactual(
     dcm: Model,
-    n: int | Mapping[str, Any] | Any,
+    n: int | Named | Any,
     *,
     evidence: Any = None,
-    do: Mapping[str, Any] | None = None,
-    worlds: Mapping[str, Mapping[str, Any]] | None = None,
+    do: Named | None = None,
+    worlds: Mapping[str, Named] | None = None,
     variables: str | Iterable[str] | None = None,
     factual: bool = False,
     draws: int = 1,
@@ -111,9 +112,7 @@ def _bare(rows: Rows) -> Noise:
     return rows.noise.to("cpu")
 
 
-def _settings(
-    do: Mapping[str, Any] | None, worlds: Mapping[str, Mapping[str, Any]] | None
-) -> dict[str | None, Mapping[str, Any]]:
+def _settings(do: Named | None, worlds: Mapping[str, Named] | None) -> dict[str | None, Named]:
     """Interventions by label of the world."""
     if worlds is None:
         return {None: do or {}}
@@ -123,8 +122,8 @@ def _settings(
         )
     if not isinstance(worlds, Mapping) or not worlds:
         raise QueryError(
-            f"worlds={worlds!r} cannot be used: it maps names of your choice to interventions, "
-            "for example "
+            f"worlds={worlds!r} cannot be used: it maps names of your choice to interventions, for "
+            "example "
             "{'treated': {'X': 1}, 'untreated': {'X': 0}}."
         )
     return {str(label): setting for label, setting in worlds.items()}
@@ -150,11 +149,14 @@ def _seen(dcm: Model, n: Any, evidence: Any, draws: int) -> tuple[Any, int, tupl
     values = {name: _repeat(codes, draws) for name, codes in rows.items()}
     if evidence is None:
         return [Evidence(values)], length * draws, (length, draws)
-    more = [evidence] if isinstance(evidence, Mapping | Evidence) else list(evidence)
+    if isinstance(evidence, Mapping | Evidence):
+        more = [evidence]
+    else:
+        more = list(evidence)
     return [Evidence(values), *more], length * draws, (length, draws)
 
 
-def _row_columns(dcm: Model, rows: Any) -> dict[str, Any]:
+def _row_columns(dcm: Model, rows: Any) -> Json:
     """Columns of users' values, each an array or tensor with one entry per row."""
     if hasattr(rows, "to_dict") and not hasattr(rows, "columns"):  # one row of a DataFrame
         rows = rows.to_dict()
@@ -163,7 +165,10 @@ def _row_columns(dcm: Model, rows: Any) -> dict[str, Any]:
             f"counterfactual({type(rows).__name__}) cannot be answered: give a number of rows, one "
             "row as a mapping, or a DataFrame of rows."
         )
-    names = list(rows.columns) if hasattr(rows, "columns") else list(rows)
+    if hasattr(rows, "columns"):
+        names = list(rows.columns)
+    else:
+        names = list(rows)
     check_known(names, dcm.graph.index, "the given rows cannot be used")
     if not names:
         raise QueryError("the given rows cannot be used: they have no columns.")
@@ -174,27 +179,28 @@ def _row_columns(dcm: Model, rows: Any) -> dict[str, Any]:
         codes = variable.encode(
             [column] if _is_value(column) and not variable.is_image else column, name
         )
-        found[name] = codes if variable.is_image else variable.decode(codes)
+        if variable.is_image:
+            found[name] = codes
+        else:
+            found[name] = variable.decode(codes)
     return found
 
 
 def _is_value(column: Any) -> bool:
-    return np.ndim(column) == 0 if not isinstance(column, str) else True
+    if not isinstance(column, str):
+        return np.ndim(column) == 0
+    return True
 
 
 def _repeat(values: Any, draws: int) -> Any:
     if draws == 1:
         return values
-    return (
-        values.repeat_interleave(draws, 0)
-        if isinstance(values, torch.Tensor)
-        else np.repeat(values, draws, 0)
-    )
+    if isinstance(values, torch.Tensor):
+        return values.repeat_interleave(draws, 0)
+    return np.repeat(values, draws, 0)
 
 
-def _repeated(
-    dcm: Model, do: Mapping[str, Any] | None, repeat: tuple[int, int] | None
-) -> Mapping[str, Any] | None:
+def _repeated(dcm: Model, do: Named | None, repeat: tuple[int, int] | None) -> Named | None:
     """Interventions that were written for the given rows, for every draw of them."""
     if do is None or repeat is None or repeat[1] == 1 or not isinstance(do, Mapping):
         return do

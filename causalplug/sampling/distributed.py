@@ -90,7 +90,9 @@ def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], di
     while len(kept) < wanted:
         if (at == check and len(kept) < CHECK / 4) or at >= limit:
             stream.too_rare(len(kept), at)
-        guess = (len(kept) + 1) / (at + 1) if at else 0.5
+        guess = 0.5
+        if at:
+            guess = (len(kept) + 1) / (at + 1)
         window = min(
             max(int(1.1 * (wanted - len(kept)) / guess), 512),
             stream.searching.size * state.num_processes,
@@ -119,7 +121,10 @@ def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], di
     size = max(stream.finishing.size // stream.pool, 1) * stream.pool
     for start in range(0, len(numbers), size):
         rows = stream.candidates(numbers[start : start + size])
-        rows = stream.drawn(rows) if stream.weighted else rows
+        if stream.weighted:
+            rows = stream.drawn(rows)
+        else:
+            rows = rows
         for _, (part, recovered) in stream.finished(rows, asked.read):
             parts.append(part)
             errors = {name: errors.get(name, 0.0) + error for name, error in recovered.items()}

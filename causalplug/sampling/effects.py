@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from causalplug.caveats import unique_caveats
@@ -10,6 +10,7 @@ from causalplug.errors import QueryError
 from causalplug.identification.quantities import ate
 from causalplug.identification.query import Event, Query
 from causalplug.sampling.answers import Estimate
+from causalplug.values import Named
 from causalplug.variables import Discrete
 from causalplug.wording import check_known
 
@@ -29,7 +30,7 @@ def ate_query(
     value: Any = None,
     treated: Any = None,
     control: Any = None,
-    given: Mapping[str, Any] | None = None,
+    given: Named | None = None,
 ) -> Query:
     """The average treatment effect as a query; documented at :meth:`causalplug.DCM.ate`."""
     check_known(
@@ -45,7 +46,10 @@ def ate_query(
                 f"mean, for example value={outcome_variable.categories[-1]!r}."
             )
         value = outcome_variable.categories[1]
-    asked = outcome if value is None else (outcome, value)
+    if value is None:
+        asked = outcome
+    else:
+        asked = (outcome, value)
     return ate(
         Query,
         asked,
@@ -62,7 +66,10 @@ def _levels(dcm: Model, treatment: str, treated: Any, control: Any) -> tuple[Any
     """The two values to compare: those given, or the two that a binary variable has."""
     variable = dcm.variables[treatment]
     if not (variable.is_discrete or variable.is_number):
-        what = "an image" if variable.is_image else f"of kind {variable.kind}"
+        if variable.is_image:
+            what = "an image"
+        else:
+            what = f"of kind {variable.kind}"
         raise QueryError(
             f"the effect of {treatment!r} cannot be estimated: it is {what}. Use DCM.sample(do=…)."
         )
@@ -75,7 +82,9 @@ def _levels(dcm: Model, treatment: str, treated: Any, control: Any) -> tuple[Any
         )
     first, second = variable.categories
     if treated is None:
-        treated = second if control is None or control == first else first
+        treated = first
+        if control is None or control == first:
+            treated = second
     return treated, (first if treated == second else second) if control is None else control
 
 
@@ -84,8 +93,8 @@ def curve(
     outcome: str,
     treatment: str,
     values: Iterable[Any],
-    given: Mapping[str, Any] | None,
-    variables: Mapping[str, Any],
+    given: Named | None,
+    variables: Named,
 ) -> pd.DataFrame:
     """The outcome at several values of do(treatment); documented at
     :meth:`causalplug.DCM.curve`."""

@@ -32,6 +32,7 @@ from causalplug.sampling.posterior import CHECK
 from causalplug.sampling.request import check_count
 from causalplug.sampling.terms import Case, CompiledTerm, compile_query, normalised, numbers_of
 from causalplug.sampling.worlds import Rows, World
+from causalplug.values import Json
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def estimate(
     started = time.perf_counter()
     if n is not None:
         check_count(n)
-    asked = Query.parse(query) if isinstance(query, str) else query
+    asked = query
+    if isinstance(query, str):
+        asked = Query.parse(query)
     if not isinstance(asked, Query):
         raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query.")
     data = _plain(dcm, data)
@@ -158,7 +161,7 @@ class _Block:
         default_factory=dict
     )
 
-    def finished(self) -> tuple[dict[str, Any], Moments, dict[str, Summary]]:
+    def finished(self) -> tuple[Json, Moments, dict[str, Summary]]:
         """Symbols, moments, and the summaries of continuous outcomes."""
         cells = math.prod(self.sizes[0]) * math.prod(self.sizes[1])
         summaries = {name: Summary.of(parts, cells) for name, parts in self.values.items()}
@@ -178,7 +181,10 @@ class _Estimation:
         combination: Formula | None = None,
     ):
         self.dcm, self.terms, self.seed = dcm, list(terms), options.seed
-        self.n = ROWS if n is None else n
+        if n is None:
+            self.n = ROWS
+        else:
+            self.n = n
         self.limits, self.wanted_pictures = options.limits(), pictures
         first = terms[0].cases[0]
         kinds = {a.label: dcm.variables[a.variable] for a in first.outcomes}
@@ -222,7 +228,10 @@ class _Estimation:
             ]
             for name in world.graph.ancestors(names) - set(world.do)
         }
-        rendered -= set() if self.bank is None else {self.bank.name}
+        if self.bank is None:
+            rendered -= set()
+        else:
+            rendered -= {self.bank.name}
         wide = any(dcm.variables[name].needs_encoder for name in rendered)
         if n is None and wide:
             self.n = _painted_rows(dcm)
@@ -243,17 +252,17 @@ class _Estimation:
         targets = [target for case in cases for target in case.targets]
         seen = [(g.world, name) for case in cases for g in case.given for name in g.names]
         name = bankable(self.dcm, targets, seen)
-        return None if name is None else ImageBank(self.dcm, name, self.seed)
+        if name is None:
+            return None
+        return ImageBank(self.dcm, name, self.seed)
 
     # -- what is asked
 
     def _symbol_variable(self, label: str) -> str:
         term = self.terms[0].term
-        return (
-            next(e.variable for e in term.events if str(e.value) == label)
-            if label.startswith("$")
-            else label
-        )
+        if label.startswith("$"):
+            return next(e.variable for e in term.events if str(e.value) == label)
+        return label
 
     def _check_axes(self) -> None:
         """Terms of a contrast have to be about the same things."""
@@ -297,7 +306,10 @@ class _Estimation:
         limit = check + math.ceil(self.n / self.limits.min_acceptance)
         self._infer()
         self.done = False
-        disable, delay = (None, 2.0) if progress is None else (not progress, 0.0)
+        if progress is None:
+            disable, delay = (None, 2.0)
+        else:
+            disable, delay = (not progress, 0.0)
         with tqdm(
             total=self.n, desc="estimating", unit="rows", disable=disable, delay=delay
         ) as bar:
@@ -306,8 +318,13 @@ class _Estimation:
                 self.limits.check_time(f"{fewest} of {self.at:,} candidate rows met the evidence")
                 if (self.at == check and fewest < CHECK / 4) or self.at >= limit:
                     self._too_rare(fewest)
-                guess = (fewest + 1) / (self.at + 1) if self.at else 1.0
-                window = max(math.ceil((self.n - fewest) / guess), 512) if self.at else self.n
+                guess = 1.0
+                if self.at:
+                    guess = (fewest + 1) / (self.at + 1)
+                if self.at:
+                    window = max(math.ceil((self.n - fewest) / guess), 512)
+                else:
+                    window = self.n
                 stop = min(
                     self.at + min(window, self.batches.size), check if self.at < check else limit
                 )
@@ -317,7 +334,10 @@ class _Estimation:
                         break
                 bar.update(min(self.fewest, self.n) - bar.n)
         for label, parts in self._found.items():
-            self.pictures[label] = np.concatenate(parts) if parts else np.zeros((0,))
+            if parts:
+                self.pictures[label] = np.concatenate(parts)
+            else:
+                self.pictures[label] = np.zeros((0,))
 
     def _infer(self) -> None:
         for met in self.met.values():
@@ -334,8 +354,7 @@ class _Estimation:
         raise SamplingError(
             f"The evidence is too rare: {fewest} of {self.at:,} candidate rows met it, a rate of "
             f"{fewest / self.at:.2g}, below min_acceptance={self.limits.min_acceptance:g}. "
-            "Condition on "
-            "less, ask for fewer rows, or lower min_acceptance= if you want to wait."
+            "Condition on less, ask for fewer rows, or lower min_acceptance= if you want to wait."
         )
 
     def _batch(self, a: int, b: int) -> Any:
@@ -343,7 +362,10 @@ class _Estimation:
         dcm = self.dcm
         with evaluating(dcm):
             base = Rows(dcm, Noise(torch.arange(a, b), self.seed, device=dcm.device))
-            base.banks = {} if self.bank is None else {self.bank.name: self.bank}
+            if self.bank is None:
+                base.banks = {}
+            else:
+                base.banks = {self.bank.name: self.bank}
             filtered: dict[Any, tuple[Rows, torch.Tensor]] = {}
             for key, met in self.met.items():
                 filtered[key] = met.filter(base)
@@ -415,7 +437,7 @@ class _Estimation:
             None if self.bank is None else self.bank.clusters(rows.noise).cpu().numpy(),
         )
 
-    def _numbers(self, case: Case, filtered: Any, part: Contribution) -> dict[str, Any]:
+    def _numbers(self, case: Case, filtered: Any, part: Contribution) -> Json:
         """Cells, values and weights of the continuous outcomes."""
         if not self.numbers:
             return {}
@@ -426,7 +448,10 @@ class _Estimation:
         for axis in case.outcomes:
             if axis.label in self.numbers:
                 values = rows.values(axis.world, [axis.variable])[axis.variable]
-                weight = None if part.weight is None else part.weight[hit]
+                if part.weight is None:
+                    weight = None
+                else:
+                    weight = part.weight[hit]
                 found[axis.label] = (cells, values.cpu().numpy()[hit], weight)
         return found
 

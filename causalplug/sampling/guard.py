@@ -21,6 +21,7 @@ from causalplug.noise import Seen
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
 from causalplug.sampling.terms import normalised
+from causalplug.values import Json
 from causalplug.wording import as_names, listed
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Clearance:
         """Whether the answer must not be read as a fact about the world."""
         return self.status not in ("identifiable", "zero")
 
-    def attributes(self) -> dict[str, Any]:
+    def attributes(self) -> Json:
         """What goes with a table: plain values."""
         return {
             "query": self.query,
@@ -96,7 +97,10 @@ def clear(
         NotIdentifiableError: a query is not identifiable; ``identification`` holds the certificate.
         UnknownVariableError: a query names a variable that the graph does not have.
     """
-    queries = [queries] if isinstance(queries, Query) else list(queries)
+    if isinstance(queries, Query):
+        queries = [queries]
+    else:
+        queries = list(queries)
     for query in queries:
         query.check(dcm.graph.variables)
     text = "; ".join(str(query.name or query) for query in queries[:4]) + (
@@ -202,7 +206,9 @@ def seen_in(given: Sequence[Given]) -> tuple[Seen, ...]:
 def _single(intervention: Intervention) -> Any:
     """The one value that is set, None for several."""
     support = intervention.support or ()
-    return support[0] if len(support) == 1 else None
+    if len(support) == 1:
+        return support[0]
+    return None
 
 
 def known_sources(dcm: Model) -> tuple[Source, ...] | None:

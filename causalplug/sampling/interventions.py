@@ -14,6 +14,7 @@ from torch import Tensor
 
 from causalplug.errors import DataError, QueryError
 from causalplug.noise import Noise, NoiseSpec
+from causalplug.values import Named
 from causalplug.variables import Variable
 from causalplug.wording import check_known, did_you_mean, listed
 
@@ -99,11 +100,15 @@ class Constant(Intervention):
 
     @property
     def token(self) -> Hashable:  # type: ignore[override]
-        return ("value", self.code.item()) if self.code.ndim == 0 else ("image", id(self.code))
+        if self.code.ndim == 0:
+            return ("value", self.code.item())
+        return ("image", id(self.code))
 
     @property
     def support(self) -> tuple[Any, ...] | None:  # type: ignore[override]
-        return (self.value,) if self.code.ndim == 0 else None
+        if self.code.ndim == 0:
+            return (self.value,)
+        return None
 
     def values(self, noise: Noise, read: Mapping[str, Tensor]) -> Tensor:
         return self.code.to(noise.device).expand(len(noise), *self.code.shape)
@@ -171,8 +176,8 @@ class Response(Intervention):
         codes = self.variables[self.name].encode(returned, self.name)
         if len(codes) != len(noise):
             raise DataError(
-                f"The policy for {self.name!r} returned {len(codes)} values for {len(noise)} "
-                "rows: return one per row."
+                f"The policy for {self.name!r} returned {len(codes)} values for {len(noise)} rows: "
+                "return one per row."
             )
         return codes.to(noise.device)
 
@@ -194,7 +199,7 @@ def is_per_row(variable: Variable, value: Any) -> bool:
     return isinstance(value, Sequence)
 
 
-def compile_do(dcm: Model, do: Mapping[str, Any] | None, n: int) -> dict[str, Intervention]:
+def compile_do(dcm: Model, do: Named | None, n: int) -> dict[str, Intervention]:
     """The interventions that a user wrote, checked against the model's variables.
 
     Args:
@@ -243,11 +248,10 @@ def _compile(dcm: Model, name: str, value: Any, n: int) -> Intervention:
                 f"do({name}) was given {len(codes)} values where one was read: give a list, one "
                 "per row."
             )
-        shown = (
-            variable.decode(codes)[0]
-            if variable.event_shape
-            else variable.decode(codes).tolist()[0]
-        )
+        if variable.event_shape:
+            shown = variable.decode(codes)[0]
+        else:
+            shown = variable.decode(codes).tolist()[0]
         return Constant(_scaled(variable, codes)[0], shown)
     codes = _scaled(variable, variable.encode(value, name))
     if len(codes) != n:
@@ -284,7 +288,9 @@ def _policy(dcm: Model, name: str, function: Callable[..., Any]) -> Policy:
 
 
 def _one(variable: Variable, value: Any) -> Any:
-    return [value] if variable.is_discrete else value
+    if variable.is_discrete:
+        return [value]
+    return value
 
 
 def _scaled(variable: Variable, codes: Tensor) -> Tensor:
@@ -295,7 +301,9 @@ def _support(variable: Variable, codes: Tensor) -> tuple[Any, ...] | None:
     if variable.event_shape:
         return None
     distinct = torch.unique(codes)
-    return tuple(variable.decode(distinct).tolist()) if len(distinct) <= _MANY else None
+    if len(distinct) <= _MANY:
+        return tuple(variable.decode(distinct).tolist())
+    return None
 
 
 def _from_mapping(name: str, variable: Variable, given: Mapping[Any, float]) -> Drawn:
@@ -325,8 +333,8 @@ def _from_mapping(name: str, variable: Variable, given: Mapping[Any, float]) -> 
 def _from_torch(name: str, variable: Variable, distribution: Any) -> Intervention:
     if distribution.batch_shape or distribution.event_shape:
         raise QueryError(
-            f"do({name}) cannot be drawn from {distribution}: it has to be the distribution of "
-            "one number."
+            f"do({name}) cannot be drawn from {distribution}: it has to be the distribution of one "
+            "number."
         )
     if variable.is_discrete:
         if not distribution.has_enumerate_support:

@@ -74,8 +74,7 @@ def check_pool(candidates: int, numbers: int) -> None:
         raise SamplingError(
             f"What is given is too rare for this computer's memory: a pool of {candidates:,} "
             f"candidates would take {size:,} bytes ({size / 1e9:,.1f} GB) of "
-            f"{_memory() / 1e9:,.1f} "
-            "GB. Condition on less, or widen the intervals."
+            f"{_memory() / 1e9:,.1f} GB. Condition on less, or widen the intervals."
         )
 
 

@@ -51,7 +51,9 @@ class Met:
         """Rows that met it; of weighed ones the effective number."""
         if not self._weighted:
             return self.rows
-        return math.floor(self._weight**2 / self._square) if self._square else 0
+        if self._square:
+            return math.floor(self._weight**2 / self._square)
+        return 0
 
     def filter(self, base: Rows) -> tuple[Rows, Tensor]:
         """Of the consecutive candidates ``base`` those that meet it, and their positions."""
@@ -78,11 +80,15 @@ class Met:
             return 0
         weight = _weights(rows)
         if weight is None:
-            return int(index[missing - 1]) + 1 if len(index) >= missing else None
+            if len(index) >= missing:
+                return int(index[missing - 1]) + 1
+            return None
         total = self._weight + weight.cumsum(0)
         effective = total.square() / (self._square + weight.square().cumsum(0))
         enough = (effective >= self.wanted).nonzero()
-        return int(index[int(enough[0])]) + 1 if len(enough) else None
+        if len(enough):
+            return int(index[int(enough[0])]) + 1
+        return None
 
     def add(self, rows: Rows) -> None:
         """Count the rows of one batch."""
@@ -96,4 +102,6 @@ class Met:
 
 def _weights(rows: Rows) -> Tensor | None:
     log_weight = rows.marks.get("log_weight")
-    return None if log_weight is None else log_weight.exp().cpu()
+    if log_weight is None:
+        return None
+    return log_weight.exp().cpu()

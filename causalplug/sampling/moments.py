@@ -178,7 +178,9 @@ class Moments:
                         part = np.maximum(part, smooth * (1 - smooth) / (n + 2))
                     total += c[k] * c[m] * part
         steepest = np.abs(c).max(0)
-        floor = steepest / np.maximum(self.effective, 1)[:, None] if self.plain else 0.0
+        floor = 0.0
+        if self.plain:
+            floor = steepest / np.maximum(self.effective, 1)[:, None]
         return np.maximum(np.sqrt(np.maximum(total, 0)), np.where(self.known, 0.7 * floor, np.nan))
 
     @property
@@ -197,7 +199,13 @@ class _Spread:
         self.a, self.b = np.zeros(size), np.zeros(size)
         self.evidence[part.index] = part.evidence
         self.outcome[part.index] = part.outcome
-        weight = np.ones(len(part.index)) if part.weight is None else part.weight
+        if part.weight is None:
+            weight = np.ones(len(part.index))
+        else:
+            weight = part.weight
         self.b[part.index] = weight
-        number = (part.outcome >= 0) if part.number is None else part.number - origin
+        if part.number is None:
+            number = part.outcome >= 0
+        else:
+            number = part.number - origin
         self.a[part.index] = weight * number

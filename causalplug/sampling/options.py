@@ -66,7 +66,10 @@ class SamplingOptions:
 
     def limits(self) -> Limits:
         """When a search that starts now gives up."""
-        deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
+        if self.time_limit is None:
+            deadline = None
+        else:
+            deadline = time.monotonic() + self.time_limit
         return Limits(self.min_acceptance, deadline)
 
 

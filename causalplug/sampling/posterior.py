@@ -107,7 +107,9 @@ class _Learned:
     @property
     def offset(self) -> float:
         """What log weights are given less, so that they lie about 0."""
-        return self.log_probability if math.isfinite(self.log_probability) else 0.0
+        if math.isfinite(self.log_probability):
+            return self.log_probability
+        return 0.0
 
 
 @dataclass(eq=False)
@@ -188,7 +190,9 @@ class Posterior:
             owners, empty = torch.zeros(1, dtype=torch.int64), torch.zeros(1, block.size)
             log = self._weigh(block, owners, empty.to(self.dcm.device), owners, "exact")
             return _Learned(Normals(0), 1.0, float(log[0]))
-        count = _WIDE_PILOT if block.wide else _PILOT
+        count = _PILOT
+        if block.wide:
+            count = _WIDE_PILOT
         owners = torch.zeros(count, dtype=torch.int64)
         numbers = torch.arange(count)
         fitted = Normals(block.size, [1])
@@ -239,10 +243,15 @@ class Posterior:
 
     def _limit(self, block: Block) -> None:
         """Set how many candidates of a block go through its mechanisms at once."""
-        size = _WIDE_STEP if block.wide else _STEP
+        size = _STEP
+        if block.wide:
+            size = _WIDE_STEP
         if block.order is not None:
             size = min(size, max(1, _BUDGET // block.order.largest))
-        self.batches.size = min(self.batches.size, size) if self.batches.halved else size
+        if self.batches.halved:
+            self.batches.size = min(self.batches.size, size)
+        else:
+            self.batches.size = size
 
     # -- rows
 
@@ -270,7 +279,9 @@ class Posterior:
 
     @property
     def _rows_per_pool(self) -> int:
-        return _WIDE_SHARED if self.wide else _SHARED
+        if self.wide:
+            return _WIDE_SHARED
+        return _SHARED
 
     def _of_pool(self, pool: int) -> Rows:
         """All rows that share a pool; the last one is kept."""
@@ -314,7 +325,10 @@ class Posterior:
             values |= drawn.values
             fixed |= drawn.own | latents
         for name in (*scene.names, *scene.set):
-            value = scene.value(name, owners) if scene.seen(name) else values[name]
+            if scene.seen(name):
+                value = scene.value(name, owners)
+            else:
+                value = values[name]
             rows.cells[scene.world.cell(name)] = value
         rows.noise = rows.noise.fix(fixed)
         self.given.recover(rows, scene.world)
@@ -514,9 +528,9 @@ class Posterior:
         raise SamplingError(
             f"What is given is too rare: {effective:.0f} of {tried:,} candidate rows agree, "
             f"counted by weight, a rate of {effective / tried:.2g}, with "
-            f"min_acceptance={self.limits.min_acceptance:g}; it is about "
-            f"{_listed(block.names)}. Condition on less, widen the intervals, ask for fewer rows, "
-            "or lower min_acceptance= if you want to wait."
+            f"min_acceptance={self.limits.min_acceptance:g}; it is about {_listed(block.names)}. "
+            "Condition on less, widen the intervals, ask for fewer rows, or lower min_acceptance= "
+            "if you want to wait."
         )
 
     # -- weighted rows, for estimates

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,6 +16,7 @@ from causalplug.sampling.guard import Clearance, clear, queries_of
 from causalplug.sampling.options import SamplingOptions
 from causalplug.sampling.result import Column, columns
 from causalplug.sampling.worlds import Rows, World
+from causalplug.values import Json
 from causalplug.wording import as_names, check_known
 
 if TYPE_CHECKING:
@@ -73,8 +74,13 @@ class Request:
         """Consecutive parts of the table, with a progress bar for long calls."""
         from tqdm.auto import tqdm
 
-        disable = None if self.options.progress is None else not self.options.progress
-        delay = 0.0 if self.options.progress else 2.0
+        if self.options.progress is None:
+            disable = None
+        else:
+            disable = not self.options.progress
+        delay = 2.0
+        if self.options.progress:
+            delay = 0.0
         with tqdm(
             total=len(stream.numbers), desc="sampling", unit="rows", disable=disable, delay=delay
         ) as bar:
@@ -82,9 +88,7 @@ class Request:
                 bar.update(n)
                 yield part
 
-    def attributes(
-        self, stream: Stream, started: float, errors: Mapping[str, float]
-    ) -> dict[str, Any]:
+    def attributes(self, stream: Stream, started: float, errors: Mapping[str, float]) -> Json:
         """What is said beside the table."""
         found = stream.acceptance
         attributes = self.clearance.attributes() | {

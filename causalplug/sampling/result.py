@@ -4,13 +4,14 @@ arrays or pictures."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
 from causalplug.errors import SamplingError
-from causalplug.variables import Variable
+from causalplug.values import Named
+from causalplug.variables import Image, Variable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,11 +39,10 @@ def columns(
     found = {}
     for column, codes in values.items():
         variable = variables[column[1]]
-        found[column] = (
-            _pictures(variable, codes, images)
-            if variable.is_image
-            else _by_row(variable.decode(codes))
-        )
+        if variable.is_image:
+            found[column] = _pictures(variable, codes, images)
+        else:
+            found[column] = _by_row(variable.decode(codes))
     return found
 
 
@@ -63,16 +63,17 @@ def _pictures(variable: Variable, codes: Tensor, images: str) -> np.ndarray:
         ]  # each with memory of its own
     else:
         decoded = variable.decode(codes)
-        items = variable.to_pil(decoded) if images == "pil" else list(decoded)
+        if images == "pil":
+            items = variable.to_pil(decoded)
+        else:
+            items = list(decoded)
     objects = np.empty(len(codes), dtype=object)
     for i, item in enumerate(items):
         objects[i] = item
     return objects
 
 
-def table(
-    parts: Sequence[Mapping[Column, np.ndarray]], attributes: Mapping[str, Any]
-) -> pd.DataFrame:
+def table(parts: Sequence[Mapping[Column, np.ndarray]], attributes: Named) -> pd.DataFrame:
     """One table from consecutive parts; several worlds make two levels of columns."""
     import pandas as pd
 

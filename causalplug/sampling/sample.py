@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -21,6 +21,7 @@ from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.request import Request, check_count, request
 from causalplug.sampling.result import Column, columns, table
 from causalplug.sampling.worlds import Rows, World
+from causalplug.values import Named
 from causalplug.wording import as_names, check_known
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def sample(
     dcm: Model,
     n: int,
     *,
-    do: Mapping[str, Any] | None = None,
-    given: Mapping[str, Any] | None = None,
+    do: Named | None = None,
+    given: Named | None = None,
     variables: str | Iterable[str] | None = None,
     options: SamplingOptions = DEFAULTS,
 ) -> pd.DataFrame:
@@ -78,8 +79,8 @@ def sample_batches(
     dcm: Model,
     n: int,
     *,
-    do: Mapping[str, Any] | None = None,
-    given: Mapping[str, Any] | None = None,
+    do: Named | None = None,
+    given: Named | None = None,
     variables: str | Iterable[str] | None = None,
     options: SamplingOptions = DEFAULTS,
 ) -> Iterator[pd.DataFrame]:
@@ -112,7 +113,7 @@ def replay(
     dcm: Model,
     noise: Noise,
     *,
-    do: Mapping[str, Any] | None = None,
+    do: Named | None = None,
     variables: str | Iterable[str] | None = None,
     options: SamplingOptions = DEFAULTS,
 ) -> pd.DataFrame:

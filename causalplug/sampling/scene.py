@@ -124,14 +124,20 @@ class Scene:
         """Whether all rows have the same condition or value; of variables seen or set."""
         if name in self.conditions:
             return self.conditions[name].codes is None
-        where = self.points[name].intervention if name in self.points else self.world.do[name]
+        if name in self.points:
+            where = self.points[name].intervention
+        else:
+            where = self.world.do[name]
         return not isinstance(where, PerRow)
 
     def value(self, name: str, owners: Tensor) -> Tensor:
         """Encoded value of a variable that was seen or is set, for rows of these numbers."""
         condition = self.conditions.get(name)
         if condition is None:
-            where = self.points[name].intervention if name in self.points else self.world.do[name]
+            if name in self.points:
+                where = self.points[name].intervention
+            else:
+                where = self.world.do[name]
             return where.values(Noise(owners % AGAIN, device=self.dcm.device), {})
         if condition.codes is not None:
             return condition.codes[owners % AGAIN].to(self.dcm.device)
@@ -192,7 +198,10 @@ class Scene:
         free = tuple(name for name in names if not self.seen(name))
         keys = list(dict.fromkeys(k for name in names for k in confounder_keys(self.dcm, name)))
         weightless = not free and not keys and len(names) == 1
-        order = None if weightless else self._order(names, free)
+        if weightless:
+            order = None
+        else:
+            order = self._order(names, free)
         latents: dict[str, tuple[int, ...]] = dict.fromkeys(keys, (self.dcm.confounder_size,))
         if order is None:
             latents |= self._normals(free, sum(math.prod(s) for s in latents.values()))
@@ -232,17 +241,23 @@ class Scene:
         if widest > _CONFIGURATIONS:
             return None
         order = Order.greedy(scopes, sizes)
-        return order if order.largest <= _ENTRIES else None
+        if order.largest <= _ENTRIES:
+            return order
+        return None
 
     def scope(self, name: str, unseen: Iterable[str]) -> tuple[str, ...]:
         """The unseen categories that a variable's factor is about: its parents, and itself."""
         wanted = set(unseen)
         parents = tuple(p for p in self.mechanism(name).parents if p in wanted)
-        return (*parents, name) if name in wanted else parents
+        if name in wanted:
+            return (*parents, name)
+        return parents
 
     def _size(self, name: str) -> int | None:
         variable = self.dcm.variables[name]
-        return variable.cardinality if variable.is_discrete else None
+        if variable.is_discrete:
+            return variable.cardinality
+        return None
 
 
 def _all_normal(specs: Iterable[NoiseSpec]) -> bool:

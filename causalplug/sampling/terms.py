@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from numbers import Real
@@ -22,7 +22,8 @@ from causalplug.sampling.condition import (
 )
 from causalplug.sampling.interventions import Intervention, compile_do
 from causalplug.sampling.worlds import FromWorld, World
-from causalplug.variables import Variable
+from causalplug.values import Json, Named
+from causalplug.variables import Discrete
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -56,7 +57,7 @@ class Case:
         ranges: world and condition of the outcomes asked for in a range of values.
     """
 
-    symbols: dict[str, Any]
+    symbols: Json
     given: list[Given]
     key: Any
     evidence: list[Axis]
@@ -111,7 +112,10 @@ def numbers_of(variable: Any, name: str) -> list[float] | None:
     if variable.is_number:
         return None
     if not variable.is_discrete:
-        what = "an image" if variable.is_image else f"of kind {variable.kind}"
+        if variable.is_image:
+            what = "an image"
+        else:
+            what = f"of kind {variable.kind}"
         raise QueryError(
             f"E[{name}] cannot be taken: {name} is {what}. Ask for P({name} | …) to see some."
         )
@@ -172,9 +176,9 @@ class _Compiler:
         cases = [self.case(dict(chosen)) for chosen in product(*domains)]
         return CompiledTerm(coefficient, self.term, list(self.symbols), cases)
 
-    def case(self, symbols: dict[str, Any]) -> Case:
+    def case(self, symbols: Json) -> Case:
         evidence: list[Axis] = []
-        conditions: dict[Setting, dict[str, Any]] = {}
+        conditions: dict[Setting, Json] = {}
         for event in self.term.evidence:
             setting, value = self.setting(event.do, symbols), self.value(event, symbols)
             if value is None:
@@ -243,7 +247,7 @@ class _Compiler:
                 "an interval."
             )
 
-    def value(self, event: Event, symbols: Mapping[str, Any]) -> Any:
+    def value(self, event: Event, symbols: Named) -> Any:
         """The event's value in users' terms, or None for every value."""
         if isinstance(event.value, Bound):
             return symbols[str(event.value)]
@@ -255,16 +259,19 @@ class _Compiler:
             return value
         return _category(variable, value, name)
 
-    def setting(self, do: Setting, symbols: Mapping[str, Any]) -> Setting:
+    def setting(self, do: Setting, symbols: Named) -> Setting:
         """What is set, with every symbol replaced by its value."""
-        found: dict[str, Any] = {}
+        found: Json = {}
         for name, value in do.items():
             if isinstance(value, Event):
                 found[name] = Event(name, None, self.setting(value.do, symbols))
             elif isinstance(value, Bound):
                 found[name] = symbols[str(value)]
             else:
-                found[name] = symbols[name] if value is None else self.written(name, value)
+                if value is None:
+                    found[name] = symbols[name]
+                else:
+                    found[name] = self.written(name, value)
         return Setting(found)
 
     def world(self, setting: Setting) -> World:
@@ -277,7 +284,7 @@ class _Compiler:
             self.shared["world", str(setting)] = World(self.dcm.graph, do)
         return self.shared["world", str(setting)]
 
-    def given(self, setting: Setting, values: Mapping[str, Any]) -> Given:
+    def given(self, setting: Setting, values: Named) -> Given:
         made = [make_condition(self.dcm, name, value, 1) for name, value in values.items()]
         conditions = [c for c in made if isinstance(c, Condition)]
         return Given(self.world(setting), conditions, [c for c in made if isinstance(c, Point)])
@@ -306,7 +313,9 @@ def normalised(dcm: Model, query: Query) -> Query:
             return value
         if isinstance(value, Except):
             return Except(category(variable, value.value, name))
-        return value if isinstance(value, Interval) else category(variable, value, name)
+        if isinstance(value, Interval):
+            return value
+        return category(variable, value, name)
 
     def rewritten(event: Event) -> Event:
         do = {

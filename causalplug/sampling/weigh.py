@@ -113,7 +113,9 @@ class _Inputs:
     def confounder(self, name: str, rows: int | None = None) -> Tensor | None:
         """Confounder noise ``(n, e)`` that the mechanism reads."""
         keys = confounder_keys(self.dcm, name)
-        return torch.cat([self.latents[key] for key in keys], -1)[:rows] if keys else None
+        if keys:
+            return torch.cat([self.latents[key] for key in keys], -1)[:rows]
+        return None
 
     def known(self, name: str, mechanism: Mechanism, rows: int | None = None) -> Tensor:
         """The value of a variable that was seen or is set, as a mechanism reads it."""
@@ -182,7 +184,10 @@ class _Sums(_Inputs):
         scope = scene.scope(name, unseen)
         parents = [p for p in scope if p != name]
         sizes = [self.dcm.variables[p].cardinality or 1 for p in parents]
-        rows = 1 if self._shared(name, mechanism, parents) else len(self.candidates)
+        if self._shared(name, mechanism, parents):
+            rows = 1
+        else:
+            rows = len(self.candidates)
         codes = grid(sizes, self.dcm.device)
         inputs = {}
         for parent in mechanism.parents:
@@ -299,7 +304,10 @@ class _Walk(_Inputs):
             found.values[name] = mechanism(inputs, plain, confounder)
             return own
         seen = self.scene.seen(name)
-        value = self.scene.value(name, self.owners) if seen else found.values[name]
+        if seen:
+            value = self.scene.value(name, self.owners)
+        else:
+            value = found.values[name]
         prior = {
             key: self.candidates.raw.draw(f"{name}/{key}", spec)
             for key, spec in mechanism.noise.items()

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FromWorld", "Rows", "World"]
 
-# Rows: below this, matrix products round differently, and a row would depend on how many are
-# beside it.
+# rows: below this, matrix products round differently, and a row would depend on how many are beside
+# it
 _LEAST = 16
 
 Projections = Callable[[Mapping[str, Tensor], Noise], Tensor]
@@ -123,11 +123,12 @@ class Rows:
             if name in world.do and name in needed:
                 intervention = world.do[name]
                 read = self.values(world, intervention.reads, keep)
-                self.cells[world.cell(name)] = (
-                    self.values(intervention.other, [name], keep)[name]
-                    if isinstance(intervention, FromWorld)
-                    else intervention.values(self.noise, read)
-                )
+                if isinstance(intervention, FromWorld):
+                    self.cells[world.cell(name)] = self.values(intervention.other, [name], keep)[
+                        name
+                    ]
+                else:
+                    self.cells[world.cell(name)] = intervention.values(self.noise, read)
         needed = self._needed(world, missing)
         images = [name for name, variable in self.dcm.variables.items() if variable.needs_encoder]
         asked = [

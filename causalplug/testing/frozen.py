@@ -282,7 +282,10 @@ class MechanismTester:
     def test_what_it_does_not_read_or_give_is_refused(self) -> None:
         mechanism = self.make()
         declared, read = mechanism.declared_output(), _read_by(mechanism)
-        other = Continuous() if declared.is_discrete else Discrete(2)
+        if declared.is_discrete:
+            other = Continuous()
+        else:
+            other = Discrete(2)
         extra = {**read, "extra": Discrete(2)}
         for variable, parents in ((other, read), (declared, extra)):
             message = refusal(lambda v=variable, p=parents: mechanism.bind("V", v, p))  # type: ignore[misc]

@@ -53,7 +53,8 @@ class TrainableMechanismTester:
         found = {}
         for name, spec in self.parents.items():
             generator = torch.Generator().manual_seed(len(name))
-            if isinstance(spec, int):
+            drawn = isinstance(spec, int)
+            if drawn:
                 found[name] = torch.randn(n, spec, generator=generator)
             else:
                 found[name] = example_values(spec, n)
@@ -62,8 +63,13 @@ class TrainableMechanismTester:
     def confounder(self, mechanism: Mechanism, n: int) -> Tensor | None:
         """Confounder noise ``(n, e)``; None without any."""
         size = mechanism.confounder_numbers
-        size = self.confounder_size if size is None else size
-        return torch.randn(n, size, generator=torch.Generator().manual_seed(5)) if size else None
+        if size is None:
+            size = self.confounder_size
+        else:
+            size = size
+        if size:
+            return torch.randn(n, size, generator=torch.Generator().manual_seed(5))
+        return None
 
     def draw(self, mechanism: Mechanism, n: int, seed: int = 0) -> Tensor:
         """Values of ``n`` rows."""
@@ -122,7 +128,10 @@ class TrainableMechanismTester:
         together = mechanism(parents, noise, confounder)
         for row in range(self.rows):
             one = slice(row, row + 1)
-            given = None if confounder is None else confounder[one]
+            if confounder is None:
+                given = None
+            else:
+                given = confounder[one]
             alone = mechanism(rows_of(parents, one), rows_of(noise, one), given)
             far = difference(mechanism.variable, together[one].detach(), alone.detach())
             assert far <= self.tolerance
@@ -133,12 +142,18 @@ class TrainableMechanismTester:
         mechanism = self.make().eval()
         values, parents = self.values(mechanism, self.rows), self.parent_values(self.rows)
         confounder = self.confounder(mechanism, 3)
-        draws = None if confounder is None else confounder.unsqueeze(1)
+        if confounder is None:
+            draws = None
+        else:
+            draws = confounder.unsqueeze(1)
         if not mechanism.explicit:
             assert refusal(lambda: mechanism.log_prob(values, parents, draws)) is not None
             return
         found = mechanism.log_prob(values, parents, draws).detach()
-        rows = (self.rows,) if draws is None else (3, self.rows)
+        if draws is None:
+            rows = (self.rows,)
+        else:
+            rows = (3, self.rows)
         assert found.shape == rows
         assert bool(found.isfinite().all())
         if draws is not None:
@@ -152,7 +167,10 @@ class TrainableMechanismTester:
             return
         parents = self.parent_values(self.rows)
         confounder = self.confounder(mechanism, self.rows)
-        draws = None if confounder is None else confounder[:1].unsqueeze(1)
+        if confounder is None:
+            draws = None
+        else:
+            draws = confounder[:1].unsqueeze(1)
         each = [
             mechanism.log_prob(torch.full((self.rows,), code), parents, draws).exp()
             for code in range(size)
@@ -170,7 +188,10 @@ class TrainableMechanismTester:
         mechanism.standardise(values)
         mechanism.start_at(values)
         confounder = self.confounder(mechanism, 4)
-        draws = None if confounder is None else confounder.unsqueeze(1)
+        if confounder is None:
+            draws = None
+        else:
+            draws = confounder.unsqueeze(1)
         optimizer = torch.optim.Adam(mechanism.parameters(), lr=1e-2)
         history = []
         for _ in range(self.steps):

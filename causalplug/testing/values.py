@@ -44,8 +44,8 @@ def rows_of(values: Mapping[str, Tensor], index: Tensor | slice) -> dict[str, Te
 
 
 def difference(variable: Variable, a: Tensor, b: Tensor) -> float:
-    """Largest difference of two stacks of values: in units of the range of an image, the share of
-    rows that differ of a discrete variable, and in units of their size otherwise."""
+    """Largest difference of two stacks of values: in units of the range of an image, the share
+    of rows that differ of a discrete variable, and in units of their size otherwise."""
     if variable.is_countable:
         return float((a != b).double().mean())
     scale = float(a.abs().max().clamp_min(1.0))

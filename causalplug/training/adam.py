@@ -27,7 +27,10 @@ class Adam(torch.optim.Adam):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One update of all parameters that have a gradient."""
-        loss = None if closure is None else closure()
+        if closure is None:
+            loss = None
+        else:
+            loss = closure()
         for group in self.param_groups:
             updated: list[Tensor] = []
             gradients: list[Tensor] = []

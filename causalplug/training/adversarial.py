@@ -231,7 +231,10 @@ class RowGame(Game):
         self.critic = self._new_critic()
         self.mode = _mode(config, self.roller, dcm)
         budget = config.max_enumeration // _SCORE_COPIES
-        self.spread = self.roller.last(budget) if self.mode == "score" else set()
+        if self.mode == "score":
+            self.spread = self.roller.last(budget)
+        else:
+            self.spread = set()
         self.batch = min(config.batch_size, self.size)
         share = torch.full((self.batch,), 1 / self.batch)  # generated rows minus real rows
         self.register_buffer("_sides", torch.cat([share, -share]))
@@ -272,7 +275,9 @@ class RowGame(Game):
 
     def generator_loss(self, generator: torch.Generator, temperature: float) -> Tensor:
         given = self._given(self._rows(self.batch, generator))
-        copies = _SCORE_COPIES if self.mode == "score" else 1
+        copies = 1
+        if self.mode == "score":
+            copies = _SCORE_COPIES
         out = self.roller(
             given,
             self.batch,

@@ -17,6 +17,7 @@ from causalplug.files.facts import file_facts
 from causalplug.files.storage import read_folder, write_folder
 from causalplug.files.validation import read_json
 from causalplug.files.weights import read_safetensors, safetensors_writer
+from causalplug.values import Json, Named
 
 __all__ = ["Checkpoints", "differences", "optimizer_tensors", "restore_optimizer"]
 
@@ -59,7 +60,7 @@ class Checkpoints:
             )
         return cls(found[0].parent, found[0].name)
 
-    def save(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    def save(self, state: Named, tensors: Mapping[str, Tensor]) -> None:
         """Replace the last checkpoint; until the new one is whole on the disk the old one stays.
 
         Raises:
@@ -78,19 +79,21 @@ class Checkpoints:
                 {"state.safetensors": safetensors_writer(tensors), "state.json": describe},
             )
         except RepositoryError as error:
-            kept = "The last one stays" if self.folder.exists() else "There was none before"
+            kept = "There was none before"
+            if self.folder.exists():
+                kept = "The last one stays"
             raise TrainingError(
                 f"Training stopped because its checkpoint could not be written: {error}. {kept} in "
                 f"{self.folder}; make room and continue with resume_from_checkpoint=True."
             ) from error
 
-    def _check_digest(self, state: Mapping[str, Any]) -> None:
+    def _check_digest(self, state: Named) -> None:
         """Raise where the record is not as it was written; one of another version is told apart
         later."""
         if state.get("schema") == _SCHEMA and state.get("sha256") != _digest(state):
             raise RepositoryError("state.json is not as it was written: its hash differs")
 
-    def load(self, facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    def load(self, facts: Named) -> tuple[Json, dict[str, Tensor]] | None:
         """The last checkpoint, None if there is none.
 
         Args:
@@ -112,14 +115,17 @@ class Checkpoints:
                 f"The run cannot be resumed from {self.folder}: the checkpoint is damaged "
                 f"({error}). Put a good copy there, or delete the folder to start anew."
             ) from error
-        found = state.get("facts") if state.get("schema") == _SCHEMA else None
-        differing = (
-            ["the version of causalplug's checkpoints"]
-            if found is None
-            else differences(found, facts)
-        )
+        found = None
+        if state.get("schema") == _SCHEMA:
+            found = state.get("facts")
+        if found is None:
+            differing = ["the version of causalplug's checkpoints"]
+        else:
+            differing = differences(found, facts)
         if differing:
-            more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+            more = ""
+            if len(differing) > _SHOWN:
+                more = f" and {len(differing) - _SHOWN} more"
             raise TrainingError(
                 f"The run cannot be resumed from {self.folder}: it was written by a run with other "
                 f"{', '.join(differing[:_SHOWN])}{more}. Give the same ones, or choose another "
@@ -128,14 +134,14 @@ class Checkpoints:
         return state, tensors
 
 
-def _digest(record: Mapping[str, Any]) -> str:
+def _digest(record: Named) -> str:
     """Hash of everything in a record but its own hash."""
     rest = {key: value for key, value in record.items() if key != "sha256"}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+def differences(there: Named, here: Named) -> list[str]:
     """What differs between two runs, as text: settings with both values, data by source and
     column."""
     found = []
@@ -159,7 +165,9 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 def _shown(value: Any) -> str:
     text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+    if len(text) <= 60:
+        return text
+    return text[:57] + "…"
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:

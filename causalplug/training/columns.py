@@ -31,7 +31,9 @@ def atoms_of(values: Tensor) -> Tensor:
     """
     found, counts = torch.unique(values, return_counts=True)
     atoms = found[counts >= max(_ROWS, _SHARE * len(values))]
-    return atoms if len(atoms) <= _MOST else atoms[:0]
+    if len(atoms) <= _MOST:
+        return atoms
+    return atoms[:0]
 
 
 def heavy_tailed(values: Tensor) -> bool:
@@ -89,14 +91,18 @@ def _mixed(mechanism: ContinuousSpline, atoms: Tensor, heavy: bool, seed: int) -
 
 
 def _tell(name: str, atoms: Tensor, heavy: bool) -> None:
-    seen = [f"atoms (repeated values such as {float(atoms[0]):g})"] if len(atoms) else []
-    seen += ["heavy tails"] if heavy else []
+    seen = []
+    if len(atoms):
+        seen = [f"atoms (repeated values such as {float(atoms[0]):g})"]
+    if heavy:
+        seen += ["heavy tails"]
+    else:
+        seen += []
     warnings.warn(
         f"{name!r} has {' and '.join(seen)} in these rows, and its mechanism is a plain density: "
-        "it "
-        "was trained before, or its values need float64. Train a new model, which gets a mechanism "
-        "that has them, on values less their mean, or declare the variable as Count() or "
-        "Discrete().",
+        "it was trained before, or its values need float64. Train a new model, which gets a "
+        "mechanism that has them, on values less their mean, or declare the variable as Count() "
+        "or Discrete().",
         MarginalWarning,
         stacklevel=5,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from numbers import Integral, Real
-from typing import Any
 
 from causalplug.errors import TrainingError
 from causalplug.planning.objectives import OBJECTIVES
+from causalplug.values import Json
 
 __all__ = ["OBJECTIVES", "STRATEGIES", "TrainingConfig"]
 
@@ -109,11 +109,10 @@ class TrainingConfig:
     tolerance: float = 0.03
 
     def __post_init__(self) -> None:
-        objectives = (
-            [self.objective]
-            if isinstance(self.objective, str)
-            else list((self.objective or {}).values())
-        )
+        if isinstance(self.objective, str):
+            objectives = [self.objective]
+        else:
+            objectives = list((self.objective or {}).values())
         for objective in objectives:
             self._one_of("objective", objective, tuple(OBJECTIVES))
         self._one_of("strategy", self.strategy, STRATEGIES)
@@ -166,6 +165,6 @@ class TrainingConfig:
         if value not in known:
             raise TrainingError(f"{name}={value!r} is unknown: use {', '.join(map(repr, known))}.")
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """JSON values."""
         return asdict(self)

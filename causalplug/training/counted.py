@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from causalplug.data.source import Rows
+from causalplug.values import Json
 from causalplug.variables import Variable
 
 __all__ = ["counted"]
@@ -16,7 +16,7 @@ __all__ = ["counted"]
 _QUANTILES = 21
 
 
-def counted(rows: Rows, variables: Mapping[str, Variable]) -> dict[str, Any]:
+def counted(rows: Rows, variables: Mapping[str, Variable]) -> Json:
     """The number of rows of a source, and how often what was set took each of its values.
 
     Args:
@@ -25,13 +25,12 @@ def counted(rows: Rows, variables: Mapping[str, Variable]) -> dict[str, Any]:
 
     Returns:
         JSON values: ``rows``; ``clusters``, their number, where rows come in some; ``set``, by
-        variable the shares of a discrete one's categories or
-        quantiles of a continuous one.
+        variable the shares of a discrete one's categories or quantiles of a continuous one.
     """
     described = {
         name: _values(rows.values[name], variables[name]) for name in sorted(rows.source.do)
     }
-    found: dict[str, Any] = {"rows": len(rows), "set": described}
+    found: Json = {"rows": len(rows), "set": described}
     if rows.clusters is not None:
         found["clusters"] = len(torch.unique(rows.clusters))
     return found

@@ -43,7 +43,10 @@ def start_at_counts(mechanism: DiscreteMLP, name: str, rows: Mapping[str, Tensor
     codes = rows[name]
     if cells > mechanism.hidden[-1] or len(codes) < _ROWS_PER_NUMBER * cells * (k - 1):
         return False
-    which = ravel([rows[parent] for parent in parents], sizes) if parents else codes * 0
+    if parents:
+        which = ravel([rows[parent] for parent in parents], sizes)
+    else:
+        which = codes * 0
     counts = torch.bincount(which * k + codes, minlength=cells * k).view(cells, k).double()
     shares = (counts.sum(0) + 0.5) / (counts.sum() + 0.5 * k)
     table = ((counts + shares) / (counts.sum(-1, keepdim=True) + 1)).log()

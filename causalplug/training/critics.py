@@ -63,14 +63,18 @@ class CriticInput(nn.Module):
             start += size
 
     def _features(self, name: str, value: Tensor) -> Tensor:
-        return value if name in self.projections else self.variables[name].features(value)
+        if name in self.projections:
+            return value
+        return self.variables[name].features(value)
 
     def forward(self, values: Mapping[str, Tensor]) -> list[Tensor]:
         """``[features (n, f)]`` and, for every image that is read as pixels, ``(n, channels,
         height, width)`` in [-1, 1].
         """
         parts = [self._features(name, values[name]) for name in self.flat]
-        rows = [(torch.cat(parts, -1) - self.loc) / self.scale] if parts else []
+        rows = []
+        if parts:
+            rows = [(torch.cat(parts, -1) - self.loc) / self.scale]
         rows = [row.to(torch.get_default_dtype()) for row in rows]
         for name in self.pixels:
             variable = self.variables[name]
@@ -168,8 +172,14 @@ class Critic(nn.Module):
             )
             loss, found = _piecewise_linear(weights, biases, rows[0], weight, lines[0], penalty)
             for parameter, gradient in zip([*weights, *biases], found, strict=True):
-                gradient = scaled(gradient) if scaled else gradient
-                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+                if scaled:
+                    gradient = scaled(gradient)
+                else:
+                    gradient = gradient
+                if parameter.grad is None:
+                    parameter.grad = gradient
+                else:
+                    parameter.grad = parameter.grad + gradient
         return loss
 
 

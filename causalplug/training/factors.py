@@ -78,7 +78,9 @@ class ConfounderDraws:
 def stacked(dcm: Model, name: str, noise: Mapping[str, Tensor]) -> Tensor | None:
     """The confounder noise that the mechanism of ``name`` reads, in its order."""
     parts = [noise[key] for key in dcm.confounder_keys(name)]
-    return torch.cat(parts, -1) if parts else None
+    if parts:
+        return torch.cat(parts, -1)
+    return None
 
 
 def pixel_column(name: str) -> str:
@@ -128,8 +130,14 @@ def rows_log_prob(
         parents = read_parents(dcm, name, rows)
         value = as_made(dcm, name, rows)
         term = mechanism.log_prob(value, parents, stacked(dcm, name, noise))
-        term = term if term.ndim == 2 else term.unsqueeze(0)
-        total = term if total is None else total + term
+        if term.ndim == 2:
+            term = term
+        else:
+            term = term.unsqueeze(0)
+        if total is None:
+            total = term
+        else:
+            total = total + term
     if total is None:
         raise ValueError("rows_log_prob needs at least one variable")
     return total
@@ -209,10 +217,19 @@ class Cells:
             mechanism = self.dcm.mechanism(name)
             logits = mechanism.logits(self.read[name], stacked(self.dcm, name, noise))
             table = torch.log_softmax(logits, -1)
-            table = table.flatten(-2) if table.ndim > 1 else table
-            table = table if table.ndim == 2 else table.unsqueeze(0)
+            if table.ndim > 1:
+                table = table.flatten(-2)
+            else:
+                table = table
+            if table.ndim == 2:
+                table = table
+            else:
+                table = table.unsqueeze(0)
             term = table[:, self.index[name]]
-            total = term if total is None else total + term
+            if total is None:
+                total = term
+            else:
+                total = total + term
         if total is None:
             raise ValueError("Cells needs at least one variable")
         return total
@@ -249,7 +266,9 @@ class Cells:
         )
         products = sum(len(half.names) * len(half.first) for half in halves)
         rows, pairs = len(halves[0].group), math.prod(len(half.first) for half in halves)
-        direct = rows if len(halves) > 1 and pairs > _PAIRS * rows else 0
+        direct = 0
+        if len(halves) > 1 and pairs > _PAIRS * rows:
+            direct = rows
         return configurations + products + direct
 
     def _halves(self) -> list[_Half]:
@@ -264,7 +283,10 @@ class Cells:
         mechanism = self.dcm.mechanism(name)
         logits = mechanism.logits(self.read[name], stacked(self.dcm, name, noise))
         table = torch.log_softmax(logits, -1)
-        table = table if table.ndim == 3 else table.view(1, -1, table.shape[-1])
+        if table.ndim == 3:
+            table = table
+        else:
+            table = table.view(1, -1, table.shape[-1])
         return table.flatten(1).T.contiguous()
 
 
@@ -326,7 +348,9 @@ def served(graph: CausalGraph, recorded: Iterable[str], do: Iterable[str]) -> li
     groups: list[tuple[str, ...]] = []
     for component in seen.c_components():
         broken = component - whole - do
-        kept = component - seen.descendants(broken) if broken else component
+        kept = component
+        if broken:
+            kept = component - seen.descendants(broken)
         rest = seen.subgraph(
             seen.variables if not broken else set(seen.variables) - seen.descendants(broken)
         )

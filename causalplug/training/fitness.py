@@ -67,17 +67,17 @@ def _check(
         rows for rows in tables if set(needed) <= set(rows.values) and name not in rows.source.do
     ]
     if not having:
-        together = f" together with {', '.join(mechanism.parents)}" if mechanism.parents else ""
+        together = ""
+        if mechanism.parents:
+            together = f" together with {', '.join(mechanism.parents)}"
         return FitReport(name, "unknown", (f"no source records {name}{together}",), ())
     rows = max(having, key=len)
     draw = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(rows), generator=draw)[:_ROWS]
     values = _most_frequent(mechanism, {key: rows.values[key][chosen] for key in needed}, name)
-    counts = (
-        min(_CONFIGURATIONS, len(mechanism.label_map.probabilities))
-        if mechanism.label_map is not None
-        else 1
-    )
+    counts = 1
+    if mechanism.label_map is not None:
+        counts = min(_CONFIGURATIONS, len(mechanism.label_map.probabilities))
     affordable = int(64 * _SECONDS / max(mechanism.batch_cost, 1e-9) / counts)
     try:
         return check_fit(

@@ -43,5 +43,7 @@ def game_for(
             taken = len(taken_values(rows, target.parents, size)[1])
             if inside * taken <= config.max_cells:
                 return TableGame(dcm, target, rows, config)
-    kind = ImageGame if any(name in pixels for name in names) else RowGame
+    kind = RowGame
+    if any(name in pixels for name in names):
+        kind = ImageGame
     return kind(dcm, target, rows, config, banks=banks, pixels=pixels)

@@ -82,7 +82,9 @@ def _columns(rows: Rows, variables: Mapping[str, Variable]) -> dict[str, np.ndar
 def _caveat(found: GraphCheck) -> Caveat:
     failed = found.failed
     sentences = "; ".join(str(result) for result in failed[:3])
-    more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+    more = ""
+    if len(failed) > 3:
+        more = f" and {len(failed) - 3} more"
     return Caveat(
         "contradicted graph",
         "graph",

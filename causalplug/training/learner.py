@@ -97,9 +97,10 @@ class Learner:
         # losses alone
         self._scaled = self.accelerator.scaler is not None
         self._scale = self._scaling()
-        self._autocast: Callable[[], AbstractContextManager[object]] = (
-            self.accelerator.autocast if self.accelerator.mixed_precision != "no" else nullcontext
-        )
+        if self.accelerator.mixed_precision != "no":
+            self._autocast: Callable[[], AbstractContextManager[object]] = self.accelerator.autocast
+        else:
+            self._autocast = nullcontext
         self.variables = tuple(variables)
         if parameters is None:
             parameters = [p for name in variables for p in trainable(dcm.mechanism(name))]
@@ -116,7 +117,9 @@ class Learner:
         parts, scaler = self.config.gradient_accumulation_steps, self.accelerator.scaler
         if scaler is not None:
             return lambda loss: scaler.scale(loss / parts)
-        return None if parts == 1 else lambda loss: loss / parts
+        if parts == 1:
+            return None
+        return lambda loss: loss / parts
 
     def _adam(
         self, parameters: Sequence[Tensor], rate: float, betas: tuple[float, float]
@@ -150,7 +153,10 @@ class Learner:
         for part in range(self.config.gradient_accumulation_steps):
             with self._autocast():
                 losses.append(backward(part, self._scale))
-        loss = torch.stack(losses).mean() if len(losses) > 1 else losses[0]
+        if len(losses) > 1:
+            loss = torch.stack(losses).mean()
+        else:
+            loss = losses[0]
         loss = self.processes.average_gradients(parameters, loss)
         optimizer.step()
         return loss
@@ -278,7 +284,9 @@ class AdversarialLearner(Learner):
                 part: int, scaled: Scaled, first: int = k * parts, playing: Sequence[Game] = playing
             ) -> Tensor:
                 losses = [game.critic_backward(index, first + part, scaled) for game in playing]
-                return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+                if len(losses) > 1:
+                    return torch.stack(losses).sum()
+                return losses[0]
 
             self._update(self.critic_optimizer, self.critic_parameters, critics)
         for p in self.critic_parameters:

@@ -59,8 +59,8 @@ def mean(scores: Sequence[Scores]) -> float:
 
 
 def gain(one: Sequence[Scores], other: Sequence[Scores]) -> tuple[float, float]:
-    """By how much the first log likelihood is above the second on the same rows, and its standard
-    error."""
+    """By how much the first log likelihood is above the second on the same rows, and its
+    standard error."""
     total, variance = 0.0, 0.0
     for a, b in zip(one, other, strict=True):
         difference, error = paired(a.values, b.values, a.counts)
@@ -73,7 +73,9 @@ def advantage(one: Sequence[Scores], other: Sequence[Scores]) -> float:
     """By how many of its standard errors the first log likelihood is above the second, on the
     same rows; 0 if equal."""
     difference, error = gain(one, other)
-    return difference / error if error > 0 else 0.0
+    if error > 0:
+        return difference / error
+    return 0.0
 
 
 @dataclass
@@ -95,7 +97,9 @@ class _Factor:
 
     def loss(self, dcm: Model, batch_size: int, generator: torch.Generator) -> Tensor:
         """Minus the mean log c-factor."""
-        noise = self.draws(generator) if self.proposal is None else {}
+        noise = {}
+        if self.proposal is None:
+            noise = self.draws(generator)
         if self.cells is not None and self.weights is not None:
             return -(self.cells.log_mean(noise) * self.weights).sum()
         index = torch.randint(
@@ -107,8 +111,8 @@ class _Factor:
         return -self._proposed(dcm, self.proposal, batch, generator).mean()
 
     def _log_mean(self, dcm: Model, rows: dict[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
-        """Log c-factor ``(n,)`` for draws that all rows share; discrete mechanisms are run once for
-        every value of their parents."""
+        """Log c-factor ``(n,)`` for draws that all rows share; discrete mechanisms are run once
+        for every value of their parents."""
         if self.tabular:
             return Cells(dcm, self.variables, rows).log_mean(noise)
         return log_mean_exp(rows_log_prob(dcm, self.variables, rows, noise))
@@ -127,7 +131,9 @@ class _Factor:
         """Log c-factors of all rows, or of the first some thousand."""
         if self.cells is not None and self.counts is not None:
             return Scores(self.cells.log_mean(self.draws(generator)), self.counts, self.share)
-        noise = self.draws(generator) if self.proposal is None else {}
+        noise = {}
+        if self.proposal is None:
+            noise = self.draws(generator)
         values = []
         for start in range(0, min(len(self), _SCORED), _SCORED_TOGETHER):
             part = {
@@ -206,7 +212,10 @@ class Likelihood:
                     self._factor(group, rows) for group in of_source if component.issuperset(group)
                 ]
         total = sum(len(rows) for rows in sources)
-        known = None if proposals is None else iter(proposals)
+        if proposals is None:
+            known = None
+        else:
+            known = iter(proposals)
         self.proposals: list[Proposal] = []
         for factor in self.factors:
             factor.share = len(factor) / total
@@ -214,7 +223,10 @@ class Likelihood:
             if factor.tabular:
                 self._tabulate(factor)
             elif factor.draws.keys and self._continuous(factor.variables):
-                factor.proposal = self._proposal(factor) if known is None else next(known)
+                if known is None:
+                    factor.proposal = self._proposal(factor)
+                else:
+                    factor.proposal = next(known)
                 self.proposals.append(factor.proposal)
 
     def _factor(self, variables: tuple[str, ...], rows: Rows) -> _Factor:
@@ -222,7 +234,10 @@ class Likelihood:
         needed = dict.fromkeys(
             [*variables, *(parent for name in variables for parent in graph.parents(name))]
         )
-        count = max(1, self.config.draws // 8) if self._continuous(variables) else self.config.draws
+        if self._continuous(variables):
+            count = max(1, self.config.draws // 8)
+        else:
+            count = self.config.draws
         draws = ConfounderDraws(
             confounders_of(self.dcm, variables), self.dcm.confounder_size, count
         )
@@ -244,7 +259,9 @@ class Likelihood:
         sizes = [self.dcm.variables[name].size for name in factor.rows]
         rows, _, counts = distinct(factor.rows, sizes)
         factor.cells = Cells(self.dcm, factor.variables, rows)
-        draws = factor.draws.draws if factor.draws.keys else 1
+        draws = 1
+        if factor.draws.keys:
+            draws = factor.draws.draws
         if factor.cells.work * draws > _TABLE_LIMIT:
             factor.cells = None
             return

@@ -32,7 +32,9 @@ def moments_off(name: str, real: Tensor, fake: Tensor) -> list[str]:
         return []
     centred = (real - real.mean()) / deviation
     kurtosis = float(centred.pow(4).mean())
-    tails = " (its tails are heavy)" if kurtosis > _HEAVY else ""
+    tails = ""
+    if kurtosis > _HEAVY:
+        tails = " (its tails are heavy)"
     found = []
     shift = float(fake.mean() - real.mean()) / deviation
     if abs(shift) > max(_MEAN, _ERRORS / math.sqrt(n)):

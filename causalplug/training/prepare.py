@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from causalplug.training.factors import as_made, pixel_column, read_parents
 from causalplug.training.moments import moments_off
 from causalplug.training.rollout import Roller
 from causalplug.training.validation import Distance, distance
+from causalplug.values import Json
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ class Prepared:
     def rows(self, source: str, part: str, pixels: Sequence[str] = ()) -> Rows:
         """Rows of one source (part ``"train"`` or ``"held_out"``), with some image variables as
         pixels."""
-        of_part = self.train if part == "train" else self.held_out
+        if part == "train":
+            of_part = self.train
+        else:
+            of_part = self.held_out
         rows = next(r for r in of_part if source_name(r) == source)
         images = {
             name: self.images[source, part][name]
@@ -83,7 +87,10 @@ class Prepared:
         """Rows of every source for a likelihood: where a mechanism of the module makes or reads
         the pixels of an image, they stand beside its projection."""
         names = _made_or_read_as_pixels(dcm, module.variables)
-        of_part = self.train if part == "train" else self.held_out
+        if part == "train":
+            of_part = self.train
+        else:
+            of_part = self.held_out
         return [self._beside(rows, part, names) for rows in of_part]
 
     def columns(self, dcm: Model, name: str, rows: Rows) -> dict[str, Tensor]:
@@ -98,7 +105,9 @@ class Prepared:
         images = self.images[source_name(rows), part]
         device = next(iter(rows.values.values())).device
         pixels = {pixel_column(n): images[n].to(device) for n in names if n in images}
-        return replace(rows, values={**rows.values, **pixels}) if pixels else rows
+        if pixels:
+            return replace(rows, values={**rows.values, **pixels})
+        return rows
 
     @staticmethod
     def pixels(dcm: Model, module: Module, config: TrainingConfig) -> list[str]:
@@ -257,7 +266,9 @@ class _WholeTarget:
     def describe(self) -> str:
         """As text, with few of the names."""
         names = listed(self.variables, most=6)
-        do = f" | do({', '.join(self.parents)})" if self.parents else ""
+        do = ""
+        if self.parents:
+            do = f" | do({', '.join(self.parents)})"
         return f"P({names}{do})"
 
 
@@ -330,12 +341,14 @@ def prepare(
                     if dcm.variables[name].needs_encoder:
                         pixels[name] = value
                     is_projected = name in dcm.encoders
-                    values[name] = (
-                        project(dcm.encoders[name], value, device=device)
-                        if is_projected
-                        else value.to(device)
-                    )
-                of_part = prepared.train if part == "train" else prepared.held_out
+                    if is_projected:
+                        values[name] = project(dcm.encoders[name], value, device=device)
+                    else:
+                        values[name] = value.to(device)
+                if part == "train":
+                    of_part = prepared.train
+                else:
+                    of_part = prepared.held_out
                 of_part.append(replace(rows, values=values))
                 prepared.images[source_name(rows), part] = pixels
     if not ready:
@@ -345,19 +358,22 @@ def prepare(
         for name, needed in sorted(banks_for.items()):
             from causalplug.mechanisms.frozen.bank import SampleBank
 
-            rows_per_label = (
-                config.bank_rows if needed else _affordable(dcm.mechanism(name), config.bank_rows)
-            )
+            if needed:
+                rows_per_label = config.bank_rows
+            else:
+                rows_per_label = _affordable(dcm.mechanism(name), config.bank_rows)
             if not rows_per_label:
                 continue
-            options: dict[str, Any] = {
+            options: Json = {
                 "rows_per_label": rows_per_label,
                 "seed": config.seed,
                 "progress": progress,
                 "folder": _bank_folder(dcm.mechanism(name), folder),
                 "max_bytes": 1 << 50,  # the disk decides
             }
-            reads = dcm.encoders.get(name) if config.projections else None
+            reads = None
+            if config.projections:
+                reads = dcm.encoders.get(name)
             bank = SampleBank(dcm.mechanism(name), reads, **options)  # type: ignore[arg-type]
             prepared.banks[name] = bank.to(device)
     return prepared
@@ -369,7 +385,9 @@ def _bank_folder(mechanism: Mechanism, folder: Path | None) -> Path | None:
         mechanism.fingerprint()
     except MechanismError:
         return None
-    return None if folder is None else folder / "banks"
+    if folder is None:
+        return None
+    return folder / "banks"
 
 
 def _affordable(mechanism: Mechanism, wanted: int) -> int:
@@ -378,7 +396,9 @@ def _affordable(mechanism: Mechanism, wanted: int) -> int:
         return 0
     labels = len(mechanism.label_map.used)
     rows = min(wanted, _COMPARED)
-    return rows if mechanism.batch_cost * labels * rows / 64 <= _SECONDS else 0
+    if mechanism.batch_cost * labels * rows / 64 <= _SECONDS:
+        return rows
+    return 0
 
 
 class _timed:

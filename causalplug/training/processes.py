@@ -61,7 +61,10 @@ def known_accelerator(given: Accelerator | None, **options: Any) -> Accelerator:
     """
     started = get_cpu_distributed_information().world_size  # as torchrun, accelerate or mpirun say
     if given is None:
-        options |= {"cpu": True} if started > 1 and not torch.accelerator.is_available() else {}
+        if started > 1 and not torch.accelerator.is_available():
+            options |= {"cpu": True}
+        else:
+            options |= {}
         given = Accelerator(**options)
     if started != given.num_processes:
         raise TrainingError(
@@ -82,8 +85,14 @@ class Processes:
 
     def __init__(self, accelerator: Accelerator, *, alone: bool = False):
         self.accelerator = accelerator
-        self.count = 1 if alone else accelerator.num_processes
-        self.index = 0 if alone else accelerator.process_index
+        if alone:
+            self.count = 1
+        else:
+            self.count = accelerator.num_processes
+        if alone:
+            self.index = 0
+        else:
+            self.index = accelerator.process_index
 
     def average_gradients(self, parameters: Sequence[Tensor], loss: Tensor) -> Tensor:
         """Replace the gradients by their mean over the processes, in one exchange; returns the mean

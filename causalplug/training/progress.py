@@ -28,7 +28,10 @@ def paired(one: Tensor, other: Tensor, counts: Tensor | None = None) -> tuple[fl
         counts: ``(r,)``, how many rows each value stands for; one by default.
     """
     differences = (one - other).double()
-    weights = torch.ones_like(differences) if counts is None else counts.double()
+    if counts is None:
+        weights = torch.ones_like(differences)
+    else:
+        weights = counts.double()
     rows = float(weights.sum())
     mean = float((differences * weights).sum()) / rows
     variance = float(((differences - mean).square() * weights).sum()) / rows

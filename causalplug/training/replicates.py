@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +24,7 @@ from causalplug.planning.plan import Module
 from causalplug.training.prepare import Prepared, source_name
 from causalplug.training.processes import Processes
 from causalplug.training.run import Owner, Run
+from causalplug.values import Named
 
 __all__ = ["check_replicates", "refit", "resampled"]
 
@@ -68,7 +68,7 @@ def refit(
     prepared: Prepared,
     modules: Sequence[Module],
     count: int,
-    facts: Mapping[str, Any],
+    facts: Named,
     *,
     folder: Path | None,
     resume: bool,
@@ -91,7 +91,9 @@ def refit(
     store = _Store(folder, facts)
     found: list[dict[str, Tensor]] = []
     for number in range(count):
-        known = store.load(number, names, trained) if resume else None
+        known = None
+        if resume:
+            known = store.load(number, names, trained)
         owner = number % together.count
         if known is None and owner == together.index:
             dcm.load_trained(trained)
@@ -139,13 +141,18 @@ def _drawn(prepared: Prepared, generator: torch.Generator) -> Prepared:
 class _Store:
     """Finished refits in ``<output_dir>/replicates``, so that a run can be resumed."""
 
-    def __init__(self, folder: Path | None, facts: Mapping[str, Any]):
-        self.folder = None if folder is None else folder / "replicates"
+    def __init__(self, folder: Path | None, facts: Named):
+        if folder is None:
+            self.folder = None
+        else:
+            self.folder = folder / "replicates"
         text = json.dumps(facts, sort_keys=True, default=str)
         self.run = hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _path(self, number: int) -> Path | None:
-        return None if self.folder is None else self.folder / f"{self.run}-{number}.safetensors"
+        if self.folder is None:
+            return None
+        return self.folder / f"{self.run}-{number}.safetensors"
 
     def load(
         self, number: int, names: Sequence[str], like: Mapping[str, Tensor]
@@ -160,7 +167,9 @@ class _Store:
         fits = set(tensors) == set(names) and all(
             tensors[key].shape == like[key].shape for key in names
         )
-        return {key: tensors[key].to(like[key].device) for key in names} if fits else None
+        if fits:
+            return {key: tensors[key].to(like[key].device) for key in names}
+        return None
 
     def save(self, number: int, tensors: Mapping[str, Tensor]) -> None:
         path = self._path(number)

@@ -11,6 +11,7 @@ from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord, RangeRecord
 from causalplug.planning.objectives import OBJECTIVES
 from causalplug.training.validation import Distance
+from causalplug.values import Json
 
 __all__ = ["ModuleReport", "TrainingReport"]
 
@@ -59,9 +60,9 @@ class ModuleReport:
                 {f"{self.name}/{objective}/{key}": value for key, value in point.items()},
             )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """JSON values."""
-        record: dict[str, Any] = {
+        record: Json = {
             "variables": list(self.variables),
             "objective": self.objective,
             "steps": self.steps,
@@ -100,9 +101,9 @@ class TrainingReport:
     modules: list[ModuleReport]
     pulled: Sequence[str] = ()
     seconds: dict[str, float] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: Json = field(default_factory=dict)
     fits: list[FitReport] = field(default_factory=list)
-    sources: list[dict[str, Any]] = field(default_factory=list)
+    sources: list[Json] = field(default_factory=list)
     joint: list[Distance] = field(default_factory=list)
     tolerance: float = 0.03
     warnings: list[Caveat] = field(default_factory=list)
@@ -121,7 +122,7 @@ class TrainingReport:
         """Whether the whole model is not known to have another distribution than the rows."""
         return all(distance.converged(self.tolerance) for distance in self.joint)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """JSON values."""
         return {
             "modules": [module.to_dict() for module in self.modules],
@@ -203,4 +204,6 @@ _VERDICTS = {True: "", False: "not converged", None: "not compared"}
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    if value is None:
+        return ""
+    return f"{value:.4f}"

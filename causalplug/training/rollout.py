@@ -104,7 +104,10 @@ class Roller:
         for name in self.order:
             reads = bool(moving & set(self.dcm.graph.parents(name)))
             if not self.dcm.variables[name].is_countable:
-                moving |= {name} if reads or name in self.updated else set()
+                if reads or name in self.updated:
+                    moving |= {name}
+                else:
+                    moving |= set()
             elif reads or name in self.updated:
                 weighed.append(name)
         return weighed
@@ -116,7 +119,9 @@ class Roller:
 
     def _size(self, name: str) -> int:
         size = self.dcm.variables[name].cardinality
-        return _ENDLESS if size is None else size
+        if size is None:
+            return _ENDLESS
+        return size
 
     def last(self, budget: int) -> set[str]:
         """The last weighed variables whose joint values are at most ``budget``."""
@@ -155,9 +160,15 @@ class Roller:
             state.copies = state.draws = copies
         for name in self.order:
             confounder = stacked(self.dcm, name, confounders)
-            confounder = None if confounder is None else _repeat(confounder, state.copies)
+            if confounder is None:
+                confounder = None
+            else:
+                confounder = _repeat(confounder, state.copies)
             self._draw(name, state, n, confounder, generator, mode, temperature)
-        weight = None if state.log_weight is None else state.log_weight.exp()
+        if state.log_weight is None:
+            weight = None
+        else:
+            weight = state.log_weight.exp()
         kept = {name: state.values[name] for name in (*given, *self.order)}
         return Rollout(kept, state.copies, state.draws, weight, state.log_prob)
 
@@ -179,7 +190,9 @@ class Roller:
             return
         # copies of one row share their noise; score-function copies of weighed variables must not
         scored = mode == "score" and name in self.weighed
-        own = state.copies * n if scored else n
+        own = n
+        if scored:
+            own = state.copies * n
         noise = {key: spec.draw(own, generator) for key, spec in mechanism.noise.items()}
         if own == n:
             noise = {key: _repeat(value, state.copies) for key, value in noise.items()}
@@ -196,7 +209,10 @@ class Roller:
         value = mechanism(parents, noise, confounder)
         if scored:
             term = mechanism.log_prob(value, parents, confounder).view(state.copies, n)
-            state.log_prob = term if state.log_prob is None else state.log_prob + term
+            if state.log_prob is None:
+                state.log_prob = term
+            else:
+                state.log_prob = state.log_prob + term
         self._keep(name, state, value, painted=True)
 
     def _keep(self, name: str, state: _State, value: Tensor, *, painted: bool) -> None:
@@ -213,7 +229,10 @@ class Roller:
         size = self._size(name)
         log_probs = torch.log_softmax(logits.expand(state.copies * n, -1), -1)
         log_probs = log_probs.view(state.copies, n, size).permute(2, 0, 1)
-        before = 0.0 if state.log_weight is None else state.log_weight
+        if state.log_weight is None:
+            before = 0.0
+        else:
+            before = state.log_weight
         state.log_weight = (log_probs + before).flatten(0, 1)
         state.values = {key: _repeat(value, size) for key, value in state.values.items()}
         state.raw = {key: _repeat(value, size) for key, value in state.raw.items()}
@@ -227,10 +246,15 @@ class Roller:
         projects = self.dcm.mechanism(child).reads_projections and parent in self.dcm.encoders
         if projects and parent in self.pixels:
             return self.dcm.project(parent, state.values[parent])
-        held = state.raw if not projects and parent in state.raw else state.values
+        if not projects and parent in state.raw:
+            held = state.raw
+        else:
+            held = state.values
         return self.dcm.variables[parent].scale(held[parent])
 
 
 def _repeat(value: Tensor, times: int) -> Tensor:
     """``times`` copies one after another along the rows."""
-    return value if times == 1 else value.repeat(times, *[1] * (value.ndim - 1))
+    if times == 1:
+        return value
+    return value.repeat(times, *[1] * (value.ndim - 1))

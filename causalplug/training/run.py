@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -31,6 +31,7 @@ from causalplug.training.report import ModuleReport
 from causalplug.training.stack import stackable
 from causalplug.training.stacked import StackedTraining
 from causalplug.training.validation import Distance
+from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -44,7 +45,7 @@ _SIGNIFICANT = (
     2.0  # standard errors by which an earlier state must be better on held-out rows than the last
 )
 
-State = tuple[dict[str, Any], dict[str, Tensor]]
+State = tuple[Json, dict[str, Tensor]]
 
 
 class Owner(Protocol):
@@ -85,7 +86,7 @@ class Run:
         trainer: Owner,
         processes: Processes,
         checkpoints: Checkpoints | None,
-        facts: Mapping[str, Any],
+        facts: Named,
         loaded: State | None,
     ):
         self.trainer, self.processes, self.checkpoints, self.facts = (
@@ -117,7 +118,10 @@ class Run:
         self.reports |= {
             int(position): report_from(record) for position, record in state["reports"].items()
         }
-        self.pending = loaded if state["step"] is not None else None
+        if state["step"] is not None:
+            self.pending = loaded
+        else:
+            self.pending = None
 
     def side_by_side(self, modules: Mapping[int, Module]) -> None:
         """Train modules of one variable without a confounder by likelihood, all at once."""
@@ -233,7 +237,7 @@ class Run:
         return max(1, math.ceil(self.share_of_steps * steps))
 
     def _learner(self, module: Module, objective: str) -> Learner:
-        options: dict[str, Any] = {"processes": self.processes}
+        options: Json = {"processes": self.processes}
         if objective == ObjectiveName.LIKELIHOOD:
             rows = self.prepared.with_pixels(self.dcm, module, "train")
             groups = self._served(rows)
@@ -241,7 +245,10 @@ class Run:
             held_out = likelihood.on(self.prepared.with_pixels(self.dcm, module, "held_out"))
             steps = self.config.steps
             options["steps"] = self._share(steps or sum(CYCLES))
-            options["cycles"] = None if steps or options["steps"] < sum(CYCLES) else CYCLES
+            if steps or options["steps"] < sum(CYCLES):
+                options["cycles"] = None
+            else:
+                options["cycles"] = CYCLES
             return LikelihoodLearner(
                 self.dcm, module.variables, self.config, likelihood, held_out, **options
             )
@@ -256,7 +263,10 @@ class Run:
                 )
             games.append(game.to(self.accelerator.device))
         image = any(self.dcm.variables[name].needs_encoder for name in module.variables)
-        usual = self.config.image_steps if image else max(game.rule.steps for game in games)
+        if image:
+            usual = self.config.image_steps
+        else:
+            usual = max(game.rule.steps for game in games)
         options["steps"] = self._share(self.config.steps or usual)
         return AdversarialLearner(self.dcm, module.variables, self.config, games, **options)
 
@@ -281,7 +291,10 @@ class Run:
             state, tensors = self.pending
             self.pending = None
             begin, best_score, since = state["step"], state["best_score"], state["since"]
-            best_score = float("inf") if best_score is None else best_score
+            if best_score is None:
+                best_score = float("inf")
+            else:
+                best_score = best_score
             learner.load(
                 {
                     k.removeprefix("learner."): v
@@ -292,7 +305,9 @@ class Run:
             if "best.0" in tensors:
                 best = [tensors[f"best.{i}"].to(device) for i in range(len(learner.parameters))]
             generator.set_state(tensors[f"generator.{self.processes.index}"].cpu())
-        silent = None if self.trainer.progress else True
+        silent = True
+        if self.trainer.progress:
+            silent = None
         name = f"{report.name} {objective}"
         bar = tqdm(total=learner.steps, initial=begin, desc=name, disable=silent, leave=False)
         for step in range(begin + 1, learner.steps + 1):
@@ -412,7 +427,7 @@ class Run:
 
     def save(
         self,
-        position: dict[str, Any] | None,
+        position: Json | None,
         learner: Learner | None = None,
         best: Sequence[Tensor] | None = None,
         generator: torch.Generator | None = None,
@@ -425,7 +440,7 @@ class Run:
             return
         tensors = {f"model.{key}": value for key, value in self.dcm.trained_tensors().items()}
         bindings = {name: m.binding() for name, m in self.dcm.mechanisms.items()}
-        state: dict[str, Any] = {
+        state: Json = {
             "facts": self.facts,
             "reports": {str(place): report.to_dict() for place, report in self.reports.items()},
             "bindings": {name: found for name, found in bindings.items() if found is not None},
@@ -436,9 +451,10 @@ class Run:
         }
         if position is not None and learner is not None and generator is not None:
             state |= position
-            state["best_score"] = (
-                None if position["best_score"] == float("inf") else position["best_score"]
-            )
+            if position["best_score"] == float("inf"):
+                state["best_score"] = None
+            else:
+                state["best_score"] = position["best_score"]
             tensors |= {f"learner.{key}": value for key, value in learner.tensors().items()}
             tensors |= {f"best.{i}": value for i, value in enumerate(best or [])}
             tensors |= {
@@ -448,7 +464,7 @@ class Run:
             self.checkpoints.save(state, {key: value.clone() for key, value in tensors.items()})
 
 
-def report_from(record: Mapping[str, Any]) -> ModuleReport:
+def report_from(record: Named) -> ModuleReport:
     """Inverse of :meth:`ModuleReport.to_dict`."""
     fields = dict(record)
     fields["variables"] = tuple(fields["variables"])

@@ -41,7 +41,9 @@ class Member:
     def shape(self) -> tuple[object, ...]:
         """What members of one stack have in common."""
         own = self.mechanism
-        bins = own.bins if isinstance(own, ContinuousSpline) else 0
+        bins = 0
+        if isinstance(own, ContinuousSpline):
+            bins = own.bins
         return (type(own), own.hidden, bins, own.network.loc.dtype)
 
 
@@ -114,7 +116,10 @@ class Stack(nn.Module):
         self.members = list(members)
         own = members[0].mechanism
         self.continuous = isinstance(own, ContinuousSpline)
-        self.bins = own.bins if isinstance(own, ContinuousSpline) else 0
+        if isinstance(own, ContinuousSpline):
+            self.bins = own.bins
+        else:
+            self.bins = 0
         networks = [m.mechanism.network for m in members]
         self.inputs = max(1, max(len(n.loc) for n in networks))
         self.outputs = max(n.output_bias.numel() for n in networks)

@@ -210,7 +210,10 @@ class StackedTraining:
         single.report.seconds = time.perf_counter() - start
 
     def _cycles(self, singles: Sequence[Single]) -> None:
-        lengths = _CYCLES if self.steps is None else (self.steps,)
+        if self.steps is None:
+            lengths = _CYCLES
+        else:
+            lengths = (self.steps,)
         active, done = list(singles), 0
         bar = tqdm(
             total=sum(lengths),
@@ -265,8 +268,8 @@ class StackedTraining:
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"Training of {single.name} stopped at step {step}: the loss is {loss}. "
-                    f"{self.failed()} Lower the learning rate, or look for extreme values in "
-                    "its columns."
+                    f"{self.failed()} Lower the learning rate, or look for extreme values in its "
+                    "columns."
                 )
 
     def _record(
@@ -281,8 +284,8 @@ class StackedTraining:
 
 
 class _Best:
-    """The best validated weights of each member, and those of the last step where held-out rows do
-    not tell the two apart."""
+    """The best validated weights of each member, and those of the last step where held-out rows
+    do not tell the two apart."""
 
     def __init__(self, singles: Sequence[Single], learner: StackLearner):
         self.singles, self.learner = singles, learner
@@ -316,7 +319,10 @@ class _Best:
         chosen = [value.clone() for value in self.learner.average.values]
         for place, (single, last) in enumerate(zip(self.singles, self.last, strict=True)):
             best = self.scores[place]
-            mean, error = (0.0, 0.0) if best is None else paired(best, last)
+            if best is None:
+                mean, error = (0.0, 0.0)
+            else:
+                mean, error = paired(best, last)
             if best is not None and mean > 2 * error:
                 for value, kept in zip(chosen, self.kept, strict=True):
                     value[place] = kept[place]

@@ -15,6 +15,7 @@ from causalplug.errors import CausalPlugError
 from causalplug.identification.identification import identify
 from causalplug.identification.query import Query
 from causalplug.model.model import Model
+from causalplug.values import Json
 
 __all__ = ["overlap_records", "range_records", "unseen_categories"]
 
@@ -89,7 +90,9 @@ def overlap_records(
         except CausalPlugError:  # too many cells to count, say: nothing is known then
             continue
         weak = report.weak
-        worst = max(report.findings, key=lambda finding: finding.share) if weak else None
+        worst = None
+        if weak:
+            worst = max(report.findings, key=lambda finding: finding.share)
         record = OverlapRecord(name, value)
         if worst is not None:
             error = worst.standard_error
@@ -102,7 +105,7 @@ def _itself(column: np.ndarray) -> np.ndarray:
     return column
 
 
-def _users_values(model: Model, rows: Rows) -> dict[str, Any]:
+def _users_values(model: Model, rows: Rows) -> Json:
     """Columns of users' values; images as they are, projected."""
     found = {}
     for name, codes in rows.values.items():
@@ -115,7 +118,7 @@ def _users_values(model: Model, rows: Rows) -> dict[str, Any]:
 
 
 def _interventions(
-    model: Model, data: Sequence[dict[str, Any]]
+    model: Model, data: Sequence[Json]
 ) -> Iterator[tuple[str, str | int | float | bool]]:
     """Variable and value, at most so many that training does not wait.
 
@@ -139,10 +142,10 @@ def _interventions(
 
 
 def _asked(
-    model: Model, name: str, value: Any, sources: Sequence[Any], domains: dict[str, Any]
+    model: Model, name: str, value: Any, sources: Sequence[Any], domains: Json
 ) -> Query | None:
-    """The distribution of all that follows the intervention, or of what follows at once, if it is
-    determined."""
+    """The distribution of all that follows the intervention, or of what follows at once, if it
+    is determined."""
     below = sorted(model.graph.descendants([name]) - {name}, key=list(model.variables).index)
     for outcomes in (below, list(model.graph.children(name))):
         query = Query(outcomes, do={name: value})

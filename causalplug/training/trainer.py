@@ -44,6 +44,7 @@ from causalplug.training.run import Run, report_from
 from causalplug.training.signals import ending_like_interrupts
 from causalplug.training.support import overlap_records, range_records, unseen_categories
 from causalplug.training.validation import Distance
+from causalplug.values import Json, Named
 
 __all__ = ["Trainer", "fit"]
 
@@ -135,12 +136,14 @@ def _read_by(dcm: Model, queries: str | Query | Iterable[str | Query]) -> tuple[
         QuerySyntaxError, QueryError, UnknownVariableError: a question that makes no sense.
     """
     found: set[str] = set()
-    for query in [queries] if isinstance(queries, str | Query) else list(queries):
-        asked = Query.parse(query) if isinstance(query, str) else query
+    for query in [queries] if single else list(queries):
+        asked = query
+        if isinstance(query, str):
+            asked = Query.parse(query)
         if not isinstance(asked, Query):
             raise TrainingError(
-                f"queries holds {query!r}, which is no question: give text such as "
-                "'P(Y | do(X=1))', or a Query."
+                f"queries holds {query!r}, which is no question: give text such as 'P(Y | "
+                "do(X=1))', or a Query."
             )
         asked.check(dcm.graph.variables)
         found |= asked.reads(dcm.graph)
@@ -188,7 +191,10 @@ class Trainer:
             steps = self.accelerator.gradient_accumulation_steps
             self.config = replace(self.config, gradient_accumulation_steps=steps)
         self.progress = progress and self.accelerator.is_main_process
-        self.output_dir = Path(output_dir) if output_dir is not None else None
+        if output_dir is not None:
+            self.output_dir = Path(output_dir)
+        else:
+            self.output_dir = None
         if (
             self.output_dir is not None
             and self.output_dir.exists()
@@ -200,7 +206,10 @@ class Trainer:
         self.tables = encoded(dcm, sources, self.output_dir)
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
         described = [rows.source for rows in self.tables]
-        only = None if queries is None else _read_by(dcm, queries)
+        if queries is None:
+            only = None
+        else:
+            only = _read_by(dcm, queries)
         if self.config.strategy == "joint":
             if only is not None:
                 raise TrainingError(
@@ -278,14 +287,16 @@ class Trainer:
     @property
     def checkpoints(self) -> Checkpoints | None:
         """Where checkpoints go, None without an output folder."""
-        return Checkpoints(self.output_dir) if self.output_dir is not None else None
+        if self.output_dir is not None:
+            return Checkpoints(self.output_dir)
+        return None
 
     def track(self, values: Mapping[str, float], step: int) -> None:
         """Tell the accelerator's trackers, if it has any."""
         if self.accelerator.trackers:
             self.accelerator.log(dict(values), step=step)
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self) -> Json:
         """What has to agree between a run and the one that resumes it, by kind and name."""
         data = {}
         for rows in self.tables:
@@ -321,10 +332,14 @@ class Trainer:
         together.share(self.dcm.trained_tensors().values())
         own = resume is True or resume is False
         checkpoints = self.checkpoints if own else Checkpoints.at(resume)  # type: ignore[arg-type]
-        facts = self._facts() if self.checkpoints or checkpoints or together.count > 1 else {}
+        facts = {}
+        if self.checkpoints or checkpoints or together.count > 1:
+            facts = self._facts()
         if together.count > 1:
             _check_agreement(together.all_told(facts))
-        loaded = checkpoints.load(facts) if resume and checkpoints else None
+        loaded = None
+        if resume and checkpoints:
+            loaded = checkpoints.load(facts)
         run = Run(self, together, self.checkpoints, facts, loaded)
         seconds: dict[str, float] = {}
         modules = [module for module in self.plan.modules if module.action != "pull"]
@@ -403,9 +418,9 @@ class Trainer:
         if self.accelerator.is_main_process:
             worst = max(report.joint, key=lambda d: (not d.converged(report.tolerance), d.score))
             warnings.warn(
-                f"Every module has converged, but the whole model has not the distribution of the "
-                f"rows: {worst.describe()}. The graph may leave an edge out. "
-                "check_graph(graph, data) says which independence the rows do not have.",
+                "Every module has converged, but the whole model has not the distribution of the "
+                f"rows: {worst.describe()}. The graph may leave an edge out. check_graph(graph, "
+                "data) says which independence the rows do not have.",
                 ConvergenceWarning,
                 stacklevel=5,
             )
@@ -445,7 +460,9 @@ class Trainer:
             if self.output_dir is not None:
                 name = f"checkpoint-generation-{number}-process-{index}"
                 apart.checkpoints = Checkpoints(self.output_dir, name)
-                loaded = apart.checkpoints.load(run.facts) if resume else None
+                loaded = None
+                if resume:
+                    loaded = apart.checkpoints.load(run.facts)
                 if loaded is not None:
                     apart.take(loaded)
             for place in places:
@@ -537,7 +554,7 @@ class Trainer:
         return {name for name in drawn if isinstance(self.dcm.mechanism(name), FrozenMechanism)}
 
 
-def _check_agreement(told: Sequence[Mapping[str, Any]]) -> None:
+def _check_agreement(told: Sequence[Named]) -> None:
     """Refuse processes that were given different things: their gradients would be of different
     losses."""
     for index, other in enumerate(told):

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from causalplug.model.model import Model
 from causalplug.networks import location_and_scale
 from causalplug.training.factors import ravel
 from causalplug.training.rollout import Roller
+from causalplug.values import Json, Named
 from causalplug.variables import Variable
 
 __all__ = ["Distance", "distance", "sampling_floor", "tvd"]
@@ -113,7 +114,7 @@ class Distance:
         ]
         return "; ".join([f"{self.target} is at {', '.join(told)}", *self.off])
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """JSON values."""
         record = {key: value for key, value in asdict(self).items() if value is not None}
         if self.off:
@@ -121,7 +122,7 @@ class Distance:
         return {key: value for key, value in record.items() if key != "off"}
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Distance:
+    def from_dict(cls, record: Named) -> Distance:
         """Inverse of :meth:`to_dict`."""
         return cls(**{**record, "off": tuple(record.get("off", ()))})
 
@@ -175,7 +176,10 @@ def _worst(real: Tensor, fake: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Te
     if math.prod(sizes) <= max(16, len(real) // 5) or real.shape[1] <= 2:
         return real, fake, 1
     count = real.shape[1]
-    pairs = list(combinations(range(count), 2)) if count**2 < 2 * _PAIRS else _some_pairs(count)
+    if count**2 < 2 * _PAIRS:
+        pairs = list(combinations(range(count), 2))
+    else:
+        pairs = _some_pairs(count)
     worst = max(pairs, key=lambda pair: tvd(real[:, pair], fake[:, pair]))
     return real[:, worst], fake[:, worst], len(pairs)
 
@@ -238,24 +242,25 @@ def distance(
     """
     names = [*target.parents, *target.variables]
     n = len(rows[names[0]])
-    repeats = (
-        max(1, min(200, _ROWS // n))
-        if all(not dcm.variables[m].needs_encoder for m in target.variables)
-        else 1
-    )
+    repeats = 1
+    if all(not dcm.variables[m].needs_encoder for m in target.variables):
+        repeats = max(1, min(200, _ROWS // n))
     given = {
         name: rows[name].repeat(repeats, *[1] * (rows[name].ndim - 1)) for name in target.parents
     }
     fake = roller(given, n * repeats, generator).values
     discrete = [name for name in names if dcm.variables[name].is_discrete]
-    found: dict[str, Any] = {}
+    found: Json = {}
     if discrete:
         sizes = [dcm.variables[name].size for name in discrete]
         columns = [
             [*(values[name] for name in discrete), *(shown(values) if shown else [])]
             for values in (rows, fake)
         ]
-        sizes += shown.sizes if shown else []
+        if shown:
+            sizes += shown.sizes
+        else:
+            sizes += []
         p, q, sets = _worst(torch.stack(columns[0], -1), torch.stack(columns[1], -1), sizes)
         floor, ceiling = sampling_floor(p, len(q))
         ceiling = floor + (ceiling - floor) * math.sqrt(1 + math.log(sets) / math.log(100))
@@ -265,7 +270,10 @@ def distance(
         real, fake_parts = (_features(values, variables, shown) for values in (rows, fake))
         pick = torch.randperm(len(fake_parts[0]), generator=generator, device=fake_parts[0].device)
         fake_parts = [part[pick] for part in fake_parts]
-        scales = SCALES if shown else (1.0,)
+        if shown:
+            scales = SCALES
+        else:
+            scales = (1.0,)
         found["mmd"], found["mmd_floor"] = mmd(
             *_balanced(real, fake_parts), generator, scales=scales
         )

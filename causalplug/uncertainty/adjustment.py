@@ -94,7 +94,9 @@ def _world(case: Case) -> World | None:
     axes = [*case.outcomes, *([case.mean] if case.mean else [])]
     worlds = [axis.world for axis in axes] + [world for world, _, _ in case.fixed]
     worlds += [world for world, _ in case.ranges]
-    return worlds[0] if all(world is worlds[0] for world in worlds) else None
+    if all(world is worlds[0] for world in worlds):
+        return worlds[0]
+    return None
 
 
 def _outcomes(case: Case) -> list[str]:
@@ -117,7 +119,9 @@ def _needed(dcm: Model, case: Case) -> set[str] | None:
         return None
     several = len(treatments) > 1 and evidence & treatments
     open_ends = any(axis.variable in treatments for axis in case.evidence)
-    return None if several or open_ends else before | treatments | outcomes
+    if several or open_ends:
+        return None
+    return before | treatments | outcomes
 
 
 def _evidence(case: Case) -> set[str] | None:
@@ -126,7 +130,9 @@ def _evidence(case: Case) -> set[str] | None:
         return None
     seen = {given.world.cell(name) for given in case.given for name in given.names}
     seen |= {axis.world.cell(axis.variable) for axis in case.evidence}
-    return None if any(token for _, token in seen) else {name for name, _ in seen}
+    if any(token for _, token in seen):
+        return None
+    return {name for name, _ in seen}
 
 
 def _covariates(
@@ -141,7 +147,9 @@ def _covariates(
     causes = {parent for name in treatments for parent in graph.parents(name)}
     later = (set(graph.ancestors(outcomes)) & after) - treatments
     joined = any(before & set(graph.siblings(name)) for name in later)
-    return None if joined or not known.issuperset(causes | evidence) else before
+    if joined or not known.issuperset(causes | evidence):
+        return None
+    return before
 
 
 def _set_plainly(dcm: Model, world: World, name: str) -> bool:
@@ -230,8 +238,8 @@ class _Case:
         return total / count
 
     def _last(self) -> str | None:
-        """The one variable that has to be computed, if its own noise is a single normal or a choice
-        among categories."""
+        """The one variable that has to be computed, if its own noise is a single normal or a
+        choice among categories."""
         graph = self.world.graph
         above = set(graph.ancestors(_outcomes(self.case)))
         later = above & set(self.dcm.graph.descendants(self.treatments)) - set(self.treatments)
@@ -242,7 +250,9 @@ class _Case:
         single = set(mechanism.noise) == {"normal"} and mechanism.noise["normal"].shape == ()
         choice = self.dcm.variables[name].is_discrete and mechanism.explicit
         free = not self.dcm.graph.siblings(name)
-        return name if free and (single or choice) else None
+        if free and (single or choice):
+            return name
+        return None
 
     def _enumerated(self, name: str, pinned: Mapping[str, Tensor]) -> Tensor:
         rows = self._filled(pinned, {})

@@ -6,11 +6,10 @@ the log probabilities of the two values:
 
     grad E[h] = E[(h(v) - h(v')) grad(log p(v) - log p(v'))] / 2,    v, v' from p(. | parents, u)
 
-It is the score-function gradient with two draws (Kool et al. 2019), each the other's baseline.
-It needs nothing differentiable but log probabilities, so that discrete values, thresholds and
-images between them are no hindrance. Where several worlds read one Gumbel noise, the exchange
-happens where the largest two perturbed logits of one world tie, and the other worlds see that
-noise.
+It is the score-function gradient with two draws (Kool et al. 2019), each the other's baseline. It
+needs nothing differentiable but log probabilities, so that discrete values, thresholds and images
+between them are no hindrance. Where several worlds read one Gumbel noise, the exchange happens
+where the largest two perturbed logits of one world tie, and the other worlds see that noise.
 """
 
 from __future__ import annotations
@@ -149,7 +148,10 @@ class _Exchange:
             size = sum(parameter.numel() for parameter in parameters)
             return torch.zeros(self.numbers.size, size, dtype=torch.float64)
         chosen = {key: value[moved] for key, value in parents.items()}
-        few = None if confounder is None else confounder[moved]
+        if confounder is None:
+            few = None
+        else:
+            few = confounder[moved]
         with differentiable(parameters):
             log_probs = mechanism.log_prob(pair.first[moved], chosen, few)
             log_probs = log_probs - mechanism.log_prob(pair.second[moved], chosen, few)
@@ -207,8 +209,10 @@ class _Exchange:
         for rank, other in enumerate(self.seen[seen.name]):
             if rank != place:
                 read, noise = self._inputs(other)
-                perturbed = mechanism.logits(read, noise) + gumbel
-                wins = first if rank < place else second
+                perturbed = mechanism.logits(read, noise) + gumbel  # type: ignore[operator]
+                wins = second
+                if rank < place:
+                    wins = first
                 perturbed = perturbed.scatter_add(
                     -1, wins[:, None], torch.full_like(perturbed[:, :1], _TIE)
                 )

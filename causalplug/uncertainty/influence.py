@@ -102,7 +102,9 @@ def influence_of(
     gradients = enumerated_gradient(dcm, numbers, parameters)
     if gradients is None:
         wide = any(dcm.variables[name].needs_encoder for name in read)
-        rows = _NOISE_PICTURES if wide else _NOISE_ROWS
+        rows = _NOISE_ROWS
+        if wide:
+            rows = _NOISE_PICTURES
         gradients = answer_gradient(dcm, numbers, parameters, rows=rows, seed=seed)
     return _by_fisher(dcm, samples, parameters, gradients, numbers.size)
 
@@ -110,8 +112,8 @@ def influence_of(
 def _doubly_robust(
     dcm: Model, numbers: AnswerNumbers, samples: Sequence[Sample], seed: int
 ) -> Influence | None:
-    """The doubly robust formula, where it holds and one source without interventions has all that
-    it reads."""
+    """The doubly robust formula, where it holds and one source without interventions has all
+    that it reads."""
     names = adjustment_names(dcm, numbers)
     for place, sample in enumerate(samples):
         if names is None or sample.source.do or not names <= sample.source.recorded:
@@ -155,9 +157,10 @@ def _by_fisher(
         parts = found.split([len(factor) for _, factor in placed])
         for (place, factor), part in zip(placed, parts, strict=True):
             known = by_row[place]
-            by_row[place] = (
-                None if known is None or factor.which is None else known + part[factor.which]
-            )
+            if known is None or factor.which is None:
+                by_row[place] = None
+            else:
+                by_row[place] = known + part[factor.which]
     return Influence(variance, correction, by_row)
 
 

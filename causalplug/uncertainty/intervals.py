@@ -274,7 +274,10 @@ def _told(found: Influence, samples: Sequence[Sample], one_step: bool | None) ->
     variance = _variance(found, samples).numpy()
     rows = sum(sample.stands_for for sample in samples)
     words = f"the sampling of {rows:,} rows, by influence functions"
-    words += ", and of the model" if real else " of the model alone, and of the model"
+    if real:
+        words += ", and of the model"
+    else:
+        words += " of the model alone, and of the model"
     if found.estimate is not None and real and one_step is not False:
         return _Spread(
             variance,

@@ -93,7 +93,9 @@ class AnswerNumbers:
         if case.mean is None:
             return None
         found = numbers_of(self.dcm.variables[case.mean.variable], case.mean.variable)
-        return None if found is None else torch.tensor(found, dtype=torch.float64)
+        if found is None:
+            return None
+        return torch.tensor(found, dtype=torch.float64)
 
     @property
     def targets(self) -> list[tuple[World, str]]:
@@ -143,7 +145,9 @@ class AnswerNumbers:
     @staticmethod
     def _number(axis: Axis, categories: Tensor | None, rows: Rows) -> Tensor:
         values = rows.values(axis.world, [axis.variable])[axis.variable]
-        return values.double() if categories is None else categories.to(values.device)[values]
+        if categories is None:
+            return values.double()
+        return categories.to(values.device)[values]
 
     def at(self, rows: Rows) -> Linearised:
         """The numbers over ``rows``, to be linearised at."""
@@ -165,8 +169,8 @@ class AnswerNumbers:
         return torch.stack(self.combination.slopes(list(ratios)))
 
     def influence(self, rows: Rows, at: Linearised) -> Tensor:
-        """``(n, k)``: what every row adds to the numbers, to first order; NaN where no row met the
-        evidence."""
+        """``(n, k)``: what every row adds to the numbers, to first order; NaN where no row met
+        the evidence."""
         a, b = self.parts(rows)
         centred = (a - at.ratios[:, None] * b) / at.weights[:, None]
         return (self.slopes(at.ratios)[:, None] * centred).sum(0)

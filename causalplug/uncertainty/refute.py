@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,7 @@ from causalplug.checks.bound_data import columns_of
 from causalplug.errors import ConvergenceWarning, GraphWarning, QueryError
 from causalplug.identification.query import Query
 from causalplug.training.trainer import fit
+from causalplug.values import Named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,24 +51,22 @@ class Refutation:
         return bool(self.table["passed"].all())
 
     def __str__(self) -> str:
-        verdict = "nothing refutes the answer" if self else "the answer is refuted"
+        verdict = "the answer is refuted"
+        if self:
+            verdict = "nothing refutes the answer"
         return f"{self.query}: {verdict}\n{self.table.to_string(index=False)}"
 
 
 def refute(
-    dcm: _M,
-    query: str | Query,
-    data: Any,
-    ask: Callable[[_M, Query], Estimate],
-    *,
-    seed: int,
-    settings: Mapping[str, Any],
+    dcm: Model, query: str | Query, data: Any, ask: Ask, *, seed: int, settings: Named
 ) -> Refutation:
     """Refit copies of a model on changed rows, and ask them the same; documented at
     :meth:`causalplug.DCM.refute`."""
     import pandas as pd
 
-    asked = Query.parse(query) if isinstance(query, str) else query
+    asked = query
+    if isinstance(query, str):
+        asked = Query.parse(query)
     treatments = _treatments(asked)
     columns = dict(columns_of(data))
     random = np.random.default_rng(seed)
@@ -108,12 +107,12 @@ def _treatments(query: Query) -> set[str]:
 
 
 def _refitted(
-    dcm: _M,
-    columns: Mapping[str, Any],
+    dcm: Model,
+    columns: Named,
     query: Query,
     ask: Callable[[_M, Query], Estimate],
     seed: int,
-    settings: Mapping[str, Any],
+    settings: Named,
 ) -> Estimate:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

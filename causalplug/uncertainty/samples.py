@@ -14,6 +14,7 @@ from causalplug.encoders.encoders import project
 from causalplug.graphs.source import Source
 from causalplug.model.model import Model
 from causalplug.noise import Noise
+from causalplug.values import Named
 
 __all__ = ["Sample", "counts_fit", "from_model", "from_rows"]
 
@@ -60,7 +61,7 @@ def _read(dcm: Model, name: str, value: Tensor) -> Tensor:
 
 
 def from_model(
-    dcm: Model, sources: Sequence[Source], counts: Sequence[Mapping[str, Any]]
+    dcm: Model, sources: Sequence[Source], counts: Sequence[Named]
 ) -> list[Sample] | None:
     """As many rows of the model, from the distribution of every source, as represent its rows.
 
@@ -75,7 +76,9 @@ def from_model(
     found = []
     for number, (source, count) in enumerate(zip(sources, counts, strict=True)):
         pictures = [n for n in source.recorded if dcm.variables[n].needs_encoder]
-        size = _PICTURES if pictures else _ROWS
+        size = _ROWS
+        if pictures:
+            size = _PICTURES
         seconds = sum(dcm.mechanism(name).batch_cost for name in pictures) * size / 64
         if seconds > _SLOW or any(count["set"].get(name) == [] for name in source.do):
             return None

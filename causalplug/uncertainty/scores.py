@@ -67,7 +67,9 @@ class Factor:
     def thinned(self, dcm: Model) -> Factor:
         """As many of the rows as can be read, standing for all of them."""
         hidden = not tabular(dcm, self.variables) and confounders_of(dcm, self.variables)
-        most = _READ_HIDDEN if hidden else _READ
+        most = _READ
+        if hidden:
+            most = _READ_HIDDEN
         if len(self) <= most:
             return self
         kept = torch.linspace(0, len(self) - 1, most).long()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from causalplug.values import Json
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
@@ -143,7 +145,7 @@ class Variable:
         """Float features ``(n, feature_size)`` of encoded values, as a network reads them."""
         raise NotImplementedError
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """The declaration as JSON values."""
         raise NotImplementedError
 

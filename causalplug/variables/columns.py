@@ -60,7 +60,9 @@ class TextColumn:
 
     def __getitem__(self, row: int) -> str | None:
         code = int(self.codes[row])
-        return None if code < 0 else self.texts[code]
+        if code < 0:
+            return None
+        return self.texts[code]
 
 
 def as_array(values: Any, name: str) -> np.ndarray:
@@ -89,7 +91,9 @@ def as_array(values: Any, name: str) -> np.ndarray:
             f"{name!r} cannot be one variable: its rows have the fields "
             f"{', '.join(array.dtype.names)}. Give each field as a column of its own."
         )
-    return array[None] if array.ndim == 0 else array
+    if array.ndim == 0:
+        return array[None]
+    return array
 
 
 def tensor_to_numpy(tensor: Any) -> np.ndarray:
@@ -179,7 +183,7 @@ def refuse_missing(array: np.ndarray, name: str) -> None:
 
 def _missing_error(name: str, count: int) -> DataError:
     return DataError(
-        f"{name!r} has {count} missing value{'s' * (count > 1)} (NaN or None): the model has "
-        "no notion of a missing value. Drop those rows, or declare a source that does not "
-        "record this column."
+        f"{name!r} has {count} missing value{'s' * (count > 1)} (NaN or None): the model has no "
+        "notion of a missing value. Drop those rows, or declare a source that does not record "
+        "this column."
     )

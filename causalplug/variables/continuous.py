@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from causalplug.errors import DataError, VariableError
+from causalplug.values import Json
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import (
     TextColumn,
@@ -104,11 +105,13 @@ class Continuous(Variable):
         values = column.numpy()
         if indistinct(values):
             raise DataError(
-                f"{name!r} holds numbers of too many orders of magnitude (from "
-                f"{values.min():.6g} to {values.max():.6g}): relative to their spread, float32 "
-                "cannot tell many of them apart. Take their logarithm, or leave out the extremes."
+                f"{name!r} holds numbers of too many orders of magnitude (from {values.min():.6g} "
+                f"to {values.max():.6g}): relative to their spread, float32 cannot tell many of "
+                "them apart. Take their logarithm, or leave out the extremes."
             )
-        return column if self.precise or blurred(values) else column.to(torch.float32)
+        if self.precise or blurred(values):
+            return column
+        return column.to(torch.float32)
 
     def decode(self, codes: torch.Tensor) -> np.ndarray:
         codes = codes.detach().cpu()
@@ -124,7 +127,7 @@ class Continuous(Variable):
     def describe(self) -> str:
         return "number"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         bounds = {"low": self.low, "high": self.high}
         finite = {key: value for key, value in bounds.items() if math.isfinite(value)}
         return {"kind": self.kind} | finite | ({"precise": True} if self.precise else {})
@@ -142,8 +145,8 @@ def as_numbers(array: np.ndarray, name: str) -> np.ndarray:
         and isinstance(array[0], datetime.date | datetime.timedelta)
     ):
         raise DataError(
-            f"{name!r} must be numbers; got dates. Convert them, as in "
-            "(t - t.min()).dt.total_seconds(), or declare it Discrete and give texts."
+            f"{name!r} must be numbers; got dates. Convert them, as in (t - "
+            "t.min()).dt.total_seconds(), or declare it Discrete and give texts."
         )
     try:
         texts = array.dtype.kind == "O" and any(isinstance(item, str) for item in array.ravel())
@@ -185,8 +188,8 @@ def blurred(values: np.ndarray) -> bool:
 
 
 def indistinct(values: np.ndarray) -> bool:
-    """Whether float32 makes one of every ten numbers of a column equal to another once their mean
-    and spread are taken off in float64; as :func:`blurred`, of 2,000 rows at most."""
+    """Whether float32 makes one of every ten numbers of a column equal to another once their
+    mean and spread are taken off in float64; as :func:`blurred`, of 2,000 rows at most."""
     rows = np.unique(_some(values))
     with np.errstate(over="ignore"):
         spread = float(rows.std())

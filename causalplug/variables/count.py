@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from causalplug.errors import DataError
+from causalplug.values import Json
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import TextColumn, as_array, refuse_missing, where_first
 from causalplug.variables.continuous import as_numbers
@@ -76,7 +77,7 @@ class Count(Variable):
         if large.any():
             raise DataError(
                 f"{name!r} has {int(large.sum())} counts above {_LARGEST:,}, which the model "
-                f"cannot hold exactly. Count in larger units, or declare it "
+                "cannot hold exactly. Count in larger units, or declare it "
                 f"Continuous.{where_first(large, array, row)}"
             )
         return torch.from_numpy(numbers.astype(np.float32))
@@ -87,7 +88,7 @@ class Count(Variable):
     def features(self, codes: torch.Tensor) -> torch.Tensor:
         return codes.float().clamp_min(0).log1p().unsqueeze(-1)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         return {"kind": self.kind}
 
     def describe(self) -> str:

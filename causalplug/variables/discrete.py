@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from causalplug.errors import DataError, VariableError
+from causalplug.values import Json
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import (
     TextColumn,
@@ -187,14 +188,19 @@ class Discrete(Variable):
         shown = ", ".join(repr(u.item() if isinstance(u, np.generic) else u) for u in unknown[:5])
         near = difflib.get_close_matches(str(unknown[0]), [str(c) for c in self.categories], n=1)
         known = ", ".join(map(repr, self.categories[:8])) + (", …" if self.size > 8 else "")
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = ""
+        if near:
+            hint = f" Did you mean {near[0]!r}?"
         return (
             f"{name!r} has values outside its categories: {shown}; declared are {known}.{hint} "
             "Correct the values or declare the category."
         )
 
     def decode(self, codes: torch.Tensor) -> np.ndarray:
-        codes = codes.argmax(-1) if codes.is_floating_point() else codes
+        if codes.is_floating_point():
+            codes = codes.argmax(-1)
+        else:
+            codes = codes
         index = codes.detach().cpu().numpy()
         if self.plain:
             return index
@@ -219,7 +225,7 @@ class Discrete(Variable):
             return ", ".join(names)
         return f"{len(names)} categories, {names[0]} to {names[-1]}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         return {"kind": self.kind, "categories": self.size if self.plain else list(self.categories)}
 
 
@@ -232,7 +238,7 @@ def _check_categories(values: Sequence[Any]) -> None:
                 f"True or False, or a number, and this is {why}."
             )
     known: dict[Any, Any] = {}
-    texts: dict[str, Any] = {}
+    texts: Json = {}
     for value in values:
         other = known.get(value, texts.get(str(value)))
         if other is not None:
@@ -255,7 +261,9 @@ def _unfit(value: Any) -> str:
     if type(value) is float and math.isinf(value):
         return "infinite; give it as a text"
     if type(value) is str:
-        return "" if _writable(value) else "a text that UTF-8 cannot hold"
+        if _writable(value):
+            return ""
+        return "a text that UTF-8 cannot hold"
     if type(value) in (bool, int, float):
         return ""
     return f"of type {type(value).__name__}; give texts, as in [str(value) for value in values]"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from causalplug.errors import DataError, VariableError
+from causalplug.values import Json
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import as_array, refuse_missing, shared
 from causalplug.variables.kinds import register_variable
@@ -85,7 +86,10 @@ class Image(Variable):
         if array.shape == self.event_shape:
             array = array[None]
         if array.ndim != 4 or array.shape[1:] != self.event_shape:
-            found = array.shape[1:] if array.ndim == 4 else array.shape
+            if array.ndim == 4:
+                found = array.shape[1:]
+            else:
+                found = array.shape
             raise DataError(
                 f"{name!r} holds images of shape {found}, but the variable declares "
                 f"{self.event_shape} (channels, height, width). Resize or transpose them, or "
@@ -95,8 +99,8 @@ class Image(Variable):
             return shared(array)
         if array.dtype.kind != "f":
             raise DataError(
-                f"{name!r} holds images of type {array.dtype}: use uint8 or floats in "
-                f"[{self.low}, {self.high}]."
+                f"{name!r} holds images of type {array.dtype}: use uint8 or floats in [{self.low}, "
+                f"{self.high}]."
             )
         refuse_missing(array, name)
         low, high = float(array.min(initial=self.low)), float(array.max(initial=self.high))
@@ -107,7 +111,10 @@ class Image(Variable):
                 .reshape(len(array), -1)
                 .any(1)
             )
-            where = "" if row is None else f" The first is in row {row + int(outside.argmax())}."
+            if row is None:
+                where = ""
+            else:
+                where = f" The first is in row {row + int(outside.argmax())}."
             raise DataError(
                 f"{name!r} holds image values in [{low:.4g}, {high:.4g}], outside the declared "
                 f"range [{self.low:g}, {self.high:g}]. Rescale them, or declare Image(..., low=, "
@@ -121,7 +128,10 @@ class Image(Variable):
             raise DataError(
                 f"{name!r} cannot be {values!r}: give an array {self.event_shape} or a PIL image."
             )
-        items = [values] if hasattr(values, "convert") else list(values)
+        if hasattr(values, "convert"):
+            items = [values]
+        else:
+            items = list(values)
         if not items or not hasattr(items[0], "convert"):
             return values
         arrays = [self.from_pil(item, name) for item in items]
@@ -164,7 +174,10 @@ class Image(Variable):
         from PIL import Image as PILImage
 
         array = as_array(images, "images")
-        array = array[None] if array.ndim == 3 else array
+        if array.ndim == 3:
+            array = array[None]
+        else:
+            array = array
         if array.dtype != np.uint8:
             array = np.clip((array - self.low) / (self.high - self.low) * 255 + 0.5, 0, 255).astype(
                 np.uint8
@@ -176,6 +189,6 @@ class Image(Variable):
     def describe(self) -> str:
         return f"image, {' x '.join(str(size) for size in self.event_shape)}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         shape = {"channels": self.channels, "height": self.height, "width": self.width}
         return {"kind": self.kind, **shape, "low": self.low, "high": self.high}

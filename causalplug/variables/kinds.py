@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from causalplug.errors import VariableError
 from causalplug.registry import Registry
+from causalplug.values import Named
 from causalplug.variables.base import Variable
 
 __all__ = ["VARIABLES", "register_variable", "variable_class", "variable_from_dict"]
@@ -39,10 +40,12 @@ def register_variable(kind: str) -> Callable[[_V], _V]:
 
 def variable_class(kind: Any) -> type[Variable] | None:
     """The class of a kind; None for one that is not registered."""
-    return VARIABLES.resolve(kind) if kind in VARIABLES.kinds() else None
+    if kind in VARIABLES.kinds():
+        return VARIABLES.resolve(kind)
+    return None
 
 
-def variable_from_dict(declaration: Mapping[str, Any], name: str = "variable") -> Variable:
+def variable_from_dict(declaration: Named, name: str = "variable") -> Variable:
     """The variable that :meth:`Variable.to_dict` describes.
 
     Raises:

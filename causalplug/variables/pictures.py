@@ -35,7 +35,9 @@ class PictureError(ValueError):
 def upright_size(picture: Any) -> tuple[int, int]:
     """``(height, width)`` as viewers show it, by the EXIF orientation; nothing is decoded."""
     lying = picture.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
-    return (picture.width, picture.height) if lying else (picture.height, picture.width)
+    if lying:
+        return (picture.width, picture.height)
+    return (picture.height, picture.width)
 
 
 def picture_pixels(picture: Any, channels: int) -> np.ndarray:
@@ -65,7 +67,9 @@ def picture_pixels(picture: Any, channels: int) -> np.ndarray:
     if channels != 4 and picture.has_transparency_data:
         _refuse_transparent(picture)
     array = np.asarray(ImageOps.exif_transpose(picture).convert(mode))
-    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    if array.ndim == 2:
+        return array[None]
+    return array.transpose(2, 0, 1)
 
 
 def _refuse_transparent(picture: Any) -> None:

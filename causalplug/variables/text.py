@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from causalplug.errors import DataError, VariableError
+from causalplug.values import Json
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import TextColumn, as_array, refuse_missing, where_first
 from causalplug.variables.kinds import register_variable
@@ -68,7 +69,9 @@ class Text(Variable):
         """
         import torch
 
-        given = [values] if isinstance(values, str) else values
+        given = values
+        if isinstance(values, str):
+            given = [values]
         array = as_array(given.to_numpy() if isinstance(given, TextColumn) else given, name)
         refuse_missing(array, name)
         if array.ndim != 1:
@@ -105,7 +108,7 @@ class Text(Variable):
     def features(self, codes: torch.Tensor) -> torch.Tensor:
         return codes.float()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         return {"kind": self.kind, "length": int(self.length)}
 
     def describe(self) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from causalplug.errors import DataError, VariableError
+from causalplug.values import Json
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import TextColumn, as_array, refuse_missing
 from causalplug.variables.kinds import register_variable
@@ -83,7 +84,10 @@ class Vector(Variable):
         numbers = array.astype(np.float32)
         wrong = ~np.isfinite(numbers).all(1)
         if wrong.any():
-            where = "" if row is None else f" The first is in row {row + int(wrong.argmax())}."
+            if row is None:
+                where = ""
+            else:
+                where = f" The first is in row {row + int(wrong.argmax())}."
             raise DataError(
                 f"{name!r} has {int(wrong.sum())} vectors with numbers that are not finite. "
                 f"Correct them, or drop those rows.{where}"
@@ -94,10 +98,19 @@ class Vector(Variable):
         """A column of vectors as one array."""
         items = []
         for place, item in enumerate(column.tolist()):
-            vector = None if item is None else np.asarray(item, dtype=object).ravel()
+            if item is None:
+                vector = None
+            else:
+                vector = np.asarray(item, dtype=object).ravel()
             if vector is None or len(vector) != self.size:
-                found = "no value" if vector is None else f"{len(vector)} numbers"
-                where = "" if row is None else f" in row {row + place}"
+                if vector is None:
+                    found = "no value"
+                else:
+                    found = f"{len(vector)} numbers"
+                if row is None:
+                    where = ""
+                else:
+                    where = f" in row {row + place}"
                 raise DataError(
                     f"{name!r} must be one vector of {self.size} numbers per row; there is "
                     f"{found}{where}."
@@ -114,7 +127,7 @@ class Vector(Variable):
     def features(self, codes: torch.Tensor) -> torch.Tensor:
         return codes
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         return {"kind": self.kind, "size": int(self.size)}
 
     def describe(self) -> str:

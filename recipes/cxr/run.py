@@ -158,8 +158,8 @@ def show(result: Mapping[str, Any]) -> None:
     """Print the answers."""
     for name, row in result["observed"].items():
         print(
-            f"{name:12} labels {np.round(row['truth'], 3)}  model {np.round(row['model'], 3)}  "
-            f"TVD {row['tvd']:.3f}"
+            f"{name:12} labels {np.round(row['truth'], 3)}  model {np.round(row['model'], 3)}  TVD "
+            f"{row['tvd']:.3f}"
         )
     ate = result["ate"]
     print(

@@ -20,7 +20,7 @@ __all__ = ["DIGITS", "Faces", "load_faces", "stand_in"]
 
 DIGITS = (4, 9)
 AGREE = 0.95  # probability that a label follows the hidden cause
-# Probability that the image shows Sex's digit: what can be told at best where labels are untied.
+# probability that the image shows Sex's digit: what can be told at best where the labels are untied
 FIDELITY = 0.8
 SIDE = 48  # of real faces
 

@@ -45,8 +45,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     result: dict[str, Any] = {"objective": chosen.objective, "tables": {}}
     for name, cells in tables(chosen).items():
         print(
-            f"{name}: {len(cells.untouched)} untouched cells, {len(cells.treated)} with PKA set "
-            f"to {cells.level}"
+            f"{name}: {len(cells.untouched)} untouched cells, {len(cells.treated)} with PKA set to "
+            f"{cells.level}"
         )
         models = [
             train(cells, chosen, name, chosen.seed + member) for member in range(chosen.members)

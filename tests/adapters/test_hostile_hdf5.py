@@ -86,7 +86,9 @@ def test_weights_that_lie_in_the_file_are_read(fill, tmp_path):
     assert float(layer.weights[0].min()) == 1
 
 
-@pytest.mark.parametrize(("fill", "message"), HOSTILE.items(), ids=lambda item: str(item)[:25])
+@pytest.mark.parametrize(
+    ("fill", "message"), HOSTILE.items(), ids=[fill.__name__ for fill in HOSTILE]
+)
 def test_what_reaches_out_of_the_file_is_refused(fill, message, tmp_path):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = np.ones(4, np.float32)

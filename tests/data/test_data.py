@@ -491,13 +491,14 @@ def test_what_could_be_meant_in_two_ways_has_to_be_declared():
         cp.DataSource(table).infer_variables()
     told = str(caught.value)
     for part in (
-        "'age': whole numbers with 100 different values",
-        "'id': 100 different words",
-        "'ward': it is constant ('a')",
-        "'x': 50 of 100 values are missing",
-        "'day': it holds values of kind date",
-        "'mixed': it mixes int, word",
-    ):
+        "'age': whole numbers with 100 different values", "'id': 100 different words", "'ward': "
+                                                                                       "it is "
+                                                                                       "constant "
+                                                                                       "('a')",
+        "'x': 50 of 100 values are missing", "'day': it holds values of kind date", "'mixed': it "
+                                                                                    "mixes int, "
+                                                                                    "word",
+    ):  # fmt: skip
         assert part in told
     assert "'ok'" not in told
     kept = cp.DataSource(table, columns=["age", "ok"])

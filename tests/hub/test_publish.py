@@ -85,17 +85,12 @@ def test_a_model_is_published_with_its_card_and_loads_the_same(
     assert {"causalplug", "causal-inference", "image", "toy"} <= set(data.tags)
     assert f'cp.from_pretrained("{repo}")' in card
     assert "cc-by-4.0" in card
-    assert card == str(
-        dcm.generate_model_card(
-            title=repo.partition("/")[2],
-            repo_id=repo,
-            license="apache-2.0",
-            queries={"effect": ("P(A | do(D=1))")},
-            tags=["toy"],
-            uses=["Teaching."],
-            datasets=["ylecun/mnist"],
-        )
-    )
+    assert card == str(dcm.generate_model_card(
+        title=repo.partition("/")[2], repo_id=repo, license="apache-2.0", queries={"effect": "P(A "
+                                                                                             "| "
+                                                                                             "do(D=1))"},
+        tags=["toy"], uses=["Teaching."], datasets=["ylecun/mnist"],
+    ))  # fmt: skip
 
 
 def test_branches_and_pull_requests(hub, dcm, repo, cache):

@@ -164,10 +164,8 @@ def test_values_set_in_an_experiment_limit_what_it_gives() -> None:
         (
             FRONT_DOOR,
             [Source(list("DIA"), do=["D"], name="a")],
-            (
-                "source a: P(A, I | do(D)) comes closest and sets D itself; add a source that "
-                "does not intervene on D, A"
-            ),
+            "source a: P(A, I | do(D)) comes closest and sets D itself; add a source that does "
+            "not intervene on D, A",
         ),
         (CausalGraph.parse("X -> Y -> Z"), [Source("X")], "Nor can Z"),
     ],

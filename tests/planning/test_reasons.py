@@ -77,10 +77,8 @@ def test_the_front_door_in_sentences() -> None:
     assert made.explain("A").splitlines() == [
         "Module 2 of 2, generation 2 (TRAIN): D, A.",
         "A is trained together with what hidden confounders tie to it: A <-> D.",
-        (
-            "It waits for {I} and is trained through all of it, frozen: A <- I <- D leaves it and "
-            "returns."
-        ),
+        "It waits for {I} and is trained through all of it, frozen: A <- I <- D leaves it and "
+        "returns.",
         "Source survey gives P(D, I, A), its own c-factor (compared: D, I, A; frozen: I).",
         "Source images is not used: it does not record A.",
     ]

@@ -1,5 +1,6 @@
-"""Structural causal models made from a seed, of the kinds that a table can be: mixed, continuous,
-with counts, with a hidden cause of three, with doses that an experiment set, with rare values."""
+"""Structural causal models made from a seed, of the kinds that a table can be: mixed,
+continuous, with counts, with a hidden cause of three, with doses that an experiment set, with
+rare values."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Noise that is kept, replayed or run by hand, and modules that are plugged elsewhere, give nothing
-that a counterfactual refuses."""
+"""Noise that is kept, replayed or run by hand, and modules that are plugged elsewhere, give
+nothing that a counterfactual refuses."""
 
 from __future__ import annotations
 

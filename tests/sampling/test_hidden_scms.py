@@ -40,8 +40,8 @@ def _rows_behind(made: Made, do: dict[str, float], seed: int) -> float:
 
 
 def _errors(made: Made, seed: int) -> list[tuple[str, float, float, set[str]]]:
-    """Question, error and bound, and what was said: probabilities as they are, means of numbers in
-    standard deviations of the outcome."""
+    """Question, error and bound, and what was said: probabilities as they are, means of numbers
+    in standard deviations of the outcome."""
     dcm = _trained(made, seed)
     found = []
     for do, outcome in made.questions:

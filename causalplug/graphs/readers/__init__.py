@@ -130,8 +130,8 @@ def read_text(text: str, format: str = "text") -> Draft:
         )
     if format not in _READERS:
         raise GraphError(
-            f"the graph cannot be read: format {shortened(format)!r} is not known"
-            f"{did_you_mean(format, FORMATS)}; it is one of {listed(FORMATS, most=20)}"
+            f"the graph cannot be read: format {shortened(format)!r} is not "
+            f"known{did_you_mean(format, FORMATS)}; it is one of {listed(FORMATS, most=20)}"
         )
     return _READERS[format](text)
 
@@ -144,7 +144,9 @@ def guess_format(text: str) -> str:
     """
     start = text[:2000].lstrip().casefold()
     words = start.replace("{", " ").split()
-    first = words[0] if words else ""
+    first = ""
+    if words:
+        first = words[0]
     if start.startswith(("<", "[", "{", "*")):
         return _by_sign(start)
     if start.startswith("graph nodes:"):
@@ -159,7 +161,9 @@ def guess_format(text: str) -> str:
         return "dot"
     if first in ("dag", "pdag", "mag", "pag") and "{" in start:
         return "dagitty"
-    return "lavaan" if "~" in text and "->" not in text else "text"
+    if "~" in text and "->" not in text:
+        return "lavaan"
+    return "text"
 
 
 def _by_sign(start: str) -> str:
@@ -170,7 +174,9 @@ def _by_sign(start: str) -> str:
     found = _certain(start)
     if found is not None:
         return found
-    what = "a Pajek network" if start.startswith("*") else "XML of a kind that is not known"
+    what = "XML of a kind that is not known"
+    if start.startswith("*"):
+        what = "a Pajek network"
     raise GraphError(
         f"the graph cannot be read: its text begins like {what} ({shortened(start, 40)!r}); the "
         f"formats are {listed(FORMATS, most=20)}"
@@ -182,7 +188,9 @@ def _certain(text: str) -> str | None:
     if not text[:2000].lstrip().startswith("<"):
         return None
     root = _XML_ROOT.search(text)
-    return _XML_FORMATS.get(root[1].casefold()) if root else None
+    if root:
+        return _XML_FORMATS.get(root[1].casefold())
+    return None
 
 
 def _decoded(file: Path, compressed: bool) -> str:
@@ -205,4 +213,6 @@ def _decoded(file: Path, compressed: bool) -> str:
 def _why(file: Path, error: Exception) -> str:
     if file.is_dir():
         return "it is a folder; name a file in it"
-    return str(error.strerror) if isinstance(error, OSError) and error.strerror else str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return str(error.strerror)
+    return str(error)

@@ -35,7 +35,9 @@ def blocks(text: str, *, percent: bool = False) -> Iterator[Block]:
     Raises:
         GraphError: a quote, a comment or a block that is not closed, text after the last block.
     """
-    pattern = _NET if percent else _BIF
+    pattern = _BIF
+    if percent:
+        pattern = _NET
     parts: list[str] = []
     header, depth, position, start = "", 0, 0, 0
     while match := pattern.search(text, position):
@@ -45,7 +47,10 @@ def blocks(text: str, *, percent: bool = False) -> Iterator[Block]:
             position = _closing(text, match)
             parts.append(text[match.start() : position] if kind == "quote" else " ")
             continue
-        depth += 1 if match.group() == "{" else -1
+        if match.group() == "{":
+            depth += 1
+        else:
+            depth += -1
         if depth < 0:
             raise _broken("a '}' without a '{'", text, match.start())
         if match.group() == "{" and depth == 1:
@@ -68,7 +73,9 @@ def quoted_or_raw(text: str) -> str:
     """A name, without its quotes; blanks inside a bare name belong to it."""
     text = text.strip()
     inner = text[1:-1]
-    return inner if text[:1] == text[-1:] == '"' and '"' not in inner and inner else text
+    if text[:1] == text[-1:] == '"' and '"' not in inner and inner:
+        return inner
+    return text
 
 
 def scope(text: str, known: dict[str, None]) -> tuple[list[str], list[str]]:
@@ -92,11 +99,13 @@ def scope(text: str, known: dict[str, None]) -> tuple[list[str], list[str]]:
             sides[-1] += _names_in(segment.strip(), known, longest)
     if len(sides) > 2:
         raise GraphError(
-            f"the network cannot be read: {shortened(text)!r} has more than one '|'; write "
-            "child | parent, parent"
+            f"the network cannot be read: {shortened(text)!r} has more than one '|'; write child | "
+            "parent, parent"
         )
     child, given = sides[0], sides[1] if len(sides) > 1 else []
-    return (child, given) if len(sides) > 1 else (child[:1], child[1:])
+    if len(sides) > 1:
+        return (child, given)
+    return (child[:1], child[1:])
 
 
 def _names_in(segment: str, known: dict[str, None], longest: int) -> list[str]:
@@ -118,7 +127,9 @@ def _names_in(segment: str, known: dict[str, None], longest: int) -> list[str]:
             "variables; separate them by commas, or put them into quotes"
         )
     if not ways[-1]:
-        return [segment] if " " in segment and len(words) <= longest else words
+        if " " in segment and len(words) <= longest:
+            return [segment]
+        return words
     found: list[str] = []
     end = len(words)
     while end:
@@ -131,9 +142,13 @@ def _closing(text: str, match: re.Match[str]) -> int:
     sign = {"line": "\n", "block": "*/", "quote": '"'}[str(match.lastgroup)]
     end = text.find(sign, match.end())
     if end < 0 and sign != "\n":
-        what = "quote" if sign == '"' else "comment"
+        what = "comment"
+        if sign == '"':
+            what = "quote"
         raise _broken(f"a {what} that is not closed", text, match.start())
-    return len(text) if end < 0 else end + (0 if sign == "\n" else len(sign))
+    if end < 0:
+        return len(text)
+    return end + (0 if sign == "\n" else len(sign))
 
 
 def _broken(what: str, text: str, position: int) -> GraphError:

@@ -55,7 +55,10 @@ class DotTokens:
     def fail(self, problem: str, position: int | None = None) -> NoReturn:
         """Raise a GraphError with the line of ``position``, or of the next token."""
         if position is None:
-            position = self.tokens[self.at][2] if self.at < len(self.tokens) else len(self.text)
+            if self.at < len(self.tokens):
+                position = self.tokens[self.at][2]
+            else:
+                position = len(self.text)
         line = self.text.count("\n", 0, position) + 1
         raise GraphError(
             f"the graph cannot be read: {problem} in line {line}; expected DOT or dagitty text"
@@ -69,7 +72,9 @@ class DotTokens:
     def kind(self, ahead: int = 0) -> str:
         """The kind of a token; nothing after the end."""
         place = self.at + ahead
-        return self.tokens[place][0] if place < len(self.tokens) else ""
+        if place < len(self.tokens):
+            return self.tokens[place][0]
+        return ""
 
     def peek(self, *marks: str, ahead: int = 0) -> bool:
         """Whether the token ``ahead`` is one of ``marks``, and not in quotes."""
@@ -93,7 +98,10 @@ class DotTokens:
         """A name or a value, without its quotes; quoted parts may be joined by ``+``."""
         kind = self.kind()
         if kind not in ("name", "quoted", "html"):
-            token = "the end" if self.ended else self.tokens[self.at][1]
+            if self.ended:
+                token = "the end"
+            else:
+                token = self.tokens[self.at][1]
             self.fail(f"{shortened(token, 40)!r} stands where a name was expected")
         token = self.tokens[self.at][1]
         self.at += 1

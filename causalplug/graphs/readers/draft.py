@@ -78,8 +78,8 @@ class Draft:
             )
         if len(self.directed) + len(self.bidirected) > _MOST_EDGES:
             raise GraphError(
-                f"the graph cannot be read: it has more than {_MOST_EDGES:,} edges; leave out "
-                "what the question does not need"
+                f"the graph cannot be read: it has more than {_MOST_EDGES:,} edges; leave out what "
+                "the question does not need"
             )
 
     def finish(self) -> None:

@@ -4,12 +4,12 @@ edges, attributes."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from causalplug.errors import GraphError
 from causalplug.graphs.readers.dot_tokens import DotTokens
 from causalplug.graphs.readers.draft import Draft
 from causalplug.graphs.readers.marks import FLAG, edge_arrow, hidden_of_graph
+from causalplug.values import Json
 
 __all__ = ["read_dot"]
 
@@ -24,7 +24,7 @@ _DRAWN = {
     ("tail", "tail"): "--",
 }
 
-Attributes = dict[str, Any]
+Attributes = Json
 
 
 def read_dot(text: str) -> Draft:
@@ -160,7 +160,10 @@ class _Parser:
                 self.tokens.fail("a ']' is missing at the end")
             elif not self.tokens.take(",", ";"):
                 key = self.tokens.word().casefold()
-                found[key] = self.tokens.word() if self.tokens.take("=") else FLAG
+                if self.tokens.take("="):
+                    found[key] = self.tokens.word()
+                else:
+                    found[key] = FLAG
         return found
 
 
@@ -179,7 +182,9 @@ def _arrow(arrow: str, attributes: Attributes) -> str:
     if direction not in (*ends, "none"):
         drawn = f"dir={direction}"
     elif "circle" in shown:
-        drawn = "o-o" if set(shown) == {"circle"} else "o->"
+        drawn = "o->"
+        if set(shown) == {"circle"}:
+            drawn = "o-o"
     else:
         drawn = _DRAWN[shown]
     return edge_arrow(attributes, drawn)
@@ -189,4 +194,6 @@ def _end(attributes: Attributes, key: str) -> str:
     shape = str(attributes.get(key, "normal")).casefold()
     if shape in ("none", "false", "no", "0"):
         return "tail"
-    return "circle" if shape in ("odot", "dot", "circle") else "head"
+    if shape in ("odot", "dot", "circle"):
+        return "circle"
+    return "head"

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 from causalplug.errors import GraphError
 from causalplug.graphs.readers.draft import Draft
 from causalplug.graphs.readers.marks import edge_arrow, hidden_of_graph
+from causalplug.values import Json, Named
 from causalplug.wording import check_known, listed, shortened
 
 __all__ = ["parse_json", "read_json"]
@@ -36,7 +36,9 @@ def read_json(text: str) -> Draft:
     elements = data.get("elements")
     if isinstance(elements, dict) and "nodes" in elements:
         return _node_link({key: _unwrapped(value) for key, value in elements.items()})
-    return _node_link(data) if "nodes" in data else _lists(data)
+    if "nodes" in data:
+        return _node_link(data)
+    return _lists(data)
 
 
 def parse_json(text: str) -> Any:
@@ -62,7 +64,7 @@ def parse_json(text: str) -> Any:
         ) from error
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, Any]]) -> Json:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
@@ -73,10 +75,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _lists(data: Mapping[str, Any]) -> Draft:
+def _lists(data: Named) -> Draft:
     unknown = sorted(set(data) - {"variables", "directed", "bidirected"})
     if unknown or "variables" not in data:
-        wrong = f"unknown keys {listed(unknown)}" if unknown else "no key 'variables'"
+        wrong = "no key 'variables'"
+        if unknown:
+            wrong = f"unknown keys {listed(unknown)}"
         raise GraphError(
             f"the graph cannot be read: {wrong}; expected variables, directed and bidirected, or "
             "nodes and links"
@@ -85,8 +89,8 @@ def _lists(data: Mapping[str, Any]) -> Draft:
     for name in _list(data, "variables"):
         if not isinstance(name, str) or not name or name in draft.names:
             raise GraphError(
-                f"the graph cannot be read: the variable {shortened(name)!r} is no text, or "
-                "stands there twice"
+                f"the graph cannot be read: the variable {shortened(name)!r} is no text, or stands "
+                "there twice"
             )
         draft.name(name)
     for key, arrow in (("directed", "->"), ("bidirected", "<->")):
@@ -97,7 +101,7 @@ def _lists(data: Mapping[str, Any]) -> Draft:
     return draft
 
 
-def _node_link(data: Mapping[str, Any]) -> Draft:
+def _node_link(data: Named) -> Draft:
     if data.get("directed", True) is False:
         raise GraphError(
             'the graph cannot be read: the JSON says "directed": false; write the directions, and '
@@ -108,7 +112,9 @@ def _node_link(data: Mapping[str, Any]) -> Draft:
     draft.complete = True
     numbers = all(isinstance(node, int) for node in attributes)
     written = [str(node) for node in attributes]
-    places = None if numbers else written
+    places = written
+    if numbers:
+        places = None
     for edge in [*_list(data, "links"), *_list(data, "edges")]:
         left, right, marks = _link(edge)
         arrow = edge_arrow(marks)
@@ -121,11 +127,14 @@ def _node_link(data: Mapping[str, Any]) -> Draft:
     return draft
 
 
-def _nodes(draft: Draft, nodes: list[Any]) -> dict[Any, Mapping[str, Any]]:
+def _nodes(draft: Draft, nodes: list[Any]) -> dict[Any, Named]:
     """The attributes of every node by its id; the names are declared."""
-    found: dict[Any, Mapping[str, Any]] = {}
+    found: dict[Any, Named] = {}
     for node in nodes:
-        marks = node if isinstance(node, dict) else {"id": node}
+        if isinstance(node, dict):
+            marks = node
+        else:
+            marks = {"id": node}
         key = marks.get("id", marks.get("name"))
         if isinstance(key, bool) or not isinstance(key, str | int) or key == "":
             raise GraphError(
@@ -143,7 +152,7 @@ def _nodes(draft: Draft, nodes: list[Any]) -> dict[Any, Mapping[str, Any]]:
     return found
 
 
-def _link(edge: Any) -> tuple[Any, Any, Mapping[str, Any]]:
+def _link(edge: Any) -> tuple[Any, Any, Named]:
     if isinstance(edge, list) and len(edge) == 2:
         return edge[0], edge[1], {}
     if isinstance(edge, dict):
@@ -180,7 +189,7 @@ def _at(position: int, places: list[str], draft: Draft) -> str:
     return found
 
 
-def _list(data: Mapping[str, Any], key: str) -> list[Any]:
+def _list(data: Named, key: str) -> list[Any]:
     value = data.get(key, [])
     if not isinstance(value, list):
         raise GraphError(

@@ -83,7 +83,9 @@ class _Tetrad:
             return True
         if " triples" in title or title.endswith("triples"):
             self.section = "triples"
-            rest = line.rpartition(":")[2].strip() if ":" in line else ""
+            rest = ""
+            if ":" in line:
+                rest = line.rpartition(":")[2].strip()
             if rest and not rest.endswith(")"):
                 self.refuse_triple(rest)
             return True
@@ -117,8 +119,12 @@ class _Tetrad:
             self.draft.name(name)
 
     def name(self, written: str) -> str:
-        inside = written[1:-1] if written.startswith("(") and written.endswith(")") else ""
-        return inside if inside in self.draft.hidden else written
+        inside = ""
+        if written.startswith("(") and written.endswith(")"):
+            inside = written[1:-1]
+        if inside in self.draft.hidden:
+            return inside
+        return written
 
     def read_attribute(self, line: str) -> None:
         """``key: [X1: value; X2: value]``"""
@@ -146,7 +152,10 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 def _bare_edge(line: str) -> str:
     """An edge of Tetrad without its number, its notes and its probabilities."""
-    line = line[match.end() :] if (match := _NUMBER.match(line)) else line
+    if match := _NUMBER.match(line):
+        line = line[match.end() :]
+    else:
+        line = line
     start = line.find(" [")
     if start >= 0 and _PROBABILITIES.fullmatch(line, start + 1):
         line = line[:start]
@@ -162,7 +171,9 @@ def _edge(line: str, number: int) -> tuple[str, str, str]:
     if len(places) == 1:
         at = places[0]
         return " ".join(words[:at]), _ARROWS[words[at]], " ".join(words[at + 1 :])
-    tight = list(_TIGHT.finditer(line)) if not places else []
+    tight = []
+    if not places:
+        tight = list(_TIGHT.finditer(line))
     if len(tight) == 1 and line[: tight[0].start()].strip() and line[tight[0].end() :].strip():
         match = tight[0]
         return (

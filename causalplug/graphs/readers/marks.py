@@ -171,7 +171,9 @@ _SUSPECT_EDGE = re.compile("latent|hidden|unob|unmeas|confound|circle|direct|sel
 def normal(key: object) -> str:
     """A key without case, signs and the prefix ``is``: ``"is_latent"`` is ``"latent"``."""
     letters = re.sub(r"[\W_]+", "", str(key).casefold())
-    return letters.removeprefix("is") if len(letters) > 3 else letters
+    if len(letters) > 3:
+        return letters.removeprefix("is")
+    return letters
 
 
 def is_hidden(name: str, attributes: Mapping[Any, Any]) -> bool:
@@ -271,10 +273,16 @@ def _vertex_mark(name: str, key: str, value: Any) -> str:
     if key in _ROLE_KEYS:
         return _role(value)
     if _SUSPECT.search(key) or _SUSPECT_SELECTION.search(key):
-        return "" if _text(value) in _NO else "?"
+        if _text(value) in _NO:
+            return ""
+        return "?"
     if key == "style":
-        return "?" if "invis" in _text(value) else ""
-    return "?" if str(value) != name and _is_suspect_text(value) else ""
+        if "invis" in _text(value):
+            return "?"
+        return ""
+    if str(value) != name and _is_suspect_text(value):
+        return "?"
+    return ""
 
 
 def _answer(value: Any, *, yes: str, no: str) -> str:
@@ -284,12 +292,18 @@ def _answer(value: Any, *, yes: str, no: str) -> str:
     if text in _NO:
         return no
     if text in _HIDDEN and len(text) > 1:
-        return "hidden" if yes != "selected" else "?"
+        if yes != "selected":
+            return "hidden"
+        return "?"
     if text in _OBSERVED:
-        return "observed" if yes != "selected" else "?"
+        if yes != "selected":
+            return "observed"
+        return "?"
     if text in _SELECTED and yes == "selected":
         return yes
-    return "?" if yes != "selected" else _refuse_selection(value)
+    if yes != "selected":
+        return "?"
+    return _refuse_selection(value)
 
 
 def _refuse_selection(value: Any) -> str:
@@ -309,7 +323,9 @@ def _role(value: Any) -> str:
         return "hidden"
     if words & _OBSERVED and words <= _PLAIN_WORDS | _FILLERS:
         return "observed"
-    return "" if words <= _PLAIN_WORDS else "?"
+    if words <= _PLAIN_WORDS:
+        return ""
+    return "?"
 
 
 def _is_suspect_text(value: Any) -> bool:
@@ -327,7 +343,9 @@ def _edge_mark(key: object, value: Any) -> str | None:
     if plain == "description" and text == "u":
         return "U"
     if not _SUSPECT_EDGE.search(plain) or plain.startswith("direction"):
-        return "?" if plain == "style" and "invis" in text else None
+        if plain == "style" and "invis" in text:
+            return "?"
+        return None
     yes = value is FLAG or text in _YES
     if not yes and text not in _NO:
         return "?"
@@ -341,11 +359,16 @@ def _entries(value: Any) -> list[Any]:
         return []
     if isinstance(value, str):
         return [part for part in re.split(r"[\s,;]+", value) if part]
-    return list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+    if isinstance(value, list | tuple | set | frozenset):
+        return list(value)
+    return [value]
 
 
 def _words(value: Any) -> list[str]:
-    entries = value if isinstance(value, list | tuple | set | frozenset) else [value]
+    if isinstance(value, list | tuple | set | frozenset):
+        entries = value
+    else:
+        entries = [value]
     return [word for entry in entries for word in re.findall(r"\w+", str(entry).casefold())]
 
 
@@ -355,7 +378,9 @@ def _text(value: Any) -> str:
 
 def _attribute(key: object, value: Any) -> str:
     written = shortened(key, 40)
-    return f"[{written}]" if value is FLAG else f"[{written}={shortened(value, 40)}]"
+    if value is FLAG:
+        return f"[{written}]"
+    return f"[{written}={shortened(value, 40)}]"
 
 
 def _not_understood(name: str, mark: str) -> GraphError:

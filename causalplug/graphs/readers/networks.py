@@ -105,7 +105,10 @@ def read_xdsl(text: str) -> Draft:
         entries = {str(e.get("id")): e.text for e in node.iter("property")}
         draft.mark(name, entries)
         inside = node.find("parents")
-        above = "" if inside is None else inside.text or ""
+        if inside is None:
+            above = ""
+        else:
+            above = inside.text or ""
         parents += [(parent, name) for parent in above.split()]
     if not draft.names:
         raise GraphError("the network cannot be read: it has no node; expected XDSL")
@@ -125,9 +128,8 @@ def read_bnlearn(text: str) -> Draft:
         match = _MODEL_STRING.match(text, position)
         if match is None:
             raise GraphError(
-                "the model string cannot be read: "
-                f"{shortened(text[position : position + 50])!r} (character {position + 1}) is no "
-                "[variable|parent:parent]"
+                f"the model string cannot be read: {shortened(text[position : position + 50])!r} "
+                f"(character {position + 1}) is no [variable|parent:parent]"
             )
         name = match[1].strip()
         if name in draft.names:
@@ -165,7 +167,9 @@ def parse_xml(text: str) -> Element:
 
 def _declare(draft: Draft, name: str, block: Block) -> None:
     if not name or name in draft.names:
-        wrong = f"{shortened(name)!r} is declared twice" if name else "a variable has no name"
+        wrong = "a variable has no name"
+        if name:
+            wrong = f"{shortened(name)!r} is declared twice"
         raise GraphError(f"the network cannot be read: {wrong} (line {block.line})")
     draft.name(name)
 

@@ -79,11 +79,9 @@ def search_latent(
         errors = (
             (paint(torch.sigmoid(free) if uniform else free) - wanted).flatten(1).square().sum(1)
         )
-        prior = (
-            -torch.log_softmax(torch.stack([free, torch.zeros_like(free)]), 0).sum((0, 2))
-            if uniform
-            else None
-        )
+        prior = None
+        if uniform:
+            prior = -torch.log_softmax(torch.stack([free, torch.zeros_like(free)]), 0).sum((0, 2))
         return errors / (2 * deviation**2) + (
             0.5 * free.square().sum(1) if prior is None else prior
         )

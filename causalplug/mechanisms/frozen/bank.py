@@ -71,11 +71,9 @@ class SampleBank:
         max_bytes: int = 4 << 30,
     ):
         if mechanism.label_map is None:
-            why = (
-                "its label map is still to be estimated"
-                if mechanism.pending
-                else "it is not bound to a variable"
-            )
+            why = "it is not bound to a variable"
+            if mechanism.pending:
+                why = "its label map is still to be estimated"
             raise MechanismError(
                 f"{type(mechanism).__name__} cannot fill a sample bank: {why}. Call "
                 "estimate_label_map(rows) or bind(…)."
@@ -87,7 +85,10 @@ class SampleBank:
         self.mechanism, self.encoder = mechanism, encoder
         self.label_map = mechanism.label_map
         self.rows_per_label, self.seed = rows_per_label, seed
-        self.labels = self.label_map.used if labels is None else labels
+        if labels is None:
+            self.labels = self.label_map.used
+        else:
+            self.labels = labels
         self._place = torch.full((self.label_map.size,), -1, dtype=torch.int64)
         self._place[self.labels] = torch.arange(len(self.labels))
         keep_images = keep_images or encoder is None
@@ -184,8 +185,14 @@ class SampleBank:
     def to(self, device: torch.device | str) -> SampleBank:
         """Move what is kept to a device; returns the bank itself."""
         self._place = self._place.to(device)
-        self.projections = None if self.projections is None else self.projections.to(device)
-        self.images = None if self.images is None else self.images.to(device)
+        if self.projections is None:
+            self.projections = None
+        else:
+            self.projections = self.projections.to(device)
+        if self.images is None:
+            self.images = None
+        else:
+            self.images = self.images.to(device)
         return self
 
     # -- drawing

@@ -89,7 +89,9 @@ class BankFiles:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the bank against other processes; the lock dies with the process."""
-        descriptor = os.open(self.path, os.O_RDONLY) if fcntl is not None else -1
+        descriptor = -1
+        if fcntl is not None:
+            descriptor = os.open(self.path, os.O_RDONLY)
         try:
             if fcntl is not None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from causalplug.errors import LabelMapError, MechanismError
+from causalplug.values import Json, Named
 from causalplug.variables import Variable, variable_from_dict
 from causalplug.wording import listed
 
 __all__ = ["Condition", "ParentReading", "ReadsSpec", "match_conditions"]
 
-ReadsSpec = Mapping[str, Any] | None
+ReadsSpec = Named | None
 """Condition to the parent that it is read from: a name, or a name with a table or function of the
 parent's values."""
 
@@ -50,12 +51,12 @@ class Condition:
                 "declaration of a variable, for example cp.Discrete(10) or cp.Continuous()."
             )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """The condition as JSON values."""
         return {"name": self.name, "kind": self.kind.to_dict()}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Condition:
+    def from_dict(cls, data: Named) -> Condition:
         """Inverse of :meth:`to_dict`."""
         return cls(data["name"], variable_from_dict(data["kind"], data["name"]))
 
@@ -99,9 +100,12 @@ class ParentReading:
         size = self.condition.kind.cardinality or 0
         return value @ torch.nn.functional.one_hot(table, size).to(value.dtype)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """JSON values."""
-        table = None if self.table is None else self.table.tolist()
+        if self.table is None:
+            table = None
+        else:
+            table = self.table.tolist()
         return {"condition": self.condition.name, "parent": self.parent, "table": table}
 
 
@@ -144,7 +148,9 @@ def match_conditions(
         raise LabelMapError(_unmatched(name, left, unread, parents))
     found = []
     for key, condition in known.items():
-        through = _pair(given[key])[1] if key in given else None
+        through = None
+        if key in given:
+            through = _pair(given[key])[1]
         parent = pairs[key]
         table = _table(name, condition, parent, parents[parent], through)
         found.append(ParentReading(condition, parent, parents[parent], table))
@@ -152,12 +158,14 @@ def match_conditions(
 
 
 def _pair(spec: Any) -> tuple[str, Any]:
-    return (spec, None) if isinstance(spec, str) else (spec[0], spec[1])
+    if isinstance(spec, str):
+        return (spec, None)
+    return (spec[0], spec[1])
 
 
 def _check_names(
     name: str,
-    given: Mapping[str, Any],
+    given: Named,
     known: Mapping[str, Condition],
     parents: Mapping[str, Variable],
 ) -> None:
@@ -177,14 +185,16 @@ def _check_names(
         if parent not in parents:
             raise LabelMapError(
                 f"The mechanism of {name!r} cannot be bound: {parent!r}, from which its condition "
-                f"{key!r} is read, is not one of its parents {listed(parents)}."
-                f"{_near(parent, parents)}"
+                f"{key!r} is read, is not one of its parents "
+                f"{listed(parents)}.{_near(parent, parents)}"
             )
 
 
-def _near(word: str, known: Mapping[str, Any]) -> str:
+def _near(word: str, known: Named) -> str:
     close = difflib.get_close_matches(str(word), list(known), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    if close:
+        return f" Did you mean {close[0]!r}?"
+    return ""
 
 
 def _unmatched(

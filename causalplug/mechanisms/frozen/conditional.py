@@ -22,6 +22,7 @@ from causalplug.mechanisms.frozen.condition import (
 )
 from causalplug.noise import NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
+from causalplug.values import Json, Named
 from causalplug.variables import Variable, variable_from_dict
 
 if TYPE_CHECKING:
@@ -135,7 +136,10 @@ class ConditionalMechanism(Mechanism):
             LabelMapError: Conditions and parents do not match.
         """
         bound = copy.copy(self)
-        bound.requested_reads = self.requested_reads if reads is None else reads
+        if reads is None:
+            bound.requested_reads = self.requested_reads
+        else:
+            bound.requested_reads = reads
         bound._place(name, variable, parents, bound.requested_reads)
         return bound
 
@@ -164,9 +168,11 @@ class ConditionalMechanism(Mechanism):
     def for_variable(
         self, name: str, variable: Variable, parents: Mapping[str, Variable]
     ) -> Mechanism:
-        return self if self.name == name else self.bind(name, variable, parents)
+        if self.name == name:
+            return self
+        return self.bind(name, variable, parents)
 
-    def binding(self) -> dict[str, Any]:
+    def binding(self) -> Json:
         """How it is bound, as JSON values."""
         precision = precision_of(self)
         return {
@@ -176,7 +182,7 @@ class ConditionalMechanism(Mechanism):
             **({} if precision is None else {"dtype": precision}),
         }
 
-    def bind_as(self, name: str, binding: Mapping[str, Any]) -> Self:
+    def bind_as(self, name: str, binding: Named) -> Self:
         """The copy that :meth:`binding` describes.
 
         Raises:
@@ -191,11 +197,14 @@ class ConditionalMechanism(Mechanism):
                 f"The mechanism of {name!r} cannot be bound: its conditions are others than those "
                 "that were saved."
             )
-        reads: dict[str, Any] = {}
+        reads: Json = {}
         for item in binding["reads"]:
             parent = item["parent"]
             entries = _entries(known[item["condition"]], parents[parent], item["table"])
-            reads[item["condition"]] = parent if entries is None else (parent, entries)
+            if entries is None:
+                reads[item["condition"]] = parent
+            else:
+                reads[item["condition"]] = (parent, entries)
         return self.bind(name, variable_from_dict(binding["variable"], name), parents, reads)
 
     def generator_facts(self) -> GeneratorFacts:

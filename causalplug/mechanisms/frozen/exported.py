@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
+from causalplug.values import Json, Named
 
 __all__ = ["ExportedNetwork", "export_network"]
 
@@ -50,7 +51,7 @@ class ExportedNetwork(nn.Module):
         MechanismError: A step that is not an operator on tensors.
     """
 
-    def __init__(self, steps: Mapping[str, Any], tensors: Mapping[str, Tensor]):
+    def __init__(self, steps: Named, tensors: Mapping[str, Tensor]):
         super().__init__()
         self.steps = dict(steps)
         self._targets = [_target(step["op"]) for step in steps["steps"]]
@@ -62,7 +63,7 @@ class ExportedNetwork(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The output for one tensor by input."""
-        held: dict[str, Any] = dict(zip(self.steps["inputs"], inputs, strict=True))
+        held: Json = dict(zip(self.steps["inputs"], inputs, strict=True))
         held |= {name: getattr(self, key) for name, key in self._names.items()}
         for step, target in zip(self.steps["steps"], self._targets, strict=True):
             args = [_read(item, held) for item in step["args"]]
@@ -81,8 +82,12 @@ def _target(name: str) -> Any:
     if kind == "number" and rest in _NUMBERS:
         return _NUMBERS[rest]
     operator_name, _, overload = rest.partition(".")
-    packet = getattr(torch.ops.aten, operator_name, None) if kind == "aten" else None
-    found = getattr(packet, overload, None) if packet is not None else None
+    packet = None
+    if kind == "aten":
+        packet = getattr(torch.ops.aten, operator_name, None)
+    found = None
+    if packet is not None:
+        found = getattr(packet, overload, None)
     if not isinstance(found, torch._ops.OpOverload) or not _harmless(found):
         raise MechanismError(
             f"The network cannot be used: its step {name!r} is not an operator that only computes. "
@@ -97,9 +102,11 @@ def _harmless(found: Any) -> bool:
     return not schema.is_mutable and (reads or schema.name.removeprefix("aten::") in _FACTORIES)
 
 
-def _read(item: Any, held: Mapping[str, Any]) -> Any:
+def _read(item: Any, held: Named) -> Any:
     if not isinstance(item, dict):
-        return [_read(one, held) for one in item] if isinstance(item, list) else item
+        if isinstance(item, list):
+            return [_read(one, held) for one in item]
+        return item
     (kind, value), *_ = item.items()
     if kind == "step":
         return held[value]
@@ -115,7 +122,7 @@ def _read(item: Any, held: Mapping[str, Any]) -> Any:
 
 def export_network(
     module: nn.Module, inputs: Sequence[Tensor], keywords: Mapping[str, Tensor]
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
+) -> tuple[Json, dict[str, Tensor]]:
     """A network as steps and tensors.
 
     Args:
@@ -143,7 +150,9 @@ def export_network(
     except MechanismError:
         raise
     except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        first = ""
+        if str(error).strip():
+            first = str(error).strip().splitlines()[0]
         raise MechanismError(
             f"{type(module).__name__} cannot be saved without its code: torch.export fails with "
             f"{type(error).__name__}: {first[:300]}. Write it without branches on values and "
@@ -151,10 +160,10 @@ def export_network(
         ) from error
 
 
-def _rows_of(module: nn.Module, positional: int, named: Sequence[str]) -> dict[str, Any]:
+def _rows_of(module: nn.Module, positional: int, named: Sequence[str]) -> Json:
     """What says that the first axis of every input is the number of rows, by argument."""
     rows = {0: torch.export.Dim.AUTO}
-    found: dict[str, Any] = {}
+    found: Json = {}
     left = positional
     for name, parameter in inspect.signature(module.forward).parameters.items():
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -166,7 +175,7 @@ def _rows_of(module: nn.Module, positional: int, named: Sequence[str]) -> dict[s
     return found
 
 
-def _written(exported: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _written(exported: Any) -> tuple[Json, dict[str, Tensor]]:
     signature = exported.graph_signature
     places = {
         **signature.inputs_to_parameters,
@@ -181,7 +190,7 @@ def _written(exported: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
     held = {**exported.state_dict, **exported.constants}
     inputs: list[str] = []
     tensors: dict[str, Tensor] = {}
-    steps: list[dict[str, Any]] = []
+    steps: list[Json] = []
     output = ""
     for node in exported.graph.nodes:
         if node.op == "placeholder" and node.name in places:
@@ -207,7 +216,7 @@ def _only(outputs: Any) -> str:
     return str(outputs[0].name)
 
 
-def _step(node: Any) -> dict[str, Any]:
+def _step(node: Any) -> Json:
     target = node.target
     if isinstance(target, torch._ops.OpOverload):
         name = f"{target.namespace}:{target._schema.name.partition('::')[2]}.{target._overloadname}"

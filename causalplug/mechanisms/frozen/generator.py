@@ -24,6 +24,7 @@ from causalplug.mechanisms.frozen.label_map import Label, LabelMap
 from causalplug.mechanisms.frozen.transforms import ImageTransform
 from causalplug.noise import NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
+from causalplug.values import Json, Named
 from causalplug.variables import Image, Variable, variable_from_dict
 
 if TYPE_CHECKING:
@@ -103,7 +104,10 @@ class FrozenMechanism(Mechanism):
         self.generator_noise = dict(noise)
         self.license, self.source = license, source
         self.requested_label_map: LabelMapSpec = label_map
-        self.requested_transform = (transform,) if isinstance(transform, str) else tuple(transform)
+        if isinstance(transform, str):
+            self.requested_transform = (transform,)
+        else:
+            self.requested_transform = tuple(transform)
         self._unbind()
 
     def _unbind(self) -> None:
@@ -223,11 +227,22 @@ class FrozenMechanism(Mechanism):
         bound = copy.copy(self)
         bound.name, bound.variable, bound.bound_parents = name, variable, dict(parents)
         bound._transform = ImageTransform(self.requested_transform, self.image, variable, name)
-        bound.abduction = self.abduction if bound._transform.invertible else None
-        spec = self.requested_label_map if label_map is None else label_map
+        if bound._transform.invertible:
+            bound.abduction = self.abduction
+        else:
+            bound.abduction = None
+        spec = label_map
+        if label_map is None:
+            spec = self.requested_label_map
         bound.requested_label_map = spec
-        spec = LabelMapEstimate() if isinstance(spec, str) and spec == "estimate" else spec
-        bound.pending = spec if isinstance(spec, LabelMapEstimate) else None
+        if isinstance(spec, str) and spec == "estimate":
+            spec = LabelMapEstimate()
+        else:
+            spec = spec
+        if isinstance(spec, LabelMapEstimate):
+            bound.pending = spec
+        else:
+            bound.pending = None
         if bound.pending is None:
             bound.label_map = bound._map = self._resolved(name, spec, parents)
         else:
@@ -238,7 +253,9 @@ class FrozenMechanism(Mechanism):
     def for_variable(
         self, name: str, variable: Variable, parents: Mapping[str, Variable]
     ) -> Mechanism:
-        return self if self.name == name else self.bind(name, variable, parents)
+        if self.name == name:
+            return self
+        return self.bind(name, variable, parents)
 
     def _resolved(self, name: str, spec: LabelMapSpec, parents: Mapping[str, Variable]) -> LabelMap:
         if spec is None or spec == "identity":
@@ -274,7 +291,7 @@ class FrozenMechanism(Mechanism):
     def take_rows(self, rows: Mapping[str, Tensor]) -> Mechanism:
         return self.estimate_label_map(rows)
 
-    def estimate_label_map(self, rows: Mapping[str, Any], *, seed: int | None = None) -> Self:
+    def estimate_label_map(self, rows: Named, *, seed: int | None = None) -> Self:
         """Estimate the pending label map of this bound copy from rows of data, in place; returns
         the mechanism.
 
@@ -284,7 +301,10 @@ class FrozenMechanism(Mechanism):
             seed: in place of the estimate's own.
         """
         if self.pending is not None:
-            pending = self.pending if seed is None else replace(self.pending, seed=seed)
+            if seed is None:
+                pending = self.pending
+            else:
+                pending = replace(self.pending, seed=seed)
             self.label_map = self._map = estimate_label_map(pending, self, rows)
             self.pending = None
             self._declare()
@@ -338,9 +358,10 @@ class FrozenMechanism(Mechanism):
                 f"The mechanism of {self.name!r} cannot run yet: its label map is still to be "
                 "estimated from data. Train the model, or call estimate_label_map(rows)."
             )
-        rows = (
-            n if n is not None else next((len(v) for v in (*parents.values(), *noise.values())), 1)
-        )
+        if n is not None:
+            rows = n
+        else:
+            rows = next((len(v) for v in (*parents.values(), *noise.values())), 1)
         return self._map.draw(parents, noise.get("label"), rows)
 
     def paint(self, joint: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
@@ -367,11 +388,13 @@ class FrozenMechanism(Mechanism):
         """
         if confounder is not None:
             raise MechanismError(
-                f"The frozen generator of {self.name!r} has no input for confounder noise; train "
-                "a renderer."
+                f"The frozen generator of {self.name!r} has no input for confounder noise; train a "
+                "renderer."
             )
         if any(parents[name].requires_grad for name in self.parents):
-            joint = self._map.relaxed(parents, noise.get("label")) if self.pending is None else None
+            joint = None
+            if self.pending is None:
+                joint = self._map.relaxed(parents, noise.get("label"))
             if joint is not None and self.differentiable:
                 own = {key: noise[key] for key in self.generator_noise}
                 return self._transform(self.generate_relaxed(joint, own))
@@ -441,17 +464,16 @@ class FrozenMechanism(Mechanism):
         """JSON values that differ whenever the painted images may: kind, configuration, version
         of the weights."""
         origin = self.origin
-        version = (
-            origin.revision
-            if origin is not None and origin.revision
-            else state_hash(self.state_dict())
-        )
+        if origin is not None and origin.revision:
+            version = origin.revision
+        else:
+            version = state_hash(self.state_dict())
         transform = [*self.requested_transform, self.variable.to_dict()]
         return [self.kind, self.config(), version, precision_of(self), transform]
 
     # -- saving
 
-    def binding(self) -> dict[str, Any]:
+    def binding(self) -> Json:
         """How it is bound, as JSON values: what a model has to save beside the reference to the
         generator."""
         return {
@@ -470,7 +492,10 @@ class FrozenMechanism(Mechanism):
         return {label.name: label.values for label in self.labels}
 
     def generator_facts(self) -> GeneratorFacts:
-        read = None if self.label_map is None else tuple(self.label_map.parents)
+        if self.label_map is None:
+            read = None
+        else:
+            read = tuple(self.label_map.parents)
         return GeneratorFacts(
             self.source or type(self).__name__,
             mapped_from=read,
@@ -479,7 +504,7 @@ class FrozenMechanism(Mechanism):
             makes_map=self.requested_label_map is not None,
         )
 
-    def bind_as(self, name: str, binding: Mapping[str, Any]) -> Self:
+    def bind_as(self, name: str, binding: Named) -> Self:
         """The copy that :meth:`binding` describes."""
         if "dtype" in binding:
             cast(self, binding["dtype"])
@@ -500,9 +525,10 @@ class FrozenMechanism(Mechanism):
         if label_map is not None:
             other.requested_label_map = label_map
         if transform is not None:
-            other.requested_transform = (
-                (transform,) if isinstance(transform, str) else tuple(transform)
-            )
+            if isinstance(transform, str):
+                other.requested_transform = (transform,)
+            else:
+                other.requested_transform = tuple(transform)
         other._unbind()
         return other
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import DataError, LabelMapError
+from causalplug.values import Json, Named
 from causalplug.variables import Discrete
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ class Label:
         if value in self.categories:
             return self.categories.index(value)
         near = difflib.get_close_matches(str(value), [str(c) for c in self.categories], n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = ""
+        if near:
+            hint = f" Did you mean {near[0]!r}?"
         known = ", ".join(map(repr, self.categories[:8])) + (", …" if self.size > 8 else "")
         raise LabelMapError(
             f"The label map cannot use {value!r}: label {self.name!r} has the values "
@@ -75,11 +78,11 @@ class Label:
         except DataError as error:
             raise LabelMapError(str(error)) from None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """The declaration as JSON values."""
         return {"name": self.name, "categories": self.values.to_dict()["categories"]}
 
     @classmethod
-    def from_dict(cls, declaration: Mapping[str, Any]) -> Label:
+    def from_dict(cls, declaration: Named) -> Label:
         """Inverse of :meth:`to_dict`."""
         return cls(declaration["name"], declaration["categories"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor
 
 from causalplug.errors import LabelMapError
+from causalplug.values import Json, Named
 
 __all__ = ["Classifier", "LabelMapEstimate"]
 
@@ -47,7 +47,7 @@ class LabelMapEstimate:
     minimum: float = 0.02
     seed: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """The estimate still to be made, as JSON values.
 
         Raises:
@@ -62,6 +62,6 @@ class LabelMapEstimate:
         return {name: getattr(self, name) for name in names}
 
     @classmethod
-    def from_dict(cls, declaration: Mapping[str, Any]) -> LabelMapEstimate:
+    def from_dict(cls, declaration: Named) -> LabelMapEstimate:
         """Inverse of :meth:`to_dict`."""
         return cls(**declaration)

@@ -16,7 +16,8 @@ from causalplug.mechanisms.frozen.label import Label
 from causalplug.mechanisms.frozen.label_estimate import Classifier, LabelMapEstimate
 from causalplug.mechanisms.frozen.label_map import LabelMap
 from causalplug.noise import Noise, NoiseSpec
-from causalplug.variables import Image, Variable
+from causalplug.values import Named
+from causalplug.variables import Discrete, Image, Variable
 
 __all__ = ["Labelled", "estimate_label_map", "fit_label_classifier", "mixture_proportions"]
 
@@ -37,9 +38,7 @@ class Labelled(Protocol):
     def paint(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor: ...
 
 
-def estimate_label_map(
-    asked: LabelMapEstimate, mechanism: Labelled, rows: Mapping[str, Any]
-) -> LabelMap:
+def estimate_label_map(asked: LabelMapEstimate, mechanism: Labelled, rows: Named) -> LabelMap:
     """The label map of a bound generator.
 
     Args:
@@ -89,7 +88,10 @@ def _from_images(
     predicted = _predict(classify, images, variable)
     discrete: dict[str, Variable] = dict(mechanism.bound_parents)
     template = LabelMap.uniform(discrete, mechanism.labels)
-    combination = template.index(parents) if parents else torch.zeros_like(predicted)
+    if parents:
+        combination = template.index(parents)
+    else:
+        combination = torch.zeros_like(predicted)
     counts = _counts(predicted, combination, size)
     full = counts.new_zeros(len(template.probabilities), size)
     full[: len(counts)] = counts
@@ -201,7 +203,9 @@ def _predict(
 
 def _counts(decisions: Tensor, groups: Tensor, size: int) -> Tensor:
     """``(groups, size)`` counts of decisions by group."""
-    rows = int(groups.max()) + 1 if len(groups) else 0
+    rows = 0
+    if len(groups):
+        rows = int(groups.max()) + 1
     return (
         torch.bincount(groups * size + decisions, minlength=rows * size).view(rows, size).double()
     )

@@ -32,6 +32,7 @@ from causalplug.mechanisms.frozen.label_tables import (
     table_from,
 )
 from causalplug.noise import NoiseSpec
+from causalplug.values import Json, Named
 from causalplug.variables import Discrete, Variable, variable_from_dict
 
 __all__ = ["Label", "LabelMap"]
@@ -104,7 +105,9 @@ class LabelMap:
         self.stochastic = bool((self.probabilities.max(1).values < 1).any())
 
     def __repr__(self) -> str:
-        kind = "stochastic" if self.stochastic else "deterministic"
+        kind = "deterministic"
+        if self.stochastic:
+            kind = "stochastic"
         return f"LabelMap({listed(self.parents)} -> {listed(self.labels)}, {kind})"
 
     def __eq__(self, other: object) -> bool:
@@ -128,7 +131,9 @@ class LabelMap:
     def noise(self) -> dict[str, NoiseSpec]:
         """Own noise that it declares: Gumbel noise under ``"label"`` if the parents do not
         determine the label."""
-        return {"label": NoiseSpec((self.size,), "gumbel")} if self.stochastic else {}
+        if self.stochastic:
+            return {"label": NoiseSpec((self.size,), "gumbel")}
+        return {}
 
     @property
     def used(self) -> Tensor:
@@ -209,7 +214,9 @@ class LabelMap:
         for label in reversed(self.labels):
             codes.append(joint % label.size)
             joint = torch.div(joint, label.size, rounding_mode="floor")
-        return torch.stack(codes[::-1], -1) if codes else joint.new_zeros(len(joint), 0)
+        if codes:
+            return torch.stack(codes[::-1], -1)
+        return joint.new_zeros(len(joint), 0)
 
     def join(self, labels: Tensor) -> Tensor:
         """Inverse of :meth:`split`."""
@@ -218,7 +225,9 @@ class LabelMap:
     def row_labels(self, rows: Mapping[str, Tensor]) -> Tensor | None:
         """Joint labels ``(n,)`` read from the rows' own columns, for training with
         ``labels_from``; None without it."""
-        return None if self.row_map is None else self.row_map.draw(rows)
+        if self.row_map is None:
+            return None
+        return self.row_map.draw(rows)
 
     # -- constructions
 
@@ -276,7 +285,7 @@ class LabelMap:
     @classmethod
     def from_rows(
         cls,
-        frame: Mapping[str, Any],
+        frame: Named,
         *,
         parents: Mapping[str, Variable],
         labels: Sequence[Label],
@@ -312,7 +321,10 @@ class LabelMap:
             None if codes else _length(frame),
         )
         if callable(label):
-            extra = [labels_from] if isinstance(labels_from, str) else list(labels_from)
+            if isinstance(labels_from, str):
+                extra = [labels_from]
+            else:
+                extra = list(labels_from)
             missing = [name for name in extra if name not in (further or {})]
             if missing:
                 raise LabelMapError(
@@ -324,16 +336,21 @@ class LabelMap:
             columns = {name: v.encode(frame[name], name) for name, v in row_map.parents.items()}
             joint = row_map.draw(columns)
         else:
-            names = [label] if isinstance(label, str) else list(label)
+            if isinstance(label, str):
+                names = [label]
+            else:
+                names = list(label)
             if len(names) != len(labels):
                 raise LabelMapError(
-                    f"Columns {names} cannot hold the labels {listed(labels)}: give one column "
-                    "for each."
+                    f"Columns {names} cannot hold the labels {listed(labels)}: give one column for "
+                    "each."
                 )
             known = [item.encode(frame[name]) for name, item in zip(names, labels, strict=True)]
             joint = ravel(known, [item.size for item in labels], _length(frame))
         probabilities = counted(index * size + joint, discrete, labels, smoothing)
-        keep = row_map if callable(label) and labels_from else None
+        keep = None
+        if callable(label) and labels_from:
+            keep = row_map
         return cls(discrete, labels, probabilities, row_map=keep)
 
     def _describe(self, row: int) -> str:
@@ -347,7 +364,7 @@ class LabelMap:
 
     # -- JSON
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """The map as JSON values; the table as nested lists."""
         return {
             "parents": [[name, parent.to_dict()] for name, parent in self.parents.items()],
@@ -357,19 +374,23 @@ class LabelMap:
         }
 
     @classmethod
-    def from_dict(cls, declaration: Mapping[str, Any]) -> LabelMap:
+    def from_dict(cls, declaration: Named) -> LabelMap:
         """Inverse of :meth:`to_dict`."""
         parents = {name: variable_from_dict(item, name) for name, item in declaration["parents"]}
         labels = [Label.from_dict(item) for item in declaration["labels"]]
-        row_map = cls.from_dict(declaration["row_map"]) if declaration.get("row_map") else None
+        row_map = None
+        if declaration.get("row_map"):
+            row_map = cls.from_dict(declaration["row_map"])
         size = math.prod(label.size for label in labels)
         table = torch.tensor(declaration["probabilities"], dtype=torch.float64).view(-1, size)
         return cls(parents, labels, table, row_map=row_map)
 
 
 def _codes(value: Tensor) -> Tensor:
-    return value.argmax(-1) if value.is_floating_point() else value
+    if value.is_floating_point():
+        return value.argmax(-1)
+    return value
 
 
-def _length(frame: Mapping[str, Any]) -> int:
+def _length(frame: Named) -> int:
     return len(frame[next(iter(frame))])

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from causalplug.errors import LabelMapError
 from causalplug.mechanisms.frozen.label import Label
+from causalplug.values import Named
 from causalplug.variables import Discrete, Variable
 
 __all__ = [
@@ -46,7 +47,9 @@ def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) ->
         )
     if names != wanted and len(names) > 1:
         reordered = sorted(names) == sorted(wanted)
-        why = "they come in another order" if reordered else "their names differ"
+        why = "their names differ"
+        if reordered:
+            why = "they come in another order"
         raise LabelMapError(
             f"Parents {listed(discrete)} cannot stand for the labels {listed(labels)} one for one: "
             f"{why}. {_way_out(discrete, labels, reordered=reordered)}"
@@ -85,7 +88,10 @@ def matched_by_value(parent: Discrete, label: Label) -> Tensor:
     together, whatever their places; the numbers from 0 stand for the places of names."""
     place = {value: code for code, value in enumerate(label.categories)}
     same = set(place) == set(parent.categories)
-    codes = [place[v] for v in parent.categories] if same else list(range(label.size))
+    if same:
+        codes = [place[v] for v in parent.categories]
+    else:
+        codes = list(range(label.size))
     return torch.eye(label.size, dtype=torch.float64)[codes]
 
 
@@ -101,7 +107,10 @@ def table_from(
     size = math.prod(label.size for label in labels)
     found: dict[tuple[Hashable, ...], Entry] = {}
     for key, entry in table.items():
-        values = key if isinstance(key, tuple) else (key,)
+        if isinstance(key, tuple):
+            values = key
+        else:
+            values = (key,)
         if len(values) != len(discrete):
             raise LabelMapError(
                 f"The label map's key {key!r} cannot be read: give one value for each of "
@@ -123,7 +132,10 @@ def table_from(
     rows = torch.zeros(len(keys), size, dtype=torch.float64)
     for row, key in enumerate(keys):
         entry = found[key]
-        weights = entry if isinstance(entry, Mapping) else {_hashable(entry): 1.0}
+        if isinstance(entry, Mapping):
+            weights = entry
+        else:
+            weights = {_hashable(entry): 1.0}
         for label, weight in weights.items():
             rows[row, _joint_code(label, labels)] += float(weight)
     return rows
@@ -168,24 +180,35 @@ def as_discrete(parents: Mapping[str, Variable]) -> dict[str, Discrete]:
 
 def ravel(codes: Sequence[Tensor], sizes: Sequence[int], n: int | None = None) -> Tensor:
     """Mixed-radix index ``(n,)``, the last code varying fastest."""
-    index = torch.zeros(n or 0, dtype=torch.int64) if not codes else torch.zeros_like(codes[0])
+    if not codes:
+        index = torch.zeros(n or 0, dtype=torch.int64)
+    else:
+        index = torch.zeros_like(codes[0])
     for code, size in zip(codes, sizes, strict=True):
         index = index * size + code
     return index
 
 
-def listed(items: Mapping[str, Any] | Sequence[Label]) -> str:
+def listed(items: Named | Sequence[Label]) -> str:
     """The names of parents or labels, for messages."""
-    names = list(items) if isinstance(items, Mapping) else [label.name for label in items]
+    if isinstance(items, Mapping):
+        names = list(items)
+    else:
+        names = [label.name for label in items]
     return ", ".join(map(str, names)) or "nothing"
 
 
 def _hashable(entry: Any) -> Any:
-    return tuple(entry) if isinstance(entry, list) else entry
+    if isinstance(entry, list):
+        return tuple(entry)
+    return entry
 
 
 def _joint_code(value: Any, labels: Sequence[Label]) -> int:
-    values = value if isinstance(value, tuple) and len(labels) != 1 else (value,)
+    if isinstance(value, tuple) and len(labels) != 1:
+        values = value
+    else:
+        values = (value,)
     if len(values) != len(labels):
         raise LabelMapError(
             f"The label map's entry {value!r} cannot be read: give one value for each of "
@@ -218,9 +241,12 @@ def _way_out(
         )
     key = ", ".join(repr(p.categories[0]) for p in parents.values())
     value = ", ".join(repr(label.categories[0]) for label in labels)
-    key = f"({key})" if len(parents) != 1 else key
-    value = f"({value})" if len(labels) != 1 else value
-    return (
-        f"Pass a label map, such as label_map={{{key}: {value}, …}}, or label_map='estimate' to "
-        "estimate it from data."
-    )
+    if len(parents) != 1:
+        key = f"({key})"
+    else:
+        key = key
+    if len(labels) != 1:
+        value = f"({value})"
+    else:
+        value = value
+    return f"Pass a label map, such as label_map={{{key}: {value}, …}}, or label_map='estimate' to estimate it from data."

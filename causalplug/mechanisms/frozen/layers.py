@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
+from causalplug.values import Named
 
 __all__ = ["LAYERS", "LayerList", "place"]
 
@@ -25,7 +25,9 @@ class _View(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.reshape(len(x), *self.shape)
-        return x if self.permute is None else x.permute(0, *(axis + 1 for axis in self.permute))
+        if self.permute is None:
+            return x
+        return x.permute(0, *(axis + 1 for axis in self.permute))
 
 
 class _Crop(nn.Module):
@@ -109,16 +111,18 @@ class LayerList:
             name.
     """
 
-    def __init__(self, config: Sequence[Mapping[str, Any]], owner: nn.Module):
+    def __init__(self, config: Sequence[Named], owner: nn.Module):
         self.modules = [self._build(number, item, owner) for number, item in enumerate(config)]
 
     @staticmethod
-    def _build(number: int, item: Mapping[str, Any], owner: nn.Module) -> nn.Module:
+    def _build(number: int, item: Named, owner: nn.Module) -> nn.Module:
         arguments = dict(item)
         kind, name = arguments.pop("type", None), arguments.pop("name", None)
         if kind not in LAYERS:
             near = difflib.get_close_matches(str(kind), LAYERS, n=1)
-            hint = f"Did you mean {near[0]!r}? " if near else ""
+            hint = ""
+            if near:
+                hint = f"Did you mean {near[0]!r}? "
             raise MechanismError(
                 f"Layer {number} cannot be built: its type {kind!r} is not known. {hint}Known: "
                 f"{', '.join(LAYERS)}."

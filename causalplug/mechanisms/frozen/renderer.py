@@ -4,7 +4,6 @@ touches."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +21,7 @@ from causalplug.mechanisms.trainable.conditioner import (
 )
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.values import Json, Named
 from causalplug.variables import Image, Variable, variable_from_dict
 
 __all__ = ["Renderer"]
@@ -74,17 +74,26 @@ class Renderer(Mechanism):
         generator = generator.asked()
         self._complete = variable is not None
         self.license, self.source = generator.license, generator.source
-        self.variable: Image = variable if variable is not None else generator.image
+        if variable is not None:
+            self.variable: Image = variable
+        else:
+            self.variable = generator.image
         parents = dict(parents or {})
         self.parents = tuple(parents)
-        self.generator: FrozenMechanism = freeze(generator)
-        self.labels = generator._map.size if generator.labels else 0
+        self.generator: FrozenMechanism = freeze(generator)  # type: ignore[assignment]
+        if generator.labels:
+            self.labels = generator._map.size
+        else:
+            self.labels = 0
         normal = {
             k: spec
             for k, spec in generator.generator_noise.items()
             if spec.distribution == "normal"
         }
-        self.shifted = {key: spec.shape for key, spec in normal.items()} if shift else {}
+        if shift:
+            self.shifted = {key: spec.shape for key, spec in normal.items()}
+        else:
+            self.shifted = {}
         outputs = self.labels + sum(torch.Size(shape).numel() for shape in self.shifted.values())
         if not outputs:
             raise MechanismError(
@@ -92,7 +101,9 @@ class Renderer(Mechanism):
                 "normal latent to move."
             )
         self.shift, self.hidden = shift, tuple(hidden)
-        gumbel = {"label": NoiseSpec((self.labels,), "gumbel")} if self.labels else {}
+        gumbel = {}
+        if self.labels:
+            gumbel = {"label": NoiseSpec((self.labels,), "gumbel")}
         self.noise = generator.generator_noise | gumbel
         self.network = Conditioner(parents, confounder_size, outputs, hidden=hidden)
         self._transform = ImageTransform(
@@ -119,7 +130,7 @@ class Renderer(Mechanism):
             raise MechanismError(
                 f"A renderer paints images: it cannot be the mechanism of {variable}."
             )
-        options: dict[str, Any] = {"shift": self.shift, "hidden": self.hidden}
+        options: Json = {"shift": self.shift, "hidden": self.hidden}
         return Renderer(
             self.generator, variable, parents, confounder_size=confounder_size, **options
         )
@@ -168,7 +179,7 @@ class Renderer(Mechanism):
     def confounder_numbers(self) -> int:
         return self.network.confounder_size
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         return {
             "generator": {
                 "kind": self.generator.kind,
@@ -186,7 +197,7 @@ class Renderer(Mechanism):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], generator: Mechanism | None = None) -> Renderer:
+    def from_config(cls, config: Named, generator: Mechanism | None = None) -> Renderer:  # type: ignore[override]
         """The renderer that :meth:`config` describes, with fresh weights of its code.
 
         Args:

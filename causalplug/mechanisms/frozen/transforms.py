@@ -15,7 +15,9 @@ __all__ = ["TRANSFORMS", "ImageTransform"]
 
 
 def _grey_to_rgb(images: Tensor, target: Image) -> Tensor:
-    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+    if images.shape[1] == 1:
+        return images.expand(-1, 3, -1, -1)
+    return images
 
 
 def _rgb_to_grey(images: Tensor, target: Image) -> Tensor:
@@ -99,7 +101,9 @@ class ImageTransform:
             names.append("rgb-to-grey")
         if shape[1:] != self.target.event_shape[1:]:
             names.append("resize")
-        return f"Ask for the change by transform={names}." if tuple(names) != self.names else ""
+        if tuple(names) != self.names:
+            return f"Ask for the change by transform={names}."
+        return ""
 
     @property
     def invertible(self) -> bool:
@@ -114,7 +118,10 @@ class ImageTransform:
             if name == "invert":
                 unit = -unit
             elif name == "grey-to-rgb":
-                unit = unit.mean(1, keepdim=True) if self.source.channels == 1 else unit
+                if self.source.channels == 1:
+                    unit = unit.mean(1, keepdim=True)
+                else:
+                    unit = unit
             else:
                 top, left = (
                     (unit.shape[2] - self.source.height) // 2,

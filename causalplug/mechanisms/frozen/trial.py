@@ -105,9 +105,9 @@ def _check_images(name: str, image: Image, images: Tensor) -> None:
     expected = (_ROWS, *image.event_shape)
     if tuple(images.shape) != expected:
         raise MechanismError(
-            f"{name} cannot be used: it is declared to paint images of shape "
-            f"{image.event_shape}, and it gives a batch of shape {tuple(images.shape)} where "
-            f"{expected} is right. Declare image=Image{tuple(images.shape[1:])}."
+            f"{name} cannot be used: it is declared to paint images of shape {image.event_shape}, "
+            f"and it gives a batch of shape {tuple(images.shape)} where {expected} is right. "
+            f"Declare image=Image{tuple(images.shape[1:])}."
         )
     if not torch.isfinite(images).all():
         raise MechanismError(
@@ -119,6 +119,6 @@ def _check_images(name: str, image: Image, images: Tensor) -> None:
     if low < image.low - slack or high > image.high + slack:
         raise MechanismError(
             f"{name} cannot be used: its images have values from {low:.3g} to {high:.3g}, and the "
-            f"declared range is [{image.low:g}, {image.high:g}]. Declare the range that it has, "
-            "or clip its output where it is generated."
+            f"declared range is [{image.low:g}, {image.high:g}]. Declare the range that it has, or "
+            "clip its output where it is generated."
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from causalplug.mechanisms.frozen.conditional import ConditionalMechanism
 from causalplug.mechanisms.frozen.exported import ExportedNetwork, export_network
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.values import Json, Named
 from causalplug.variables import Variable, variable_from_dict
 
 __all__ = ["WrappedModule", "wrap"]
@@ -136,7 +136,10 @@ class WrappedModule(ConditionalMechanism):
         license: str | None = None,
         source: str | None = None,
     ):
-        noise = {} if latent is None else {"latent": NoiseSpec(tuple(latent))}
+        if latent is None:
+            noise = {}
+        else:
+            noise = {"latent": NoiseSpec(tuple(latent))}
         super().__init__(
             generates,
             conditions,
@@ -149,13 +152,18 @@ class WrappedModule(ConditionalMechanism):
         )
         self.network = freeze(network)
         self.order, self.forms, self.output = tuple(order), dict(forms), output
-        self.latent = None if latent is None else tuple(latent)
+        if latent is None:
+            self.latent = None
+        else:
+            self.latent = tuple(latent)
 
     def _run(self, conditions: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
         rows = max([len(value) for value in (*conditions.values(), *noise.values())], default=1)
         given = {c.name: shaped(c, self.forms, conditions[c.name]) for c in self.read_conditions}
         made: Tensor = self.network(*[{**given, **noise}[name] for name in self.order])
-        return made if len(made) == rows else made.expand(rows, *made.shape[1:])
+        if len(made) == rows:
+            return made
+        return made.expand(rows, *made.shape[1:])
 
     def generate(self, conditions: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
         made = self._run(conditions, noise)
@@ -163,9 +171,11 @@ class WrappedModule(ConditionalMechanism):
 
     def class_logits(self, conditions: Mapping[str, Tensor]) -> Tensor:
         made = self._run(conditions, {})
-        return made.clamp_min(0).log() if self.output == "probabilities" else made
+        if self.output == "probabilities":
+            return made.clamp_min(0).log()
+        return made
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         return {
             "generates": self.generates.to_dict(),
             "conditions": [condition.to_dict() for condition in self.read_conditions],
@@ -183,7 +193,7 @@ class WrappedModule(ConditionalMechanism):
         return {name: self.network.get_buffer(key) for name, key in self.network._names.items()}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> WrappedModule:
+    def from_config(cls, config: Named) -> WrappedModule:
         """The network that :meth:`config` describes, with weights of zero."""
         fields = dict(config)
         shapes, types = fields.pop("shapes"), fields.pop("types")
@@ -218,7 +228,10 @@ def shaped(condition: Condition, forms: Mapping[str, str], value: Tensor) -> Ten
 def _latent_shape(latent: int | Sequence[int] | None) -> tuple[int, ...] | None:
     if latent is None:
         return None
-    shape = (latent,) if isinstance(latent, int) else tuple(latent)
+    if isinstance(latent, int):
+        shape = (latent,)
+    else:
+        shape = tuple(latent)
     if not shape or min(shape) < 1:
         raise MechanismError(f"latent={latent!r} is no shape: give a size, such as latent=100.")
     return shape
@@ -270,7 +283,7 @@ class _Call:
         by_name = {name: inputs[name] for name in self.named}
         return (), by_name | {self.keywords[name]: inputs[name] for name in self.placed}
 
-    def order(self, steps: Mapping[str, Any]) -> list[str]:
+    def order(self, steps: Named) -> list[str]:
         """Names of the exported network's inputs, in its order."""
         if not self.named:
             return list(self.placed)
@@ -345,7 +358,9 @@ def _arguments(module: nn.Module) -> list[str]:
 def _forms_of(kind: Variable) -> tuple[str, ...]:
     if kind.is_discrete:
         return _FORMS
-    return ("flat", "column") if kind.is_number else ()
+    if kind.is_number:
+        return ("flat", "column")
+    return ()
 
 
 def _combinations(

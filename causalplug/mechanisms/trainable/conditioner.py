@@ -74,17 +74,28 @@ class Conditioner(nn.Module):
         sizes = [spec if isinstance(spec, int) else spec.feature_size for spec in parents.values()]
         features = sum(sizes)
         precise = any(isinstance(spec, Continuous) and spec.precise for spec in parents.values())
-        kind = torch.float64 if precise else None
+        kind = None
+        if precise:
+            kind = torch.float64
         self.register_buffer("loc", torch.zeros(features, dtype=kind))
         self.register_buffer("scale", torch.ones(features, dtype=kind))
-        self.read_parents = nn.Linear(features, hidden[0]) if features else None
-        self.read_confounder = nn.Linear(confounder_size, hidden[0]) if confounder_size else None
+        if features:
+            self.read_parents = nn.Linear(features, hidden[0])
+        else:
+            self.read_parents = None
+        if confounder_size:
+            self.read_confounder = nn.Linear(confounder_size, hidden[0])
+        else:
+            self.read_confounder = None
         if not features and not confounder_size:
             self.bias = nn.Parameter(torch.zeros(out))
         layers: list[nn.Module] = []
         for width, following in zip(hidden, [*hidden[1:], out], strict=True):
             layers += [nn.SiLU(), nn.Linear(width, following)]
-        self.rest = nn.Sequential(*layers) if features or confounder_size else None
+        if features or confounder_size:
+            self.rest = nn.Sequential(*layers)
+        else:
+            self.rest = None
 
     def features(self, values: Mapping[str, Tensor]) -> Tensor:
         """Standardised features ``(n, f)`` of the parents."""
@@ -93,7 +104,9 @@ class Conditioner(nn.Module):
             for name, spec in self.parents.items()
         ]
         found = (torch.cat(parts, -1) - self.loc) / self.scale
-        return found.to(self.output_bias.dtype) if found.dtype == torch.float64 else found
+        if found.dtype == torch.float64:
+            return found.to(self.output_bias.dtype)
+        return found
 
     def standardise(self, values: Mapping[str, Tensor]) -> None:
         """Set the scaling of continuous parents and projections from rows of data; one-hot features
@@ -105,9 +118,15 @@ class Conditioner(nn.Module):
                 self.loc, self.scale = self.loc.double(), self.scale.double()
         start = 0
         for name, spec in self.parents.items():
-            size = spec if isinstance(spec, int) else spec.feature_size
+            if isinstance(spec, int):
+                size = spec
+            else:
+                size = spec.feature_size
             if isinstance(spec, int) or spec.standardised:
-                rows = values[name] if isinstance(spec, int) else spec.features(values[name])
+                if isinstance(spec, int):
+                    rows = values[name]
+                else:
+                    rows = spec.features(values[name])
                 place = slice(start, start + size)
                 self.loc[place], self.scale[place] = location_and_scale(rows)
             start += size
@@ -128,10 +147,15 @@ class Conditioner(nn.Module):
         """
         default, own = torch.get_default_dtype(), self.output_bias.dtype
         if self.rest is None:
-            return self.bias if own == default else self.bias.to(default)
+            if own == default:
+                return self.bias
+            return self.bias.to(default)
         hidden: Tensor | None = None
         if self.read_parents is not None:
-            features = values if isinstance(values, Tensor) else self.features(values)
+            if isinstance(values, Tensor):
+                features = values
+            else:
+                features = self.features(values)
             hidden = self.read_parents(features if own == default else features.to(own))
         if self.read_confounder is not None:
             if confounder is None:
@@ -139,5 +163,10 @@ class Conditioner(nn.Module):
                     "This mechanism reads confounder noise, but none was handed in."
                 )
             read = self.read_confounder(confounder if own == default else confounder.to(own))
-            hidden = read if hidden is None else hidden + read
-        return self.rest(hidden) if own == default else self.rest(hidden).to(default)
+            if hidden is None:
+                hidden = read
+            else:
+                hidden = hidden + read
+        if own == default:
+            return self.rest(hidden)
+        return self.rest(hidden).to(default)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from causalplug.mechanisms.trainable.conditioner import (
 from causalplug.mechanisms.trainable.spline import RationalQuadraticSpline
 from causalplug.networks import location_and_scale
 from causalplug.noise import NoiseSpec
+from causalplug.values import Json, Named
 from causalplug.variables import Continuous, variable_from_dict
 
 __all__ = ["ContinuousSpline", "spline_log_prob", "spline_value"]
@@ -86,7 +86,9 @@ class ContinuousSpline(Mechanism):
         self.noise = {"normal": NoiseSpec()}
         self.hidden, self.bins = tuple(hidden), bins
         self.network = Conditioner(parents, confounder_size, 3 * bins - 1 + 2, hidden=hidden)
-        kind = torch.float64 if variable.precise else None
+        kind = None
+        if variable.precise:
+            kind = torch.float64
         self.register_buffer("loc", torch.zeros((), dtype=kind))
         self.register_buffer("scale", torch.ones((), dtype=kind))
 
@@ -106,7 +108,9 @@ class ContinuousSpline(Mechanism):
     def standardised(self, value: Tensor) -> Tensor:
         """Values in the units of :meth:`standardise`, in the default precision."""
         found = (value - self.loc) / self.scale
-        return found.to(torch.get_default_dtype()) if self.variable.precise else found
+        if self.variable.precise:
+            return found.to(torch.get_default_dtype())
+        return found
 
     def _numbers(
         self, rows: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None
@@ -153,7 +157,7 @@ class ContinuousSpline(Mechanism):
     def confounder_numbers(self) -> int:
         return self.network.confounder_size
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         return {
             "variable": self.variable.to_dict(),
             "parents": parents_to_config(self.network.parents),
@@ -163,7 +167,7 @@ class ContinuousSpline(Mechanism):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> ContinuousSpline:
+    def from_config(cls, config: Named) -> ContinuousSpline:
         variable = variable_from_dict(config["variable"])
         options = {key: config[key] for key in ("confounder_size", "hidden", "bins")}
         return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]

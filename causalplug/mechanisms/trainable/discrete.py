@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_to_config,
 )
 from causalplug.noise import NoiseSpec
+from causalplug.values import Json, Named
 from causalplug.variables import Discrete, variable_from_dict
 
 __all__ = ["DiscreteMLP"]
@@ -60,7 +60,9 @@ class DiscreteMLP(Mechanism):
         self.network.standardise(rows)
 
     def parent_features(self, parents: Mapping[str, Tensor]) -> Mapping[str, Tensor] | Tensor:
-        return self.network.features(parents) if parents else parents
+        if parents:
+            return self.network.features(parents)
+        return parents
 
     def start_at(self, values: Tensor) -> None:
         """Start from how often each category occurs in codes ``(n,)``: a rare one need not be
@@ -139,7 +141,7 @@ class DiscreteMLP(Mechanism):
         logits = self.logits(parents, confounder).expand(len(value), -1)
         return {"gumbel": gumbel_given(torch.log_softmax(logits, -1), value, prior["gumbel"])}
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         return {
             "variable": self.variable.to_dict(),
             "parents": parents_to_config(self.network.parents),
@@ -148,7 +150,7 @@ class DiscreteMLP(Mechanism):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> DiscreteMLP:
+    def from_config(cls, config: Named) -> DiscreteMLP:
         variable = variable_from_dict(config["variable"])
         options = {key: config[key] for key in ("confounder_size", "hidden")}
         return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]

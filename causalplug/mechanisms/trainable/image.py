@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_to_config,
 )
 from causalplug.noise import NoiseSpec
+from causalplug.values import Json, Named
 from causalplug.variables import Image, Variable, variable_from_dict
 
 __all__ = ["ConvGenerator"]
@@ -115,7 +115,7 @@ class ConvGenerator(Mechanism):
     def confounder_numbers(self) -> int:
         return self.conditions.confounder_size
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         return {
             "variable": self.variable.to_dict(),
             "parents": parents_to_config(self.conditions.parents),
@@ -126,7 +126,7 @@ class ConvGenerator(Mechanism):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> ConvGenerator:
+    def from_config(cls, config: Named) -> ConvGenerator:
         fields = dict(config)
         variable = variable_from_dict(fields.pop("variable"))
         return cls(variable, parents_from_config(fields.pop("parents")), **fields)  # type: ignore[arg-type]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from causalplug.mechanisms.trainable.conditioner import (
 from causalplug.mechanisms.trainable.continuous import spline_log_prob, spline_value
 from causalplug.mechanisms.trainable.marginal import Marginal
 from causalplug.noise import NoiseSpec
+from causalplug.values import Json, Named
 from causalplug.variables import Continuous, variable_from_dict
 
 __all__ = ["MixedSpline"]
@@ -147,16 +147,22 @@ class MixedSpline(Mechanism):
         normal = spline_value(numbers, self.marginal(value)[0], self.bins, inverse=True)
         if self.choices == 1:
             return {"normal": normal}
-        drawn = torch.zeros_like(normal) if prior is None else prior["normal"]
+        if prior is None:
+            drawn = torch.zeros_like(normal)
+        else:
+            drawn = prior["normal"]
         normal = torch.where(which == self.choices - 1, normal, drawn)
-        gumbel = torch.zeros_like(scores) if prior is None else prior["gumbel"]
+        if prior is None:
+            gumbel = torch.zeros_like(scores)
+        else:
+            gumbel = prior["gumbel"]
         return {"normal": normal, "gumbel": gumbel_given(scores, which, gumbel)}
 
     @property
     def confounder_numbers(self) -> int:
         return self.network.confounder_size
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         return {
             "variable": self.variable.to_dict(),
             "parents": parents_to_config(self.network.parents),
@@ -168,7 +174,7 @@ class MixedSpline(Mechanism):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> MixedSpline:
+    def from_config(cls, config: Named) -> MixedSpline:
         variable = variable_from_dict(config["variable"])
         names = ("atoms", "knots", "confounder_size", "hidden", "bins")
         options = {key: config[key] for key in names}

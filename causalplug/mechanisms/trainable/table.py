@@ -14,6 +14,7 @@ from causalplug.graphs.confounders import confounder_key
 from causalplug.mechanisms.base import Mechanism, register_mechanism
 from causalplug.mechanisms.frozen.abduction import gumbel_given
 from causalplug.noise import NoiseSpec
+from causalplug.values import Json, Named
 from causalplug.variables import Discrete, variable_from_dict
 
 __all__ = ["DiscreteTable"]
@@ -24,10 +25,10 @@ class DiscreteTable(Mechanism):
     """``P(V | parents, confounder states, own states)`` as one table.
 
     A confounder noise is a normal vector; its first number, cut at quantiles, is the state of that
-    confounder. Own states, if there are any, are drawn likewise
-    from own noise: with them, and probabilities of 0 and 1, the table is a function, and the model
-    a discrete SCM whose counterfactuals are known exactly. What the states leave open is drawn by
-    the Gumbel-max rule, as in :class:`~causalplug.mechanisms.trainable.discrete.DiscreteMLP`.
+    confounder. Own states, if there are any, are drawn likewise from own noise: with them, and
+    probabilities of 0 and 1, the table is a function, and the model a discrete SCM whose
+    counterfactuals are known exactly. What the states leave open is drawn by the Gumbel-max rule,
+    as in :class:`~causalplug.mechanisms.trainable.discrete.DiscreteMLP`.
 
     Args:
         variable: the discrete variable, of k categories.
@@ -84,7 +85,10 @@ class DiscreteTable(Mechanism):
             confounders = list(confounders.values())
         self.confounders = tuple(_distribution(p, "a confounder's states") for p in confounders)
         self.confounded_by_edge = self.groups is None and bool(self.confounders)
-        self.own = None if own is None else _distribution(own, "the own states")
+        if own is None:
+            self.own = None
+        else:
+            self.own = _distribution(own, "the own states")
         self.confounder_size = confounder_size
         self.shape = (
             *(parent.size for parent in parents.values()),
@@ -131,7 +135,10 @@ class DiscreteTable(Mechanism):
             confounder is None
             or confounder.shape[-1] != len(self.confounders) * self.confounder_size
         ):
-            read = 0 if confounder is None else confounder.shape[-1]
+            if confounder is None:
+                read = 0
+            else:
+                read = confounder.shape[-1]
             raise MechanismError(
                 f"This table reads {len(self.confounders)} confounders of {self.confounder_size} "
                 f"numbers each, but {read} numbers were handed in. Give confounder_size= of the "
@@ -286,8 +293,11 @@ class DiscreteTable(Mechanism):
         moved = _inside(start, stop, responses.gather(-1, at).double(), responses.dtype)
         return responses.scatter(-1, at, moved)
 
-    def config(self) -> dict[str, Any]:
-        groups = {} if self.groups is None else {"groups": [list(group) for group in self.groups]}
+    def config(self) -> Json:
+        if self.groups is None:
+            groups = {}
+        else:
+            groups = {"groups": [list(group) for group in self.groups]}
         return groups | {
             "variable": self.variable.to_dict(),
             "parents": [[name, parent.to_dict()] for name, parent in self.parent_variables.items()],
@@ -298,7 +308,7 @@ class DiscreteTable(Mechanism):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> DiscreteTable:
+    def from_config(cls, config: Named) -> DiscreteTable:
         """The mechanism with a uniform table; loading the weights puts the real one in place."""
         variable: Discrete = variable_from_dict(config["variable"])  # type: ignore[assignment]
         parents = {name: variable_from_dict(declared, name) for name, declared in config["parents"]}

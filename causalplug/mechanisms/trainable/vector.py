@@ -17,6 +17,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_to_config,
 )
 from causalplug.noise import NoiseSpec
+from causalplug.values import Json, Named
 from causalplug.variables import variable_from_dict
 from causalplug.variables.vector import Vector
 
@@ -120,7 +121,7 @@ class VectorFlow(Mechanism):
         transform = self._transform(value, parents, confounder)
         return {"normal": transform((value - self.loc) / self.scale)}
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         return {
             "variable": self.variable.to_dict(),
             "parents": parents_to_config(self.network.parents),
@@ -130,7 +131,7 @@ class VectorFlow(Mechanism):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> VectorFlow:
+    def from_config(cls, config: Named) -> VectorFlow:
         variable = variable_from_dict(config["variable"])
         options = {key: config[key] for key in ("confounder_size", "hidden", "transforms")}
         return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]
