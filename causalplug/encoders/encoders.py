@@ -20,7 +20,7 @@ from causalplug.hub.parts import load_part
 from causalplug.networks import freeze
 from causalplug.registry import Registry
 from causalplug.values import Json, Named
-from causalplug.variables import Image, Variable, variable_from_dict
+from causalplug.variables import Variable, variable_from_dict
 
 if TYPE_CHECKING:
     from causalplug.hub.snapshot import Snapshot

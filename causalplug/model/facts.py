@@ -12,7 +12,7 @@ __all__ = [
     "warning_rows",
 ]
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from causalplug.hub.part_facts import describe_values
@@ -22,7 +22,6 @@ from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from causalplug.checks.fit import FitReport
-    from causalplug.hub.part import Part
     from causalplug.identification.identification import Identification
     from causalplug.identification.query import Query
     from causalplug.model.model import Model

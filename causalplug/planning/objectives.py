@@ -238,7 +238,8 @@ def _wanted(
                 raise PlanError(
                     f"module {'+'.join(modules[number])} cannot be trained with two objectives: "
                     "objective= asks for "
-                    f'"{given[number]}" and "{chosen}"; its variables are trained together, so give it one'
+                    f'"{given[number]}" and "{chosen}"; its variables are trained together, so '
+                    "give it one"
                 )
     return [given.get(number, default) for number, default in enumerate(defaults)]
 

@@ -165,7 +165,10 @@ class Targets:
                 because = (
                     f" ({listed(between)} because of the paths that leave the module and return)"
                 )
-            more = f"source {closest.source} comes closest and lacks {lacks}; record {lacks} there as well"
+            more = (
+                f"source {closest.source} comes closest and lacks {lacks}; record {lacks} there "
+                "as well"
+            )
         else:
             closest = min(offers, key=lambda offer: (len(offer.within), len(offer.missing)))
             need = self._closure(members, frozenset())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from causalplug.errors import SamplingError
 from causalplug.values import Named
-from causalplug.variables import Image, Variable
+from causalplug.variables import Variable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,7 +23,7 @@ from causalplug.sampling.condition import (
 from causalplug.sampling.interventions import Intervention, compile_do
 from causalplug.sampling.worlds import FromWorld, World
 from causalplug.values import Json, Named
-from causalplug.variables import Discrete
+from causalplug.variables import Variable
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model

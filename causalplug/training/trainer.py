@@ -136,7 +136,7 @@ def _read_by(dcm: Model, queries: str | Query | Iterable[str | Query]) -> tuple[
         QuerySyntaxError, QueryError, UnknownVariableError: a question that makes no sense.
     """
     found: set[str] = set()
-    for query in [queries] if single else list(queries):
+    for query in [queries] if isinstance(queries, str | Query) else list(queries):
         asked = query
         if isinstance(query, str):
             asked = Query.parse(query)

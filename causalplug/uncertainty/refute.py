@@ -10,7 +10,7 @@ import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,7 +31,7 @@ __all__ = ["Refutation", "refute"]
 _SHARE = 0.8  # of the rows, in the subset
 _WIDTH = 3.0  # standard errors of a difference
 
-_M = TypeVar("_M", bound="Model")
+Ask = Callable[["Model", Query], "Estimate"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ def _refitted(
     dcm: Model,
     columns: Named,
     query: Query,
-    ask: Callable[[_M, Query], Estimate],
+    ask: Ask,
     seed: int,
     settings: Named,
 ) -> Estimate:
@@ -128,5 +128,5 @@ def _judged(
         e.standard_error if np.isfinite(e.standard_error) else e.monte_carlo_error
         for e in (found, first)
     ]
-    width = _WIDTH * float(np.hypot(errors[0], errors[1]) if expected else errors[0])
+    width = _WIDTH * float(np.hypot(*errors) if expected else errors[0])
     return name, found.value, expected, width, abs(found.value - expected) <= width

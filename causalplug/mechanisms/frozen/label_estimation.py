@@ -17,7 +17,7 @@ from causalplug.mechanisms.frozen.label_estimate import Classifier, LabelMapEsti
 from causalplug.mechanisms.frozen.label_map import LabelMap
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.values import Named
-from causalplug.variables import Discrete, Image, Variable
+from causalplug.variables import Image, Variable
 
 __all__ = ["Labelled", "estimate_label_map", "fit_label_classifier", "mixture_proportions"]
 

@@ -249,4 +249,7 @@ def _way_out(
         value = f"({value})"
     else:
         value = value
-    return f"Pass a label map, such as label_map={{{key}: {value}, …}}, or label_map='estimate' to estimate it from data."
+    return (
+        f"Pass a label map, such as label_map={{{key}: {value}, …}}, or label_map='estimate' to "
+        "estimate it from data."
+    )
