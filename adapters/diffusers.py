@@ -129,7 +129,7 @@ class DiffusersGenerator(FrozenMechanism):
                 ]
             )
         if text:
-            self.prompts = prompts_of(prompts, labels)
+            self.prompts: list[str] | None = prompts_of(prompts, labels)
         else:
             self.prompts = None
         self.negative_prompt = negative_prompt

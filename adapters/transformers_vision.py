@@ -166,7 +166,7 @@ class TransformersEncoder(Encoder):
             )
         except ImportError as error:
             if "timm" in str(error):
-                name = "timm"
+                name: str | None = "timm"
             else:
                 name = getattr(error, "name", None)
             raise MissingDependencyError(

@@ -127,9 +127,9 @@ def _may_be_quoted(path: Path) -> bool:
 
 def _column(array: Any, variable: Variable | None) -> Any:
     """A column of a batch: floats, or texts of which each is there once."""
-    declared = variable
-    if variable is None:
-        declared = Variable()
+    declared = Variable()
+    if variable is not None:
+        declared = variable
     if declared.is_number:
         return array.to_numpy(zero_copy_only=False)
     texts = tuple(array.dictionary.to_pylist())

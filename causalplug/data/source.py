@@ -60,7 +60,7 @@ class Rows:
             clusters = None
         else:
             clusters = self.clusters[index.cpu()]
-        return Rows(self.source, chosen, clusters)  # type: ignore[arg-type]
+        return Rows(self.source, chosen, clusters)
 
     def split(self, share: float, seed: int) -> tuple[Rows, Rows]:
         """Training and held-out rows, by a permutation that depends on the seed and the number

@@ -155,7 +155,7 @@ class CausalGraph:
         (see :func:`causalplug.graphs.readers.objects.object_draft`).
         """
         if isinstance(latents, str):
-            named = (latents,)
+            named: tuple[str, ...] = (latents,)
         else:
             named = tuple(str(name) for name in latents)
         if isinstance(graph, CausalGraph):

@@ -34,7 +34,6 @@ class _Facts(TypedDict, total=False):
     uses: list[str]
     limits: list[str]
     pictures: Named
-    repo_id: str | None
     revision: str | None
     variable: str
 

@@ -232,7 +232,7 @@ class Query:
         total: dict[Term, float] = {}
         for coefficient, part in terms:
             if isinstance(part, Term):
-                pairs = ((1.0, part),)
+                pairs: tuple[tuple[float, Term], ...] = ((1.0, part),)
             else:
                 pairs = part.terms
             for inner, term in pairs:

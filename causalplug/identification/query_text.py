@@ -212,8 +212,8 @@ class _Parser:
                 number, query = (left, right)
             else:
                 number, query = (right, left)
-            if query.formula is None:  # type: ignore[union-attr]
-                return self.make.contrast([(number, query)])  # type: ignore[list-item]
+            if query.formula is None:
+                return self.make.contrast([(number, query)])
             return self.make.joined("*", number, query)
         return self.make.joined(sign, left, right)
 
@@ -454,7 +454,7 @@ class _Parser:
                 value = self.value()
                 why = f"and a second value, as in {shortened(name, 40)}=1 vs 0"
                 if arguments:
-                    compared = self.expect("vs", why)
+                    compared: Token | None = self.expect("vs", why)
                 else:
                     compared = self.accept("vs")
                 arguments.append((name, value, self.value()) if compared else (name, value))

@@ -303,7 +303,7 @@ def plan(
             continue
         inside = {*block.members, *block.frozen}
         if names in pulled:
-            matched = ()
+            matched: tuple[Target, ...] = ()
         else:
             matched = targets.of(block.members)
         if names not in pulled and not matched:

@@ -55,7 +55,7 @@ class Target:
 
     def describe(self, *, most: int = 8) -> str:
         """The distribution that is matched, such as ``P(Mek | PKA, do(PKA))``."""
-        do = ()
+        do: tuple[str, ...] = ()
         if self.do:
             do = (f"do({listed(self.do, most=most)})",)
         conditions = [*((listed(self.parents, most=most),) if self.parents else ()), *do]

@@ -283,7 +283,7 @@ class MechanismTester:
         mechanism = self.make()
         declared, read = mechanism.declared_output(), _read_by(mechanism)
         if declared.is_discrete:
-            other = Continuous()
+            other: Variable = Continuous()
         else:
             other = Discrete(2)
         extra = {**read, "extra": Discrete(2)}

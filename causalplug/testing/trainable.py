@@ -53,8 +53,7 @@ class TrainableMechanismTester:
         found = {}
         for name, spec in self.parents.items():
             generator = torch.Generator().manual_seed(len(name))
-            drawn = isinstance(spec, int)
-            if drawn:
+            if isinstance(spec, int):
                 found[name] = torch.randn(n, spec, generator=generator)
             else:
                 found[name] = example_values(spec, n)
@@ -151,7 +150,7 @@ class TrainableMechanismTester:
             return
         found = mechanism.log_prob(values, parents, draws).detach()
         if draws is None:
-            rows = (self.rows,)
+            rows: tuple[int, ...] = (self.rows,)
         else:
             rows = (3, self.rows)
         assert found.shape == rows

@@ -230,7 +230,7 @@ class Roller:
         log_probs = torch.log_softmax(logits.expand(state.copies * n, -1), -1)
         log_probs = log_probs.view(state.copies, n, size).permute(2, 0, 1)
         if state.log_weight is None:
-            before = 0.0
+            before: float | Tensor = 0.0
         else:
             before = state.log_weight
         state.log_weight = (log_probs + before).flatten(0, 1)

@@ -305,7 +305,7 @@ class Run:
             if "best.0" in tensors:
                 best = [tensors[f"best.{i}"].to(device) for i in range(len(learner.parameters))]
             generator.set_state(tensors[f"generator.{self.processes.index}"].cpu())
-        silent = True
+        silent: bool | None = True
         if self.trainer.progress:
             silent = None
         name = f"{report.name} {objective}"

@@ -192,7 +192,7 @@ class Trainer:
             self.config = replace(self.config, gradient_accumulation_steps=steps)
         self.progress = progress and self.accelerator.is_main_process
         if output_dir is not None:
-            self.output_dir = Path(output_dir)
+            self.output_dir: Path | None = Path(output_dir)
         else:
             self.output_dir = None
         if (

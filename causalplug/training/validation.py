@@ -271,7 +271,7 @@ def distance(
         pick = torch.randperm(len(fake_parts[0]), generator=generator, device=fake_parts[0].device)
         fake_parts = [part[pick] for part in fake_parts]
         if shown:
-            scales = SCALES
+            scales: tuple[float, ...] = SCALES
         else:
             scales = (1.0,)
         found["mmd"], found["mmd_floor"] = mmd(

@@ -91,7 +91,7 @@ def _joint(dcm: Model, variables: Sequence[tuple[str, World]]) -> tuple[Rows, Te
     names = [name for name, _ in variables]
     sizes = [dcm.variables[name].size for name in names]
     count = math.prod(sizes)
-    grid = ()
+    grid: tuple[Tensor, ...] = ()
     if sizes:
         grid = torch.unravel_index(torch.arange(count, device=dcm.device), sizes)
     rows = Rows(dcm, Noise(count, device=dcm.device))

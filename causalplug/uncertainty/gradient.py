@@ -209,7 +209,7 @@ class _Exchange:
         for rank, other in enumerate(self.seen[seen.name]):
             if rank != place:
                 read, noise = self._inputs(other)
-                perturbed = mechanism.logits(read, noise) + gumbel  # type: ignore[operator]
+                perturbed = mechanism.logits(read, noise) + gumbel
                 wins = second
                 if rank < place:
                     wins = first

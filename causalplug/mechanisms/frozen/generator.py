@@ -105,7 +105,7 @@ class FrozenMechanism(Mechanism):
         self.license, self.source = license, source
         self.requested_label_map: LabelMapSpec = label_map
         if isinstance(transform, str):
-            self.requested_transform = (transform,)
+            self.requested_transform: tuple[str, ...] = (transform,)
         else:
             self.requested_transform = tuple(transform)
         self._unbind()

@@ -229,7 +229,7 @@ def _latent_shape(latent: int | Sequence[int] | None) -> tuple[int, ...] | None:
     if latent is None:
         return None
     if isinstance(latent, int):
-        shape = (latent,)
+        shape: tuple[int, ...] = (latent,)
     else:
         shape = tuple(latent)
     if not shape or min(shape) < 1:
