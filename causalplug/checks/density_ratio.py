@@ -9,9 +9,9 @@ import numpy as np
 
 from causalplug.errors import DataError
 
-__all__ = ["event_ratio", "reduced", "representatives"]
+__all__ = ["TREES", "event_ratio", "reduced", "representatives"]
 
-_TREES = 60
+TREES = 60
 _LEAVES = 8
 _BINS = 32  # of a feature where there are several: six times as fast as all 255
 _FINE = 255  # where there are one or two, so that rare events are seen sharply
@@ -19,7 +19,13 @@ _DIMENSIONS = 8
 
 
 def event_ratio(
-    features: np.ndarray, event: np.ndarray, *, most: int = 5000, folds: int = 5, seed: int = 0
+    features: np.ndarray,
+    event: np.ndarray,
+    *,
+    most: int = 5000,
+    folds: int = 5,
+    trees: int = TREES,
+    seed: int = 0,
 ) -> np.ndarray:
     """p(features | event) / p(features) on the rows, by trees that never saw the row.
 
@@ -31,6 +37,7 @@ def event_ratio(
         event: How far each row belongs to the event, 0 to 1, an array (rows,).
         most: Number of rows that stand for all of them; the rows of the event are used as well.
         folds: Number of parts of the cross-fitting.
+        trees: Number of boosted trees.
         seed: Seed of the parts and of the choice of rows.
 
     Returns:
@@ -49,7 +56,7 @@ def event_ratio(
     for inside, ones, zeros in _parts(base, happened, folds):
         if len(ones):
             classes = features[ones], features[zeros]
-            found.append(_odds(*classes, event[ones], features[inside], seed))
+            found.append(_odds(*classes, event[ones], features[inside], trees, seed))
         else:
             found.append(np.zeros(len(inside)))
     return np.concatenate(found)
@@ -96,7 +103,12 @@ def _parts(
 
 
 def _odds(
-    ones: np.ndarray, zeros: np.ndarray, shares: np.ndarray, at: np.ndarray, seed: int
+    ones: np.ndarray,
+    zeros: np.ndarray,
+    shares: np.ndarray,
+    at: np.ndarray,
+    count: int,
+    seed: int,
 ) -> np.ndarray:
     """Balanced odds of ``ones``, weighted by ``shares``, against ``zeros``."""
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -105,14 +117,44 @@ def _odds(
         return np.ones(len(at))
     half = (len(ones) + len(zeros)) / 2
     weights = np.concatenate([shares / shares.sum(), np.full(len(zeros), 1 / len(zeros))]) * half
+    bins = _BINS if at.shape[1] > 2 else _FINE
+    seen, at = _binned(np.concatenate([ones, zeros]), weights, at, bins)
     trees = HistGradientBoostingClassifier(
-        max_iter=_TREES,
+        max_iter=count,
         max_leaf_nodes=_LEAVES,
-        max_bins=_BINS if at.shape[1] > 2 else _FINE,
+        max_bins=bins,
         early_stopping=False,
         random_state=seed,
     )
-    trees.fit(np.concatenate([ones, zeros]), np.repeat([1, 0], [len(ones), len(zeros)]), weights)
+    trees.fit(seen, np.repeat([1, 0], [len(ones), len(zeros)]), weights)
     chance = trees.predict_proba(at)[:, 1]
     odds: np.ndarray = chance / np.maximum(1 - chance, 1e-12)
     return odds
+
+
+def _binned(
+    seen: np.ndarray, weights: np.ndarray, at: np.ndarray, bins: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The features as numbers of bins of equal weight.
+
+    Trees split between bins all the same; what is done here in one pass over a sorted column takes
+    the trees' own binning of weighted rows one pass for each bin, most of their time.
+    """
+    pairs = [_binned_column(seen[:, k], weights, at[:, k], bins) for k in range(seen.shape[1])]
+    return np.stack([pair[0] for pair in pairs], 1), np.stack([pair[1] for pair in pairs], 1)
+
+
+def _binned_column(
+    seen: np.ndarray, weights: np.ndarray, at: np.ndarray, bins: int
+) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(seen, kind="stable")
+    ordered = seen[order]
+    starts = np.flatnonzero(np.diff(ordered)) + 1
+    if len(starts) < bins:
+        edges = (ordered[starts - 1] + ordered[starts]) / 2
+    else:
+        reached = np.cumsum(weights[order])
+        wanted = np.arange(1, bins) / bins * reached[-1]
+        edges = np.unique(ordered[np.searchsorted(reached, wanted)])
+    codes = [np.searchsorted(edges, column).astype(float) for column in (seen, at)]
+    return codes[0], codes[1]

@@ -75,10 +75,17 @@ def overlap_records(
         query = _asked(model, name, value, sources, domains)
         if query is None:
             continue
-        checked = {"sources": sources, "domains": domains, "seed": seed}
         try:
             report = check_overlap(
-                model.graph, query, data, encoders, **checked, tolerance=_TOLERANCE, most_rows=_ROWS
+                model.graph,
+                query,
+                data,
+                encoders,
+                sources=sources,
+                domains=domains,
+                tolerance=_TOLERANCE,
+                most_rows=_ROWS,
+                seed=seed,
             )
         except CausalPlugError:  # too many cells to count, say: nothing is known then
             continue

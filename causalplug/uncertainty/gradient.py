@@ -32,6 +32,7 @@ __all__ = ["NoGradient", "answer_gradient", "differentiable", "pulled_back"]
 
 _OTHER = 7_368_787  # added to a seed: the draws that values are exchanged for
 _TIE = 1e-4  # by which an earlier world wins a tie, in logits
+_BACKWARD = 4096  # rows in one backward pass, which bounds its memory
 _TOGETHER = 2**19  # numbers times rows in one backward pass
 
 
@@ -127,8 +128,7 @@ class _Exchange:
 
     def of(self, name: str, parameters: list[nn.Parameter]) -> Tensor:
         """Gradients ``(k, parameters)``."""
-        size = sum(parameter.numel() for parameter in parameters)
-        total = torch.zeros(self.numbers.size, size, dtype=torch.float64)
+        total = torch.zeros(self.numbers.size, _count(parameters), dtype=torch.float64)
         for place, seen in enumerate(self.seen.get(name, [])):
             total += self._in_world(place, seen, parameters)
         return total
@@ -144,18 +144,17 @@ class _Exchange:
                 pair = _Pair(self.rows.cells[seen.world.cell(seen.name)], own, {})
             change = self._change(seen, pair) / (2 * len(self.rows))
             moved = (change != 0).any(1).nonzero().squeeze(-1)
-        if not len(moved):
-            size = sum(parameter.numel() for parameter in parameters)
-            return torch.zeros(self.numbers.size, size, dtype=torch.float64)
-        chosen = {key: value[moved] for key, value in parents.items()}
-        if confounder is None:
-            few = None
-        else:
-            few = confounder[moved]
-        with differentiable(parameters):
-            log_probs = mechanism.log_prob(pair.first[moved], chosen, few)
-            log_probs = log_probs - mechanism.log_prob(pair.second[moved], chosen, few)
-            return pulled_back(log_probs, change[moved].T, parameters)
+        total = torch.zeros(self.numbers.size, _count(parameters), dtype=torch.float64)
+        for rows in moved.split(_BACKWARD):
+            chosen = {key: value[rows] for key, value in parents.items()}
+            few = confounder
+            if confounder is not None:
+                few = confounder[rows]
+            with differentiable(parameters):
+                log_probs = mechanism.log_prob(pair.first[rows], chosen, few)
+                log_probs = log_probs - mechanism.log_prob(pair.second[rows], chosen, few)
+                total += pulled_back(log_probs, change[rows].T, parameters)
+        return total
 
     def _change(self, seen: _Seen, pair: _Pair) -> Tensor:
         """``(n, k)``: by how much the first value's influence exceeds the second's."""
@@ -201,7 +200,7 @@ class _Exchange:
         """Two values whose perturbed logits tie, and what the other worlds make of that noise."""
         if set(mechanism.noise) != {"gumbel"}:
             raise NoGradient(f"{seen.name} is read in several worlds and is not discrete")
-        logits = torch.log_softmax(mechanism.logits(parents, confounder), -1)  # type: ignore[operator]
+        logits = torch.log_softmax(mechanism.logits(parents, confounder), -1)
         first = (logits + self._own(seen.name, 1)["gumbel"]).argmax(-1)
         second = (logits + self._own(seen.name, 2)["gumbel"]).argmax(-1)
         gumbel = _tied_gumbel(logits, first, second, self.rows.noise.seed + place)
@@ -209,7 +208,7 @@ class _Exchange:
         for rank, other in enumerate(self.seen[seen.name]):
             if rank != place:
                 read, noise = self._inputs(other)
-                perturbed = mechanism.logits(read, noise) + gumbel  # type: ignore[operator]
+                perturbed = mechanism.logits(read, noise) + gumbel
                 wins = second
                 if rank < place:
                     wins = first
@@ -218,6 +217,10 @@ class _Exchange:
                 )
                 others[other.world.cell(other.name)] = perturbed.argmax(-1)
         return _Pair(first, second, others)
+
+
+def _count(parameters: Sequence[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
 
 
 def _tied_gumbel(logits: Tensor, first: Tensor, second: Tensor, seed: int) -> Tensor:

@@ -22,7 +22,7 @@ from causalplug.uncertainty.enumerated import enumerated_gradient
 from causalplug.uncertainty.gradient import NoGradient, answer_gradient
 from causalplug.uncertainty.numbers import AnswerNumbers
 from causalplug.uncertainty.samples import Sample
-from causalplug.uncertainty.scores import Factor, Scores
+from causalplug.uncertainty.scores import Factor, Scores, rows_to_read
 
 __all__ = ["Influence", "influence_of"]
 
@@ -149,7 +149,10 @@ def _by_fisher(
             continue
         if not placed:
             raise NoGradient(f"no table says anything about {', '.join(own)}")
-        scores = Scores(dcm, [factor for _, factor in placed], _flat(parameters, own))
+        flat = _flat(parameters, own)
+        sizes = rows_to_read(dcm, [factor for _, factor in placed], flat)
+        placed = [(p, f.thinned(size)) for (p, f), size in zip(placed, sizes, strict=True)]
+        scores = Scores(dcm, [factor for _, factor in placed], flat)
         found = scores.influence(torch.cat([gradients[name] for name in own], 1))
         weighted = scores.counts[:, None] * found
         variance += (weighted * found).sum(0)
@@ -172,7 +175,7 @@ def _factors(
         for group in served(dcm.graph, sample.source.recorded, sample.source.do):
             if component.issuperset(group):
                 factor = Factor.of(dcm, group, sample.values, sample.stands_for)
-                yield place, factor.thinned(dcm)
+                yield place, factor
 
 
 def _flat(

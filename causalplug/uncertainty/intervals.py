@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
@@ -172,7 +172,7 @@ def _quantile(level: float, freedom: int | None) -> float:
     """Two-sided quantile of the normal, or of Student's t."""
     if freedom is None:
         return NormalDist().inv_cdf((1 + level) / 2)
-    from scipy.stats import t  # type: ignore[import-untyped]
+    from scipy.stats import t
 
     return float(t.ppf((1 + level) / 2, freedom))
 
@@ -198,11 +198,7 @@ def _spread(
 def _check(dcm: Model, numbers: AnswerNumbers, trained: set[str]) -> None:
     """Raise unless everything that the answer reads was trained by likelihood."""
     read = {name for world, target in numbers.targets for name in world.graph.ancestors([target])}
-    objectives = {
-        name: module["objective"]
-        for module in dcm.history.get("modules", [])
-        for name in module["variables"]
-    }
+    objectives = _objectives(dcm.history)
     other = sorted(n for n in trained & read if objectives.get(n) != "likelihood")
     if other and all(name in objectives for name in other):
         how = objectives[other[0]]
@@ -213,11 +209,26 @@ def _check(dcm: Model, numbers: AnswerNumbers, trained: set[str]) -> None:
         )
     if other:
         raise _Unknown(
-            f"the model does not know on how many rows {', '.join(other)} was trained",
+            f"the model does not know how {', '.join(other)} was trained, or on how many rows",
             "train it with cp.fit to have one",
         )
     if numbers.size > _MOST:
         raise _Unknown(f"the answer has {numbers.size:,} numbers", f"ask for at most {_MOST:,}")
+
+
+def _objectives(history: Mapping[str, Any]) -> dict[str, str]:
+    """By variable, how it was trained; a history may come from anywhere and say nothing of it."""
+    found = {}
+    modules = history.get("modules")
+    for module in modules if isinstance(modules, list) else []:
+        objective, names = _told_of(module, "objective"), _told_of(module, "variables")
+        if isinstance(objective, str) and isinstance(names, list):
+            found.update({name: objective for name in names if isinstance(name, str)})
+    return found
+
+
+def _told_of(module: object, key: str) -> object:
+    return module.get(key) if isinstance(module, Mapping) else None
 
 
 def _samples(dcm: Model, data: Any) -> list[Sample]:

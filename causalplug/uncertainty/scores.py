@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,13 +20,19 @@ from causalplug.training.factors import (
     rows_log_prob,
     tabular,
 )
-from causalplug.uncertainty.gradient import differentiable, pulled_back
+from causalplug.uncertainty.gradient import NoGradient, differentiable, pulled_back
+from causalplug.wording import listed
 
-__all__ = ["Factor", "Scores", "log_factors"]
+__all__ = ["Factor", "Scores", "log_factors", "rows_to_read"]
 
 _DRAWS, _DRAWS_CONTINUOUS = 512, 64
 _SOLVED = 600  # distinct rows up to which their scores are formed
-_READ, _READ_HIDDEN = 2000, 500  # distinct rows of a factor; with confounder noise and numbers
+_READ = 2000  # distinct rows of a factor of cells
+_READ_NUMBERS, _READ_HIDDEN = 1000, 400  # rows of one with numbers; with confounder noise as well
+_MEMORY = 2**25  # scores of rows with numbers that are held: rows times parameters
+_FEWEST = 150  # rows with numbers that Fisher information can be made of
+_COLUMNS = 4096  # parameters in one product of scores
+_BACKWARD = 4096  # evaluations in one backward pass of single rows
 _STEPS = 30  # of conjugate gradients
 _DAMPING = 1e-4  # of the mean of the diagonal
 
@@ -55,7 +62,7 @@ class Factor:
         needed = {name: rows[name] for name in dict.fromkeys(names)}
         number = len(needed[names[0]])
         if tabular(dcm, variables):
-            sizes = [dcm.variables[name].size for name in needed]  # type: ignore[attr-defined]
+            sizes = [dcm.variables[name].size for name in needed]
             different, which, counts = distinct(needed, sizes)
             return cls(tuple(variables), different, counts * (total / number), which)
         counts = torch.full((number,), total / number, dtype=torch.float64)
@@ -64,18 +71,55 @@ class Factor:
     def __len__(self) -> int:
         return len(self.counts)
 
-    def thinned(self, dcm: Model) -> Factor:
-        """As many of the rows as can be read, standing for all of them."""
-        hidden = not tabular(dcm, self.variables) and confounders_of(dcm, self.variables)
-        most = _READ
-        if hidden:
-            most = _READ_HIDDEN
+    def thinned(self, most: int) -> Factor:
+        """At most so many of the rows, standing for all of them."""
         if len(self) <= most:
             return self
         kept = torch.linspace(0, len(self) - 1, most).long()
-        rows = {name: value[kept] for name, value in self.rows.items()}
         counts = self.counts[kept] * (self.counts.sum() / self.counts[kept].sum())
-        return Factor(self.variables, rows, counts, None)
+        return Factor(self.variables, self._rows_at(kept), counts, None)
+
+    def split(self, size: int) -> Iterator[Factor]:
+        """Parts of so many rows."""
+        for places in torch.arange(len(self)).split(size):
+            yield Factor(self.variables, self._rows_at(places), self.counts[places], None)
+
+    def _rows_at(self, places: Tensor) -> dict[str, Tensor]:
+        return {name: value[places.to(value.device)] for name, value in self.rows.items()}
+
+
+def rows_to_read(
+    dcm: Model, factors: Sequence[Factor], parameters: Sequence[nn.Parameter]
+) -> list[int]:
+    """How many rows of each factor are read, so that an interval takes a small share of a fit.
+
+    Args:
+        dcm: The model.
+        factors: C-factors of the same component on several sources.
+        parameters: Parameters of the component.
+
+    Raises:
+        NoGradient: Not even the fewest rows that say something can be held.
+    """
+    limits = [_limit(dcm, factor) for factor in factors]
+    cells = [tabular(dcm, factor.variables) for factor in factors]
+    if all(cells):
+        return limits
+    size = sum(parameter.numel() for parameter in parameters)
+    wanted = sum(min(limit, len(f)) for limit, f in zip(limits, factors, strict=True))
+    share = min(1.0, _MEMORY / (size * wanted))
+    if share < 1 and share * wanted < _FEWEST * len(factors):
+        raise NoGradient(
+            f"the modules of {listed(factors[0].variables)} have {size:,} parameters, too many "
+            "for the scores of enough rows to be held"
+        )
+    return [max(1, int(share * limit)) for limit in limits]
+
+
+def _limit(dcm: Model, factor: Factor) -> int:
+    if tabular(dcm, factor.variables):
+        return _READ
+    return _READ_HIDDEN if confounders_of(dcm, factor.variables) else _READ_NUMBERS
 
 
 def log_factors(dcm: Model, factor: Factor, seed: int) -> Tensor:
@@ -112,8 +156,13 @@ class Scores:
     ):
         self.parameters = list(parameters)
         self.counts = torch.cat([factor.counts.double() for factor in factors])
+        self._cells = all(tabular(dcm, factor.variables) for factor in factors)
         with differentiable(self.parameters):
-            self.values = torch.cat([log_factors(dcm, factor, seed) for factor in factors])
+            if self._cells:
+                self.values = torch.cat([log_factors(dcm, factor, seed) for factor in factors])
+            else:
+                parts = [self._of_rows(dcm, factor, seed) for factor in factors]
+                self._formed = torch.cat(parts)
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -132,11 +181,12 @@ class Scores:
 
     def _solved(self, gradients: Tensor) -> Tensor:
         root = self.counts.sqrt()[:, None]
-        if len(self) <= _SOLVED:
-            matrix = root * self._matrix()
-            products = matrix @ matrix.T
+        if not self._cells or len(self) <= _SOLVED:
+            matrix = self._matrix() if self._cells else self._formed
+            products, right = _products(matrix, gradients)
+            products = root * products * root.T
             products.diagonal().add_(_DAMPING * products.diagonal().mean())
-            return torch.linalg.solve(products, matrix @ gradients.T) / root
+            return torch.linalg.solve(products, root * right) / root
         right = root * self._times(gradients)
         return _conjugate_gradients(self._product, right) / root
 
@@ -174,6 +224,30 @@ class Scores:
     def _matrix(self) -> Tensor:
         """The scores themselves, ``(r, parameters)``."""
         return pulled_back(self.values, torch.eye(len(self)), self.parameters)
+
+    def _of_rows(self, dcm: Model, factor: Factor, seed: int) -> Tensor:
+        """Scores ``(r, parameters)`` of rows with numbers, some rows at a time: one backward pass
+        of a few rows costs no more than they do, and needs no more memory."""
+        draws = _DRAWS_CONTINUOUS if confounders_of(dcm, factor.variables) else 1
+        together = max(1, math.isqrt(_BACKWARD // draws))
+        found = []
+        for part in factor.split(together):
+            values = log_factors(dcm, part, seed)
+            weights = torch.eye(len(part), device=values.device)
+            found.append(pulled_back(values, weights, self.parameters).float().cpu())
+        return torch.cat(found)
+
+
+def _products(matrix: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+    """``G G'`` and ``G gradients'``, summed over parts of the parameters in double precision."""
+    rows = len(matrix)
+    products = torch.zeros(rows, rows, dtype=torch.float64)
+    right = torch.zeros(rows, len(gradients), dtype=torch.float64)
+    parts = zip(matrix.split(_COLUMNS, 1), gradients.split(_COLUMNS, 1), strict=True)
+    for some, own in parts:
+        products += some @ some.T
+        right.addmm_(some.double(), own.double().cpu().T)
+    return products, right
 
 
 def _conjugate_gradients(product: Callable[[Tensor], Tensor], right: Tensor) -> Tensor:
