@@ -24,6 +24,7 @@ from causalplug.adapters.diffusers_files import load_parts, open_pipeline
 from causalplug.adapters.diffusers_inversion import explained, inverted, invertible
 from causalplug.adapters.prompts import prompts_of
 from causalplug.errors import MechanismError
+from causalplug.hub.part import Content
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
@@ -128,7 +129,7 @@ class DiffusersGenerator(FrozenMechanism):
                 ]
             )
         if text:
-            self.prompts = prompts_of(prompts, labels)
+            self.prompts: list[str] | None = prompts_of(prompts, labels)
         else:
             self.prompts = None
         self.negative_prompt = negative_prompt
@@ -153,7 +154,7 @@ class DiffusersGenerator(FrozenMechanism):
     # -- labels
 
     def _check_classes(self) -> None:
-        config = self.network.config  # type: ignore[union-attr]
+        config: Any = self.network.config
         joint = self._map.size
         known = _class_count(config)
         if not self.labels:
@@ -274,7 +275,7 @@ class DiffusersGenerator(FrozenMechanism):
     def _decoded(self, sample: Tensor) -> Tensor:
         if self.vae is None:
             return sample
-        config = self.vae.config  # type: ignore[union-attr]
+        config = self.vae.config
         shift = getattr(config, "shift_factor", None) or 0.0
         scale = getattr(config, "scaling_factor", None) or 1.0
         return self.vae.decode((sample / scale + shift).to(self.dtype)).sample  # type: ignore[operator]
@@ -298,7 +299,7 @@ class DiffusersGenerator(FrozenMechanism):
         """Inverse of :meth:`_decoded`."""
         if self.vae is None:
             return images
-        config = self.vae.config  # type: ignore[union-attr]
+        config = self.vae.config
         shift = getattr(config, "shift_factor", None) or 0.0
         scale = getattr(config, "scaling_factor", None) or 1.0
         return (self.vae.encode(images.to(self.dtype)).latent_dist.mean.float() - shift) * scale  # type: ignore[operator]
@@ -391,7 +392,7 @@ class DiffusersGenerator(FrozenMechanism):
         """Nothing: the pipeline has its own files."""
         return {}
 
-    def files(self) -> dict[str, Path]:
+    def files(self) -> dict[str, Content]:
         """The pipeline's own files under ``pipeline/``; none where it is referred to on the Hub."""
         if self.folder is None or (self.location or {}).get("repo_id"):
             return {}

@@ -16,7 +16,8 @@ Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 """The network's output for a sample, a time and classes."""
 
 ROUNDS = 6
-"""Rounds of the fixed-point iteration that solves one step; two rounds are what reading it backwards gives."""
+"""Rounds of the fixed-point iteration that solves one step; two rounds are what reading it
+backwards gives."""
 
 _LEVELS = 6  # noise levels at which labels are compared
 

@@ -205,9 +205,9 @@ class ImageBank(FrozenMechanism):
         image: Image | None,
         options: Named,
     ) -> ImageBank:
-        asked = labels
-        if labels is None:
-            asked = [name for name in table.names if name != pictures]
+        asked: Sequence[str | Label] = [name for name in table.names if name != pictures]
+        if labels is not None:
+            asked = labels
         names = [label if isinstance(label, str) else label.name for label in asked]
         table = table.renamed(list(dict.fromkeys([pictures, *names])))
         declared = {label.name: label.values for label in asked if isinstance(label, Label)}

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from causalplug.adapters.diffusers_files import load_pipeline, open_pipeline
 from causalplug.adapters.prompts import labels_of, prompts_of
 from causalplug.errors import MechanismError
+from causalplug.hub.part import Content
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label import Label
@@ -195,7 +196,7 @@ class PipelineGenerator(FrozenMechanism):
         """Nothing: the pipeline has its own files."""
         return {}
 
-    def files(self) -> dict[str, Path]:  # type: ignore[override]
+    def files(self) -> dict[str, Content]:
         """The pipeline's own files under ``pipeline/``; none where it is referred to on the Hub."""
         if self.folder is None or (self.location or {}).get("repo_id"):
             return {}
@@ -227,7 +228,7 @@ class PipelineGenerator(FrozenMechanism):
         another repository."""
         fields = dict(config)
         cost = fields.pop("batch_cost")
-        image = variable_from_dict(fields.pop("image"), "image")
+        image: Any = variable_from_dict(fields.pop("image"), "image")
         labels = [Label.from_dict(item) for item in fields.pop("labels")]
         location = dict(fields.pop("pipeline"))
         location.pop("requested_revision", None)
@@ -313,7 +314,8 @@ def _painted(pipeline: Any, prompt: str, given: Named) -> Image:
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}. Give the "
             "arguments that it needs by call={…}."
         ) from error
-    return Image(*first.shape[1:], low=0.0, high=1.0)
+    channels, height, width = first.shape[1:]
+    return Image(channels, height, width, low=0.0, high=1.0)
 
 
 def _call(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], given: Named) -> Tensor:

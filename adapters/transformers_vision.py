@@ -13,6 +13,7 @@ from torch import Tensor
 
 from causalplug.encoders.encoders import Encoder, register_encoder
 from causalplug.errors import MechanismError, MissingDependencyError, RepositoryError
+from causalplug.hub.part import Content
 from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
 from causalplug.networks import freeze
@@ -165,7 +166,7 @@ class TransformersEncoder(Encoder):
             )
         except ImportError as error:
             if "timm" in str(error):
-                name = "timm"
+                name: str | None = "timm"
             else:
                 name = getattr(error, "name", None)
             raise MissingDependencyError(
@@ -210,7 +211,7 @@ class TransformersEncoder(Encoder):
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
 
-    def saved_files(self) -> dict[str, Path]:
+    def saved_files(self) -> dict[str, Content]:
         """The backbone's files under ``backbone/``; none where it is referred to on the Hub."""
         if self.location:
             return {}

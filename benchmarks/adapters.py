@@ -1,9 +1,9 @@
 """One causal question, five kinds of generator: D -> I -> A with D <-> A, and P(A | do(D)) by each
 adapter.
 
-    python -m benchmarks.adapters --data ../shared/data          # the table; --only NAME … for some rows of it
-    python -m benchmarks.adapters --ratio                        # what a training step costs
-    python -m benchmarks.adapters --inversion                    # real images under an intervention, by diffusion
+    python -m benchmarks.adapters --data ../shared/data  # the table; --only NAME … for rows of it
+    python -m benchmarks.adapters --ratio                # what a training step costs
+    python -m benchmarks.adapters --inversion            # real images under an intervention
 
 Every row builds a front-door world with exact answers around images of its own, plugs a frozen
 generator in for P(I | D) that was made without the world, trains the module of D and A around it,
@@ -332,9 +332,15 @@ def ratio(
         trainer = cp.Trainer(dcm, [rows], config=config, progress=False)
         start = time.process_time()
         prepared = prepare(
-            dcm, trainer.tables, config, banks_for={"I": True} if "bank" in name else {}, device=torch.device("cpu"),
-            seconds={}, progress=False, ready=False,
-        )  # fmt: skip
+            dcm,
+            trainer.tables,
+            config,
+            banks_for={"I": True} if "bank" in name else {},
+            device=torch.device("cpu"),
+            seconds={},
+            progress=False,
+            ready=False,
+        )
         fills[f"prepare: {name}"] = time.process_time() - start
         module = next(m for m in trainer.plan.modules if m.action != "pull")
         dcm.requires_grad_(False)

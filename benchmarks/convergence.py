@@ -1,8 +1,8 @@
 """How close trained models come to the truth: to P(V), and to every identifiable P(y | do(x)).
 
-    python benchmarks/convergence.py                            # by likelihood: some minutes
+    python benchmarks/convergence.py                          # by likelihood: some minutes
     python benchmarks/convergence.py --objective adversarial --models 4
-    python benchmarks/convergence.py --quick                    # two random models and the seven variables
+    python benchmarks/convergence.py --quick                  # two random models, seven variables
 
 The bound of a case is max(0.03, 1.5 times the TVD of its training rows from what they are a sample
 of). The models: Asia with smoke and bronc hidden (``--networks``: where asia.bif lies; a random

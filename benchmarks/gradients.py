@@ -1,6 +1,6 @@
 """Gradient estimators for the discrete parents of a frozen generator, against the exact gradient.
 
-    python -m benchmarks.gradients                  # bias, variance and cost; --train also the TVD that each reaches
+    python -m benchmarks.gradients    # bias, variance and cost; --train also the TVD of each
 
 The model is the front door D -> I -> A with D <-> A, whose image comes from a generator of finitely
 many pictures. The gradient of the expected score of a fixed critic is then a finite sum over D,
@@ -74,9 +74,15 @@ def game(dcm: cp.DCM, world: World, gradient: str, bank_rows: int) -> RowGame:
         dcm, [cp.DataSource(world.sample(2000, 0), name="rows")], config=config, progress=False
     )
     prepared = prepare(
-        dcm, trainer.tables, config, banks_for={"I": True}, device=torch.device("cpu"), seconds={}, progress=False,
+        dcm,
+        trainer.tables,
+        config,
+        banks_for={"I": True},
+        device=torch.device("cpu"),
+        seconds={},
+        progress=False,
         ready=False,
-    )  # fmt: skip
+    )
     module = next(m for m in trainer.plan.modules if m.action != "pull")
     for name in module.variables:
         dcm.mechanism(name).requires_grad_(True)
@@ -179,9 +185,16 @@ def reached(name: str, steps: int, seed: int) -> tuple[float, float]:
     start = time.process_time()
     with blind(name == "none"):
         cp.fit(
-            dcm, cp.DataSource(world.sample(12_000, seed), name="rows"), seed=seed, objective="adversarial",
-            gradient=gradient, max_enumeration=MOST[name], steps=steps, progress=False, check_fit=False,
-        )  # fmt: skip
+            dcm,
+            cp.DataSource(world.sample(12_000, seed), name="rows"),
+            seed=seed,
+            objective="adversarial",
+            gradient=gradient,
+            max_enumeration=MOST[name],
+            steps=steps,
+            progress=False,
+            check_fit=False,
+        )
     spent = time.process_time() - start
     truth, _ = world.answers()
     drawn = [dcm.sample(20_000, do={"D": d}, variables=["A"], seed=seed + 1)["A"] for d in (0, 1)]

@@ -1,7 +1,7 @@
 """Identification: time against the size of the graph, and random cases against exact truths.
 
-    python benchmarks/identification.py                   # seconds per query, a minute
-    python benchmarks/identification.py --validate 2000   # and 2,000 random estimands on exact tables
+    python benchmarks/identification.py                  # seconds per query, a minute
+    python benchmarks/identification.py --validate 2000  # 2,000 random estimands on exact tables
 
 Times are CPU time of ``identify`` (the yes or no) and of the reason, medians over several graphs;
 building the graph and its bit sets is not counted.

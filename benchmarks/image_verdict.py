@@ -1,8 +1,8 @@
 """Is a module with an image of its own told right from wrong? Exact mechanisms, wrong ones, and
 trained ones.
 
-    python benchmarks/image_verdict.py            # exact and wrong mechanisms, no training: half a minute
-    python benchmarks/image_verdict.py --trained  # what training makes of the confounded images: five minutes
+    python benchmarks/image_verdict.py            # exact and wrong mechanisms: half a minute
+    python benchmarks/image_verdict.py --trained  # confounded images after training: five minutes
 
 The models are those of ``tests/training/image_scm.py``. A verdict is given on a tenth of the rows.
 """
@@ -30,7 +30,10 @@ from tests.training.image_scm import CONFOUNDED, IMAGE, PARENT, WHAT, WRONG, pic
 def said(found: Distance) -> str:
     """A verdict and what it rests on."""
     word = "converged" if found.converged(TrainingConfig().tolerance) else "not converged"
-    return f"{word:14} TVD {found.tvd:.3f} (.99: {found.ceiling:.3f})  MMD² {found.mmd:.4f} (.95: {found.mmd_floor:.4f})"
+    return (
+        f"{word:14} TVD {found.tvd:.3f} (.99: {found.ceiling:.3f})  MMD² {found.mmd:.4f} (.95: "
+        f"{found.mmd_floor:.4f})"
+    )
 
 
 def exact(sizes: list[int], seeds: int) -> None:
@@ -99,7 +102,10 @@ def by_projection(what: str, dcm: cp.DCM) -> str:
         mmd(*((features(table) - loc) / scale for table in (real, other)), draws)[0]
         for other in (model, fresh, unrelated)
     )
-    return f"the model is at MMD² {ours:.4f}, fresh rows at {right:.4f}, images of other rows at {wrong:.4f}"
+    return (
+        f"the model is at MMD² {ours:.4f}, fresh rows at {right:.4f}, images of other rows at "
+        f"{wrong:.4f}"
+    )
 
 
 def shares(what: str, dcm: cp.DCM) -> str:

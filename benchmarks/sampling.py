@@ -118,7 +118,8 @@ def discrete(rows: int, repeats: int) -> None:
             repeats,
         )
         print(
-            f"{label:34}{rows / mine:12,.0f}{rows / hand:14,.0f}{hand / mine:8.2f}{rows / lying:20,.0f}{lying / mine:8.2f}"
+            f"{label:34}{rows / mine:12,.0f}{rows / hand:14,.0f}{hand / mine:8.2f}"
+            f"{rows / lying:20,.0f}{lying / mine:8.2f}"
         )
 
     evidence, action = {"Y1": 1, "X0": 0}, {"X0": 1}
@@ -151,12 +152,29 @@ def images(repeats: int) -> None:
     painter = Painter(variables["I"], ("D",))  # type: ignore[arg-type]
     dcm = DCM(graph, variables, mechanisms={"I": painter}, seed=0)
     for label, work, kept in [
-        ("P(I | do(D=1)), 2,048 rows", lambda: dcm.sample(2048, do={"D": 1}, variables=["I"]), 2048),
-        ("P(I | B=1), 2,048 rows kept", lambda: dcm.sample(2048, given={"B": 1}, variables=["I"]), 2048),
-        ("P(I_{D=1} | D=0, B=1), 1,024 rows", lambda: dcm.counterfactual(
-            1024, evidence={"D": 0, "B": 1}, do={"D": 1}, variables=["I"]), 1024),
-        ("P(B | do(D=1)), 20,000 rows", lambda: dcm.sample(20_000, do={"D": 1}, variables=["B"]), 0),
-    ]:  # fmt: skip
+        (
+            "P(I | do(D=1)), 2,048 rows",
+            lambda: dcm.sample(2048, do={"D": 1}, variables=["I"]),
+            2048,
+        ),
+        (
+            "P(I | B=1), 2,048 rows kept",
+            lambda: dcm.sample(2048, given={"B": 1}, variables=["I"]),
+            2048,
+        ),
+        (
+            "P(I_{D=1} | D=0, B=1), 1,024 rows",
+            lambda: dcm.counterfactual(
+                1024, evidence={"D": 0, "B": 1}, do={"D": 1}, variables=["I"]
+            ),
+            1024,
+        ),
+        (
+            "P(B | do(D=1)), 20,000 rows",
+            lambda: dcm.sample(20_000, do={"D": 1}, variables=["B"]),
+            0,
+        ),
+    ]:
         ratios = []
         for _ in range(repeats):
             painter.reset()

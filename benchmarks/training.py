@@ -2,8 +2,8 @@
 
     python benchmarks/training.py            # ten minutes
     python benchmarks/training.py --quick    # one
-    python benchmarks/training.py --at likelihood 100 --seeds 3    # one row of the table in docs/training.md
-    python benchmarks/training.py --at adversarial 200 --set learning_rate=3e-3    # with another setting
+    python benchmarks/training.py --at likelihood 100 --seeds 3    # one row of docs/training.md
+    python benchmarks/training.py --at adversarial 200 --set learning_rate=3e-3    # a setting
 
 Three exact models of binary variables: the front-door, the napkin (20,000 rows) and the graph of
 the paper's F.7 (40,000 rows); queries are all identifiable P(y | do(x)) over single variables.

@@ -120,7 +120,10 @@ def main() -> None:
             start = time.perf_counter()  # compilers are processes of their own
             log_mean_exp(compiled(noise)).sum().backward()
             seconds = time.perf_counter() - start
-            line += f"  {min(microseconds(compiled, noise, 50) for _ in range(options.rounds)):.0f} after {seconds:.0f} s"
+            line += (
+                f"  {min(microseconds(compiled, noise, 50) for _ in range(options.rounds)):.0f} "
+                f"after {seconds:.0f} s"
+            )
         print(line, flush=True)
 
 

@@ -528,7 +528,7 @@ class DCM(Shareable, Model):
             self,
             query,
             data,
-            lambda model, asked: model.estimate(asked, n, seed=seed),  # type: ignore[attr-defined]
+            lambda model, asked: model.estimate(asked, n, seed=seed),
             seed=seed,
             settings=settings,
         )

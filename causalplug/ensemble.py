@@ -384,6 +384,6 @@ class Ensemble:
 
 def _student(level: float, freedom: int) -> float:
     """Two-sided quantile of Student's t."""
-    from scipy.stats import t  # type: ignore[import-untyped]
+    from scipy.stats import t
 
     return float(t.ppf((1 + level) / 2, freedom))

@@ -6,6 +6,7 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -95,7 +96,7 @@ MOVED = {
 """Every module of version 0.1 that has moved, and its present name."""
 
 
-class _Redirect:
+class _Redirect(Loader):
     """Finds a module under its former name."""
 
     def find_spec(
@@ -125,4 +126,4 @@ class _Redirect:
 def redirect() -> None:
     """Let the former names be imported."""
     if not any(isinstance(finder, _Redirect) for finder in sys.meta_path):
-        sys.meta_path.append(_Redirect())  # type: ignore[arg-type]
+        sys.meta_path.append(_Redirect())

@@ -29,7 +29,10 @@ class Case:
         return {v: tuple(range(self.cardinality)) for v in self.graph.variables}
 
     def __str__(self) -> str:
-        return f"{self.graph} | {[str(s) for s in self.sources]} | {self.query} | {self.cardinality} values"
+        return (
+            f"{self.graph} | {[str(s) for s in self.sources]} | {self.query} | {self.cardinality} "
+            "values"
+        )
 
 
 def random_graph(

@@ -79,7 +79,7 @@ def cell_support(
 
 def _below(means: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """P(N < limit) for Poisson counts N."""
-    from scipy.stats import poisson  # type: ignore[import-untyped]
+    from scipy.stats import poisson
 
     found: np.ndarray = poisson.cdf(np.ceil(limits) - 1, means)
     return found

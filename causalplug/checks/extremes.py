@@ -276,7 +276,7 @@ class _Relaxation:
     def _line(self, key: object) -> np.ndarray:
         line = np.zeros(self.size)
         if key in self.places:
-            line[self.places[key]] = 1.0  # type: ignore[index]
+            line[self.places[key]] = 1.0
         else:
             line[: len(self.search.start)] = self.search.lines[key]  # type: ignore[index]
         return line

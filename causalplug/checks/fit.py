@@ -200,14 +200,14 @@ def check_fit(
     if encoder is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            encoder = ConvEncoder(variable, 16)  # type: ignore[arg-type]
+            encoder = ConvEncoder(variable, 16)
         encoder.whiten(images)
     generator = torch.Generator().manual_seed(seed)
     real, fake = {}, {}
     for value in used:
         chosen = (index == value).nonzero().squeeze(1)
         chosen = chosen[torch.randperm(len(chosen), generator=generator)[:per_configuration]]
-        real[value] = variable.scale(images[chosen])  # type: ignore[attr-defined]
+        real[value] = variable.scale(images[chosen])
         fake[value] = _generated(mechanism, value, len(chosen), seed)
     small, reduced = _reduced(variable, detail)  # type: ignore[arg-type]
     seen, painted = (
@@ -224,7 +224,7 @@ def check_fit(
         )
         projected = project(encoder, real[value]), project(encoder, fake[value])
         mmd, mmd_p = mmd_test(projected[0], project(encoder, distinct), seed=seed)
-        scale = variable.high - variable.low  # type: ignore[attr-defined]
+        scale = variable.high - variable.low
         results.append(
             ConfigurationFit(
                 parents=_value(mechanism, value),
@@ -254,7 +254,7 @@ def check_fit(
     else:
         verdict = "fit"
     shown = torch.cat(worst)
-    unit = (shown - variable.low) / (variable.high - variable.low)  # type: ignore[attr-defined]
+    unit = (shown - variable.low) / (variable.high - variable.low)
     return FitReport(
         mechanism.name,
         verdict,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,7 +171,7 @@ def _described(graph: CausalGraph, items: Sequence[Any], read: Sequence[Named]) 
                 f"the graph cannot be checked: none of the columns {listed(columns)} is in it; its "
                 f"variables are {listed(graph.variables)}"
             )
-        do = ()
+        do: Collection[str] = ()
         if type(item).__name__ == "DataSource":
             do = item.do
         found.append(Source(known, do=[name for name in do if name in graph]))

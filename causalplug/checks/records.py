@@ -60,7 +60,7 @@ class OverlapRecord:
         if isinstance(data, Mapping):
             of = data.get("of")
         if _has(data, "variable", "text", of):
-            words = [data["variable"], data["text"], *of]
+            words: list[Any] = [data["variable"], data["text"], *(of or ())]
         else:
             words = [0]
         numbers = [data.get("share"), data.get("standard_error")]

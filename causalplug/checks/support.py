@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -151,9 +151,9 @@ class SupportCheck:
                         continue
                     old = found.get(finding.variables)
                     of = (*(old.of if old else ()), *(atom.variable for atom in leaf.of))
-                    worse = old
-                    if old is None or old.share < finding.share:
-                        worse = finding
+                    worse = finding
+                    if old is not None and old.share >= finding.share:
+                        worse = old
                     unique = tuple(dict.fromkeys(of))
                     found[finding.variables] = replace(worse, of=unique)
         return list(found.values())
@@ -381,7 +381,7 @@ class SupportCheck:
         if name in self.domains:
             codes = np.concatenate([self.rows[i].codes(name, self.domains) for i in holders])
             if isinstance(atom, Constant):
-                wanted = [atom.value]
+                wanted: Sequence[Hashable] = [atom.value]
             else:
                 wanted = self.domains[name]
             places = [self.domains[name].index(value) for value in wanted]
@@ -391,7 +391,7 @@ class SupportCheck:
             ]
         column = np.concatenate([self.rows[i].numbers[name] for i in holders])
         if isinstance(atom, Constant):
-            points = [atom.value]
+            points: Any = [atom.value]
         else:
             points = np.quantile(column, _QUANTILES)
         return [_near(name, column, float(point)) for point in points]

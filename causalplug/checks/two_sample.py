@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from causalplug.variables import Image, Variable
+from causalplug.variables import Variable
 
 __all__ = ["SCALES", "Shown", "classifier_distance", "mmd"]
 
@@ -21,7 +21,8 @@ _KERNEL_ROWS = 1000  # rows of a kernel test
 _SIDE = 8  # pixels are averaged over blocks, down to this many a side
 _COMPONENTS = 16  # of the averaged pixels
 SCALES = (1.0, 1 / 8, 1 / 64)
-"""Bandwidths that see how images differ at large, within a category, and by their finest variation."""
+"""Bandwidths that see how images differ at large, within a category, and by their finest
+variation."""
 
 
 class Shown:
@@ -68,7 +69,7 @@ class Shown:
     @property
     def sizes(self) -> list[int]:
         """Values of each column of :meth:`__call__`."""
-        return [self.variables[name].size for _, name in self.readers]  # type: ignore[attr-defined]
+        return [self.variables[name].size for _, name in self.readers]
 
     def __call__(self, rows: Mapping[str, Tensor]) -> list[Tensor]:
         """Codes ``(n,)`` of what each image shows of each variable."""
@@ -84,7 +85,7 @@ class Shown:
         return torch.as_tensor(found, dtype=torch.float32, device=images.device)
 
     def _features(self, name: str, images: Tensor) -> np.ndarray:
-        variable: Image = self.variables[name]  # type: ignore[assignment]
+        variable = self.variables[name]
         side = (min(_SIDE, variable.height), min(_SIDE, variable.width))
         pixels = torch.nn.functional.adaptive_avg_pool2d(variable.scale(images), side).flatten(1)
         return pixels.float().cpu().numpy()

@@ -46,7 +46,7 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name in COMMANDS:
-            return getattr(importlib.import_module(COMMANDS[name]), name.replace("-", "_"))  # type: ignore[no-any-return]
+            return getattr(importlib.import_module(COMMANDS[name]), name.replace("-", "_"))
         if ctx.resilient_parsing or name.startswith("-"):
             return None
         raise click.exceptions.NoSuchCommand(name, possibilities=COMMANDS, ctx=ctx)

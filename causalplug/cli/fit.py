@@ -25,9 +25,9 @@ __all__ = ["check_fit"]
 @click.command(
     "check-fit",
     epilog="""\b
-    causalplug check-fit me/frontdoor rows/             every frozen generator of a model
-    causalplug check-fit user/mnist-cgan rows/ --variable I    a generator whose labels are columns of the data
-    causalplug check-fit run.toml                       the generators of a run, before it is trained
+    causalplug check-fit me/frontdoor rows/      every frozen generator of a model
+    causalplug check-fit user/mnist-cgan rows/ --variable I    its labels are columns of the data
+    causalplug check-fit run.toml                the generators of a run, before training
     """,
 )
 @click.argument("target", metavar="MODEL|GENERATOR|CONFIG")

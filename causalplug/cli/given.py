@@ -172,7 +172,7 @@ def _value(name: str, variable: Variable, text: str, condition: bool) -> Any:
         return _float(name, text)
     if variable.is_image:
         return _picture(name, text)
-    code = variable.code_of_text(text)  # type: ignore[attr-defined]
+    code = variable.code_of_text(text)
     if condition and code < 0 and "," in text:
         return [_category(name, part, variable) for part in names(text)]
     return _category(name, text, variable)

@@ -83,7 +83,7 @@ def plan(
         read,
         read_given_sources(sources, columns=columns),
         available=pairs(available, "--available") or None,
-        objective=objective,  # type: ignore[arg-type]
+        objective=objective,
         kinds=pairs(kind, "--kind") or None,
     )
     if png is not None:

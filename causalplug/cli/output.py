@@ -108,9 +108,9 @@ def asked_for(
         DataError: an image is asked for without a folder, or it has a number of channels that PNG
             lacks.
     """
-    chosen = names
-    if names is None:
-        chosen = list(variables)
+    chosen = list(variables)
+    if names is not None:
+        chosen = names
     images = [name for name in chosen if name in variables and variables[name].is_image]
     if images and folder is None:
         others = ",".join(name for name in variables if not variables[name].is_image)

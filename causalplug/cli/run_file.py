@@ -105,7 +105,8 @@ class RunFile:
         _check_names(graph, data, path)
         if not data["sources"] or not all("file" in item for item in data["sources"]):
             raise SourceError(
-                f'{path} cannot be used: training needs rows; write [[sources]] with file = "rows.csv"'
+                f"{path} cannot be used: training needs rows; write [[sources]] with file = "
+                '"rows.csv"'
             )
         return cls(
             path,
@@ -201,7 +202,7 @@ class RunFile:
                 "one discrete parent; "
                 'write "estimate", or bind the generator in Python'
             )
-        values = {str(value): value for value in self.variables[parents[0]].categories}  # type: ignore[attr-defined]
+        values = {str(value): value for value in self.variables[parents[0]].categories}
         return {values.get(key, key): label for key, label in table.items()}
 
 

@@ -135,7 +135,8 @@ def read_source_list(path: Path) -> list[Source]:
         or not all(isinstance(item, dict) for item in listed)
     ):
         raise SourceError(
-            f'{path} cannot be used: it lists no sources; write for each one [[sources]] with file = "rows.csv" or '
+            f"{path} cannot be used: it lists no sources; write for each one [[sources]] with "
+            'file = "rows.csv" or '
             'recorded = ["X", "Y"] and, for an experiment, do = ["X"]'
         )
     return [declared_source(check_keys(item, SOURCE, where=str(path)), path) for item in listed]
@@ -160,7 +161,8 @@ def declared_source(item: Named, path: Path) -> Source:
     do = do | item.get("values", {})
     if ("file" in item) == ("recorded" in item):
         raise SourceError(
-            f'{path} cannot be used: a source needs file = "rows.csv" or recorded = ["X", "Y"], and not both'
+            f'{path} cannot be used: a source needs file = "rows.csv" or recorded = ["X", "Y"], '
+            "and not both"
         )
     if "recorded" in item:
         return Source(item["recorded"], do=do, name=item.get("name"))

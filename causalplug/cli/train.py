@@ -109,8 +109,9 @@ def _train(
     from causalplug.training.config import TrainingConfig
     from causalplug.training.trainer import Trainer
 
+    dcm = run.build()
     trainer = Trainer(
-        run.build(),
+        dcm,
         run.sources(),
         config=TrainingConfig(**settings),
         output_dir=folder,
@@ -134,7 +135,7 @@ def _train(
         raise stopped from None
     if not main:
         return None
-    trainer.dcm.save_pretrained(folder / "model")
+    dcm.save_pretrained(folder / "model")
     return report
 
 

@@ -29,10 +29,29 @@ from causalplug.variables.columns import TextColumn
 __all__ = ["MISSING", "delimited"]
 
 _BLOCK = 8 << 20  # bytes that are parsed together
-MISSING = frozenset({
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
-    "NULL", "NaN", "None", "n/a", "nan", "null",
-})  # fmt: skip
+MISSING = frozenset(
+    {
+        "",
+        "#N/A",
+        "#N/A N/A",
+        "#NA",
+        "-1.#IND",
+        "-1.#QNAN",
+        "-NaN",
+        "-nan",
+        "1.#IND",
+        "1.#QNAN",
+        "<NA>",
+        "N/A",
+        "NA",
+        "NULL",
+        "NaN",
+        "None",
+        "n/a",
+        "nan",
+        "null",
+    }
+)
 """Texts that stand for a missing value, as pandas takes them, unless a category is called so."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 
@@ -108,9 +127,9 @@ def _may_be_quoted(path: Path) -> bool:
 
 def _column(array: Any, variable: Variable | None) -> Any:
     """A column of a batch: floats, or texts of which each is there once."""
-    declared = variable
-    if variable is None:
-        declared = Variable()
+    declared = Variable()
+    if variable is not None:
+        declared = variable
     if declared.is_number:
         return array.to_numpy(zero_copy_only=False)
     texts = tuple(array.dictionary.to_pylist())

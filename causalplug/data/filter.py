@@ -39,9 +39,9 @@ def filtered(table: Table, where: Named) -> Table:
     def read(
         variables: Mapping[str, Variable] | None, columns: Collection[str] | None = None
     ) -> Iterator[Columns]:
-        wanted = columns
-        if columns is None:
-            wanted = table.names
+        wanted: Collection[str] = table.names
+        if columns is not None:
+            wanted = columns
         needed = list(dict.fromkeys([*wanted, *where]))
         for chunk in table.read(variables, needed):
             kept = np.ones(len(chunk[needed[0]]), bool)

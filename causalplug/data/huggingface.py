@@ -98,7 +98,10 @@ def from_hub(repo_id: str, *, split: str | None, revision: str | None, streaming
         ) from error
     from causalplug.hub.client import hub_api, hub_errors
 
-    action = f"read {repo_id!r} (there is no such file or folder, so it was taken for a dataset on the Hub)"
+    action = (
+        f"read {repo_id!r} (there is no such file or folder, so it was taken for a dataset on the "
+        "Hub)"
+    )
     with hub_errors(action, repo_id, revision):
         commit = hub_api().dataset_info(repo_id, revision=revision).sha
         loaded = datasets.load_dataset(repo_id, revision=commit, split=split, streaming=streaming)

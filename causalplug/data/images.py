@@ -194,7 +194,7 @@ def decode_pictures(items: Sequence[Any], variable: Image, name: str, row: int) 
             f"{name!r} has images that cannot be used: {shown}{more}. Replace, resize or convert "
             "them, drop the rows, or change the declaration."
         )
-    return torch.from_numpy(np.stack(found))  # type: ignore[arg-type]
+    return torch.from_numpy(np.stack(found))
 
 
 def _pixels(item: Any, variable: Image) -> np.ndarray:

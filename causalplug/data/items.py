@@ -49,7 +49,7 @@ def from_items(
     else:
         return None
 
-    values = first
+    values: Iterable[Any] = first
     if isinstance(first, Mapping):
         values = first.values()
     size = max(
@@ -66,7 +66,7 @@ def from_items(
                 isinstance(item, Mapping) and set(map(str, item)) != set(names)
             ):
                 if isinstance(item, Mapping):
-                    got = list(item)
+                    got: list[Any] | str = list(item)
                 else:
                     got = f"{len(item)} values"
                 raise DataError(

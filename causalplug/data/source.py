@@ -60,7 +60,7 @@ class Rows:
             clusters = None
         else:
             clusters = self.clusters[index.cpu()]
-        return Rows(self.source, chosen, clusters)  # type: ignore[arg-type]
+        return Rows(self.source, chosen, clusters)
 
     def split(self, share: float, seed: int) -> tuple[Rows, Rows]:
         """Training and held-out rows, by a permutation that depends on the seed and the number
@@ -517,7 +517,8 @@ def infer_variables(
 
     Example:
         >>> from causalplug import Continuous, DataSource
-        >>> rows = DataSource({"age": [31, 62, 45] * 9, "dose": [0.5, 1.25, 0.75] * 9, "sex": ["f", "m", "f"] * 9})
+        >>> columns = {"age": [31, 62, 45] * 9, "dose": [0.5, 1.25, 0.75] * 9}
+        >>> rows = DataSource({**columns, "sex": ["f", "m", "f"] * 9})
         >>> print(infer_variables(rows, age=Continuous(low=0)))
         age   Continuous(low=0)     declared
         dose  Continuous()          numbers with fractions, from 0.5 to 1.25

@@ -17,7 +17,8 @@ from causalplug.variables.columns import tensor_to_numpy
 __all__ = ["ClassCodes", "Columns", "ReadChunks", "Table", "image_files", "stacked_items"]
 
 Columns = Json
-"""A chunk: columns of one length by name, as arrays, tensors, lists (of pictures, say) or :class:`ClassCodes`."""
+"""A chunk: columns of one length by name, as arrays, tensors, lists (of pictures, say) or
+:class:`ClassCodes`."""
 
 
 class ReadChunks(Protocol):

@@ -106,8 +106,8 @@ def _are_paths(items: Sequence[Any]) -> bool:
 # -- what is in memory
 
 
-def _from_columns(columns: Columns) -> Table:
-    lengths = {name: _length(name, values) for name, values in columns.items()}
+def _from_columns(held: Columns) -> Table:
+    lengths = {name: _length(name, values) for name, values in held.items()}
     if not lengths or max(lengths.values()) == 0:
         raise DataError(
             "The table cannot be used: it has no rows. Give at least one column with at least one "
@@ -121,12 +121,12 @@ def _from_columns(columns: Columns) -> Table:
     rows = next(iter(lengths.values()))
 
     def read(
-        variables: Mapping[str, Variable] | None, wanted: Collection[str] | None = None
+        variables: Mapping[str, Variable] | None, columns: Collection[str] | None = None
     ) -> Iterator[Columns]:
-        chosen = {n: v for n, v in columns.items() if wanted is None or n in wanted}
+        chosen = {n: v for n, v in held.items() if columns is None or n in columns}
         return iter([image_files(chosen, variables)])
 
-    return Table(tuple(columns), read, rows, whole=True)
+    return Table(tuple(held), read, rows, whole=True)
 
 
 def _length(name: str, values: Any) -> int:

@@ -21,9 +21,30 @@ _FEW = 20  # distinct numbers up to which a column of integers is taken for cate
 _WORDS = 100  # distinct words up to which a column of words is
 _OFTEN = 5  # rows per distinct value that categories must have on average
 _DOUBTFUL = (
-    "?", "??", "-", "--", "---", ".", "..", "*", "na", "n.a.", "n/a", "nan", "nil", "null", "missing",
-    "(null)", "\\n", "#n/a", "#ref!", "#div/0!", "#value!", "#name?", "#num!",
-)  # fmt: skip
+    "?",
+    "??",
+    "-",
+    "--",
+    "---",
+    ".",
+    "..",
+    "*",
+    "na",
+    "n.a.",
+    "n/a",
+    "nan",
+    "nil",
+    "null",
+    "missing",
+    "(null)",
+    "\\n",
+    "#n/a",
+    "#ref!",
+    "#div/0!",
+    "#value!",
+    "#name?",
+    "#num!",
+)
 _FORMS = (  # the first that fits says what a text is
     ("bool", r"(?i)^(true|false)$"),
     ("int", r"^[+-]?(0|[1-9]\d*)$"),

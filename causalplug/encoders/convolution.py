@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from causalplug.variables import Image
+from causalplug.variables import Variable
 
 __all__ = ["ImageTrunk"]
 
@@ -25,7 +25,7 @@ class ImageTrunk(nn.Module):
         size: number of features.
     """
 
-    def __init__(self, variable: Image, channels: Sequence[int] = (8, 16, 32, 64)):
+    def __init__(self, variable: Variable, channels: Sequence[int] = (8, 16, 32, 64)):
         super().__init__()
         self.middle = (variable.low + variable.high) / 2
         self.reach = (variable.high - variable.low) / 2

@@ -20,7 +20,7 @@ from causalplug.hub.parts import load_part
 from causalplug.networks import freeze
 from causalplug.registry import Registry
 from causalplug.values import Json, Named
-from causalplug.variables import Image, Variable, variable_from_dict
+from causalplug.variables import Variable, variable_from_dict
 
 if TYPE_CHECKING:
     from causalplug.hub.snapshot import Snapshot
@@ -161,7 +161,8 @@ ENCODERS: Registry[Encoder] = Registry(
         "transformers-vision": "causalplug.adapters.transformers_vision",
     },
 )
-"""Every encoder that a repository may name: built in, registered ones and entry points ``causalplug.encoders``."""
+"""Every encoder that a repository may name: built in, registered ones and entry points
+``causalplug.encoders``."""
 
 
 def register_encoder(kind: str) -> Callable[[_E], _E]:
@@ -188,7 +189,7 @@ class ConvEncoder(Encoder):
 
     def __init__(
         self,
-        variable: Image,
+        variable: Variable,
         size: int = 16,
         *,
         channels: Sequence[int] = (8, 16, 32, 64),
@@ -220,7 +221,7 @@ class RandomProjection(Encoder):
 
     basis: Tensor
 
-    def __init__(self, variable: Image, size: int = 16, *, seed: int = 0):
+    def __init__(self, variable: Variable, size: int = 16, *, seed: int = 0):
         super().__init__(variable, size)
         self.seed = seed
         generator = torch.Generator().manual_seed(seed)
@@ -242,7 +243,7 @@ class PCAEncoder(Encoder):
     basis: Tensor
     centre: Tensor
 
-    def __init__(self, variable: Image, size: int = 16):
+    def __init__(self, variable: Variable, size: int = 16):
         super().__init__(variable, size)
         if size > variable.feature_size:
             raise MechanismError(

@@ -119,7 +119,7 @@ def fit_encoder(
         torch.manual_seed(seed)
         readers = nn.ModuleList([_reader(encoder.size, head) for head in heads])
     if trainable:
-        normalise = nn.LayerNorm(encoder.size, elementwise_affine=False)
+        normalise: nn.Module = nn.LayerNorm(encoder.size, elementwise_affine=False)
     else:
         normalise = nn.Identity()
     optimizer = torch.optim.Adam([*trainable, *readers.parameters()], lr=lr)

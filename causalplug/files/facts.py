@@ -13,7 +13,8 @@ from causalplug.values import Named
 _POINTER = b"version https://git-lfs"
 
 Facts = Named
-"""``size`` in bytes, and ``sha256`` or ``blob`` (the hash that git gives to the content), in hex digits."""
+"""``size`` in bytes, and ``sha256`` or ``blob`` (the hash that git gives to the content), in hex
+digits."""
 
 
 def file_facts(path: str | os.PathLike) -> dict[str, int | str]:

@@ -28,7 +28,8 @@ from causalplug.files.locks import is_locked, locked
 from causalplug.files.validation import safe_relative
 
 Content = bytes | str | os.PathLike | Callable[[Path], object]
-"""What a file is written from: its bytes, its text (as UTF-8), a file to copy, or a function that writes to a path."""
+"""What a file is written from: its bytes, its text (as UTF-8), a file to copy, or a function
+that writes to a path."""
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -205,13 +206,15 @@ def _check_names(target: Path, files: Mapping[str, Content]) -> None:
         other = seen.setdefault(name.casefold(), name)
         if other != name:
             raise RepositoryError(
-                f'cannot write {target}: "{other}" and "{name}" are one file on some systems; rename one'
+                f'cannot write {target}: "{other}" and "{name}" are one file on some systems; '
+                "rename one"
             )
     for name in files:
         for parent in Path(name).parents:
             if (clash := seen.get(parent.as_posix().casefold())) is not None:
                 raise RepositoryError(
-                    f'cannot write {target}: "{clash}" would be a file and the folder of "{name}"; rename one'
+                    f'cannot write {target}: "{clash}" would be a file and the folder of '
+                    f'"{name}"; rename one'
                 )
 
 

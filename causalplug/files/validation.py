@@ -218,12 +218,14 @@ def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> Json:
 def check_keys(value: Any, schema: Mapping[Any, Any], *, where: str) -> Json:
     """Check an object against the names and types that it may have; return it.
 
-    A schema maps names to types; a name that ends in ``?`` may be absent. A type is a class (``float`` takes integers,
-    ``int`` takes no booleans), a union (``str | None``), ``list[…]``, ``dict[str, …]``, ``Literal[…]``, ``object`` for
-    anything, a schema again, a list with one schema (``[{…}]``), or ``{str: …}`` for an object with free names.
+    A schema maps names to types; a name that ends in ``?`` may be absent. A type is a class
+    (``float`` takes integers, ``int`` takes no booleans), a union (``str | None``), ``list[…]``,
+    ``dict[str, …]``, ``Literal[…]``, ``object`` for anything, a schema again, a list with one
+    schema (``[{…}]``), or ``{str: …}`` for an object with free names.
     Example::
 
-        check_keys(config, {"kind": Literal["dcm"], "files": {str: {"size": int, "sha256": str}}}, where="config.json")
+        schema = {"kind": Literal["dcm"], "files": {str: {"size": int, "sha256": str}}}
+        check_keys(config, schema, where="config.json")
 
     Args:
         value: what was read.

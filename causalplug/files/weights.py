@@ -6,6 +6,8 @@ the model. Pickles are never opened.
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "load_tensors",
     "read_header",
@@ -197,7 +199,8 @@ def _compare(found: Mapping[str, tuple[tuple[int, ...], str]], expected: Named, 
         if name not in found:
             continue
         shape, dtype = found[name]
-        right = tuple(getattr(wanted, "shape", wanted))
+        shown: Any = getattr(wanted, "shape", wanted)
+        right = tuple(shown)
         if shape != right:
             problems.append(f'"{name}" has shape {list(shape)} instead of {list(right)}')
         elif hasattr(wanted, "dtype") and dtype != str(wanted.dtype).removeprefix("torch."):

@@ -155,7 +155,7 @@ class CausalGraph:
         (see :func:`causalplug.graphs.readers.objects.object_draft`).
         """
         if isinstance(latents, str):
-            named = (latents,)
+            named: tuple[str, ...] = (latents,)
         else:
             named = tuple(str(name) for name in latents)
         if isinstance(graph, CausalGraph):
@@ -242,7 +242,10 @@ class CausalGraph:
         return f"{text}  # hidden, projected out: {hidden}"
 
     def __repr__(self) -> str:
-        size = f"{len(self.variables)} variables, {len(self.directed)} directed, {len(self.bidirected)} bidirected edges"
+        size = (
+            f"{len(self.variables)} variables, {len(self.directed)} directed, "
+            f"{len(self.bidirected)} bidirected edges"
+        )
         if len(self.variables) <= 30:
             return f"<CausalGraph {self}>"
         return f"<CausalGraph of {size}>"

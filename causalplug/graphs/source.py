@@ -182,7 +182,7 @@ def as_sources(graph: CausalGraph, sources: Any = None) -> tuple[Source, ...]:
     if isinstance(sources, Source) or not isinstance(sources, Iterable):
         sources = [sources]
     if isinstance(sources, Mapping):
-        pairs = sources.items()
+        pairs: Iterable[tuple[Any, Any]] = sources.items()
     else:
         pairs = ((None, source) for source in sources)
     named: dict[str, Source] = {}

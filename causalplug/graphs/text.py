@@ -138,7 +138,8 @@ def _chain(statement: list[Token], text: str) -> tuple[list[list[str]], list[str
             raise GraphError(
                 f"the graph cannot be read: {shortened(token)!r} {_where(text, position)} stands "
                 f"where {wanted} was expected; "
-                'write chains such as "A -> B; A <-> B" and put names with spaces into double quotes'
+                'write chains such as "A -> B; A <-> B" and put names with spaces into double '
+                "quotes"
             )
         if is_name:
             groups[-1].append(token if kind == "name" else unquoted(token))

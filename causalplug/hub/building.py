@@ -20,8 +20,16 @@ from torch.overrides import TorchFunctionMode
 from causalplug.errors import RepositoryError
 
 _FACTORIES = {
-    torch.arange, torch.empty, torch.eye, torch.full, torch.linspace, torch.ones, torch.rand, torch.randn, torch.zeros,
-}  # fmt: skip
+    torch.arange,
+    torch.empty,
+    torch.eye,
+    torch.full,
+    torch.linspace,
+    torch.ones,
+    torch.rand,
+    torch.randn,
+    torch.zeros,
+}
 _SLACK_BYTES, _SLACK_TENSORS = 256 << 20, 10_000
 
 

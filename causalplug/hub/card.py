@@ -154,7 +154,7 @@ def card_data(path: str | os.PathLike) -> Json:
 
 def front_matter(card: str) -> Json | None:
     """The metadata of a card's text; None where there is none or it is not a mapping."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     if (match := _FRONT.match(card[:_MAX_FRONT])) is None:
         return None
@@ -192,7 +192,7 @@ def _front(kind: str, facts: Named) -> str:
     }
     kept = {key: value for key, value in data.items() if value}
 
-    class Plain(yaml.SafeDumper):  # type: ignore[misc]
+    class Plain(yaml.SafeDumper):
         """Writes a value that occurs twice out twice: other readers of cards know no anchors."""
 
         def ignore_aliases(self, data: Any) -> bool:

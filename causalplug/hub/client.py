@@ -149,11 +149,20 @@ def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
                 f"{constants.ENDPOINT}/{repo_id}, then {log_in}"
             )
         case errors.RepositoryNotFoundError():
-            return f"there is no repository {repo_id}, or it is private. Check the name; if it is private, {log_in}"
+            return (
+                f"there is no repository {repo_id}, or it is private. Check the name; if it is "
+                f"private, {log_in}"
+            )
         case errors.RevisionNotFoundError():
-            return f'{repo_id} has no branch, tag or commit "{revision}". Check revision=…, or leave it out for "main"'
+            return (
+                f'{repo_id} has no branch, tag or commit "{revision}". Check revision=…, or leave '
+                'it out for "main"'
+            )
         case errors.DisabledRepoError():
-            return f"{repo_id} was disabled by the Hub, nobody can read it. Ask its owner, or use another repository"
+            return (
+                f"{repo_id} was disabled by the Hub, nobody can read it. Ask its owner, or use "
+                "another repository"
+            )
         case errors.RemoteEntryNotFoundError():
             return (
                 f"{repo_id} does not have a file that was asked for. Check the name and revision=…"
@@ -175,19 +184,34 @@ def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
         case RuntimeError() if error.__cause__ is not None:
             return _reason(error.__cause__, repo_id, revision)
         case errors.HFValidationError():
-            return f'"{repo_id}" is not the name of a repository. Write owner/name, or the path of a folder that exists'
+            return (
+                f'"{repo_id}" is not the name of a repository. Write owner/name, or the path of a '
+                "folder that exists"
+            )
         case errors.HfHubHTTPError():
             return _status(error)
         case _ if isinstance(error, transport_error()) or closed_midway(error):
-            return f"the Hub at {constants.ENDPOINT} cannot be reached ({type(error).__name__}). Try again later"
+            return (
+                f"the Hub at {constants.ENDPOINT} cannot be reached ({type(error).__name__}). Try "
+                "again later"
+            )
         case OSError() if error.errno == errno.ENOSPC:
             return "the disk is full. Free some space or give another cache_dir=…"
         case OSError() if error.errno is not None:
-            return f"{error.filename}: {error.strerror}. Give another cache_dir=… or correct the permissions"
+            return (
+                f"{error.filename}: {error.strerror}. Give another cache_dir=… or correct the "
+                "permissions"
+            )
         case OSError() if "Consistency check failed" in str(error):
-            return "the connection broke before a file was complete. Try again; what has arrived is kept"
+            return (
+                "the connection broke before a file was complete. Try again; what has arrived is "
+                "kept"
+            )
         case _:
-            return f"the Hub's answer makes no sense ({type(error).__name__}: {str(error)[:200]}). Try again later"
+            return (
+                f"the Hub's answer makes no sense ({type(error).__name__}: {str(error)[:200]}). "
+                "Try again later"
+            )
 
 
 def _status(error: BaseException) -> str:
@@ -201,13 +225,25 @@ def _status(error: BaseException) -> str:
     else:
         said = ""
     if code == 401:
-        return f"the Hub does not accept your token{said}. Log in again with `hf auth login`, or pass another token=…"
+        return (
+            f"the Hub does not accept your token{said}. Log in again with `hf auth login`, or "
+            "pass another token=…"
+        )
     if code == 403:
-        return f"your token does not allow it{said}. Pass a token=… with the needed permission, or ask the owner"
+        return (
+            f"your token does not allow it{said}. Pass a token=… with the needed permission, or "
+            "ask the owner"
+        )
     if code == 412:
-        return f"someone else changed the repository in the meantime{said}. Load the newest state and push again"
+        return (
+            f"someone else changed the repository in the meantime{said}. Load the newest state "
+            "and push again"
+        )
     if code == 429:
         return f"the Hub has had too many requests from you{said}. Wait some minutes and try again"
     if code >= 500:
-        return f"the Hub has a problem of its own, {code}{said}. Try again later; what has arrived is kept"
+        return (
+            f"the Hub has a problem of its own, {code}{said}. Try again later; what has arrived "
+            "is kept"
+        )
     return f"the Hub refused with {code}{said}. Correct what it names and try again"

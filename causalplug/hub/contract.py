@@ -56,7 +56,7 @@ def check_attribute(part: object, name: str, value: object) -> None:
     Raises:
         MechanismError: the name is a hook, and the value is not one.
     """
-    cls = type(part)
+    cls: type = type(part)
     method = _of(cls, "_methods").get(name)
     if method is not None:
         _check_replacement(cls, name, method, value)

@@ -96,7 +96,10 @@ def unknown_format(found: object, known: Iterable[str], *, where: str) -> Reposi
     if match and match[1] in newest and int(match[2]) > newest[match[1]]:
         way_out = "it was saved by a newer causalplug: run `pip install -U causalplug`"
     else:
-        way_out = f"known are {', '.join(sorted(known))}. Plug a generator of another library in through an adapter"
+        way_out = (
+            f"known are {', '.join(sorted(known))}. Plug a generator of another library in "
+            "through an adapter"
+        )
     return RepositoryError(f"cannot use {where}: its format is {short(found)}; {way_out}")
 
 

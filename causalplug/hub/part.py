@@ -163,7 +163,7 @@ def part_files(
         MechanismError: it cannot be described by JSON values.
         RepositoryError: there is no such file, it is too large, or it is not called ``.py``.
     """
-    config = {
+    config: dict[str, Any] = {
         "format": ENCODER_FORMAT if part.card_kind == "encoder" else MECHANISM_FORMAT,
         "kind": part.kind,
     }

@@ -23,7 +23,8 @@ REFERENCE_SCHEMA = {
     "license?": str | None,
     "files?": {str: {"size": int, "sha256?": str, "blob?": str}},
 }
-"""What a reference looks like in a configuration, for :func:`~causalplug.files.validation.check_keys`."""
+"""What a reference looks like in a configuration, for
+:func:`~causalplug.files.validation.check_keys`."""
 
 _MAX_CHAIN = 8
 

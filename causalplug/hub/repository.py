@@ -164,5 +164,11 @@ def _misread(text: str) -> str:
     if address:
         return f'that is an address, not the name of a repository. Give "{address[1]}"'
     if text.startswith(("/", ".", "~")) or text.count("/") > 1 or not text or "\\" in text:
-        return "there is no such folder, and it is not the name of a Hub repository (owner/name). Check the path"
-    return "it is neither a folder that exists nor the name of a Hub repository. Write owner/name, or the path of a folder"
+        return (
+            "there is no such folder, and it is not the name of a Hub repository (owner/name). "
+            "Check the path"
+        )
+    return (
+        "it is neither a folder that exists nor the name of a Hub repository. Write owner/name, "
+        "or the path of a folder"
+    )

@@ -11,25 +11,8 @@ from typing import Any, TypedDict
 from causalplug.values import Json, Named
 
 
-class SavingOptions(TypedDict, total=False):
-    """What :meth:`~causalplug.hub.shareable.Shareable.save_pretrained` takes beside the folder.
-
-    Attributes:
-        frozen: Of a model: ``"reference"`` refers to pulled generators and encoders, ``"copy"``
-            puts them into the repository.
-        queries: Of a model: questions whose identification is noted.
-        fits: Of a model: what was found about its generators; by default what training found.
-        assumptions: Of a model: what its answers rest on, in sentences.
-        example: Of a model: an intervention and the variables to show for it.
-        code: Of a mechanism or an encoder: a Python file that registers its kind.
-        metrics: Of a mechanism or an encoder: figures with their names.
-        trained_on, paper, source, base_model: Of a mechanism or an encoder: where its weights come
-            from.
-        title, summary, license, tags, datasets, pipeline_tag, uses, limits: What the card says.
-        pictures: Caption to file.
-        repo_id, revision: Where the repository will be.
-        variable: Of a mechanism or an encoder: the variable that it was made for, in words.
-    """
+class _Facts(TypedDict, total=False):
+    """What is said of a repository, wherever it will be."""
 
     frozen: str
     queries: Any
@@ -51,12 +34,34 @@ class SavingOptions(TypedDict, total=False):
     uses: list[str]
     limits: list[str]
     pictures: Named
-    repo_id: str | None
     revision: str | None
     variable: str
 
 
-class PublishingOptions(SavingOptions, total=False):
+class SavingOptions(_Facts, total=False):
+    """What :meth:`~causalplug.hub.shareable.Shareable.save_pretrained` takes beside the folder.
+
+    Attributes:
+        frozen: Of a model: ``"reference"`` refers to pulled generators and encoders, ``"copy"``
+            puts them into the repository.
+        queries: Of a model: questions whose identification is noted.
+        fits: Of a model: what was found about its generators; by default what training found.
+        assumptions: Of a model: what its answers rest on, in sentences.
+        example: Of a model: an intervention and the variables to show for it.
+        code: Of a mechanism or an encoder: a Python file that registers its kind.
+        metrics: Of a mechanism or an encoder: figures with their names.
+        trained_on, paper, source, base_model: Of a mechanism or an encoder: where its weights come
+            from.
+        title, summary, license, tags, datasets, pipeline_tag, uses, limits: What the card says.
+        pictures: Caption to file.
+        repo_id, revision: Where the repository will be.
+        variable: Of a mechanism or an encoder: the variable that it was made for, in words.
+    """
+
+    repo_id: str | None
+
+
+class PublishingOptions(_Facts, total=False):
     """The same for :meth:`~causalplug.hub.shareable.Shareable.push_to_hub`.
 
     Attributes:

@@ -176,10 +176,18 @@ class Shareable:
         from causalplug.hub.publish import publish
 
         return publish(
-            self, repo_id, options, branch=branch, private=private, gated=gated, create_pr=create_pr,
-            commit_message=commit_message, commit_description=commit_description, parent_commit=parent_commit,
+            self,
+            repo_id,
+            options,
+            branch=branch,
+            private=private,
+            gated=gated,
+            create_pr=create_pr,
+            commit_message=commit_message,
+            commit_description=commit_description,
+            parent_commit=parent_commit,
             token=token,
-        )  # fmt: skip
+        )
 
     def generate_model_card(self, **facts: Unpack[SavingOptions]) -> ModelCard:
         """The card that saving would write; see :func:`causalplug.hub.publish.card_of`."""

@@ -362,7 +362,10 @@ class Snapshot:
         if near:
             hint = f"did you mean {short(near[0])}?"
         if name.endswith(".safetensors") and pickled:
-            hint = f"{short(pickled[0])} is a pickle, which is never opened; ask its owner for safetensors"
+            hint = (
+                f"{short(pickled[0])} is a pickle, which is never opened; ask its owner for "
+                "safetensors"
+            )
         return RepositoryError(f"cannot load {self}: it has no file {short(name)}; {hint}")
 
     def _disagrees(self, name: str, way_out: str) -> RepositoryError:

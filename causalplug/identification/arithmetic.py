@@ -123,7 +123,7 @@ def linear(coefficients: Sequence[float]) -> Formula:
             size = abs(coefficient)
         leaf = Leaf(position)
         if size == 1:
-            part = leaf
+            part: Leaf | Operation = leaf
         else:
             part = Operation("*", Number(size), leaf)
         sign = "+"

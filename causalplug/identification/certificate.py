@@ -206,12 +206,18 @@ def _clash_sentence(graph: BitGraph, clash: Clash) -> str:
     if clash.inside.bit_count() == 1:
         shared = "shares its own noise across worlds"
     if clash.inside >> clash.variable & 1 and first == second:
-        return f"{together} {shared}, and {name} is needed in two worlds at once: no unit is ever seen in both"
+        return (
+            f"{together} {shared}, and {name} is needed in two worlds at once: no unit is ever "
+            "seen in both"
+        )
     if first == second:
         needed = "two values"
     else:
         needed = f"{first} and at {second}"
-    return f"{together} {shared}, and {name} is needed at {needed} at once: no experiment shows one unit under both"
+    return (
+        f"{together} {shared}, and {name} is needed at {needed} at once: no experiment shows one "
+        "unit under both"
+    )
 
 
 def _value(atom: Atom) -> str:

@@ -367,14 +367,16 @@ class Evaluator:
             )
             self._note(factor, part, reached)
 
+    def _value(self, atom: Atom, at: Mapping[Symbol, int]) -> Hashable:
+        if isinstance(atom, Constant):
+            return atom.value
+        return self.domains[atom.variable][at[atom]]
+
     def _note(self, leaf: Probability, part: _Named, reached: np.ndarray, most: int = 20) -> None:
         known = leaf.given + leaf.do
         for cell in np.argwhere(part.bad & reached):
             at = dict(zip(part.symbols, cell, strict=True))
-            words = [
-                f"{a.variable}={a.value if isinstance(a, Constant) else self.domains[a.variable][at[a]]}"
-                for a in known
-            ]
+            words = [f"{a.variable}={self._value(a, at)}" for a in known]
             if len(self.unsupported) < most:
                 self.unsupported.setdefault("no rows with " + ", ".join(words))
 

@@ -19,7 +19,10 @@ def explain(result: Decision) -> str:
         case "zero":
             return f"{_contradiction(result)}, so the probability is 0"
         case "undefined":
-            return f"the evidence is impossible: {_contradiction(result)}, so there is nothing to condition on"
+            return (
+                f"the evidence is impossible: {_contradiction(result)}, so there is nothing to "
+                "condition on"
+            )
         case "not identifiable":
             return f"{result.certificate}{_advice(result)}"
     gave_up = ""
@@ -31,7 +34,10 @@ def explain(result: Decision) -> str:
     if all(verdict.status != "not shown" for verdict in result.verdicts):
         why = "with two values of a variable it may be determined"
         return f"{result.certificate}, in general; {why}, which is not decided{_advice(result)}"
-    return f"{result.certificate}; completeness is not claimed for partially recorded sources{_advice(result)}{gave_up}"
+    return (
+        f"{result.certificate}; completeness is not claimed for partially recorded "
+        f"sources{_advice(result)}{gave_up}"
+    )
 
 
 def _contradiction(result: Decision) -> str:

@@ -7,8 +7,8 @@ probability (or the expectation) of some events, the outcomes, given others, the
 is one term or a contrast of several.
 
     P(Y | do(X=1), Z=0)         outcomes (Y in the world X=1), evidence (Z=0 in the world X=1)
-    P(Y_{X=1}=1 | X=0)          outcomes (Y=1 in the world X=1), evidence (X=0 in the world as it is)
-    P(Y_{X=1, M_{X=0}})         X set to 1, M set to what it would be under X=0 (the natural direct effect's term)
+    P(Y_{X=1}=1 | X=0)          outcomes (Y=1 in the world X=1), evidence (X=0 as it is)
+    P(Y_{X=1, M_{X=0}})         X set to 1, M set to what it would be under X=0 (as in the NDE)
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ class Query:
         total: dict[Term, float] = {}
         for coefficient, part in terms:
             if isinstance(part, Term):
-                pairs = ((1.0, part),)
+                pairs: tuple[tuple[float, Term], ...] = ((1.0, part),)
             else:
                 pairs = part.terms
             for inner, term in pairs:

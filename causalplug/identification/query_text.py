@@ -1,13 +1,16 @@
 """The text form of causal questions.
 
     query    =  term, or terms and numbers joined by + - * / and ( ):
-                E[N | do(C=1)] - E[N | do(C=0)],  P(Y=1 | do(X=1)) / P(Y=1 | do(X=0)),  1 - P(Y=1) / P(Y=2)
-    term     =  P(events) | P(events | conditions) | E[variable] | E[variable | conditions] | a named quantity
-    event    =  Y | Y=1 | Y_{X=1} | Y_{X=1}=1 | Y_{X=1, M_{X=0}}           (no value: every value)
-                | Y>=3 | Y_{X=1}<0.5 | 18<=age<65 | Y!=red                  (a range of values)
-    condition = an event | do(X=1, Z)                                      (do() sets its variables for all events)
-    value    =  1 | -0.5 | red | "dark red" | $m | *                       ($m: shared with a subscript; *: every)
-    quantity =  ATE(Y, X) | ATE(Y=yes, X=2 vs 0 | Z=1) | ETT(Y, X) | PN(Y, X) | PS(Y, X) | PNS(Y=hi vs lo, X=2 vs 0)
+                E[N | do(C=1)] - E[N | do(C=0)],  P(Y=1 | do(X=1)) / P(Y=1 | do(X=0)),
+                1 - P(Y=1) / P(Y=2)
+    term     =  P(events) | P(events | conditions) | E[variable] | E[variable | conditions]
+                | a named quantity
+    event    =  Y | Y=1 | Y_{X=1} | Y_{X=1}=1 | Y_{X=1, M_{X=0}}  (no value: every value)
+                | Y>=3 | Y_{X=1}<0.5 | 18<=age<65 | Y!=red         (a range of values)
+    condition = an event | do(X=1, Z)                             (do() holds for all events)
+    value    =  1 | -0.5 | red | "dark red" | $m | *              ($m: as a subscript; *: every)
+    quantity =  ATE(Y, X) | ATE(Y=yes, X=2 vs 0 | Z=1) | ETT(Y, X) | PN(Y, X) | PS(Y, X)
+                | PNS(Y=hi vs lo, X=2 vs 0)
                 | NDE(Y, X, M) | NIE(Y, X, M) | RR(Y=1, X=1 vs 0) | OR(Y=1, X=1 vs 0)
 
 Names are written as in graphs; others than letters, digits and ``_ . ' : -`` go into double quotes.
@@ -168,10 +171,10 @@ class _Parser:
                 sign = -1.0
         queries = [part for _, part in parts if not isinstance(part, float)]
         if not queries:
-            return sum(sign * part for sign, part in parts)  # type: ignore[operator,misc]
+            return sum(sign * part for sign, part in parts)
         if len(queries) == len(parts) and all(query.formula is None for query in queries):
             only = len(parts) == 1 and parts[0][0] == 1
-            return queries[0] if only else self.make.contrast(parts)  # type: ignore[arg-type]
+            return queries[0] if only else self.make.contrast(parts)
         (sign, total), *others = parts
         if sign == 1:
             total = total
@@ -200,17 +203,17 @@ class _Parser:
         if sign == "/" and isinstance(right, float):
             right, sign = 1 / right, "*"
         if all(numbers):
-            found = left * right if sign == "*" else left / right  # type: ignore[operator]
-            if not math.isfinite(found):  # type: ignore[arg-type]
+            found = left * right if sign == "*" else left / right
+            if not math.isfinite(found):
                 self.fail("this number is too large: it has to be finite", position)
-            return found  # type: ignore[return-value]
+            return found
         if sign == "*" and any(numbers):
             if numbers[0]:
                 number, query = (left, right)
             else:
                 number, query = (right, left)
-            if query.formula is None:  # type: ignore[union-attr]
-                return self.make.contrast([(number, query)])  # type: ignore[list-item]
+            if query.formula is None:
+                return self.make.contrast([(number, query)])
             return self.make.joined("*", number, query)
         return self.make.joined(sign, left, right)
 
@@ -376,7 +379,10 @@ class _Parser:
                 )
             if event.variable in into:
                 self.fail(
-                    f"{shortened(event.variable, 60)} is set twice; a world sets each variable once",
+                    (
+                        f"{shortened(event.variable, 60)} is set twice; a world sets each "
+                        "variable once"
+                    ),
                     start,
                 )
             if event.do:
@@ -418,7 +424,8 @@ class _Parser:
             self.fail('expected a value: a number, a word, "quoted words" or $name')
         if token.text.casefold() in _NO_NUMBERS:
             self.fail(
-                f'{token.text} is no number that a variable can have; put it into quotes, "{token.text}", '
+                f"{token.text} is no number that a variable can have; put it into quotes, "
+                f'"{token.text}", '
                 "if a category is called so",
                 token.position,
             )
@@ -447,7 +454,7 @@ class _Parser:
                 value = self.value()
                 why = f"and a second value, as in {shortened(name, 40)}=1 vs 0"
                 if arguments:
-                    compared = self.expect("vs", why)
+                    compared: Token | None = self.expect("vs", why)
                 else:
                     compared = self.accept("vs")
                 arguments.append((name, value, self.value()) if compared else (name, value))

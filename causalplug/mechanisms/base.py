@@ -278,7 +278,7 @@ class Mechanism(Part):
             hidden: Widths of hidden layers, where it has any.
         """
         made: Any = cls
-        return made(variable, parents, confounder_size=confounder_size, hidden=hidden)  # type: ignore[no-any-return]
+        return made(variable, parents, confounder_size=confounder_size, hidden=hidden)
 
     def for_variable(
         self, name: str, variable: Variable, parents: Mapping[str, Variable]
@@ -367,7 +367,8 @@ MECHANISMS: Registry[Mechanism] = Registry(
         **SHIPPED_ADAPTERS,
     },
 )
-"""Every mechanism that a repository may name: built in, shipped adapters, registered ones and entry points."""
+"""Every mechanism that a repository may name: built in, shipped adapters, registered ones and
+entry points."""
 
 
 def register_mechanism(kind: str) -> Callable[[_M], _M]:

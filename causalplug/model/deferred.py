@@ -122,4 +122,5 @@ class Parts(Mapping[str, _T], Generic[_T]):
         return cast("dict[str, _T]", dict(self._held))
 
     def __repr__(self) -> str:
-        return f"{{{', '.join(f'{name!r}: {type(part).__name__}' for name, part in self._held.items())}}}"
+        shown = (f"{name!r}: {type(part).__name__}" for name, part in self._held.items())
+        return f"{{{', '.join(shown)}}}"

@@ -21,7 +21,7 @@ def extract_module(dcm: Model, name: str | Iterable[str]) -> TrainedModule:
     """A module of a model; see :meth:`causalplug.DCM.module`."""
     graph = dcm.graph
     if isinstance(name, str):
-        key = name
+        key: str | tuple[str, ...] = name
     else:
         key = tuple(name)
     named = module_key(graph, key, "the module cannot be taken")

@@ -3,6 +3,8 @@ came."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 __all__ = [
     "dcm_facts",
     "fit_rows",
@@ -22,6 +24,7 @@ from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from causalplug.checks.fit import FitReport
+    from causalplug.hub.part import Part
     from causalplug.identification.identification import Identification
     from causalplug.identification.query import Query
     from causalplug.model.model import Model
@@ -184,30 +187,32 @@ def warning_rows(history: Named) -> list[Json]:
 def _parts(dcm: Model, copied: bool) -> list[Json]:
     """One row per frozen part, a module of another model being one part."""
     found: dict[tuple[str, str], Json] = {}
-    for role, parts in (("generator", dcm.mechanisms), ("encoder", dcm.encoders)):
-        for variable, part in parts.unopened().items():  # type: ignore[attr-defined]
-            if role == "encoder" or part.frozen:
-                inner = part
-            else:
-                inner = part.frozen_generator
-            if inner is None or inner.origin is None:
-                continue
-            origin = inner.origin
-            of_module: str | None = None
-            if role == "generator":
-                of_module = part.part_of
-            name = of_module or variable
-            known = origin.reference or origin
-            found[role, name] = {
-                "name": name,
-                "role": "module" if of_module else role,
-                "repo_id": known.repo_id,
-                "revision": known.revision,
-                "subfolder": known.subfolder,
-                "license": inner.license or known.license,
-                "copied": copied,
-            }
+    for role, variable, part, of_module in _pulled(dcm):
+        if part is None or part.origin is None:
+            continue
+        name = of_module or variable
+        known = part.origin.reference or part.origin
+        found[role, name] = {
+            "name": name,
+            "role": "module" if of_module else role,
+            "repo_id": known.repo_id,
+            "revision": known.revision,
+            "subfolder": known.subfolder,
+            "license": part.license or known.license,
+            "copied": copied,
+        }
     return list(found.values())
+
+
+def _pulled(dcm: Model) -> Iterator[tuple[str, str, Part | None, str | None]]:
+    """Role, variable, part and module of every part that may have been pulled."""
+    for variable, mechanism in dcm.mechanisms.unopened().items():
+        inner: Part | None = mechanism
+        if not mechanism.frozen:
+            inner = mechanism.frozen_generator
+        yield "generator", variable, inner, mechanism.part_of
+    for variable, encoder in dcm.encoders.unopened().items():
+        yield "encoder", variable, encoder, None
 
 
 def training_rows(history: Named) -> list[Json]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -302,7 +302,7 @@ class Model(nn.Module):
             )
             if name not in encoders and (readers or in_module):
                 cls = ENCODERS.resolve(str(variable.default_encoder))
-                encoders[name] = initialised(partial(cls, variable), seed)  # type: ignore[arg-type]
+                encoders[name] = initialised(partial(cls, variable), seed)
         for name, encoder in encoders.items():
             self._encoders[module_key(name)] = encoder
 
@@ -325,11 +325,9 @@ class Model(nn.Module):
     def parent_spec(self, name: str) -> ParentSpec:
         """What a trainable mechanism reads of ``name`` as a parent: the variable, or its
         encoder's projection size."""
-        return (
-            self._encoders[module_key(name)].size
-            if module_key(name) in self._encoders
-            else self.variables[name]
-        )  # type: ignore[return-value]
+        if module_key(name) not in self._encoders:
+            return self.variables[name]
+        return cast("Encoder", self._encoders[module_key(name)]).size
 
     def confounder_keys(self, name: str) -> tuple[str, ...]:
         """Names of the confounder noises at a variable, in the order in which its mechanism
@@ -425,7 +423,7 @@ class Model(nn.Module):
         self,
         parent: str,
         mechanism: Mechanism,
-        values: dict[str, Tensor],
+        values: Mapping[str, Tensor],
         projections: dict[str, Tensor],
     ) -> Tensor:
         """A parent's value as this mechanism reads it; an image is projected once for all its

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from torch import nn
@@ -24,7 +24,7 @@ class NamedModules(nn.ModuleDict):
 
     def add_module(self, name: str, module: nn.Module | None) -> None:
         """Add a module under ``name``."""
-        self._modules[name] = module
+        self._modules[name] = cast("nn.Module", module)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute of its own, such as ``training``; it is never a module."""

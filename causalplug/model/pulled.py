@@ -127,7 +127,7 @@ class PulledParts:
                 return self._module(files, part, name).mechanisms[name]
             mechanism = load_mechanism(files)
             with configured(f"{self.where}: {name}"):
-                return mechanism.bind_as(name, entry["binding"])  # type: ignore[operator, no-any-return]
+                return mechanism.bind_as(name, entry["binding"])
 
         return DeferredMechanism(
             opened, entry, files, variable=variable, parents=parents, confounded=part is not None

@@ -109,14 +109,14 @@ def module_key(graph: CausalGraph, key: Any, what: str) -> tuple[str, ...]:
         UnknownVariableError: a name that the graph does not have.
     """
     if isinstance(key, str) and key in graph:
-        names = (key,)
+        names: str | Iterable[str] = (key,)
     elif isinstance(key, str):
         names = key.split("+")
     else:
         names = key
-    names = [name.strip() for name in as_names(names)]
-    check_known(names, graph.index, what)
-    return graph.named(graph.positions(names))
+    stripped = [name.strip() for name in as_names(names)]
+    check_known(stripped, graph.index, what)
+    return graph.named(graph.positions(stripped))
 
 
 def choose_objectives(
@@ -238,7 +238,8 @@ def _wanted(
                 raise PlanError(
                     f"module {'+'.join(modules[number])} cannot be trained with two objectives: "
                     "objective= asks for "
-                    f'"{given[number]}" and "{chosen}"; its variables are trained together, so give it one'
+                    f'"{given[number]}" and "{chosen}"; its variables are trained together, so '
+                    "give it one"
                 )
     return [given.get(number, default) for number, default in enumerate(defaults)]
 

@@ -303,7 +303,7 @@ def plan(
             continue
         inside = {*block.members, *block.frozen}
         if names in pulled:
-            matched = ()
+            matched: tuple[Target, ...] = ()
         else:
             matched = targets.of(block.members)
         if names not in pulled and not matched:
@@ -374,7 +374,10 @@ def _why(
         return pull.why
     names = graph.named(block.members)
     if could:
-        return f"no hidden confounder touches {names[0]}: any generator of its conditional distribution may be plugged in"
+        return (
+            f"no hidden confounder touches {names[0]}: any generator of its conditional "
+            "distribution may be plugged in"
+        )
     inside = set(block.members)
     edges = [(v, s) for v in block.members for s in graph.sibling_lists[v] if v < s and s in inside]
     drawn = listed((f"{graph.variables[v]} <-> {graph.variables[s]}" for v, s in edges), most=4)

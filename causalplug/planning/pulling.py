@@ -60,7 +60,8 @@ def check_pull(graph: CausalGraph, variable: str) -> None:
     """
     if graph.siblings(variable):
         raise FrozenConfounderError(
-            f'"{variable}" cannot be pulled: {_confounded(graph, variable)}. Train it with its module, use the '
+            f'"{variable}" cannot be pulled: {_confounded(graph, variable)}. Train it with its '
+            "module, use the "
             "generator as a renderer, or drop the edge."
         )
 
@@ -112,7 +113,8 @@ def judge_available(
         for variable in variables:
             if variable in owner:
                 raise PlanError(
-                    f'"{variable}" cannot be pulled twice: available= offers {owner[variable]} and {label} for it; '
+                    f'"{variable}" cannot be pulled twice: available= offers {owner[variable]} '
+                    f"and {label} for it; "
                     "keep one of them"
                 )
             owner[variable] = label
@@ -195,7 +197,10 @@ def _differences(
                 between = ""
                 if kind != "parents":
                     between = " with"
-                yield f"{variable} has the {kind}{between} {listed(there)} there and {listed(here)} here"
+                yield (
+                    f"{variable} has the {kind}{between} {listed(there)} there and {listed(here)} "
+                    "here"
+                )
 
 
 def _check_labels(graph: CausalGraph, variable: str, facts: GeneratorFacts) -> None:
@@ -244,7 +249,10 @@ def _mend(labels: Sequence[str] | None, parents: tuple[str, ...]) -> str:
         outof = f"({listed(parents)})"
     else:
         outof = parents[0]
-    return f"a label map mends it: LabelMap.from_table({{{outof}: {into}, …}}) with one entry for each value of {outof}"
+    return (
+        f"a label map mends it: LabelMap.from_table({{{outof}: {into}, …}}) with one entry for "
+        f"each value of {outof}"
+    )
 
 
 def _paired(labels: Sequence[str], parents: Sequence[str]) -> list[tuple[str, str]]:
@@ -271,7 +279,10 @@ def _free(graph: CausalGraph, variable: str) -> str:
         factor = f"P({variable} | {listed(parents)})"
     else:
         factor = f"P({variable})"
-    return f"no hidden confounder touches {variable}, so its mechanism is {factor} and any generator of that will do"
+    return (
+        f"no hidden confounder touches {variable}, so its mechanism is {factor} and any generator "
+        "of that will do"
+    )
 
 
 def _confounded(graph: CausalGraph, variable: str) -> str:
@@ -284,4 +295,7 @@ def _confounded(graph: CausalGraph, variable: str) -> str:
         shown = " and ".join(edges)
     else:
         shown = listed(edges, most=4)
-    return f"{shown} {says} that something unobserved affects {both}, and a frozen generator has no input for it"
+    return (
+        f"{shown} {says} that something unobserved affects {both}, and a frozen generator has no "
+        "input for it"
+    )

@@ -121,7 +121,10 @@ def _heading(plan: PlanLike, module: Module) -> str:
     number = plan.modules.index(module) + 1
     generation = next(i for i, row in enumerate(plan.generations, start=1) if module in row)
     variables = listed(module.variables, most=_MOST)
-    return f"Module {number} of {len(plan.modules)}, generation {generation} ({module.label}): {variables}."
+    return (
+        f"Module {number} of {len(plan.modules)}, generation {generation} ({module.label}): "
+        f"{variables}."
+    )
 
 
 def _together(graph: CausalGraph, module: Module, focus: str) -> list[str]:
@@ -262,10 +265,16 @@ def _source(graph: CausalGraph, module: Module, offer: Offer, target: Target | N
             f"Source {name} is not used: it sets {within} and records nothing else of the module."
         )
     if offer.missing:
-        return f"Source {name} is not used: it does not record {listed(graph.named(offer.missing), most=_MOST)}."
+        return (
+            f"Source {name} is not used: it does not record "
+            f"{listed(graph.named(offer.missing), most=_MOST)}."
+        )
     if offer.fixed:
         fixed = listed(graph.named(offer.fixed), most=_MOST)
-        return f"Source {name} is not used: it sets {fixed} to certain values only, and another source does not."
+        return (
+            f"Source {name} is not used: it sets {fixed} to certain values only, and another "
+            "source does not."
+        )
     best = min(len(t.frozen) for t in module.targets if t.role == "own")
     count = len(offer.reach - members)
     variables = "variables"

@@ -38,12 +38,15 @@ def plan_markdown(plan: PlanLike) -> str:
 def plan_html(plan: PlanLike) -> str:
     """The same table for notebooks."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in _HEAD)
-    body = "".join(
-        f'<tr title="{escape(module.why)}">{"".join(f"<td>{escape(cell)}</td>" for cell in row)}</tr>'
-        for module, row in _rows(plan)
-    )
+    body = "".join(_html_row(module, row) for module, row in _rows(plan))
     notes = "".join(f"<p>{escape(note)}</p>" for note in _notes(plan))
-    return f"<p><b>{escape(_title(plan))}</b></p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<p><b>{escape(_title(plan))}</b></p>{table}{notes}"
+
+
+def _html_row(module: Module, row: tuple[str, ...]) -> str:
+    cells = "".join(f"<td>{escape(cell)}</td>" for cell in row)
+    return f'<tr title="{escape(module.why)}">{cells}</tr>'
 
 
 def plan_dot(plan: PlanLike) -> str:

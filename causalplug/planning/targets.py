@@ -55,11 +55,12 @@ class Target:
 
     def describe(self, *, most: int = 8) -> str:
         """The distribution that is matched, such as ``P(Mek | PKA, do(PKA))``."""
-        do = ()
+        do: tuple[str, ...] = ()
         if self.do:
             do = (f"do({listed(self.do, most=most)})",)
         conditions = [*((listed(self.parents, most=most),) if self.parents else ()), *do]
-        return f"P({listed(self.variables, most=most)}{' | ' if conditions else ''}{', '.join(conditions)})"
+        bar = " | " if conditions else ""
+        return f"P({listed(self.variables, most=most)}{bar}{', '.join(conditions)})"
 
     def to_dict(self) -> Json:
         """What JSON can hold, one entry per attribute."""
@@ -164,7 +165,10 @@ class Targets:
                 because = (
                     f" ({listed(between)} because of the paths that leave the module and return)"
                 )
-            more = f"source {closest.source} comes closest and lacks {lacks}; record {lacks} there as well"
+            more = (
+                f"source {closest.source} comes closest and lacks {lacks}; record {lacks} there "
+                "as well"
+            )
         else:
             closest = min(offers, key=lambda offer: (len(offer.within), len(offer.missing)))
             need = self._closure(members, frozenset())

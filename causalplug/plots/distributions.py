@@ -48,7 +48,8 @@ def plot_distributions(
             with several open variables.
 
     Example:
-        >>> figure = plot_distributions({"P(A | do(D=1))": {"truth": [0.4, 0.6], "model": {"0": 0.41, "1": 0.59}}})
+        >>> compared = {"truth": [0.4, 0.6], "model": {"0": 0.41, "1": 0.59}}
+        >>> figure = plot_distributions({"P(A | do(D=1))": compared})
         >>> len(figure.axes)
         1
     """

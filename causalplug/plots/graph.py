@@ -140,9 +140,18 @@ def draw_arcs(
 
 
 def arrow(
-    ax: Axes, start: Place, end: Place, *, colour: str, bend: float = 0.0, style: str = "-|>", zorder: float = 5,
-    linestyle: Any = "solid", width: float = 0.8, head: float = 6.0,
-) -> None:  # fmt: skip
+    ax: Axes,
+    start: Place,
+    end: Place,
+    *,
+    colour: str,
+    bend: float = 0.0,
+    style: str = "-|>",
+    zorder: float = 5,
+    linestyle: Any = "solid",
+    width: float = 0.8,
+    head: float = 6.0,
+) -> None:
     """An arrow between two places that begins and ends at their borders."""
     from matplotlib.patches import FancyArrowPatch, Rectangle
 

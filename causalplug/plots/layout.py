@@ -157,7 +157,7 @@ def bent(
         a, b = places[left], places[right]
         upright = abs(a.x - b.x) < (a.width + b.width) / 4
         if confounded:
-            choices = (-0.9, 0.9) if upright else curved
+            choices: tuple[float, ...] = (-0.9, 0.9) if upright else curved
         else:
             choices = straight
         near = drawn[left] + drawn[right]

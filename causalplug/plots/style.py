@@ -51,7 +51,8 @@ SERIES = {
     "data": "#B3B3B3",
     "other": ("#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442"),
 }
-"""Colours of what a picture compares; light and dark alternate, so that they differ in grey as well."""
+"""Colours of what a picture compares; light and dark alternate, so that they differ in grey as
+well."""
 COLUMN = 3.35
 """Width of a paper's column, in inches: what is drawn for it is not scaled down."""
 FAMILY = "DejaVu Sans"

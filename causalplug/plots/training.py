@@ -82,7 +82,7 @@ def _panel(axes: Axes, module: TrainedModuleShape, measure: str) -> None:
     middle, least = (max(values) + min(values)) / 2, 0.005 * abs(values[-1])
     if measure != "tvd" and max(values) - min(values) < 2 * least:  # a flat line is flat
         axes.set_ylim(middle - least, middle + least)
-    kept = [value for step, value in points if step == module.best_step]
+    kept = [(step, value) for step, value in points if step == module.best_step]
     if kept and measure == _measures(module)[-1]:
         ring: Json = {
             "marker": "o",
@@ -91,7 +91,8 @@ def _panel(axes: Axes, module: TrainedModuleShape, measure: str) -> None:
             "mec": SERIES["model"],
             "mew": 1.0,
         }
-        axes.plot([module.best_step], kept[-1:], linestyle="", label="kept", **ring)
+        step, value = kept[-1]
+        axes.plot([step], [value], linestyle="", label="kept", **ring)
     floors = [(d.floor, d.ceiling) for d in module.distances if d.floor is not None]
     if measure == "tvd":
         axes.set_ylim(0, 1.15 * max([*values, *(floor for floor, _ in floors)]))

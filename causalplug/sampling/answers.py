@@ -263,7 +263,7 @@ class Summary:
         """From parts of cell codes, values and weights."""
         codes = np.concatenate([part[0] for part in parts])
         values = np.concatenate([part[1] for part in parts]).astype(float)
-        weights = None if parts[0][2] is None else np.concatenate([part[2] for part in parts])  # type: ignore[misc]
+        weights = None if parts[0][2] is None else np.concatenate([part[2] for part in parts])
         names = [
             "mean",
             "mean_se",

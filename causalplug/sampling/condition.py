@@ -462,11 +462,11 @@ def region_condition(dcm: Model, name: str, region: Region) -> Condition:
         high = float("inf")
     else:
         high = float(region.high)
-    if high < variable.low or low > variable.high:  # type: ignore[attr-defined]
+    if high < variable.low or low > variable.high:
         raise QueryError(
             f"{written} cannot be asked: {name} has values between {variable.low} "
-            "and "  # type: ignore[attr-defined]
-            f"{variable.high}."  # type: ignore[attr-defined]
+            "and "
+            f"{variable.high}."
         )
     return Condition(
         name,

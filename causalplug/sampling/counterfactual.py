@@ -172,7 +172,7 @@ def _row_columns(dcm: Model, rows: Any) -> Json:
     check_known(names, dcm.graph.index, "the given rows cannot be used")
     if not names:
         raise QueryError("the given rows cannot be used: they have no columns.")
-    found = {}
+    found: dict[str, Any] = {}
     for name in names:
         variable = dcm.variables[name]
         column = rows[name]

@@ -22,7 +22,7 @@ __all__ = ["distributed_answer"]
 
 def distributed_answer(asked: Request, started: float) -> pd.DataFrame:
     """The table of a request, computed by all processes of the launcher together."""
-    from accelerate import PartialState  # type: ignore[import-untyped]
+    from accelerate import PartialState
 
     state = PartialState(cpu=asked.dcm.device.type == "cpu")
     stream = asked.stream()
@@ -39,7 +39,7 @@ def distributed_answer(asked: Request, started: float) -> pd.DataFrame:
 
 
 def _gathered(values: list[Any]) -> list[Any]:
-    from accelerate.utils import gather_object  # type: ignore[import-untyped]
+    from accelerate.utils import gather_object
 
     return gather_object(values)
 

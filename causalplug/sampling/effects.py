@@ -47,7 +47,7 @@ def ate_query(
             )
         value = outcome_variable.categories[1]
     if value is None:
-        asked = outcome
+        asked: str | tuple[str, Any] = outcome
     else:
         asked = (outcome, value)
     return ate(

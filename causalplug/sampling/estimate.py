@@ -197,7 +197,7 @@ class _Estimation:
             [(a.label, dcm.variables[a.variable]) for a in first.evidence],
             [(a.label, dcm.variables[a.variable]) for a in discrete],
         ]
-        sizes = tuple([v.size for _, v in self.axes[i]] for i in (1, 2))  # type: ignore[attr-defined]
+        sizes = tuple([v.size for _, v in self.axes[i]] for i in (1, 2))
         self.blocks = []
         order = terms[0].symbols
         by_symbols = [{tuple(str(c.symbols[s]) for s in order): c for c in t.cases} for t in terms]
@@ -300,7 +300,7 @@ class _Estimation:
 
     def run(self, progress: bool | None) -> None:
         """Draw candidates until every block has n rows that met the evidence of all its terms."""
-        from tqdm.auto import tqdm  # type: ignore[import-untyped]
+        from tqdm.auto import tqdm
 
         check = math.ceil(CHECK / self.limits.min_acceptance)
         limit = check + math.ceil(self.n / self.limits.min_acceptance)
@@ -412,9 +412,9 @@ class _Estimation:
         return last
 
     def _contribution(self, case: Case, rows: Rows, index: torch.Tensor) -> Contribution:
-        evidence = _codes(rows, case.evidence, [v.size for _, v in self.axes[1]])  # type: ignore[attr-defined]
+        evidence = _codes(rows, case.evidence, [v.size for _, v in self.axes[1]])
         discrete = [a for a in case.outcomes if self.dcm.variables[a.variable].is_discrete]
-        outcome = _codes(rows, discrete, [v.size for _, v in self.axes[2]])  # type: ignore[attr-defined]
+        outcome = _codes(rows, discrete, [v.size for _, v in self.axes[2]])
         for world, name, code in case.fixed:
             outcome = torch.where(rows.values(world, [name])[name] == code, outcome, -1)
         for world, condition in case.ranges:
@@ -443,7 +443,7 @@ class _Estimation:
             return {}
         rows, _ = filtered[case.key]
         hit = part.outcome >= 0
-        cells = (part.evidence * math.prod(v.size for _, v in self.axes[2]) + part.outcome)[hit]  # type: ignore[attr-defined]
+        cells = (part.evidence * math.prod(v.size for _, v in self.axes[2]) + part.outcome)[hit]
         found = {}
         for axis in case.outcomes:
             if axis.label in self.numbers:

@@ -205,7 +205,7 @@ class _Spread:
             weight = part.weight
         self.b[part.index] = weight
         if part.number is None:
-            number = part.outcome >= 0
+            number: np.ndarray = part.outcome >= 0
         else:
             number = part.number - origin
         self.a[part.index] = weight * number

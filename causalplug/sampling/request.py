@@ -72,7 +72,7 @@ class Request:
 
     def parts(self, stream: Stream) -> Iterator[tuple[dict[Column, np.ndarray], dict[str, float]]]:
         """Consecutive parts of the table, with a progress bar for long calls."""
-        from tqdm.auto import tqdm  # type: ignore[import-untyped]
+        from tqdm.auto import tqdm
 
         if self.options.progress is None:
             disable = None

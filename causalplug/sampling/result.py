@@ -11,7 +11,7 @@ from torch import Tensor
 
 from causalplug.errors import SamplingError
 from causalplug.values import Named
-from causalplug.variables import Image, Variable
+from causalplug.variables import Variable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ def _by_row(values: np.ndarray) -> np.ndarray:
     return objects
 
 
-def _pictures(variable: Image, codes: Tensor, images: str) -> np.ndarray:
+def _pictures(variable: Variable, codes: Tensor, images: str) -> np.ndarray:
     if images == "tensor":
         items = [
             image.clone() for image in variable.scale(codes).float().cpu()

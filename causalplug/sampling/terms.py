@@ -23,7 +23,7 @@ from causalplug.sampling.condition import (
 from causalplug.sampling.interventions import Intervention, compile_do
 from causalplug.sampling.worlds import FromWorld, World
 from causalplug.values import Json, Named
-from causalplug.variables import Discrete
+from causalplug.variables import Variable
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -89,7 +89,7 @@ class CompiledTerm:
     cases: list[Case]
 
 
-def category(variable: Discrete, value: Any, name: str) -> Any:
+def category(variable: Variable, value: Any, name: str) -> Any:
     """The category that ``value`` means: itself, or the one that is written like it."""
     if value in variable.categories:
         return variable.categories[variable.categories.index(value)]
@@ -97,7 +97,7 @@ def category(variable: Discrete, value: Any, name: str) -> Any:
     return variable.categories[code if code >= 0 else variable.code(value, name)]
 
 
-def _category(variable: Discrete, value: Any, name: str) -> Any:
+def _category(variable: Variable, value: Any, name: str) -> Any:
     if isinstance(value, Except):
         return Except(category(variable, value.value, name))
     return category(variable, value, name)
@@ -120,7 +120,7 @@ def numbers_of(variable: Any, name: str) -> list[float] | None:
             f"E[{name}] cannot be taken: {name} is {what}. Ask for P({name} | …) to see some."
         )
     if all(isinstance(c, int | float) for c in variable.categories):
-        return [float(c) for c in variable.categories]  # type: ignore[arg-type]
+        return [float(c) for c in variable.categories]
     raise QueryError(
         f"E[{name}] cannot be taken: the categories of {name} are names, not numbers. Ask for a "
         f"probability, for example P({name}={variable.categories[-1]!s} | …)."
@@ -210,7 +210,7 @@ class _Compiler:
                         event.variable,
                         self.dcm.variables[event.variable].code(value, event.variable),
                     )
-                )  # type: ignore[attr-defined]
+                )
         key = tuple(
             sorted(
                 (str(setting), str(sorted(there.items()))) for setting, there in conditions.items()

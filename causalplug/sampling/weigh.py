@@ -351,7 +351,7 @@ def _log_probs(
     condition: Condition | None,
 ) -> Tensor:
     """Log probabilities ``(n, k)`` of the categories, minus infinity for those ruled out."""
-    logits: Callable[..., Tensor] = mechanism.logits  # type: ignore[assignment]
+    logits: Callable[..., Tensor] = mechanism.logits
     log_probs = torch.log_softmax(logits(inputs, confounder).double(), -1)
     log_probs = log_probs.expand(n, log_probs.shape[-1])
     if condition is None or condition.allowed is None:

@@ -189,7 +189,7 @@ class MechanismTester:
         relaxed = {
             name: torch.nn.functional.one_hot(value, mechanism.bound_parents[name].size)
             .float()
-            .requires_grad_()  # type: ignore[attr-defined]
+            .requires_grad_()
             for name, value in parents.items()
         }
         if not relaxed:
@@ -283,7 +283,7 @@ class MechanismTester:
         mechanism = self.make()
         declared, read = mechanism.declared_output(), _read_by(mechanism)
         if declared.is_discrete:
-            other = Continuous()
+            other: Variable = Continuous()
         else:
             other = Discrete(2)
         extra = {**read, "extra": Discrete(2)}

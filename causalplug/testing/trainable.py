@@ -53,8 +53,7 @@ class TrainableMechanismTester:
         found = {}
         for name, spec in self.parents.items():
             generator = torch.Generator().manual_seed(len(name))
-            drawn = isinstance(spec, int)
-            if drawn:
+            if isinstance(spec, int):
                 found[name] = torch.randn(n, spec, generator=generator)
             else:
                 found[name] = example_values(spec, n)
@@ -104,9 +103,9 @@ class TrainableMechanismTester:
         assert made.is_floating_point() != variable.is_discrete
         assert len(variable.decode(made)) == self.rows
         if variable.is_image:
-            slack = 1e-3 * (variable.high - variable.low)  # type: ignore[attr-defined]
-            assert float(made.min()) >= variable.low - slack  # type: ignore[attr-defined]
-            assert float(made.max()) <= variable.high + slack  # type: ignore[attr-defined]
+            slack = 1e-3 * (variable.high - variable.low)
+            assert float(made.min()) >= variable.low - slack
+            assert float(made.max()) <= variable.high + slack
 
     def test_same_noise_same_sample_and_other_noise_another(self) -> None:
         mechanism = self.make().eval()
@@ -151,7 +150,7 @@ class TrainableMechanismTester:
             return
         found = mechanism.log_prob(values, parents, draws).detach()
         if draws is None:
-            rows = (self.rows,)
+            rows: tuple[int, ...] = (self.rows,)
         else:
             rows = (3, self.rows)
         assert found.shape == rows

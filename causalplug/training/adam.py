@@ -33,16 +33,17 @@ class Adam(torch.optim.Adam):
             loss = closure()
         for group in self.param_groups:
             updated: list[Tensor] = []
+            gradients: list[Tensor] = []
             states: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
                 updated.append(parameter)
+                gradients.append(parameter.grad)
                 for kept, value in zip(states, self._state_of(parameter), strict=True):
                     kept.append(value)
             if not updated:
                 continue
-            gradients = [parameter.grad for parameter in updated]
             steps, first, second = states
             torch._foreach_add_(steps, 1.0)
             torch._fused_adam_(

@@ -121,7 +121,7 @@ class TableGame(Game):
         super().__init__(config)
         given, inside = list(target.parents), list(target.variables)
         names = [*given, *inside]
-        size = {name: dcm.variables[name].size for name in names}  # type: ignore[attr-defined]
+        size = {name: dcm.variables[name].size for name in names}
         taken, counts = taken_values(rows, given, size)
         grid = torch.cartesian_prod(
             *[torch.arange(size[name], device=counts.device) for name in inside]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from causalplug.networks import location_and_scale
-from causalplug.variables import Image, Variable
+from causalplug.variables import Variable
 
 __all__ = ["Critic", "CriticInput", "Scaled", "between"]
 
@@ -77,7 +77,7 @@ class CriticInput(nn.Module):
             rows = [(torch.cat(parts, -1) - self.loc) / self.scale]
         rows = [row.to(torch.get_default_dtype()) for row in rows]
         for name in self.pixels:
-            variable: Image = self.variables[name]  # type: ignore[assignment]
+            variable = self.variables[name]
             rows.append(
                 (variable.scale(values[name]) - variable.low) * (2 / (variable.high - variable.low))
                 - 1
@@ -105,7 +105,7 @@ class Critic(nn.Module):
         super().__init__()
         self.trunks = nn.ModuleList(
             self._trunk(reads.variables[name], channels) for name in reads.pixels
-        )  # type: ignore[arg-type]
+        )
         size = sum(reads.sizes) + 128 * len(self.trunks)
         layers: list[nn.Module] = []
         for width in hidden:
@@ -115,7 +115,7 @@ class Critic(nn.Module):
         self._linear = [layer for layer in self.score if isinstance(layer, nn.Linear)]
 
     @staticmethod
-    def _trunk(variable: Image, channels: Sequence[int]) -> nn.Module:
+    def _trunk(variable: Variable, channels: Sequence[int]) -> nn.Module:
         layers: list[nn.Module] = []
         before, height, width = variable.channels, variable.height, variable.width
         for after in channels:
@@ -229,7 +229,7 @@ def _piecewise_linear(
 
 def _leaky_relu_backward(gradient: Tensor, value: Tensor) -> Tensor:
     """``gradient`` times the slope of a leaky rectifier whose result is ``value``."""
-    return torch.ops.aten.leaky_relu_backward(gradient, value, _SLOPE, True)  # type: ignore[no-any-return]
+    return torch.ops.aten.leaky_relu_backward(gradient, value, _SLOPE, True)
 
 
 def between(

@@ -197,9 +197,9 @@ class Cells:
         self.index: dict[str, Tensor] = {}
         for name in self.variables:
             mechanism = dcm.mechanism(name)
-            size = dcm.variables[name].size  # type: ignore[attr-defined]
+            size = dcm.variables[name].size
             if mechanism.parents:
-                sizes = [dcm.variables[parent].size for parent in mechanism.parents]  # type: ignore[attr-defined]
+                sizes = [dcm.variables[parent].size for parent in mechanism.parents]
                 columns = {parent: rows[parent] for parent in mechanism.parents}
                 self.parents[name], which, _ = distinct(columns, sizes)
             else:

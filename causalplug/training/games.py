@@ -39,7 +39,7 @@ def game_for(
             target.variables
         )  # drawn and not recorded, in joint training
         if not hidden and tabular(dcm, target.variables) and inside <= config.max_cells:
-            size = {name: dcm.variables[name].size for name in names}  # type: ignore[attr-defined]
+            size = {name: dcm.variables[name].size for name in names}
             taken = len(taken_values(rows, target.parents, size)[1])
             if inside * taken <= config.max_cells:
                 return TableGame(dcm, target, rows, config)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from causalplug.training.adversarial import RowGame, Rule
 from causalplug.training.critics import CriticInput, Scaled
-from causalplug.variables import Image
+from causalplug.variables import Variable
 
 __all__ = ["ImageGame", "ProjectionCritic"]
 
@@ -36,7 +36,7 @@ class ProjectionCritic(nn.Module):
 
     def __init__(self, reads: CriticInput, *, hidden: int = 64):
         super().__init__()
-        self.trunks = nn.ModuleList(self._trunk(reads.variables[name]) for name in reads.pixels)  # type: ignore[arg-type]
+        self.trunks = nn.ModuleList(self._trunk(reads.variables[name]) for name in reads.pixels)
         size = _READ * len(self.trunks)
         if len(self.trunks) > 1:
             self.mix = nn.Sequential(nn.Linear(size, _READ), nn.LeakyReLU(0.2))
@@ -55,7 +55,7 @@ class ProjectionCritic(nn.Module):
             nn.init.zeros_(self.agree.bias)
 
     @staticmethod
-    def _trunk(variable: Image) -> nn.Module:
+    def _trunk(variable: Variable) -> nn.Module:
         return nn.Sequential(
             nn.Flatten(),
             nn.Linear(variable.feature_size, 256),

@@ -256,7 +256,7 @@ class Likelihood:
 
     def _tabulate(self, factor: _Factor) -> None:
         """Merge equal rows; fall back to batches where the table would be large."""
-        sizes = [self.dcm.variables[name].size for name in factor.rows]  # type: ignore[attr-defined]
+        sizes = [self.dcm.variables[name].size for name in factor.rows]
         rows, _, counts = distinct(factor.rows, sizes)
         factor.cells = Cells(self.dcm, factor.variables, rows)
         draws = 1

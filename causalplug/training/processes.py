@@ -105,7 +105,7 @@ class Processes:
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
         flat = torch.cat([*[g.flatten() for g in gradients], loss.to(gradients[0].dtype).view(1)])
         with _exchange():
-            flat = self.accelerator.reduce(flat, reduction="mean")  # type: ignore[assignment]
+            flat = self.accelerator.reduce(flat, reduction="mean")
         *means, loss = flat.split([*[p.numel() for p in parameters], 1])
         for p, mean in zip(parameters, means, strict=True):
             p.grad = mean.view_as(p)
@@ -139,4 +139,4 @@ class Processes:
             return [state]
         with _exchange():
             gathered = self.accelerator.gather(state.to(self.accelerator.device))
-        return [part.cpu() for part in gathered.split(len(state))]  # type: ignore[union-attr]
+        return [part.cpu() for part in gathered.split(len(state))]

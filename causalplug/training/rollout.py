@@ -186,7 +186,7 @@ class Roller:
         discrete = variable.is_discrete
         if name in state.spread:
             parents = {parent: self._read(parent, name, state) for parent in mechanism.parents}
-            self._enumerate(name, state, n, mechanism.logits(parents, confounder))  # type: ignore[operator]
+            self._enumerate(name, state, n, mechanism.logits(parents, confounder))
             return
         # copies of one row share their noise; score-function copies of weighed variables must not
         scored = mode == "score" and name in self.weighed
@@ -230,7 +230,7 @@ class Roller:
         log_probs = torch.log_softmax(logits.expand(state.copies * n, -1), -1)
         log_probs = log_probs.view(state.copies, n, size).permute(2, 0, 1)
         if state.log_weight is None:
-            before = 0.0
+            before: float | Tensor = 0.0
         else:
             before = state.log_weight
         state.log_weight = (log_probs + before).flatten(0, 1)

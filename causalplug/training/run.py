@@ -255,11 +255,11 @@ class Run:
         games = []
         for target in module.targets:
             pixels = self.prepared.pixels(self.dcm, module, self.config)
-            rows = self.prepared.rows(target.source, "train", pixels)
+            table = self.prepared.rows(target.source, "train", pixels)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.config.seed)
                 game = game_for(
-                    self.dcm, target, rows, self.config, banks=self.prepared.banks, pixels=pixels
+                    self.dcm, target, table, self.config, banks=self.prepared.banks, pixels=pixels
                 )
             games.append(game.to(self.accelerator.device))
         image = any(self.dcm.variables[name].needs_encoder for name in module.variables)
@@ -305,7 +305,7 @@ class Run:
             if "best.0" in tensors:
                 best = [tensors[f"best.{i}"].to(device) for i in range(len(learner.parameters))]
             generator.set_state(tensors[f"generator.{self.processes.index}"].cpu())
-        silent = True
+        silent: bool | None = True
         if self.trainer.progress:
             silent = None
         name = f"{report.name} {objective}"

@@ -143,14 +143,15 @@ class Stack(nn.Module):
     def _slices(self, place: int, network: Conditioner) -> list[tuple[Tensor, Tensor]]:
         """Where each parameter of a member's network lies in the stack, beside it."""
         if network.rest is None:
-            out = network.output_bias
-            return [(self.biases[-1][place, 0, : len(out)], out)]
-        linear = [network.read_parents, *network.rest[1::2]]
+            own = network.output_bias
+            return [(self.biases[-1][place, 0, : len(own)], own)]
+        layers = (network.read_parents, *network.rest)
+        linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
         found = []
         for weight, bias, layer in zip(self.weights, self.biases, linear, strict=True):
-            out, into = layer.weight.shape  # type: ignore[union-attr]
-            found.append((weight[place, :into, :out], layer.weight.T))  # type: ignore[union-attr]
-            found.append((bias[place, 0, :out], layer.bias))  # type: ignore[union-attr]
+            out, into = layer.weight.shape
+            found.append((weight[place, :into, :out], layer.weight.T))
+            found.append((bias[place, 0, :out], layer.bias))
         return found
 
     @torch.no_grad()

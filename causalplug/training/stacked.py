@@ -211,7 +211,7 @@ class StackedTraining:
 
     def _cycles(self, singles: Sequence[Single]) -> None:
         if self.steps is None:
-            lengths = _CYCLES
+            lengths: tuple[int, ...] = _CYCLES
         else:
             lengths = (self.steps,)
         active, done = list(singles), 0

@@ -135,9 +135,8 @@ def _read_by(dcm: Model, queries: str | Query | Iterable[str | Query]) -> tuple[
         TrainingError: no question.
         QuerySyntaxError, QueryError, UnknownVariableError: a question that makes no sense.
     """
-    single = isinstance(queries, str | Query)
     found: set[str] = set()
-    for query in [queries] if single else list(queries):
+    for query in [queries] if isinstance(queries, str | Query) else list(queries):
         asked = query
         if isinstance(query, str):
             asked = Query.parse(query)
@@ -193,7 +192,7 @@ class Trainer:
             self.config = replace(self.config, gradient_accumulation_steps=steps)
         self.progress = progress and self.accelerator.is_main_process
         if output_dir is not None:
-            self.output_dir = Path(output_dir)
+            self.output_dir: Path | None = Path(output_dir)
         else:
             self.output_dir = None
         if (
@@ -280,7 +279,10 @@ class Trainer:
             return "No checkpoint was written (give output_dir to have one)."
         if not self.checkpoints.folder.exists():
             return "It had not come to its first checkpoint."
-        return f"The last checkpoint is in {self.checkpoints.folder}; continue with resume_from_checkpoint=True."
+        return (
+            f"The last checkpoint is in {self.checkpoints.folder}; continue with "
+            "resume_from_checkpoint=True."
+        )
 
     @property
     def checkpoints(self) -> Checkpoints | None:
@@ -346,9 +348,17 @@ class Trainer:
             for name in self._frozen_images(module):
                 banks[name] = banks.get(name, False) or OBJECTIVES[str(module.objective)].draws
         run.prepared = prepare(
-            self.dcm, self.tables, self.config, banks_for=banks, device=self.accelerator.device, seconds=seconds,
-            progress=self.progress, ready=loaded is not None, share=together.share, folder=self.output_dir,
-        )  # fmt: skip
+            self.dcm,
+            self.tables,
+            self.config,
+            banks_for=banks,
+            device=self.accelerator.device,
+            seconds=seconds,
+            progress=self.progress,
+            ready=loaded is not None,
+            share=together.share,
+            folder=self.output_dir,
+        )
         doubts = self._check_graph(seconds)
         fits = self._check_fit(seconds)
         if loaded is None:
@@ -528,8 +538,11 @@ class Trainer:
             return []
         start = time.perf_counter()
         fits = check_generators(self.dcm, self.tables, seed=self.config.seed)
-        said = {fit.name: f"{fit.verdict} for the rows" + (f": {'; '.join(fit.reasons)}" if fit.reasons else "")
-                for fit in fits}  # fmt: skip
+        said = {
+            fit.name: f"{fit.verdict} for the rows"
+            + (f": {'; '.join(fit.reasons)}" if fit.reasons else "")
+            for fit in fits
+        }
         self.plan = replace(self.plan, fits=said)
         seconds["fit checks"] = time.perf_counter() - start
         return fits

@@ -252,7 +252,7 @@ def distance(
     discrete = [name for name in names if dcm.variables[name].is_discrete]
     found: Json = {}
     if discrete:
-        sizes = [dcm.variables[name].size for name in discrete]  # type: ignore[attr-defined]
+        sizes = [dcm.variables[name].size for name in discrete]
         columns = [
             [*(values[name] for name in discrete), *(shown(values) if shown else [])]
             for values in (rows, fake)
@@ -271,7 +271,7 @@ def distance(
         pick = torch.randperm(len(fake_parts[0]), generator=generator, device=fake_parts[0].device)
         fake_parts = [part[pick] for part in fake_parts]
         if shown:
-            scales = SCALES
+            scales: tuple[float, ...] = SCALES
         else:
             scales = (1.0,)
         found["mmd"], found["mmd_floor"] = mmd(

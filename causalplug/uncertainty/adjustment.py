@@ -259,7 +259,7 @@ class _Case:
         mechanism = self.dcm.mechanism(name)
         values = rows.values(self.world, mechanism.parents)
         read = {p: self.dcm._read(p, mechanism, values, {}) for p in mechanism.parents}
-        logits = mechanism.logits(read, None)  # type: ignore[operator]
+        logits = mechanism.logits(read, None)
         shares = torch.softmax(logits.double(), -1).expand(self.size, -1)
         total = torch.zeros((), dtype=torch.float64)
         for code in range(shares.shape[1]):
@@ -303,5 +303,5 @@ class _Case:
         """Probabilities of the treatment's categories ``(n, k)``."""
         mechanism = self.dcm.mechanism(name)
         read = {p: self.dcm._read(p, mechanism, self.rows, {}) for p in mechanism.parents}
-        logits = mechanism.logits(read, None)  # type: ignore[operator]
+        logits = mechanism.logits(read, None)
         return torch.softmax(logits.double(), -1).expand(self.size, -1)

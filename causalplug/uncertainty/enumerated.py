@@ -66,7 +66,7 @@ def _variables(dcm: Model, numbers: AnswerNumbers, case: Case) -> list[tuple[str
     points = any(given.points for given in case.given)
     if points or len(set(names)) < len(names) or not tabular(dcm, names):
         return None
-    if math.prod(dcm.variables[name].size for name in names) > _JOINT:  # type: ignore[attr-defined]
+    if math.prod(dcm.variables[name].size for name in names) > _JOINT:
         return None
     order = {name: place for place, name in enumerate(dcm.graph.topological_order())}
     return sorted(cells.values(), key=lambda cell: order[cell[0]])
@@ -89,9 +89,9 @@ def _numbers(dcm: Model, numbers: AnswerNumbers, variables: Mapping[int, object]
 def _joint(dcm: Model, variables: Sequence[tuple[str, World]]) -> tuple[Rows, Tensor]:
     """Every joint value as a row, and its probability ``(n,)``."""
     names = [name for name, _ in variables]
-    sizes = [dcm.variables[name].size for name in names]  # type: ignore[attr-defined]
+    sizes = [dcm.variables[name].size for name in names]
     count = math.prod(sizes)
-    grid = ()
+    grid: tuple[Tensor, ...] = ()
     if sizes:
         grid = torch.unravel_index(torch.arange(count, device=dcm.device), sizes)
     rows = Rows(dcm, Noise(count, device=dcm.device))

@@ -200,7 +200,7 @@ class _Exchange:
         """Two values whose perturbed logits tie, and what the other worlds make of that noise."""
         if set(mechanism.noise) != {"gumbel"}:
             raise NoGradient(f"{seen.name} is read in several worlds and is not discrete")
-        logits = torch.log_softmax(mechanism.logits(parents, confounder), -1)  # type: ignore[operator]
+        logits = torch.log_softmax(mechanism.logits(parents, confounder), -1)
         first = (logits + self._own(seen.name, 1)["gumbel"]).argmax(-1)
         second = (logits + self._own(seen.name, 2)["gumbel"]).argmax(-1)
         gumbel = _tied_gumbel(logits, first, second, self.rows.noise.seed + place)
@@ -208,7 +208,7 @@ class _Exchange:
         for rank, other in enumerate(self.seen[seen.name]):
             if rank != place:
                 read, noise = self._inputs(other)
-                perturbed = mechanism.logits(read, noise) + gumbel  # type: ignore[operator]
+                perturbed = mechanism.logits(read, noise) + gumbel
                 wins = second
                 if rank < place:
                     wins = first

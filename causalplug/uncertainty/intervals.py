@@ -172,7 +172,7 @@ def _quantile(level: float, freedom: int | None) -> float:
     """Two-sided quantile of the normal, or of Student's t."""
     if freedom is None:
         return NormalDist().inv_cdf((1 + level) / 2)
-    from scipy.stats import t  # type: ignore[import-untyped]
+    from scipy.stats import t
 
     return float(t.ppf((1 + level) / 2, freedom))
 

@@ -87,7 +87,7 @@ class AnswerNumbers:
         return [a for a in case.outcomes if self.dcm.variables[a.variable].is_discrete]
 
     def _sizes(self, axes: Sequence[Axis]) -> list[int]:
-        return [self.dcm.variables[axis.variable].size for axis in axes]  # type: ignore[attr-defined]
+        return [self.dcm.variables[axis.variable].size for axis in axes]
 
     def _category_numbers(self, case: Case) -> Tensor | None:
         if case.mean is None:

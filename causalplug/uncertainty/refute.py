@@ -10,7 +10,7 @@ import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -31,7 +31,7 @@ __all__ = ["Refutation", "refute"]
 _SHARE = 0.8  # of the rows, in the subset
 _WIDTH = 3.0  # standard errors of a difference
 
-Ask = Callable[["Model", Query], "Estimate"]
+_M = TypeVar("_M", bound="Model")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +58,22 @@ class Refutation:
 
 
 def refute(
-    dcm: Model, query: str | Query, data: Any, ask: Ask, *, seed: int, settings: Named
+    dcm: _M,
+    query: str | Query,
+    data: Any,
+    ask: Callable[[_M, Query], Estimate],
+    *,
+    seed: int,
+    settings: Named,
 ) -> Refutation:
     """Refit copies of a model on changed rows, and ask them the same; documented at
     :meth:`causalplug.DCM.refute`."""
     import pandas as pd
 
-    asked = query
     if isinstance(query, str):
         asked = Query.parse(query)
+    else:
+        asked = query
     treatments = _treatments(asked)
     columns = dict(columns_of(data))
     random = np.random.default_rng(seed)
@@ -107,10 +114,10 @@ def _treatments(query: Query) -> set[str]:
 
 
 def _refitted(
-    dcm: Model,
+    dcm: _M,
     columns: Named,
     query: Query,
-    ask: Ask,
+    ask: Callable[[_M, Query], Estimate],
     seed: int,
     settings: Named,
 ) -> Estimate:
@@ -128,5 +135,5 @@ def _judged(
         e.standard_error if np.isfinite(e.standard_error) else e.monte_carlo_error
         for e in (found, first)
     ]
-    width = _WIDTH * float(np.hypot(*errors) if expected else errors[0])
+    width = _WIDTH * float(np.hypot(errors[0], errors[1]) if expected else errors[0])
     return name, found.value, expected, width, abs(found.value - expected) <= width

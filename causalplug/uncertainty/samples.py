@@ -112,7 +112,7 @@ def _numbers(dcm: Model, name: str, values: Any) -> bool:
     if not isinstance(values, list) or not all(isinstance(v, int | float) for v in values):
         return False
     if dcm.variables[name].is_discrete:
-        return len(values) == dcm.variables[name].size  # type: ignore[attr-defined]
+        return len(values) == dcm.variables[name].size
     return len(values) != 1
 
 

@@ -62,7 +62,7 @@ class Factor:
         needed = {name: rows[name] for name in dict.fromkeys(names)}
         number = len(needed[names[0]])
         if tabular(dcm, variables):
-            sizes = [dcm.variables[name].size for name in needed]  # type: ignore[attr-defined]
+            sizes = [dcm.variables[name].size for name in needed]
             different, which, counts = distinct(needed, sizes)
             return cls(tuple(variables), different, counts * (total / number), which)
         counts = torch.full((number,), total / number, dtype=torch.float64)

@@ -10,6 +10,8 @@ import numpy as np
 from causalplug.values import Json
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     import torch
 
 __all__ = ["Variable"]
@@ -48,6 +50,49 @@ class Variable:
     has_density: ClassVar[bool] = True
     default_encoder: ClassVar[str | None] = None
     default_mechanism: ClassVar[str | None] = None
+
+    if TYPE_CHECKING:  # what only some kinds have, and what is asked of these alone
+
+        @property
+        def categories(self) -> tuple[Hashable, ...]:
+            """The values of a discrete variable."""
+
+        @property
+        def plain(self) -> bool:
+            """Whether the categories of a discrete variable are the integers from 0."""
+
+        @property
+        def size(self) -> int:
+            """Number of categories of a discrete variable, or of the numbers in a vector."""
+
+        @property
+        def low(self) -> float:
+            """The least number of a number, vector or image."""
+
+        @property
+        def high(self) -> float:
+            """The greatest number of a number, vector or image."""
+
+        @property
+        def channels(self) -> int:
+            """Channels of an image."""
+
+        @property
+        def height(self) -> int:
+            """Rows of pixels of an image."""
+
+        @property
+        def width(self) -> int:
+            """Pixels of a row of an image."""
+
+        def to_pil(self, images: Any) -> list[Any]:
+            """Decoded images as pictures."""
+
+        def code_of_text(self, text: str) -> int:
+            """The code of the category of a discrete variable that is written so, or -1."""
+
+        def code(self, value: Hashable, name: str = "value") -> int:
+            """The integer code of one category of a discrete variable."""
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -169,7 +169,10 @@ def where_first(wrong: np.ndarray, array: np.ndarray, row: int | None) -> str:
         return ""
     where = int(wrong.argmax())
     value = array[where]
-    return f" The first is {value.item() if isinstance(value, np.generic) else value!r} in row {row + where}."
+    return (
+        f" The first is {value.item() if isinstance(value, np.generic) else value!r} in row "
+        f"{row + where}."
+    )
 
 
 def refuse_missing(array: np.ndarray, name: str) -> None:

@@ -52,9 +52,12 @@ def from_bank(path: str | Path) -> ImageBank:
             f"{set(label)}."
         )
     return ImageBank(
-        torch.from_numpy(images[:, None]), [cp.Label("finding", FINDINGS)], torch.from_numpy(label[:, None]),
-        license="mit", source=f"output images published with {ACGAN}",
-    )  # fmt: skip
+        torch.from_numpy(images[:, None]),
+        [cp.Label("finding", FINDINGS)],
+        torch.from_numpy(label[:, None]),
+        license="mit",
+        source=f"output images published with {ACGAN}",
+    )
 
 
 def train(xrays: XRays, steps: int, seed: int) -> TrainedGenerator:

@@ -80,9 +80,14 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 
     seeds = range(chosen.seed, chosen.seed + chosen.members)
     ensemble = cp.Ensemble.fit(
-        build, source, seeds=seeds, output_dir=chosen.output_dir / "training", objective=chosen.objective,
-        steps=chosen.steps, check_fit=not chosen.quick,
-    )  # fmt: skip
+        build,
+        source,
+        seeds=seeds,
+        output_dir=chosen.output_dir / "training",
+        objective=chosen.objective,
+        steps=chosen.steps,
+        check_fit=not chosen.quick,
+    )
     dcm = ensemble[0]
     print(dcm.plan, "\n")
     run.lap("training of the ensemble")

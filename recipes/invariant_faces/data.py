@@ -123,7 +123,10 @@ def load_faces(folder: str | Path, seed: int, *, held_out: float = 0.2) -> Faces
 
     root = Path(folder).expanduser()
     table = root / "metadata.csv"
-    advice = "recipes/invariant_faces/README.md says what to get; without --faces the recipe runs on digits."
+    advice = (
+        "recipes/invariant_faces/README.md says what to get; without --faces the recipe runs on "
+        "digits."
+    )
     if not table.is_file():
         raise DataError(f"There are no faces in {str(root)!r}: it has no metadata.csv. {advice}")
     frame = pd.read_csv(table)

@@ -60,9 +60,14 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     variables = {"Sex": BINARY, "Eyeglasses": BINARY, "Image": image}
     dcm = cp.DCM(GRAPH, variables, mechanisms={"Image": generator}, seed=chosen.seed)
     report = cp.fit(
-        dcm, cp.DataSource(faces.rows, name="rows"), output_dir=chosen.output_dir / "training", seed=chosen.seed,
-        objective="likelihood", steps=chosen.steps, check_fit=not chosen.quick,
-    )  # fmt: skip
+        dcm,
+        cp.DataSource(faces.rows, name="rows"),
+        output_dir=chosen.output_dir / "training",
+        seed=chosen.seed,
+        objective="likelihood",
+        steps=chosen.steps,
+        check_fit=not chosen.quick,
+    )
     print(dcm.plan, "\n")
     print(report, "\n")
     run.lap("training")
@@ -141,9 +146,13 @@ def accuracies(
     found = {}
     for name, table in (("rows", rows), ("do() samples", drawn), ("both", whole)):
         classify = fit_label_classifier(
-            image, image.scale(torch.from_numpy(table["Image"])), torch.from_numpy(table["Sex"].astype(np.int64)), 2,
-            steps=run.options.classifier_steps, seed=run.options.seed,
-        )  # fmt: skip
+            image,
+            image.scale(torch.from_numpy(table["Image"])),
+            torch.from_numpy(table["Sex"].astype(np.int64)),
+            2,
+            steps=run.options.classifier_steps,
+            seed=run.options.seed,
+        )
 
         def right(part: Mapping[str, np.ndarray], classify: Any = classify) -> np.ndarray:
             with torch.no_grad():

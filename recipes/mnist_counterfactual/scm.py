@@ -1,7 +1,9 @@
 """The structural causal model behind the rows of this recipe, and its exact answers to questions of
 all three layers.
 
-    X1 -> X2,  X1, X2 -> W,  W -> Y1, Y2, Thick,  X1 <- U1 -> X2,  X2 <- U2 -> Color, with U1 and U2 hidden
+    X1 -> X2,  X1, X2 -> W,  W -> Y1, Y2, Thick,  X1 <- U1 -> X2,  X2 <- U2 -> Color
+
+U1 and U2 are hidden.
 
 Every variable is a function of its parents and hidden causes with probability 0.75, and a uniform
 draw otherwise: this noise of 25 % makes every combination of values possible. The images come

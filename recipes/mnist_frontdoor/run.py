@@ -67,9 +67,14 @@ def pretrain(
     pictures = scm.render(index, rng.integers(12, size=len(index)))
     digits = (torch.from_numpy(data.digits[index]), cp.Discrete(2))
     generator = cp.fit_generator(
-        image, image.encode(pictures, "I"), {"digit": digits}, seed=chosen.seed, steps=chosen.generator_steps,
-        license="cc0-1.0", source=f"trained by this recipe on {data.name}",
-    )  # fmt: skip
+        image,
+        image.encode(pictures, "I"),
+        {"digit": digits},
+        seed=chosen.seed,
+        steps=chosen.generator_steps,
+        license="cc0-1.0",
+        source=f"trained by this recipe on {data.name}",
+    )
     return generator.save_pretrained(chosen.output_dir / "generator")
 
 

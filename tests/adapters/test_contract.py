@@ -127,4 +127,5 @@ def test_every_registered_adapter_is_under_test() -> None:
         for t in globals().values()
         if isinstance(t, type) and t.__name__.startswith("Test")
     }
-    assert here | {"diffusers"} >= set(SHIPPED_ADAPTERS)  # diffusers: test_diffusers.py
+    elsewhere = {"diffusers", "diffusers-pipeline"}  # test_diffusers.py, test_foreign.py
+    assert here | elsewhere >= set(SHIPPED_ADAPTERS)

@@ -64,8 +64,11 @@ def test_the_values_that_a_source_sets_are_kept(shell):
         shell, f"causalplug plan {BOW} --source observed.csv --source observed.csv:do=X=1,N"
     )
     assert found["sources"][1] == {
-        "recorded": ["N", "X", "Y"], "do": ["N", "X"], "values": {"X": [1]}, "name": "observed.csv:do=X=1,N",
-    }  # fmt: skip
+        "recorded": ["N", "X", "Y"],
+        "do": ["N", "X"],
+        "values": {"X": [1]},
+        "name": "observed.csv:do=X=1,N",
+    }
 
 
 def test_forms_of_a_plan(shell, home):

@@ -19,7 +19,8 @@ LOADED = """
 import resource, sys
 from causalplug.cli import main
 code = main(sys.argv[1:])
-heavy = {"torch", "pandas", "networkx", "matplotlib", "sklearn", "huggingface_hub", "numpy"} & set(sys.modules)
+heavy = {"torch", "pandas", "networkx", "matplotlib", "sklearn", "huggingface_hub", "numpy"}
+heavy &= set(sys.modules)
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(f"LOADED {sorted(heavy)} {used.ru_utime + used.ru_stime:.3f}", file=sys.stderr)
 sys.exit(code)

@@ -433,8 +433,11 @@ def test_declarations_are_inferred_where_they_are_safe(columns, folder):
     }
     found = cp.infer_variables(cp.DataSource(table))
     assert found == {
-        "k": cp.Discrete([1, 2, 3]), "b": cp.Discrete([False, True]), "z": cp.Discrete(2), "f": cp.Continuous()
-    }  # fmt: skip
+        "k": cp.Discrete([1, 2, 3]),
+        "b": cp.Discrete([False, True]),
+        "z": cp.Discrete(2),
+        "f": cp.Continuous(),
+    }
     cp.DataSource(table).encode(found)
     assert "3 different whole numbers from 1 to 3" in str(found)
 
@@ -473,10 +476,17 @@ def test_an_experiment_and_the_observations_are_judged_together():
 
 
 def test_what_could_be_meant_in_two_ways_has_to_be_declared():
-    table = pd.DataFrame({
-        "age": range(100), "id": [f"p{k}" for k in range(100)], "ward": ["a"] * 100, "x": [np.nan, 1.5] * 50,
-        "day": pd.date_range("2020-01-01", periods=100), "mixed": ["1", 2] * 50, "ok": ["u", "v"] * 50,
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "age": range(100),
+            "id": [f"p{k}" for k in range(100)],
+            "ward": ["a"] * 100,
+            "x": [np.nan, 1.5] * 50,
+            "day": pd.date_range("2020-01-01", periods=100),
+            "mixed": ["1", 2] * 50,
+            "ok": ["u", "v"] * 50,
+        }
+    )
     with pytest.raises(DataError) as caught:
         cp.DataSource(table).infer_variables()
     told = str(caught.value)

@@ -145,4 +145,5 @@ SCOPES: dict[str, dict[int, Any]] = {
     "planning.md": {0: planning},
     "sampling.md": {0: sampling, 2: estimating, 3: ensembles, 4: estimating},
 }
-"""Page to the number of the block before which a function is called, whose result replaces all names so far."""
+"""Page to the number of the block before which a function is called, whose result replaces all
+names so far."""

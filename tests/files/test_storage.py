@@ -37,7 +37,8 @@ WRITER = textwrap.dedent(
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(watch)
-    files = {"config.json": "new", "modules/b.bin": b"new" * 1000, "copy.txt": lambda p: p.write_text("new")}
+    files = {"config.json": "new", "modules/b.bin": b"new" * 1000}
+    files["copy.txt"] = lambda p: p.write_text("new")
     storage.write_folder(folder, files, replaces=["modules/*"])
     count = -10**9
     """
@@ -127,7 +128,8 @@ def test_killed_at_random_times(tmp_path):
         while True:
             n += 1
             text = str(n) * 2000
-            write_folder(sys.argv[1], {name: text for name in "abc"} | {f"modules/{n}": text}, replaces=["modules/*"])
+            files = {name: text for name in "abc"} | {f"modules/{n}": text}
+            write_folder(sys.argv[1], files, replaces=["modules/*"])
         """
     )
     rng = random.Random(0)

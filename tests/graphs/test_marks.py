@@ -208,20 +208,57 @@ def test_networkx_marks() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        {"nodes": [{"id": "U", "latent": True}, "X", "Y"], "links": [["U", "X"], ["U", "Y"], ["X", "Y"]]},
+        {
+            "nodes": [{"id": "U", "latent": True}, "X", "Y"],
+            "links": [["U", "X"], ["U", "Y"], ["X", "Y"]],
+        },
         {"latents": ["U"], "nodes": ["U", "X", "Y"], "links": [["U", "X"], ["U", "Y"], ["X", "Y"]]},
-        {"graph": {"hidden": "U"}, "nodes": ["U", "X", "Y"], "links": [["U", "X"], ["U", "Y"], ["X", "Y"]]},
-        {"nodes": [{"name": "U", "observed": "no"}, {"name": "X"}, {"name": "Y"}],
-         "links": [{"source": 0, "target": 1}, {"source": 0, "target": 2}, {"source": 1, "target": 2}]},
-        {"nodes": [{"id": 0, "name": "U", "type": "latent"}, {"id": 1, "name": "X"}, {"id": 2, "name": "Y"}],
-         "links": [{"source": 0, "target": 1}, {"source": 0, "target": 2}, {"source": 1, "target": 2}]},
-        {"elements": {"nodes": [{"data": {"id": "U", "latent": True}}, {"data": {"id": "X"}}, {"data": {"id": "Y"}}],
-                      "edges": [{"data": {"id": "e", "source": "U", "target": e}} for e in "XY"]
-                      + [{"data": {"source": "X", "target": "Y"}}]}},
-        {"graph_class": "ADMG", "nodes": ["X", "Y"],
-         "edges": [{"from": "X", "to": "Y", "edge": "-->"}, {"from": "X", "to": "Y", "edge": "<->"}]},
+        {
+            "graph": {"hidden": "U"},
+            "nodes": ["U", "X", "Y"],
+            "links": [["U", "X"], ["U", "Y"], ["X", "Y"]],
+        },
+        {
+            "nodes": [{"name": "U", "observed": "no"}, {"name": "X"}, {"name": "Y"}],
+            "links": [
+                {"source": 0, "target": 1},
+                {"source": 0, "target": 2},
+                {"source": 1, "target": 2},
+            ],
+        },
+        {
+            "nodes": [
+                {"id": 0, "name": "U", "type": "latent"},
+                {"id": 1, "name": "X"},
+                {"id": 2, "name": "Y"},
+            ],
+            "links": [
+                {"source": 0, "target": 1},
+                {"source": 0, "target": 2},
+                {"source": 1, "target": 2},
+            ],
+        },
+        {
+            "elements": {
+                "nodes": [
+                    {"data": {"id": "U", "latent": True}},
+                    {"data": {"id": "X"}},
+                    {"data": {"id": "Y"}},
+                ],
+                "edges": [{"data": {"id": "e", "source": "U", "target": e}} for e in "XY"]
+                + [{"data": {"source": "X", "target": "Y"}}],
+            }
+        },
+        {
+            "graph_class": "ADMG",
+            "nodes": ["X", "Y"],
+            "edges": [
+                {"from": "X", "to": "Y", "edge": "-->"},
+                {"from": "X", "to": "Y", "edge": "<->"},
+            ],
+        },
     ],
-)  # fmt: skip
+)
 def test_json_of_other_tools(data: dict[str, object]) -> None:
     assert CausalGraph.parse(json.dumps(data), "json") == BOW
 

@@ -48,7 +48,8 @@ LATENT_BOWS = {
             + [{"source": "X", "target": "Y"}],
         }
     ),
-    "gml": 'graph [ directed 1 node [ id 0 label "U" observed "no" ] node [ id 1 label "X" ] node [ id 2 label "Y" ]'
+    "gml": 'graph [ directed 1 node [ id 0 label "U" observed "no" ] node [ id 1 label "X" ]'
+    ' node [ id 2 label "Y" ]'
     " edge [ source 0 target 1 ] edge [ source 0 target 2 ] edge [ source 1 target 2 ] ]",
 }
 
@@ -90,40 +91,62 @@ def test_latents_may_be_named_by_the_caller(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("format", "text", "expected"),
     [
-        ("dot", "strict digraph { a -> b -> c; subgraph c0 { d; e } -> f [dir=back] }", "a -> b "
-                                                                                        "-> c; f "
-                                                                                        "-> d, e"),
-        ("dot", 'digraph { node [shape=box]; edge [dir=both]; "a b" -> c /* x */; rankdir=LR }', '"a b" <-> c'),
-        ("dot", "digraph { a:n -> b:s [label=<x<i>y</i>>]; {c d} -> {a; b} }", "a -> b; c -> a, "
-                                                                               "b; d -> a, b"),
-        ("dot", "digraph { a -> b [dir=both, arrowtail=none]; b -> c [bidirected=true] # end\n}", "a "
-                                                                                                  "-> "
-                                                                                                  "b; "
-                                                                                                  "b "
-                                                                                                  "<-> "
-                                                                                                  "c"),
-        ("dot", 'digraph { a; node [observed="no"] u; node [observed="yes"] b; u -> a; u -> b }', "a "
-                                                                                                  "<-> "
-                                                                                                  "b"),
-        ("dagitty", 'dag { bb="0,0,1,1"\nx [exposure,pos="1,2"]\ny [outcome]\nx -> y [beta=".3"]\nz }', "x "
-                                                                                                        "-> "
-                                                                                                        "y; "
-                                                                                                        "z"),
-        ("dagitty", "dag{ a -> { b c } <- d ; b <-> c <-> e }", "a -> b, c; d -> b, c; b <-> c; c "
-                                                                "<-> e"),
+        (
+            "dot",
+            "strict digraph { a -> b -> c; subgraph c0 { d; e } -> f [dir=back] }",
+            "a -> b -> c; f -> d, e",
+        ),
+        (
+            "dot",
+            'digraph { node [shape=box]; edge [dir=both]; "a b" -> c /* x */; rankdir=LR }',
+            '"a b" <-> c',
+        ),
+        (
+            "dot",
+            "digraph { a:n -> b:s [label=<x<i>y</i>>]; {c d} -> {a; b} }",
+            "a -> b; c -> a, b; d -> a, b",
+        ),
+        (
+            "dot",
+            "digraph { a -> b [dir=both, arrowtail=none]; b -> c [bidirected=true] # end\n}",
+            "a -> b; b <-> c",
+        ),
+        (
+            "dot",
+            'digraph { a; node [observed="no"] u; node [observed="yes"] b; u -> a; u -> b }',
+            "a <-> b",
+        ),
+        (
+            "dagitty",
+            'dag { bb="0,0,1,1"\nx [exposure,pos="1,2"]\ny [outcome]\nx -> y [beta=".3"]\nz }',
+            "x -> y; z",
+        ),
+        (
+            "dagitty",
+            "dag{ a -> { b c } <- d ; b <-> c <-> e }",
+            "a -> b, c; d -> b, c; b <-> c; c <-> e",
+        ),
         ("dagitty", "dag { u [u]\n u -> h ; h [latent] ; h -> a ; u -> b }", "a <-> b"),
-        ("lavaan", "y ~ b*x1 + 0*x2\n x1 ~~ x3 # !\n y ~~ 0*x3; y ~~ y\n y ~ 1\n b > 0\n d := b*2", "x1 "
-                                                                                                    "-> "
-                                                                                                    "y; "
-                                                                                                    "x1<->x3"),
+        (
+            "lavaan",
+            "y ~ b*x1 + 0*x2\n x1 ~~ x3 # !\n y ~~ 0*x3; y ~~ y\n y ~ 1\n b > 0\n d := b*2",
+            "x1 -> y; x1<->x3",
+        ),
         ("lavaan", "y1 + y2 ~ x +\n  z", "x, z -> y1, y2"),
         ("lavaan", "f =~ a + b\n f ~ x\n y ~ f", "x -> a, b, y; a <-> b; a <-> y; b <-> y"),
-        ("bif", 'network "n" {}\n// c\nvariable "a b" {}\nvariable c {}\nprobability ( c | "a b" ) {}', '"a b" -> c'),
+        (
+            "bif",
+            'network "n" {}\n// c\nvariable "a b" {}\nvariable c {}\nprobability ( c | "a b" ) {}',
+            '"a b" -> c',
+        ),
         ("cg", "<NODES>\nA\nB\nC\n<EDGES>\nA -> B", "A -> B; C"),
-        ("tetrad", "Graph Nodes:\nA,B,C\nGraph Edges:\n1. A --> B dd nl\n2. B <-> C\n", "A -> B; "
-                                                                                        "B <-> C"),
+        (
+            "tetrad",
+            "Graph Nodes:\nA,B,C\nGraph Edges:\n1. A --> B dd nl\n2. B <-> C\n",
+            "A -> B; B <-> C",
+        ),
     ],
-)  # fmt: skip
+)
 def test_texts_are_read(format: str, text: str, expected: str) -> None:
     assert CausalGraph.parse(text, format) == CausalGraph.parse(expected)
 

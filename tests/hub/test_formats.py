@@ -13,9 +13,11 @@ from causalplug.errors import RepositoryError
 from causalplug.hub.formats import DCM_FORMAT, DCM_FORMATS
 
 OLD = Path(__file__).parent / "dcm_format_1"
-"""Written by the version that had this format: D -> I -> A, D <-> A, with a copied generator, a plan and sources."""
+"""Written by the version that had this format: D -> I -> A, D <-> A, with a copied generator, a
+plan and sources."""
 PAIRWISE = Path(__file__).parent / "dcm_format_2"
-"""Written by the version that had this format: A -> B -> C and a bidirected triangle, one noise for every edge."""
+"""Written by the version that had this format: A -> B -> C and a bidirected triangle, one noise
+for every edge."""
 
 
 def edited(tmp_path, change):

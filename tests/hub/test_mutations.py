@@ -150,8 +150,14 @@ def mutate_bytes(data, kind, where, bit, extra):
 def json_mutations(draw):
     name = draw(st.sampled_from([NAMES[0], NAMES[0], NAMES[2]]))
     kind = draw(st.sampled_from(["value", "raw", "drop", "key", "rename", "twice", "place"]))
-    return name, kind, draw(st.integers(0, 10**6)), draw(st.sampled_from(VALUES)), draw(st.sampled_from(RAW)), draw(
-        st.sampled_from(PLACES))  # fmt: skip
+    return (
+        name,
+        kind,
+        draw(st.integers(0, 10**6)),
+        draw(st.sampled_from(VALUES)),
+        draw(st.sampled_from(RAW)),
+        draw(st.sampled_from(PLACES)),
+    )
 
 
 def mutate_json(data, kind, number, value, raw, place):
@@ -323,13 +329,30 @@ def test_mutations_on_the_hub(hub, repo, saved, tmp_path):
     config = json.loads(saved["config.json"])
     cases = {
         "cut": {"model.safetensors": saved["model.safetensors"][:1000]},
-        "flip": {"frozen/0/model.safetensors": mutate_bytes(saved["frozen/0/model.safetensors"], "flip", 0.9, 1, b"")},
+        "flip": {
+            "frozen/0/model.safetensors": mutate_bytes(
+                saved["frozen/0/model.safetensors"], "flip", 0.9, 1, b""
+            )
+        },
         "list": {"config.json": b"[]"},
-        "twice": {"config.json": saved["config.json"].replace(b"{", b'{"format": "x", "format": "y", ', 1)},
+        "twice": {
+            "config.json": saved["config.json"].replace(
+                b"{", (b'{"format": "x", "format": "y", '), 1
+            )
+        },
         "climb": {"config.json": saved["config.json"].replace(b"frozen/0", b"../../..")},
-        "local": {"config.json": json.dumps({**config, "mechanisms": {**config["mechanisms"], "I": {
-            "pulled": {"local": {"folder": "/etc", "files": {}}}, "binding": {}}}}).encode()},
-    }  # fmt: skip
+        "local": {
+            "config.json": json.dumps(
+                {
+                    **config,
+                    "mechanisms": {
+                        **config["mechanisms"],
+                        "I": {"pulled": {"local": {"folder": "/etc", "files": {}}}, "binding": {}},
+                    },
+                }
+            ).encode()
+        },
+    }
     for name, change in cases.items():
         place = f"{repo[:80]}-{name}"
         hub.plant(place, {**saved, **change})

@@ -63,9 +63,14 @@ def test_a_model_is_published_with_its_card_and_loads_the_same(
     hub, dcm, repo, generator_repo, cache
 ):
     info = dcm.push_to_hub(
-        repo, license="apache-2.0", queries={"effect": "P(A | do(D=1))"}, tags=["toy"], commit_message="First",
-        uses=["Teaching."], datasets=["ylecun/mnist"],
-    )  # fmt: skip
+        repo,
+        license="apache-2.0",
+        queries={"effect": "P(A | do(D=1))"},
+        tags=["toy"],
+        commit_message="First",
+        uses=["Teaching."],
+        datasets=["ylecun/mnist"],
+    )
     loaded = cp.from_pretrained(repo, cache_dir=cache)
     assert same(loaded, dcm)
     assert loaded.origin.revision == dcm.origin.revision == info.oid

@@ -23,11 +23,13 @@ RAN = True
 @cp.register_mechanism("{kind}")
 class Stripes(cp.FrozenMechanism):
     def __init__(self, pixels=8):
-        super().__init__(cp.Image(1, pixels, pixels), [cp.Label("digit", 2)], {{"z": NoiseSpec((pixels,), "uniform")}})
+        noise = {{"z": NoiseSpec((pixels,), "uniform")}}
+        super().__init__(cp.Image(1, pixels, pixels), [cp.Label("digit", 2)], noise)
         self.pixels = pixels
 
     def generate(self, labels, noise):
-        return (noise["z"][:, None, None, :] * (labels[:, :, None, None] + 1) / 2).expand(-1, 1, self.pixels, -1)
+        rows = noise["z"][:, None, None, :] * (labels[:, :, None, None] + 1) / 2
+        return rows.expand(-1, 1, self.pixels, -1)
 
     def config(self):
         return {{"pixels": self.pixels}}

@@ -130,7 +130,11 @@ def test_instruments() -> None:
     ("graph", "query", "words"),
     [
         ("Z -> X; Z -> Y; X -> Y", "ATE(Y, X)", "For ATE(Y, X), adjust for Z: within every value"),
-        ("X -> Y", "P(Y | do(X=1))", "Nothing has to be adjusted for: P(Y | do(X=1)) compares rows"),
+        (
+            "X -> Y",
+            "P(Y | do(X=1))",
+            "Nothing has to be adjusted for: P(Y | do(X=1)) compares rows",
+        ),
         ("X -> M -> Y; X <-> Y", "P(Y | do(X=1))", "go through the front door M: all that X does"),
         ("Z -> X -> Y; X <-> Y", "P(Y | do(X=1))", "has no answer here: X <-> Y"),
         ("Z -> X -> Y; X <-> Y", "P(Y | do(X=1))", "Instruments are Z"),
@@ -138,7 +142,7 @@ def test_instruments() -> None:
         ("A -> B; A -> X; B -> Y; X -> Y", "RR(Y, X)", "Other sets that do: B."),
         ("X -> Y", "P(Y | X=1)", "is read off the rows of observational as it stands"),
     ],
-)  # fmt: skip
+)
 def test_the_way_in_words(graph: str, query: str, words: str) -> None:
     assert words in cp.identify(cp.CausalGraph.parse(graph), query).in_words
 

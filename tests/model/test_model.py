@@ -130,13 +130,27 @@ CONFOUNDED = CausalGraph.parse("D -> I; D <-> I")
             "D <-> I|I <-> D",
         ),
         (lambda: DCM(FRONT_DOOR, {"D": Discrete(2)}), VariableError, "no declaration for I, A"),
-        (lambda: DCM(FRONT_DOOR, VARIABLES | {"Q": Discrete(2)}), VariableError, "Q not in the "
-                                                                                 "graph"),
+        (
+            lambda: DCM(FRONT_DOOR, VARIABLES | {"Q": Discrete(2)}),
+            VariableError,
+            "Q not in the graph",
+        ),
         (lambda: DCM(FRONT_DOOR, VARIABLES | {"D": 2}), VariableError, "D must be declared"),
-        (lambda: DCM(FRONT_DOOR, VARIABLES, mechanisms={"J": painter()}), UnknownVariableError, "'J'"),
-        (lambda: DCM(FRONT_DOOR, VARIABLES, mechanisms={"I": 3}), MechanismError, "not a "
-                                                                                  "causalplug.Mechanism"),
-        (lambda: DCM(FRONT_DOOR, VARIABLES, mechanisms={"I": painter(sizes=(10,))}), MechanismError, "label"),
+        (
+            lambda: DCM(FRONT_DOOR, VARIABLES, mechanisms={"J": painter()}),
+            UnknownVariableError,
+            "'J'",
+        ),
+        (
+            lambda: DCM(FRONT_DOOR, VARIABLES, mechanisms={"I": 3}),
+            MechanismError,
+            "not a causalplug.Mechanism",
+        ),
+        (
+            lambda: DCM(FRONT_DOOR, VARIABLES, mechanisms={"I": painter(sizes=(10,))}),
+            MechanismError,
+            "label",
+        ),
         (
             lambda: DCM(FRONT_DOOR, VARIABLES, mechanisms={"I": painter(None, ("a", "b"), (2, 2))}),
             MechanismError,
@@ -157,16 +171,26 @@ CONFOUNDED = CausalGraph.parse("D -> I; D <-> I")
             "shape|transform",
         ),
         (
-            lambda: DCM(FRONT_DOOR, VARIABLES, mechanisms={"D": DiscreteMLP(Discrete(2), {"A": Discrete(3)})}),
+            lambda: DCM(
+                FRONT_DOOR,
+                VARIABLES,
+                mechanisms={"D": DiscreteMLP(Discrete(2), {"A": Discrete(3)})},
+            ),
             MechanismError,
             "from \\['A'\\]",
         ),
-        (lambda: DCM(FRONT_DOOR, VARIABLES, encoders={"D": ConvEncoder(IMAGE)}), MechanismError, "encoder "
-                                                                                                 "of "
-                                                                                                 "'D'"),
-        (lambda: DCM(FRONT_DOOR, VARIABLES)(Noise(2), {"X": torch.zeros(2)}), UnknownVariableError, "'X'"),
+        (
+            lambda: DCM(FRONT_DOOR, VARIABLES, encoders={"D": ConvEncoder(IMAGE)}),
+            MechanismError,
+            "encoder of 'D'",
+        ),
+        (
+            lambda: DCM(FRONT_DOOR, VARIABLES)(Noise(2), {"X": torch.zeros(2)}),
+            UnknownVariableError,
+            "'X'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_refused_before_any_work(build, error, message):
     with pytest.raises(error, match=message):
         build()

@@ -59,7 +59,8 @@ def test_pulling_a_confounded_variable_is_an_error() -> None:
     with pytest.raises(FrozenConfounderError) as raised:
         check_pull(graph, "xray")
     assert str(raised.value) == (
-        '"xray" cannot be pulled: xray <-> diagnosis says that something unobserved affects both, and a frozen '
+        '"xray" cannot be pulled: xray <-> diagnosis says that something unobserved affects both, '
+        "and a frozen "
         "generator has no input for it. Train it with its module, use the generator as a "
         "renderer, or drop the edge."
     )

@@ -22,7 +22,9 @@ tables = {
     "plain": dcm.sample(1001, distributed=True),
     "given": dcm.sample(500, given={"V1": 0}, do={"V0": 1}, distributed=True, batch_size=200),
     "rows": dcm.sample(301, given={"V2": np.arange(301) % 2}, distributed=True),
-    "counterfactual": dcm.counterfactual(400, evidence={"V1": 1, "V3": 0}, do={"V0": 0}, distributed=True),
+    "counterfactual": dcm.counterfactual(
+        400, evidence={"V1": 1, "V3": 0}, do={"V0": 0}, distributed=True
+    ),
 }
 from accelerate import PartialState
 state = PartialState()

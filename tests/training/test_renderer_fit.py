@@ -59,9 +59,14 @@ def test_a_confounded_image_is_rendered_from_a_trained_code(tmp_path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         cp.fit(
-            dcm, cp.DataSource(rows(4000)), seed=0, objective={"A": "likelihood"}, encoder_steps=100, progress=False,
+            dcm,
+            cp.DataSource(rows(4000)),
+            seed=0,
+            objective={"A": "likelihood"},
+            encoder_steps=100,
+            progress=False,
             image_steps=500,
-        )  # fmt: skip
+        )
     module = dcm.plan.module("I")
     assert (module.variables, module.label, module.renderers) == (
         ("D", "I"),

@@ -188,9 +188,12 @@ def test_the_enumerated_loss_is_the_expectation_that_sampling_estimates():
             (r.weight * game.critic(game.reads(r.values)).view(r.copies, -1)).sum(0).mean()
             for r in (game.roller({}, 4000, generator, mode="enumerate") for _ in range(20))
         ])  # fmt: skip
-        sampled = torch.stack([
-            game.critic(game.reads(game.roller({}, 4000, generator).values)).mean() for _ in range(200)
-        ])  # fmt: skip
+        sampled = torch.stack(
+            [
+                game.critic(game.reads(game.roller({}, 4000, generator).values)).mean()
+                for _ in range(200)
+            ]
+        )
     difference = float(enumerated.mean() - sampled.mean())
     error = float((enumerated.var() / 20 + sampled.var() / 200).sqrt())
     assert abs(difference) < 4 * error

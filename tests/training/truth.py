@@ -125,4 +125,5 @@ REFERENCES = {
     ),
     "seven": random_scm(cp.CausalGraph.parse(_SEVEN), 2, seed=117),
 }
-"""The models that speed is measured on: three and four binary variables, and the graph of the paper's F.7."""
+"""The models that speed is measured on: three and four binary variables, and the graph of the
+paper's F.7."""

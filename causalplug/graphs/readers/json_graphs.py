@@ -112,7 +112,7 @@ def _node_link(data: Named) -> Draft:
     draft.complete = True
     numbers = all(isinstance(node, int) for node in attributes)
     written = [str(node) for node in attributes]
-    places = written
+    places: list[str] | None = written
     if numbers:
         places = None
     for edge in [*_list(data, "links"), *_list(data, "edges")]:

@@ -17,7 +17,7 @@ from causalplug.errors import MechanismError
 from causalplug.mechanisms.frozen.bank_files import BankFiles
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, state_hash
 from causalplug.noise import Noise
-from causalplug.variables import Image
+from causalplug.variables import Variable
 
 __all__ = ["SampleBank"]
 
@@ -117,7 +117,10 @@ class SampleBank:
         return len(self.labels) * self.rows_per_label
 
     def __repr__(self) -> str:
-        return f"SampleBank({self.mechanism.name!r}, {len(self.labels)} labels x {self.rows_per_label} rows)"
+        return (
+            f"SampleBank({self.mechanism.name!r}, {len(self.labels)} labels x "
+            f"{self.rows_per_label} rows)"
+        )
 
     def fingerprint(self) -> str:
         """A hash of everything that decides the samples.
@@ -174,7 +177,7 @@ class SampleBank:
                 found = self.encoder.eval()(painted.to(self.encoder.loc.device))
             arrays["projections"][place, rows] = found.cpu().numpy()
         if "images" in arrays:
-            unit = (painted - variable.low) / (variable.high - variable.low)  # type: ignore[attr-defined]
+            unit = (painted - variable.low) / (variable.high - variable.low)
             arrays["images"][place, rows] = (
                 (unit * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
             )
@@ -203,8 +206,8 @@ class SampleBank:
         return (uniform * self.rows_per_label).long().clamp_(max=self.rows_per_label - 1)
 
     @property
-    def _variable(self) -> Image:
-        return self.mechanism.variable  # type: ignore[return-value]
+    def _variable(self) -> Variable:
+        return self.mechanism.variable
 
     def _kept(self, index: tuple[Tensor | slice, Tensor]) -> Tensor:
         if self.projections is not None:

@@ -220,7 +220,7 @@ def _table(
     parent's values are taken as they are."""
     kind = condition.kind
     if variable.is_discrete:
-        categories: tuple[Any, ...] = variable.categories  # type: ignore[attr-defined]
+        categories: tuple[Any, ...] = variable.categories
         values = [_mapped(name, condition, parent, c, through) for c in categories]
         if kind.is_discrete:
             return _codes(name, condition, parent, values)
@@ -265,7 +265,7 @@ def _mapped(name: str, condition: Condition, parent: str, category: Any, through
 
 
 def _codes(name: str, condition: Condition, parent: str, values: Sequence[Any]) -> Tensor:
-    categories: tuple[Any, ...] = condition.kind.categories  # type: ignore[attr-defined]
+    categories: tuple[Any, ...] = condition.kind.categories
     place = {category: code for code, category in enumerate(categories)}
     unknown = [value for value in values if value not in place]
     if unknown:

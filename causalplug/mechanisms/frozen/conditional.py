@@ -304,7 +304,7 @@ def _entries(condition: Condition, parent: Variable, table: Any) -> dict[Any, An
     if table is None:
         return None
     values = condition.kind.decode(torch.tensor(table)).tolist()
-    categories: tuple[Any, ...] = parent.categories  # type: ignore[attr-defined]
+    categories: tuple[Any, ...] = parent.categories
     return dict(zip(categories, values, strict=True))
 
 
@@ -315,9 +315,9 @@ def _output_codes(name: str, own: Variable, wanted: Variable) -> Tensor | None:
         MechanismError: The variable is not what the model generates.
     """
     if own.is_discrete and wanted.is_discrete:
-        categories: tuple[Any, ...] = wanted.categories  # type: ignore[attr-defined]
+        categories: tuple[Any, ...] = wanted.categories
         place = {category: code for code, category in enumerate(categories)}
-        known: tuple[Any, ...] = own.categories  # type: ignore[attr-defined]
+        known: tuple[Any, ...] = own.categories
         unknown = [category for category in known if category not in place]
         if not unknown:
             return torch.tensor([place[category] for category in known])

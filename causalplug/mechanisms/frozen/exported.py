@@ -69,7 +69,7 @@ class ExportedNetwork(nn.Module):
             args = [_read(item, held) for item in step["args"]]
             kwargs = {key: _read(item, held) for key, item in step["kwargs"].items()}
             held[step["name"]] = target(*args, **kwargs)
-        return held[self.steps["output"]]  # type: ignore[no-any-return]
+        return held[self.steps["output"]]
 
 
 def _target(name: str) -> Any:
@@ -112,7 +112,12 @@ def _read(item: Any, held: Named) -> Any:
         return held[value]
     if kind == "device":
         return next((t.device for t in held.values() if isinstance(t, Tensor)), None)
-    return {"dtype": _TYPES, "layout": _LAYOUTS, "format": _FORMATS}[kind][value]
+    tables: dict[str, Mapping[str, Any]] = {
+        "dtype": _TYPES,
+        "layout": _LAYOUTS,
+        "format": _FORMATS,
+    }
+    return tables[kind][value]
 
 
 def export_network(

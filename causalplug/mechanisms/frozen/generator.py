@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["FrozenMechanism", "LabelMapSpec", "state_hash"]
 
 LabelMapSpec = LabelMap | LabelMapEstimate | Mapping[Any, Any] | Callable[..., Any] | str | None
-"""A label map, or what one is made of: a table, a function, ``"estimate"``, ``"identity"``, an estimate, or None."""
+"""A label map, or what one is made of: a table, a function, ``"estimate"``, ``"identity"``, an
+estimate, or None."""
 
 
 class FrozenMechanism(Mechanism):
@@ -104,7 +105,7 @@ class FrozenMechanism(Mechanism):
         self.license, self.source = license, source
         self.requested_label_map: LabelMapSpec = label_map
         if isinstance(transform, str):
-            self.requested_transform = (transform,)
+            self.requested_transform: tuple[str, ...] = (transform,)
         else:
             self.requested_transform = tuple(transform)
         self._unbind()
@@ -425,7 +426,7 @@ class FrozenMechanism(Mechanism):
         """
         if self.abduction is None:
             return super().abduct(value, parents, confounder, prior=prior)
-        images = self._transform.inverse(self.variable.scale(value))  # type: ignore[attr-defined]
+        images = self._transform.inverse(self.variable.scale(value))
         possible = self._map.probabilities_given(parents, len(images)).expand(len(images), -1)
         if not self._map.stochastic:
             return self.invert(images, self._map.split(possible.argmax(-1)))[0]

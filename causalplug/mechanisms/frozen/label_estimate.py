@@ -13,7 +13,8 @@ from causalplug.values import Json, Named
 __all__ = ["Classifier", "LabelMapEstimate"]
 
 Classifier = Callable[[Tensor], Tensor]
-"""Images ``(n, channels, height, width)`` in the variable's range to scores ``(n, joint labels)``: largest counts."""
+"""Images ``(n, channels, height, width)`` in the variable's range to scores ``(n, joint
+labels)``: largest counts."""
 
 
 @dataclass(frozen=True)

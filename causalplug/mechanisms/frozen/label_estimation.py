@@ -17,7 +17,7 @@ from causalplug.mechanisms.frozen.label_estimate import Classifier, LabelMapEsti
 from causalplug.mechanisms.frozen.label_map import LabelMap
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.values import Named
-from causalplug.variables import Discrete, Image, Variable
+from causalplug.variables import Image, Variable
 
 __all__ = ["Labelled", "estimate_label_map", "fit_label_classifier", "mixture_proportions"]
 
@@ -32,7 +32,7 @@ class Labelled(Protocol):
     @property
     def labels(self) -> Sequence[Label]: ...
     @property
-    def bound_parents(self) -> Mapping[str, Discrete]: ...
+    def bound_parents(self) -> Mapping[str, Variable]: ...
     @property
     def generator_noise(self) -> Mapping[str, NoiseSpec]: ...
     def paint(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor: ...
@@ -145,7 +145,7 @@ def generator_samples(
 
 
 def fit_label_classifier(
-    variable: Image,
+    variable: Variable,
     images: Tensor,
     labels: Tensor,
     classes: int,
@@ -180,7 +180,7 @@ def fit_label_classifier(
     return network.requires_grad_(False).eval()
 
 
-def _augmented(variable: Image, batch: Tensor, generator: torch.Generator) -> Tensor:
+def _augmented(variable: Variable, batch: Tensor, generator: torch.Generator) -> Tensor:
     """Shifted by up to a sixteenth of its size, dimmed and with a little noise."""
     most = min(variable.height, variable.width) // 16
     shift = torch.randint(-most, most + 1, (2,), generator=generator).tolist()

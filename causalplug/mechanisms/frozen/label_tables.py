@@ -29,7 +29,8 @@ __all__ = [
 ]
 
 Entry = Hashable | Sequence[Hashable] | Mapping[Any, float]
-"""What a table gives for one combination of parent values: a label, several labels, or a probability for each."""
+"""What a table gives for one combination of parent values: a label, several labels, or a
+probability for each."""
 
 
 def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) -> None:
@@ -234,7 +235,10 @@ def _way_out(
     """The label map that would mend it, written out for the first values."""
     if reordered:
         names = ", ".join(map(str, parents))
-        return f"Pass label_map=lambda {names}: ({', '.join(label.name for label in labels)}) to reorder them."
+        return (
+            f"Pass label_map=lambda {names}: ({', '.join(label.name for label in labels)}) to "
+            "reorder them."
+        )
     key = ", ".join(repr(p.categories[0]) for p in parents.values())
     value = ", ".join(repr(label.categories[0]) for label in labels)
     if len(parents) != 1:
@@ -245,4 +249,7 @@ def _way_out(
         value = f"({value})"
     else:
         value = value
-    return f"Pass a label map, such as label_map={{{key}: {value}, …}}, or label_map='estimate' to estimate it from data."
+    return (
+        f"Pass a label map, such as label_map={{{key}: {value}, …}}, or label_map='estimate' to "
+        "estimate it from data."
+    )

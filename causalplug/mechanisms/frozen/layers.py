@@ -90,7 +90,8 @@ LAYERS: Mapping[str, Callable[..., nn.Module]] = {
     "pixel_norm": _PixelNorm,
     "affine": _Affine,
 }
-"""Type of layer to its class; the other keys of a layer's configuration are the class's arguments."""
+"""Type of layer to its class; the other keys of a layer's configuration are the class's
+arguments."""
 
 
 class LayerList:

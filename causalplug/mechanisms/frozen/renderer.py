@@ -80,7 +80,7 @@ class Renderer(Mechanism):
             self.variable = generator.image
         parents = dict(parents or {})
         self.parents = tuple(parents)
-        self.generator: FrozenMechanism = freeze(generator)  # type: ignore[assignment]
+        self.generator: FrozenMechanism = freeze(generator)
         if generator.labels:
             self.labels = generator._map.size
         else:
@@ -197,7 +197,7 @@ class Renderer(Mechanism):
         }
 
     @classmethod
-    def from_config(cls, config: Named, generator: Mechanism | None = None) -> Renderer:  # type: ignore[override]
+    def from_config(cls, config: Named, generator: Mechanism | None = None) -> Renderer:
         """The renderer that :meth:`config` describes, with fresh weights of its code.
 
         Args:

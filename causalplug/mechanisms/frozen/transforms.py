@@ -49,7 +49,8 @@ TRANSFORMS: Mapping[str, Callable[[Tensor, Image], Tensor]] = {
     "resize": _resize,
     "rgb-to-grey": _rgb_to_grey,
 }
-"""Name to function; ``pad`` fills with the lower end of the range, ``invert`` swaps the ends of the range."""
+"""Name to function; ``pad`` fills with the lower end of the range, ``invert`` swaps the ends of
+the range."""
 
 
 class ImageTransform:

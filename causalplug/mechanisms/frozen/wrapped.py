@@ -229,7 +229,7 @@ def _latent_shape(latent: int | Sequence[int] | None) -> tuple[int, ...] | None:
     if latent is None:
         return None
     if isinstance(latent, int):
-        shape = (latent,)
+        shape: tuple[int, ...] = (latent,)
     else:
         shape = tuple(latent)
     if not shape or min(shape) < 1:
@@ -386,7 +386,7 @@ def _values(kind: Variable, rows: int, generator: torch.Generator) -> Tensor:
     if size is not None:
         return torch.arange(rows) % size
     if kind.is_image:
-        low, high = kind.low, kind.high  # type: ignore[attr-defined]
+        low, high = kind.low, kind.high
         return low + (high - low) * torch.rand(rows, *kind.event_shape, generator=generator)
     if kind.is_countable:
         return torch.arange(rows).float()
@@ -443,7 +443,7 @@ def _checked_value(name: str, variable: Variable, made: Tensor, output: str | No
             f"and {variable.describe()} has {list(wanted)}. Declare the variable so, or reshape."
         )
     if variable.is_image:
-        low, high = variable.low, variable.high  # type: ignore[attr-defined]
+        low, high = variable.low, variable.high
         slack = 1e-3 * (high - low)
         found = float(made.min()), float(made.max())
         if found[0] < low - slack or found[1] > high + slack:

@@ -18,8 +18,8 @@ from causalplug.variables import Continuous, Variable, variable_from_dict
 __all__ = ["Conditioner", "ParentSpec", "parents_from_config", "parents_to_config"]
 
 ParentSpec = Variable | int
-"""What a network reads of a parent: the variable itself, or the size of its projection for an image behind an
-encoder.
+"""What a network reads of a parent: the variable itself, or the size of its projection for an image
+behind an encoder.
 """
 
 
@@ -80,11 +80,11 @@ class Conditioner(nn.Module):
         self.register_buffer("loc", torch.zeros(features, dtype=kind))
         self.register_buffer("scale", torch.ones(features, dtype=kind))
         if features:
-            self.read_parents = nn.Linear(features, hidden[0])
+            self.read_parents: nn.Linear | None = nn.Linear(features, hidden[0])
         else:
             self.read_parents = None
         if confounder_size:
-            self.read_confounder = nn.Linear(confounder_size, hidden[0])
+            self.read_confounder: nn.Linear | None = nn.Linear(confounder_size, hidden[0])
         else:
             self.read_confounder = None
         if not features and not confounder_size:
@@ -93,7 +93,7 @@ class Conditioner(nn.Module):
         for width, following in zip(hidden, [*hidden[1:], out], strict=True):
             layers += [nn.SiLU(), nn.Linear(width, following)]
         if features or confounder_size:
-            self.rest = nn.Sequential(*layers)
+            self.rest: nn.Sequential | None = nn.Sequential(*layers)
         else:
             self.rest = None
 

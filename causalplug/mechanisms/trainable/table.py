@@ -153,7 +153,7 @@ class DiscreteTable(Mechanism):
             found.append(torch.bucketize(numbers, cuts.to(numbers), right=True))
         return found
 
-    def logits(
+    def logits(  # type: ignore[override]
         self,
         parents: Mapping[str, Tensor],
         confounder: Tensor | None = None,
@@ -261,8 +261,8 @@ class DiscreteTable(Mechanism):
         assert self.own is not None
         one = value.unsqueeze(-1)
         likelihoods = []
-        for state in range(len(self.own)):
-            log_probs = self.logits(parents, confounder, torch.tensor(state))
+        for number in range(len(self.own)):
+            log_probs = self.logits(parents, confounder, torch.tensor(number))
             likelihoods.append(log_probs.expand(len(value), -1).gather(-1, one).squeeze(-1).exp())
         own = torch.tensor(self.own, dtype=torch.float64, device=value.device)
         shares = own * torch.stack(likelihoods, -1).double()
@@ -313,7 +313,7 @@ class DiscreteTable(Mechanism):
         variable: Discrete = variable_from_dict(config["variable"])  # type: ignore[assignment]
         parents = {name: variable_from_dict(declared, name) for name, declared in config["parents"]}
         own = config["own"]
-        sizes = [p.size for p in parents.values()] + [len(w) for w in config["confounders"]]  # type: ignore[attr-defined]
+        sizes = [p.size for p in parents.values()] + [len(w) for w in config["confounders"]]
         shape = (*sizes, *(() if own is None else (len(own),)), variable.size)
         table = torch.full(shape, 1 / variable.size, dtype=torch.float64)
         options = {key: config[key] for key in ("own", "confounder_size", "responses")}
