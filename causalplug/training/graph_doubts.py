@@ -20,8 +20,9 @@ __all__ = ["graph_doubts"]
 _LEVEL = 0.001  # a fit is no place for false alarms
 _ROWS = 2000
 _FEWEST = 30
-_TESTS = {True: 300, False: 60}  # with discrete columns only, which are quick, and with others
-_VARIABLES = 30
+# With discrete columns only, whose tests are quick, and with others.
+_TESTS = {True: 300, False: 30}
+_VARIABLES = {True: 30, False: 12}
 
 
 def graph_doubts(
@@ -41,10 +42,10 @@ def graph_doubts(
     used = [rows for rows in tables if len(rows) >= _FEWEST and rows.clusters is None]
     columns = [_columns(rows, variables) for rows in used]
     pairs = [(rows, found) for rows, found in zip(used, columns, strict=True) if len(found) > 1]
-    if not pairs or len(graph.variables) > _VARIABLES:
-        return []
     names = {name for _, found in pairs for name in found}
     discrete = all(variables[name].is_discrete for name in names)
+    if not pairs or len(graph.variables) > _VARIABLES[discrete]:
+        return []
     found = check_graph(
         graph,
         [columns for _, columns in pairs],
