@@ -16,7 +16,7 @@ __all__ = ["outcome", "spoken"]
 BUG, REFUSED, INTERRUPTED, UNREAD = 1, 2, 130, 141
 
 _SPOKEN = {
-    "causalplug.bounds(graph, query, data) or DCM.estimate(query, bounds=True)": "causalplug bounds",
+    " or DCM.estimate(query, bounds=True)": "",
     "causalplug.bounds(graph, query, data)": "causalplug bounds",
     "pass allow_unidentified=True": "give --allow-unidentified",
     "allow_unidentified=True": "--allow-unidentified",
