@@ -62,6 +62,9 @@ def test_without_overlap_the_interval_holds_the_part_without_support():
     assert "no support" in answer.interval
 
 
+@pytest.mark.filterwarnings(
+    "ignore::causalplug.errors.ConvergenceWarning"
+)  # the joint distribution tells of it as well
 def test_a_graph_that_the_rows_contradict_is_told_of_when_it_is_trained():
     random = np.random.default_rng(2)
     x = random.integers(0, 2, 2000)
