@@ -8,11 +8,10 @@ with our initial noise.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import inspect
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from causalplug.adapters.diffusers_files import load_parts, open_pipeline
 from causalplug.adapters.diffusers_inversion import explained, inverted, invertible
 from causalplug.adapters.prompts import prompts_of
+from causalplug.adapters.row_seeds import own_randomness, pipeline_files, seed_of
 from causalplug.errors import MechanismError
 from causalplug.hub.part import Content
 from causalplug.mechanisms.base import register_mechanism
@@ -207,12 +207,14 @@ class DiffusersGenerator(FrozenMechanism):
 
     def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         device = next(self.network.parameters()).device
-        generators = [torch.Generator().manual_seed(_seed(pair)) for pair in noise["seed"].tolist()]
+        generators = [
+            torch.Generator().manual_seed(seed_of(pair)) for pair in noise["seed"].tolist()
+        ]
         if self.labels:
             joint = self._map.join(labels)
         else:
             joint = torch.zeros(len(labels), dtype=torch.int64)
-        with _global_generator_kept():
+        with own_randomness():
             if self.pipeline is not None:
                 return self._run_pipeline(joint, noise["latent"], generators)
             sample = self._denoise(
@@ -288,7 +290,7 @@ class DiffusersGenerator(FrozenMechanism):
         else:
             joint = torch.zeros(len(labels), dtype=torch.int64)
         classes = self.classes[joint.cpu()].to(device)
-        with torch.no_grad(), _global_generator_kept():
+        with torch.no_grad(), own_randomness():
             sample = self._encoded(images.to(device))
             latent = inverted(self._predict, self.scheduler, sample, classes, steps=self.steps)
             likely = explained(self._predict, self.scheduler, sample, classes, steps=self.steps)
@@ -396,12 +398,7 @@ class DiffusersGenerator(FrozenMechanism):
         """The pipeline's own files under ``pipeline/``; none where it is referred to on the Hub."""
         if self.folder is None or (self.location or {}).get("repo_id"):
             return {}
-        found = sorted(
-            path
-            for path in self.folder.rglob("*")
-            if path.suffix in (".json", ".safetensors", ".txt", ".model")
-        )
-        return {f"pipeline/{path.relative_to(self.folder).as_posix()}": path for path in found}
+        return pipeline_files(self.folder)
 
     def config(self) -> Json:
         if self.location is None:
@@ -447,22 +444,6 @@ class DiffusersGenerator(FrozenMechanism):
 def _class_count(config: Named) -> int | None:
     """How many classes a network has; None if it has none."""
     return config.get("num_class_embeds") or config.get("num_embeds_ada_norm")
-
-
-def _seed(pair: Sequence[float]) -> int:
-    return int(pair[0] * 2**24) * 2**24 + int(pair[1] * 2**24)
-
-
-@contextlib.contextmanager
-def _global_generator_kept() -> Iterator[None]:
-    """Some schedulers draw from the global generator; whatever they draw must neither move it
-    nor depend on it."""
-    state = torch.random.get_rng_state()
-    torch.random.default_generator.manual_seed(0)
-    try:
-        yield
-    finally:
-        torch.random.set_rng_state(state)
 
 
 def _latent_shape(network: Any) -> tuple[int, int, int]:

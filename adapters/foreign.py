@@ -12,7 +12,7 @@ from causalplug.hub.loading import Loader
 from causalplug.hub.snapshot import Snapshot
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.values import Named
-from causalplug.variables import Discrete, Image, Variable
+from causalplug.variables import Image, Variable
 
 if TYPE_CHECKING:
     from causalplug.adapters.transformers_vision import TransformersEncoder
@@ -133,13 +133,14 @@ def load_transformers(
 
     if isinstance(variable, Image):
         return TransformersEncoder.from_pretrained(snapshot, variable, size or 16)
-    if variable is None or isinstance(variable, Discrete):
+    if variable is None:
         raise RepositoryError(
             f"cannot load {snapshot} without variable=: it holds a model of transformers. Write "
             "causalplug.from_pretrained(…, variable=cp.Image(3, 64, 64)) for an encoder of images"
         )
     raise RepositoryError(
-        f"cannot load {snapshot} as {variable}: a model of transformers can be an encoder of images"
+        f"cannot load {snapshot} as {variable}: a model of transformers is loaded as an encoder of "
+        "images, variable=cp.Image(…). A classifier or a text model goes through causalplug.wrap"
     )
 
 

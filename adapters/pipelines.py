@@ -6,9 +6,8 @@ prompt alone, whatever family the pipeline belongs to and however it packs its l
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from causalplug.adapters.diffusers_files import load_pipeline, open_pipeline
 from causalplug.adapters.prompts import labels_of, prompts_of
+from causalplug.adapters.row_seeds import own_randomness, pipeline_files, seed_of
 from causalplug.errors import MechanismError
 from causalplug.hub.part import Content
 from causalplug.mechanisms.base import register_mechanism
@@ -112,7 +112,7 @@ class PipelineGenerator(FrozenMechanism):
         if self.labels:
             joint = self._map.join(labels).cpu()
         prompts = [self.prompts[row] for row in joint.tolist()]
-        seeds = [_seed(pair) for pair in noise["seed"].tolist()]
+        seeds = [seed_of(pair) for pair in noise["seed"].tolist()]
         unit = _call(self.pipeline, prompts, seeds, self.given).to(labels.device)
         return self.image.low + (self.image.high - self.image.low) * unit.clamp(0, 1)
 
@@ -200,9 +200,7 @@ class PipelineGenerator(FrozenMechanism):
         """The pipeline's own files under ``pipeline/``; none where it is referred to on the Hub."""
         if self.folder is None or (self.location or {}).get("repo_id"):
             return {}
-        kept = (".json", ".safetensors", ".txt", ".model")
-        found = sorted(path for path in self.folder.rglob("*") if path.suffix in kept)
-        return {f"pipeline/{path.relative_to(self.folder).as_posix()}": path for path in found}
+        return pipeline_files(self.folder)
 
     def config(self) -> Json:
         if self.location is None:
@@ -324,7 +322,7 @@ def _call(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], given: Na
     if "negative_prompt" in arguments:
         arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(prompts)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    with torch.no_grad(), _own_randomness():
+    with torch.no_grad(), own_randomness():
         found = pipeline(prompt=list(prompts), generator=generators, output_type="np", **arguments)
     images = getattr(found, "images", None)
     if images is None:
@@ -339,18 +337,3 @@ def _call(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], given: Na
             f"{array.shape} where (n, height, width, channels) is right."
         )
     return torch.from_numpy(array).permute(0, 3, 1, 2).float()
-
-
-def _seed(pair: Sequence[float]) -> int:
-    return int(pair[0] * 2**24) * 2**24 + int(pair[1] * 2**24)
-
-
-@contextlib.contextmanager
-def _own_randomness() -> Iterator[None]:
-    """Whatever a library draws from torch's global generator neither moves it nor depends on it."""
-    state = torch.random.get_rng_state()
-    torch.random.default_generator.manual_seed(0)
-    try:
-        yield
-    finally:
-        torch.random.set_rng_state(state)

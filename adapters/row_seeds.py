@@ -1,0 +1,35 @@
+"""Random numbers of one row: what the adapters of diffusers share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+__all__ = ["own_randomness", "pipeline_files", "seed_of"]
+
+_KEPT = (".json", ".safetensors", ".txt", ".model")
+
+
+def seed_of(pair: Sequence[float]) -> int:
+    """The seed of a row's random generator, from two numbers in [0, 1)."""
+    return int(pair[0] * 2**24) * 2**24 + int(pair[1] * 2**24)
+
+
+@contextlib.contextmanager
+def own_randomness() -> Iterator[None]:
+    """Whatever a library draws from torch's global generator neither moves it nor depends on it."""
+    state = torch.random.get_rng_state()
+    torch.random.default_generator.manual_seed(0)
+    try:
+        yield
+    finally:
+        torch.random.set_rng_state(state)
+
+
+def pipeline_files(folder: Path) -> dict[str, Path]:
+    """The files of a pipeline in a folder, by their place under ``pipeline/``."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix in _KEPT)
+    return {f"pipeline/{path.relative_to(folder).as_posix()}": path for path in found}
