@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from causalplug.hub.part import Content
+
 __all__ = ["own_randomness", "pipeline_files", "seed_of"]
 
 _KEPT = (".json", ".safetensors", ".txt", ".model")
@@ -29,7 +31,7 @@ def own_randomness() -> Iterator[None]:
         torch.random.set_rng_state(state)
 
 
-def pipeline_files(folder: Path) -> dict[str, Path]:
+def pipeline_files(folder: Path) -> dict[str, Content]:
     """The files of a pipeline in a folder, by their place under ``pipeline/``."""
     found = sorted(path for path in folder.rglob("*") if path.suffix in _KEPT)
     return {f"pipeline/{path.relative_to(folder).as_posix()}": path for path in found}
