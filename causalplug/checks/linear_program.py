@@ -27,12 +27,6 @@ class Constraints:
     upper: np.ndarray | None = None
     limits: np.ndarray | None = None
 
-    def with_upper(self, upper: np.ndarray, limits: np.ndarray) -> Constraints:
-        """The same with further inequalities."""
-        if self.upper is not None and self.limits is not None:
-            upper, limits = np.vstack([self.upper, upper]), np.append(self.limits, limits)
-        return Constraints(self.matrix, self.values, upper, limits)
-
 
 @dataclass(frozen=True, eq=False)
 class Optimum:

@@ -17,7 +17,6 @@ from typing import Any
 from causalplug.graphs.bits import (
     BitGraph,
     ancestors_within,
-    bits,
     component_within,
     components_within,
 )
@@ -169,13 +168,3 @@ def restricted(regime: Regime) -> int:
         for v in box:
             found |= 1 << v
     return found
-
-
-def describe_mask(graph: BitGraph, mask: int) -> str:
-    """``X, Y and Z`` for a message."""
-    names = [graph.names[v] for v in bits(mask)]
-    if len(names) == 1:
-        return names[0]
-    if names:
-        return ", ".join(names[:-1]) + " and " + names[-1]
-    return "nothing"

@@ -72,10 +72,6 @@ class World:
             )
         return self._cells[name]
 
-    def with_values(self, name: str, intervention: Intervention) -> World:
-        """This world with one variable more set."""
-        return World(self.graph, {**self.do, name: intervention})
-
 
 class Rows:
     """Rows of noise, and the variables that were computed from them so far.

@@ -224,13 +224,6 @@ class SampleBank:
         """
         return self._kept((self._place[labels], self._positions(uniform)))
 
-    def draw_images(self, labels: Tensor, uniform: Tensor) -> Tensor:
-        """Images ``(n, channels, height, width)`` in the variable's range: those of
-        :meth:`draw`."""
-        if self.images is None:
-            raise MechanismError(f"{self!r} keeps no images. Fill it with keep_images=True.")
-        return self._variable.scale(self.images[self._place[labels], self._positions(uniform)])
-
     def sample(
         self,
         parents: Mapping[str, Tensor],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from causalplug.errors import LabelMapError, MechanismError
+from causalplug.errors import MechanismError
 from causalplug.files.precision import cast, precision_of
 from causalplug.files.storage import Content
 from causalplug.hub.contract import declare
@@ -309,39 +309,6 @@ class FrozenMechanism(Mechanism):
             self.pending = None
             self._declare()
         return self
-
-    def resolve_label_map(
-        self, name: str, sources: Sequence[Any], *, seed: int | None = None
-    ) -> None:
-        """Estimate the pending label map from all sources that record what it needs and leave the
-        variable alone.
-
-        Args:
-            name: the variable.
-            sources: tables with ``values`` (encoded columns) and ``source`` (what was recorded and
-                set).
-
-        Raises:
-            LabelMapError: no source records the parents together with the image (or the label
-                column).
-        """
-        if self.pending is None:
-            return
-        needed = [*self.bound_parents, self.pending.column or name]
-        tables = [
-            t.values
-            for t in sources
-            if all(c in t.values for c in needed) and name not in t.source.do
-        ]
-        if not tables:
-            raise LabelMapError(
-                f"The label map of {name!r} cannot be estimated: no source records "
-                f"{', '.join(needed)} together without setting {name}. Give such a source, or a "
-                "label map."
-            )
-        self.estimate_label_map(
-            {column: torch.cat([t[column] for t in tables]) for column in needed}, seed=seed
-        )
 
     # -- the mechanism
 
