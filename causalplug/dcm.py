@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -654,11 +655,42 @@ class DCM(Shareable, Model):
         return html_paragraph("DCM", text) + html_table(head, rows)
 
 
-def load_model(snapshot: Snapshot, **options: Any) -> Any:
-    """Load a model from a repository; see :func:`causalplug.model.files.load_dcm`."""
+def load_model(
+    snapshot: Snapshot,
+    *,
+    device: Any = None,
+    dtype: Any = None,
+    module: str | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+    token: bool | str | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+) -> Any:
+    """Load a model, or one trained module of it, from a repository.
+
+    Args:
+        snapshot: The repository.
+        device, dtype, module: As for :func:`causalplug.from_pretrained`.
+        cache_dir, token, local_files_only, force_download: How repositories that it refers to are
+            fetched.
+
+    Raises:
+        RepositoryError: The repository is incomplete or malformed, or the weights do not fit.
+        UnknownVariableError, PlanError: There is no such module.
+    """
     from causalplug.model.files import load_dcm
 
-    return load_dcm(snapshot, DCM, **options)
+    return load_dcm(
+        snapshot,
+        DCM,
+        device=device,
+        dtype=dtype,
+        module=module,
+        cache_dir=cache_dir,
+        token=token,
+        local_files_only=local_files_only,
+        force_download=force_download,
+    )
 
 
 MODEL_LOADER = Loader(load_model, ("device", "dtype", "module"), "a model")
