@@ -67,8 +67,6 @@ class ImageBank(FrozenMechanism):
     ):
         if image is None:
             image = Image(*images.shape[1:])
-        else:
-            image = image
         super().__init__(
             image,
             labels,

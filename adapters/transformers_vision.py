@@ -84,8 +84,6 @@ class TransformersEncoder(Encoder):
         unit = (images.float() - self.variable.low) / (self.variable.high - self.variable.low)
         if unit.shape[1] == 1:
             unit = unit.expand(-1, self.pixel_mean.shape[1], -1, -1)
-        else:
-            unit = unit
         if self.side is not None and unit.shape[2:] != (self.side, self.side):
             size = (self.side, self.side)
             unit = torch.nn.functional.interpolate(unit, size=size, mode="bilinear", antialias=True)

@@ -154,9 +154,7 @@ def declared_source(item: Named, path: Path) -> Source:
         SourceError: it has neither ``file`` nor ``recorded``, or the table lacks a column.
     """
     do = item.get("do", [])
-    if isinstance(do, dict):
-        do = do
-    else:
+    if not isinstance(do, dict):
         do = dict.fromkeys([do] if isinstance(do, str) else do)
     do = do | item.get("values", {})
     if ("file" in item) == ("recorded" in item):

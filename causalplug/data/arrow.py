@@ -139,8 +139,6 @@ def arrow_column(column: Any) -> Any:
         column = column.combine_chunks()
         if isinstance(column, pa.ChunkedArray):
             column = column.chunk(0)
-        else:
-            column = column
     if isinstance(column.type, pa.BaseExtensionType):
         column = column.storage
     kind = column.type

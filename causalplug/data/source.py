@@ -141,8 +141,6 @@ class DataSource:
     ):
         if isinstance(columns, str):
             columns = [columns]
-        else:
-            columns = columns
         table = table_of(
             frame,
             columns=columns,
@@ -153,8 +151,6 @@ class DataSource:
         )
         if where:
             table = filtered(table, where)
-        else:
-            table = table
         if clusters is None:
             self._clusters = None
         else:

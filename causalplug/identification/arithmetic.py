@@ -100,8 +100,6 @@ class Operation:
         if self.sign in "*/":
             if _is_sum(self.left):
                 left = f"({left})"
-            else:
-                left = left
             inner = _is_sum(self.right) or (self.sign == "/" and isinstance(self.right, Operation))
         else:
             inner = self.sign == "-" and _is_sum(self.right)

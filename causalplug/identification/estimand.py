@@ -157,9 +157,7 @@ def _arithmetic(writer: _Text, formula: Formula, bodies: Sequence[str]) -> str:
     if formula.sign == "/":
         return writer.ratio(left, right)
     brackets = formula.sign == "*"
-    if isinstance(formula.left, Leaf | Value) or not brackets:
-        left = left
-    else:
+    if brackets and not isinstance(formula.left, Leaf | Value):
         left = f"({left})"
     plain = isinstance(formula.right, Leaf | Value) or formula.sign == "+"
     return f"{left} {formula.sign} {right if plain else writer.brackets(right)}".replace("* ", "")

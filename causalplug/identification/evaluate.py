@@ -306,8 +306,6 @@ class Evaluator:
         """Constants looked up, symbols kept as axes; one that stands twice is a diagonal."""
         if bad is None:
             bad = np.zeros(values.shape, bool)
-        else:
-            bad = bad
         index = tuple(
             self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
             for a in atoms

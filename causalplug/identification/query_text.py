@@ -124,8 +124,6 @@ class _Parser:
     def fail(self, what: str, position: int | None = None) -> NoReturn:
         if position is None:
             position = self.next.position
-        else:
-            position = position
         raise QuerySyntaxError(
             f"the query cannot be read: {what} (character {position + 1})\n"
             + self.marked(position),
@@ -176,9 +174,7 @@ class _Parser:
             only = len(parts) == 1 and parts[0][0] == 1
             return queries[0] if only else self.make.contrast(parts)
         (sign, total), *others = parts
-        if sign == 1:
-            total = total
-        else:
+        if sign != 1:
             total = self.times(-1.0, "*", total, 0)
         for sign, part in others:
             total = self.make.joined("+" if sign == 1 else "-", total, part)

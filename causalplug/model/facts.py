@@ -89,9 +89,7 @@ def dcm_facts(
 def _source_rows(dcm: Model) -> list[Json]:
     """One row per data source, with its number of rows where training noted it."""
     counts = dcm.history.get("sources", [])
-    if isinstance(counts, list):
-        counts = counts
-    else:
+    if not isinstance(counts, list):
         counts = []
     found: list[Json] = []
     for number, source in enumerate(dcm.sources or ()):

@@ -292,8 +292,6 @@ def _described(values: np.ndarray, weights: np.ndarray | None) -> dict[str, floa
     around it."""
     if weights is None:
         weights = np.ones(len(values))
-    else:
-        weights = weights
     share = weights / weights.sum()
     effective = float(1 / (share**2).sum())
     mean = float(share @ values)

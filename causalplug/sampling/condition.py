@@ -284,9 +284,7 @@ def compile_evidence(dcm: Model, evidence: Any, n: int) -> list[Given]:
         )
     found: list[Given] = []
     for part in several:
-        if isinstance(part, Evidence):
-            part = part
-        else:
+        if not isinstance(part, Evidence):
             part = Evidence(part)
         if not isinstance(part.values, Mapping):
             raise QueryError(

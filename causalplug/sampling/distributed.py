@@ -123,8 +123,6 @@ def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], di
         rows = stream.candidates(numbers[start : start + size])
         if stream.weighted:
             rows = stream.drawn(rows)
-        else:
-            rows = rows
         for _, (part, recovered) in stream.finished(rows, asked.read):
             parts.append(part)
             errors = {name: errors.get(name, 0.0) + error for name, error in recovered.items()}

@@ -64,8 +64,6 @@ class TrainableMechanismTester:
         size = mechanism.confounder_numbers
         if size is None:
             size = self.confounder_size
-        else:
-            size = size
         if size:
             return torch.randn(n, size, generator=torch.Generator().manual_seed(5))
         return None

@@ -174,8 +174,6 @@ class Critic(nn.Module):
             for parameter, gradient in zip([*weights, *biases], found, strict=True):
                 if scaled:
                     gradient = scaled(gradient)
-                else:
-                    gradient = gradient
                 if parameter.grad is None:
                     parameter.grad = gradient
                 else:

@@ -130,9 +130,7 @@ def rows_log_prob(
         parents = read_parents(dcm, name, rows)
         value = as_made(dcm, name, rows)
         term = mechanism.log_prob(value, parents, stacked(dcm, name, noise))
-        if term.ndim == 2:
-            term = term
-        else:
+        if term.ndim != 2:
             term = term.unsqueeze(0)
         if total is None:
             total = term
@@ -219,11 +217,7 @@ class Cells:
             table = torch.log_softmax(logits, -1)
             if table.ndim > 1:
                 table = table.flatten(-2)
-            else:
-                table = table
-            if table.ndim == 2:
-                table = table
-            else:
+            if table.ndim != 2:
                 table = table.unsqueeze(0)
             term = table[:, self.index[name]]
             if total is None:
@@ -283,9 +277,7 @@ class Cells:
         mechanism = self.dcm.mechanism(name)
         logits = mechanism.logits(self.read[name], stacked(self.dcm, name, noise))
         table = torch.log_softmax(logits, -1)
-        if table.ndim == 3:
-            table = table
-        else:
+        if table.ndim != 3:
             table = table.view(1, -1, table.shape[-1])
         return table.flatten(1).T.contiguous()
 

@@ -293,8 +293,6 @@ class Run:
             begin, best_score, since = state["step"], state["best_score"], state["since"]
             if best_score is None:
                 best_score = float("inf")
-            else:
-                best_score = best_score
             learner.load(
                 {
                     k.removeprefix("learner."): v

@@ -199,8 +199,6 @@ class Discrete(Variable):
     def decode(self, codes: torch.Tensor) -> np.ndarray:
         if codes.is_floating_point():
             codes = codes.argmax(-1)
-        else:
-            codes = codes
         index = codes.detach().cpu().numpy()
         if self.plain:
             return index

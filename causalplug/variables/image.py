@@ -176,8 +176,6 @@ class Image(Variable):
         array = as_array(images, "images")
         if array.ndim == 3:
             array = array[None]
-        else:
-            array = array
         if array.dtype != np.uint8:
             array = np.clip((array - self.low) / (self.high - self.low) * 255 + 0.5, 0, 255).astype(
                 np.uint8

@@ -154,8 +154,6 @@ def _bare_edge(line: str) -> str:
     """An edge of Tetrad without its number, its notes and its probabilities."""
     if match := _NUMBER.match(line):
         line = line[match.end() :]
-    else:
-        line = line
     start = line.find(" [")
     if start >= 0 and _PROBABILITIES.fullmatch(line, start + 1):
         line = line[:start]

@@ -237,8 +237,6 @@ class FrozenMechanism(Mechanism):
         bound.requested_label_map = spec
         if isinstance(spec, str) and spec == "estimate":
             spec = LabelMapEstimate()
-        else:
-            spec = spec
         if isinstance(spec, LabelMapEstimate):
             bound.pending = spec
         else:

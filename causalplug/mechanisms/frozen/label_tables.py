@@ -243,12 +243,8 @@ def _way_out(
     value = ", ".join(repr(label.categories[0]) for label in labels)
     if len(parents) != 1:
         key = f"({key})"
-    else:
-        key = key
     if len(labels) != 1:
         value = f"({value})"
-    else:
-        value = value
     return (
         f"Pass a label map, such as label_map={{{key}: {value}, …}}, or label_map='estimate' to "
         "estimate it from data."

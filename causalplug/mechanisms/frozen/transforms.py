@@ -120,8 +120,6 @@ class ImageTransform:
             elif name == "grey-to-rgb":
                 if self.source.channels == 1:
                     unit = unit.mean(1, keepdim=True)
-                else:
-                    unit = unit
             else:
                 top, left = (
                     (unit.shape[2] - self.source.height) // 2,
