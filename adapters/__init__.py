@@ -19,6 +19,7 @@ _EXPORTS = {
     "keras_weights": ["read_keras_layers"],
     "torch_weights": ["read_torch_weights"],
     "trained": ["TrainedGenerator"],
+    "transformers_classifier": ["TransformersClassifier"],
     "transformers_vision": ["TransformersEncoder"],
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}

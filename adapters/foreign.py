@@ -12,9 +12,10 @@ from causalplug.hub.loading import Loader
 from causalplug.hub.snapshot import Snapshot
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.values import Named
-from causalplug.variables import Image, Variable
+from causalplug.variables import Discrete, Image, Variable
 
 if TYPE_CHECKING:
+    from causalplug.adapters.transformers_classifier import TransformersClassifier
     from causalplug.adapters.transformers_vision import TransformersEncoder
     from causalplug.mechanisms.frozen.generator import FrozenMechanism
 
@@ -123,24 +124,33 @@ def load_transformers(
     *,
     variable: Variable | None = None,
     size: int | None = None,
-) -> TransformersEncoder:
-    """A model of transformers as what ``variable`` says: an encoder of images.
+) -> TransformersEncoder | TransformersClassifier:
+    """A model of transformers as what ``variable`` says: an encoder of images, or a classifier.
 
     Raises:
         RepositoryError: No variable, or one that the model cannot be.
     """
+    from causalplug.adapters.transformers_classifier import TransformersClassifier
     from causalplug.adapters.transformers_vision import TransformersEncoder
 
     if isinstance(variable, Image):
         return TransformersEncoder.from_pretrained(snapshot, variable, size or 16)
+    if isinstance(variable, Discrete):
+        if size is not None:
+            raise RepositoryError(
+                f"cannot load {snapshot} with size: a classifier has no projection. Leave it out"
+            )
+        return TransformersClassifier.from_pretrained(snapshot, variable)
     if variable is None:
         raise RepositoryError(
             f"cannot load {snapshot} without variable=: it holds a model of transformers. Write "
-            "causalplug.from_pretrained(…, variable=cp.Image(3, 64, 64)) for an encoder of images"
+            'causalplug.from_pretrained(…, variable=cp.Discrete(["cat", "dog"])) for a '
+            "classifier, or variable=cp.Image(3, 64, 64) for an encoder of these images"
         )
     raise RepositoryError(
-        f"cannot load {snapshot} as {variable}: a model of transformers is loaded as an encoder of "
-        "images, variable=cp.Image(…). A classifier or a text model goes through causalplug.wrap"
+        f"cannot load {snapshot} as {variable}: a model of transformers is loaded as a classifier "
+        "(variable=cp.Discrete([…])) or as an encoder of images (variable=cp.Image(…)). Another "
+        "model goes through causalplug.wrap"
     )
 
 

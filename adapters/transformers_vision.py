@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from causalplug.adapters.transformers_files import OpenedModel, model_files, open_model
 from causalplug.encoders.encoders import Encoder, register_encoder
-from causalplug.errors import MechanismError, MissingDependencyError, RepositoryError
+from causalplug.errors import MechanismError
 from causalplug.hub.part import Content
 from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
@@ -22,7 +22,7 @@ from causalplug.variables import Image, variable_from_dict
 
 __all__ = ["TransformersEncoder"]
 
-_PATTERNS = ("config.json", "preprocessor_config.json", "*.safetensors")
+_POOLERS = ("pooler.", "vision_model.pooler.")
 
 
 @register_encoder("transformers-vision")
@@ -32,70 +32,53 @@ class TransformersEncoder(Encoder):
     Args:
         variable: the image variable; images are resized to what the backbone reads, grey ones
             repeated.
-        backbone: a vision model of transformers; a model with text and image towers gives its image
-            tower.
-        size: numbers of one projection.
-        mean, std: of the pixels in [0, 1] that the backbone was trained on, by channel.
+        opened: A vision model of transformers and its files; a model with text and image towers
+            gives its image tower.
+        size: Numbers of one projection.
 
     Raises:
-        MechanismError: the backbone does not say which images it reads.
+        MechanismError: The backbone does not say the width of its features, or its files lack
+            weights other than the pooler's.
     """
 
     needs = ("transformers",)
     basis: Tensor
     centre: Tensor
 
-    def __init__(
-        self,
-        variable: Image,
-        backbone: Any,
-        size: int = 16,
-        *,
-        mean: tuple[float, ...] = (0.5, 0.5, 0.5),
-        std: tuple[float, ...] = (0.5, 0.5, 0.5),
-    ):
+    def __init__(self, variable: Image, opened: OpenedModel, size: int = 16):
         super().__init__(variable, size)
-        self.backbone = getattr(backbone, "vision_model", backbone)
-        config = self.backbone.config
-        side = getattr(config, "image_size", None)
-        if isinstance(side, int) or side is None:
-            self.side: int | None = side
-        else:
-            self.side = int(side[0])
-        width = getattr(config, "hidden_size", None) or getattr(config, "hidden_sizes", [0])[-1]
+        backbone = opened.model
+        towers = dict(backbone.named_children())
+        self.backbone = towers.get("vision_model", backbone)
+        random = [name for name in opened.missing if not name.startswith(_POOLERS)]
+        if random:
+            raise MechanismError(
+                f"The backbone in {opened.folder} cannot be used: its files lack the weights "
+                f"{', '.join(random[:3])}, so that its features would be random."
+            )
+        self.has_pooler = not opened.missing
+        width = _width(self.backbone.config.to_dict())
         if not width:
             raise MechanismError(
                 f"{type(backbone).__name__} does not say the width of its features (hidden_size)."
             )
-        self.register_buffer("pixel_mean", torch.tensor(mean).view(1, -1, 1, 1))
-        self.register_buffer("pixel_std", torch.tensor(std).view(1, -1, 1, 1))
+        self.statistics = opened.statistics
         self.register_buffer("basis", torch.eye(width, size))
         self.register_buffer("centre", torch.zeros(width))
-        self.folder: Path | None = None
-        self.location: Json = {}
+        self.folder: Path | None = opened.folder
+        self.location: Json = opened.location
         freeze(self)
 
-    pixel_mean: Tensor
-    pixel_std: Tensor
-
     def pooled(self, images: Tensor) -> Tensor:
-        """The backbone's features ``(n, width)``: its pooled output, else the mean over its last
-        states."""
-        unit = (images.float() - self.variable.low) / (self.variable.high - self.variable.low)
-        if unit.shape[1] == 1:
-            unit = unit.expand(-1, self.pixel_mean.shape[1], -1, -1)
-        if self.side is not None and unit.shape[2:] != (self.side, self.side):
-            size = (self.side, self.side)
-            unit = torch.nn.functional.interpolate(unit, size=size, mode="bilinear", antialias=True)
-        pixels = (unit - self.pixel_mean) / self.pixel_std
+        """The backbone's features ``(n, width)``: its pooled output where its weights hold one,
+        else the mean over its last states."""
+        pixels = self.statistics.pixels(images, self.variable.low, self.variable.high)
         found = self.backbone(pixel_values=pixels.to(next(self.backbone.parameters()).dtype))
-        pooled = getattr(found, "pooler_output", None)
-        if pooled is None:
+        pooled = found.get("pooler_output")
+        if pooled is None or not self.has_pooler:
             states = found.last_hidden_state
-            if states.ndim == 3:
-                pooled = states.mean(1)
-            else:
-                pooled = states.mean((2, 3))
+            places = tuple(range(2, states.ndim)) if states.ndim == 4 else (1,)
+            pooled = states.mean(places)
         return pooled.flatten(1).float()
 
     def features(self, images: Tensor) -> Tensor:
@@ -129,68 +112,35 @@ class TransformersEncoder(Encoder):
         size: int = 16,
         *,
         revision: str | None = None,
-        **hub: Any,
+        subfolder: str = "",
+        cache_dir: str | PathLike[str] | None = None,
+        token: bool | str | None = None,
+        local_files_only: bool = False,
     ) -> TransformersEncoder:
         """A backbone from a folder or the Hub, safetensors only and without code of the repository.
 
         Args:
-            source: a folder or a Hub id.
-            variable: the image variable.
-            size: numbers of one projection.
-            revision: branch, tag or commit.
-            hub: ``cache_dir``, ``token``, ``local_files_only``, ``subfolder``.
+            source: A folder or a Hub id.
+            variable: The image variable.
+            size: Numbers of one projection.
+            revision, subfolder, cache_dir, token, local_files_only: As in ``huggingface_hub``.
 
         Raises:
             MissingDependencyError: transformers is not installed.
-            RepositoryError: files are missing or not safetensors.
+            RepositoryError: Files are missing or not safetensors.
+            MechanismError: Weights of the backbone are missing.
         """
-        try:
-            from transformers import AutoModel
-        except ImportError:
-            raise MissingDependencyError(
-                "A vision backbone cannot be loaded: transformers is not installed. Run: pip "
-                "install 'causalplug[transformers]'"
-            ) from None
         snapshot = source
         if not isinstance(snapshot, Snapshot):
-            snapshot = resolve(snapshot, revision=revision, **hub)
-        snapshot.fetch(*_PATTERNS[:1], *_PATTERNS[2:])
-        try:
-            backbone = AutoModel.from_pretrained(
-                snapshot.path,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
+            snapshot = resolve(
+                snapshot,
+                revision=revision,
+                subfolder=subfolder,
+                cache_dir=cache_dir,
+                token=token,
+                local_files_only=local_files_only,
             )
-        except ImportError as error:
-            if "timm" in str(error):
-                name: str | None = "timm"
-            else:
-                name = getattr(error, "name", None)
-            raise MissingDependencyError(
-                f"The backbone in {snapshot} cannot be loaded: it needs {name or 'a library'}, "
-                f"which is not installed. Run: pip install {name or 'what its page names'}"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise RepositoryError(
-                f"cannot load {snapshot}: {str(error).splitlines()[0]}"
-            ) from error
-        statistics: Json = {}
-        if snapshot.has("preprocessor_config.json"):
-            from causalplug.files.validation import read_json
-
-            found = read_json(snapshot.file("preprocessor_config.json"), within=snapshot.boundary)
-            pairs = (("mean", "image_mean"), ("std", "image_std"))
-            statistics = {key: tuple(found[name]) for key, name in pairs if name in found}
-        made = cls(variable, backbone, size, **statistics)
-        made.folder = snapshot.path
-        if snapshot.repo_id is not None:
-            made.location = {
-                "repo_id": snapshot.repo_id,
-                "revision": snapshot.revision,
-                "subfolder": snapshot.subfolder,
-            }
-        return made
+        return cls(variable, open_model(snapshot, "AutoModel"), size)
 
     def saved_tensors(self) -> dict[str, Tensor]:
         """What was fitted here; the backbone has its own files."""
@@ -218,12 +168,7 @@ class TransformersEncoder(Encoder):
                 "A backbone that exists only in memory cannot be saved: load it with "
                 "from_pretrained."
             )
-        names = [
-            path
-            for path in sorted(self.folder.iterdir())
-            if path.suffix in (".json", ".safetensors")
-        ]
-        return {f"backbone/{path.name}": path for path in names}
+        return model_files(self.folder, "backbone")
 
     def config(self) -> Json:
         return super().config() | {"backbone": self.location}
@@ -243,3 +188,9 @@ class TransformersEncoder(Encoder):
             return cls.from_pretrained(place, variable, config["size"], **location)
         snapshot.fetch("backbone/*")
         return cls.from_pretrained(snapshot.path / "backbone", variable, config["size"])
+
+
+def _width(config: Named) -> int:
+    """The width of a backbone's features; 0 where its configuration does not say."""
+    several = config.get("hidden_sizes") or [0]
+    return int(config.get("hidden_size") or several[-1])

@@ -69,8 +69,9 @@ def from_pretrained(
         module: of a model, the variables of a trained module, as ``"C+N"``. The module alone is
             returned, to be plugged into another model with the same edges: ``DCM(graph, variables,
             mechanisms={"C+N": module})``.
-        variable: Of a model of transformers, the images that it encodes: ``cp.Image(3, 64, 64)``
-            makes its backbone an encoder of them.
+        variable: Of a model of transformers, what it is in the causal model: ``cp.Discrete([…])``
+            for an image classifier, whose classes are matched by name, or ``cp.Image(…)`` for a
+            backbone that becomes an encoder of these images.
         prompts: Of a text-conditional pipeline, a mapping from labels to prompts, such as
             ``{"cat": "a photo of a cat"}``, or a template such as ``"a photo of a {animal}"``.
         labels: Of a pipeline, its labels; those of a mapping of prompts are its keys.

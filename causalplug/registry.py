@@ -20,6 +20,7 @@ SHIPPED_ADAPTERS: dict[str, str] = {
     "diffusers-pipeline": "causalplug.adapters.pipelines",
     "image-bank": "causalplug.adapters.image_bank",
     "trained-generator": "causalplug.adapters.trained",
+    "transformers-classifier": "causalplug.adapters.transformers_classifier",
 }
 """The kind of each adapter of ``adapters/`` and the module that registers it."""
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from causalplug.encoders.encoders import ENCODERS
 from causalplug.mechanisms.base import MECHANISMS
-from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.registry import Registry
 from causalplug.values import Json
 
@@ -89,7 +88,7 @@ def _describe(registry: Registry[Any], kind: str, role: str) -> AdapterInfo | No
     ) as error:  # whatever somebody else's module raises must not hide the other adapters
         why = (str(error) or type(error).__name__).splitlines()[0]
         return AdapterInfo(kind, role, module=registry.module(kind), package=package, error=why)
-    if role == "generator" and not issubclass(found, FrozenMechanism):
+    if role == "generator" and not found.frozen:
         return None
     return AdapterInfo(
         kind,

@@ -127,5 +127,5 @@ def test_every_registered_adapter_is_under_test() -> None:
         for t in globals().values()
         if isinstance(t, type) and t.__name__.startswith("Test")
     }
-    elsewhere = {"diffusers", "diffusers-pipeline"}  # test_diffusers.py, test_foreign.py
+    elsewhere = {"diffusers", "diffusers-pipeline", "transformers-classifier"}  # own files
     assert here | elsewhere >= set(SHIPPED_ADAPTERS)

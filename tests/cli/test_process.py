@@ -97,7 +97,8 @@ def test_an_interruption_tells_of_the_checkpoint_and_no_bar_is_in_the_pipe(home)
         "causalplug train: interrupted; the last checkpoint is in runs/a/checkpoint; go on with "
         "--resume\n"
     )
-    assert json.loads(state.read_text())["step"] >= 1
+    step = json.loads(state.read_text())["step"]
+    assert step is None or step >= 1  # None between two modules
 
 
 def test_an_interruption_at_any_other_time_is_a_line(monkeypatch, capsys):

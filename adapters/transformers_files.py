@@ -1,0 +1,142 @@
+"""Opening a model of transformers: safetensors only, no code of the repository, nothing random."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import MissingDependencyError, RepositoryError
+from causalplug.files.validation import read_json
+from causalplug.hub.part import Content
+from causalplug.hub.snapshot import Snapshot
+from causalplug.values import Json
+
+__all__ = ["OpenedModel", "PixelStatistics", "model_files", "open_model"]
+
+_FILES = ("config.json", "*.safetensors")
+_PREPROCESSOR = "preprocessor_config.json"
+
+
+@dataclass(frozen=True)
+class PixelStatistics:
+    """How a vision model wants its pixels.
+
+    Attributes:
+        side: Height and width; None if it takes any.
+        mean, std: Of the pixels in [0, 1] that it was trained on, by channel.
+    """
+
+    side: int | None
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+
+    def pixels(self, images: Tensor, low: float, high: float) -> Tensor:
+        """Normalised pixels of images ``(n, channels, height, width)`` in [low, high].
+
+        Grey images are repeated, and all are resized to what the model reads.
+        """
+        unit = (images.float() - low) / (high - low)
+        if unit.shape[1] == 1:
+            unit = unit.expand(-1, len(self.mean), -1, -1)
+        if self.side is not None and unit.shape[2:] != (self.side, self.side):
+            size = (self.side, self.side)
+            unit = torch.nn.functional.interpolate(unit, size=size, mode="bilinear", antialias=True)
+        mean, std = (unit.new_tensor(row).view(1, -1, 1, 1) for row in (self.mean, self.std))
+        return (unit - mean) / std
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model of transformers and where it came from.
+
+    Attributes:
+        model: The model, in evaluation mode.
+        missing: Names of weights that its files do not hold, which are random.
+        statistics: How it wants its pixels.
+        folder: Where its files are.
+        location: Repository, commit and subfolder; empty for a folder.
+    """
+
+    model: Any
+    missing: tuple[str, ...]
+    statistics: PixelStatistics
+    folder: Path
+    location: Json
+
+
+def open_model(snapshot: Snapshot, head: str) -> OpenedModel:
+    """Open a model of transformers.
+
+    Args:
+        snapshot: Its repository.
+        head: Which class of transformers opens it, such as ``"AutoModel"``.
+
+    Raises:
+        MissingDependencyError: transformers, or a library that the model needs, is not installed.
+        RepositoryError: Files are missing, not safetensors, or need code of the repository.
+    """
+    try:
+        import transformers
+    except ImportError:
+        raise MissingDependencyError(
+            "A model of transformers cannot be loaded: transformers is not installed. Run: pip "
+            "install 'causalplug[transformers]'"
+        ) from None
+    snapshot.fetch(*_FILES)
+    config = read_json(snapshot.file("config.json"), within=snapshot.boundary)
+    if "auto_map" in config:
+        raise RepositoryError(
+            f"cannot load {snapshot}: it needs code of the repository (auto_map), which is never "
+            "run. Take a model of a known class"
+        )
+    try:
+        model, info = getattr(transformers, head).from_pretrained(
+            snapshot.path,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except ImportError as error:
+        name = "timm" if "timm" in str(error) else error.name
+        raise MissingDependencyError(
+            f"The backbone in {snapshot} cannot be loaded: it needs {name or 'a library'}, "
+            f"which is not installed. Run: pip install {name or 'what its page names'}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise RepositoryError(f"cannot load {snapshot}: {str(error).splitlines()[0]}") from error
+    if "mask_ratio" in config:
+        model.config.mask_ratio = 0.0  # a masked autoencoder hides patches at random
+    location: Json = {}
+    if snapshot.repo_id is not None:
+        location = {
+            "repo_id": snapshot.repo_id,
+            "revision": snapshot.revision,
+            "subfolder": snapshot.subfolder,
+        }
+    missing = tuple(sorted(info["missing_keys"]))
+    statistics = _statistics(snapshot, config)
+    return OpenedModel(model.eval(), missing, statistics, snapshot.path, location)
+
+
+def _statistics(snapshot: Snapshot, config: Mapping[str, Any]) -> PixelStatistics:
+    side = config.get("image_size", config.get("vision_config", {}).get("image_size"))
+    if isinstance(side, list):
+        side = side[0]
+    found: Json = {}
+    if snapshot.has(_PREPROCESSOR):
+        found = read_json(snapshot.file(_PREPROCESSOR), within=snapshot.boundary)
+    pairs = (("mean", "image_mean"), ("std", "image_std"))
+    given = {key: tuple(found[name]) for key, name in pairs if name in found}
+    return PixelStatistics(side, **given)
+
+
+def model_files(folder: Path, place: str) -> dict[str, Content]:
+    """The files of a model in a folder, by their place under ``place``."""
+    kept = [path for path in sorted(folder.iterdir()) if path.suffix in (".json", ".safetensors")]
+    return {f"{place}/{path.name}": path for path in kept}
