@@ -42,6 +42,7 @@ ROOMS = [
     "ensemble",
     "load",
     "testing",
+    "demo",
     "cli",
     "__main__",
 ]
