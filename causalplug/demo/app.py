@@ -208,9 +208,9 @@ class _Page:
         )
         self.chosen = gr.Dropdown(names, value=chosen, label="Variable")
         with gr.Group():
-            self.seen = self._world("Was seen", chosen, start["seen"])
+            self.seen = self._world("Was seen", "seen", chosen, start)
         with gr.Group():
-            self.do = self._world("Is set", chosen, start["do"])
+            self.do = self._world("Is set", "do", chosen, start)
         self.outcome = gr.Dropdown(
             self.desk.askable, value=start["outcome"], label="What is asked for"
         )
@@ -218,20 +218,20 @@ class _Page:
             self.button = gr.Button("Ask", variant="primary")
             self.clear = gr.Button("Start over")
 
-    def _world(self, label: str, name: str, values: Json) -> tuple[Any, Any, Any]:
+    def _world(self, label: str, world: str, name: str, state: Json) -> tuple[Any, Any, Any]:
         """A box to tick, a list and a slider for one world."""
-        gr, looks = self.gr, self._looks(name, values)
+        gr, looks = self.gr, self._looks(name, world, state)
         return (
             gr.Checkbox(label=label, **looks[0]),
             gr.Dropdown(show_label=False, container=False, **looks[1]),
             gr.Slider(show_label=False, **looks[2]),
         )
 
-    def _looks(self, name: str, values: Json) -> tuple[Json, Json, Json]:
+    def _looks(self, name: str, world: str, state: Json) -> tuple[Json, Json, Json]:
         """The properties of the three components of a world, for one variable."""
         control = self.desk.controls[name]
-        value = values.get(name, control.start)
-        on = name in values
+        value = state[world].get(name, control.first(world))
+        on = name in state[world]
         box = {"value": on, "interactive": control.is_offered}
         choice: Json = {"visible": on and not control.is_slider}
         slider: Json = {"visible": on and control.is_slider}
@@ -288,10 +288,10 @@ class _Page:
         return self._chosen(name, state)
 
     def _chosen(self, name: str, state: Json) -> list[Any]:
-        return [name, *self._updates(name, state["seen"]), *self._updates(name, state["do"])]
+        return [name, *self._updates(name, "seen", state), *self._updates(name, "do", state)]
 
-    def _updates(self, name: str, values: Json) -> list[Any]:
-        return [self.gr.update(**look) for look in self._looks(name, values)]
+    def _updates(self, name: str, world: str, state: Json) -> list[Any]:
+        return [self.gr.update(**look) for look in self._looks(name, world, state)]
 
     def _changer(self, world: str) -> Any:
         """What happens when a component of a world is used."""
@@ -300,9 +300,9 @@ class _Page:
             control = self.desk.controls[name]
             value = number if control.is_slider else choice
             if value is None or (on and name not in state[world]):
-                value = control.start
+                value = control.first(world)
             changed = self.desk.put(state, world, name, value if on else None)
-            return [changed, self.desk.drawn(changed).picture, *self._updates(name, changed[world])]
+            return [changed, self.desk.drawn(changed).picture, *self._updates(name, world, changed)]
 
         return change
 

@@ -45,6 +45,13 @@ class Control:
         """Whether it is a slider."""
         return self.step > 0
 
+    def first(self, world: str) -> str | float | None:
+        """Where it stands at first: for what was seen (``"seen"``) at another choice than for what
+        is set (``"do"``)."""
+        if self.choices and world == "seen":
+            return self.choices[0]
+        return self.start
+
     @property
     def is_offered(self) -> bool:
         """Whether the variable can be set at all: images, texts and vectors cannot."""
