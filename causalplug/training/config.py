@@ -21,8 +21,8 @@ class TrainingConfig:
     measurement there.
 
     Args:
-        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, a mapping from variable (or
-            module name) to one of them, or None: what the plan says.
+        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, ``"counterfactual"``, a mapping
+            from variable (or module name) to one of them, or None: what the plan says.
         strategy: ``"modular"``, the plan's modules in its order, or ``"joint"``, the whole model at
             once against each source's distribution (the paper's Algorithm 3; adversarial, for
             comparison).

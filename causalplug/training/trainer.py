@@ -27,12 +27,13 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
-from causalplug.planning.objectives import OBJECTIVES
+from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.columns import suit_columns
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counted import counted
+from causalplug.training.counterfactual_game import check_counterfactual
 from causalplug.training.encode import encoded
 from causalplug.training.fitness import check_generators
 from causalplug.training.graph_doubts import graph_doubts
@@ -234,6 +235,9 @@ class Trainer:
                 explicit={name: m.explicit for name, m in held.items() if not m.frozen},
                 only=only,
             )
+        for module in made.modules:
+            if module.objective == ObjectiveName.COUNTERFACTUAL:
+                check_counterfactual(dcm, module.variables)
         self.tables = [
             replace(rows, source=named)
             for rows, named in zip(self.tables, made.sources, strict=True)
