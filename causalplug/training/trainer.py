@@ -204,6 +204,7 @@ class Trainer:
                 f"Training cannot start: output_dir {self.output_dir} is a file. Name a folder."
             )
         self.tables = encoded(dcm, sources, self.output_dir)
+        self.config = self.config.of_length(max(map(len, self.tables)), self._drawing())
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
         described = [rows.source for rows in self.tables]
         if queries is None:
@@ -272,6 +273,12 @@ class Trainer:
             raise
         finally:
             torch.set_num_threads(threads)
+
+    def _drawing(self) -> int:
+        """Number of processes that draw batches for the same module."""
+        if self.config.processes == "rows":
+            return self.accelerator.num_processes
+        return 1
 
     def kept(self) -> str:
         """Where the last checkpoint is, as a sentence."""
