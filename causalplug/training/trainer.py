@@ -34,6 +34,7 @@ from causalplug.training.columns import suit_columns
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counted import counted
 from causalplug.training.counterfactual_game import check_counterfactual
+from causalplug.training.doubts import few_rows_doubts, joint_doubts, tail_doubts
 from causalplug.training.encode import encoded
 from causalplug.training.fitness import check_generators
 from causalplug.training.graph_doubts import graph_doubts
@@ -43,7 +44,12 @@ from causalplug.training.replicates import check_replicates, refit
 from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
 from causalplug.training.signals import ending_like_interrupts
-from causalplug.training.support import overlap_records, range_records, unseen_categories
+from causalplug.training.support import (
+    overlap_records,
+    range_records,
+    rare_categories,
+    unseen_categories,
+)
 from causalplug.training.validation import Distance
 from causalplug.values import Json, Named
 
@@ -205,6 +211,7 @@ class Trainer:
                 f"Training cannot start: output_dir {self.output_dir} is a file. Name a folder."
             )
         self.tables = encoded(dcm, sources, self.output_dir)
+        self.config = self.config.of_length(max(map(len, self.tables)), self._drawing())
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
         described = [rows.source for rows in self.tables]
         if queries is None:
@@ -277,6 +284,12 @@ class Trainer:
         finally:
             torch.set_num_threads(threads)
 
+    def _drawing(self) -> int:
+        """Number of processes that draw batches for the same module."""
+        if self.config.processes == "rows":
+            return self.accelerator.num_processes
+        return 1
+
     def kept(self) -> str:
         """Where the last checkpoint is, as a sentence."""
         if self.checkpoints is None:
@@ -329,7 +342,7 @@ class Trainer:
 
     def _train(self, resume: bool | str | Path, replicates: int) -> TrainingReport:
         start = time.perf_counter()
-        suit_columns(self.dcm, self.tables, self.config.seed)
+        doubts = suit_columns(self.dcm, self.tables, self.config.seed)
         self.dcm.to(self.accelerator.device)
         self.dcm.replicates = ()
         together = Processes(self.accelerator)
@@ -363,7 +376,7 @@ class Trainer:
             share=together.share,
             folder=self.output_dir,
         )
-        doubts = self._check_graph(seconds)
+        doubts += self._check_graph(seconds)
         fits = self._check_fit(seconds)
         if loaded is None:
             run.save(None)  # encoders and label maps were work, too
@@ -390,9 +403,11 @@ class Trainer:
         report.joint = self._joint(run, modules, together)
         if not report.joint_converged and all(m.converged for m in reports):
             self._tell_joint(report)
-        report.warnings = doubts
+        doubts += [*joint_doubts(report), *tail_doubts(self.dcm, self.tables, reports)]
+        report.warnings = [*doubts, *few_rows_doubts(modules, self.tables)]
         report.ranges = range_records(run.prepared.train, self.dcm)
         report.unseen = unseen_categories(self.tables, self.dcm)
+        report.rare = rare_categories(self.tables, self.dcm)
         report.overlap = self._check_overlap(run.prepared.train, seconds)
         self.dcm.eval()
         self.dcm.plan = self.plan
