@@ -41,6 +41,7 @@ ROOMS = [
     "dcm",
     "ensemble",
     "load",
+    "metrics",
     "testing",
     "demo",
     "cli",

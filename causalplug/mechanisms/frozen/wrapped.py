@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.condition import Condition, ReadsSpec
-from causalplug.mechanisms.frozen.conditional import ConditionalMechanism
+from causalplug.mechanisms.frozen.conditional import ConditionalMechanism, ErrorSpec
 from causalplug.mechanisms.frozen.exported import ExportedNetwork, export_network
+from causalplug.mechanisms.frozen.trial import example_values
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json, Named
@@ -32,7 +33,7 @@ def wrap(
     conditions: Sequence[Condition] = (),
     latent: int | Sequence[int] | None = None,
     output: str | None = None,
-    error: float | None = None,
+    error: ErrorSpec = None,
     reads: ReadsSpec = None,
     license: str | None = None,
     source: str | None = None,
@@ -54,8 +55,8 @@ def wrap(
         latent: Size or shape of its standard normal latent; None without.
         output: Of a discrete variable ``"logits"`` or ``"probabilities"``; by default what the
             trial run shows.
-        error: Of a number, the standard deviation of a normal error about what the network gives;
-            the mechanism is then explicit.
+        error: Of a number, the standard deviation of a normal error about what the network gives,
+            or ``"estimate"`` to estimate it in training; the mechanism is then explicit.
         reads: Condition to the parent that it is read from, where the names differ; see
             :meth:`~causalplug.mechanisms.frozen.conditional.ConditionalMechanism.bind`.
         license, source: Licence and origin of the weights.
@@ -131,7 +132,7 @@ class WrappedModule(ConditionalMechanism):
         forms: Mapping[str, str],
         latent: Sequence[int] | None,
         output: str,
-        error: float | None = None,
+        error: ErrorSpec = None,
         reads: ReadsSpec = None,
         license: str | None = None,
         source: str | None = None,
@@ -186,7 +187,7 @@ class WrappedModule(ConditionalMechanism):
             "forms": self.forms,
             "latent": None if self.latent is None else list(self.latent),
             "output": self.output,
-            "error": self.error,
+            "error": self.requested_error,
         }
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -270,7 +271,7 @@ class _Call:
         if self.latent is not None:
             found["latent"] = torch.randn(rows, *self.latent, generator=generator)
         for condition in self.conditions:
-            value = _values(condition.kind, rows, generator)
+            value = _readable(condition.kind, rows, generator)
             found[condition.name] = shaped(condition, forms, value)
         return found
 
@@ -380,21 +381,14 @@ def _combinations(
     return made + singly
 
 
-def _values(kind: Variable, rows: int, generator: torch.Generator) -> Tensor:
-    """Encoded values of a kind, for a trial run."""
-    size = kind.cardinality
-    if size is not None:
-        return torch.arange(rows) % size
-    if kind.is_image:
-        low, high = kind.low, kind.high
-        return low + (high - low) * torch.rand(rows, *kind.event_shape, generator=generator)
-    if kind.is_countable:
-        return torch.arange(rows).float()
-    if not kind.needs_encoder:
-        return torch.rand(rows, *kind.event_shape, generator=generator)
-    raise MechanismError(
-        f"A network cannot read {kind.describe()} as a tensor. Use an adapter for texts."
-    )
+def _readable(kind: Variable, rows: int, generator: torch.Generator) -> Tensor:
+    """Encoded values of what a network can read as a tensor, for a trial run."""
+    if kind.needs_encoder and not kind.is_image:
+        raise MechanismError(
+            f"A network cannot read {kind.describe()} as a tensor. Load a model of transformers, "
+            "or put an embedding (cp.Vector) between."
+        )
+    return example_values(kind, rows, generator)
 
 
 def _checked_output(
