@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import ParamSpec, TypeVar
 
 from causalplug.errors import UnknownVariableError
 
 __all__ = [
+    "add_note",
     "aligned",
     "as_names",
     "check_known",
@@ -24,6 +26,14 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _LONGEST = 100
+
+
+def add_note(error: BaseException, text: str) -> None:
+    """Add a line to an error, as ``error.add_note`` does from Python 3.11 on."""
+    if sys.version_info >= (3, 11):
+        error.add_note(text)
+    else:
+        error.__dict__.setdefault("__notes__", []).append(text)
 
 
 def shortened(text: object, most: int = _LONGEST) -> str:

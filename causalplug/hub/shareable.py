@@ -12,9 +12,8 @@ from causalplug.files.storage import Content
 from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
-    from typing import Self, Unpack
-
     from huggingface_hub import CommitInfo, ModelCard
+    from typing_extensions import Self, Unpack
 
     from causalplug.hub.loading import Loader
     from causalplug.hub.saving import PublishingOptions, SavingOptions

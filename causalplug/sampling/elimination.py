@@ -115,7 +115,8 @@ class Elimination:
                 rows = torch.zeros_like(rows)
             others = [found[other] for other in bucket.names[1:]]
             table = bucket.log.movedim(1, -1)
-            weights = table[(rows, *others)]
+            cells = (rows, *others)
+            weights = table[cells]
             found[name] = (weights + noise).argmax(-1)
         return found
 
