@@ -183,7 +183,7 @@ def _answers(
 ) -> Tensor:
     with torch.no_grad():
         if mechanism.probabilities:
-            return mechanism.class_logits(read)
+            return mechanism.class_logits(read).float().softmax(-1)
         return mechanism.generate(read, noise)
 
 
