@@ -143,7 +143,7 @@ def choose_objectives(
 ) -> list[str]:
     """The objective of each module.
 
-    Where nobody asks for another one it is, by the measurement in ``docs/training.md``: the
+    Where nobody asks for another one it is, by the measurement in ``docs/training_results.md``: the
     likelihood, where all that is generated while the module trains is known to be discrete or
     continuous; first that and then adversarial, where the module is trained through an image;
     adversarial everywhere else, which always works.

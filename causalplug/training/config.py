@@ -20,8 +20,8 @@ STRATEGIES = ("modular", "joint")
 @with_presets
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """Settings of one training run; the defaults are those of ``docs/training.md``, chosen by
-    measurement there.
+    """Settings of one training run; the defaults were chosen by measurement, see
+    ``docs/training_results.md``.
 
     Args:
         preset: ``"paper"`` for the settings that the authors of the method publish with their code
