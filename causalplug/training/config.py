@@ -70,7 +70,7 @@ class TrainingConfig:
             at level .001, and warn where the rows contradict it; takes seconds at most.
         tolerance: a module has converged when its TVD from the held-out rows exceeds what chance
             alone explains (the 0.99 quantile for that many rows) by at most this.
-        threads: torch threads during training; None leaves the setting alone.
+        threads: Threads of torch, BLAS and OpenMP during training on a CPU; None leaves them alone.
 
     Raises:
         TrainingError: a value out of its range.

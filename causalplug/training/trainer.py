@@ -43,6 +43,7 @@ from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
 from causalplug.training.signals import ending_like_interrupts
 from causalplug.training.support import overlap_records, range_records, unseen_categories
+from causalplug.training.threads import limited_threads
 from causalplug.training.validation import Distance
 from causalplug.values import Json, Named
 
@@ -248,11 +249,11 @@ class Trainer:
         Raises:
             TrainingError: as :func:`fit`; the last checkpoint stays.
         """
-        threads = torch.get_num_threads()
-        if self.config.threads is not None and self.accelerator.device.type == "cpu":
-            torch.set_num_threads(self.config.threads)
+        threads = self.config.threads
+        if self.accelerator.device.type != "cpu":
+            threads = None
         try:
-            with ending_like_interrupts():
+            with limited_threads(threads), ending_like_interrupts():
                 return self._train(resume_from_checkpoint, replicates)
         except Unanswered as error:
             raise TrainingError(
@@ -270,8 +271,6 @@ class Trainer:
         except KeyboardInterrupt as interrupt:
             interrupt.add_note(self.kept())
             raise
-        finally:
-            torch.set_num_threads(threads)
 
     def kept(self) -> str:
         """Where the last checkpoint is, as a sentence."""
