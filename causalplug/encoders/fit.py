@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from causalplug.arguments import COUNT, MAPPING, SEED, SHARE, instance, number, takes
 from causalplug.errors import DataError
 from causalplug.networks import location_and_scale
 from causalplug.values import Json
@@ -64,6 +65,17 @@ class _Head:
         return nn.functional.mse_loss(output.squeeze(-1), self.target[rows])
 
 
+@takes(
+    DataError,
+    encoder=instance("an encoder", nn.Module),
+    images=instance("a tensor of images", Tensor),
+    targets=MAPPING,
+    seed=SEED,
+    steps=COUNT,
+    batch_size=COUNT,
+    lr=number(above=0),
+    held_out=SHARE,
+)
 def fit_encoder(
     encoder: Encoder,
     images: Tensor,
