@@ -100,6 +100,9 @@ class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, Valid
     """Settings of one training run; the defaults are those of ``docs/training.md``, chosen by
     measurement there.
 
+    Those of every training, of training by likelihood, of adversarial training, and of what is
+    validated and checked are declared in one class each, which this one joins.
+
     Args:
         objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, a mapping from variable (or
             module name) to one of them, or None: what the plan says.
