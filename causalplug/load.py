@@ -14,7 +14,7 @@ from causalplug.values import Named
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.frozen.label import Label
-    from causalplug.variables import Variable
+    from causalplug.variables import Image, Variable
 
 
 def from_pretrained(
@@ -33,12 +33,15 @@ def from_pretrained(
     prompts: str | Mapping[Any, str] | None = None,
     labels: Sequence[Label] | None = None,
     classes: Sequence[int] | None = None,
+    images: Mapping[str, Image] | None = None,
     steps: int | None = None,
     guidance_scale: float | None = None,
     negative_prompt: str | None = None,
     call: Named | None = None,
     variant: str | None = None,
-    scheduler: str | None = None,
+    scheduler: str | Mapping[str, Any] | None = None,
+    offload: bool = False,
+    safety_checker: bool | None = None,
     size: int | None = None,
     label_map: Any = None,
     transform: str | list[str] | None = None,
@@ -76,8 +79,11 @@ def from_pretrained(
             ``{"cat": "a photo of a cat"}``, or a template such as ``"a photo of a {animal}"``.
         labels: Of a pipeline, its labels; those of a mapping of prompts are its keys.
         classes: Of a class-conditional pipeline, the class of each joint label.
-        steps, guidance_scale, negative_prompt, call, variant, scheduler: Of a pipeline; see
+        images: Of a pipeline that reads pictures, the arguments of its call that read one and their
+            declarations, such as ``{"image": cp.Image(3, 64, 64)}``; parents are read as these.
+        steps, guidance_scale, negative_prompt, call: Of a pipeline; see
             :class:`causalplug.adapters.PipelineGenerator`.
+        variant, scheduler, offload, safety_checker: Of a pipeline, as well.
         size: Of an encoder, numbers of one projection; 16 by default.
         label_map: of a frozen generator, how its labels follow from its variable's parents: a
             table, a function, a :class:`~causalplug.LabelMap`, or ``"estimate"`` to estimate it
@@ -116,12 +122,15 @@ def from_pretrained(
         "prompts": prompts,
         "labels": labels,
         "classes": classes,
+        "images": images,
         "steps": steps,
         "guidance_scale": guidance_scale,
         "negative_prompt": negative_prompt,
         "call": call,
         "variant": variant,
         "scheduler": scheduler,
+        "offload": offload or None,
+        "safety_checker": safety_checker,
         "size": size,
         "label_map": label_map,
         "transform": transform,

@@ -18,6 +18,7 @@ SHIPPED_ADAPTERS: dict[str, str] = {
     "cxr-acgan": "causalplug.adapters.cxr_acgan",
     "diffusers": "causalplug.adapters.diffusers",
     "diffusers-pipeline": "causalplug.adapters.pipelines",
+    "diffusers-image-pipeline": "causalplug.adapters.pipeline_images",
     "image-bank": "causalplug.adapters.image_bank",
     "trained-generator": "causalplug.adapters.trained",
     "transformers-classifier": "causalplug.adapters.transformers_classifier",
