@@ -20,6 +20,9 @@ _EXPORTS = {
     "torch_weights": ["read_torch_weights"],
     "trained": ["TrainedGenerator"],
     "transformers_classifier": ["TransformersClassifier"],
+    "transformers_numbers": ["TransformersEmbedding", "TransformersRegressor"],
+    "transformers_text": ["TransformersText"],
+    "transformers_text_encoder": ["TransformersTextEncoder"],
     "transformers_vision": ["TransformersEncoder"],
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}

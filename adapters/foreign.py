@@ -12,11 +12,12 @@ from causalplug.hub.loading import Loader
 from causalplug.hub.snapshot import Snapshot
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.values import Named
-from causalplug.variables import Discrete, Image, Variable
+from causalplug.variables import Variable
 
 if TYPE_CHECKING:
-    from causalplug.adapters.transformers_classifier import TransformersClassifier
-    from causalplug.adapters.transformers_vision import TransformersEncoder
+    from causalplug.adapters.transformers_mechanism import TransformersMechanism
+    from causalplug.encoders.encoders import Encoder
+    from causalplug.mechanisms.frozen.conditional import ConditionalMechanism, ErrorSpec
     from causalplug.mechanisms.frozen.generator import FrozenMechanism
 
 __all__ = ["PIPELINE_LOADER", "TRANSFORMERS_LOADER", "load_pipeline_of", "load_transformers"]
@@ -124,33 +125,103 @@ def load_transformers(
     *,
     variable: Variable | None = None,
     size: int | None = None,
-) -> TransformersEncoder | TransformersClassifier:
-    """A model of transformers as what ``variable`` says: an encoder of images, or a classifier.
+    error: ErrorSpec = None,
+    prompts: str | Mapping[Any, str] | None = None,
+    labels: Sequence[Label] | None = None,
+    call: Named | None = None,
+) -> Encoder | ConditionalMechanism:
+    """A model of transformers as what ``variable`` says: an encoder of images or texts, or the
+    frozen mechanism of a label, a number, a vector or a text.
 
     Raises:
-        RepositoryError: No variable, or one that the model cannot be.
+        RepositoryError: No variable, one that the model cannot be, or options of another kind.
     """
-    from causalplug.adapters.transformers_classifier import TransformersClassifier
-    from causalplug.adapters.transformers_vision import TransformersEncoder
+    from causalplug.adapters.transformers_files import architecture_of
 
-    if isinstance(variable, Image):
-        return TransformersEncoder.from_pretrained(snapshot, variable, size or 16)
-    if isinstance(variable, Discrete):
-        if size is not None:
-            raise RepositoryError(
-                f"cannot load {snapshot} with size: a classifier has no projection. Leave it out"
-            )
-        return TransformersClassifier.from_pretrained(snapshot, variable)
+    architecture = architecture_of(snapshot)[0]
     if variable is None:
+        raise _asks_for_variable(snapshot, architecture)
+    writes = variable.kind == "text" and writes_text(architecture) and size is None
+    encodes = variable.needs_encoder and not writes
+    given = {"prompts": prompts, "labels": labels, "call": call}
+    if not writes:
+        _refuse_options(snapshot, variable, given, "a model that writes texts")
+    if not encodes:
+        _refuse_options(snapshot, variable, {"size": size}, "an encoder")
+    if not variable.is_number:
+        _refuse_options(snapshot, variable, {"error": error}, "a regressor")
+    if writes:
+        return _text_model(snapshot, variable, given)
+    if encodes:
+        return _encoder(snapshot, variable, size or 16)
+    return _mechanism_class(snapshot, variable, architecture).from_pretrained(
+        snapshot, variable, error=error
+    )
+
+
+def _asks_for_variable(snapshot: Snapshot, architecture: str) -> RepositoryError:
+    return RepositoryError(
+        f"cannot load {snapshot} without variable=: it holds a model of transformers "
+        f"({architecture or 'of no stated class'}). Write causalplug.from_pretrained(…, "
+        'variable=cp.Discrete(["cat", "dog"])) for a classifier, cp.Continuous() for a '
+        "regressor, cp.Vector(768) for an embedding, cp.Text() for a language model or an "
+        "encoder of texts, or cp.Image(3, 64, 64) for an encoder of images"
+    )
+
+
+def writes_text(architecture: str) -> bool:
+    """Whether a class of transformers is a language model that writes."""
+    endings = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+    return architecture.endswith(endings)
+
+
+def _refuse_options(snapshot: Snapshot, variable: Variable, given: Named, owner: str) -> None:
+    wrong = [name for name, value in given.items() if value is not None]
+    if wrong:
         raise RepositoryError(
-            f"cannot load {snapshot} without variable=: it holds a model of transformers. Write "
-            'causalplug.from_pretrained(…, variable=cp.Discrete(["cat", "dog"])) for a '
-            "classifier, or variable=cp.Image(3, 64, 64) for an encoder of these images"
+            f"cannot load {snapshot} with {' and '.join(wrong)} as {variable.describe()}: that is "
+            f"an option of {owner}. Leave it out"
         )
+
+
+def _text_model(snapshot: Snapshot, variable: Any, given: Named) -> ConditionalMechanism:
+    from causalplug.adapters.transformers_text import TransformersText
+
+    return TransformersText.from_pretrained(snapshot, variable, **given)
+
+
+def _encoder(snapshot: Snapshot, variable: Variable, size: int) -> Encoder:
+    if variable.is_image:
+        from causalplug.adapters.transformers_vision import TransformersEncoder
+
+        return TransformersEncoder.from_pretrained(snapshot, variable, size)
+    from causalplug.adapters.transformers_text_encoder import TransformersTextEncoder
+
+    return TransformersTextEncoder.from_pretrained(snapshot, variable, size)
+
+
+def _mechanism_class(
+    snapshot: Snapshot, variable: Variable, architecture: str
+) -> type[TransformersMechanism]:
+    """The class of mechanism for a variable."""
+    from causalplug.adapters.transformers_classifier import TransformersClassifier
+    from causalplug.adapters.transformers_numbers import (
+        TransformersEmbedding,
+        TransformersRegressor,
+    )
+
+    if variable.is_discrete:
+        return TransformersClassifier
+    if variable.is_number and not variable.is_countable:
+        return TransformersRegressor
+    if variable.kind == "vector" and architecture.endswith("Classification"):
+        return TransformersRegressor
+    if variable.kind == "vector":
+        return TransformersEmbedding
     raise RepositoryError(
-        f"cannot load {snapshot} as {variable}: a model of transformers is loaded as a classifier "
-        "(variable=cp.Discrete([…])) or as an encoder of images (variable=cp.Image(…)). Another "
-        "model goes through causalplug.wrap"
+        f"cannot load {snapshot} as {variable.describe()}: a model of transformers is the "
+        "mechanism of a label (cp.Discrete), a number (cp.Continuous), a vector (cp.Vector) or a "
+        "text (cp.Text). Another model goes through causalplug.wrap"
     )
 
 
@@ -175,5 +246,9 @@ PIPELINE_LOADER = Loader(
 )
 """How :func:`causalplug.from_pretrained` loads a pipeline of diffusers."""
 
-TRANSFORMERS_LOADER = Loader(load_transformers, ("variable", "size"), "a model of transformers")
+TRANSFORMERS_LOADER = Loader(
+    load_transformers,
+    ("variable", "size", "error", "prompts", "labels", "call"),
+    "a model of transformers",
+)
 """How :func:`causalplug.from_pretrained` loads a model of transformers."""

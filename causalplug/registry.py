@@ -21,6 +21,9 @@ SHIPPED_ADAPTERS: dict[str, str] = {
     "image-bank": "causalplug.adapters.image_bank",
     "trained-generator": "causalplug.adapters.trained",
     "transformers-classifier": "causalplug.adapters.transformers_classifier",
+    "transformers-embedding": "causalplug.adapters.transformers_numbers",
+    "transformers-regressor": "causalplug.adapters.transformers_numbers",
+    "transformers-text": "causalplug.adapters.transformers_text",
 }
 """The kind of each adapter of ``adapters/`` and the module that registers it."""
 
