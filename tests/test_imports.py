@@ -41,7 +41,9 @@ ROOMS = [
     "dcm",
     "ensemble",
     "load",
+    "metrics",
     "testing",
+    "demo",
     "cli",
     "__main__",
 ]

@@ -199,7 +199,7 @@ class Model(nn.Module):
         pulled = [
             f"_encoders.{module_key(name)}."
             for name, e in self.encoders.unopened().items()
-            if e.origin is not None
+            if e.origin is not None or e.copied_with_model
         ]
         for name, mechanism in self.mechanisms.unopened().items():
             generator = mechanism.frozen_generator

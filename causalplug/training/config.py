@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from numbers import Integral, Real
 
 from causalplug.errors import TrainingError
 from causalplug.planning.objectives import OBJECTIVES
+from causalplug.training.presets import preset_for, with_presets
 from causalplug.values import Json
 
 __all__ = ["OBJECTIVES", "STRATEGIES", "TrainingConfig"]
@@ -15,14 +17,18 @@ __all__ = ["OBJECTIVES", "STRATEGIES", "TrainingConfig"]
 STRATEGIES = ("modular", "joint")
 
 
+@with_presets
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """Settings of one training run; the defaults are those of ``docs/training.md``, chosen by
     measurement there.
 
     Args:
-        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, a mapping from variable (or
-            module name) to one of them, or None: what the plan says.
+        preset: ``"paper"`` for the settings that the authors of the method publish with their code
+            (:meth:`networks` has the sizes of the mechanisms that go with them); what is given
+            beside it counts. None for the defaults.
+        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, ``"counterfactual"``, a mapping
+            from variable (or module name) to one of them, or None: what the plan says.
         strategy: ``"modular"``, the plan's modules in its order, or ``"joint"``, the whole model at
             once against each source's distribution (the paper's Algorithm 3; adversarial, for
             comparison).
@@ -32,6 +38,8 @@ class TrainingConfig:
         steps: generator updates of a module, at most. None: by likelihood until held-out rows
             gain nothing more, at most 1,500; adversarially 1,000 where all is discrete and few,
             else 1,500.
+        epochs: Passes over the largest source, in place of ``steps``: a source of n rows has n /
+            ``batch_size`` steps in each.
         batch_size: rows of a step, in every process.
         gradient_accumulation_steps: batches whose gradients are averaged before an update, of
             critics and mechanisms alike: a larger batch in the memory of a small one.
@@ -76,10 +84,12 @@ class TrainingConfig:
         TrainingError: a value out of its range.
     """
 
+    preset: str | None = None
     objective: str | Mapping[str, str] | None = None
     strategy: str = "modular"
     projections: bool = True
     steps: int | None = None
+    epochs: int | None = None
     batch_size: int = 256
     gradient_accumulation_steps: int = 1
     processes: str = "rows"
@@ -144,11 +154,7 @@ class TrainingConfig:
                 f"seed={self.seed!r} makes no sense: the same seed gives the same run; give an "
                 "integer."
             )
-        if self.steps is not None and self.steps < 1:
-            raise TrainingError(
-                f"steps={self.steps} makes no sense: it must be at least 1, or None for the "
-                "default."
-            )
+        self._check_length()
         for name, low, high in (("ema", 0.0, 1.0), ("held_out", 0.0, 0.9)):
             if not low <= getattr(self, name) < high:
                 raise TrainingError(
@@ -159,6 +165,45 @@ class TrainingConfig:
         ]
         if not all(isinstance(rate, Real) and rate > 0 for rate in rates):
             raise TrainingError(f"learning rates must be positive numbers; got {rates}.")
+
+    def _check_length(self) -> None:
+        for name, value in (("steps", self.steps), ("epochs", self.epochs)):
+            if value is not None and value < 1:
+                raise TrainingError(
+                    f"{name}={value} makes no sense: it must be at least 1, or None for the "
+                    "default."
+                )
+        if self.steps is not None and self.epochs is not None:
+            raise TrainingError(
+                f"steps={self.steps} and epochs={self.epochs} cannot both be kept: each says how "
+                "long to train. Leave one of the two out."
+            )
+
+    def of_length(self, rows: int, processes: int = 1) -> TrainingConfig:
+        """The same settings with ``epochs`` turned into ``steps``.
+
+        Args:
+            rows: Rows of the largest source.
+            processes: Processes that each draw batches of their own.
+        """
+        if self.epochs is None:
+            return self
+        batch = self.batch_size * self.gradient_accumulation_steps * processes
+        return replace(self, steps=math.ceil(self.epochs * rows / batch), epochs=None)
+
+    @staticmethod
+    def networks(preset: str) -> Json:
+        """Arguments of :class:`causalplug.DCM` that go with a preset: widths of the mechanisms and
+        size of the confounder noise.
+
+        Example:
+            >>> TrainingConfig.networks("paper")
+            {'hidden': (256, 256), 'confounder_size': 128}
+
+        Raises:
+            TrainingError: there is no such preset.
+        """
+        return dict(preset_for(preset).networks)
 
     @staticmethod
     def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -27,12 +27,13 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
-from causalplug.planning.objectives import OBJECTIVES
+from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.columns import suit_columns
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counted import counted
+from causalplug.training.counterfactual_game import check_counterfactual
 from causalplug.training.doubts import few_rows_doubts, joint_doubts, tail_doubts
 from causalplug.training.encode import encoded
 from causalplug.training.fitness import check_generators
@@ -210,6 +211,7 @@ class Trainer:
                 f"Training cannot start: output_dir {self.output_dir} is a file. Name a folder."
             )
         self.tables = encoded(dcm, sources, self.output_dir)
+        self.config = self.config.of_length(max(map(len, self.tables)), self._drawing())
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
         described = [rows.source for rows in self.tables]
         if queries is None:
@@ -240,6 +242,9 @@ class Trainer:
                 explicit={name: m.explicit for name, m in held.items() if not m.frozen},
                 only=only,
             )
+        for module in made.modules:
+            if module.objective == ObjectiveName.COUNTERFACTUAL:
+                check_counterfactual(dcm, module.variables)
         self.tables = [
             replace(rows, source=named)
             for rows, named in zip(self.tables, made.sources, strict=True)
@@ -278,6 +283,12 @@ class Trainer:
             raise
         finally:
             torch.set_num_threads(threads)
+
+    def _drawing(self) -> int:
+        """Number of processes that draw batches for the same module."""
+        if self.config.processes == "rows":
+            return self.accelerator.num_processes
+        return 1
 
     def kept(self) -> str:
         """Where the last checkpoint is, as a sentence."""
