@@ -13,7 +13,9 @@ from causalplug.arguments import (
     COUNT,
     FLAG,
     MAPPING,
+    NAME,
     NAMES,
+    PATH,
     ROWS,
     SEED,
     TEXT,
@@ -24,7 +26,12 @@ from causalplug.arguments import (
     takes,
     whole,
 )
-from causalplug.errors import QueryError, SamplingError, UnknownVariableError
+from causalplug.errors import (
+    QueryError,
+    RepositoryError,
+    SamplingError,
+    UnknownVariableError,
+)
 from causalplug.files.storage import Content
 from causalplug.hub.loading import Loader
 from causalplug.hub.shareable import Shareable
@@ -39,9 +46,11 @@ from causalplug.wording import aligned
 
 if TYPE_CHECKING:
     import pandas as pd
+    from huggingface_hub import CommitInfo
     from torch import Tensor
 
     from causalplug.hub.snapshot import Snapshot
+    from causalplug.hub.space import Space
     from causalplug.sampling.answers import Estimate
     from causalplug.uncertainty.refute import Refutation
 
@@ -138,6 +147,81 @@ class DCM(Shareable, Model):
         from causalplug.model.facts import dcm_facts
 
         return dcm_facts(self, title=title, **options)
+
+    @takes(RepositoryError, folder=PATH, title=NAME.or_none("its name"), n=_COUNT)
+    def save_space(
+        self, folder: str | PathLike[str], *, title: str | None = None, n: int | None = None
+    ) -> Path:
+        """Write the files of a Space that pulls this model and lets visitors ask it.
+
+        Args:
+            folder: Where to.
+            title: Heading of the page; the name of the model by default.
+            n: Rows that are sampled for an answer; by default as many as :meth:`estimate` takes.
+
+        Returns:
+            The folder: ``app.py``, ``requirements.txt`` and ``README.md``.
+
+        Raises:
+            RepositoryError: The model is not on the Hub, so that no Space could pull it.
+        """
+        from causalplug.hub.space import save_space
+
+        return save_space(self._space(title, n), folder)
+
+    @takes(
+        RepositoryError,
+        repo_id=NAME,
+        title=NAME.or_none("its name"),
+        n=_COUNT,
+        private=FLAG.or_none("the owner's default"),
+        commit_message=NAME,
+        token=FLAG.or_else(NAME).or_none("that of the client"),
+    )
+    def push_space(
+        self,
+        repo_id: str,
+        *,
+        title: str | None = None,
+        n: int | None = None,
+        private: bool | None = None,
+        commit_message: str = "Upload with causalplug",
+        token: bool | str | None = None,
+    ) -> CommitInfo:
+        """Publish a page on which this model can be asked, as a Space of the Hub.
+
+        The Space pulls the commit that the model was published as, or loaded from.
+
+        Args:
+            repo_id: The Space: "owner/name", or "name" for the logged-in user.
+            title, n: As for :meth:`save_space`.
+            private: For a Space that is created now; None is the owner's default.
+            commit_message: One line.
+            token: A token, True for the logged-in one, None for the client's default.
+
+        Returns:
+            The commit.
+
+        Raises:
+            RepositoryError: The model is not on the Hub; access is refused; the Hub cannot be
+                reached.
+        """
+        from causalplug.hub.space import push_space
+
+        return push_space(
+            self._space(title, n),
+            repo_id,
+            private=private,
+            commit_message=commit_message,
+            token=token,
+        )
+
+    def _space(self, title: str | None, n: int | None) -> Space:
+        from causalplug.hub.space import space_of
+
+        parts = [*self.mechanisms.values(), *self.encoders.values()]
+        needed = {name for part in parts for name in part.needs}
+        return space_of(self.origin, title, packages=tuple(sorted(needed)), n=n)
 
     @takes(UnknownVariableError, name=TEXT.or_else(several(TEXT, least=1)))
     def module(self, name: str | Iterable[str]) -> TrainedModule:

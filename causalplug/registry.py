@@ -19,9 +19,13 @@ SHIPPED_ADAPTERS: dict[str, str] = {
     "cxr-acgan": "causalplug.adapters.cxr_acgan",
     "diffusers": "causalplug.adapters.diffusers",
     "diffusers-pipeline": "causalplug.adapters.pipelines",
+    "diffusers-image-pipeline": "causalplug.adapters.pipeline_images",
     "image-bank": "causalplug.adapters.image_bank",
     "trained-generator": "causalplug.adapters.trained",
     "transformers-classifier": "causalplug.adapters.transformers_classifier",
+    "transformers-embedding": "causalplug.adapters.transformers_numbers",
+    "transformers-regressor": "causalplug.adapters.transformers_numbers",
+    "transformers-text": "causalplug.adapters.transformers_text",
 }
 """The kind of each adapter of ``adapters/`` and the module that registers it."""
 

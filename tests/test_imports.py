@@ -42,7 +42,9 @@ ROOMS = [
     "dcm",
     "ensemble",
     "load",
+    "metrics",
     "testing",
+    "demo",
     "cli",
     "__main__",
 ]

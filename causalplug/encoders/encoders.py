@@ -156,6 +156,7 @@ ENCODERS: Registry[Encoder] = Registry(
         "pca": "causalplug.encoders.encoders",
         "random-projection": "causalplug.encoders.encoders",
         "hashed-text": "causalplug.encoders.text",
+        "transformers-text": "causalplug.adapters.transformers_text_encoder",
         "transformers-vision": "causalplug.adapters.transformers_vision",
     },
 )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -169,10 +170,10 @@ class Model(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        tensors = [*self.parameters(), *self.buffers()]
-        if tensors:
-            return tensors[0].device
-        return torch.device("cpu")
+        first = next(chain(self.parameters(), self.buffers()), None)
+        if first is None:
+            return torch.device("cpu")
+        return first.device
 
     def replace_mechanism(self, name: str, mechanism: Mechanism) -> None:
         """Put another mechanism in place, after the same checks as at construction."""
@@ -210,7 +211,7 @@ class Model(nn.Module):
         pulled = [
             f"_encoders.{module_key(name)}."
             for name, e in self.encoders.unopened().items()
-            if e.origin is not None
+            if e.origin is not None or e.copied_with_model
         ]
         for name, mechanism in self.mechanisms.unopened().items():
             generator = mechanism.frozen_generator

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from causalplug.arguments import (
     COUNT,
@@ -19,6 +20,7 @@ from causalplug.arguments import (
 )
 from causalplug.errors import TrainingError
 from causalplug.planning.objectives import OBJECTIVE, OBJECTIVES
+from causalplug.training.presets import PRESETS, preset_for, with_presets
 from causalplug.values import Json
 
 __all__ = [
@@ -42,9 +44,11 @@ _RATE = number(above=0).or_none()
 class RunSettings:
     """Settings of every training, whatever the objective."""
 
+    preset: str | None = setting(None, choice(*PRESETS).or_none("none"))
     objective: str | Mapping[str, str] | None = setting(None, OBJECTIVE)
     strategy: str = setting("modular", choice(*STRATEGIES))
     steps: int | None = setting(None, COUNT.or_none())
+    epochs: int | None = setting(None, COUNT.or_none("steps alone"))
     batch_size: int = setting(256, whole(1, MOST_ROWS))
     gradient_accumulation_steps: int = setting(1, COUNT)
     processes: str = setting("rows", choice("rows", "modules"))
@@ -95,6 +99,7 @@ class ValidationSettings:
     check_overlap: bool = setting(True, FLAG)
 
 
+@with_presets
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, ValidationSettings):
     """Settings of one training run; the defaults are those of ``docs/training.md``, chosen by
@@ -104,8 +109,11 @@ class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, Valid
     validated and checked are declared in one class each, which this one joins.
 
     Args:
-        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, a mapping from variable (or
-            module name) to one of them, or None: what the plan says.
+        preset: ``"paper"`` for the settings that the authors of the method publish with their code
+            (:meth:`networks` has the sizes of the mechanisms that go with them); what is given
+            beside it counts. None for the defaults.
+        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, ``"counterfactual"``, a mapping
+            from variable (or module name) to one of them, or None: what the plan says.
         strategy: ``"modular"``, the plan's modules in its order, or ``"joint"``, the whole model at
             once against each source's distribution (the paper's Algorithm 3; adversarial, for
             comparison).
@@ -115,6 +123,8 @@ class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, Valid
         steps: generator updates of a module, at most. None: by likelihood until held-out rows
             gain nothing more, at most 1,500; adversarially 1,000 where all is discrete and few,
             else 1,500.
+        epochs: Passes over the largest source, in place of ``steps``: a source of n rows has n /
+            ``batch_size`` steps in each.
         batch_size: rows of a step, in every process.
         gradient_accumulation_steps: batches whose gradients are averaged before an update, of
             critics and mechanisms alike: a larger batch in the memory of a small one.
@@ -171,6 +181,37 @@ class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, Valid
                 "model is matched to each source by critics. Use objective='adversarial' or leave "
                 "it out, or use strategy='modular'."
             )
+        if self.steps is not None and self.epochs is not None:
+            raise TrainingError(
+                f"steps={self.steps} and epochs={self.epochs} cannot both be kept: each says how "
+                "long to train. Leave one of the two out."
+            )
+
+    def of_length(self, rows: int, processes: int = 1) -> TrainingConfig:
+        """The same settings with ``epochs`` turned into ``steps``.
+
+        Args:
+            rows: Rows of the largest source.
+            processes: Processes that each draw batches of their own.
+        """
+        if self.epochs is None:
+            return self
+        batch = self.batch_size * self.gradient_accumulation_steps * processes
+        return replace(self, steps=math.ceil(self.epochs * rows / batch), epochs=None)
+
+    @staticmethod
+    def networks(preset: str) -> Json:
+        """Arguments of :class:`causalplug.DCM` that go with a preset: widths of the mechanisms and
+        size of the confounder noise.
+
+        Example:
+            >>> TrainingConfig.networks("paper")
+            {'hidden': (256, 256), 'confounder_size': 128}
+
+        Raises:
+            TrainingError: there is no such preset.
+        """
+        return dict(preset_for(preset).networks)
 
     def to_dict(self) -> Json:
         """JSON values."""

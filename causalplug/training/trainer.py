@@ -41,12 +41,14 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
-from causalplug.planning.objectives import OBJECTIVES
+from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.columns import suit_columns
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counted import counted
+from causalplug.training.counterfactual_game import check_counterfactual
+from causalplug.training.doubts import few_rows_doubts, joint_doubts, tail_doubts
 from causalplug.training.encode import encoded
 from causalplug.training.fitness import check_generators
 from causalplug.training.graph_doubts import graph_doubts
@@ -56,7 +58,12 @@ from causalplug.training.replicates import check_replicates, refit
 from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
 from causalplug.training.signals import ending_like_interrupts
-from causalplug.training.support import overlap_records, range_records, unseen_categories
+from causalplug.training.support import (
+    overlap_records,
+    range_records,
+    rare_categories,
+    unseen_categories,
+)
 from causalplug.training.validation import Distance
 from causalplug.values import Json, Named
 
@@ -249,6 +256,7 @@ class Trainer:
                 f"Training cannot start: output_dir {self.output_dir} is a file. Name a folder."
             )
         self.tables = encoded(dcm, sources, self.output_dir)
+        self.config = self.config.of_length(max(map(len, self.tables)), self._drawing())
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
         described = [rows.source for rows in self.tables]
         if queries is None:
@@ -279,6 +287,9 @@ class Trainer:
                 explicit={name: m.explicit for name, m in held.items() if not m.frozen},
                 only=only,
             )
+        for module in made.modules:
+            if module.objective == ObjectiveName.COUNTERFACTUAL:
+                check_counterfactual(dcm, module.variables)
         self.tables = [
             replace(rows, source=named)
             for rows, named in zip(self.tables, made.sources, strict=True)
@@ -318,6 +329,12 @@ class Trainer:
             raise
         finally:
             torch.set_num_threads(threads)
+
+    def _drawing(self) -> int:
+        """Number of processes that draw batches for the same module."""
+        if self.config.processes == "rows":
+            return self.accelerator.num_processes
+        return 1
 
     def kept(self) -> str:
         """Where the last checkpoint is, as a sentence."""
@@ -371,7 +388,7 @@ class Trainer:
 
     def _train(self, resume: bool | str | Path, replicates: int) -> TrainingReport:
         start = time.perf_counter()
-        suit_columns(self.dcm, self.tables, self.config.seed)
+        doubts = suit_columns(self.dcm, self.tables, self.config.seed)
         self.dcm.to(self.accelerator.device)
         self.dcm.replicates = ()
         together = Processes(self.accelerator)
@@ -405,7 +422,7 @@ class Trainer:
             share=together.share,
             folder=self.output_dir,
         )
-        doubts = self._check_graph(seconds)
+        doubts += self._check_graph(seconds)
         fits = self._check_fit(seconds)
         if loaded is None:
             run.save(None)  # encoders and label maps were work, too
@@ -432,9 +449,11 @@ class Trainer:
         report.joint = self._joint(run, modules, together)
         if not report.joint_converged and all(m.converged for m in reports):
             self._tell_joint(report)
-        report.warnings = doubts
+        doubts += [*joint_doubts(report), *tail_doubts(self.dcm, self.tables, reports)]
+        report.warnings = [*doubts, *few_rows_doubts(modules, self.tables)]
         report.ranges = range_records(run.prepared.train, self.dcm)
         report.unseen = unseen_categories(self.tables, self.dcm)
+        report.rare = rare_categories(self.tables, self.dcm)
         report.overlap = self._check_overlap(run.prepared.train, seconds)
         self.dcm.eval()
         self.dcm.plan = self.plan

@@ -46,6 +46,8 @@ EFFECT = {
     **SHOWN,
 }
 TRAINING = {
+    "preset": "word?",
+    "epochs": "count?",
     "objective": "objects?",
     "strategy": "word",
     "projections": "flag",
