@@ -15,11 +15,15 @@ _EXPORTS = {
     "cxr_acgan": ["CXRACGAN"],
     "diffusers": ["DiffusersGenerator"],
     "image_bank": ["ImageBank"],
+    "pipeline_images": ["ImagePipeline"],
     "pipelines": ["PipelineGenerator"],
     "keras_weights": ["read_keras_layers"],
     "torch_weights": ["read_torch_weights"],
     "trained": ["TrainedGenerator"],
     "transformers_classifier": ["TransformersClassifier"],
+    "transformers_numbers": ["TransformersEmbedding", "TransformersRegressor"],
+    "transformers_text": ["TransformersText"],
+    "transformers_text_encoder": ["TransformersTextEncoder"],
     "transformers_vision": ["TransformersEncoder"],
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}

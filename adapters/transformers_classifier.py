@@ -1,38 +1,41 @@
-"""A frozen image classifier of the transformers library as the mechanism of a discrete variable."""
+"""A frozen classifier of the transformers library, of images or texts, as the mechanism of a
+discrete variable."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
-from causalplug.adapters.transformers_files import OpenedModel, model_files, open_model
-from causalplug.errors import MechanismError, RepositoryError
-from causalplug.hub.part import Content
-from causalplug.hub.repository import resolve
-from causalplug.hub.snapshot import Snapshot
+from causalplug.adapters.transformers_files import OpenedModel
+from causalplug.adapters.transformers_mechanism import TransformersMechanism
+from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import register_mechanism
-from causalplug.mechanisms.frozen.condition import Condition, ReadsSpec
-from causalplug.mechanisms.frozen.conditional import ConditionalMechanism
-from causalplug.networks import freeze
-from causalplug.values import Json, Named
-from causalplug.variables import Discrete, Image, Variable, variable_from_dict
+from causalplug.variables import Discrete, Variable
 
-if TYPE_CHECKING:
-    from typing import Self
+__all__ = ["TransformersClassifier", "head_of_labels"]
 
-__all__ = ["TransformersClassifier"]
+_IMAGES = "AutoModelForImageClassification"
+_TEXTS = "AutoModelForSequenceClassification"
 
-_HEAD = "AutoModelForImageClassification"
+
+def head_of_labels(architecture: str, family: str) -> str:
+    """The class of transformers for a model with labels: of images or of texts."""
+    from transformers.models.auto import modeling_auto
+
+    images = dict(modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES)
+    texts = dict(modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES)
+    if architecture.endswith("ForSequenceClassification"):
+        return _TEXTS
+    if family in texts and family not in images:
+        return _TEXTS
+    return _IMAGES
 
 
 @register_mechanism("transformers-classifier")
-class TransformersClassifier(ConditionalMechanism):
-    """P(label | image) by a frozen classifier of transformers.
+class TransformersClassifier(TransformersMechanism):
+    """P(label | image) or P(label | text) by a frozen classifier of transformers.
 
     It is explicit: its probabilities enter likelihoods and enumerations. The classes of the model
     (``id2label``) are matched to the categories of the variable by name, never by position.
@@ -42,140 +45,59 @@ class TransformersClassifier(ConditionalMechanism):
             :func:`~causalplug.adapters.transformers_files.open_model` gives them.
         variable: The variable; its categories are the names of all classes of the model, in any
             order.
-        image: The images that it reads; at binding those of its parent.
+        reads: The images or texts that it reads; at binding those of its parent.
 
     Raises:
-        MechanismError: A category that the model does not know, a class that is not declared, or
-            weights that its files do not hold.
+        MechanismError: A category that the model does not know, a class that is not declared, a
+            model whose labels do not exclude each other, or weights that its files do not hold.
     """
 
-    needs = ("transformers",)
-    differentiable = True
+    word = "classifier"
 
-    def __init__(self, opened: OpenedModel, variable: Discrete, image: Image | None = None):
-        if opened.missing:
+    def __init__(self, opened: OpenedModel, variable: Variable, reads: Variable | None = None):
+        if not isinstance(variable, Discrete):
             raise MechanismError(
-                f"The classifier in {opened.folder} cannot be used: its files lack the weights "
-                f"{', '.join(opened.missing[:3])}, so that its answers would be random. Load one "
-                "that was trained as a classifier."
+                f"A classifier cannot give {variable.describe()}. Declare cp.Discrete([…])."
             )
         names = _class_names(opened.model)
+        _check_problem(opened, names)
         _check_classes(variable, names)
-        side = opened.statistics.side or 32
-        channels = len(opened.statistics.mean)
-        read = image or Image(channels, side, side)
         named = {str(category): category for category in variable.categories}
         own = Discrete([named[name] for name in names])
-        super().__init__(own, [Condition("image", read)], {}, probabilities=True)
-        self.declared = variable
-        self.classifier = freeze(opened.model)
-        self.statistics = opened.statistics
-        self.folder: Path | None = opened.folder
-        self.location = opened.location
+        super().__init__(opened, variable, reads, generates=own, probabilities=True)
 
-    def bind(
-        self,
-        name: str,
-        variable: Variable,
-        parents: Mapping[str, Variable],
-        reads: ReadsSpec = None,
-    ) -> Self:
-        """A copy for one variable; it reads images of any size, as its parent declares them."""
-        adapted = copy.copy(self)
-        images = [parent for parent in parents.values() if isinstance(parent, Image)]
-        if len(images) == 1:
-            adapted.read_conditions = (Condition("image", images[0]),)
-        return super(TransformersClassifier, adapted).bind(name, variable, parents, reads)
+    @classmethod
+    def head(cls, architecture: str, family: str) -> str:
+        return head_of_labels(architecture, family)
 
     def class_logits(self, conditions: Mapping[str, Tensor]) -> Tensor:
-        image: Any = self.read_conditions[0].kind
-        pixels = self.statistics.pixels(conditions["image"], image.low, image.high)
-        weights = next(self.classifier.parameters())
-        found: Tensor = self.classifier(pixel_values=pixels.to(weights.dtype)).logits
-        return found.float()
-
-    # -- loading and saving
-
-    @classmethod
-    def from_pretrained(  # type: ignore[override]
-        cls,
-        source: str | PathLike[str] | Snapshot,
-        variable: Discrete,
-        image: Image | None = None,
-        *,
-        revision: str | None = None,
-        subfolder: str = "",
-        cache_dir: str | PathLike[str] | None = None,
-        token: bool | str | None = None,
-        local_files_only: bool = False,
-    ) -> TransformersClassifier:
-        """A classifier from a folder or the Hub, safetensors only and without code.
-
-        Args:
-            source: A folder or a Hub id.
-            variable, image: As for the class.
-            revision, subfolder, cache_dir, token, local_files_only: As in ``huggingface_hub``.
-
-        Raises:
-            MissingDependencyError: transformers is not installed.
-            RepositoryError: Files are missing or not safetensors.
-            MechanismError: Classes and categories differ, or weights are missing.
-        """
-        snapshot = source
-        if not isinstance(snapshot, Snapshot):
-            snapshot = resolve(
-                snapshot,
-                revision=revision,
-                subfolder=subfolder,
-                cache_dir=cache_dir,
-                token=token,
-                local_files_only=local_files_only,
-            )
-        made = cls(open_model(snapshot, _HEAD), variable, image)
-        if snapshot.repo_id is not None:
-            made.license = snapshot.license
-        return made
-
-    def saved_tensors(self) -> dict[str, Tensor]:
-        """Nothing: the model has its own files."""
-        return {}
-
-    def saved_files(self) -> dict[str, Content]:
-        """The model's files under ``model/``; none where it is referred to on the Hub."""
-        if self.location:
-            return {}
-        if self.folder is None:
-            raise RepositoryError(
-                "cannot save a classifier that exists only in memory: load it with "
-                "causalplug.from_pretrained"
-            )
-        return model_files(self.folder, "model")
-
-    def config(self) -> Json:
-        return {
-            "variable": self.declared.to_dict(),
-            "image": self.read_conditions[0].kind.to_dict(),
-            "model": self.location,
-        }
-
-    @classmethod
-    def from_snapshot(cls, config: Named, snapshot: Snapshot) -> TransformersClassifier:
-        """The classifier that a repository describes."""
-        variable: Any = variable_from_dict(config["variable"], "variable")
-        image: Any = variable_from_dict(config["image"], "image")
-        location = dict(config["model"])
-        if location:
-            place = str(location.pop("repo_id"))
-            location |= snapshot.access_to(place, location["revision"])
-            return cls.from_pretrained(place, variable, image, **location)
-        snapshot.fetch("model/*")
-        return cls.from_pretrained(snapshot.path / "model", variable, image)
+        return self.answer(conditions, lambda found: found.logits)
 
 
 def _class_names(model: Any) -> list[str]:
     """The names of the model's classes, in its order."""
     names = model.config.id2label
     return [str(names[code]) for code in sorted(names, key=int)]
+
+
+def _check_problem(opened: OpenedModel, names: list[str]) -> None:
+    """Refuse a model with labels that is no classifier into one class.
+
+    Raises:
+        MechanismError: It is a regressor, or its labels do not exclude each other.
+    """
+    problem = opened.model.config.problem_type
+    if problem == "regression" or len(names) == 1:
+        raise MechanismError(
+            f"The model in {opened.folder} is no classifier: it was trained for regression. "
+            "Declare its variable as cp.Continuous()."
+        )
+    if problem == "multi_label_classification":
+        raise MechanismError(
+            f"The classifier in {opened.folder} cannot be used: its labels do not exclude each "
+            "other, so that they are not the values of one variable. Wrap its network with "
+            "causalplug.wrap once for each label, as the mechanism of a cp.Discrete(2)."
+        )
 
 
 def _check_classes(variable: Discrete, names: list[str]) -> None:

@@ -16,10 +16,30 @@ from causalplug.hub.part import Content
 from causalplug.hub.snapshot import Snapshot
 from causalplug.values import Json
 
-__all__ = ["OpenedModel", "PixelStatistics", "model_files", "open_model"]
+__all__ = [
+    "OpenedModel",
+    "PixelStatistics",
+    "architecture_of",
+    "model_files",
+    "open_model",
+    "open_tokenizer",
+]
 
-_FILES = ("config.json", "*.safetensors")
+_WEIGHTS = "*.safetensors"
 _PREPROCESSOR = "preprocessor_config.json"
+_TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+_KEPT = (".json", ".safetensors", ".txt", ".model")
 
 
 @dataclass(frozen=True)
@@ -60,6 +80,7 @@ class OpenedModel:
         statistics: How it wants its pixels.
         folder: Where its files are.
         location: Repository, commit and subfolder; empty for a folder.
+        tokenizer: Its tokenizer where it reads texts, else None.
     """
 
     model: Any
@@ -67,10 +88,25 @@ class OpenedModel:
     statistics: PixelStatistics
     folder: Path
     location: Json
+    tokenizer: Any = None
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether it reads tokens rather than pixels."""
+        return bool(self.model.main_input_name == "input_ids")
+
+
+def architecture_of(snapshot: Snapshot) -> tuple[str, str]:
+    """The class of a model, such as ``"BertForSequenceClassification"``, and its family, such as
+    ``"bert"``; the class is empty where the configuration does not say."""
+    snapshot.fetch("config.json")
+    config = read_json(snapshot.file("config.json"), within=snapshot.boundary)
+    named = config.get("architectures") or [""]
+    return str(named[0]), str(config.get("model_type", ""))
 
 
 def open_model(snapshot: Snapshot, head: str) -> OpenedModel:
-    """Open a model of transformers.
+    """Open a model of transformers, and its tokenizer where it reads texts.
 
     Args:
         snapshot: Its repository.
@@ -80,14 +116,8 @@ def open_model(snapshot: Snapshot, head: str) -> OpenedModel:
         MissingDependencyError: transformers, or a library that the model needs, is not installed.
         RepositoryError: Files are missing, not safetensors, or need code of the repository.
     """
-    try:
-        import transformers
-    except ImportError:
-        raise MissingDependencyError(
-            "A model of transformers cannot be loaded: transformers is not installed. Run: pip "
-            "install 'causalplug[transformers]'"
-        ) from None
-    snapshot.fetch(*_FILES)
+    transformers = _library()
+    snapshot.fetch("config.json", _WEIGHTS)
     config = read_json(snapshot.file("config.json"), within=snapshot.boundary)
     if "auto_map" in config:
         raise RepositoryError(
@@ -121,7 +151,50 @@ def open_model(snapshot: Snapshot, head: str) -> OpenedModel:
         }
     missing = tuple(sorted(info["missing_keys"]))
     statistics = _statistics(snapshot, config)
-    return OpenedModel(model.eval(), missing, statistics, snapshot.path, location)
+    tokenizer = None
+    if model.main_input_name == "input_ids":
+        tokenizer = open_tokenizer(snapshot)
+    return OpenedModel(model.eval(), missing, statistics, snapshot.path, location, tokenizer)
+
+
+def _library() -> Any:
+    try:
+        import transformers
+    except ImportError:
+        raise MissingDependencyError(
+            "A model of transformers cannot be loaded: transformers is not installed. Run: pip "
+            "install 'causalplug[transformers]'"
+        ) from None
+    return transformers
+
+
+def open_tokenizer(snapshot: Snapshot) -> Any:
+    """The tokenizer of a model that reads texts; None for one of texts and images without it.
+
+    Raises:
+        RepositoryError: Its files are missing, or it needs code of the repository.
+    """
+    found = [name for name in _TOKENIZER if snapshot.has(name)]
+    if not found:
+        return None
+    snapshot.fetch(*found)
+    if snapshot.has("tokenizer_config.json"):
+        settings = read_json(snapshot.file("tokenizer_config.json"), within=snapshot.boundary)
+        if "auto_map" in settings:
+            raise RepositoryError(
+                f"cannot load {snapshot}: its tokenizer needs code of the repository (auto_map), "
+                "which is never run. Take a model whose tokenizer has a known class"
+            )
+    try:
+        return _library().AutoTokenizer.from_pretrained(
+            snapshot.path, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, ImportError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise RepositoryError(
+            f"cannot load the tokenizer of {snapshot}: {first}. Save it with its fast tokenizer "
+            "(tokenizer.json)"
+        ) from error
 
 
 def _statistics(snapshot: Snapshot, config: Mapping[str, Any]) -> PixelStatistics:
@@ -138,5 +211,5 @@ def _statistics(snapshot: Snapshot, config: Mapping[str, Any]) -> PixelStatistic
 
 def model_files(folder: Path, place: str) -> dict[str, Content]:
     """The files of a model in a folder, by their place under ``place``."""
-    kept = [path for path in sorted(folder.iterdir()) if path.suffix in (".json", ".safetensors")]
+    kept = [path for path in sorted(folder.iterdir()) if path.suffix in _KEPT and path.is_file()]
     return {f"{place}/{path.name}": path for path in kept}

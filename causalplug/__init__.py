@@ -67,6 +67,7 @@ _EXPORTS = {
     "causalplug.checks.projection": ["check_projection"],
     "causalplug.mechanisms.frozen.renderer": ["Renderer"],
     "causalplug.mechanisms.trainable.table": ["DiscreteTable"],
+    "causalplug.mechanisms.trainable.residual_vae": ["InvertibleImage"],
     "causalplug.dcm": ["DCM"],
     "causalplug.noise": ["Noise"],
     "causalplug.sampling.answers": ["Estimate"],
@@ -90,7 +91,7 @@ _EXPORTS = {
         "register_variable",
     ],
 }
-_MODULES = ("adapters", "errors", "plots", "testing")
+_MODULES = ("adapters", "errors", "metrics", "plots", "testing")
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 __all__ = ["__version__", *_MODULES, *sorted(_HOME)]
 __version__ = "0.2.0"

@@ -16,6 +16,7 @@ ROOMS = [
     "errors",
     "values",
     "wording",
+    "arguments",
     "caveats",
     "notebook",
     "registry",
@@ -41,7 +42,9 @@ ROOMS = [
     "dcm",
     "ensemble",
     "load",
+    "metrics",
     "testing",
+    "demo",
     "cli",
     "__main__",
 ]

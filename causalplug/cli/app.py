@@ -30,6 +30,7 @@ COMMANDS = {
     "info": "causalplug.cli.repositories",
     "card": "causalplug.cli.repositories",
     "push": "causalplug.cli.repositories",
+    "demo": "causalplug.cli.demo",
     "adapters": "causalplug.cli.repositories",
     "completion": "causalplug.cli.app",
 }

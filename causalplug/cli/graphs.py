@@ -48,7 +48,9 @@ _png = click.option(
 @click.option(
     "--kind", multiple=True, metavar="NAME=KIND", help="image, discrete or continuous. Repeatable."
 )
-@click.option("--objective", help="adversarial, likelihood or warm, for all modules.")
+@click.option(
+    "--objective", help="adversarial, likelihood, warm or counterfactual, for all modules."
+)
 @click.option("--explain", metavar="NAME", help="Say why the module of NAME is as it is.")
 @click.option("--md", is_flag=True, help="Print Markdown, with the reasons.")
 @click.option("--dot", is_flag=True, help="Print Graphviz text.")

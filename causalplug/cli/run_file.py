@@ -163,21 +163,28 @@ class RunFile:
             for item in self.data["sources"]
         ]
 
-    def build(self) -> DCM:
+    def build(self, preset: str | None = None) -> DCM:
         """The model before training, its generators and encoders loaded.
+
+        Args:
+            preset: Name of the preset whose networks the model has where the file does not say.
 
         Raises:
             RepositoryError, MechanismError: a generator or an encoder cannot be had, or does not
                 fit.
         """
         from causalplug.dcm import DCM
+        from causalplug.training.config import TrainingConfig
 
+        networks: Json = {}
+        if preset is not None:
+            networks = TrainingConfig.networks(preset)
         return DCM(
             self.graph,
             self.variables,
             mechanisms=self._parts("mechanisms"),
             encoders=self._parts("encoders"),
-            **self.data.get("model", {}),
+            **(networks | self.data.get("model", {})),
         )
 
     def _parts(self, what: str) -> Json:

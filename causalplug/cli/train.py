@@ -51,6 +51,9 @@ __all__ = ["train"]
     "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting. Repeatable."
 )
 @click.option(
+    "--preset", metavar="NAME", help="paper: settings and networks of the authors' own training."
+)
+@click.option(
     "--log-with", metavar="TRACKER", help="tensorboard, wandb, … as accelerate names them."
 )
 @click.option(
@@ -68,6 +71,7 @@ def train(
     config: Path,
     output_dir: Path | None,
     changes: Sequence[str],
+    preset: str | None,
     log_with: str | None,
     replicates: int | None,
     resume: bool,
@@ -76,7 +80,10 @@ def train(
 ) -> None:
     """Train the model that CONFIG (.toml or .json) describes; save it to OUTPUT-DIR/model."""
     run = RunFile.read(config)
-    settings = run.settings | checked_settings(_values(changes), "--set")
+    given = _values(changes)
+    if preset is not None:
+        given["preset"] = preset
+    settings = run.settings | checked_settings(given, "--set")
     folder = output_dir or run.output_dir
     if folder is None:
         raise TrainingError(
@@ -109,7 +116,7 @@ def _train(
     from causalplug.training.config import TrainingConfig
     from causalplug.training.trainer import Trainer
 
-    dcm = run.build()
+    dcm = run.build(settings.get("preset"))
     trainer = Trainer(
         dcm,
         run.sources(),

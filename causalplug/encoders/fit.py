@@ -6,18 +6,16 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from causalplug.arguments import COUNT, MAPPING, SEED, SHARE, instance, number, takes
+from causalplug.encoders.encoders import Encoder, project
 from causalplug.errors import DataError
 from causalplug.networks import location_and_scale
 from causalplug.values import Json
 from causalplug.variables import Variable
-
-if TYPE_CHECKING:
-    from causalplug.encoders.encoders import Encoder
 
 __all__ = ["EncoderReport", "fit_encoder"]
 
@@ -64,6 +62,17 @@ class _Head:
         return nn.functional.mse_loss(output.squeeze(-1), self.target[rows])
 
 
+@takes(
+    DataError,
+    encoder=instance("an encoder", Encoder),
+    images=instance("a tensor of images", Tensor),
+    targets=MAPPING,
+    seed=SEED,
+    steps=COUNT,
+    batch_size=COUNT,
+    lr=number(above=0),
+    held_out=SHARE,
+)
 def fit_encoder(
     encoder: Encoder,
     images: Tensor,
@@ -124,10 +133,16 @@ def fit_encoder(
         normalise = nn.Identity()
     optimizer = torch.optim.Adam([*trainable, *readers.parameters()], lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
+    known = None
+    if not trainable:
+        known = project(encoder, images)  # once: it does not change
     encoder.train()
     for _ in range(steps):
         rows = train[torch.randint(len(train), (min(batch_size, len(train)),), generator=generator)]
-        projections = normalise(encoder(encoder.variable.scale(images[rows])))
+        if known is None:
+            projections = normalise(encoder(encoder.variable.scale(images[rows])))
+        else:
+            projections = known[rows]
         loss = torch.stack(
             [
                 head.loss(reader(projections), rows)

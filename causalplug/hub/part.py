@@ -42,6 +42,8 @@ class Part(Shareable, nn.Module):
         needs: packages that it imports when it is used, beyond those that causalplug needs itself.
         part_of: name of the module of another model that it was taken with (``"C+N"``), or None.
         frozen: its parameters are never updated.
+        copied_with_model: its weights are files of another library: a model that holds it copies
+            its repository into its own, where it has none.
     """
 
     kind: ClassVar[str] = ""
@@ -51,6 +53,7 @@ class Part(Shareable, nn.Module):
     source: str | None = None
     part_of: str | None = None
     frozen: bool = False
+    copied_with_model: bool = False
 
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
@@ -143,7 +146,14 @@ class Part(Shareable, nn.Module):
 _TEXT = (str, type(None))
 declare(
     Part,
-    {"kind": str, "license": _TEXT, "source": _TEXT, "part_of": _TEXT, "frozen": (bool, property)},
+    {
+        "kind": str,
+        "license": _TEXT,
+        "source": _TEXT,
+        "part_of": _TEXT,
+        "frozen": (bool, property),
+        "copied_with_model": (bool, property),
+    },
 )
 
 

@@ -15,7 +15,15 @@ from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
 from causalplug.values import Named
 
-__all__ = ["beyond_range", "never_seen", "recorded_overlap", "recorded_ranges", "weak_overlap"]
+__all__ = [
+    "beyond_range",
+    "never_seen",
+    "rarely_seen",
+    "recorded_categories",
+    "recorded_overlap",
+    "recorded_ranges",
+    "weak_overlap",
+]
 
 
 def recorded_ranges(history: Named) -> dict[str, RangeRecord]:
@@ -40,6 +48,20 @@ def recorded_overlap(history: Named) -> list[OverlapRecord]:
     if not isinstance(records, list):
         raise RepositoryError("The history of the model holds records of overlap that are no list.")
     return [OverlapRecord.from_dict(item) for item in records]
+
+
+def recorded_categories(history: Named) -> tuple[Named, Named]:
+    """The categories of a training history that no row has, and those that few rows have.
+
+    Raises:
+        RepositoryError: They are not lists by variable.
+    """
+    unseen, rare = history.get("unseen", {}), history.get("rare", {})
+    if not isinstance(unseen, Mapping) or not all(isinstance(v, list) for v in unseen.values()):
+        raise RepositoryError("The history of the model holds unseen categories of no known form.")
+    if not isinstance(rare, Mapping) or not all(_are_counts(pairs) for pairs in rare.values()):
+        raise RepositoryError("The history of the model holds rare categories of no known form.")
+    return unseen, rare
 
 
 def beyond_range(history: Named, queries: Iterable[Query]) -> Iterator[Caveat]:
@@ -69,9 +91,7 @@ def beyond_range(history: Named, queries: Iterable[Query]) -> Iterator[Caveat]:
 
 def never_seen(history: Named, queries: Iterable[Query]) -> Iterator[Caveat]:
     """A caveat for every declared category in a question that no row has."""
-    unseen = history.get("unseen", {})
-    if not isinstance(unseen, Mapping) or not all(isinstance(v, list) for v in unseen.values()):
-        raise RepositoryError("The history of the model holds unseen categories of no known form.")
+    unseen, _ = recorded_categories(history)
     asked: dict[tuple[str, Any, bool], None] = dict.fromkeys(_values(queries))
     events = (e for query in queries for _, term in query.terms for e in term.events)
     asked |= {(event.variable, event.value, False): None for event in events}
@@ -86,6 +106,32 @@ def never_seen(history: Named, queries: Iterable[Query]) -> Iterator[Caveat]:
                 "supported by no data."
             )
             yield Caveat("extrapolation", what, text, {}, (name,))
+
+
+def rarely_seen(history: Named, queries: Iterable[Query]) -> Iterator[Caveat]:
+    """A caveat for every category that is set or given in a question and that few rows have."""
+    _, rare = recorded_categories(history)
+    asked: dict[tuple[str, Any, bool], None] = dict.fromkeys(_values(queries))
+    given = (e for query in queries for _, term in query.terms for e in term.evidence)
+    asked = {key: None for key in asked if key[2]}
+    asked |= {(event.variable, event.value, False): None for event in given}
+    for name, value, is_set in asked:
+        counts = {str(category): count for category, count in rare.get(name, [])}
+        if str(value) not in counts:
+            continue
+        rows = counts[str(value)]
+        what = f"{name}={value}"
+        text = f"Of the rows that the model was trained on {rows} have {what}."
+        if is_set:
+            what = f"do({what})"
+        yield Caveat("few rows", what, text, {"rows": float(rows)})
+
+
+def _are_counts(pairs: Any) -> bool:
+    """Whether it is a list of categories, each with its number."""
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) for pair in pairs):
+        return False
+    return all(len(pair) == 2 and isinstance(pair[1], int) for pair in pairs)
 
 
 def weak_overlap(history: Named, queries: Iterable[Query], run: set[str]) -> Iterator[Caveat]:

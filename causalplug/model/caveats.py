@@ -12,6 +12,8 @@ from causalplug.identification.query import World as Setting
 from causalplug.model.asked_values import (
     beyond_range,
     never_seen,
+    rarely_seen,
+    recorded_categories,
     recorded_overlap,
     recorded_ranges,
     weak_overlap,
@@ -51,6 +53,7 @@ def check_records(history: Named) -> None:
     recorded_caveats(history)
     recorded_overlap(history)
     recorded_ranges(history)
+    recorded_categories(history)
 
 
 def caveats_of(dcm: Model, queries: Sequence[Query]) -> tuple[Caveat, ...]:
@@ -65,6 +68,7 @@ def caveats_of(dcm: Model, queries: Sequence[Query]) -> tuple[Caveat, ...]:
     found += weak_overlap(dcm.history, queries, run)
     found += beyond_range(dcm.history, queries)
     found += never_seen(dcm.history, queries)
+    found += rarely_seen(dcm.history, queries)
     return unique_caveats(found)
 
 
@@ -97,6 +101,8 @@ def _not_converged(module: Named) -> Caveat:
         figures = {k: float(worst[k]) for k in kinds if worst.get(k) is not None}
         shown = ", ".join(f"{key} {value:.3g}" for key, value in figures.items())
         text = f"The trained {worst['target']} is not that of the rows ({shown})."
+        if off := worst.get("off"):
+            text = text[:-1] + f": {'; '.join(off)}."
     return Caveat("not converged", name, text, figures, tuple(module["variables"]))
 
 

@@ -96,7 +96,7 @@ def dcm_files(
                 mechanisms[name]["generator"] = pulled(generator, name)
     encoders: Json = {}
     for name, encoder in dcm.encoders.unopened().items():
-        if encoder.origin is not None:
+        if encoder.origin is not None or encoder.copied_with_model:
             encoders[name] = {"pulled": pulled(encoder, name), "size": encoder.size}
         else:
             encoders[name] = {

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 __all__ = ["PulledParts", "describe_pulled"]
 
+import json
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.encoders.encoders import load_encoder
 from causalplug.errors import RepositoryError
 from causalplug.files.facts import file_facts
-from causalplug.files.storage import Content
+from causalplug.files.storage import Content, write_folder
 from causalplug.files.validation import configured, safe_relative
 from causalplug.hub.reference import Reference, follow
 from causalplug.hub.repository import resolve
@@ -27,11 +29,12 @@ from causalplug.values import Json, Named
 if TYPE_CHECKING:
     from torch import nn
 
+    from causalplug.hub.part import Part
     from causalplug.hub.snapshot import Snapshot
     from causalplug.model.model import Model
     from causalplug.variables import Variable
 
-_COPIES = "frozen"
+_COPIES, _CONFIG = "frozen", "config.json"
 
 
 def describe_pulled(
@@ -52,6 +55,8 @@ def describe_pulled(
             and may not.
     """
     origin: Snapshot | None = part.origin
+    if origin is None and part.copied_with_model:
+        return _copied(part, folder, anywhere, files)
     if origin is None:
         raise RepositoryError(
             f"cannot save the model: the frozen {type(part).__name__} of {name!r} was made in "
@@ -68,7 +73,7 @@ def describe_pulled(
     if source is not None:
         found["reference"] = source.to_dict()
     if frozen == "copy":
-        inner = f"{_COPIES}/{len({key.split('/')[1] for key in files})}"
+        inner = _free_place(files)
         files |= {f"{inner}/{file}": origin.file(file) for file in needed}
         found["copy"] = {
             "folder": inner,
@@ -89,6 +94,29 @@ def describe_pulled(
             "files": {file: file_facts(origin.file(file)) for file in needed},
         }
     return found
+
+
+def _copied(part: Part, folder: Path, anywhere: bool, files: dict[str, Content]) -> Json:
+    """Put the repository that a part would have into that of the model."""
+    own, config = part.repository_files(folder, anywhere=anywhere, options={})
+    own[_CONFIG] = json.dumps(config, indent=2)
+    inner = _free_place(files)
+    files |= {f"{inner}/{file}": content for file, content in own.items()}
+    facts = {file: _content_facts(content) for file, content in own.items()}
+    return {"copy": {"folder": inner, "files": facts}}
+
+
+def _free_place(files: Named) -> str:
+    return f"{_COPIES}/{len({key.split('/')[1] for key in files})}"
+
+
+def _content_facts(content: Content) -> Named:
+    """Size and hash of what a file will be written from."""
+    if isinstance(content, os.PathLike):
+        return file_facts(content)
+    with tempfile.TemporaryDirectory(prefix="causalplug-") as home:
+        written = write_folder(Path(home) / "part", {"file": content})
+        return file_facts(written / "file")
 
 
 class PulledParts:

@@ -30,8 +30,8 @@ class Module:
             observational data.
         action: ``"pull"`` or ``"train"``. Without ``available=`` a plan says ``"pull"`` where one
             could be.
-        objective: ``"adversarial"``, ``"likelihood"`` or ``"warm"``; None for a module pulled from
-            ``available=``.
+        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"`` or ``"counterfactual"``; None
+            for a module pulled from ``available=``.
         targets: the distributions that training matches; none for a module pulled from
             ``available=``.
         why: the reason for all this in a sentence or two; :meth:`Plan.explain` has the paths.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from causalplug.model.model import Model
 
-__all__ = ["with_bounds"]
+__all__ = ["model_bounds", "with_bounds"]
 
 _ROWS = 50_000  # that stand for a source whose rows are not at hand
 _SETTINGS = 64
@@ -58,15 +58,26 @@ def with_bounds(
     try:
         found = answer()
     except NotIdentifiableError as refusal:
-        limits = _bounds(dcm, query, data, seed)
+        limits = model_bounds(dcm, query, data, seed)
         return _from_bounds(limits, refusal, level, seed, time.perf_counter() - started)
     if found.overlap is None or not found.overlap.weak:
         return found
-    limits = _bounds(dcm, query, data, seed)
+    limits = model_bounds(dcm, query, data, seed)
     return _widened(found, limits, level)
 
 
-def _bounds(dcm: Model, query: str | Query, data: Any, seed: int) -> Bounds:
+def model_bounds(dcm: Model, query: str | Query, data: Any = None, seed: int = 0) -> Bounds:
+    """What the data allow, see :func:`causalplug.bounds`.
+
+    Args:
+        dcm: The model.
+        query: What is asked.
+        data: The rows that the model was trained on; None to take the model's own in their place.
+        seed: Seed of the resampling.
+
+    Raises:
+        QueryError, SamplingError, DataError: The query cannot be bounded.
+    """
     domains = {name: v.categories for name, v in dcm.variables.items() if v.is_discrete}
     sources = dcm.sources
     if data is not None:

@@ -91,7 +91,7 @@ class MechanismTester:
         image = mechanism.variable
         painted = mechanism(*self.inputs(mechanism, self.rows))
         assert painted.shape == (self.rows, *image.event_shape)
-        assert painted.dtype == (torch.int64 if image.is_discrete else torch.float32)
+        assert painted.dtype == _type_of(image)
         assert bool(painted.isfinite().all())
         assert len(image.decode(painted)) == self.rows
         if not isinstance(image, Image):
@@ -340,6 +340,15 @@ class MechanismTester:
         assert loaded.license == "cc0-1.0"
         assert loaded.config() == mechanism.config()
         assert torch.equal(loaded(*inputs), mechanism(*inputs))
+
+
+def _type_of(variable: Variable) -> torch.dtype:
+    """The type of a variable's encoded values, as a mechanism gives them."""
+    if variable.is_discrete:
+        return torch.int64
+    if variable.needs_encoder and not variable.is_image:
+        return torch.int16
+    return torch.float32
 
 
 def _read_by(mechanism: Mechanism) -> dict[str, Variable]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from causalplug.caveats import Caveat
 from causalplug.data.source import Rows
 from causalplug.errors import MarginalWarning
 from causalplug.mechanisms.trainable.continuous import ContinuousSpline
@@ -18,7 +19,8 @@ from causalplug.networks import initialised
 __all__ = ["atoms_of", "heavy_tailed", "suit_columns"]
 
 _ROWS, _SHARE = 8, 0.002  # of one value, from which on it is an atom
-_MOST = 100  # atoms; a column with more is rounded so finely that a density does
+# Atoms. A column with more is rounded so finely that a density does; caps and zeros of it remain.
+_MOST = 100
 _KNOTS = 64
 _FAR, _FARTHEST = 12.0, 40.0  # quartile distances of the .999 quantile and of the largest value
 
@@ -33,7 +35,7 @@ def atoms_of(values: Tensor) -> Tensor:
     atoms = found[counts >= max(_ROWS, _SHARE * len(values))]
     if len(atoms) <= _MOST:
         return atoms
-    return atoms[:0]
+    return found[counts > len(values) / _MOST]
 
 
 def heavy_tailed(values: Tensor) -> bool:
@@ -51,11 +53,15 @@ def heavy_tailed(values: Tensor) -> bool:
     return bool(far > _FAR * quartile) or bool(farthest > _FARTHEST * quartile)
 
 
-def suit_columns(model: Model, tables: Sequence[Rows], seed: int) -> None:
+def suit_columns(model: Model, tables: Sequence[Rows], seed: int) -> list[Caveat]:
     """Give continuous variables with atoms or heavy tails a mechanism that has them.
 
     A mechanism that was trained before stays, with a warning that names what it cannot show.
+
+    Returns:
+        What stays doubtful.
     """
+    doubts: list[Caveat] = []
     for place, (name, mechanism) in enumerate(model.mechanisms.unopened().items()):
         if type(mechanism) is not ContinuousSpline or mechanism.frozen:
             continue
@@ -69,9 +75,11 @@ def suit_columns(model: Model, tables: Sequence[Rows], seed: int) -> None:
             continue
         if model.sources is not None or values.dtype == torch.float64:
             _tell(name, atoms, heavy)
+            doubts += _caveats(name, values, atoms, heavy)
             continue
         made = _mixed(mechanism, atoms, heavy, seed * 100_003 + place)
         model.replace_mechanism(name, made)
+    return doubts
 
 
 def _mixed(mechanism: ContinuousSpline, atoms: Tensor, heavy: bool, seed: int) -> MixedSpline:
@@ -96,8 +104,6 @@ def _tell(name: str, atoms: Tensor, heavy: bool) -> None:
         seen = [f"atoms (repeated values such as {float(atoms[0]):g})"]
     if heavy:
         seen += ["heavy tails"]
-    else:
-        seen += []
     warnings.warn(
         f"{name!r} has {' and '.join(seen)} in these rows, and its mechanism is a plain density: "
         "it was trained before, or its values need float64. Train a new model, which gets a "
@@ -106,3 +112,18 @@ def _tell(name: str, atoms: Tensor, heavy: bool) -> None:
         MarginalWarning,
         stacklevel=5,
     )
+
+
+def _caveats(name: str, values: Tensor, atoms: Tensor, heavy: bool) -> list[Caveat]:
+    found = []
+    if len(atoms):
+        share = float(torch.isin(values, atoms).double().mean())
+        text = (
+            f"{share:.0%} of the rows repeat a value of {name}, such as {float(atoms[0]):g}, and "
+            "its mechanism is a plain density."
+        )
+        found.append(Caveat("atoms", name, text, {"share": share}, (name,)))
+    if heavy:
+        text = f"{name} has heavy tails, and its mechanism is a plain density."
+        found.append(Caveat("heavy tails", name, text, {}, (name,)))
+    return found

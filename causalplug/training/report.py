@@ -96,6 +96,7 @@ class TrainingReport:
         overlap: Whether the rows support the interventions on one variable.
         ranges: The numbers that every variable of numbers took.
         unseen: Declared categories that no row has, by variable.
+        rare: Categories that some rows have, but fewer than ten, with their number, by variable.
     """
 
     modules: list[ModuleReport]
@@ -110,6 +111,7 @@ class TrainingReport:
     overlap: Sequence[OverlapRecord] = ()
     ranges: Mapping[str, RangeRecord] = field(default_factory=dict)
     unseen: Mapping[str, list[Any]] = field(default_factory=dict)
+    rare: Mapping[str, list[list[Any]]] = field(default_factory=dict)
 
     @property
     def converged(self) -> bool:
@@ -124,7 +126,7 @@ class TrainingReport:
 
     def to_dict(self) -> Json:
         """JSON values."""
-        return {
+        found: Json = {
             "modules": [module.to_dict() for module in self.modules],
             "pulled": list(self.pulled),
             "seconds": {key: round(value, 3) for key, value in self.seconds.items()},
@@ -136,7 +138,12 @@ class TrainingReport:
             "warnings": [caveat.to_dict() for caveat in self.warnings],
             "overlap": [record.to_dict() for record in self.overlap],
             "ranges": {name: record.to_list() for name, record in self.ranges.items()},
-        } | ({"unseen": dict(self.unseen)} if self.unseen else {})
+        }
+        if self.unseen:
+            found["unseen"] = dict(self.unseen)
+        if self.rare:
+            found["rare"] = dict(self.rare)
+        return found
 
     def rows(self) -> list[tuple[str, ...]]:
         """The report as a table of text, its header first: a line per module and target, then

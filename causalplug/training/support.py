@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from causalplug.checks.density_ratio import OverBudget, Ratios
 from causalplug.checks.overlap import Overlap, overlap_of, rows_of
@@ -22,7 +23,7 @@ from causalplug.identification.query import Query
 from causalplug.model.model import Model
 from causalplug.values import Json
 
-__all__ = ["overlap_records", "range_records", "unseen_categories"]
+__all__ = ["overlap_records", "range_records", "rare_categories", "unseen_categories"]
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of a number that is set
 _VALUES = 8  # of a discrete variable that are looked at, the most frequent ones
@@ -36,6 +37,7 @@ _UNCHECKED = (
     "spent on more than some of them: cp.check_overlap, or estimate(data=…), checks the question"
 )
 _FEW = 5  # rows beyond a number that say nothing
+_RARE = 10  # rows of a category, below which what follows from it rests on few
 
 
 def range_records(tables: Sequence[Rows], model: Model) -> dict[str, RangeRecord]:
@@ -54,14 +56,29 @@ def range_records(tables: Sequence[Rows], model: Model) -> dict[str, RangeRecord
 
 def unseen_categories(tables: Sequence[Rows], model: Model) -> dict[str, list[Any]]:
     """Declared categories that no row of the sources which record them has, by variable."""
+    counts = _category_counts(tables, model)
+    found = {name: [c for c, n in of.items() if n == 0] for name, of in counts.items()}
+    return {name: categories for name, categories in found.items() if categories}
+
+
+def rare_categories(tables: Sequence[Rows], model: Model) -> dict[str, list[list[Any]]]:
+    """Categories that some rows have but fewer than ten, each with its number, by variable."""
+    counts = _category_counts(tables, model)
+    found = {name: [[c, n] for c, n in of.items() if 0 < n < _RARE] for name, of in counts.items()}
+    return {name: pairs for name, pairs in found.items() if pairs}
+
+
+def _category_counts(tables: Sequence[Rows], model: Model) -> dict[str, dict[Any, int]]:
+    """In how many rows every category occurs, over all sources that record its variable."""
     found = {}
     for name, variable in model.variables.items():
         columns = [rows.values[name] for rows in tables if name in rows.values]
         if not variable.is_discrete or not columns:
             continue
-        seen = {int(code) for column in columns for code in column.unique()}
-        if missing := [c for code, c in enumerate(variable.categories) if code not in seen]:
-            found[name] = missing
+        counts = torch.zeros(variable.size, dtype=torch.int64)
+        for column in columns:
+            counts += torch.bincount(column[:].long().cpu(), minlength=variable.size)
+        found[name] = dict(zip(variable.categories, counts.tolist(), strict=True))
     return found
 
 

@@ -16,6 +16,20 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from causalplug.arguments import (
+    FLAG,
+    PATH,
+    ROWS,
+    SEED,
+    TEXT,
+    VALUES,
+    Rule,
+    instance,
+    read_argument,
+    several,
+    takes,
+    whole,
+)
 from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord
@@ -27,12 +41,14 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
-from causalplug.planning.objectives import OBJECTIVES
+from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.columns import suit_columns
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counted import counted
+from causalplug.training.counterfactual_game import check_counterfactual
+from causalplug.training.doubts import few_rows_doubts, joint_doubts, tail_doubts
 from causalplug.training.encode import encoded
 from causalplug.training.fitness import check_generators
 from causalplug.training.graph_doubts import graph_doubts
@@ -42,16 +58,39 @@ from causalplug.training.replicates import check_replicates, refit
 from causalplug.training.report import TrainingReport
 from causalplug.training.run import Run, report_from
 from causalplug.training.signals import ending_like_interrupts
-from causalplug.training.support import overlap_records, range_records, unseen_categories
+from causalplug.training.support import (
+    overlap_records,
+    range_records,
+    rare_categories,
+    unseen_categories,
+)
 from causalplug.training.threads import limited_threads
 from causalplug.training.validation import Distance
 from causalplug.values import Json, Named
 
 __all__ = ["Trainer", "fit"]
 
+_MODEL = instance("a model (DCM)", Model)
+_TABLES = ROWS.or_else(PATH)
+_FOLDER = PATH.or_none("nothing on disk")
+_ACCELERATOR = instance("an Accelerator of accelerate", Accelerator).or_none("a new one")
+_TRACKER = Rule("the name of a tracker, such as 'tensorboard'", TEXT.read).or_none("none")
+_REPLICATES = whole(0, 100_000)
 _HASHED = 65_536  # rows that are hashed together
 
 
+@takes(
+    TrainingError,
+    dcm=_MODEL,
+    sources=_TABLES,
+    output_dir=_FOLDER,
+    seed=SEED,
+    accelerator=_ACCELERATOR,
+    log_with=_TRACKER,
+    resume_from_checkpoint=FLAG.or_else(PATH),
+    progress=FLAG,
+    replicates=_REPLICATES,
+)
 def fit(
     dcm: Model,
     sources: Any,
@@ -137,7 +176,11 @@ def _read_by(dcm: Model, queries: str | Query | Iterable[str | Query]) -> tuple[
         QuerySyntaxError, QueryError, UnknownVariableError: a question that makes no sense.
     """
     found: set[str] = set()
-    for query in [queries] if isinstance(queries, str | Query) else list(queries):
+    if isinstance(queries, str | Query):
+        asked_for = [queries]
+    else:
+        asked_for = read_argument("queries", queries, VALUES, TrainingError, "fit")
+    for query in asked_for:
         asked = query
         if isinstance(query, str):
             asked = Query.parse(query)
@@ -172,6 +215,15 @@ class Trainer:
         PlanError, SourceError, DataError: the sources cannot serve the graph.
     """
 
+    @takes(
+        TrainingError,
+        dcm=_MODEL,
+        sources=several(instance("a DataSource", DataSource), least=1),
+        config=instance("a TrainingConfig", TrainingConfig).or_none("the defaults"),
+        output_dir=_FOLDER,
+        accelerator=_ACCELERATOR,
+        progress=FLAG,
+    )
     def __init__(
         self,
         dcm: Model,
@@ -205,6 +257,7 @@ class Trainer:
                 f"Training cannot start: output_dir {self.output_dir} is a file. Name a folder."
             )
         self.tables = encoded(dcm, sources, self.output_dir)
+        self.config = self.config.of_length(max(map(len, self.tables)), self._drawing())
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
         described = [rows.source for rows in self.tables]
         if queries is None:
@@ -235,12 +288,16 @@ class Trainer:
                 explicit={name: m.explicit for name, m in held.items() if not m.frozen},
                 only=only,
             )
+        for module in made.modules:
+            if module.objective == ObjectiveName.COUNTERFACTUAL:
+                check_counterfactual(dcm, module.variables)
         self.tables = [
             replace(rows, source=named)
             for rows, named in zip(self.tables, made.sources, strict=True)
         ]
         self.plan: Plan = made
 
+    @takes(TrainingError, resume_from_checkpoint=FLAG.or_else(PATH), replicates=_REPLICATES)
     def train(
         self, *, resume_from_checkpoint: bool | str | Path = False, replicates: int = 0
     ) -> TrainingReport:
@@ -271,6 +328,12 @@ class Trainer:
         except KeyboardInterrupt as interrupt:
             interrupt.add_note(self.kept())
             raise
+
+    def _drawing(self) -> int:
+        """Number of processes that draw batches for the same module."""
+        if self.config.processes == "rows":
+            return self.accelerator.num_processes
+        return 1
 
     def kept(self) -> str:
         """Where the last checkpoint is, as a sentence."""
@@ -324,7 +387,7 @@ class Trainer:
 
     def _train(self, resume: bool | str | Path, replicates: int) -> TrainingReport:
         start = time.perf_counter()
-        suit_columns(self.dcm, self.tables, self.config.seed)
+        doubts = suit_columns(self.dcm, self.tables, self.config.seed)
         self.dcm.to(self.accelerator.device)
         self.dcm.replicates = ()
         together = Processes(self.accelerator)
@@ -358,7 +421,7 @@ class Trainer:
             share=together.share,
             folder=self.output_dir,
         )
-        doubts = self._check_graph(seconds)
+        doubts += self._check_graph(seconds)
         fits = self._check_fit(seconds)
         if loaded is None:
             run.save(None)  # encoders and label maps were work, too
@@ -385,9 +448,11 @@ class Trainer:
         report.joint = self._joint(run, modules, together)
         if not report.joint_converged and all(m.converged for m in reports):
             self._tell_joint(report)
-        report.warnings = doubts
+        doubts += [*joint_doubts(report), *tail_doubts(self.dcm, self.tables, reports)]
+        report.warnings = [*doubts, *few_rows_doubts(modules, self.tables)]
         report.ranges = range_records(run.prepared.train, self.dcm)
         report.unseen = unseen_categories(self.tables, self.dcm)
+        report.rare = rare_categories(self.tables, self.dcm)
         report.overlap = self._check_overlap(run.prepared.train, seconds)
         self.dcm.eval()
         self.dcm.plan = self.plan

@@ -114,6 +114,13 @@ class Distance:
         ]
         return "; ".join([f"{self.target} is at {', '.join(told)}", *self.off])
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """The distances and what chance explains of them, by name."""
+        names = ("tvd", "floor", "mmd", "mmd_floor", "c2st", "c2st_ceiling")
+        values = asdict(self)
+        return {name: float(values[name]) for name in names if values[name] is not None}
+
     def to_dict(self) -> Json:
         """JSON values."""
         record = {key: value for key, value in asdict(self).items() if value is not None}

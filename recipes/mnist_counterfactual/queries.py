@@ -22,11 +22,13 @@ __all__ = [
     "SHOWN",
     "VARIABLES",
     "answer",
+    "chance",
     "compare",
     "draws",
     "images_of",
     "judged",
     "named",
+    "outcome",
     "shares",
 ]
 
@@ -61,9 +63,16 @@ def images_of(
     found = {}
     for image, digit in (("Image1", "Y1"), ("Image2", "Y2")):
         place = rng.random(len(color))
-        index = np.choose(rows[digit], [own[(place * len(own)).astype(int)] for own in members])
+        index = _any_member(rows[digit], members, place)
         found[image] = render(data.images[index], color, thick)
     return found
+
+
+def _any_member(digits: np.ndarray, members: Sequence[np.ndarray], place: np.ndarray) -> np.ndarray:
+    """For each row the index of an image of its digit."""
+    sizes = np.array([len(own) for own in members])
+    starts = np.concatenate([[0], sizes.cumsum()[:-1]])
+    return np.concatenate(members)[starts[digits] + (place * sizes[digits]).astype(int)]
 
 
 def draws(
@@ -93,20 +102,40 @@ def compare(model: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 def answer(
     dcm: cp.DCM, scm: TwoImageSCM, query: Mapping[str, Mapping[str, int]], n: int
 ) -> dict[str, Any]:
-    """The most probable outcomes of what the images show, by the exact model and by ours, and
-    the distance."""
+    """The most probable outcomes of what the images show, by the exact model and by ours, the
+    distance, and the distance that ``n`` draws from the exact model have in the mean."""
     truth = scm.probability(SHOWN, **query)
     frame = draws(dcm, query, n, SHOWN)
     codes = [VARIABLES[name].encode(frame[name].to_numpy()).numpy() for name in SHOWN]
     cell = np.ravel_multi_index(codes, truth.shape)
     model = np.bincount(cell, minlength=truth.size).reshape(truth.shape) / n
-    outcomes = []
-    for place in np.argsort(-truth.ravel())[:3]:
-        at = np.unravel_index(place, truth.shape)
-        text = ", ".join(str(VARIABLES[v].categories[i]) for v, i in zip(SHOWN, at, strict=True))
-        outcomes.append({"outcome": text, "truth": float(truth[at]), "model": float(model[at])})
-    right = int(model.argmax()) == int(truth.argmax())
-    return {"outcomes": outcomes, "top_is_right": right, "tvd": tvd(model, truth)}
+    leading = np.argsort(-truth.ravel())[:3]
+    outcomes = [outcome(truth, model, place) for place in leading]
+    right = list(np.argsort(-model.ravel())[:3] == leading)
+    return {
+        "outcomes": outcomes,
+        "top_is_right": bool(right[0]),
+        "three_are_right": all(map(bool, right)),
+        "tvd": tvd(model, truth),
+        "chance": chance(truth, n),
+    }
+
+
+def outcome(truth: np.ndarray, model: np.ndarray, place: int) -> dict[str, Any]:
+    """One outcome in words, with its probability by the exact model and by ours."""
+    at = np.unravel_index(place, truth.shape)
+    values = [str(VARIABLES[name].categories[i]) for name, i in zip(SHOWN, at, strict=True)]
+    return {
+        "outcome": ", ".join(values),
+        "truth": float(truth[at]),
+        "model": float(model[at]),
+    }
+
+
+def chance(truth: np.ndarray, n: int) -> float:
+    """The mean TVD of ``n`` draws from a distribution to the distribution itself."""
+    drawn = np.random.default_rng(0).multinomial(n, truth.ravel(), size=20) / n
+    return float(0.5 * np.abs(drawn - truth.ravel()).sum(1).mean())
 
 
 def judged(

@@ -16,7 +16,7 @@ from causalplug import plots
 from causalplug.adapters.image_bank import ImageBank
 from recipes.common import Run, parser, tvd
 from recipes.mnist_counterfactual import queries
-from recipes.mnist_counterfactual.queries import DO, EVIDENCE, QUERIES, SHOWN, VARIABLES
+from recipes.mnist_counterfactual.queries import DO, EVIDENCE, QUERIES, VARIABLES
 from recipes.mnist_counterfactual.scm import GRAPH, SIZES, TwoImageSCM, render
 from recipes.mnist_frontdoor.data import DigitImages, load_digit_images
 
@@ -162,10 +162,8 @@ def draw(dcm: cp.DCM, report: Any, result: Mapping[str, Any], folder: Path) -> N
 def show(result: Mapping[str, Any]) -> None:
     """Print the answers."""
     for name, row in result["queries"].items():
-        print(
-            f"{name}: TVD {row['tvd']:.3f} over {', '.join(SHOWN)}; images right "
-            + str(result["images"][name])
-        )
+        distance = f"TVD {row['tvd']:.3f} ({row['chance']:.3f} by chance)"
+        print(f"{name}: {distance}; images right " + str(result["images"][name]))
         for outcome in row["outcomes"]:
             print(
                 f"    {outcome['outcome']:24} exact {outcome['truth']:.3f}  model "

@@ -1,17 +1,24 @@
-"""The structural causal model behind the rows of this recipe, and its exact answers to questions of
-all three layers.
+"""The structural causal model behind the rows of this recipe, that of the paper's appendix F.4.1,
+and its exact answers to questions of all three layers.
 
     X1 -> X2,  X1, X2 -> W,  W -> Y1, Y2, Thick,  X1 <- U1 -> X2,  X2 <- U2 -> Color
 
-U1 and U2 are hidden.
+U1 and U2 are hidden. The functions are
 
-Every variable is a function of its parents and hidden causes with probability 0.75, and a uniform
-draw otherwise: this noise of 25 % makes every combination of values possible. The images come
-after: Image1 is any image of the digit Y1, in the colour Color and with strokes as thick as Thick
-says, Image2 the same of Y2.
+    X1 = U1                                      0, 1
+    X2 = U2 mod 3 + X1 * J + U1                  0 to 8; J is 3, 4 or 5, each as often
+    W = X1 + X2                                  0 to 9
+    Y1 = floor(W^2 / 10),  Y2 = W^2 mod 10       digits
+    Thick = min(floor(W^2 / 20), 1),  Color = U2 mod 3
 
-All noise is discrete, so each probability below is a sum over the 103,680 states of the world, not
-an estimate.
+and every variable follows its function with probability 0.75 and is a uniform draw otherwise: this
+noise of 25 % makes every combination of values possible. The paper draws the distributions of U1
+and U2 at random; which ones came out is not known, and those here are ours. The images come after:
+Image1 is any image of the digit Y1, in the colour Color and with strokes as thick as Thick says,
+Image2 the same of Y2.
+
+All noise is discrete, so each probability below is a sum over the states of the world, not an
+estimate.
 """
 
 from __future__ import annotations
@@ -27,17 +34,15 @@ GRAPH = (
     "X1 -> X2; X1, X2 -> W; W -> Y1, Y2, Thick; Y1, Color, Thick -> Image1; Y2, Color, Thick -> "
     "Image2; X1 <-> X2; X2 <-> Color"
 )
-SIZES = {"X1": 2, "X2": 5, "W": 4, "Color": 3, "Y1": 3, "Y2": 3, "Thick": 2}
+SIZES = {"X1": 2, "X2": 9, "W": 10, "Color": 3, "Y1": 10, "Y2": 10, "Thick": 2}
 COLORS = np.array([[1.0, 0.25, 0.2], [0.2, 1.0, 0.3], [0.35, 0.45, 1.0]])  # red, green, blue
 
 NOISE = 0.25
 P_U1 = np.array([0.6, 0.4])
-P_U2 = np.array([0.6, 0.25, 0.15])
-Y1_OF_W, Y2_OF_W, THICK_OF_W = (
-    np.array([0, 1, 2, 1]),
-    np.array([2, 0, 1, 0]),
-    np.array([0, 1, 0, 1]),
-)
+P_U2 = np.array([0.3, 0.2, 0.5])
+JUMPS = np.arange(3, 6)
+CORE = ("X1", "X2", "W")
+LEAVES = ("Color", "Y1", "Y2", "Thick")  # each depends on the core and its own noise alone
 
 Values = dict[str, np.ndarray]
 
@@ -45,27 +50,17 @@ Values = dict[str, np.ndarray]
 class TwoImageSCM:
     """The model without its images.
 
-    The state of the world is U1, U2 and for each variable either -1, "follow the function", or the
-    value drawn instead.
+    The state of the world is U1, U2, J and for each variable either -1, "follow the function", or
+    the value drawn instead.
     """
-
-    def worlds(self) -> tuple[Values, np.ndarray]:
-        """Every state of the world, ``(103680,)`` for each part of it, and its probability."""
-        parts = {"U1": np.arange(2), "U2": np.arange(3)} | {
-            name: np.arange(-1, k) for name, k in SIZES.items()
-        }
-        chances = {"U1": P_U1, "U2": P_U2} | {
-            name: np.array([1 - NOISE, *[NOISE / k] * k]) for name, k in SIZES.items()
-        }
-        places = np.indices([len(part) for part in parts.values()]).reshape(len(parts), -1)
-        weight = np.prod(
-            [chances[name][place] for name, place in zip(parts, places, strict=True)], axis=0
-        )
-        return {name: parts[name][place] for name, place in zip(parts, places, strict=True)}, weight
 
     def draw(self, n: int, rng: np.random.Generator) -> Values:
         """``n`` independent states of the world."""
-        world = {"U1": rng.choice(2, n, p=P_U1), "U2": rng.choice(3, n, p=P_U2)}
+        world = {
+            "U1": rng.choice(2, n, p=P_U1),
+            "U2": rng.choice(3, n, p=P_U2),
+            "J": rng.choice(JUMPS, n),
+        }
         return world | {
             name: np.where(rng.random(n) < NOISE, rng.integers(k, size=n), -1)
             for name, k in SIZES.items()
@@ -74,20 +69,25 @@ class TwoImageSCM:
     def run(self, world: Values, do: Mapping[str, int] | None = None) -> Values:
         """The value of every variable in every state of the world, with the variables in ``do``
         set."""
-        values: Values = {}
-
-        def settle(name: str, function: np.ndarray) -> None:
-            followed = np.where(world[name] < 0, function, world[name])
-            values[name] = np.full_like(followed, do[name]) if do and name in do else followed
-
-        settle("X1", world["U1"])
-        settle("X2", (2 * values["X1"] + world["U1"] + world["U2"]) % 5)
-        settle("W", (values["X1"] + values["X2"]) % 4)
-        settle("Color", world["U2"])
-        settle("Y1", Y1_OF_W[values["W"]])
-        settle("Y2", Y2_OF_W[values["W"]])
-        settle("Thick", THICK_OF_W[values["W"]])
+        values = self._core(world, do)
+        for name, function in self._leaves(world, values).items():
+            values[name] = _settle(name, world, function, do)
         return values
+
+    def _core(self, world: Values, do: Mapping[str, int] | None) -> Values:
+        x1 = _settle("X1", world, world["U1"], do)
+        x2 = _settle("X2", world, world["U2"] % 3 + x1 * world["J"] + world["U1"], do)
+        return {"X1": x1, "X2": x2, "W": _settle("W", world, x1 + x2, do)}
+
+    def _leaves(self, world: Values, core: Values) -> Values:
+        """What each leaf is where it follows its function."""
+        square = core["W"] ** 2
+        return {
+            "Color": world["U2"] % 3,
+            "Y1": square // 10,
+            "Y2": square % 10,
+            "Thick": np.minimum(square // 20, 1),
+        }
 
     def sample(self, n: int, *, seed: int, do: Mapping[str, int] | None = None) -> Values:
         """``n`` independent rows of every variable, ``(n,)`` integers each; the same seed gives
@@ -96,7 +96,17 @@ class TwoImageSCM:
 
     @cached_property
     def _worlds(self) -> tuple[Values, np.ndarray]:
-        return self.worlds()
+        """Every state of U1, U2, J and the noise of the core, and its probability."""
+        parts = {"U1": np.arange(2), "U2": np.arange(3), "J": JUMPS}
+        chances = {"U1": P_U1, "U2": P_U2, "J": np.full(len(JUMPS), 1 / len(JUMPS))}
+        for name in CORE:
+            k = SIZES[name]
+            parts[name], chances[name] = np.arange(-1, k), np.array([1 - NOISE, *[NOISE / k] * k])
+        places = np.indices([len(part) for part in parts.values()]).reshape(len(parts), -1)
+        weight = np.ones(places.shape[1])
+        for name, place in zip(parts, places, strict=True):
+            weight = weight * chances[name][place]
+        return {name: parts[name][place] for name, place in zip(parts, places, strict=True)}, weight
 
     def probability(
         self,
@@ -107,16 +117,61 @@ class TwoImageSCM:
         """P(names under do | evidence without it), one axis for each name: layer 3; layers 1 and
         2 without evidence."""
         world, weight = self._worlds
-        if evidence:
-            factual = self.run(world)
-            weight = weight * np.all(
-                [factual[name] == value for name, value in evidence.items()], axis=0
-            )
-        values = self.run(world, do)
-        sizes = [SIZES[name] for name in names]
-        cell = np.ravel_multi_index([values[name] for name in names], sizes)
-        counts = np.bincount(cell, weight, minlength=int(np.prod(sizes)))
-        return (counts / counts.sum()).reshape(sizes)
+        factual, values = self._core(world, None), self._core(world, do)
+        before, after = self._leaves(world, factual), self._leaves(world, values)
+        for name, value in (evidence or {}).items():
+            if name in CORE:
+                weight = weight * (factual[name] == value)
+        core = [name for name in names if name in CORE]
+        sizes = [SIZES[name] for name in core]
+        cell = np.zeros(len(weight), dtype=np.int64)
+        if core:
+            cell = np.ravel_multi_index([values[name] for name in core], sizes)
+        table = weight[:, None]
+        for name in LEAVES:
+            seen = (evidence or {}).get(name)
+            if name not in names and seen is None:
+                continue
+            chance = _leaf(name, before[name], after[name], do, seen)
+            if name not in names:
+                chance = chance.sum(1, keepdims=True)
+            table = (table[:, :, None] * chance[:, None, :]).reshape(len(table), -1)
+        sums = np.zeros((int(np.prod(sizes)), table.shape[1]))
+        np.add.at(sums, cell, table)
+        order = core + [name for name in LEAVES if name in names]
+        joint = (sums / sums.sum()).reshape([SIZES[name] for name in order])
+        return joint.transpose([order.index(name) for name in names])
+
+
+def _settle(
+    name: str, world: Values, function: np.ndarray, do: Mapping[str, int] | None
+) -> np.ndarray:
+    followed = np.where(world[name] < 0, function, world[name])
+    if do and name in do:
+        return np.full_like(followed, do[name])
+    return followed
+
+
+def _leaf(
+    name: str,
+    before: np.ndarray,
+    after: np.ndarray,
+    do: Mapping[str, int] | None,
+    seen: int | None,
+) -> np.ndarray:
+    """P(the leaf is ``seen`` without do, and k under do), ``(states, k)``: its own noise summed
+    out, which is the same in both."""
+    size = SIZES[name]
+    values = np.arange(size)
+    if do and name in do:
+        followed = drawn = values == do[name]
+        followed = np.broadcast_to(followed, (len(after), size))
+        drawn = np.broadcast_to(drawn, (size, size))
+    else:
+        followed, drawn = after[:, None] == values, np.eye(size, dtype=bool)
+    if seen is None:
+        return (1 - NOISE) * followed + NOISE / size * drawn.sum(0)
+    return (1 - NOISE) * followed * (before == seen)[:, None] + NOISE / size * drawn[seen]
 
 
 def render(digits: np.ndarray, colors: np.ndarray, thick: np.ndarray) -> np.ndarray:

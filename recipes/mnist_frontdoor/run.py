@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,47 +12,34 @@ import numpy as np
 import torch
 
 import causalplug as cp
+from recipes.common import Run, parser
 from recipes.mnist_frontdoor.data import DigitImages, load_digit_images
 from recipes.mnist_frontdoor.judge import train_judge
 from recipes.mnist_frontdoor.pictures import draw_pictures
 from recipes.mnist_frontdoor.scm import FrontDoorSCM, tvd
 
-CONFIG = json.loads((Path(__file__).parent / "config.json").read_text())
 
-
-def options(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Command-line options; what is left out comes from ``config.json``, or its quick settings
-    with ``--quick``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.mnist_frontdoor.run", description=__doc__
-    )
-    parser.add_argument(
+def options() -> argparse.ArgumentParser:
+    """The options of the command line."""
+    made = parser(__file__, __doc__)
+    made.add_argument(
         "--data",
         help="folder with the MNIST idx files, or a Hub dataset id; default: scikit-learn's digits",
     )
-    parser.add_argument(
+    made.add_argument(
         "--generator", help="adapter repository (folder or Hub id); default: one is trained first"
     )
-    parser.add_argument(
+    made.add_argument(
         "--image", choices=["3x32x32", "1x28x28"], default="3x32x32", help="coloured or grey images"
     )
-    parser.add_argument(
+    made.add_argument(
         "--fidelity", type=float, default=0.75, help="probability that the image shows D's digit"
     )
-    parser.add_argument(
-        "--objective", choices=["adversarial", "likelihood", "warm"], default="warm"
-    )
-    parser.add_argument("--rows", type=int, help="observational rows")
-    parser.add_argument("--steps", type=int, help="updates of the module of D and A")
-    parser.add_argument("--generator-steps", type=int, help="updates of the generator")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="small settings, a minute in all")
-    parser.add_argument("--output-dir", type=Path, default=Path("runs/mnist_frontdoor"))
-    chosen = parser.parse_args(arguments)
-    for name, value in (CONFIG["quick"] if chosen.quick else CONFIG["full"]).items():
-        if getattr(chosen, name, value) is None:
-            setattr(chosen, name, value)
-    return chosen
+    made.add_argument("--objective", choices=["adversarial", "likelihood", "warm"], default="warm")
+    made.add_argument("--rows", type=int, help="observational rows")
+    made.add_argument("--steps", type=int, help="updates of the module of D and A")
+    made.add_argument("--generator-steps", type=int, help="updates of the generator")
+    return made
 
 
 def pretrain(
@@ -80,29 +65,20 @@ def pretrain(
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it prints."""
-    chosen = options(arguments)
-    seconds: dict[str, float] = {}
-    clock = time.perf_counter()
-
-    def lap(step: str) -> None:
-        nonlocal clock
-        seconds[step] = round(time.perf_counter() - clock, 1)
-        clock = time.perf_counter()
-
-    torch.set_num_threads(1)  # small networks: more threads cost more than they bring
-    torch.set_flush_denormal(True)
+    run = Run(__file__, options(), arguments)
+    chosen = run.options
     data = load_digit_images(chosen.data)
     shape = tuple(int(size) for size in chosen.image.split("x"))
     scm = FrontDoorSCM(data.images, data.digits, image_shape=shape, fidelity=chosen.fidelity)  # type: ignore[arg-type]
     answers = scm.answers()
     rows, _ = scm.sample(chosen.rows, seed=chosen.seed)
-    lap("data and exact answers")
+    run.lap("data and exact answers")
 
     graph = cp.CausalGraph.parse("D -> I -> A; D <-> A")
     image = cp.Image(*shape)
     variables = {"D": cp.Discrete(2), "I": image, "A": cp.Discrete(3)}
     repository = chosen.generator or pretrain(scm, data, image, chosen)
-    lap("generator")
+    run.lap("generator")
 
     generator = cp.from_pretrained(
         repository, label_map="estimate"
@@ -114,18 +90,15 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     print(trainer.plan, "\n")
     report = trainer.train()
     print(report, "\n")
-    lap("training")
+    run.lap("training")
 
     result = answer(dcm, scm, data, answers, chosen.seed)
-    lap("answers")
+    run.lap("answers")
     dcm.save_pretrained(chosen.output_dir / "dcm")
     draw_pictures(dcm, report, rows, result, chosen.output_dir)
-    lap("saving and pictures")
-    result["seconds"] = seconds
-    (chosen.output_dir / "result.json").write_text(json.dumps(result, indent=1))
+    run.lap("saving and pictures")
     show(result)
-    print(f"\nThe model, its checkpoints and the pictures are in {chosen.output_dir}.")
-    return result
+    return run.finish(result)
 
 
 def answer(
@@ -174,7 +147,6 @@ def show(result: dict[str, Any]) -> None:
         "images under do(D=d) that show d: "
         + ", ".join(f"{share:.3f}" for share in result["shown"].values())
     )
-    print("seconds: " + ", ".join(f"{step} {value}" for step, value in result["seconds"].items()))
 
 
 if __name__ == "__main__":

@@ -14,12 +14,15 @@ from recipes.networks import Network
 __all__ = [
     "GRAPH",
     "LEVELS",
+    "PKA_EXPERIMENT",
     "PROTEINS",
+    "READINGS",
     "Cells",
     "chance",
     "fitted_world",
     "made_up_world",
     "read_cells",
+    "read_table",
     "shares",
     "simulate_cells",
 ]
@@ -27,7 +30,12 @@ __all__ = [
 GRAPH = "PKA -> Mek -> Erk -> Akt; PKA -> Erk, Akt; Mek -> Akt; PKA <-> Mek"
 PROTEINS = ("PKA", "Mek", "Erk", "Akt")
 LEVELS = ("low", "average", "high")
-_PKA_EXPERIMENT = 8  # column INT: 1-based position of the protein that was acted on, 0 for none
+READINGS = {
+    "untouched": "cells that nobody touched",
+    "others": "all cells but those of the experiment on PKA",
+    "pooled": "all cells of the file",
+}
+PKA_EXPERIMENT = 8  # column INT: 1-based position of the protein that was acted on, 0 for none
 
 
 @dataclass(frozen=True)
@@ -36,16 +44,18 @@ class Cells:
 
     Attributes:
         level: what PKA is set to.
-        untouched: rows of all four proteins.
+        untouched: rows of all four proteins, as if nobody had touched these cells.
         treated: all rows of the experiment at this level, with all four proteins: of these the
             model sees Mek alone.
         exact: P(Erk | do) and P(Akt | do) where the world is known.
+        reading: which cells ``untouched`` holds, of :data:`READINGS`.
     """
 
     level: str
     untouched: pd.DataFrame
     treated: pd.DataFrame
     exact: dict[str, np.ndarray] | None = None
+    reading: str = "untouched"
 
     @property
     def contradiction(self) -> float:
@@ -67,14 +77,14 @@ class Cells:
     def sources(self) -> list[cp.DataSource]:
         """What the model is given."""
         return [
-            cp.DataSource(self.untouched, name="untouched"),
+            cp.DataSource(self.untouched, name=self.reading),
             cp.DataSource(self.treated[["PKA", "Mek"]], do=["PKA"], name="PKA set"),
         ]
 
 
-def read_cells(path: str, level: str) -> Cells:
+def read_table(path: str) -> pd.DataFrame:
     """The flow-cytometry cells of Sachs et al. 2005 in three levels, as ``sachs.interventional`` of
-    bnlearn has them.
+    bnlearn has them: four proteins in words, and ``INT``.
 
     Raises:
         DataError: the file is missing, lacks a column, or has other levels than 1, 2, 3.
@@ -87,21 +97,41 @@ def read_cells(path: str, level: str) -> Cells:
             "data of Sachs et al. (sachs.interventional.txt of the bnlearn site), or run with "
             "--quick, which simulates cells."
         ) from None
-    missing = [name for name in (*PROTEINS, "INT") if name not in table]
-    if missing or not table[list(PROTEINS)].isin([1, 2, 3]).all(axis=None):
-        what = (
-            f"column {', '.join(missing)} is missing"
-            if missing
-            else "levels other than 1, 2, 3 occur"
-        )
+    names = list(PROTEINS)
+    missing = [name for name in (*names, "INT") if name not in table]
+    if missing or not table[names].isin([1, 2, 3]).all(axis=None):
+        what = "levels other than 1, 2, 3 occur"
+        if missing:
+            what = f"column {', '.join(missing)} is missing"
         raise DataError(
             f"{path!r} cannot be used: {what}. It must have {', '.join(PROTEINS)} in levels and "
             "INT."
         )
-    proteins = table[list(PROTEINS)].replace(dict(enumerate(LEVELS, start=1)))
-    untouched = proteins[table["INT"] == 0]
-    treated = proteins[(table["INT"] == _PKA_EXPERIMENT) & (proteins["PKA"] == level)]
-    return Cells(level, untouched.reset_index(drop=True), treated.reset_index(drop=True))
+    words = dict(enumerate(LEVELS, start=1))
+    return table[names].replace(words).assign(INT=table["INT"])
+
+
+def read_cells(path: str, level: str, reading: str = "untouched") -> Cells:
+    """Cells that are taken for observational, and those in which PKA was set to a level.
+
+    Args:
+        path: the file of cells.
+        level: what PKA is set to.
+        reading: which cells are taken for observational, of :data:`READINGS`. In ``"pooled"`` the
+            cells that the answer is held against are among the rows.
+
+    Raises:
+        DataError: as :func:`read_table` does.
+    """
+    table = read_table(path)
+    treated = (table["INT"] == PKA_EXPERIMENT) & (table["PKA"] == level)
+    observational = {
+        "untouched": table["INT"] == 0,
+        "others": table["INT"] != PKA_EXPERIMENT,
+        "pooled": table["INT"] >= 0,
+    }[reading]
+    rows = [table.loc[chosen, list(PROTEINS)] for chosen in (observational, treated)]
+    return Cells(level, *(part.reset_index(drop=True) for part in rows), reading=reading)
 
 
 def made_up_world() -> Network:

@@ -13,6 +13,7 @@ from recipes.sachs.cells import (
     GRAPH,
     LEVELS,
     PROTEINS,
+    READINGS,
     Cells,
     chance,
     fitted_world,
@@ -56,6 +57,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         models[0].save_pretrained(chosen.output_dir / f"dcm-{name}")
         run.lap("answers")
         show(cells, result["tables"][name])
+    show_readings(result["tables"])
     return run.finish(result)
 
 
@@ -77,6 +79,8 @@ def tables(chosen: Any) -> dict[str, Cells]:
     }
     if chosen.data:
         found |= {f"cells-{level}": read_cells(chosen.data, level) for level in chosen.levels}
+        for reading in ("others", "pooled"):
+            found[f"cells-high-{reading}"] = read_cells(chosen.data, "high", reading)
     return found
 
 
@@ -103,6 +107,8 @@ def answers(models: list[cp.DCM], cells: Cells, seed: int) -> dict[str, Any]:
         & cells.untouched["Mek"].isin(cells.treated["Mek"].unique())
     ).sum()
     found: dict[str, Any] = {
+        "reading": cells.reading,
+        "level": cells.level,
         "untouched": len(cells.untouched),
         "treated": len(cells.treated),
         "untouched cells at that PKA and a Mek of the treated": int(support),
@@ -189,6 +195,19 @@ def show(cells: Cells, found: dict[str, Any]) -> None:
             "beyond the bound"
         )
     print()
+
+
+def show_readings(found: dict[str, dict[str, Any]]) -> None:
+    """Print what the rows that are called observational make of do(PKA=high): TVD from the
+    treated cells."""
+    real = [part for name, part in found.items() if name.startswith("cells-high")]
+    for part in real:
+        distances = [
+            f"{outcome} conditioning {tvd(row['untouched'], row['treated']):.3f}, formula "
+            f"{row['tvd_formula_treated']:.3f}, model {row['tvd_treated']:.3f}"
+            for outcome, row in part["outcomes"].items()
+        ]
+        print(f"{part['untouched']} cells ({READINGS[part['reading']]}): " + "; ".join(distances))
 
 
 if __name__ == "__main__":

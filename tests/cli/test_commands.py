@@ -215,6 +215,24 @@ def test_a_run_is_trained_saved_resumed_and_never_overwritten(shell, home):
     assert json.loads(out)["settings"]["steps"] == 2
 
 
+def test_a_preset_sets_settings_and_networks_that_the_file_leaves_open(shell, home):
+    command = "causalplug train run.toml --preset paper --set tolerance=5 --json"
+    code, out, _ = shell(f"{command} --set batch_size=32")
+    assert code == 0
+    settings = json.loads(out)["settings"]
+    assert (settings["preset"], settings["critic_hidden"]) == ("paper", [256, 256])
+    assert (settings["batch_size"], settings["steps"], settings["objective"]) == (
+        32,
+        4,
+        "likelihood",
+    ), "the file's own settings and --set count"
+    model = cp.from_pretrained(home / "runs" / "a" / "model")
+    assert (256, 256) in {tuple(p.shape) for p in model.mechanism("Y").parameters()}
+    code, _, err = shell("causalplug train run.toml --preset papper --output-dir runs/b")
+    assert code == 2
+    assert "preset='papper' is unknown: use 'paper'" in err
+
+
 def test_a_run_with_a_generator_and_a_label_map(shell, home):
     printed(shell, "causalplug sample frontdoor -n 120 --out rows")
     text = """

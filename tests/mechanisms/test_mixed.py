@@ -100,6 +100,8 @@ def test_atoms_are_values_that_occur_again_and_again():
     assert len(atoms_of(torch.randn(100_000))) == 0
     assert len(atoms_of((torch.randn(5000) * 10).round() / 10)) > 20
     assert len(atoms_of((torch.randn(20_000) * 1000).round() / 1000)) == 0
+    rounded = ((torch.randn(20_000) * 60).round() / 60).clamp(max=1.0)
+    assert atoms_of(rounded).tolist() == [1.0]
 
 
 def test_heavy_tails_are_told_from_light_ones():
@@ -141,6 +143,8 @@ def test_what_was_trained_before_is_warned_about_by_name():
             steps=2,
             progress=False,
         )
+    said = [caveat.name for caveat in dcm.estimate("E[K | do(X=1)]", 100).warnings]
+    assert "atoms" in said
 
 
 def test_the_log_probability_of_an_atom_is_its_share(mechanism):

@@ -8,7 +8,11 @@ import torch
 
 import causalplug as cp
 from causalplug.errors import ConvergenceWarning
+from causalplug.model.caveats import known_caveats
+from causalplug.training.doubts import tail_doubts
 from causalplug.training.moments import moments_off
+from causalplug.training.report import ModuleReport
+from causalplug.training.validation import Distance
 
 N = 4000
 
@@ -52,8 +56,12 @@ def test_a_graph_without_an_edge_passes_its_modules_and_fails_as_a_whole():
     assert [module.converged for module in report.modules] == [True, True]
     assert not report.converged
     assert not apart.history["joint_converged"]
+    (caveat,) = apart.estimate("P(X, Y)", 100).warnings
+    assert (caveat.name, caveat.subject) == ("joint distribution", "P(X, Y)")
+    assert caveat.figures["tvd"] > caveat.figures["floor"]
     right = cp.DCM(cp.CausalGraph.parse("X -> Y"), kinds)
     assert cp.fit(right, rows, progress=False).converged
+    assert not right.estimate("P(X, Y)", 100).warnings
 
 
 def test_the_whole_of_continuous_variables_is_compared():
@@ -76,3 +84,38 @@ def test_what_an_experiment_set_is_given():
         warnings.simplefilter("error")
         report = cp.fit(dcm, both, progress=False)
     assert report.converged
+
+
+def test_tails_that_a_model_does_not_follow_are_a_caveat():
+    far = torch.where(torch.arange(2000) % 333 == 0, 50.0, 1.0) * normal(2000).exp()
+    kinds = {"K": cp.Continuous(), "L": cp.Continuous()}
+    dcm = cp.DCM(cp.CausalGraph.parse("K; L"), kinds)
+    tables = [cp.DataSource({"K": far, "L": normal(2000)}).encode(kinds)]
+    off = Distance("P(K)", 200, off=("the mean of K is 1 where that of the rows is 2",))
+    reports = [ModuleReport((name,), "likelihood", distances=(off,)) for name in ("K", "L")]
+    (caveat,) = tail_doubts(dcm, tables, reports)
+    assert (caveat.name, caveat.subject, caveat.variables) == ("heavy tails", "K", ("K",))
+    assert "the mean of K is 1" in caveat.text
+    dcm.history = {"modules": [reports[0].to_dict() | {"converged": False}]}
+    assert "the mean of K is 1" in known_caveats(dcm)[0].text
+
+
+def test_few_rows_are_a_caveat_of_what_rests_on_them():
+    draw = np.random.default_rng(0)
+    x = np.array(["often"] * 394 + ["rare"] * 6)
+    rows = {"X": x, "Y": draw.integers(2, size=400)}
+    kinds = {"X": cp.Discrete(["often", "rare"]), "Y": cp.Discrete(2), "W": cp.Discrete(2)}
+    dcm = cp.DCM(cp.CausalGraph.parse("X -> Y -> W"), kinds)
+    both = [rows, {"Y": draw.integers(2, size=30), "W": draw.integers(2, size=30)}]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cp.fit(dcm, [cp.DataSource(table) for table in both], steps=5, progress=False)
+
+    def few(query):
+        return [c.subject for c in dcm.estimate(query, 100).warnings if c.name == "few rows"]
+
+    assert few("P(Y | do(X=rare))") == ["do(X=rare)"]
+    assert few("P(Y | X=rare)") == ["X=rare"]
+    assert few("P(Y | do(X=often))") == []
+    assert few("P(X=rare)") == []
+    assert few("P(W | Y=1)") == ["W"]

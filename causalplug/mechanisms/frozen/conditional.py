@@ -28,9 +28,14 @@ from causalplug.variables import Variable, variable_from_dict
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["ConditionalMechanism"]
+__all__ = ["ConditionalMechanism", "ErrorSpec"]
+
+ErrorSpec = float | str | None
+"""Standard deviation of the error of a number, ``"estimate"``, or None for no error."""
 
 _OWN = ("gumbel", "error")
+_ESTIMATE = "estimate"
+_BATCH, _MOST_ROWS = 256, 10_000
 
 
 class ConditionalMechanism(Mechanism):
@@ -47,8 +52,9 @@ class ConditionalMechanism(Mechanism):
         conditions: What it reads; none for an unconditional model.
         noise: Its own noise, name to shape and distribution.
         probabilities: It has :meth:`class_logits`.
-        error: Standard deviation of a normal error that is added to a number; None for none. With
-            it the mechanism is explicit.
+        error: Standard deviation of a normal error that is added to a number; ``"estimate"`` to
+            estimate it from the rows that the model is trained on, None for none. With it the
+            mechanism is explicit.
         license, source: Licence and origin of the weights.
         reads: What :meth:`bind` uses unless it is given another: condition to the parent that it is
             read from, see :func:`~causalplug.mechanisms.frozen.condition.match_conditions`.
@@ -68,12 +74,13 @@ class ConditionalMechanism(Mechanism):
         noise: Mapping[str, NoiseSpec],
         *,
         probabilities: bool = False,
-        error: float | None = None,
+        error: ErrorSpec = None,
         license: str | None = None,
         source: str | None = None,
         reads: ReadsSpec = None,
     ):
         super().__init__()
+        _check_error(generates, error)
         names = [condition.name for condition in conditions]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -83,14 +90,12 @@ class ConditionalMechanism(Mechanism):
             )
         if taken := [name for name in noise if name in _OWN]:
             raise MechanismError(f"A mechanism cannot name its noise {taken[0]!r}. Rename it.")
-        if error is not None and not (generates.is_number and error > 0):
-            raise MechanismError(
-                f"error={error} cannot be used: it is the standard deviation, above 0, of the "
-                "error of a number."
-            )
         self.generates, self.read_conditions = generates, tuple(conditions)
         self.model_noise = dict(noise)
-        self.probabilities, self.error = probabilities, error
+        self.probabilities, self.requested_error = probabilities, error
+        self.error: float | None = None
+        if not isinstance(error, str):
+            self.error = error
         self.explicit = probabilities or error is not None
         self.license, self.source = license, source
         self.requested_reads = reads
@@ -161,7 +166,7 @@ class ConditionalMechanism(Mechanism):
         own = {}
         if self.probabilities:
             own["gumbel"] = NoiseSpec((variable.cardinality or 0,), "gumbel")
-        if self.error is not None:
+        if self.requested_error is not None:
             own["error"] = NoiseSpec()
         self.noise = self.model_noise | own
 
@@ -180,6 +185,7 @@ class ConditionalMechanism(Mechanism):
             "parents": [[name, parent.to_dict()] for name, parent in self.bound_parents.items()],
             "reads": [reading.to_dict() for reading in self.readings],
             **({} if precision is None else {"dtype": precision}),
+            **({"error": self.error} if self.requested_error == _ESTIMATE else {}),
         }
 
     def bind_as(self, name: str, binding: Named) -> Self:
@@ -205,7 +211,44 @@ class ConditionalMechanism(Mechanism):
                 reads[item["condition"]] = parent
             else:
                 reads[item["condition"]] = (parent, entries)
-        return self.bind(name, variable_from_dict(binding["variable"], name), parents, reads)
+        bound = self.bind(name, variable_from_dict(binding["variable"], name), parents, reads)
+        if binding.get("error") is not None:
+            bound.error = float(binding["error"])
+        return bound
+
+    # -- the error, estimated
+
+    @property
+    def awaits_rows(self) -> bool:
+        return self.requested_error is not None and self.error is None
+
+    def take_rows(self, rows: Mapping[str, Tensor]) -> Mechanism:
+        """Estimate the error from rows of the parents and the variable, in place: the root of the
+        mean squared difference between what is recorded and what the model says.
+
+        Raises:
+            MechanismError: The model gives every recorded value exactly.
+        """
+        if not self.awaits_rows:
+            return self
+        recorded = rows[str(self.name)][:_MOST_ROWS].double()
+        count = len(recorded)
+        parts = [
+            self._expected(rows, slice(start, start + _BATCH)) for start in range(0, count, _BATCH)
+        ]
+        found = float((recorded - torch.cat(parts)).square().mean().sqrt())
+        if not found > 0:
+            raise MechanismError(
+                f"The error of {self.name!r} cannot be estimated: its model gives every one of the "
+                f"{count} recorded values exactly. Leave error= out."
+            )
+        self.error = found
+        return self
+
+    def _expected(self, rows: Mapping[str, Tensor], part: slice) -> Tensor:
+        with torch.no_grad():
+            given = self._conditions({parent: rows[parent][part] for parent in self.parents})
+            return self.generate(given, {}).double()
 
     def generator_facts(self) -> GeneratorFacts:
         return GeneratorFacts(
@@ -245,9 +288,17 @@ class ConditionalMechanism(Mechanism):
             return (self.logits(parents) + noise["gumbel"]).argmax(-1)
         own = {key: noise[key] for key in self.model_noise}
         made = self.generate(self._conditions(parents), own)
-        if self.error is not None:
-            made = made + self.error * noise["error"]
+        if self.requested_error is not None:
+            made = made + self._known_error() * noise["error"]
         return self._as_declared(made)
+
+    def _known_error(self) -> float:
+        if self.error is None:
+            raise MechanismError(
+                f"The mechanism of {self.name!r} cannot run yet: its error is still to be "
+                "estimated from data. Train the model, or give the error as a number."
+            )
+        return self.error
 
     def _as_declared(self, made: Tensor) -> Tensor:
         if self._codes is not None:
@@ -286,10 +337,10 @@ class ConditionalMechanism(Mechanism):
         """
         if self.probabilities:
             return self.logits(parents).gather(-1, value.unsqueeze(-1)).squeeze(-1)
-        if self.error is None:
+        if self.requested_error is None:
             return super().log_prob(value, parents, confounder)
         mean = self.generate(self._conditions(parents), {})
-        return torch.distributions.Normal(mean, self.error).log_prob(value)
+        return torch.distributions.Normal(mean, self._known_error()).log_prob(value)
 
     def train(self, mode: bool = True) -> Self:
         """A frozen model stays in evaluation mode."""
@@ -297,6 +348,22 @@ class ConditionalMechanism(Mechanism):
 
 
 declare(ConditionalMechanism, {"name": (str, type(None)), "generates": Variable})
+
+
+def _check_error(generates: Variable, error: ErrorSpec) -> None:
+    """Refuse an error that is not one of a number.
+
+    Raises:
+        MechanismError: It is not.
+    """
+    if error is None:
+        return
+    above = isinstance(error, int | float) and not isinstance(error, bool) and error > 0
+    if not generates.is_number or not (above or error == _ESTIMATE):
+        raise MechanismError(
+            f"error={error!r} cannot be used: it is the standard deviation, above 0, of the error "
+            f"of a number, or {_ESTIMATE!r}."
+        )
 
 
 def _entries(condition: Condition, parent: Variable, table: Any) -> dict[Any, Any] | None:

@@ -52,8 +52,6 @@ class LabelMap:
         labels: the generator's labels, in its order.
         probabilities: ``(joint values of the parents, joint values of the labels)``, the last name
             varying fastest.
-        row_map: a map from rows of data (parents and further columns) to the label, for training
-            only; see :meth:`from_rows`.
 
     Raises:
         LabelMapError: a parent that is not discrete, a table of another shape, or rows that are no
@@ -71,12 +69,9 @@ class LabelMap:
         parents: Mapping[str, Variable],
         labels: Sequence[Label],
         probabilities: Tensor,
-        *,
-        row_map: LabelMap | None = None,
     ):
         self.parents: dict[str, Discrete] = as_discrete(parents)
         self.labels = tuple(labels)
-        self.row_map = row_map
         shape = (
             math.prod(p.size for p in self.parents.values()),
             math.prod(label.size for label in self.labels),
@@ -114,7 +109,7 @@ class LabelMap:
         return (
             isinstance(other, LabelMap)
             and list(self.parents.items()) == list(other.parents.items())
-            and (self.labels, self.row_map) == (other.labels, other.row_map)
+            and self.labels == other.labels
             and torch.equal(self.probabilities, other.probabilities)
         )
 
@@ -222,13 +217,6 @@ class LabelMap:
         """Inverse of :meth:`split`."""
         return ravel(list(labels.unbind(-1)), [label.size for label in self.labels], len(labels))
 
-    def row_labels(self, rows: Mapping[str, Tensor]) -> Tensor | None:
-        """Joint labels ``(n,)`` read from the rows' own columns, for training with
-        ``labels_from``; None without it."""
-        if self.row_map is None:
-            return None
-        return self.row_map.draw(rows)
-
     # -- constructions
 
     @classmethod
@@ -290,68 +278,30 @@ class LabelMap:
         parents: Mapping[str, Variable],
         labels: Sequence[Label],
         label: str | Sequence[str] | Callable[..., Any],
-        labels_from: str | Sequence[str] = (),
-        further: Mapping[str, Variable] | None = None,
         smoothing: float = 0.0,
     ) -> LabelMap:
         """``P(label | parents)`` counted in rows of data.
 
         Args:
             frame: columns by name (a DataFrame or a dict of arrays) of users' values.
-            label: the column(s) that hold the label(s); or ``function(*parents, *labels_from)`` of
-                one row's values.
-            labels_from: columns beside the parents that the function reads. The map then also tells
-                training the label of every real row (:meth:`row_labels`): there the image depends
-                on a variable that is not its parent.
-            further: declarations of the columns in ``labels_from``.
+            label: the column(s) that hold the label(s); or ``function(*parents)`` of one row's
+                values. A label that depends on further columns is a column that you make of them.
             smoothing: pseudo-count of every label; also the way to fill a combination of parents
                 that no row has.
 
         Raises:
-            LabelMapError: a combination of parents without rows, an unknown label, or a column
-                without declaration.
+            LabelMapError: a combination of parents without rows, or an unknown label.
         """
         discrete = as_discrete(parents)
-        size = math.prod(item.size for item in labels)
-        row_map = None
         codes = {name: parent.encode(frame[name], name) for name, parent in discrete.items()}
-        index = ravel(
-            list(codes.values()),
-            [p.size for p in discrete.values()],
-            None if codes else _length(frame),
-        )
+        n = _length(frame)
         if callable(label):
-            if isinstance(labels_from, str):
-                extra = [labels_from]
-            else:
-                extra = list(labels_from)
-            missing = [name for name in extra if name not in (further or {})]
-            if missing:
-                raise LabelMapError(
-                    f"labels_from={', '.join(missing)} cannot be read: declare it by "
-                    f"further={{name: Discrete(…)}}."
-                )
-            inputs = discrete | {name: (further or {})[name] for name in extra}
-            row_map = cls.from_function(label, inputs, labels)
-            columns = {name: v.encode(frame[name], name) for name, v in row_map.parents.items()}
-            joint = row_map.draw(columns)
+            joint = cls.from_function(label, discrete, labels).draw(codes, n=n)
         else:
-            if isinstance(label, str):
-                names = [label]
-            else:
-                names = list(label)
-            if len(names) != len(labels):
-                raise LabelMapError(
-                    f"Columns {names} cannot hold the labels {listed(labels)}: give one column for "
-                    "each."
-                )
-            known = [item.encode(frame[name]) for name, item in zip(names, labels, strict=True)]
-            joint = ravel(known, [item.size for item in labels], _length(frame))
-        probabilities = counted(index * size + joint, discrete, labels, smoothing)
-        keep = None
-        if callable(label) and labels_from:
-            keep = row_map
-        return cls(discrete, labels, probabilities, row_map=keep)
+            joint = _joint_label(frame, label, labels, n)
+        index = ravel(list(codes.values()), [p.size for p in discrete.values()], n)
+        size = math.prod(item.size for item in labels)
+        return cls(discrete, labels, counted(index * size + joint, discrete, labels, smoothing))
 
     def _describe(self, row: int) -> str:
         return combination(self.parents, row)
@@ -370,7 +320,6 @@ class LabelMap:
             "parents": [[name, parent.to_dict()] for name, parent in self.parents.items()],
             "labels": [label.to_dict() for label in self.labels],
             "probabilities": self.probabilities.tolist(),
-            **({"row_map": self.row_map.to_dict()} if self.row_map is not None else {}),
         }
 
     @classmethod
@@ -378,12 +327,25 @@ class LabelMap:
         """Inverse of :meth:`to_dict`."""
         parents = {name: variable_from_dict(item, name) for name, item in declaration["parents"]}
         labels = [Label.from_dict(item) for item in declaration["labels"]]
-        row_map = None
-        if declaration.get("row_map"):
-            row_map = cls.from_dict(declaration["row_map"])
         size = math.prod(label.size for label in labels)
         table = torch.tensor(declaration["probabilities"], dtype=torch.float64).view(-1, size)
-        return cls(parents, labels, table, row_map=row_map)
+        return cls(parents, labels, table)
+
+
+def _joint_label(
+    frame: Named, label: str | Sequence[str], labels: Sequence[Label], n: int
+) -> Tensor:
+    """Joint label ``(n,)`` of rows that hold the labels in columns."""
+    if isinstance(label, str):
+        names = [label]
+    else:
+        names = list(label)
+    if len(names) != len(labels):
+        raise LabelMapError(
+            f"Columns {names} cannot hold the labels {listed(labels)}: give one column for each."
+        )
+    known = [item.encode(frame[name]) for name, item in zip(names, labels, strict=True)]
+    return ravel(known, [item.size for item in labels], n)
 
 
 def _codes(value: Tensor) -> Tensor:

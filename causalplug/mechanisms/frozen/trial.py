@@ -10,12 +10,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from causalplug.errors import MechanismError
+from causalplug.errors import CausalPlugError, MechanismError
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.noise import Noise, NoiseSpec
-from causalplug.variables import Image
+from causalplug.variables import Image, Variable
 
-__all__ = ["Trial", "try_generator"]
+__all__ = ["Trial", "example_values", "try_generator", "try_mechanism"]
 
 _ROWS = 3
 _TOLERANCE = 1e-2  # of the range; what differs by more than rounding depends on the other rows
@@ -97,8 +97,18 @@ def _noise(specs: Mapping[str, NoiseSpec], seed: int) -> dict[str, Tensor]:
 
 
 def _run(generator: Generator, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
-    with torch.no_grad():
-        return generator.generate(labels, noise)
+    """The images of some rows; whatever the generator raises is told as a refusal."""
+    try:
+        with torch.no_grad():
+            return generator.generate(labels, noise)
+    except CausalPlugError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+        raise MechanismError(
+            f"{type(generator).__name__} cannot be used: painting a few images fails with "
+            f"{type(error).__name__}: {reason}."
+        ) from error
 
 
 def _check_images(name: str, image: Image, images: Tensor) -> None:
@@ -122,3 +132,88 @@ def _check_images(name: str, image: Image, images: Tensor) -> None:
             f"declared range is [{image.low:g}, {image.high:g}]. Declare the range that it has, or "
             "clip its output where it is generated."
         )
+
+
+class Conditional(Protocol):
+    """A mechanism of any kind, before it is bound."""
+
+    @property
+    def generates(self) -> Variable: ...
+    @property
+    def model_noise(self) -> Mapping[str, NoiseSpec]: ...
+    @property
+    def probabilities(self) -> bool: ...
+    def declared_inputs(self) -> Mapping[str, Variable | None]: ...
+    def generate(self, conditions: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor: ...
+    def class_logits(self, conditions: Mapping[str, Tensor]) -> Tensor: ...
+
+
+def try_mechanism(mechanism: Conditional, *, seed: int = 0) -> None:
+    """Run a mechanism of any kind on three rows and check what every use of it relies on.
+
+    Args:
+        mechanism: The mechanism, before it is bound.
+        seed: Seed of the noise and of what it reads.
+
+    Raises:
+        MechanismError: Values of another shape than declared or not finite, other values from the
+            same noise, or a row that depends on the other rows of its batch.
+    """
+    name = type(mechanism).__name__
+    generator = torch.Generator().manual_seed(seed)
+    kinds = {key: kind for key, kind in mechanism.declared_inputs().items() if kind is not None}
+    read = {key: example_values(kind, _ROWS, generator) for key, kind in kinds.items()}
+    noise = _noise(mechanism.model_noise, seed)
+    made = _answers(mechanism, read, noise)
+    expected = _shape(mechanism)
+    if tuple(made.shape) != (_ROWS, *expected):
+        raise MechanismError(
+            f"{name} cannot be used: it gives values of shape {list(made.shape[1:])} per row, and "
+            f"{mechanism.generates.describe()} has {list(expected)}. Declare the variable so."
+        )
+    if not bool(torch.isfinite(made.float()).all()):
+        raise MechanismError(f"{name} cannot be used: it gives values that are not finite.")
+    if not torch.equal(made, _answers(mechanism, read, noise)):
+        raise MechanismError(
+            f"{name} cannot be used: the same noise gives other values. All randomness of a "
+            "mechanism has to come from its declared noise; switch dropout off."
+        )
+    first = {key: value[:1] for key, value in read.items()}
+    alone = _answers(mechanism, first, {key: value[:1] for key, value in noise.items()})
+    scale = float(made.float().abs().max().clamp_min(1.0))
+    if float((alone.float() - made[:1].float()).abs().max()) > _TOLERANCE * scale:
+        raise MechanismError(
+            f"{name} cannot be used: a row depends on the rows beside it in its batch. Put batch "
+            "normalisation into evaluation mode."
+        )
+
+
+def _answers(
+    mechanism: Conditional, read: Mapping[str, Tensor], noise: Mapping[str, Tensor]
+) -> Tensor:
+    with torch.no_grad():
+        if mechanism.probabilities:
+            return mechanism.class_logits(read).float().softmax(-1)
+        return mechanism.generate(read, noise)
+
+
+def _shape(mechanism: Conditional) -> tuple[int, ...]:
+    if mechanism.probabilities:
+        return (mechanism.generates.cardinality or 0,)
+    return mechanism.generates.event_shape
+
+
+def example_values(kind: Variable, rows: int, generator: torch.Generator) -> Tensor:
+    """Encoded values of a kind, for a trial run."""
+    size = kind.cardinality
+    if size is not None:
+        return torch.arange(rows) % size
+    if kind.is_image:
+        unit = torch.rand(rows, *kind.event_shape, generator=generator)
+        return kind.low + (kind.high - kind.low) * unit
+    if kind.is_countable:
+        return torch.arange(rows).float()
+    if not kind.needs_encoder:
+        return torch.rand(rows, *kind.event_shape, generator=generator)
+    longest = kind.event_shape[0]
+    return kind.encode(["a b c d e f g h"[: min(longest, 1 + 2 * row)] for row in range(rows)])
