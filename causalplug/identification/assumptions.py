@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from causalplug.arguments import NAME, REQUIRED, TEXT, read_fields, setting
 from causalplug.errors import QueryError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.wording import check_known, did_you_mean, listed
@@ -42,11 +43,12 @@ class Assume:
         'monotone X -> Y: Y never falls when X rises, in any unit'
     """
 
-    kind: str
-    cause: str
-    effect: str
+    kind: str = setting(REQUIRED, TEXT)
+    cause: str = setting(REQUIRED, NAME)
+    effect: str = setting(REQUIRED, NAME)
 
     def __post_init__(self) -> None:
+        read_fields(self, QueryError)
         if self.kind not in KINDS:
             hint = did_you_mean(self.kind, KINDS) or f"; the kinds are {listed(KINDS)}"
             raise QueryError(f"{self.kind!r} cannot be assumed: it is not a known kind{hint}")
@@ -69,10 +71,13 @@ def as_assumptions(graph: CausalGraph, given: Assume | Iterable[Any]) -> tuple[A
             effect.
         UnknownVariableError: If a name is not in the graph.
     """
+    items: tuple[Any, ...]
     if isinstance(given, Assume):
         items = (given,)
-    else:
+    elif isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping):
         items = tuple(given)
+    else:
+        items = (given,)
     for item in items:
         if not isinstance(item, Assume):
             raise QueryError(
