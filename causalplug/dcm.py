@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.files.storage import Content
 from causalplug.hub.loading import Loader
 from causalplug.hub.shareable import Shareable
+from causalplug.identification.assumptions import BOUNDING, NOISE, Assume, as_assumptions
 from causalplug.model.extract import extract_module
 from causalplug.model.model import Model
 from causalplug.model.trained_module import TrainedModule
@@ -337,6 +339,7 @@ class DCM(Shareable, Model):
         variables: str | Iterable[str] | None = None,
         factual: bool = False,
         draws: int = 1,
+        assume: Assume | Iterable[Assume] = (),
         seed: int = DEFAULTS.seed,
         images: str = DEFAULTS.images,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
@@ -363,6 +366,9 @@ class DCM(Shareable, Model):
             variables: What is asked for; all by default.
             factual: Add the world as it was.
             draws: Rows per row of data.
+            assume: Declared assumptions by which the model's own counterfactuals are right:
+                ``causalplug.Assume("monotone noise", effect="Y")`` for a number that rises with its
+                own noise. ``attrs["assumptions"]`` says what the rows rest on.
             seed, images, allow_unidentified, interpolate, batch_size: As for :meth:`sample`.
             min_acceptance, time_limit, progress, distributed: As for :meth:`sample`.
 
@@ -386,6 +392,7 @@ class DCM(Shareable, Model):
             images=images,
             allow_unidentified=allow_unidentified,
             interpolate=interpolate,
+            assume=assume,
             min_acceptance=min_acceptance,
             time_limit=time_limit,
             progress=progress,
@@ -472,6 +479,7 @@ class DCM(Shareable, Model):
         compare: str | None = None,
         pictures: int = 16,
         bounds: bool = False,
+        assume: Assume | Iterable[Assume] = (),
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
         interpolate: str | Iterable[str] = DEFAULTS.interpolate,
@@ -509,6 +517,8 @@ class DCM(Shareable, Model):
                 error: ``low`` and ``high`` are bounds (see :func:`causalplug.bounds`) and
                 ``estimate`` is NaN. Where ``data`` show weak overlap, ``low`` and ``high`` bound
                 the part without support.
+            assume: Declared assumptions, see :class:`causalplug.Assume`; they are used where the
+                data do not determine the answer without them, and the answer says which were.
             seed: Seed of the noise, which all terms share.
             allow_unidentified, interpolate, batch_size, min_acceptance, time_limit, progress: As
                 for :meth:`sample`.
@@ -517,8 +527,10 @@ class DCM(Shareable, Model):
             QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError,
             SamplingError.
         """
+        from causalplug.sampling.assumed import under_assumptions
         from causalplug.sampling.bounded import with_bounds
         from causalplug.sampling.estimate import estimate
+        from causalplug.sampling.guard import known_sources
         from causalplug.uncertainty.intervals import (
             check_interval,
             check_level,
@@ -536,25 +548,34 @@ class DCM(Shareable, Model):
             time_limit=time_limit,
             progress=progress,
         )
+        declared = as_assumptions(self.graph, assume)
+        assumed = under_assumptions(self, query, declared, known_sources(self), bounds=bounds)
+        noise = [a for a in declared if a.kind == NOISE]
+        options = replace(options, assume=noise)
+        asked = assumed.query
 
         def model_answer() -> Estimate:
             answer = estimate(
-                self, query, n, data=data, compare=compare, pictures=pictures, options=options
+                self, asked, n, data=data, compare=compare, pictures=pictures, options=options
             )
-            return with_intervals(
+            found = with_intervals(
                 self,
                 answer,
-                query,
+                asked,
                 data=data,
                 level=level,
                 one_step=one_step,
                 interval=interval,
-                ask=lambda rows: estimate(self, query, rows, options=options),
+                ask=lambda rows: estimate(self, asked, rows, options=options),
             )
+            return assumed.told(found)
 
         if not bounds:
             return model_answer()
-        return with_bounds(self, query, model_answer, data=data, level=level, seed=seed)
+        narrowing = [a for a in declared if a.kind in BOUNDING]
+        return with_bounds(
+            self, query, model_answer, data=data, level=level, seed=seed, assume=narrowing
+        )
 
     def refute(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from causalplug.errors import SamplingError
+from causalplug.identification.assumptions import Assume
 from causalplug.noise import whole_seed
 from causalplug.sampling.posterior import Limits
 from causalplug.sampling.result import check_images
@@ -28,6 +29,7 @@ class SamplingOptions:
             determine it.
         interpolate: Names of variables whose effects are taken to be smooth between the numbers
             that an experiment set them to; the answer is marked.
+        assume: Declared assumptions by which answers may be determined.
         min_acceptance: Share of the candidates that have to agree with what is given, counted by
             weight; where fewer do, the search ends in an error.
         time_limit: Seconds after which a search for rows that agree ends in an error; None for no
@@ -45,6 +47,7 @@ class SamplingOptions:
     images: str = "tensor"
     allow_unidentified: bool = False
     interpolate: str | Iterable[str] = ()
+    assume: Assume | Iterable[Assume] = ()
     min_acceptance: float = 1e-4
     time_limit: float | None = None
     progress: bool | None = None
@@ -54,6 +57,10 @@ class SamplingOptions:
         object.__setattr__(self, "seed", whole_seed(self.seed))
         check_images(self.images)
         object.__setattr__(self, "interpolate", as_names(self.interpolate))
+        if isinstance(self.assume, Assume):
+            object.__setattr__(self, "assume", (self.assume,))
+        else:
+            object.__setattr__(self, "assume", tuple(self.assume))
         Limits(self.min_acceptance)
         if self.batch_size is not None and self.batch_size < 1:
             raise SamplingError(
