@@ -5,20 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from numbers import Number
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causalplug.arguments import (
+    COUNT,
+    FLAG,
+    MAPPING,
+    NAME,
+    NAMES,
+    PATH,
+    ROWS,
+    SEED,
+    TEXT,
+    VALUES,
+    Rule,
+    instance,
+    several,
+    takes,
+    whole,
+)
+from causalplug.errors import (
+    QueryError,
+    RepositoryError,
+    SamplingError,
+    UnknownVariableError,
+)
 from causalplug.files.storage import Content
 from causalplug.hub.loading import Loader
 from causalplug.hub.shareable import Shareable
 from causalplug.identification.assumptions import BOUNDING, NOISE, Assume, as_assumptions
+from causalplug.identification.query import Query
 from causalplug.model.extract import extract_module
 from causalplug.model.model import Model
 from causalplug.model.trained_module import TrainedModule
-from causalplug.sampling.options import DEFAULTS, SamplingOptions
+from causalplug.noise import Noise
+from causalplug.sampling.options import DEFAULTS, INTERVAL_RULES, SamplingOptions
 from causalplug.values import Json, Named
-from causalplug.wording import aligned, suggests_arguments
+from causalplug.wording import aligned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,12 +53,35 @@ if TYPE_CHECKING:
 
     from causalplug.hub.snapshot import Snapshot
     from causalplug.hub.space import Space
-    from causalplug.identification.query import Query
-    from causalplug.noise import Noise
     from causalplug.sampling.answers import Estimate
     from causalplug.uncertainty.refute import Refutation
 
 __all__ = ["DCM", "load_model"]
+
+_DO = MAPPING.or_none("no intervention").raising(QueryError)
+_GIVEN = MAPPING.or_none("no condition").raising(QueryError)
+_VARIABLES = NAMES.or_none("all")
+_NOISE = instance("a Noise", Noise)
+_COUNT = COUNT.or_none().raising(SamplingError)
+
+
+def _count_or_rows(value: Any) -> Any:
+    """A number of rows, checked; rows are checked where they are read."""
+    if isinstance(value, Number):
+        return COUNT.read(value)
+    return value
+
+
+_N = Rule(COUNT.wanted, _count_or_rows)
+_DATA = ROWS.or_none("none")
+_QUERY = TEXT.or_else(instance("a Query", Query))
+_EFFECT = {
+    "outcome": TEXT,
+    "treatment": TEXT,
+    "given": _GIVEN,
+    "n": _COUNT,
+    "data": _DATA,
+}
 
 
 class DCM(Shareable, Model):
@@ -101,6 +150,7 @@ class DCM(Shareable, Model):
 
         return dcm_facts(self, title=title, **options)
 
+    @takes(RepositoryError, folder=PATH, title=NAME.or_none("its name"), n=_COUNT)
     def save_space(
         self, folder: str | PathLike[str], *, title: str | None = None, n: int | None = None
     ) -> Path:
@@ -121,6 +171,15 @@ class DCM(Shareable, Model):
 
         return save_space(self._space(title, n), folder)
 
+    @takes(
+        RepositoryError,
+        repo_id=NAME,
+        title=NAME.or_none("its name"),
+        n=_COUNT,
+        private=FLAG.or_none("the owner's default"),
+        commit_message=NAME,
+        token=FLAG.or_else(NAME).or_none("that of the client"),
+    )
     def push_space(
         self,
         repo_id: str,
@@ -166,6 +225,7 @@ class DCM(Shareable, Model):
         needed = {name for part in parts for name in part.needs}
         return space_of(self.origin, title, packages=tuple(sorted(needed)), n=n)
 
+    @takes(UnknownVariableError, name=TEXT.or_else(several(TEXT, least=1)))
     def module(self, name: str | Iterable[str]) -> TrainedModule:
         """Trained mechanisms, to be plugged into another model with the same edges among them and
         the same parents.
@@ -184,6 +244,7 @@ class DCM(Shareable, Model):
         """
         return extract_module(self, name)
 
+    @takes(SamplingError, noise=_NOISE, do=_DO, variables=_VARIABLES, allow_unidentified=FLAG)
     def forward(
         self,
         noise: Noise,
@@ -216,7 +277,7 @@ class DCM(Shareable, Model):
 
         return run(self, noise, do, variables, allow_unidentified)
 
-    @suggests_arguments
+    @takes(SamplingError, n=COUNT, do=_DO, given=_GIVEN, variables=_VARIABLES)
     def sample(
         self,
         n: int,
@@ -295,7 +356,7 @@ class DCM(Shareable, Model):
         )
         return sample(self, n, do=do, given=given, variables=variables, options=options)
 
-    @suggests_arguments
+    @takes(SamplingError, n=COUNT, do=_DO, given=_GIVEN, variables=_VARIABLES)
     def sample_batches(
         self,
         n: int,
@@ -328,7 +389,15 @@ class DCM(Shareable, Model):
         )
         return sample_batches(self, n, do=do, given=given, variables=variables, options=options)
 
-    @suggests_arguments
+    @takes(
+        SamplingError,
+        n=_N,
+        do=_DO,
+        worlds=MAPPING.or_none("one world"),
+        variables=_VARIABLES,
+        factual=FLAG,
+        draws=COUNT,
+    )
     def counterfactual(
         self,
         n: Any,
@@ -392,7 +461,7 @@ class DCM(Shareable, Model):
             images=images,
             allow_unidentified=allow_unidentified,
             interpolate=interpolate,
-            assume=assume,
+            assume=as_assumptions(self.graph, assume, kinds=(NOISE,)),
             min_acceptance=min_acceptance,
             time_limit=time_limit,
             progress=progress,
@@ -410,7 +479,7 @@ class DCM(Shareable, Model):
             options=options,
         )
 
-    @suggests_arguments
+    @takes(SamplingError, n=_N, draws=COUNT)
     def abduct(
         self,
         n: Any,
@@ -442,7 +511,7 @@ class DCM(Shareable, Model):
         )
         return abduct(self, n, evidence=evidence, draws=draws, options=options)
 
-    @suggests_arguments
+    @takes(SamplingError, noise=_NOISE, do=_DO, variables=_VARIABLES)
     def replay(
         self,
         noise: Noise,
@@ -466,7 +535,15 @@ class DCM(Shareable, Model):
         )
         return replay(self, noise, do=do, variables=variables, options=options)
 
-    @suggests_arguments
+    @takes(
+        QueryError,
+        query=_QUERY,
+        n=_COUNT,
+        data=_DATA,
+        pictures=whole(0, 100_000),
+        bounds=FLAG,
+        **INTERVAL_RULES,
+    )
     def estimate(
         self,
         query: str | Query,
@@ -531,14 +608,8 @@ class DCM(Shareable, Model):
         from causalplug.sampling.bounded import with_bounds
         from causalplug.sampling.estimate import estimate
         from causalplug.sampling.guard import known_sources
-        from causalplug.uncertainty.intervals import (
-            check_interval,
-            check_level,
-            with_intervals,
-        )
+        from causalplug.uncertainty.intervals import with_intervals
 
-        check_level(level)
-        check_interval(interval)
         options = SamplingOptions(
             seed=seed,
             batch_size=batch_size,
@@ -551,7 +622,7 @@ class DCM(Shareable, Model):
         declared = as_assumptions(self.graph, assume)
         assumed = under_assumptions(self, query, declared, known_sources(self), bounds=bounds)
         noise = [a for a in declared if a.kind == NOISE]
-        options = replace(options, assume=noise)
+        options = replace(options, assume=tuple(noise))
         asked = assumed.query
 
         def model_answer() -> Estimate:
@@ -577,6 +648,7 @@ class DCM(Shareable, Model):
             self, query, model_answer, data=data, level=level, seed=seed, assume=narrowing
         )
 
+    @takes(QueryError, query=_QUERY, data=ROWS, n=COUNT, seed=SEED, steps=COUNT.or_none())
     def refute(
         self,
         query: str | Query,
@@ -622,7 +694,7 @@ class DCM(Shareable, Model):
             settings=settings,
         )
 
-    @suggests_arguments
+    @takes(QueryError, **_EFFECT, **INTERVAL_RULES)
     def ate(
         self,
         outcome: str,
@@ -678,7 +750,7 @@ class DCM(Shareable, Model):
             progress=progress,
         )
 
-    @suggests_arguments
+    @takes(QueryError, values=VALUES, **_EFFECT, **INTERVAL_RULES)
     def curve(
         self,
         outcome: str,

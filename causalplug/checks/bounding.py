@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from causalplug.arguments import COUNT, MAPPING, ROWS, SEED, number, takes, whole
 from causalplug.checks.adjustment_bounds import (
     arms_of,
     bound_arms,
@@ -35,6 +36,18 @@ from causalplug.wording import listed
 __all__ = ["bounds"]
 
 
+@takes(
+    QueryError,
+    data=ROWS,
+    domains=MAPPING.or_none("what occurs"),
+    ranges=MAPPING.or_none("what occurs"),
+    encoders=MAPPING.or_none("none"),
+    threshold=number(low=0, below=1),
+    most_unknowns=COUNT,
+    nodes=COUNT,
+    resamples=whole(0, 10_000_000),
+    seed=SEED,
+)
 def bounds(
     graph: CausalGraph,
     query: Query | str,

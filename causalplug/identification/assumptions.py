@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from causalplug.arguments import REQUIRED, TEXT, read_fields, setting
 from causalplug.errors import QueryError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.wording import check_known, did_you_mean, listed
@@ -58,11 +59,12 @@ class Assume:
         'monotone X -> Y: Y never falls when X rises, in any unit'
     """
 
-    kind: str
-    cause: str = ""
-    effect: str = ""
+    kind: str = setting(REQUIRED, TEXT)
+    cause: str = setting("", TEXT)
+    effect: str = setting("", TEXT)
 
     def __post_init__(self) -> None:
+        read_fields(self, QueryError)
         if self.kind not in KINDS:
             hint = did_you_mean(self.kind, KINDS) or f"; the kinds are {listed(KINDS)}"
             raise QueryError(f"{self.kind!r} cannot be assumed: it is not a known kind{hint}")
@@ -104,12 +106,13 @@ def as_assumptions(
             parent of the effect.
         UnknownVariableError: If a name is not in the graph.
     """
+    items: tuple[Any, ...]
     if isinstance(given, Assume):
-        items: tuple[Any, ...] = (given,)
-    elif isinstance(given, str) or not isinstance(given, Iterable):
         items = (given,)
-    else:
+    elif isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping):
         items = tuple(given)
+    else:
+        items = (given,)
     for item in items:
         if not isinstance(item, Assume):
             raise QueryError(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from causalplug.arguments import MAPPING, NAMES, TEXT, instance, takes
 from causalplug.errors import NotIdentifiableError, QueryError
 from causalplug.graphs.bits import BitGraph, mask_of
 from causalplug.graphs.graph import CausalGraph, expect_graph
@@ -248,6 +249,12 @@ class Identification:
         return f"`{self.query.name or self.query}`: **{self.status}**\n\n{self.reason}{formula}"
 
 
+@takes(
+    QueryError,
+    query=TEXT.or_else(instance("a Query", Query)),
+    domains=MAPPING.or_none("unknown"),
+    interpolate=NAMES,
+)
 def identify(
     graph: CausalGraph,
     query: Query | str,
@@ -299,11 +306,7 @@ def identify(
     expect_graph(graph, "the query cannot be decided")
     smooth = as_names(interpolate)
     check_known(smooth, graph.index, "the query cannot be decided with interpolate")
-    asked = query
-    if isinstance(query, str):
-        asked = Query.parse(query)
-    if not isinstance(asked, Query):
-        raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query")
+    asked = Query.parse(query) if isinstance(query, str) else query
     asked.check(graph.index)
     checked = as_sources(graph, sources)
     known = _domains(graph, domains or {})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from causalplug.arguments import Rule, choice
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.values import Named
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from causalplug.variables import Variable
 
 __all__ = [
+    "OBJECTIVE",
     "OBJECTIVES",
     "ObjectiveName",
     "ObjectiveRule",
@@ -81,6 +83,23 @@ OBJECTIVES: Mapping[str, ObjectiveRule] = {
 """Every objective, by its word: the one table that the planner and the trainer share."""
 
 Objective = str | Mapping[Any, str]
+
+
+def _objective(value: Any) -> Any:
+    known = choice(*OBJECTIVES)
+    if isinstance(value, str):
+        return known.read(value)
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return {name: known.read(chosen) for name, chosen in value.items()}
+
+
+OBJECTIVE = Rule(
+    f"{choice(*OBJECTIVES).wanted}, or a mapping from variables to them",
+    _objective,
+    known=tuple(OBJECTIVES),
+).or_none("what the kinds say")
+"""What ``objective=`` may be."""
 
 
 def kind_of(declaration: Any) -> str:

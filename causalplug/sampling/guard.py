@@ -24,7 +24,7 @@ from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
 from causalplug.sampling.terms import normalised
 from causalplug.values import Json
-from causalplug.wording import as_names, listed
+from causalplug.wording import as_names, check_known, listed
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -112,6 +112,8 @@ def clear(
     text = "; ".join(str(query.name or query) for query in queries[:4]) + (
         " …" if len(queries) > 4 else ""
     )
+    smooth = as_names(interpolate)
+    check_known(smooth, dcm.graph.index, "interpolate= cannot be used")
     _check_trained(dcm, queries)
     written = [normalised(dcm, query) for query in queries]
     warnings = caveats_of(dcm, written)
@@ -119,7 +121,6 @@ def clear(
     if sources is None:
         return Clearance(NOT_CHECKED, text, warnings=warnings)
     domains = tuple((name, v.categories) for name, v in dcm.variables.items() if v.is_discrete)
-    smooth = as_names(interpolate)
     declared = as_assumptions(dcm.graph, assume, kinds=(NOISE,))
     check_mechanisms(dcm, declared)
     found = [_identified(dcm.graph, q, sources, domains, smooth, declared) for q in written]

@@ -211,7 +211,7 @@ def test_a_file_that_cannot_be_opened_is_an_error_of_both_kinds(tmp_path: Path) 
     ):
         with pytest.raises(GraphError, match=f"{name} cannot be read: .*{why}"):
             CausalGraph.read(tmp_path / name)
-    with pytest.raises(GraphError, match="cannot be read: embedded null"):
+    with pytest.raises(GraphError, match="a path"):
         CausalGraph.read("a\0b")
 
 
