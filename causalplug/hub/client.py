@@ -108,10 +108,19 @@ def hub_errors(
         raise
     except answered as error:
         message = redact(f"cannot {action}: {_reason(error, repo_id, revision)}", token)
-        told = str(error)
+        told = _chain(error)
         if redact(told, token) != told:  # the original text must not be printed as the cause either
             raise RepositoryError(message) from None
         raise RepositoryError(message) from error
+
+
+def _chain(error: BaseException | None) -> str:
+    """All that a traceback would print of an error and of those behind it."""
+    texts: list[str] = []
+    while error is not None and len(texts) < 20:
+        texts.append(str(error))
+        error = error.__cause__ or error.__context__
+    return "\n".join(texts)
 
 
 def closed_midway(error: BaseException) -> bool:

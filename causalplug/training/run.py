@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from causalplug.data.source import Rows
 from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
 from causalplug.files.weights import refuse_infinite
+from causalplug.notebook import bar_type
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module
 from causalplug.training.checkpoint import Checkpoints
@@ -314,7 +314,7 @@ class Run:
         if self.trainer.progress:
             silent = None
         name = f"{report.name} {objective}"
-        bar = tqdm(total=learner.steps, initial=begin, desc=name, disable=silent, leave=False)
+        bar = bar_type()(total=learner.steps, initial=begin, desc=name, disable=silent, leave=False)
         for step in range(begin + 1, learner.steps + 1):
             loss = learner.step(step, generator)
             if loss != loss or loss in (float("inf"), float("-inf")):
