@@ -55,19 +55,29 @@ def is_transient(error: BaseException) -> bool:
     that arrived in part."""
     from huggingface_hub import errors
 
-    if isinstance(error, errors.HfHubHTTPError):
-        return error.response.status_code in (408, 429, 500, 502, 503, 504)
     if closed_midway(error):
         return True
     if isinstance(
         error, errors.LocalEntryNotFoundError | RuntimeError
     ):  # the client wraps the cause in these
         return error.__cause__ is not None and is_transient(error.__cause__)
+    code = _status_code(error)
+    if code is not None:
+        return code in (408, 429, 500, 502, 503, 504)
     if isinstance(error, errors.OfflineModeIsEnabled):
         return False
     return isinstance(error, transport_error()) or (
         isinstance(error, OSError) and "Consistency check failed" in str(error)
     )
+
+
+def _status_code(error: BaseException) -> int | None:
+    """The status of the answer that an error is about; older clients raise those of the HTTP
+    library as they are."""
+    answer = vars(error).get("response")
+    if not isinstance(error, transport_error()) or answer is None:
+        return None
+    return int(answer.status_code)
 
 
 def patiently(call: Callable[[], Result], what: str, *, attempts: int = 3) -> Result:
@@ -198,7 +208,7 @@ def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
                 f'"{repo_id}" is not the name of a repository. Write owner/name, or the path of a '
                 "folder that exists"
             )
-        case errors.HfHubHTTPError():
+        case _ if _status_code(error) is not None:
             return _status(error)
         case _ if isinstance(error, transport_error()) or closed_midway(error):
             return (
