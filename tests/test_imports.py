@@ -16,6 +16,7 @@ ROOMS = [
     "errors",
     "values",
     "wording",
+    "arguments",
     "caveats",
     "notebook",
     "registry",
@@ -28,6 +29,7 @@ ROOMS = [
     "identification",
     "planning",
     "hub",
+    "planner",
     "encoders",
     "data",
     "mechanisms",
@@ -43,6 +45,7 @@ ROOMS = [
     "load",
     "metrics",
     "testing",
+    "demo",
     "cli",
     "__main__",
 ]

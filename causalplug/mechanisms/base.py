@@ -365,6 +365,7 @@ MECHANISMS: Registry[Mechanism] = Registry(
         "continuous-mixed": "causalplug.mechanisms.trainable.mixed",
         "vector-flow": "causalplug.mechanisms.trainable.vector",
         "wrapped-module": "causalplug.mechanisms.frozen.wrapped",
+        "tabular-predictor": "causalplug.mechanisms.frozen.tabular",
         "count-spline": "causalplug.mechanisms.trainable.count",
         "conv-generator": "causalplug.mechanisms.trainable.image",
         "residual-vae": "causalplug.mechanisms.trainable.residual_vae",
