@@ -16,6 +16,7 @@ ROOMS = [
     "errors",
     "values",
     "wording",
+    "arguments",
     "caveats",
     "notebook",
     "registry",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from causalplug.arguments import COUNT, MAPPING, ROWS, SEED, SHARE, takes, whole
 from causalplug.checks.bound_data import columns_of
 from causalplug.checks.graph_report import GraphCheck, TestedConstraint
 from causalplug.checks.independence import Column, IndependenceTests, Outcome, column_of
@@ -26,6 +27,16 @@ _FEWEST = 30  # rows
 _SOURCE = "source"
 
 
+@takes(
+    DataError,
+    data=ROWS,
+    encoders=MAPPING.or_none("none"),
+    level=SHARE,
+    most_rows=COUNT,
+    most_tests=COUNT,
+    most_fixed=whole(0, 100),
+    seed=SEED,
+)
 def check_graph(
     graph: CausalGraph,
     data: Any,
@@ -79,8 +90,6 @@ def check_graph(
         False
     """
     expect_graph(graph, "the graph cannot be checked")
-    if not 0 < level < 1:
-        raise DataError(f"level={level} is not between 0 and 1; 0.05 is usual")
     if isinstance(data, list | tuple):
         items = data
     else:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from causalplug.arguments import MAPPING, NAMES, instance, takes
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.planning.closure import Closures
 from causalplug.planning.module import Module, Variables
 from causalplug.planning.modules import Block, arrange
-from causalplug.planning.objectives import Objective, choose_objectives, module_key
+from causalplug.planning.objectives import OBJECTIVE, Objective, choose_objectives, module_key
 from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
 from causalplug.planning.targets import Target, Targets
 from causalplug.values import Json, Named
@@ -224,6 +225,15 @@ class Plan:
         return {variable: module for module in self.modules for variable in module.variables}
 
 
+@takes(
+    PlanError,
+    available=instance("a mapping from variables to generators", Mapping).or_none("none"),
+    objective=OBJECTIVE,
+    kinds=MAPPING.or_none("unknown"),
+    explicit=MAPPING.or_none("what the kinds say"),
+    do=NAMES,
+    only=NAMES.or_none("all"),
+)
 def plan(
     graph: CausalGraph,
     sources: Any = None,
