@@ -661,8 +661,9 @@ class DCM(Shareable, Model):
         """What an effect becomes when it is estimated anew on changed rows.
 
         Copies of the model are trained further: with the treatment shuffled, when the effect has to
-        be 0; on a part of the rows, and with another seed, when it has to stay. The model itself
-        is left alone.
+        be 0; on a part of the rows, and with another seed, when it has to stay. A new model of a
+        graph with one more recorded common cause, random numbers, is trained as well, when it has
+        to stay. The model itself is left alone.
 
         Args:
             query: A contrast that is 0 where there is no effect, such as ``"ATE(Y, X)"``.
