@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 _READ_SECONDS = 60.0
 _LONGEST_WAIT = 60.0  # seconds that a server may ask for
-
+_WRONG = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError)
 _TOKEN = re.compile(r"\bhf_(?:oauth_)?[A-Za-z0-9]{6,}")
 
 
@@ -60,8 +60,12 @@ def bound_requests() -> None:
     ``HF_HUB_DOWNLOAD_TIMEOUT`` (60 seconds here) the time between two pieces of an answer. A client
     of the user's own (``huggingface_hub.set_client_factory``) with time-outs keeps them.
     """
-    from huggingface_hub import constants, get_session, set_client_factory
+    from huggingface_hub import constants
 
+    try:
+        from huggingface_hub import get_session, set_client_factory
+    except ImportError:  # before version 1 of the client
+        return
     found = get_session()
     if found.timeout.read is not None:
         return
@@ -128,7 +132,7 @@ def is_transient(error: BaseException) -> bool:
         return True
     if isinstance(
         error,
-        errors.LocalEntryNotFoundError | errors.RevisionResolutionError | RuntimeError,
+        (errors.LocalEntryNotFoundError, *unresolved(), RuntimeError),
     ):  # the client wraps the cause in these
         return error.__cause__ is not None and is_transient(error.__cause__)
     if isinstance(error, errors.OfflineModeIsEnabled):
@@ -143,7 +147,8 @@ def refused_for_now(error: BaseException) -> float | None:
     other errors."""
     from huggingface_hub import errors
 
-    if isinstance(error, errors.RevisionResolutionError) and error.__cause__ is not None:
+    wrapped = (errors.LocalEntryNotFoundError, *unresolved())
+    if isinstance(error, wrapped) and error.__cause__ is not None:
         return refused_for_now(error.__cause__)
     if not isinstance(error, errors.HfHubHTTPError):
         return None
@@ -187,22 +192,12 @@ def hub_errors(
         revision: the branch, tag or commit that was asked for.
         token: as the user gave it, so that it can be kept out of messages.
     """
-    from huggingface_hub import errors
-
+    answered: tuple[type[Exception], ...] = (transport_error(), *unresolved(), *_WRONG)
     try:
         yield
     except RepositoryError:
         raise
-    except (
-        transport_error(),
-        errors.RevisionResolutionError,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        RuntimeError,
-        AttributeError,
-    ) as error:
+    except answered as error:
         message = redact(f"cannot {action}: {_reason(error, repo_id, revision)}", token)
         told = str(error)
         if redact(told, token) != told:  # the original text must not be printed as the cause either
@@ -219,15 +214,7 @@ def closed_midway(error: BaseException) -> bool:
 
 def _attempt_errors() -> tuple[type[Exception], ...]:
     """What may be raised by a request that is worth another try."""
-    from huggingface_hub import errors
-
-    return (
-        OSError,
-        RuntimeError,
-        AttributeError,
-        errors.RevisionResolutionError,
-        transport_error(),
-    )
+    return (OSError, RuntimeError, AttributeError, *unresolved(), transport_error())
 
 
 def transport_error() -> type[Exception]:
@@ -235,12 +222,26 @@ def transport_error() -> type[Exception]:
     client."""
     from huggingface_hub import errors
 
-    return errors.HfHubHTTPError.__bases__[0]
+    parent = errors.HfHubHTTPError.__bases__[0]
+    if parent.__module__.startswith("requests"):  # where broken connections are its siblings
+        return parent.__bases__[0]
+    return parent
+
+
+def unresolved() -> tuple[type[Exception], ...]:
+    """The client's error where a branch cannot be resolved, which older versions do not have."""
+    from huggingface_hub import errors
+
+    found = vars(errors).get("RevisionResolutionError")
+    if found is None:
+        return ()
+    return (found,)
 
 
 def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
     from huggingface_hub import constants, errors
 
+    missing = (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, *unresolved())
     log_in = "log in with `hf auth login` or pass token=…"
     match error:
         case errors.GatedRepoError():  # a child of RepositoryNotFoundError
@@ -263,15 +264,7 @@ def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
                 f"{repo_id} was disabled by the Hub, nobody can read it. Ask its owner, or use "
                 "another repository"
             )
-        case errors.RemoteEntryNotFoundError():
-            return (
-                f"{repo_id} does not have a file that was asked for. Check the name and revision=…"
-            )
-        case (
-            errors.LocalEntryNotFoundError()
-            | errors.RevisionResolutionError()
-            | errors.OfflineModeIsEnabled()
-        ):
+        case _ if isinstance(error, missing):
             if error.__cause__ is not None and not isinstance(
                 error.__cause__, errors.OfflineModeIsEnabled
             ):
@@ -280,6 +273,10 @@ def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
                 f"{repo_id} is not in the cache, at least not all of it, and the network may not "
                 "be used. Load it once with network (local_files_only=False, HF_HUB_OFFLINE=0), "
                 "or give the right cache_dir=…"
+            )
+        case errors.EntryNotFoundError():
+            return (
+                f"{repo_id} does not have a file that was asked for. Check the name and revision=…"
             )
         case RuntimeError() if error.__cause__ is not None:
             return _reason(error.__cause__, repo_id, revision)

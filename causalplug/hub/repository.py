@@ -17,6 +17,7 @@ from causalplug.errors import RepositoryError
 from causalplug.files.storage import recover
 from causalplug.files.validation import safe_relative, short
 from causalplug.hub.client import hub_api, hub_errors, is_transient, refused_for_now
+from causalplug.hub.revisions import resolved_commit
 from causalplug.hub.snapshot import Remote, Snapshot
 
 logger = logging.getLogger(__name__)
@@ -139,10 +140,7 @@ def _commit(
     the cache where it does not answer."""
 
     def asked(offline: bool) -> str:
-        found = hub_api(token).resolve_revision(
-            repo_id, revision=revision, cache_dir=cache, local_files_only=offline
-        )
-        return str(found.resolved)
+        return resolved_commit(hub_api(token), repo_id, revision, cache, local_files_only=offline)
 
     def asked_again() -> str:
         for _ in range(_REFUSALS):

@@ -102,8 +102,8 @@ class ValidationSettings:
 @with_presets
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, ValidationSettings):
-    """Settings of one training run; the defaults are those of ``docs/training.md``, chosen by
-    measurement there.
+    """Settings of one training run; the defaults were chosen by measurement, see
+    ``docs/training_results.md``.
 
     Those of every training, of training by likelihood, of adversarial training, and of what is
     validated and checked are declared in one class each, which this one joins.
@@ -163,7 +163,7 @@ class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, Valid
             at level .001, and warn where the rows contradict it; takes seconds at most.
         tolerance: a module has converged when its TVD from the held-out rows exceeds what chance
             alone explains (the 0.99 quantile for that many rows) by at most this.
-        threads: torch threads during training; None leaves the setting alone.
+        threads: Threads of torch, BLAS and OpenMP during training on a CPU; None leaves them alone.
 
     Raises:
         TrainingError: a value out of its range.

@@ -64,8 +64,10 @@ from causalplug.training.support import (
     rare_categories,
     unseen_categories,
 )
+from causalplug.training.threads import limited_threads
 from causalplug.training.validation import Distance
 from causalplug.values import Json, Named
+from causalplug.wording import add_note
 
 __all__ = ["Trainer", "fit"]
 
@@ -305,11 +307,11 @@ class Trainer:
         Raises:
             TrainingError: as :func:`fit`; the last checkpoint stays.
         """
-        threads = torch.get_num_threads()
-        if self.config.threads is not None and self.accelerator.device.type == "cpu":
-            torch.set_num_threads(self.config.threads)
+        threads = self.config.threads
+        if self.accelerator.device.type != "cpu":
+            threads = None
         try:
-            with ending_like_interrupts():
+            with limited_threads(threads), ending_like_interrupts():
                 return self._train(resume_from_checkpoint, replicates)
         except Unanswered as error:
             raise TrainingError(
@@ -325,10 +327,8 @@ class Trainer:
                 "with gradient_accumulation_steps a step can still see as many rows."
             ) from error
         except KeyboardInterrupt as interrupt:
-            interrupt.add_note(self.kept())
+            add_note(interrupt, self.kept())
             raise
-        finally:
-            torch.set_num_threads(threads)
 
     def _drawing(self) -> int:
         """Number of processes that draw batches for the same module."""
