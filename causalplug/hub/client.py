@@ -130,10 +130,8 @@ def is_transient(error: BaseException) -> bool:
         return error.response.status_code in (408, 429, 500, 502, 503, 504)
     if closed_midway(error):
         return True
-    if isinstance(
-        error,
-        (errors.LocalEntryNotFoundError, *unresolved(), RuntimeError),
-    ):  # the client wraps the cause in these
+    wrapping: tuple[type[BaseException], ...] = (errors.LocalEntryNotFoundError, *unresolved())
+    if isinstance(error, (*wrapping, RuntimeError)):  # the client wraps the cause in these
         return error.__cause__ is not None and is_transient(error.__cause__)
     if isinstance(error, errors.OfflineModeIsEnabled):
         return False
