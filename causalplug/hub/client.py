@@ -145,7 +145,7 @@ def refused_for_now(error: BaseException) -> float | None:
     other errors."""
     from huggingface_hub import errors
 
-    wrapped = (errors.LocalEntryNotFoundError, *unresolved())
+    wrapped: tuple[type[BaseException], ...] = (errors.LocalEntryNotFoundError, *unresolved())
     if isinstance(error, wrapped) and error.__cause__ is not None:
         return refused_for_now(error.__cause__)
     if not isinstance(error, errors.HfHubHTTPError):
