@@ -9,14 +9,33 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from causalplug.hub.loading import Access, load_as
+from causalplug.arguments import COUNT, MAPPING, NAME, TEXT, instance, number, takes
+from causalplug.errors import RepositoryError
+from causalplug.hub.loading import FETCHING, Access, load_as
 from causalplug.values import Named
+from causalplug.variables import Variable
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.frozen.label import Label
-    from causalplug.variables import Image, Variable
+    from causalplug.variables import Image
 
 
+_NAME = NAME.or_none("none")
+
+
+@takes(
+    RepositoryError,
+    **FETCHING,
+    module=_NAME,
+    variable=instance("the declaration of a variable", Variable).or_none("what it is by itself"),
+    steps=COUNT.or_none(),
+    guidance_scale=number(low=0).or_none(),
+    negative_prompt=TEXT.or_none("none"),
+    call=MAPPING.or_none("none"),
+    variant=_NAME,
+    scheduler=_NAME,
+    size=COUNT.or_none(),
+)
 def from_pretrained(
     source: str | PathLike[str],
     *,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
+from causalplug.arguments import NAME, read_argument
 from causalplug.errors import MechanismError
 
 __all__ = ["SHIPPED_ADAPTERS", "Registry"]
@@ -54,6 +55,8 @@ class Registry(Generic[_T]):
         Raises:
             MechanismError: the kind belongs to another class.
         """
+
+        read_argument("kind", kind, NAME, MechanismError, f"register_{self.what}")
 
         def decorate(cls: _C) -> _C:
             other = self._classes.get(kind)

@@ -140,7 +140,7 @@ def reduced(features: np.ndarray, seed: int = 0) -> np.ndarray:
 
     _check(features, len(features))
     size = min(_DIMENSIONS, len(features))
-    components: np.ndarray = PCA(size, random_state=seed).fit_transform(features)
+    components: np.ndarray = PCA(size, random_state=seed % 2**32).fit_transform(features)
     return components
 
 
@@ -188,7 +188,7 @@ def _odds(
         max_leaf_nodes=_LEAVES,
         max_bins=bins,
         early_stopping=False,
-        random_state=seed,
+        random_state=seed % 2**32,
     )
     trees.fit(seen, np.repeat([1, 0], [len(ones), len(zeros)]), weights)
     chance = trees.predict_proba(at)[:, 1]

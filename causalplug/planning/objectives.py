@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from causalplug.arguments import Rule, choice
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.values import Named
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from causalplug.variables import Variable
 
 __all__ = [
+    "OBJECTIVE",
     "OBJECTIVES",
     "ObjectiveName",
     "ObjectiveRule",
@@ -26,8 +28,14 @@ __all__ = [
 ]
 
 
-class ObjectiveName(StrEnum):
+class ObjectiveName(str, Enum):
     """The words for an objective, and for a phase of one."""
+
+    def __str__(self) -> str:
+        return str.__str__(self)
+
+    def __format__(self, format_spec: str) -> str:
+        return str.__format__(self, format_spec)
 
     ADVERSARIAL = "adversarial"
     LIKELIHOOD = "likelihood"
@@ -81,6 +89,23 @@ OBJECTIVES: Mapping[str, ObjectiveRule] = {
 """Every objective, by its word: the one table that the planner and the trainer share."""
 
 Objective = str | Mapping[Any, str]
+
+
+def _objective(value: Any) -> Any:
+    known = choice(*OBJECTIVES)
+    if isinstance(value, str):
+        return known.read(value)
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return {name: known.read(chosen) for name, chosen in value.items()}
+
+
+OBJECTIVE = Rule(
+    f"{choice(*OBJECTIVES).wanted}, or a mapping from variables to them",
+    _objective,
+    known=tuple(OBJECTIVES),
+).or_none("what the kinds say")
+"""What ``objective=`` may be."""
 
 
 def kind_of(declaration: Any) -> str:
@@ -137,7 +162,7 @@ def choose_objectives(
 ) -> list[str]:
     """The objective of each module.
 
-    Where nobody asks for another one it is, by the measurement in ``docs/training.md``: the
+    Where nobody asks for another one it is, by the measurement in ``docs/training_results.md``: the
     likelihood, where all that is generated while the module trains is known to be discrete or
     continuous; first that and then adversarial, where the module is trained through an image;
     adversarial everywhere else, which always works.

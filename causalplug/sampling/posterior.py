@@ -59,13 +59,6 @@ class Limits:
     min_acceptance: float = 1e-4
     deadline: float | None = None
 
-    def __post_init__(self) -> None:
-        if not 0 < self.min_acceptance <= 1:
-            raise SamplingError(
-                f"min_acceptance={self.min_acceptance} cannot be used: it is a share, above 0 and "
-                "at most 1."
-            )
-
     def check_time(self, reached: str) -> None:
         """Raise when the time is over; ``reached`` says what there is by now."""
         if self.deadline is not None and time.monotonic() > self.deadline:
