@@ -25,7 +25,7 @@ from causalplug.errors import RepositoryError
 from causalplug.files.facts import Facts, agrees, is_pointer
 from causalplug.files.storage import check_disk, read_folder
 from causalplug.files.validation import regular_file, safe_relative, short
-from causalplug.hub.client import hub_errors, patiently
+from causalplug.hub.client import bound_requests, hub_errors, patiently
 from causalplug.hub.listing import Listing, list_commit, list_folder
 from causalplug.values import Json
 
@@ -339,6 +339,8 @@ class Snapshot:
         prefix = ""
         if self.subfolder:
             prefix = f"{self.subfolder}/"
+
+        bound_requests()
 
         def download() -> None:
             snapshot_download(

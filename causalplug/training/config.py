@@ -93,7 +93,7 @@ class ValidationSettings:
     held_out: float = setting(0.1, number(low=0, below=0.9))
     validate_every: int = setting(100, COUNT)
     patience: int | None = setting(None, COUNT.or_none("never"))
-    tolerance: float = setting(0.03, number(low=0, below=1))
+    tolerance: float = setting(0.03, number(low=0, high=1))
     check_fit: bool = setting(True, FLAG)
     check_graph: bool = setting(True, FLAG)
     check_overlap: bool = setting(True, FLAG)
