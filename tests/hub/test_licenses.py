@@ -51,7 +51,7 @@ def test_a_generator_that_may_not_be_used_so_is_warned_about(tmp_path: Path) -> 
         warnings.simplefilter("error")
         cp.from_pretrained(folder, use="research")
         cp.from_pretrained(folder)
-    with pytest.raises(RepositoryError, match="uses known are research, commercial"):
+    with pytest.raises(RepositoryError, match="give one of 'research', 'commercial'"):
         cp.from_pretrained(folder, use="comercial")
     dcm = cp.DCM(
         cp.CausalGraph.parse("D -> I"),
