@@ -181,7 +181,10 @@ class Snapshot:
         try:
             found = None
             if whole.has("README.md"):
-                found = card_data(whole.file("README.md")).get("license")
+                data = card_data(whole.file("README.md"))
+                found = data.get("license")
+                if found == "other":  # the Hub's word for one without an identifier of its own
+                    found = data.get("license_name") or found
         except RepositoryError as error:  # without network; a model must load all the same
             logger.warning("the licence of %s cannot be read: %s", self, error)
             return None
