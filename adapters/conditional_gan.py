@@ -24,6 +24,7 @@ from causalplug.mechanisms.frozen.abduction import search_latent
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.mechanisms.frozen.layers import LayerList, place
+from causalplug.mechanisms.frozen.trial import try_generator
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json, Named
@@ -167,6 +168,8 @@ class ConditionalGAN(FrozenMechanism):
             load_tensors(self.network, given, source or "the given tensors")
         freeze(self)
         self._try()
+        if tensors is not None:
+            try_generator(self)
 
     def _names(self) -> list[str]:
         return [label.name for label in self.labels]

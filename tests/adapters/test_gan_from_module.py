@@ -335,3 +335,12 @@ def test_normalised_weights_of_a_file_are_folded(form: str, transposed: bool) ->
     latent = torch.randn(3, 16)
     painted = made.generate(torch.zeros(3, 0, dtype=torch.int64), {"latent": latent})
     assert (painted - network(latent)).abs().max() < 1e-5
+
+
+def test_a_generator_that_leaves_its_range_is_refused() -> None:
+    layers = [{"type": "linear", "name": "0", "in_features": 4, "out_features": 4}]
+    tensors = {"0.weight": 9 * torch.eye(4), "0.bias": torch.zeros(4)}
+    with pytest.raises(cp.MechanismError, match="the declared range is"):
+        ConditionalGAN(cp.Image(1, 2, 2, low=-1.0), [], 4, layers, tensors=tensors)
+    clipped = [*layers, {"type": "hardtanh"}]
+    assert ConditionalGAN(cp.Image(1, 2, 2, low=-1.0), [], 4, clipped, tensors=tensors)
