@@ -105,12 +105,12 @@ def train(build: Builder, xrays: XRays, chosen: Any, seed: int) -> dict[str, Any
     """One adversarial training: its effect, and the distances over the steps."""
     dcm = build(seed)
     table = table_with_dummies(xrays, chosen.rows, chosen.dummies, seed)
-    watch = Watch(lambda: distances(dcm, table, 5000))
+    watch = Watch(lambda: distances(dcm, table, 1000))
     config = cp.TrainingConfig(
         seed=seed,
         objective="adversarial",
         steps=chosen.steps,
-        validate_every=max(1, chosen.steps // 12),
+        validate_every=max(1, chosen.steps // 8),
         bank_rows=600,
         check_fit=False,
         check_graph=False,
@@ -118,13 +118,10 @@ def train(build: Builder, xrays: XRays, chosen: Any, seed: int) -> dict[str, Any
     )
     source = cp.DataSource(table, name="patients")
     cp.Trainer(dcm, [source], config=config, accelerator=watch.accelerator()).train()
-    means = [
-        float(dcm.sample(chosen.samples, do={"C": c}, variables=["N"], seed=seed)["N"].mean())
-        for c in (0, 1)
-    ]
+    effect = dcm.ate("N", "C", n=chosen.samples, seed=seed)
     return {
-        "effect": means[1] - means[0],
-        "distances": distances(dcm, table, chosen.samples),
+        "effect": float(effect.table.iloc[0]["estimate"]),
+        "distances": distances(dcm, table, 3000),
         "curve": watch.points,
     }
 

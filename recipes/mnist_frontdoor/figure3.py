@@ -30,12 +30,12 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     made = parser(__file__, __doc__)
     made.set_defaults(output_dir=Path("runs/mnist_frontdoor_figure3"))
     made.add_argument("--seeds", type=int, default=3, help="trainings of each arm")
-    made.add_argument("--rows", type=int, default=8000, help="observational rows")
+    made.add_argument("--rows", type=int, default=6000, help="observational rows")
     made.add_argument("--generator-steps", type=int, default=400, help="updates of the generator")
-    made.add_argument("--most-steps", type=int, default=2000, help="updates of an arm at most")
-    made.add_argument("--every", type=int, default=50, help="updates between two points")
+    made.add_argument("--most-steps", type=int, default=1500, help="updates of an arm at most")
+    made.add_argument("--every", type=int, default=100, help="updates between two points")
     made.add_argument(
-        "--patience", type=int, default=8, help="points without improvement that end an arm"
+        "--patience", type=int, default=5, help="points without improvement that end an arm"
     )
     run = Run(__file__, made, arguments)
     chosen = run.options
@@ -84,7 +84,7 @@ def train(
     run.lap("generators")
     generator = run.seconds["generators"] - before
     dcm = cp.DCM(GRAPH, VARIABLES, mechanisms=mechanisms, seed=seed)
-    watch = Watch(lambda: distances(dcm, scm, 4000))
+    watch = Watch(lambda: distances(dcm, scm, 1500))
     config = cp.TrainingConfig(
         seed=seed,
         batch_size=128,
@@ -110,7 +110,7 @@ def train(
         "steps": steps,
         "stopped": steps < chosen.most_steps,
         "seconds": curve[-1]["seconds"],
-        "end": distances(dcm, scm, 30_000),
+        "end": distances(dcm, scm, 10_000),
     }
 
 
