@@ -15,6 +15,7 @@ _EXPORTS = {
     "cxr_acgan": ["CXRACGAN"],
     "diffusers": ["DiffusersGenerator"],
     "image_bank": ["ImageBank"],
+    "pipeline_images": ["ImagePipeline"],
     "pipelines": ["PipelineGenerator"],
     "keras_weights": ["read_keras_layers"],
     "torch_weights": ["read_torch_weights"],

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from causalplug.arguments import REQUIRED, choice, number, read_fields, setting, whole
 from causalplug.errors import MechanismError
 from causalplug.files.weights import load_tensors
 from causalplug.mechanisms.base import register_mechanism
@@ -43,18 +44,19 @@ class Latent:
         mean, std: of the normal distribution.
     """
 
-    size: int
-    distribution: str = "normal"
-    low: float = 0.0
-    high: float = 1.0
-    mean: float = 0.0
-    std: float = 1.0
+    size: int = setting(REQUIRED, whole(1, 2**24))
+    distribution: str = setting("normal", choice("normal", "uniform"))
+    low: float = setting(0.0, number())
+    high: float = setting(1.0, number())
+    mean: float = setting(0.0, number())
+    std: float = setting(1.0, number(above=0))
 
     def __post_init__(self) -> None:
-        if self.distribution not in ("normal", "uniform") or self.size < 1:
+        read_fields(self, MechanismError)
+        if not self.low < self.high:
             raise MechanismError(
-                f"A latent of size {self.size} and distribution {self.distribution!r} cannot be "
-                "drawn: give a size of at least 1 and 'normal' or 'uniform' (with low and high)."
+                f"A latent between low={self.low} and high={self.high} cannot be drawn: low must "
+                "be smaller than high."
             )
 
     @property

@@ -28,6 +28,7 @@ from causalplug.hub.part import Content
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
+from causalplug.mechanisms.frozen.trial import try_generator
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json, Named
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from causalplug.hub.snapshot import Snapshot
 
 __all__ = ["DiffusersGenerator"]
+
+_DECODERS = ("vae", "vqvae", "movq")
 
 
 @register_mechanism("diffusers")
@@ -99,7 +102,9 @@ class DiffusersGenerator(FrozenMechanism):
                 "save_pretrained wrote."
             )
         latent = _latent_shape(network)
-        vae = components.get("vae")
+        vae = next((components[key] for key in _DECODERS if components.get(key) is not None), None)
+        if not text:
+            _check_parts(components, network, vae)
         super().__init__(
             image or _image(latent, vae, text),
             labels,
@@ -304,7 +309,12 @@ class DiffusersGenerator(FrozenMechanism):
         config = self.vae.config
         shift = getattr(config, "shift_factor", None) or 0.0
         scale = getattr(config, "scaling_factor", None) or 1.0
-        return (self.vae.encode(images.to(self.dtype)).latent_dist.mean.float() - shift) * scale  # type: ignore[operator]
+        found = self.vae.encode(images.to(self.dtype))  # type: ignore[operator]
+        if "latents" in found:  # a vector-quantised autoencoder has no distribution
+            latent = found.latents
+        else:
+            latent = found.latent_dist.mean
+        return (latent.float() - shift) * scale
 
     def _run_pipeline(
         self, joint: Tensor, latent: Tensor, generators: list[torch.Generator]
@@ -344,8 +354,9 @@ class DiffusersGenerator(FrozenMechanism):
         local_files_only: bool = False,
         dtype: str = "float32",
         variant: str | None = None,
-        scheduler: str | None = None,
+        scheduler: str | Mapping[str, Any] | None = None,
         offload: bool = False,
+        trial: bool = True,
         **options: Any,
     ) -> DiffusersGenerator:
         """A pipeline from a folder or the Hub, safetensors only.
@@ -359,6 +370,8 @@ class DiffusersGenerator(FrozenMechanism):
                 steps.
             offload: keep the parts of a text-conditional pipeline off the accelerator while they do
                 not run.
+            trial: whether a few images are painted first, to check range, shape and independence
+                of the rows.
             options: the other arguments of the class.
 
         Raises:
@@ -388,6 +401,8 @@ class DiffusersGenerator(FrozenMechanism):
             }
         if generator.license is None and snapshot.repo_id is not None:
             generator.license = snapshot.license
+        if trial:
+            try_generator(generator)
         return generator
 
     def weights(self) -> dict[str, Tensor]:
@@ -434,16 +449,38 @@ class DiffusersGenerator(FrozenMechanism):
         if "repo_id" in location:
             place = str(location.pop("repo_id"))
             location |= snapshot.access_to(place, location["revision"])
-            return cls.from_pretrained(place, labels, image=image, **location, **fields)
+            return cls.from_pretrained(
+                place, labels, image=image, trial=False, **location, **fields
+            )
         snapshot.fetch("pipeline/*")
         return cls.from_pretrained(
-            snapshot.path / "pipeline", labels, image=image, **location, **fields
+            snapshot.path / "pipeline", labels, image=image, trial=False, **location, **fields
         )
 
 
 def _class_count(config: Named) -> int | None:
     """How many classes a network has; None if it has none."""
     return config.get("num_class_embeds") or config.get("num_embeds_ada_norm")
+
+
+def _check_parts(components: Named, network: Any, vae: Any) -> None:
+    """Refuse parts that the sampling loop would never run, which would give wrong pictures.
+
+    Raises:
+        MechanismError: With their names.
+    """
+    known = (network, vae)
+    others = [
+        name
+        for name, one in components.items()
+        if isinstance(one, nn.Module) and not any(one is part for part in known)
+    ]
+    if others:
+        raise MechanismError(
+            f"A class-conditional generator cannot be made of these parts: nothing would run "
+            f"{', '.join(others)}. Load the pipeline with causalplug.from_pretrained, which goes "
+            "through its own call."
+        )
 
 
 def _latent_shape(network: Any) -> tuple[int, int, int]:

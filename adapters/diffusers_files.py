@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,17 @@ from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
 from causalplug.values import Json, Named
 
-__all__ = ["load_parts", "load_pipeline", "open_pipeline"]
+__all__ = ["PipelineFacts", "load_parts", "load_pipeline", "open_pipeline", "pipeline_facts"]
 
-_PATTERNS = ("model_index.json", "*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model")
+_PATTERNS = ("model_index.json", "*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model", "*/*.jinja")
 _LIBRARIES = ("diffusers", "transformers")
+_OWN_LOOP = (
+    "DDPMPipeline",
+    "DDIMPipeline",
+    "LDMPipeline",
+    "DiTPipeline",
+    "ConsistencyModelPipeline",
+)
 _POINTER = b"version https://git-lfs"
 
 
@@ -50,11 +59,43 @@ def open_pipeline(
     return snapshot
 
 
+@dataclass(frozen=True)
+class PipelineFacts:
+    """What ``model_index.json`` says of a pipeline.
+
+    Attributes:
+        name: Its class.
+        text: Whether it reads prompts.
+        own_loop: Whether its parts are those that our own sampling loop runs: a network, a
+            scheduler and at most an autoencoder.
+    """
+
+    name: str
+    text: bool
+    own_loop: bool
+
+
+def pipeline_facts(snapshot: Snapshot) -> PipelineFacts:
+    """What a pipeline is, from its ``model_index.json`` alone."""
+    index = read_json(snapshot.file("model_index.json"), within=snapshot.boundary)
+    name = str(index.get("_class_name"))
+    parts = {key for key, entry in index.items() if _is_component(entry)}
+    plain = name in _OWN_LOOP and parts <= {"unet", "transformer", "vae", "vqvae", "scheduler"}
+    return PipelineFacts(name, _takes_prompt(name, index), plain)
+
+
+def _takes_prompt(name: str, index: Named) -> bool:
+    found = _attribute(_diffusers(), name)
+    if found is None:
+        return any(key.startswith(("tokenizer", "text_encoder")) for key in index)
+    return "prompt" in inspect.signature(found.__call__).parameters
+
+
 def load_parts(
     snapshot: Snapshot,
     *,
     dtype: str = "float32",
-    scheduler: str | None = None,
+    scheduler: str | Mapping[str, Any] | None = None,
     text: bool = False,
     offload: bool = False,
     variant: str | None = None,
@@ -89,8 +130,7 @@ def load_parts(
             if _is_component(entry)
         }
     if scheduler is not None:
-        found = _scheduler(library, scheduler)
-        parts["scheduler"] = found.from_config(parts["scheduler"].config)
+        parts["scheduler"] = _other_scheduler(library, parts["scheduler"], scheduler)
     return parts
 
 
@@ -98,17 +138,20 @@ def load_pipeline(
     snapshot: Snapshot,
     *,
     dtype: str = "float32",
-    scheduler: str | None = None,
+    scheduler: str | Mapping[str, Any] | None = None,
     offload: bool = False,
     variant: str | None = None,
+    checked: bool = True,
 ) -> Any:
     """A whole pipeline of diffusers.
 
     Args:
-        snapshot, dtype, scheduler, offload, variant: As for :func:`load_parts`.
+        snapshot, dtype, offload, variant: As for :func:`load_parts`.
+        scheduler: Class of another scheduler, or a mapping with its ``"class"`` and settings.
+        checked: Whether it keeps its safety checker, if it has one.
 
     Raises:
-        MissingDependencyError: diffusers is not installed.
+        MissingDependencyError: diffusers, or a library that a part needs, is not installed.
         RepositoryError: The pipeline needs code of its own, or files are missing.
         MechanismError: An unknown precision or scheduler.
     """
@@ -116,12 +159,15 @@ def load_pipeline(
     precision = _precision(dtype)
     index = _checked_index(snapshot)
     name = index.get("_class_name")
-    if not isinstance(name, str) or not hasattr(library, name):
+    if not isinstance(name, str) or _attribute(library, name) is None:
         raise RepositoryError(
             f"cannot load {snapshot}: its pipeline {name} is not part of diffusers "
             f"{library.__version__}. Upgrade diffusers, or wrap the pipeline in "
             "causalplug.adapters.callable"
         )
+    without: Json = {}
+    if not checked and _is_component(index.get("safety_checker")):
+        without = {"safety_checker": None, "requires_safety_checker": False}
     with _opening(snapshot, variant):
         pipeline = library.DiffusionPipeline.from_pretrained(
             snapshot.path,
@@ -130,13 +176,46 @@ def load_pipeline(
             local_files_only=True,
             trust_remote_code=False,
             variant=variant,
+            **without,
         )
     if offload:
-        pipeline.enable_model_cpu_offload()
+        _offload(pipeline)
     if scheduler is not None:
-        found = _scheduler(library, scheduler)
-        pipeline.scheduler = found.from_config(pipeline.scheduler.config)
+        pipeline.scheduler = _other_scheduler(library, pipeline.scheduler, scheduler)
     return pipeline
+
+
+def _offload(pipeline: Any) -> None:
+    try:
+        pipeline.enable_model_cpu_offload()
+    except RuntimeError as error:
+        raise MechanismError(
+            f"offload=True cannot be used: {str(error).splitlines()[0].rstrip('.')}. Leave it out."
+        ) from error
+
+
+def _other_scheduler(library: Any, own: Any, wanted: str | Mapping[str, Any]) -> Any:
+    """The scheduler that was asked for, with the settings that the pipeline's own one has.
+
+    Raises:
+        MechanismError: A class or a setting that diffusers does not have.
+    """
+    settings: Json = {"class": wanted} if isinstance(wanted, str) else dict(wanted)
+    name = settings.pop("class", None)
+    if not isinstance(name, str):
+        raise MechanismError(
+            f"scheduler={wanted!r} does not name a class: give its name, or a mapping such as "
+            '{"class": "DPMSolverMultistepScheduler", "use_karras_sigmas": True}.'
+        )
+    found = _scheduler(library, name)
+    known = inspect.signature(found.__init__).parameters
+    unknown = [key for key in settings if key not in known]
+    if unknown:
+        raise MechanismError(
+            f"{name} has no setting {', '.join(unknown)}; its settings are "
+            f"{', '.join(key for key in known if key != 'self')}."
+        )
+    return found.from_config(own.config, **settings)
 
 
 def _diffusers() -> Any:
@@ -244,11 +323,19 @@ def _opening(snapshot: Snapshot, variant: str | None) -> Iterator[None]:
     try:
         with _quiet():
             yield
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise RepositoryError(
-            f"cannot load {snapshot}: {lines[0].rstrip('.')}. {_advice(snapshot, variant)}"
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"cannot load {snapshot}: {_first_line(error)}. Install what it needs"
         ) from error
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise RepositoryError(
+            f"cannot load {snapshot}: {_first_line(error)}. {_advice(snapshot, variant)}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")
 
 
 def _advice(snapshot: Snapshot, variant: str | None) -> str:

@@ -6,19 +6,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from causalplug.adapters.diffusers_files import PipelineFacts, pipeline_facts
+from causalplug.adapters.pipeline_origin import Opening, SchedulerSpec
 from causalplug.errors import RepositoryError
-from causalplug.files.validation import read_json
 from causalplug.hub.loading import Loader
 from causalplug.hub.snapshot import Snapshot
+from causalplug.mechanisms.base import Mechanism
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.values import Named
-from causalplug.variables import Variable
+from causalplug.variables import Image, Variable
 
 if TYPE_CHECKING:
     from causalplug.adapters.transformers_mechanism import TransformersMechanism
     from causalplug.encoders.encoders import Encoder
     from causalplug.mechanisms.frozen.conditional import ConditionalMechanism, ErrorSpec
-    from causalplug.mechanisms.frozen.generator import FrozenMechanism
 
 __all__ = ["PIPELINE_LOADER", "TRANSFORMERS_LOADER", "load_pipeline_of", "load_transformers"]
 
@@ -29,91 +31,134 @@ def load_pipeline_of(
     prompts: str | Mapping[Any, str] | None = None,
     labels: Sequence[Label] | None = None,
     classes: Sequence[int] | None = None,
+    images: Mapping[str, Image] | None = None,
     steps: int | None = None,
     guidance_scale: float | None = None,
     negative_prompt: str | None = None,
     call: Named | None = None,
     variant: str | None = None,
-    scheduler: str | None = None,
+    scheduler: SchedulerSpec = None,
+    offload: bool = False,
+    safety_checker: bool | None = None,
     dtype: Any = None,
     device: Any = None,
     label_map: Any = None,
     transform: str | list[str] | None = None,
-) -> FrozenMechanism:
-    """A pipeline of diffusers as a frozen generator: text-conditional with ``prompts``, else
-    class-conditional with ``labels``.
+) -> Mechanism:
+    """A pipeline of diffusers as a frozen mechanism: with ``images`` one that reads pictures, with
+    ``prompts`` a text-conditional one, else a class-conditional one with ``labels``.
 
     Raises:
-        RepositoryError: A text-conditional pipeline without prompts, or options of the other kind.
+        RepositoryError: A text-conditional pipeline without prompts, or options of another kind.
     """
-    from causalplug.adapters.diffusers import DiffusersGenerator
-    from causalplug.adapters.pipelines import PipelineGenerator
-
-    text = _reads_text(snapshot)
-    _check_kind(snapshot, text, prompts, labels, classes, negative_prompt, call)
-    precision = "float32"
-    if dtype is not None:
-        precision = str(dtype).removeprefix("torch.")
-    made: FrozenMechanism
-    if text:
-        made = PipelineGenerator.from_pretrained(
-            snapshot,
-            labels,
-            prompts=prompts or "",
-            steps=steps,
-            guidance_scale=guidance_scale,
-            negative_prompt=negative_prompt,
-            call=call,
-            variant=variant,
-            scheduler=scheduler,
-            dtype=precision,
+    facts = pipeline_facts(snapshot)
+    if facts.own_loop and images is None:
+        _check_plain(snapshot, prompts, negative_prompt, call, safety_checker)
+        made: Mechanism = _with_own_loop(
+            snapshot, labels, classes, steps, guidance_scale, variant, scheduler, _precision(dtype)
         )
     else:
-        made = DiffusersGenerator.from_pretrained(
-            snapshot,
-            labels or (),
-            classes=classes,
-            steps=25 if steps is None else steps,
-            guidance_scale=1.0 if guidance_scale is None else guidance_scale,
-            variant=variant,
-            scheduler=scheduler,
-            dtype=precision,
-        )
+        _check_text(snapshot, facts, prompts, classes)
+        opening = Opening(_precision(dtype), variant, scheduler, offload, safety_checker)
+        settings = {
+            "prompts": prompts,
+            "steps": steps,
+            "guidance_scale": guidance_scale,
+            "negative_prompt": negative_prompt,
+            "call": call,
+        }
+        made = _through_call(snapshot, labels, classes, images, opening, settings)
     if device is not None:
         made = made.to(device)
     if label_map is None and transform is None:
         return made
+    if not isinstance(made, FrozenMechanism):
+        raise RepositoryError(
+            f"cannot load {snapshot} with a label map or a transform: it reads pictures. Bind it "
+            "with reads=, and declare its size"
+        )
     return made.asked(label_map=label_map, transform=transform)
 
 
-def _reads_text(snapshot: Snapshot) -> bool:
-    index = read_json(snapshot.file("model_index.json"), within=snapshot.boundary)
-    return any(name.startswith(("tokenizer", "text_encoder")) for name in index)
+def _precision(dtype: Any) -> str:
+    if dtype is None:
+        return "float32"
+    return str(dtype).removeprefix("torch.")
 
 
-def _check_kind(
+def _with_own_loop(
     snapshot: Snapshot,
-    text: bool,
-    prompts: object,
-    labels: object,
-    classes: object,
-    negative_prompt: object,
-    call: object,
-) -> None:
-    """Refuse options of the other kind of pipeline, naming the right call."""
-    if text and prompts is None:
+    labels: Sequence[Label] | None,
+    classes: Sequence[int] | None,
+    steps: int | None,
+    guidance_scale: float | None,
+    variant: str | None,
+    scheduler: SchedulerSpec,
+    dtype: str,
+) -> FrozenMechanism:
+    """The generator whose sampling loop is our own, which brings inversion."""
+    from causalplug.adapters.diffusers import DiffusersGenerator
+
+    return DiffusersGenerator.from_pretrained(
+        snapshot,
+        labels or (),
+        classes=classes,
+        steps=25 if steps is None else steps,
+        guidance_scale=1.0 if guidance_scale is None else guidance_scale,
+        variant=variant,
+        scheduler=scheduler,
+        dtype=dtype,
+    )
+
+
+def _through_call(
+    snapshot: Snapshot,
+    labels: Sequence[Label] | None,
+    classes: Sequence[int] | None,
+    images: Mapping[str, Image] | None,
+    opening: Opening,
+    settings: Named,
+) -> Mechanism:
+    """The mechanism that runs through the pipeline's own call."""
+    from causalplug.adapters.pipeline_images import ImagePipeline
+    from causalplug.adapters.pipelines import PipelineGenerator
+
+    options = opening.to_dict() | dict(settings)
+    if images is None:
+        return PipelineGenerator.from_pretrained(snapshot, labels, classes=classes, **options)
+    return ImagePipeline.from_pretrained(snapshot, images, labels, **options)
+
+
+def _check_text(snapshot: Snapshot, facts: PipelineFacts, prompts: object, classes: object) -> None:
+    """Refuse a text-conditional pipeline without prompts, and prompts of one without text."""
+    if facts.text and prompts is None:
         raise RepositoryError(
             f"cannot load {snapshot} without prompts: it holds a text-conditional pipeline. Write "
             'causalplug.from_pretrained(…, prompts={"cat": "a photo of a cat", …})'
         )
-    if text and classes is not None:
+    if facts.text and classes is not None:
         raise RepositoryError(
             f"cannot load {snapshot} with classes: it holds a text-conditional pipeline, whose "
             "labels are told to it by prompts"
         )
-    other = {"prompts": prompts, "negative_prompt": negative_prompt, "call": call}
+
+
+def _check_plain(
+    snapshot: Snapshot,
+    prompts: object,
+    negative_prompt: object,
+    call: object,
+    safety_checker: object,
+) -> None:
+    """Refuse options of a text-conditional pipeline, naming the right call."""
+    other = {
+        "prompts": prompts,
+        "negative_prompt": negative_prompt,
+        "call": call,
+        "safety_checker": safety_checker,
+    }
     wrong = [name for name, value in other.items() if value is not None]
-    if not text and wrong:
+    if wrong:
         raise RepositoryError(
             f"cannot load {snapshot} with {' and '.join(wrong)}: it holds a pipeline that reads no "
             'text. Write causalplug.from_pretrained(…, labels=[cp.Label("digit", 10)])'
@@ -231,12 +276,15 @@ PIPELINE_LOADER = Loader(
         "prompts",
         "labels",
         "classes",
+        "images",
         "steps",
         "guidance_scale",
         "negative_prompt",
         "call",
         "variant",
         "scheduler",
+        "offload",
+        "safety_checker",
         "dtype",
         "device",
         "label_map",

@@ -12,7 +12,7 @@ from causalplug.hub.part import Content
 
 __all__ = ["own_randomness", "pipeline_files", "seed_of"]
 
-_KEPT = (".json", ".safetensors", ".txt", ".model")
+_KEPT = (".json", ".safetensors", ".txt", ".model", ".jinja")
 
 
 def seed_of(pair: Sequence[float]) -> int:
@@ -21,10 +21,10 @@ def seed_of(pair: Sequence[float]) -> int:
 
 
 @contextlib.contextmanager
-def own_randomness() -> Iterator[None]:
+def own_randomness(seed: int = 0) -> Iterator[None]:
     """Whatever a library draws from torch's global generator neither moves it nor depends on it."""
     state = torch.random.get_rng_state()
-    torch.random.default_generator.manual_seed(0)
+    torch.random.default_generator.manual_seed(seed)
     try:
         yield
     finally:

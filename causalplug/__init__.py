@@ -46,10 +46,13 @@ _EXPORTS = {
     "causalplug.checks.overlap": ["Overlap", "check_overlap"],
     "causalplug.checks.bounding": ["bounds"],
     "causalplug.checks.bounds": ["Bounds"],
+    "causalplug.checks.falsify": ["Falsification", "falsify"],
     "causalplug.checks.graph_check": ["check_graph"],
     "causalplug.checks.graph_report": ["GraphCheck"],
     "causalplug.uncertainty.refute": ["Refutation"],
-    "causalplug.planning.plan": ["Plan", "check_pull", "plan"],
+    "causalplug.planner": ["plan"],
+    "causalplug.planning.candidates": ["CandidateFit"],
+    "causalplug.planning.plan": ["Plan", "check_pull"],
     "causalplug.identification.query": ["Query"],
     "causalplug.identification.regions": ["Except", "Interval"],
     "causalplug.graphs.source": ["Source"],
@@ -67,6 +70,7 @@ _EXPORTS = {
     "causalplug.checks.projection": ["check_projection"],
     "causalplug.mechanisms.frozen.renderer": ["Renderer"],
     "causalplug.mechanisms.trainable.table": ["DiscreteTable"],
+    "causalplug.mechanisms.trainable.residual_vae": ["InvertibleImage"],
     "causalplug.dcm": ["DCM"],
     "causalplug.noise": ["Noise"],
     "causalplug.sampling.answers": ["Estimate"],
@@ -90,7 +94,7 @@ _EXPORTS = {
         "register_variable",
     ],
 }
-_MODULES = ("adapters", "errors", "plots", "testing")
+_MODULES = ("adapters", "errors", "metrics", "plots", "testing")
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 __all__ = ["__version__", *_MODULES, *sorted(_HOME)]
 __version__ = "0.2.0"

@@ -3,32 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
+from numbers import Number
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causalplug.arguments import (
+    COUNT,
+    FLAG,
+    MAPPING,
+    NAME,
+    NAMES,
+    PATH,
+    ROWS,
+    SEED,
+    TEXT,
+    VALUES,
+    Rule,
+    instance,
+    several,
+    takes,
+    whole,
+)
+from causalplug.errors import (
+    QueryError,
+    RepositoryError,
+    SamplingError,
+    UnknownVariableError,
+)
 from causalplug.files.storage import Content
 from causalplug.hub.loading import Loader
 from causalplug.hub.shareable import Shareable
+from causalplug.identification.assumptions import BOUNDING, NOISE, Assume, as_assumptions
+from causalplug.identification.query import Query
 from causalplug.model.extract import extract_module
 from causalplug.model.model import Model
 from causalplug.model.trained_module import TrainedModule
-from causalplug.sampling.options import DEFAULTS, SamplingOptions
+from causalplug.noise import Noise
+from causalplug.sampling.options import DEFAULTS, INTERVAL_RULES, SamplingOptions
 from causalplug.values import Json, Named
-from causalplug.wording import aligned, suggests_arguments
+from causalplug.wording import aligned
 
 if TYPE_CHECKING:
     import pandas as pd
+    from huggingface_hub import CommitInfo
     from torch import Tensor
 
     from causalplug.hub.snapshot import Snapshot
-    from causalplug.identification.query import Query
-    from causalplug.noise import Noise
+    from causalplug.hub.space import Space
     from causalplug.sampling.answers import Estimate
     from causalplug.uncertainty.refute import Refutation
 
 __all__ = ["DCM", "load_model"]
+
+_DO = MAPPING.or_none("no intervention").raising(QueryError)
+_GIVEN = MAPPING.or_none("no condition").raising(QueryError)
+_VARIABLES = NAMES.or_none("all")
+_NOISE = instance("a Noise", Noise)
+_COUNT = COUNT.or_none().raising(SamplingError)
+
+
+def _count_or_rows(value: Any) -> Any:
+    """A number of rows, checked; rows are checked where they are read."""
+    if isinstance(value, Number):
+        return COUNT.read(value)
+    return value
+
+
+_N = Rule(COUNT.wanted, _count_or_rows)
+_DATA = ROWS.or_none("none")
+_QUERY = TEXT.or_else(instance("a Query", Query))
+_EFFECT = {
+    "outcome": TEXT,
+    "treatment": TEXT,
+    "given": _GIVEN,
+    "n": _COUNT,
+    "data": _DATA,
+}
 
 
 class DCM(Shareable, Model):
@@ -97,6 +150,82 @@ class DCM(Shareable, Model):
 
         return dcm_facts(self, title=title, **options)
 
+    @takes(RepositoryError, folder=PATH, title=NAME.or_none("its name"), n=_COUNT)
+    def save_space(
+        self, folder: str | PathLike[str], *, title: str | None = None, n: int | None = None
+    ) -> Path:
+        """Write the files of a Space that pulls this model and lets visitors ask it.
+
+        Args:
+            folder: Where to.
+            title: Heading of the page; the name of the model by default.
+            n: Rows that are sampled for an answer; by default as many as :meth:`estimate` takes.
+
+        Returns:
+            The folder: ``app.py``, ``requirements.txt`` and ``README.md``.
+
+        Raises:
+            RepositoryError: The model is not on the Hub, so that no Space could pull it.
+        """
+        from causalplug.hub.space import save_space
+
+        return save_space(self._space(title, n), folder)
+
+    @takes(
+        RepositoryError,
+        repo_id=NAME,
+        title=NAME.or_none("its name"),
+        n=_COUNT,
+        private=FLAG.or_none("the owner's default"),
+        commit_message=NAME,
+        token=FLAG.or_else(NAME).or_none("that of the client"),
+    )
+    def push_space(
+        self,
+        repo_id: str,
+        *,
+        title: str | None = None,
+        n: int | None = None,
+        private: bool | None = None,
+        commit_message: str = "Upload with causalplug",
+        token: bool | str | None = None,
+    ) -> CommitInfo:
+        """Publish a page on which this model can be asked, as a Space of the Hub.
+
+        The Space pulls the commit that the model was published as, or loaded from.
+
+        Args:
+            repo_id: The Space: "owner/name", or "name" for the logged-in user.
+            title, n: As for :meth:`save_space`.
+            private: For a Space that is created now; None is the owner's default.
+            commit_message: One line.
+            token: A token, True for the logged-in one, None for the client's default.
+
+        Returns:
+            The commit.
+
+        Raises:
+            RepositoryError: The model is not on the Hub; access is refused; the Hub cannot be
+                reached.
+        """
+        from causalplug.hub.space import push_space
+
+        return push_space(
+            self._space(title, n),
+            repo_id,
+            private=private,
+            commit_message=commit_message,
+            token=token,
+        )
+
+    def _space(self, title: str | None, n: int | None) -> Space:
+        from causalplug.hub.space import space_of
+
+        parts = [*self.mechanisms.values(), *self.encoders.values()]
+        needed = {name for part in parts for name in part.needs}
+        return space_of(self.origin, title, packages=tuple(sorted(needed)), n=n)
+
+    @takes(UnknownVariableError, name=TEXT.or_else(several(TEXT, least=1)))
     def module(self, name: str | Iterable[str]) -> TrainedModule:
         """Trained mechanisms, to be plugged into another model with the same edges among them and
         the same parents.
@@ -115,6 +244,7 @@ class DCM(Shareable, Model):
         """
         return extract_module(self, name)
 
+    @takes(SamplingError, noise=_NOISE, do=_DO, variables=_VARIABLES, allow_unidentified=FLAG)
     def forward(
         self,
         noise: Noise,
@@ -147,7 +277,7 @@ class DCM(Shareable, Model):
 
         return run(self, noise, do, variables, allow_unidentified)
 
-    @suggests_arguments
+    @takes(SamplingError, n=COUNT, do=_DO, given=_GIVEN, variables=_VARIABLES)
     def sample(
         self,
         n: int,
@@ -226,7 +356,7 @@ class DCM(Shareable, Model):
         )
         return sample(self, n, do=do, given=given, variables=variables, options=options)
 
-    @suggests_arguments
+    @takes(SamplingError, n=COUNT, do=_DO, given=_GIVEN, variables=_VARIABLES)
     def sample_batches(
         self,
         n: int,
@@ -259,7 +389,15 @@ class DCM(Shareable, Model):
         )
         return sample_batches(self, n, do=do, given=given, variables=variables, options=options)
 
-    @suggests_arguments
+    @takes(
+        SamplingError,
+        n=_N,
+        do=_DO,
+        worlds=MAPPING.or_none("one world"),
+        variables=_VARIABLES,
+        factual=FLAG,
+        draws=COUNT,
+    )
     def counterfactual(
         self,
         n: Any,
@@ -270,6 +408,7 @@ class DCM(Shareable, Model):
         variables: str | Iterable[str] | None = None,
         factual: bool = False,
         draws: int = 1,
+        assume: Assume | Iterable[Assume] = (),
         seed: int = DEFAULTS.seed,
         images: str = DEFAULTS.images,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
@@ -296,6 +435,9 @@ class DCM(Shareable, Model):
             variables: What is asked for; all by default.
             factual: Add the world as it was.
             draws: Rows per row of data.
+            assume: Declared assumptions by which the model's own counterfactuals are right:
+                ``causalplug.Assume("monotone noise", effect="Y")`` for a number that rises with its
+                own noise. ``attrs["assumptions"]`` says what the rows rest on.
             seed, images, allow_unidentified, interpolate, batch_size: As for :meth:`sample`.
             min_acceptance, time_limit, progress, distributed: As for :meth:`sample`.
 
@@ -319,6 +461,7 @@ class DCM(Shareable, Model):
             images=images,
             allow_unidentified=allow_unidentified,
             interpolate=interpolate,
+            assume=as_assumptions(self.graph, assume, kinds=(NOISE,)),
             min_acceptance=min_acceptance,
             time_limit=time_limit,
             progress=progress,
@@ -336,7 +479,7 @@ class DCM(Shareable, Model):
             options=options,
         )
 
-    @suggests_arguments
+    @takes(SamplingError, n=_N, draws=COUNT)
     def abduct(
         self,
         n: Any,
@@ -368,7 +511,7 @@ class DCM(Shareable, Model):
         )
         return abduct(self, n, evidence=evidence, draws=draws, options=options)
 
-    @suggests_arguments
+    @takes(SamplingError, noise=_NOISE, do=_DO, variables=_VARIABLES)
     def replay(
         self,
         noise: Noise,
@@ -392,7 +535,15 @@ class DCM(Shareable, Model):
         )
         return replay(self, noise, do=do, variables=variables, options=options)
 
-    @suggests_arguments
+    @takes(
+        QueryError,
+        query=_QUERY,
+        n=_COUNT,
+        data=_DATA,
+        pictures=whole(0, 100_000),
+        bounds=FLAG,
+        **INTERVAL_RULES,
+    )
     def estimate(
         self,
         query: str | Query,
@@ -405,6 +556,7 @@ class DCM(Shareable, Model):
         compare: str | None = None,
         pictures: int = 16,
         bounds: bool = False,
+        assume: Assume | Iterable[Assume] = (),
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
         interpolate: str | Iterable[str] = DEFAULTS.interpolate,
@@ -442,6 +594,8 @@ class DCM(Shareable, Model):
                 error: ``low`` and ``high`` are bounds (see :func:`causalplug.bounds`) and
                 ``estimate`` is NaN. Where ``data`` show weak overlap, ``low`` and ``high`` bound
                 the part without support.
+            assume: Declared assumptions, see :class:`causalplug.Assume`; they are used where the
+                data do not determine the answer without them, and the answer says which were.
             seed: Seed of the noise, which all terms share.
             allow_unidentified, interpolate, batch_size, min_acceptance, time_limit, progress: As
                 for :meth:`sample`.
@@ -450,16 +604,12 @@ class DCM(Shareable, Model):
             QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError,
             SamplingError.
         """
+        from causalplug.sampling.assumed import under_assumptions
         from causalplug.sampling.bounded import with_bounds
         from causalplug.sampling.estimate import estimate
-        from causalplug.uncertainty.intervals import (
-            check_interval,
-            check_level,
-            with_intervals,
-        )
+        from causalplug.sampling.guard import known_sources
+        from causalplug.uncertainty.intervals import with_intervals
 
-        check_level(level)
-        check_interval(interval)
         options = SamplingOptions(
             seed=seed,
             batch_size=batch_size,
@@ -469,26 +619,36 @@ class DCM(Shareable, Model):
             time_limit=time_limit,
             progress=progress,
         )
+        declared = as_assumptions(self.graph, assume)
+        assumed = under_assumptions(self, query, declared, known_sources(self), bounds=bounds)
+        noise = [a for a in declared if a.kind == NOISE]
+        options = replace(options, assume=tuple(noise))
+        asked = assumed.query
 
         def model_answer() -> Estimate:
             answer = estimate(
-                self, query, n, data=data, compare=compare, pictures=pictures, options=options
+                self, asked, n, data=data, compare=compare, pictures=pictures, options=options
             )
-            return with_intervals(
+            found = with_intervals(
                 self,
                 answer,
-                query,
+                asked,
                 data=data,
                 level=level,
                 one_step=one_step,
                 interval=interval,
-                ask=lambda rows: estimate(self, query, rows, options=options),
+                ask=lambda rows: estimate(self, asked, rows, options=options),
             )
+            return assumed.told(found)
 
         if not bounds:
             return model_answer()
-        return with_bounds(self, query, model_answer, data=data, level=level, seed=seed)
+        narrowing = [a for a in declared if a.kind in BOUNDING]
+        return with_bounds(
+            self, query, model_answer, data=data, level=level, seed=seed, assume=narrowing
+        )
 
+    @takes(QueryError, query=_QUERY, data=ROWS, n=COUNT, seed=SEED, steps=COUNT.or_none())
     def refute(
         self,
         query: str | Query,
@@ -501,8 +661,9 @@ class DCM(Shareable, Model):
         """What an effect becomes when it is estimated anew on changed rows.
 
         Copies of the model are trained further: with the treatment shuffled, when the effect has to
-        be 0; on a part of the rows, and with another seed, when it has to stay. The model itself
-        is left alone.
+        be 0; on a part of the rows, and with another seed, when it has to stay. A new model of a
+        graph with one more recorded common cause, random numbers, is trained as well, when it has
+        to stay. The model itself is left alone.
 
         Args:
             query: A contrast that is 0 where there is no effect, such as ``"ATE(Y, X)"``.
@@ -534,7 +695,7 @@ class DCM(Shareable, Model):
             settings=settings,
         )
 
-    @suggests_arguments
+    @takes(QueryError, **_EFFECT, **INTERVAL_RULES)
     def ate(
         self,
         outcome: str,
@@ -590,7 +751,7 @@ class DCM(Shareable, Model):
             progress=progress,
         )
 
-    @suggests_arguments
+    @takes(QueryError, values=VALUES, **_EFFECT, **INTERVAL_RULES)
     def curve(
         self,
         outcome: str,

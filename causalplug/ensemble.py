@@ -14,16 +14,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from causalplug.arguments import (
+    COUNT,
+    FLAG,
+    MAPPING,
+    NAMES,
+    PATH,
+    ROWS,
+    SHARE,
+    TEXT,
+    VALUES,
+    instance,
+    takes,
+)
 from causalplug.caveats import unique_caveats
-from causalplug.errors import MechanismError, QueryError
+from causalplug.errors import MechanismError, QueryError, SamplingError
 from causalplug.identification.query import Query
+from causalplug.model.model import Model
 from causalplug.sampling.answers import Estimate
 from causalplug.sampling.effects import ate_query, curve
 from causalplug.sampling.estimate import estimate
-from causalplug.sampling.options import DEFAULTS, SamplingOptions
+from causalplug.sampling.options import DEFAULTS, INTERVAL_RULES, SamplingOptions
 from causalplug.uncertainty.intervals import with_intervals
 from causalplug.values import Named
-from causalplug.wording import suggests_arguments
+from causalplug.wording import shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +46,16 @@ if TYPE_CHECKING:
     from causalplug.dcm import DCM
 
 __all__ = ["Ensemble"]
+
+_DO = MAPPING.or_none("no intervention").raising(QueryError)
+_GIVEN = MAPPING.or_none("no condition").raising(QueryError)
+_VARIABLES = NAMES.or_none("all")
+_ASKED = {
+    "n": COUNT.or_none().raising(SamplingError),
+    "data": ROWS.or_none("none"),
+    "one_step": INTERVAL_RULES["one_step"],
+}
+_EFFECT = {"outcome": TEXT, "treatment": TEXT, "given": _GIVEN, **_ASKED}
 
 
 class Ensemble:
@@ -52,15 +76,19 @@ class Ensemble:
     the same rows says nothing about it.
     """
 
+    @takes(MechanismError, members=VALUES, level=SHARE)
     def __init__(self, members: Iterable[DCM], *, level: float = 0.95):
         self.members = tuple(members)
         if len(self.members) < 2:
             raise MechanismError(
                 f"An ensemble cannot be made of {len(self.members)} model: give at least two."
             )
-        if not 0 < level < 1:
-            raise QueryError(f"level={level} cannot be used: it is a probability between 0 and 1.")
         first = self.members[0]
+        strange = next((item for item in self.members if not isinstance(item, Model)), None)
+        if strange is not None:
+            raise MechanismError(
+                f"members= cannot be used: {shortened(repr(strange))} is no model (DCM)."
+            )
         for i, member in enumerate(self.members[1:], 1):
             if member.graph != first.graph or member.variables != first.variables:
                 raise MechanismError(
@@ -70,6 +98,7 @@ class Ensemble:
         self.level = level
 
     @classmethod
+    @takes(MechanismError, seeds=VALUES, level=SHARE, output_dir=PATH.or_none("none"))
     def fit(
         cls,
         build: Callable[[int], DCM],
@@ -118,7 +147,7 @@ class Ensemble:
     def __repr__(self) -> str:
         return f"Ensemble({len(self)} members over {', '.join(self.members[0].graph.variables)})"
 
-    @suggests_arguments
+    @takes(QueryError, query=TEXT.or_else(instance("a Query", Query)), **_ASKED)
     def estimate(
         self,
         query: str | Query,
@@ -154,7 +183,7 @@ class Ensemble:
             answers.append(with_intervals(member, answer, query, **known))
         return self._joined(answers, started)
 
-    @suggests_arguments
+    @takes(QueryError, **_EFFECT)
     def ate(
         self,
         outcome: str,
@@ -191,7 +220,7 @@ class Ensemble:
             progress=progress,
         )
 
-    @suggests_arguments
+    @takes(QueryError, values=VALUES, **_EFFECT)
     def curve(
         self,
         outcome: str,
@@ -226,7 +255,7 @@ class Ensemble:
         )
         return curve(ask, outcome, treatment, values, given, self.members[0].variables)
 
-    @suggests_arguments
+    @takes(SamplingError, n=COUNT, do=_DO, given=_GIVEN, variables=_VARIABLES)
     def sample(
         self,
         n: int,
@@ -264,7 +293,14 @@ class Ensemble:
         ]
         return self._stacked(frames)
 
-    @suggests_arguments
+    @takes(
+        SamplingError,
+        do=_DO,
+        worlds=MAPPING.or_none("one world"),
+        variables=_VARIABLES,
+        factual=FLAG,
+        draws=COUNT,
+    )
     def counterfactual(
         self,
         n: Any,

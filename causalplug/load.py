@@ -9,14 +9,33 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from causalplug.hub.loading import Access, load_as
+from causalplug.arguments import COUNT, MAPPING, NAME, TEXT, instance, number, takes
+from causalplug.errors import RepositoryError
+from causalplug.hub.loading import FETCHING, Access, load_as
 from causalplug.values import Named
+from causalplug.variables import Variable
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.frozen.label import Label
-    from causalplug.variables import Variable
+    from causalplug.variables import Image
 
 
+_NAME = NAME.or_none("none")
+
+
+@takes(
+    RepositoryError,
+    **FETCHING,
+    module=_NAME,
+    variable=instance("the declaration of a variable", Variable).or_none("what it is by itself"),
+    steps=COUNT.or_none(),
+    guidance_scale=number(low=0).or_none(),
+    negative_prompt=TEXT.or_none("none"),
+    call=MAPPING.or_none("none"),
+    variant=_NAME,
+    scheduler=_NAME,
+    size=COUNT.or_none(),
+)
 def from_pretrained(
     source: str | PathLike[str],
     *,
@@ -33,12 +52,15 @@ def from_pretrained(
     prompts: str | Mapping[Any, str] | None = None,
     labels: Sequence[Label] | None = None,
     classes: Sequence[int] | None = None,
+    images: Mapping[str, Image] | None = None,
     steps: int | None = None,
     guidance_scale: float | None = None,
     negative_prompt: str | None = None,
     call: Named | None = None,
     variant: str | None = None,
-    scheduler: str | None = None,
+    scheduler: str | Mapping[str, Any] | None = None,
+    offload: bool = False,
+    safety_checker: bool | None = None,
     size: int | None = None,
     error: float | str | None = None,
     label_map: Any = None,
@@ -82,9 +104,12 @@ def from_pretrained(
         labels: Of a pipeline or a language model, its labels; those of a mapping of prompts are its
             keys.
         classes: Of a class-conditional pipeline, the class of each joint label.
-        steps, guidance_scale, negative_prompt, call, variant, scheduler: Of a pipeline; see
+        images: Of a pipeline that reads pictures, the arguments of its call that read one and their
+            declarations, such as ``{"image": cp.Image(3, 64, 64)}``; parents are read as these.
+        steps, guidance_scale, negative_prompt, call: Of a pipeline; see
             :class:`causalplug.adapters.PipelineGenerator`. ``call`` also holds the options of a
             language model; see :class:`causalplug.adapters.TransformersText`.
+        variant, scheduler, offload, safety_checker: Of a pipeline, as well.
         size: Of an encoder, numbers of one projection; 16 by default.
         error: Of a regressor, the standard deviation of its error, or ``"estimate"`` to estimate it
             from the rows that the model is trained on.
@@ -125,12 +150,15 @@ def from_pretrained(
         "prompts": prompts,
         "labels": labels,
         "classes": classes,
+        "images": images,
         "steps": steps,
         "guidance_scale": guidance_scale,
         "negative_prompt": negative_prompt,
         "call": call,
         "variant": variant,
         "scheduler": scheduler,
+        "offload": offload or None,
+        "safety_checker": safety_checker,
         "size": size,
         "error": error,
         "label_map": label_map,

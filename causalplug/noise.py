@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from causalplug.arguments import MAPPING, SEED, instance, takes, whole
 from causalplug.errors import SamplingError
 from causalplug.values import Json
 
-__all__ = ["Noise", "NoiseSpec", "Provenance", "Seen", "whole_seed"]
+__all__ = ["Noise", "NoiseSpec", "Provenance", "Seen"]
 
 _BLOCK = 2**14  # numbers per block; fixed for ever, because it decides which numbers a seed gives
 
@@ -117,7 +117,7 @@ class Noise:
 
     Args:
         n: number of rows, or their row numbers (a tensor of int64).
-        seed: any integer.
+        seed: a whole number of at least 0.
         fixed: tensors ``(n, *shape)`` by name that stand in place of a draw, for instance a
             recovered latent.
         provenance: what the rows were chosen to agree with.
@@ -128,6 +128,12 @@ class Noise:
         SamplingError: the seed is no whole number, or a fixed tensor has another number of rows.
     """
 
+    @takes(
+        SamplingError,
+        n=instance("a tensor of row numbers", Tensor).or_else(whole(0, 2**40)),
+        seed=SEED,
+        fixed=MAPPING.or_none("none"),
+    )
     def __init__(
         self,
         n: int | Tensor,
@@ -137,16 +143,11 @@ class Noise:
         provenance: Provenance | None = None,
         device: torch.device | str = "cpu",
     ):
-        if not isinstance(n, Tensor) and (not hasattr(n, "__index__") or int(n) < 0):
-            raise SamplingError(
-                f"Noise cannot be made for n={n!r} rows: give their number, or a tensor of row "
-                "numbers."
-            )
         if isinstance(n, Tensor):
             self.rows = n.to("cpu", torch.int64)
         else:
-            self.rows = torch.arange(int(n))
-        self.seed = whole_seed(seed)
+            self.rows = torch.arange(n)
+        self.seed = seed
         self.device = torch.device(device)
         if provenance is None:
             self.provenance = Provenance()
@@ -314,18 +315,3 @@ class Noise:
             provenance = Provenance.from_text(text)
         seed = int(metadata["seed"])
         return cls(rows, seed, fixed=fixed, provenance=provenance, device=device)
-
-
-def whole_seed(seed: Any) -> int:
-    """The seed as an integer.
-
-    Raises:
-        SamplingError: it is no whole number.
-    """
-    try:
-        return operator.index(seed)
-    except TypeError:
-        raise SamplingError(
-            f"seed={seed!r} cannot be used: the same seed gives the same rows, so it has to be a "
-            "whole number. Leave it out for 0."
-        ) from None

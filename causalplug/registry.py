@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
+from causalplug.arguments import NAME, read_argument
 from causalplug.errors import MechanismError
 
 __all__ = ["SHIPPED_ADAPTERS", "Registry"]
@@ -18,6 +19,7 @@ SHIPPED_ADAPTERS: dict[str, str] = {
     "cxr-acgan": "causalplug.adapters.cxr_acgan",
     "diffusers": "causalplug.adapters.diffusers",
     "diffusers-pipeline": "causalplug.adapters.pipelines",
+    "diffusers-image-pipeline": "causalplug.adapters.pipeline_images",
     "image-bank": "causalplug.adapters.image_bank",
     "trained-generator": "causalplug.adapters.trained",
     "transformers-classifier": "causalplug.adapters.transformers_classifier",
@@ -53,6 +55,8 @@ class Registry(Generic[_T]):
         Raises:
             MechanismError: the kind belongs to another class.
         """
+
+        read_argument("kind", kind, NAME, MechanismError, f"register_{self.what}")
 
         def decorate(cls: _C) -> _C:
             other = self._classes.get(kind)

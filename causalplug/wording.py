@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import difflib
-import functools
-import inspect
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import ParamSpec, TypeVar
+import sys
+from collections.abc import Collection, Iterable, Sequence
 
 from causalplug.errors import UnknownVariableError
 
 __all__ = [
+    "add_note",
     "aligned",
     "as_names",
     "check_known",
     "did_you_mean",
     "listed",
     "shortened",
-    "suggests_arguments",
 ]
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
 _LONGEST = 100
+
+
+def add_note(error: BaseException, text: str) -> None:
+    """Add a line to an error, as ``error.add_note`` does from Python 3.11 on."""
+    if sys.version_info >= (3, 11):
+        error.add_note(text)
+    else:
+        error.__dict__.setdefault("__notes__", []).append(text)
 
 
 def shortened(text: object, most: int = _LONGEST) -> str:
@@ -43,10 +46,24 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def as_names(value: str | Iterable[str]) -> tuple[str, ...]:
-    """The names in ``value``, in order and without repetition; a bare string is one name."""
+    """The names in ``value``, in order and without repetition; a bare string is one name.
+
+    Raises:
+        UnknownVariableError: it holds something else than names.
+    """
     if isinstance(value, str):
         return (value,)
-    return tuple(dict.fromkeys(value))
+    if isinstance(value, bytes) or not isinstance(value, Iterable):
+        raise UnknownVariableError(
+            f"{shortened(repr(value))} names no variables: give a name or several names."
+        )
+    found = tuple(value)
+    for name in found:
+        if not isinstance(name, str):
+            raise UnknownVariableError(
+                f"{shortened(repr(name))} is not the name of a variable: names are text."
+            )
+    return tuple(dict.fromkeys(found))
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
@@ -92,18 +109,3 @@ def check_known(names: Iterable[str], known: Collection[str], what: str) -> None
             raise UnknownVariableError(
                 f"{what}: {shortened(name)!r} is not a variable of the graph{hint}"
             )
-
-
-def suggests_arguments(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Decorator: a misspelt argument is answered with the one that was meant."""
-    known = list(inspect.signature(function).parameters)
-
-    @functools.wraps(function)
-    def _checked(*args: _P.args, **keywords: _P.kwargs) -> _R:
-        for name in keywords:
-            if name not in known:
-                hint = did_you_mean(name, known) or f"; it takes {listed(known[1:], most=40)}"
-                raise TypeError(f"{function.__name__}() has no argument {name!r}{hint}")
-        return function(*args, **keywords)
-
-    return _checked

@@ -11,7 +11,7 @@ import pytest
 import causalplug as cp
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
-MODULES = {"adapters", "errors", "plots", "testing"}
+MODULES = {"adapters", "errors", "metrics", "plots", "testing"}
 NAMES = [
     name
     for name in cp.__all__

@@ -109,9 +109,9 @@ def test_impossible_declarations_are_refused(declare, message):
         (lambda: Discrete(["a", None]), "None as a category"),
         (lambda: Discrete([["a"], ["b"]]), "as a category"),
         (lambda: Discrete([("a", 1), ("b", 2)]), "as a category"),
-        (lambda: Continuous(low="a"), "give numbers"),
-        (lambda: Image(1.5, 2, 2), "whole numbers"),
-        (lambda: Image("1", 2, 2), "whole numbers"),
+        (lambda: Continuous(low="a"), "give a number"),
+        (lambda: Image(1.5, 2, 2), "a whole number"),
+        (lambda: Image("1", 2, 2), "a whole number"),
     ],
 )
 def test_declarations_that_make_no_sense(build, message):

@@ -269,13 +269,13 @@ def _odds(features: np.ndarray, others: np.ndarray, at: np.ndarray, seed: int) -
 def _classifier(seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    return HistGradientBoostingClassifier(**_TREES, random_state=seed)
+    return HistGradientBoostingClassifier(**_TREES, random_state=seed % 2**32)
 
 
 def _regressor(seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    return HistGradientBoostingRegressor(**_TREES, random_state=seed)
+    return HistGradientBoostingRegressor(**_TREES, random_state=seed % 2**32)
 
 
 def needs_adjustment(arms: list[Arm], columns: Named, domains: Named, most: int = 20) -> bool:

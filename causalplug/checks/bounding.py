@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from causalplug.arguments import COUNT, MAPPING, ROWS, SEED, number, takes, whole
 from causalplug.checks.adjustment_bounds import (
     arms_of,
     bound_arms,
@@ -27,7 +28,7 @@ from causalplug.checks.bounds import Bounds
 from causalplug.errors import DataError, QueryError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import as_sources
-from causalplug.identification.assumptions import Assume, as_assumptions
+from causalplug.identification.assumptions import BOUNDING, Assume, as_assumptions
 from causalplug.identification.identification import identify
 from causalplug.identification.query import Query
 from causalplug.wording import listed
@@ -35,6 +36,18 @@ from causalplug.wording import listed
 __all__ = ["bounds"]
 
 
+@takes(
+    QueryError,
+    data=ROWS,
+    domains=MAPPING.or_none("what occurs"),
+    ranges=MAPPING.or_none("what occurs"),
+    encoders=MAPPING.or_none("none"),
+    threshold=number(low=0, below=1),
+    most_unknowns=COUNT,
+    nodes=COUNT,
+    resamples=whole(0, 10_000_000),
+    seed=SEED,
+)
 def bounds(
     graph: CausalGraph,
     query: Query | str,
@@ -108,7 +121,7 @@ def bounds(
     if not isinstance(asked, Query):
         raise QueryError(f"{query!r} is not a query: give text such as 'P(Y | do(X=1))' or a Query")
     asked.check(graph.index)
-    assumptions = as_assumptions(graph, assume)
+    assumptions = as_assumptions(graph, assume, kinds=BOUNDING)
     adjusted = _by_adjustment(
         graph, asked, data, sources, domains or {}, ranges or {}, assumptions, threshold, seed
     )

@@ -4,6 +4,7 @@ compared with how likely it is overall."""
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ def event_ratio(
     *,
     most: int = 5000,
     folds: int = 5,
+    judged: int | None = None,
     trees: int = TREES,
     seed: int = 0,
 ) -> np.ndarray:
@@ -40,11 +42,13 @@ def event_ratio(
         event: How far each row belongs to the event, 0 to 1, an array (rows,).
         most: Number of rows that stand for all of them; the rows of the event are used as well.
         folds: Number of parts of the cross-fitting.
+        judged: Number of parts whose rows are judged, the first ones; all by default.
         trees: Number of boosted trees.
         seed: Seed of the parts and of the choice of rows.
 
     Returns:
-        The ratio on the rows that stand for all of them, :func:`representatives`.
+        The ratio on the rows that stand for all of them, :func:`representatives`, or on the first
+        of them where not all parts are judged.
 
     Raises:
         DataError: The features are not finite, or their number is not that of the rows.
@@ -56,7 +60,7 @@ def event_ratio(
     happened = np.flatnonzero(event > 1e-3)
     happened = np.random.default_rng((seed, 1)).permutation(happened)[:most]
     found = []
-    for inside, ones, zeros in _parts(base, happened, folds):
+    for inside, ones, zeros in itertools.islice(_parts(base, happened, folds), judged):
         if len(ones):
             classes = features[ones], features[zeros]
             found.append(_odds(*classes, event[ones], features[inside], trees, seed))
@@ -91,32 +95,35 @@ class Ratios:
     trees: int = TREES
     limit: float | None = None
     work: float = 0.0
-    _known: dict[bytes, np.ndarray] = field(default_factory=dict, repr=False)
+    _known: dict[tuple[bytes, int], np.ndarray] = field(default_factory=dict, repr=False)
 
-    def of(self, features: np.ndarray, event: np.ndarray) -> np.ndarray:
-        """:func:`event_ratio` of an event.
+    def of(self, features: np.ndarray, event: np.ndarray, judged: int | None = None) -> np.ndarray:
+        """:func:`event_ratio` of an event, on the rows of ``judged`` parts.
 
         Raises:
             OverBudget: The work that was allowed is done.
         """
-        key = hashlib.blake2b(features.tobytes() + event.tobytes(), digest_size=16).digest()
+        parts = min(judged or self.folds, self.folds)
+        digest = hashlib.blake2b(features.tobytes() + event.tobytes(), digest_size=16).digest()
+        key = digest, parts
         if key not in self._known:
-            self._count(len(event), features.shape[1])
+            self._count(len(event), features.shape[1], parts)
             self._known[key] = event_ratio(
                 features,
                 event,
                 most=self.most,
                 folds=self.folds,
+                judged=parts,
                 trees=self.trees,
                 seed=self.seed,
             )
         return self._known[key]
 
-    def _count(self, rows: int, columns: int) -> None:
+    def _count(self, rows: int, columns: int, parts: int) -> None:
         if self.limit is not None and self.work >= self.limit:
             raise OverBudget
         numbers = 2 * min(rows, self.most) * columns
-        self.work += self.folds * self.trees * (1 + numbers / _NUMBERS_OF_A_TREE)
+        self.work += parts * self.trees * (1 + numbers / _NUMBERS_OF_A_TREE)
 
 
 def representatives(rows: int, most: int, seed: int) -> np.ndarray:
@@ -133,7 +140,7 @@ def reduced(features: np.ndarray, seed: int = 0) -> np.ndarray:
 
     _check(features, len(features))
     size = min(_DIMENSIONS, len(features))
-    components: np.ndarray = PCA(size, random_state=seed).fit_transform(features)
+    components: np.ndarray = PCA(size, random_state=seed % 2**32).fit_transform(features)
     return components
 
 
@@ -181,7 +188,7 @@ def _odds(
         max_leaf_nodes=_LEAVES,
         max_bins=bins,
         early_stopping=False,
-        random_state=seed,
+        random_state=seed % 2**32,
     )
     trees.fit(seen, np.repeat([1, 0], [len(ones), len(zeros)]), weights)
     chance = trees.predict_proba(at)[:, 1]

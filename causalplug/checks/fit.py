@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from causalplug.arguments import COUNT, MAPPING, SEED, SHARE, instance, takes
 from causalplug.checks.image_statistics import (
     coverage,
     first_of_each,
@@ -142,6 +143,17 @@ class FitReport:
         PILImage.fromarray(array).save(path)
 
 
+@takes(
+    DataError,
+    mechanism=instance("a frozen mechanism", FrozenMechanism),
+    rows=MAPPING,
+    encoder=instance("an encoder", Encoder).or_none("a random one"),
+    per_configuration=COUNT,
+    minimum_rows=COUNT,
+    detail=COUNT,
+    level=SHARE,
+    seed=SEED,
+)
 def check_fit(
     mechanism: FrozenMechanism,
     rows: Mapping[str, Tensor],

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from causalplug.arguments import COUNT, MAPPING, ROWS, SEED, SHARE, takes, whole
 from causalplug.checks.bound_data import columns_of
 from causalplug.checks.graph_report import GraphCheck, TestedConstraint
 from causalplug.checks.independence import Column, IndependenceTests, Outcome, column_of
@@ -19,13 +20,23 @@ from causalplug.identification.implied import Constraint, implied_constraints
 from causalplug.values import Named
 from causalplug.wording import listed
 
-__all__ = ["check_graph"]
+__all__ = ["check_graph", "tables_to_test"]
 
 Encoder = Callable[[Any], Any]
 _FEWEST = 30  # rows
 _SOURCE = "source"
 
 
+@takes(
+    DataError,
+    data=ROWS,
+    encoders=MAPPING.or_none("none"),
+    level=SHARE,
+    most_rows=COUNT,
+    most_tests=COUNT,
+    most_fixed=whole(0, 100),
+    seed=SEED,
+)
 def check_graph(
     graph: CausalGraph,
     data: Any,
@@ -79,13 +90,11 @@ def check_graph(
         False
     """
     expect_graph(graph, "the graph cannot be checked")
-    if not 0 < level < 1:
-        raise DataError(f"level={level} is not between 0 and 1; 0.05 is usual")
     if isinstance(data, list | tuple):
         items = data
     else:
         items = [data]
-    tables = _tables(graph, items, sources, encoders or {}, most_rows, seed)
+    tables = tables_to_test(graph, items, sources, encoders or {}, most_rows, seed)
     notes = [note for table in tables for note in table.notes]
     plans = [_within(table, most_fixed) for table in tables]
     plans += [_between(tables[0], other, most_fixed) for other in tables[1:]]
@@ -139,7 +148,7 @@ class _Plan:
         return tester.compare(constraint.x, constraint.y, constraint.given, weights)
 
 
-def _tables(
+def tables_to_test(
     graph: CausalGraph,
     items: Sequence[Any],
     sources: Any,
@@ -147,6 +156,8 @@ def _tables(
     most_rows: int,
     seed: int,
 ) -> list[_Table]:
+    """The tables as tests read them, each with the graph over its columns; arguments as for
+    :func:`check_graph`."""
     read = [columns_of(item) for item in items]
     described = as_sources(
         graph, sources if sources is not None else _described(graph, items, read)

@@ -120,6 +120,7 @@ class IndependenceTests:
     columns: Mapping[str, Column]
     seed: int = 0
     _bases: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict)
+    _ridges: dict[tuple[str, ...], _Ridge] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -151,12 +152,12 @@ class IndependenceTests:
     def _by_regression(
         self, x: Column, y: Column, given: tuple[str, ...], weights: np.ndarray | None
     ) -> Outcome:
-        basis = self._basis(given)
         if weights is None:
-            w = np.ones(self.count)
+            w, ridge = np.ones(self.count), self._ridge(given)
         else:
             w = weights / weights.mean()
-        left, right = (_residuals(np.hstack([c.first, c.second]), basis, w) for c in (x, y))
+            ridge = _Ridge(self._basis(given), w)
+        left, right = (ridge.residuals(np.hstack([c.first, c.second])) for c in (x, y))
         few, many = x.first.shape[1], y.first.shape[1]
         products = left[:, :, None] * right[:, None, :] * w[:, None, None]
         first = products[:, :few, :many].reshape(self.count, -1)
@@ -168,6 +169,12 @@ class IndependenceTests:
         strength = float(np.sqrt((first.mean(0) ** 2).sum()) / max(scale, 1e-12))
         p = _shared(_mean_test(first), _mean_test(second))
         return Outcome(p, strength, "residuals" if weights is None else "weighted residuals")
+
+    def _ridge(self, given: tuple[str, ...]) -> _Ridge:
+        """The regression on what is given, in rows of equal weight."""
+        if given not in self._ridges:
+            self._ridges[given] = _Ridge(self._basis(given), np.ones(self.count))
+        return self._ridges[given]
 
     def _basis(self, given: tuple[str, ...]) -> np.ndarray:
         """What is given as columns of a regression: strata where they are few, else the scores
@@ -199,28 +206,39 @@ class IndependenceTests:
         return np.hstack(parts)
 
 
-def _residuals(targets: np.ndarray, basis: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """What a ridge regression leaves of every target; the penalty is the best of a grid by
-    generalized cross-validation."""
-    if not targets.shape[1]:
-        return targets
-    root = np.sqrt(weights)[:, None]
-    scaled, wanted = basis * root, targets * root
-    values, axes = np.linalg.eigh(scaled.T @ scaled)
-    kept = values > 1e-10 * values[-1]
-    values, axes = values[kept], axes[:, kept]
-    inside = (axes.T @ (scaled.T @ wanted)) / np.sqrt(values)[:, None]
-    whole = (wanted**2).sum(0)
-    best = np.full(targets.shape[1], np.inf)
-    shrinks = np.zeros((len(values), targets.shape[1]))
-    for penalty in _PENALTIES:
-        shrink = values / (values + penalty)
-        rest = whole - ((2 * shrink - shrink**2)[:, None] * inside**2).sum(0)
-        score = rest / (1 - shrink.sum() / len(targets)) ** 2
-        shrinks = np.where(score < best, shrink[:, None], shrinks)
-        best = np.minimum(score, best)
-    fitted = basis @ (axes @ (shrinks * inside / np.sqrt(values)[:, None]))
-    return np.asarray(targets - fitted)
+class _Ridge:
+    """A ridge regression on a basis, whose axes serve every target.
+
+    Args:
+        basis: ``(n, k)``.
+        weights: ``(n,)`` of the rows.
+    """
+
+    def __init__(self, basis: np.ndarray, weights: np.ndarray):
+        self.basis, self.root = basis, np.sqrt(weights)[:, None]
+        self.scaled = basis * self.root
+        values, axes = np.linalg.eigh(self.scaled.T @ self.scaled)
+        kept = values > 1e-10 * values[-1]
+        self.values, self.axes = values[kept], axes[:, kept]
+
+    def residuals(self, targets: np.ndarray) -> np.ndarray:
+        """What is left of every target ``(n, t)``; the penalty is the best of a grid by generalized
+        cross-validation."""
+        if not targets.shape[1]:
+            return targets
+        values, wanted = self.values, targets * self.root
+        inside = (self.axes.T @ (self.scaled.T @ wanted)) / np.sqrt(values)[:, None]
+        whole = (wanted**2).sum(0)
+        best = np.full(targets.shape[1], np.inf)
+        shrinks = np.zeros((len(values), targets.shape[1]))
+        for penalty in _PENALTIES:
+            shrink = values / (values + penalty)
+            rest = whole - ((2 * shrink - shrink**2)[:, None] * inside**2).sum(0)
+            score = rest / (1 - shrink.sum() / len(targets)) ** 2
+            shrinks = np.where(score < best, shrink[:, None], shrinks)
+            best = np.minimum(score, best)
+        fitted = self.basis @ (self.axes @ (shrinks * inside / np.sqrt(values)[:, None]))
+        return np.asarray(targets - fitted)
 
 
 def _mean_test(products: np.ndarray) -> tuple[float, int]:

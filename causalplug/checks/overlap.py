@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from causalplug.arguments import COUNT, MAPPING, ROWS, SEED, SHARE, number, takes
 from causalplug.checks.density_ratio import Ratios
 from causalplug.checks.determinism import Relation, find_relations
 from causalplug.checks.source_rows import Encoder, SourceRows, numeric_names
@@ -100,6 +101,17 @@ class Overlap:
         }
 
 
+@takes(
+    DataError,
+    data=ROWS,
+    encoders=MAPPING.or_none("none"),
+    domains=MAPPING.or_none("what occurs"),
+    threshold=SHARE,
+    tolerance=number(low=0, below=1),
+    fewest=COUNT,
+    most_rows=COUNT,
+    seed=SEED,
+)
 def check_overlap(
     graph: CausalGraph,
     query: Query | str,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
+from causalplug.arguments import COUNT, MAPPING, SEED, instance, number, takes
 from causalplug.encoders.encoders import Encoder, project
 from causalplug.errors import DataError
 from causalplug.mechanisms.frozen.label_estimation import fit_label_classifier
@@ -58,6 +59,15 @@ class ProjectionReport:
         return asdict(self)
 
 
+@takes(
+    DataError,
+    encoder=instance("an encoder", Encoder),
+    images=instance("a tensor of images", Tensor),
+    targets=MAPPING,
+    tolerance=number(low=0, below=1),
+    steps=COUNT,
+    seed=SEED,
+)
 def check_projection(
     encoder: Encoder,
     images: Tensor,

@@ -29,6 +29,8 @@ _RARE = 0.01  # share of the rows below which a value that is summed over does n
 _SPARSE = 0.05  # share lacking by chance beyond which cells are too thin, and trees are used
 _WHOLE = 0.98  # share beyond which chance makes no difference
 _SHUFFLES = 3  # of an event, to see what chance gives
+_FITS = 20  # classifiers for the values of what varies together, about
+_FITS_BY_CHANCE = 2  # for each shuffle
 _QUANTILES = (0.1, 0.5, 0.9)  # of a number that is summed over
 
 
@@ -319,8 +321,10 @@ class SupportCheck:
         """Share of the (weighted) rows on which some event lacks support, less that by chance,
         and its standard error; ``averaged`` over the events where they stand for a number's
         values."""
-        lacking = [self._lacking(features, event.shares) for event in events]
+        parts = max(1, _FITS // len(events))
+        lacking = [self._lacking(features, event.shares, parts) for event in events]
         kept = representatives(len(features), self.rule.most_rows, self.rule.seed)
+        kept = kept[: len(lacking[0])]
         if weights is None:
             chosen = np.ones(len(kept))
         else:
@@ -356,14 +360,16 @@ class SupportCheck:
         chances, variances = np.transpose(found)
         return chances, variances * (1 + 1 / _SHUFFLES)
 
-    def _lacking(self, features: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        found: np.ndarray = self.ratios.of(features, shares) < self.rule.threshold
+    def _lacking(self, features: np.ndarray, shares: np.ndarray, parts: int) -> np.ndarray:
+        """Which rows lack an event: of all rows, or of some parts where events are many."""
+        found: np.ndarray = self.ratios.of(features, shares, parts) < self.rule.threshold
         return found
 
     def _by_chance(self, features: np.ndarray, shares: np.ndarray) -> Iterator[float]:
         for shuffle in range(_SHUFFLES):
             random = np.random.default_rng((self.rule.seed, shuffle))
-            yield float(self._lacking(features, random.permutation(shares)).mean())
+            shuffled = random.permutation(shares)
+            yield float(self._lacking(features, shuffled, _FITS_BY_CHANCE).mean())
 
     def _events(self, holders: Sequence[int], varied: Sequence[Atom]) -> list[_Event]:
         """The values of what varies: constants as they are, symbols at what the rows have."""

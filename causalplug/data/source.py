@@ -13,6 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from causalplug.arguments import (
+    COUNT,
+    FLAG,
+    MAPPING,
+    NAME,
+    NAMES,
+    PATH,
+    TEXT,
+    takes,
+)
 from causalplug.data.dialect import TextOptions
 from causalplug.data.filter import filtered
 from causalplug.data.images import Images, PixelStore, decode_pictures, in_background, is_picture
@@ -121,6 +131,22 @@ class DataSource:
         3
     """
 
+    @takes(
+        DataError,
+        do=NAMES.or_else(MAPPING),
+        columns=NAMES.or_else(MAPPING).or_none("all"),
+        name=NAME.or_none("none"),
+        clusters=NAME.or_none("none"),
+        split=NAME.or_none("none"),
+        revision=NAME.or_none("none"),
+        streaming=FLAG,
+        max_memory=COUNT,
+        cache_dir=PATH.or_none("the system's"),
+        separator=TEXT.or_none("what the file says"),
+        decimal=TEXT.or_none("what the file says"),
+        encoding=NAME.or_none("what the file says"),
+        where=MAPPING.or_none("all rows"),
+    )
     def __init__(
         self,
         frame: Any,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from causalplug.arguments import COUNT, instance, read_argument, several, takes, whole
 from causalplug.encoders.convolution import ImageTrunk
 from causalplug.errors import MechanismError
 from causalplug.hub.contract import declare
@@ -70,10 +71,7 @@ class Encoder(Part):
 
     def __init__(self, variable: Variable, size: int):
         super().__init__()
-        if size < 1:
-            raise MechanismError(
-                f"An encoder of size {size} cannot be built: a projection has at least one number."
-            )
+        read_argument("size", size, whole(1, 2**24), MechanismError, type(self).__name__)
         self.variable, self.size = variable, size
         self.register_buffer("loc", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
@@ -188,6 +186,12 @@ class ConvEncoder(Encoder):
         hidden: width of the layer before the projection.
     """
 
+    @takes(
+        MechanismError,
+        variable=instance("the declaration of an image variable", Variable),
+        channels=several(whole(1, 2**24), least=1),
+        hidden=COUNT,
+    )
     def __init__(
         self,
         variable: Variable,

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 import torch
 from torch import Tensor, nn
 
+from causalplug.arguments import COUNT, MAPPING, SEED, SHARE, instance, number, takes
 from causalplug.encoders.encoders import Encoder, project
 from causalplug.errors import DataError
 from causalplug.networks import location_and_scale
@@ -61,6 +62,17 @@ class _Head:
         return nn.functional.mse_loss(output.squeeze(-1), self.target[rows])
 
 
+@takes(
+    DataError,
+    encoder=instance("an encoder", Encoder),
+    images=instance("a tensor of images", Tensor),
+    targets=MAPPING,
+    seed=SEED,
+    steps=COUNT,
+    batch_size=COUNT,
+    lr=number(above=0),
+    held_out=SHARE,
+)
 def fit_encoder(
     encoder: Encoder,
     images: Tensor,

@@ -9,6 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from causalplug.arguments import NAMES, PATH, TEXT, Rule, takes
 from causalplug.errors import CycleError, GraphError, UnknownVariableError
 from causalplug.graphs.readers import read_file, read_text
 from causalplug.graphs.readers.draft import Draft
@@ -29,6 +30,18 @@ __all__ = ["CausalGraph", "expect_graph"]
 
 Names = str | Iterable[str]
 Edge = tuple[str, str]
+
+
+_PAIRS = Rule("pairs of names, such as [('X', 'Y')]", lambda pairs: _pairs(pairs))
+
+
+def _pairs(value: Any) -> Any:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise TypeError
+    found = list(value)
+    if not all(isinstance(pair, Iterable) for pair in found):
+        raise TypeError
+    return found
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,6 +107,7 @@ class CausalGraph:
     # --- reading and writing ---
 
     @classmethod
+    @takes(GraphError, text=TEXT, format=TEXT, latents=NAMES)
     def parse(cls, text: str, format: str = "text", *, latents: Names = ()) -> CausalGraph:
         """The graph written in ``text``, such as ``"D -> I -> A; D <-> A"``.
 
@@ -109,6 +123,7 @@ class CausalGraph:
         return cls._built(read_text(text, format), latents)
 
     @classmethod
+    @takes(GraphError, directed=_PAIRS, bidirected=_PAIRS, variables=NAMES)
     def from_edges(
         cls,
         directed: Iterable[Edge] = (),
@@ -131,6 +146,7 @@ class CausalGraph:
         return cls(tuple(names), tuple(directed), tuple(bidirected))
 
     @classmethod
+    @takes(GraphError, path=PATH, format=TEXT.or_none("what the file says"), latents=NAMES)
     def read(
         cls, path: str | os.PathLike[str], format: str | None = None, *, latents: Names = ()
     ) -> CausalGraph:

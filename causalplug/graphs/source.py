@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from causalplug.arguments import MAPPING, NAME, NAMES, takes
 from causalplug.errors import SourceError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.values import Json, Named
@@ -38,6 +39,7 @@ class Source:
     values: Mapping[str, tuple[Any, ...]]
     name: str | None
 
+    @takes(SourceError, recorded=NAMES, do=NAMES.or_else(MAPPING), name=NAME.or_none("none"))
     def __init__(
         self,
         recorded: Iterable[str],

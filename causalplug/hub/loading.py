@@ -5,7 +5,7 @@ The loaders of the three kinds are handed in by their owners, so that nothing he
 
 from __future__ import annotations
 
-__all__ = ["Access", "Loader", "kind_of", "load_as", "load_own"]
+__all__ = ["FETCHING", "Access", "Loader", "kind_of", "load_as", "load_own"]
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
 
+from causalplug.arguments import FLAG, NAME, PATH, TEXT, choice
 from causalplug.errors import LicenseWarning, RepositoryError
 from causalplug.files.precision import cast
 from causalplug.files.validation import read_json
@@ -35,6 +36,21 @@ class Access:
     def options(self) -> Json:
         """The arguments of :func:`causalplug.hub.repository.resolve`."""
         return asdict(self)
+
+
+_NAMED = NAME.or_none("none")
+FETCHING = {
+    "source": PATH,
+    "revision": _NAMED,
+    "subfolder": TEXT,
+    "cache_dir": PATH.or_none("that of huggingface_hub"),
+    "token": FLAG.or_else(NAME).or_none("that of the client"),
+    "local_files_only": FLAG,
+    "force_download": FLAG,
+    "trust_remote_code": FLAG,
+    "use": choice(*USES).or_none("no particular one"),
+}
+"""What the arguments may be by which a repository is named and fetched."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +94,6 @@ def load_as(
         RepositoryError: Nothing is there, it is malformed, or it holds something else than the
             options are for.
     """
-    if use is not None and use not in USES:
-        raise RepositoryError(
-            f"cannot load {source} for use={use!r}: the uses known are {', '.join(USES)}"
-        )
     snapshot = resolve(source, revision=revision, subfolder=subfolder, **access.options())
     kind = kind_of(snapshot)
     if kind not in loaders:

@@ -28,6 +28,7 @@ def push_folder(
     folder: str | os.PathLike,
     repo_id: str,
     *,
+    kind: Literal["model", "space"] = "model",
     revision: str | None = None,
     private: bool | None = None,
     gated: Literal["auto", "manual", False] | None = None,
@@ -52,6 +53,7 @@ def push_folder(
     Args:
         folder: what :func:`~causalplug.files.storage.write_folder` wrote.
         repo_id: "owner/name", or "name" for the logged-in user.
+        kind: What the repository is: a model, or a Space of Gradio.
         revision: branch; "main" if None.
         private: for a repository that is created now; None is the owner's default.
         gated: whether readers must ask ("manual") or agree ("auto") first; None leaves it as it is.
@@ -80,16 +82,17 @@ def push_folder(
         names = _choose(copy, str(folder), ignore_patterns)
         _check_contents(copy, names, str(folder), token)
         if not create_pr:
-            repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+            repo_id = _created(api, repo_id, kind, private)
             if revision is not None and revision != "main" and not revision.startswith("refs/"):
-                api.create_branch(repo_id, branch=revision, exist_ok=True)
+                api.create_branch(repo_id, branch=revision, repo_type=kind, exist_ok=True)
             if gated is not None:
-                api.update_repo_settings(repo_id, gated=gated)
+                api.update_repo_settings(repo_id, gated=gated, repo_type=kind)
 
         def commit() -> CommitInfo:
             return api.create_commit(
                 repo_id,
-                _operations(api, repo_id, revision, copy, names, replaces),
+                _operations(api, repo_id, kind, revision, copy, names, replaces),
+                repo_type=kind,
                 commit_message=commit_message,
                 commit_description=commit_description,
                 revision=revision,
@@ -99,6 +102,15 @@ def push_folder(
 
         # a pull request whose answer was lost would be opened twice
         return patiently(commit, f"push to {repo_id}", attempts=1 if create_pr else 3)
+
+
+def _created(api: HfApi, repo_id: str, kind: str, private: bool | None) -> str:
+    """The id of the repository, which is made if it does not exist."""
+    sdk = None
+    if kind == "space":
+        sdk = "gradio"
+    made = api.create_repo(repo_id, repo_type=kind, space_sdk=sdk, private=private, exist_ok=True)
+    return str(made.repo_id)
 
 
 def _choose(copy: Path, folder: str, ignore_patterns: Sequence[str]) -> list[str]:
@@ -142,6 +154,7 @@ def _check_contents(copy: Path, names: list[str], folder: str, token: bool | str
 def _operations(
     api: HfApi,
     repo_id: str,
+    kind: str,
     revision: str | None,
     copy: Path,
     names: list[str],
@@ -153,7 +166,7 @@ def _operations(
         CommitOperationAdd(path_in_repo=name, path_or_fileobj=copy / name) for name in names
     ]
     if replaces:
-        for name in api.list_repo_files(repo_id, revision=revision):
+        for name in api.list_repo_files(repo_id, revision=revision, repo_type=kind):
             if name not in names and any(
                 fnmatch.fnmatchcase(name, pattern) for pattern in replaces
             ):

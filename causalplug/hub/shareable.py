@@ -7,16 +7,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
+from causalplug.arguments import FLAG, NAME, PATH, TEXT, takes
 from causalplug.errors import RepositoryError
 from causalplug.files.storage import Content
+from causalplug.hub.loading import FETCHING, Access, Loader, load_as
 from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
-    from typing import Self, Unpack
-
     from huggingface_hub import CommitInfo, ModelCard
+    from typing_extensions import Self, Unpack
 
-    from causalplug.hub.loading import Loader
     from causalplug.hub.saving import PublishingOptions, SavingOptions
     from causalplug.hub.snapshot import Snapshot
 
@@ -43,6 +43,7 @@ class Shareable:
     origin: Snapshot | None = None
     brought_code: tuple[str, bytes] | None = None
 
+    @takes(RepositoryError, folder=PATH)
     def save_pretrained(
         self, folder: str | os.PathLike[str], **options: Unpack[SavingOptions]
     ) -> Path:
@@ -73,6 +74,7 @@ class Shareable:
         raise NotImplementedError
 
     @classmethod
+    @takes(RepositoryError, **FETCHING)
     def from_pretrained(
         cls,
         source: str | os.PathLike[str],
@@ -93,8 +95,6 @@ class Shareable:
         Raises:
             RepositoryError: The repository holds something else.
         """
-        from causalplug.hub.loading import Access, load_as
-
         access = Access(cache_dir, token, local_files_only, force_download)
         loaded = load_as(
             source,
@@ -133,6 +133,17 @@ class Shareable:
         """What :func:`~causalplug.hub.card.render_card` writes about it."""
         raise NotImplementedError
 
+    @takes(
+        RepositoryError,
+        repo_id=NAME,
+        branch=NAME.or_none("main"),
+        private=FLAG.or_none("the owner's default"),
+        create_pr=FLAG,
+        commit_message=NAME,
+        commit_description=TEXT.or_none("none"),
+        parent_commit=NAME.or_none("any"),
+        token=FETCHING["token"],
+    )
     def push_to_hub(
         self,
         repo_id: str,

@@ -16,8 +16,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from causalplug.arguments import FLAG, TEXT, Rule, takes
 from causalplug.errors import QueryError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.arithmetic import Formula, Number, Operation, linear
@@ -159,6 +160,9 @@ class Term:
         return f"P({inside})"
 
 
+_EVENTS = TEXT.or_else(Rule("names or events", lambda events: _listed_events(events)))
+
+
 @dataclass(frozen=True, init=False)
 class Query:
     """A causal question: one term, or a contrast of several.
@@ -192,6 +196,7 @@ class Query:
     name: str | None = field(default=None, compare=False)
     formula: Formula | None = None
 
+    @takes(QueryError, outcomes=_EVENTS, expectation=FLAG)
     def __init__(
         self,
         outcomes: str | Event | Named | Iterable[str | Event],
@@ -473,6 +478,17 @@ def _names(event: Event) -> Iterator[str]:
         yield name
         if isinstance(value, Event):
             yield from _names(value)
+
+
+def _listed_events(value: Any) -> Any:
+    if isinstance(value, Event | Mapping):
+        return value
+    if isinstance(value, bytes) or not isinstance(value, Iterable):
+        raise TypeError
+    found = list(value)
+    if not all(isinstance(event, str | Event) for event in found):
+        raise TypeError
+    return found
 
 
 def _events(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from causalplug.arguments import FLAG, number, read_fields, setting
 from causalplug.errors import QueryError
 
 __all__ = ["Except", "Interval", "Region", "meet"]
@@ -29,16 +30,13 @@ class Interval:
         '18<=age<65'
     """
 
-    low: float | None = None
-    high: float | None = None
-    includes_low: bool = True
-    includes_high: bool = True
+    low: float | None = setting(None, number().or_none("no bound"))
+    high: float | None = setting(None, number().or_none("no bound"))
+    includes_low: bool = setting(True, FLAG)
+    includes_high: bool = setting(True, FLAG)
 
     def __post_init__(self) -> None:
-        for bound in (self.low, self.high):
-            number = isinstance(bound, int | float) and not isinstance(bound, bool)
-            if bound is not None and not (number and math.isfinite(bound)):
-                raise QueryError(f"{bound!r} cannot bound an interval: give a finite number")
+        read_fields(self, QueryError)
         if self.low is None and self.high is None:
             raise QueryError("an interval without bounds holds every number: leave it out")
         if self.low is not None and self.high is not None and not self._has_numbers():

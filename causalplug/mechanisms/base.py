@@ -65,6 +65,8 @@ class Mechanism(Part):
             where an image has no encoder, they are pixels in the range of the variable.
         batch_cost: Rough seconds of CPU for 64 rows, where that matters for planning; 0 means
             negligible.
+        learning_rate: The largest first step size that its training by likelihood bears; None where
+            the usual one does.
         saved_with_model: A model that holds it saves its weights beside what was trained, where it
             has no repository of its own.
         license, source: Licence and origin of pretrained weights.
@@ -84,6 +86,7 @@ class Mechanism(Part):
     monotone: bool = False
     reads_projections: bool = True
     batch_cost: float = 0.0
+    learning_rate: float | None = None
     saved_with_model: bool = False
 
     variable: Variable
@@ -344,6 +347,7 @@ declare(
         "reads_confounders": (tuple, type(None)),
         "abduction": (str, type(None)),
         "batch_cost": (float, int),
+        "learning_rate": (float, type(None)),
         "accepts_confounder": _FLAG,
         "differentiable": _FLAG,
         "explicit": _FLAG,
@@ -361,8 +365,10 @@ MECHANISMS: Registry[Mechanism] = Registry(
         "continuous-mixed": "causalplug.mechanisms.trainable.mixed",
         "vector-flow": "causalplug.mechanisms.trainable.vector",
         "wrapped-module": "causalplug.mechanisms.frozen.wrapped",
+        "tabular-predictor": "causalplug.mechanisms.frozen.tabular",
         "count-spline": "causalplug.mechanisms.trainable.count",
         "conv-generator": "causalplug.mechanisms.trainable.image",
+        "residual-vae": "causalplug.mechanisms.trainable.residual_vae",
         "renderer": "causalplug.mechanisms.frozen.renderer",
         **SHIPPED_ADAPTERS,
     },

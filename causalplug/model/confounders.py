@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from causalplug.arguments import NAMES, Rule, read_argument
 from causalplug.errors import ConfounderWarning, MechanismError
 from causalplug.graphs.confounders import confounder_cliques, confounder_key
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.base import Mechanism
 from causalplug.model.deferred import DeferredMechanism
-from causalplug.wording import listed
+from causalplug.wording import as_names, listed
 
 __all__ = ["ConfounderLayout", "ConfounderSpec", "check_readers", "confounder_layout"]
+
+
+def _groups(value: Any) -> list[tuple[str, ...]]:
+    if isinstance(value, str | bytes | Mapping):
+        raise TypeError
+    return [as_names(NAMES.read(group)) for group in value]
+
+
+_GROUPS = Rule("'cliques', 'edges' or groups of names", _groups)
 
 ConfounderSpec = str | Iterable[Iterable[str]]
 """``"cliques"``, ``"edges"``, or the groups of variables that share a noise each."""
@@ -64,6 +75,7 @@ def confounder_layout(
             "of variables that share a hidden cause."
         )
     if not isinstance(spec, str):
+        read_argument("confounders", spec, _GROUPS, MechanismError, "DCM")
         return ConfounderLayout(graph, _checked_groups(graph, spec))
     found = confounder_cliques(graph)
     by_edge = {

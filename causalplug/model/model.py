@@ -6,12 +6,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from causalplug.errors import DataError, MechanismError, UnknownVariableError, VariableError
+from causalplug.arguments import MAPPING, SEED, WIDTHS, read_argument, takes, whole
+from causalplug.errors import (
+    DataError,
+    MechanismError,
+    SamplingError,
+    UnknownVariableError,
+    VariableError,
+)
 from causalplug.files.weights import refuse_infinite
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source
@@ -22,7 +30,7 @@ from causalplug.model.deferred import DeferredEncoder, DeferredMechanism, Parts
 from causalplug.model.named import NamedModules, module_key
 from causalplug.model.trained_module import TrainedModule, expand_modules, pretrained
 from causalplug.networks import freeze, initialised
-from causalplug.noise import Noise, NoiseSpec, whole_seed
+from causalplug.noise import Noise, NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.planning.plan import check_pull
 from causalplug.values import Json, Named
@@ -36,6 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Model"]
 
+_MOST_NUMBERS = 65_536  # of one confounder noise
+
 
 class Model(nn.Module):
     """Graph, mechanisms and encoders as one torch module; :class:`causalplug.DCM` asks it
@@ -44,6 +54,14 @@ class Model(nn.Module):
     The arguments, attributes and errors are those of :class:`causalplug.DCM`.
     """
 
+    @takes(
+        MechanismError,
+        mechanisms=MAPPING.or_none("trainable ones"),
+        encoders=MAPPING.or_none("untrained ones"),
+        confounder_size=whole(0, _MOST_NUMBERS),
+        hidden=WIDTHS,
+        seed=SEED.raising(SamplingError),
+    )
     def __init__(
         self,
         graph: CausalGraph,
@@ -66,10 +84,6 @@ class Model(nn.Module):
                 f"The model cannot be built with confounder_size={confounder_size}: it has "
                 "bidirected edges, and their noise needs at least one number."
             )
-        if isinstance(hidden, int):
-            raise MechanismError(
-                f"hidden={hidden} is no list of widths: write hidden=({hidden}, {hidden}), say."
-            )
         self.plan: Plan | None = None
         self.sources: tuple[Source, ...] | None = None
         self.queries: tuple[Named, ...] = ()
@@ -78,7 +92,6 @@ class Model(nn.Module):
         self.origin: Snapshot | None = None
         self._mechanisms = NamedModules()
         self._encoders = NamedModules()
-        seed = whole_seed(seed)
         given, encoders = expand_modules(
             graph, self.variables, confounder_size, mechanisms or {}, encoders or {}
         )
@@ -157,10 +170,10 @@ class Model(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        tensors = [*self.parameters(), *self.buffers()]
-        if tensors:
-            return tensors[0].device
-        return torch.device("cpu")
+        first = next(chain(self.parameters(), self.buffers()), None)
+        if first is None:
+            return torch.device("cpu")
+        return first.device
 
     def replace_mechanism(self, name: str, mechanism: Mechanism) -> None:
         """Put another mechanism in place, after the same checks as at construction."""
@@ -482,6 +495,7 @@ def _described(mechanism: Mechanism) -> str:
 def _checked_variables(
     graph: CausalGraph, variables: Mapping[str, Variable]
 ) -> dict[str, Variable]:
+    read_argument("variables", variables, MAPPING, VariableError, "DCM")
     missing = [name for name in graph.variables if name not in variables]
     unknown = [name for name in variables if name not in graph.variables]
     if missing or unknown:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from causalplug.arguments import Rule, choice
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.values import Named
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from causalplug.variables import Variable
 
 __all__ = [
+    "OBJECTIVE",
     "OBJECTIVES",
     "ObjectiveName",
     "ObjectiveRule",
@@ -26,12 +28,19 @@ __all__ = [
 ]
 
 
-class ObjectiveName(StrEnum):
+class ObjectiveName(str, Enum):
     """The words for an objective, and for a phase of one."""
+
+    def __str__(self) -> str:
+        return str.__str__(self)
+
+    def __format__(self, format_spec: str) -> str:
+        return str.__format__(self, format_spec)
 
     ADVERSARIAL = "adversarial"
     LIKELIHOOD = "likelihood"
     WARM = "warm"
+    COUNTERFACTUAL = "counterfactual"
 
 
 @dataclass(frozen=True)
@@ -70,10 +79,33 @@ OBJECTIVES: Mapping[str, ObjectiveRule] = {
         needs_density=True,
         draws=True,
     ),
+    ObjectiveName.COUNTERFACTUAL.value: ObjectiveRule(
+        "likelihood first, then counterfactuals of rows against real rows with the same parents",
+        (ObjectiveName.LIKELIHOOD, ObjectiveName.COUNTERFACTUAL),
+        needs_density=True,
+        draws=False,
+    ),
 }
 """Every objective, by its word: the one table that the planner and the trainer share."""
 
 Objective = str | Mapping[Any, str]
+
+
+def _objective(value: Any) -> Any:
+    known = choice(*OBJECTIVES)
+    if isinstance(value, str):
+        return known.read(value)
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return {name: known.read(chosen) for name, chosen in value.items()}
+
+
+OBJECTIVE = Rule(
+    f"{choice(*OBJECTIVES).wanted}, or a mapping from variables to them",
+    _objective,
+    known=tuple(OBJECTIVES),
+).or_none("what the kinds say")
+"""What ``objective=`` may be."""
 
 
 def kind_of(declaration: Any) -> str:
@@ -130,7 +162,7 @@ def choose_objectives(
 ) -> list[str]:
     """The objective of each module.
 
-    Where nobody asks for another one it is, by the measurement in ``docs/training.md``: the
+    Where nobody asks for another one it is, by the measurement in ``docs/training_results.md``: the
     likelihood, where all that is generated while the module trains is known to be discrete or
     continuous; first that and then adversarial, where the module is trained through an image;
     adversarial everywhere else, which always works.
@@ -146,9 +178,10 @@ def choose_objectives(
             by default the kind decides, and the mechanism of an image has none.
         renderers: Variables whose frozen generator is used behind a trained code.
 
-    One word for all reaches the modules that it can be used for. The mechanism of a variable by
-    itself, and the code of a renderer, are trained adversarially where they have no density; a
-    module that an image shares with other variables is refused, because those would lose it, too.
+    One word for all reaches the modules that it can be used for, ``"counterfactual"`` those of
+    images. The mechanism of a variable by itself, and the code of a renderer, are trained
+    adversarially where they have no density and another word was given; a module that an image
+    shares with other variables is refused, because those would lose it, too.
 
     Raises:
         PlanError: an unknown objective, two for one module, or a likelihood where a mechanism has
@@ -163,16 +196,40 @@ def choose_objectives(
     plain = {n for n, cls in classes.items() if cls is not None and not cls.needs_encoder}
     defaults = [_default(m, through, classes, plain, dense) for m, through in modules.items()]
     wanted = _wanted(graph, list(modules), objective, defaults)
+    paints = objective == ObjectiveName.COUNTERFACTUAL
+    if paints:
+        wanted = _of_images(list(modules), classes, defaults)
     for number, module in enumerate(modules):
         blocked = [name for name in module if not dense.get(name, True)]
         if not OBJECTIVES[wanted[number]].needs_density or not blocked:
             continue
-        if isinstance(objective, str) and (len(module) == 1 or behind_code.issuperset(blocked)):
+        alone = len(module) == 1 or behind_code.issuperset(blocked)
+        if isinstance(objective, str) and not paints and alone:
             wanted[number] = "adversarial"
             continue
-        rest = [m for m in modules if m != module and all(dense.get(name, True) for name in m)]
+        rest = _dense(modules, module, dense)
         raise PlanError(_no_density(graph, module, wanted[number], blocked[0], known, rest))
     return wanted
+
+
+def _dense(
+    modules: Iterable[tuple[str, ...]], but: tuple[str, ...], dense: Mapping[str, bool]
+) -> list[tuple[str, ...]]:
+    """The other modules all of whose mechanisms have a density."""
+    return [m for m in modules if m != but and all(dense.get(name, True) for name in m)]
+
+
+def _of_images(
+    modules: Sequence[tuple[str, ...]],
+    classes: Mapping[str, type[Variable] | None],
+    defaults: Sequence[str],
+) -> list[str]:
+    """The counterfactual objective for modules of images, the default for all others."""
+    images = {n for n, cls in classes.items() if cls is not None and cls.is_image}
+    return [
+        ObjectiveName.COUNTERFACTUAL.value if images.issuperset(module) else default
+        for module, default in zip(modules, defaults, strict=True)
+    ]
 
 
 def _no_density(
@@ -197,8 +254,8 @@ def _no_density(
     return (
         f'module {"+".join(module)} cannot be trained with objective "{chosen}": {what} has no '
         f'explicit density; use objective="adversarial" for it (likelihood can be asked for '
-        f"{other}, with a mapping), plug in a pretrained generator for {name}{renders}, or a "
-        "mechanism of one's own with an explicit density"
+        f"{other}, with a mapping), plug in a pretrained generator for {name}{renders}, or give it "
+        "a mechanism with an explicit density, such as cp.InvertibleImage() for an image"
     )
 
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from causalplug.arguments import MAPPING, NAMES, instance, takes
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source, as_sources
+from causalplug.planning.candidates import CandidateFit, judge_candidates, wanted_model
 from causalplug.planning.closure import Closures
 from causalplug.planning.module import Module, Variables
 from causalplug.planning.modules import Block, arrange
-from causalplug.planning.objectives import Objective, choose_objectives, module_key
+from causalplug.planning.objectives import OBJECTIVE, Objective, choose_objectives, module_key
 from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
 from causalplug.planning.targets import Target, Targets
 from causalplug.values import Json, Named
@@ -41,6 +43,7 @@ class Plan:
             comparison.
         fits: pulled variable -> whether its generator fits the rows, in words, once that was
             checked.
+        candidates: Whether each pretrained model of ``candidates=`` fits each variable of its kind.
     """
 
     graph: CausalGraph
@@ -51,6 +54,7 @@ class Plan:
     asked: bool = False
     strategy: str = "modular"
     fits: Mapping[str, str] = field(default_factory=dict, hash=False)
+    candidates: tuple[CandidateFit, ...] = ()
 
     @cached_property
     def generations(self) -> tuple[tuple[Module, ...], ...]:
@@ -155,6 +159,11 @@ class Plan:
             "modules": [module.to_dict() for module in self.modules],
             "edges": [[list(before), list(after)] for before, after in self.edges],
             **({"fits": dict(self.fits)} if self.fits else {}),
+            **(
+                {"candidates": [one.to_dict() for one in self.candidates]}
+                if self.candidates
+                else {}
+            ),
         }
 
     @classmethod
@@ -166,7 +175,7 @@ class Plan:
         """
         data = {"strategy": "modular", **data}
         keys = {"version", "graph", "sources", "asked", "strategy", "pulls", "modules", "edges"}
-        given = set(data) - {"fits"}
+        given = set(data) - {"fits", "candidates"}
         if given != keys or data["version"] != 1:
             if given != keys:
                 wrong = listed(sorted(keys ^ given))
@@ -185,6 +194,7 @@ class Plan:
             asked=data["asked"],
             strategy=data["strategy"],
             fits=dict(data.get("fits", {})),
+            candidates=tuple(map(CandidateFit.from_dict, data.get("candidates", ()))),
         )
 
     def to_dot(self) -> str:
@@ -224,6 +234,15 @@ class Plan:
         return {variable: module for module in self.modules for variable in module.variables}
 
 
+@takes(
+    PlanError,
+    available=instance("a mapping from variables to generators", Mapping).or_none("none"),
+    objective=OBJECTIVE,
+    kinds=MAPPING.or_none("unknown"),
+    explicit=MAPPING.or_none("what the kinds say"),
+    do=NAMES,
+    only=NAMES.or_none("all"),
+)
 def plan(
     graph: CausalGraph,
     sources: Any = None,
@@ -234,6 +253,7 @@ def plan(
     explicit: Mapping[str, bool] | None = None,
     do: str | Iterable[str] = (),
     only: str | Iterable[str] | None = None,
+    candidates: Sequence[Any] | None = None,
 ) -> Plan:
     """Plan the training of a deep causal generative model.
 
@@ -247,10 +267,10 @@ def plan(
         available: pretrained mechanisms: a variable, or several as ``"C+N"`` or a tuple, ->
             repository, adapter or DCM. Without it the plan says ``"pull"`` for every module that
             could be pulled, and gives its targets as well.
-        objective: ``"adversarial"``, ``"likelihood"`` or ``"warm"``, for all modules or by variable
-            or module. By default it depends on the kinds: likelihood where all that a module
-            generates is discrete or continuous, warm where it is trained through an image,
-            adversarial elsewhere and where the kinds are not known.
+        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"`` or ``"counterfactual"``, for all
+            modules or by variable or module. By default it depends on the kinds: likelihood where
+            all that a module generates is discrete or continuous, warm where it is trained through
+            an image, adversarial elsewhere and where the kinds are not known.
         kinds: variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where
             known.
         explicit: Whether the mechanism of a variable has an explicit density, for mechanisms of
@@ -259,6 +279,10 @@ def plan(
         only: Plan the modules of these variables, and those that they are trained through, and
             leave the others untrained; None for all. ``cp.fit(queries=…)`` names those that
             questions read.
+        candidates: Pretrained models that may fit: mechanisms, or what
+            :func:`causalplug.hub.candidates.read_candidate` says of a repository. The plan says
+            what each generates, on which conditions, which variable it fits and which map it needs;
+            where nothing is ``available``, it says ``"pull"`` where one of them fits.
 
     Raises:
         PlanError: no source gives the own c-factor of some module, or a generator does not fit its
@@ -273,6 +297,9 @@ def plan(
     pulls = judge_available(graph, available or {}, kinds=kinds)
     pulled = {pull.variables: pull for pull in pulls if pull.verdict == "pull"}
     renderers = {pull.variables[0] for pull in pulls if pull.verdict == "renderer"}
+
+    judged = judge_candidates(graph, candidates or (), kinds)
+    offered = _offered(graph, kinds, judged if candidates is not None else None)
 
     closures = Closures(graph)
     blocks = arrange(graph, closures, [graph.positions(variables) for variables in pulled])
@@ -308,7 +335,7 @@ def plan(
             matched = targets.of(block.members)
         if names not in pulled and not matched:
             uncovered.append(block)
-        could = available is None and len(names) == 1 and not graph.siblings(names[0])
+        could = available is None and len(names) == 1 and names[0] in offered
         rendered = tuple(name for name in names if name in renderers)
         modules.append(
             Module(
@@ -318,7 +345,7 @@ def plan(
                 action="pull" if names in pulled or could else "train",
                 objective=objectives.get(names),
                 targets=matched,
-                why=_why(graph, block, pulled.get(names), rendered, could),
+                why=_why(graph, block, pulled.get(names), rendered, offered if could else {}),
                 renderers=rendered,
                 generator=pulled[names].generator if names in pulled else None,
             )
@@ -336,7 +363,32 @@ def plan(
         for before in block.after
         if number in kept
     )
-    return Plan(graph, checked, tuple(modules), edges, pulls, available is not None)
+    return Plan(
+        graph,
+        checked,
+        tuple(modules),
+        edges,
+        pulls,
+        available is not None,
+        candidates=judged,
+    )
+
+
+def _offered(
+    graph: CausalGraph, kinds: Named | None, judged: Sequence[CandidateFit] | None
+) -> dict[str, str]:
+    """Variables that a pretrained model could be the mechanism of, with what would do, in words."""
+    found: dict[str, str] = {}
+    for name in graph.variables:
+        if graph.siblings(name):
+            continue
+        wanted = wanted_model(graph, name, kinds)
+        fitting = [one.candidate for one in judged or () if one.variable == name and one.fits]
+        if judged is not None and fitting:
+            found[name] = listed(fitting)
+        elif judged is None and (wanted or name not in (kinds or {})):
+            found[name] = wanted or "any generator of its conditional distribution"
+    return found
 
 
 def _needed(blocks: Sequence[Block], wanted: Iterable[int]) -> set[int]:
@@ -368,16 +420,17 @@ def _served(graph: CausalGraph, blocks: Sequence[Block], uncovered: Sequence[Blo
 
 
 def _why(
-    graph: CausalGraph, block: Block, pull: Pull | None, renderers: Variables, could: bool
+    graph: CausalGraph,
+    block: Block,
+    pull: Pull | None,
+    renderers: Variables,
+    offered: Mapping[str, str],
 ) -> str:
     if pull is not None:
         return pull.why
     names = graph.named(block.members)
-    if could:
-        return (
-            f"no hidden confounder touches {names[0]}: any generator of its conditional "
-            "distribution may be plugged in"
-        )
+    if offered:
+        return f"no hidden confounder touches {names[0]}: {offered[names[0]]} may be plugged in"
     inside = set(block.members)
     edges = [(v, s) for v in block.members for s in graph.sibling_lists[v] if v < s and s in inside]
     drawn = listed((f"{graph.variables[v]} <-> {graph.variables[s]}" for v, s in edges), most=4)

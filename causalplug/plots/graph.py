@@ -82,17 +82,19 @@ def draw_variables(
     tinted: Iterable[str] = (),
     root: Iterable[str] = (),
     forest: Iterable[str] = (),
+    fills: Mapping[str, tuple[str, str]] | None = None,
 ) -> None:
     """Names in rounded white plates; ``tinted`` in the colour of what is pulled, a hedge in that
-    of confounders."""
+    of confounders, others in the colours of ``fills``: names of a fill and of a border."""
     from matplotlib.patches import FancyBboxPatch
 
-    fills = dict.fromkeys(forest, ("hedge fill", "confounder")) | dict.fromkeys(
+    looks = dict.fromkeys(forest, ("hedge fill", "confounder")) | dict.fromkeys(
         root, ("hedge", "confounder")
     )
-    fills |= dict.fromkeys(tinted, ("pull fill", "pull"))
+    looks |= dict.fromkeys(tinted, ("pull fill", "pull"))
+    looks |= fills or {}
     for name, place in places.items():
-        fill, border = fills.get(name, ("plate", "edge"))
+        fill, border = looks.get(name, ("plate", "edge"))
         ax.add_patch(
             FancyBboxPatch(
                 (place.x - place.width / 2 + 0.06, place.y - place.height / 2 + 0.06),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from causalplug.arguments import MAPPING, REQUIRED, read_fields, ruled, setting
 from causalplug.errors import DataError, MechanismError, QueryError
 from causalplug.identification.regions import Except, Interval, Region
 from causalplug.sampling.interventions import (
@@ -47,13 +48,19 @@ class Evidence:
         values: conditions by variable, as in ``given=``.
         do: what is set in that world.
 
+    Raises:
+        QueryError: one of them is no mapping from names of variables.
+
     Example:
         >>> Evidence({"Y": 1}, do={"X": 0})    # the event Y_{X=0} = 1
         Evidence(values={'Y': 1}, do={'X': 0})
     """
 
-    values: Named
-    do: Named = field(default_factory=dict)
+    values: Named = setting(REQUIRED, MAPPING)
+    do: Named = field(default_factory=dict, metadata=ruled(MAPPING))
+
+    def __post_init__(self) -> None:
+        read_fields(self, QueryError)
 
 
 @dataclass(frozen=True, eq=False)

@@ -89,6 +89,7 @@ def abduct(
 ) -> Noise:
     """The noise of rows that agree with the evidence; documented at
     :meth:`causalplug.DCM.abduct`."""
+    check_known(options.interpolate, dcm.graph.index, "interpolate= cannot be used")
     seen, n, _ = _seen(dcm, n, evidence, draws)
     given = compile_evidence(dcm, seen, n)
     for i, part in enumerate(given):

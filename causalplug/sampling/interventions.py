@@ -12,11 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from causalplug.arguments import (
+    FLAG,
+    FUNCTION,
+    NAMES,
+    REQUIRED,
+    read_fields,
+    setting,
+)
 from causalplug.errors import DataError, QueryError
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.values import Named
 from causalplug.variables import Variable
-from causalplug.wording import check_known, did_you_mean, listed
+from causalplug.wording import as_names, check_known, did_you_mean, listed
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -59,18 +67,13 @@ class Policy:
         >>> treat_the_weak = Policy(lambda v: (v["Z"] < 0).astype(int), reads=("Z",))
     """
 
-    function: Callable[..., Any]
-    reads: tuple[str, ...] = ()
-    random: bool = False
+    function: Callable[..., Any] = setting(REQUIRED, FUNCTION)
+    reads: tuple[str, ...] = setting((), NAMES)
+    random: bool = setting(False, FLAG)
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "reads", (self.reads,) if isinstance(self.reads, str) else tuple(self.reads)
-        )
-        if not callable(self.function):
-            raise QueryError(
-                f"Policy({self.function!r}) cannot be used: its first argument is not a function."
-            )
+        read_fields(self, QueryError)
+        object.__setattr__(self, "reads", as_names(self.reads))
 
 
 class Intervention:

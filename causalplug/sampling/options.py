@@ -6,13 +6,31 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from causalplug.arguments import (
+    COUNT,
+    FLAG,
+    NAMES,
+    SEED,
+    SHARE,
+    choice,
+    number,
+    read_fields,
+    setting,
+)
 from causalplug.errors import SamplingError
-from causalplug.noise import whole_seed
+from causalplug.identification.assumptions import Assume
 from causalplug.sampling.posterior import Limits
-from causalplug.sampling.result import check_images
+from causalplug.sampling.result import IMAGE_FORMS
 from causalplug.wording import as_names
 
-__all__ = ["DEFAULTS", "SamplingOptions"]
+__all__ = ["DEFAULTS", "INTERVAL_RULES", "SamplingOptions"]
+
+INTERVAL_RULES = {
+    "level": SHARE,
+    "one_step": FLAG.or_none("where it makes the estimate doubly robust"),
+    "interval": choice("auto", "influence", "replicates", "none"),
+}
+"""What the options of an interval may be."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +46,7 @@ class SamplingOptions:
             determine it.
         interpolate: Names of variables whose effects are taken to be smooth between the numbers
             that an experiment set them to; the answer is marked.
+        assume: Declared assumptions by which answers may be determined.
         min_acceptance: Share of the candidates that have to agree with what is given, counted by
             weight; where fewer do, the search ends in an error.
         time_limit: Seconds after which a search for rows that agree ends in an error; None for no
@@ -40,29 +59,22 @@ class SamplingOptions:
         SamplingError: An option outside its range.
     """
 
-    seed: int = 0
-    batch_size: int | None = None
-    images: str = "tensor"
-    allow_unidentified: bool = False
-    interpolate: str | Iterable[str] = ()
-    min_acceptance: float = 1e-4
-    time_limit: float | None = None
-    progress: bool | None = None
-    distributed: bool = False
+    seed: int = setting(0, SEED)
+    batch_size: int | None = setting(None, COUNT.or_none())
+    images: str = setting("tensor", choice(*IMAGE_FORMS))
+    allow_unidentified: bool = setting(False, FLAG)
+    interpolate: str | Iterable[str] = setting((), NAMES)
+    assume: tuple[Assume, ...] = ()
+    min_acceptance: float = setting(1e-4, number(above=0, high=1, what="a share"))
+    time_limit: float | None = setting(
+        None, number(above=0, what="a number of seconds").or_none("no limit")
+    )
+    progress: bool | None = setting(None, FLAG.or_none("a bar at a terminal"))
+    distributed: bool = setting(False, FLAG)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seed", whole_seed(self.seed))
-        check_images(self.images)
+        read_fields(self, SamplingError)
         object.__setattr__(self, "interpolate", as_names(self.interpolate))
-        Limits(self.min_acceptance)
-        if self.batch_size is not None and self.batch_size < 1:
-            raise SamplingError(
-                f"batch_size={self.batch_size} cannot be used: a batch holds at least one row."
-            )
-        if self.time_limit is not None and not self.time_limit > 0:
-            raise SamplingError(
-                f"time_limit={self.time_limit} cannot be used: it is a number of seconds above 0."
-            )
 
     def limits(self) -> Limits:
         """When a search that starts now gives up."""

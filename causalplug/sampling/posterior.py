@@ -23,6 +23,7 @@ from torch import Tensor
 from causalplug.errors import SamplingError
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.condition import Given
+from causalplug.sampling.elimination import Elimination
 from causalplug.sampling.interventions import ROUND
 from causalplug.sampling.memory import Batches, check_pool
 from causalplug.sampling.proposal import Normals, effective_size
@@ -42,7 +43,7 @@ _PILOT, _WIDE_PILOT = 4096, 256  # candidates that show what to expect; fewer wi
 _PILOTS = 12  # times a proposal is fitted before the first row, at most
 _SHARED, _WIDE_SHARED = 4096, 256  # rows that share a pool
 _EFFECTIVE = 2  # effective candidates per row of a shared pool
-_BUDGET = 2**18  # entries of one batch of tables
+_BUDGET = 2**20  # entries of one batch of tables
 _STEP, _WIDE_STEP = 2**16, 256  # candidates of one batch
 
 
@@ -57,13 +58,6 @@ class Limits:
 
     min_acceptance: float = 1e-4
     deadline: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 < self.min_acceptance <= 1:
-            raise SamplingError(
-                f"min_acceptance={self.min_acceptance} cannot be used: it is a share, above 0 and "
-                "at most 1."
-            )
 
     def check_time(self, reached: str) -> None:
         """Raise when the time is over; ``reached`` says what there is by now."""
@@ -121,6 +115,7 @@ class _Chosen:
     stream: Tensor
     effective: Tensor
     tried: Tensor
+    known: tuple[Elimination, Tensor] | None = None  # sums of a whole pool, and places in it
 
 
 @dataclass(eq=False)
@@ -188,7 +183,7 @@ class Posterior:
         """Fit a proposal again and again, until enough of its draws count."""
         if not block.sampled:
             owners, empty = torch.zeros(1, dtype=torch.int64), torch.zeros(1, block.size)
-            log = self._weigh(block, owners, empty.to(self.dcm.device), owners, "exact")
+            log = self._weigh(block, owners, empty.to(self.scene.device), owners, "exact")
             return _Learned(Normals(0), 1.0, float(log[0]))
         count = _PILOT
         if block.wide:
@@ -217,7 +212,7 @@ class Posterior:
 
     def _standard(self, block: Block, numbers: Tensor, stream: str) -> Tensor:
         """Standard normal numbers ``(n, size)``."""
-        noise = Noise(numbers, self._seed(stream), device=self.dcm.device)
+        noise = Noise(numbers, self._seed(stream), device=self.scene.device)
         return noise.draw("latents", NoiseSpec((block.size,)))
 
     def _seed(self, stream: str) -> int:
@@ -227,19 +222,30 @@ class Posterior:
     def _candidates(
         self, owners: Tensor, latents: Tensor, numbers: Tensor, stream: str
     ) -> Candidates:
-        raw = Noise(numbers, self._seed(stream), device=self.dcm.device)
+        raw = Noise(numbers, self._seed(stream), device=self.scene.device)
         return Candidates(owners, latents, raw)
 
     def _weigh(
         self, block: Block, owners: Tensor, latents: Tensor, numbers: Tensor, stream: str
     ) -> Tensor:
         """Log weights ``(n,)`` of candidates, in batches."""
+        log, _ = self._weighed(block, owners, latents, numbers, stream)
+        return log
+
+    def _weighed(
+        self, block: Block, owners: Tensor, latents: Tensor, numbers: Tensor, stream: str
+    ) -> tuple[Tensor, Elimination | None]:
+        """Log weights ``(n,)`` of candidates, and the sums behind them if one batch held all."""
         candidates = self._candidates(owners, latents, numbers, stream)
         self._limit(block)
         parts = self.batches.run(
             0, len(owners), lambda a, b: weigh(self.scene, block, candidates.part(a, b))
         )
-        return torch.cat([part for _, _, part in parts])
+        found = [part for _, _, part in parts]
+        sums = None
+        if len(found) == 1:
+            sums = found[0].sums
+        return torch.cat([part.log_weight for part in found]), sums
 
     def _limit(self, block: Block) -> None:
         """Set how many candidates of a block go through its mechanisms at once."""
@@ -305,7 +311,7 @@ class Posterior:
     def _check_possible_rows(self, block: Block, owners: Tensor) -> None:
         if block.sampled or (block.weightless and block.names[0] in self.scene.points):
             return
-        empty = torch.zeros(len(owners), 0, device=self.dcm.device)
+        empty = torch.zeros(len(owners), 0, device=self.scene.device)
         log = self._weigh(block, owners, empty, owners, "exact")
         if missing := int((log == -math.inf).sum()):
             raise SamplingError(
@@ -317,7 +323,7 @@ class Posterior:
     def _complete(self, numbers: Tensor, owners: Tensor, chosen: dict[str, _Chosen]) -> Rows:
         """Rows with the noise and the values that were inferred."""
         dcm, scene = self.dcm, self.scene
-        rows = Rows(dcm, Noise(numbers, self.seed, device=dcm.device))
+        rows = Rows(dcm, Noise(numbers, self.seed, device=scene.device))
         fixed: dict[str, Tensor] = {}
         values: dict[str, Tensor] = {}
         for block in scene.blocks:
@@ -339,14 +345,14 @@ class Posterior:
         self, block: Block, owners: Tensor, chosen: _Chosen | None
     ) -> tuple[Drawn, dict[str, Tensor]]:
         """What was drawn for the rows of a block, and its latents by name."""
-        n, device = len(owners), self.dcm.device
+        n, device = len(owners), self.scene.device
         if chosen is None:
             empty = torch.zeros(n, block.size, device=device)
             chosen = _Chosen(empty, owners, torch.zeros(n, dtype=torch.int64), empty, empty)
         latents = block.split(chosen.latents)
         if block.order is not None or not block.sampled:
             candidates = self._candidates(owners, chosen.latents, owners, f"{block.label}/rows")
-            return _cat(self._draw(block, candidates)), latents
+            return _cat(self._draw(block, candidates, chosen.known)), latents
         drawn: list[Drawn] = []
         order = []
         for stream in torch.unique(chosen.stream).tolist():
@@ -357,15 +363,22 @@ class Posterior:
             order.append(inside)
         return _cat(drawn, torch.argsort(torch.cat(order))), latents
 
-    def _draw(self, block: Block, candidates: Candidates) -> list[Drawn]:
+    def _draw(
+        self,
+        block: Block,
+        candidates: Candidates,
+        known: tuple[Elimination, Tensor] | None = None,
+    ) -> list[Drawn]:
         """Values and own noise of the candidates that were chosen, in batches."""
         self._limit(block)
-        parts = self.batches.run(
-            0,
-            len(candidates),
-            lambda a, b: draw(self.scene, block, candidates.part(a, b), self._recover),
-        )
-        return [part for _, _, part in parts]
+
+        def part(a: int, b: int) -> Drawn:
+            sums = None
+            if known is not None:
+                sums = known[0], known[1][a:b]
+            return draw(self.scene, block, candidates.part(a, b), self._recover, sums)
+
+        return [drawn for _, _, drawn in self.batches.run(0, len(candidates), part)]
 
     def _stream(self, block: Block, stream: int) -> str:
         return f"{block.label}/{'own' if self.scene.by_row else 'pool'}/{stream}"
@@ -394,7 +407,7 @@ class Posterior:
         proposal = learned.normals.last()
         draws: list[Tensor] = []
         logs: list[Tensor] = []
-        tried, effective = 0, 0.0
+        tried, effective, sums = 0, 0.0, None
         first = int(owners[0]) // n * AGAIN
         stream = self._stream(block, 0)
         while effective < wanted:
@@ -408,19 +421,23 @@ class Posterior:
             standard = self._standard(block, numbers, stream).unsqueeze(0)
             drawn = proposal.moved(standard)
             own = torch.full_like(numbers, int(owners[0]))
-            log = self._weigh(block, own, drawn[0], numbers, stream)
+            log, sums = self._weighed(block, own, drawn[0], numbers, stream)
             logs.append(log + proposal.ratio(drawn)[0])
             draws.append(drawn[0])
             tried += step
             effective = float(effective_size(torch.cat(logs)))
         index = self._resampled(torch.cat(logs), owners, block)
-        device = self.dcm.device
+        known = None
+        if sums is not None and len(logs) == 1:
+            known = sums, index
+        device = self.scene.device
         return _Chosen(
             torch.cat(draws)[index.to(device)],
             first + index.cpu(),
             torch.zeros(n, dtype=torch.int64),
             torch.full((n,), effective),
             torch.full((n,), float(tried)),
+            known,
         )
 
     def _resampled(self, log_weight: Tensor, owners: Tensor, block: Block) -> Tensor:
@@ -436,7 +453,7 @@ class Posterior:
 
     def _own_pools(self, block: Block, owners: Tensor) -> _Chosen:
         """A candidate for every row out of a pool of its own, which grows until it is enough."""
-        n, device = len(owners), self.dcm.device
+        n, device = len(owners), self.scene.device
         found = _Chosen(
             torch.zeros(n, block.size, device=device),
             torch.zeros(n, dtype=torch.int64),
@@ -453,8 +470,8 @@ class Posterior:
     def _own_pools_of(self, block: Block, owners: Tensor, active: Tensor, found: _Chosen) -> None:
         """Fill ``found`` for the rows at the positions ``active``."""
         normals = Normals(block.size)
-        draws = torch.zeros(len(active), 0, block.size, device=self.dcm.device)
-        logs = torch.zeros(len(active), 0, dtype=torch.float64, device=self.dcm.device)
+        draws = torch.zeros(len(active), 0, block.size, device=self.scene.device)
+        logs = torch.zeros(len(active), 0, dtype=torch.float64, device=self.scene.device)
         count, attempt = _FIRST, 0
         while len(active):
             stream = self._stream(block, attempt)
@@ -537,7 +554,7 @@ class Posterior:
 
     def weighted(self, numbers: Tensor) -> Rows:
         """Rows of these numbers with their log weight: every row is a candidate of its own."""
-        log_weight = torch.zeros(len(numbers), dtype=torch.float64, device=self.dcm.device)
+        log_weight = torch.zeros(len(numbers), dtype=torch.float64, device=self.scene.device)
         chosen = {}
         for block in self.scene.blocks:
             self._check_possible(block)
@@ -548,12 +565,14 @@ class Posterior:
             proposal = learned.normals.last()
             standard = self._standard(block, numbers, stream)
             moved = self._scattered(proposal, standard, numbers)
-            log = self._weigh(block, numbers, moved, numbers, stream)
+            log, sums = self._weighed(block, numbers, moved, numbers, stream)
             log = log + proposal.ratio(moved.unsqueeze(0))[0] - learned.offset
             log_weight = log_weight + log
-            none = torch.zeros(len(numbers))
+            none, known = torch.zeros(len(numbers)), None
+            if sums is not None:
+                known = sums, torch.arange(len(numbers))
             chosen[block.label] = _Chosen(
-                moved, numbers, torch.zeros(len(numbers), dtype=torch.int64), none, none
+                moved, numbers, torch.zeros(len(numbers), dtype=torch.int64), none, none, known
             )
         index = log_weight.isfinite().cpu().nonzero().squeeze(-1)
         if not len(index):
@@ -574,9 +593,17 @@ class Posterior:
 
 
 def _selected(chosen: _Chosen, index: Tensor) -> _Chosen:
-    latents = chosen.latents[index.to(chosen.latents.device)]
-    rest = (chosen.numbers, chosen.stream, chosen.effective, chosen.tried)
-    return _Chosen(latents, *(part[index] for part in rest))
+    known = None
+    if chosen.known is not None:
+        known = chosen.known[0], chosen.known[1][index]
+    return _Chosen(
+        chosen.latents[index.to(chosen.latents.device)],
+        chosen.numbers[index],
+        chosen.stream[index],
+        chosen.effective[index],
+        chosen.tried[index],
+        known,
+    )
 
 
 def _cat(parts: list[Drawn], place: Tensor | None = None) -> Drawn:

@@ -9,27 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from causalplug.errors import SamplingError
 from causalplug.values import Named
 from causalplug.variables import Variable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Column", "check_images", "columns", "table"]
+__all__ = ["IMAGE_FORMS", "Column", "columns", "table"]
 
 Column = tuple[str | None, str]
 """Label of the world, or None where there is only one, and the variable."""
 
-_FORMS = ("tensor", "array", "pil")
-
-
-def check_images(images: str) -> None:
-    """Raise for a form of images that is not known."""
-    if images not in _FORMS:
-        raise SamplingError(
-            f"images={images!r} cannot be had: choose one of {', '.join(map(repr, _FORMS))}."
-        )
+IMAGE_FORMS = ("tensor", "array", "pil")
 
 
 def columns(
@@ -84,5 +75,5 @@ def table(parts: Sequence[Mapping[Column, np.ndarray]], attributes: Named) -> pd
     )
     if worlds:
         frame.columns = pd.MultiIndex.from_tuples(list(joined), names=["world", "variable"])
-    frame.attrs = dict(attributes)  # type: ignore[assignment]
+    frame.attrs.update(attributes)
     return frame

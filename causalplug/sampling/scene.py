@@ -18,7 +18,7 @@ from torch import Tensor
 
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.condition import Condition, Given, Point
-from causalplug.sampling.elimination import Order
+from causalplug.sampling.elimination import Factor, Order
 from causalplug.sampling.interventions import Constant, PerRow
 
 if TYPE_CHECKING:
@@ -94,11 +94,16 @@ class Scene:
         conditions: Conditions by variable.
         points: Single values of numbers and images by variable.
         by_row: Whether it differs from row to row.
+        device: Where the weights of the model are.
+        shared: Tables of exact sums that all rows share, by variable, once they were made.
         blocks: See :class:`Block`.
     """
 
     def __init__(self, dcm: Model, given: Given):
         self.dcm, self.given, self.world = dcm, given, given.world
+        self.device = dcm.device
+        self.shared: dict[str, Factor] = {}
+        self._varying: dict[str, bool] = {}
         self.conditions: dict[str, Condition] = {c.name: c for c in given.conditions}
         self.points: dict[str, Point] = {p.name: p for p in given.points}
         above = self.world.graph.ancestors(given.names)
@@ -138,12 +143,12 @@ class Scene:
                 where = self.points[name].intervention
             else:
                 where = self.world.do[name]
-            return where.values(Noise(owners % AGAIN, device=self.dcm.device), {})
+            return where.values(Noise(owners % AGAIN, device=self.device), {})
         if condition.codes is not None:
-            return condition.codes[owners % AGAIN].to(self.dcm.device)
+            return condition.codes[owners % AGAIN].to(self.device)
         if condition.allowed is None:
             raise ValueError(f"{name} has an interval, not a value")
-        code = condition.allowed.nonzero().squeeze(-1)[:1].to(self.dcm.device)
+        code = condition.allowed.nonzero().squeeze(-1)[:1].to(self.device)
         return code.expand(len(owners))
 
     # -- what inference can do
@@ -240,10 +245,21 @@ class Scene:
         widest = max(math.prod(sizes[n] for n in scope) for scope in scopes)
         if widest > _CONFIGURATIONS:
             return None
-        order = Order.greedy(scopes, sizes)
+        order = Order.greedy(scopes, sizes, list(map(self.varies, names)))
         if order.largest <= _ENTRIES:
             return order
         return None
+
+    def varies(self, name: str) -> bool:
+        """Whether what a variable's mechanism gives differs between candidates, its unseen parents
+        being equal."""
+        if name not in self._varying:
+            known = [p for p in self.mechanism(name).parents if self.seen(p)]
+            if name in self.conditions or name in self.points:
+                known.append(name)
+            constant = all(self.constant(other) for other in known)
+            self._varying[name] = bool(confounder_keys(self.dcm, name)) or not constant
+        return self._varying[name]
 
     def scope(self, name: str, unseen: Iterable[str]) -> tuple[str, ...]:
         """The unseen categories that a variable's factor is about: its parents, and itself."""

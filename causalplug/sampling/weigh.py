@@ -24,7 +24,7 @@ from causalplug.sampling.scene import Block, Scene, confounder_keys, grid
 if TYPE_CHECKING:
     from causalplug.mechanisms.base import Mechanism
 
-__all__ = ["Candidates", "Drawn", "draw", "weigh"]
+__all__ = ["Candidates", "Drawn", "Weighed", "draw", "weigh"]
 
 _UNIFORM, _GUMBEL = NoiseSpec((), "uniform"), "gumbel"
 
@@ -72,23 +72,47 @@ class Drawn:
     log_weight: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.float64))
 
 
-def weigh(scene: Scene, block: Block, candidates: Candidates) -> Tensor:
-    """Log probability or density ``(n,)`` of what was seen in the block, of float64."""
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """What was seen in a block, weighed for some candidates.
+
+    Attributes:
+        log_weight: ``(n,)`` log probability or density, of float64.
+        sums: The sums over the unseen values, where they were summed out.
+    """
+
+    log_weight: Tensor
+    sums: Elimination | None = None
+
+
+def weigh(scene: Scene, block: Block, candidates: Candidates) -> Weighed:
+    """Log probability or density of what was seen in the block."""
     if block.order is None:
-        log_weight = _Walk(scene, block, candidates).drawn().log_weight
-    else:
-        log_weight = _Sums(scene, block, candidates).eliminated().total
-    return log_weight.expand(len(candidates))
+        return Weighed(_Walk(scene, block, candidates).drawn().log_weight.expand(len(candidates)))
+    sums = _Sums(scene, block, candidates).eliminated()
+    return Weighed(sums.total.expand(len(candidates)), sums)
 
 
-def draw(scene: Scene, block: Block, candidates: Candidates, recover: set[str]) -> Drawn:
+def draw(
+    scene: Scene,
+    block: Block,
+    candidates: Candidates,
+    recover: set[str],
+    known: tuple[Elimination, Tensor] | None = None,
+) -> Drawn:
     """Values of the block's unseen variables given what was seen, and own noise.
 
     Args:
+        scene: What was seen.
+        block: The block.
+        candidates: The candidates that values are drawn for.
         recover: Variables whose own noise is needed.
+        known: The sums of candidates that these are chosen from, and their places among them.
     """
     if block.weightless:
         drawn = Drawn()
+    elif known is not None:
+        drawn = Drawn(known[0].draw(gumbels(scene, block, candidates), known[1]))
     elif block.order is None:
         drawn = _Walk(scene, block, candidates).drawn()
     else:
@@ -99,6 +123,17 @@ def draw(scene: Scene, block: Block, candidates: Candidates, recover: set[str]) 
         if needed and name not in scene.points:
             drawn.own |= walk.own_noise(name, drawn)
     return drawn
+
+
+def gumbels(scene: Scene, block: Block, candidates: Candidates) -> dict[str, Tensor]:
+    """Gumbel noise for the draws of a block's unseen categories, by variable."""
+    noise = {}
+    for name in block.free:
+        size = scene.dcm.variables[name].cardinality
+        if scene.dcm.variables[name].is_discrete and size is not None:
+            spec = NoiseSpec((size,), _GUMBEL)
+            noise[name] = candidates.raw.draw(f"{block.label}/{name}", spec)
+    return noise
 
 
 class _Inputs:
@@ -141,7 +176,7 @@ class _Inputs:
         """The normal numbers ``(n,)`` that give the ends of an interval."""
         found = []
         for end in (condition.low, condition.high):
-            normal = torch.full((n,), end, dtype=torch.float64, device=self.dcm.device)
+            normal = torch.full((n,), end, dtype=torch.float64, device=self.scene.device)
             if not math.isinf(end):
                 recovered = mechanism.abduct(normal.float(), inputs, confounder)["normal"]
                 normal = recovered.double().expand(n)
@@ -163,53 +198,51 @@ class _Sums(_Inputs):
         """The sums, for all candidates."""
         if self.block.order is None:
             raise ValueError(f"{self.block.label} cannot be summed")
-        factors = [self._factor(name) for name in self.block.names]
-        return Elimination(factors, self.block.order)
+        return Elimination(list(map(self._known_factor, self.block.names)), self.block.order)
 
     def drawn(self) -> Drawn:
         """A draw of the unseen categories given what was seen."""
         eliminated = self.eliminated()
-        noise = {}
-        for name in self.block.free:
-            size = self.dcm.variables[name].cardinality
-            if self.dcm.variables[name].is_discrete and size is not None:
-                spec = NoiseSpec((size,), _GUMBEL)
-                noise[name] = self.candidates.raw.draw(f"{self.block.label}/{name}", spec)
         total = eliminated.total.expand(len(self.candidates))
+        noise = gumbels(self.scene, self.block, self.candidates)
         return Drawn(eliminated.draw(noise), {}, total)
 
+    def _known_factor(self, name: str) -> Factor:
+        """The table of a variable; what all rows share is made once."""
+        if self.scene.varies(name):
+            return self._factor(name)
+        if name not in self.scene.shared:
+            self.scene.shared[name] = self._factor(name)
+        return self.scene.shared[name]
+
     def _factor(self, name: str) -> Factor:
+        """The table of a variable; configurations of unseen parents before rows."""
         scene, mechanism = self.scene, self.scene.mechanism(name)
         unseen = [n for n in self.block.free if self.dcm.variables[n].is_discrete]
-        scope = scene.scope(name, unseen)
-        parents = [p for p in scope if p != name]
+        parents = [p for p in scene.scope(name, unseen) if p != name]
         sizes = [self.dcm.variables[p].cardinality or 1 for p in parents]
-        if self._shared(name, mechanism, parents):
+        rows = len(self.candidates)
+        if not scene.varies(name):
             rows = 1
-        else:
-            rows = len(self.candidates)
-        codes = grid(sizes, self.dcm.device)
+        codes = grid(sizes, scene.device)
         inputs = {}
         for parent in mechanism.parents:
             if parent in parents:
-                inputs[parent] = codes[:, parents.index(parent)].repeat(rows)
+                inputs[parent] = codes[:, parents.index(parent)].repeat_interleave(rows)
             else:
-                inputs[parent] = self.known(parent, mechanism, rows).repeat_interleave(
-                    len(codes), 0
-                )
+                inputs[parent] = _again(self.known(parent, mechanism, rows), len(codes))
         confounder = self.confounder(name, rows)
         if confounder is not None:
-            confounder = confounder.repeat_interleave(len(codes), 0)
+            confounder = _again(confounder, len(codes))
+        n = len(codes) * rows
+        if self.dcm.variables[name].is_discrete and not scene.seen(name):
+            condition = scene.conditions.get(name)
+            shares = _shares(mechanism, inputs, confounder, n, condition)
+            weights = shares.reshape(len(shares), *sizes, rows)
+            nothing = torch.zeros(1, dtype=torch.float64, device=weights.device)
+            return Factor((name, *parents), weights, nothing)
         log = self._log(name, mechanism, inputs, confounder, rows, len(codes))
-        ends = log.shape[1:]
-        return Factor(scope, log.reshape(rows, *sizes, *ends))
-
-    def _shared(self, name: str, mechanism: Mechanism, parents: list[str]) -> bool:
-        """Whether all rows have the same factor."""
-        known = [p for p in mechanism.parents if p not in parents]
-        if name not in self.block.free or name in self.scene.conditions:
-            known.append(name)
-        return not confounder_keys(self.dcm, name) and all(map(self.scene.constant, known))
+        return Factor.of_logs(parents, log.reshape(*sizes, rows))
 
     def _log(
         self,
@@ -220,14 +253,12 @@ class _Sums(_Inputs):
         rows: int,
         configurations: int,
     ) -> Tensor:
-        """Log probabilities ``(rows * configurations,)``, or with an axis for the categories."""
+        """Log probabilities or densities ``(configurations * rows,)`` of what was seen."""
         n = rows * configurations
-        condition = self.scene.conditions.get(name)
         if self.scene.seen(name):
-            value = self.shown(name, self.owners[:rows]).repeat_interleave(configurations, 0)
+            value = _again(self.shown(name, self.owners[:rows]), configurations)
             return mechanism.log_prob(value, inputs, confounder).double().expand(n)
-        if self.dcm.variables[name].is_discrete:
-            return _log_probs(mechanism, inputs, confounder, n, condition)
+        condition = self.scene.conditions.get(name)
         if condition is None:
             raise ValueError(f"{name} cannot be summed out")
         low, high = self.ends(mechanism, condition, inputs, confounder, n)
@@ -341,6 +372,29 @@ class _Walk(_Inputs):
 
 def _double(log: Tensor, n: int) -> Tensor:
     return log.double().expand(n)
+
+
+def _again(values: Tensor, times: int) -> Tensor:
+    """All rows once more and once more."""
+    if times == 1:
+        return values
+    return values.repeat(times, *[1] * (values.ndim - 1))
+
+
+def _shares(
+    mechanism: Mechanism,
+    inputs: dict[str, Tensor],
+    confounder: Tensor | None,
+    n: int,
+    condition: Condition | None,
+) -> Tensor:
+    """Probabilities ``(k, n)`` of the categories, 0 for those ruled out."""
+    logits: Callable[..., Tensor] = mechanism.logits
+    by_row = logits(inputs, confounder)
+    shares = torch.softmax(by_row.expand(n, by_row.shape[-1]).T.double(), 0)
+    if condition is None or condition.allowed is None:
+        return shares
+    return shares * condition.allowed.to(shares.device).unsqueeze(-1)
 
 
 def _log_probs(

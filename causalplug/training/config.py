@@ -5,30 +5,115 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from numbers import Integral, Real
 
+from causalplug.arguments import (
+    COUNT,
+    FLAG,
+    SEED,
+    WIDTHS,
+    choice,
+    number,
+    read_fields,
+    setting,
+    several,
+    whole,
+)
 from causalplug.errors import TrainingError
-from causalplug.planning.objectives import OBJECTIVES
-from causalplug.training.presets import preset_for, with_presets
+from causalplug.planning.objectives import OBJECTIVE, OBJECTIVES
+from causalplug.training.presets import PRESETS, preset_for, with_presets
 from causalplug.values import Json
 
-__all__ = ["OBJECTIVES", "STRATEGIES", "TrainingConfig"]
+__all__ = [
+    "OBJECTIVES",
+    "STRATEGIES",
+    "AdversarialSettings",
+    "LikelihoodSettings",
+    "RunSettings",
+    "TrainingConfig",
+    "ValidationSettings",
+]
 
 STRATEGIES = ("modular", "joint")
+MOST_ROWS = 2**31 - 1
+
+
+_RATE = number(above=0).or_none()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Settings of every training, whatever the objective."""
+
+    preset: str | None = setting(None, choice(*PRESETS).or_none("none"))
+    objective: str | Mapping[str, str] | None = setting(None, OBJECTIVE)
+    strategy: str = setting("modular", choice(*STRATEGIES))
+    steps: int | None = setting(None, COUNT.or_none())
+    epochs: int | None = setting(None, COUNT.or_none("steps alone"))
+    batch_size: int = setting(256, whole(1, MOST_ROWS))
+    gradient_accumulation_steps: int = setting(1, COUNT)
+    processes: str = setting("rows", choice("rows", "modules"))
+    learning_rate: float | None = setting(None, _RATE)
+    ema: float = setting(0.99, number(low=0, below=1))
+    save_every: int = setting(500, COUNT)
+    seed: int = setting(0, SEED)
+    threads: int | None = setting(1, whole(1, 4096).or_none("what torch has"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodSettings:
+    """Settings of training by likelihood."""
+
+    draws: int = setting(128, whole(1, MOST_ROWS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversarialSettings:
+    """Settings of adversarial training: critics, and what passes through frozen generators."""
+
+    projections: bool = setting(True, FLAG)
+    critic_learning_rate: float | None = setting(None, _RATE)
+    critic_steps: int = setting(5, COUNT)
+    penalty: float = setting(10.0, number(low=0))
+    critic_hidden: tuple[int, ...] = setting((64, 64), WIDTHS)
+    gradient: str = setting("auto", choice("auto", "enumerate", "rloo", "straight-through"))
+    max_enumeration: int = setting(64, whole(1, MOST_ROWS))
+    max_cells: int = setting(4096, whole(1, MOST_ROWS))
+    temperature: tuple[float, float] = setting(
+        (1.0, 0.1), several(number(above=0), least=2, most=2)
+    )
+    bank_rows: int = setting(2000, whole(1, MOST_ROWS))
+    image_steps: int = setting(2000, COUNT)
+    encoder_steps: int = setting(600, whole(0, MOST_ROWS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationSettings:
+    """Settings of what is held out, compared and checked, before and while a module trains."""
+
+    held_out: float = setting(0.1, number(low=0, below=0.9))
+    validate_every: int = setting(100, COUNT)
+    patience: int | None = setting(None, COUNT.or_none("never"))
+    tolerance: float = setting(0.03, number(low=0, below=1))
+    check_fit: bool = setting(True, FLAG)
+    check_graph: bool = setting(True, FLAG)
+    check_overlap: bool = setting(True, FLAG)
 
 
 @with_presets
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """Settings of one training run; the defaults are those of ``docs/training.md``, chosen by
-    measurement there.
+class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, ValidationSettings):
+    """Settings of one training run; the defaults were chosen by measurement, see
+    ``docs/training_results.md``.
+
+    Those of every training, of training by likelihood, of adversarial training, and of what is
+    validated and checked are declared in one class each, which this one joins.
 
     Args:
         preset: ``"paper"`` for the settings that the authors of the method publish with their code
             (:meth:`networks` has the sizes of the mechanisms that go with them); what is given
             beside it counts. None for the defaults.
-        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, a mapping from variable (or
-            module name) to one of them, or None: what the plan says.
+        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"``, ``"counterfactual"``, a mapping
+            from variable (or module name) to one of them, or None: what the plan says.
         strategy: ``"modular"``, the plan's modules in its order, or ``"joint"``, the whole model at
             once against each source's distribution (the paper's Algorithm 3; adversarial, for
             comparison).
@@ -78,101 +163,24 @@ class TrainingConfig:
             at level .001, and warn where the rows contradict it; takes seconds at most.
         tolerance: a module has converged when its TVD from the held-out rows exceeds what chance
             alone explains (the 0.99 quantile for that many rows) by at most this.
-        threads: torch threads during training; None leaves the setting alone.
+        threads: Threads of torch, BLAS and OpenMP during training on a CPU; None leaves them alone.
 
     Raises:
         TrainingError: a value out of its range.
     """
 
-    preset: str | None = None
-    objective: str | Mapping[str, str] | None = None
-    strategy: str = "modular"
-    projections: bool = True
-    steps: int | None = None
-    epochs: int | None = None
-    batch_size: int = 256
-    gradient_accumulation_steps: int = 1
-    processes: str = "rows"
-    learning_rate: float | None = None
-    critic_learning_rate: float | None = None
-    critic_steps: int = 5
-    penalty: float = 10.0
-    critic_hidden: tuple[int, ...] = (64, 64)
-    gradient: str = "auto"
-    max_enumeration: int = 64
-    max_cells: int = 4096
-    draws: int = 128
-    temperature: tuple[float, float] = (1.0, 0.1)
-    ema: float = 0.99
-    held_out: float = 0.1
-    validate_every: int = 100
-    patience: int | None = None
-    bank_rows: int = 2000
-    image_steps: int = 2000
-    encoder_steps: int = 600
-    save_every: int = 500
-    seed: int = 0
-    threads: int | None = 1
-    check_fit: bool = True
-    check_graph: bool = True
-    check_overlap: bool = True
-    tolerance: float = 0.03
-
     def __post_init__(self) -> None:
-        if isinstance(self.objective, str):
-            objectives = [self.objective]
+        read_fields(self, TrainingError)
+        if isinstance(self.objective, Mapping):
+            objectives = set(self.objective.values())
         else:
-            objectives = list((self.objective or {}).values())
-        for objective in objectives:
-            self._one_of("objective", objective, tuple(OBJECTIVES))
-        self._one_of("strategy", self.strategy, STRATEGIES)
-        if self.strategy == "joint" and set(objectives) - {"adversarial"}:
+            objectives = {self.objective or "adversarial"}
+        if self.strategy == "joint" and objectives - {"adversarial"}:
             raise TrainingError(
                 f"objective={self.objective!r} cannot be used with strategy='joint': the whole "
                 "model is matched to each source by critics. Use objective='adversarial' or leave "
                 "it out, or use strategy='modular'."
             )
-        self._one_of("processes", self.processes, ("rows", "modules"))
-        self._one_of("gradient", self.gradient, ("auto", "enumerate", "rloo", "straight-through"))
-        positive = (
-            "batch_size",
-            "gradient_accumulation_steps",
-            "critic_steps",
-            "max_enumeration",
-            "draws",
-            "validate_every",
-            "bank_rows",
-            "save_every",
-        )
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise TrainingError(
-                    f"{name}={getattr(self, name)} makes no sense: it must be at least 1."
-                )
-        if not isinstance(self.seed, Integral):
-            raise TrainingError(
-                f"seed={self.seed!r} makes no sense: the same seed gives the same run; give an "
-                "integer."
-            )
-        self._check_length()
-        for name, low, high in (("ema", 0.0, 1.0), ("held_out", 0.0, 0.9)):
-            if not low <= getattr(self, name) < high:
-                raise TrainingError(
-                    f"{name}={getattr(self, name)} makes no sense: it must lie in [{low}, {high})."
-                )
-        rates = [
-            rate for rate in (self.learning_rate, self.critic_learning_rate) if rate is not None
-        ]
-        if not all(isinstance(rate, Real) and rate > 0 for rate in rates):
-            raise TrainingError(f"learning rates must be positive numbers; got {rates}.")
-
-    def _check_length(self) -> None:
-        for name, value in (("steps", self.steps), ("epochs", self.epochs)):
-            if value is not None and value < 1:
-                raise TrainingError(
-                    f"{name}={value} makes no sense: it must be at least 1, or None for the "
-                    "default."
-                )
         if self.steps is not None and self.epochs is not None:
             raise TrainingError(
                 f"steps={self.steps} and epochs={self.epochs} cannot both be kept: each says how "
@@ -204,11 +212,6 @@ class TrainingConfig:
             TrainingError: there is no such preset.
         """
         return dict(preset_for(preset).networks)
-
-    @staticmethod
-    def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-        if value not in known:
-            raise TrainingError(f"{name}={value!r} is unknown: use {', '.join(map(repr, known))}.")
 
     def to_dict(self) -> Json:
         """JSON values."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from causalplug.adapters.trained import TrainedGenerator
+from causalplug.arguments import COUNT, FLAG, MAPPING, SEED, TEXT, instance, number, takes
 from causalplug.errors import DataError, TrainingError
 from causalplug.mechanisms.trainable.image import ConvGenerator
 from causalplug.networks import initialised
@@ -44,6 +45,19 @@ class _Discriminator(nn.Module):
         return self.real(features).squeeze(-1) + (features * self.label(label)).sum(-1)
 
 
+@takes(
+    TrainingError,
+    variable=instance("an Image", Image),
+    images=instance("a tensor of images", Tensor),
+    labels=MAPPING,
+    seed=SEED,
+    steps=COUNT,
+    learning_rate=number(above=0),
+    penalty=number(low=0),
+    progress=FLAG,
+    license=TEXT.or_none("unknown"),
+    source=TEXT.or_none("unknown"),
+)
 def fit_generator(
     variable: Image,
     images: Tensor,

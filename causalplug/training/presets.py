@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
+from causalplug.arguments import choice, read_argument
 from causalplug.errors import TrainingError
 from causalplug.values import Json
 
@@ -57,10 +58,7 @@ def preset_for(name: str) -> Preset:
     Raises:
         TrainingError: there is none.
     """
-    if name not in PRESETS:
-        known = ", ".join(map(repr, PRESETS))
-        raise TrainingError(f"preset={name!r} is unknown: use {known}, or leave it out.")
-    return PRESETS[name]
+    return PRESETS[read_argument("preset", name, choice(*PRESETS), TrainingError)]
 
 
 def with_presets(configuration: type[Config]) -> type[Config]:

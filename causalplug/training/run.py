@@ -20,6 +20,7 @@ from causalplug.files.weights import refuse_infinite
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module
 from causalplug.training.checkpoint import Checkpoints
+from causalplug.training.counterfactual_game import CounterfactualLearner
 from causalplug.training.factors import served
 from causalplug.training.games import game_for
 from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodLearner, trainable
@@ -249,9 +250,15 @@ class Run:
                 options["cycles"] = None
             else:
                 options["cycles"] = CYCLES
+            rates = [self.dcm.mechanism(name).learning_rate for name in module.variables]
+            options["rate"] = min([1e-2, *(rate for rate in rates if rate is not None)])
             return LikelihoodLearner(
                 self.dcm, module.variables, self.config, likelihood, held_out, **options
             )
+        if objective == ObjectiveName.COUNTERFACTUAL:
+            rows = self.prepared.with_pixels(self.dcm, module, "train")
+            options["steps"] = self._share(self.config.steps or self.config.image_steps)
+            return CounterfactualLearner(self.dcm, module.variables, self.config, rows, **options)
         games = []
         for target in module.targets:
             pixels = self.prepared.pixels(self.dcm, module, self.config)

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from causalplug.data.source import Rows
 from causalplug.errors import PlanError, TrainingError
+from causalplug.mechanisms.trainable.continuous import ContinuousSpline
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
 from causalplug.model.model import Model
 from causalplug.training.config import TrainingConfig
@@ -21,6 +22,7 @@ from causalplug.training.factors import served
 from causalplug.training.learner import Learner
 from causalplug.training.processes import Processes
 from causalplug.training.progress import CYCLES, gained, paired
+from causalplug.training.quantiles import fit_marginal
 from causalplug.training.report import ModuleReport
 from causalplug.training.stack import Member, Stack, StackRows
 
@@ -181,8 +183,8 @@ class StackedTraining:
         stacks: dict[tuple[object, ...], list[list[Single]]] = {}
         for single in singles:
             start = time.perf_counter()
-            if self._counted(single):
-                self._score_counts(single, start)
+            if self._counted(single) or self._at_maximum(single):
+                self._score(single, start)
                 continue
             same = stacks.setdefault(single.train.shape, [[]])
             if same[-1] and sum(s.size for s in same[-1]) + single.size > _BYTES:
@@ -201,8 +203,17 @@ class StackedTraining:
             and start_at_counts(mechanism, single.name, single.train.rows)
         )
 
+    def _at_maximum(self, single: Single) -> bool:
+        """Whether a number without parents has been fitted as a whole."""
+        mechanism = single.train.mechanism
+        if self.dcm.sources is not None or not isinstance(mechanism, ContinuousSpline):
+            return False
+        steps = fit_marginal(mechanism, single.train.rows[single.name])
+        single.report.steps = single.report.best_step = steps
+        return steps > 0
+
     @torch.no_grad()
-    def _score_counts(self, single: Single, start: float) -> None:
+    def _score(self, single: Single, start: float) -> None:
         member = single.held_out
         parents = {p: member.rows[p] for p in member.mechanism.parents}
         scores = member.mechanism.log_prob(member.rows[single.name], parents)

@@ -16,6 +16,20 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from causalplug.arguments import (
+    FLAG,
+    PATH,
+    ROWS,
+    SEED,
+    TEXT,
+    VALUES,
+    Rule,
+    instance,
+    read_argument,
+    several,
+    takes,
+    whole,
+)
 from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord
@@ -27,12 +41,13 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
-from causalplug.planning.objectives import OBJECTIVES
+from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.columns import suit_columns
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counted import counted
+from causalplug.training.counterfactual_game import check_counterfactual
 from causalplug.training.doubts import few_rows_doubts, joint_doubts, tail_doubts
 from causalplug.training.encode import encoded
 from causalplug.training.fitness import check_generators
@@ -49,14 +64,34 @@ from causalplug.training.support import (
     rare_categories,
     unseen_categories,
 )
+from causalplug.training.threads import limited_threads
 from causalplug.training.validation import Distance
 from causalplug.values import Json, Named
+from causalplug.wording import add_note
 
 __all__ = ["Trainer", "fit"]
 
+_MODEL = instance("a model (DCM)", Model)
+_TABLES = ROWS.or_else(PATH)
+_FOLDER = PATH.or_none("nothing on disk")
+_ACCELERATOR = instance("an Accelerator of accelerate", Accelerator).or_none("a new one")
+_TRACKER = Rule("the name of a tracker, such as 'tensorboard'", TEXT.read).or_none("none")
+_REPLICATES = whole(0, 100_000)
 _HASHED = 65_536  # rows that are hashed together
 
 
+@takes(
+    TrainingError,
+    dcm=_MODEL,
+    sources=_TABLES,
+    output_dir=_FOLDER,
+    seed=SEED,
+    accelerator=_ACCELERATOR,
+    log_with=_TRACKER,
+    resume_from_checkpoint=FLAG.or_else(PATH),
+    progress=FLAG,
+    replicates=_REPLICATES,
+)
 def fit(
     dcm: Model,
     sources: Any,
@@ -142,7 +177,11 @@ def _read_by(dcm: Model, queries: str | Query | Iterable[str | Query]) -> tuple[
         QuerySyntaxError, QueryError, UnknownVariableError: a question that makes no sense.
     """
     found: set[str] = set()
-    for query in [queries] if isinstance(queries, str | Query) else list(queries):
+    if isinstance(queries, str | Query):
+        asked_for = [queries]
+    else:
+        asked_for = read_argument("queries", queries, VALUES, TrainingError, "fit")
+    for query in asked_for:
         asked = query
         if isinstance(query, str):
             asked = Query.parse(query)
@@ -177,6 +216,15 @@ class Trainer:
         PlanError, SourceError, DataError: the sources cannot serve the graph.
     """
 
+    @takes(
+        TrainingError,
+        dcm=_MODEL,
+        sources=several(instance("a DataSource", DataSource), least=1),
+        config=instance("a TrainingConfig", TrainingConfig).or_none("the defaults"),
+        output_dir=_FOLDER,
+        accelerator=_ACCELERATOR,
+        progress=FLAG,
+    )
     def __init__(
         self,
         dcm: Model,
@@ -241,12 +289,16 @@ class Trainer:
                 explicit={name: m.explicit for name, m in held.items() if not m.frozen},
                 only=only,
             )
+        for module in made.modules:
+            if module.objective == ObjectiveName.COUNTERFACTUAL:
+                check_counterfactual(dcm, module.variables)
         self.tables = [
             replace(rows, source=named)
             for rows, named in zip(self.tables, made.sources, strict=True)
         ]
         self.plan: Plan = made
 
+    @takes(TrainingError, resume_from_checkpoint=FLAG.or_else(PATH), replicates=_REPLICATES)
     def train(
         self, *, resume_from_checkpoint: bool | str | Path = False, replicates: int = 0
     ) -> TrainingReport:
@@ -255,11 +307,11 @@ class Trainer:
         Raises:
             TrainingError: as :func:`fit`; the last checkpoint stays.
         """
-        threads = torch.get_num_threads()
-        if self.config.threads is not None and self.accelerator.device.type == "cpu":
-            torch.set_num_threads(self.config.threads)
+        threads = self.config.threads
+        if self.accelerator.device.type != "cpu":
+            threads = None
         try:
-            with ending_like_interrupts():
+            with limited_threads(threads), ending_like_interrupts():
                 return self._train(resume_from_checkpoint, replicates)
         except Unanswered as error:
             raise TrainingError(
@@ -275,10 +327,8 @@ class Trainer:
                 "with gradient_accumulation_steps a step can still see as many rows."
             ) from error
         except KeyboardInterrupt as interrupt:
-            interrupt.add_note(self.kept())
+            add_note(interrupt, self.kept())
             raise
-        finally:
-            torch.set_num_threads(threads)
 
     def _drawing(self) -> int:
         """Number of processes that draw batches for the same module."""

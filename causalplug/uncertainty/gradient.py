@@ -26,13 +26,16 @@ from causalplug.mechanisms.base import Mechanism
 from causalplug.model.model import Model
 from causalplug.noise import Noise
 from causalplug.sampling.worlds import Rows, World
-from causalplug.uncertainty.numbers import AnswerNumbers
+from causalplug.uncertainty.numbers import AnswerNumbers, Linearised, Place
+from causalplug.uncertainty.pins import Density, Pins
+from causalplug.wording import listed
 
 __all__ = ["NoGradient", "answer_gradient", "differentiable", "pulled_back"]
 
 _OTHER = 7_368_787  # added to a seed: the draws that values are exchanged for
 _TIE = 1e-4  # by which an earlier world wins a tie, in logits
 _BACKWARD = 4096  # rows in one backward pass, which bounds its memory
+_EFFECTIVE = 100  # rows of the model that weighted evidence has to stand on, at least
 _TOGETHER = 2**19  # numbers times rows in one backward pass
 
 
@@ -93,44 +96,143 @@ def answer_gradient(
         Gradients ``(k, parameters)`` by variable.
 
     Raises:
-        NoGradient: a continuous variable is read in several worlds, or the evidence sets a
-            continuous value.
+        NoGradient: a continuous variable is read in several worlds.
     """
-    if any(
-        given.points for block in numbers.blocks for case in block.cases for given in case.given
-    ):
-        raise NoGradient("the evidence holds a single value of a continuous variable")
-    work = _Exchange(dcm, numbers, Rows(dcm, Noise(rows, seed, device=dcm.device)))
-    found: dict[str, Tensor] = {}
-    for name, own in parameters.items():
-        found[name] = work.of(name, list(own))
+    found = {name: _nothing(numbers, own) for name, own in parameters.items()}
+    noise = Noise(rows, seed, device=dcm.device)
+    groups = _groups(dcm, numbers, noise)
+    at = _linearised(numbers, groups)
+    for group in groups:
+        work = _Exchange(dcm, numbers, group, at)
+        for name, own in parameters.items():
+            found[name] += work.of(name, list(own))
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Cases that are given the same single values of numbers, on rows that have them.
+
+    Attributes:
+        places: The cases.
+        pins: The values.
+        rows: The rows.
+        seen: By variable, in which worlds it is computed for the cases, each once.
+    """
+
+    places: tuple[Place, ...]
+    pins: Pins
+    rows: Rows
+    seen: Mapping[str, Sequence[_Seen]]
+
+    @property
+    def divided(self) -> bool:
+        """Whether a variable that is not discrete has values in several worlds."""
+        variables = self.rows.dcm.variables
+        several = [name for name, worlds in self.seen.items() if len(worlds) > 1]
+        return not all(variables[name].is_discrete for name in several)
+
+
+def _groups(dcm: Model, numbers: AnswerNumbers, noise: Noise) -> list[_Group]:
+    """All cases, together where they can be: a number that several worlds disagree on keeps the
+    cases apart."""
+    by_key: dict[object, list[Place]] = {}
+    for place in numbers.places:
+        pins = numbers.pins(place)
+        if pins.recovered:
+            raise NoGradient(
+                f"the value of {listed(pins.recovered)} is given, and its noise is read in "
+                "another world"
+            )
+        by_key.setdefault(pins.key, []).append(place)
+    found = []
+    for places in by_key.values():
+        group = _group(dcm, numbers, places, noise)
+        if group.divided:
+            found += [_group(dcm, numbers, [place], noise) for place in places]
+        else:
+            found.append(group)
+    return found
+
+
+def _group(dcm: Model, numbers: AnswerNumbers, places: Sequence[Place], noise: Noise) -> _Group:
+    rows, pins = Rows(dcm, noise), numbers.pins(places[0])
+    pins.set(rows)
+    seen: dict[str, dict[object, _Seen]] = {}
+    for place in places:
+        for world, target in numbers.targets_of(numbers.case(place)):
+            for name in world.graph.ancestors([target]):
+                if name not in world.do and world.cell(name) not in pins.points:
+                    seen.setdefault(name, {})[world.cell(name)] = _Seen(name, world)
+    by_name = {name: list(of.values()) for name, of in seen.items()}
+    return _Group(tuple(places), pins, rows, by_name)
+
+
+def _linearised(numbers: AnswerNumbers, groups: Sequence[_Group]) -> Linearised:
+    """All cases at their values, each on the rows of its group."""
+    device = groups[0].rows.noise.device
+    shape = len(numbers.terms), numbers.size
+    ratios = torch.zeros(shape, dtype=torch.float64, device=device)
+    weights = torch.zeros_like(ratios)
+    with torch.no_grad():
+        for group in groups:
+            for place in group.places:
+                a, b = numbers.parts(group.rows, place)
+                _check_weights(b, group)
+                at = place[1], numbers.columns(place)
+                weights[at] = b.mean(0)
+                ratios[at] = a.mean(0) / b.mean(0)
+    return Linearised(ratios, weights)
+
+
+def _check_weights(weights: Tensor, group: _Group) -> None:
+    """Refuse weights of which few decide."""
+    if not group.pins.weighted:
+        return
+    effective = weights.sum(0).square() / weights.square().sum(0).clamp_min(1e-300)
+    least = float(effective.min())
+    if least < _EFFECTIVE:
+        raise NoGradient(
+            f"the numbers that are given stand on effectively {least:.0f} of "
+            f"{len(weights):,} rows of the model"
+        )
+
+
+def _nothing(numbers: AnswerNumbers, parameters: Sequence[nn.Parameter]) -> Tensor:
+    return torch.zeros(numbers.size, _count(parameters), dtype=torch.float64)
 
 
 class _Exchange:
     """Exchanges of values on the same rows of noise."""
 
-    def __init__(self, dcm: Model, numbers: AnswerNumbers, rows: Rows):
-        self.dcm, self.numbers, self.rows = dcm, numbers, rows
+    def __init__(self, dcm: Model, numbers: AnswerNumbers, group: _Group, at: Linearised):
+        self.dcm, self.numbers, self.group, self.at = dcm, numbers, group, at
+        self.rows = group.rows
         with torch.no_grad():
-            self.at = numbers.at(rows)
-            self.influence = numbers.influence(rows, self.at)
-        self.seen = self._seen()
+            self.influence = self._influence(self.rows)
+        self.seen = group.seen
 
-    def _seen(self) -> dict[str, list[_Seen]]:
-        """By variable, in which worlds it is computed for the numbers, each once."""
-        found: dict[str, dict[object, _Seen]] = {}
-        for world, target in self.numbers.targets:
-            for name in world.graph.ancestors([target]):
-                if name not in world.do:
-                    found.setdefault(name, {})[world.cell(name)] = _Seen(name, world)
-        return {name: list(of.values()) for name, of in found.items()}
+    def _influence(self, rows: Rows) -> Tensor:
+        return self.numbers.influence(rows, self.at, self.group.places)
 
     def of(self, name: str, parameters: list[nn.Parameter]) -> Tensor:
         """Gradients ``(k, parameters)``."""
-        total = torch.zeros(self.numbers.size, _count(parameters), dtype=torch.float64)
+        total = _nothing(self.numbers, parameters)
         for place, seen in enumerate(self.seen.get(name, [])):
             total += self._in_world(place, seen, parameters)
+        for density in self.group.pins.densities(self.rows):
+            if density.name == name:
+                total += self._by_density(density, parameters)
+        return total
+
+    def _by_density(self, density: Density, parameters: list[nn.Parameter]) -> Tensor:
+        """What the parameters do to the weights of the rows."""
+        total = _nothing(self.numbers, parameters)
+        change = self.influence / len(self.rows)
+        moved = (change != 0).any(1).nonzero().squeeze(-1)
+        for rows in moved.split(_BACKWARD):
+            with differentiable(parameters):
+                total += pulled_back(density.log_prob(rows), change[rows].T, parameters)
         return total
 
     def _in_world(self, place: int, seen: _Seen, parameters: list[nn.Parameter]) -> Tensor:
@@ -144,7 +246,7 @@ class _Exchange:
                 pair = _Pair(self.rows.cells[seen.world.cell(seen.name)], own, {})
             change = self._change(seen, pair) / (2 * len(self.rows))
             moved = (change != 0).any(1).nonzero().squeeze(-1)
-        total = torch.zeros(self.numbers.size, _count(parameters), dtype=torch.float64)
+        total = _nothing(self.numbers, parameters)
         for rows in moved.split(_BACKWARD):
             chosen = {key: value[rows] for key, value in parents.items()}
             few = confounder
@@ -160,8 +262,8 @@ class _Exchange:
         """``(n, k)``: by how much the first value's influence exceeds the second's."""
         first = self.influence
         if pair.others:
-            first = self.numbers.influence(self._exchanged(seen, pair.first, pair), self.at)
-        second = self.numbers.influence(self._exchanged(seen, pair.second, pair), self.at)
+            first = self._influence(self._exchanged(seen, pair.first, pair))
+        second = self._influence(self._exchanged(seen, pair.second, pair))
         return first - second
 
     def _inputs(self, seen: _Seen) -> tuple[dict[str, Tensor], Tensor | None]:
@@ -185,6 +287,7 @@ class _Exchange:
         rows.cells = {
             cell: known for cell, known in self.rows.cells.items() if cell[0] not in changed
         }
+        self.group.pins.set(rows)
         rows.cells |= pair.others
         rows.cells[seen.world.cell(seen.name)] = value
         return rows

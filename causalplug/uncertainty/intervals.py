@@ -23,9 +23,7 @@ from causalplug.uncertainty.influence import Influence, influence_of
 from causalplug.uncertainty.numbers import AnswerNumbers
 from causalplug.uncertainty.samples import Sample, counts_fit, from_model, from_rows
 
-__all__ = ["check_interval", "check_level", "with_intervals"]
-
-_KINDS = ("auto", "influence", "replicates", "none")
+__all__ = ["with_intervals"]
 
 _REPLICATE_ROWS = 20_000
 _MOST = 1024  # numbers of one answer that get intervals
@@ -47,28 +45,6 @@ class _Spread:
 
 class _Unknown(Exception):
     """Why there is no interval, and how to get one."""
-
-
-def check_interval(interval: str) -> None:
-    """Raise for a kind of interval that is not known."""
-    if interval not in _KINDS:
-        raise QueryError(
-            f"interval={interval!r} cannot be had: choose one of {', '.join(map(repr, _KINDS))}."
-        )
-
-
-def check_level(level: float) -> float:
-    """The level, if it is one.
-
-    Raises:
-        QueryError: it is no probability between 0 and 1.
-    """
-    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
-        raise QueryError(
-            f"level={level!r} cannot be used: it is the share of data sets in which the interval "
-            "holds the truth, a number between 0 and 1 such as 0.95."
-        )
-    return float(level)
 
 
 def with_intervals(

@@ -13,8 +13,13 @@ from causalplug.identification.arithmetic import Formula
 from causalplug.model.model import Model
 from causalplug.sampling.terms import Axis, Case, CompiledTerm, numbers_of
 from causalplug.sampling.worlds import Rows, World
+from causalplug.uncertainty.pins import Pins
 
-__all__ = ["AnswerNumbers", "Linearised"]
+__all__ = ["AnswerNumbers", "Linearised", "Place"]
+
+
+Place = tuple[int, int]
+"""A case: number of the block, and position of the term."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +27,10 @@ class Linearised:
     """A contrast of ratios at its value: what one row of noise adds to every number.
 
     Attributes:
-        estimate: ``(k,)`` the numbers.
         ratios: ``(t, k)`` the terms.
         weights: ``(t, k)`` mean weights of the rows that meet the evidence.
     """
 
-    estimate: Tensor
     ratios: Tensor
     weights: Tensor
 
@@ -39,6 +42,7 @@ class _Block:
     cases: list[Case]
     sizes: tuple[list[int], list[int]]
     numbers: list[Tensor | None] = field(default_factory=list)
+    pins: list[Pins] = field(default_factory=list)
 
     @property
     def cells(self) -> int:
@@ -81,6 +85,7 @@ class AnswerNumbers:
         block = _Block(cases, sizes)
         for case in cases:
             block.numbers.append(self._category_numbers(case))
+            block.pins.append(Pins.of(self.dcm, case))
         return block
 
     def _discrete(self, case: Case) -> list[Axis]:
@@ -100,8 +105,7 @@ class AnswerNumbers:
     @property
     def targets(self) -> list[tuple[World, str]]:
         """Every world and variable that a number reads."""
-        cases = [case for block in self.blocks for case in block.cases]
-        return [target for case in cases for target in self.targets_of(case)]
+        return [target for place in self.places for target in self.targets_of(self.case(place))]
 
     @staticmethod
     def targets_of(case: Case) -> list[tuple[World, str]]:
@@ -109,18 +113,32 @@ class AnswerNumbers:
         found = [(given.world, name) for given in case.given for name in given.names]
         return found + [(world, name) for world, names in case.targets for name in names]
 
-    def parts(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        """``a`` and ``b`` of every row, each ``(t, n, k)`` of float64."""
-        a, b = [], []
-        for position in range(len(self.terms)):
-            pairs = [self.of_case(block, position, rows) for block in self.blocks]
-            a.append(torch.cat([pair[0] for pair in pairs], 1))
-            b.append(torch.cat([pair[1] for pair in pairs], 1))
-        return torch.stack(a), torch.stack(b)
+    @property
+    def places(self) -> list[Place]:
+        """All cases."""
+        terms = range(len(self.terms))
+        return [(number, position) for number in range(len(self.blocks)) for position in terms]
+
+    def columns(self, place: Place) -> slice:
+        """Which of the numbers a case is part of."""
+        before = sum(block.cells for block in self.blocks[: place[0]])
+        return slice(before, before + self.blocks[place[0]].cells)
+
+    def case(self, place: Place) -> Case:
+        """The case at a place."""
+        return self.blocks[place[0]].cases[place[1]]
+
+    def pins(self, place: Place) -> Pins:
+        """The single values of numbers that a case is given."""
+        return self.blocks[place[0]].pins[place[1]]
+
+    def parts(self, rows: Rows, place: Place) -> tuple[Tensor, Tensor]:
+        """``a`` and ``b`` of every row for one case, each ``(n, cells)`` of float64."""
+        return self.of_case(self.blocks[place[0]], place[1], rows)
 
     def of_case(self, block: _Block, position: int, rows: Rows) -> tuple[Tensor, Tensor]:
         case = block.cases[position]
-        weight = self._met(case, rows)
+        weight = self._met(case, rows) * block.pins[position].weights(rows)
         evidence = _one_hot(rows, case.evidence, block.sizes[0]) * weight[:, None]
         outcome = _one_hot(rows, self._discrete(case), block.sizes[1])
         for world, name, code in case.fixed:
@@ -149,13 +167,6 @@ class AnswerNumbers:
             return values.double()
         return categories.to(values.device)[values]
 
-    def at(self, rows: Rows) -> Linearised:
-        """The numbers over ``rows``, to be linearised at."""
-        a, b = self.parts(rows)
-        weights = b.mean(1)
-        ratios = a.mean(1) / weights
-        return Linearised(self.combined(ratios), ratios, weights)
-
     def combined(self, ratios: Tensor) -> Tensor:
         """The numbers ``(k,)`` from the terms ``(t, k)``."""
         if self.combination is None:
@@ -168,12 +179,18 @@ class AnswerNumbers:
             return self.coefficients[:, None].expand_as(ratios)
         return torch.stack(self.combination.slopes(list(ratios)))
 
-    def influence(self, rows: Rows, at: Linearised) -> Tensor:
-        """``(n, k)``: what every row adds to the numbers, to first order; NaN where no row met
-        the evidence."""
-        a, b = self.parts(rows)
-        centred = (a - at.ratios[:, None] * b) / at.weights[:, None]
-        return (self.slopes(at.ratios)[:, None] * centred).sum(0)
+    def influence(self, rows: Rows, at: Linearised, places: Sequence[Place]) -> Tensor:
+        """``(n, k)``: what every row adds to the numbers by some cases, to first order; NaN where
+        no row met the evidence."""
+        device = rows.noise.device
+        total = torch.zeros(len(rows), self.size, dtype=torch.float64, device=device)
+        slopes = self.slopes(at.ratios)
+        for place in places:
+            position, columns = place[1], self.columns(place)
+            a, b = self.parts(rows, place)
+            centred = (a - at.ratios[position, columns] * b) / at.weights[position, columns]
+            total[:, columns] += slopes[position, columns] * centred
+        return total
 
 
 def _one_hot(rows: Rows, axes: Sequence[Axis], sizes: Sequence[int]) -> Tensor:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from causalplug.arguments import FLAG, number, read_fields, setting
 from causalplug.errors import DataError, VariableError
 from causalplug.values import Json
 from causalplug.variables.base import Variable
@@ -45,19 +46,12 @@ class Continuous(Variable):
     is_number: ClassVar[bool] = True
     standardised: ClassVar[bool] = True
     default_mechanism: ClassVar[str | None] = "continuous-spline"
-    low: float = -math.inf
-    high: float = math.inf
-    precise: bool = field(default=False, compare=False)
+    low: float = setting(-math.inf, number(infinite=True))
+    high: float = setting(math.inf, number(infinite=True))
+    precise: bool = setting(False, FLAG, compare=False)
 
     def __post_init__(self) -> None:
-        if not all(
-            isinstance(bound, int | float | np.integer | np.floating)
-            for bound in (self.low, self.high)
-        ):
-            raise VariableError(
-                f"Continuous(low={self.low!r}, high={self.high!r}) cannot be declared: give "
-                "numbers."
-            )
+        read_fields(self, VariableError)
         if not self.low < self.high:
             raise VariableError(
                 f"Continuous(low={self.low}, high={self.high}) is empty: low must be smaller than "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from causalplug.arguments import REQUIRED, number, read_fields, setting, whole
 from causalplug.errors import DataError, VariableError
 from causalplug.values import Json
 from causalplug.variables.base import Variable
@@ -38,19 +39,14 @@ class Image(Variable):
     has_density: ClassVar[bool] = False
     default_encoder: ClassVar[str | None] = "conv-encoder"
     default_mechanism: ClassVar[str | None] = "conv-generator"
-    channels: int
-    height: int
-    width: int
-    low: float = 0.0
-    high: float = 1.0
+    channels: int = setting(REQUIRED, whole(1, 65_536))
+    height: int = setting(REQUIRED, whole(1, 65_536))
+    width: int = setting(REQUIRED, whole(1, 65_536))
+    low: float = setting(0.0, number())
+    high: float = setting(1.0, number())
 
     def __post_init__(self) -> None:
-        whole = all(isinstance(size, int | np.integer) for size in self.event_shape)
-        if not whole or min(self.event_shape) < 1:
-            raise VariableError(
-                f"Image{self.event_shape} cannot be declared: channels, height and width must be "
-                "whole numbers of at least 1."
-            )
+        read_fields(self, VariableError)
         if not self.low < self.high:
             raise VariableError(
                 f"Image range [{self.low}, {self.high}] is empty: low must be smaller than high."

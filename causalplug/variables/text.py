@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from causalplug.arguments import read_fields, setting, whole
 from causalplug.errors import DataError, VariableError
 from causalplug.values import Json
 from causalplug.variables.base import Variable
@@ -43,15 +44,10 @@ class Text(Variable):
     needs_encoder: ClassVar[bool] = True
     has_density: ClassVar[bool] = False
     default_encoder: ClassVar[str | None] = "hashed-text"
-    length: int = 512
+    length: int = setting(512, whole(1, 2**24))
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.length, int | np.integer) and not isinstance(self.length, bool)
-        if not whole or self.length < 1:
-            raise VariableError(
-                f"Text({self.length!r}) cannot be declared: its length is a number of bytes, at "
-                "least 1."
-            )
+        read_fields(self, VariableError)
 
     @property
     def event_shape(self) -> tuple[int, ...]:

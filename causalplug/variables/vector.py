@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from causalplug.arguments import REQUIRED, read_fields, setting, whole
 from causalplug.errors import DataError, VariableError
 from causalplug.values import Json
 from causalplug.variables.base import Variable
@@ -38,15 +39,10 @@ class Vector(Variable):
 
     standardised: ClassVar[bool] = True
     default_mechanism: ClassVar[str | None] = "vector-flow"
-    size: int
+    size: int = setting(REQUIRED, whole(1, 2**24))
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.size, int | np.integer) and not isinstance(self.size, bool)
-        if not whole or self.size < 1:
-            raise VariableError(
-                f"Vector({self.size!r}) cannot be declared: its size is a whole number of at least "
-                "1, for example Vector(16)."
-            )
+        read_fields(self, VariableError)
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -84,7 +84,7 @@ def test_saved_and_loaded_it_paints_the_same_bits(folder: Path, tmp_path: Path) 
         ({}, "prompts="),
         ({"prompts": PROMPTS, "classes": [0, 1]}, "told to it by prompts"),
         ({"prompts": PROMPTS, "module": "A+B"}, "no such option"),
-        ({"prompts": PROMPTS, "steps": 0}, "at least one step"),
+        ({"prompts": PROMPTS, "steps": 0}, "steps=0"),
         ({"prompts": PROMPTS, "call": {"hight": 64}}, "hight"),
         ({"prompts": PROMPTS, "call": {"guidance_scale": 2}}, "guidance_scale="),
         ({"prompts": "a {animal}"}, "labels="),

@@ -319,3 +319,23 @@ def test_a_continuous_front_door() -> None:
         shares.append(check_overlap(graph, "E[Y | do(X=1)]", {"X": x, "M": m, "Y": m}).share)
     assert shares[0] > 0.5
     assert shares[1] < 0.1
+
+
+def test_many_values_take_no_more_classifiers_than_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P(Y | M, X) is needed at twelve values of X on every M, one of which only low M have."""
+    from causalplug.checks import density_ratio
+
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 12, 4000)
+    m = rng.normal(size=4000)
+    m = np.where(x == 3, -np.abs(m), m)
+    rows = {"X": x, "M": m, "Y": m + rng.normal(size=4000)}
+    fits = []
+    odds = density_ratio._odds
+    monkeypatch.setattr(density_ratio, "_odds", lambda *inputs: (fits.append(1), odds(*inputs))[1])
+    graph = CausalGraph.parse("X -> M -> Y; X <-> Y")
+    report = check_overlap(graph, "E[Y | do(X=3)]", rows)
+    assert report.status == "weak overlap"
+    assert report.share == pytest.approx(0.5, abs=0.06)
+    assert report.standard_error < 0.04
+    assert len(fits) <= 35

@@ -60,6 +60,16 @@ def publishing() -> dict[str, Any]:
     }
 
 
+def demo() -> dict[str, Any]:
+    """A front-door model of two digits, of which it is known what it was trained on."""
+    made = publishing()
+    made["generator"].save_pretrained("generator", license="mit")
+    saved = cp.from_pretrained("generator")
+    dcm = cp.DCM(made["graph"], made["variables"], mechanisms={"I": saved})
+    dcm.sources = (cp.Source(["D", "I", "A"], name="rows"),)
+    return {"cp": cp, "dcm": dcm}
+
+
 def hub() -> dict[str, Any]:
     """Tensors to write into a folder, and a stand-in for the Hub's controls."""
 
@@ -141,7 +151,9 @@ def ensembles() -> dict[str, Any]:
 
 SCOPES: dict[str, dict[int, Any]] = {
     "adapters.md": {0: adapters},
-    "hub.md": {0: publishing, 1: hub},
+    "demo.md": {0: demo},
+    "hub.md": {0: publishing},
+    "hub_format.md": {0: hub},
     "planning.md": {0: planning},
     "sampling.md": {0: sampling, 2: estimating, 3: ensembles, 4: estimating},
 }

@@ -46,7 +46,7 @@ def test_sources_describe_their_distribution(source: Source, text: str) -> None:
         (lambda: Source([]), "it records nothing"),
         (lambda: Source(["A", "B", "A"]), "column 'A' is listed twice"),
         (lambda: Source(["A"], do={"B": []}), "do(B) has an empty list of values"),
-        (lambda: Source([3]), "3 is not a name"),
+        (lambda: Source([3]), "several names"),
         (lambda: Source.from_dict({"do": ["A"]}), "no key 'recorded'"),
         (lambda: Source.from_dict({"recorded": ["A"], "rows": 3}), "unknown keys rows"),
         (lambda: as_sources(GRAPH, []), "the list of sources is empty"),

@@ -341,7 +341,7 @@ def test_bad_input() -> None:
         identify(graph, "P(Cancer_{Smoker_{Tar=1}})")
     with pytest.raises(QueryError, match="cannot be conditioned on"):
         identify(graph, "P(Cancer | do(Smoker=1), Smoker=0)")
-    with pytest.raises(QueryError, match="no query"):
+    with pytest.raises(QueryError, match="a Query"):
         identify(graph, 7)  # type: ignore[arg-type]
     with pytest.raises(SourceError):
         identify(graph, "P(Cancer)", [])

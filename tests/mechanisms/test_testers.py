@@ -16,6 +16,7 @@ from causalplug.mechanisms.trainable.continuous import ContinuousSpline
 from causalplug.mechanisms.trainable.count import CountSpline
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
 from causalplug.mechanisms.trainable.image import ConvGenerator
+from causalplug.mechanisms.trainable.residual_vae import ResidualVAE
 from causalplug.mechanisms.trainable.vector import VectorFlow
 from causalplug.networks import initialised
 from causalplug.testing import EncoderTester, MechanismTester, TrainableMechanismTester
@@ -65,6 +66,10 @@ class TestVector(_Built):
 
 class TestImage(_Built):
     kind, variable = ConvGenerator, IMAGE
+
+
+class TestInvertibleImage(_Built):
+    kind, variable = ResidualVAE, IMAGE
 
 
 class TestTheWorkedExample(_Built):

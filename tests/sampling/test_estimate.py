@@ -196,7 +196,7 @@ def test_curves_over_a_number() -> None:
     assert frame.attrs["identification"] == "not checked"
     names = dcm.curve("B", "X", [0.0, 1.0], n=500)
     assert set(names["X"]) == {0.0, 1.0}
-    with pytest.raises(QueryError, match="no points"):
+    with pytest.raises(QueryError, match="at least one"):
         dcm.curve("Y", "X", [])
 
 
@@ -380,7 +380,7 @@ BAD = [
     ("P(Y) - P(Y)", QueryError, "cancel"),
     ("P(Y) - P(X)", QueryError, "different variables open"),
     (Query("Y"), None, ""),
-    (7, QueryError, "no query"),
+    (7, QueryError, "a Query"),
 ]
 
 

@@ -60,7 +60,7 @@ def test_a_misspelt_argument_is_answered_with_the_one_that_was_meant(dcm: DCM, n
         ({"min_acceptance": 0}, "share"),
         ({"min_acceptance": 2}, "share"),
         ({"time_limit": 0}, "seconds above 0"),
-        ({"batch_size": 0}, "at least one row"),
+        ({"batch_size": 0}, "batch_size=0"),
         ({"images": "gif"}, "'pil'"),
         ({"seed": 0.5}, "whole number"),
     ],

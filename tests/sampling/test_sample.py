@@ -297,10 +297,10 @@ BAD = [
     ({"do": {"D": torch.distributions.Poisson(2.0)}}, QueryError, "finitely many"),
     ({"do": {"I": {0: 1.0}}}, QueryError, "images"),
     ({"do": {"I": np.zeros((1, 5, 5), np.float32)}}, DataError, "shape"),
-    ({"do": [("D", 1)]}, QueryError, "map variables"),
-    ({"given": [("D", 1)]}, QueryError, "map variables"),
+    ({"do": [("D", 1)]}, QueryError, "a mapping from names"),
+    ({"given": [("D", 1)]}, QueryError, "a mapping from names"),
     ({"images": "gif"}, SamplingError, "'pil'"),
-    ({"batch_size": 0}, SamplingError, "at least one row"),
+    ({"batch_size": 0}, SamplingError, "batch_size=0"),
     ({"min_acceptance": 0}, SamplingError, "share"),
 ]
 

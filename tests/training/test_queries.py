@@ -61,7 +61,7 @@ def test_only_what_the_questions_read_is_trained(tmp_path: Path) -> None:
 
 def test_questions_are_checked_before_training() -> None:
     for queries, error, why in (
-        ([], TrainingError, "asks nothing"),
+        ([], TrainingError, "at least one"),
         ([3], TrainingError, "no question"),
         (["P(Y"], QueryError, "cannot be read"),
         (["P(Q)"], cp.UnknownVariableError, "'Q' is not a variable"),

@@ -337,7 +337,7 @@ def test_rows_that_cannot_serve_are_refused_before_any_training(source, error, m
         ({"objective": "gan"}, "'gan'"),
         ({"steps": 0}, "steps=0"),
         ({"held_out": 1.0}, "held_out"),
-        ({"learning_rate": -1.0}, "positive"),
+        ({"learning_rate": -1.0}, "above 0"),
         ({"gradient": "none"}, "'none'"),
     ],
 )
@@ -518,7 +518,7 @@ def test_settings_and_tables_that_cannot_train_are_refused_before_training():
         {"learning_rate": "fast"},
         {"learning_rate": -1.0},
     ):
-        with pytest.raises(TrainingError, match=r"seed=|learning rates"):
+        with pytest.raises(TrainingError, match=r"seed=|learning_rate="):
             TrainingConfig(**options)
     with pytest.raises(MechanismError, match="confounder_size=0"):
         cp.DCM(graph, variables, confounder_size=0)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from causalplug.arguments import NAME, REQUIRED, instance, read_fields, setting
 from causalplug.errors import LabelMapError, MechanismError
 from causalplug.values import Json, Named
 from causalplug.variables import Variable, variable_from_dict
@@ -20,6 +21,11 @@ __all__ = ["Condition", "ParentReading", "ReadsSpec", "match_conditions"]
 ReadsSpec = Named | None
 """Condition to the parent that it is read from: a name, or a name with a table or function of the
 parent's values."""
+
+
+_KIND = instance(
+    "the declaration of a variable, for example cp.Discrete(10) or cp.Continuous()", Variable
+)
 
 
 @dataclass(frozen=True)
@@ -39,17 +45,11 @@ class Condition:
         10
     """
 
-    name: str
-    kind: Variable
+    name: str = setting(REQUIRED, NAME)
+    kind: Variable = setting(REQUIRED, _KIND)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name:
-            raise MechanismError(f"Condition({self.name!r}) cannot be declared: give it a name.")
-        if not isinstance(self.kind, Variable):
-            raise MechanismError(
-                f"Condition({self.name!r}, {self.kind!r}) cannot be declared: its kind is the "
-                "declaration of a variable, for example cp.Discrete(10) or cp.Continuous()."
-            )
+        read_fields(self, MechanismError)
 
     def to_dict(self) -> Json:
         """The condition as JSON values."""

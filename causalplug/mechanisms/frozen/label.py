@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from causalplug.arguments import NAME, read_argument
 from causalplug.errors import DataError, LabelMapError
 from causalplug.values import Json, Named
 from causalplug.variables import Discrete
@@ -34,6 +35,7 @@ class Label:
     values: Discrete
 
     def __init__(self, name: str, categories: int | Sequence[Hashable] | Discrete):
+        read_argument("name", name, NAME, LabelMapError, "Label")
         object.__setattr__(self, "name", name)
         object.__setattr__(
             self, "values", categories if isinstance(categories, Discrete) else Discrete(categories)

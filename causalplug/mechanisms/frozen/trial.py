@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from causalplug.errors import MechanismError
+from causalplug.errors import CausalPlugError, MechanismError
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.variables import Image, Variable
@@ -97,8 +97,18 @@ def _noise(specs: Mapping[str, NoiseSpec], seed: int) -> dict[str, Tensor]:
 
 
 def _run(generator: Generator, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
-    with torch.no_grad():
-        return generator.generate(labels, noise)
+    """The images of some rows; whatever the generator raises is told as a refusal."""
+    try:
+        with torch.no_grad():
+            return generator.generate(labels, noise)
+    except CausalPlugError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+        raise MechanismError(
+            f"{type(generator).__name__} cannot be used: painting a few images fails with "
+            f"{type(error).__name__}: {reason}."
+        ) from error
 
 
 def _check_images(name: str, image: Image, images: Tensor) -> None:
@@ -183,7 +193,7 @@ def _answers(
 ) -> Tensor:
     with torch.no_grad():
         if mechanism.probabilities:
-            return mechanism.class_logits(read)
+            return mechanism.class_logits(read).float().softmax(-1)
         return mechanism.generate(read, noise)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +15,18 @@ from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.condition import Condition, ReadsSpec
 from causalplug.mechanisms.frozen.conditional import ConditionalMechanism, ErrorSpec
 from causalplug.mechanisms.frozen.exported import ExportedNetwork, export_network
-from causalplug.mechanisms.frozen.trial import example_values
+from causalplug.mechanisms.frozen.tabular import (
+    Predictor,
+    TabularPredictor,
+    columns_of,
+    own_classes,
+    tabular_network,
+)
+from causalplug.mechanisms.frozen.trial import example_values, try_mechanism
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json, Named
-from causalplug.variables import Variable, variable_from_dict
+from causalplug.variables import Discrete, Variable, variable_from_dict
 
 __all__ = ["WrappedModule", "wrap"]
 
@@ -26,8 +34,38 @@ _ROWS = 3  # of the trial run
 _FORMS = ("codes", "one-hot")
 
 
+@overload
 def wrap(
     module: nn.Module,
+    variable: Variable,
+    *,
+    conditions: Sequence[Condition] = ...,
+    latent: int | Sequence[int] | None = ...,
+    output: str | None = ...,
+    error: ErrorSpec = ...,
+    reads: ReadsSpec = ...,
+    license: str | None = ...,
+    source: str | None = ...,
+) -> WrappedModule: ...
+
+
+@overload
+def wrap(
+    module: Predictor,
+    variable: Variable,
+    *,
+    conditions: Sequence[Condition] = ...,
+    latent: int | Sequence[int] | None = ...,
+    output: str | None = ...,
+    error: ErrorSpec = ...,
+    reads: ReadsSpec = ...,
+    license: str | None = ...,
+    source: str | None = ...,
+) -> WrappedModule | TabularPredictor: ...
+
+
+def wrap(
+    module: nn.Module | Predictor,
     variable: Variable,
     *,
     conditions: Sequence[Condition] = (),
@@ -37,18 +75,25 @@ def wrap(
     reads: ReadsSpec = None,
     license: str | None = None,
     source: str | None = None,
-) -> WrappedModule:
-    """A network as the frozen mechanism of a variable.
+) -> WrappedModule | TabularPredictor:
+    """A network, or a fitted estimator, as the frozen mechanism of a variable.
 
-    The network is called with one tensor for the latent, if there is one, and one for each
+    A network is called with one tensor for the latent, if there is one, and one for each
     condition: by name, where an argument of its ``forward`` is called as the condition is, and in
     this order otherwise. Discrete conditions come as codes ``(n,)`` of int64 or as one-hot rows,
     whichever the network takes; numbers as ``(n,)`` or ``(n, 1)`` floats; images, vectors as they
     are declared. It is tried on a few rows at once, and saved with the model as a list of ATen
     operators and its weights, so that loading runs no code.
 
+    An estimator in the style of scikit-learn is called with a table: one column for each condition,
+    and one for each number of a vector, by name where it was fitted on named columns. Its classes
+    are matched to the categories by value. Linear models, trees and their ensembles and multi-layer
+    perceptrons become networks, which pass gradients where they have them and are saved; any other
+    one is run as it is (:class:`~causalplug.mechanisms.frozen.tabular.TabularPredictor`) and cannot
+    be saved.
+
     Args:
-        module: The network. Its parameters are frozen.
+        module: The network, whose parameters are frozen, or the fitted estimator.
         variable: What it gives: values in the range of an image, numbers ``(n,)`` or ``(n, 1)``,
             vectors, or for a discrete variable scores ``(n, k)`` of its categories, in order.
         conditions: What it reads, in order.
@@ -64,7 +109,7 @@ def wrap(
     Raises:
         MechanismError: The network does not run on these inputs, gives another shape or values
             outside the range, does not repeat itself, mixes the rows of a batch, or cannot be
-            exported.
+            exported; the estimator has other columns or classes.
 
     Example:
         >>> import causalplug as cp, torch
@@ -72,6 +117,109 @@ def wrap(
         >>> made.noise["latent"].shape
         (3,)
     """
+    if isinstance(module, nn.Module):
+        return _wrapped_network(
+            module,
+            variable,
+            conditions,
+            latent=latent,
+            output=output,
+            error=error,
+            reads=reads,
+            license=license,
+            source=source,
+        )
+    return _wrapped_estimator(
+        module,
+        variable,
+        conditions,
+        latent=latent,
+        output=output,
+        error=error,
+        reads=reads,
+        license=license,
+        source=source,
+    )
+
+
+def _wrapped_estimator(
+    estimator: Any,
+    variable: Variable,
+    conditions: Sequence[Condition],
+    *,
+    latent: object,
+    output: object,
+    error: ErrorSpec,
+    reads: ReadsSpec,
+    license: str | None,
+    source: str | None,
+) -> WrappedModule | TabularPredictor:
+    """An estimator as a network where it can be written so, else as it is."""
+    _check_estimator(estimator, variable, latent, output)
+    ordered = columns_of(estimator, conditions)
+    own = variable
+    if isinstance(variable, Discrete):
+        own = own_classes(estimator, variable)
+    network = tabular_network(estimator, ordered, own)
+    if network is None:
+        live = TabularPredictor(
+            estimator, own, ordered, error=error, reads=reads, license=license, source=source
+        )
+        try_mechanism(live)
+        return live
+    form = None
+    if own.is_discrete:
+        form = "logits"
+    return _wrapped_network(
+        network,
+        own,
+        ordered,
+        latent=None,
+        output=form,
+        error=error,
+        reads=reads,
+        license=license,
+        source=source,
+    )
+
+
+def _check_estimator(estimator: Any, variable: Variable, latent: object, output: object) -> None:
+    """Refuse what is no fitted estimator, and options and variables that it cannot have.
+
+    Raises:
+        MechanismError: With the way out.
+    """
+    name = type(estimator).__name__
+    if isinstance(estimator, type) or not isinstance(estimator, Predictor):
+        raise MechanismError(
+            f"A {name} cannot be wrapped: give a torch.nn.Module, or a fitted estimator with "
+            "predict or predict_proba."
+        )
+    if latent is not None or output is not None:
+        raise MechanismError(
+            f"{name} cannot be wrapped with latent= or output=: these are for networks. Leave them "
+            "out."
+        )
+    predicts = variable.is_discrete or (variable.is_number and not variable.is_countable)
+    if not predicts and variable.kind != "vector":
+        raise MechanismError(
+            f"{name} cannot be the mechanism of {variable.describe()}: a tabular predictor gives "
+            "classes, numbers or vectors."
+        )
+
+
+def _wrapped_network(
+    module: nn.Module,
+    variable: Variable,
+    conditions: Sequence[Condition],
+    *,
+    latent: int | Sequence[int] | None,
+    output: str | None,
+    error: ErrorSpec,
+    reads: ReadsSpec,
+    license: str | None,
+    source: str | None,
+) -> WrappedModule:
     module = freeze(module)
     shape = _latent_shape(latent)
     call = _Call(module, tuple(conditions), shape)
@@ -201,7 +349,7 @@ class WrappedModule(ConditionalMechanism):
         tensors = {}
         for name, shape in shapes.items():
             kind = getattr(torch, types[name].removeprefix("torch."))
-            tensors[name] = torch.zeros(*shape, dtype=kind)
+            tensors[name] = torch.zeros(tuple(shape), dtype=kind)
         network = ExportedNetwork(fields.pop("network"), tensors)
         generates = variable_from_dict(fields.pop("generates"), "generates")
         conditions = [Condition.from_dict(item) for item in fields.pop("conditions")]

@@ -42,6 +42,12 @@ class _Piece(NamedTuple):
         return 2 * c / (linear + root), slope, bend
 
 
+def _unbounded(logs: Tensor, limit: float) -> Tensor:
+    """Inverse of ``x / (1 + |x| / limit)``; values beyond the limit are cut just below it."""
+    logs = logs.clamp(-0.95 * limit, 0.95 * limit)
+    return logs / (1 - logs.abs() / limit)
+
+
 class RationalQuadraticSpline:
     """A monotone map of the line, the identity outside [-5, 5] (Durkan et al. 2019).
 
@@ -49,6 +55,21 @@ class RationalQuadraticSpline:
         numbers: ``(*, 3 * bins - 1)`` unconstrained widths, heights and slopes at the inner knots.
         bins: pieces of the spline.
     """
+
+    BOUND = _BOUND
+
+    @staticmethod
+    def numbers(widths: Tensor, heights: Tensor, slopes: Tensor) -> Tensor:
+        """The numbers ``(3 * bins - 1,)`` of a spline with these pieces, as near as it can be.
+
+        Args:
+            widths, heights: ``(bins,)`` positive sizes of the pieces, which add up to 10 each.
+            slopes: ``(bins - 1,)`` positive slopes at the inner knots.
+        """
+        sizes = torch.stack([widths, heights]).log()
+        sizes = sizes - (sizes.amax(-1, keepdim=True) + sizes.amin(-1, keepdim=True)) / 2
+        pieces = _unbounded(sizes, _LOG_SLOPE / 2)
+        return torch.cat([pieces.flatten(), _unbounded(slopes.log(), _LOG_SLOPE)])
 
     def __init__(self, numbers: Tensor, bins: int):
         sizes, slopes = numbers[..., : 2 * bins].unflatten(-1, (2, bins)), numbers[..., 2 * bins :]

@@ -1,0 +1,223 @@
+"""What a pipeline is called with for every joint label: prompts, classes, further arguments."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from causalplug.adapters.prompts import labels_of, prompts_of
+from causalplug.errors import MechanismError
+from causalplug.mechanisms.frozen.label import Label
+from causalplug.values import Json, Named
+
+__all__ = [
+    "LabelArguments",
+    "from_json",
+    "label_arguments",
+    "labels_for",
+    "scheduler_steps",
+    "to_json",
+]
+
+_OURS = ("generator", "output_type", "return_dict", "num_images_per_prompt", "batch_size")
+_OPTIONS = {
+    "prompt": "prompts=",
+    "class_labels": "classes=",
+    "num_inference_steps": "steps=",
+    "guidance_scale": "guidance_scale=",
+    "negative_prompt": "negative_prompt=",
+}
+_TEXTS = ("prompt", "negative_prompt")
+
+
+@dataclass(frozen=True)
+class LabelArguments:
+    """The arguments of a pipeline's call for each joint label, the last label varying fastest.
+
+    Attributes:
+        own: For each joint label, the arguments of which every row has its own value.
+        shared: For each joint label, the arguments that rows of one call share.
+    """
+
+    own: tuple[Json, ...]
+    shared: tuple[Json, ...]
+
+    @property
+    def prompts(self) -> list[str] | None:
+        """The prompt of each joint label; None of a pipeline without prompts."""
+        if "prompt" not in self.own[0]:
+            return None
+        return [str(given["prompt"]) for given in self.own]
+
+
+def labels_for(
+    prompts: str | Mapping[Any, str] | None, labels: Sequence[Label] | None
+) -> tuple[Label, ...]:
+    """The labels that are declared, or that the prompts speak of.
+
+    Raises:
+        MechanismError: A template with fields, whose labels cannot be told.
+    """
+    if labels is not None:
+        return tuple(labels)
+    if isinstance(prompts, Mapping):
+        return labels_of(prompts)
+    if prompts is None or not any(field for _, field, _, _ in string.Formatter().parse(prompts)):
+        return ()
+    raise MechanismError(
+        f"The labels of the prompt {prompts!r} cannot be told from a template: name them, as in "
+        'labels=[cp.Label("colour", ["red", "blue"])].'
+    )
+
+
+def label_arguments(
+    pipeline: Any,
+    labels: Sequence[Label],
+    prompts: str | Mapping[Any, str] | None,
+    classes: Sequence[int] | None,
+    settings: Named,
+    call: Named,
+) -> LabelArguments:
+    """The arguments of every call of the pipeline, checked against its signature.
+
+    Args:
+        pipeline: The pipeline.
+        labels: Its labels in order.
+        prompts: As for :class:`~causalplug.adapters.pipelines.PipelineGenerator`.
+        classes: The class of each joint label, of a pipeline that takes classes.
+        settings: Values of options of ours by the pipeline's name for them.
+        call: Further arguments by name; a value may be a mapping from each joint label.
+
+    Raises:
+        MechanismError: Arguments that the pipeline does not have, or labels that nothing tells it.
+        LabelMapError: A combination of labels without a prompt or a value.
+    """
+    name = type(pipeline).__name__
+    known = inspect.signature(pipeline.__call__).parameters
+    if "generator" not in known:
+        raise MechanismError(
+            f"{name} cannot be plugged: its call takes no random generator, so that images would "
+            "not be a function of their noise. Wrap it in causalplug.adapters.callable."
+        )
+    joint = list(itertools.product(*(label.categories for label in labels)))
+    own: list[Json] = [{} for _ in joint]
+    shared: list[Json] = [{} for _ in joint]
+    _add_labels(name, known, labels, prompts, classes, own)
+    _check_call(name, call, known)
+    given = {key: value for key, value in settings.items() if value is not None} | dict(call)
+    _check_known(name, given, known)
+    for key, value in given.items():
+        for place, one in enumerate(_per_label(key, value, joint)):
+            if key.startswith(_TEXTS) and isinstance(one, str):
+                own[place][key] = one
+            else:
+                shared[place][key] = one
+    return LabelArguments(tuple(own), tuple(shared))
+
+
+def _add_labels(
+    name: str,
+    known: Named,
+    labels: Sequence[Label],
+    prompts: str | Mapping[Any, str] | None,
+    classes: Sequence[int] | None,
+    own: list[Json],
+) -> None:
+    if "prompt" in known:
+        if classes is not None:
+            raise MechanismError(f"{name} takes prompts, not classes: give prompts=.")
+        for given, prompt in zip(own, prompts_of(prompts, labels), strict=True):
+            given["prompt"] = prompt
+        return
+    if prompts is not None:
+        raise MechanismError(f"{name} takes no prompts: leave prompts= out.")
+    if not labels:
+        return
+    if "class_labels" not in known:
+        raise MechanismError(
+            f"{name} takes neither prompts nor classes: nothing tells it the labels "
+            f"{', '.join(label.name for label in labels)}. Declare no labels, or take another "
+            "pipeline."
+        )
+    codes = list(range(len(own))) if classes is None else list(classes)
+    if len(codes) != len(own):
+        raise MechanismError(
+            f"{len(own)} joint labels need {len(own)} classes; classes= has {len(codes)}."
+        )
+    for given, code in zip(own, codes, strict=True):
+        given["class_labels"] = code
+
+
+def _check_call(name: str, call: Named, known: Named) -> None:
+    reserved = [key for key in call if key in _OURS or key in _OPTIONS]
+    if reserved:
+        ways = ", ".join(_OPTIONS[key] for key in reserved if key in _OPTIONS)
+        raise MechanismError(
+            f"call= cannot set {', '.join(reserved)} of {name}: causalplug sets it. Use "
+            f"{ways or 'other arguments'}."
+        )
+
+
+def _check_known(name: str, given: Named, known: Named) -> None:
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        ways = ", ".join(_OPTIONS.get(key, key) for key in unknown)
+        raise MechanismError(
+            f"{name} cannot be called with {', '.join(unknown)}: its call has no such argument "
+            f"(given by {ways}). It takes {', '.join(list(known)[:12])}, …"
+        )
+
+
+def _per_label(key: str, value: Any, joint: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """One value for each joint label, from a mapping of labels or a value of them all."""
+    if not isinstance(value, Mapping):
+        return [value] * len(joint)
+    table = {one if isinstance(one, tuple) else (one,): found for one, found in value.items()}
+    missing = [one for one in joint if one not in table]
+    unknown = [one for one in table if one not in joint]
+    if len(missing) == len(joint):
+        return [value] * len(joint)  # an argument that is a mapping itself
+    if missing or unknown:
+        raise MechanismError(
+            f"The argument {key!r} of call= is given for some labels only: it lacks "
+            f"{', '.join(map(str, missing)) or 'none'} and has {', '.join(map(str, unknown))} "
+            "beside. Give a value for every joint label."
+        )
+    return [table[one] for one in joint]
+
+
+def scheduler_steps(steps: int | None) -> int | None:
+    """The number of steps, checked.
+
+    Raises:
+        MechanismError: Fewer than one.
+    """
+    if steps is not None and steps < 1:
+        raise MechanismError(f"A scheduler needs at least one step; got steps={steps}.")
+    return steps
+
+
+def to_json(call: Named) -> Json:
+    """Arguments as JSON values: a mapping of labels is written as a list of pairs."""
+    found = {}
+    for key, value in call.items():
+        if isinstance(value, Mapping):
+            pairs = [[list(k) if isinstance(k, tuple) else k, v] for k, v in value.items()]
+            value = {"per_label": pairs}
+        found[key] = value
+    return found
+
+
+def from_json(call: Named) -> Json:
+    """Inverse of :func:`to_json`."""
+    found = {}
+    for key, value in call.items():
+        if isinstance(value, Mapping):
+            pairs = value["per_label"]
+            value = {tuple(k) if isinstance(k, list) else k: v for k, v in pairs}
+        found[key] = value
+    return found

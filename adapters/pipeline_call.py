@@ -1,0 +1,178 @@
+"""One call of a diffusers pipeline for many rows: every row has its own random generator."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from causalplug.adapters.row_seeds import own_randomness
+from causalplug.errors import MechanismError
+from causalplug.values import Json, Named
+
+__all__ = ["PipelineCall", "Row"]
+
+_TOLERANCE = 1e-4  # of the range; rows that differ by more are painted one by one
+_FLAGS = ("nsfw_content_detected", "nsfw_detected")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one image is made of.
+
+    Attributes:
+        seed: Seed of the row's own random generator.
+        own: Arguments of which every row has its own value: prompts, classes, pictures.
+        shared: Arguments that a whole call shares, such as ``{"guidance_scale": 5.0}``.
+    """
+
+    seed: int
+    own: Named
+    shared: Named
+
+
+class PipelineCall:
+    """A pipeline as a function from rows to images in [0, 1].
+
+    Rows are painted in one call where that gives each row the image that it has alone, and one by
+    one otherwise; :meth:`settle` finds out which.
+
+    Args:
+        pipeline: The pipeline, with all its parts.
+        batched: Whether rows are painted in one call; None to be settled.
+        blackened: Whether images that a safety checker blacks out are taken as they are.
+    """
+
+    def __init__(self, pipeline: Any, *, batched: bool | None = None, blackened: bool = False):
+        self.pipeline = pipeline
+        self.batched = batched
+        self.blackened = blackened
+        self.name = type(pipeline).__name__
+        self.known = frozenset(inspect.signature(pipeline.__call__).parameters)
+        pipeline.set_progress_bar_config(disable=True)
+
+    def settle(self, rows: Sequence[Row]) -> Tensor:
+        """The images of some rows, once it is known how rows are painted.
+
+        Raises:
+            MechanismError: The pipeline cannot paint one row, saying why.
+        """
+        with self._refusing():
+            alone = torch.cat([self._alone(row) for row in rows])
+        if self.batched is None:
+            self.batched = self._agrees(rows, alone)
+        return alone
+
+    def _agrees(self, rows: Sequence[Row], alone: Tensor) -> bool:
+        """Whether a batch gives every row the image that it has alone."""
+        try:
+            together = self._together(rows)
+        except Exception:  # a pipeline that takes no batch may fail in any way
+            return False
+        if together.shape != alone.shape:
+            return False
+        return bool((together - alone).abs().max() <= _TOLERANCE)
+
+    def __call__(self, rows: Sequence[Row]) -> Tensor:
+        """Images ``(n, channels, height, width)`` in [0, 1].
+
+        Raises:
+            MechanismError: A safety checker blacked an image out, or the pipeline gives no images.
+        """
+        if not self.batched:
+            return torch.cat([self._alone(row) for row in rows])
+        found: dict[int, Tensor] = {}
+        for places in _groups(rows):
+            made = self._together([rows[place] for place in places])
+            found |= dict(zip(places, made, strict=True))
+        return torch.stack([found[place] for place in range(len(rows))])
+
+    def _alone(self, row: Row) -> Tensor:
+        given = dict(row.own) | dict(row.shared)
+        generator = torch.Generator().manual_seed(row.seed)
+        return self._run(given, generator, row.seed)
+
+    def _together(self, rows: Sequence[Row]) -> Tensor:
+        given = dict(rows[0].shared)
+        for key in rows[0].own:
+            given[key] = [row.own[key] for row in rows]
+        if not rows[0].own and "batch_size" in self.known:
+            given["batch_size"] = len(rows)
+        generators = [torch.Generator().manual_seed(row.seed) for row in rows]
+        made = self._run(given, generators, 0)
+        if len(made) != len(rows):
+            raise MechanismError(f"{self.name} gives {len(made)} images for {len(rows)} rows.")
+        return made
+
+    def _run(self, given: Json, generator: Any, seed: int) -> Tensor:
+        if "class_labels" in given and not isinstance(given["class_labels"], list):
+            given["class_labels"] = [given["class_labels"]]
+        with torch.no_grad(), own_randomness(seed):
+            found = self.pipeline(**given, generator=generator, output_type="np")
+        self._check_flags(found)
+        return self._images(found)
+
+    def _check_flags(self, found: Any) -> None:
+        """Refuse images that a safety checker blacked out: they are not what was asked for."""
+        flags = [flag for name in _FLAGS for flag in found.get(name) or []]
+        if any(flags) and not self.blackened:
+            raise MechanismError(
+                f"The safety checker of {self.name} blacked out {sum(map(bool, flags))} of "
+                f"{len(flags)} images, which would be black pictures in the model. Load the "
+                "pipeline with safety_checker=False, take other prompts, or accept black pictures "
+                "with safety_checker=True."
+            )
+
+    def _images(self, found: Any) -> Tensor:
+        images = found.get("images")
+        if images is None:
+            raise MechanismError(
+                f"{self.name} cannot be plugged: it gives {', '.join(found.keys())}, no images."
+            )
+        array = _array(images)
+        if array.ndim != 4 or array.shape[-1] not in (1, 3, 4):
+            raise MechanismError(
+                f"{self.name} cannot be plugged: it gives an array of shape {array.shape} where "
+                "(n, height, width, channels) is right."
+            )
+        return torch.from_numpy(array).permute(0, 3, 1, 2).float()
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Whatever a pipeline raises becomes a refusal that says what it was."""
+        try:
+            yield
+        except MechanismError:
+            raise
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+            raise MechanismError(
+                f"{self.name} cannot be plugged: painting one image fails with "
+                f"{type(error).__name__}: {reason}. Give the arguments that it needs by call={{…}}."
+            ) from error
+
+
+def _array(images: Any) -> np.ndarray:
+    """Images of any form as floats in [0, 1]; PIL images are scaled."""
+    if isinstance(images, Tensor):
+        return images.float().cpu().permute(0, 2, 3, 1).numpy()
+    array = np.asarray(images)
+    if array.dtype == np.uint8:
+        return array.astype(np.float32) / 255
+    if array.dtype == object:
+        array = np.stack([np.asarray(image) for image in images])
+    return array
+
+
+def _groups(rows: Sequence[Row]) -> list[list[int]]:
+    """Places of the rows that one call can paint: those with the same shared arguments."""
+    groups: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        groups.setdefault(repr(sorted(row.shared.items())), []).append(place)
+    return list(groups.values())

@@ -1,0 +1,128 @@
+"""Where a pipeline comes from and how it is opened, so that a saved model opens the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalplug.adapters.diffusers_files import load_pipeline
+from causalplug.adapters.row_seeds import pipeline_files
+from causalplug.errors import MechanismError
+from causalplug.hub.part import Content
+from causalplug.values import Json, Named
+
+if TYPE_CHECKING:
+    from causalplug.hub.snapshot import Snapshot
+
+__all__ = ["Opening", "Origin", "SchedulerSpec"]
+
+SchedulerSpec = str | Mapping[str, Any] | None
+"""A scheduler: its class, or a mapping with its ``"class"`` and settings; None for the
+pipeline's own."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a pipeline is opened.
+
+    Attributes:
+        dtype: Precision of its networks.
+        variant: Which files of weights are read, such as ``"fp16"``.
+        scheduler: Another scheduler by its class, or a mapping with ``"class"`` and settings.
+        offload: Whether parts are kept off the accelerator while they do not run.
+        safety_checker: False to load it without; True to take what it blacks out as it is; None
+            to refuse blacked-out images.
+    """
+
+    dtype: str = "float32"
+    variant: str | None = None
+    scheduler: SchedulerSpec = None
+    offload: bool = False
+    safety_checker: bool | None = None
+
+    def to_dict(self) -> Json:
+        """JSON values."""
+        scheduler = self.scheduler
+        if isinstance(scheduler, Mapping):
+            scheduler = dict(scheduler)
+        return {
+            "dtype": self.dtype,
+            "variant": self.variant,
+            "scheduler": scheduler,
+            "offload": self.offload,
+            "safety_checker": self.safety_checker,
+        }
+
+    def open(self, snapshot: Snapshot) -> Any:
+        """The pipeline of some files."""
+        return load_pipeline(
+            snapshot,
+            dtype=self.dtype,
+            variant=self.variant,
+            scheduler=self.scheduler,
+            offload=self.offload,
+            checked=self.safety_checker is not False,
+        )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a pipeline comes from.
+
+    Attributes:
+        opening: How it was opened.
+        folder: Its files on the disk; None of a pipeline that exists only in memory.
+        hub: ``repo_id``, ``revision``, ``requested_revision`` and ``subfolder``; empty where it
+            was not on the Hub.
+    """
+
+    opening: Opening = field(default_factory=Opening)
+    folder: Path | None = None
+    hub: Json = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, opening: Opening) -> Origin:
+        """The origin of a pipeline that was opened from a snapshot."""
+        found = cls(opening, snapshot.path)
+        if snapshot.repo_id is None:
+            return found
+        hub = {
+            "repo_id": snapshot.repo_id,
+            "revision": snapshot.revision,
+            "requested_revision": snapshot.requested_revision,
+            "subfolder": snapshot.subfolder,
+        }
+        return replace(found, hub=hub)
+
+    def files(self) -> dict[str, Content]:
+        """The pipeline's own files under ``pipeline/``; none where it is referred to on the
+        Hub."""
+        if self.folder is None or self.hub:
+            return {}
+        return pipeline_files(self.folder)
+
+    def to_dict(self) -> Json:
+        """JSON values.
+
+        Raises:
+            MechanismError: The pipeline exists only in memory.
+        """
+        if self.folder is None:
+            raise MechanismError(
+                "A pipeline that exists only in memory cannot be saved: write it by its own "
+                "save_pretrained and load that folder with causalplug.from_pretrained."
+            )
+        return self.opening.to_dict() | self.hub
+
+    @staticmethod
+    def place(data: Named, snapshot: Snapshot) -> tuple[str | Path, Json]:
+        """What :meth:`to_dict` describes, as a source and the options of ``from_pretrained``."""
+        location = dict(data)
+        location.pop("requested_revision", None)
+        if "repo_id" not in location:
+            snapshot.fetch("pipeline/*")
+            return snapshot.path / "pipeline", location
+        place = str(location.pop("repo_id"))
+        return place, location | snapshot.access_to(place, location["revision"])

@@ -1,0 +1,264 @@
+"""The trainable mechanism of an image whose noise can be recovered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from causalplug.errors import MechanismError
+from causalplug.mechanisms.base import Mechanism, register_mechanism
+from causalplug.mechanisms.trainable.conditioner import (
+    Conditioner,
+    ParentSpec,
+    parents_from_config,
+    parents_to_config,
+)
+from causalplug.mechanisms.trainable.image_layers import ImageDecoder, ImageEncoder
+from causalplug.noise import NoiseSpec
+from causalplug.values import Json, Named
+from causalplug.variables import Image, Variable, variable_from_dict
+
+__all__ = ["InvertibleImage", "ResidualVAE"]
+
+_CONDITION = 64
+_POINTS, _DRAWS = 4096, 8
+_LEAST, _MOST = 0.03, 0.5  # scales of a pixel, as shares of the variable's range
+
+
+class _Cut(torch.autograd.Function):
+    """Values cut off at 0 and 1, whose gradients pass as if they were not: what was cut off can
+    come back."""
+
+    @staticmethod
+    def forward(context: object, values: Tensor) -> Tensor:
+        return values.clamp(0, 1)
+
+    @staticmethod
+    def backward(context: object, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+def _cut(values: Tensor) -> Tensor:
+    return _Cut.apply(values)
+
+
+@register_mechanism("residual-vae")
+class ResidualVAE(Mechanism):
+    """An image as a decoded mean plus a scaled residual; both noises are recovered from it.
+
+    ``V = mean(pa, latent) + scale(pa, latent) * residual``, where the parts are those of a
+    conditional variational autoencoder (Kingma & Welling 2014). :meth:`abduct` reads the latent by
+    the encoder, at the centre of its posterior, and solves for the residual: the two give the image
+    back exactly. Under other parents the latent says what kind of image it is, and the residual
+    carries over what the latent does not hold, as far as the new scale lets it.
+
+    :meth:`log_prob` is a lower bound of the log density, importance weighted (Burda et al. 2016)
+    in evaluation.
+
+    Args:
+        variable: The image variable.
+        parents: What is read of each parent, in order.
+        confounder_size: Numbers of confounder noise of one row.
+        latent_size: Numbers of the latent.
+        width: Channels of the finest hidden maps.
+    """
+
+    explicit = True
+    abduction = "exact"
+    learning_rate = 2e-3
+    points: Tensor
+
+    def __init__(
+        self,
+        variable: Image,
+        parents: Mapping[str, ParentSpec],
+        *,
+        confounder_size: int = 0,
+        latent_size: int = 24,
+        width: int = 16,
+    ):
+        super().__init__()
+        if latent_size < 1 or width < 4:
+            raise MechanismError(
+                f"An autoencoder of images cannot have latent_size={latent_size} and "
+                f"width={width}: it needs a latent of at least one number, and maps of at least "
+                "four channels."
+            )
+        self.variable: Image = variable
+        self.parents = tuple(parents)
+        self.latent_size, self.width = latent_size, width
+        shape = (variable.channels, variable.height, variable.width)
+        self.noise = {"latent": NoiseSpec((latent_size,)), "residual": NoiseSpec(shape)}
+        self.conditions = Conditioner(parents, confounder_size, _CONDITION, hidden=(_CONDITION,))
+        self.encoder = ImageEncoder(shape, _CONDITION, latent_size, width=width)
+        self.decoder = ImageDecoder(shape, _CONDITION, latent_size, width=width)
+        draws = torch.quasirandom.SobolEngine(latent_size, scramble=True, seed=0).draw(_POINTS)
+        normal = torch.special.ndtri(draws.clamp(1e-6, 1 - 1e-6))
+        self.register_buffer("points", normal, persistent=False)
+
+    @classmethod
+    def default_for(
+        cls,
+        variable: Variable,
+        parents: Mapping[str, ParentSpec],
+        confounder_size: int,
+        hidden: Sequence[int],
+    ) -> ResidualVAE:
+        return cls(variable, parents, confounder_size=confounder_size)  # type: ignore[arg-type]
+
+    def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
+        self.conditions.standardise(rows)
+
+    # -- the two directions
+
+    def forward(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+    ) -> Tensor:
+        """Images ``(n, channels, height, width)`` in the variable's range."""
+        condition = self._condition(parents, confounder, len(noise["latent"]))
+        mean, scale = self._pixels(noise["latent"], condition)
+        return self._ranged(_cut(mean + scale * noise["residual"]))
+
+    def abduct(
+        self,
+        value: Tensor,
+        parents: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+        *,
+        prior: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """The centre of the latent's posterior, and the residual that gives ``value`` with it."""
+        unit = self._unit(value)
+        condition = self._condition(parents, confounder, len(value))
+        latent = self._posterior(unit, condition)[0]
+        mean, scale = self._pixels(latent, condition)
+        return {"latent": latent, "residual": (unit - mean) / scale}
+
+    def log_prob(
+        self, value: Tensor, parents: Mapping[str, Tensor], confounder: Tensor | None = None
+    ) -> Tensor:
+        """Lower bound ``(n,)`` of the log density of images, or ``(s, n)``."""
+        condition = self.conditions(parents, confounder)
+        lead = condition.shape[:-2]
+        condition = condition.expand(*lead, len(value), -1).flatten(0, -2)
+        unit = self._unit(value).expand(*lead, *value.shape).flatten(0, -value.ndim)
+        centre, log_scale = self._posterior(unit, condition)
+        points = self._points(centre)
+        latent = centre + log_scale.exp() * points
+        several = condition.expand(len(points), *condition.shape)
+        mean, scale = self._pixels(latent.flatten(0, 1), several.flatten(0, 1))
+        images = unit.expand(len(points), *unit.shape).flatten(0, 1)
+        density = torch.distributions.Normal(mean, scale).log_prob(images).flatten(1).sum(1)
+        gap = 0.5 * (points.square() - latent.square()) + log_scale
+        bound = density.view(len(points), -1) + gap.sum(-1)
+        return (torch.logsumexp(bound, 0) - math.log(len(points))).view(*lead, len(value))
+
+    # -- parts
+
+    def _condition(
+        self, parents: Mapping[str, Tensor], confounder: Tensor | None, rows: int
+    ) -> Tensor:
+        return self.conditions(parents, confounder).expand(rows, -1)
+
+    def _posterior(self, unit: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Centre and log scale of the latent, in the default precision."""
+        kind = self._kind
+        centre, log_scale = self.encoder(unit.to(kind), condition.to(kind))
+        default = torch.get_default_dtype()
+        return centre.to(default), log_scale.to(default)
+
+    def _pixels(self, latent: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and scale of every pixel of an image in [0, 1], in the default precision."""
+        kind = self._kind
+        mean, scale = self.decoder(latent.to(kind), condition.to(kind))
+        default = torch.get_default_dtype()
+        spread = torch.sigmoid(scale.to(default) - 2)
+        return torch.sigmoid(mean.to(default) - 2), _LEAST + (_MOST - _LEAST) * spread
+
+    def _points(self, centre: Tensor) -> Tensor:
+        """Standard normal draws ``(k, n or 1, latent)``: a fixed few in evaluation, and one in
+        training, which the centres themselves choose: so it changes from step to step, and is the
+        same where a training is resumed."""
+        if not self.training:
+            return self.points[:_DRAWS, None].to(centre.dtype)
+        place = centre.detach().double().sum(-1).mul(1e6).remainder(_POINTS).long()
+        return self.points[place.clamp(0, _POINTS - 1)].to(centre.dtype)[None]
+
+    @property
+    def _kind(self) -> torch.dtype:
+        return self.decoder.out.weight.dtype
+
+    def _unit(self, value: Tensor) -> Tensor:
+        return (value - self.variable.low) / (self.variable.high - self.variable.low)
+
+    def _ranged(self, unit: Tensor) -> Tensor:
+        return self.variable.low + (self.variable.high - self.variable.low) * unit
+
+    # -- saving
+
+    @property
+    def confounder_numbers(self) -> int:
+        return self.conditions.confounder_size
+
+    def config(self) -> Json:
+        return {
+            "variable": self.variable.to_dict(),
+            "parents": parents_to_config(self.conditions.parents),
+            "confounder_size": self.conditions.confounder_size,
+            "latent_size": self.latent_size,
+            "width": self.width,
+        }
+
+    @classmethod
+    def from_config(cls, config: Named) -> ResidualVAE:
+        fields = dict(config)
+        variable = variable_from_dict(fields.pop("variable"))
+        return cls(variable, parents_from_config(fields.pop("parents")), **fields)  # type: ignore[arg-type]
+
+
+class InvertibleImage(Mechanism):
+    """Where an image's mechanism is meant to recover its noise: the model builds a
+    :class:`ResidualVAE` for the parents that its graph gives.
+
+    Args:
+        latent_size: Numbers of the latent.
+        width: Channels of the finest hidden maps.
+
+    Example:
+        >>> import causalplug as cp
+        >>> graph = cp.CausalGraph.parse("D -> I")
+        >>> variables = {"D": cp.Discrete(10), "I": cp.Image(1, 28, 28)}
+        >>> dcm = cp.DCM(graph, variables, mechanisms={"I": cp.InvertibleImage()})
+        >>> dcm.mechanism("I").abduction
+        'exact'
+    """
+
+    awaits_model = True
+
+    def __init__(self, *, latent_size: int = 24, width: int = 16):
+        super().__init__()
+        self.latent_size, self.width = latent_size, width
+
+    def completed(self, variable: Variable, parents: Named, confounder_size: int) -> ResidualVAE:
+        """The mechanism of one image of a graph.
+
+        Raises:
+            MechanismError: The variable is no image.
+        """
+        if not isinstance(variable, Image):
+            raise MechanismError(
+                f"An InvertibleImage cannot be the mechanism of {variable}: it makes images."
+            )
+        return ResidualVAE(
+            variable,
+            parents,
+            confounder_size=confounder_size,
+            latent_size=self.latent_size,
+            width=self.width,
+        )

@@ -1,0 +1,232 @@
+"""Pipelines of every family through their own call; truth is the pipeline itself, row by row."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import causalplug as cp
+from causalplug.adapters.diffusers import DiffusersGenerator
+from causalplug.adapters.pipeline_call import PipelineCall, Row
+from causalplug.adapters.pipelines import PipelineGenerator
+from causalplug.adapters.row_seeds import seed_of
+
+diffusers = pytest.importorskip("diffusers")
+pytest.importorskip("transformers")
+pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of the libraries' own making
+
+from benchmarks.pipelines import PROMPTS, measure  # noqa: E402
+from benchmarks.tiny_pipelines import build, kinds  # noqa: E402
+
+KINDS = {kind.name: (family, kind) for family, kind in kinds()}
+CHOSEN = ["FluxPipeline", "ZImageInpaintPipeline", "SanaControlNetPipeline"]
+if os.environ.get("CAUSALPLUG_EXHAUSTIVE"):
+    CHOSEN = list(KINDS)
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_a_family_works_or_is_refused_with_a_reason(name: str) -> None:
+    found = measure(*KINDS[name])
+    assert found.verdict in ("works", "refused"), found.detail
+    if not os.environ.get("CAUSALPLUG_EXHAUSTIVE"):
+        assert found.verdict == "works", found.detail
+
+
+def written(name: str, folder: Path) -> Path:
+    build(*KINDS[name]).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def img2img(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written("StableDiffusionImg2ImgPipeline", tmp_path_factory.mktemp("img2img"))
+
+
+def test_every_row_is_what_the_pipeline_paints_from_its_seed(tmp_path: Path) -> None:
+    folder = written("StableDiffusion3Pipeline", tmp_path / "sd3")
+    size = {"height": 16, "width": 16, "max_sequence_length": 16}
+    made = cp.from_pretrained(folder, prompts=PROMPTS, steps=2, guidance_scale=3.0, call=size)
+    seeds = torch.rand(2, 2, generator=torch.Generator().manual_seed(1))
+    painted = made.generate(torch.tensor([[1], [0]]), {"seed": seeds})
+    pipeline = diffusers.StableDiffusion3Pipeline.from_pretrained(folder)
+    for row, prompt in enumerate(("a large dog", "a cat")):
+        generator = torch.Generator().manual_seed(seed_of(seeds[row].tolist()))
+        expected = pipeline(
+            prompt,
+            generator=generator,
+            num_inference_steps=2,
+            guidance_scale=3.0,
+            output_type="np",
+            **size,
+        ).images[0]
+        assert np.abs(painted[row].permute(1, 2, 0).numpy() - expected).max() < 1e-5
+
+
+def test_a_parent_that_is_an_image_reaches_the_pipeline(img2img: Path, tmp_path: Path) -> None:
+    read = cp.Image(3, 16, 16)
+    made = cp.from_pretrained(
+        img2img, prompts=PROMPTS, images={"image": read}, steps=3, call={"strength": 0.7}
+    )
+    bound = made.bind(
+        "after",
+        cp.Image(3, 16, 16, low=-1.0),
+        {"before": cp.Image(3, 16, 16, low=-1.0), "prompt": cp.Discrete(["dog", "cat"])},
+    )
+    photo = torch.randint(0, 256, (1, 3, 16, 16), generator=torch.Generator().manual_seed(0))
+    seed = torch.tensor([[0.25, 0.5]])
+    parents = {"before": photo / 127.5 - 1, "prompt": torch.tensor([0])}
+    painted = bound(parents, {"seed": seed})
+    pipeline = diffusers.StableDiffusionImg2ImgPipeline.from_pretrained(
+        img2img, requires_safety_checker=False
+    )
+    expected = pipeline(
+        "a large dog",
+        image=photo.float() / 255,
+        strength=0.7,
+        num_inference_steps=3,
+        generator=torch.Generator().manual_seed(seed_of([0.25, 0.5])),
+        output_type="np",
+    ).images[0]
+    assert np.abs((painted[0].permute(1, 2, 0).numpy() + 1) / 2 - expected).max() < 1e-4
+    other = bound(parents | {"before": -parents["before"]}, {"seed": seed})
+    assert (other - painted).abs().max() > 1e-2
+    made.save_pretrained(tmp_path / "saved")
+    again = cp.from_pretrained(tmp_path / "saved").bind(
+        "after", bound.variable, bound.bound_parents
+    )
+    assert torch.equal(again(parents, {"seed": seed}), painted)
+
+
+def test_a_mask_and_a_picture_are_matched_by_name(tmp_path: Path) -> None:
+    folder = written("StableDiffusionInpaintPipeline", tmp_path / "inpaint")
+    images = {"image": cp.Image(3, 16, 16), "mask_image": cp.Image(1, 16, 16)}
+    made = cp.from_pretrained(folder, prompts="a cat", images=images, steps=2)
+    with pytest.raises(cp.LabelMapError, match="mask_image"):
+        made.bind("I", cp.Image(3, 16, 16), {"image": images["image"], "m": images["image"]})
+    assert made.parents == ("image", "mask_image")
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"images": {"picture": cp.Image(3, 16, 16)}}, "may read them are image"),
+        ({"images": {"image": cp.Discrete(2)}}, "declare what is read"),
+        ({"images": {"image": cp.Image(3, 16, 16)}, "call": {"image": 1}}, "given twice"),
+        ({}, "painting one image fails"),
+        (
+            {"images": {"image": cp.Image(3, 16, 16)}, "transform": "resize"},
+            "it reads pictures",
+        ),
+    ],
+)
+def test_wrong_pictures_are_refused_at_construction(
+    img2img: Path, options: dict, match: str
+) -> None:
+    with pytest.raises(cp.CausalPlugError, match=match):
+        cp.from_pretrained(img2img, prompts=PROMPTS, steps=2, **options)
+
+
+def test_a_vector_quantised_decoder_runs(tmp_path: Path) -> None:
+    folder = written("LDMPipeline", tmp_path / "ldm")
+    made = cp.from_pretrained(folder, steps=3)
+    assert made.image.event_shape == (3, 16, 16)
+    latent = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(5))
+    painted = made.generate(
+        torch.zeros(1, 0, dtype=torch.int64), {"latent": latent, "seed": torch.zeros(1, 2)}
+    )
+    pipeline = diffusers.LDMPipeline.from_pretrained(folder)
+    expected = pipeline(
+        generator=torch.Generator().manual_seed(5), num_inference_steps=3, output_type="np"
+    ).images[0]
+    assert np.abs((painted[0].permute(1, 2, 0).numpy() + 1) / 2 - expected).max() < 1e-5
+
+
+def test_parts_that_would_never_run_are_refused() -> None:
+    family, kind = KINDS["LDMPipeline"]
+    parts = build(family, kind).components
+    with pytest.raises(cp.MechanismError, match="nothing would run prior"):
+        DiffusersGenerator(dict(parts) | {"prior": torch.nn.Linear(2, 2)}, [])
+
+
+class Toy:
+    """A pipeline in its smallest form."""
+
+    def __init__(self, mixes: bool = False, flagged: bool = False, key: str = "images"):
+        self.components: dict = {}
+        self.mixes, self.flagged, self.key = mixes, flagged, key
+        self.calls: list[int] = []
+
+    def set_progress_bar_config(self, disable: bool) -> None:
+        """As pipelines have it."""
+
+    def __call__(self, prompt, generator=None, output_type="np", strength=1.0):
+        prompts = [prompt] if isinstance(prompt, str) else prompt
+        generators = generator if isinstance(generator, list) else [generator]
+        self.calls.append(len(prompts))
+        made = torch.cat([torch.rand(1, 4, 4, 3, generator=one) for one in generators]) * strength
+        made = made * torch.tensor([len(text) / 20 for text in prompts]).view(-1, 1, 1, 1)
+        if self.mixes:
+            made = made / len(made)
+        flags = [self.flagged] * len(prompts)
+        return dict(zip((self.key, "nsfw_content_detected"), (made.numpy(), flags), strict=True))
+
+
+class Deterministic(Toy):
+    """One whose call takes no random generator."""
+
+    def __call__(self, prompt):
+        return {"images": []}
+
+
+def rows(n: int) -> list[Row]:
+    return [Row(seed, {"prompt": "a cat"}, {}) for seed in range(n)]
+
+
+def test_rows_that_a_batch_changes_are_painted_one_by_one() -> None:
+    mixing, sound = PipelineCall(Toy(mixes=True)), PipelineCall(Toy())
+    mixing.settle(rows(2))
+    sound.settle(rows(2))
+    assert (mixing.batched, sound.batched) == (False, True)
+    assert torch.equal(mixing(rows(4))[:2], mixing(rows(2)))
+    sound.pipeline.calls.clear()
+    sound(rows(4))
+    assert sound.pipeline.calls == [4]
+
+
+def test_black_pictures_of_a_safety_checker_are_refused_unless_accepted() -> None:
+    with pytest.raises(cp.MechanismError, match="blacked out 1 of 1"):
+        PipelineGenerator(Toy(flagged=True), prompts=PROMPTS)
+    assert PipelineGenerator(Toy(flagged=True), prompts=PROMPTS, safety_checker=True).labels
+
+
+def test_arguments_differ_from_label_to_label() -> None:
+    call = {"strength": {"cat": 0.5, "dog": 1.0}}
+    made = PipelineGenerator(Toy(), prompts=PROMPTS, call=call)
+    plain = PipelineGenerator(Toy(), prompts=PROMPTS)
+    labels, noise = torch.tensor([[0], [1]]), {"seed": torch.rand(2, 2)}
+    ratio = made.generate(labels, noise) / plain.generate(labels, noise)
+    assert torch.allclose(ratio, torch.tensor([0.5, 1.0]).view(2, 1, 1, 1).expand_as(ratio))
+    with pytest.raises(cp.MechanismError, match="dog"):
+        PipelineGenerator(Toy(), prompts=PROMPTS, call={"strength": {"cat": 0.5}})
+
+
+def test_what_gives_no_images_or_takes_no_generator_is_refused() -> None:
+    with pytest.raises(cp.MechanismError, match="gives depth, nsfw_content_detected, no images"):
+        PipelineGenerator(Toy(key="depth"), prompts=PROMPTS)
+    with pytest.raises(cp.MechanismError, match="takes no random generator"):
+        PipelineGenerator(Deterministic(), prompts=PROMPTS)
+
+
+def test_a_scheduler_by_name_with_settings(img2img: Path) -> None:
+    images = {"image": cp.Image(3, 16, 16)}
+    wanted = {"class": "DPMSolverMultistepScheduler", "use_karras_sigmas": True}
+    made = cp.from_pretrained(img2img, prompts=PROMPTS, images=images, steps=3, scheduler=wanted)
+    assert made.pipeline.scheduler.config.use_karras_sigmas is True
+    with pytest.raises(cp.MechanismError, match="no setting use_karas"):
+        cp.from_pretrained(
+            img2img, prompts=PROMPTS, images=images, scheduler=wanted | {"use_karas": 1}
+        )
+    with pytest.raises(cp.MechanismError, match="does not name a class"):
+        cp.from_pretrained(img2img, prompts=PROMPTS, images=images, scheduler={"eta": 1})
