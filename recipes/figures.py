@@ -70,8 +70,7 @@ FIGURES = (
     Figure(
         "cxr_protocol",
         "cxr.protocol",
-        "--data {cxr} --bank {cxr}/acgan_generated_112.npz --rows 5000 --encoder-steps 60 "
-        "--steps 200",
+        "--data {cxr} --bank {cxr}/acgan_generated_112.npz",
     ),
 )
 

@@ -20,6 +20,7 @@ from recipes.cxr.run import GRAPH
 from recipes.watch import Watch
 
 CURVES = ("P(C)", "P(N)", "P(N | C)", "P(N, C)")
+GENERATORS = {"AC-GAN": "its published images", "real": "the X-rays themselves"}
 INSIDE = "share in the paper's interval"
 
 
@@ -31,19 +32,20 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     made.add_argument(
         "--bank", required=True, help="npz file of the AC-GAN's output: images, label"
     )
+    made.add_argument("--generators", nargs="+", choices=list(GENERATORS), default=list(GENERATORS))
     made.add_argument("--seeds", type=int, default=10, help="trainings of each generator")
-    made.add_argument("--rows", type=int, default=10000, help="patients, the dummy rows included")
+    made.add_argument("--rows", type=int, default=3000, help="patients, the dummy rows included")
     made.add_argument("--dummies", type=float, default=0.05, help="share of rows with C=1, N=0")
-    made.add_argument("--steps", type=int, default=300, help="updates of the module of C and N")
-    made.add_argument("--encoder-steps", type=int, default=100, help="updates of each encoder")
-    made.add_argument("--samples", type=int, default=20000, help="rows sampled for each answer")
+    made.add_argument("--steps", type=int, default=150, help="updates of the module of C and N")
+    made.add_argument("--encoder-steps", type=int, default=40, help="updates of each encoder")
+    made.add_argument("--samples", type=int, default=10000, help="rows sampled for each answer")
     run = Run(__file__, made, arguments)
     chosen = run.options
     xrays = load_xrays(chosen.data)
-    banks = {"AC-GAN": from_bank(chosen.bank), "real X-rays": bank_of(xrays)}
     result: dict[str, Any] = {"generators": {}, "bounds": bounds(xrays), "paper": list(PAPER)}
-    for name, bank in banks.items():
-        repository = bank.save_pretrained(chosen.output_dir / name.replace(" ", "-"))
+    for name in chosen.generators:
+        bank = bank_of(xrays) if name == "real" else from_bank(chosen.bank)
+        repository = bank.save_pretrained(chosen.output_dir / name)
         build = Builder(xrays, repository, chosen)
         run.lap("encoders")
         trainings = [train(build, xrays, chosen, chosen.seed + k) for k in range(chosen.seeds)]
@@ -105,12 +107,12 @@ def train(build: Builder, xrays: XRays, chosen: Any, seed: int) -> dict[str, Any
     """One adversarial training: its effect, and the distances over the steps."""
     dcm = build(seed)
     table = table_with_dummies(xrays, chosen.rows, chosen.dummies, seed)
-    watch = Watch(lambda: distances(dcm, table, 1000))
+    watch = Watch(lambda: distances(dcm, table, 500))
     config = cp.TrainingConfig(
         seed=seed,
         objective="adversarial",
         steps=chosen.steps,
-        validate_every=max(1, chosen.steps // 8),
+        validate_every=max(1, chosen.steps // 5),
         bank_rows=600,
         check_fit=False,
         check_graph=False,
@@ -119,6 +121,7 @@ def train(build: Builder, xrays: XRays, chosen: Any, seed: int) -> dict[str, Any
     source = cp.DataSource(table, name="patients")
     cp.Trainer(dcm, [source], config=config, accelerator=watch.accelerator()).train()
     effect = dcm.ate("N", "C", n=chosen.samples, seed=seed)
+    print(f"seed {seed}: effect {effect.table.iloc[0]['estimate']:.3f}", flush=True)
     return {
         "effect": float(effect.table.iloc[0]["estimate"]),
         "distances": distances(dcm, table, 3000),
