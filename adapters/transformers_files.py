@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from causalplug.adapters.row_seeds import is_terms
 from causalplug.errors import MissingDependencyError, RepositoryError
 from causalplug.files.validation import read_json
 from causalplug.hub.part import Content
@@ -211,5 +212,6 @@ def _statistics(snapshot: Snapshot, config: Mapping[str, Any]) -> PixelStatistic
 
 def model_files(folder: Path, place: str) -> dict[str, Content]:
     """The files of a model in a folder, by their place under ``place``."""
-    kept = [path for path in sorted(folder.iterdir()) if path.suffix in _KEPT and path.is_file()]
+    found = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    kept = [path for path in found if path.suffix in _KEPT or is_terms(path)]
     return {f"{place}/{path.name}": path for path in kept}

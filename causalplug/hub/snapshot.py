@@ -25,7 +25,7 @@ from causalplug.errors import RepositoryError
 from causalplug.files.facts import Facts, agrees, is_pointer
 from causalplug.files.storage import check_disk, read_folder
 from causalplug.files.validation import regular_file, safe_relative, short
-from causalplug.hub.client import hub_errors, patiently
+from causalplug.hub.client import bound_requests, hub_errors, patiently
 from causalplug.hub.listing import Listing, list_commit, list_folder
 from causalplug.values import Json
 
@@ -156,7 +156,10 @@ class Snapshot:
         try:
             found = None
             if whole.has("README.md"):
-                found = card_data(whole.file("README.md")).get("license")
+                data = card_data(whole.file("README.md"))
+                found = data.get("license")
+                if found == "other":  # the Hub's word for one without an identifier of its own
+                    found = data.get("license_name") or found
         except RepositoryError as error:  # without network; a model must load all the same
             logger.warning("the licence of %s cannot be read: %s", self, error)
             return None
@@ -336,6 +339,8 @@ class Snapshot:
         prefix = ""
         if self.subfolder:
             prefix = f"{self.subfolder}/"
+
+        bound_requests()
 
         def download() -> None:
             snapshot_download(
