@@ -30,7 +30,7 @@ from causalplug.values import Json, Named
 from causalplug.variables import Variable, variable_from_dict
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self
 
 __all__ = ["TransformersMechanism", "opened_from", "same_kind_bound"]
 

@@ -17,7 +17,7 @@ from causalplug.mechanisms.frozen.conditional import ErrorSpec
 from causalplug.variables import Variable
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self
 
 __all__ = ["TransformersEmbedding", "TransformersRegressor", "pooled_states"]
 

@@ -2,7 +2,7 @@
 
     python benchmarks/training.py            # ten minutes
     python benchmarks/training.py --quick    # one
-    python benchmarks/training.py --at likelihood 100 --seeds 3    # one row of docs/training.md
+    python benchmarks/training.py --at likelihood 100 --seeds 3    # a row of training_results.md
     python benchmarks/training.py --at adversarial 200 --set learning_rate=3e-3    # a setting
 
 Three exact models of binary variables: the front-door, the napkin (20,000 rows) and the graph of

@@ -16,6 +16,7 @@ CAVEATS: Mapping[str, str] = MappingProxyType(
     {
         "unidentified": "The data do not determine the answer; it is the model's own.",
         "not converged": "A module did not reach the distribution of the rows.",
+        "assumption": "The answer rests on what was declared beside the graph.",
         "contradicted graph": "The rows contradict what the graph implies.",
         "weak overlap": "The answer rests on combinations of values that the rows hardly show.",
         "unfit generator": "A frozen generator does not draw what the rows show.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from numbers import Number
 from os import PathLike
@@ -35,6 +36,7 @@ from causalplug.errors import (
 from causalplug.files.storage import Content
 from causalplug.hub.loading import Loader
 from causalplug.hub.shareable import Shareable
+from causalplug.identification.assumptions import BOUNDING, NOISE, Assume, as_assumptions
 from causalplug.identification.query import Query
 from causalplug.model.extract import extract_module
 from causalplug.model.model import Model
@@ -406,6 +408,7 @@ class DCM(Shareable, Model):
         variables: str | Iterable[str] | None = None,
         factual: bool = False,
         draws: int = 1,
+        assume: Assume | Iterable[Assume] = (),
         seed: int = DEFAULTS.seed,
         images: str = DEFAULTS.images,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
@@ -432,6 +435,9 @@ class DCM(Shareable, Model):
             variables: What is asked for; all by default.
             factual: Add the world as it was.
             draws: Rows per row of data.
+            assume: Declared assumptions by which the model's own counterfactuals are right:
+                ``causalplug.Assume("monotone noise", effect="Y")`` for a number that rises with its
+                own noise. ``attrs["assumptions"]`` says what the rows rest on.
             seed, images, allow_unidentified, interpolate, batch_size: As for :meth:`sample`.
             min_acceptance, time_limit, progress, distributed: As for :meth:`sample`.
 
@@ -455,6 +461,7 @@ class DCM(Shareable, Model):
             images=images,
             allow_unidentified=allow_unidentified,
             interpolate=interpolate,
+            assume=as_assumptions(self.graph, assume, kinds=(NOISE,)),
             min_acceptance=min_acceptance,
             time_limit=time_limit,
             progress=progress,
@@ -549,6 +556,7 @@ class DCM(Shareable, Model):
         compare: str | None = None,
         pictures: int = 16,
         bounds: bool = False,
+        assume: Assume | Iterable[Assume] = (),
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
         interpolate: str | Iterable[str] = DEFAULTS.interpolate,
@@ -586,6 +594,8 @@ class DCM(Shareable, Model):
                 error: ``low`` and ``high`` are bounds (see :func:`causalplug.bounds`) and
                 ``estimate`` is NaN. Where ``data`` show weak overlap, ``low`` and ``high`` bound
                 the part without support.
+            assume: Declared assumptions, see :class:`causalplug.Assume`; they are used where the
+                data do not determine the answer without them, and the answer says which were.
             seed: Seed of the noise, which all terms share.
             allow_unidentified, interpolate, batch_size, min_acceptance, time_limit, progress: As
                 for :meth:`sample`.
@@ -594,8 +604,10 @@ class DCM(Shareable, Model):
             QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError,
             SamplingError.
         """
+        from causalplug.sampling.assumed import under_assumptions
         from causalplug.sampling.bounded import with_bounds
         from causalplug.sampling.estimate import estimate
+        from causalplug.sampling.guard import known_sources
         from causalplug.uncertainty.intervals import with_intervals
 
         options = SamplingOptions(
@@ -607,25 +619,34 @@ class DCM(Shareable, Model):
             time_limit=time_limit,
             progress=progress,
         )
+        declared = as_assumptions(self.graph, assume)
+        assumed = under_assumptions(self, query, declared, known_sources(self), bounds=bounds)
+        noise = [a for a in declared if a.kind == NOISE]
+        options = replace(options, assume=tuple(noise))
+        asked = assumed.query
 
         def model_answer() -> Estimate:
             answer = estimate(
-                self, query, n, data=data, compare=compare, pictures=pictures, options=options
+                self, asked, n, data=data, compare=compare, pictures=pictures, options=options
             )
-            return with_intervals(
+            found = with_intervals(
                 self,
                 answer,
-                query,
+                asked,
                 data=data,
                 level=level,
                 one_step=one_step,
                 interval=interval,
-                ask=lambda rows: estimate(self, query, rows, options=options),
+                ask=lambda rows: estimate(self, asked, rows, options=options),
             )
+            return assumed.told(found)
 
         if not bounds:
             return model_answer()
-        return with_bounds(self, query, model_answer, data=data, level=level, seed=seed)
+        narrowing = [a for a in declared if a.kind in BOUNDING]
+        return with_bounds(
+            self, query, model_answer, data=data, level=level, seed=seed, assume=narrowing
+        )
 
     @takes(QueryError, query=_QUERY, data=ROWS, n=COUNT, seed=SEED, steps=COUNT.or_none())
     def refute(
@@ -640,8 +661,9 @@ class DCM(Shareable, Model):
         """What an effect becomes when it is estimated anew on changed rows.
 
         Copies of the model are trained further: with the treatment shuffled, when the effect has to
-        be 0; on a part of the rows, and with another seed, when it has to stay. The model itself
-        is left alone.
+        be 0; on a part of the rows, and with another seed, when it has to stay. A new model of a
+        graph with one more recorded common cause, random numbers, is trained as well, when it has
+        to stay. The model itself is left alone.
 
         Args:
             query: A contrast that is 0 where there is no effect, such as ``"ATE(Y, X)"``.

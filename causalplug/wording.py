@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Collection, Iterable, Sequence
 
 from causalplug.errors import UnknownVariableError
 
 __all__ = [
+    "add_note",
     "aligned",
     "as_names",
     "check_known",
@@ -17,6 +19,14 @@ __all__ = [
 ]
 
 _LONGEST = 100
+
+
+def add_note(error: BaseException, text: str) -> None:
+    """Add a line to an error, as ``error.add_note`` does from Python 3.11 on."""
+    if sys.version_info >= (3, 11):
+        error.add_note(text)
+    else:
+        error.__dict__.setdefault("__notes__", []).append(text)
 
 
 def shortened(text: object, most: int = _LONGEST) -> str:

@@ -6,12 +6,15 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 from causalplug.graphs.graph import CausalGraph
 
-__all__ = ["NAMED", "random_admg", "ring", "shared"]
+__all__ = ["D_SEPARATED", "NAMED", "node_link", "random_admg", "ring", "shared"]
 
+RECENT = tuple(map(int, nx.__version__.split(".")[:2])) >= (3, 4)
+D_SEPARATED = nx.is_d_separator if RECENT else nx.d_separated
 NAMED = {
     "front-door": "D -> I -> A; D <-> A",
     "two mediators": "D -> I1 -> I2 -> A; D <-> A",
@@ -26,6 +29,14 @@ NAMED = {
     "seven": "X0 -> W0, W1; X1, X2 -> W1; W0, W1 -> Y0; W1 -> Y1; X0 <-> Y0; X1 <-> X2 <-> Y1",
     "isolated": "A; B; C <-> D",
 }
+
+
+def node_link(graph: nx.Graph) -> dict[str, object]:
+    """The dict that networkx writes as JSON, with its edges under "links"; the argument for that
+    has changed its name."""
+    argument = "edges" if RECENT else "link"
+    found: dict[str, object] = nx.node_link_data(graph, **{argument: "links"})
+    return found
 
 
 def ring(size: int) -> CausalGraph:

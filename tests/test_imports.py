@@ -29,6 +29,7 @@ ROOMS = [
     "identification",
     "planning",
     "hub",
+    "planner",
     "encoders",
     "data",
     "mechanisms",

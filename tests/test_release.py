@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
 from pathlib import Path
 
@@ -22,6 +21,11 @@ from packaging.version import Version
 import causalplug as cp
 
 ROOT = Path(__file__).parents[1]
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 BUILD = "from setuptools import build_meta as b; b.build_{}({!r})"
 OUTSIDE = ("build", "dist", "runs", "shared", "*.egg-info", "__pycache__", ".*")

@@ -28,7 +28,7 @@ from causalplug.checks.bounds import Bounds
 from causalplug.errors import DataError, QueryError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import as_sources
-from causalplug.identification.assumptions import Assume, as_assumptions
+from causalplug.identification.assumptions import BOUNDING, Assume, as_assumptions
 from causalplug.identification.identification import identify
 from causalplug.identification.query import Query
 from causalplug.wording import listed
@@ -121,7 +121,7 @@ def bounds(
     if not isinstance(asked, Query):
         raise QueryError(f"{query!r} is not a query: give text such as 'P(Y | do(X=1))' or a Query")
     asked.check(graph.index)
-    assumptions = as_assumptions(graph, assume)
+    assumptions = as_assumptions(graph, assume, kinds=BOUNDING)
     adjusted = _by_adjustment(
         graph, asked, data, sources, domains or {}, ranges or {}, assumptions, threshold, seed
     )

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from causalplug import __version__
-from causalplug.cli.failures import outcome, spoken
+from causalplug.cli.failures import no_such, outcome, spoken
 
 __all__ = ["COMMANDS", "causalplug", "main"]
 
@@ -50,7 +50,8 @@ class _Commands(click.Group):
             return getattr(importlib.import_module(COMMANDS[name]), name.replace("-", "_"))
         if ctx.resilient_parsing or name.startswith("-"):
             return None
-        raise click.exceptions.NoSuchCommand(name, possibilities=COMMANDS, ctx=ctx)
+        hint = no_such("command", name, COMMANDS)
+        raise click.UsageError(hint, ctx=ctx)
 
 
 @click.group(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from causalplug.cli.models import load_model, revision_option
+from causalplug.cli.output import json_option, show_json
 
 __all__ = ["demo"]
 
@@ -24,6 +25,7 @@ __all__ = ["demo"]
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
 @revision_option
+@json_option
 def demo(
     repo: str,
     title: str | None,
@@ -32,6 +34,7 @@ def demo(
     host: str,
     open_browser: bool,
     revision: str | None,
+    as_json: bool,
 ) -> None:
     """Serve a page on which MODEL can be asked, until Ctrl-C."""
     from causalplug.demo.app import app, check_installed
@@ -41,8 +44,19 @@ def demo(
     name = repo.rstrip("/").rpartition("/")[2]
     page = app(model, title=title or name, n=n)
     try:
-        page.launch(server_name=host, server_port=port, inbrowser=open_browser)
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            inbrowser=open_browser,
+            prevent_thread_lock=True,
+            quiet=True,
+        )
     except OSError as why:
         raise click.ClickException(
             f"the page cannot be served at {host}:{port or 7860}: {why}; name a free --port"
         ) from None
+    if as_json:
+        show_json({"address": address, "model": repo})
+    else:
+        click.echo(f"{repo} can be asked at {address} until Ctrl-C.")
+    page.block_thread()

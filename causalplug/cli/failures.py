@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sys
 import traceback
+from collections.abc import Iterable
 
 import click
 
 from causalplug.errors import CausalPlugError, QuerySyntaxError
 
-__all__ = ["outcome", "spoken"]
+__all__ = ["no_such", "outcome", "spoken"]
 
 BUG, REFUSED, INTERRUPTED, UNREAD = 1, 2, 130, 141
 
@@ -72,7 +74,10 @@ def _line(error: BaseException) -> tuple[int, str]:
         path = "causalplug"
         if error.ctx is not None:
             path = error.ctx.command_path
-        return REFUSED, f"{_one_line(error.format_message()).removesuffix('.')} (see {path} --help)"
+        said = error.format_message()
+        if isinstance(error, click.NoSuchOption):  # whose words differ from version to version
+            said = no_such("option", error.option_name, error.possibilities or ())
+        return REFUSED, f"{_one_line(said).removesuffix('.')} (see {path} --help)"
     if isinstance(error, click.ClickException):
         return REFUSED, _one_line(error.format_message())
     if isinstance(error, QuerySyntaxError):
@@ -99,6 +104,14 @@ def _line(error: BaseException) -> tuple[int, str]:
         f"{_one_line(str(error))}{where}; please report it with the traceback that "
         "CAUSALPLUG_DEBUG=1 in front of the command shows"
     )
+
+
+def no_such(what: str, name: str, known: Iterable[str]) -> str:
+    """That there is no such command or option, with the closest one that there is."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    if close:
+        return f"No such {what} {name!r}. Did you mean {close[0]!r}?"
+    return f"No such {what} {name!r}."
 
 
 def _one_line(text: str) -> str:

@@ -37,6 +37,7 @@ _png = click.option(
     causalplug plan "D -> I -> A; D <-> A"
     causalplug plan sachs.dot --source observed.csv --source pka.csv:do=PKA
     causalplug plan "D -> I -> A; D <-> A" --available I=user/mnist-cgan --md
+    causalplug plan "D -> I -> A; D <-> A" --candidate user/mnist-cgan --kind I=image
     """
 )
 @_graph
@@ -46,7 +47,16 @@ _png = click.option(
     "--available", multiple=True, metavar="NAME=REPO", help="A generator that you have. Repeatable."
 )
 @click.option(
-    "--kind", multiple=True, metavar="NAME=KIND", help="image, discrete or continuous. Repeatable."
+    "--candidate",
+    multiple=True,
+    metavar="REPO",
+    help="A folder or Hub repository that may fit somewhere. Repeatable.",
+)
+@click.option(
+    "--kind",
+    multiple=True,
+    metavar="NAME=KIND",
+    help="image, discrete, continuous, vector, text or count. Repeatable.",
 )
 @click.option(
     "--objective", help="adversarial, likelihood, warm or counterfactual, for all modules."
@@ -63,6 +73,7 @@ def plan(
     sources: Sequence[str],
     columns: str | None,
     available: Sequence[str],
+    candidate: Sequence[str],
     kind: Sequence[str],
     objective: str | None,
     explain: str | None,
@@ -78,7 +89,7 @@ def plan(
 
     GRAPH is a file, the text itself, or - for stdin.
     """
-    from causalplug.planning.plan import plan as make
+    from causalplug.planner import plan as make
 
     read = read_given_graph(graph, format=format, latents=names(latents))
     made = make(
@@ -87,6 +98,7 @@ def plan(
         available=pairs(available, "--available") or None,
         objective=objective,
         kinds=pairs(kind, "--kind") or None,
+        candidates=list(candidate) or None,
     )
     if png is not None:
         save_figure(made.plot(), png)

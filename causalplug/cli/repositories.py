@@ -166,7 +166,7 @@ for _option in reversed(_facts):
     card, push = _option(card), _option(push)
 
 
-@click.command(epilog="    How to add one: docs/adapters.md")
+@click.command(epilog="    How to add one: docs/writing_adapters.md")
 @json_option
 def adapters(as_json: bool) -> None:
     """List the kinds of pretrained generators and encoders that can be plugged in here."""

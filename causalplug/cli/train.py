@@ -16,6 +16,7 @@ from causalplug.cli.output import json_option, show_json
 from causalplug.cli.run_file import RunFile
 from causalplug.errors import TrainingError
 from causalplug.values import Json
+from causalplug.wording import add_note
 
 __all__ = ["train"]
 
@@ -138,7 +139,7 @@ def _train(
         if kept:
             word = f"the last checkpoint is in {folder / 'checkpoint'}; go on with --resume"
         stopped = KeyboardInterrupt()
-        stopped.add_note(word)
+        add_note(stopped, word)
         raise stopped from None
     if not main:
         return None

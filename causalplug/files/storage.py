@@ -2,7 +2,7 @@
 
 A folder is built beside its place under a hidden name, flushed to the disk and then swapped in by
 one system call, so that every reader and every crash finds the old folder or the new one.
-``docs/hub.md`` tells the states one by one.
+``docs/hub_format.md`` tells the states one by one.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
+_WRONG = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError)
 _TOKEN = re.compile(r"\bhf_(?:oauth_)?[A-Za-z0-9]{6,}")
 
 
@@ -100,22 +101,12 @@ def hub_errors(
         revision: the branch, tag or commit that was asked for.
         token: as the user gave it, so that it can be kept out of messages.
     """
-    from huggingface_hub import errors
-
+    answered: tuple[type[Exception], ...] = (transport_error(), *unresolved(), *_WRONG)
     try:
         yield
     except RepositoryError:
         raise
-    except (
-        transport_error(),
-        errors.RevisionResolutionError,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        RuntimeError,
-        AttributeError,
-    ) as error:
+    except answered as error:
         message = redact(f"cannot {action}: {_reason(error, repo_id, revision)}", token)
         told = str(error)
         if redact(told, token) != told:  # the original text must not be printed as the cause either
@@ -135,12 +126,26 @@ def transport_error() -> type[Exception]:
     client."""
     from huggingface_hub import errors
 
-    return errors.HfHubHTTPError.__bases__[0]
+    parent = errors.HfHubHTTPError.__bases__[0]
+    if parent.__module__.startswith("requests"):  # where broken connections are its siblings
+        return parent.__bases__[0]
+    return parent
+
+
+def unresolved() -> tuple[type[Exception], ...]:
+    """The client's error where a branch cannot be resolved, which older versions do not have."""
+    from huggingface_hub import errors
+
+    found = vars(errors).get("RevisionResolutionError")
+    if found is None:
+        return ()
+    return (found,)
 
 
 def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
     from huggingface_hub import constants, errors
 
+    missing = (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, *unresolved())
     log_in = "log in with `hf auth login` or pass token=…"
     match error:
         case errors.GatedRepoError():  # a child of RepositoryNotFoundError
@@ -163,15 +168,7 @@ def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
                 f"{repo_id} was disabled by the Hub, nobody can read it. Ask its owner, or use "
                 "another repository"
             )
-        case errors.RemoteEntryNotFoundError():
-            return (
-                f"{repo_id} does not have a file that was asked for. Check the name and revision=…"
-            )
-        case (
-            errors.LocalEntryNotFoundError()
-            | errors.RevisionResolutionError()
-            | errors.OfflineModeIsEnabled()
-        ):
+        case _ if isinstance(error, missing):
             if error.__cause__ is not None and not isinstance(
                 error.__cause__, errors.OfflineModeIsEnabled
             ):
@@ -180,6 +177,10 @@ def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
                 f"{repo_id} is not in the cache, at least not all of it, and the network may not "
                 "be used. Load it once with network (local_files_only=False, HF_HUB_OFFLINE=0), "
                 "or give the right cache_dir=…"
+            )
+        case errors.EntryNotFoundError():
+            return (
+                f"{repo_id} does not have a file that was asked for. Check the name and revision=…"
             )
         case RuntimeError() if error.__cause__ is not None:
             return _reason(error.__cause__, repo_id, revision)

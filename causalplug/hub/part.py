@@ -23,7 +23,7 @@ from causalplug.hub.shareable import Shareable
 from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self
 
     from causalplug.hub.snapshot import Snapshot
 

@@ -15,6 +15,7 @@ from causalplug.errors import RepositoryError
 from causalplug.files.storage import recover
 from causalplug.files.validation import safe_relative, short
 from causalplug.hub.client import hub_api, hub_errors
+from causalplug.hub.revisions import resolved_commit
 from causalplug.hub.snapshot import Remote, Snapshot
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -106,10 +107,9 @@ def resolve_id(
 
     cache = Path(os.path.realpath(Path(cache_dir or constants.HF_HUB_CACHE).expanduser()))
     with hub_errors(f"load {repo_id}", repo_id, revision, token=token):
-        commit = hub_api(token).resolve_revision(
-            repo_id, revision=revision, cache_dir=cache, local_files_only=local_files_only
+        sha = resolved_commit(
+            hub_api(token), repo_id, revision, cache, local_files_only=local_files_only
         )
-    sha = str(commit.resolved)
     if not _COMMIT.fullmatch(sha):
         raise RepositoryError(
             f"cannot load {repo_id}: {short(sha)} is not the hash of a commit; resolve it online "

@@ -14,9 +14,8 @@ from causalplug.hub.loading import FETCHING, Access, Loader, load_as
 from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
-    from typing import Self, Unpack
-
     from huggingface_hub import CommitInfo, ModelCard
+    from typing_extensions import Self, Unpack
 
     from causalplug.hub.saving import PublishingOptions, SavingOptions
     from causalplug.hub.snapshot import Snapshot

@@ -1,42 +1,58 @@
-"""Assumptions that a graph cannot express, declared one by one: monotone and additive effects."""
+"""Assumptions that a graph cannot express, declared one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from causalplug.arguments import NAME, REQUIRED, TEXT, read_fields, setting
+from causalplug.arguments import REQUIRED, TEXT, read_fields, setting
 from causalplug.errors import QueryError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.wording import check_known, did_you_mean, listed
 
-__all__ = ["KINDS", "Assume", "as_assumptions"]
+__all__ = ["BOUNDING", "IDENTIFYING", "KINDS", "NOISE", "Assume", "as_assumptions"]
 
+NOISE = "monotone noise"
 KINDS = {
     "monotone": "{effect} never falls when {cause} rises, in any unit",
     "antitone": "{effect} never rises when {cause} rises, in any unit",
     "additive": "the effect of {cause} on {effect} does not depend on what they share unobserved",
+    NOISE: "{effect} rises with its own noise, which is one number, whatever its causes are",
 }
 """What each kind says, in a sentence."""
+BOUNDING = ("monotone", "antitone", "additive")
+"""Kinds that narrow bounds."""
+IDENTIFYING = ("monotone", "antitone", NOISE)
+"""Kinds by which an answer may be identified."""
+
+_ELSEWHERE = {
+    "monotone": "it is used by identify, DCM.estimate and bounds",
+    "antitone": "it is used by identify, DCM.estimate and bounds",
+    "additive": "it narrows bounds; give it to causalplug.bounds",
+    NOISE: "it is about counterfactuals of numbers; give it to identify or DCM.counterfactual",
+}
 
 
 @dataclass(frozen=True)
 class Assume:
-    """An assumption about the effect of one variable on another.
+    """An assumption about the effect of one variable on another, or about one mechanism.
 
-    It is used by :func:`causalplug.bounds`, and every answer that rests on it says so. Values are
-    ordered as in the declared domain of the variable, or sorted.
+    It is used by :func:`causalplug.bounds`, :func:`causalplug.identify`,
+    :meth:`causalplug.DCM.estimate` and :meth:`causalplug.DCM.counterfactual`, and every answer that
+    rests on it says so. Values are ordered as in the declared domain of the variable, or sorted.
 
     Args:
         kind: ``"monotone"`` (no unit responds the other way), ``"antitone"`` (the same, downwards),
-            or ``"additive"`` (the mean effect is the same for all values of the hidden
-            confounder).
-        cause: Name of the cause, a parent of ``effect`` in the graph.
+            ``"additive"`` (the mean effect is the same for all values of the hidden confounder), or
+            ``"monotone noise"`` (a number that rises with its own noise, which is one number, so
+            that the noise of a row is known from its values).
+        cause: Name of the cause, a parent of ``effect`` in the graph; none for
+            ``"monotone noise"``.
         effect: Name of the effect.
 
     Raises:
-        QueryError: If the kind is unknown or the two names are equal.
+        QueryError: If the kind is unknown, a name is missing, or the two names are equal.
 
     Example:
         >>> str(Assume("monotone", cause="X", effect="Y"))
@@ -44,14 +60,24 @@ class Assume:
     """
 
     kind: str = setting(REQUIRED, TEXT)
-    cause: str = setting(REQUIRED, NAME)
-    effect: str = setting(REQUIRED, NAME)
+    cause: str = setting("", TEXT)
+    effect: str = setting("", TEXT)
 
     def __post_init__(self) -> None:
         read_fields(self, QueryError)
         if self.kind not in KINDS:
             hint = did_you_mean(self.kind, KINDS) or f"; the kinds are {listed(KINDS)}"
             raise QueryError(f"{self.kind!r} cannot be assumed: it is not a known kind{hint}")
+        if self.kind == NOISE and (self.cause or not self.effect):
+            raise QueryError(
+                f"{self.kind} cannot be assumed with cause={self.cause!r} and effect="
+                f"{self.effect!r}: it is about the mechanism of one variable, the effect"
+            )
+        if self.kind != NOISE and not (self.cause and self.effect):
+            raise QueryError(
+                f"{self.kind} cannot be assumed with cause={self.cause!r} and effect="
+                f"{self.effect!r}: name a cause and its effect"
+            )
         if self.cause == self.effect:
             raise QueryError(
                 f"{self.kind} cannot be assumed of {self.cause} on itself: name a cause and its "
@@ -60,15 +86,24 @@ class Assume:
 
     def __str__(self) -> str:
         sentence = KINDS[self.kind].format(cause=self.cause, effect=self.effect)
+        if self.kind == NOISE:
+            return f"{self.kind} of {self.effect}: {sentence}"
         return f"{self.kind} {self.cause} -> {self.effect}: {sentence}"
 
 
-def as_assumptions(graph: CausalGraph, given: Assume | Iterable[Any]) -> tuple[Assume, ...]:
+def as_assumptions(
+    graph: CausalGraph, given: Assume | Iterable[Any], *, kinds: Collection[str] = tuple(KINDS)
+) -> tuple[Assume, ...]:
     """The assumptions ``given``, checked against ``graph``.
 
+    Args:
+        graph: The causal graph.
+        given: One assumption or several.
+        kinds: Those that are of use here.
+
     Raises:
-        QueryError: If an item is not an :class:`Assume`, or the cause is not a parent of the
-            effect.
+        QueryError: If an item is not an :class:`Assume`, is of no use here, or the cause is not a
+            parent of the effect.
         UnknownVariableError: If a name is not in the graph.
     """
     items: tuple[Any, ...]
@@ -83,10 +118,23 @@ def as_assumptions(graph: CausalGraph, given: Assume | Iterable[Any]) -> tuple[A
             raise QueryError(
                 f"{item!r} is not an assumption; write cp.Assume('monotone', cause='X', effect='Y')"
             )
-        check_known((item.cause, item.effect), graph.index, f"{item.kind} cannot be assumed")
-        if item.cause not in graph.parents(item.effect):
-            raise QueryError(
-                f"{item.kind} cannot be assumed of {item.cause} on {item.effect}: there is no "
-                f"arrow {item.cause} -> {item.effect}; assume it for each arrow on the way"
-            )
+        if item.kind not in kinds:
+            raise QueryError(f"{item} cannot be used here: {_ELSEWHERE[item.kind]}")
+        _check_names(graph, item)
     return tuple(dict.fromkeys(items))
+
+
+def _check_names(graph: CausalGraph, item: Assume) -> None:
+    names = [name for name in (item.cause, item.effect) if name]
+    check_known(names, graph.index, f"{item.kind} cannot be assumed")
+    if item.cause and item.cause not in graph.parents(item.effect):
+        raise QueryError(
+            f"{item.kind} cannot be assumed of {item.cause} on {item.effect}: there is no "
+            f"arrow {item.cause} -> {item.effect}; assume it for each arrow on the way"
+        )
+    if item.kind == NOISE and graph.siblings(item.effect):
+        others = sorted(graph.siblings(item.effect))
+        raise QueryError(
+            f"{item.kind} cannot be assumed of {item.effect}: it shares a hidden cause with "
+            f"{listed(others)}, so that its noise is not its own"
+        )

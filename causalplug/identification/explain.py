@@ -99,6 +99,8 @@ def _positive(result: Decision) -> str:
     used: set[int] = set()
     limits: dict[str, set[str]] = {}
     names = result.graph.variables
+    if result.by_noise:
+        return "determined by the rows, with noise recovered from values"
     for verdict in result.verdicts:
         if verdict.answer is None:
             continue
@@ -123,6 +125,8 @@ def _positive(result: Decision) -> str:
     if result.interpolated:
         between = _and([f"{name}={value:g}" for name, value in result.interpolated])
         text += f", and, by interpolation, {between} between them"
+    if result.assumptions:
+        text += ", by what is assumed"
     return text
 
 

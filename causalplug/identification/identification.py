@@ -27,13 +27,16 @@ from causalplug.identification.adjustment import (
     front_door_sets,
     instruments,
 )
+from causalplug.identification.assumptions import IDENTIFYING, Assume, as_assumptions
 from causalplug.identification.c_factor import Regime
 from causalplug.identification.certificate import Certificate, certify
 from causalplug.identification.decide import Verdict
 from causalplug.identification.estimand import ZERO, Estimand, Symbol, TermEstimand
 from causalplug.identification.interpolation import Interpolated, with_interpolation
+from causalplug.identification.monotone import by_monotone
 from causalplug.identification.query import Bound, Event, Query, Term
 from causalplug.identification.ranges import decide_term, write_term
+from causalplug.identification.recovered import by_recovered_noise, check_numbers
 from causalplug.identification.regions import Region
 from causalplug.identification.subtraction import by_subtraction, may_be_determined
 from causalplug.identification.words import effect_of, in_words
@@ -62,6 +65,10 @@ class Identification:
             (proved); ``"not shown"``.
         interpolated: The values between those that an experiment set on which the answer rests,
             with their variables; empty unless ``interpolate`` was asked for.
+        assumptions: What the answer rests on beside the graph, in sentences. Where effects are
+            monotone ``query`` is what was asked in terms that the data determine.
+        by_noise: Whether the answer follows from noise that is recovered from values, so that it
+            has no formula in probabilities.
     """
 
     query: Query
@@ -71,6 +78,8 @@ class Identification:
     verdicts: tuple[Verdict, ...] = field(repr=False)
     domains: Mapping[str, tuple[Hashable, ...]] = field(default_factory=dict, repr=False)
     interpolated: Interpolated = ()
+    assumptions: tuple[str, ...] = ()
+    by_noise: bool = False
 
     @cached_property
     def regimes(self) -> list[Regime]:
@@ -102,6 +111,8 @@ class Identification:
     @cached_property
     def certificate(self) -> Certificate | None:
         """What stands in the way; None if nothing does."""
+        if self.by_noise:
+            return None
         for verdict in self.verdicts:
             if verdict.refusal is not None:
                 return certify(
@@ -118,7 +129,7 @@ class Identification:
     @cached_property
     def estimand(self) -> Estimand | None:
         """The formula in probabilities of the sources; None if there is none."""
-        if not self.answerable:
+        if not self.answerable or self.by_noise:
             return None
         terms = []
         for (coefficient, term), verdict in zip(self.query.terms, self.verdicts, strict=True):
@@ -218,6 +229,7 @@ class Identification:
             "query": self.query.name or str(self.query),
             "status": self.status,
             "reason": self.reason,
+            "assumptions": list(self.assumptions),
             "estimand": None if self.estimand is None else str(self.estimand),
             "certificate": None if self.certificate is None else self.certificate.to_dict(),
         }
@@ -226,6 +238,7 @@ class Identification:
         lines = [f"{self.query.name or self.query}: {self.status}", f"  {self.reason}"]
         if self.estimand is not None:
             lines.append(f"  = {self.estimand}")
+        lines += [f"  assumed: {sentence}" for sentence in self.assumptions]
         return "\n".join(lines)
 
     def _repr_markdown_(self) -> str:
@@ -249,6 +262,7 @@ def identify(
     *,
     domains: Domains | None = None,
     interpolate: str | Iterable[str] = (),
+    assume: Assume | Iterable[Assume] = (),
 ) -> Identification:
     """Decide whether ``query`` is determined by the graph and the distributions that ``sources``
     are drawn from.
@@ -265,13 +279,18 @@ def identify(
         interpolate: Names of variables whose effects are taken to be smooth between the numbers
             that an experiment set them to. Without it such an experiment determines those numbers
             only. What rests on it is said in ``interpolated``.
+        assume: Declared assumptions, see :class:`causalplug.Assume`: monotone effects, by which
+            probabilities of causation (PN, PS, PNS) and effects on compliers (LATE) follow, and
+            monotone noise of numbers, by which their counterfactuals do. They are used where there
+            is no answer without them, and ``assumptions`` says which were.
 
     Returns:
         An :class:`Identification`; formula, reason and certificate are worked out when they are
         asked for.
 
     Raises:
-        QuerySyntaxError, QueryError: malformed text, or a value outside ``domains``.
+        QuerySyntaxError, QueryError: malformed text, a value outside ``domains``, or an assumption
+            that does not fit the graph or is of no use here.
         UnknownVariableError: a variable that the graph does not have.
         SourceError: a source that does not fit the graph.
         GraphError: the graph is none.
@@ -291,15 +310,38 @@ def identify(
     asked.check(graph.index)
     checked = as_sources(graph, sources)
     known = _domains(graph, domains or {})
+    declared = as_assumptions(graph, assume, kinds=IDENTIFYING)
+    check_numbers(declared, known)
     for _, term in asked.terms:
         _check_values(term, known)
     result = _decided(Identification(asked, graph, checked, "", (), known))
-    if not smooth:
+    if smooth and not result.answerable:
+        more, added = with_interpolation(checked, asked, smooth)
+        if added:
+            result = _decided(Identification(asked, graph, more, "", (), known, added))
+    if result.answerable or not declared:
         return result
-    more, added = with_interpolation(checked, asked, smooth)
-    if result.answerable or not added:
-        return result
-    return _decided(Identification(asked, graph, more, "", (), known, added))
+    return _by_assumption(result, declared)
+
+
+def _by_assumption(result: Identification, declared: tuple[Assume, ...]) -> Identification:
+    """The identification by what is declared, itself if that does not help."""
+
+    def determined(query: Query) -> Query | None:
+        found = _decided(replace(result, query=query, status="", verdicts=()))
+        if found.answerable:
+            return found.query
+        return None
+
+    known = result.domains
+    found = by_monotone(result.graph, result.query, declared, known, determined)
+    if found is not None:
+        decided = _decided(replace(result, query=found.query, status="", verdicts=()))
+        return replace(decided, assumptions=found.rests_on)
+    rests_on = by_recovered_noise(result.graph, result.query, declared, result.sources)
+    if rests_on:
+        return replace(result, status="identifiable", assumptions=rests_on, by_noise=True)
+    return result
 
 
 def _decided(result: Identification) -> Identification:

@@ -1,10 +1,10 @@
-"""Named causal quantities, expanded into terms: ATE, ETT, PN, PS, PNS, NDE, NIE, RR, OR.
+"""Named causal quantities, expanded into terms: ATE, ETT, LATE, PN, PS, PNS, NDE, NIE, RR, OR.
 
-Each takes the outcome, the treatment (and a mediator). A treatment is a name or ``(name, high,
-low)``; the values are 1 and 0 where none are given. An effect (ATE, ETT, NDE, NIE) is one on the
-mean of the outcome, or on the probability of one of its values, ``(name, value)``; PN, PS and PNS
-compare two values of both. All are built by the class that is handed in first. ``do`` is set in all
-worlds, ``given`` is conditioned on in all terms.
+Each takes the outcome, the treatment (and a mediator, or an instrument). A treatment is a name or
+``(name, high, low)``; the values are 1 and 0 where none are given. An effect (ATE, ETT, LATE, NDE,
+NIE) is one on the mean of the outcome, or on the probability of one of its values, ``(name,
+value)``; PN, PS and PNS compare two values of both. All are built by the class that is handed in
+first. ``do`` is set in all worlds, ``given`` is conditioned on in all terms.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ __all__ = [
     "Maker",
     "ate",
     "ett",
+    "late",
     "nde",
     "nie",
     "odds_ratio",
@@ -88,6 +89,32 @@ def ett(
         for sign, level in ((1, high), (-1, low))
     ]
     return make.contrast(terms, _name("ETT", outcome, treatment, do=do, given=given))
+
+
+def late(
+    make: Maker,
+    outcome: Argument,
+    treatment: Argument,
+    instrument: Argument,
+    *,
+    do: Mapping[str, Any] = World(),
+    given: Given = (),
+) -> Any:
+    """Local average treatment effect, of the units whose treatment follows the instrument:
+    ``E[Y_{X=high} - Y_{X=low} | X_{Z=high}=high, X_{Z=low}=low]`` (Imbens & Angrist 1994)."""
+    (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
+    z, above, below = _argument(instrument)
+    followed = Event(x, high, World({z: above})), Event(x, low, World({z: below}))
+    known = (*followed, *given)
+    terms = [
+        (
+            sign,
+            make(Event(y, value, World({x: level})), do=do, given=known, expectation=value is None),
+        )
+        for sign, level in ((1, high), (-1, low))
+    ]
+    name = _name("LATE", outcome, treatment, instrument, do=do, given=given)
+    return make.contrast(terms, name)
 
 
 def pn(
@@ -206,12 +233,14 @@ def _risks(
 PARTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("ATE", "ETT", "PN", "PS", "PNS", "RR", "OR"), ("outcome", "treatment")),
     **dict.fromkeys(("NDE", "NIE"), ("outcome", "treatment", "mediator")),
+    "LATE": ("outcome", "treatment", "instrument"),
 }
 """What each quantity is of, in order."""
 
 QUANTITIES: dict[str, Callable[..., Any]] = {
     "ATE": ate,
     "ETT": ett,
+    "LATE": late,
     "PN": pn,
     "PS": ps,
     "PNS": pns,

@@ -11,7 +11,8 @@
     value    =  1 | -0.5 | red | "dark red" | $m | *              ($m: as a subscript; *: every)
     quantity =  ATE(Y, X) | ATE(Y=yes, X=2 vs 0 | Z=1) | ETT(Y, X) | PN(Y, X) | PS(Y, X)
                 | PNS(Y=hi vs lo, X=2 vs 0)
-                | NDE(Y, X, M) | NIE(Y, X, M) | RR(Y=1, X=1 vs 0) | OR(Y=1, X=1 vs 0)
+                | LATE(Y, X, Z) | NDE(Y, X, M) | NIE(Y, X, M)
+                | RR(Y=1, X=1 vs 0) | OR(Y=1, X=1 vs 0)
 
 Names are written as in graphs; others than letters, digits and ``_ . ' : -`` go into double quotes.
 """

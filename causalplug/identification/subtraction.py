@@ -20,7 +20,7 @@ from causalplug.identification.events import Bound, Event
 from causalplug.identification.query import Query, Term
 from causalplug.identification.regions import Region
 
-__all__ = ["by_subtraction", "may_be_determined"]
+__all__ = ["by_subtraction", "may_be_determined", "put"]
 
 Domains = Mapping[str, tuple[Hashable, ...]]
 Status = Callable[[Term], str]
@@ -42,7 +42,7 @@ def by_subtraction(query: Query, domains: Domains, status: Status) -> Query | No
         if part is None:
             return None
         parts.append(part)
-    made = _put(query.combination, parts)
+    made = put(query.combination, parts)
     if isinstance(made, Query):
         return made.named(query.name or str(query))
     return None
@@ -147,13 +147,13 @@ def _is_open_to_it(event: Event, domains: Domains, *, most: int) -> bool:
     return plain and 2 <= len(domains.get(event.variable, ())) <= most
 
 
-def _put(formula: Formula, parts: list[Query]) -> Query | float:
+def put(formula: Formula, parts: list[Query]) -> Query | float:
     """A formula with queries in place of its terms."""
     if isinstance(formula, Number):
         return formula.number
     if isinstance(formula, Leaf):
         return parts[formula.position]
-    left, right = _put(formula.left, parts), _put(formula.right, parts)
+    left, right = put(formula.left, parts), put(formula.right, parts)
     if isinstance(left, Query) or isinstance(right, Query):
         return Query.joined(formula.sign, left, right)
     numbers = replace(formula, left=Number(left), right=Number(right))

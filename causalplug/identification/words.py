@@ -35,6 +35,8 @@ class Answered(Protocol):
     @property
     def reason(self) -> str: ...
     @property
+    def assumptions(self) -> tuple[str, ...]: ...
+    @property
     def estimand(self) -> Estimand | None: ...
     @property
     def adjustment_sets(self) -> AdjustmentSets: ...
@@ -65,6 +67,10 @@ def in_words(result: Answered) -> str:
     asked = result.query.name or str(result.query)
     if not result.answerable:
         return f"{asked} has no answer here: {result.reason}.{_instead(result)}"
+    if result.assumptions:
+        told = "; ".join(result.assumptions)
+        way = "" if result.estimand is None else f": work out {result.estimand}"
+        return f"{asked} is {result.reason}{way}. Assumed: {told}."
     used = [verdict.answer for verdict in result.verdicts if verdict.answer is not None]
     if not used:
         return f"{asked} is 0, whatever the data: {result.reason}."

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
+from causalplug.planning.candidates import CandidateFit
 from causalplug.planning.pulling import Pull
 from causalplug.planning.targets import Target
 from causalplug.values import Json, Named
@@ -106,6 +107,8 @@ class PlanLike(Protocol):
     def strategy(self) -> str: ...
     @property
     def fits(self) -> Mapping[str, str]: ...
+    @property
+    def candidates(self) -> tuple[CandidateFit, ...]: ...
     @property
     def generations(self) -> tuple[tuple[Module, ...], ...]: ...
     def module(self, name: str | Iterable[str]) -> Module: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from causalplug.arguments import Rule, choice
@@ -28,8 +28,14 @@ __all__ = [
 ]
 
 
-class ObjectiveName(StrEnum):
+class ObjectiveName(str, Enum):
     """The words for an objective, and for a phase of one."""
+
+    def __str__(self) -> str:
+        return str.__str__(self)
+
+    def __format__(self, format_spec: str) -> str:
+        return str.__format__(self, format_spec)
 
     ADVERSARIAL = "adversarial"
     LIKELIHOOD = "likelihood"
@@ -156,7 +162,7 @@ def choose_objectives(
 ) -> list[str]:
     """The objective of each module.
 
-    Where nobody asks for another one it is, by the measurement in ``docs/training.md``: the
+    Where nobody asks for another one it is, by the measurement in ``docs/training_results.md``: the
     likelihood, where all that is generated while the module trains is known to be discrete or
     continuous; first that and then adversarial, where the module is trained through an image;
     adversarial everywhere else, which always works.

@@ -12,9 +12,9 @@ from causalplug.arguments import MAPPING, NAMES, instance, takes
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source, as_sources
-from causalplug.planning.closure import Closures
+from causalplug.planning.candidates import CandidateFit, judge_candidates, wanted_model
+from causalplug.planning.making import Making
 from causalplug.planning.module import Module, Variables
-from causalplug.planning.modules import Block, arrange
 from causalplug.planning.objectives import OBJECTIVE, Objective, choose_objectives, module_key
 from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
 from causalplug.planning.targets import Target, Targets
@@ -42,6 +42,7 @@ class Plan:
             comparison.
         fits: pulled variable -> whether its generator fits the rows, in words, once that was
             checked.
+        candidates: Whether each pretrained model of ``candidates=`` fits each variable of its kind.
     """
 
     graph: CausalGraph
@@ -52,6 +53,7 @@ class Plan:
     asked: bool = False
     strategy: str = "modular"
     fits: Mapping[str, str] = field(default_factory=dict, hash=False)
+    candidates: tuple[CandidateFit, ...] = ()
 
     @cached_property
     def generations(self) -> tuple[tuple[Module, ...], ...]:
@@ -156,6 +158,11 @@ class Plan:
             "modules": [module.to_dict() for module in self.modules],
             "edges": [[list(before), list(after)] for before, after in self.edges],
             **({"fits": dict(self.fits)} if self.fits else {}),
+            **(
+                {"candidates": [one.to_dict() for one in self.candidates]}
+                if self.candidates
+                else {}
+            ),
         }
 
     @classmethod
@@ -167,7 +174,7 @@ class Plan:
         """
         data = {"strategy": "modular", **data}
         keys = {"version", "graph", "sources", "asked", "strategy", "pulls", "modules", "edges"}
-        given = set(data) - {"fits"}
+        given = set(data) - {"fits", "candidates"}
         if given != keys or data["version"] != 1:
             if given != keys:
                 wrong = listed(sorted(keys ^ given))
@@ -186,6 +193,7 @@ class Plan:
             asked=data["asked"],
             strategy=data["strategy"],
             fits=dict(data.get("fits", {})),
+            candidates=tuple(map(CandidateFit.from_dict, data.get("candidates", ()))),
         )
 
     def to_dot(self) -> str:
@@ -244,6 +252,7 @@ def plan(
     explicit: Mapping[str, bool] | None = None,
     do: str | Iterable[str] = (),
     only: str | Iterable[str] | None = None,
+    candidates: Sequence[Any] | None = None,
 ) -> Plan:
     """Plan the training of a deep causal generative model.
 
@@ -269,6 +278,10 @@ def plan(
         only: Plan the modules of these variables, and those that they are trained through, and
             leave the others untrained; None for all. ``cp.fit(queries=…)`` names those that
             questions read.
+        candidates: Pretrained models that may fit: mechanisms, or what
+            :func:`causalplug.hub.candidates.read_candidate` says of a repository. The plan says
+            what each generates, on which conditions, which variable it fits and which map it needs;
+            where nothing is ``available``, it says ``"pull"`` where one of them fits.
 
     Raises:
         PlanError: no source gives the own c-factor of some module, or a generator does not fit its
@@ -281,126 +294,43 @@ def plan(
         graph = graph.do(do)
     checked = as_sources(graph, sources)
     pulls = judge_available(graph, available or {}, kinds=kinds)
-    pulled = {pull.variables: pull for pull in pulls if pull.verdict == "pull"}
-    renderers = {pull.variables[0] for pull in pulls if pull.verdict == "renderer"}
-
-    closures = Closures(graph)
-    blocks = arrange(graph, closures, [graph.positions(variables) for variables in pulled])
-    if only is None:
-        kept = set(range(len(blocks)))
-    else:
-        kept = _needed(blocks, graph.positions(only))
-    targets = Targets(graph, checked, closures=closures)
-    named = [graph.named(block.members) for block in blocks]
-    trained = {
-        n: graph.named(block.frozen)
-        for number, (n, block) in enumerate(zip(named, blocks, strict=True))
-        if n not in pulled and number in kept
-    }
+    judged = judge_candidates(graph, candidates or (), kinds)
+    offered: dict[str, str] = {}
+    if available is None:
+        offered = _offered(graph, kinds, judged if candidates is not None else None)
+    making = Making(graph, checked, pulls, offered, only)
     chosen = choose_objectives(
         graph,
-        trained,
+        making.trained,
         objective=objective,
         kinds=kinds,
         explicit=explicit,
-        renderers=renderers,
+        renderers=making.renderers,
     )
-    objectives = dict(zip(trained, chosen, strict=True))
-    modules = []
-    uncovered: list[Block] = []
-    for number, (block, names) in enumerate(zip(blocks, named, strict=True)):
-        if number not in kept:
+    modules = making.modules(dict(zip(making.trained, chosen, strict=True)))
+    return Plan(
+        graph,
+        checked,
+        modules,
+        making.edges(),
+        pulls,
+        available is not None,
+        candidates=judged,
+    )
+
+
+def _offered(
+    graph: CausalGraph, kinds: Named | None, judged: Sequence[CandidateFit] | None
+) -> dict[str, str]:
+    """Variables that a pretrained model could be the mechanism of, with what would do, in words."""
+    found: dict[str, str] = {}
+    for name in graph.variables:
+        if graph.siblings(name):
             continue
-        inside = {*block.members, *block.frozen}
-        if names in pulled:
-            matched: tuple[Target, ...] = ()
-        else:
-            matched = targets.of(block.members)
-        if names not in pulled and not matched:
-            uncovered.append(block)
-        could = available is None and len(names) == 1 and not graph.siblings(names[0])
-        rendered = tuple(name for name in names if name in renderers)
-        modules.append(
-            Module(
-                variables=names,
-                ancestors=graph.named(block.frozen),
-                parents=graph.named({p for v in inside for p in graph.parent_lists[v]} - inside),
-                action="pull" if names in pulled or could else "train",
-                objective=objectives.get(names),
-                targets=matched,
-                why=_why(graph, block, pulled.get(names), rendered, could),
-                renderers=rendered,
-                generator=pulled[names].generator if names in pulled else None,
-            )
-        )
-    if uncovered:
-        rest = [" + ".join(graph.named(block.members)) for block in uncovered[1:]]
-        also = ""
-        if rest:
-            also = f". Nor can {listed(rest, most=6)}"
-        served = _served(graph, blocks, uncovered)
-        raise PlanError(targets.complaint(uncovered[0].members) + also + served)
-    edges = tuple(
-        (named[before], named[number])
-        for number, block in enumerate(blocks)
-        for before in block.after
-        if number in kept
-    )
-    return Plan(graph, checked, tuple(modules), edges, pulls, available is not None)
-
-
-def _needed(blocks: Sequence[Block], wanted: Iterable[int]) -> set[int]:
-    """The modules of the variables ``wanted``, and those that these are trained through."""
-    reached, kept = set(wanted), set()
-    for number in reversed(range(len(blocks))):  # what a module is trained through comes before it
-        block = blocks[number]
-        if reached.intersection(block.members):
-            kept.add(number)
-            reached.update(block.members, block.frozen)
-    return kept
-
-
-def _served(graph: CausalGraph, blocks: Sequence[Block], uncovered: Sequence[Block]) -> str:
-    """Which questions could be served without the modules that no source covers."""
-    missing = {v for block in uncovered for v in block.members}
-    covered = []
-    for v in range(len(graph.variables)):
-        above = graph.positions(graph.ancestors([graph.variables[v]]))
-        reached = {m for n in _needed(blocks, above) for m in blocks[n].members}
-        if not reached & missing:
-            covered.append(graph.variables[v])
-    if not covered:
-        return ""
-    return (
-        f". Questions about {listed(covered, most=6)} alone can still be served, and others whose "
-        "do() cuts the rest off: cp.fit(…, queries=[…]) trains only what they read"
-    )
-
-
-def _why(
-    graph: CausalGraph, block: Block, pull: Pull | None, renderers: Variables, could: bool
-) -> str:
-    if pull is not None:
-        return pull.why
-    names = graph.named(block.members)
-    if could:
-        return (
-            f"no hidden confounder touches {names[0]}: any generator of its conditional "
-            "distribution may be plugged in"
-        )
-    inside = set(block.members)
-    edges = [(v, s) for v in block.members for s in graph.sibling_lists[v] if v < s and s in inside]
-    drawn = listed((f"{graph.variables[v]} <-> {graph.variables[s]}" for v, s in edges), most=4)
-    reasons = [
-        f"trained together: {drawn}"
-        if len(names) > 1
-        else f"{names[0]} has no generator, and no confounder"
-    ]
-    if block.frozen:
-        reasons.append(
-            f"trained through {listed(graph.named(block.frozen), most=6)}, where paths leave it "
-            "and return"
-        )
-    if renderers:
-        reasons.append(f"the generator of {listed(renderers)} renders what a trained code says")
-    return "; ".join(reasons)
+        wanted = wanted_model(graph, name, kinds)
+        fitting = [one.candidate for one in judged or () if one.variable == name and one.fits]
+        if judged is not None and fitting:
+            found[name] = listed(fitting)
+        elif judged is None and (wanted or name not in (kinds or {})):
+            found[name] = wanted or "any generator of its conditional distribution"
+    return found

@@ -15,7 +15,7 @@ from causalplug.planning.objectives import kind_of, module_key
 from causalplug.values import Json, Named
 from causalplug.wording import listed
 
-__all__ = ["Pull", "check_pull", "judge_available", "pullable"]
+__all__ = ["Pull", "check_pull", "confounded_by", "judge_available", "pullable"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def check_pull(graph: CausalGraph, variable: str) -> None:
     """
     if graph.siblings(variable):
         raise FrozenConfounderError(
-            f'"{variable}" cannot be pulled: {_confounded(graph, variable)}. Train it with its '
+            f'"{variable}" cannot be pulled: {confounded_by(graph, variable)}. Train it with its '
             "module, use the "
             "generator as a renderer, or drop the edge."
         )
@@ -83,7 +83,7 @@ def _places(graph: CausalGraph, modules: Iterable[tuple[str, ...]]) -> Iterator[
             "as a whole, from another DCM with the same edges among them and the same parents",
         )
         for variable in module:
-            yield Pull((variable,), "renderer", _confounded(graph, variable))
+            yield Pull((variable,), "renderer", confounded_by(graph, variable))
 
 
 def judge_available(
@@ -136,7 +136,7 @@ def _judge_variable(
         if isinstance(generator, str):
             checked = "; its labels are checked when it is loaded"
         return Pull((variable,), "pull", _free(graph, variable) + checked, label)
-    why = _confounded(graph, variable)
+    why = confounded_by(graph, variable)
     if kind == "discrete":
         return Pull(
             (variable,), "refused", f"{why}; and a discrete variable has nothing to render", label
@@ -285,7 +285,8 @@ def _free(graph: CausalGraph, variable: str) -> str:
     )
 
 
-def _confounded(graph: CausalGraph, variable: str) -> str:
+def confounded_by(graph: CausalGraph, variable: str) -> str:
+    """Why no frozen generator can be the mechanism of a confounded variable, in words."""
     edges = [f"{variable} <-> {sibling}" for sibling in graph.siblings(variable)]
     if len(edges) == 1:
         says, both = ("says", "both")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
+from causalplug.planning.objectives import OBJECTIVES
 from causalplug.wording import aligned, listed
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _rows(plan: PlanLike) -> Iterator[tuple[Module, tuple[str, ...]]]:
             str(number),
             module.label,
             listed(module.variables, most=_MOST),
-            listed(module.ancestors, most=_MOST) if module.ancestors else "",
+            _through(module),
             matched[0],
             module.objective or "",
         )
@@ -124,7 +125,16 @@ def _notes(plan: PlanLike) -> list[str]:
     return [
         *notes,
         *(f"The generator of {name} is {verdict}." for name, verdict in plan.fits.items()),
+        *(f"{candidate}." for candidate in plan.candidates),
     ]
+
+
+def _through(module: Module) -> str:
+    """What a module is trained through: nothing where its objective draws from nothing upstream."""
+    rule = OBJECTIVES.get(module.objective or "")
+    if not module.ancestors or (rule is not None and not rule.draws):
+        return ""
+    return listed(module.ancestors, most=_MOST)
 
 
 def _quoted(text: str) -> str:

@@ -52,6 +52,7 @@ class Estimate:
         members: for an ensemble the estimates of its members, one column each, or None.
         level: coverage of the intervals.
         interval: what the intervals hold, or why there are none and how to get them, as a sentence.
+        assumptions: What the answer rests on beside the graph, in sentences.
     """
 
     query: str
@@ -69,6 +70,7 @@ class Estimate:
     members: pd.DataFrame | None = field(default=None, repr=False)
     level: float = 0.95
     interval: str = ""
+    assumptions: tuple[str, ...] = ()
 
     @property
     def acceptance_rate(self) -> float:
@@ -177,6 +179,7 @@ class Estimate:
             "seed": self.seed,
             "level": self.level,
             "interval": self.interval,
+            "assumptions": list(self.assumptions),
             "status": self.status,
             "reason": self.identification.reason if self.identification is not None else None,
             "overlap": None if self.overlap is None else str(self.overlap),
@@ -192,7 +195,9 @@ class Estimate:
             notes.append(self.interval)
         if self.marked and self.identification is not None:
             notes.append(f"NOT DETERMINED BY THE DATA: {self.identification.reason}")
-        notes += [f"warning: {caveat}" for caveat in self.warnings if caveat.name != "unidentified"]
+        notes += [f"assumed: {sentence}" for sentence in self.assumptions]
+        told = ("unidentified", "assumption")
+        notes += [f"warning: {caveat}" for caveat in self.warnings if caveat.name not in told]
         if self.marked and self.identification is None:
             notes.append(
                 "whether data determine this was not checked: the model does not know what it was "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from causalplug.checks.bounding import bounds
 from causalplug.checks.bounds import Bounds
 from causalplug.errors import NotIdentifiableError, SamplingError
 from causalplug.graphs.source import Source
+from causalplug.identification.assumptions import Assume
 from causalplug.identification.query import Query
 from causalplug.sampling.answers import Estimate
 from causalplug.sampling.sample import sample
@@ -38,6 +39,7 @@ def with_bounds(
     data: Any,
     level: float,
     seed: int,
+    assume: Sequence[Assume] = (),
 ) -> Estimate:
     """The answer of the model; bounds in its place where the query is refused, and around it where
     overlap is weak.
@@ -49,6 +51,7 @@ def with_bounds(
         data: The rows that the model was trained on; None to take the model's own in their place.
         level: Coverage of the intervals.
         seed: Seed of the resampling.
+        assume: Declared assumptions that narrow bounds.
 
     Raises:
         NotIdentifiableError: If the model does not know what it was trained on.
@@ -58,15 +61,21 @@ def with_bounds(
     try:
         found = answer()
     except NotIdentifiableError as refusal:
-        limits = model_bounds(dcm, query, data, seed)
+        limits = model_bounds(dcm, query, data, seed, assume)
         return _from_bounds(limits, refusal, level, seed, time.perf_counter() - started)
     if found.overlap is None or not found.overlap.weak:
         return found
-    limits = model_bounds(dcm, query, data, seed)
+    limits = model_bounds(dcm, query, data, seed, assume)
     return _widened(found, limits, level)
 
 
-def model_bounds(dcm: Model, query: str | Query, data: Any = None, seed: int = 0) -> Bounds:
+def model_bounds(
+    dcm: Model,
+    query: str | Query,
+    data: Any = None,
+    seed: int = 0,
+    assume: Sequence[Assume] = (),
+) -> Bounds:
     """What the data allow, see :func:`causalplug.bounds`.
 
     Args:
@@ -74,6 +83,7 @@ def model_bounds(dcm: Model, query: str | Query, data: Any = None, seed: int = 0
         query: What is asked.
         data: The rows that the model was trained on; None to take the model's own in their place.
         seed: Seed of the resampling.
+        assume: Declared assumptions.
 
     Raises:
         QueryError, SamplingError, DataError: The query cannot be bounded.
@@ -92,7 +102,9 @@ def model_bounds(dcm: Model, query: str | Query, data: Any = None, seed: int = 0
         given = items
     else:
         given = items[0]
-    return bounds(dcm.graph, query, given, sources=sources, domains=domains, seed=seed)
+    return bounds(
+        dcm.graph, query, given, sources=sources, domains=domains, assume=assume, seed=seed
+    )
 
 
 def _stand_in(dcm: Model, source: Source) -> pd.DataFrame:
@@ -140,6 +152,7 @@ def _from_bounds(
         warnings=(Caveat("unidentified", limits.query, text),),
         level=level,
         interval=_sentence(limits, level),
+        assumptions=limits.assumptions,
     )
 
 

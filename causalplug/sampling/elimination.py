@@ -187,7 +187,8 @@ class Elimination:
                 rows = torch.zeros_like(rows)
             others = [other for other in bucket.names if other != name]
             table = bucket.over((*others, name)).movedim(-2, -1)
-            weights = table[(*(found[other] for other in others), rows)]
+            cells = (*(found[other] for other in others), rows)
+            weights = table[cells]
             found[name] = (weights.log() + noise).argmax(-1)
         return found
 

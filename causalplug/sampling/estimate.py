@@ -79,6 +79,7 @@ def estimate(
         asked,
         allow_unidentified=options.allow_unidentified,
         interpolate=options.interpolate,
+        assume=options.assume,
     )
     work = _Estimation(dcm, terms, n, options, pictures, asked.formula)
     work.run(options.progress)

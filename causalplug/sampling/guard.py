@@ -13,11 +13,13 @@ from causalplug.caveats import Caveat
 from causalplug.errors import NotIdentifiableError, SamplingError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
+from causalplug.identification.assumptions import NOISE, Assume, as_assumptions
 from causalplug.identification.identification import Identification, identify
 from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
 from causalplug.model.caveats import caveats_of
 from causalplug.noise import Seen
+from causalplug.sampling.assumed import assumption_caveats, check_mechanisms
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
 from causalplug.sampling.terms import normalised
@@ -73,6 +75,7 @@ class Clearance:
             "query": self.query,
             "identification": self.status,
             "reason": self.reason,
+            "assumptions": list(self.identification.assumptions) if self.identification else [],
             "warnings": [caveat.to_dict() for caveat in self.warnings],
         }
 
@@ -83,6 +86,7 @@ def clear(
     *,
     allow_unidentified: bool = False,
     interpolate: str | Iterable[str] = (),
+    assume: Assume | Iterable[Assume] = (),
 ) -> Clearance:
     """Decide whether all ``queries`` are identifiable from the sources that ``dcm`` was trained on.
 
@@ -92,8 +96,10 @@ def clear(
         allow_unidentified: let the answer pass, marked, instead of raising.
         interpolate: Names of variables whose effects are taken to be smooth between the numbers
             that an experiment set them to.
+        assume: Declared assumptions; those by which rows of the model are right.
 
     Raises:
+        QueryError: An assumption that does not fit, or that the model's mechanisms do not have.
         NotIdentifiableError: a query is not identifiable; ``identification`` holds the certificate.
         UnknownVariableError: a query names a variable that the graph does not have.
     """
@@ -115,8 +121,11 @@ def clear(
     if sources is None:
         return Clearance(NOT_CHECKED, text, warnings=warnings)
     domains = tuple((name, v.categories) for name, v in dcm.variables.items() if v.is_discrete)
-    found = [_identified(dcm.graph, q, sources, domains, smooth) for q in written]
+    declared = as_assumptions(dcm.graph, assume, kinds=(NOISE,))
+    check_mechanisms(dcm, declared)
+    found = [_identified(dcm.graph, q, sources, domains, smooth, declared) for q in written]
     warnings += _interpolated(found)
+    warnings += tuple(caveat for result in found for caveat in assumption_caveats(result))
     for query, identification in zip(queries, found, strict=True):
         if not identification.answerable:
             if not allow_unidentified:
@@ -190,9 +199,12 @@ def _identified(
     sources: tuple[Source, ...],
     domains: tuple[tuple[str, tuple[Any, ...]], ...],
     interpolate: tuple[str, ...],
+    assume: tuple[Assume, ...],
 ) -> Identification:
     """The decision, kept by query: graphs, queries and sources are immutable."""
-    return identify(graph, query, sources, domains=dict(domains), interpolate=interpolate)
+    return identify(
+        graph, query, sources, domains=dict(domains), interpolate=interpolate, assume=assume
+    )
 
 
 def seen_in(given: Sequence[Given]) -> tuple[Seen, ...]:

@@ -18,6 +18,7 @@ from causalplug.arguments import (
     setting,
 )
 from causalplug.errors import SamplingError
+from causalplug.identification.assumptions import Assume
 from causalplug.sampling.posterior import Limits
 from causalplug.sampling.result import IMAGE_FORMS
 from causalplug.wording import as_names
@@ -45,6 +46,7 @@ class SamplingOptions:
             determine it.
         interpolate: Names of variables whose effects are taken to be smooth between the numbers
             that an experiment set them to; the answer is marked.
+        assume: Declared assumptions by which answers may be determined.
         min_acceptance: Share of the candidates that have to agree with what is given, counted by
             weight; where fewer do, the search ends in an error.
         time_limit: Seconds after which a search for rows that agree ends in an error; None for no
@@ -62,6 +64,7 @@ class SamplingOptions:
     images: str = setting("tensor", choice(*IMAGE_FORMS))
     allow_unidentified: bool = setting(False, FLAG)
     interpolate: str | Iterable[str] = setting((), NAMES)
+    assume: tuple[Assume, ...] = ()
     min_acceptance: float = setting(1e-4, number(above=0, high=1, what="a share"))
     time_limit: float | None = setting(
         None, number(above=0, what="a number of seconds").or_none("no limit")

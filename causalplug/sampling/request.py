@@ -135,6 +135,7 @@ def request(
         queries_of(dcm.graph, plain, given),
         allow_unidentified=options.allow_unidentified,
         interpolate=options.interpolate,
+        assume=options.assume,
     )
     return Request(dcm, n, targets, given, clearance, options)
 

@@ -75,5 +75,5 @@ def table(parts: Sequence[Mapping[Column, np.ndarray]], attributes: Named) -> pd
     )
     if worlds:
         frame.columns = pd.MultiIndex.from_tuples(list(joined), names=["world", "variable"])
-    frame.attrs = dict(attributes)  # type: ignore[assignment]
+    frame.attrs.update(attributes)
     return frame

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from causalplug.identification.assumptions import Assume
 from causalplug.noise import Noise
 from causalplug.sampling.accept import Stream, evaluating
 from causalplug.sampling.condition import compile_given
@@ -125,7 +126,9 @@ def replay(
     asked = list(dcm.graph.variables if variables is None else as_names(variables))
     check_known(asked, dcm.graph.index, "the variables cannot be computed")
     allowed, smooth = options.allow_unidentified, options.interpolate
-    clearance = clear_noise(dcm, noise, world, asked, allowed, interpolate=smooth)
+    clearance = clear_noise(
+        dcm, noise, world, asked, allowed, interpolate=smooth, assume=options.assume
+    )
     size = Stream(dcm, len(noise), targets=[(world, asked)], options=options).finishing.size
     on_device = noise.to(dcm.device)
 
@@ -156,6 +159,7 @@ def clear_noise(
     allow_unidentified: bool,
     *,
     interpolate: str | Iterable[str] = (),
+    assume: Assume | Iterable[Assume] = (),
 ) -> Clearance:
     """Decide whether the values of ``names`` in ``world`` may be computed from rows of noise that
     were chosen by what was seen.
@@ -166,7 +170,7 @@ def clear_noise(
     known = noise.provenance
     queries = queries_of(dcm.graph, [(world, names)], seen=known.seen)
     allowed = allow_unidentified or known.allowed
-    return clear(dcm, queries, allow_unidentified=allowed, interpolate=interpolate)
+    return clear(dcm, queries, allow_unidentified=allowed, interpolate=interpolate, assume=assume)
 
 
 def run(

@@ -102,8 +102,8 @@ class ValidationSettings:
 @with_presets
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, ValidationSettings):
-    """Settings of one training run; the defaults are those of ``docs/training.md``, chosen by
-    measurement there.
+    """Settings of one training run; the defaults were chosen by measurement, see
+    ``docs/training_results.md``.
 
     Those of every training, of training by likelihood, of adversarial training, and of what is
     validated and checked are declared in one class each, which this one joins.

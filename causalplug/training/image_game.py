@@ -5,7 +5,7 @@ WGAN-GP learns an image's brightness long before what the image owes to its pare
 holds the critic to one slope over hundreds of pixels. A critic that scores how pixels and the other
 variables *agree* (Miyato & Koyama 2018), with its gradient penalised at real images alone
 (Mescheder et al. 2018), learns the parents first and takes one step per step of the generator;
-``docs/training.md`` has the measurement.
+``docs/training_results.md`` has the measurement.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import accumulate
-from typing import Self
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from causalplug.errors import TrainingError
 from causalplug.hub.part import Part

@@ -254,6 +254,12 @@ def _given_as_pixels(dcm: Model, target: Target) -> set[str]:
     return {name for name in read if name in target.parents and name in dcm.encoders}
 
 
+def _painted_for(dcm: Model, name: str) -> bool:
+    """Whether a child's mechanism reads the pixels of an image, so that a bank has to keep them."""
+    children = dcm.graph.children(name)
+    return any(not dcm.mechanism(child).reads_projections for child in children)
+
+
 @dataclass(frozen=True)
 class _WholeTarget:
     """All that a source records, as the whole model has it."""
@@ -395,7 +401,7 @@ def _bank(
     from causalplug.mechanisms.frozen.bank import SampleBank
 
     mechanism, reads = dcm.mechanism(name), None
-    if config.projections:
+    if config.projections and not _painted_for(dcm, name):
         reads = dcm.encoders.get(name)
     return SampleBank(
         mechanism,  # type: ignore[arg-type]

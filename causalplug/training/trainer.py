@@ -67,6 +67,7 @@ from causalplug.training.support import (
 from causalplug.training.threads import limited_threads
 from causalplug.training.validation import Distance
 from causalplug.values import Json, Named
+from causalplug.wording import add_note
 
 __all__ = ["Trainer", "fit"]
 
@@ -326,7 +327,7 @@ class Trainer:
                 "with gradient_accumulation_steps a step can still see as many rows."
             ) from error
         except KeyboardInterrupt as interrupt:
-            interrupt.add_note(self.kept())
+            add_note(interrupt, self.kept())
             raise
 
     def _drawing(self) -> int:

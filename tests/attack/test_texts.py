@@ -16,6 +16,7 @@ from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.readers import FORMATS, guess_format
 from causalplug.identification.query import Query
 from tests.attack.mutations import EXHAUSTIVE, mutants, outcome, outcomes
+from tests.graph_cases import node_link
 
 COUNT = 40_000 if EXHAUSTIVE else 1000
 _GRAPH = nx.DiGraph([("U", "X"), ("U", "Y"), ("X", "Y")])
@@ -37,7 +38,7 @@ SEEDS = {
     "tetrad": ["Graph Nodes:\n(L);X1;X2\n\nGraph Edges:\n1. X1 --> X2 dd [X1 --> X2]:0.9;\n"],
     "json": [
         json.dumps({"variables": ["X", "Y"], "directed": [["X", "Y"]], "bidirected": []}),
-        json.dumps(nx.node_link_data(_GRAPH, edges="links")),
+        json.dumps(node_link(_GRAPH)),
         '{"elements": {"nodes": [{"data": {"id": "A"}}], "edges": []}, "latents": []}',
     ],
     "gml": ["\n".join(nx.generate_gml(_GRAPH)), 'graph [ directed 1 node [ id 0 name "x" ] ]'],

@@ -152,7 +152,8 @@ def ensembles() -> dict[str, Any]:
 SCOPES: dict[str, dict[int, Any]] = {
     "adapters.md": {0: adapters},
     "demo.md": {0: demo},
-    "hub.md": {0: publishing, 1: hub},
+    "hub.md": {0: publishing},
+    "hub_format.md": {0: hub},
     "planning.md": {0: planning},
     "sampling.md": {0: sampling, 2: estimating, 3: ensembles, 4: estimating},
 }

@@ -74,6 +74,12 @@ def test_the_code_of_a_page_runs(
         )
         assert original["grade"].equals(loaded["grade"])
         assert scope["again"].mechanism("photo").origin.repo_id == "alice/stamped-shapes"
+    if name == "tutorial_table.md":
+        assert scope["effect"].table["low"].item() < 0.2 < scope["effect"].table["high"].item()
+        assert abs(scope["naive"] - 0.2) > 0.1
+    if name == "tutorial_experiments.md":
+        assert abs(scope["drug"].value - 0.12) < 0.04
+        assert abs(scope["marker"].value - 0.30) < 0.04
     if name == "howto.md":
         assert Path("plan.png").stat().st_size > 0
 

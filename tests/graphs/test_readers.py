@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from causalplug.errors import CycleError, GraphError, GraphFileError, UnknownVariableError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.readers import FORMATS, SUFFIXES, guess_format
-from tests.graph_cases import NAMED, random_admg, shared
+from tests.graph_cases import NAMED, node_link, random_admg, shared
 
 BOW = CausalGraph.parse("X -> Y; X <-> Y")
 
@@ -221,10 +221,7 @@ def test_what_is_written_is_read_back(name: str) -> None:
     assert CausalGraph.parse(graph.to_dot(), "dot") == graph
     assert CausalGraph.parse(graph.to_dagitty(), "dagitty") == graph
     assert CausalGraph.from_networkx(graph.to_networkx()) == graph
-    assert (
-        CausalGraph.parse(json.dumps(nx.node_link_data(graph.to_networkx(), edges="links")), "json")
-        == graph
-    )
+    assert CausalGraph.parse(json.dumps(node_link(graph.to_networkx())), "json") == graph
     assert CausalGraph.parse("\n".join(nx.generate_gml(graph.to_networkx())), "gml") == graph
     assert (
         CausalGraph.parse("\n".join(nx.generate_graphml(graph.to_networkx())), "graphml") == graph

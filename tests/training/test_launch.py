@@ -1,4 +1,4 @@
-"""Training started as a user starts it: the commands of docs/training.md, on this machine's CPUs.
+"""Training started as a user starts it: the commands of docs/training_runs.md, on CPUs.
 
 A start costs three seconds of CPU for every process and every launcher; what can be tested in
 forked children is in ``test_processes.py``.
@@ -40,7 +40,7 @@ SECONDS = 120  # a launcher that takes longer hangs
 
 def command(start):
     """The documented command that starts so, as a list of words."""
-    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "training_runs.md").read_text(encoding="utf-8")
     section = re.search(r"### Several processes.*?\n### ", page, re.DOTALL)[0]
     blocks = "".join(re.findall(r"```bash\n(.*?)```", section, re.DOTALL)).replace("\\\n", " ")
     words = [shlex.split(line, comments=True) for line in blocks.splitlines()]

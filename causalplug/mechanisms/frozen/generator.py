@@ -28,7 +28,7 @@ from causalplug.values import Json, Named
 from causalplug.variables import Image, Variable, variable_from_dict
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing_extensions import Self
 
 __all__ = ["FrozenMechanism", "LabelMapSpec", "state_hash"]
 

@@ -1,0 +1,123 @@
+"""Answers under declared assumptions: what is asked, in terms that the data determine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from causalplug.caveats import Caveat, unique_caveats
+from causalplug.errors import QueryError
+from causalplug.identification.assumptions import (
+    IDENTIFYING,
+    KINDS,
+    NOISE,
+    Assume,
+    as_assumptions,
+)
+from causalplug.identification.identification import Identification, identify
+from causalplug.identification.query import Query
+from causalplug.sampling.answers import Estimate
+from causalplug.sampling.terms import normalised
+
+if TYPE_CHECKING:
+    from causalplug.graphs.source import Source
+    from causalplug.model.model import Model
+
+__all__ = ["Assumed", "assumption_caveats", "check_mechanisms", "under_assumptions"]
+
+
+@dataclass(frozen=True, eq=False)
+class Assumed:
+    """A query under assumptions.
+
+    Attributes:
+        query: What the model is asked: the query in other terms where these are determined.
+        identification: The decision by the assumptions; None where they were not needed.
+    """
+
+    query: Query | str
+    identification: Identification | None = None
+
+    def told(self, answer: Estimate) -> Estimate:
+        """The answer with what it rests on."""
+        found = self.identification
+        if found is None:
+            return answer
+        caveats = unique_caveats((*answer.warnings, *assumption_caveats(found)))
+        return replace(
+            answer, identification=found, warnings=caveats, assumptions=found.assumptions
+        )
+
+
+def under_assumptions(
+    dcm: Model,
+    query: Query | str,
+    assume: Sequence[Assume],
+    sources: Sequence[Source] | None,
+    *,
+    bounds: bool,
+) -> Assumed:
+    """A query in terms that the data determine, where the assumptions give them.
+
+    Args:
+        dcm: The model.
+        query: What is asked.
+        assume: The assumptions.
+        sources: What the model was trained on; None if it does not know.
+        bounds: Whether assumptions that narrow bounds are of use as well.
+
+    Raises:
+        QueryError: An assumption that does not fit, or a model that does not know its sources.
+    """
+    if not assume:
+        return Assumed(query)
+    asked = _normalised(dcm, query)
+    kinds = tuple(KINDS) if bounds else IDENTIFYING
+    declared = as_assumptions(dcm.graph, assume, kinds=kinds)
+    if sources is None:
+        raise QueryError(
+            f"{asked.name or asked} cannot be answered under assumptions: the model does not know "
+            "what it was trained on, so that what they add cannot be decided; train it with cp.fit"
+        )
+    check_mechanisms(dcm, declared)
+    domains = {name: v.categories for name, v in dcm.variables.items() if v.is_discrete}
+    useful = [a for a in declared if a.kind in IDENTIFYING]
+    found = identify(dcm.graph, asked, sources, domains=domains, assume=useful)
+    if not found.assumptions:
+        return Assumed(query)
+    return Assumed(found.query, found)
+
+
+def _normalised(dcm: Model, query: Query | str) -> Query:
+    if isinstance(query, str):
+        query = Query.parse(query)
+    query.check(dcm.graph.variables)
+    return normalised(dcm, query)
+
+
+def check_mechanisms(dcm: Model, assumptions: Sequence[Assume]) -> None:
+    """Refuse monotone noise of mechanisms that are not monotone in one number.
+
+    Raises:
+        QueryError: With the variable and its mechanism.
+    """
+    for assumption in assumptions:
+        if assumption.kind != NOISE:
+            continue
+        mechanism = dcm.mechanism(assumption.effect)
+        one = set(mechanism.noise) == {"normal"} and mechanism.noise["normal"].shape == ()
+        if not one or mechanism.abduction != "exact":
+            raise QueryError(
+                f"{assumption} cannot be used: its mechanism, {type(mechanism).__name__}, is no "
+                "map from one number of noise that can be turned round"
+            )
+
+
+def assumption_caveats(identification: Identification) -> tuple[Caveat, ...]:
+    """What an answer rests on beside the graph, as caveats."""
+    asked = str(identification.query.name or identification.query)
+    return tuple(
+        Caveat("assumption", asked, f"The answer rests on what was declared: {sentence}.")
+        for sentence in identification.assumptions
+    )
