@@ -63,7 +63,7 @@ def notebook(name: str) -> dict[str, Any]:
 
 
 def run(name: str) -> Any:
-    """The notebook of a page, run in a fresh kernel and an empty folder, with what its cells show."""
+    """The notebook of a page with what it shows, run in a fresh kernel and an empty folder."""
     import nbformat
     from nbclient import NotebookClient
 
