@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from causalplug.adapters.gan_program import Program, numbers_of, program_of
+from causalplug.adapters.gan_weights import chosen, plain_weights
 from causalplug.arguments import REQUIRED, choice, number, read_fields, setting, whole
 from causalplug.errors import MechanismError
 from causalplug.files.weights import load_tensors
@@ -22,6 +24,7 @@ from causalplug.mechanisms.frozen.abduction import search_latent
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.mechanisms.frozen.layers import LayerList, place
+from causalplug.mechanisms.frozen.trial import try_generator
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json, Named
@@ -29,7 +32,7 @@ from causalplug.variables import Image, variable_from_dict
 
 __all__ = ["ConditionalGAN", "Latent"]
 
-_ENCODINGS = ("embedding", "one-hot", "code")
+_ENCODINGS = ("embedding", "one-hot", "code", "number")
 _JOINS = ("concat", "multiply", "add")
 
 
@@ -85,12 +88,19 @@ class ConditionalGAN(FrozenMechanism):
         latent: its random input.
         inputs: in the order in which they are joined, ``{"input": "latent" or a label's name}`` and
             optionally ``"layers"`` that it goes through first. A label also says ``"encoding"``:
-            ``"one-hot"`` (default), ``"code"`` (the number itself) or ``"embedding"`` with
-            ``"size"`` and the ``"name"`` of its table. By default the latent, then the labels.
+            ``"one-hot"`` (default), ``"code"`` (the place of the category), ``"number"`` (the
+            category, which is a number) or ``"embedding"`` with ``"size"`` and the ``"name"`` of
+            its table. An input may be used several times. By default the latent, then the
+            labels.
         layers: what follows; see :class:`~causalplug.mechanisms.frozen.layers.LayerList`. They end
             in one image, or a row that has as many numbers.
+        program: In place of inputs and layers, what :meth:`from_module` wrote.
         join: ``"concat"`` along the channels, ``"multiply"`` or ``"add"``.
         tensors: the weights under their names in the source, copied; random weights without.
+            Spectral and weight normalisation are folded into the weights.
+        only: patterns of the names that belong to the generator, such as ``"generator.*"``, whose
+            prefix is taken off.
+        ignore: patterns of names to be left out, such as ``"*.noise"``.
 
     Raises:
         MechanismError: the parts do not fit each other, or the weights do not fit them; tensors are
@@ -105,11 +115,14 @@ class ConditionalGAN(FrozenMechanism):
         image: Image,
         labels: Sequence[Label],
         latent: Latent | int,
-        layers: Sequence[Named],
+        layers: Sequence[Named] = (),
         *,
+        program: Named | None = None,
         inputs: Sequence[Named] | None = None,
         join: str = "concat",
         tensors: Mapping[str, Tensor] | None = None,
+        only: str | Sequence[str] = (),
+        ignore: str | Sequence[str] = (),
         license: str | None = None,
         source: str | None = None,
         label_map: LabelMapSpec = None,
@@ -138,28 +151,35 @@ class ConditionalGAN(FrozenMechanism):
         ]
         self.layers = [dict(layer) for layer in layers]
         self._check_inputs()
+        self.program: Program | None = None
         self.network = nn.Module()
-        self._tables: dict[str, nn.Embedding] = {}
+        if program is not None:
+            self.program = _read_program(program, layers, inputs)
+            self.network = self.program.built()
+            self.differentiable = self.program.differentiable
+        self._tables: list[nn.Embedding | None] = []
         self._branches: list[LayerList] = []
         for item in self.inputs:
-            if item.get("encoding") == "embedding":
-                self._tables[item["input"]] = self._embedding(item)
+            self._tables.append(self._embedding(item))
             self._branches.append(LayerList(item.get("layers", ()), self.network))
         self._trunk = LayerList(self.layers, self.network)
         if tensors is not None:
-            load_tensors(self.network, tensors, source or "the given tensors")
+            given = plain_weights(chosen(tensors, only, ignore), self.network)
+            load_tensors(self.network, given, source or "the given tensors")
         freeze(self)
         self._try()
+        if tensors is not None:
+            try_generator(self)
 
     def _names(self) -> list[str]:
         return [label.name for label in self.labels]
 
     def _check_inputs(self) -> None:
         wanted, given = ["latent", *self._names()], [item.get("input") for item in self.inputs]
-        if sorted(map(str, given)) != sorted(wanted):
+        if set(map(str, given)) != set(wanted):
             raise MechanismError(
                 f"The inputs {given} of this generator cannot be read: they must be the latent and "
-                f"each label once, {wanted}."
+                f"every label, {wanted}."
             )
         for item in self.inputs:
             unknown = sorted(set(item) - {"input", "layers", "encoding", "size", "name"})
@@ -179,7 +199,13 @@ class ConditionalGAN(FrozenMechanism):
                     "in the weights."
                 )
 
-    def _embedding(self, item: Named) -> nn.Embedding:
+    def _embedding(self, item: Named) -> nn.Embedding | None:
+        """The table of an input that has one; inputs with a table of the same name share it."""
+        if item.get("encoding") != "embedding":
+            return None
+        for other, table in zip(self.inputs, self._tables, strict=False):
+            if other.get("name") == item["name"] and table is not None:
+                return table
         label = next(label for label in self.labels if label.name == item["input"])
         table = nn.Embedding(label.size, item["size"])
         place(self.network, item["name"], table)
@@ -203,12 +229,11 @@ class ConditionalGAN(FrozenMechanism):
                 "last layers or the declaration."
             )
 
-    def _encode(self, item: Named, codes: Tensor) -> Tensor:
+    def _encode(self, item: Named, table: nn.Embedding | None, codes: Tensor) -> Tensor:
         """A label's features from codes ``(n,)`` or relaxed one-hot rows ``(n, k)``."""
         encoding = item.get("encoding", "one-hot")
         relaxed = codes.is_floating_point()
-        if encoding == "embedding":
-            table = self._tables[item["input"]]
+        if table is not None:
             if relaxed:
                 return codes.to(table.weight.dtype) @ table.weight
             return table(codes)
@@ -217,20 +242,29 @@ class ConditionalGAN(FrozenMechanism):
             return (
                 codes @ torch.arange(label.size, dtype=codes.dtype) if relaxed else codes.float()
             ).unsqueeze(1)
+        if encoding == "number":
+            values = numbers_of(label).to(codes.device)
+            if relaxed:
+                return (codes @ values).unsqueeze(1)
+            return values[codes].unsqueeze(1)
         if relaxed:
             return codes
         return nn.functional.one_hot(codes, label.size).float()
 
     def _paint(self, codes: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
         """Images in the precision of the noise, whatever that of the weights."""
+        if self.program is not None:
+            latent = self.latent(noise["latent"])
+            painted = self.program.run(self.network, latent, self.labels, codes)
+            return painted.reshape(-1, *self.image.event_shape)
         dtype = next((p.dtype for p in self.network.parameters()), noise["latent"].dtype)
         parts = []
-        for item, branch in zip(self.inputs, self._branches, strict=True):
+        for item, table, branch in zip(self.inputs, self._tables, self._branches, strict=True):
             name = item["input"]
             if name == "latent":
                 read = self.latent(noise["latent"])
             else:
-                read = self._encode(item, codes[name])
+                read = self._encode(item, table, codes[name])
             parts.append(branch(read.to(dtype)))
         joined = parts[0]
         if self.join == "concat":
@@ -292,14 +326,68 @@ class ConditionalGAN(FrozenMechanism):
             keys = ("low", "high")
         else:
             keys = ("mean", "std")
-        return {
+        fields = {
             "image": self.image.to_dict(),
             "labels": [label.to_dict() for label in self.labels],
             "latent": latent | {key: getattr(self.latent, key) for key in keys},
+        }
+        if self.program is not None:
+            return fields | {"program": self.program.to_dict()}
+        return fields | {
             "inputs": self.inputs,
             "join": self.join,
             "layers": self.layers,
         }
+
+    @classmethod
+    def from_module(
+        cls,
+        network: nn.Module,
+        image: Image,
+        labels: Sequence[Label] = (),
+        latent: Latent | int = 128,
+        *,
+        numbers: Sequence[str] = (),
+        license: str | None = None,
+        source: str | None = None,
+        label_map: LabelMapSpec = None,
+        transform: str | Sequence[str] = (),
+    ) -> ConditionalGAN:
+        """A generator whose configuration is written from the network itself.
+
+        What ``torch.export`` traces is kept as a list of ATen operators, so that loading runs no
+        code. Residual connections, attention, modulated convolutions and whatever else computes
+        tensors from tensors are understood; spectral and weight normalisation are folded into the
+        weights.
+
+        Args:
+            network: Called with the latent and each label, by name where an argument of its
+                ``forward`` has the name and in this order otherwise. Labels come as codes ``(n,)``
+                of int64 or as one-hot rows, whichever it takes.
+            image: What it paints, in its own range.
+            labels: Its labels in order; none for an unconditional generator.
+            latent: Its random input.
+            numbers: Names of labels that the network reads as numbers, the label's own values.
+            license, source, label_map, transform: As for the class.
+
+        Raises:
+            MechanismError: The network does not run on these inputs, mixes the rows of a batch,
+                draws noise of its own or cannot be traced.
+        """
+        if isinstance(latent, int):
+            latent = Latent(latent)
+        program, tensors = program_of(network, image, labels, latent.size, numbers)
+        return cls(
+            image,
+            labels,
+            latent,
+            program=program.to_dict(),
+            tensors=tensors,
+            license=license,
+            source=source,
+            label_map=label_map,
+            transform=transform,
+        )
 
     @classmethod
     def from_config(cls, config: Named) -> ConditionalGAN:
@@ -313,6 +401,24 @@ class ConditionalGAN(FrozenMechanism):
             image,
             labels,
             latent if isinstance(latent, int) else Latent(**latent),
-            fields.pop("layers"),
+            fields.pop("layers", ()),
             **fields,
         )
+
+
+def _read_program(program: Named, layers: Sequence[Named], inputs: object) -> Program:
+    """The program that a configuration holds.
+
+    Raises:
+        MechanismError: It is given beside layers, or is none.
+    """
+    if layers or inputs:
+        raise MechanismError(
+            "A generator cannot have a program beside inputs or layers: give one of them."
+        )
+    try:
+        return Program(**program)
+    except TypeError as error:
+        raise MechanismError(
+            f"The program of this generator cannot be read: {error}. Write it with from_module."
+        ) from None

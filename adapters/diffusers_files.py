@@ -23,7 +23,16 @@ from causalplug.values import Json, Named
 
 __all__ = ["PipelineFacts", "load_parts", "load_pipeline", "open_pipeline", "pipeline_facts"]
 
-_PATTERNS = ("model_index.json", "*/*.json", "*/*.safetensors", "*/*.txt", "*/*.model", "*/*.jinja")
+_PATTERNS = (
+    "model_index.json",
+    "*/*.json",
+    "*/*.safetensors",
+    "*/*.txt",
+    "*/*.model",
+    "*/*.jinja",
+    "LICEN*",
+    "NOTICE*",
+)
 _LIBRARIES = ("diffusers", "transformers")
 _OWN_LOOP = (
     "DDPMPipeline",

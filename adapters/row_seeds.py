@@ -10,8 +10,9 @@ import torch
 
 from causalplug.hub.part import Content
 
-__all__ = ["own_randomness", "pipeline_files", "seed_of"]
+__all__ = ["is_terms", "own_randomness", "pipeline_files", "seed_of"]
 
+_TERMS = ("licen", "notice", "copying")
 _KEPT = (".json", ".safetensors", ".txt", ".model", ".jinja")
 
 
@@ -31,7 +32,12 @@ def own_randomness(seed: int = 0) -> Iterator[None]:
         torch.random.set_rng_state(state)
 
 
+def is_terms(path: Path) -> bool:
+    """Whether a file holds terms of use, which travel with copies: LICENSE, NOTICE, COPYING."""
+    return path.is_file() and path.name.lower().startswith(_TERMS)
+
+
 def pipeline_files(folder: Path) -> dict[str, Content]:
     """The files of a pipeline in a folder, by their place under ``pipeline/``."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix in _KEPT)
+    found = sorted(path for path in folder.rglob("*") if path.suffix in _KEPT or is_terms(path))
     return {f"pipeline/{path.relative_to(folder).as_posix()}": path for path in found}

@@ -40,6 +40,7 @@ class BackboneEncoder(Encoder):
         opened: A model of transformers and its files.
         size: Numbers of one projection.
         optional: How the names of weights begin that are not used, so that files may lack them.
+        width: Numbers of its features; by default what its configuration says.
 
     Raises:
         MechanismError: The backbone does not say the width of its features, its files lack weights,
@@ -58,6 +59,7 @@ class BackboneEncoder(Encoder):
         size: int = 16,
         *,
         optional: tuple[str, ...] = (),
+        width: int | None = None,
     ):
         super().__init__(variable, size)
         self.check_variable(variable)
@@ -68,7 +70,7 @@ class BackboneEncoder(Encoder):
                 f"{', '.join(random[:3])}, so that its features would be random."
             )
         settings = opened.model.config.to_dict()
-        width = width_of(settings) or width_of(settings.get("vision_config", {}))
+        width = width or width_of(settings) or width_of(settings.get("vision_config", {}))
         if not width:
             raise MechanismError(
                 f"{type(opened.model).__name__} does not say the width of its features "

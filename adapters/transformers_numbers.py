@@ -140,7 +140,9 @@ def pooled_states(found: Any, has_pooler: bool) -> Tensor:
     """
     pooled = found.get("pooler_output")
     if pooled is None or not has_pooler:
-        states = found.last_hidden_state
+        states = found.get("last_hidden_state")
+        if states is None:
+            states = found.feature_maps[-1]
         places = tuple(range(2, states.ndim)) if states.ndim == 4 else (1,)
         pooled = states.mean(places)
     return pooled.flatten(1).float()

@@ -3,8 +3,12 @@ encoder."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
+from causalplug.adapters.row_seeds import own_randomness
 from causalplug.adapters.transformers_backbone import BackboneEncoder
 from causalplug.adapters.transformers_files import OpenedModel
 from causalplug.adapters.transformers_numbers import pooled_states
@@ -36,14 +40,17 @@ class TransformersEncoder(BackboneEncoder):
     """
 
     def __init__(self, variable: Variable, opened: OpenedModel, size: int = 16):
-        super().__init__(variable, opened, size, optional=_POOLERS)
+        self.check_variable(variable)
         towers = dict(opened.model.named_children())
         if opened.reads_text and "vision_model" not in towers:
             raise MechanismError(
                 f"The model in {opened.folder} cannot encode {variable.describe()}: it reads "
                 "texts. Load a vision model."
             )
-        self.backbone = towers.get("vision_model", opened.model)
+        tower = towers.get("vision_model", opened.model)
+        found = _features(tower, opened, variable, torch.zeros(1, *variable.event_shape))
+        super().__init__(variable, opened, size, optional=_POOLERS, width=found.shape[1])
+        self.backbone = tower
         self.has_pooler = not opened.missing
         self.statistics = opened.statistics
         freeze(self)
@@ -59,5 +66,25 @@ class TransformersEncoder(BackboneEncoder):
         """The backbone's features ``(n, width)``: its pooled output where its weights hold one,
         else the mean over its last states."""
         pixels = self.statistics.pixels(images, self.variable.low, self.variable.high)
-        found = self.backbone(pixel_values=pixels.to(next(self.backbone.parameters()).dtype))
+        with own_randomness():  # a masked autoencoder shuffles its patches
+            found = self.backbone(pixel_values=pixels.to(next(self.backbone.parameters()).dtype))
         return pooled_states(found, self.has_pooler)
+
+
+def _features(tower: Any, opened: OpenedModel, variable: Any, images: Tensor) -> Tensor:
+    """Features ``(n, width)`` of a few images, by which the backbone's width is known.
+
+    Raises:
+        MechanismError: The backbone gives no features of images.
+    """
+    pixels = opened.statistics.pixels(images + variable.low, variable.low, variable.high)
+    try:
+        with torch.no_grad(), own_randomness():
+            return pooled_states(tower(pixel_values=pixels), not opened.missing)
+    except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+        raise MechanismError(
+            f"{type(tower).__name__} cannot encode {variable.describe()}: it gives no features of "
+            f"a first image ({type(error).__name__}: {reason}). Declare another size, or take "
+            "another backbone."
+        ) from error

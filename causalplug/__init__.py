@@ -46,6 +46,7 @@ _EXPORTS = {
     "causalplug.checks.overlap": ["Overlap", "check_overlap"],
     "causalplug.checks.bounding": ["bounds"],
     "causalplug.checks.bounds": ["Bounds"],
+    "causalplug.checks.falsify": ["Falsification", "falsify"],
     "causalplug.checks.graph_check": ["check_graph"],
     "causalplug.checks.graph_report": ["GraphCheck"],
     "causalplug.uncertainty.refute": ["Refutation"],

@@ -167,7 +167,10 @@ def choice(*known: str) -> Rule:
             raise ValueError
         return str(value)
 
-    return Rule(f"one of {', '.join(map(repr, known))}", read, known=known)
+    words = ", ".join(map(repr, known))
+    if len(known) > 1:
+        words = f"one of {words}"
+    return Rule(words, read, known=known)
 
 
 def several(rule: Rule, *, least: int = 0, most: int | None = None) -> Rule:

@@ -5,6 +5,8 @@ A message says, in this order: what cannot be done; the names involved; why, in 
     two ways out.
 """
 
+import re
+
 __all__ = [
     "CausalPlugError",
     "ConfounderWarning",
@@ -31,11 +33,23 @@ __all__ = [
     "TrainingError",
     "UnknownVariableError",
     "VariableError",
+    "without_tokens",
 ]
 
 
+_TOKEN = re.compile(r"hf_(?:oauth_)?[A-Za-z0-9]{20,}")
+
+
+def without_tokens(text: str) -> str:
+    """The text with ``[token]`` in place of whatever looks like a token of Hugging Face."""
+    return _TOKEN.sub("[token]", text)
+
+
 class CausalPlugError(Exception):
-    """Parent of every error of this package."""
+    """Parent of every error of this package; what looks like a token is not shown."""
+
+    def __init__(self, *told: object):
+        super().__init__(*[without_tokens(t) if isinstance(t, str) else t for t in told])
 
 
 class GraphError(CausalPlugError, ValueError):

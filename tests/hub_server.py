@@ -33,9 +33,9 @@ class Faults:
 
     ``match``: regular expression searched in "METHOD /path"; ``skip`` and ``times``: how many
     matching requests pass first, and how many are hit then; and what happens to those: ``status``
-    (answer with it), ``cut`` (break the connection after so many bytes of the body), ``flip``
-    (change the byte at this position of the body), ``slow`` (wait so many seconds), ``lose`` (do
-    what was asked, but break the connection instead of answering).
+    (answer with it, and ``after`` as its Retry-After), ``cut`` (break the connection after so many
+    bytes of the body), ``flip`` (change the byte at this position of the body), ``slow`` (wait so
+    many seconds), ``lose`` (do what was asked, but break the connection instead of answering).
     """
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
                 raise Failure(
                     self.fault["status"],
                     self.fault.get("message", "on demand"),
-                    **{"Retry-After": "0"},
+                    **{"Retry-After": str(self.fault.get("after", 0))},
                 )
             with self.world.store.lock:
                 self.user = self._authenticate()

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from causalplug.checks.bound_form import Form
+from causalplug.checks.bound_formula import Fraction, formula_ends
 from causalplug.checks.bound_program import Fitted
 from causalplug.checks.extremes import Extreme, extreme, extreme_ratio
 from causalplug.checks.linear_program import Infeasible
 from causalplug.errors import QueryError
+from causalplug.identification.arithmetic import Formula
 from causalplug.identification.events import Bound, Event
 from causalplug.identification.factors import Model, Polynomial, add, fill, scaled
 from causalplug.identification.query import Axis, Query, Term
@@ -22,7 +24,6 @@ from causalplug.wording import listed
 __all__ = ["CellQuery", "compile_cells", "named_values", "outcomes_with_mean", "solve_cell"]
 
 Cell = tuple[Hashable, ...]
-Fraction = tuple[float, Polynomial, Polynomial | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +33,12 @@ class CellQuery:
     Attributes:
         values: Those values, in the order of the axes.
         parts: Coefficient, numerator and denominator of every term; None stands for one.
+        formula: How a ratio or a product is worked out from the terms; None for their sum.
     """
 
     values: Cell
     parts: tuple[Fraction, ...]
+    formula: Formula | None = None
 
     @property
     def polynomials(self) -> Iterable[Polynomial]:
@@ -93,11 +96,6 @@ def compile_cells(
     Raises:
         QueryError: If terms leave different things open, or an expectation is not of numbers.
     """
-    if query.formula is not None:
-        raise QueryError(
-            f"{query} cannot be bounded: it is a ratio or a product of terms; ask for the bounds "
-            "of each term"
-        )
     open_axes = [[a for a in term.axes if not _averaged(term, a)] for _, term in query.terms]
     labels = {axis.label: axis.variable for axes in open_axes for axis in axes}
     if any(len(axes) != len(labels) for axes in open_axes):
@@ -110,7 +108,7 @@ def compile_cells(
         parts = tuple(
             _fraction(model, coefficient, term, chosen, ranges) for coefficient, term in query.terms
         )
-        cells.append(CellQuery(values, parts))
+        cells.append(CellQuery(values, parts, query.formula))
     return tuple(labels), cells
 
 
@@ -170,6 +168,8 @@ def _numbers(model: Model, axis: Axis, ranges: Mapping[str, tuple[float, float]]
 def solve_cell(fitted: Fitted, cell: CellQuery, *, nodes: int) -> tuple[Extreme, Extreme]:
     """The two ends; NaN where the evidence cannot happen."""
     try:
+        if cell.formula is not None:
+            return formula_ends(fitted, cell.formula, cell.parts, nodes=nodes)
         return _end(fitted, cell, 1, nodes), _end(fitted, cell, -1, nodes)
     except Infeasible:
         nothing = Extreme(np.nan, np.nan)

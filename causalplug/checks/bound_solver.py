@@ -62,7 +62,8 @@ class Formula:
         coins = {t.outcomes[0].variable for t in terms if t.expectation} & set(self.data.ranges)
         if not coins:
             return values
-        if len(coins) > 1 or not all(term.expectation for term in terms):
+        mixed = self.query.formula is not None or len(coins) > 1
+        if mixed or not all(term.expectation for term in terms):
             return np.full(values.shape, np.nan)
         low, high = self.data.ranges[coins.pop()]
         return low * sum(c for c, _ in self.query.terms) + (high - low) * values
@@ -160,7 +161,10 @@ class Program:
             reasons.append("an additive effect says more than linear equations do")
         if self.data.projected:
             reasons.append(f"{listed(self.data.projected)} is not used")
-        if not all(low.sharp and high.sharp for low, high in self.ends):
+        gap = not all(low.sharp and high.sharp for low, high in self.ends)
+        if gap and self.query.formula is not None:
+            reasons.append("the parts of the formula were bounded one by one")
+        elif gap:
             reasons.append("a product of several unknowns was searched, and a gap is left")
         return reasons
 

@@ -69,7 +69,8 @@ def bounds(
     Every model of the graph assigns a distribution to the response types of each c-component: what
     its variables would do at all settings of their parents. The data are linear equations on these.
     Where the query rests on one component that they do not determine, its extremes are found by
-    linear programming and are sharp (Balke & Pearl 1997; Tian & Pearl 2000). Products of several
+    linear programming and are sharp (Balke & Pearl 1997; Tian & Pearl 2000), as are ratios of
+    sums of probabilities; of other formulas the parts are bounded one by one. Products of several
     such components are bounded by branch and bound. The variables of a component are taken to
     share one hidden cause if all pairs of them are confounded; where only some pairs are, the
     bounds hold, and narrower ones may exist.

@@ -20,7 +20,7 @@ from causalplug.identification.implied import Constraint, implied_constraints
 from causalplug.values import Named
 from causalplug.wording import listed
 
-__all__ = ["check_graph"]
+__all__ = ["check_graph", "tables_to_test"]
 
 Encoder = Callable[[Any], Any]
 _FEWEST = 30  # rows
@@ -94,7 +94,7 @@ def check_graph(
         items = data
     else:
         items = [data]
-    tables = _tables(graph, items, sources, encoders or {}, most_rows, seed)
+    tables = tables_to_test(graph, items, sources, encoders or {}, most_rows, seed)
     notes = [note for table in tables for note in table.notes]
     plans = [_within(table, most_fixed) for table in tables]
     plans += [_between(tables[0], other, most_fixed) for other in tables[1:]]
@@ -148,7 +148,7 @@ class _Plan:
         return tester.compare(constraint.x, constraint.y, constraint.given, weights)
 
 
-def _tables(
+def tables_to_test(
     graph: CausalGraph,
     items: Sequence[Any],
     sources: Any,
@@ -156,6 +156,8 @@ def _tables(
     most_rows: int,
     seed: int,
 ) -> list[_Table]:
+    """The tables as tests read them, each with the graph over its columns; arguments as for
+    :func:`check_graph`."""
     read = [columns_of(item) for item in items]
     described = as_sources(
         graph, sources if sources is not None else _described(graph, items, read)

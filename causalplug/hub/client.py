@@ -7,17 +7,28 @@ message.
 
 from __future__ import annotations
 
-__all__ = ["hub_api", "hub_errors", "is_transient", "patiently", "redact", "transport_error"]
+__all__ = [
+    "bound_requests",
+    "hub_api",
+    "hub_errors",
+    "is_transient",
+    "patiently",
+    "redact",
+    "refuse_tokens",
+    "refused_for_now",
+    "transport_error",
+]
 
 import contextlib
 import errno
 import logging
+import os
 import re
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from causalplug.errors import RepositoryError
+from causalplug.errors import RepositoryError, without_tokens
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -25,6 +36,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
+_READ_SECONDS = 60.0
+_LONGEST_WAIT = 60.0  # seconds that a server may ask for
 _WRONG = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError)
 _TOKEN = re.compile(r"\bhf_(?:oauth_)?[A-Za-z0-9]{6,}")
 
@@ -36,7 +49,65 @@ def hub_api(token: bool | str | None = None) -> HfApi:
 
     from causalplug import __version__
 
+    bound_requests()
     return HfApi(token=token, library_name="causalplug", library_version=__version__)
+
+
+def bound_requests() -> None:
+    """Give the client's requests time-outs, where it has none.
+
+    ``HF_HUB_ETAG_TIMEOUT`` (10 seconds) bounds the time until a connection stands, and
+    ``HF_HUB_DOWNLOAD_TIMEOUT`` (60 seconds here) the time between two pieces of an answer. A client
+    of the user's own (``huggingface_hub.set_client_factory``) with time-outs keeps them.
+    """
+    from huggingface_hub import constants
+
+    try:
+        from huggingface_hub import get_session, set_client_factory
+    except ImportError:  # before version 1 of the client
+        return
+    found = get_session()
+    if found.timeout.read is not None:
+        return
+    read = float(constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    if "HF_HUB_DOWNLOAD_TIMEOUT" not in os.environ:
+        read = _READ_SECONDS
+    limits = type(found.timeout)(read, connect=float(constants.HF_HUB_ETAG_TIMEOUT))
+    seconds, make = limits.as_dict(), type(found)
+
+    def bound(request: Any) -> None:
+        """Fill in the time-outs of a request that asks for none."""
+        asked = request.extensions.get("timeout") or {}
+        chosen = {name: asked.get(name) or longest for name, longest in seconds.items()}
+        request.extensions["timeout"] = chosen
+
+    hooks = {**found.event_hooks, "request": [*found.event_hooks["request"], bound]}
+    set_client_factory(lambda: make(event_hooks=hooks, follow_redirects=True, timeout=limits))
+
+
+def refuse_tokens(texts: Any, cannot: str, at: str = "") -> None:
+    """Raise where a text that is to be published holds a token, without showing it.
+
+    Args:
+        texts: Texts by the argument that they were given as, however nested.
+        cannot: What cannot be done, for the message.
+        at: The argument.
+
+    Raises:
+        RepositoryError: A text holds a token.
+    """
+    if isinstance(texts, Mapping):
+        for name, value in texts.items():
+            refuse_tokens(name, cannot, at)
+            refuse_tokens(value, cannot, at or str(name))
+    elif isinstance(texts, list | tuple | set):
+        for value in texts:
+            refuse_tokens(value, cannot, at)
+    elif isinstance(texts, str | os.PathLike) and without_tokens(str(texts)) != str(texts):
+        raise RepositoryError(
+            f"cannot {cannot}: {at}= holds what looks like a token of Hugging Face, which "
+            "everybody could read. Take it out, and revoke it if it was published before"
+        )
 
 
 def redact(text: str, token: bool | str | None = None) -> str:
@@ -47,7 +118,7 @@ def redact(text: str, token: bool | str | None = None) -> str:
     for secret in (token, get_token()):
         if isinstance(secret, str) and len(secret) > 3:
             text = text.replace(secret, "[token]")
-    return _TOKEN.sub("[token]", text)
+    return _TOKEN.sub("[token]", without_tokens(text))
 
 
 def is_transient(error: BaseException) -> bool:
@@ -59,9 +130,8 @@ def is_transient(error: BaseException) -> bool:
         return error.response.status_code in (408, 429, 500, 502, 503, 504)
     if closed_midway(error):
         return True
-    if isinstance(
-        error, errors.LocalEntryNotFoundError | RuntimeError
-    ):  # the client wraps the cause in these
+    wrapping: tuple[type[BaseException], ...] = (errors.LocalEntryNotFoundError, *unresolved())
+    if isinstance(error, (*wrapping, RuntimeError)):  # the client wraps the cause in these
         return error.__cause__ is not None and is_transient(error.__cause__)
     if isinstance(error, errors.OfflineModeIsEnabled):
         return False
@@ -70,8 +140,27 @@ def is_transient(error: BaseException) -> bool:
     )
 
 
+def refused_for_now(error: BaseException) -> float | None:
+    """Seconds after which the server wants to be asked again, where it said 429 or 503; None for
+    other errors."""
+    from huggingface_hub import errors
+
+    wrapped: tuple[type[BaseException], ...] = (errors.LocalEntryNotFoundError, *unresolved())
+    if isinstance(error, wrapped) and error.__cause__ is not None:
+        return refused_for_now(error.__cause__)
+    if not isinstance(error, errors.HfHubHTTPError):
+        return None
+    if error.response.status_code not in (429, 503):
+        return None
+    told = str(error.response.headers.get("Retry-After", "")).strip()
+    if not told.isdecimal():
+        return 1.0
+    return min(float(told), _LONGEST_WAIT)
+
+
 def patiently(call: Callable[[], Result], what: str, *, attempts: int = 3) -> Result:
-    """Return what ``call`` returns; try again after a second, and after two, where that may help.
+    """Return what ``call`` returns; try again after a second, and after two, or after as long as
+    the server asks for, where that may help.
 
     Args:
         call: what to do; may be done twice.
@@ -81,11 +170,11 @@ def patiently(call: Callable[[], Result], what: str, *, attempts: int = 3) -> Re
     for attempt in range(1, attempts):
         try:
             return call()
-        except (OSError, RuntimeError, AttributeError, transport_error()) as error:
+        except _attempt_errors() as error:
             if not is_transient(error):
                 raise
             logger.warning("%s broke off (%s), trying again", what, type(error).__name__)
-            time.sleep(attempt)
+            time.sleep(max(attempt, refused_for_now(error) or 0))
     return call()
 
 
@@ -119,6 +208,11 @@ def closed_midway(error: BaseException) -> bool:
     return isinstance(error, AttributeError) or (
         isinstance(error, RuntimeError) and "client has been closed" in str(error)
     )
+
+
+def _attempt_errors() -> tuple[type[Exception], ...]:
+    """What may be raised by a request that is worth another try."""
+    return (OSError, RuntimeError, AttributeError, *unresolved(), transport_error())
 
 
 def transport_error() -> type[Exception]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["USES", "may_copy", "objection", "redistribution"]
 
 USES = ("research", "commercial", "redistribution", "modification")
 """What a user may say that a part is for."""
 
+_LIMITED = {"nc", "noncommercial", "research", "academic", "evaluation", "personal", "educational"}
 _ALLOWED = {
     "apache-2.0": "yes",
     "mit": "yes",
@@ -48,17 +51,32 @@ def may_copy(license: str | None) -> bool:
 
 
 def objection(license: str | None, use: str) -> str | None:
-    """Why a licence does not allow a use, None where it is not known to forbid it.
+    """Why a licence does not allow a use, or is not known to; None where it is known to allow it
+    or where nothing has to be allowed.
 
     Args:
-        license: by the Hub's identifier.
+        license: by the Hub's identifier, or by its name where it has none.
         use: one of :data:`USES`.
     """
-    words = (license or "").lower().split("-")
-    if use == "commercial" and ("nc" in words or "noncommercial" in words or "research" in words):
-        return f"its licence {license} does not allow commercial use"
-    if use == "modification" and "nd" in words:
-        return f"its licence {license} does not allow changed copies"
-    if use in ("commercial", "redistribution", "modification") and license is None:
+    if use == "research":
+        return None
+    if license is None:
         return f"it declares no licence, and without one nothing allows {use}"
+    if use == "commercial" and _non_commercial(license):
+        return f"its licence {license} does not allow commercial use"
+    if use == "modification" and "nd" in _words(license):
+        return f"its licence {license} does not allow changed copies"
+    if license.lower() not in _ALLOWED:
+        return f"its licence {license!r} is not known here: whether it allows {use} is in its text"
     return None
+
+
+def _words(license: str) -> list[str]:
+    return [word for word in re.split(r"[^a-z]+", license.lower()) if word]
+
+
+def _non_commercial(license: str) -> bool:
+    """Whether the name of a licence says that it is not for commercial use."""
+    words = _words(license)
+    joined = "".join(words)
+    return bool(_LIMITED & set(words)) or "noncommercial" in joined

@@ -19,7 +19,7 @@ from causalplug.files.storage import Content, recover, write_folder
 from causalplug.files.validation import read_json
 from causalplug.hub.card import render_card
 from causalplug.hub.card_check import card_problems
-from causalplug.hub.client import hub_api, hub_errors
+from causalplug.hub.client import hub_api, hub_errors, refuse_tokens
 from causalplug.hub.push import push_folder
 from causalplug.hub.repository import resolve_id
 from causalplug.values import Json, Named
@@ -77,6 +77,7 @@ def card_of(part: Publishable, options: Named) -> str:
 def save(part: Publishable, folder: str | os.PathLike[str], options: Named) -> Path:
     """Write a repository with its card, see
     :meth:`causalplug.hub.shareable.Shareable.save_pretrained`."""
+    refuse_tokens(options, "save the model")
     place = Path(os.path.realpath(folder))
     recover(place)
     return _write(part, place, {"title": place.name, **options}, keep_card=is_edited(place))
@@ -96,6 +97,9 @@ def publish(
         **how: as for :func:`~causalplug.hub.push.push_folder`.
     """
     token = how.get("token")
+    refuse_tokens(
+        {"repo_id": repo_id, "branch": branch, **options, **_texts(how)}, "publish the model"
+    )
     if "/" not in repo_id:
         with hub_errors(f"push to {repo_id}", repo_id, token=token):
             repo_id = f"{hub_api(token).whoami()['name']}/{repo_id}"
@@ -111,6 +115,11 @@ def publish(
             snapshot = resolve_id(repo_id, revision=info.oid, token=token)
             part.origin = replace(snapshot, requested_revision=branch, recorded=_loaded(folder))
     return info
+
+
+def _texts(how: Named) -> Json:
+    """What is published beside the files."""
+    return {name: value for name, value in how.items() if name != "token"}
 
 
 def _write(

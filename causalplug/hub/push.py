@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from causalplug.errors import RepositoryError
 from causalplug.files.storage import stable_copy
 from causalplug.files.validation import regular_file, safe_relative, short
-from causalplug.hub.client import hub_api, hub_errors, patiently
+from causalplug.hub.client import hub_api, hub_errors, patiently, refuse_tokens
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
@@ -74,6 +74,13 @@ def push_folder(
             access is refused; someone else changed the repository; the Hub cannot be reached.
             Nothing was published then.
     """
+    texts = {
+        "repo_id": repo_id,
+        "revision": revision,
+        "commit_message": commit_message,
+        "commit_description": commit_description,
+    }
+    refuse_tokens(texts, "publish the folder")
     api = hub_api(token)
     with (
         stable_copy(folder) as copy,

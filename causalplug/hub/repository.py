@@ -7,17 +7,23 @@ from __future__ import annotations
 
 __all__ = ["resolve", "resolve_id"]
 
+import logging
 import os
 import re
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from causalplug.errors import RepositoryError
 from causalplug.files.storage import recover
 from causalplug.files.validation import safe_relative, short
-from causalplug.hub.client import hub_api, hub_errors
+from causalplug.hub.client import hub_api, hub_errors, is_transient, refused_for_now
 from causalplug.hub.revisions import resolved_commit
 from causalplug.hub.snapshot import Remote, Snapshot
 
+logger = logging.getLogger(__name__)
+
+_REFUSALS = 2  # that are waited for
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPO_ID = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
 _CACHED = re.compile(r"models--(?P<id>.+)")
@@ -63,7 +69,8 @@ def resolve(
     folder = Path(text).expanduser()
     recover(folder)
     if folder.is_dir():
-        return _local(folder, text, revision, subfolder)
+        policy = Remote(_text(cache_dir), token, local_files_only, force_download)
+        return replace(_local(folder, text, revision, subfolder), _policy=policy)
     if folder.exists():
         raise RepositoryError(
             f"cannot load {short(text)}: it is a file. Give the folder that it lies in"
@@ -106,10 +113,7 @@ def resolve_id(
     from huggingface_hub import constants
 
     cache = Path(os.path.realpath(Path(cache_dir or constants.HF_HUB_CACHE).expanduser()))
-    with hub_errors(f"load {repo_id}", repo_id, revision, token=token):
-        sha = resolved_commit(
-            hub_api(token), repo_id, revision, cache, local_files_only=local_files_only
-        )
+    sha = _commit(repo_id, revision, cache, token, local_files_only)
     if not _COMMIT.fullmatch(sha):
         raise RepositoryError(
             f"cannot load {repo_id}: {short(sha)} is not the hash of a commit; resolve it online "
@@ -125,6 +129,48 @@ def resolve_id(
         boundary=storage,
         _remote=Remote(str(cache), token, local_files_only, force_download),
     )
+
+
+def _commit(
+    repo_id: str,
+    revision: str | None,
+    cache: Path,
+    token: bool | str | None,
+    local_files_only: bool,
+) -> str:
+    """The commit that a revision means: asked of the Hub, again where it refuses for now, and of
+    the cache where it does not answer."""
+
+    def asked(offline: bool) -> str:
+        return resolved_commit(hub_api(token), repo_id, revision, cache, local_files_only=offline)
+
+    def asked_again() -> str:
+        for _ in range(_REFUSALS):
+            try:
+                return asked(local_files_only)
+            except Exception as error:
+                wait = refused_for_now(error)
+                if wait is None:
+                    raise
+                logger.warning("%s is refused for now, asking again in %g s", repo_id, wait)
+                time.sleep(wait)
+        return asked(local_files_only)
+
+    with hub_errors(f"load {repo_id}", repo_id, revision, token=token):
+        try:
+            return asked_again()
+        except Exception as error:
+            if local_files_only or not is_transient(error):
+                raise
+            try:
+                return asked(offline=True)
+            except Exception:
+                raise error from error.__cause__
+
+
+def _text(path: str | os.PathLike | None) -> str | None:
+    """A path as text."""
+    return None if path is None else os.fspath(path)
 
 
 def _local(folder: Path, text: str, revision: str | None, subfolder: str) -> Snapshot:

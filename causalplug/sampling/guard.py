@@ -13,7 +13,7 @@ from causalplug.caveats import Caveat
 from causalplug.errors import NotIdentifiableError, SamplingError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
-from causalplug.identification.assumptions import NOISE, Assume, as_assumptions
+from causalplug.identification.assumptions import RECOVERING, Assume, as_assumptions
 from causalplug.identification.identification import Identification, identify
 from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
@@ -121,7 +121,7 @@ def clear(
     if sources is None:
         return Clearance(NOT_CHECKED, text, warnings=warnings)
     domains = tuple((name, v.categories) for name, v in dcm.variables.items() if v.is_discrete)
-    declared = as_assumptions(dcm.graph, assume, kinds=(NOISE,))
+    declared = as_assumptions(dcm.graph, assume, kinds=RECOVERING)
     check_mechanisms(dcm, declared)
     found = [_identified(dcm.graph, q, sources, domains, smooth, declared) for q in written]
     warnings += _interpolated(found)

@@ -13,6 +13,7 @@ from causalplug.variables import Variable
 
 __all__ = ["PairCritic", "Reader", "image_trunk"]
 
+_SMALL = 1024  # numbers of an image up to which a critic reads it densely
 _NUMBERS = 10.0  # weight of a number's squared error beside a category's cross entropy
 
 
@@ -21,13 +22,11 @@ def image_trunk(variable: Variable, out: int) -> nn.Module:
     channels, height, width = variable.event_shape
     coarse = -(-height // 4) * -(-width // 4)
     return nn.Sequential(
-        nn.Conv2d(channels, 24, 5, stride=2, padding=2),
+        nn.Conv2d(channels, 16, 5, stride=2, padding=2),
         nn.LeakyReLU(0.2),
-        nn.Conv2d(24, 48, 3, padding=1),
+        nn.Conv2d(16, 48, 3, stride=2, padding=1),
         nn.LeakyReLU(0.2),
-        nn.Conv2d(48, 64, 3, stride=2, padding=1),
-        nn.LeakyReLU(0.2),
-        nn.Conv2d(64, 64, 3, padding=1),
+        nn.Conv2d(48, 64, 3, padding=1),
         nn.LeakyReLU(0.2),
         nn.Flatten(),
         nn.Linear(64 * coarse, out),
@@ -36,10 +35,12 @@ def image_trunk(variable: Variable, out: int) -> nn.Module:
 
 
 class PairCritic(ProjectionCritic):
-    """A projection critic whose trunk is convolutional."""
+    """A projection critic whose trunk is convolutional for images that are not small."""
 
     @staticmethod
     def _trunk(variable: Variable) -> nn.Module:
+        if variable.feature_size <= _SMALL:
+            return ProjectionCritic._trunk(variable)
         return image_trunk(variable, 128)
 
 

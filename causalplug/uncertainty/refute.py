@@ -1,7 +1,8 @@
 """Refutation: what an answer becomes when the data or the model are changed in a known way.
 
 As in DoWhy (Sharma & Kiciman 2020): a treatment that was shuffled can have no effect; another
-seed and a part of the rows should change nothing but the noise.
+seed, a part of the rows, and a recorded common cause of random numbers should change nothing but
+the noise.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ import numpy as np
 
 from causalplug.checks.bound_data import columns_of
 from causalplug.errors import ConvergenceWarning, GraphWarning, QueryError
+from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.query import Query
 from causalplug.training.trainer import fit
 from causalplug.values import Named
+from causalplug.variables import Continuous
+from causalplug.wording import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,10 +46,12 @@ class Refutation:
         query: The query in words.
         table: One row per check: ``estimate``, what was ``expected``, the ``tolerance`` (three
             standard errors of the difference), and whether it ``passed``.
+        notes: Checks that were left out, and why.
     """
 
     query: str
     table: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.table["passed"].all())
@@ -54,7 +60,8 @@ class Refutation:
         verdict = "the answer is refuted"
         if self:
             verdict = "nothing refutes the answer"
-        return f"{self.query}: {verdict}\n{self.table.to_string(index=False)}"
+        lines = [f"{self.query}: {verdict}", self.table.to_string(index=False)]
+        return "\n".join([*lines, *(f"not checked: {note}" for note in self.notes)])
 
 
 def refute(
@@ -93,8 +100,39 @@ def refute(
     for name, changed, expected, number in cases:
         found = _refitted(copy.deepcopy(dcm), changed, asked, ask, number, settings)
         rows.append(_judged(name, found, first, expected))
+    wider, notes = _with_cause(dcm, asked, treatments)
+    if wider is not None:
+        more = {**columns, wider.graph.variables[-1]: random.normal(size=count)}
+        found = _refitted(wider, more, asked, ask, seed, settings)
+        rows.append(_judged("random common cause", found, first, first.value))
     names = ["check", "estimate", "expected", "tolerance", "passed"]
-    return Refutation(str(asked.name or asked), pd.DataFrame(rows, columns=names))
+    return Refutation(str(asked.name or asked), pd.DataFrame(rows, columns=names), notes)
+
+
+def _with_cause(dcm: _M, query: Query, treatments: set[str]) -> tuple[_M | None, tuple[str, ...]]:
+    """An untrained model with one more recorded cause of treatments and outcomes, the last of its
+    variables; None with a note where a frozen mechanism cannot have one more cause."""
+    outcomes = {event.variable for _, term in query.terms for event in term.outcomes}
+    frozen = {n: dcm.mechanism(n) for n in dcm.graph.variables if dcm.mechanism(n).frozen}
+    kept = sorted((treatments | outcomes) & set(frozen))
+    if kept:
+        return None, (f"random common cause: the mechanism of {listed(kept)} is frozen",)
+    name = "random cause"
+    while name in dcm.graph:
+        name += "'"
+    graph = CausalGraph(
+        (*dcm.graph.variables, name),
+        (*dcm.graph.directed, *((name, of) for of in sorted(treatments | outcomes))),
+        dcm.graph.bidirected,
+    )
+    model = type(dcm)(
+        graph,
+        {**dcm.variables, name: Continuous()},
+        mechanisms=copy.deepcopy(frozen),
+        encoders=copy.deepcopy(dict(dcm.encoders)),
+        confounder_size=dcm.confounder_size,
+    )
+    return model.to(dcm.device), ()
 
 
 def _treatments(query: Query) -> set[str]:

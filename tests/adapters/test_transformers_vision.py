@@ -9,7 +9,7 @@ import torch
 
 from causalplug.encoders.encoders import project
 from causalplug.encoders.fit import fit_encoder
-from causalplug.errors import MissingDependencyError
+from causalplug.errors import MechanismError, MissingDependencyError
 from causalplug.load import from_pretrained
 from causalplug.variables import Discrete, Image
 
@@ -103,3 +103,46 @@ def test_a_backbone_of_another_precision_projects_float32(
     assert project(
         TransformersEncoder.from_pretrained(tmp_path / "half", variable, 4), images
     ).shape == (40, 4)
+
+
+BACKBONES = {
+    "EfficientNetModel": {
+        "image_size": 32,
+        "width_coefficient": 0.1,
+        "depth_coefficient": 0.1,
+        "hidden_dim": 128,
+    },
+    "MobileNetV2Model": {"image_size": 32, "depth_multiplier": 0.25},
+    "SwiftFormerModel": {"embed_dims": [8, 8, 8, 8], "depths": [1, 1, 1, 1], "image_size": 32},
+    "ViTMAEModel": {
+        "image_size": 32,
+        "patch_size": 8,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 20,
+    },
+}
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbones_of_every_kind_give_the_same_features_again(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    kind = getattr(transformers, name)
+    model = kind(kind.config_class(**BACKBONES[name])).eval()
+    model.save_pretrained(tmp_path)
+    encoder = from_pretrained(tmp_path, variable=Image(3, 32, 32), size=4)
+    images = torch.rand(4, 3, 32, 32)
+    state = torch.random.get_rng_state()
+    features = encoder.pooled(images)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert encoder.basis.shape == (features.shape[1], 4)
+    assert torch.equal(encoder.pooled(images), features)
+    assert torch.allclose(encoder.pooled(images[2:3]), features[2:3], atol=1e-5)
+
+
+def test_a_model_that_gives_no_features_is_refused(tmp_path: Path) -> None:
+    config = transformers.MobileViTV2Config(image_size=32, width_multiplier=0.25)
+    transformers.MobileViTV2Model(config).save_pretrained(tmp_path)
+    with pytest.raises(MechanismError, match="no features of a first image"):
+        from_pretrained(tmp_path, variable=Image(3, 8, 8), size=4)

@@ -109,7 +109,7 @@ def test_an_unconditional_generator_has_no_parents() -> None:
         (lambda c: c["layers"].pop(0), "do not fit each other"),
         (lambda c: c.pop("latent"), "lacks 'latent'"),
         (lambda c: c.__setitem__("color", 1), "color"),
-        (lambda c: c["inputs"].pop(), "the latent and each label once"),
+        (lambda c: c["inputs"].pop(), "the latent and every label"),
         (lambda c: c["inputs"][1].__setitem__("encoding", "sinus"), "sinus"),
         (lambda c: c["image"].__setitem__("height", 27), "27"),
         (lambda c: c["layers"][0].pop("name"), "no name"),

@@ -149,11 +149,27 @@ def ensembles() -> dict[str, Any]:
     return {"cp": cp, "first": made[0], "second": made[1], "third": made[2]}
 
 
+def pictures() -> dict[str, Any]:
+    """Bars that lie or stand, as bright as T says."""
+    rng = np.random.default_rng(0)
+    lying, bright = rng.integers(0, 2, 60), rng.uniform(0.2, 1.0, 60).astype(np.float32)
+    y, x = np.mgrid[:8, :8]
+    bars = np.stack([np.where(one, y, x) // 3 == 1 for one in lying])[:, None]
+    rows = {"D": lying, "T": bright, "I": (bars * bright[:, None, None, None]).astype(np.float32)}
+    return {
+        "graph": cp.CausalGraph.parse("T -> I; D -> I"),
+        "variables": {"D": cp.Discrete(2), "T": cp.Continuous(), "I": cp.Image(1, 8, 8)},
+        "rows": rows,
+        "seen": {name: column[:12] for name, column in rows.items()},
+    }
+
+
 SCOPES: dict[str, dict[int, Any]] = {
     "adapters.md": {0: adapters},
     "demo.md": {0: demo},
     "hub.md": {0: publishing},
     "hub_format.md": {0: hub},
+    "image_counterfactuals.md": {0: pictures},
     "planning.md": {0: planning},
     "sampling.md": {0: sampling, 2: estimating, 3: ensembles, 4: estimating},
 }

@@ -26,6 +26,14 @@ def saved(folder: Path, license: str | None) -> Path:
         ("cc-by-nc-4.0", "research", False),
         ("cc-by-nd-4.0", "modification", True),
         ("cc-by-sa-4.0", "commercial", False),
+        ("flux-1-dev-non-commercial-license", "commercial", True),
+        ("stabilityai-nc-research-community", "commercial", True),
+        ("Academic Use Only", "commercial", True),
+        ("apache-2.0", "redistribution", False),
+        ("other", "commercial", True),
+        ("other", "redistribution", True),
+        ("a-licence-of-our-own", "commercial", True),
+        ("a-licence-of-our-own", "research", False),
         (None, "commercial", True),
         (None, "redistribution", True),
         (None, "research", False),
@@ -43,7 +51,7 @@ def test_a_generator_that_may_not_be_used_so_is_warned_about(tmp_path: Path) -> 
         warnings.simplefilter("error")
         cp.from_pretrained(folder, use="research")
         cp.from_pretrained(folder)
-    with pytest.raises(RepositoryError, match="uses known are research, commercial"):
+    with pytest.raises(RepositoryError, match="give one of 'research', 'commercial'"):
         cp.from_pretrained(folder, use="comercial")
     dcm = cp.DCM(
         cp.CausalGraph.parse("D -> I"),
@@ -53,6 +61,20 @@ def test_a_generator_that_may_not_be_used_so_is_warned_about(tmp_path: Path) -> 
     dcm.save_pretrained(tmp_path / "dcm")
     with pytest.warns(LicenseWarning, match="bank is not for commercial use"):
         cp.from_pretrained(tmp_path / "dcm", use="commercial")
+
+
+def test_an_unknown_licence_is_said_to_be_unknown_not_to_forbid() -> None:
+    assert "is not known here" in str(objection("other", "commercial"))
+    named = str(objection("flux-1-dev-non-commercial-license", "commercial"))
+    assert "does not allow commercial use" in named
+
+
+def test_a_licence_without_identifier_is_known_by_its_name(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "bank", None)
+    card = "---\nlicense: other\nlicense_name: flux-1-dev-non-commercial-license\n---\n"
+    (folder / "README.md").write_text(card)
+    with pytest.warns(LicenseWarning, match="flux-1-dev-non-commercial-license does not allow"):
+        cp.from_pretrained(folder, use="commercial")
 
 
 def test_the_generator_behind_a_trained_code_counts(tmp_path: Path) -> None:

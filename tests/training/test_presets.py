@@ -52,11 +52,11 @@ def test_the_settings_of_every_preset_exist():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(TrainingError, match="preset='papper' is unknown: use 'paper'"):
+    with pytest.raises(TrainingError, match=r"preset=.papper.*give .paper"):
         cp.TrainingConfig(preset="papper")
     with pytest.raises(TrainingError, match="cannot both be kept"):
         cp.TrainingConfig(steps=5, epochs=2)
-    with pytest.raises(TrainingError, match="epochs=0 makes no sense"):
+    with pytest.raises(TrainingError, match="epochs=0 cannot be used"):
         cp.TrainingConfig(epochs=0)
 
 

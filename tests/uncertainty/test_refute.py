@@ -23,6 +23,7 @@ def test_an_effect_survives_what_should_not_change_it():
     table = report.table.set_index("check")
     assert abs(table.loc["placebo treatment", "estimate"]) < 0.1
     assert abs(table.loc["as it is", "estimate"] - 0.3) < 0.1
+    assert abs(table.loc["random common cause", "estimate"] - 0.3) < 0.1
     assert all((dcm.trained_tensors()[key] == value).all() for key, value in before.items())
     with pytest.raises(QueryError, match="placebo"):
         dcm.refute("P(Y=1 | do(X=1))", rows)

@@ -62,7 +62,18 @@ class ExportedNetwork(nn.Module):
             self.register_buffer(key, tensors[name])
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """The output for one tensor by input."""
+        """The output for one tensor by input; in parts where the steps hold for one number of rows
+        alone."""
+        rows = self.steps.get("rows")
+        if rows is None or len(inputs[0]) == rows:
+            return self._run(inputs)
+        made = []
+        for part in zip(*(one.split(rows) for one in inputs), strict=True):
+            n = len(part[0])
+            made.append(self._run([_filled(one, rows) for one in part])[:n])
+        return torch.cat(made)
+
+    def _run(self, inputs: Sequence[Tensor]) -> Tensor:
         held: Json = dict(zip(self.steps["inputs"], inputs, strict=True))
         held |= {name: getattr(self, key) for name, key in self._names.items()}
         for step, target in zip(self.steps["steps"], self._targets, strict=True):
@@ -70,6 +81,11 @@ class ExportedNetwork(nn.Module):
             kwargs = {key: _read(item, held) for key, item in step["kwargs"].items()}
             held[step["name"]] = target(*args, **kwargs)
         return held[self.steps["output"]]
+
+
+def _filled(rows: Tensor, n: int) -> Tensor:
+    """``n`` rows, the last one repeated."""
+    return torch.cat([rows, rows[-1:].expand(n - len(rows), *rows.shape[1:])])
 
 
 def _target(name: str) -> Any:
@@ -176,6 +192,8 @@ def _rows_of(module: nn.Module, positional: int, named: Sequence[str]) -> Json:
 
 
 def _written(exported: Any) -> tuple[Json, dict[str, Tensor]]:
+    from torch.fx.experimental.symbolic_shapes import is_concrete_int  # slow to import
+
     signature = exported.graph_signature
     places = {
         **signature.inputs_to_parameters,
@@ -189,6 +207,7 @@ def _written(exported: Any) -> tuple[Json, dict[str, Tensor]]:
         )
     held = {**exported.state_dict, **exported.constants}
     inputs: list[str] = []
+    fixed: set[int] = set()
     tensors: dict[str, Tensor] = {}
     steps: list[Json] = []
     output = ""
@@ -197,6 +216,9 @@ def _written(exported: Any) -> tuple[Json, dict[str, Tensor]]:
             tensors[node.name] = held[places[node.name]].detach().clone()
         elif node.op == "placeholder":
             inputs.append(node.name)
+            count = node.meta["val"].shape[0]
+            if is_concrete_int(count):  # something in the network, such as groups=, holds for it
+                fixed.add(int(count))
         elif node.op == "call_function":
             steps.append(_step(node))
         elif node.op == "output":
@@ -204,6 +226,8 @@ def _written(exported: Any) -> tuple[Json, dict[str, Tensor]]:
     used = set(_mentioned(steps)) | {output}
     tensors = {name: value for name, value in tensors.items() if name in used}
     described = {"inputs": inputs, "tensors": sorted(tensors), "steps": steps, "output": output}
+    if fixed:
+        described["rows"] = fixed.pop()
     return described, tensors
 
 

@@ -49,6 +49,101 @@ class _PixelNorm(nn.Module):
         return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-8)
 
 
+class _Permute(nn.Module):
+    """Axes of a row in another order."""
+
+    def __init__(self, axes: Sequence[int]):
+        super().__init__()
+        self.axes = (0, *(axis + 1 for axis in axes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(self.axes)
+
+
+class _Residual(nn.Module):
+    """The sum of a branch and a shortcut, each a list of layers; an empty shortcut is the input
+    itself.
+
+    Args:
+        owner: Gets the layers' modules.
+        layers: The branch.
+        shortcut: What the input goes through beside it.
+        scale: Factor of the branch.
+    """
+
+    def __init__(
+        self,
+        owner: nn.Module,
+        layers: Sequence[Named],
+        shortcut: Sequence[Named] = (),
+        scale: float = 1.0,
+    ):
+        super().__init__()
+        self.branch = LayerList(layers, owner)
+        self.shortcut = LayerList(shortcut, owner)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shortcut(x) + self.scale * self.branch(x)
+
+
+class _Attention(nn.Module):
+    """Self-attention over pixels, added to the input with a learned weight (SAGAN, Zhang et al.
+    2019).
+
+    Args:
+        owner: Gets the convolutions and the weight.
+        channels: Channels of the input.
+        query: Channels of queries and keys; an eighth of the input's by default.
+        value: Channels of the values, which a last convolution brings back to those of the input;
+            without it, there is no last convolution.
+        pool: Side of the windows whose largest key and value count; 1 for all.
+        names: The tensors' names of ``"query"``, ``"key"``, ``"value"``, ``"out"`` and
+            ``"gamma"`` in the weights file; by default these words.
+        bias: Whether the convolutions have biases.
+    """
+
+    def __init__(
+        self,
+        owner: nn.Module,
+        channels: int,
+        query: int | None = None,
+        value: int | None = None,
+        pool: int = 1,
+        names: Named | None = None,
+        bias: bool = True,
+    ):
+        super().__init__()
+        widths = {"query": query or max(1, channels // 8), "value": value or channels}
+        widths["key"] = widths["query"]
+        parts = {key: nn.Conv2d(channels, width, 1, bias=bias) for key, width in widths.items()}
+        if value is not None:
+            parts["out"] = nn.Conv2d(value, channels, 1, bias=bias)
+        given = dict(names or {})
+        for key, part in parts.items():
+            place(owner, given.get(key, key), part)
+        path, _, last = given.get("gamma", "gamma").rpartition(".")
+        holder = owner
+        if path:
+            holder = _descendant(owner, path)
+        self.gamma = nn.Parameter(torch.zeros(1))
+        holder.register_parameter(last, self.gamma)
+        self.parts = nn.ModuleDict(parts)
+        self.pool = pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        query = self.parts["query"](x).flatten(2)
+        key, value = self.parts["key"](x), self.parts["value"](x)
+        if self.pool > 1:
+            key = nn.functional.max_pool2d(key, self.pool)
+            value = nn.functional.max_pool2d(value, self.pool)
+        weights = torch.softmax(query.transpose(1, 2) @ key.flatten(2), -1)
+        read = (value.flatten(2) @ weights.transpose(1, 2)).reshape(len(x), -1, *x.shape[2:])
+        if "out" in self.parts:
+            read = self.parts["out"](read)
+        return x + self.gamma * read
+
+
 class _Affine(nn.Module):
     """``scale * x + shift`` with fixed numbers."""
 
@@ -73,6 +168,14 @@ LAYERS: Mapping[str, Callable[..., nn.Module]] = {
     "upsample": nn.Upsample,
     "pixel_shuffle": nn.PixelShuffle,
     "avg_pool2d": nn.AvgPool2d,
+    "max_pool2d": nn.MaxPool2d,
+    "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
+    "identity": nn.Identity,
+    "dropout": nn.Dropout,
+    "dropout2d": nn.Dropout2d,
+    "permute": _Permute,
+    "reflection_pad2d": nn.ReflectionPad2d,
+    "zero_pad2d": nn.ZeroPad2d,
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
     "prelu": nn.PReLU,
@@ -85,6 +188,7 @@ LAYERS: Mapping[str, Callable[..., nn.Module]] = {
     "softplus": nn.Softplus,
     "hardtanh": nn.Hardtanh,
     "flatten": nn.Flatten,
+    "unflatten": nn.Unflatten,
     "view": _View,
     "crop": _Crop,
     "pixel_norm": _PixelNorm,
@@ -92,6 +196,13 @@ LAYERS: Mapping[str, Callable[..., nn.Module]] = {
 }
 """Type of layer to its class; the other keys of a layer's configuration are the class's
 arguments."""
+
+
+_COMPOSITES: Mapping[str, Callable[..., nn.Module]] = {
+    "residual": _Residual,
+    "attention": _Attention,
+}
+"""Types of layers that place several modules themselves."""
 
 
 class LayerList:
@@ -118,14 +229,17 @@ class LayerList:
     def _build(number: int, item: Named, owner: nn.Module) -> nn.Module:
         arguments = dict(item)
         kind, name = arguments.pop("type", None), arguments.pop("name", None)
+        if kind in _COMPOSITES:
+            return _composite(number, kind, arguments, owner)
+        known = [*LAYERS, *_COMPOSITES]
         if kind not in LAYERS:
-            near = difflib.get_close_matches(str(kind), LAYERS, n=1)
+            near = difflib.get_close_matches(str(kind), known, n=1)
             hint = ""
             if near:
                 hint = f"Did you mean {near[0]!r}? "
             raise MechanismError(
                 f"Layer {number} cannot be built: its type {kind!r} is not known. {hint}Known: "
-                f"{', '.join(LAYERS)}."
+                f"{', '.join(known)}."
             )
         try:
             module = LAYERS[kind](
@@ -143,12 +257,27 @@ class LayerList:
                     "have in the weights file."
                 )
             place(owner, name, module)
-        return module
+        return module.eval()  # dropout is not among the owner's modules
 
     def __call__(self, x: Tensor) -> Tensor:
         for module in self.modules:
             x = module(x)
         return x
+
+
+def _composite(number: int, kind: str, arguments: Named, owner: nn.Module) -> nn.Module:
+    """A layer of layers.
+
+    Raises:
+        MechanismError: Arguments that it does not have.
+    """
+    try:
+        return _COMPOSITES[kind](owner, **arguments)
+    except TypeError as error:
+        raise MechanismError(
+            f"Layer {number} ({kind}) cannot be built: {error}. Correct its arguments "
+            f"{dict(arguments)}."
+        ) from None
 
 
 def place(owner: nn.Module, name: str, module: nn.Module) -> None:
@@ -157,12 +286,19 @@ def place(owner: nn.Module, name: str, module: nn.Module) -> None:
     Raises:
         MechanismError: the name is taken or cannot be used.
     """
-    *path, last = name.split(".")
-    for part in path:
-        if part not in owner._modules:
-            _add(owner, part, nn.Module(), name)
-        owner = owner._modules[part]  # type: ignore[assignment]
+    path, _, last = name.rpartition(".")
+    if path:
+        owner = _descendant(owner, path)
     _add(owner, last, module, name)
+
+
+def _descendant(owner: nn.Module, path: str) -> nn.Module:
+    """The module under a dotted name, made where there is none."""
+    for part in path.split("."):
+        if part not in owner._modules:
+            _add(owner, part, nn.Module(), path)
+        owner = owner._modules[part]  # type: ignore[assignment]
+    return owner
 
 
 def _add(owner: nn.Module, part: str, module: nn.Module, name: str) -> None:

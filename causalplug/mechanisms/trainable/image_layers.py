@@ -1,12 +1,14 @@
-"""Layers of image mechanisms: convolutions that conditions scale and shift, an encoder and a
-decoder of them."""
+"""Networks of image mechanisms: encoders and decoders that read what the image is conditioned on,
+of convolutions or of dense layers."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ImageDecoder", "ImageEncoder"]
+__all__ = ["NETWORKS", "DenseDecoder", "DenseEncoder", "ImageDecoder", "ImageEncoder"]
 
 _KINDS = torch.channels_last
 
@@ -100,3 +102,60 @@ class ImageDecoder(nn.Module):
         found = self.out(self.fourth(maps, style))[..., :height, :across]
         mean, scale = found.chunk(2, 1)
         return mean, scale
+
+
+class DenseEncoder(nn.Module):
+    """The same as :class:`ImageEncoder` without convolutions: cheaper by far, for small images
+    whose content has its place.
+
+    Args:
+        shape, condition, latent: As of :class:`ImageEncoder`.
+        width: A thirty-second of the units of the first layer.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], condition: int, latent: int, *, width: int):
+        super().__init__()
+        self.first = nn.Linear(math.prod(shape), 32 * width)
+        self.condition = nn.Linear(condition, 32 * width)
+        self.second = nn.Linear(32 * width, 16 * width)
+        self.read = nn.Linear(16 * width, 2 * latent)
+
+    def forward(self, images: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Centre and log scale ``(n, latent)`` for images in [0, 1]."""
+        hidden = (self.first((2 * images - 1).flatten(1)) + self.condition(condition)).relu()
+        centre, log_scale = self.read(self.second(hidden).relu()).chunk(2, 1)
+        return centre, log_scale.clamp(-6, 3)
+
+
+class DenseDecoder(nn.Module):
+    """The same as :class:`ImageDecoder` without convolutions.
+
+    Args:
+        shape, condition, latent: As of :class:`ImageDecoder`.
+        width: A thirty-second of the units of the last hidden layer.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], condition: int, latent: int, *, width: int):
+        super().__init__()
+        self.shape = shape
+        self.start = nn.Linear(latent, 16 * width)
+        self.condition = nn.Linear(condition, 16 * width)
+        self.style = nn.Linear(condition, 64 * width)
+        self.first = nn.Linear(16 * width, 32 * width)
+        self.second = nn.Linear(32 * width, 32 * width)
+        self.out = nn.Linear(32 * width, 2 * math.prod(shape))
+
+    def forward(self, latent: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the means and of the scales, each ``(n, *shape)``."""
+        hidden = (self.start(latent) + self.condition(condition)).relu()
+        scale, shift = self.style(condition).chunk(2, 1)
+        hidden = torch.addcmul(shift, self.first(hidden), 1 + scale).relu()
+        mean, spread = self.out(self.second(hidden).relu()).chunk(2, 1)
+        return mean.view(-1, *self.shape), spread.view(-1, *self.shape)
+
+
+NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
+    "convolution": (ImageEncoder, ImageDecoder),
+    "dense": (DenseEncoder, DenseDecoder),
+}
+"""Encoder and decoder by the word for them."""

@@ -16,7 +16,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_from_config,
     parents_to_config,
 )
-from causalplug.mechanisms.trainable.image_layers import ImageDecoder, ImageEncoder
+from causalplug.mechanisms.trainable.image_layers import NETWORKS
 from causalplug.noise import NoiseSpec
 from causalplug.values import Json, Named
 from causalplug.variables import Image, Variable, variable_from_dict
@@ -63,7 +63,11 @@ class ResidualVAE(Mechanism):
         parents: What is read of each parent, in order.
         confounder_size: Numbers of confounder noise of one row.
         latent_size: Numbers of the latent.
-        width: Channels of the finest hidden maps.
+        width: Channels of the finest hidden maps; of dense layers a thirty-second of the units.
+        residual: Whether it has the residual; without it the image is the decoded mean, as of a
+            plain autoencoder, and the recovered noise gives the image back approximately.
+        network: ``"convolution"``, or ``"dense"``, which is cheaper, for small images whose content
+            has its place.
     """
 
     explicit = True
@@ -79,8 +83,14 @@ class ResidualVAE(Mechanism):
         confounder_size: int = 0,
         latent_size: int = 24,
         width: int = 16,
+        residual: bool = True,
+        network: str = "convolution",
     ):
         super().__init__()
+        if network not in NETWORKS:
+            raise MechanismError(
+                f"network={network!r} is unknown: use {' or '.join(map(repr, NETWORKS))}."
+            )
         if latent_size < 1 or width < 4:
             raise MechanismError(
                 f"An autoencoder of images cannot have latent_size={latent_size} and "
@@ -91,10 +101,16 @@ class ResidualVAE(Mechanism):
         self.parents = tuple(parents)
         self.latent_size, self.width = latent_size, width
         shape = (variable.channels, variable.height, variable.width)
-        self.noise = {"latent": NoiseSpec((latent_size,)), "residual": NoiseSpec(shape)}
+        self.residual, self.network = residual, network
+        self.noise = {"latent": NoiseSpec((latent_size,))}
+        if residual:
+            self.noise["residual"] = NoiseSpec(shape)
+        else:
+            self.abduction = "approximate"
         self.conditions = Conditioner(parents, confounder_size, _CONDITION, hidden=(_CONDITION,))
-        self.encoder = ImageEncoder(shape, _CONDITION, latent_size, width=width)
-        self.decoder = ImageDecoder(shape, _CONDITION, latent_size, width=width)
+        encoder, decoder = NETWORKS[network]
+        self.encoder = encoder(shape, _CONDITION, latent_size, width=width)
+        self.decoder = decoder(shape, _CONDITION, latent_size, width=width)
         draws = torch.quasirandom.SobolEngine(latent_size, scramble=True, seed=0).draw(_POINTS)
         normal = torch.special.ndtri(draws.clamp(1e-6, 1 - 1e-6))
         self.register_buffer("points", normal, persistent=False)
@@ -123,7 +139,9 @@ class ResidualVAE(Mechanism):
         """Images ``(n, channels, height, width)`` in the variable's range."""
         condition = self._condition(parents, confounder, len(noise["latent"]))
         mean, scale = self._pixels(noise["latent"], condition)
-        return self._ranged(_cut(mean + scale * noise["residual"]))
+        if self.residual:
+            mean = mean + scale * noise["residual"]
+        return self._ranged(_cut(mean))
 
     def abduct(
         self,
@@ -137,6 +155,8 @@ class ResidualVAE(Mechanism):
         unit = self._unit(value)
         condition = self._condition(parents, confounder, len(value))
         latent = self._posterior(unit, condition)[0]
+        if not self.residual:
+            return {"latent": latent}
         mean, scale = self._pixels(latent, condition)
         return {"latent": latent, "residual": (unit - mean) / scale}
 
@@ -192,7 +212,7 @@ class ResidualVAE(Mechanism):
 
     @property
     def _kind(self) -> torch.dtype:
-        return self.decoder.out.weight.dtype
+        return next(self.decoder.parameters()).dtype
 
     def _unit(self, value: Tensor) -> Tensor:
         return (value - self.variable.low) / (self.variable.high - self.variable.low)
@@ -213,6 +233,8 @@ class ResidualVAE(Mechanism):
             "confounder_size": self.conditions.confounder_size,
             "latent_size": self.latent_size,
             "width": self.width,
+            "residual": self.residual,
+            "network": self.network,
         }
 
     @classmethod
@@ -228,7 +250,10 @@ class InvertibleImage(Mechanism):
 
     Args:
         latent_size: Numbers of the latent.
-        width: Channels of the finest hidden maps.
+        width: Channels of the finest hidden maps; of dense layers a thirty-second of the units.
+        residual: Whether the mechanism has the residual by which it gives every image back exactly.
+        network: ``"convolution"``, or ``"dense"``, which is cheaper, for small images whose content
+            has its place.
 
     Example:
         >>> import causalplug as cp
@@ -241,9 +266,17 @@ class InvertibleImage(Mechanism):
 
     awaits_model = True
 
-    def __init__(self, *, latent_size: int = 24, width: int = 16):
+    def __init__(
+        self,
+        *,
+        latent_size: int = 24,
+        width: int = 16,
+        residual: bool = True,
+        network: str = "convolution",
+    ):
         super().__init__()
         self.latent_size, self.width = latent_size, width
+        self.residual, self.network = residual, network
 
     def completed(self, variable: Variable, parents: Named, confounder_size: int) -> ResidualVAE:
         """The mechanism of one image of a graph.
@@ -261,4 +294,6 @@ class InvertibleImage(Mechanism):
             confounder_size=confounder_size,
             latent_size=self.latent_size,
             width=self.width,
+            residual=self.residual,
+            network=self.network,
         )

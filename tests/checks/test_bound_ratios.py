@@ -1,0 +1,81 @@
+"""Bounds of ratios and products, against closed forms and programs for differences."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import causalplug as cp
+from tests.scm import random_scm
+
+BOW = cp.CausalGraph.parse("X -> Y; X <-> Y")
+IV = cp.CausalGraph.parse("Z -> X -> Y; X <-> Y")
+P = np.array([[0.3, 0.1], [0.2, 0.4]])  # P(X, Y)
+
+
+def _risk(p: np.ndarray, x: int) -> tuple[float, float]:
+    """Bounds of P(Y=1 | do(X=x)) in the bow (Tian & Pearl 2000); the two are free of each other."""
+    return float(p[x, 1]), float(1 - p[x, 0])
+
+
+def test_risk_and_odds_ratios_of_the_bow_have_a_closed_form() -> None:
+    (a, b), (c, d) = _risk(P, 1), _risk(P, 0)
+    ratio = cp.bounds(BOW, "RR(Y, X)", P)
+    assert ratio.status == "sharp"
+    assert (ratio.low, ratio.high) == pytest.approx((a / d, b / c), abs=1e-6)
+    odds = cp.bounds(BOW, "OR(Y, X)", P)
+    assert odds.low == pytest.approx(a / (1 - a) * (1 - d) / d, abs=1e-6)
+    assert odds.high == pytest.approx(b / (1 - b) * (1 - c) / c, abs=1e-6)
+    assert "bounded one by one" in str(odds)
+    product = cp.bounds(BOW, "P(Y=1 | do(X=1)) * P(Y=1 | do(X=0))", P)
+    assert (product.low, product.high) == pytest.approx((a * c, b * d), abs=1e-6)
+    part = cp.bounds(BOW, "P(Y=1 | do(X=1)) / (P(Y=1 | do(X=1)) + P(Y=1 | do(X=0)))", P)
+    assert (part.low, part.high) == pytest.approx((a / (a + d), b / (b + c)), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ends_of_a_ratio_are_where_a_difference_can_just_be_zero(seed: int) -> None:
+    """A ratio may exceed r if and only if P1 - r P0 may be positive: another linear program."""
+    scm = random_scm(IV, seed=seed)
+    p = scm.joint({}, list(IV.variables))
+    found = cp.bounds(IV, "RR(Y, X)", p)
+    assert found.status == "sharp"
+    high, low = (scm.probability(f"P(Y=1 | do(X={x}))") for x in (1, 0))
+    assert found.low - 1e-6 <= float(high / low) <= found.high + 1e-6
+    for end, name in ((found.low, "low"), (found.high, "high")):
+        gap = cp.bounds(IV, f"P(Y=1 | do(X=1)) - {end:.12f} * P(Y=1 | do(X=0))", p)
+        assert getattr(gap, name) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_risk_that_may_be_zero_leaves_the_ratio_open() -> None:
+    p = np.array([[0.4, 0.0], [0.2, 0.4]])
+    found = cp.bounds(BOW, "RR(Y, X)", p)
+    assert found.high == math.inf
+    assert found.low == pytest.approx(0.4 / 0.6, abs=1e-6)
+
+
+def test_ratios_of_rows_have_confidence_limits_and_identified_ones_are_numbers() -> None:
+    rng = np.random.default_rng(0)
+    cell = rng.choice(4, size=2000, p=P.ravel())
+    rows = {"X": cell // 2, "Y": cell % 2}
+    found = cp.bounds(BOW, "RR(Y, X)", rows, resamples=40)
+    low, high = found.interval(0.9)
+    assert low < found.low < found.high < high
+    known = cp.bounds(cp.CausalGraph.parse("X -> Y"), "RR(Y, X)", P)
+    assert known.status == "identified"
+    assert known.low == known.high == pytest.approx((0.4 / 0.6) / (0.1 / 0.4))
+
+
+def test_ratios_of_means_keep_the_range_of_the_outcome() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.integers(0, 2, 500)
+    rows = {"X": x, "Y": 2 + x + rng.random(500)}
+    found = cp.bounds(
+        BOW, "E[Y | do(X=1)] / E[Y | do(X=0)]", rows, ranges={"Y": (1.0, 5.0)}, resamples=0
+    )
+    share, means = x.mean(), [rows["Y"][x == v].mean() for v in (0, 1)]
+    one = share * means[1] + (1 - share) * np.array([1.0, 5.0])
+    zero = (1 - share) * means[0] + share * np.array([1.0, 5.0])
+    assert (found.low, found.high) == pytest.approx((one[0] / zero[1], one[1] / zero[0]), abs=1e-4)
