@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import causalplug as cp
+from causalplug.encoders.encoders import PCAEncoder
 from recipes.common import Run, parser, tvd
 from recipes.mnist_diamond.parts import (
     first_generator,
@@ -44,7 +45,7 @@ def options() -> argparse.ArgumentParser:
     )
     made.add_argument("--rows", type=int, help="observational rows")
     made.add_argument("--steps", type=int, help="updates of the module of Style and Colour")
-    made.add_argument("--encoder-steps", type=int, help="updates of the encoder of I2")
+    made.add_argument("--components", type=int, help="principal components of an image")
     made.add_argument("--generator-steps", type=int, help="updates of a generator of one's own")
     made.add_argument("--samples", type=int, help="rows sampled for each answer")
     made.add_argument("--bank", type=int, help="first images in the bank")
@@ -74,13 +75,14 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "Colour": cp.Discrete(["red", "green", "blue"]),
     }
     graph = cp.CausalGraph.parse(GRAPH)
-    dcm = cp.DCM(graph, variables, mechanisms=parts, seed=chosen.seed)
+    encoders = {name: PCAEncoder(image, chosen.components) for name in ("I1", "I2")}
+    dcm = cp.DCM(graph, variables, mechanisms=parts, encoders=encoders, seed=chosen.seed)
     rows["Colour"] = np.array(["red", "green", "blue"])[rows["Colour"]]
     config = cp.TrainingConfig(
         seed=chosen.seed,
         objective="likelihood",
         steps=chosen.steps,
-        encoder_steps=chosen.encoder_steps,
+        encoder_steps=1,  # principal components are not trained
         check_fit=not chosen.quick,
     )
     source = cp.DataSource(rows, name="rows")
