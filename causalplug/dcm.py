@@ -36,7 +36,7 @@ from causalplug.errors import (
 from causalplug.files.storage import Content
 from causalplug.hub.loading import Loader
 from causalplug.hub.shareable import Shareable
-from causalplug.identification.assumptions import BOUNDING, NOISE, Assume, as_assumptions
+from causalplug.identification.assumptions import BOUNDING, RECOVERING, Assume, as_assumptions
 from causalplug.identification.query import Query
 from causalplug.model.extract import extract_module
 from causalplug.model.model import Model
@@ -437,7 +437,9 @@ class DCM(Shareable, Model):
             draws: Rows per row of data.
             assume: Declared assumptions by which the model's own counterfactuals are right:
                 ``causalplug.Assume("monotone noise", effect="Y")`` for a number that rises with its
-                own noise. ``attrs["assumptions"]`` says what the rows rest on.
+                own noise, ``causalplug.Assume("invertible", effect="I")`` for an image whose
+                trained mechanism is taken for the true one. ``attrs["assumptions"]`` says what the
+                rows rest on.
             seed, images, allow_unidentified, interpolate, batch_size: As for :meth:`sample`.
             min_acceptance, time_limit, progress, distributed: As for :meth:`sample`.
 
@@ -461,7 +463,7 @@ class DCM(Shareable, Model):
             images=images,
             allow_unidentified=allow_unidentified,
             interpolate=interpolate,
-            assume=as_assumptions(self.graph, assume, kinds=(NOISE,)),
+            assume=as_assumptions(self.graph, assume, kinds=RECOVERING),
             min_acceptance=min_acceptance,
             time_limit=time_limit,
             progress=progress,
@@ -621,7 +623,7 @@ class DCM(Shareable, Model):
         )
         declared = as_assumptions(self.graph, assume)
         assumed = under_assumptions(self, query, declared, known_sources(self), bounds=bounds)
-        noise = [a for a in declared if a.kind == NOISE]
+        noise = [a for a in declared if a.kind in RECOVERING]
         options = replace(options, assume=tuple(noise))
         asked = assumed.query
 

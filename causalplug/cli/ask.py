@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from causalplug.cli.given import names, settings
+from causalplug.cli.given import names, pairs, settings
 from causalplug.cli.models import load_model, revision_option
 from causalplug.cli.output import (
     asked_for,
@@ -19,6 +19,7 @@ from causalplug.cli.output import (
     tell,
 )
 from causalplug.cli.tables import columns_option, rows_of, where_option
+from causalplug.identification.assumptions import Assume
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,6 +149,12 @@ def sample(
 @click.option("-n", "n", type=_count, help="Rows; default: 100, or one for each of --rows.")
 @click.option("--draws", type=_count, default=1, show_default=True, help="Rows for each of --rows.")
 @click.option("--factual", is_flag=True, help="Add the world as it was.")
+@click.option(
+    "--assume",
+    multiple=True,
+    metavar="NAME=KIND",
+    help="What is assumed of a mechanism: I=invertible, Y='monotone noise'. Repeatable.",
+)
 @_variables
 @_out
 @_sampling
@@ -161,6 +168,7 @@ def counterfactual(
     n: int | None,
     draws: int,
     factual: bool,
+    assume: Sequence[str],
     variables: str | None,
     out: Path | None,
     seed: int,
@@ -195,6 +203,7 @@ def counterfactual(
         variables=asked_for(_names(variables), model.variables, folder=out),
         factual=factual,
         draws=draws,
+        assume=[Assume(kind, effect=name) for name, kind in pairs(assume, "--assume").items()],
         seed=seed,
         batch_size=batch_size,
         images="pil",

@@ -11,19 +11,32 @@ from causalplug.errors import QueryError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.wording import check_known, did_you_mean, listed
 
-__all__ = ["BOUNDING", "IDENTIFYING", "KINDS", "NOISE", "Assume", "as_assumptions"]
+__all__ = [
+    "BOUNDING",
+    "IDENTIFYING",
+    "INVERTIBLE",
+    "KINDS",
+    "NOISE",
+    "RECOVERING",
+    "Assume",
+    "as_assumptions",
+]
 
-NOISE = "monotone noise"
+NOISE, INVERTIBLE = "monotone noise", "invertible"
+RECOVERING = (NOISE, INVERTIBLE)
+"""Kinds about one mechanism, by which the noise of a row is known from its values."""
 KINDS = {
     "monotone": "{effect} never falls when {cause} rises, in any unit",
     "antitone": "{effect} never rises when {cause} rises, in any unit",
     "additive": "the effect of {cause} on {effect} does not depend on what they share unobserved",
     NOISE: "{effect} rises with its own noise, which is one number, whatever its causes are",
+    INVERTIBLE: "{effect} comes of its causes and its own noise as its trained mechanism says, "
+    "and its noise is known from their values",
 }
 """What each kind says, in a sentence."""
 BOUNDING = ("monotone", "antitone", "additive")
 """Kinds that narrow bounds."""
-IDENTIFYING = ("monotone", "antitone", NOISE)
+IDENTIFYING = ("monotone", "antitone", *RECOVERING)
 """Kinds by which an answer may be identified."""
 
 _ELSEWHERE = {
@@ -31,6 +44,7 @@ _ELSEWHERE = {
     "antitone": "it is used by identify, DCM.estimate and bounds",
     "additive": "it narrows bounds; give it to causalplug.bounds",
     NOISE: "it is about counterfactuals of numbers; give it to identify or DCM.counterfactual",
+    INVERTIBLE: "it is about counterfactuals of images; give it to identify or DCM.counterfactual",
 }
 
 
@@ -44,11 +58,13 @@ class Assume:
 
     Args:
         kind: ``"monotone"`` (no unit responds the other way), ``"antitone"`` (the same, downwards),
-            ``"additive"`` (the mean effect is the same for all values of the hidden confounder), or
+            ``"additive"`` (the mean effect is the same for all values of the hidden confounder),
             ``"monotone noise"`` (a number that rises with its own noise, which is one number, so
-            that the noise of a row is known from its values).
+            that the noise of a row is known from its values), or ``"invertible"`` (an image, or
+            another variable, that comes about as its trained mechanism says, whose noise is known
+            from its values; that this mechanism is the true one no data can tell).
         cause: Name of the cause, a parent of ``effect`` in the graph; none for
-            ``"monotone noise"``.
+            ``"monotone noise"`` and ``"invertible"``.
         effect: Name of the effect.
 
     Raises:
@@ -68,12 +84,12 @@ class Assume:
         if self.kind not in KINDS:
             hint = did_you_mean(self.kind, KINDS) or f"; the kinds are {listed(KINDS)}"
             raise QueryError(f"{self.kind!r} cannot be assumed: it is not a known kind{hint}")
-        if self.kind == NOISE and (self.cause or not self.effect):
+        if self.kind in RECOVERING and (self.cause or not self.effect):
             raise QueryError(
                 f"{self.kind} cannot be assumed with cause={self.cause!r} and effect="
                 f"{self.effect!r}: it is about the mechanism of one variable, the effect"
             )
-        if self.kind != NOISE and not (self.cause and self.effect):
+        if self.kind not in RECOVERING and not (self.cause and self.effect):
             raise QueryError(
                 f"{self.kind} cannot be assumed with cause={self.cause!r} and effect="
                 f"{self.effect!r}: name a cause and its effect"
@@ -86,7 +102,7 @@ class Assume:
 
     def __str__(self) -> str:
         sentence = KINDS[self.kind].format(cause=self.cause, effect=self.effect)
-        if self.kind == NOISE:
+        if self.kind in RECOVERING:
             return f"{self.kind} of {self.effect}: {sentence}"
         return f"{self.kind} {self.cause} -> {self.effect}: {sentence}"
 
@@ -132,7 +148,7 @@ def _check_names(graph: CausalGraph, item: Assume) -> None:
             f"{item.kind} cannot be assumed of {item.cause} on {item.effect}: there is no "
             f"arrow {item.cause} -> {item.effect}; assume it for each arrow on the way"
         )
-    if item.kind == NOISE and graph.siblings(item.effect):
+    if item.kind in RECOVERING and graph.siblings(item.effect):
         others = sorted(graph.siblings(item.effect))
         raise QueryError(
             f"{item.kind} cannot be assumed of {item.effect}: it shares a hidden cause with "

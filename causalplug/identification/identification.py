@@ -281,8 +281,9 @@ def identify(
             only. What rests on it is said in ``interpolated``.
         assume: Declared assumptions, see :class:`causalplug.Assume`: monotone effects, by which
             probabilities of causation (PN, PS, PNS) and effects on compliers (LATE) follow, and
-            monotone noise of numbers, by which their counterfactuals do. They are used where there
-            is no answer without them, and ``assumptions`` says which were.
+            monotone noise of numbers and invertible mechanisms of images, by which their
+            counterfactuals do. They are used where there is no answer without them, and
+            ``assumptions`` says which were.
 
     Returns:
         An :class:`Identification`; formula, reason and certificate are worked out when they are

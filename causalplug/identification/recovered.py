@@ -1,9 +1,10 @@
-"""Counterfactuals of numbers whose noise is known from their values.
+"""Counterfactuals of variables whose noise is known from their values.
 
 A number that rises with its own noise, one number which is no other variable's, has a mechanism
 that its conditional distributions determine up to the name of the noise: the noise of a row is its
 quantile given its causes (Nasr-Esfahany, Alizadeh & Shah 2023). What it would have been under other
-causes is then determined as well.
+causes is then determined as well. The mechanism of an image is not determined by its
+distributions: there the mechanism itself is what is assumed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from causalplug.errors import QueryError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
-from causalplug.identification.assumptions import NOISE, Assume
+from causalplug.identification.assumptions import RECOVERING, Assume
 from causalplug.identification.events import Event, World
 from causalplug.identification.query import Query
 
@@ -24,13 +25,13 @@ __all__ = ["by_recovered_noise", "check_numbers"]
 def check_numbers(
     assumptions: Sequence[Assume], domains: Mapping[str, tuple[Hashable, ...]]
 ) -> None:
-    """Refuse monotone noise of variables with finitely many values.
+    """Refuse recovered noise of variables with finitely many values.
 
     Raises:
         QueryError: With the variable.
     """
     for assumption in assumptions:
-        if assumption.kind == NOISE and assumption.effect in domains:
+        if assumption.kind in RECOVERING and assumption.effect in domains:
             raise QueryError(
                 f"{assumption} cannot be assumed: {assumption.effect} has finitely many values, "
                 "from which a noise cannot be recovered; assume a monotone effect of a cause"
@@ -45,9 +46,10 @@ def by_recovered_noise(
 ) -> tuple[str, ...]:
     """The assumptions by which the query is determined, in sentences; none if they do not help.
 
-    It is where no hidden cause is at work, one table of observations has all that matters, and
-    every variable of several worlds has its noise recovered. This may leave out what a cleverer
-    argument would allow, never the other way round.
+    It is where no hidden cause is at work, but of variables that are seen and the same in all
+    worlds, one table of observations has all that matters, and every variable of several worlds has
+    its noise recovered. This may leave out what a cleverer argument would allow, never the other
+    way round.
 
     Args:
         graph: The causal graph.
@@ -55,12 +57,13 @@ def by_recovered_noise(
         assumptions: Those declared.
         sources: The data sources.
     """
-    declared = {a.effect: str(a) for a in assumptions if a.kind == NOISE}
+    declared = {a.effect: str(a) for a in assumptions if a.kind in RECOVERING}
     places = set(_places(graph, query))
     names = {name for name, _ in places}
-    if not declared or not _plain(graph, names, sources):
-        return ()
     several = _several(places)
+    settled = _seen(query) - set(several)
+    if not declared or not _plain(graph, names, settled, sources):
+        return ()
     if all(name in declared for name in several):
         return tuple(declared[name] for name in several)
     return ()
@@ -72,9 +75,18 @@ def _several(places: set[tuple[str, Hashable]]) -> list[str]:
     return sorted(name for name, count in counts.items() if count > 1)
 
 
-def _plain(graph: CausalGraph, names: set[str], sources: Sequence[Source]) -> bool:
-    """Whether no hidden cause is at work and one table of observations has all."""
-    if any(names.intersection(graph.siblings(name)) for name in names):
+def _seen(query: Query) -> set[str]:
+    """The variables whose own value, with nothing set, every term is given."""
+    seen = [{event.variable for event in term.evidence if not event.do} for _, term in query.terms]
+    return set.intersection(*seen) if seen else set()
+
+
+def _plain(
+    graph: CausalGraph, names: set[str], settled: set[str], sources: Sequence[Source]
+) -> bool:
+    """Whether no hidden cause is at work, but of variables that are seen and the same in all
+    worlds, and one table of observations has all."""
+    if any(names.intersection(graph.siblings(name)) for name in names - settled):
         return False
     return any(not source.do and names <= source.observed for source in sources)
 

@@ -10,8 +10,9 @@ from causalplug.caveats import Caveat, unique_caveats
 from causalplug.errors import QueryError
 from causalplug.identification.assumptions import (
     IDENTIFYING,
+    INVERTIBLE,
     KINDS,
-    NOISE,
+    RECOVERING,
     Assume,
     as_assumptions,
 )
@@ -97,20 +98,24 @@ def _normalised(dcm: Model, query: Query | str) -> Query:
 
 
 def check_mechanisms(dcm: Model, assumptions: Sequence[Assume]) -> None:
-    """Refuse monotone noise of mechanisms that are not monotone in one number.
+    """Refuse recovered noise of mechanisms that cannot be turned round, and monotone noise of those
+    that are not monotone in one number.
 
     Raises:
         QueryError: With the variable and its mechanism.
     """
     for assumption in assumptions:
-        if assumption.kind != NOISE:
+        if assumption.kind not in RECOVERING:
             continue
         mechanism = dcm.mechanism(assumption.effect)
         one = set(mechanism.noise) == {"normal"} and mechanism.noise["normal"].shape == ()
+        wanted = "map from one number of noise that can be turned round"
+        if assumption.kind == INVERTIBLE:
+            one, wanted = True, "map from noise that can be turned round exactly"
         if not one or mechanism.abduction != "exact":
             raise QueryError(
                 f"{assumption} cannot be used: its mechanism, {type(mechanism).__name__}, is no "
-                "map from one number of noise that can be turned round"
+                f"{wanted}"
             )
 
 

@@ -202,11 +202,14 @@ class Given:
     def _must_recover(self, dcm: Model, name: str) -> None:
         mechanism = dcm.mechanism(name)
         if mechanism.abduction is None:
+            such = ""
+            if dcm.variables[name].is_image:
+                such = ", such as a trained cp.InvertibleImage()"
             raise MechanismError(
                 f"The noise of {name!r} cannot be recovered from its value: "
                 f"{type(mechanism).__name__} declares no abduction, and the value of {name!r} is "
                 f"needed under another intervention. Leave {name!r} out of the evidence (it is "
-                "then drawn given the rest), or use a mechanism that declares one."
+                f"then drawn given the rest), or use a mechanism that declares one{such}."
             )
         self.recovered.append(name)
 

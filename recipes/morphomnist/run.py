@@ -105,6 +105,7 @@ def fitted(world: World, family: str, run: Run) -> cp.DCM:
         check_overlap=False,
         accelerator=Accelerator(mixed_precision=chosen.precision),
         output_dir=chosen.output_dir / f"training-{family}",
+        resume_from_checkpoint=chosen.resume,
     )
     return dcm
 
@@ -135,6 +136,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     made.add_argument("--width", type=int, help="of the networks")
     made.add_argument("--network", choices=["dense", "convolution"], help="of the mechanism")
     made.add_argument("--precision", choices=["no", "bf16", "fp16"], help="of the training")
+    made.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     made.add_argument("--families", default=",".join(FAMILIES), help="default: %(default)s")
     run = Run(__file__, made, arguments)
     chosen = run.options

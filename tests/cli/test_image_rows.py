@@ -40,7 +40,7 @@ def read(folder, names):
 
 def test_pairs_are_written_to_a_folder(home):
     folder, pixels = home
-    asked = "--rows seen --do D=dash --factual --out pairs --allow-unidentified --batch-size 1"
+    asked = "--rows seen --do D=dash --factual --out pairs --assume I=invertible --batch-size 1"
     assert main(["counterfactual", "model", *shlex.split(asked)]) == 0
     table = pd.read_csv(folder / "pairs" / "metadata.csv")
     assert list(table["counterfactual.D"]) == ["dash", "dash"]
@@ -54,7 +54,8 @@ def test_pairs_are_written_to_a_folder(home):
     assert not np.array_equal(made[0], pixels[0])
     about = json.loads((folder / "pairs" / "about.json").read_text())
     assert about["reconstruction_error"]["I"] < 1e-5
-    assert about["identification"] == "not identifiable"
+    assert about["identification"] == "identifiable"
+    assert about["assumptions"] == [str(cp.Assume("invertible", effect="I"))]
 
 
 def test_they_are_refused_where_nothing_is_assumed(home, capsys):
