@@ -31,6 +31,7 @@ __all__ = ["Single", "StackedTraining"]
 _SCORED = 4096  # held-out rows of a mechanism that are scored
 _RATE, _BETAS = 1e-2, (0.9, 0.99)
 _CYCLES = CYCLES[1:]
+_LATE, _LARGER = 0.8, 4  # share of a cycle after which batches are larger, and by how much
 _BYTES = 1 << 28  # of the features of one stack's rows
 
 
@@ -91,7 +92,7 @@ class StackLearner(Learner):
         losses: list[Tensor] = []
 
         def backward(part: int, scaled: Callable[[Tensor], Tensor] | None) -> Tensor:
-            drawn = self.rows.drawn(self.config.batch_size, generator)
+            drawn = self.rows.drawn(self._rows_of(index), generator)
             each = -self.stack.log_prob(*drawn).mean(1)
             losses.append(each.detach())
             return self._differentiate(each.sum(), scaled)
@@ -100,6 +101,12 @@ class StackLearner(Learner):
         self.average.update(index)
         self.losses = torch.stack(losses).mean(0).tolist()
         return float(loss)
+
+    def _rows_of(self, index: int) -> int:
+        """Rows of a step: more of them at the end, where the noise of batches would stay."""
+        if index > _LATE * self.steps:
+            return _LARGER * self.config.batch_size
+        return self.config.batch_size
 
     @torch.no_grad()
     def scores(self, rows: StackRows) -> Tensor:

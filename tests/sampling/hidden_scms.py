@@ -1,6 +1,10 @@
 """Structural causal models made from a seed, of the kinds that a table can be: mixed,
 continuous, with counts, with a hidden cause of three, with doses that an experiment set, with
-rare values."""
+rare values.
+
+The tables are so long that chance alone hardly takes a right estimate out of its bound: with 4,000
+rows the best estimator that knows the equations leaves it at one question in ten.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +86,7 @@ def mixed(draw: np.random.Generator) -> Made:
     variables |= {"Y": cp.Continuous(), "R": cp.Discrete(2)}
     graph = cp.CausalGraph.parse("Z, K -> T; Z, K, T -> Y; Y, T -> R")
     questions = [({"T": t}, outcome) for t in (0, 1) for outcome in ("Y", "R")]
-    return Made(graph, variables, world, [(4000, {})], questions)
+    return Made(graph, variables, world, [(16_000, {})], questions)
 
 
 def continuous(draw: np.random.Generator) -> Made:
@@ -97,7 +101,7 @@ def continuous(draw: np.random.Generator) -> Made:
 
     graph = cp.CausalGraph.parse("X -> M -> Y; X <-> Y")
     variables = dict.fromkeys("XMY", cp.Continuous())
-    return Made(graph, variables, world, [(4000, {})], [({"X": x}, "Y") for x in (-0.5, 0.5)])
+    return Made(graph, variables, world, [(16_000, {})], [({"X": x}, "Y") for x in (-0.5, 0.5)])
 
 
 def counts(draw: np.random.Generator) -> Made:
@@ -111,7 +115,7 @@ def counts(draw: np.random.Generator) -> Made:
 
     graph = cp.CausalGraph.parse("K -> T; K, T -> Y")
     variables = {"K": cp.Count(), "T": cp.Discrete(2), "Y": cp.Count()}
-    return Made(graph, variables, world, [(4000, {})], [({"T": t}, "Y") for t in (0, 1)])
+    return Made(graph, variables, world, [(16_000, {})], [({"T": t}, "Y") for t in (0, 1)])
 
 
 def clique(draw: np.random.Generator) -> Made:
@@ -142,7 +146,7 @@ def doses(draw: np.random.Generator) -> Made:
 
     graph = cp.CausalGraph.parse("T -> Y; T <-> Y")
     variables = dict.fromkeys("TY", cp.Continuous())
-    experiments = [(3000, {}), (3000, {"T": [-1.0, 0.0, 1.0]})]
+    experiments = [(16_000, {}), (16_000, {"T": [-1.0, 0.0, 1.0]})]
     return Made(graph, variables, world, experiments, [({"T": t}, "Y") for t in (-1.0, 0.0, 1.0)])
 
 
