@@ -57,6 +57,8 @@ class Estimate:
         members: for an ensemble the estimates of its members, one column each, or None.
         level: coverage of the intervals.
         interval: what the intervals hold, or why there are none and how to get them, as a sentence.
+        images_painted: How many images pulled generators painted for the estimates; intervals may
+            take some more.
         assumptions: What the answer rests on beside the graph, in sentences.
     """
 
@@ -76,6 +78,7 @@ class Estimate:
     level: float = 0.95
     interval: str = ""
     assumptions: tuple[str, ...] = ()
+    images_painted: int = 0
 
     @property
     def acceptance_rate(self) -> float:
@@ -181,6 +184,7 @@ class Estimate:
             "n": self.n,
             "candidates": self.candidates,
             "seconds": self.seconds,
+            "images_painted": self.images_painted,
             "seed": self.seed,
             "level": self.level,
             "interval": self.interval,
@@ -196,6 +200,8 @@ class Estimate:
         if self.candidates != self.n:
             rate = f", {self.acceptance_rate:.2%} of {self.candidates:,} tried"
         notes = [f"{self.n:,} rows{rate}, {self.seconds:.2f} s, seed {self.seed}; {self.status}"]
+        if self.images_painted:
+            notes.append(f"{self.images_painted:,} images painted; the errors count images")
         if self.interval:
             notes.append(self.interval)
         if self.marked and self.identification is not None:
