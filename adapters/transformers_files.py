@@ -14,8 +14,8 @@ from causalplug.adapters.row_seeds import is_terms
 from causalplug.errors import MissingDependencyError, RepositoryError
 from causalplug.files.validation import read_json
 from causalplug.hub.part import Content
-from causalplug.hub.snapshot import Snapshot
-from causalplug.values import Json
+from causalplug.hub.snapshot import Snapshot, refuse_users_keys
+from causalplug.values import Json, Named
 
 __all__ = [
     "OpenedModel",
@@ -97,6 +97,20 @@ class OpenedModel:
         return bool(self.model.main_input_name == "input_ids")
 
 
+def _refuse_other_weights(snapshot: Snapshot, config: Named) -> None:
+    """Raise where a configuration would have weights of another repository downloaded.
+
+    Raises:
+        RepositoryError: It asks for a pretrained backbone by its name.
+    """
+    asks = [config, *(value for value in config.values() if isinstance(value, Mapping))]
+    if any(part.get("use_pretrained_backbone") for part in asks):
+        raise RepositoryError(
+            f"cannot load {snapshot}: its configuration asks for the weights of another repository "
+            "(use_pretrained_backbone), which nobody has pinned. Save the model with its backbone"
+        )
+
+
 def architecture_of(snapshot: Snapshot) -> tuple[str, str]:
     """The class of a model, such as ``"BertForSequenceClassification"``, and its family, such as
     ``"bert"``; the class is empty where the configuration does not say."""
@@ -125,6 +139,8 @@ def open_model(snapshot: Snapshot, head: str) -> OpenedModel:
             f"cannot load {snapshot}: it needs code of the repository (auto_map), which is never "
             "run. Take a model of a known class"
         )
+    refuse_users_keys(config, f"{snapshot}/config.json")
+    _refuse_other_weights(snapshot, config)
     try:
         model, info = getattr(transformers, head).from_pretrained(
             snapshot.path,

@@ -19,7 +19,8 @@ from causalplug.files.validation import check_keys, configured, read_json
 from causalplug.files.weights import read_safetensors
 from causalplug.hub.code_file import read_code
 from causalplug.hub.formats import unknown_format
-from causalplug.hub.snapshot import check_trust
+from causalplug.hub.snapshot import check_trust, refuse_users_keys
+from causalplug.values import Json
 
 if TYPE_CHECKING:
     from causalplug.hub.part import Part
@@ -37,6 +38,7 @@ _SCHEMA = {
     "weights?": _FACTS,
     "card?": _FACTS,
 }
+_BROUGHT = "causalplug_remote_"
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 
 
@@ -71,9 +73,8 @@ def load_part(
             snapshot.file(_WEIGHTS, facts=config.get("weights"))
         code = None
         if "code" in config:
-            code = config["code"], read_code(snapshot.file(config["code"]), snapshot.boundary)
-            if config["kind"] not in registry.kinds():
-                _run_code(snapshot, *code, trust_remote_code)
+            code = _code(snapshot, config, registry, trust_remote_code)
+        refuse_users_keys(config["config"], where)
         with configured(where):
             cls = registry.resolve(config["kind"])
             part = cls.from_snapshot(config["config"], snapshot)
@@ -85,14 +86,39 @@ def load_part(
     return part
 
 
-def _run_code(snapshot: Snapshot, name: str, source: bytes, trusted: bool) -> None:
-    """Run a Python file of the repository, which registers kinds, if the user trusts it.
+def _code(
+    snapshot: Snapshot, config: Json, registry: Registry[Any], trusted: bool
+) -> tuple[str, bytes] | None:
+    """Name and text of the repository's Python file, run where its kind is not registered; not
+    even downloaded unless it may run, or has run before.
 
     Raises:
-        RepositoryError: the user does not, or it fails.
+        RepositoryError: it is needed, and the user does not trust it.
     """
-    check_trust(snapshot, trusted, needs=name)
-    module = types.ModuleType(f"causalplug_remote_{hashlib.sha256(source).hexdigest()[:16]}")
+    name, kind = config["code"], config["kind"]
+    known = kind in registry.kinds()
+    if not known:
+        check_trust(snapshot, trusted, needs=name)
+    elif snapshot.is_online and not trusted and not _brought(registry.module(kind)):
+        return None
+    code = name, read_code(snapshot.file(name), snapshot.boundary)
+    if not known:
+        _run_code(snapshot, *code)
+    return code
+
+
+def _brought(module: str) -> bool:
+    """Whether a module is the Python file of a repository."""
+    return module.startswith(_BROUGHT)
+
+
+def _run_code(snapshot: Snapshot, name: str, source: bytes) -> None:
+    """Run a Python file of the repository, which registers kinds.
+
+    Raises:
+        RepositoryError: it fails.
+    """
+    module = types.ModuleType(f"{_BROUGHT}{hashlib.sha256(source).hexdigest()[:16]}")
     sys.modules[module.__name__] = module  # where pickles and dataclasses look classes up
     try:
         exec(compile(source, str(snapshot.path / name), "exec"), module.__dict__)

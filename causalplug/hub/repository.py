@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from causalplug.errors import RepositoryError
@@ -68,7 +69,8 @@ def resolve(
     folder = Path(text).expanduser()
     recover(folder)
     if folder.is_dir():
-        return _local(folder, text, revision, subfolder)
+        policy = Remote(_text(cache_dir), token, local_files_only, force_download)
+        return replace(_local(folder, text, revision, subfolder), _policy=policy)
     if folder.exists():
         raise RepositoryError(
             f"cannot load {short(text)}: it is a file. Give the folder that it lies in"
@@ -164,6 +166,11 @@ def _commit(
                 return asked(offline=True)
             except Exception:
                 raise error from error.__cause__
+
+
+def _text(path: str | os.PathLike | None) -> str | None:
+    """A path as text."""
+    return None if path is None else os.fspath(path)
 
 
 def _local(folder: Path, text: str, revision: str | None, subfolder: str) -> Snapshot:

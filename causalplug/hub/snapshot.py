@@ -6,7 +6,7 @@ from the disk ever after.
 
 from __future__ import annotations
 
-__all__ = ["Referred", "Snapshot", "check_pinned", "check_trust"]
+__all__ = ["Referred", "Snapshot", "check_pinned", "check_trust", "refuse_users_keys"]
 
 import contextlib
 import difflib
@@ -27,9 +27,27 @@ from causalplug.files.storage import check_disk, read_folder
 from causalplug.files.validation import regular_file, safe_relative, short
 from causalplug.hub.client import bound_requests, hub_errors, patiently
 from causalplug.hub.listing import Listing, list_commit, list_folder
-from causalplug.values import Json
+from causalplug.values import Json, Named
 
 logger = logging.getLogger(__name__)
+
+_PLACES = ("pipeline", "model", "backbone")  # where a configuration says where its files are
+_USERS = frozenset(
+    {
+        "cache_dir",
+        "code_revision",
+        "custom_pipeline",
+        "custom_revision",
+        "device_map",
+        "force_download",
+        "local_dir",
+        "local_files_only",
+        "proxies",
+        "token",
+        "trust_remote_code",
+        "use_auth_token",
+    }
+)
 
 
 class Referred(Protocol):
@@ -65,7 +83,7 @@ def check_pinned(repo_id: str, revision: str) -> None:
 class Remote:
     """How files of a Hub repository are fetched."""
 
-    cache_dir: str
+    cache_dir: str | None
     token: bool | str | None = field(repr=False)
     local_files_only: bool
     force_download: bool
@@ -95,6 +113,7 @@ class Snapshot:
     recorded: Mapping[str, Facts] | None = field(default=None, repr=False)
     reference: Referred | None = field(default=None, repr=False)
     _remote: Remote | None = None
+    _policy: Remote | None = None
     _passed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -114,6 +133,11 @@ class Snapshot:
         return str(self.path)
 
     @property
+    def is_online(self) -> bool:
+        """Whether its files are fetched from the Hub."""
+        return self._remote is not None
+
+    @property
     def is_pinned(self) -> bool:
         """Whether the user gave a full commit hash, so that the repository's owner cannot change
         what is loaded."""
@@ -127,7 +151,7 @@ class Snapshot:
             repo_id, revision: of the other repository.
 
         Returns:
-            ``cache_dir``, ``token`` and ``local_files_only``; nothing for a folder.
+            ``cache_dir``, ``token`` and ``local_files_only``, as the user gave them.
 
         Raises:
             RepositoryError: the name is not that of a repository, or the revision is not the full
@@ -139,9 +163,10 @@ class Snapshot:
                 f"cannot load {self}: {short(repo_id)} is not the name of a Hub repository"
             )
         keys = ("cache_dir", "token", "local_files_only")
-        if self._remote is None:
+        policy = self._remote or self._policy
+        if policy is None:
             return {}
-        return {key: getattr(self._remote, key) for key in keys}
+        return {key: vars(policy)[key] for key in keys}
 
     @functools.cached_property
     def license(self) -> str | None:
@@ -381,6 +406,26 @@ class Snapshot:
             )
         return RepositoryError(
             f"cannot load {self}: {short(name)} does not have the recorded size and hash; {way_out}"
+        )
+
+
+def refuse_users_keys(config: Named, where: str) -> None:
+    """Refuse a configuration that says what its user alone decides: how repositories are fetched,
+    and whether their code may run.
+
+    Args:
+        config: The configuration of a mechanism or an encoder.
+        where: The file, for the message.
+
+    Raises:
+        RepositoryError: It has such a key, or the place of its files has.
+    """
+    places = [config[name] for name in _PLACES if isinstance(config.get(name), Mapping)]
+    found = [key for place in (config, *places) for key in place if key in _USERS]
+    if found:
+        raise RepositoryError(
+            f"cannot use {where}: it sets {', '.join(found)}, which whoever loads it decides. Take "
+            "the key out of the file"
         )
 
 

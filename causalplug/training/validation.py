@@ -268,8 +268,6 @@ def distance(
         ]
         if shown:
             sizes += shown.sizes
-        else:
-            sizes += []
         p, q, sets = _worst(torch.stack(columns[0], -1), torch.stack(columns[1], -1), sizes)
         floor, ceiling = sampling_floor(p, len(q))
         ceiling = floor + (ceiling - floor) * math.sqrt(1 + math.log(sets) / math.log(100))

@@ -56,10 +56,12 @@ def test_code_runs_for_those_who_trust_a_commit(hub, repo, cache, tmp_path):
         before = dcm(cp.Noise(5, seed=1))["I"]
     forget(kind)
     commit = part.origin.revision
+    hub.steer("clear")
     with pytest.raises(
         RepositoryError, match=r'needs code of its own \("stripes\.py"\).*trust_remote_code=True'
     ):
         cp.from_pretrained(repo, cache_dir=cache)
+    assert not [path for path in hub.paths() if path.endswith("stripes.py")]
     with pytest.raises(RepositoryError, match=rf"needs a pinned revision.*{commit}"):
         cp.from_pretrained(repo, cache_dir=cache, trust_remote_code=True)
     model = cp.from_pretrained(f"{repo}-model", cache_dir=cache)
