@@ -183,7 +183,10 @@ class StackedTraining:
                 f"{name} cannot be trained by likelihood: no source without an intervention on it "
                 f"records all of {', '.join(columns)} together. Add such a source."
             )
-        rows = {c: torch.cat([s.values[c] for s in sources]) for c in columns}
+        if len(sources) == 1:
+            rows = {c: sources[0].values[c] for c in columns}
+        else:
+            rows = {c: torch.cat([s.values[c] for s in sources]) for c in columns}
         return Member(name, mechanism, rows)  # type: ignore[arg-type]
 
     def train(self, singles: Sequence[Single]) -> None:
@@ -223,8 +226,9 @@ class StackedTraining:
     @torch.no_grad()
     def _score(self, single: Single, start: float) -> None:
         member = single.held_out
-        parents = {p: member.rows[p] for p in member.mechanism.parents}
-        scores = member.mechanism.log_prob(member.rows[single.name], parents)
+        some = {column: values[:_SCORED] for column, values in member.rows.items()}
+        parents = {p: some[p] for p in member.mechanism.parents}
+        scores = member.mechanism.log_prob(some[single.name], parents)
         single.report.negative_log_likelihood = -float(scores.mean())
         single.report.seconds = time.perf_counter() - start
 
