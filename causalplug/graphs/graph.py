@@ -474,7 +474,9 @@ class CausalGraph:
         return tuple(tuple(sorted(row)) for row in rows)
 
     def _adjacent(self, variable: str, lists: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
-        (position,) = self.positions((variable,))
+        position = self.index.get(variable) if isinstance(variable, str) else None
+        if position is None:
+            (position,) = self.positions((variable,))
         return tuple(self.variables[v] for v in lists[position])
 
 
