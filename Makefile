@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS = 1
 
-.PHONY: cards demo docs recipes test test-lowest style quality benchmarks dist clean
+.PHONY: cards demo docs figures recipes test test-lowest style quality benchmarks dist clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,9 @@ cards: $(VENV)/.installed  ## the card of the model that the demo makes; runs th
 
 recipes: $(VENV)/.installed  ## the quick modes of all recipes, each held to its bounds
 	$(BIN)/python -m recipes --workers $(WORKERS)
+
+figures: $(VENV)/.installed  ## the figures of docs/results.md and the recipes; FIGURES="--mnist FOLDER …" names the data
+	$(BIN)/python -m recipes.figures $(FIGURES)
 
 test: $(VENV)/.installed  ## the whole test suite
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile

@@ -243,8 +243,6 @@ class DiffusersGenerator(FrozenMechanism):
             extra = {"generator": generators}
         if "eta" in options:
             extra |= {"eta": self.eta}
-        else:
-            extra |= {}
         sample = latent * float(getattr(scheduler, "init_noise_sigma", 1.0))
         for t in scheduler.timesteps:
             scaled = sample

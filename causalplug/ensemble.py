@@ -41,9 +41,11 @@ from causalplug.wording import shortened
 
 if TYPE_CHECKING:
     import pandas as pd
+    from typing_extensions import Unpack
 
     from causalplug.data.source import DataSource
     from causalplug.dcm import DCM
+    from causalplug.training.config import TrainingSettings
 
 __all__ = ["Ensemble"]
 
@@ -54,6 +56,7 @@ _ASKED = {
     "n": COUNT.or_none().raising(SamplingError),
     "data": ROWS.or_none("none"),
     "one_step": INTERVAL_RULES["one_step"],
+    "level": SHARE.or_none("the ensemble's"),
 }
 _EFFECT = {"outcome": TEXT, "treatment": TEXT, "given": _GIVEN, **_ASKED}
 
@@ -107,7 +110,7 @@ class Ensemble:
         seeds: Iterable[int] = range(3),
         level: float = 0.95,
         output_dir: str | Path | None = None,
-        **settings: Any,
+        **settings: Unpack[TrainingSettings],
     ) -> Ensemble:
         """Train one model per seed on the same rows.
 
@@ -153,6 +156,7 @@ class Ensemble:
         query: str | Query,
         n: int | None = None,
         *,
+        level: float | None = None,
         data: Any = None,
         one_step: bool | None = None,
         seed: int = DEFAULTS.seed,
@@ -164,8 +168,10 @@ class Ensemble:
         progress: bool | None = DEFAULTS.progress,
     ) -> Estimate:
         """The answer to ``query`` of all members together; ``n`` rows each, arguments as for
-        :meth:`DCM.estimate`."""
+        :meth:`DCM.estimate`; ``level`` is the ensemble's by default."""
         started = time.perf_counter()
+        if level is None:
+            level = self.level
         options = SamplingOptions(
             seed=seed,
             batch_size=batch_size,
@@ -179,9 +185,9 @@ class Ensemble:
         for k, member in enumerate(self.members):
             own = replace(options, seed=options.seed + k)
             answer = estimate(member, query, n, data=data, options=own)
-            known = {"data": data, "level": self.level, "one_step": one_step}
+            known = {"data": data, "level": level, "one_step": one_step}
             answers.append(with_intervals(member, answer, query, **known))
-        return self._joined(answers, started)
+        return self._joined(answers, level, started)
 
     @takes(QueryError, **_EFFECT)
     def ate(
@@ -194,6 +200,7 @@ class Ensemble:
         control: Any = None,
         given: Named | None = None,
         n: int | None = None,
+        level: float | None = None,
         data: Any = None,
         one_step: bool | None = None,
         seed: int = DEFAULTS.seed,
@@ -209,6 +216,7 @@ class Ensemble:
         return self.estimate(
             ate_query(self.members[0], outcome, treatment, **levels),
             n,
+            level=level,
             data=data,
             one_step=one_step,
             seed=seed,
@@ -229,6 +237,7 @@ class Ensemble:
         *,
         given: Named | None = None,
         n: int | None = None,
+        level: float | None = None,
         data: Any = None,
         one_step: bool | None = None,
         seed: int = DEFAULTS.seed,
@@ -243,6 +252,7 @@ class Ensemble:
         ask = partial(
             self.estimate,
             n=n,
+            level=level,
             data=data,
             one_step=one_step,
             seed=seed,
@@ -359,7 +369,7 @@ class Ensemble:
         }
         return joined
 
-    def _joined(self, answers: Sequence[Estimate], started: float) -> Estimate:
+    def _joined(self, answers: Sequence[Estimate], level: float, started: float) -> Estimate:
         import pandas as pd
 
         first = answers[0]
@@ -373,8 +383,8 @@ class Ensemble:
         spread = values.std(0, ddof=1)
         mean = values.mean(0)
         sampling = self._variance_of_rows(answers)
-        trained = _student(self.level, m - 1) * spread * math.sqrt(1 + 1 / m)
-        normal = NormalDist().inv_cdf((1 + self.level) / 2)
+        trained = _student(level, m - 1) * spread * math.sqrt(1 + 1 / m)
+        normal = NormalDist().inv_cdf((1 + level) / 2)
         half = np.sqrt(normal**2 * sampling + trained**2)
         errors = np.stack([answer.table["monte_carlo_error"].to_numpy() for answer in answers])
         table = first.table.assign(
@@ -388,9 +398,7 @@ class Ensemble:
             ),
             disagreement=spread,
         )
-        words = (
-            f"{self.level:.0%} intervals: the sampling of the rows, of training and of the model."
-        )
+        words = f"{level:.0%} intervals: the sampling of the rows, of training and of the model."
         if np.isnan(sampling).all():
             words = first.interval
         marked = [answer for answer in answers if answer.marked]
@@ -406,7 +414,7 @@ class Ensemble:
             identification=worst.identification,
             warnings=unique_caveats(c for answer in answers for c in answer.warnings),
             members=pd.DataFrame({f"member {k}": row for k, row in enumerate(values)}),
-            level=self.level,
+            level=level,
             interval=words,
         )
 

@@ -9,7 +9,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-__all__ = ["freeze", "initialised", "location_and_scale"]
+__all__ = ["freeze", "initialised", "is_out_of_memory", "location_and_scale"]
+
+_SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "alloc_cpu",
+)
 
 _N = TypeVar("_N", bound=nn.Module)
 
@@ -29,6 +37,14 @@ def initialised(build: Callable[[], _N], seed: int) -> _N:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed % 2**63)  # of the CPU alone
         return build()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is exhausted: torch's CPU allocator has no class for
+    it."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return any(sign in str(error).lower() for sign in _SIGNS)
 
 
 def location_and_scale(rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -134,9 +134,8 @@ def read_data(
         inside = replace_source(source, names)
         recoded = _coded(_only(table, names), common)
         sampled.append(Sampled(inside, recoded, exact))
-    if len(kept) == len(graph.variables):
-        smaller = graph
-    else:
+    smaller = graph
+    if len(kept) < len(graph.variables):
         smaller = graph.latent_projection(kept)
     notes = list(reader.notes)
     if unseen:

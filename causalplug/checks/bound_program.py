@@ -68,22 +68,16 @@ class BoundProgram:
         most: int,
     ):
         self.model, self.rows, self.assumptions = model, rows, assumptions
-        self.direct: dict[Factor, list[int]] = {}
-        for number, row in enumerate(rows):
-            if len(row.polynomial) == 1:
-                ((product, _),) = row.polynomial.items()
-                if len(product) == 1:
-                    self.direct.setdefault(next(iter(product)), []).append(number)
-        asked = {f for polynomial in polynomials for product in polynomial for f in product}
+        self.direct = _direct(rows)
+        asked = _factors_of(polynomials)
         needed = {factor[0] for factor in asked if factor not in self.direct}
         self.mixed = [n for n, row in enumerate(rows) if self._is_mixed(row, needed)]
-        helpers = {f for n in self.mixed for product in rows[n].polynomial for f in product}
-        helpers = {f for f in helpers if f[0] in needed or f not in self.direct}
-        numbers = sorted(needed | {f[0] for f in helpers})
-        self.blocks = {
-            number: _Block(self, number, {f for f in asked | helpers if f[0] == number}, most)
-            for number in numbers
-        }
+        mixed = _factors_of(rows[n].polynomial for n in self.mixed)
+        helpers = {f for f in mixed if f[0] in needed or f not in self.direct}
+        self.blocks: dict[int, _Block] = {}
+        for number in sorted(needed | {f[0] for f in helpers}):
+            own = {f for f in asked | helpers if f[0] == number}
+            self.blocks[number] = _Block(self, number, own, most)
 
     def _is_mixed(self, row: Row, needed: set[int]) -> bool:
         components = {factor[0] for product in row.polynomial for factor in product}
@@ -93,6 +87,25 @@ class BoundProgram:
     def unknowns(self) -> int:
         """The number of unknowns after the canonical partition."""
         return sum(block.size for block in self.blocks.values())
+
+
+def _direct(rows: Sequence[Row]) -> dict[Factor, list[int]]:
+    """Numbers of the rows that give a factor by itself."""
+    found: dict[Factor, list[int]] = {}
+    for number, row in enumerate(rows):
+        products = list(row.polynomial)
+        if len(products) == 1 and len(products[0]) == 1:
+            (factor,) = products[0]
+            found.setdefault(factor, []).append(number)
+    return found
+
+
+def _factors_of(polynomials: Iterable[Polynomial]) -> set[Factor]:
+    found: set[Factor] = set()
+    for polynomial in polynomials:
+        for product in polynomial:
+            found.update(product)
+    return found
 
 
 class _Block:
@@ -263,8 +276,6 @@ class Fitted:
         if reduced.products or not reduced.linear:
             if reduced.products:
                 self.unused += 1
-            else:
-                self.unused += 0
             return None
         if any(factor[0] != block.number for factor in reduced.linear):
             return None

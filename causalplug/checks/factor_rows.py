@@ -132,9 +132,15 @@ def _districts(graph: CausalGraph, source: Source) -> Iterator[_District]:
             continue
         pillows = tuple(_pillow(projected, order[: order.index(m) + 1], m) for m in members)
         own = tuple(name for name in hidden if _leads_to(needed, name, source, component))
-        reads = {p for name in (*members, *own) for p in needed.parents(name)}
-        above = tuple(n for n in needed.variables if n in reads - set(members) - set(own))
-        yield _District(members, pillows, own, above)
+        yield _District(members, pillows, own, tuple(_parents_of(needed, {*members, *own})))
+
+
+def _parents_of(graph: CausalGraph, names: set[str]) -> list[str]:
+    """The parents of a set outside of it, in the graph's order."""
+    reads: set[str] = set()
+    for name in names:
+        reads.update(graph.parents(name))
+    return [name for name in graph.variables if name in reads and name not in names]
 
 
 def _pillow(graph: CausalGraph, before: Sequence[str], name: str) -> tuple[str, ...]:

@@ -50,18 +50,36 @@ def splits_of(leaf: Probability, others: Sequence[Probability]) -> list[Split]:
     fixed = tuple(a for a in known if _is_set(a, drawn))
     rest = tuple(a for a in known if a not in fixed)
     below = [o for o in others if any(_is_set(a, drawn) for a in o.given + o.do)]
-    with_fixed = {a for o in below if set(fixed) & set(o.given + o.do) for a in o.of}
-    found = []
-    if fixed:
-        found = [Split(fixed, tuple(a for a in rest if a not in with_fixed))]
-    along = dict.fromkeys(a for o in below for a in _together(o, rest))
+    return [*_at_set_values(fixed, rest, below), *_at_drawn_values(rest, below)]
+
+
+def _at_set_values(
+    fixed: tuple[Atom, ...], rest: tuple[Atom, ...], below: Sequence[Probability]
+) -> list[Split]:
+    """What is set, at everything that is drawn but for what is drawn for that very value."""
+    if not fixed:
+        return []
+    with_fixed: set[Atom] = set()
+    for factor in below:
+        if not set(fixed).isdisjoint(factor.given + factor.do):
+            with_fixed.update(factor.of)
+    return [Split(fixed, tuple(a for a in rest if a not in with_fixed))]
+
+
+def _at_drawn_values(rest: tuple[Atom, ...], below: Sequence[Probability]) -> list[Split]:
+    """What is drawn apart, at everything that factors draw under set values."""
+    along: dict[Atom, None] = {}
+    conditions: dict[Atom, None] = {}
+    for factor in below:
+        together = _together(factor, rest)
+        along |= dict.fromkeys(together)
+        if together:
+            conditions |= dict.fromkeys((*factor.given, *factor.do))
     apart = tuple(a for a in rest if a not in along)
-    if along and apart:
-        drawing = [o for o in below if _together(o, rest)]
-        conditions = dict.fromkeys(a for o in drawing for a in (*o.given, *o.do))
-        under = tuple(a for a in conditions if isinstance(a, Constant))
-        found.append(Split(apart, tuple(along), under))
-    return found
+    if not along or not apart:
+        return []
+    under = tuple(a for a in conditions if isinstance(a, Constant))
+    return [Split(apart, tuple(along), under)]
 
 
 def _together(factor: Probability, atoms: Sequence[Atom]) -> list[Atom]:

@@ -174,7 +174,10 @@ def _ranked(values: Tensor, n: int) -> Tensor:
         scores = column
         if len(levels) > 8:
             scores = torch.special.ndtri(middle.double())[place]
-        columns.append((scores - scores[:n].mean()) / scores[:n].std().clamp_min(1e-6))
+        scale = scores[:n].std()
+        if not scale > 1e-6:  # a constant among the real rows says nothing of the scale
+            scale = scores.std().clamp_min(1e-6)
+        columns.append((scores - scores[:n].mean()) / scale)
     return torch.stack(columns, -1)
 
 

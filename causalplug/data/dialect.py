@@ -297,22 +297,28 @@ def _layout(path: Path, lines: Sequence[str], separator: str | None) -> _Layout:
         usual = ","
     tried = {sign: _split(path, lines, sign) for sign in _SEPARATORS}
     fitting = [sign for sign, layout in tried.items() if layout.fits]
-    if len(fitting) == 1:
-        return tried[fitting[0]]
     if len(fitting) > 1:
         raise DataError(
             f"{path} can be read in several ways: its columns may be separated by "
             f"{' or by '.join(_WORDS[sign] for sign in fitting)}. Say which: "
             f"separator={fitting[0]!r}."
         )
-    if usual == "\t" and len(tried["\t"].rows[0]) == 1:
-        for layout in (_split(path, lines, " "), _squeezed_layout(path, lines)):
-            if layout is not None and layout.fits:
-                return layout
+    if fitting:
+        return tried[fitting[0]]
+    if usual == "\t" and len(tried["\t"].rows[0]) == 1 and (found := _by_blanks(path, lines)):
+        return found
     others = [s for s in _SEPARATORS if s != usual and len(tried[s].rows[0]) > 1]
     if len(tried[usual].rows[0]) > 1 or not others:
         return tried[usual]
     raise _uneven(path, tried[others[0]], asking=True)
+
+
+def _by_blanks(path: Path, lines: Sequence[str]) -> _Layout | None:
+    """Columns between single blanks, or between runs of them."""
+    for layout in (_split(path, lines, " "), _squeezed_layout(path, lines)):
+        if layout is not None and layout.fits:
+            return layout
+    return None
 
 
 def _split(path: Path, lines: Sequence[str], separator: str, squeezed: bool = False) -> _Layout:

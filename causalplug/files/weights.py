@@ -18,7 +18,7 @@ __all__ = [
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -237,28 +237,7 @@ def load_tensors(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], w
     import torch
 
     expected = module.state_dict()
-    optional = {name for name in expected if name.endswith("num_batches_tracked")}
-    missing = [name for name in expected if name not in tensors and name not in optional]
-    unexpected = [
-        name
-        for name in tensors
-        if name not in expected and not name.endswith("num_batches_tracked")
-    ]
-    problems = [
-        f"{word}: {_listed(names)}"
-        for word, names in (("missing", missing), ("unexpected", unexpected))
-        if names
-    ]
-    for name, wanted in expected.items():
-        if name not in tensors:
-            continue
-        found = tensors[name]
-        if found.shape != wanted.shape:
-            problems.append(
-                f"{name!r} has shape {list(found.shape)} instead of {list(wanted.shape)}"
-            )
-        elif found.is_floating_point() != wanted.is_floating_point():
-            problems.append(f"{name!r} has type {found.dtype} instead of {wanted.dtype}")
+    problems = [*_other_names(expected, tensors), *_other_shapes(expected, tensors)]
     if problems:
         rest = ""
         if len(problems) > 8:
@@ -279,6 +258,32 @@ def load_tensors(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], w
         for name, wanted in expected.items():
             if name in tensors:
                 wanted.copy_(tensors[name])
+
+
+def _other_names(expected: Named, tensors: Named) -> Iterator[str]:
+    """Names that are missing and names that do not belong; counters of batch normalisation may
+    be either."""
+    counted = "num_batches_tracked"
+    for word, names, known in (
+        ("missing", expected, tensors),
+        ("unexpected", tensors, expected),
+    ):
+        odd = [name for name in names if name not in known and not name.endswith(counted)]
+        if odd:
+            yield f"{word}: {_listed(odd)}"
+
+
+def _other_shapes(
+    expected: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]
+) -> Iterator[str]:
+    for name, wanted in expected.items():
+        if name not in tensors:
+            continue
+        found = tensors[name]
+        if found.shape != wanted.shape:
+            yield f"{name!r} has shape {list(found.shape)} instead of {list(wanted.shape)}"
+        elif found.is_floating_point() != wanted.is_floating_point():
+            yield f"{name!r} has type {found.dtype} instead of {wanted.dtype}"
 
 
 def _shared_prefix(expected: Named, tensors: Named) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -54,31 +54,10 @@ class Source:
         label = "the source"
         if name is not None:
             label = f"source {name!r}"
-        for column in columns:
-            if not isinstance(column, str) or not column:
-                raise SourceError(
-                    f"{label} cannot be declared: {column!r} is not a name of a variable"
-                )
-        if len(set(columns)) < len(columns):
-            twice = next(column for column in columns if columns.count(column) > 1)
-            raise SourceError(
-                f"{label} cannot be declared: column {twice!r} is listed twice; list each one once"
-            )
+        _check_columns(columns, label)
         values: dict[str, tuple[Any, ...]] = {}
         if isinstance(do, Mapping):
-            for variable, value in do.items():
-                if value is None:
-                    continue
-                several = isinstance(value, Iterable) and not isinstance(value, str | bytes)
-                if several:
-                    values[variable] = tuple(dict.fromkeys(value))
-                else:
-                    values[variable] = (value,)
-                if not values[variable]:
-                    raise SourceError(
-                        f"{label} cannot be declared: do({variable}) has an empty list of values; "
-                        "give the values that were set, or None if any may occur"
-                    )
+            values = _values_set(do, label)
         intervened = frozenset(as_names(do))
         if not columns and not intervened:
             raise SourceError(
@@ -160,6 +139,33 @@ class Source:
         values = data.get("values", {})
         do = {variable: values.get(variable) for variable in data.get("do", ())}
         return cls(data["recorded"], do=do, name=data.get("name"))
+
+
+def _check_columns(columns: Sequence[object], label: str) -> None:
+    for column in columns:
+        if not isinstance(column, str) or not column:
+            raise SourceError(f"{label} cannot be declared: {column!r} is not a name of a variable")
+        if columns.count(column) > 1:
+            raise SourceError(
+                f"{label} cannot be declared: column {column!r} is listed twice; list each one once"
+            )
+
+
+def _values_set(do: Named, label: str) -> dict[str, tuple[Any, ...]]:
+    """The values that were set, by variable; without those that were set to any value."""
+    values: dict[str, tuple[Any, ...]] = {}
+    for variable, value in do.items():
+        if value is None:
+            continue
+        values[variable] = (value,)
+        if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+            values[variable] = tuple(dict.fromkeys(value))
+        if not values[variable]:
+            raise SourceError(
+                f"{label} cannot be declared: do({variable}) has an empty list of values; give the "
+                "values that were set, or None if any may occur"
+            )
+    return values
 
 
 def as_sources(graph: CausalGraph, sources: Any = None) -> tuple[Source, ...]:

@@ -173,8 +173,6 @@ def _front(kind: str, facts: Named) -> str:
     bases = [part["repo_id"] for part in facts.get("parts", []) if part.get("repo_id")]
     if facts.get("base_model"):
         bases += [facts["base_model"]]
-    else:
-        bases += []
     results = _results(facts)
     data: Json = {
         "library_name": "causalplug",
@@ -337,8 +335,6 @@ def _parts(facts: Named) -> str:
             place = part["repo_id"]
         if part.get("subfolder"):
             place += f"/{part['subfolder']}"
-        else:
-            place += ""
         where = place
         if part.get("copied"):
             where = f"copy of {place}"

@@ -46,26 +46,12 @@ def total(over: Iterable[Symbol], body: Expression) -> Expression:
     """The sum of ``body`` over ``over``; what sums to one is left out, and constant factors go
     before the sum."""
     left = list(dict.fromkeys(over))
-    if isinstance(body, Product):
-        factors: list[Expression] = list(body.factors)
-    else:
-        factors = [body]
+    factors = _factors(body)
     changed = True
-    while changed and left:
-        changed = False
-        for symbol in list(left):
-            holders = [i for i, factor in enumerate(factors) if symbol in factor.free]
-            if len(holders) != 1:
-                continue
-            holder = factors[holders[0]]
-            if isinstance(holder, Probability) and symbol in holder.of and _once(holder, symbol):
-                rest = tuple(a for a in holder.of if a != symbol)
-                if rest:
-                    factors[holders[0]] = Probability(rest, holder.given, holder.do, holder.sources)
-                else:
-                    factors[holders[0]] = ONE
-                left.remove(symbol)
-                changed = True
+    while changed:
+        summed = [symbol for symbol in left if _summed_out(factors, symbol)]
+        left = [symbol for symbol in left if symbol not in summed]
+        changed = bool(summed)
     left = [s for s in left if any(s in f.free for f in factors)]
     outside = [f for f in factors if not f.free.intersection(left)]
     if not left:
@@ -76,9 +62,32 @@ def total(over: Iterable[Symbol], body: Expression) -> Expression:
     return product([*outside, Sum(tuple(left), inside)])
 
 
+def _factors(body: Expression) -> list[Expression]:
+    if isinstance(body, Product):
+        return list(body.factors)
+    return [body]
+
+
+def _summed_out(factors: list[Expression], symbol: Symbol) -> bool:
+    """Whether the sum over ``symbol`` was taken: one probability alone holds it, and loses it."""
+    holders = [i for i, factor in enumerate(factors) if symbol in factor.free]
+    if len(holders) != 1:
+        return False
+    (place,) = holders
+    holder = factors[place]
+    if not isinstance(holder, Probability) or symbol not in holder.of or not _once(holder, symbol):
+        return False
+    rest = tuple(a for a in holder.of if a != symbol)
+    if rest:
+        factors[place] = Probability(rest, holder.given, holder.do, holder.sources)
+    else:
+        factors[place] = ONE
+    return True
+
+
 def divide(top: Expression, bottom: Expression) -> Expression:
     """``top / bottom`` without the probabilities that both are multiplied by."""
-    above, below = (list(e.factors) if isinstance(e, Product) else [e] for e in (top, bottom))
+    above, below = _factors(top), _factors(bottom)
     for factor in list(below):
         same = next((f for f in above if f is factor or _same_leaf(f, factor)), None)
         if same is not None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from causalplug.graphs.bits import ancestors_within, bits, components_within
+from causalplug.graphs.bits import ancestors_within, bits, components_within, mask_of
 from causalplug.identification.estimand import Atom, Symbol
 from causalplug.identification.events import Event
 from causalplug.identification.unification import Node, Unification
@@ -117,30 +117,31 @@ class CounterfactualGraph(Unification):
     def evidence_read(self, kept: int, *, above: bool = False) -> tuple[Event, ...]:
         """The evidence that ``kept`` reads or has, or that settles an outcome; with ``above``,
         on its causes too."""
-        known = [
-            node
-            for nodes in self.nodes.values()
-            for node in nodes
-            if node.outcome and node.evidence
+        read = self._read_by(kept)
+        own = [
+            (event, node)
+            for event, node in zip(self.evidence, self.node_of[len(self.outcomes) :], strict=True)
+            if node is not None
         ]
-        inside = [node for v in bits(kept) for node in self.nodes[v]]
-        read = {id(node) for node in (*known, *inside)}
-        read |= {id(up) for node in inside for up in node.reads_evidence}
-        own = list(zip(self.evidence, self.node_of[len(self.outcomes) :], strict=True))
         causes = 0
         if above:
-            about = kept
-            for _, node in own:
-                if node is not None and id(node) in read:
-                    about |= 1 << node.variable
-                else:
-                    about |= 0
+            about = kept | mask_of(node.variable for _, node in own if id(node) in read)
             causes = ancestors_within(self.graph.parents, about, self.graph.present)
         return tuple(
-            event
-            for event, node in own
-            if node is not None and (id(node) in read or causes >> node.variable & 1)
+            event for event, node in own if id(node) in read or causes >> node.variable & 1
         )
+
+    def _read_by(self, kept: int) -> set[int]:
+        """The nodes that ``kept`` has or whose evidence it reads, and the outcomes that evidence
+        settles, by identity."""
+        read: set[int] = set()
+        for nodes in self.nodes.values():
+            read.update(id(node) for node in nodes if node.outcome and node.evidence)
+        for v in bits(kept):
+            for node in self.nodes[v]:
+                read.add(id(node))
+                read.update(id(up) for up in node.reads_evidence)
+        return read
 
     def signature(self, kept: int) -> tuple[Any, ...]:
         """What the factors of ``kept`` are made of, the same for two graphs that differ in names

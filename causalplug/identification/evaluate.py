@@ -113,44 +113,41 @@ def evaluate(
         DataError: a missing table or column; an expectation of values that are not numbers.
     """
     given = _by_source(estimand, tables)
-    leaves = [n for _, term in estimand.terms for n in walk(term.formula)]
-    constants: dict[str, list[Hashable]] = {
-        name: list(values) for name, values in (categories or {}).items()
-    }
-    for node in leaves:
-        for atom in _atoms(node):
-            if isinstance(atom, Constant):
-                constants.setdefault(atom.variable, []).append(atom.value)
-    domains = common_categories(given, constants)
-    domains.update({name: tuple(values) for name, values in (categories or {}).items()})
+    listed_values = {name: list(values) for name, values in (categories or {}).items()}
+    domains = common_categories(given, _constants(estimand, listed_values))
+    domains |= {name: tuple(values) for name, values in listed_values.items()}
     evaluator = Evaluator([table.recoded(domains) for table in given], domains)
-    parts = [(c, evaluator.term(term)) for c, term in estimand.terms]
-    labels = tuple(dict.fromkeys(label for _, (names, _, _) in parts for label in names))
-    if any(set(names) != set(labels) for _, (names, _, _) in parts):
-        raise DataError(
-            f"{estimand.query} cannot be evaluated: its terms are indexed by different variables"
-        )
-    shape = {
-        label: values
-        for _, (names, sizes, _) in parts
-        for label, values in zip(names, sizes, strict=True)
-    }
-    values = [
-        coefficient * np.transpose(array, [names.index(label) for label in labels])
-        for coefficient, (names, _, array) in parts
-    ]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if values:
+    axes: dict[str, tuple[Hashable, ...]] = {}
+    values: list[np.ndarray] = []
+    for coefficient, term in estimand.terms:
+        names, sizes, array = evaluator.term(term)
+        if values and set(names) != set(axes):
+            raise DataError(
+                f"{estimand.query} cannot be evaluated: its terms are indexed by different "
+                "variables"
+            )
+        axes |= dict(zip(names, sizes, strict=True))
+        values.append(coefficient * np.transpose(array, [names.index(label) for label in axes]))
+    total = np.zeros([])
+    if values:
+        with np.errstate(divide="ignore", invalid="ignore"):
             total = estimand.combined(values)
-        else:
-            total = np.zeros([])
     return Estimate(
-        estimand.query,
-        total,
-        labels,
-        tuple(shape[label] for label in labels),
-        tuple(evaluator.unsupported),
+        estimand.query, total, tuple(axes), tuple(axes.values()), tuple(evaluator.unsupported)
     )
+
+
+def _constants(
+    estimand: Estimand, known: Mapping[str, Sequence[Hashable]]
+) -> dict[str, list[Hashable]]:
+    """Values of every variable that are known or that the formula names."""
+    found = {name: list(values) for name, values in known.items()}
+    for _, term in estimand.terms:
+        for node in walk(term.formula):
+            for atom in _atoms(node):
+                if isinstance(atom, Constant):
+                    found.setdefault(atom.variable, []).append(atom.value)
+    return found
 
 
 def _by_source(estimand: Estimand, tables: Any) -> list[Table]:

@@ -141,14 +141,12 @@ def resolve_bound(
     What is left is tied to evidence.
     """
     binders = _binders(outcomes + evidence)
-    while True:
-        read = [e for e in outcomes if isinstance(e.value, Bound) and e.value in _reads(outcomes)]
+    while read := _read(outcomes):
         # A subscript may only be replaced by an event that reads no other summed value itself.
-        summed = next(
-            (e for e in read if not any(_mentions(e, other.value) for other in read)), None
-        )
-        if summed is None:
+        settled = [e for e in read if not any(_mentions(e, other.value) for other in read)]
+        if not settled:
             break
+        summed = settled[0]
         nested = Event(summed.variable, None, summed.do)
         outcomes = tuple(_substitute(e, summed.value, nested) for e in outcomes if e != summed)
         evidence = tuple(_substitute(e, summed.value, nested) for e in evidence)
@@ -156,12 +154,25 @@ def resolve_bound(
         raise QueryError(
             f"{', '.join(map(str, read))} read each other's values in a circle; break it"
         )
-    free = _reads(outcomes + evidence)
-    every = [b for b in binders if b not in free]
-    for bound in every:
-        outcomes = tuple(Event(e.variable, None, e.do) if e.value == bound else e for e in outcomes)
-        evidence = tuple(Event(e.variable, None, e.do) if e.value == bound else e for e in evidence)
-    return outcomes, evidence
+    every = set(binders) - _reads(outcomes + evidence)
+    return _for_every_value(outcomes, every), _for_every_value(evidence, every)
+
+
+def _for_every_value(events: tuple[Event, ...], bounds: set[Bound]) -> tuple[Event, ...]:
+    """The events without the bound values that stand for every value."""
+    found = []
+    for event in events:
+        if isinstance(event.value, Bound) and event.value in bounds:
+            found.append(Event(event.variable, None, event.do))
+        else:
+            found.append(event)
+    return tuple(found)
+
+
+def _read(events: tuple[Event, ...]) -> list[Event]:
+    """The events whose bound value a subscript reads."""
+    reads = _reads(events)
+    return [e for e in events if isinstance(e.value, Bound) and e.value in reads]
 
 
 def _binders(events: tuple[Event, ...]) -> dict[Bound, Event]:

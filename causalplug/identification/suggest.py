@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import combinations, islice
 from typing import TYPE_CHECKING, Protocol
 
@@ -70,24 +70,16 @@ def suggest(
         tried.
     """
     refusals = [verdict.refusal for verdict in result.verdicts if verdict.refusal is not None]
-    if (
-        result.answerable
-        or result.status == "undefined"
-        or any(refusal.clash for refusal in refusals)
-    ):
+    hopeless = result.answerable or result.status == "undefined"
+    if hopeless or any(refusal.clash for refusal in refusals):
         return [], True
     graph = BitGraph.of(result.graph)
     needed = [mask for refusal in refusals for mask in _each_needs_one_of(graph, refusal)]
-    if needed:
-        candidates = mask_of(v for mask in needed for v in bits(mask))
-    else:
-        candidates = graph.present
+    candidates = 0
+    for mask in needed:
+        candidates |= mask
     for size in range(1, most + 1):
-        hitting = (
-            c
-            for c in combinations(bits(candidates), size)
-            if all(mask_of(c) & mask for mask in needed)
-        )
+        hitting = _hitting(candidates or graph.present, size, needed)
         tried = list(islice(hitting, trials))
         trials -= len(tried)
         found = [c for c in tried if _suffices(result, graph, c)]
@@ -95,6 +87,14 @@ def suggest(
         if found or not complete:
             return [graph.named(mask_of(c)) for c in found], complete
     return [], True
+
+
+def _hitting(candidates: int, size: int, needed: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Sets of so many candidates that have a member in each of the needed sets."""
+    for chosen in combinations(bits(candidates), size):
+        mask = mask_of(chosen)
+        if all(mask & one for one in needed):
+            yield chosen
 
 
 def _each_needs_one_of(graph: BitGraph, refusal: Refusal) -> list[int]:

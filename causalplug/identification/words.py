@@ -8,6 +8,7 @@ from typing import Protocol
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
 from causalplug.identification.adjustment import AdjustmentSets, Effect, Instrument
+from causalplug.identification.c_factor import Regime
 from causalplug.identification.decide import Verdict
 from causalplug.identification.estimand import Estimand
 from causalplug.identification.query import Query
@@ -76,8 +77,7 @@ def in_words(result: Answered) -> str:
     effect = effect_of(result.query)
     directs = [answer.direct for answer in used if answer.direct is not None]
     if len(directs) == len(used) and (effect is None or any(d.set_variables for d in directs)):
-        names = {str(result.sources[i].name) for direct in directs for i in direct.sources}
-        return f"{asked} is read off the rows of {_and(names)} as it stands."
+        return f"{asked} is read off the rows of {_and(_rows_of(result, directs))} as it stands."
     if effect is not None and result.adjustment_sets:
         return _adjusting(asked, effect, result.adjustment_sets)
     if effect is not None and result.front_door_sets:
@@ -86,6 +86,12 @@ def in_words(result: Answered) -> str:
         f"{asked} follows from the whole graph, by no adjustment or front-door set alone: work out "
         f"{result.estimand}."
     )
+
+
+def _rows_of(result: Answered, directs: Iterable[Regime]) -> set[str]:
+    """Names of the sources that give these parts as they stand."""
+    places = {place for direct in directs for place in direct.sources}
+    return {str(result.sources[place].name) for place in places}
 
 
 def _adjusting(asked: str, effect: Effect, sets: AdjustmentSets) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from causalplug.errors import PlanError
@@ -12,6 +12,9 @@ from causalplug.networks import freeze
 from causalplug.planning.objectives import module_key
 
 if TYPE_CHECKING:
+    from causalplug.encoders.encoders import Encoder
+    from causalplug.graphs.graph import CausalGraph
+    from causalplug.mechanisms.base import Mechanism
     from causalplug.model.model import Model
 
 __all__ = ["extract_module"]
@@ -25,46 +28,53 @@ def extract_module(dcm: Model, name: str | Iterable[str]) -> TrainedModule:
     else:
         key = tuple(name)
     named = module_key(graph, key, "the module cannot be taken")
-    label = "+".join(named)
-    leaving = [(v, s) for v in named for s in graph.siblings(v) if s not in named]
-    if leaving:
-        v, s = leaving[0]
-        raise PlanError(
-            f"the module {label} cannot be taken: {v} <-> {s} leaves it, and the mechanisms of "
-            f"both read one noise. Ask for {label}+{s}"
-        )
+    _check_whole(graph, named)
     held = dcm.mechanisms.unopened()
-    if {held[v].part_of for v in named} == {held[named[0]].part_of} and set(named) == _names(
-        held[named[0]].part_of
-    ):
+    part = held[named[0]].part_of
+    if set(named) == _names(part) and all(held[v].part_of == part for v in named):
         return dcm.mechanism(named[0]).module
-    if pulled := [v for v in named if held[v].frozen]:
-        origin = held[pulled[0]].origin
+    _check_trained(held, named)
+    return _copied(dcm, named)
+
+
+def _check_whole(graph: CausalGraph, named: Sequence[str]) -> None:
+    """Refuse a module that shares confounder noise with other variables."""
+    label = "+".join(named)
+    for v in named:
+        for s in graph.siblings(v):
+            if s not in named:
+                raise PlanError(
+                    f"the module {label} cannot be taken: {v} <-> {s} leaves it, and the "
+                    f"mechanisms of both read one noise. Ask for {label}+{s}"
+                )
+
+
+def _check_trained(held: Mapping[str, Mechanism], named: Sequence[str]) -> None:
+    for v in named:
+        if not held[v].frozen:
+            continue
+        place = ""
+        if held[v].origin:
+            place = f" from {held[v].origin}"
         raise PlanError(
-            f"the module {label} cannot be taken: the mechanism of {pulled[0]} was not trained "
-            f"here but pulled{f' from {origin}' if origin else ''}. Load it from there"
+            f"the module {'+'.join(named)} cannot be taken: the mechanism of {v} was not trained "
+            f"here but pulled{place}. Load it from there"
         )
+
+
+def _copied(dcm: Model, named: Sequence[str]) -> TrainedModule:
+    """Copies of the mechanisms and of the encoders that they read, frozen."""
     mechanisms = {v: copy.deepcopy(dcm.mechanism(v)) for v in named}
-    images = {
-        p
-        for m in mechanisms.values()
-        if m.reads_projections
-        for p in m.parents
-        if p in dcm.encoders
-    }
-    encoders = {p: dcm.encoder(p) for p in graph.variables if p in images}
-    encoders = {p: copy.deepcopy(e) if e.origin is None else e for p, e in encoders.items()}
-    declared = [
-        v for v in graph.variables if v in named or any(v in m.parents for m in mechanisms.values())
-    ]
-    variables = {v: dcm.variables[v] for v in declared}
-    if dcm.sources is None:
-        sources = None
-    else:
-        sources = tuple(dcm.sources)
+    encoders = _encoders(dcm, mechanisms.values())
+    read = {p for m in mechanisms.values() for p in m.parents}
+    variables = {v: dcm.variables[v] for v in dcm.graph.variables if v in read.union(named)}
+    sources = dcm.sources
+    if sources is not None:
+        sources = tuple(sources)
     module = TrainedModule(
-        graph, variables, mechanisms, encoders, dcm.confounder_size, dcm.origin, sources
+        dcm.graph, variables, mechanisms, encoders, dcm.confounder_size, dcm.origin, sources
     )
+    label = "+".join(named)
     for v, mechanism in mechanisms.items():
         mechanism.reads_confounders = dcm.confounder_keys(v)
         mechanism.frozen, mechanism.part_of = True, label
@@ -75,6 +85,22 @@ def extract_module(dcm: Model, name: str | Iterable[str]) -> TrainedModule:
             encoder.origin, encoder.part_of = dcm.origin, label
         freeze(encoder)
     return module
+
+
+def _encoders(dcm: Model, mechanisms: Iterable[Mechanism]) -> dict[str, Encoder]:
+    """The encoders of images that are read as projections; copies of those trained here."""
+    read: set[str] = set()
+    for mechanism in mechanisms:
+        if mechanism.reads_projections:
+            read.update(mechanism.parents)
+    found = {}
+    for name in dcm.graph.variables:
+        if name in read and name in dcm.encoders:
+            encoder = dcm.encoder(name)
+            found[name] = encoder
+            if encoder.origin is None:
+                found[name] = copy.deepcopy(encoder)
+    return found
 
 
 def _names(part: str | None) -> set[str]:

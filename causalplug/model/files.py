@@ -37,6 +37,7 @@ from causalplug.values import Json, Named
 from causalplug.variables import variable_from_dict
 
 if TYPE_CHECKING:
+    from causalplug.encoders.encoders import Encoder
     from causalplug.hub.snapshot import Snapshot
     from causalplug.mechanisms.base import Mechanism
     from causalplug.model.model import Model
@@ -197,6 +198,24 @@ def load_dcm(
     return extract_module(dcm, module)
 
 
+def _own_mechanism(name: str, item: Named, inside: Named) -> Mechanism:
+    """A mechanism of the model's own, without its weights."""
+    from causalplug.mechanisms.base import MECHANISMS
+
+    made = MECHANISMS.resolve(item["kind"]).from_config(item["config"], **inside)
+    if "binding" in item:
+        return made.bind_as(name, item["binding"])
+    return made
+
+
+def _own_encoder(item: Named) -> Encoder:
+    from causalplug.encoders.encoders import ENCODERS
+
+    encoder = ENCODERS.resolve(item["kind"]).from_config(item["config"])
+    encoder.trained = item["trained"]
+    return encoder
+
+
 def _built(
     build: Callable[..., Model],
     config: Named,
@@ -206,9 +225,7 @@ def _built(
     tensors: int,
 ) -> Model:
     """The model that a configuration describes, without its weights."""
-    from causalplug.encoders.encoders import ENCODERS
     from causalplug.hub.building import building
-    from causalplug.mechanisms.base import MECHANISMS
 
     graph = CausalGraph.from_dict(config["graph"])
     variables = {name: variable_from_dict(item, name) for name, item in config["variables"].items()}
@@ -226,7 +243,7 @@ def _built(
         plan = Plan.from_dict(config["plan"])
     as_sources(graph, sources)
     _check_records(config, graph, plan, where)
-    mechanisms: Json = {}
+    mechanisms: dict[str, Mechanism] = {}
     encoders: Json = {}
     inside: Json = {}
     for name, item in config["mechanisms"].items():
@@ -240,16 +257,10 @@ def _built(
     with building(where, size=size, tensors=tensors):
         for name, item in config["mechanisms"].items():
             if name not in mechanisms:
-                cls = MECHANISMS.resolve(item["kind"])
-                made = cls.from_config(item["config"], **inside.get(name, {}))
-                bound = made
-                if "binding" in item:
-                    bound = made.bind_as(name, item["binding"])
-                mechanisms[name] = bound
+                mechanisms[name] = _own_mechanism(name, item, inside.get(name, {}))
         for name, item in config["encoders"].items():
             if name not in encoders:
-                encoders[name] = ENCODERS.resolve(item["kind"]).from_config(item["config"])
-                encoders[name].trained = item["trained"]
+                encoders[name] = _own_encoder(item)
         dcm = build(
             graph,
             variables,

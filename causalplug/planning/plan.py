@@ -6,21 +6,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from causalplug.arguments import MAPPING, NAMES, instance, takes
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.planning.candidates import CandidateFit, judge_candidates, wanted_model
-from causalplug.planning.closure import Closures
+from causalplug.planning.making import Making
 from causalplug.planning.module import Module, Variables
-from causalplug.planning.modules import Block, arrange
 from causalplug.planning.objectives import OBJECTIVE, Objective, choose_objectives, module_key
 from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
 from causalplug.planning.targets import Target, Targets
 from causalplug.values import Json, Named
 from causalplug.wording import check_known, listed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["Module", "Plan", "Pull", "Target", "check_pull", "plan"]
 
@@ -140,12 +143,12 @@ class Plan:
 
         return explain_module(self, name)
 
-    def plot(self, **options: Any) -> Any:
+    def plot(self, *, causal: bool = True, legend: bool = True, ax: Axes | None = None) -> Figure:
         """A matplotlib figure of the modules and what waits for what; see
         :func:`causalplug.plots.plot_plan`."""
         from causalplug.plots import plot_plan
 
-        return plot_plan(self, **options)
+        return plot_plan(self, causal=causal, legend=legend, ax=ax)
 
     def to_dict(self) -> Json:
         """What JSON can hold; equal plans give equal text."""
@@ -295,79 +298,25 @@ def plan(
         graph = graph.do(do)
     checked = as_sources(graph, sources)
     pulls = judge_available(graph, available or {}, kinds=kinds)
-    pulled = {pull.variables: pull for pull in pulls if pull.verdict == "pull"}
-    renderers = {pull.variables[0] for pull in pulls if pull.verdict == "renderer"}
-
     judged = judge_candidates(graph, candidates or (), kinds)
-    offered = _offered(graph, kinds, judged if candidates is not None else None)
-
-    closures = Closures(graph)
-    blocks = arrange(graph, closures, [graph.positions(variables) for variables in pulled])
-    if only is None:
-        kept = set(range(len(blocks)))
-    else:
-        kept = _needed(blocks, graph.positions(only))
-    targets = Targets(graph, checked, closures=closures)
-    named = [graph.named(block.members) for block in blocks]
-    trained = {
-        n: graph.named(block.frozen)
-        for number, (n, block) in enumerate(zip(named, blocks, strict=True))
-        if n not in pulled and number in kept
-    }
+    offered: dict[str, str] = {}
+    if available is None:
+        offered = _offered(graph, kinds, judged if candidates is not None else None)
+    making = Making(graph, checked, pulls, offered, only)
     chosen = choose_objectives(
         graph,
-        trained,
+        making.trained,
         objective=objective,
         kinds=kinds,
         explicit=explicit,
-        renderers=renderers,
+        renderers=making.renderers,
     )
-    objectives = dict(zip(trained, chosen, strict=True))
-    modules = []
-    uncovered: list[Block] = []
-    for number, (block, names) in enumerate(zip(blocks, named, strict=True)):
-        if number not in kept:
-            continue
-        inside = {*block.members, *block.frozen}
-        if names in pulled:
-            matched: tuple[Target, ...] = ()
-        else:
-            matched = targets.of(block.members)
-        if names not in pulled and not matched:
-            uncovered.append(block)
-        could = available is None and len(names) == 1 and names[0] in offered
-        rendered = tuple(name for name in names if name in renderers)
-        modules.append(
-            Module(
-                variables=names,
-                ancestors=graph.named(block.frozen),
-                parents=graph.named({p for v in inside for p in graph.parent_lists[v]} - inside),
-                action="pull" if names in pulled or could else "train",
-                objective=objectives.get(names),
-                targets=matched,
-                why=_why(graph, block, pulled.get(names), rendered, offered if could else {}),
-                renderers=rendered,
-                generator=pulled[names].generator if names in pulled else None,
-            )
-        )
-    if uncovered:
-        rest = [" + ".join(graph.named(block.members)) for block in uncovered[1:]]
-        also = ""
-        if rest:
-            also = f". Nor can {listed(rest, most=6)}"
-        served = _served(graph, blocks, uncovered)
-        raise PlanError(targets.complaint(uncovered[0].members) + also + served)
-    edges = tuple(
-        (named[before], named[number])
-        for number, block in enumerate(blocks)
-        for before in block.after
-        if number in kept
-    )
+    modules = making.modules(dict(zip(making.trained, chosen, strict=True)))
     return Plan(
         graph,
         checked,
-        tuple(modules),
-        edges,
+        modules,
+        making.edges(),
         pulls,
         available is not None,
         candidates=judged,
@@ -389,61 +338,3 @@ def _offered(
         elif judged is None and (wanted or name not in (kinds or {})):
             found[name] = wanted or "any generator of its conditional distribution"
     return found
-
-
-def _needed(blocks: Sequence[Block], wanted: Iterable[int]) -> set[int]:
-    """The modules of the variables ``wanted``, and those that these are trained through."""
-    reached, kept = set(wanted), set()
-    for number in reversed(range(len(blocks))):  # what a module is trained through comes before it
-        block = blocks[number]
-        if reached.intersection(block.members):
-            kept.add(number)
-            reached.update(block.members, block.frozen)
-    return kept
-
-
-def _served(graph: CausalGraph, blocks: Sequence[Block], uncovered: Sequence[Block]) -> str:
-    """Which questions could be served without the modules that no source covers."""
-    missing = {v for block in uncovered for v in block.members}
-    covered = []
-    for v in range(len(graph.variables)):
-        above = graph.positions(graph.ancestors([graph.variables[v]]))
-        reached = {m for n in _needed(blocks, above) for m in blocks[n].members}
-        if not reached & missing:
-            covered.append(graph.variables[v])
-    if not covered:
-        return ""
-    return (
-        f". Questions about {listed(covered, most=6)} alone can still be served, and others whose "
-        "do() cuts the rest off: cp.fit(…, queries=[…]) trains only what they read"
-    )
-
-
-def _why(
-    graph: CausalGraph,
-    block: Block,
-    pull: Pull | None,
-    renderers: Variables,
-    offered: Mapping[str, str],
-) -> str:
-    if pull is not None:
-        return pull.why
-    names = graph.named(block.members)
-    if offered:
-        return f"no hidden confounder touches {names[0]}: {offered[names[0]]} may be plugged in"
-    inside = set(block.members)
-    edges = [(v, s) for v in block.members for s in graph.sibling_lists[v] if v < s and s in inside]
-    drawn = listed((f"{graph.variables[v]} <-> {graph.variables[s]}" for v, s in edges), most=4)
-    reasons = [
-        f"trained together: {drawn}"
-        if len(names) > 1
-        else f"{names[0]} has no generator, and no confounder"
-    ]
-    if block.frozen:
-        reasons.append(
-            f"trained through {listed(graph.named(block.frozen), most=6)}, where paths leave it "
-            "and return"
-        )
-    if renderers:
-        reasons.append(f"the generator of {listed(renderers)} renders what a trained code says")
-    return "; ".join(reasons)

@@ -253,12 +253,8 @@ def _source(graph: CausalGraph, module: Module, offer: Offer, target: Target | N
         parts = [f"compared: {listed(target.variables, most=_MOST)}"]
         if target.frozen:
             parts += [f"frozen: {listed(target.frozen, most=_MOST)}"]
-        else:
-            parts += []
         if target.given:
             parts += [f"set from the row: {listed(target.given, most=_MOST)}"]
-        else:
-            parts += []
         return f"Source {name} gives {target.describe(most=_MOST)}, {kind} ({'; '.join(parts)})."
     if not offer.reach:
         return (

@@ -120,11 +120,7 @@ class Stream:
             self.pool = POOL
         else:
             self.pool = 1
-        self.by_row = any(
-            isinstance(i, PerRow)
-            for world in [*(g.clamped for g in self.given), *(world for world, _ in self.targets)]
-            for i in world.do.values()
-        ) or any(getattr(c, "codes", None) is not None for g in self.given for c in g.conditions)
+        self.by_row = self._differs_by_row()
         if rows is None:
             self.numbers = range(n)
         else:
@@ -138,6 +134,15 @@ class Stream:
         self._rest = [g for g in self.given if not self._inferred_from(g)]
         if self.posterior is not None:
             self.weighted, self.pool = False, 1
+
+    def _differs_by_row(self) -> bool:
+        """Whether rows are set to values, or have seen values, of their own."""
+        for given in self.given:
+            if any(c.codes is not None for c in given.conditions):
+                return True
+        worlds = [*(g.clamped for g in self.given), *(world for world, _ in self.targets)]
+        settings = [setting for world in worlds for setting in world.do.values()]
+        return any(isinstance(setting, PerRow) for setting in settings)
 
     def _inferred_from(self, given: Given) -> bool:
         return self.posterior is not None and self.posterior.given is given

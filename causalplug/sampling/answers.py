@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
     from causalplug.identification.identification import Identification
 
-__all__ = ["ESTIMATED", "Estimate", "Summary", "answer_table"]
+__all__ = ["DESCRIBED", "ESTIMATED", "QUANTILES", "Estimate", "Summary", "answer_table"]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+DESCRIBED = ("mean", "sd", *(f"q{round(100 * q):02d}" for q in QUANTILES))
+"""What is told of a number."""
+_ENDS = ("", "_low", "_high", "_se", "_mc")
 ESTIMATED = ("estimate", "low", "high", "standard_error", "monte_carlo_error")
 """Columns of an answer that has numbers."""
 
@@ -38,8 +41,10 @@ class Estimate:
             model was trained on above all, and are NaN where the model cannot tell;
             ``monte_carlo_error``, of the model's answer alone; ``effective_sample_size``. An
             estimate is NaN where no row met the evidence.
-        summaries: for every continuous outcome its mean, standard deviation and quantiles, each
-            with its standard error.
+        summaries: for every continuous outcome its mean, standard deviation and quantiles (``q05``,
+            …), each with its interval (``mean_low``, ``mean_high``), its standard error
+            (``mean_se``), which hold all that is uncertain as in ``table``, and its Monte-Carlo
+            error (``mean_mc``).
         pictures: for every image outcome a few images, ``(m, channels, height, width)`` floats.
         n: rows that met the evidence.
         candidates: rows that were tried.
@@ -52,6 +57,8 @@ class Estimate:
         members: for an ensemble the estimates of its members, one column each, or None.
         level: coverage of the intervals.
         interval: what the intervals hold, or why there are none and how to get them, as a sentence.
+        images_painted: How many images pulled generators painted for the estimates; intervals may
+            take some more.
         assumptions: What the answer rests on beside the graph, in sentences.
     """
 
@@ -71,6 +78,7 @@ class Estimate:
     level: float = 0.95
     interval: str = ""
     assumptions: tuple[str, ...] = ()
+    images_painted: int = 0
 
     @property
     def acceptance_rate(self) -> float:
@@ -176,6 +184,7 @@ class Estimate:
             "n": self.n,
             "candidates": self.candidates,
             "seconds": self.seconds,
+            "images_painted": self.images_painted,
             "seed": self.seed,
             "level": self.level,
             "interval": self.interval,
@@ -191,6 +200,8 @@ class Estimate:
         if self.candidates != self.n:
             rate = f", {self.acceptance_rate:.2%} of {self.candidates:,} tried"
         notes = [f"{self.n:,} rows{rate}, {self.seconds:.2f} s, seed {self.seed}; {self.status}"]
+        if self.images_painted:
+            notes.append(f"{self.images_painted:,} images painted; the errors count images")
         if self.interval:
             notes.append(self.interval)
         if self.marked and self.identification is not None:
@@ -215,13 +226,17 @@ class Estimate:
         lines = [self.query]
         if len(self.table.columns):
             lines.append(
-                self.table.to_string(index=False, float_format=lambda x: f"{x:.4g}", max_rows=40)
+                _shown(self.table).to_string(
+                    index=False, float_format=lambda x: f"{x:.4g}", max_rows=40
+                )
             )
         for name, table in self.summaries.items():
             if table is not self.table:
                 lines += [
                     name,
-                    table.to_string(index=False, float_format=lambda x: f"{x:.4g}", max_rows=40),
+                    _shown(table).to_string(
+                        index=False, float_format=lambda x: f"{x:.4g}", max_rows=40
+                    ),
                 ]
         return "\n".join([*lines, *self._notes()])
 
@@ -236,10 +251,26 @@ class Estimate:
         tables += [table for table in self.summaries.values() if table is not self.table]
         parts = [f"<p><code>{escape(self.query)}</code></p>"]
         parts += [
-            t.to_html(index=False, float_format=lambda x: f"{x:.4g}", max_rows=40, border=0)
+            _shown(t).to_html(index=False, float_format=lambda x: f"{x:.4g}", max_rows=40, border=0)
             for t in tables
         ]
         return "".join([*parts, *(f"<p>{escape(note)}</p>" for note in self._notes())])
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """A summary with one line for each of its numbers; any other table as it is."""
+    import pandas as pd
+
+    if "mean_mc" not in table:
+        return table
+    told = {f"{name}{end}" for name in DESCRIBED for end in _ENDS}
+    keys = [c for c in table.columns if c not in told and c != "effective_sample_size"]
+    lines = []
+    for _, row in table.iterrows():
+        for name in DESCRIBED:
+            numbers = {c: row[f"{name}{e}"] for c, e in zip(ESTIMATED, _ENDS, strict=True)}
+            lines.append({**{key: row[key] for key in keys}, "of": name, **numbers})
+    return pd.DataFrame(lines)
 
 
 _NUMBERS = (
@@ -269,12 +300,7 @@ class Summary:
         codes = np.concatenate([part[0] for part in parts])
         values = np.concatenate([part[1] for part in parts]).astype(float)
         weights = None if parts[0][2] is None else np.concatenate([part[2] for part in parts])
-        names = [
-            "mean",
-            "mean_se",
-            "sd",
-            *(f"q{round(100 * q):02d}{end}" for q in QUANTILES for end in ("", "_se")),
-        ]
+        names = [f"{name}{end}" for name in DESCRIBED for end in _ENDS]
         table = {name: np.full(cells, np.nan) for name in [*names, "effective_sample_size"]}
         order = np.argsort(codes, kind="stable")
         for cell, index in zip(*_groups(codes[order]), strict=True):
@@ -302,10 +328,13 @@ def _described(values: np.ndarray, weights: np.ndarray | None) -> dict[str, floa
     mean = float(share @ values)
     found = {
         "mean": mean,
-        "mean_se": float(np.sqrt((share**2) @ (values - mean) ** 2)),
+        "mean_mc": float(np.sqrt((share**2) @ (values - mean) ** 2)),
         "effective_sample_size": effective,
     }
-    found["sd"] = float(np.sqrt(share @ (values - mean) ** 2))
+    squares = (values - mean) ** 2
+    found["sd"] = float(np.sqrt(share @ squares))
+    noise = float(np.sqrt((share**2) @ (squares - share @ squares) ** 2))
+    found["sd_mc"] = noise / max(2 * found["sd"], 1e-300)
     order = np.argsort(values, kind="stable")
     cumulative = np.cumsum(share[order])
 
@@ -316,7 +345,7 @@ def _described(values: np.ndarray, weights: np.ndarray | None) -> dict[str, floa
         half = np.sqrt(q * (1 - q) / effective)
         name = f"q{round(100 * q):02d}"
         found[name] = quantile(q)
-        found[f"{name}_se"] = (quantile(min(q + half, 1.0)) - quantile(max(q - half, 0.0))) / 2
+        found[f"{name}_mc"] = (quantile(min(q + half, 1.0)) - quantile(max(q - half, 0.0))) / 2
     return found
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.bank import SampleBank
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.noise import Noise, NoiseSpec
@@ -25,12 +26,26 @@ if TYPE_CHECKING:
     from causalplug.identification.arithmetic import Formula
     from causalplug.model.model import Model
 
-__all__ = ["ClusteredMoments", "ImageBank", "bankable"]
+__all__ = ["ClusteredMoments", "ImageBank", "bankable", "images_for"]
 
 IMAGES = 2000  # of every label: as many as training reads of a generator
+_FEWEST = 200  # of every label, however long one takes
+_PATIENCE = 300.0  # seconds for the images of one label, where the generator says what one costs
 _CELLS = 2**24  # sums that are kept by image, at most
 
 _Array = np.ndarray[Any, Any]
+
+
+def images_for(mechanism: Mechanism) -> int:
+    """Images of every label that stand for all, fewer of a generator that is slow.
+
+    The answer's Monte-Carlo error counts images, so that fewer images make it larger and not
+    wrong.
+    """
+    seconds = mechanism.batch_cost / 64
+    if seconds * IMAGES <= _PATIENCE:
+        return IMAGES
+    return max(_FEWEST, int(_PATIENCE / seconds))
 
 
 class ImageBank:
@@ -40,6 +55,9 @@ class ImageBank:
         dcm: The model.
         name: The image variable.
         seed: Seed of the images.
+
+    Attributes:
+        images: Images of every label.
     """
 
     def __init__(self, dcm: Model, name: str, seed: int):
@@ -48,6 +66,7 @@ class ImageBank:
             raise TypeError(f"the mechanism of {name!r} is no pulled generator")
         self.name, self.mechanism, self.encoder = name, mechanism, dcm.encoder(name)
         self.seed = seed
+        self.images = images_for(mechanism)
         self._banks: dict[int, SampleBank] = {}
 
     def __call__(self, parents: Mapping[str, Tensor], noise: Noise) -> Tensor:
@@ -67,7 +86,7 @@ class ImageBank:
 
     def clusters(self, noise: Noise) -> Tensor:
         """Which of the images each row takes, ``(n,)``."""
-        return (self._uniform(noise) * IMAGES).long().clamp(max=IMAGES - 1)
+        return (self._uniform(noise) * self.images).long().clamp(max=self.images - 1)
 
     def _uniform(self, noise: Noise) -> Tensor:
         return noise.draw(f"{self.name}/bank", NoiseSpec((), "uniform"))
@@ -77,7 +96,7 @@ class ImageBank:
             self._banks[label] = SampleBank(
                 self.mechanism,
                 self.encoder,
-                rows_per_label=IMAGES,
+                rows_per_label=self.images,
                 seed=self.seed,
                 labels=torch.tensor([label]),
             )

@@ -17,10 +17,11 @@ from causalplug.data.source import DataSource
 from causalplug.errors import QueryError, SamplingError
 from causalplug.identification.arithmetic import Formula
 from causalplug.identification.query import Query
+from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.noise import Noise
 from causalplug.sampling.accept import LARGE, SMALL, evaluating
 from causalplug.sampling.answers import ESTIMATED, Estimate, Summary, answer_table
-from causalplug.sampling.banked import IMAGES, ClusteredMoments, ImageBank, bankable
+from causalplug.sampling.banked import ClusteredMoments, ImageBank, bankable, images_for
 from causalplug.sampling.compare import plug_in
 from causalplug.sampling.condition import Given
 from causalplug.sampling.guard import clear
@@ -81,6 +82,7 @@ def estimate(
         interpolate=options.interpolate,
         assume=options.assume,
     )
+    before = _painted(dcm)
     work = _Estimation(dcm, terms, n, options, pictures, asked.formula)
     work.run(options.progress)
     table, summaries = answer_table(work.axes, [block.finished() for block in work.blocks])
@@ -110,7 +112,13 @@ def estimate(
         identification=clearance.identification,
         overlap=overlap,
         warnings=unique_caveats((*clearance.warnings, *_weak(overlap))),
+        images_painted=_painted(dcm) - before,
     )
+
+
+def _painted(dcm: Model) -> int:
+    """Images that the model's pulled generators have painted so far."""
+    return sum(one.images_painted for one in dcm.modules() if isinstance(one, FrozenMechanism))
 
 
 def _painted_rows(dcm: Model) -> int:
@@ -211,7 +219,7 @@ class _Estimation:
             coefficients = [t.coefficient for t in terms]
             moments = Moments(coefficients, *shape, combination)
             if self.bank is not None:
-                moments = ClusteredMoments(coefficients, *shape, combination, IMAGES)
+                moments = ClusteredMoments(coefficients, *shape, combination, self.bank.images)
             self.blocks.append(_Block(cases, moments, sizes))  # type: ignore[arg-type]
         self.counts = bool(self.axes[2] or first.fixed or first.ranges or first.mean)
         self.pictures: dict[str, np.ndarray] = {}
@@ -246,14 +254,17 @@ class _Estimation:
 
     def _image_bank(self, evidence: int, outcomes: int) -> ImageBank | None:
         """Projections in place of images, where nothing but a projection is read of them."""
-        fits = ClusteredMoments.fits(len(self.terms), evidence, outcomes, IMAGES)
-        if self.n <= IMAGES or self.images or self.numbers or not fits:
+        if self.images or self.numbers:
             return None
         cases = [case for term in self.terms for case in term.cases]
         targets = [target for case in cases for target in case.targets]
         seen = [(g.world, name) for case in cases for g in case.given for name in g.names]
         name = bankable(self.dcm, targets, seen)
         if name is None:
+            return None
+        images = images_for(self.dcm.mechanism(name))
+        fits = ClusteredMoments.fits(len(self.terms), evidence, outcomes, images)
+        if self.n <= images or not fits:
             return None
         return ImageBank(self.dcm, name, self.seed)
 
@@ -301,7 +312,7 @@ class _Estimation:
 
     def run(self, progress: bool | None) -> None:
         """Draw candidates until every block has n rows that met the evidence of all its terms."""
-        from tqdm.auto import tqdm
+        from causalplug.notebook import bar_type
 
         check = math.ceil(CHECK / self.limits.min_acceptance)
         limit = check + math.ceil(self.n / self.limits.min_acceptance)
@@ -311,7 +322,7 @@ class _Estimation:
             disable, delay = (None, 2.0)
         else:
             disable, delay = (not progress, 0.0)
-        with tqdm(
+        with bar_type()(
             total=self.n, desc="estimating", unit="rows", disable=disable, delay=delay
         ) as bar:
             while not self.done:

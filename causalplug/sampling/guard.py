@@ -258,31 +258,50 @@ def queries_of(
     soft = any(isinstance(i, Drawn | Response) for i in interventions.values())
     queries = []
     for chosen in _choices(list(interventions.values())):
-        outcomes: dict[Event, None] = {}
-        evidence: dict[Event, None] = {}
+        events = _Events(soft)
         for world, names in targets:
-            setting = _setting(world.do, chosen)
-            reads = [read for i in world.do.values() for read in i.reads]
-            for name in [*names, *reads]:
-                if name not in world.do:
-                    outcomes.setdefault(Event(name, None, setting))
+            events.ask(world, names, _setting(world.do, chosen))
         for g in given:
             setting = _setting(g.world.do, chosen)
             for condition in g.parts:
-                event = Event(condition.name, condition.value, setting)
-                whole = soft or not condition.pins
-                (outcomes if whole else evidence).setdefault(
-                    Event(condition.name, None, setting) if whole else event
-                )
+                events.know(condition.name, condition.value, setting, condition.pins)
         for one in seen:
-            setting, whole = Setting(dict(one.do)), soft or not one.pins
-            event = Event(one.name, None if whole else one.value, setting)
-            (outcomes if whole else evidence).setdefault(event)
-        known = {(event.variable, event.do) for event in evidence}
-        asked = [event for event in outcomes if (event.variable, event.do) not in known]
-        if asked:
-            queries.append(Query(asked, given=list(evidence)))
+            events.know(one.name, one.value, Setting(dict(one.do)), one.pins)
+        if asked := events.asked():
+            queries.append(Query(asked, given=list(events.evidence)))
     return queries
+
+
+class _Events:
+    """Outcomes and evidence of one query.
+
+    Args:
+        soft: Whether values are drawn or chosen by a policy, so that evidence is an outcome, too.
+    """
+
+    def __init__(self, soft: bool):
+        self.soft = soft
+        self.outcomes: dict[Event, None] = {}
+        self.evidence: dict[Event, None] = {}
+
+    def ask(self, world: World, names: Sequence[str], setting: Setting) -> None:
+        """Add outcomes, and what the policies of their world read."""
+        reads = [read for i in world.do.values() for read in i.reads]
+        for name in [*names, *reads]:
+            if name not in world.do:
+                self.outcomes.setdefault(Event(name, None, setting))
+
+    def know(self, name: str, value: Any, setting: Setting, pins: bool) -> None:
+        """Add what is known; what is no single value is an outcome."""
+        if self.soft or not pins:
+            self.outcomes.setdefault(Event(name, None, setting))
+        else:
+            self.evidence.setdefault(Event(name, value, setting))
+
+    def asked(self) -> list[Event]:
+        """The outcomes that are not known."""
+        known = {(event.variable, event.do) for event in self.evidence}
+        return [event for event in self.outcomes if (event.variable, event.do) not in known]
 
 
 def _choices(interventions: list[Intervention]) -> Iterable[dict[int, Any]]:

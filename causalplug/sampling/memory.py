@@ -10,18 +10,12 @@ from typing import TypeVar
 import torch
 
 from causalplug.errors import SamplingError
+from causalplug.networks import is_out_of_memory
 
 __all__ = ["Batches", "check_cells", "check_pool", "check_room"]
 
 _T = TypeVar("_T")
 _TABLE_ROW = 200  # bytes of one row of a table of answers
-_SIGNS = (
-    "out of memory",
-    "can't allocate memory",
-    "cannot allocate memory",
-    "not enough memory",
-    "alloc_cpu",
-)
 
 
 def check_room(rows: int, size: int) -> None:
@@ -121,7 +115,7 @@ class Batches:
             try:
                 result = work(start, end)
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 self._halve(end - start, error)
                 continue
@@ -145,9 +139,3 @@ class Batches:
         self.halved = True
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return any(sign in str(error).lower() for sign in _SIGNS)

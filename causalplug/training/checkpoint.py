@@ -19,7 +19,13 @@ from causalplug.files.validation import read_json
 from causalplug.files.weights import read_safetensors, safetensors_writer
 from causalplug.values import Json, Named
 
-__all__ = ["Checkpoints", "differences", "optimizer_tensors", "restore_optimizer"]
+__all__ = [
+    "Checkpoints",
+    "differences",
+    "optimizer_tensors",
+    "restore_optimizer",
+    "starting_with",
+]
 
 _SCHEMA = 3
 _FREE = {
@@ -168,6 +174,15 @@ def _shown(value: Any) -> str:
     if len(text) <= 60:
         return text
     return text[:57] + "…"
+
+
+def starting_with(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names start with a prefix, named without it."""
+    found = {}
+    for name, value in tensors.items():
+        if name.startswith(prefix):
+            found[name.removeprefix(prefix)] = value
+    return found
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:

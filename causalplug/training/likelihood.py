@@ -196,26 +196,12 @@ class Likelihood:
             groups = [served(dcm.graph, rows.source.recorded, rows.source.do) for rows in sources]
         self._groups = groups
         for component in _components(dcm.graph, variables):
-            if not any(
-                frozenset(group) == component for of_source in groups for group in of_source
-            ):
-                parents = sorted(
-                    {p for name in component for p in dcm.graph.parents(name)} - component
-                )
-                raise PlanError(
-                    f"{', '.join(sorted(component))} cannot be trained by likelihood: no source "
-                    "without an intervention on them records all of "
-                    f"{', '.join([*sorted(component), *parents])} together. Add such a source."
-                )
+            _check_determined(dcm.graph, component, groups)
             for of_source, rows in zip(groups, sources, strict=True):
-                self.factors += [
-                    self._factor(group, rows) for group in of_source if component.issuperset(group)
-                ]
+                inside = [group for group in of_source if component.issuperset(group)]
+                self.factors += [self._factor(group, rows) for group in inside]
         total = sum(len(rows) for rows in sources)
-        if proposals is None:
-            known = None
-        else:
-            known = iter(proposals)
+        known = iter(proposals or ())
         self.proposals: list[Proposal] = []
         for factor in self.factors:
             factor.share = len(factor) / total
@@ -223,10 +209,7 @@ class Likelihood:
             if factor.tabular:
                 self._tabulate(factor)
             elif factor.draws.keys and self._continuous(factor.variables):
-                if known is None:
-                    factor.proposal = self._proposal(factor)
-                else:
-                    factor.proposal = next(known)
+                factor.proposal = next(known, None) or self._proposal(factor)
                 self.proposals.append(factor.proposal)
 
     def _factor(self, variables: tuple[str, ...], rows: Rows) -> _Factor:
@@ -291,6 +274,23 @@ class Likelihood:
         settings = replace(self.config, draws=max(256, self.config.draws))
         known = {"proposals": self.proposals, "groups": self._groups}
         return Likelihood(self.dcm, self.variables, sources, settings, **known)  # type: ignore[arg-type]
+
+
+def _check_determined(
+    graph: CausalGraph,
+    component: frozenset[str],
+    groups: Sequence[Sequence[tuple[str, ...]]],
+) -> None:
+    """Refuse a component whose c-factor no source determines as a whole."""
+    for of_source in groups:
+        if any(frozenset(group) == component for group in of_source):
+            return
+    parents = {p for name in component for p in graph.parents(name)} - component
+    raise PlanError(
+        f"{', '.join(sorted(component))} cannot be trained by likelihood: no source without an "
+        f"intervention on them records all of {', '.join([*sorted(component), *sorted(parents)])} "
+        "together. Add such a source."
+    )
 
 
 def _components(graph: CausalGraph, variables: Sequence[str]) -> list[frozenset[str]]:

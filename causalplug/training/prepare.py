@@ -24,7 +24,6 @@ from causalplug.training.factors import as_made, pixel_column, read_parents
 from causalplug.training.moments import moments_off
 from causalplug.training.rollout import Roller
 from causalplug.training.validation import Distance, distance
-from causalplug.values import Json
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
@@ -316,14 +315,7 @@ def prepare(
     Raises:
         DataError: an encoder has to be trained and no source records its image.
     """
-    parts = [rows.split(config.held_out, config.seed + i) for i, rows in enumerate(tables)]
-    train = [t for t, _ in parts]
-    if few := [f"{t.source} has {len(t) + len(h)}" for t, h in parts if len(t) < 2]:
-        raise DataError(
-            f"Training cannot start: {'; '.join(few)} row(s), and at least two are needed beside "
-            "those held out. Give more rows, or leave the source out."
-        )
-    held_out = [h if len(h) else t for t, h in parts]
+    train, held_out = _split(tables, config)
     with _timed(seconds, "label maps"):
         for name, mechanism in dcm.mechanisms.items():
             if mechanism.awaits_rows:
@@ -336,53 +328,90 @@ def prepare(
             encoder.trained = True
             encoder.requires_grad_(False).eval()
             share(encoder.state_dict().values())
-    from causalplug.encoders.encoders import project
-
     prepared = Prepared([], [])
     with _timed(seconds, "projections"):
-        for part, tables_of in (("train", train), ("held_out", held_out)):
-            for rows in tables_of:
-                values, pixels = {}, {}
-                for name, value in rows.values.items():
-                    if dcm.variables[name].needs_encoder:
-                        pixels[name] = value
-                    is_projected = name in dcm.encoders
-                    if is_projected:
-                        values[name] = project(dcm.encoders[name], value, device=device)
-                    else:
-                        values[name] = value.to(device)
-                if part == "train":
-                    of_part = prepared.train
-                else:
-                    of_part = prepared.held_out
-                of_part.append(replace(rows, values=values))
-                prepared.images[source_name(rows), part] = pixels
+        for part, kept, rows_of_part in (
+            ("train", prepared.train, train),
+            ("held_out", prepared.held_out, held_out),
+        ):
+            for rows in rows_of_part:
+                kept.append(_projected(dcm, rows, device))
+                prepared.images[source_name(rows), part] = _pixels(dcm, rows)
     if not ready:
         _standardise(dcm, prepared)
         share(dcm.trained_tensors().values())
     with _timed(seconds, "banks"):
         for name, needed in sorted(banks_for.items()):
-            from causalplug.mechanisms.frozen.bank import SampleBank
-
-            if needed:
-                rows_per_label = config.bank_rows
-            else:
-                rows_per_label = _affordable(dcm.mechanism(name), config.bank_rows)
-            if not rows_per_label:
-                continue
-            options: Json = {
-                "rows_per_label": rows_per_label,
-                "seed": config.seed,
-                "progress": progress,
-                "folder": _bank_folder(dcm.mechanism(name), folder),
-                "max_bytes": 1 << 50,  # the disk decides
-            }
-            reads = None
-            if config.projections and not _painted_for(dcm, name):
-                reads = dcm.encoders.get(name)
-            bank = SampleBank(dcm.mechanism(name), reads, **options)  # type: ignore[arg-type]
-            prepared.banks[name] = bank.to(device)
+            mechanism, rows_per_label = dcm.mechanism(name), config.bank_rows
+            if not needed:
+                rows_per_label = _affordable(mechanism, config.bank_rows)
+            if rows_per_label:
+                bank = _bank(dcm, name, rows_per_label, config, progress=progress, folder=folder)
+                prepared.banks[name] = bank.to(device)
     return prepared
+
+
+def _split(tables: Sequence[Rows], config: TrainingConfig) -> tuple[list[Rows], list[Rows]]:
+    """Rows to train on and rows held out, of every source."""
+    train, held_out, few = [], [], []
+    for number, rows in enumerate(tables):
+        one, other = rows.split(config.held_out, config.seed + number)
+        if len(one) < 2:
+            few.append(f"{one.source} has {len(one) + len(other)}")
+        train.append(one)
+        if len(other):
+            held_out.append(other)
+        else:
+            held_out.append(one)
+    if few:
+        raise DataError(
+            f"Training cannot start: {'; '.join(few)} row(s), and at least two are needed beside "
+            "those held out. Give more rows, or leave the source out."
+        )
+    return train, held_out
+
+
+def _projected(dcm: Model, rows: Rows, device: torch.device) -> Rows:
+    """Rows as networks read them: images behind an encoder as projections."""
+    from causalplug.encoders.encoders import project
+
+    values = {}
+    for name, value in rows.values.items():
+        if name in dcm.encoders:
+            values[name] = project(dcm.encoders[name], value, device=device)
+        else:
+            values[name] = value.to(device)
+    return replace(rows, values=values)
+
+
+def _pixels(dcm: Model, rows: Rows) -> dict[str, Tensor]:
+    """The columns of images as they are."""
+    return {n: value for n, value in rows.values.items() if dcm.variables[n].needs_encoder}
+
+
+def _bank(
+    dcm: Model,
+    name: str,
+    rows_per_label: int,
+    config: TrainingConfig,
+    *,
+    progress: bool,
+    folder: Path | None,
+) -> SampleBank:
+    from causalplug.mechanisms.frozen.bank import SampleBank
+
+    mechanism, reads = dcm.mechanism(name), None
+    if config.projections and not _painted_for(dcm, name):
+        reads = dcm.encoders.get(name)
+    return SampleBank(
+        mechanism,  # type: ignore[arg-type]
+        reads,
+        rows_per_label=rows_per_label,
+        seed=config.seed,
+        progress=progress,
+        folder=_bank_folder(mechanism, folder),
+        max_bytes=1 << 50,  # the disk decides
+    )
 
 
 def _bank_folder(mechanism: Mechanism, folder: Path | None) -> Path | None:

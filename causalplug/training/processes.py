@@ -63,8 +63,6 @@ def known_accelerator(given: Accelerator | None, **options: Any) -> Accelerator:
     if given is None:
         if started > 1 and not torch.accelerator.is_available():
             options |= {"cpu": True}
-        else:
-            options |= {}
         given = Accelerator(**options)
     if started != given.num_processes:
         raise TrainingError(

@@ -106,8 +106,6 @@ class Roller:
             if not self.dcm.variables[name].is_countable:
                 if reads or name in self.updated:
                     moving |= {name}
-                else:
-                    moving |= set()
             elif reads or name in self.updated:
                 weighed.append(name)
         return weighed

@@ -7,24 +7,24 @@ import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from causalplug.data.source import Rows
 from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
 from causalplug.files.weights import refuse_infinite
+from causalplug.notebook import bar_type
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module
-from causalplug.training.checkpoint import Checkpoints
+from causalplug.training.checkpoint import Checkpoints, starting_with
 from causalplug.training.counterfactual_game import CounterfactualLearner
 from causalplug.training.factors import served
 from causalplug.training.games import game_for
 from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodLearner, trainable
-from causalplug.training.likelihood import Likelihood, advantage
+from causalplug.training.likelihood import Likelihood
+from causalplug.training.phase import Phase
 from causalplug.training.prepare import Prepared
 from causalplug.training.processes import Processes
 from causalplug.training.progress import CYCLES
@@ -41,10 +41,6 @@ if TYPE_CHECKING:
     from causalplug.training.config import TrainingConfig
 
 __all__ = ["Run", "report_from"]
-
-_SIGNIFICANT = (
-    2.0  # standard errors by which an earlier state must be better on held-out rows than the last
-)
 
 State = tuple[Json, dict[str, Tensor]]
 
@@ -111,9 +107,7 @@ class Run:
             mechanism = self.dcm.mechanism(name)
             if mechanism.awaits_rows:
                 self.dcm.replace_mechanism(name, mechanism.bind_as(name, binding))
-        self.dcm.load_trained(
-            {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        )
+        self.dcm.load_trained(starting_with("model.", tensors))
         if state["scaler"] is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.reports |= {
@@ -183,24 +177,22 @@ class Run:
     def module(self, position: int, module: Module) -> None:
         """Train one module: one phase, or two for ``warm``."""
         objective = str(module.objective)
-        phases = OBJECTIVES[objective].phases
         report = ModuleReport(tuple(module.variables), objective)
-        start, spent = time.perf_counter(), 0.0
         first = 0
         if self.pending is not None and self.pending[0]["position"] == position:
             state = self.pending[0]
-            report = report_from(state["report"])
-            first, spent = state["phase"], report.seconds
+            report, first = report_from(state["report"]), state["phase"]
+        clock = _Clock(report)
         self._rest()
         for name in module.variables:
             for parameter in trainable(self.dcm.mechanism(name)):
                 parameter.requires_grad_(True)
-        for index in range(first, len(phases)):
-            self._phase(position, index, module, phases[index], report, start, spent)
+        for index in range(first, len(OBJECTIVES[objective].phases)):
+            self._phase(position, index, module, clock)
         for name in module.variables:
             self.dcm.mechanism(name).requires_grad_(False)
         self._refuse_diverged(module, report.name)
-        report.seconds = spent + time.perf_counter() - start
+        clock.stop()
         self._finish(position, report)
         self.save(None)
 
@@ -277,132 +269,75 @@ class Run:
         options["steps"] = self._share(self.config.steps or usual)
         return AdversarialLearner(self.dcm, module.variables, self.config, games, **options)
 
-    def _phase(
-        self,
-        position: int,
-        phase: int,
-        module: Module,
-        objective: str,
-        report: ModuleReport,
-        start: float,
-        spent: float,
-    ) -> None:
-        config, device = self.config, self.accelerator.device
-        learner = self._learner(module, objective)
-        seed = self._seed(position, phase)
-        generator = torch.Generator(device).manual_seed(seed + 1_000_000_007 * self.processes.index)
-        best: list[Tensor] | None = None
-        best_score, since, begin = float("inf"), 0, 0
-        score, by_chance = float("inf"), 0.0
-        if self.pending is not None and self.pending[0]["position"] == position:
-            state, tensors = self.pending
-            self.pending = None
-            begin, best_score, since = state["step"], state["best_score"], state["since"]
-            if best_score is None:
-                best_score = float("inf")
-            learner.load(
-                {
-                    k.removeprefix("learner."): v
-                    for k, v in tensors.items()
-                    if k.startswith("learner.")
-                }
-            )
-            if "best.0" in tensors:
-                best = [tensors[f"best.{i}"].to(device) for i in range(len(learner.parameters))]
-            generator.set_state(tensors[f"generator.{self.processes.index}"].cpu())
+    def _phase(self, position: int, index: int, module: Module, clock: _Clock) -> None:
+        """Train one phase of a module."""
+        report = clock.report
+        objective = OBJECTIVES[str(module.objective)].phases[index]
+        phase = self._begun(position, index, module, objective)
+        learner = phase.learner
         silent: bool | None = True
         if self.trainer.progress:
             silent = None
         name = f"{report.name} {objective}"
-        bar = tqdm(total=learner.steps, initial=begin, desc=name, disable=silent, leave=False)
-        for step in range(begin + 1, learner.steps + 1):
-            loss = learner.step(step, generator)
-            if loss != loss or loss in (float("inf"), float("-inf")):
-                raise TrainingError(
-                    f"Training of {report.name} stopped at step {step}: the loss is {loss}. "
-                    f"{self.trainer.kept()} Lower the learning rate, or look for extreme values in "
-                    "its columns."
-                )
+        bar = bar_type()(
+            total=learner.steps, initial=phase.step, desc=name, disable=silent, leave=False
+        )
+        while phase.step < learner.steps:
+            phase.step += 1
+            loss = learner.step(phase.step, phase.generator)
+            self._refuse_infinite_loss(report, phase.step, loss)
             bar.update()
-            ends = step == learner.steps or step in accumulate(learner.cycles)
-            if step % config.validate_every == 0 or ends:
-                learner.average.swap()
-                score, by_chance, record = self.processes.told(
-                    self._validate(module, learner, seed)
-                )
-                if score <= best_score:
-                    best_score, since = score, 0
-                    best = [p.detach().clone() for p in learner.parameters]
-                    report.best_step = step
-                else:
-                    since += 1
-                learner.average.swap()
-                report.curve.append({"step": float(step), "loss": loss, **record})
-                self.trainer.track(
-                    {f"{report.name}/{objective}/{k}": v for k, v in report.curve[-1].items()}, step
-                )
+            if phase.is_validated(self.config.validate_every):
+                record = self._judge(module, phase, report, loss)
                 bar.set_postfix(record, refresh=False)
-            report.steps = step
-            if config.patience is not None and since > config.patience:
+            report.steps = phase.step
+            if phase.is_over(self.config.patience):
                 break
-            if self._stands_still(learner, step, seed):
-                break
-            if (
-                self.checkpoints is not None
-                and step % config.save_every == 0
-                and step < learner.steps
-            ):
-                report.seconds = spent + time.perf_counter() - start
-                state = {
-                    "position": position,
-                    "phase": phase,
-                    "step": step,
-                    "best_score": best_score,
-                    "since": since,
-                }
-                self.save(state | {"report": report.to_dict()}, learner, best, generator)
+            if phase.step % self.config.save_every == 0 and phase.step < learner.steps:
+                clock.stop()
+                at = {"position": position, "phase": index, "report": report.to_dict()}
+                self.save(at, phase)
         bar.close()
-        self._keep(learner, best, score - best_score > by_chance, seed, report)
-        self._validate_final(module, objective, learner, seed, report)
+        phase.keep(report)
+        if isinstance(learner, LikelihoodLearner):
+            report.negative_log_likelihood = learner.held_out.score(phase.seed)
+        report.distances = tuple(self._distances(module, phase.seed, final=True))
 
-    def _stands_still(self, learner: Learner, step: int, seed: int) -> bool:
-        """Whether a training whose length was not given has come to its end."""
-        if not isinstance(learner, LikelihoodLearner) or len(learner.cycles) == 1:
-            return False
-        return bool(self.processes.told(learner.stands_still(step, seed)))
+    def _begun(self, position: int, index: int, module: Module, objective: str) -> Phase:
+        """A phase at its first step, or where the checkpoint has it."""
+        seed = self._seed(position, index)
+        generator = torch.Generator(self.accelerator.device)
+        generator.manual_seed(seed + 1_000_000_007 * self.processes.index)
+        learner = self._learner(module, objective)
+        phase = Phase(objective, learner, generator, self.processes, seed)
+        if self.pending is not None and self.pending[0]["position"] == position:
+            phase.resume(*self.pending)
+            self.pending = None
+        return phase
 
-    def _keep(
-        self,
-        learner: Learner,
-        best: Sequence[Tensor] | None,
-        worse: bool,
-        seed: int,
-        report: ModuleReport,
-    ) -> None:
-        """Leave the best validated state, or the last one where held-out rows do not tell the two
-        apart.
+    def _refuse_infinite_loss(self, report: ModuleReport, step: int, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"Training of {report.name} stopped at step {step}: the loss is {loss}. "
+                f"{self.trainer.kept()} Lower the learning rate, or look for extreme values in "
+                "its columns."
+            )
 
-        Which of several good states is best on some hundred rows is decided by the few rarest of
-        them, and the last state has learned for the longest at the smallest rate.
-
-        Args:
-            learner: whose averaged weights are the last state.
-            best: weights of the best state.
-            worse: whether the last state's score is worse by more than chance explains; likelihoods
-                are compared row by row instead.
-            seed: of the comparison.
-            report: says which state was kept.
-        """
-        last = learner.average.values
-        if best is not None and report.best_step < report.steps:
-            if isinstance(learner, LikelihoodLearner):
-                of_last, of_best = (
-                    learner.assign(state).held_out.scores(seed) for state in (last, best)
-                )
-                worse = self.processes.told(advantage(of_best, of_last)) >= _SIGNIFICANT
-            if not worse:
-                best, report.best_step = None, report.steps
-        learner.assign(best or last)
+    def _judge(
+        self, module: Module, phase: Phase, report: ModuleReport, loss: float
+    ) -> dict[str, float]:
+        """Validate the averaged weights, and put down what they are worth."""
+        phase.learner.average.swap()
+        found = self.processes.told(self._validate(module, phase.learner, phase.seed))
+        score, by_chance, record = found
+        if phase.judge(score, by_chance):
+            report.best_step = phase.step
+        phase.learner.average.swap()
+        report.curve.append({"step": float(phase.step), "loss": loss, **record})
+        name = f"{report.name}/{phase.objective}"
+        values = {f"{name}/{key}": value for key, value in report.curve[-1].items()}
+        self.trainer.track(values, phase.step)
+        return record
 
     def _validate(
         self, module: Module, learner: Learner, seed: int
@@ -414,29 +349,17 @@ class Run:
             nll = learner.held_out.score(seed)
             return nll, 0.0, {"nll": nll}
         distances = self._distances(module, seed)
-        record = {"tvd": max(d.tvd for d in distances if d.tvd is not None)} if any(
-            d.tvd is not None for d in distances
-        ) else {}  # fmt: skip
+        tvds = [d.tvd for d in distances if d.tvd is not None]
+        record = {}
+        if tvds:
+            record = {"tvd": max(tvds)}
         return sum(d.score for d in distances), sum(d.by_chance for d in distances), record
-
-    def _validate_final(
-        self, module: Module, objective: str, learner: Learner, seed: int, report: ModuleReport
-    ) -> None:
-        if isinstance(learner, LikelihoodLearner):
-            report.negative_log_likelihood = learner.held_out.score(seed)
-        report.distances = tuple(self._distances(module, seed, final=True))
 
     def _distances(self, module: Module, seed: int, *, final: bool = False) -> list[Distance]:
         generator = torch.Generator(self.accelerator.device).manual_seed(seed + 1)
         return self.prepared.distances(self.dcm, module, generator, final=final)
 
-    def save(
-        self,
-        position: Json | None,
-        learner: Learner | None = None,
-        best: Sequence[Tensor] | None = None,
-        generator: torch.Generator | None = None,
-    ) -> None:
+    def save(self, position: Json | None, phase: Phase | None = None) -> None:
         """Write a checkpoint: between two modules (``position`` None) or in the middle of one.
 
         Every process takes part, since each has a generator of its own; the first of them writes.
@@ -445,28 +368,32 @@ class Run:
             return
         tensors = {f"model.{key}": value for key, value in self.dcm.trained_tensors().items()}
         bindings = {name: m.binding() for name, m in self.dcm.mechanisms.items()}
+        scaler = self.accelerator.scaler
         state: Json = {
             "facts": self.facts,
             "reports": {str(place): report.to_dict() for place, report in self.reports.items()},
             "bindings": {name: found for name, found in bindings.items() if found is not None},
             "step": None,
-            "scaler": None
-            if self.accelerator.scaler is None
-            else self.accelerator.scaler.state_dict(),
+            "scaler": None,
         }
-        if position is not None and learner is not None and generator is not None:
-            state |= position
-            if position["best_score"] == float("inf"):
-                state["best_score"] = None
-            else:
-                state["best_score"] = position["best_score"]
-            tensors |= {f"learner.{key}": value for key, value in learner.tensors().items()}
-            tensors |= {f"best.{i}": value for i, value in enumerate(best or [])}
-            tensors |= {
-                f"generator.{i}": value for i, value in enumerate(self.processes.states(generator))
-            }
+        if scaler is not None:
+            state["scaler"] = scaler.state_dict()
+        if position is not None and phase is not None:
+            state |= position | phase.state()
+            tensors |= phase.tensors()
         if self.processes.index == 0:
             self.checkpoints.save(state, {key: value.clone() for key, value in tensors.items()})
+
+
+class _Clock:
+    """The wall time of a module, over interruptions."""
+
+    def __init__(self, report: ModuleReport):
+        self.report, self.spent, self.start = report, report.seconds, time.perf_counter()
+
+    def stop(self) -> None:
+        """Put down the seconds so far."""
+        self.report.seconds = self.spent + time.perf_counter() - self.start
 
 
 def report_from(record: Named) -> ModuleReport:

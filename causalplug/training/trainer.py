@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
@@ -45,7 +45,7 @@ from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.columns import suit_columns
-from causalplug.training.config import TrainingConfig
+from causalplug.training.config import TrainingConfig, TrainingSettings
 from causalplug.training.counted import counted
 from causalplug.training.counterfactual_game import check_counterfactual
 from causalplug.training.doubts import few_rows_doubts, joint_doubts, tail_doubts
@@ -67,7 +67,10 @@ from causalplug.training.support import (
 from causalplug.training.threads import limited_threads
 from causalplug.training.validation import Distance
 from causalplug.values import Json, Named
-from causalplug.wording import add_note
+from causalplug.wording import add_note, did_you_mean
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Trainer", "fit"]
 
@@ -104,7 +107,7 @@ def fit(
     progress: bool = True,
     replicates: int = 0,
     queries: str | Query | Iterable[str | Query] | None = None,
-    **settings: Any,
+    **settings: Unpack[TrainingSettings],
 ) -> TrainingReport:
     """Train what the plan says must be trained, and leave the model ready to answer.
 
@@ -128,7 +131,7 @@ def fit(
         queries: the questions that the model is for, as text or Query. Only the mechanisms that
             they read are trained, with what these are trained through; other questions are then
             refused. None trains everything.
-        **settings: the fields of :class:`TrainingConfig`.
+        **settings: Fields of :class:`TrainingConfig`, such as ``steps=500``.
 
     Returns:
         A report per module: what was matched, to what distance, against the sampling floor.
@@ -141,11 +144,12 @@ def fit(
     """
     check_replicates(replicates)
     tables = as_data_sources(sources)
-    unknown = sorted(set(settings) - set(TrainingConfig.__dataclass_fields__))
+    known = TrainingConfig.__dataclass_fields__
+    unknown = sorted(set(settings) - set(known))
     if unknown:
         raise TrainingError(
-            f"fit has no setting {', '.join(unknown)}. Known: "
-            f"{', '.join(sorted(TrainingConfig.__dataclass_fields__))}."
+            f"fit has no setting {', '.join(unknown)}{did_you_mean(unknown[0], known)}. Known: "
+            f"{', '.join(sorted(known))}."
         )
     config = TrainingConfig(seed=seed, **settings)
     if log_with is not None:
@@ -391,69 +395,29 @@ class Trainer:
         doubts = suit_columns(self.dcm, self.tables, self.config.seed)
         self.dcm.to(self.accelerator.device)
         self.dcm.replicates = ()
-        together = Processes(self.accelerator)
-        together.share(self.dcm.trained_tensors().values())
-        own = resume is True or resume is False
-        checkpoints = self.checkpoints if own else Checkpoints.at(resume)  # type: ignore[arg-type]
-        facts = {}
-        if self.checkpoints or checkpoints or together.count > 1:
-            facts = self._facts()
-        if together.count > 1:
-            _check_agreement(together.all_told(facts))
-        loaded = None
-        if resume and checkpoints:
-            loaded = checkpoints.load(facts)
-        run = Run(self, together, self.checkpoints, facts, loaded)
+        run, resumed = self._run(resume)
         seconds: dict[str, float] = {}
         modules = [module for module in self.plan.modules if module.action != "pull"]
-        banks: dict[str, bool] = {}
-        for module in modules:
-            for name in self._frozen_images(module):
-                banks[name] = banks.get(name, False) or OBJECTIVES[str(module.objective)].draws
         run.prepared = prepare(
             self.dcm,
             self.tables,
             self.config,
-            banks_for=banks,
+            banks_for=self._banks(modules),
             device=self.accelerator.device,
             seconds=seconds,
             progress=self.progress,
-            ready=loaded is not None,
-            share=together.share,
+            ready=resumed,
+            share=run.processes.share,
             folder=self.output_dir,
         )
         doubts += self._check_graph(seconds)
         fits = self._check_fit(seconds)
-        if loaded is None:
+        if not resumed:
             run.save(None)  # encoders and label maps were work, too
-        with self._tracked():
-            if self.config.processes == "modules" and together.count > 1:
-                self._train_apart(run, modules, resume=bool(resume) and own)
-            else:
-                run.side_by_side(dict(enumerate(modules)))
-                for position, module in enumerate(modules):
-                    if position not in run.reports:
-                        run.module(position, module)
-        reports = [run.reports[position] for position in range(len(modules))]
-        seconds["training"] = sum(report.seconds for report in reports)
+        self._run_modules(run, modules, resume)
+        seconds["training"] = sum(report.seconds for report in run.reports.values())
         seconds["all"] = time.perf_counter() - start
-        pulled = [
-            name
-            for module in self.plan.modules
-            if module.action == "pull"
-            for name in module.variables
-        ]
-        counts = [counted(rows, self.dcm.variables) for rows in run.prepared.train]
-        report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits, counts)
-        report.tolerance = self.config.tolerance
-        report.joint = self._joint(run, modules, together)
-        if not report.joint_converged and all(m.converged for m in reports):
-            self._tell_joint(report)
-        doubts += [*joint_doubts(report), *tail_doubts(self.dcm, self.tables, reports)]
-        report.warnings = [*doubts, *few_rows_doubts(modules, self.tables)]
-        report.ranges = range_records(run.prepared.train, self.dcm)
-        report.unseen = unseen_categories(self.tables, self.dcm)
-        report.rare = rare_categories(self.tables, self.dcm)
+        report = self._report(run, modules, seconds, fits, doubts)
         report.overlap = self._check_overlap(run.prepared.train, seconds)
         self.dcm.eval()
         self.dcm.plan = self.plan
@@ -465,7 +429,7 @@ class Trainer:
                 run.prepared,
                 modules,
                 replicates,
-                facts,
+                run.facts,
                 folder=self.output_dir,
                 resume=bool(resume),
             )
@@ -504,6 +468,74 @@ class Trainer:
                 f"The report could not be written to {folder}: {error.strerror}. The model is "
                 f"trained. {self.kept()}"
             ) from error
+
+    def _run(self, resume: bool | str | Path) -> tuple[Run, bool]:
+        """The run, and whether it goes on from a checkpoint."""
+        together = Processes(self.accelerator)
+        together.share(self.dcm.trained_tensors().values())
+        if isinstance(resume, bool):
+            checkpoints = self.checkpoints
+        else:
+            checkpoints = Checkpoints.at(resume)
+        facts: Json = {}
+        if self.checkpoints or checkpoints or together.count > 1:
+            facts = self._facts()
+        if together.count > 1:
+            _check_agreement(together.all_told(facts))
+        loaded = None
+        if resume and checkpoints:
+            loaded = checkpoints.load(facts)
+        return Run(self, together, self.checkpoints, facts, loaded), loaded is not None
+
+    def _banks(self, modules: Sequence[Module]) -> dict[str, bool]:
+        """Frozen images that training meets, and whether it draws them."""
+        banks: dict[str, bool] = {}
+        for module in modules:
+            for name in self._frozen_images(module):
+                banks[name] = banks.get(name, False) or OBJECTIVES[str(module.objective)].draws
+        return banks
+
+    def _run_modules(self, run: Run, modules: Sequence[Module], resume: bool | str | Path) -> None:
+        """Train what is not finished, one module after another or spread over processes."""
+        with self._tracked():
+            if self.config.processes == "modules" and run.processes.count > 1:
+                self._train_apart(run, modules, resume=resume is True)
+                return
+            run.side_by_side(dict(enumerate(modules)))
+            for position, module in enumerate(modules):
+                if position not in run.reports:
+                    run.module(position, module)
+
+    def _report(
+        self,
+        run: Run,
+        modules: Sequence[Module],
+        seconds: dict[str, float],
+        fits: list[FitReport],
+        doubts: Sequence[Caveat],
+    ) -> TrainingReport:
+        """What came of the run, and what is doubtful about it."""
+        reports = [run.reports[position] for position in range(len(modules))]
+        pulled: list[str] = []
+        for module in self.plan.modules:
+            if module.action == "pull":
+                pulled += module.variables
+        counts = [counted(rows, self.dcm.variables) for rows in run.prepared.train]
+        report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits, counts)
+        report.tolerance = self.config.tolerance
+        report.joint = self._joint(run, modules, run.processes)
+        if not report.joint_converged and all(m.converged for m in reports):
+            self._tell_joint(report)
+        report.warnings = [
+            *doubts,
+            *joint_doubts(report),
+            *tail_doubts(self.dcm, self.tables, reports),
+            *few_rows_doubts(modules, self.tables),
+        ]
+        report.ranges = range_records(run.prepared.train, self.dcm)
+        report.unseen = unseen_categories(self.tables, self.dcm)
+        report.rare = rare_categories(self.tables, self.dcm)
+        return report
 
     def _train_apart(self, run: Run, modules: Sequence[Module], *, resume: bool) -> None:
         """Give the modules of each generation to different processes, and the trained weights to

@@ -31,6 +31,7 @@ __all__ = ["Adjusted", "adjusted", "adjustment_names"]
 _ROLLOUTS = 2**18  # rows that are rolled out for the conditional means of one term
 _FEWEST, _MOST = 4, 64  # rollouts of a row
 _NODES = 12  # of Gauss-Hermite quadrature
+_JUMPING = 64  # for what jumps
 
 
 class Adjusted:
@@ -48,6 +49,8 @@ class Adjusted:
 def adjustment_names(dcm: Model, numbers: AnswerNumbers) -> frozenset[str] | None:
     """The variables that have to be recorded for a doubly robust estimate, None if there is
     none."""
+    if numbers.joint:
+        return None
     needed: set[str] = set()
     for block in numbers.blocks:
         for case in block.cases:
@@ -162,6 +165,15 @@ def _set_plainly(dcm: Model, world: World, name: str) -> bool:
     )
 
 
+def _nodes(smooth: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Places and weights of quadrature over a standard normal: by Gauss and Hermite, or for what
+    jumps, quantiles of equal weight."""
+    if smooth:
+        return np.polynomial.hermite_e.hermegauss(_NODES)
+    shares = (torch.arange(_JUMPING, dtype=torch.float64) + 0.5) / _JUMPING
+    return torch.special.ndtri(shares).numpy(), np.ones(_JUMPING)
+
+
 class _Case:
     """One case of a term on rows of data."""
 
@@ -268,7 +280,7 @@ class _Case:
         return total
 
     def _integrated(self, name: str, pinned: Mapping[str, Tensor]) -> Tensor:
-        places, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+        places, weights = _nodes(self.numbers.smooth)
         total = torch.zeros((), dtype=torch.float64)
         for place, weight in zip(places, weights / weights.sum(), strict=True):
             rows = self._filled(pinned, {})

@@ -219,7 +219,8 @@ class _Exchange:
         """Gradients ``(k, parameters)``."""
         total = _nothing(self.numbers, parameters)
         for place, seen in enumerate(self.seen.get(name, [])):
-            total += self._in_world(place, seen, parameters)
+            if seen.world.cell(name) in self.rows.cells:  # else no number reads it
+                total += self._in_world(place, seen, parameters)
         for density in self.group.pins.densities(self.rows):
             if density.name == name:
                 total += self._by_density(density, parameters)

@@ -15,7 +15,7 @@ from causalplug.sampling.terms import Axis, Case, CompiledTerm, numbers_of
 from causalplug.sampling.worlds import Rows, World
 from causalplug.uncertainty.pins import Pins
 
-__all__ = ["AnswerNumbers", "Linearised", "Place"]
+__all__ = ["AnswerNumbers", "Block", "Linearised", "Place"]
 
 
 Place = tuple[int, int]
@@ -36,18 +36,19 @@ class Linearised:
 
 
 @dataclass(eq=False)
-class _Block:
+class Block:
     """One value of every symbol: a case for each term."""
 
     cases: list[Case]
     sizes: tuple[list[int], list[int]]
     numbers: list[Tensor | None] = field(default_factory=list)
     pins: list[Pins] = field(default_factory=list)
+    width: int = 1  # numbers of a cell
 
     @property
     def cells(self) -> int:
         """Numbers of the block."""
-        return math.prod(self.sizes[0]) * math.prod(self.sizes[1])
+        return math.prod(self.sizes[0]) * math.prod(self.sizes[1]) * self.width
 
 
 class AnswerNumbers:
@@ -62,6 +63,11 @@ class AnswerNumbers:
         combination: ratios and products of the terms; None for their sum, times the coefficients.
     """
 
+    smooth = True
+    """Whether the numbers are smooth in every value that they read."""
+    joint = False
+    """Whether cells hold outcomes as well as evidence, so that weights depend on interventions."""
+
     def __init__(
         self, dcm: Model, terms: Sequence[CompiledTerm], combination: Formula | None = None
     ):
@@ -69,6 +75,8 @@ class AnswerNumbers:
         self.coefficients = torch.tensor([float(t.coefficient) for t in terms], dtype=torch.float64)
         self.blocks = [self._block(cases) for cases in self._matched()]
         self.size = sum(block.cells for block in self.blocks)
+        if any(self.case(place).ranges for place in self.places):
+            self.smooth = False
 
     def _matched(self) -> list[list[Case]]:
         """The cases of all terms with the same values of the symbols."""
@@ -79,10 +87,10 @@ class AnswerNumbers:
         ]
         return [[cases[key] for cases in by_symbols] for key in by_symbols[0]]
 
-    def _block(self, cases: list[Case]) -> _Block:
+    def _block(self, cases: list[Case]) -> Block:
         first = cases[0]
         sizes = (self._sizes(first.evidence), self._sizes(self._discrete(first)))
-        block = _Block(cases, sizes)
+        block = Block(cases, sizes)
         for case in cases:
             block.numbers.append(self._category_numbers(case))
             block.pins.append(Pins.of(self.dcm, case))
@@ -136,7 +144,7 @@ class AnswerNumbers:
         """``a`` and ``b`` of every row for one case, each ``(n, cells)`` of float64."""
         return self.of_case(self.blocks[place[0]], place[1], rows)
 
-    def of_case(self, block: _Block, position: int, rows: Rows) -> tuple[Tensor, Tensor]:
+    def of_case(self, block: Block, position: int, rows: Rows) -> tuple[Tensor, Tensor]:
         case = block.cases[position]
         weight = self._met(case, rows) * block.pins[position].weights(rows)
         evidence = _one_hot(rows, case.evidence, block.sizes[0]) * weight[:, None]

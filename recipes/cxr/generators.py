@@ -17,7 +17,7 @@ from causalplug.errors import DataError
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from recipes.cxr.data import FINDINGS, XRays, finding
 
-__all__ = ["from_bank", "from_keras", "train", "train_encoder"]
+__all__ = ["bank_of", "from_bank", "from_keras", "train", "train_encoder"]
 
 ACGAN = "giocoal/CXR-ACGAN-chest-xray-generator-covid19-pneumonia"
 
@@ -57,6 +57,18 @@ def from_bank(path: str | Path) -> ImageBank:
         torch.from_numpy(label[:, None]),
         license="mit",
         source=f"output images published with {ACGAN}",
+    )
+
+
+def bank_of(xrays: XRays) -> ImageBank:
+    """The real images as the generator: any of the finding that is asked for."""
+    label = torch.from_numpy(finding(xrays.C, xrays.N))
+    return ImageBank(
+        torch.from_numpy(xrays.images[:, None]),
+        [cp.Label("finding", FINDINGS)],
+        label[:, None],
+        license="other",
+        source=xrays.name,
     )
 
 

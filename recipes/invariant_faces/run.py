@@ -1,4 +1,4 @@
-"""A classifier that does not take the glasses for the face, by images sampled under do().
+"""A classifier of eyeglasses that does not go by the sex, by images sampled under do().
 ``--help`` lists the options.
 """
 
@@ -16,7 +16,7 @@ from causalplug import plots
 from causalplug.adapters.image_bank import ImageBank
 from causalplug.mechanisms.frozen.label_estimation import fit_label_classifier
 from recipes.common import Run, parser
-from recipes.invariant_faces.data import Faces, load_faces, stand_in
+from recipes.invariant_faces.data import OTHER, TARGET, Faces, load_faces, stand_in
 
 GRAPH = cp.CausalGraph.parse("Sex -> Image; Eyeglasses -> Image; Sex <-> Eyeglasses")
 BINARY = cp.Discrete(2)
@@ -27,8 +27,10 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Run the recipe; returns what it prints."""
     made = parser(__file__, __doc__)
     made.add_argument(
-        "--faces", help="folder of faces with metadata.csv: file_name, Sex, Eyeglasses"
+        "--faces",
+        help="folder of CelebA, of CelebA-HQ, or with metadata.csv: file_name, Sex, Eyeglasses",
     )
+    made.add_argument("--most", type=int, help="faces that are read; default: all")
     made.add_argument(
         "--data",
         help="without faces: folder with the MNIST idx files; default: scikit-learn's digits",
@@ -44,7 +46,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     run = Run(__file__, made, arguments)
     chosen = run.options
     faces = (
-        load_faces(chosen.faces, chosen.seed)
+        load_faces(chosen.faces, chosen.seed, most=chosen.most)
         if chosen.faces
         else stand_in(chosen.data, chosen.rows, chosen.seed)
     )
@@ -112,18 +114,18 @@ def pretrain(faces: Faces, image: cp.Image, run: Run) -> Path:
 
 
 def cut(dcm: cp.DCM, n: int, seed: int) -> dict[str, np.ndarray]:
-    """``n`` images under do(Eyeglasses=0) and do(Eyeglasses=1), in equal parts: Sex keeps its
-    own distribution."""
+    """``n`` images under do(Sex=0) and do(Sex=1), in equal parts: Eyeglasses keep their own
+    distribution."""
     parts = []
-    for glasses in (0, 1):
+    for value in (0, 1):
         frame = dcm.sample(
-            n // 2, do={"Eyeglasses": glasses}, variables=["Sex", "Image"], seed=seed + glasses
+            n // 2, do={OTHER: value}, variables=[TARGET, "Image"], seed=seed + value
         )
         images = np.rint(255 * np.stack(list(frame["Image"]))).astype(np.uint8)
-        parts.append((frame["Sex"].to_numpy(), np.full(len(frame), glasses), images))
+        parts.append((frame[TARGET].to_numpy(), np.full(len(frame), value), images))
     return dict(
         zip(
-            ("Sex", "Eyeglasses", "Image"),
+            (TARGET, OTHER, "Image"),
             map(np.concatenate, zip(*parts, strict=True)),
             strict=True,
         )
@@ -133,13 +135,14 @@ def cut(dcm: cp.DCM, n: int, seed: int) -> dict[str, np.ndarray]:
 def accuracies(
     faces: Faces, drawn: Mapping[str, np.ndarray], image: cp.Image, run: Run
 ) -> dict[str, dict[str, float]]:
-    """Accuracy of classifiers of Sex: on rows like those that they were trained on, and where the
-    labels are untied.
+    """Accuracy of classifiers of Eyeglasses: on rows like those that they were trained on, and
+    where the labels are untied.
 
     ``worst pair`` is the least accuracy over the four pairs of labels.
     """
     own, kept = np.split(
-        np.random.default_rng(0).permutation(len(faces.rows["Sex"])), [len(faces.rows["Sex"]) // 10]
+        np.random.default_rng(0).permutation(len(faces.rows[TARGET])),
+        [len(faces.rows[TARGET]) // 10],
     )
     rows = {name: column[kept] for name, column in faces.rows.items()}
     whole = {name: np.concatenate([rows[name], drawn[name]]) for name in rows}
@@ -148,7 +151,7 @@ def accuracies(
         classify = fit_label_classifier(
             image,
             image.scale(torch.from_numpy(table["Image"])),
-            torch.from_numpy(table["Sex"].astype(np.int64)),
+            torch.from_numpy(table[TARGET].astype(np.int64)),
             2,
             steps=run.options.classifier_steps,
             seed=run.options.seed,
@@ -159,7 +162,7 @@ def accuracies(
                 scores = torch.cat(
                     [classify(image.scale(x)) for x in torch.from_numpy(part["Image"]).split(500)]
                 )
-            return scores.argmax(1).numpy() == part["Sex"]
+            return scores.argmax(1).numpy() == part[TARGET]
 
         shifted = right(faces.test)
         pairs = [
@@ -187,7 +190,7 @@ def draw(dcm: cp.DCM, faces: Faces, result: Mapping[str, Any], folder: Path) -> 
     plots.plot_interventions(dcm, "Image", doings, rows=rows, width=6.0).savefig(
         folder / "images.png", dpi=200
     )
-    bars = {"accuracy of a classifier of Sex, by what it was trained on": result["accuracy"]}
+    bars = {"accuracy of a classifier of Eyeglasses, by what it was trained on": result["accuracy"]}
     plots.plot_distributions(bars, label="accuracy").savefig(folder / "accuracy.png", dpi=200)
     if dcm.plan is not None:
         dcm.plan.plot().savefig(folder / "plan.png", dpi=200)
@@ -199,9 +202,10 @@ def show(result: Mapping[str, Any]) -> None:
         "Sex = Eyeglasses: "
         + ", ".join(f"{share:.3f} of {name}" for name, share in result["agreement"].items())
     )
-    print(f"{'classifier of Sex, trained on':30}{'such rows':>12}{'untied':>12}{'worst pair':>12}")
+    columns = "".join(f"{title:>12}" for title in ("such rows", "untied", "worst pair"))
+    print(f"{'classifier of Eyeglasses, trained on':36}{columns}")
     for name, row in result["accuracy"].items():
-        print(f"{name:30}" + "".join(f"{value:12.3f}" for value in row.values()))
+        print(f"{name:36}" + "".join(f"{value:12.3f}" for value in row.values()))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ __all__ = [
     "linear_generator",
     "own_classifier",
     "own_generator",
+    "painted",
     "third_party",
 ]
 
@@ -179,3 +180,17 @@ def first_generator(other: DiamondSCM, n: int, *, seed: int) -> cp.Mechanism:
         image=cp.Image(1, side, side),
         license="cc0-1.0",
     )
+
+
+def painted(
+    generator: cp.Mechanism, count: int, rows: int, *, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """``rows`` images ``(n, side, side)`` uint8 of each digit by a generator, and the digits."""
+    image = cp.Image(1, *generator.variable.event_shape[1:])
+    bound = generator.for_variable("I2", image, {"digit": cp.Discrete(count)})
+    digits = torch.arange(count).repeat_interleave(rows)
+    noise = cp.Noise(len(digits), seed)
+    own = {key: noise.draw(key, spec) for key, spec in bound.noise.items()}
+    with torch.no_grad():
+        made = bound({"digit": digits}, own)
+    return (made * 255).round().clamp(0, 255).to(torch.uint8).numpy()[:, 0], digits.numpy()

@@ -6,17 +6,18 @@
     Style   1 with probability P_STYLE[U]                                 how I1 is written
     S       a digit: each of the lower half is four times as likely as each of the upper half where
             Style is 0, and the other way round where it is 1             what I1 shows
-    I1      any image of S in the set; half as bright where Style is 1    the first image
+    I1      any image of S in a set; half as bright where Style is 1      the first image
     Digit   S                                                             what is read off I1
-    I2      any image of Digit in the set                                 the second image
+    I2      any image of Digit in another set                             the second image
     Colour  a draw from softmax(logits(I2) + SHIFT[U])                    in {0, 1, 2}
 
-Everything is discrete and the image set is finite, so that each probability below is a sum, not an
-estimate.
+Everything is discrete and the sets of images are finite, so that each probability below is a sum,
+not an estimate.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,18 +56,26 @@ class Answers:
 
 
 class DiamondSCM:
-    """The model over one set of images.
+    """The model over two sets of images, one for I1 and one for I2.
 
     Args:
         images: ``(m, side, side)`` uint8, white on black; the side is a multiple of 4.
         digits: ``(m,)`` integers 0 to k - 1, every one of which occurs.
+        second: Images and digits of I2; those of I1 where it is None.
     """
 
-    def __init__(self, images: np.ndarray, digits: np.ndarray):
-        self.images = images
+    def __init__(
+        self,
+        images: np.ndarray,
+        digits: np.ndarray,
+        second: tuple[np.ndarray, np.ndarray] | None = None,
+    ):
         self.count = int(digits.max()) + 1
-        self.members = [np.flatnonzero(digits == digit) for digit in range(self.count)]
-        cells = self._cells(images)
+        self.first = [images[digits == digit] for digit in range(self.count)]
+        self.second = self.first
+        if second is not None:
+            self.second = [second[0][second[1] == digit] for digit in range(self.count)]
+        cells = self._cells(np.concatenate(self.second))
         weights = self._prototypes(cells)
         scores = cells @ weights.T
         self._loc, self._scale, self._weights = scores.mean(0), scores.std(0), weights
@@ -74,7 +83,8 @@ class DiamondSCM:
     def _prototypes(self, cells: np.ndarray) -> np.ndarray:
         """For each category, what the digits 0, 3, … (1, 4, …; 2, 5, …) have more of than the
         others, cell by cell: ``(3, 16)``."""
-        means = np.stack([cells[members].mean(0) for members in self.members])
+        ends = np.cumsum([len(images) for images in self.second])[:-1]
+        means = np.stack([part.mean(0) for part in np.split(cells, ends)])
         mine = np.arange(self.count)[None] % 3 == np.arange(3)[:, None]
         found: np.ndarray = np.where(mine, 1.0, -0.5) @ (means - means.mean(0))
         return found
@@ -100,7 +110,7 @@ class DiamondSCM:
         u = rng.integers(4, size=n)
         style = (rng.random(n) < P_STYLE[u]).astype(np.int64)
         first, digit = self.first_images(style, rng)
-        second = self._drawn(digit, rng)
+        second = _drawn(self.second, digit, rng)
         p = _softmax(self.logits(second) + SHIFT[u])
         colour = (rng.random(n)[:, None] > p.cumsum(1)[:, :2]).sum(1)
         columns = {"Style": style, "I1": first[:, None], "Digit": digit}
@@ -112,20 +122,13 @@ class DiamondSCM:
         """Images ``(n, side, side)`` in these styles, and the digits that they show."""
         shares = style_of_digits(self.count)[style].cumsum(1)[:, :-1]
         shown = (rng.random(len(style))[:, None] > shares).sum(1)
-        images = self._drawn(shown, rng)
+        images = _drawn(self.first, shown, rng)
         pale = (style == 1)[:, None, None]
         return np.where(pale, (images * PALE).astype(np.uint8), images), shown
 
-    def _drawn(self, digits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Any image of each digit."""
-        place = rng.random(len(digits))
-        choices = [members[(place * len(members)).astype(int)] for members in self.members]
-        found: np.ndarray = self.images[np.choose(digits, choices)]
-        return found
-
     def answers(self) -> Answers:
         """Every exact probability that the recipe compares with."""
-        given = np.stack([self._colour(self.images[members]) for members in self.members], 1)
+        given = np.stack([self.colour(images) for images in self.second], 1)
         p_style = np.stack([1 - P_STYLE, P_STYLE], 1) / 4  # u, style
         p_digit = style_of_digits(self.count)
         joint = np.einsum("us,sd,udc->sdc", p_style, p_digit, given)
@@ -137,10 +140,20 @@ class DiamondSCM:
             naive_style=_shares(joint.sum(1)),
         )
 
-    def _colour(self, images: np.ndarray) -> np.ndarray:
-        """P(Colour | U, any of these images), ``(4, 3)``."""
+    def colour(self, images: np.ndarray) -> np.ndarray:
+        """P(Colour | U, any of these images ``(n, side, side)``), ``(4, 3)``."""
         found: np.ndarray = _softmax(self.logits(images) + SHIFT[:, None]).mean(1)
         return found
+
+
+def _drawn(sets: Sequence[np.ndarray], digits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Any image of each digit."""
+    place = rng.random(len(digits))
+    found = np.empty((len(digits), *sets[0].shape[1:]), np.uint8)
+    for digit, images in enumerate(sets):
+        rows = digits == digit
+        found[rows] = images[(place[rows] * len(images)).astype(int)]
+    return found
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

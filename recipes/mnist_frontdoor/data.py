@@ -14,7 +14,7 @@ import numpy as np
 
 from causalplug.errors import DataError, MissingDependencyError
 
-__all__ = ["DigitImages", "load_digit_images"]
+__all__ = ["DigitImages", "load_digit_images", "read_idx"]
 
 SIDE = 28
 TRAIN, HELD_OUT = "train", "t10k"
@@ -105,8 +105,8 @@ def _from_scikit_learn(classes: Sequence[int]) -> DigitImages:
 def _from_folder(folder: Path, classes: Sequence[int]) -> DigitImages:
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     for part in (TRAIN, HELD_OUT):
-        images = _read_idx(_find(folder, f"{part}-images", "idx3-ubyte"), 3)
-        digits = _read_idx(_find(folder, f"{part}-labels", "idx1-ubyte"), 1)
+        images = read_idx(_find(folder, f"{part}-images", "idx3-ubyte"), 3)
+        digits = read_idx(_find(folder, f"{part}-labels", "idx1-ubyte"), 1)
         if images.shape[1:] != (SIDE, SIDE) or len(images) != len(digits):
             raise DataError(
                 f"{part!r} in {str(folder)!r} holds images of shape {images.shape} and "
@@ -131,7 +131,7 @@ def _find(folder: Path, stem: str, kind: str) -> Path:
     )
 
 
-def _read_idx(path: Path, dimensions: int) -> np.ndarray:
+def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """One file in the IDX format (LeCun et al. 1998): magic number, big-endian sizes, unsigned
     bytes."""
     try:

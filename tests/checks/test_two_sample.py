@@ -56,3 +56,12 @@ def test_it_never_claims_more_than_the_true_distance():
         for s in range(5)
     ]
     assert np.mean(found) <= 0.383 + 0.02
+
+
+def test_a_column_that_is_constant_among_few_real_rows_is_told_apart():
+    generator = torch.Generator().manual_seed(0)
+    real = torch.cat([torch.ones(4, 1), torch.randn(4, 1, generator=generator)], 1)
+    fake = torch.cat([torch.zeros(4, 1), torch.randn(4, 1, generator=generator)], 1)
+    distance, ceiling = classifier_distance(real, fake)
+    assert distance > 0.5
+    assert ceiling > 0

@@ -132,3 +132,24 @@ def test_processes_share_the_work(tmp_path: Path) -> None:
         worker.join()
     assert sorted(rows for rows, _ in found) == [0, 60]
     assert found[0][1] == found[1][1] == float(bank(None, Counted()).images.float().sum())
+
+
+class Narrow(Counted):
+    """Runs out of memory with more than a few rows."""
+
+    def __init__(self, most: int):
+        super().__init__()
+        self.most = most
+
+    def __call__(self, labels: np.ndarray, latent: np.ndarray) -> np.ndarray:
+        if len(labels) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().__call__(labels, latent)
+
+
+def test_batches_that_memory_does_not_hold_are_halved() -> None:
+    wide, narrow = Counted(), Narrow(2)
+    assert torch.equal(bank(None, wide).images, bank(None, narrow, batch_size=16).images)
+    assert narrow.rows == wide.rows
+    with pytest.raises(MechanismError, match="one image alone does not fit"):
+        bank(None, Narrow(0))

@@ -110,3 +110,18 @@ def test_the_default_number_of_painted_rows_follows_those_of_training() -> None:
         dcm.history = {"sources": [{"rows": rows, "set": {}}]}
         assert dcm.estimate("P(D | A=1)").n == expected
     assert dcm.estimate("P(A | do(D=1))").n == 100_000
+
+
+def test_a_slow_generator_paints_fewer_images_and_the_error_says_so() -> None:
+    fast, slow = _front_door(), _front_door()
+    slow.mechanism("I").batch_cost = 64.0  # a second for each image
+    query = "P(A=1 | do(D=1))"
+    quick = fast.estimate(query, n=20_000, seed=1)
+    patient = slow.estimate(query, n=20_000, seed=1)
+    assert (quick.images_painted, patient.images_painted) == (IMAGES, 300)
+    assert "300 images painted" in str(patient)
+    assert patient.monte_carlo_error > 1.5 * quick.monte_carlo_error
+    answers = [slow.estimate(query, n=5000, seed=seed) for seed in range(30)]
+    spread = np.std([answer.value for answer in answers], ddof=1)
+    claimed = np.mean([answer.monte_carlo_error for answer in answers])
+    assert claimed == pytest.approx(spread, rel=0.4)

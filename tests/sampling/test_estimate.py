@@ -171,12 +171,12 @@ def test_continuous_outcomes_have_moments_and_quantiles() -> None:
     dcm = _continuous()
     answer = dcm.estimate("P(Y | do(X=1, B=1))", n=N)
     row = answer.table.iloc[0]
-    assert abs(row["mean"] - 5) <= 4 * row["mean_se"]
-    assert row["mean_se"] == pytest.approx(1 / np.sqrt(N), rel=0.05)
+    assert abs(row["mean"] - 5) <= 4 * row["mean_mc"]
+    assert row["mean_mc"] == pytest.approx(1 / np.sqrt(N), rel=0.05)
     assert row["sd"] == pytest.approx(1, rel=0.03)
     for name, exact in [("q05", 5 - 1.6449), ("q50", 5), ("q95", 5 + 1.6449)]:
-        assert abs(row[name] - exact) <= 4 * row[f"{name}_se"]
-    assert row["q50_se"] == pytest.approx(np.sqrt(np.pi / 2 / N), rel=0.3)
+        assert abs(row[name] - exact) <= 4 * row[f"{name}_mc"]
+    assert row["q50_mc"] == pytest.approx(np.sqrt(np.pi / 2 / N), rel=0.3)
     by_b = dcm.estimate("P(Y, B | do(X=0))", n=N)
     assert len(by_b.table) == 2
     assert by_b.summaries["Y"]["mean"].tolist() == pytest.approx([0, 3], abs=0.1)

@@ -9,7 +9,7 @@ import torch
 
 import causalplug as cp
 from causalplug.errors import ConvergenceWarning
-from causalplug.training import run
+from causalplug.training import phase, run
 from causalplug.training.likelihood import Scores, advantage
 
 
@@ -45,7 +45,7 @@ def test_the_last_state_stays_unless_an_earlier_one_is_significantly_better(
         return next(scores), 0.0, {}
 
     monkeypatch.setattr(run.Run, "_validate", validate)
-    monkeypatch.setattr(run, "advantage", lambda best, last: surplus)
+    monkeypatch.setattr(phase, "advantage", lambda best, last: surplus)
     graph = cp.CausalGraph.parse("X <-> Y")
     dcm = cp.DCM(graph, {name: cp.Discrete(3) for name in "XY"})
     draw = np.random.default_rng(0)

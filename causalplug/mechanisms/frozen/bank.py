@@ -16,6 +16,7 @@ from causalplug.encoders.encoders import Encoder
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.frozen.bank_files import BankFiles
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, state_hash
+from causalplug.networks import is_out_of_memory
 from causalplug.noise import Noise
 from causalplug.variables import Variable
 
@@ -38,7 +39,7 @@ class SampleBank:
         rows_per_label: samples of each label.
         seed: of the samples.
         keep_images: keep the images as uint8 beside their projections.
-        batch_size: images at a time.
+        batch_size: images at a time, at first; halved whenever memory does not hold them.
         progress: told about the filling; a bool switches a progress bar on or off.
         folder: keep the samples in memory-mapped files there. They are found again by whoever asks
             for the same ones, other processes included; an interrupted filling goes on where it
@@ -163,8 +164,13 @@ class SampleBank:
                 key: noise.draw(f"bank/{key}", spec)
                 for key, spec in self.mechanism.generator_noise.items()
             }
-            painted = self.mechanism.paint(torch.full((len(rows),), int(self.labels[place])), own)
-            self._keep(arrays, place, slice(row, row + len(rows)), painted)
+            labels = torch.full((len(rows),), int(self.labels[place]))
+            try:
+                painted = self.mechanism.paint(labels, own)
+                self._keep(arrays, place, slice(row, row + len(rows)), painted)
+            except (RuntimeError, MemoryError) as error:
+                batch_size = _halved(len(rows), error)
+                continue
             done += len(rows)
             report(done, len(self))
 
@@ -257,14 +263,34 @@ class SampleBank:
         return (weights * rows).sum(0)
 
 
+def _halved(tried: int, error: BaseException) -> int:
+    """The next size of a batch that memory did not hold.
+
+    Raises:
+        MechanismError: One image alone does not fit.
+        RuntimeError: The error says something else.
+    """
+    if not is_out_of_memory(error):
+        raise error
+    if tried == 1:
+        raise MechanismError(
+            "A sample bank cannot be filled: one image alone does not fit into memory. Free "
+            "memory, load the generator in bfloat16 or with offload=True, or move it to a larger "
+            "device."
+        ) from error
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return tried // 2
+
+
 def _reporter(progress: Progress | bool | None, name: str, total: int) -> Progress:
     if callable(progress):
         return progress
     if not progress:
         return lambda done, total: None
-    from tqdm import tqdm
+    from causalplug.notebook import bar_type
 
-    bar = tqdm(total=total, desc=f"samples of {name}", unit="image", leave=False)
+    bar = bar_type()(total=total, desc=f"samples of {name}", unit="image", leave=False)
 
     def show(done: int, total: int) -> None:
         bar.update(done - bar.n)

@@ -135,17 +135,7 @@ def match_conditions(
     given = dict(reads or {})
     known = {condition.name: condition for condition in conditions}
     _check_names(name, given, known, parents)
-    pairs = {key: _pair(spec)[0] for key, spec in given.items()}
-    for key in known:
-        if key not in pairs and key in parents and key not in pairs.values():
-            pairs[key] = key
-    left = [key for key in known if key not in pairs]
-    unread = [parent for parent in parents if parent not in pairs.values()]
-    if len(left) == len(unread) == 1:
-        pairs[left[0]] = unread[0]
-        left, unread = [], []
-    if left or unread:
-        raise LabelMapError(_unmatched(name, left, unread, parents))
+    pairs = _paired(name, {key: _pair(spec)[0] for key, spec in given.items()}, known, parents)
     found = []
     for key, condition in known.items():
         through = None
@@ -155,6 +145,26 @@ def match_conditions(
         table = _table(name, condition, parent, parents[parent], through)
         found.append(ParentReading(condition, parent, parents[parent], table))
     return tuple(found)
+
+
+def _paired(
+    name: str,
+    given: Mapping[str, str],
+    known: Mapping[str, Condition],
+    parents: Mapping[str, Variable],
+) -> dict[str, str]:
+    """Every condition with its parent: as given, else by one name, else what alone is left."""
+    pairs = dict(given)
+    for key in known:
+        if key not in pairs and key in parents and key not in pairs.values():
+            pairs[key] = key
+    left = [key for key in known if key not in pairs]
+    unread = [parent for parent in parents if parent not in pairs.values()]
+    if len(left) == len(unread) == 1:
+        return pairs | {left[0]: unread[0]}
+    if left or unread:
+        raise LabelMapError(_unmatched(name, left, unread, parents))
+    return pairs
 
 
 def _pair(spec: Any) -> tuple[str, Any]:

@@ -58,6 +58,7 @@ class FrozenMechanism(Mechanism):
     Attributes:
         image: as above; ``variable`` is the bound variable.
         labels: as above.
+        images_painted: how many images it has painted.
         label_map: the bound map, None before binding or while it has to be estimated.
         origin: the snapshot that it was loaded from, None for a local object.
 
@@ -117,6 +118,7 @@ class FrozenMechanism(Mechanism):
             label.name: label.values for label in self.labels
         }
         self.label_map: LabelMap | None = None
+        self.images_painted = 0
         self.pending: LabelMapEstimate | None = None
         self._map = LabelMap.identity(self.bound_parents, self.labels)
         self._transform = ImageTransform((), self.image, self.image)
@@ -333,6 +335,7 @@ class FrozenMechanism(Mechanism):
         """Images ``(n, channels, height, width)`` of the bound variable for joint labels
         ``(n,)``; no gradients."""
         own = {key: noise[key] for key in self.generator_noise}
+        self.images_painted += len(joint)
         with torch.no_grad():
             return self._transform(self.generate(self._map.split(joint), own))
 

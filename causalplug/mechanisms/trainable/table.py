@@ -103,14 +103,7 @@ class DiscreteTable(Mechanism):
                 f"confounder states, own states and categories make {expected}. Transpose it, or "
                 "correct the declaration."
             )
-        wrong = (probabilities < 0) | ~torch.isfinite(probabilities)
-        if wrong.any() or not torch.allclose(
-            probabilities.sum(-1), torch.ones((), dtype=torch.float64), atol=1e-6
-        ):
-            raise MechanismError(
-                "The table cannot be used: every row has to hold probabilities that sum to one "
-                "over its last axis."
-            )
+        _check_probabilities(probabilities)
         if responses == "shared":
             self.noise = {"gumbel": NoiseSpec((variable.size,), "gumbel")}
         else:
@@ -322,6 +315,15 @@ class DiscreteTable(Mechanism):
             groups = [tuple(group) for group in config["groups"]]
             confounders = dict(zip(groups, confounders, strict=True))
         return cls(variable, parents, table, confounders=confounders, **options)  # type: ignore[arg-type]
+
+
+def _check_probabilities(table: Tensor) -> None:
+    wrong = (table < 0) | ~torch.isfinite(table)
+    if wrong.any() or ((table.sum(-1) - 1).abs() > 1e-6).any():
+        raise MechanismError(
+            "The table cannot be used: every row has to hold probabilities that sum to one over "
+            "its last axis."
+        )
 
 
 def _distribution(probabilities: Sequence[float], what: str) -> tuple[float, ...]:

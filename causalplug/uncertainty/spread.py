@@ -1,0 +1,206 @@
+"""What the rows make uncertain about numbers, by influence functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from causalplug.data.source import DataSource, as_data_sources
+from causalplug.errors import QueryError
+from causalplug.identification.query import Query
+from causalplug.model.model import Model
+from causalplug.sampling.terms import CompiledTerm, compile_query, normalised
+from causalplug.training.learner import trainable
+from causalplug.uncertainty.gradient import NoGradient
+from causalplug.uncertainty.influence import Influence, influence_of
+from causalplug.uncertainty.numbers import AnswerNumbers
+from causalplug.uncertainty.samples import Sample, counts_fit, from_model, from_rows
+
+__all__ = ["REPLICATES", "Spread", "Unknown", "spread_by_influence"]
+
+REPLICATES = "train with cp.fit(…, replicates=20) to have one"
+_MOST = 1024  # numbers of one answer that get intervals
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What is uncertain about numbers beside the Monte-Carlo error.
+
+    Attributes:
+        variance: Variance of every number.
+        words: Where it comes from.
+        correction: What is added to the numbers, or None.
+        instead: The numbers that take the place of the model's, or None.
+        freedom: Degrees of freedom of Student's t; None for the normal.
+    """
+
+    variance: np.ndarray
+    words: str
+    correction: np.ndarray | None = None
+    instead: np.ndarray | None = None
+    freedom: int | None = None
+
+
+class Unknown(Exception):
+    """Why there is no interval, and how to get one."""
+
+
+def spread_by_influence(
+    dcm: Model,
+    query: str | Query,
+    size: int,
+    data: Any,
+    one_step: bool | None,
+    seed: int,
+    numbers_of: Callable[[Sequence[CompiledTerm]], AnswerNumbers] | None = None,
+) -> Spread:
+    """The spread of an answer's numbers, by influence functions.
+
+    Args:
+        dcm: The model.
+        query: What was asked.
+        size: How many numbers there are.
+        data: The rows that the model was trained on, or None to go by the model alone.
+        one_step: Add the influence of the rows.
+        seed: Seed of the noise.
+        numbers_of: The numbers, from the compiled terms; by default those of the answer's table.
+
+    Raises:
+        Unknown: Why there is none.
+    """
+    trained = {name for name in dcm.graph.variables if trainable(dcm.mechanism(name))}
+    if not trained and dcm.sources is None:
+        words = "nothing of the model was estimated, so that the Monte-Carlo error is all"
+        return Spread(np.zeros(size), words)
+    asked = normalised(dcm, Query.parse(query) if isinstance(query, str) else query)
+    terms = compile_query(dcm, asked)
+    if numbers_of is None:
+        numbers = AnswerNumbers(dcm, terms, asked.formula)
+    else:
+        numbers = numbers_of(terms)
+    _check(dcm, numbers, trained)
+    samples = _samples(dcm, data)
+    try:
+        found = influence_of(dcm, numbers, samples, trained, seed=seed)
+    except NoGradient as why:
+        raise Unknown(str(why), REPLICATES) from None
+    return _told(found, samples, one_step)
+
+
+def _check(dcm: Model, numbers: AnswerNumbers, trained: set[str]) -> None:
+    """Raise unless everything that the answer reads was trained by likelihood."""
+    read = {name for world, target in numbers.targets for name in world.graph.ancestors([target])}
+    objectives = _objectives(dcm.history)
+    other = sorted(n for n in trained & read if objectives.get(n) != "likelihood")
+    if other and all(name in objectives for name in other):
+        how = objectives[other[0]]
+        raise Unknown(
+            f"{', '.join(other)} {'were' if len(other) > 1 else 'was'} trained with "
+            f"objective={how!r}, which has no influence function",
+            REPLICATES,
+        )
+    if other:
+        raise Unknown(
+            f"the model does not know how {', '.join(other)} was trained, or on how many rows",
+            "train it with cp.fit to have one",
+        )
+    if numbers.size > _MOST:
+        raise Unknown(f"the answer has {numbers.size:,} numbers", f"ask for at most {_MOST:,}")
+
+
+def _objectives(history: Mapping[str, Any]) -> dict[str, str]:
+    """By variable, how it was trained; a history may come from anywhere and say nothing of it."""
+    found = {}
+    modules = history.get("modules")
+    for module in modules if isinstance(modules, list) else []:
+        objective, names = _told_of(module, "objective"), _told_of(module, "variables")
+        if isinstance(objective, str) and isinstance(names, list):
+            found.update({name: objective for name in names if isinstance(name, str)})
+    return found
+
+
+def _told_of(module: object, key: str) -> object:
+    return module.get(key) if isinstance(module, Mapping) else None
+
+
+def _samples(dcm: Model, data: Any) -> list[Sample]:
+    if data is not None:
+        given = _data_sources(dcm, data)
+        if dcm.sources is not None and len(given) != len(dcm.sources):
+            raise Unknown(
+                f"data= has {len(given)} tables, and the model was trained on {len(dcm.sources)}",
+                "give all of them, or leave data= out",
+            )
+        return from_rows(dcm, [one.encode(dcm.variables) for one in given])
+    counts = dcm.history.get("sources") or []
+    if dcm.sources is None or not counts_fit(dcm, dcm.sources, counts):
+        raise Unknown(
+            "the model was saved before numbers of rows were kept with it",
+            "give data= the rows that it was trained on to have one",
+        )
+    if any("clusters" in count for count in counts):
+        raise Unknown(
+            "the rows came in clusters, and the model does not know how alike those of one are",
+            "give data= with their clusters to have one, or " + REPLICATES,
+        )
+    found = from_model(dcm, dcm.sources, counts)
+    if found is None:
+        raise Unknown(
+            "its generators are too slow to draw pictures in place of the data",
+            "give data= the rows that it was trained on to have one",
+        )
+    return found
+
+
+def _data_sources(dcm: Model, data: Any) -> list[DataSource]:
+    """The data as they came about; bare tables are those of the model's sources, in their order."""
+    if not isinstance(data, list | tuple) or any(isinstance(one, DataSource) for one in data):
+        return as_data_sources(data)
+    if dcm.sources is None or len(data) != len(dcm.sources):
+        raise Unknown(
+            f"nothing says how the {len(data)} tables came about",
+            "give each as cp.DataSource(table, do=…)",
+        )
+    return [
+        DataSource(table, do=sorted(source.do))
+        for table, source in zip(data, dcm.sources, strict=True)
+    ]
+
+
+def _told(found: Influence, samples: Sequence[Sample], one_step: bool | None) -> Spread:
+    real = all(sample.real for sample in samples)
+    if one_step and not real:
+        raise QueryError(
+            "The one-step correction cannot be made without rows: give data= those that the model "
+            "was trained on."
+        )
+    variance = _variance(found, samples).numpy()
+    rows = sum(sample.stands_for for sample in samples)
+    words = f"the sampling of {rows:,} rows, by influence functions"
+    if real:
+        words += ", and of the model"
+    else:
+        words += " of the model alone, and of the model"
+    if found.estimate is not None and real and one_step is not False:
+        return Spread(
+            variance,
+            f"the sampling of {rows:,} rows; doubly robust",
+            instead=found.estimate.numpy(),
+        )
+    if one_step and real:
+        return Spread(variance, f"{words}; one-step", correction=found.correction.numpy())
+    return Spread(variance, words)
+
+
+def _variance(found: Influence, samples: Sequence[Sample]) -> Tensor:
+    clusters = [sample.clusters for sample in samples]
+    if all(cluster is None for cluster in clusters):
+        return found.variance
+    clustered = found.clustered(clusters)
+    if clustered is None:
+        raise Unknown("its rows come in clusters, and not all of them could be read", REPLICATES)
+    return clustered
