@@ -315,7 +315,7 @@ class _Estimation:
 
     def run(self, progress: bool | None) -> None:
         """Draw candidates until every block has n rows that met the evidence of all its terms."""
-        from tqdm.auto import tqdm
+        from causalplug.notebook import bar_type
 
         check = math.ceil(CHECK / self.limits.min_acceptance)
         limit = check + math.ceil(self.n / self.limits.min_acceptance)
@@ -325,7 +325,7 @@ class _Estimation:
             disable, delay = (None, 2.0)
         else:
             disable, delay = (not progress, 0.0)
-        with tqdm(
+        with bar_type()(
             total=self.n, desc="estimating", unit="rows", disable=disable, delay=delay
         ) as bar:
             while not self.done:
