@@ -41,9 +41,11 @@ from causalplug.wording import shortened
 
 if TYPE_CHECKING:
     import pandas as pd
+    from typing_extensions import Unpack
 
     from causalplug.data.source import DataSource
     from causalplug.dcm import DCM
+    from causalplug.training.config import TrainingSettings
 
 __all__ = ["Ensemble"]
 
@@ -108,7 +110,7 @@ class Ensemble:
         seeds: Iterable[int] = range(3),
         level: float = 0.95,
         output_dir: str | Path | None = None,
-        **settings: Any,
+        **settings: Unpack[TrainingSettings],
     ) -> Ensemble:
         """Train one model per seed on the same rows.
 

@@ -78,26 +78,36 @@ FIGURES = (
 def main(arguments: list[str] | None = None) -> int:
     """Status of the process: 0 if every command that could run ended well."""
     names = [figure.name for figure in FIGURES]
+    parser = options(names)
+    chosen = parser.parse_args(arguments)
+    given = {name: value for name, value in vars(chosen).items() if name in DATA and value}
+    wanted = [figure for figure in FIGURES if figure.name in (chosen.names or names)]
+    if chosen.list:
+        show(wanted, given)
+        return 0
+    return sum(run(figure, given, chosen.output_dir) for figure in wanted)
+
+
+def options(names: list[str]) -> argparse.ArgumentParser:
+    """The options of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m recipes.figures", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
+    parser.add_argument(
+        "names", nargs="*", choices=[*names, []], metavar="NAME", help=f"of {', '.join(names)}"
+    )
     for name, meaning in DATA.items():
         parser.add_argument(f"--{name}", help=meaning)
     parser.add_argument("--list", action="store_true", help="print the commands, run nothing")
     parser.add_argument("--output-dir", type=Path, default=Path("runs/figures"))
-    chosen = parser.parse_args(arguments)
-    unknown = sorted(set(chosen.names) - set(names))
-    if unknown:
-        parser.error(f"there is no figure {', '.join(unknown)}; there are {', '.join(names)}")
-    given = {name: value for name, value in vars(chosen).items() if name in DATA and value}
-    wanted = [figure for figure in FIGURES if figure.name in (chosen.names or names)]
-    if chosen.list:
-        for figure in wanted:
-            shown = figure.command({name: given.get(name, name.upper()) for name in DATA})
-            print(f"{figure.name}: python {' '.join(shown)}")
-        return 0
-    return sum(run(figure, given, chosen.output_dir) for figure in wanted)
+    return parser
+
+
+def show(figures: list[Figure], given: dict[str, str]) -> None:
+    """Print the commands, with a word in capitals for data that is not given."""
+    places = {name: given.get(name, name.upper()) for name in DATA}
+    for figure in figures:
+        print(f"{figure.name}: python {' '.join(figure.command(places))}")
 
 
 def run(figure: Figure, given: dict[str, str], folder: Path) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from causalplug.cli.given import names, pairs, settings
+from causalplug.cli.given import names, pairs, read_assumption, settings
 from causalplug.cli.models import load_model, revision_option
 from causalplug.cli.output import (
     asked_for,
@@ -241,6 +241,13 @@ def counterfactual(
     "--one-step", is_flag=True, help="Correct the answer to first order by the rows in --data."
 )
 @click.option(
+    "--assume",
+    multiple=True,
+    metavar="KIND:CAUSE,EFFECT",
+    help="What is declared beside the graph: monotone, antitone, or 'monotone noise:EFFECT'. "
+    "Repeatable.",
+)
+@click.option(
     "--compare", is_flag=True, help="Add the formula evaluated on --data, for comparison."
 )
 @click.option(
@@ -256,6 +263,7 @@ def estimate(
     where: Sequence[str],
     level: float,
     one_step: bool,
+    assume: Sequence[str],
     compare: bool,
     png: Path | None,
     seed: int,
@@ -288,6 +296,7 @@ def estimate(
         data=_tables(data, model, columns, where),
         level=level,
         one_step=one_step or None,
+        assume=[read_assumption(text) for text in assume],
         compare="plug-in" if compare else None,
     )
     if png is not None:

@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from causalplug.cli.given import names, pairs, read_given_graph
+from causalplug.cli.given import names, pairs, read_assumption, read_given_graph
 from causalplug.cli.output import json_option, save_figure, show_json
 from causalplug.errors import DataError
-from causalplug.wording import as_names
 
 __all__ = ["bounds", "check_graph"]
 
@@ -62,7 +61,7 @@ def bounds(
         query,
         data if len(data) > 1 else data[0],
         sources=sources,
-        assume=[_assumption(text) for text in assume],
+        assume=[read_assumption(text) for text in assume],
         ranges={name: _span(text) for name, text in pairs(ranges, "--range").items()},
     )
     ends = found.interval(level)
@@ -135,18 +134,6 @@ def _read(texts: Sequence[str]) -> tuple[list[Any], list[Any]]:
         data.append(frame)
         sources.append(Source([str(n) for n in frame.columns], do=names(do), name=Path(path).name))
     return data, sources
-
-
-def _assumption(text: str) -> Any:
-    from causalplug.identification.assumptions import Assume
-
-    kind, _, ends = text.partition(":")
-    found = as_names(names(ends))
-    if len(found) != 2:
-        raise click.BadParameter(
-            f"{text!r} is not of the form KIND:CAUSE,EFFECT", param_hint="--assume"
-        )
-    return Assume(kind, cause=found[0], effect=found[1])
 
 
 def _span(text: str) -> tuple[float, float]:

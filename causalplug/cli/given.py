@@ -15,6 +15,7 @@ from causalplug.errors import DataError, GraphError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.readers import SUFFIXES, guess_format
 from causalplug.graphs.text import unquoted
+from causalplug.identification.assumptions import Assume
 from causalplug.identification.regions import Region
 from causalplug.values import Json
 from causalplug.wording import did_you_mean, listed, shortened
@@ -22,7 +23,16 @@ from causalplug.wording import did_you_mean, listed, shortened
 if TYPE_CHECKING:
     from causalplug.variables import Variable
 
-__all__ = ["assigned", "bare", "names", "pairs", "parts", "read_given_graph", "settings"]
+__all__ = [
+    "assigned",
+    "bare",
+    "names",
+    "pairs",
+    "parts",
+    "read_assumption",
+    "read_given_graph",
+    "settings",
+]
 
 _COMPARISON = re.compile(r"^[^=\"']*(?:[<>≤≥≠]|!=)|^(?:\"[^\"]*\"|'[^']*')\s*(?:[<>≤≥≠]|!=)")
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'")
@@ -65,6 +75,22 @@ def _read_given(text: str, format: str | None, latents: Iterable[str]) -> Causal
         f"the graph cannot be read from {shortened(text)!r}: {what}; check the path, or write the "
         "graph itself, such as 'D -> I -> A; D <-> A'"
     )
+
+
+def read_assumption(text: str) -> Assume:
+    """The assumption in ``KIND:CAUSE,EFFECT``, or ``KIND:EFFECT`` where there is no cause.
+
+    Raises:
+        click.BadParameter: another form.
+        QueryError: an unknown kind, or names that do not fit it.
+    """
+    kind, _, ends = text.partition(":")
+    found = names(ends)
+    if not ends or len(found) > 2:
+        raise click.BadParameter(
+            f"{text!r} is not of the form KIND:CAUSE,EFFECT", param_hint="--assume"
+        )
+    return Assume(kind, cause="" if len(found) == 1 else found[0], effect=found[-1])
 
 
 def names(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from causalplug.cli.given import names, pairs, read_given_graph
+from causalplug.cli.given import names, pairs, read_assumption, read_given_graph
 from causalplug.cli.output import json_option, save_figure, show_json
 from causalplug.cli.sources import read_given_sources, source_option
 from causalplug.cli.tables import columns_option
@@ -128,6 +128,13 @@ def plan(
     "--values", multiple=True, metavar="NAME=A,B", help="All values of a variable. Repeatable."
 )
 @click.option(
+    "--assume",
+    multiple=True,
+    metavar="KIND:CAUSE,EFFECT",
+    help="What is declared beside the graph: monotone, antitone, or 'monotone noise:EFFECT'. "
+    "Repeatable.",
+)
+@click.option(
     "--words", is_flag=True, help="Say how the answer is worked out, with all adjustment sets."
 )
 @click.option("--suggest", is_flag=True, help="Name experiments that would make it identifiable.")
@@ -146,6 +153,7 @@ def identify(
     sources: Sequence[str],
     columns: str | None,
     values: Sequence[str],
+    assume: Sequence[str],
     words: bool,
     suggest: bool,
     require: bool,
@@ -165,7 +173,11 @@ def identify(
         for name, text in pairs(values, "--values").items()
     }
     found = (require_identifiable if require else decide)(
-        read, query, read_given_sources(sources, columns=columns), domains=domains or None
+        read,
+        query,
+        read_given_sources(sources, columns=columns),
+        domains=domains or None,
+        assume=[read_assumption(text) for text in assume],
     )
     experiments = None
     if suggest:

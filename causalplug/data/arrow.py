@@ -166,8 +166,10 @@ def _is_text(kind: Any) -> bool:
 def _texts(column: Any) -> TextColumn:
     codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     texts = column.dictionary.to_pylist()
-    places = np.array([-1 if text is None else at for at, text in enumerate(texts)] + [-1], int)
-    return TextColumn(places[codes], tuple("" if t is None else t for t in texts), typed=True)
+    if None in texts:
+        places = [-1 if text is None else at for at, text in enumerate(texts)]
+        codes = np.array([*places, -1], np.int32)[codes]
+    return TextColumn(codes, tuple("" if t is None else t for t in texts), typed=True)
 
 
 def _nested(column: Any) -> Any:

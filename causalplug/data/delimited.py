@@ -28,7 +28,7 @@ from causalplug.variables.columns import TextColumn
 
 __all__ = ["MISSING", "delimited"]
 
-_BLOCK = 8 << 20  # bytes that are parsed together
+_BLOCK = 2 << 20  # bytes that are parsed together
 MISSING = frozenset(
     {
         "",
@@ -141,7 +141,9 @@ def _column(array: Any, variable: Variable | None) -> Any:
     places = np.array(
         [-1 if t in MISSING and t not in named else at for at, t in enumerate(texts)], np.int32
     )
-    column = TextColumn(places[codes], texts)
+    if (places < 0).any():
+        codes = places[codes]
+    column = TextColumn(codes, texts)
     if declared.is_image:
         return list(column.to_numpy())
     return column

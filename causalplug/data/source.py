@@ -27,13 +27,14 @@ from causalplug.data.dialect import TextOptions
 from causalplug.data.filter import filtered
 from causalplug.data.images import Images, PixelStore, decode_pictures, in_background, is_picture
 from causalplug.data.infer import InferredVariables, infer_from
+from causalplug.data.parts import Parts
 from causalplug.data.table import ClassCodes, Columns
 from causalplug.data.tables import table_of
 from causalplug.errors import DataError, SourceError
 from causalplug.graphs.source import Source
 from causalplug.values import Json, Named
 from causalplug.variables import Continuous, Variable
-from causalplug.variables.columns import TextColumn, tensor_to_numpy
+from causalplug.variables.columns import TextColumn, has_nan, tensor_to_numpy
 
 __all__ = ["DataSource", "Rows", "as_data_sources", "infer_variables"]
 
@@ -346,7 +347,7 @@ class DataSource:
     ) -> dict[str, Tensor]:
         """One pass over the rows; once a value is missing the rest is only counted."""
         missing = dict.fromkeys(variables, 0)
-        codes: dict[str, list[Tensor]] = {n: [] for n in variables if n not in stores}
+        codes = {name: Parts(self._table.rows) for name in variables if name not in stores}
         whole: dict[str, Tensor] = {}
         rows = 0
         for chunk in self.chunks(variables):
@@ -357,7 +358,7 @@ class DataSource:
             if not any(missing.values()):
                 for name, variable in variables.items():
                     if name in codes:
-                        codes[name].append(self._column(variable, columns[name], name, rows))
+                        codes[name].add(self._column(variable, columns[name], name, rows))
                     elif self._table.whole and not _pictures(columns[name]):
                         whole[name] = _mapped(
                             self._column(variable, columns[name], name, rows), columns[name]
@@ -379,9 +380,9 @@ class DataSource:
             found[name] = whole[name] if name in whole else store.close()  # type: ignore[assignment]
         return {name: found[name] for name in variables}
 
-    def _joined(self, variable: Variable, parts: list[Tensor], name: str) -> Tensor:
+    def _joined(self, variable: Variable, parts: Parts, name: str) -> Tensor:
         """All rows of a column; numbers in float32 where that does not blur them."""
-        column = _concatenated(parts)
+        column = parts.joined()
         if not isinstance(variable, Continuous):
             return column
         try:
@@ -459,19 +460,6 @@ def _refuse_unnamed(names: Sequence[str], frame: Any) -> None:
         )
 
 
-def _concatenated(parts: list[Tensor]) -> Tensor:
-    """The parts one after another, let go as they are copied."""
-    if len(parts) == 1:
-        return parts.pop()
-    found = torch.empty((sum(map(len, parts)), *parts[0].shape[1:]), dtype=parts[0].dtype)
-    end = len(found)
-    while parts:
-        part = parts.pop()
-        found[end - len(part) : end] = part
-        end -= len(part)
-    return found
-
-
 def _plain(column: Any, variable: Variable) -> Any:
     if isinstance(column, ClassCodes):
         plain = variable.is_discrete and variable.plain
@@ -501,6 +489,8 @@ def _missing_count(values: Any) -> int:
         mask = np.ma.getmaskarray(values).reshape(len(values), -1)
         return int(mask.any(axis=1).sum()) + _missing_count(values.data[~mask.any(axis=1)])
     if isinstance(values, np.ndarray) and values.dtype.kind in "iubSU":
+        return 0
+    if isinstance(values, np.ndarray) and not has_nan(values):
         return 0
     if isinstance(values, np.ndarray) and values.ndim > 1:
         return int((values != values).reshape(len(values), -1).any(axis=1).sum())

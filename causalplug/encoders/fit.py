@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -65,7 +65,7 @@ class _Head:
 @takes(
     DataError,
     encoder=instance("an encoder", Encoder),
-    images=instance("a tensor of images", Tensor),
+    images=instance("a tensor of images", Tensor, Sized),
     targets=MAPPING,
     seed=SEED,
     steps=COUNT,

@@ -384,6 +384,7 @@ def require_identifiable(
     sources: Sources = None,
     *,
     domains: Domains | None = None,
+    assume: Assume | Iterable[Assume] = (),
 ) -> Identification:
     """:func:`identify`, but an answer that is not determined is an error.
 
@@ -394,7 +395,7 @@ def require_identifiable(
         NotIdentifiableError: with the reason; its ``identification`` holds certificate and
             suggestions.
     """
-    result = identify(graph, query, sources, domains=domains)
+    result = identify(graph, query, sources, domains=domains, assume=assume)
     if not result.answerable:
         raise NotIdentifiableError(
             f"{result.query.name or result.query} is {result.status}: {result.reason}; "

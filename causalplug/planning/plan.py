@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from causalplug.arguments import MAPPING, NAMES, instance, takes
 from causalplug.errors import PlanError
@@ -20,6 +20,10 @@ from causalplug.planning.pulling import Pull, check_pull, judge_available, pulla
 from causalplug.planning.targets import Target, Targets
 from causalplug.values import Json, Named
 from causalplug.wording import check_known, listed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["Module", "Plan", "Pull", "Target", "check_pull", "plan"]
 
@@ -139,12 +143,12 @@ class Plan:
 
         return explain_module(self, name)
 
-    def plot(self, **options: Any) -> Any:
+    def plot(self, *, causal: bool = True, legend: bool = True, ax: Axes | None = None) -> Figure:
         """A matplotlib figure of the modules and what waits for what; see
         :func:`causalplug.plots.plot_plan`."""
         from causalplug.plots import plot_plan
 
-        return plot_plan(self, **options)
+        return plot_plan(self, causal=causal, legend=legend, ax=ax)
 
     def to_dict(self) -> Json:
         """What JSON can hold; equal plans give equal text."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import TypedDict
 
 from causalplug.arguments import (
     COUNT,
@@ -30,6 +31,7 @@ __all__ = [
     "LikelihoodSettings",
     "RunSettings",
     "TrainingConfig",
+    "TrainingSettings",
     "ValidationSettings",
 ]
 
@@ -217,3 +219,40 @@ class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, Valid
     def to_dict(self) -> Json:
         """JSON values."""
         return asdict(self)
+
+
+class TrainingSettings(TypedDict, total=False):
+    """The settings of :class:`TrainingConfig` that :func:`causalplug.fit` takes beside ``seed``."""
+
+    preset: str | None
+    objective: str | Mapping[str, str] | None
+    strategy: str
+    steps: int | None
+    epochs: int | None
+    batch_size: int
+    gradient_accumulation_steps: int
+    processes: str
+    learning_rate: float | None
+    ema: float
+    save_every: int
+    threads: int | None
+    draws: int
+    projections: bool
+    critic_learning_rate: float | None
+    critic_steps: int
+    penalty: float
+    critic_hidden: tuple[int, ...]
+    gradient: str
+    max_enumeration: int
+    max_cells: int
+    temperature: tuple[float, float]
+    bank_rows: int
+    image_steps: int
+    encoder_steps: int
+    held_out: float
+    validate_every: int
+    patience: int | None
+    tolerance: float
+    check_fit: bool
+    check_graph: bool
+    check_overlap: bool

@@ -25,7 +25,7 @@ from causalplug.training.checkpoint import optimizer_tensors, restore_optimizer
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import CriticInput, Scaled
 from causalplug.training.factors import pixel_column
-from causalplug.training.image_readers import PairCritic, Reader
+from causalplug.training.image_readers import PairCritic, Reader, Support
 from causalplug.training.learner import Learner
 
 __all__ = ["CounterfactualLearner", "check_counterfactual"]
@@ -104,9 +104,14 @@ class CounterfactualLearner(Learner):
         self.reader = initialised(
             lambda: Reader(dcm.variables[self.name], specs, self.rows), config.seed + 2
         )
-        for helper in (self.reads, self.critic, self.reader):
+        self.support = initialised(lambda: Support(sum(self.reads.sizes)), config.seed + 3)
+        for helper in (self.reads, self.critic, self.reader, self.support):
             helper.to(self.accelerator.device)
-        self.helping = [*self.critic.parameters(), *self.reader.trained()]
+        self.helping = [
+            *self.critic.parameters(),
+            *self.reader.trained(),
+            *self.support.parameters(),
+        ]
         self.helper = self._adam(self.helping, 1e-3, (0.0, 0.99))
 
     # -- one step
@@ -182,23 +187,35 @@ class CounterfactualLearner(Learner):
         real = [value.detach().requires_grad_(lazy) for value in real]
         on_real = self.critic(real)
         loss = nn.functional.softplus(-on_real).mean()
-        loss = loss + nn.functional.softplus(self.critic(made)).mean()
+        weights = self._weights(part, made[0])
+        loss = loss + (weights * nn.functional.softplus(self.critic(made))).mean()
         if lazy:
             slopes = torch.autograd.grad(on_real.sum(), real, create_graph=True)
             square = torch.stack([g.float().flatten(1).square().sum(1) for g in slopes]).sum(0)
             loss = loss + 0.5 * _LAZY * square.mean()
-        loss = loss + self.reader.loss(real[-1].detach(), part.lent)
+        loss = loss + self.reader.losses(real[-1].detach(), part.lent).mean()
+        known, set_to = real[0].detach(), made[0][: len(part.image)]
+        loss = loss + nn.functional.softplus(-self.support(known)).mean()
+        loss = loss + nn.functional.softplus(self.support(set_to)).mean()
         return self._differentiate(loss, scaled)
 
     def _loss(self, part: _Round) -> Tensor:
         """What the mechanism is to make small."""
         made = self.reads({**part.shown, self.name: part.made})
-        seen = nn.functional.softplus(-self.critic(made)).mean()
-        read = self.reader.loss(made[-1], part.shown)
+        weights = self._weights(part, made[0])
+        seen = (weights * nn.functional.softplus(-self.critic(made))).mean()
+        read = (weights * self.reader.losses(made[-1], part.shown)).mean()
         back = self.mechanism(part.parents, self.mechanism.abduct(part.counterfactual, part.after))
         returned = (back - part.image).abs().mean()
         bound = -self.mechanism.log_prob(part.image, part.parents).mean() / part.image[0].numel()
         return seen + read + _RETURN * returned + bound
+
+    def _weights(self, part: _Round, features: Tensor) -> Tensor:
+        """How much each image counts: those under parents that do not occur together hardly at all,
+        since no real row tells what they should look like."""
+        count = len(part.image)
+        fresh = torch.ones(len(features) - count, device=features.device)
+        return torch.cat([self.support.weights(features[:count]), fresh])
 
     # -- checkpoints
 

@@ -16,6 +16,7 @@ __all__ = ["start_at_counts"]
 
 _ROWS_PER_NUMBER = 10  # of a table, below which a network that shares strength does better
 _EXACT = 1e-3  # nats
+_AT_ONCE = 2**20  # rows
 
 
 @torch.no_grad()
@@ -43,11 +44,11 @@ def start_at_counts(mechanism: DiscreteMLP, name: str, rows: Mapping[str, Tensor
     codes = rows[name]
     if cells > mechanism.hidden[-1] or len(codes) < _ROWS_PER_NUMBER * cells * (k - 1):
         return False
-    if parents:
-        which = ravel([rows[parent] for parent in parents], sizes)
-    else:
-        which = codes * 0
-    counts = torch.bincount(which * k + codes, minlength=cells * k).view(cells, k).double()
+    counts = torch.zeros(cells * k, dtype=torch.int64, device=codes.device)
+    for start in range(0, len(codes), _AT_ONCE):
+        part = [rows[column][start : start + _AT_ONCE] for column in (*parents, name)]
+        counts += torch.bincount(ravel(part, [*sizes, k]), minlength=cells * k)
+    counts = counts.view(cells, k).double()
     shares = (counts.sum(0) + 0.5) / (counts.sum() + 0.5 * k)
     table = ((counts + shares) / (counts.sum(-1, keepdim=True) + 1)).log()
     if not parents:

@@ -34,6 +34,7 @@ __all__ = [
     "tabular",
 ]
 
+_AT_ONCE, _COUNTED = 2**20, 2**20  # rows, and joint values that are counted
 _LARGEST = 2**62  # joint values that one integer tells apart
 _PAIRS = 64  # pairs of halves per row, up to which all pairs are computed
 
@@ -145,7 +146,7 @@ def ravel(columns: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
     """One integer per joint value of columns of codes ``(n,)``, the last column varying fastest."""
     joint = torch.zeros_like(columns[0])
     for column, size in zip(columns, sizes, strict=True):
-        joint = joint * size + column
+        joint.mul_(size).add_(column)
     return joint
 
 
@@ -171,12 +172,27 @@ def grouped(columns: Sequence[Tensor], sizes: Sequence[int]) -> tuple[Tensor, Te
         if bound * size >= _LARGEST:
             joint = torch.unique(joint, return_inverse=True)[1]
             bound = int(joint.max()) + 1
-        joint = joint * size + column
+        joint.mul_(size).add_(column)
         bound *= size
-    _, group, counts = torch.unique(joint, return_inverse=True, return_counts=True)
-    places = torch.arange(len(group), device=group.device)
-    first = torch.full_like(counts, len(group)).scatter_reduce_(0, group, places, "amin")
+    group, counts = _numbered(joint, bound)
+    first = torch.full_like(counts, len(group))
+    for start in range(0, len(group), _AT_ONCE):
+        part = group[start : start + _AT_ONCE]
+        places = torch.arange(start, start + len(part), device=group.device)
+        first.scatter_reduce_(0, part, places, "amin")
     return first, group, counts
+
+
+def _numbered(joint: Tensor, bound: int) -> tuple[Tensor, Tensor]:
+    """The place of every value among the different ones, and how often each of these occurs; by
+    counting where the values are few, which takes less memory than sorting."""
+    if bound > min(len(joint), _COUNTED):
+        _, group, counts = torch.unique(joint, return_inverse=True, return_counts=True)
+        return group, counts
+    counts = torch.bincount(joint, minlength=bound)
+    present = counts > 0
+    places = present.cumsum(0) - 1
+    return places[joint], counts[present]
 
 
 class Cells:

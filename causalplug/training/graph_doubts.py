@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 
 from causalplug.caveats import Caveat
 from causalplug.checks.graph_check import check_graph
@@ -19,6 +20,7 @@ __all__ = ["graph_doubts"]
 
 _LEVEL = 0.001  # a fit is no place for false alarms
 _ROWS = 2000
+_MOST = 100_000  # rows of a source that any test reads
 _FEWEST = 30
 # With discrete columns only, whose tests are quick, and with others.
 _TESTS = {True: 300, False: 30}
@@ -40,7 +42,7 @@ def graph_doubts(
         seed: Seed of the tests.
     """
     used = [rows for rows in tables if len(rows) >= _FEWEST and rows.clusters is None]
-    columns = [_columns(rows, variables) for rows in used]
+    columns = [_columns(rows, variables, seed) for rows in used]
     pairs = [(rows, found) for rows, found in zip(used, columns, strict=True) if len(found) > 1]
     names = {name for _, found in pairs for name in found}
     discrete = all(variables[name].is_discrete for name in names)
@@ -66,14 +68,18 @@ def graph_doubts(
     return [_caveat(found)]
 
 
-def _columns(rows: Rows, variables: Mapping[str, Variable]) -> dict[str, np.ndarray]:
-    """The low-dimensional columns; names of categories stay names."""
+def _columns(rows: Rows, variables: Mapping[str, Variable], seed: int) -> dict[str, np.ndarray]:
+    """The low-dimensional columns, of some thousand rows; names of categories stay names."""
     found = {}
+    some: slice | torch.Tensor = slice(None)
+    if len(rows) > _MOST:
+        draw = np.random.default_rng(seed)
+        some = torch.as_tensor(draw.choice(len(rows), _MOST, replace=False, shuffle=False))
     for name, values in rows.values.items():
         variable = variables[name]
         if variable.is_image or values.ndim != 1:
             continue
-        plain = values[:].cpu().numpy()
+        plain = values[some].cpu().numpy()
         if variable.is_discrete and not variable.is_number:
             plain = plain.astype(str)
         found[name] = plain

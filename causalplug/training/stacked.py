@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from causalplug.data.source import Rows
 from causalplug.errors import PlanError, TrainingError
 from causalplug.mechanisms.trainable.continuous import ContinuousSpline
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
 from causalplug.model.model import Model
+from causalplug.notebook import bar_type
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counts import start_at_counts
 from causalplug.training.factors import served
@@ -182,7 +183,10 @@ class StackedTraining:
                 f"{name} cannot be trained by likelihood: no source without an intervention on it "
                 f"records all of {', '.join(columns)} together. Add such a source."
             )
-        rows = {c: torch.cat([s.values[c] for s in sources]) for c in columns}
+        if len(sources) == 1:
+            rows = {c: sources[0].values[c] for c in columns}
+        else:
+            rows = {c: torch.cat([s.values[c] for s in sources]) for c in columns}
         return Member(name, mechanism, rows)  # type: ignore[arg-type]
 
     def train(self, singles: Sequence[Single]) -> None:
@@ -222,8 +226,9 @@ class StackedTraining:
     @torch.no_grad()
     def _score(self, single: Single, start: float) -> None:
         member = single.held_out
-        parents = {p: member.rows[p] for p in member.mechanism.parents}
-        scores = member.mechanism.log_prob(member.rows[single.name], parents)
+        some = {column: values[:_SCORED] for column, values in member.rows.items()}
+        parents = {p: some[p] for p in member.mechanism.parents}
+        scores = member.mechanism.log_prob(some[single.name], parents)
         single.report.negative_log_likelihood = -float(scores.mean())
         single.report.seconds = time.perf_counter() - start
 
@@ -233,7 +238,7 @@ class StackedTraining:
         else:
             lengths = (self.steps,)
         active, done = list(singles), 0
-        bar = tqdm(
+        bar = bar_type()(
             total=sum(lengths),
             desc=f"{len(active)} modules likelihood",
             disable=None if self.progress else True,

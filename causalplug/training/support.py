@@ -4,7 +4,7 @@ where its answers lack support."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ __all__ = ["overlap_records", "range_records", "rare_categories", "unseen_catego
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of a number that is set
 _VALUES = 8  # of a discrete variable that are looked at, the most frequent ones
 _TOLERANCE = 0.1  # share without support from which an answer carries a caveat
+_MOST = 1_000_000  # rows of a source that are looked at
 _ROWS = 1500  # that stand for all in a classifier
 _THRESHOLD, _FEWEST = 0.1, 5  # as for check_overlap
 _FOLDS, _TREES = 3, 40  # fewer than for a question that is asked
@@ -93,7 +94,7 @@ def overlap_records(
         tables: Encoded rows by source, images as projections.
         seed: Seed of the classifiers.
     """
-    data = [_users_values(model, rows) for rows in tables]
+    data = [_users_values(model, rows) for rows in map(_first, tables)]
     wide = {name for name, variable in model.variables.items() if variable.needs_encoder}
     look = _Look(
         model,
@@ -152,6 +153,13 @@ def _record(name: str, value: Any, report: Overlap) -> OverlapRecord:
 
 def _itself(column: np.ndarray) -> np.ndarray:
     return column
+
+
+def _first(rows: Rows) -> Rows:
+    """Some of very many rows; those of training come in random order."""
+    if len(rows) <= _MOST:
+        return rows
+    return replace(rows, values={name: column[:_MOST] for name, column in rows.values.items()})
 
 
 def _users_values(model: Model, rows: Rows) -> Json:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
@@ -45,7 +45,7 @@ from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module, Plan, plan
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.columns import suit_columns
-from causalplug.training.config import TrainingConfig
+from causalplug.training.config import TrainingConfig, TrainingSettings
 from causalplug.training.counted import counted
 from causalplug.training.counterfactual_game import check_counterfactual
 from causalplug.training.doubts import few_rows_doubts, joint_doubts, tail_doubts
@@ -67,7 +67,10 @@ from causalplug.training.support import (
 from causalplug.training.threads import limited_threads
 from causalplug.training.validation import Distance
 from causalplug.values import Json, Named
-from causalplug.wording import add_note
+from causalplug.wording import add_note, did_you_mean
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Trainer", "fit"]
 
@@ -104,7 +107,7 @@ def fit(
     progress: bool = True,
     replicates: int = 0,
     queries: str | Query | Iterable[str | Query] | None = None,
-    **settings: Any,
+    **settings: Unpack[TrainingSettings],
 ) -> TrainingReport:
     """Train what the plan says must be trained, and leave the model ready to answer.
 
@@ -128,7 +131,7 @@ def fit(
         queries: the questions that the model is for, as text or Query. Only the mechanisms that
             they read are trained, with what these are trained through; other questions are then
             refused. None trains everything.
-        **settings: the fields of :class:`TrainingConfig`.
+        **settings: Fields of :class:`TrainingConfig`, such as ``steps=500``.
 
     Returns:
         A report per module: what was matched, to what distance, against the sampling floor.
@@ -141,11 +144,12 @@ def fit(
     """
     check_replicates(replicates)
     tables = as_data_sources(sources)
-    unknown = sorted(set(settings) - set(TrainingConfig.__dataclass_fields__))
+    known = TrainingConfig.__dataclass_fields__
+    unknown = sorted(set(settings) - set(known))
     if unknown:
         raise TrainingError(
-            f"fit has no setting {', '.join(unknown)}. Known: "
-            f"{', '.join(sorted(TrainingConfig.__dataclass_fields__))}."
+            f"fit has no setting {', '.join(unknown)}{did_you_mean(unknown[0], known)}. Known: "
+            f"{', '.join(sorted(known))}."
         )
     config = TrainingConfig(seed=seed, **settings)
     if log_with is not None:

@@ -23,6 +23,7 @@ from causalplug.variables import Variable
 __all__ = ["Distance", "distance", "sampling_floor", "tvd"]
 
 _ROWS = 20_000  # generated rows of one validation
+_MOST = 50_000  # held-out rows that are compared
 _PAIRS = 400  # of columns that are compared
 _KERNEL_TOLERANCE = 0.01  # of the squared MMD, as ``TrainingConfig.tolerance`` is of the others
 
@@ -248,7 +249,8 @@ def distance(
         final: classify, too: it takes longer.
     """
     names = [*target.parents, *target.variables]
-    n = len(rows[names[0]])
+    n = min(len(rows[names[0]]), _MOST)
+    rows = {name: rows[name][:n] for name in names}
     repeats = 1
     if all(not dcm.variables[m].needs_encoder for m in target.variables):
         repeats = max(1, min(200, _ROWS // n))

@@ -18,6 +18,7 @@ __all__ = [
     "TextColumn",
     "as_array",
     "distinct",
+    "has_nan",
     "refuse_missing",
     "shared",
     "tensor_to_numpy",
@@ -45,6 +46,8 @@ class TextColumn:
 
     def missing(self) -> int:
         """Number of rows without a value."""
+        if not len(self.codes) or self.codes.min() >= 0:
+            return 0
         return int((self.codes < 0).sum())
 
     def refuse_missing(self, name: str) -> None:
@@ -175,8 +178,17 @@ def where_first(wrong: np.ndarray, array: np.ndarray, row: int | None) -> str:
     )
 
 
+def has_nan(array: np.ndarray) -> bool:
+    """Whether an array may hold a missing value; of floats, whether it holds NaN."""
+    if array.dtype.kind != "f":
+        return True
+    return bool(array.size) and bool(np.isnan(array.min()))
+
+
 def refuse_missing(array: np.ndarray, name: str) -> None:
     """Raise :class:`DataError` where an array has missing entries."""
+    if array.dtype.kind in "iub" or not has_nan(array):
+        return
     if count := int(_missing(array).sum()):
         raise _missing_error(name, count)
 

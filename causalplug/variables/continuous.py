@@ -72,19 +72,23 @@ class Continuous(Variable):
             raise DataError(
                 f"{name!r} must be one number per row; got an array of shape {array.shape}."
             )
-        outside = ~np.isfinite(numbers) | (numbers < self.low) | (numbers > self.high)
         kept = numbers
         if not self.precise:
             with np.errstate(over="ignore"):
                 kept = numbers.astype(np.float32)
-            outside |= ~np.isfinite(kept)
-        if outside.any():
+        if not (self._all_inside(numbers) and _all_finite(kept)):
+            outside = ~np.isfinite(kept) | (numbers < self.low) | (numbers > self.high)
             raise DataError(
                 f"{name!r} has {int(outside.sum())} values outside [{self.low}, {self.high}], the "
                 f"first {numbers[outside][0]}. Correct them or widen the declared "
                 f"interval.{where_first(outside, array, row)}"
             )
         return shared(kept)
+
+    def _all_inside(self, numbers: np.ndarray) -> bool:
+        return not len(numbers) or (
+            bool(numbers.min() >= self.low) and bool(numbers.max() <= self.high)
+        )
 
     def narrowed(self, column: torch.Tensor, name: str = "values") -> torch.Tensor:
         """A whole column of float64 as float32, unless the variable is ``precise`` or float32
@@ -159,6 +163,10 @@ def _sample(array: np.ndarray) -> str:
     wrong = (value for value in array.ravel()[:1000].tolist() if not isinstance(value, int | float))
     first = next(wrong, None)
     return f"{array.dtype} values" + (f" such as {str(first)[:40]!r}" if first is not None else "")
+
+
+def _all_finite(numbers: np.ndarray) -> bool:
+    return not len(numbers) or bool(np.isfinite(numbers.min()) and np.isfinite(numbers.max()))
 
 
 def blurred(values: np.ndarray) -> bool:

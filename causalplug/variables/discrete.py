@@ -20,6 +20,7 @@ from causalplug.variables.columns import (
     as_array,
     distinct,
     refuse_missing,
+    shared,
     where_first,
 )
 from causalplug.variables.kinds import register_variable
@@ -124,8 +125,10 @@ class Discrete(Variable):
                 f"{name!r} must be one category per row; got an array of shape {array.shape}."
             )
         if self.plain and array.dtype.kind in "iub":
+            codes = array.astype(np.int64, copy=False)
+            if not len(array) or (array.min() >= 0 and array.max() < self.size):
+                return shared(codes)
             outside = (array < 0) | (array >= self.size)
-            codes = array.astype(np.int64)
             unknown = np.unique(array[outside])
         else:
             uniques, inverse = distinct(array, name)
@@ -149,8 +152,8 @@ class Discrete(Variable):
         else:
             found = np.asarray([self.code_of_text(text) for text in column.texts], np.int64)
         codes = found[column.codes]
-        outside = codes < 0
-        if outside.any():
+        if len(codes) and codes.min() < 0:
+            outside = codes < 0
             unknown = _objects([column.texts[at] for at in np.unique(column.codes[outside])])
             first = where_first(outside, column.to_numpy(), row)
             raise DataError(self._unknown(unknown, name) + first)

@@ -117,30 +117,47 @@ class TwoImageSCM:
         """P(names under do | evidence without it), one axis for each name: layer 3; layers 1 and
         2 without evidence."""
         world, weight = self._worlds
+        seen = dict(evidence or {})
         factual, values = self._core(world, None), self._core(world, do)
-        before, after = self._leaves(world, factual), self._leaves(world, values)
-        for name, value in (evidence or {}).items():
-            if name in CORE:
-                weight = weight * (factual[name] == value)
-        core = [name for name in names if name in CORE]
-        sizes = [SIZES[name] for name in core]
-        cell = np.zeros(len(weight), dtype=np.int64)
-        if core:
-            cell = np.ravel_multi_index([values[name] for name in core], sizes)
+        weight = weight * _agreeing(factual, seen)
+        leaves = [name for name in LEAVES if name in names]
+        hidden = [name for name in LEAVES if name in seen and name not in names]
         table = weight[:, None]
-        for name in LEAVES:
-            seen = (evidence or {}).get(name)
-            if name not in names and seen is None:
-                continue
-            chance = _leaf(name, before[name], after[name], do, seen)
-            if name not in names:
+        before, after = self._leaves(world, factual), self._leaves(world, values)
+        for name in (*leaves, *hidden):
+            chance = _leaf(name, before[name], after[name], do, seen.get(name))
+            if name in hidden:
                 chance = chance.sum(1, keepdims=True)
             table = (table[:, :, None] * chance[:, None, :]).reshape(len(table), -1)
-        sums = np.zeros((int(np.prod(sizes)), table.shape[1]))
-        np.add.at(sums, cell, table)
-        order = core + [name for name in LEAVES if name in names]
-        joint = (sums / sums.sum()).reshape([SIZES[name] for name in order])
-        return joint.transpose([order.index(name) for name in names])
+        core = [name for name in names if name in CORE]
+        sums = _grouped(table, values, core)
+        return _arranged(sums / sums.sum(), core + leaves, names)
+
+
+def _agreeing(factual: Values, seen: Mapping[str, int]) -> np.ndarray:
+    """Whether the core of every state is as it was seen, ``(states,)``."""
+    agree = np.ones(len(factual["W"]), dtype=bool)
+    for name in CORE:
+        if name in seen:
+            agree &= factual[name] == seen[name]
+    return agree
+
+
+def _arranged(joint: np.ndarray, order: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """A flat table with axes in one order, as an array with axes in another."""
+    table = joint.reshape([SIZES[name] for name in order])
+    return table.transpose([order.index(name) for name in names])
+
+
+def _grouped(table: np.ndarray, values: Values, names: Sequence[str]) -> np.ndarray:
+    """Rows of ``table`` summed by the joint value of some variables."""
+    sizes = [SIZES[name] for name in names]
+    cell = np.zeros(len(table), dtype=np.int64)
+    for name, size in zip(names, sizes, strict=True):
+        cell = cell * size + values[name]
+    sums = np.zeros((int(np.prod(sizes)), table.shape[1]))
+    np.add.at(sums, cell, table)
+    return sums
 
 
 def _settle(

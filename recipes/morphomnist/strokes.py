@@ -33,8 +33,8 @@ def strokes(n: int, seed: int) -> tuple[dict[str, Any], np.ndarray]:
     """Rows of the world, and where their strokes are, which no column says."""
     rng = np.random.default_rng(seed)
     digit = rng.choice(SHAPES, n)
-    thickness = 1 + 2 * rng.beta(2, 2, n)
-    intensity = 1 / (1 + np.exp(-(rng.normal(0, 0.5, n) + 1.5 * (thickness - 1.7))))
+    thickness = 2 + 2 * rng.beta(2, 2, n)
+    intensity = 1 / (1 + np.exp(-(rng.normal(0, 0.5, n) + 1.5 * (thickness - 2.7))))
     at = rng.uniform(3.5, 7.5, (n, 2))
     columns = {"digit": digit, "thickness": thickness, "intensity": intensity}
     return {**columns, "image": draw(digit, thickness, intensity, at)}, at

@@ -37,6 +37,16 @@ def test_bounds_with_an_experiment_and_an_assumption(tables, capsys):
     assert found["assumptions"]
 
 
+def test_identify_by_an_assumption(capsys):
+    command = ["identify", "X -> Y", "PNS(Y, X)", "--require"]
+    assert main(command) == 2
+    capsys.readouterr()
+    assert main([*command, "--assume", "monotone:X,Y"]) == 0
+    assert "assumed: monotone X -> Y" in capsys.readouterr().out
+    assert main([*command, "--assume", "additive:X,Y"]) == 2
+    assert "causalplug.bounds" in capsys.readouterr().err
+
+
 def test_a_graph_that_the_rows_contradict(tables, capsys):
     assert main(["check-graph", "X; Y", "--data", "rows.csv", "--png", "graph.png"]) == 0
     assert "X ⊥ Y" in capsys.readouterr().out

@@ -536,6 +536,7 @@ def test_a_column_that_is_there_twice_is_named():
 def test_declarations_are_read_off_a_bare_table_as_off_its_source():
     frame = pd.DataFrame({"age": [0.5, 1.25, 0.75] * 9, "sex": ["f", "m", "f"] * 9})
     assert cp.infer_variables(frame) == cp.infer_variables([cp.DataSource(frame)])
-    for call in (cp.infer_variables, lambda tables: cp.fit(None, tables)):
+    dcm = cp.DCM(cp.CausalGraph.parse("age; sex"), cp.infer_variables(frame))
+    for call in (cp.infer_variables, lambda tables: cp.fit(dcm, tables)):
         with pytest.raises(SourceError, match="DataFrame is not a data source"):
             call([frame, frame])

@@ -1,5 +1,6 @@
 """Probabilities of discrete rows: halves of the variables, and any number of them."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +10,7 @@ from causalplug.training.factors import (
     ConfounderDraws,
     confounders_of,
     distinct,
+    grouped,
     log_mean_exp,
 )
 
@@ -55,3 +57,14 @@ def test_distinct_rows_of_more_columns_than_one_integer_holds():
     assert counts.tolist() == [2] * 50
     for name in names:
         assert torch.equal(found[name][which], rows[name])
+
+
+@pytest.mark.parametrize("sizes", [(2, 3, 4), (2**21, 2**21, 2**21)])
+def test_equal_rows_are_found_by_counting_and_by_sorting_alike(sizes):
+    draw = np.random.default_rng(0)
+    columns = np.stack([draw.integers(min(size, 5), size=400) for size in (2, 3, 4)], 1)
+    first, group, counts = grouped([torch.as_tensor(c) for c in columns.T], sizes)
+    right = np.unique(columns, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    assert first.tolist() == right[1].tolist()
+    assert group.tolist() == right[2].ravel().tolist()
+    assert counts.tolist() == right[3].tolist()
