@@ -98,25 +98,38 @@ def label_arguments(
     """
     name = type(pipeline).__name__
     known = inspect.signature(pipeline.__call__).parameters
-    if "generator" not in known:
-        raise MechanismError(
-            f"{name} cannot be plugged: its call takes no random generator, so that images would "
-            "not be a function of their noise. Wrap it in causalplug.adapters.callable."
-        )
+    _check_generator(name, known)
     joint = list(itertools.product(*(label.categories for label in labels)))
     own: list[Json] = [{} for _ in joint]
     shared: list[Json] = [{} for _ in joint]
     _add_labels(name, known, labels, prompts, classes, own)
     _check_call(name, call, known)
-    given = {key: value for key, value in settings.items() if value is not None} | dict(call)
+    given = _without_none(settings) | dict(call)
     _check_known(name, given, known)
     for key, value in given.items():
         for place, one in enumerate(_per_label(key, value, joint)):
-            if key.startswith(_TEXTS) and isinstance(one, str):
-                own[place][key] = one
-            else:
-                shared[place][key] = one
+            _put(key, one, own[place], shared[place])
     return LabelArguments(tuple(own), tuple(shared))
+
+
+def _check_generator(name: str, known: Named) -> None:
+    if "generator" not in known:
+        raise MechanismError(
+            f"{name} cannot be plugged: its call takes no random generator, so that images would "
+            "not be a function of their noise. Wrap it in causalplug.adapters.callable."
+        )
+
+
+def _without_none(settings: Named) -> Json:
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def _put(key: str, value: Any, own: Json, shared: Json) -> None:
+    """Texts are a row's own; everything else is shared by the rows of a call."""
+    if key.startswith(_TEXTS) and isinstance(value, str):
+        own[key] = value
+    else:
+        shared[key] = value
 
 
 def _add_labels(
@@ -135,15 +148,26 @@ def _add_labels(
         return
     if prompts is not None:
         raise MechanismError(f"{name} takes no prompts: leave prompts= out.")
-    if not labels:
-        return
+    if labels:
+        _add_classes(name, known, labels, classes, own)
+
+
+def _add_classes(
+    name: str,
+    known: Named,
+    labels: Sequence[Label],
+    classes: Sequence[int] | None,
+    own: list[Json],
+) -> None:
     if "class_labels" not in known:
         raise MechanismError(
             f"{name} takes neither prompts nor classes: nothing tells it the labels "
             f"{', '.join(label.name for label in labels)}. Declare no labels, or take another "
             "pipeline."
         )
-    codes = list(range(len(own))) if classes is None else list(classes)
+    codes = list(range(len(own)))
+    if classes is not None:
+        codes = list(classes)
     if len(codes) != len(own):
         raise MechanismError(
             f"{len(own)} joint labels need {len(own)} classes; classes= has {len(codes)}."
@@ -176,18 +200,28 @@ def _per_label(key: str, value: Any, joint: Sequence[tuple[Any, ...]]) -> list[A
     """One value for each joint label, from a mapping of labels or a value of them all."""
     if not isinstance(value, Mapping):
         return [value] * len(joint)
-    table = {one if isinstance(one, tuple) else (one,): found for one, found in value.items()}
+    table = {_as_tuple(one): found for one, found in value.items()}
     missing = [one for one in joint if one not in table]
-    unknown = [one for one in table if one not in joint]
     if len(missing) == len(joint):
         return [value] * len(joint)  # an argument that is a mapping itself
+    unknown = [one for one in table if one not in joint]
     if missing or unknown:
         raise MechanismError(
             f"The argument {key!r} of call= is given for some labels only: it lacks "
-            f"{', '.join(map(str, missing)) or 'none'} and has {', '.join(map(str, unknown))} "
-            "beside. Give a value for every joint label."
+            f"{_named(missing)} and has {_named(unknown)} beside. Give a value for every joint "
+            "label."
         )
     return [table[one] for one in joint]
+
+
+def _named(labels: Sequence[tuple[Any, ...]]) -> str:
+    return ", ".join(map(str, labels)) or "none"
+
+
+def _as_tuple(label: Any) -> tuple[Any, ...]:
+    if isinstance(label, tuple):
+        return label
+    return (label,)
 
 
 def scheduler_steps(steps: int | None) -> int | None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from causalplug.adapters.diffusers_files import open_pipeline
 from causalplug.adapters.pipeline_arguments import (
+    LabelArguments,
     from_json,
     label_arguments,
     labels_for,
@@ -94,12 +95,7 @@ class ImagePipeline(ConditionalMechanism):
         arguments = label_arguments(pipeline, chosen, prompts, None, settings, call or {})
         run = PipelineCall(pipeline, batched=batched, blackened=safety_checker is True)
         if image is None or batched is None:
-            grey = {key: _pictures(_trial_picture(read), read)[0] for key, read in images.items()}
-            rows = [
-                Row(seed, {**arguments.own[seed % len(arguments.own)], **grey}, arguments.shared[0])
-                for seed in range(2)
-            ]
-            channels, height, width = run.settle(rows).shape[1:]
+            channels, height, width = run.settle(_trial_rows(arguments, images)).shape[1:]
             image = image or Image(channels, height, width, low=0.0, high=1.0)
         conditions = [
             *[Condition(label.name, label.values) for label in chosen],
@@ -268,20 +264,16 @@ def _check_images(
     """
     name = type(pipeline).__name__
     known = list(inspect.signature(pipeline.__call__).parameters)
-    unknown = [key for key in images if key not in known]
-    if unknown or not images:
+    unknown = [key for key in images if key not in known] or ["nothing"] * (not images)
+    if unknown:
         readers = [key for key in known if "image" in key or "mask" in key]
         raise MechanismError(
-            f"{name} cannot read pictures as {', '.join(unknown) or 'nothing'}: the arguments of "
+            f"{name} cannot read pictures as {', '.join(unknown)}: the arguments of "
             f"its call that may read them are {', '.join(readers) or 'none'}."
         )
-    wrong = [key for key, read in images.items() if not isinstance(read, Image)]
-    if wrong:
-        raise MechanismError(
-            f"images={{{wrong[0]!r}: {images[wrong[0]]!r}}} cannot be used: declare what is read, "
-            "as in cp.Image(3, 64, 64)."
-        )
-    twice = [key for key in images if key in call or key in [label.name for label in labels]]
+    _check_declared(images)
+    taken = {*call, *(label.name for label in labels)}
+    twice = [key for key in images if key in taken]
     if twice:
         raise MechanismError(
             f"{twice[0]!r} of {name} is given twice: as a picture and in call= or labels=. Leave "
@@ -289,11 +281,32 @@ def _check_images(
         )
 
 
-def _trial_picture(read: Image) -> Tensor:
-    """A picture ``(1, channels, height, width)`` that is light on the left and dark on the
-    right."""
+def _check_declared(images: Named) -> None:
+    wrong = [key for key, read in images.items() if not isinstance(read, Image)]
+    if wrong:
+        raise MechanismError(
+            f"images={{{wrong[0]!r}: {images[wrong[0]]!r}}} cannot be used: declare what is read, "
+            "as in cp.Image(3, 64, 64)."
+        )
+
+
+def _trial_rows(arguments: LabelArguments, images: Mapping[str, Image]) -> list[Row]:
+    """Two rows with pictures that differ, so that a batch that mixes them is noticed."""
+    pictures = {key: _pictures(_trial_pictures(read), read) for key, read in images.items()}
+    rows = []
+    for seed in range(2):
+        own = dict(arguments.own[seed % len(arguments.own)])
+        for key, column in pictures.items():
+            own[key] = column[seed]
+        rows.append(Row(seed, own, arguments.shared[0]))
+    return rows
+
+
+def _trial_pictures(read: Image) -> Tensor:
+    """Two pictures ``(2, channels, height, width)``: light on the left, and light on the right."""
     ramp = torch.linspace(read.high, read.low, read.width)
-    return ramp.expand(1, read.channels, read.height, read.width)
+    both = torch.stack([ramp, ramp.flip(0)]).view(2, 1, 1, read.width)
+    return both.expand(2, read.channels, read.height, read.width)
 
 
 def _pictures(values: Tensor, read: Image) -> list[Any]:

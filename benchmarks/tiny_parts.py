@@ -187,7 +187,7 @@ def clip_vision() -> Any:
 
 def clip_processor() -> Any:
     """What prepares images for :func:`clip_vision`."""
-    return transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32)
+    return transformers.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=32)
 
 
 def t5(kind: str = "T5EncoderModel", width: int = HIDDEN) -> Any:

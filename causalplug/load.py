@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from causalplug.arguments import COUNT, MAPPING, NAME, TEXT, instance, number, takes
+from causalplug.arguments import COUNT, FLAG, MAPPING, NAME, TEXT, instance, number, takes
 from causalplug.errors import RepositoryError
 from causalplug.hub.loading import FETCHING, Access, load_as
 from causalplug.values import Named
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 _NAME = NAME.or_none("none")
+_SCHEDULER = NAME.or_else(instance('a mapping with its "class" and settings', Mapping))
+_IMAGES = instance("a mapping from arguments to images, such as {'image': …}", Mapping)
 
 
 @takes(
@@ -33,7 +35,10 @@ _NAME = NAME.or_none("none")
     negative_prompt=TEXT.or_none("none"),
     call=MAPPING.or_none("none"),
     variant=_NAME,
-    scheduler=_NAME,
+    scheduler=_SCHEDULER.or_none("the pipeline's own"),
+    images=_IMAGES.or_none("none"),
+    offload=FLAG,
+    safety_checker=FLAG.or_none(),
     size=COUNT.or_none(),
 )
 def from_pretrained(

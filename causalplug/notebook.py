@@ -1,11 +1,30 @@
-"""Tables in HTML for notebooks; all names are escaped."""
+"""Tables in HTML for notebooks, all names escaped; and bars that show without ipywidgets."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
-__all__ = ["html_paragraph", "html_table"]
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+__all__ = ["bar_type", "html_paragraph", "html_table"]
+
+
+def bar_type() -> type[tqdm]:
+    """The class of progress bars: widgets where a notebook can show them, text otherwise.
+
+    ``tqdm.auto`` by itself warns in a notebook without ipywidgets, on every bar.
+    """
+    if importlib.util.find_spec("ipywidgets") is None:
+        from tqdm import tqdm
+
+        return tqdm
+    from tqdm.auto import tqdm as chosen
+
+    return chosen
 
 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

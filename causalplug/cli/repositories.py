@@ -137,6 +137,12 @@ def push(
         raise DataError(
             f"cannot push {folder}: there is no such folder; save the model into it first"
         )
+    if repo_id.startswith((".", "/", "~")) or repo_id.count("/") > 1 or Path(repo_id).is_dir():
+        raise DataError(
+            f"cannot push to {repo_id}: that is a folder of this computer, and push publishes on "
+            "the Hub; name a repository as owner/name, or copy the folder: "
+            f"cp -r {folder} {repo_id}"
+        )
     facts = _given(license, summary, datasets, queries)
     if is_edited(folder):
         if facts:

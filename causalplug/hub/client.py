@@ -126,18 +126,28 @@ def is_transient(error: BaseException) -> bool:
     that arrived in part."""
     from huggingface_hub import errors
 
-    if isinstance(error, errors.HfHubHTTPError):
-        return error.response.status_code in (408, 429, 500, 502, 503, 504)
     if closed_midway(error):
         return True
     wrapping: tuple[type[BaseException], ...] = (errors.LocalEntryNotFoundError, *unresolved())
     if isinstance(error, (*wrapping, RuntimeError)):  # the client wraps the cause in these
         return error.__cause__ is not None and is_transient(error.__cause__)
+    code = _status_code(error)
+    if code is not None:
+        return code in (408, 429, 500, 502, 503, 504)
     if isinstance(error, errors.OfflineModeIsEnabled):
         return False
     return isinstance(error, transport_error()) or (
         isinstance(error, OSError) and "Consistency check failed" in str(error)
     )
+
+
+def _status_code(error: BaseException) -> int | None:
+    """The status of the answer that an error is about; older clients raise those of the HTTP
+    library as they are."""
+    answer = vars(error).get("response")
+    if not isinstance(error, transport_error()) or answer is None:
+        return None
+    return int(answer.status_code)
 
 
 def refused_for_now(error: BaseException) -> float | None:
@@ -148,11 +158,9 @@ def refused_for_now(error: BaseException) -> float | None:
     wrapped: tuple[type[BaseException], ...] = (errors.LocalEntryNotFoundError, *unresolved())
     if isinstance(error, wrapped) and error.__cause__ is not None:
         return refused_for_now(error.__cause__)
-    if not isinstance(error, errors.HfHubHTTPError):
+    if _status_code(error) not in (429, 503):
         return None
-    if error.response.status_code not in (429, 503):
-        return None
-    told = str(error.response.headers.get("Retry-After", "")).strip()
+    told = str(vars(error)["response"].headers.get("Retry-After", "")).strip()
     if not told.isdecimal():
         return 1.0
     return min(float(told), _LONGEST_WAIT)
@@ -197,10 +205,19 @@ def hub_errors(
         raise
     except answered as error:
         message = redact(f"cannot {action}: {_reason(error, repo_id, revision)}", token)
-        told = str(error)
+        told = _chain(error)
         if redact(told, token) != told:  # the original text must not be printed as the cause either
             raise RepositoryError(message) from None
         raise RepositoryError(message) from error
+
+
+def _chain(error: BaseException | None) -> str:
+    """All that a traceback would print of an error and of those behind it."""
+    texts: list[str] = []
+    while error is not None and len(texts) < 20:
+        texts.append(str(error))
+        error = error.__cause__ or error.__context__
+    return "\n".join(texts)
 
 
 def closed_midway(error: BaseException) -> bool:
@@ -283,7 +300,7 @@ def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
                 f'"{repo_id}" is not the name of a repository. Write owner/name, or the path of a '
                 "folder that exists"
             )
-        case errors.HfHubHTTPError():
+        case _ if _status_code(error) is not None:
             return _status(error)
         case _ if isinstance(error, transport_error()) or closed_midway(error):
             return (

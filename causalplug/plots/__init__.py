@@ -8,6 +8,7 @@ show or to save.
 from __future__ import annotations
 
 from causalplug.plots.certificate import plot_certificate
+from causalplug.plots.curves import plot_curve
 from causalplug.plots.distributions import plot_distributions
 from causalplug.plots.fit import plot_fit
 from causalplug.plots.graph import plot_graph
@@ -18,6 +19,7 @@ from causalplug.plots.training import plot_training
 __all__ = [
     "plot_certificate",
     "plot_counterfactuals",
+    "plot_curve",
     "plot_distributions",
     "plot_fit",
     "plot_graph",

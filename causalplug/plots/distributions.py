@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_distributions"]
 
-_Bars = tuple[list[str], list[float], list[float] | None]
+_Ends = list[tuple[float, float]]
+_Bars = tuple[list[str], list[float], _Ends | None]
 _LOOKS = {"exact": "truth", "observed": "data", "rows": "data"}
 
 
@@ -109,8 +110,8 @@ def _aligned(question: str, bars: Named) -> dict[str, _Bars]:
 
 
 def _read(question: str, name: str, distribution: Any) -> _Bars:
-    """Values (empty if they have no names), heights, and half widths of the intervals, None
-    where the model cannot tell them."""
+    """Values (empty if they have no names), heights, and the ends of the intervals, None where
+    the model cannot tell them."""
     table = getattr(distribution, "table", None)
     if table is not None:
         numbers = 0
@@ -121,11 +122,9 @@ def _read(question: str, name: str, distribution: Any) -> _Bars:
                 f"{name!r} cannot be drawn in {question!r}: its answer has {numbers} open discrete "
                 "variables, and bars show one; ask for one variable and give the others values"
             )
-        half = (table["high"] - table["low"]) / 2
-        if half.isna().any():
-            known = None
-        else:
-            known = half.tolist()
+        known = None
+        if table["low"].notna().any():
+            known = list(zip(table["low"].tolist(), table["high"].tolist(), strict=True))
         return [str(value) for value in table.iloc[:, 0]], table["estimate"].tolist(), known
     if isinstance(distribution, Mapping) or hasattr(distribution, "items"):
         pairs = list(distribution.items())
@@ -157,9 +156,8 @@ def _panel(
         at = places + (number - (len(bars) - 1) / 2) * each
         axes.bar(at, heights, width=0.9 * each, color=colours[name], linewidth=0)
         if errors is not None:
-            axes.errorbar(
-                at, heights, yerr=errors, fmt="none", ecolor="#1A1A1A", elinewidth=0.7, capsize=1.2
-            )
+            low, high = zip(*errors, strict=True)
+            axes.vlines(at, low, high, colors="#1A1A1A", linewidths=0.7)
     crowded = max(text_width(value, SMALL) + 0.06 for value in values) > across / len(values)
     style = plain() | (
         {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if crowded else {}

@@ -146,8 +146,8 @@ def bent(
     top of another."""
     arcs: list[Arc] = []
     drawn: dict[str, list[_Points]] = {name: [] for name in places}
-    straight = (0.0, 0.2, -0.2, 0.35, -0.35, 0.5, -0.5)
-    curved = (-0.3, 0.3, -0.45, 0.45, -0.6, 0.6, -0.85, 0.85)
+    straight = (0.0, *_bends(0.1, 0.2, 0.35, 0.5, 0.7, 0.95, 1.25))
+    curved = tuple(-bend for bend in _bends(0.3, 0.2, 0.45, 0.6, 0.85, 1.1, 1.4))
     for (left, right), confounded in [
         *((e, False) for e in directed),
         *((e, True) for e in bidirected),
@@ -157,7 +157,7 @@ def bent(
         a, b = places[left], places[right]
         upright = abs(a.x - b.x) < (a.width + b.width) / 4
         if confounded:
-            choices: tuple[float, ...] = (-0.9, 0.9) if upright else curved
+            choices: tuple[float, ...] = _bends(0.9, 0.6, 1.3, 1.8) if upright else curved
         else:
             choices = straight
         near = drawn[left] + drawn[right]
@@ -173,6 +173,11 @@ def bent(
         drawn[left].append(points)
         drawn[right].append(points)
     return arcs
+
+
+def _bends(*sizes: float) -> tuple[float, ...]:
+    """Every bend to either side."""
+    return tuple(sign * size for size in sizes for sign in (1, -1))
 
 
 def clear_bend(
@@ -205,13 +210,11 @@ def clear_bend(
 def _cost(arc: Arc, places: Mapping[str, Place], drawn: Sequence[_Points]) -> float:
     """How bad an arc looks: variables that it runs over, arcs at its ends that it meets, how far
     it swings out."""
-    points = list(arc.points(places))
-    over = sum(
-        any(place.covers(x, y) for x, y in points)
-        for name, place in places.items()
-        if name not in (arc.left, arc.right)
-    )
-    middle = points[4:-4]
+    points = list(arc.points(places, steps=48))
+    others = [place for name, place in places.items() if name not in (arc.left, arc.right)]
+    over = sum(any(place.covers(x, y, 0.0) for x, y in points) for place in others)
+    close = sum(any(place.covers(x, y) for x, y in points) for place in others)
+    middle = points[8:-8:2]
     met = sum(
         any(abs(x - u) + abs(y - v) < 0.05 for u, v in theirs)
         for theirs in drawn
@@ -219,4 +222,4 @@ def _cost(arc: Arc, places: Mapping[str, Place], drawn: Sequence[_Points]) -> fl
     )
     a, b = places[arc.left], places[arc.right]
     swing = abs(arc.bend) * (abs(a.x - b.x) + abs(a.y - b.y))
-    return 10.0 * over + 3.0 * met / len(points) + 0.6 * swing
+    return 100.0 * over + 10.0 * close + 6.0 * met / len(points) + 0.6 * swing

@@ -4,6 +4,7 @@ empty figure."""
 from __future__ import annotations
 
 import importlib.util
+import io
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +150,20 @@ def plain(size: float = SMALL, colour: str = "text") -> Json:
 
 def _figure(width: float, height: float, **options: Any) -> Figure:
     check_installed()
+    return _shown_figure()(figsize=(width, height), dpi=150, **options)
+
+
+@lru_cache(maxsize=1)
+def _shown_figure() -> type[Figure]:
+    """Figures that a notebook shows in a fresh kernel, whether or not pyplot was imported."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=150, **options)
+    class ShownFigure(Figure):
+        """A figure that is its own picture in a notebook."""
+
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png")
+            return buffer.getvalue()
+
+    return ShownFigure

@@ -72,7 +72,7 @@ class Request:
 
     def parts(self, stream: Stream) -> Iterator[tuple[dict[Column, np.ndarray], dict[str, float]]]:
         """Consecutive parts of the table, with a progress bar for long calls."""
-        from tqdm.auto import tqdm
+        from causalplug.notebook import bar_type
 
         if self.options.progress is None:
             disable = None
@@ -81,7 +81,7 @@ class Request:
         delay = 2.0
         if self.options.progress:
             delay = 0.0
-        with tqdm(
+        with bar_type()(
             total=len(stream.numbers), desc="sampling", unit="rows", disable=disable, delay=delay
         ) as bar:
             for n, part in stream.parts(self.read):

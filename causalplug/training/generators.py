@@ -8,13 +8,13 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from causalplug.adapters.trained import TrainedGenerator
 from causalplug.arguments import COUNT, FLAG, MAPPING, SEED, TEXT, instance, number, takes
 from causalplug.errors import DataError, TrainingError
 from causalplug.mechanisms.trainable.image import ConvGenerator
 from causalplug.networks import initialised
+from causalplug.notebook import bar_type
 from causalplug.training.learner import Average
 from causalplug.variables import Discrete, Image
 
@@ -120,7 +120,7 @@ def fit_generator(
     label = torch.arange(classes).repeat_interleave(per_class)
     codes = dict(zip(sizes, torch.unravel_index(label, tuple(sizes.values())), strict=True))
     spec = generator.noise["latent"]
-    for step in tqdm(
+    for step in bar_type()(
         range(steps), desc="generator", disable=None if progress else True, leave=False
     ):
         for optimizer in optimizers:

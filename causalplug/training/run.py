@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from causalplug.data.source import Rows
 from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
 from causalplug.files.weights import refuse_infinite
+from causalplug.notebook import bar_type
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module
 from causalplug.training.checkpoint import Checkpoints, starting_with
@@ -279,7 +279,9 @@ class Run:
         if self.trainer.progress:
             silent = None
         name = f"{report.name} {objective}"
-        bar = tqdm(total=learner.steps, initial=phase.step, desc=name, disable=silent, leave=False)
+        bar = bar_type()(
+            total=learner.steps, initial=phase.step, desc=name, disable=silent, leave=False
+        )
         while phase.step < learner.steps:
             phase.step += 1
             loss = learner.step(phase.step, phase.generator)

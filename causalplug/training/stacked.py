@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from causalplug.data.source import Rows
 from causalplug.errors import PlanError, TrainingError
 from causalplug.mechanisms.trainable.continuous import ContinuousSpline
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
 from causalplug.model.model import Model
+from causalplug.notebook import bar_type
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counts import start_at_counts
 from causalplug.training.factors import served
@@ -237,7 +238,7 @@ class StackedTraining:
         else:
             lengths = (self.steps,)
         active, done = list(singles), 0
-        bar = tqdm(
+        bar = bar_type()(
             total=sum(lengths),
             desc=f"{len(active)} modules likelihood",
             disable=None if self.progress else True,

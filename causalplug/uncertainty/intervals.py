@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from causalplug.identification.arithmetic import Formula, Leaf, Number, Operation
 from causalplug.identification.query import Query
 from causalplug.model.model import Model
 from causalplug.model.replicates import as_replicate
@@ -81,7 +82,7 @@ class _Intervals:
         spread = self._spread(
             len(self.answer.table), None, lambda answer: answer.table["estimate"].to_numpy(float)
         )
-        return _joined(found, spread, self.level)
+        return _joined(found, spread, self.level, ratio=_is_ratio(self.query))
 
     def described(self) -> Estimate:
         """The answer with the intervals of the mean, the deviation and the quantiles of every
@@ -167,7 +168,29 @@ def _check_determined(answer: Estimate) -> None:
         )
 
 
-def _joined(answer: Estimate, spread: Spread, level: float) -> Estimate:
+def _is_ratio(query: str | Query) -> bool:
+    """Whether a query is a ratio of what cannot be negative, such as a risk or an odds ratio."""
+    asked = Query.parse(query) if isinstance(query, str) else query
+    formula = asked.formula
+    if not isinstance(formula, Operation) or formula.sign != "/" or asked.expectation:
+        return False
+    return _is_positive(formula)
+
+
+def _is_positive(formula: Formula) -> bool:
+    """Whether a formula of probabilities cannot be negative, as far as its form shows."""
+    if isinstance(formula, Leaf):
+        return True
+    if isinstance(formula, Number):
+        return formula.number > 0
+    if formula.sign == "-":
+        return formula.left == Number(1.0) and isinstance(formula.right, Leaf)
+    return _is_positive(formula.left) and _is_positive(formula.right)
+
+
+def _joined(answer: Estimate, spread: Spread, level: float, *, ratio: bool) -> Estimate:
+    """The answer with its intervals; those of ratios are symmetric in the logarithm (Katz et al.
+    1978)."""
     table = answer.table.copy()
     estimate = table["estimate"].to_numpy(float)
     sampling = table["monte_carlo_error"].to_numpy(float)
@@ -179,6 +202,9 @@ def _joined(answer: Estimate, spread: Spread, level: float) -> Estimate:
     reach = _quantile(level, spread.freedom) * error
     table["estimate"] = estimate
     table["low"], table["high"] = estimate - reach, estimate + reach
+    if ratio and (estimate > 0).all():
+        table["low"] = estimate * np.exp(-reach / estimate)
+        table["high"] = estimate * np.exp(reach / estimate)
     table["standard_error"], table["monte_carlo_error"] = error, sampling
     return replace(
         answer, table=table, level=level, interval=f"{level:.0%} intervals: {spread.words}."

@@ -154,6 +154,26 @@ def bars() -> Figure:
     )
 
 
+def dose() -> Figure:
+    """A dose-response curve beside the truth and the rows as they stand."""
+    rng = np.random.default_rng(0)
+    age = rng.normal(size=2000)
+    given = 0.6 * age + rng.normal(size=2000)
+    response = np.tanh(given) + 0.8 * age + 0.5 * rng.normal(size=2000)
+    numbers = dict.fromkeys(("age", "dose", "response"), cp.Continuous())
+    dcm = cp.DCM(cp.CausalGraph.parse("age -> dose -> response; age -> response"), numbers)
+    rows = {"age": age, "dose": given, "response": response}
+    cp.fit(dcm, rows, seed=0, steps=400, check_graph=False, progress=False)
+    at = np.linspace(-2, 2, 9)
+    near = [np.abs(given - place) < 0.25 for place in at]
+    known = {
+        "truth": (at, np.tanh(at)),
+        "model": dcm.curve("response", "dose", at.tolist(), n=20_000),
+        "naive": (at, np.array([response[rows].mean() for rows in near])),
+    }
+    return plots.plot_curve(known, label="mean of the response")
+
+
 def interventions() -> Figure:
     """Images by intervention: one column, one noise."""
     return plots.plot_interventions(shapes(), "I", [{"S": "ring"}, {"S": "cross"}], n=8)
@@ -192,6 +212,7 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     "overlap.svg": overlap,
     "curves.svg": curves,
     "bars.svg": bars,
+    "dose.svg": dose,
     "interventions.png": interventions,
     "counterfactuals.png": counterfactuals,
     "fit.png": fit_check,

@@ -10,6 +10,7 @@ import torch
 import causalplug as cp
 from causalplug.adapters.diffusers import DiffusersGenerator
 from causalplug.adapters.pipeline_call import PipelineCall, Row
+from causalplug.adapters.pipeline_images import ImagePipeline
 from causalplug.adapters.pipelines import PipelineGenerator
 from causalplug.adapters.row_seeds import seed_of
 
@@ -193,6 +194,21 @@ def test_rows_that_a_batch_changes_are_painted_one_by_one() -> None:
     sound.pipeline.calls.clear()
     sound(rows(4))
     assert sound.pipeline.calls == [4]
+
+
+class First(Toy):
+    """One that reads the first picture for every row of a batch."""
+
+    def __call__(self, prompt, image, generator=None, output_type="np"):
+        made = super().__call__(prompt, generator)
+        pictures = image if isinstance(image, list) else [image]
+        share = float(np.asarray(pictures[0])[0, 0, 0]) / 255
+        return {"images": made["images"] * share}
+
+
+def test_a_batch_that_mixes_its_pictures_is_noticed() -> None:
+    made = ImagePipeline(First(), {"image": cp.Image(3, 4, 4)}, prompts="a cat")
+    assert made.run.batched is False
 
 
 def test_black_pictures_of_a_safety_checker_are_refused_unless_accepted() -> None:

@@ -20,6 +20,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
 LONGEST = 1800
 """Words on a page for users."""
+FOR_DEVELOPERS = {"hub_format.md", "writing_adapters.md"}
 
 
 def test_sentences_are_counted_without_code_and_tables():
@@ -33,7 +34,7 @@ def test_sentences_are_counted_without_code_and_tables():
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_short_and_so_are_its_sentences(name):
     text = (DOCS / name).read_text(encoding="utf-8")
-    assert words(text) <= LONGEST
+    assert words(text) <= LONGEST or name in FOR_DEVELOPERS
     lengths = sentence_lengths(text)
     assert sum(lengths) <= 20 * max(len(lengths), 1)
 

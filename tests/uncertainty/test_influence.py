@@ -277,3 +277,19 @@ def test_rows_that_are_read_become_fewer_and_then_too_few(monkeypatch: pytest.Mo
     monkeypatch.setattr("causalplug.uncertainty.scores._MEMORY", 20 * size)
     with pytest.raises(NoGradient, match="parameters"):
         rows_to_read(dcm, [factor], parameters)
+
+
+def test_intervals_of_risk_and_odds_ratios_are_symmetric_in_the_logarithm(
+    front_door: tuple,
+) -> None:
+    _, dcm, _ = front_door
+    for text in ("RR(Y, X)", "OR(Y, X)"):
+        answer = dcm.estimate(text, n=2000, level=0.999999)
+        (row,) = answer.table.to_dict("records")
+        assert 0 < row["low"] < row["estimate"] < row["high"]
+        assert row["low"] * row["high"] == pytest.approx(row["estimate"] ** 2)
+        wide = np.log(row["high"] / row["estimate"]) * row["estimate"]
+        assert wide == pytest.approx(4.8916 * row["standard_error"], rel=1e-3)
+    other = dcm.estimate("1 - RR(Y, X)", n=2000).table.iloc[0]
+    middle = (other["low"] + other["high"]) / 2
+    assert middle == pytest.approx(other["estimate"])

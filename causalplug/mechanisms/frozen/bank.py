@@ -288,9 +288,9 @@ def _reporter(progress: Progress | bool | None, name: str, total: int) -> Progre
         return progress
     if not progress:
         return lambda done, total: None
-    from tqdm import tqdm
+    from causalplug.notebook import bar_type
 
-    bar = tqdm(total=total, desc=f"samples of {name}", unit="image", leave=False)
+    bar = bar_type()(total=total, desc=f"samples of {name}", unit="image", leave=False)
 
     def show(done: int, total: int) -> None:
         bar.update(done - bar.n)

@@ -176,9 +176,16 @@ def export_network(
         ) from error
 
 
+def _row_axis() -> Any:
+    """An axis of any length; torch before 2.6 has to be given its name."""
+    if "AUTO" in vars(torch.export.Dim):
+        return torch.export.Dim.AUTO
+    return torch.export.Dim("rows")
+
+
 def _rows_of(module: nn.Module, positional: int, named: Sequence[str]) -> Json:
     """What says that the first axis of every input is the number of rows, by argument."""
-    rows = {0: torch.export.Dim.AUTO}
+    rows = {0: _row_axis()}
     found: Json = {}
     left = positional
     for name, parameter in inspect.signature(module.forward).parameters.items():
