@@ -130,12 +130,13 @@ class TransformersText(ConditionalMechanism):
     def _continued(self, ids: Tensor, drawn: Tensor) -> Tensor:
         """Tokens ``(rows, at most max_new_tokens)`` that follow prompts of equal length."""
         device = next(self.network.parameters()).device
-        given: dict[str, Any] = {"input_ids": ids.to(device)}
+        ids = ids.to(device)
+        given: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         if self.network.config.is_encoder_decoder:
             start = self.network.config.decoder_start_token_id
             encoder = self.network.get_encoder()
             given = {
-                "encoder_outputs": encoder(input_ids=ids.to(device)),
+                "encoder_outputs": encoder(input_ids=ids),
                 "decoder_input_ids": torch.full((len(ids), 1), start, device=device),
             }
         key = "decoder_input_ids" if "decoder_input_ids" in given else "input_ids"
@@ -144,13 +145,16 @@ class TransformersText(ConditionalMechanism):
         found: list[Tensor] = []
         with torch.no_grad():
             for step in range(self.max_new_tokens):
-                answer = self.network(**given, use_cache=True)
+                answer = self.network(**given, use_cache=False)
                 token = self._drawn(answer.logits[:, -1], drawn[:, step].to(device))
                 found.append(token)
                 ended |= torch.isin(token, stops)
                 if bool(ended.all()):
                     break
-                given |= {key: token[:, None], "past_key_values": answer.past_key_values}
+                longer = torch.cat([given[key], token[:, None]], 1)
+                given |= {key: longer}
+                if key == "input_ids":
+                    given |= {"attention_mask": torch.ones_like(longer)}
         return torch.stack(found, 1).cpu()
 
     def _drawn(self, logits: Tensor, uniform: Tensor) -> Tensor:

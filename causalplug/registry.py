@@ -99,6 +99,12 @@ class Registry(Generic[_T]):
             return "causalplug"
         return None
 
+    def knows(self, kind: object) -> bool:
+        """Whether :meth:`resolve` finds this kind; entry points are read for unknown kinds only."""
+        if not isinstance(kind, str):
+            return False
+        return kind in self._classes or kind in self._known or kind in self._modules()
+
     def kinds(self) -> list[str]:
         """Every kind that :meth:`resolve` finds."""
         return sorted(self._modules())

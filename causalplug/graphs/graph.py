@@ -317,17 +317,31 @@ class CausalGraph:
         inside = set(self.positions(variables))
         return self.named({p for v in inside for p in self.parent_lists[v]} - inside)
 
-    def ancestors(self, variables: Names) -> frozenset[str]:
-        """``variables`` and everything with a directed path to one of them."""
-        return frozenset(
-            self.variables[v] for v in reach(self.positions(variables), self.parent_lists)
-        )
+    def ancestors(self, variables: Names, *, do: Names = ()) -> frozenset[str]:
+        """``variables`` and everything with a directed path to one of them.
+
+        Args:
+            variables: Names.
+            do: What is set from outside, so that nothing has a path to it.
+        """
+        cut = self.positions(do)
+        found = reach(self.positions(variables), self.parent_lists, stop=set(cut))
+        return frozenset(self.variables[v] for v in found)
 
     def descendants(self, variables: Names) -> frozenset[str]:
         """``variables`` and everything with a directed path from one of them."""
         return frozenset(
             self.variables[v] for v in reach(self.positions(variables), self.child_lists)
         )
+
+    def in_order(self, variables: Iterable[str]) -> tuple[str, ...]:
+        """``variables`` with parents first, in the order of :meth:`topological_order`."""
+        return tuple(sorted(variables, key=self.rank.__getitem__))
+
+    @cached_property
+    def rank(self) -> dict[str, int]:
+        """Place of every variable in :meth:`topological_order`."""
+        return {name: place for place, name in enumerate(self.topological_order())}
 
     def topological_order(self) -> tuple[str, ...]:
         """All variables, causes before effects; the declared order where there is a choice."""
@@ -345,6 +359,8 @@ class CausalGraph:
         """The mutilated graph: all edges into ``variables``, directed and bidirected, are
         removed."""
         cut = {self.variables[v] for v in self.positions(variables)}
+        if not cut:
+            return self
         directed = tuple(edge for edge in self.directed if edge[1] not in cut)
         bidirected = tuple(
             edge for edge in self.bidirected if edge[0] not in cut and edge[1] not in cut
@@ -474,7 +490,9 @@ class CausalGraph:
         return tuple(tuple(sorted(row)) for row in rows)
 
     def _adjacent(self, variable: str, lists: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
-        (position,) = self.positions((variable,))
+        position = self.index.get(variable) if isinstance(variable, str) else None
+        if position is None:
+            (position,) = self.positions((variable,))
         return tuple(self.variables[v] for v in lists[position])
 
 

@@ -11,14 +11,19 @@ Adjacency = Sequence[Sequence[int]]
 
 
 def reach(
-    start: Iterable[int], *edges: Adjacency, within: Collection[int] | None = None
+    start: Iterable[int],
+    *edges: Adjacency,
+    within: Collection[int] | None = None,
+    stop: Collection[int] = (),
 ) -> set[int]:
     """Everything that can be reached from ``start`` (inclusive) along any of ``edges`` without
-    leaving ``within``."""
+    leaving ``within`` and without going on from ``stop``."""
     seen = set(start)
     stack = list(seen)
     while stack:
         v = stack.pop()
+        if v in stop:
+            continue
         for adjacent in edges:
             for w in adjacent[v]:
                 if w not in seen and (within is None or w in within):

@@ -3,7 +3,7 @@ concerns a question."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from causalplug.caveats import Caveat, unique_caveats
@@ -59,11 +59,14 @@ def check_records(history: Named) -> None:
 def caveats_of(dcm: Model, queries: Sequence[Query]) -> tuple[Caveat, ...]:
     """The caveats that concern ``queries``: those of the variables that are run for them, of
     what they set and of the values in them."""
-    run: set[str] = set()
+    asked: dict[Setting, list[str]] = {}
     for query in queries:
         for _, term in query.terms:
             for event in term.events:
-                run |= set(variables_run(dcm, event))
+                asked.setdefault(event.do, []).append(event.variable)
+    run: set[str] = set()
+    for setting, names in asked.items():
+        run.update(_run(dcm, names, setting))
     found = [c for c in known_caveats(dcm) if not c.variables or run & set(c.variables)]
     found += weak_overlap(dcm.history, queries, run)
     found += beyond_range(dcm.history, queries)
@@ -74,15 +77,20 @@ def caveats_of(dcm: Model, queries: Sequence[Query]) -> tuple[Caveat, ...]:
 
 def variables_run(dcm: Model, event: Event) -> Iterator[str]:
     """The variables whose mechanisms are run to know ``event``; what is set is not run."""
-    pending, seen = [event.variable], set()
+    return _run(dcm, [event.variable], event.do)
+
+
+def _run(dcm: Model, names: Iterable[str], setting: Setting) -> Iterator[str]:
+    """The variables whose mechanisms are run to know ``names`` in one world, each once."""
+    pending, seen = list(names), set()
     while pending:
         name = pending.pop()
-        if name in seen or name in event.do:
+        if name in seen or name in setting:
             continue
         seen.add(name)
         yield name
         pending += dcm.graph.parents(name)
-    yield from _nested(dcm, event.do)
+    yield from _nested(dcm, setting)
 
 
 def _nested(dcm: Model, setting: Setting) -> Iterator[str]:

@@ -27,7 +27,7 @@ from causalplug.mechanisms.base import MECHANISMS, Mechanism
 from causalplug.mechanisms.trainable.conditioner import ParentSpec
 from causalplug.model.confounders import ConfounderSpec, check_readers, confounder_layout
 from causalplug.model.deferred import DeferredEncoder, DeferredMechanism, Parts
-from causalplug.model.named import NamedModules, module_key
+from causalplug.model.named import NamedModules, module_key, named_by
 from causalplug.model.trained_module import TrainedModule, expand_modules, pretrained
 from causalplug.networks import freeze, initialised
 from causalplug.noise import Noise, NoiseSpec
@@ -157,7 +157,7 @@ class Model(nn.Module):
     @property
     def encoders(self) -> Parts[Encoder]:
         """The encoder of every image variable that has one."""
-        names = [name for name in self.graph.variables if module_key(name) in self._encoders]
+        names = sorted(map(named_by, self._encoders), key=self.graph.index.__getitem__)
         return Parts({name: self._encoders[module_key(name)] for name in names}, self.encoder)
 
     @property

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from torch import nn
 
-__all__ = ["NamedModules", "module_key"]
+__all__ = ["NamedModules", "module_key", "named_by"]
 
 
+@functools.lru_cache(maxsize=65_536)
 def module_key(name: str) -> str:
     """A variable's name as the key of a module: torch refuses dots."""
     return quote(name, safe="").replace(".", "%2E")
+
+
+def named_by(key: str) -> str:
+    """The variable's name that :func:`module_key` turned into ``key``."""
+    return unquote(key)
 
 
 class NamedModules(nn.ModuleDict):

@@ -190,9 +190,8 @@ class _Estimation:
         combination: Formula | None = None,
     ):
         self.dcm, self.terms, self.seed = dcm, list(terms), options.seed
-        if n is None:
-            self.n = ROWS
-        else:
+        self.n = ROWS
+        if n is not None:
             self.n = n
         self.limits, self.wanted_pictures = options.limits(), pictures
         first = terms[0].cases[0]
@@ -206,42 +205,13 @@ class _Estimation:
             [(a.label, dcm.variables[a.variable]) for a in first.evidence],
             [(a.label, dcm.variables[a.variable]) for a in discrete],
         ]
-        sizes = tuple([v.size for _, v in self.axes[i]] for i in (1, 2))
-        self.blocks = []
-        order = terms[0].symbols
-        by_symbols = [{tuple(str(c.symbols[s]) for s in order): c for c in t.cases} for t in terms]
-        cells = math.prod(sizes[0]) * math.prod(sizes[1]) * len(by_symbols[0])
-        check_cells(cells, len(terms))
-        self.bank = self._image_bank(math.prod(sizes[0]), math.prod(sizes[1]))
-        for key in by_symbols[0]:
-            cases = [cases[key] for cases in by_symbols]
-            shape = math.prod(sizes[0]), math.prod(sizes[1])
-            coefficients = [t.coefficient for t in terms]
-            moments = Moments(coefficients, *shape, combination)
-            if self.bank is not None:
-                moments = ClusteredMoments(coefficients, *shape, combination, self.bank.images)
-            self.blocks.append(_Block(cases, moments, sizes))  # type: ignore[arg-type]
+        evidence, outcomes = ([v.size for _, v in axis] for axis in self.axes[1:])
+        self.sizes = evidence, outcomes
+        self.blocks = self._blocks(combination)
         self.counts = bool(self.axes[2] or first.fixed or first.ranges or first.mean)
         self.pictures: dict[str, np.ndarray] = {}
         self._found: dict[str, list[np.ndarray]] = {label: [] for label in self.images}
-        rendered = {
-            name
-            for block in self.blocks
-            for case in block.cases
-            for world, names in [
-                *((g.clamped, g.names) for g in case.given),
-                *(
-                    (w, [n for n in names if not dcm.variables[n].needs_encoder])
-                    for w, names in case.targets
-                ),
-            ]
-            for name in world.graph.ancestors(names) - set(world.do)
-        }
-        if self.bank is None:
-            rendered -= set()
-        else:
-            rendered -= {self.bank.name}
-        wide = any(dcm.variables[name].needs_encoder for name in rendered)
+        wide = any(dcm.variables[name].needs_encoder for name in self._rendered())
         if n is None and wide:
             self.n = _painted_rows(dcm)
         self.met = self._conditions()
@@ -249,8 +219,44 @@ class _Estimation:
             for i, part in enumerate(met.given):
                 later = [(g.world, g.names) for g in met.given[i + 1 :]]
                 part.prepare(dcm, [*later, *met.targets])
-        self.batches = Batches(options.batch_size or (SMALL if wide else LARGE))
+        size = LARGE
+        if wide:
+            size = SMALL
+        self.batches = Batches(options.batch_size or size)
         self.at = 0
+
+    def _blocks(self, combination: Formula | None) -> list[_Block]:
+        """A block for every value of the symbols."""
+        order = self.terms[0].symbols
+        by_symbols = []
+        for term in self.terms:
+            by_symbols.append({tuple(str(c.symbols[s]) for s in order): c for c in term.cases})
+        shape = math.prod(self.sizes[0]), math.prod(self.sizes[1])
+        check_cells(math.prod(shape) * len(by_symbols[0]), len(self.terms))
+        self.bank = self._image_bank(*shape)
+        coefficients = [term.coefficient for term in self.terms]
+        blocks = []
+        for key in by_symbols[0]:
+            moments = Moments(coefficients, *shape, combination)
+            if self.bank is not None:
+                moments = ClusteredMoments(coefficients, *shape, combination, self.bank.images)
+            blocks.append(_Block([cases[key] for cases in by_symbols], moments, self.sizes))
+        return blocks
+
+    def _rendered(self) -> set[str]:
+        """Variables that have to be generated; without the images that a bank stands for."""
+        found: set[str] = set()
+        for block in self.blocks:
+            for case in block.cases:
+                asked = [(g.clamped, list(g.names)) for g in case.given]
+                for world, names in case.targets:
+                    plain = [name for name in names if not self.dcm.variables[name].needs_encoder]
+                    asked.append((world, plain))
+                for world, names in asked:
+                    found |= set(world.graph.ancestors(names)) - set(world.do)
+        if self.bank is not None:
+            found.discard(self.bank.name)
+        return found
 
     def _image_bank(self, evidence: int, outcomes: int) -> ImageBank | None:
         """Projections in place of images, where nothing but a projection is read of them."""
@@ -278,14 +284,11 @@ class _Estimation:
 
     def _check_axes(self) -> None:
         """Terms of a contrast have to be about the same things."""
-        shapes = [
-            (
-                sorted(t.symbols),
-                sorted(a.label for a in t.cases[0].evidence),
-                sorted(a.label for a in t.cases[0].outcomes),
-            )
-            for t in self.terms
-        ]
+        shapes = []
+        for term in self.terms:
+            evidence = sorted(a.label for a in term.cases[0].evidence)
+            outcomes = sorted(a.label for a in term.cases[0].outcomes)
+            shapes.append((sorted(term.symbols), evidence, outcomes))
         if any(shape != shapes[0] for shape in shapes):
             raise QueryError(
                 "the terms of the contrast cannot be subtracted: they leave different variables "
@@ -330,16 +333,10 @@ class _Estimation:
                 self.limits.check_time(f"{fewest} of {self.at:,} candidate rows met the evidence")
                 if (self.at == check and fewest < CHECK / 4) or self.at >= limit:
                     self._too_rare(fewest)
-                guess = 1.0
-                if self.at:
-                    guess = (fewest + 1) / (self.at + 1)
-                if self.at:
-                    window = max(math.ceil((self.n - fewest) / guess), 512)
-                else:
-                    window = self.n
-                stop = min(
-                    self.at + min(window, self.batches.size), check if self.at < check else limit
-                )
+                end = limit
+                if self.at < check:
+                    end = check
+                stop = min(self.at + min(self._window(fewest), self.batches.size), end)
                 for _, _, commit in self.batches.run(self.at, stop, self._batch):
                     commit()
                     if self.done:
@@ -350,6 +347,13 @@ class _Estimation:
                 self.pictures[label] = np.concatenate(parts)
             else:
                 self.pictures[label] = np.zeros((0,))
+
+    def _window(self, fewest: int) -> int:
+        """Candidates that are likely to be enough."""
+        if not self.at:
+            return self.n
+        rate = (fewest + 1) / (self.at + 1)
+        return max(math.ceil((self.n - fewest) / rate), 512)
 
     def _infer(self) -> None:
         for met in self.met.values():

@@ -60,16 +60,14 @@ class World:
                 f"the policies {policies} cannot be followed: a policy may not read what its own "
                 f"choice changes; {error}"
             ) from None
+        self._below = {name: self.graph.descendants([name]) for name in self.do}
         self._cells: dict[str, Cell] = {}
 
     def cell(self, name: str) -> Cell:
         """The variable, and what is set among it and its ancestors."""
         if name not in self._cells:
-            above = self.graph.ancestors([name])
-            self._cells[name] = (
-                name,
-                frozenset((x, i.token) for x, i in self.do.items() if x in above),
-            )
+            above = {(x, i.token) for x, i in self.do.items() if name in self._below[x]}
+            self._cells[name] = (name, frozenset(above))
         return self._cells[name]
 
 

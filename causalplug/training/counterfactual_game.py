@@ -88,7 +88,7 @@ class CounterfactualLearner(Learner):
         sources: Sequence[Rows],
         **options: object,
     ):
-        options = {"rate": 1e-3, "betas": (0.5, 0.99), **options}
+        options = {"rate": 5e-4, "betas": (0.5, 0.99), **options}
         super().__init__(dcm, variables, config, **options)  # type: ignore[arg-type]
         self.name = check_counterfactual(dcm, variables)
         self.mechanism = dcm.mechanism(self.name)

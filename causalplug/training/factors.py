@@ -356,15 +356,11 @@ def served(graph: CausalGraph, recorded: Iterable[str], do: Iterable[str]) -> li
     groups: list[tuple[str, ...]] = []
     for component in seen.c_components():
         broken = component - whole - do
-        kept = component
-        if broken:
-            kept = component - seen.descendants(broken)
-        rest = seen.subgraph(
-            seen.variables if not broken else set(seen.variables) - seen.descendants(broken)
-        )
-        groups += [
-            tuple(name for name in order if name in part)
-            for part in rest.c_components()
-            if part <= kept and not part & do
-        ]
+        if not broken:
+            parts = [component]
+        else:
+            below = seen.descendants(broken)
+            rest = seen.subgraph(set(seen.variables) - below)
+            parts = [part for part in rest.c_components() if part <= component - below]
+        groups += [seen.in_order(part) for part in parts if not part & do]
     return groups

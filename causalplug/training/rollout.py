@@ -91,9 +91,9 @@ class Roller:
         banks: Mapping[str, SampleBank],
         pixels: Sequence[str] = (),
     ):
-        inside = set(dcm.graph.do(given).ancestors(variables)) - set(given)
+        inside = set(dcm.graph.ancestors(variables, do=given)) - set(given)
         self.dcm, self.updated = dcm, set(updated)
-        self.order = [name for name in dcm.graph.topological_order() if name in inside]
+        self.order = list(dcm.graph.in_order(inside))
         self.confounders = confounders_of(dcm, self.order)
         self.banks, self.pixels = dict(banks), set(pixels)
         self.weighed = self._weighed()

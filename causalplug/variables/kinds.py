@@ -40,7 +40,7 @@ def register_variable(kind: str) -> Callable[[_V], _V]:
 
 def variable_class(kind: Any) -> type[Variable] | None:
     """The class of a kind; None for one that is not registered."""
-    if kind in VARIABLES.kinds():
+    if VARIABLES.knows(kind):
         return VARIABLES.resolve(kind)
     return None
 

@@ -288,7 +288,7 @@ def test_an_interval_covers_a_further_training() -> None:
     for _ in range(200):
         draws = rng.normal(0.4, 0.05, size=5)
         members = [_replaced(answer, draw) for draw in draws[:4]]
-        row = ensemble._joined(members, 0.0).table.iloc[0]
+        row = ensemble._joined(members, 0.95, 0.0).table.iloc[0]
         covered.append(row["low"] <= draws[4] <= row["high"])
     assert np.mean(covered) == pytest.approx(0.95, abs=0.05)
 

@@ -400,6 +400,8 @@ class _Call:
         parameters = _arguments(module)
         self.named = [name for name in names if name in parameters]
         self.placed = [name for name in names if name not in self.named]
+        if self.placed and _takes_any_number(module):
+            self.named, self.placed = [], names
         if self.placed and self.named:
             free = [name for name in parameters if name not in self.named]
             self.keywords = dict(zip(self.placed, free, strict=False))
@@ -493,6 +495,15 @@ class _Call:
                 f"{name} cannot be wrapped: a row's value depends on the rows beside it. Put it "
                 "into evaluation mode, or replace layers that look at the whole batch."
             )
+
+
+def _takes_any_number(module: nn.Module) -> bool:
+    """Whether a network's forward ends in ``*arguments``, so that inputs come in their order."""
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
 
 
 def _arguments(module: nn.Module) -> list[str]:
