@@ -26,6 +26,13 @@ from causalplug.errors import TrainingError
 __all__ = ["Processes", "Unanswered", "known_accelerator", "out_of_memory"]
 
 
+def _has_accelerator() -> bool:
+    """Whether there is a GPU or the like; torch before 2.6 is asked kind by kind."""
+    if "accelerator" in vars(torch):
+        return bool(torch.accelerator.is_available())
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory is exhausted: torch's CPU allocator has no class for it."""
     return isinstance(
@@ -61,7 +68,7 @@ def known_accelerator(given: Accelerator | None, **options: Any) -> Accelerator:
     """
     started = get_cpu_distributed_information().world_size  # as torchrun, accelerate or mpirun say
     if given is None:
-        if started > 1 and not torch.accelerator.is_available():
+        if started > 1 and not _has_accelerator():
             options |= {"cpu": True}
         given = Accelerator(**options)
     if started != given.num_processes:
