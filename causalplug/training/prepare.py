@@ -21,7 +21,7 @@ from causalplug.model.model import Model
 from causalplug.planning.plan import Module, Target
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import as_made, pixel_column, read_parents
-from causalplug.training.moments import moments_off
+from causalplug.training.moments import moments_off, moments_off_by_value
 from causalplug.training.rollout import Roller
 from causalplug.training.validation import Distance, distance
 from causalplug.wording import listed
@@ -179,16 +179,21 @@ class Prepared:
         if not numbers:
             return []
         both = [
-            next(r for r in part if source_name(r) == target.source).values
+            next(r for r in part if source_name(r) == target.source)
             for part in (self.train, self.held_out)
         ]
         names = [*target.parents, *target.variables]
-        rows = {name: torch.cat([part[name] for part in both])[:_JUDGED] for name in names}
+        rows = {name: torch.cat([part.values[name] for part in both])[:_JUDGED] for name in names}
         given = {name: rows[name] for name in target.parents}
         with torch.no_grad():
             fake = roller(given, len(rows[names[0]]), generator).values
-        found = (moments_off(name, rows[name], fake[name]) for name in numbers)
-        return [text for texts in found for text in texts]
+        found: list[str] = []
+        for name in numbers:
+            found += moments_off(name, rows[name], fake[name])
+            for dose in sorted(both[0].source.do.intersection(target.parents)):
+                if rows[dose].ndim == 1:
+                    found += moments_off_by_value(name, rows[name], fake[name], dose, rows[dose])
+        return found
 
     def joint(
         self, dcm: Model, modules: Sequence[Module], generator: torch.Generator

@@ -74,7 +74,8 @@ def test_a_graph_that_the_rows_contradict_is_told_of_when_it_is_trained():
     dcm = cp.DCM(graph, variables)
     with pytest.warns(cp.errors.GraphWarning, match="X ⊥ Y"):
         report = cp.fit(dcm, rows, steps=20, progress=False)
-    assert [caveat.name for caveat in report.warnings] == ["contradicted graph"]
+    told = [caveat.name for caveat in report.warnings]
+    assert told.count("contradicted graph") == 1
     assert "contradicted graph" in str(dcm.estimate("P(Y=1)", 1000))
     quiet = cp.fit(cp.DCM(graph, variables), rows, steps=20, progress=False, check_graph=False)
-    assert not quiet.warnings
+    assert "contradicted graph" not in [caveat.name for caveat in quiet.warnings]

@@ -10,7 +10,7 @@ import causalplug as cp
 from causalplug.errors import ConvergenceWarning
 from causalplug.model.caveats import known_caveats
 from causalplug.training.doubts import tail_doubts
-from causalplug.training.moments import moments_off
+from causalplug.training.moments import moments_off, moments_off_by_value
 from causalplug.training.report import ModuleReport
 from causalplug.training.validation import Distance
 
@@ -36,6 +36,17 @@ def test_moments_that_are_off_are_named(fake, words):
 def test_samples_of_one_distribution_are_not_off():
     draws = [moments_off("K", normal(N, s), normal(20_000, s + 100)) for s in range(20)]
     assert sum(bool(texts) for texts in draws) <= 1
+
+
+def test_what_is_right_on_average_and_wrong_at_each_dose_is_off():
+    doses = torch.arange(N) % 2 * 2.0 - 1
+    real, fake = normal() + doses, normal(N, 1) + doses
+    assert moments_off_by_value("Y", real, fake, "T", doses) == []
+    tilted = fake + 0.15 * doses
+    assert moments_off("Y", real, tilted) == []
+    texts = moments_off_by_value("Y", real, tilted, "T", doses)
+    assert [text[:24] for text in texts] == ["the mean of Y at T=-1 is", "the mean of Y at T=1 is "]
+    assert moments_off_by_value("Y", real, tilted, "T", normal()) == []
 
 
 def test_heavy_tails_are_called_so():
