@@ -31,17 +31,17 @@ class CallableGenerator(FrozenMechanism):
     from the latent (a seed can be made from it).
 
     Args:
-        paint: the function.
-        image: what it paints.
-        labels: what it conditions on, in order.
-        latent_shape: of the noise of one row.
-        distribution: of the noise, ``"normal"`` or ``"uniform"`` on [0, 1).
-        batch_cost: rough seconds for 64 rows.
-        revision: version of the function; a bank of its samples on the disk needs it, to know when
+        paint: The function.
+        image: What it paints.
+        labels: What it conditions on, in order.
+        latent_shape: Latent shape of the noise of one row.
+        distribution: Distribution of the noise, ``"normal"`` or ``"uniform"`` on [0, 1).
+        batch_cost: Rough seconds for 64 rows.
+        revision: Version of the function; a bank of its samples on the disk needs it, to know when
             they are out of date.
 
     Raises:
-        MechanismError: when it runs: the function returned another shape, type or range.
+        MechanismError: When it runs: the function returned another shape, type or range.
     """
 
     def __init__(

@@ -41,10 +41,10 @@ class Latent:
     """The random input of a generator.
 
     Args:
-        size: numbers of one row.
+        size: Numbers of one row.
         distribution: ``"normal"`` or ``"uniform"``.
-        low, high: of the uniform distribution, ``[low, high)``.
-        mean, std: of the normal distribution.
+        low, high: Bounds of the uniform distribution, ``[low, high)``.
+        mean, std: Mean and standard deviation of the normal distribution.
     """
 
     size: int = setting(REQUIRED, whole(1, 2**24))
@@ -83,27 +83,27 @@ class ConditionalGAN(FrozenMechanism):
     """A conditional (or unconditional) GAN generator, built from a configuration.
 
     Args:
-        image: what it paints, in its own range.
-        labels: its labels in order; none for an unconditional generator.
-        latent: its random input.
-        inputs: in the order in which they are joined, ``{"input": "latent" or a label's name}`` and
+        image: What it paints, in its own range.
+        labels: Its labels in order; none for an unconditional generator.
+        latent: Its random input.
+        inputs: In the order in which they are joined, ``{"input": "latent" or a label's name}`` and
             optionally ``"layers"`` that it goes through first. A label also says ``"encoding"``:
             ``"one-hot"`` (default), ``"code"`` (the place of the category), ``"number"`` (the
             category, which is a number) or ``"embedding"`` with ``"size"`` and the ``"name"`` of
             its table. An input may be used several times. By default the latent, then the
             labels.
-        layers: what follows; see :class:`~causalplug.mechanisms.frozen.layers.LayerList`. They end
+        layers: What follows; see :class:`~causalplug.mechanisms.frozen.layers.LayerList`. They end
             in one image, or a row that has as many numbers.
         program: In place of inputs and layers, what :meth:`from_module` wrote.
         join: ``"concat"`` along the channels, ``"multiply"`` or ``"add"``.
-        tensors: the weights under their names in the source, copied; random weights without.
+        tensors: The weights under their names in the source, copied; random weights without.
             Spectral and weight normalisation are folded into the weights.
-        only: patterns of the names that belong to the generator, such as ``"generator.*"``, whose
+        only: Patterns of the names that belong to the generator, such as ``"generator.*"``, whose
             prefix is taken off.
-        ignore: patterns of names to be left out, such as ``"*.noise"``.
+        ignore: Patterns of names to be left out, such as ``"*.noise"``.
 
     Raises:
-        MechanismError: the parts do not fit each other, or the weights do not fit them; tensors are
+        MechanismError: The parts do not fit each other, or the weights do not fit them; tensors are
             named.
     """
 
@@ -316,7 +316,7 @@ class ConditionalGAN(FrozenMechanism):
         """Copy the tensors of a weights file into the network.
 
         Raises:
-            MechanismError: tensors are missing, unexpected or of another shape; all are named.
+            MechanismError: Tensors are missing, unexpected or of another shape; all are named.
         """
         load_tensors(self.network, tensors, where)
 

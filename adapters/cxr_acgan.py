@@ -40,9 +40,9 @@ class CXRACGAN(ConditionalGAN):
     The latent is uniform on [-1, 1), as in the generator's training.
 
     Args:
-        channels: widths of the four feature maps; the published weights have the default.
-        embedding: width of the label's embedding.
-        tensors: the weights under this class's names; random weights without.
+        channels: Widths of the four feature maps; the published weights have the default.
+        embedding: Width of the label's embedding.
+        tensors: The weights under this class's names; random weights without.
 
     Example:
         ``CXRACGAN.from_keras("params_generator_epoch_288.hdf5").save_pretrained("cxr-acgan")``
@@ -95,12 +95,12 @@ class CXRACGAN(ConditionalGAN):
         before them.
 
         Args:
-            path: a weights file, or a full model.
+            path: A weights file, or a full model.
             options: ``license``, ``source``, ``label_map``, ``transform``.
 
         Raises:
             MissingDependencyError: h5py is not installed.
-            RepositoryError: the file holds another architecture.
+            RepositoryError: The file holds another architecture.
         """
         layers = read_keras_layers(path)
         kinds = [layer.kind for layer in layers]

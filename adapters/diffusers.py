@@ -52,21 +52,21 @@ class DiffusersGenerator(FrozenMechanism):
     is deterministic and makes one evaluation a step.
 
     Args:
-        parts: components by name, as in ``model_index.json``; or a whole text-conditional pipeline.
-        labels: its labels in order; for a class-conditional network their joint value is the class.
-        image: what it paints; by default told by the components, in [-1, 1] (text: [0, 1]).
-        steps: of the scheduler.
+        parts: Components by name, as in ``model_index.json``; or a whole text-conditional pipeline.
+        labels: Its labels in order; for a class-conditional network their joint value is the class.
+        image: What it paints; by default told by the components, in [-1, 1] (text: [0, 1]).
+        steps: Steps of the scheduler.
         guidance_scale: 1 for none; class-conditional networks then need an unconditional class.
-        classes: class of each joint label, the last label varying fastest; by default 0, 1, 2, …
-        null_class: the unconditional class of classifier-free guidance.
-        prompts: of a text-conditional pipeline: a template such as ``"a photo of a {colour}
+        classes: Class of each joint label, the last label varying fastest; by default 0, 1, 2, …
+        null_class: The unconditional class of classifier-free guidance.
+        prompts: Prompts of a text-conditional pipeline: a template such as ``"a photo of a {colour}
             {shape}"``, or a mapping from each joint label (a value, or a tuple of values) to its
             prompt.
-        negative_prompt: as in the pipeline.
-        eta: of a DDIM scheduler.
+        negative_prompt: As in the pipeline.
+        eta: Eta of a DDIM scheduler.
 
     Raises:
-        MechanismError: a class that the network does not have, a combination of labels without
+        MechanismError: A class that the network does not have, a combination of labels without
             prompt, parts missing.
     """
 
@@ -184,11 +184,10 @@ class DiffusersGenerator(FrozenMechanism):
             )
         # a DiT keeps its unconditional class beyond those that it counts
         top = known + ("Transformer" in type(self.network).__name__)
-        wrong = [
-            c
-            for c in (*classes, *([] if self.null_class is None else [self.null_class]))
-            if not 0 <= c < top
-        ]
+        wrong = []
+        for c in (*classes, *([] if self.null_class is None else [self.null_class])):
+            if not 0 <= c < top:
+                wrong.append(c)
         if wrong:
             raise MechanismError(
                 f"The pipeline has no class {', '.join(map(str, wrong[:5]))}: its classes are 0 to "
@@ -360,21 +359,21 @@ class DiffusersGenerator(FrozenMechanism):
         """A pipeline from a folder or the Hub, safetensors only.
 
         Args:
-            source: a folder that a pipeline's ``save_pretrained`` wrote, or a Hub id.
-            labels: its labels.
-            dtype: precision of its networks.
+            source: A folder that a pipeline's ``save_pretrained`` wrote, or a Hub id.
+            labels: Its labels.
+            dtype: Precision of its networks.
             variant: Which files of weights are read, such as ``"fp16"``.
-            scheduler: class of another scheduler, such as ``"UniPCMultistepScheduler"`` for few
+            scheduler: Class of another scheduler, such as ``"UniPCMultistepScheduler"`` for few
                 steps.
-            offload: keep the parts of a text-conditional pipeline off the accelerator while they do
+            offload: Keep the parts of a text-conditional pipeline off the accelerator while they do
                 not run.
-            trial: whether a few images are painted first, to check range, shape and independence
+            trial: Whether a few images are painted first, to check range, shape and independence
                 of the rows.
-            options: the other arguments of the class.
+            options: The other arguments of the class.
 
         Raises:
             MissingDependencyError: diffusers is not installed.
-            RepositoryError: files are missing or not safetensors.
+            RepositoryError: Files are missing or not safetensors.
         """
         snapshot = open_pipeline(source, revision, subfolder, cache_dir, token, local_files_only)
         parts = load_parts(
@@ -468,11 +467,10 @@ def _check_parts(components: Named, network: Any, vae: Any) -> None:
         MechanismError: With their names.
     """
     known = (network, vae)
-    others = [
-        name
-        for name, one in components.items()
-        if isinstance(one, nn.Module) and not any(one is part for part in known)
-    ]
+    others = []
+    for name, one in components.items():
+        if isinstance(one, nn.Module) and not any(one is part for part in known):
+            others.append(name)
     if others:
         raise MechanismError(
             f"A class-conditional generator cannot be made of these parts: nothing would run "

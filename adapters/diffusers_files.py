@@ -133,11 +133,10 @@ def load_parts(
     precision = _precision(dtype)
     index = _checked_index(snapshot)
     with _opening(snapshot, variant):
-        parts = {
-            name: _component(snapshot, name, entry, precision, variant)
-            for name, entry in index.items()
-            if _is_component(entry)
-        }
+        parts = {}
+        for name, entry in index.items():
+            if _is_component(entry):
+                parts[name] = _component(snapshot, name, entry, precision, variant)
     if scheduler is not None:
         parts["scheduler"] = _other_scheduler(library, parts["scheduler"], scheduler)
     return parts

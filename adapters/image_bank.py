@@ -42,12 +42,12 @@ class ImageBank(FrozenMechanism):
 
     Args:
         images: ``(n, channels, height, width)`` uint8, or float in the range of ``image``.
-        labels: what the images are labelled with, in order.
+        labels: What the images are labelled with, in order.
         codes: ``(n, number of labels)`` int64.
-        image: shape and range of the images.
+        image: Shape and range of the images.
 
     Raises:
-        MechanismError: a combination of labels without any image: it is named.
+        MechanismError: A combination of labels without any image: it is named.
     """
 
     images: Tensor
@@ -122,9 +122,9 @@ class ImageBank(FrozenMechanism):
         function.
 
         Args:
-            generator: unbound; sampled for every combination of its labels.
-            rows_per_label: images of each combination.
-            seed: of the samples.
+            generator: Unbound; sampled for every combination of its labels.
+            rows_per_label: Images of each combination.
+            seed: Seed of the samples.
         """
         generator = generator.asked()
         size = generator._map.size
@@ -132,10 +132,9 @@ class ImageBank(FrozenMechanism):
         joint = torch.arange(rows_per_label * size) % size
         parts = []
         for part in noise.chunks(500):
-            own = {
-                key: part.draw(f"bank/{key}", spec)
-                for key, spec in generator.generator_noise.items()
-            }
+            own = {}
+            for key, spec in generator.generator_noise.items():
+                own[key] = part.draw(f"bank/{key}", spec)
             unit = generator.paint(joint[part.rows], own) - generator.image.low
             unit = unit / (generator.image.high - generator.image.low)
             parts.append((unit * 255).round().clamp(0, 255).to(torch.uint8))
@@ -164,13 +163,13 @@ class ImageBank(FrozenMechanism):
         a column ``file_name`` and one column for each label.
 
         Args:
-            folder: where the images are.
-            image: shape and range; by default that of the first image, in [0, 1].
-            labels: names of the metadata's columns, or labels with their categories; all columns by
+            folder: Where the images are.
+            image: Shape and range; by default that of the first image, in [0, 1].
+            labels: Names of the metadata's columns, or labels with their categories; all columns by
                 default.
 
         Raises:
-            DataError: no images; a column that is not there; a file that cannot be read as an
+            DataError: No images; a column that is not there; a file that cannot be read as an
                 image, of another size, or outside the folder.
         """
         root = Path(folder)
@@ -271,7 +270,7 @@ class ImageBank(FrozenMechanism):
         """Take images and labels from a file.
 
         Raises:
-            MechanismError: tensors are missing or have another shape.
+            MechanismError: Tensors are missing or have another shape.
         """
         wanted = {"images": tuple(self.images.shape), "codes": tuple(self.codes.shape)}
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}

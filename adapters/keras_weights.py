@@ -24,9 +24,9 @@ class KerasLayer:
     """One layer with weights.
 
     Attributes:
-        name: as in the file; it carries a counter that depends on what was built before.
-        names: the last part of each weight's name, such as ``"kernel"``.
-        weights: the arrays in the file's order.
+        name: As in the file; it carries a counter that depends on what was built before.
+        names: The last part of each weight's name, such as ``"kernel"``.
+        weights: The arrays in the file's order.
     """
 
     name: str
@@ -56,7 +56,7 @@ def read_keras_layers(path: str | PathLike[str]) -> list[KerasLayer]:
 
     Raises:
         MissingDependencyError: h5py is not installed.
-        RepositoryError: the file is no HDF5 file of Keras, lacks a weight that it announces, or
+        RepositoryError: The file is no HDF5 file of Keras, lacks a weight that it announces, or
             has links, numbers in other files, or more numbers than it can hold.
     """
     try:

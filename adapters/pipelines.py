@@ -133,10 +133,9 @@ class PipelineGenerator(FrozenMechanism):
             joint = self._map.join(labels).cpu()
         seeds = [seed_of(pair) for pair in noise["seed"].tolist()]
         own, shared = self.arguments.own, self.arguments.shared
-        rows = [
-            Row(seed, own[place], shared[place])
-            for seed, place in zip(seeds, joint.tolist(), strict=True)
-        ]
+        rows = []
+        for seed, place in zip(seeds, joint.tolist(), strict=True):
+            rows.append(Row(seed, own[place], shared[place]))
         unit = self.run(rows).to(labels.device)
         return self.image.low + (self.image.high - self.image.low) * unit.clamp(0, 1)
 

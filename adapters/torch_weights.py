@@ -34,13 +34,13 @@ def read_torch_weights(
     generator.
 
     Args:
-        path: the file.
-        key: where the state dict lies in a checkpoint with several parts; common names are tried
+        path: The file.
+        key: Where the state dict lies in a checkpoint with several parts; common names are tried
             without it.
-        prefix: taken off the names, such as ``"module."``; names without it are left out.
+        prefix: Taken off the names, such as ``"module."``; names without it are left out.
 
     Raises:
-        RepositoryError: the file is missing, damaged, a program (TorchScript), a pointer of Git
+        RepositoryError: The file is missing, damaged, a program (TorchScript), a pointer of Git
             LFS, holds objects that only code could rebuild, several sets of weights, or no state
             dict.
     """
@@ -72,7 +72,7 @@ def _loaded(path: str | PathLike[str]) -> Any:
     """What the file holds, tensors and plain values alone.
 
     Raises:
-        RepositoryError: as :func:`read_torch_weights`.
+        RepositoryError: As :func:`read_torch_weights`.
     """
     _refuse_other_files(Path(path))
     try:

@@ -24,13 +24,13 @@ class TrainedGenerator(FrozenMechanism):
     labels.
 
     Args:
-        mechanism: an unconfounded image mechanism, such as a
+        mechanism: An unconfounded image mechanism, such as a
             :class:`~causalplug.mechanisms.trainable.image.ConvGenerator`.
-        parents: declarations of its parents.
-        license, source: licence and origin of the weights.
+        parents: Declarations of its parents.
+        license, source: Licence and origin of the weights.
 
     Raises:
-        MechanismError: it does not generate images, reads confounder noise, or has parents that are
+        MechanismError: It does not generate images, reads confounder noise, or has parents that are
             not discrete.
     """
 
@@ -82,7 +82,7 @@ class TrainedGenerator(FrozenMechanism):
         """Copy the tensors of a weights file into the mechanism.
 
         Raises:
-            MechanismError: tensors are missing, unexpected or of another shape.
+            MechanismError: Tensors are missing, unexpected or of another shape.
         """
         from causalplug.files.weights import load_tensors
 

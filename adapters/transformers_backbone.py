@@ -97,10 +97,9 @@ class BackboneEncoder(Encoder):
         """Find the principal components of the features of at most ``max_rows`` images, and the
         scaling."""
         with torch.no_grad():
-            parts = [
-                self.pooled(self.variable.scale(part))
-                for part in images[:max_rows].split(batch_size)
-            ]
+            parts = []
+            for part in images[:max_rows].split(batch_size):
+                parts.append(self.pooled(self.variable.scale(part)))
             rows = torch.cat(parts)
             self.centre.copy_(rows.mean(0))
             _, _, basis = torch.linalg.svd(rows - self.centre, full_matrices=False)

@@ -28,7 +28,7 @@ class TransformersEncoder(BackboneEncoder):
     whitened.
 
     Args:
-        variable: the image variable; images are resized to what the backbone reads, grey ones
+        variable: The image variable; images are resized to what the backbone reads, grey ones
             repeated.
         opened: A vision model of transformers and its files; a model with text and image towers
             gives its image tower.

@@ -93,35 +93,35 @@ class DCM(Shareable, Model):
     trainable one of their kind.
 
     Args:
-        graph: the causal graph.
-        variables: the declaration of every variable of the graph.
-        mechanisms: mechanisms by variable: a frozen generator, a ``Renderer(generator)`` where the
+        graph: The causal graph.
+        variables: The declaration of every variable of the graph.
+        mechanisms: Mechanisms by variable: a frozen generator, a ``Renderer(generator)`` where the
             variable is confounded, or an own trainable one; or by module (``"C+N"``): what
             :meth:`module` of another model gave.
-        encoders: encoders by image variable; an image that a trainable mechanism or a critic reads
+        encoders: Encoders by image variable; an image that a trainable mechanism or a critic reads
             needs one, and an untrained :class:`ConvEncoder` is put where none is given.
-        confounder_size: numbers of one confounder noise.
+        confounder_size: Numbers of one confounder noise.
         confounders: ``"cliques"``, one noise for every maximal clique of bidirected edges (where
             there are very many, few cliques that cover all edges, with a warning); ``"edges"``,
             one for every edge, which cannot express a hidden cause of three variables; or the
             groups of variables that share one each.
-        hidden: widths of the hidden layers of trainable mechanisms.
-        seed: of the initial weights.
+        hidden: Widths of the hidden layers of trainable mechanisms.
+        seed: Seed of the initial weights.
 
     Attributes:
-        confounders: the confounder noises; ``confounders.groups`` are the variables of each.
-        plan: the plan that the model was trained by, or None.
-        sources: the data sources that it was trained on, or None; what is identifiable is decided
+        confounders: The confounder noises; ``confounders.groups`` are the variables of each.
+        plan: The plan that the model was trained by, or None.
+        sources: The data sources that it was trained on, or None; what is identifiable is decided
             from them.
-        queries: the questions that it was saved with, as :func:`~causalplug.model.facts.identified`
+        queries: The questions that it was saved with, as :func:`~causalplug.model.facts.identified`
             gives them.
-        history: what training recorded, JSON values.
-        origin: the snapshot that it was loaded from, or None.
+        history: What training recorded, JSON values.
+        origin: The snapshot that it was loaded from, or None.
 
     Raises:
-        VariableError, UnknownVariableError: declarations and graph name different variables.
-        FrozenConfounderError: a frozen mechanism for a variable with a bidirected edge.
-        MechanismError: a mechanism does not fit its variable or its parents.
+        VariableError, UnknownVariableError: Declarations and graph name different variables.
+        FrozenConfounderError: A frozen mechanism for a variable with a bidirected edge.
+        MechanismError: A mechanism does not fit its variable or its parents.
 
     Example:
         >>> import causalplug as cp
@@ -231,15 +231,15 @@ class DCM(Shareable, Model):
         the same parents.
 
         Args:
-            name: their variables, as ``"C+N"`` or ``("C", "N")``; together with each all that share
+            name: Their variables, as ``"C+N"`` or ``("C", "N")``; together with each all that share
                 a confounder.
 
         Returns:
-            The module, as it is now: later training of this model does not change it.
+            The module, as it is now: Later training of this model does not change it.
 
         Raises:
-            UnknownVariableError: a name that is not a variable.
-            PlanError: a bidirected edge leaves the module, or a mechanism of it was not trained
+            UnknownVariableError: A name that is not a variable.
+            PlanError: A bidirected edge leaves the module, or a mechanism of it was not trained
                 here.
         """
         return extract_module(self, name)
@@ -303,15 +303,15 @@ class DCM(Shareable, Model):
         the condition itself reads them.
 
         Args:
-            n: rows, at least 1.
-            do: by variable a value, n values, a mapping from values to probabilities, a
+            n: Rows, at least 1.
+            do: By variable a value, n values, a mapping from values to probabilities, a
                 distribution of torch, a function whose parameters are names of variables (from n
                 values of each to n values), a function from n uniform numbers to n values, or a
                 :class:`causalplug.Policy`.
-            given: by variable a category, a list of several (any of them), an interval ``(low,
+            given: By variable a category, a list of several (any of them), an interval ``(low,
                 high)`` with None for no bound, or an array or column of one value per row. A single
                 value of a continuous variable is met by weighting, if it can be.
-            variables: what is asked for; all by default.
+            variables: What is asked for; all by default.
             seed: Seed of the noise.
             images: What images come out as: ``"tensor"``, ``"array"`` or ``"pil"``.
             allow_unidentified: Give a marked answer in place of an error.
@@ -332,9 +332,9 @@ class DCM(Shareable, Model):
             status and reason, the acceptance rate, the candidates tried, the seed and the seconds.
 
         Raises:
-            NotIdentifiableError: the data that the model was trained on do not determine the
+            NotIdentifiableError: The data that the model was trained on do not determine the
                 answer.
-            UnknownVariableError, QueryError, DataError: wrong names, clashing conditions, values
+            UnknownVariableError, QueryError, DataError: Wrong names, clashing conditions, values
                 outside a declaration.
             SamplingError: ``given`` is too rare, n is below 1, or one row does not fit into memory.
 
@@ -423,13 +423,13 @@ class DCM(Shareable, Model):
         prediction.
 
         Args:
-            n: number of rows; or rows of data, a mapping or a DataFrame, whose own counterfactuals
+            n: Number of rows; or rows of data, a mapping or a DataFrame, whose own counterfactuals
                 are wanted. Images and continuous values in them need a mechanism that declares
                 abduction, if they change under ``do``.
-            evidence: what was seen: a mapping as for ``given`` in :meth:`sample`, a
+            evidence: What was seen: a mapping as for ``given`` in :meth:`sample`, a
                 :class:`causalplug.Evidence` with its own ``do`` for what was seen in an intervened
                 world, or a list of these.
-            do: interventions as for :meth:`sample`.
+            do: Interventions as for :meth:`sample`.
             worlds: Several interventions by name, in place of ``do``, for their joint
                 distribution.
             variables: What is asked for; all by default.
@@ -450,9 +450,9 @@ class DCM(Shareable, Model):
             was effectively drawn.
 
         Raises:
-            MechanismError: a value would have to be recovered, or weighed, that its mechanism
+            MechanismError: A value would have to be recovered, or weighed, that its mechanism
                 cannot.
-            NotIdentifiableError, UnknownVariableError, QueryError, DataError, SamplingError: as
+            NotIdentifiableError, UnknownVariableError, QueryError, DataError, SamplingError: As
                 :meth:`sample`.
         """
         from causalplug.sampling.counterfactual import counterfactual
@@ -576,17 +576,17 @@ class DCM(Shareable, Model):
         answer says how to get them.
 
         Args:
-            query: text such as ``"P(A | do(D=1))"``, ``"E[N | do(C=1)] - E[N | do(C=0)]"`` or
+            query: Text such as ``"P(A | do(D=1))"``, ``"E[N | do(C=1)] - E[N | do(C=0)]"`` or
                 ``"PNS(Y, X)"``, or a Query.
             n: Rows that have to meet the evidence of every term; by default 100,000, and as many as
                 training had, between 2,000 and 10,000, where an image is painted for each.
-            level: coverage of the intervals.
-            data: the rows that the model was trained on, a table or data sources: the overlap that
+            level: Coverage of the intervals.
+            data: The rows that the model was trained on, a table or data sources: the overlap that
                 the answer rests on is checked, and the intervals are made from them.
-            one_step: add what the rows in ``data`` add to the answer to first order, which removes
+            one_step: Add what the rows in ``data`` add to the answer to first order, which removes
                 the bias of a model that smooths; by default where the treatment's causes are all
                 recorded, which makes the estimate doubly robust.
-            interval: where the interval comes from: ``"influence"`` functions, the ``"replicates"``
+            interval: Where the interval comes from: ``"influence"`` functions, the ``"replicates"``
                 that the model was trained with, ``"auto"``, the first of the two that can be had,
                 or ``"none"``.
             compare: ``"plug-in"`` adds the identified formula, evaluated on the rows in ``data``,
@@ -724,12 +724,12 @@ class DCM(Shareable, Model):
         within ``given``.
 
         Args:
-            outcome: a variable of numbers; or of two names, the effect then being on the
+            outcome: A variable of numbers; or of two names, the effect then being on the
                 probability of the second.
-            treatment: the variable that is set.
-            value: ask for the probability of this value of the outcome.
-            treated, control: values of the treatment; a binary one needs none.
-            given: categories that are conditioned on, under the intervention.
+            treatment: The variable that is set.
+            value: Ask for the probability of this value of the outcome.
+            treated, control: Values of the treatment; a binary one needs none.
+            given: Categories that are conditioned on, under the intervention.
             n: Rows of every term.
             level, data, one_step, interval, seed, allow_unidentified: As for :meth:`estimate`.
             interpolate, batch_size, min_acceptance, time_limit, progress: As for :meth:`estimate`.

@@ -65,11 +65,11 @@ class Ensemble:
     """DCMs over the same graph and variables, trained from different seeds.
 
     Args:
-        members: at least two models.
-        level: coverage of the intervals.
+        members: At least two models.
+        level: Coverage of the intervals.
 
     Raises:
-        MechanismError: fewer than two members, or members over different graphs or variables.
+        MechanismError: Fewer than two members, or members over different graphs or variables.
 
     Estimates are means over the members, and ``disagreement`` is the standard deviation between
     them. The interval ``low`` to ``high`` holds the chance of the rows, as every member tells it,
@@ -115,16 +115,16 @@ class Ensemble:
         """Train one model per seed on the same rows.
 
         Args:
-            build: from a seed to an untrained model, such as ``lambda seed: DCM(graph, variables,
+            build: From a seed to an untrained model, such as ``lambda seed: DCM(graph, variables,
                 seed=seed)``.
-            sources: the tables.
-            seeds: of the models and their training.
-            level: coverage of the intervals.
-            output_dir: each member's checkpoints go to ``<output_dir>/seed-<seed>``.
-            settings: those of :func:`causalplug.fit`.
+            sources: The tables.
+            seeds: Seeds of the models and their training.
+            level: Coverage of the intervals.
+            output_dir: Each member's checkpoints go to ``<output_dir>/seed-<seed>``.
+            settings: Those of :func:`causalplug.fit`.
 
         Raises:
-            MechanismError: fewer than two seeds; before anything is trained.
+            MechanismError: Fewer than two seeds; before anything is trained.
         """
         from causalplug.training.trainer import fit
 
@@ -284,23 +284,24 @@ class Ensemble:
     ) -> pd.DataFrame:
         """``n`` rows of every member, with the member as the first level of the index; arguments
         as for :meth:`DCM.sample`."""
-        frames = [
-            member.sample(
-                n,
-                do=do,
-                given=given,
-                variables=variables,
-                images=images,
-                seed=seed + k,
-                allow_unidentified=allow_unidentified,
-                interpolate=interpolate,
-                batch_size=batch_size,
-                min_acceptance=min_acceptance,
-                time_limit=time_limit,
-                progress=progress,
+        frames = []
+        for k, member in enumerate(self.members):
+            frames.append(
+                member.sample(
+                    n,
+                    do=do,
+                    given=given,
+                    variables=variables,
+                    images=images,
+                    seed=seed + k,
+                    allow_unidentified=allow_unidentified,
+                    interpolate=interpolate,
+                    batch_size=batch_size,
+                    min_acceptance=min_acceptance,
+                    time_limit=time_limit,
+                    progress=progress,
+                )
             )
-            for k, member in enumerate(self.members)
-        ]
         return self._stacked(frames)
 
     @takes(
@@ -332,26 +333,27 @@ class Ensemble:
     ) -> pd.DataFrame:
         """Rows of what would have been by every member, with the member as the first level of
         the index; arguments as for :meth:`DCM.counterfactual`."""
-        frames = [
-            member.counterfactual(
-                n,
-                evidence=evidence,
-                do=do,
-                worlds=worlds,
-                variables=variables,
-                factual=factual,
-                draws=draws,
-                images=images,
-                seed=seed + k,
-                allow_unidentified=allow_unidentified,
-                interpolate=interpolate,
-                batch_size=batch_size,
-                min_acceptance=min_acceptance,
-                time_limit=time_limit,
-                progress=progress,
+        frames = []
+        for k, member in enumerate(self.members):
+            frames.append(
+                member.counterfactual(
+                    n,
+                    evidence=evidence,
+                    do=do,
+                    worlds=worlds,
+                    variables=variables,
+                    factual=factual,
+                    draws=draws,
+                    images=images,
+                    seed=seed + k,
+                    allow_unidentified=allow_unidentified,
+                    interpolate=interpolate,
+                    batch_size=batch_size,
+                    min_acceptance=min_acceptance,
+                    time_limit=time_limit,
+                    progress=progress,
+                )
             )
-            for k, member in enumerate(self.members)
-        ]
         return self._stacked(frames)
 
     @staticmethod

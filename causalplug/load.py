@@ -84,14 +84,14 @@ def from_pretrained(
     of a model are fetched when they are first needed.
 
     Args:
-        source: a folder, or a Hub id such as ``"user/mnist-cgan"``.
-        revision: branch, tag or commit on the Hub; the main branch if None.
-        subfolder: part of the repository.
-        cache_dir, token, local_files_only, force_download: as in ``huggingface_hub``.
-        device: where the weights go; the CPU if None.
-        dtype: of the weights, such as ``torch.bfloat16``; as they were saved if None. Of a model it
-            is that of the trained weights: its frozen parts keep the precision that they were
-            plugged in with, since what a generator paints was compared with the data in that
+        source: A folder, or a Hub id such as ``"user/mnist-cgan"``.
+        revision: Branch, tag or commit on the Hub; the main branch if None.
+        subfolder: Part of the repository.
+        cache_dir, token, local_files_only, force_download: As in ``huggingface_hub``.
+        device: Where the weights go; the CPU if None.
+        dtype: Dtype of the weights, such as ``torch.bfloat16``; as they were saved if None. Of a
+            model it is that of the trained weights: its frozen parts keep the precision that they
+            were plugged in with, since what a generator paints was compared with the data in that
             precision. Values stay float32. Load a generator with ``dtype`` to have it frozen so; a
             model saved with it remembers.
         module: of a model, the variables of a trained module, as ``"C+N"``. The module alone is
@@ -118,22 +118,22 @@ def from_pretrained(
         size: Of an encoder, numbers of one projection; 16 by default.
         error: Of a regressor, the standard deviation of its error, or ``"estimate"`` to estimate it
             from the rows that the model is trained on.
-        label_map: of a frozen generator, how its labels follow from its variable's parents: a
-            table, a function, a :class:`~causalplug.LabelMap`, or ``"estimate"`` to estimate it
-            from the data before training.
-        transform: of a frozen generator, names of changes of shape, such as ``"resize"``.
-        trust_remote_code: of a mechanism or an encoder whose kind is not installed: run the Python
-            file in this repository that registers it. It may do anything on this computer; on the
-            Hub a full commit hash is needed as ``revision``. It never reaches what a model refers
-            to: load such a generator itself first.
-        use: what it is for: ``"research"``, ``"commercial"``, ``"redistribution"`` or
+        label_map: Label map of a frozen generator, how its labels follow from its variable's
+            parents: a table, a function, a :class:`~causalplug.LabelMap`, or ``"estimate"`` to
+            estimate it from the data before training.
+        transform: Transform of a frozen generator, names of changes of shape, such as ``"resize"``.
+        trust_remote_code: Trust remote code of a mechanism or an encoder whose kind is not
+            installed: run the Python file in this repository that registers it. It may do anything
+            on this computer; on the Hub a full commit hash is needed as ``revision``. It never
+            reaches what a model refers to: load such a generator itself first.
+        use: What it is for: ``"research"``, ``"commercial"``, ``"redistribution"`` or
             ``"modification"``. A licence that forbids it, of what is loaded or of a frozen part in
             it, is warned about.
 
     Raises:
-        RepositoryError: nothing is there, it is malformed, or it holds something else than the
+        RepositoryError: Nothing is there, it is malformed, or it holds something else than the
             options are for.
-        UnknownVariableError, PlanError: the model has no such module.
+        UnknownVariableError, PlanError: The model has no such module.
     """
     from causalplug.adapters.foreign import PIPELINE_LOADER, TRANSFORMERS_LOADER
     from causalplug.dcm import MODEL_LOADER

@@ -32,7 +32,7 @@ class NoiseSpec:
     """Shape and distribution of one noise of one row.
 
     Args:
-        shape: of one row.
+        shape: Shape of one row.
         distribution: ``"normal"`` (standard), ``"uniform"`` on [0, 1) or ``"gumbel"`` (standard).
     """
 
@@ -116,16 +116,16 @@ class Noise:
     """Noise of ``n`` rows, addressed by name.
 
     Args:
-        n: number of rows, or their row numbers (a tensor of int64).
-        seed: a whole number of at least 0.
-        fixed: tensors ``(n, *shape)`` by name that stand in place of a draw, for instance a
+        n: Number of rows, or their row numbers (a tensor of int64).
+        seed: A whole number of at least 0.
+        fixed: Tensors ``(n, *shape)`` by name that stand in place of a draw, for instance a
             recovered latent.
-        provenance: what the rows were chosen to agree with.
-        device: where the draws are put; they are always made on the CPU, so that every device sees
+        provenance: What the rows were chosen to agree with.
+        device: Where the draws are put; they are always made on the CPU, so that every device sees
             the same numbers.
 
     Raises:
-        SamplingError: the seed is no whole number, or a fixed tensor has another number of rows.
+        SamplingError: The seed is no whole number, or a fixed tensor has another number of rows.
     """
 
     @takes(
@@ -183,10 +183,9 @@ class Noise:
         generator = torch.Generator()
         if len(self.rows) and bool((steps == 1).all()):  # consecutive rows, the usual case
             first, last = int(blocks[0]), int(blocks[-1])
-            drawn = [
-                spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, b)))
-                for b in range(first, last + 1)
-            ]
+            drawn = []
+            for b in range(first, last + 1):
+                drawn.append(spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, b))))
             start = int(self.rows[0]) - first * size
             return torch.cat(drawn)[start : start + len(self.rows)]
         ordered = bool((steps >= 0).all())
@@ -196,10 +195,9 @@ class Noise:
         if (
             len(self.rows) * 4 >= len(needed) * size
         ):  # dense: draw the blocks side by side, then pick
-            drawn = [
-                spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, b)))
-                for b in needed.tolist()
-            ]
+            drawn = []
+            for b in needed.tolist():
+                drawn.append(spec.draw(size, generator.manual_seed(_block_seed(self.seed, key, b))))
             if drawn:
                 return torch.cat(drawn)[inverse * size + self.rows % size]
             return torch.empty(0, *spec.shape)
@@ -256,7 +254,7 @@ class Noise:
         """Join noises of one seed, row after row.
 
         Raises:
-            SamplingError: the parts have different seeds, evidence or fixed names.
+            SamplingError: The parts have different seeds, evidence or fixed names.
         """
         seeds, names = {p.seed for p in parts}, {frozenset(p._fixed) for p in parts}
         if len(seeds) != 1 or len(names) != 1 or len({p.provenance for p in parts}) != 1:
@@ -286,7 +284,7 @@ class Noise:
         """Read what :meth:`save` wrote.
 
         Raises:
-            SamplingError: there is no such file, or it holds something else.
+            SamplingError: There is no such file, or it holds something else.
         """
         from safetensors import SafetensorError, safe_open
 

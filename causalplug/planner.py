@@ -32,22 +32,22 @@ def plan(
     module gets the targets that the sources can give, of which at least one is its own c-factor.
 
     Args:
-        graph: the causal graph.
-        sources: what was recorded and what was set: None for one observational source of all
+        graph: The causal graph.
+        sources: What was recorded and what was set: None for one observational source of all
             variables, a :class:`Source`, a list of them, or a mapping from names to them.
-        available: pretrained mechanisms: a variable, or several as ``"C+N"`` or a tuple, ->
+        available: Pretrained mechanisms: a variable, or several as ``"C+N"`` or a tuple, ->
             repository, adapter or DCM. Without it the plan says ``"pull"`` for every module that
             could be pulled, and gives its targets as well.
         objective: ``"adversarial"``, ``"likelihood"`` or ``"warm"``, for all modules or by variable
             or module. By default it depends on the kinds: likelihood where all that a module
             generates is discrete or continuous, warm where it is trained through an image,
             adversarial elsewhere and where the kinds are not known.
-        kinds: variable -> ``"image"``, ``"discrete"``, ``"continuous"``, ``"vector"``, ``"text"``,
+        kinds: Variable -> ``"image"``, ``"discrete"``, ``"continuous"``, ``"vector"``, ``"text"``,
             ``"count"`` or its declaration, where known. A module is then offered to be pulled only
             where there are pretrained models of its kind, and the plan says which kind would do.
         explicit: Whether the mechanism of a variable has an explicit density, for mechanisms of
             one's own; by default the kind decides, and the mechanism of an image has none.
-        do: plan the mutilated graph, in which these variables are set from outside.
+        do: Plan the mutilated graph, in which these variables are set from outside.
         only: Plan the modules of these variables, and those that they are trained through, and
             leave the others untrained; None for all. ``cp.fit(queries=…)`` names those that
             questions read.
@@ -57,11 +57,11 @@ def plan(
             ``available``, the plan says ``"pull"`` where one of them fits.
 
     Raises:
-        PlanError: no source gives the own c-factor of some module, or a generator does not fit its
+        PlanError: No source gives the own c-factor of some module, or a generator does not fit its
             place.
-        SourceError: a source contradicts the graph or another source.
-        UnknownVariableError: a name that is not a variable.
-        RepositoryError: a candidate is not there, or its configuration is malformed.
+        SourceError: A source contradicts the graph or another source.
+        UnknownVariableError: A name that is not a variable.
+        RepositoryError: A candidate is not there, or its configuration is malformed.
     """
     found = None
     if candidates is not None:

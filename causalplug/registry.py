@@ -37,8 +37,8 @@ class Registry(Generic[_T]):
     """Classes by kind; modules of known kinds are imported when the kind is first asked for.
 
     Args:
-        what: the word for one entry in messages, for example ``"mechanism"``.
-        known: kind to the module that registers it.
+        what: The word for one entry in messages, for example ``"mechanism"``.
+        known: Kind to the module that registers it.
 
     Third parties add kinds with :meth:`register` or by an entry point in the group
     ``causalplug.<what>s`` whose value is the module to import.
@@ -53,7 +53,7 @@ class Registry(Generic[_T]):
         """Class decorator that registers the class under ``kind`` and sets its attribute ``kind``.
 
         Raises:
-            MechanismError: the kind belongs to another class.
+            MechanismError: The kind belongs to another class.
         """
 
         read_argument("kind", kind, NAME, MechanismError, f"register_{self.what}")
@@ -113,7 +113,7 @@ class Registry(Generic[_T]):
         """The class registered under ``kind``.
 
         Raises:
-            MechanismError: no such kind; near matches are named.
+            MechanismError: No such kind; near matches are named.
         """
         if kind not in self._classes:
             modules = (

@@ -49,7 +49,7 @@ def as_names(value: str | Iterable[str]) -> tuple[str, ...]:
     """The names in ``value``, in order and without repetition; a bare string is one name.
 
     Raises:
-        UnknownVariableError: it holds something else than names.
+        UnknownVariableError: It holds something else than names.
     """
     if isinstance(value, str):
         return (value,)
@@ -96,12 +96,12 @@ def check_known(names: Iterable[str], known: Collection[str], what: str) -> None
     """Raise for the first of ``names`` that is not ``known``.
 
     Args:
-        names: the names that a caller gave.
-        known: the variables of the graph.
-        what: what cannot be done, for the start of the message ("the parents cannot be listed").
+        names: The names that a caller gave.
+        known: The variables of the graph.
+        what: What cannot be done, for the start of the message ("the parents cannot be listed").
 
     Raises:
-        UnknownVariableError: with the closest known name, or the variables there are.
+        UnknownVariableError: With the closest known name, or the variables there are.
     """
     for name in names:
         if name not in known:

@@ -339,11 +339,10 @@ class Fitted:
         self, polynomial: Polynomial, prices: np.ndarray, factors: Iterable[Factor]
     ) -> Form | None:
         """The bound with these dual ``prices`` as a function of the tables, if it is linear."""
-        known = {
-            product: coefficient
-            for product, coefficient in polynomial.items()
-            if all(self.value(factor) is not None for factor in product)
-        }
+        known = {}
+        for product, coefficient in polynomial.items():
+            if all(self.value(factor) is not None for factor in product):
+                known[product] = coefficient
         if any(len(product) > 1 for product in polynomial):
             return None
         form = self.form_of(known)

@@ -190,13 +190,14 @@ class Program:
         if any(end.form is None for pair in self.ends for end in pair):
             return self._region(draws)
         solved = [self.ends, *(self._solved(self._refitted(d)) for d in draws[:_SOLVED])]
-        sides = [
-            tuple(
-                _distinct([ends[cell][side].form for ends in solved])
-                for cell in range(len(self.cells))
+        sides = []
+        for side in (0, 1):
+            sides.append(
+                tuple(
+                    _distinct([ends[cell][side].form for ends in solved])
+                    for cell in range(len(self.cells))
+                )
             )
-            for side in (0, 1)
-        ]
         return Vertices(self.values, draws, sides[0], sides[1])
 
     def _filled(self, drawn: np.ndarray) -> np.ndarray:

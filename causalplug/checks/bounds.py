@@ -88,10 +88,9 @@ class Vertices:
 
     def ends(self, level: float) -> Ends:
         """Confidence limits of every cell."""
-        found = [
-            limits(low, high, self.values, self.draws, level)
-            for low, high in zip(self.lows, self.highs, strict=True)
-        ]
+        found = []
+        for low, high in zip(self.lows, self.highs, strict=True):
+            found.append(limits(low, high, self.values, self.draws, level))
         return np.array([low for low, _ in found]), np.array([high for _, high in found])
 
 
@@ -203,10 +202,11 @@ class Bounds:
 
     def to_dict(self) -> Json:
         """What JSON can hold."""
-        cells = [
-            {**dict(zip(self.axes, cell, strict=True)), "low": float(low), "high": float(high)}
-            for cell, low, high in zip(self.cells, self.lows, self.highs, strict=True)
-        ]
+        cells = []
+        for cell, low, high in zip(self.cells, self.lows, self.highs, strict=True):
+            cells.append(
+                {**dict(zip(self.axes, cell, strict=True)), "low": float(low), "high": float(high)}
+            )
         return {
             "query": self.query,
             "status": self.status,

@@ -19,10 +19,10 @@ class Relation:
     """``variable`` is the same in all rows that agree on ``by``.
 
     Attributes:
-        variable: what is determined.
-        by: the smallest set found that determines it; empty if the variable never varies.
-        never: some combinations of values that therefore never occur.
-        text: the same in a sentence.
+        variable: What is determined.
+        by: The smallest set found that determines it; empty if the variable never varies.
+        never: Some combinations of values that therefore never occur.
+        text: The same in a sentence.
     """
 
     variable: str
@@ -37,10 +37,10 @@ def find_relations(
     """Every variable that its parents, or some of them, determine in the rows of ``table``.
 
     Args:
-        graph: says which variables are tried as causes.
-        table: the rows.
-        most: the largest number of parents that are tried together.
-        evidence: how many rows one would expect to break the relation, were the variable
+        graph: Says which variables are tried as causes.
+        table: The rows.
+        most: The largest number of parents that are tried together.
+        evidence: How many rows one would expect to break the relation, were the variable
             independent of those parents; with fewer than this the rows are not called
             deterministic.
     """

@@ -40,23 +40,23 @@ class ConfigurationFit:
     """The checks for one value of the parents.
 
     Attributes:
-        parents: the value.
-        rows: real rows.
-        accuracy: of a classifier that tells real from generated images, on held-out ones; 0.5 is a
-            perfect generator.
-        p_value: of an accuracy at least this high if the two were the same.
-        mmd, mmd_p_value: squared maximum mean discrepancy of the projections, and its permutation
+        parents: The value.
+        rows: Real rows.
+        accuracy: Accuracy of a classifier that tells real from generated images, on held-out ones;
+            0.5 is a perfect generator.
+        p_value: P-value of an accuracy at least this high if the two were the same.
+        mmd, mmd_p_value: Squared maximum mean discrepancy of the projections, and its permutation
             p-value.
-        agreement: share of generated images that a classifier of the parents, trained on the real
+        agreement: Share of generated images that a classifier of the parents, trained on the real
             ones, gives this value, minus the same share of held-out real images; 0 is right, -1 the
             wrong class throughout. 0 as well where the classifier cannot tell the values apart on
             real images.
-        agreement_error: standard error of the agreement.
-        brightness: difference of the mean brightness in units of the range.
-        spread: spread of the generated projections divided by that of the real ones; far below 1 is
+        agreement_error: Standard error of the agreement.
+        brightness: Difference of the mean brightness in units of the range.
+        spread: Spread of the generated projections divided by that of the real ones; far below 1 is
             mode collapse.
-        memorised: share of generated images that are copies of real ones.
-        coverage: share of real projections with a generated one among their neighbours; far below 1
+        memorised: Share of generated images that are copies of real ones.
+        coverage: Share of real projections with a generated one among their neighbours; far below 1
             is mode collapse.
     """
 
@@ -79,12 +79,12 @@ class FitReport:
     """The verdict on a generator.
 
     Attributes:
-        name: the variable.
+        name: The variable.
         verdict: ``"fit"``, ``"off"`` (the images can be told apart, but show the right things),
             ``"unfit"``, or ``"unknown"`` where the rows cannot tell.
-        reasons: what is wrong, by value of the parents.
-        configurations: the checks one by one.
-        worst: the generated images that the two-sample classifiers found least real, uint8 ``(n,
+        reasons: What is wrong, by value of the parents.
+        configurations: The checks one by one.
+        worst: The generated images that the two-sample classifiers found least real, uint8 ``(n,
             …)``.
     """
 
@@ -121,7 +121,7 @@ class FitReport:
         """Write the worst images as one picture.
 
         Raises:
-            MechanismError: the report holds none.
+            MechanismError: The report holds none.
         """
         if self.worst is None or not len(self.worst):
             raise MechanismError("This report holds no images to show: it was read from JSON.")
@@ -172,20 +172,20 @@ def check_fit(
     what nearly every generator is.
 
     Args:
-        mechanism: bound to its variable, its label map resolved.
-        rows: encoded columns: the parents and the variable's images.
-        encoder: gives the projections in which distributions are compared; by default a random
+        mechanism: Bound to its variable, its label map resolved.
+        rows: Encoded columns: the parents and the variable's images.
+        encoder: Gives the projections in which distributions are compared; by default a random
             convolutional one.
-        per_configuration: images of each kind for one value of the parents, at most.
-        minimum_rows: values of the parents with fewer real rows are left out.
-        detail: larger images are reduced to at most this many pixels a side before classifiers look
+        per_configuration: Images of each kind for one value of the parents, at most.
+        minimum_rows: Values of the parents with fewer real rows are left out.
+        detail: Larger images are reduced to at most this many pixels a side before classifiers look
             at them.
-        level: of the tests, divided among the values of the parents.
-        seed: of samples, splits and classifiers.
+        level: Level of the tests, divided among the values of the parents.
+        seed: Seed of samples, splits and classifiers.
 
     Raises:
-        MechanismError: not bound, or the label map is pending.
-        DataError: a column is missing, or no value of the parents has enough rows.
+        MechanismError: Not bound, or the label map is pending.
+        DataError: A column is missing, or no value of the parents has enough rows.
     """
     if mechanism.label_map is None or mechanism.name is None:
         raise MechanismError(

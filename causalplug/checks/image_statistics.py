@@ -26,11 +26,11 @@ def two_sample_accuracy(
     """A classifier two-sample test (Lopez-Paz & Oquab 2017).
 
     Args:
-        variable: declares the images.
+        variable: Declares the images.
         real, fake: ``(n, channels, height, width)`` in its range, without repeats; as many of each
             as there are of the fewer are used, half of them to train the classifier.
-        steps: of its training.
-        seed: of its training.
+        steps: Steps of its training.
+        seed: Seed of its training.
 
     Returns:
         Accuracy on the other halves; p-value of an accuracy at least this high under equal
@@ -65,9 +65,9 @@ def mmd_test(
     Source: Gretton et al. 2012, Lemma 6.
 
     Args:
-        x, y: projections ``(n, size)`` and ``(m, size)``; at most ``max_rows`` of each are used.
-        permutations: the p-value is at least one in ``permutations + 1``.
-        seed: of the permutations.
+        x, y: Projections ``(n, size)`` and ``(m, size)``; at most ``max_rows`` of each are used.
+        permutations: The p-value is at least one in ``permutations + 1``.
+        seed: Seed of the permutations.
     """
     x, y = x[:max_rows].double(), y[:max_rows].double()
     if min(len(x), len(y)) < 2:
@@ -131,9 +131,9 @@ def memorised(real: Tensor, fake: Tensor, *, share: float = 0.2) -> float:
     """Share of generated images much nearer to a real one than real ones are to each other: copies.
 
     Args:
-        real, fake: images.
-        share: of the median distance between real nearest neighbours, below which an image counts
-            as a copy.
+        real, fake: Images.
+        share: Share of the median distance between real nearest neighbours, below which an image
+            counts as a copy.
     """
     a, b = real.flatten(1), fake.flatten(1)
     among = torch.cdist(a, a).fill_diagonal_(torch.inf).min(1).values.median()

@@ -35,15 +35,15 @@ class Overlap:
     """Whether the rows support the formula of a query.
 
     Attributes:
-        query: the query in words.
-        identification: its identification; nothing but relations is checked if the answer is not
+        query: The query in words.
+        identification: Its identification; nothing but relations is checked if the answer is not
             determined.
-        share: the largest share without support of all findings, less what chance would give.
+        share: The largest share without support of all findings, less what chance would give.
         standard_error: Standard error of the share.
-        findings: where support is missing.
-        relations: discrete variables that others determine in these rows.
-        notes: what could not be checked, and why.
-        tolerance: shares up to this count as good overlap.
+        findings: Where support is missing.
+        relations: Discrete variables that others determine in these rows.
+        notes: What could not be checked, and why.
+        tolerance: Shares up to this count as good overlap.
     """
 
     query: str
@@ -129,10 +129,10 @@ def check_overlap(
     """Whether ``data`` supports what the formula of ``query`` rests on.
 
     Args:
-        graph, query, sources, domains: as for :func:`identify`.
-        data: one table of rows per source, in their order (a single one for one source): DataFrames
+        graph, query, sources, domains: As for :func:`identify`.
+        data: One table of rows per source, in their order (a single one for one source): DataFrames
             or dicts of arrays.
-        encoders: per image (or other vector) variable, a function from its column to projections
+        encoders: Per image (or other vector) variable, a function from its column to projections
             ``(n, d)``, or the projections themselves. Columns with more than one axis, or of many
             different floats, need one; a numeric column without one stands for itself.
         threshold: A value is without support on a row where it is less than ``threshold`` times as
@@ -146,7 +146,7 @@ def check_overlap(
         seed: Seed of the choice of rows and of the classifiers.
 
     Raises:
-        DataError: a table per source is missing, or a projection does not fit its rows.
+        DataError: A table per source is missing, or a projection does not fit its rows.
     """
     result = identify(graph, query, sources, domains=domains)
     if isinstance(data, list | tuple):

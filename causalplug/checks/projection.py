@@ -23,10 +23,10 @@ class TargetProjection:
     """One variable, told from the image and from its projection, on held-out rows.
 
     Attributes:
-        name: the variable.
-        from_image, from_projection: accuracy of a classifier of each.
-        guess: accuracy of always saying the most frequent value.
-        lost: share of what the image tells that the projection does not, 0 to 1.
+        name: The variable.
+        from_image, from_projection: Accuracy of a classifier of each.
+        guess: Accuracy of always saying the most frequent value.
+        lost: Share of what the image tells that the projection does not, 0 to 1.
     """
 
     name: str
@@ -81,16 +81,16 @@ def check_projection(
     target.
 
     Args:
-        encoder: trained.
+        encoder: Trained.
         images: ``(n, channels, height, width)``, uint8 or float.
-        targets: name to codes ``(n,)`` and their declaration; continuous ones are cut at their
+        targets: Name to codes ``(n,)`` and their declaration; continuous ones are cut at their
             median.
-        tolerance: share that may be lost.
-        steps: of each classifier's training.
-        seed: of the split and the training.
+        tolerance: Share that may be lost.
+        steps: Steps of each classifier's training.
+        seed: Seed of the split and the training.
 
     Raises:
-        DataError: fewer than 40 images, or another number of codes.
+        DataError: Fewer than 40 images, or another number of codes.
     """
     wrong = [name for name, (values, _) in targets.items() if len(values) != len(images)]
     if wrong or len(images) < 40:
@@ -124,10 +124,9 @@ def check_projection(
             augment=False,
         )
         with torch.no_grad():
-            parts = [
-                classify(encoder.variable.scale(part)).argmax(-1)
-                for part in images[test].split(500)
-            ]
+            parts = []
+            for part in images[test].split(500):
+                parts.append(classify(encoder.variable.scale(part)).argmax(-1))
         from_image = float((torch.cat(parts) == codes[test]).float().mean())
         read = _fit_reader(projections[train], codes[train], size, steps, seed)
         with torch.no_grad():

@@ -121,13 +121,13 @@ class ResponseTypes:
 
     def others(self, name: str) -> list[Response]:
         """All single responses of the other variables of the component."""
-        return [
-            (other, setting, code)
-            for other in self.variables
-            if other != name
-            for setting in range(self.model.settings(other))
-            for code in range(self.model.size(other))
-        ]
+        found = []
+        for other in self.variables:
+            if other != name:
+                for setting in range(self.model.settings(other)):
+                    for code in range(self.model.size(other)):
+                        found.append((other, setting, code))
+        return found
 
     def _functions(self, name: str) -> np.ndarray:
         size, settings = self.model.size(name), self.model.settings(name)

@@ -217,10 +217,11 @@ class SupportCheck:
         examples = []
         for cell in cells[:20]:
             count = int(np.broadcast_to(counts, missing.shape)[tuple(cell)])
-            shown = [
-                f"{name}={value if place is None else self.domains[name][cell[place]]}"
-                for name, value, place in zip(names, values, places, strict=True)
-            ]
+            shown = []
+            for name, value, place in zip(names, values, places, strict=True):
+                shown.append(
+                    f"{name}={value if place is None else self.domains[name][cell[place]]}"
+                )
             examples.append(f"{count or 'no'} row{'s' * (count != 1)} with {', '.join(shown)}")
         most = max((int(e.split()[0]) for e in examples if not e.startswith("no ")), default=0)
         where = "hardly any rows"
@@ -391,10 +392,10 @@ class SupportCheck:
             else:
                 wanted = self.domains[name]
             places = [self.domains[name].index(value) for value in wanted]
-            return [
-                _Event(f"{name} = {value}", (codes == place).astype(float))
-                for value, place in zip(wanted, places, strict=True)
-            ]
+            found = []
+            for value, place in zip(wanted, places, strict=True):
+                found.append(_Event(f"{name} = {value}", (codes == place).astype(float)))
+            return found
         column = np.concatenate([self.rows[i].numbers[name] for i in holders])
         if isinstance(atom, Constant):
             points: Any = [atom.value]

@@ -36,9 +36,10 @@ class Shown:
     hardly varies.
 
     Args:
-        variables: of the target: the images, and the discrete variables that are read off them.
-        images: names of the images.
-        rows: real rows, images as pixels.
+        variables: Variables of the target: the images, and the discrete variables that are read off
+            them.
+        images: Names of the images.
+        rows: Real rows, images as pixels.
     """
 
     def __init__(
@@ -106,10 +107,10 @@ def mmd(
     it is either the heaps' width or their distance, and a few rows more or less decide which.
 
     Args:
-        real, fake: features ``(n, f)``; the first 1,000 rows are compared.
-        generator: of the permutations.
-        scales: the multiples.
-        permutations: how many.
+        real, fake: Features ``(n, f)``; the first 1,000 rows are compared.
+        generator: Generator of the permutations.
+        scales: The multiples.
+        permutations: How many.
     """
     n = min(_KERNEL_ROWS, len(real), len(fake))
     rows = torch.cat([real[:n], fake[:n]]).float()
@@ -144,8 +145,8 @@ def classifier_distance(real: Tensor, fake: Tensor, *, rows: int = _ROWS) -> tup
     under equal distributions.
 
     Args:
-        real, fake: features ``(n, f)``.
-        rows: of each that are used, at most.
+        real, fake: Features ``(n, f)``.
+        rows: Rows of each that are used, at most.
     """
     n = min(len(real), len(fake), rows)
     values = torch.cat([real[:n], fake[:n]]).double()

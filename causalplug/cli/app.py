@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: what follows ``causalplug``; by default what the shell gave.
+        arguments: What follows ``causalplug``; by default what the shell gave.
 
     Returns:
         The exit code: 0 done, 1 a bug of this package, 2 the call cannot be served (one line on

@@ -25,7 +25,7 @@ def declared(item: Any, name: str) -> Variable:
     ``Variable.to_dict``.
 
     Raises:
-        VariableError: it declares nothing.
+        VariableError: It declares nothing.
     """
     from causalplug.variables import Continuous, Discrete, Image, variable_from_dict
 
@@ -48,8 +48,8 @@ def checked_settings(given: Named, where: str) -> Json:
     """Settings of training with their types checked, lists turned into tuples.
 
     Raises:
-        RepositoryError: an unknown setting, or a value of another type.
-        TrainingError: a value out of its range.
+        RepositoryError: An unknown setting, or a value of another type.
+        TrainingError: A value out of its range.
     """
     from causalplug.training.config import TrainingConfig
 

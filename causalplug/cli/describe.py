@@ -24,7 +24,7 @@ def facts_of(snapshot: Snapshot) -> Json:
     """What the repository holds, as JSON values.
 
     Raises:
-        RepositoryError: there is no ``config.json``, or it is malformed.
+        RepositoryError: There is no ``config.json``, or it is malformed.
     """
     with snapshot.hold():
         config = read_json(snapshot.file("config.json"), within=snapshot.boundary)
@@ -175,11 +175,10 @@ def _origin(facts: Named, name: str) -> str:
 
 def _training_line(module: Named) -> str:
     verdict = {True: "converged", False: "NOT converged", None: "not compared"}[module["converged"]]
-    distances = [
-        f"TVD {d['tvd']:.3f} (floor {d['floor']:.3f})"
-        for d in module["distances"] or ()
-        if d.get("tvd") is not None
-    ]
+    distances = []
+    for d in module["distances"] or ():
+        if d.get("tvd") is not None:
+            distances.append(f"TVD {d['tvd']:.3f} (floor {d['floor']:.3f})")
     return ", ".join(
         [
             f"{'+'.join(module['variables'])}: {module['objective']}, {module['steps']} steps",

@@ -45,8 +45,8 @@ def outcome(error: BaseException, command: str) -> int:
     """The exit code for ``error``, after saying on stderr in one line what it was.
 
     Args:
-        error: what ended the command.
-        command: as it was called, such as ``"causalplug plan"``.
+        error: What ended the command.
+        command: As it was called, such as ``"causalplug plan"``.
     """
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code

@@ -21,8 +21,8 @@ def read_file(path: Path) -> Json:
     """The object in a ``.toml`` or ``.json`` file.
 
     Raises:
-        DataError: there is no such file, or it is malformed; with the line.
-        RepositoryError: a JSON file is malformed.
+        DataError: There is no such file, or it is malformed; with the line.
+        RepositoryError: A JSON file is malformed.
     """
     if path.suffix not in (".toml", ".json"):
         raise DataError(

@@ -47,7 +47,7 @@ def read_given_graph(
     named on stderr.
 
     Raises:
-        GraphError: no such file, or a text that is no graph.
+        GraphError: No such file, or a text that is no graph.
     """
     graph = _read_given(text, format, latents)
     if graph.hidden:
@@ -81,8 +81,8 @@ def read_assumption(text: str) -> Assume:
     """The assumption in ``KIND:CAUSE,EFFECT``, or ``KIND:EFFECT`` where there is no cause.
 
     Raises:
-        click.BadParameter: another form.
-        QueryError: an unknown kind, or names that do not fit it.
+        click.BadParameter: Another form.
+        QueryError: An unknown kind, or names that do not fit it.
     """
     kind, _, ends = text.partition(":")
     found = names(ends)
@@ -126,7 +126,7 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
     """``NAME=VALUE`` texts as a mapping.
 
     Raises:
-        click.BadParameter: one without ``=``, or a name twice.
+        click.BadParameter: One without ``=``, or a name twice.
     """
     found: dict[str, str] = {}
     for text in texts:
@@ -148,14 +148,14 @@ def settings(
 
     Args:
         texts: ``NAME=VALUE`` each.
-        variables: the model's.
-        option: for messages, such as ``"--do"``.
-        condition: take several categories ``A=red,blue``, intervals ``N=0.5..1``, ``N=..1`` and
+        variables: The model's.
+        option: For messages, such as ``"--do"``.
+        condition: Take several categories ``A=red,blue``, intervals ``N=0.5..1``, ``N=..1`` and
             comparisons ``N<50``, ``18<=N<65``, ``A!=red`` as well.
 
     Raises:
-        click.BadParameter: an unknown name, or a text of another form.
-        DataError: a value outside the variable's declaration.
+        click.BadParameter: An unknown name, or a text of another form.
+        DataError: A value outside the variable's declaration.
     """
     texts = list(texts)
     ranges = [text for text in texts if condition and _COMPARISON.search(text)]

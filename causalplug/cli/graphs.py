@@ -168,10 +168,9 @@ def identify(
     from causalplug.identification.identification import require_identifiable
 
     read = read_given_graph(graph, format=format, latents=names(latents))
-    domains = {
-        name: [_number(value) for value in names(text)]
-        for name, text in pairs(values, "--values").items()
-    }
+    domains = {}
+    for name, text in pairs(values, "--values").items():
+        domains[name] = [_number(value) for value in names(text)]
     found = (require_identifiable if require else decide)(
         read,
         query,

@@ -21,7 +21,7 @@ def load_part(source: str, revision: str | None) -> Any:
     """What the repository holds: a model, a generator, an encoder.
 
     Raises:
-        RepositoryError: nothing is there, or it is malformed.
+        RepositoryError: Nothing is there, or it is malformed.
     """
     from causalplug.load import from_pretrained
 
@@ -36,7 +36,7 @@ def load_model(source: str, revision: str | None = None) -> DCM:
     """The model in a folder or a repository.
 
     Raises:
-        RepositoryError: nothing is there, or it holds something else.
+        RepositoryError: Nothing is there, or it holds something else.
     """
     loaded = load_part(source, revision)
     from causalplug.dcm import DCM

@@ -72,7 +72,7 @@ def save_figure(figure: Any, path: Path) -> None:
     """Write a matplotlib figure; the suffix (.png, .svg, .pdf) says how.
 
     Raises:
-        DataError: matplotlib does not write such files.
+        DataError: Matplotlib does not write such files.
     """
     try:
         figure.savefig(path, dpi=200, bbox_inches="tight")
@@ -90,7 +90,7 @@ def check_folder(folder: Path) -> None:
     files.
 
     Raises:
-        DataError: it is not empty, or it is a file.
+        DataError: It is not empty, or it is a file.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         why = "it is a file"
@@ -105,7 +105,7 @@ def asked_for(
     """The variables to show, None for all, checked: pictures need a folder.
 
     Raises:
-        DataError: an image is asked for without a folder, or it has a number of channels that PNG
+        DataError: An image is asked for without a folder, or it has a number of channels that PNG
             lacks.
     """
     chosen = list(variables)
@@ -143,9 +143,9 @@ def show_rows(
     come in a JSON object with the question, its identification and the seed.
 
     Args:
-        parts: consecutive tables; images in them are PIL images.
-        variables: declarations, to tell which columns are images.
-        folder: where to, or None for stdout; it must not hold anything yet.
+        parts: Consecutive tables; images in them are PIL images.
+        variables: Declarations, to tell which columns are images.
+        folder: Where to, or None for stdout; it must not hold anything yet.
     """
     parts = iter(parts)
     first = next(parts)  # what is wrong with the question comes up here, before anything is written

@@ -73,9 +73,9 @@ class RunFile:
     """A run, read from a file and checked as far as that goes without rows and without networks.
 
     Attributes:
-        path: the file; paths in it are relative to its folder.
-        data: what it says.
-        graph, variables, settings: as they are for :class:`causalplug.DCM` and
+        path: The file; paths in it are relative to its folder.
+        data: What it says.
+        graph, variables, settings: As they are for :class:`causalplug.DCM` and
             :class:`causalplug.TrainingConfig`.
     """
 
@@ -90,8 +90,8 @@ class RunFile:
         """Read and check a file.
 
         Raises:
-            DataError, RepositoryError: it is malformed, keys are missing or unknown.
-            GraphError, VariableError, UnknownVariableError, TrainingError: what it says makes no
+            DataError, RepositoryError: It is malformed, keys are missing or unknown.
+            GraphError, VariableError, UnknownVariableError, TrainingError: What it says makes no
                 sense.
         """
         data = check_keys(read_file(path), _SCHEMA, where=str(path))
@@ -127,7 +127,7 @@ class RunFile:
         """The plan, from the headers of the tables alone.
 
         Raises:
-            PlanError, SourceError: the sources cannot serve the graph, or a generator cannot stand
+            PlanError, SourceError: The sources cannot serve the graph, or a generator cannot stand
                 where it should.
         """
         for name in self.data.get("mechanisms", {}):
@@ -147,21 +147,23 @@ class RunFile:
         """The tables, read.
 
         Raises:
-            DataError, SourceError: they cannot be read.
+            DataError, SourceError: They cannot be read.
         """
         from causalplug.data.source import DataSource
 
-        return [
-            DataSource(
-                beside(item["file"], self.path),
-                do=item.get("do", ()),
-                columns=item.get("columns"),
-                name=item.get("name", item["file"]),
-                where=_conditions(item.get("where", {})),
-                **{key: item[key] for key in TEXT_KEYS if key in item},
+        found = []
+        for item in self.data["sources"]:
+            found.append(
+                DataSource(
+                    beside(item["file"], self.path),
+                    do=item.get("do", ()),
+                    columns=item.get("columns"),
+                    name=item.get("name", item["file"]),
+                    where=_conditions(item.get("where", {})),
+                    **{key: item[key] for key in TEXT_KEYS if key in item},
+                )
             )
-            for item in self.data["sources"]
-        ]
+        return found
 
     def build(self, preset: str | None = None) -> DCM:
         """The model before training, its generators and encoders loaded.
@@ -170,7 +172,7 @@ class RunFile:
             preset: Name of the preset whose networks the model has where the file does not say.
 
         Raises:
-            RepositoryError, MechanismError: a generator or an encoder cannot be had, or does not
+            RepositoryError, MechanismError: A generator or an encoder cannot be had, or does not
                 fit.
         """
         from causalplug.dcm import DCM

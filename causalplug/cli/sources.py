@@ -68,7 +68,7 @@ def read_given_sources(texts: Iterable[str], *, columns: str | None = None) -> l
             default.
 
     Raises:
-        SourceError: a file that is missing or says nothing about sources.
+        SourceError: A file that is missing or says nothing about sources.
     """
     if columns is None:
         chosen = None
@@ -125,7 +125,7 @@ def read_source_list(path: Path) -> list[Source]:
     """The sources that a .toml or .json file lists under ``sources``, a run's file included.
 
     Raises:
-        SourceError: it is no such list.
+        SourceError: It is no such list.
     """
     data = read_file(path)
     listed = data.get("sources", [data] if "recorded" in data else None)
@@ -147,11 +147,11 @@ def declared_source(item: Named, path: Path) -> Source:
     what was recorded.
 
     Args:
-        item: an entry, checked against :data:`SOURCE`.
-        path: the file that it is in; tables are looked for beside it.
+        item: An entry, checked against :data:`SOURCE`.
+        path: The file that it is in; tables are looked for beside it.
 
     Raises:
-        SourceError: it has neither ``file`` nor ``recorded``, or the table lacks a column.
+        SourceError: It has neither ``file`` nor ``recorded``, or the table lacks a column.
     """
     do = item.get("do", [])
     if not isinstance(do, dict):
@@ -178,7 +178,7 @@ def beside(name: str, path: Path) -> Path:
     """The table called ``name`` in a file at ``path``.
 
     Raises:
-        SourceError: there is no such file.
+        SourceError: There is no such file.
     """
     found = path.parent / name
     if not found.exists():
@@ -197,7 +197,7 @@ def header(path: Path, *, chosen: Any = None, **options: str) -> list[str]:
         **options: Separator, decimal sign and encoding of a text file.
 
     Raises:
-        SourceError, DataError: it cannot be read, or is of no known kind.
+        SourceError, DataError: It cannot be read, or is of no known kind.
     """
     from causalplug.data.dialect import TextOptions, detect
 
@@ -226,7 +226,7 @@ def renamed(columns: Iterable[str], item: Named) -> list[str]:
     """The variables that an entry takes from a table with these columns.
 
     Raises:
-        SourceError: a column that the table does not have.
+        SourceError: A column that the table does not have.
     """
     columns, wanted = list(columns), item.get("columns")
     if wanted is None:

@@ -52,7 +52,7 @@ def encoded_rows(
         where: ``NAME=VALUE`` texts, which rows must meet.
 
     Raises:
-        DataError: it cannot be read, has no such column, or a value lies outside its declaration.
+        DataError: It cannot be read, has no such column, or a value lies outside its declaration.
     """
     from causalplug.data.source import DataSource
 
@@ -98,7 +98,7 @@ def rows_of(
     that are left out without being told to.
 
     Raises:
-        DataError: as :func:`encoded_rows`.
+        DataError: As :func:`encoded_rows`.
     """
     encoded = encoded_rows(path, variables, columns=columns, where=where)
     if columns is not None:

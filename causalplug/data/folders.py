@@ -81,11 +81,10 @@ def with_pictures(table: Table, metadata: Path) -> Table:
     """Columns ``file_name`` and ``<variable>_file_name`` become the columns ``image`` and
     ``<variable>`` of files."""
     root = metadata.parent
-    places = {
-        n: n.removesuffix("_file_name") if n != "file_name" else "image"
-        for n in table.names
-        if _names_files(n)
-    }
+    places = {}
+    for n in table.names:
+        if _names_files(n):
+            places[n] = n.removesuffix("_file_name") if n != "file_name" else "image"
     if not places:
         raise DataError(
             f"{metadata} cannot be read: it has no column file_name (or <variable>_file_name), but "

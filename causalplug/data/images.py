@@ -33,9 +33,9 @@ class Images:
     Stands in for a tensor wherever rows of images are selected, split into batches or projected.
 
     Args:
-        pixels: all rows, usually over a mapped file.
-        index: which of them, in order; all by default.
-        device: where rows go when they are read.
+        pixels: All rows, usually over a mapped file.
+        index: Which of them, in order; all by default.
+        device: Where rows go when they are read.
     """
 
     def __init__(
@@ -96,10 +96,10 @@ class PixelStore:
     """Where the pixels of one column are gathered, chunk by chunk.
 
     Args:
-        limit: bytes up to which they stay in memory.
-        folder: for the file beyond it. The file has no name: it is gone with the process, however
+        limit: Bytes up to which they stay in memory.
+        folder: For the file beyond it. The file has no name: it is gone with the process, however
             that ends.
-        what: the column, for messages.
+        what: The column, for messages.
     """
 
     def __init__(self, limit: int, folder: str | os.PathLike[str] | None, *, what: str):
@@ -113,7 +113,7 @@ class PixelStore:
         """Append rows.
 
         Raises:
-            DataError: the disk is full.
+            DataError: The disk is full.
         """
         self.shape, self.dtype = tuple(pixels.shape[1:]), pixels.dtype
         self.parts.append(pixels)
@@ -165,12 +165,12 @@ def decode_pictures(items: Sequence[Any], variable: Image, name: str, row: int) 
     """Pixels ``(n, channels, height, width)`` uint8, decoded by several threads.
 
     Args:
-        items: paths, encoded bytes, ``{"bytes": …, "path": …}`` or PIL images.
-        variable: their declaration; sizes are compared before anything is decoded.
-        name, row: of the column and the first row, for messages.
+        items: Paths, encoded bytes, ``{"bytes": …, "path": …}`` or PIL images.
+        variable: Their declaration; sizes are compared before anything is decoded.
+        name, row: Name and row of the column and the first row, for messages.
 
     Raises:
-        DataError: images that cannot be read, have another size, or more than eight bits a channel;
+        DataError: Images that cannot be read, have another size, or more than eight bits a channel;
             up to five are named.
     """
 

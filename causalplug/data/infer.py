@@ -20,7 +20,7 @@ class InferredVariables(dict[str, Variable]):
     for each.
 
     Attributes:
-        why: what was decided and from what, by column.
+        why: What was decided and from what, by column.
     """
 
     def __init__(self, variables: Mapping[str, Variable], why: Mapping[str, str]):
@@ -83,10 +83,9 @@ def _short(variable: Variable) -> str:
     if variable.is_discrete:
         return f"Discrete({variable.size if variable.plain else list(variable.categories)})"
     if variable.is_number:
-        bounds = [
-            f"{k}={v:g}"
-            for k, v in (("low", variable.low), ("high", variable.high))
-            if math.isfinite(v)
-        ]
+        bounds = []
+        for k, v in (("low", variable.low), ("high", variable.high)):
+            if math.isfinite(v):
+                bounds.append(f"{k}={v:g}")
         return f"Continuous({', '.join(bounds)})"
     return f"Image{variable.event_shape}"

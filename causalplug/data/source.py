@@ -47,8 +47,8 @@ class Rows:
     """Encoded rows of one source.
 
     Attributes:
-        source: what the rows are a sample of.
-        values: encoded column ``(n, *event_shape)`` by variable; images may be uint8, and
+        source: What the rows are a sample of.
+        values: Encoded column ``(n, *event_shape)`` by variable; images may be uint8, and
             :class:`Images` where they do not fit into memory.
         clusters: ``(n,)`` number of the cluster that each row belongs to, None for independent
             rows.
@@ -63,10 +63,9 @@ class Rows:
 
     def select(self, index: Tensor) -> Rows:
         """Some of the rows; pixels in a file stay there."""
-        chosen = {
-            n: v.select(index) if isinstance(v, Images) else v[index]
-            for n, v in self.values.items()
-        }
+        chosen = {}
+        for n, v in self.values.items():
+            chosen[n] = v.select(index) if isinstance(v, Images) else v[index]
         if self.clusters is None:
             clusters = None
         else:
@@ -91,24 +90,25 @@ class DataSource:
     in memory up to ``max_memory`` bytes and in a memory-mapped file beyond.
 
     Args:
-        frame: a pandas DataFrame; a dict of arrays; a numpy structured array; an Arrow or polars
+        frame: A pandas DataFrame; a dict of arrays; a numpy structured array; an Arrow or polars
             table, or any object with the Arrow PyCapsule interface; a ``datasets.Dataset`` or
             ``IterableDataset``; a torch Dataset or IterableDataset of dicts (or of tuples, with
             ``columns`` naming the places); the path of a CSV, TSV, JSON lines or Parquet file, a
             list of such files or a pattern with ``*``; a folder of images with a ``metadata.csv``
             (column ``file_name``) or one folder per class; the id of a dataset on the Hub.
-        do: the variables that were set by an experiment; their columns hold the values set, row by
+        do: The variables that were set by an experiment; their columns hold the values set, row by
             row. A mapping name to value declares values that the table has no column for.
-        columns: the columns to take, all by default; a mapping from the table's name to the
+        columns: The columns to take, all by default; a mapping from the table's name to the
             variable's renames them.
-        name: for messages and reports.
-        clusters: a column that names the cluster of every row (a school, a patient with several
+        name: For messages and reports.
+        clusters: A column that names the cluster of every row (a school, a patient with several
             rows); it is no variable, and says which rows are not independent.
-        split: of a dataset that has several, such as ``"train"``.
-        revision: of a dataset on the Hub; what it stands for at that moment is kept in ``origin``.
-        streaming: read a dataset on the Hub as it downloads, without a copy on the disk.
-        max_memory: bytes of decoded pixels of one column that stay in memory.
-        cache_dir: folder of the file for the pixels beyond it; by default the run's ``output_dir``,
+        split: Split of a dataset that has several, such as ``"train"``.
+        revision: Revision of a dataset on the Hub; what it stands for at that moment is kept in
+            ``origin``.
+        streaming: Read a dataset on the Hub as it downloads, without a copy on the disk.
+        max_memory: Bytes of decoded pixels of one column that stay in memory.
+        cache_dir: Folder of the file for the pixels beyond it; by default the run's ``output_dir``,
             else the system's temporary folder. The file has no name and vanishes with the process.
         separator: Sign between the columns of a text file. It is detected where the file leaves no
             doubt; a file that can be read in several ways is refused.
@@ -119,11 +119,11 @@ class DataSource:
             such values, or an interval ``(low, high)`` with None for an open end.
 
     Attributes:
-        names: of the columns.
+        names: Names of the columns.
         origin: ``repo_id`` and full ``revision`` of a dataset on the Hub, else None.
 
     Raises:
-        DataError: the table cannot be read: no columns, a column without a name, columns of
+        DataError: The table cannot be read: no columns, a column without a name, columns of
             different length, no such file, a text file that can be read in several ways.
 
     Example:
@@ -261,7 +261,7 @@ class DataSource:
         is declared so.
 
         Raises:
-            SourceError: a column that is no variable of the model.
+            SourceError: A column that is no variable of the model.
         """
         self._check_names(variables)
         if not self.do:
@@ -276,13 +276,13 @@ class DataSource:
         """All rows as tensors.
 
         Args:
-            variables: their declarations.
-            cache_dir: for pixels that do not fit into memory, where the source names no folder
+            variables: Their declarations.
+            cache_dir: For pixels that do not fit into memory, where the source names no folder
                 itself.
 
         Raises:
-            SourceError: a column that is no variable of the model.
-            DataError: missing values (with a count per column), values outside the declaration
+            SourceError: A column that is no variable of the model.
+            DataError: Missing values (with a count per column), values outside the declaration
                 (with the row), wrong image shapes, images that cannot be read.
         """
         self._check_names(variables)
@@ -331,11 +331,10 @@ class DataSource:
     def _encoded(
         self, variables: Mapping[str, Variable], folder: str | os.PathLike[str] | None
     ) -> dict[str, Tensor]:
-        stores = {
-            name: PixelStore(self.max_memory, folder, what=f"{name!r} of {self}")
-            for name, variable in variables.items()
-            if variable.is_image
-        }
+        stores = {}
+        for name, variable in variables.items():
+            if variable.is_image:
+                stores[name] = PixelStore(self.max_memory, folder, what=f"{name!r} of {self}")
         try:
             return self._read(variables, stores)
         finally:
@@ -428,7 +427,7 @@ def as_data_sources(given: Any) -> list[DataSource]:
     """Data sources as they are given, or one of a bare table.
 
     Raises:
-        SourceError: several bare tables, of which nothing says how they came about.
+        SourceError: Several bare tables, of which nothing says how they came about.
     """
     if isinstance(given, DataSource):
         return [given]
@@ -517,12 +516,12 @@ def infer_variables(
     be declared.
 
     Args:
-        sources: the tables, or a bare one as for :class:`causalplug.DataSource`. A column that
+        sources: The tables, or a bare one as for :class:`causalplug.DataSource`. A column that
             several of them have is judged by all of its rows.
-        **declared: declarations that are known, by column; they are taken as they are.
+        **declared: Declarations that are known, by column; they are taken as they are.
 
     Raises:
-        DataError: columns that cannot be decided, each with the reason: whole numbers with many
+        DataError: Columns that cannot be decided, each with the reason: whole numbers with many
             values (a count or a code?), words that are nearly all different (an identifier?),
             dates, images of several sizes, constants, marks that may stand for a missing value
             (``?``), numbers with decimal commas, and lists or objects.

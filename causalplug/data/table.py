@@ -117,11 +117,10 @@ def image_files(
             return column
         return [(folder or Path()) / item if isinstance(item, str) else None for item in column]
 
-    images = [
-        name
-        for name, variable in (variables or {}).items()
-        if variable.is_image and name in columns
-    ]
+    images = []
+    for name, variable in (variables or {}).items():
+        if variable.is_image and name in columns:
+            images.append(name)
     return columns | {name: files(columns[name]) for name in images}
 
 

@@ -18,11 +18,11 @@ class ImageTrunk(nn.Module):
     No statistics over the batch: the features of a row do not depend on the rows beside it.
 
     Args:
-        variable: the image variable; its range is mapped onto [-1, 1].
-        channels: width after each halving; halving stops where the shorter side is at most 4.
+        variable: The image variable; its range is mapped onto [-1, 1].
+        channels: Width after each halving; halving stops where the shorter side is at most 4.
 
     Attributes:
-        size: number of features.
+        size: Number of features.
     """
 
     def __init__(self, variable: Variable, channels: Sequence[int] = (8, 16, 32, 64)):

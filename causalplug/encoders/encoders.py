@@ -49,16 +49,17 @@ class Encoder(Part):
     on the rows beside it.
 
     Args:
-        variable: the image variable that it reads.
-        size: numbers of one projection.
+        variable: The image variable that it reads.
+        size: Numbers of one projection.
 
     Attributes:
-        trained: whether it has been fitted or loaded; training a model fits an encoder that has
+        trained: Whether it has been fitted or loaded; training a model fits an encoder that has
             not.
-        origin: the snapshot that it was loaded from, None for a local object.
-        license, source: licence and origin of pretrained weights.
-        weights_license: of all weights of its kind, for a class that serves one family alone.
-        needs: packages that it imports when it is used, beyond those that causalplug needs itself.
+        origin: The snapshot that it was loaded from, None for a local object.
+        license, source: Licence and origin of pretrained weights.
+        weights_license: Licence of all weights of its kind, for a class that serves one family
+            alone.
+        needs: Packages that it imports when it is used, beyond those that causalplug needs itself.
 
     Raises:
         MechanismError: ``size`` is below 1.
@@ -135,7 +136,7 @@ class Encoder(Part):
         """The encoder that :meth:`config` describes, with fresh weights.
 
         Raises:
-            MechanismError: the configuration reads something else than images.
+            MechanismError: The configuration reads something else than images.
         """
         fields = dict(config)
         variable = variable_from_dict(fields.pop("variable"), "variable")
@@ -180,10 +181,10 @@ class ConvEncoder(Encoder):
     tell.
 
     Args:
-        variable: the image variable.
-        size: numbers of one projection.
-        channels: widths of the convolutions; each halves the image.
-        hidden: width of the layer before the projection.
+        variable: The image variable.
+        size: Numbers of one projection.
+        channels: Widths of the convolutions; each halves the image.
+        hidden: Width of the layer before the projection.
     """
 
     @takes(
@@ -219,9 +220,9 @@ class RandomProjection(Encoder):
     """A fixed random linear map of the pixels: a baseline that was trained on nothing.
 
     Args:
-        variable: the image variable.
-        size: numbers of one projection.
-        seed: of the map.
+        variable: The image variable.
+        size: Numbers of one projection.
+        seed: Seed of the map.
     """
 
     basis: Tensor
@@ -293,10 +294,10 @@ def project(
     gradients.
 
     Args:
-        encoder: used in evaluation mode, left in the mode that it was in.
+        encoder: Used in evaluation mode, left in the mode that it was in.
         images: ``(n, channels, height, width)``.
-        batch_size: images at a time.
-        device: where the work is done and the result is put; where the encoder is by default.
+        batch_size: Images at a time.
+        device: Where the work is done and the result is put; where the encoder is by default.
     """
     if device is None:
         where = encoder.loc.device

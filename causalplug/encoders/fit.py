@@ -28,13 +28,13 @@ class EncoderReport:
     """How well the projection tells the targets, on held-out rows.
 
     Attributes:
-        cross_entropy: nats by head; of a continuous target the mean squared error in units of its
+        cross_entropy: Nats by head; of a continuous target the mean squared error in units of its
             variance.
-        baseline: the same for a constant prediction, so that baseline minus cross-entropy is what
+        baseline: The same for a constant prediction, so that baseline minus cross-entropy is what
             the image tells.
-        accuracy: share of right answers by discrete head.
-        steps: training steps.
-        seconds: wall time.
+        accuracy: Share of right answers by discrete head.
+        steps: Training steps.
+        seconds: Wall time.
     """
 
     cross_entropy: dict[str, float] = field(default_factory=dict)
@@ -93,16 +93,16 @@ def fit_encoder(
     principal components of the images.
 
     Args:
-        encoder: changed in place; one without parameters is only fitted and whitened.
+        encoder: Changed in place; one without parameters is only fitted and whitened.
         images: ``(n, channels, height, width)``, uint8 or float in the variable's range.
-        targets: name to encoded values ``(n,)`` and their declaration.
-        seed: of the initial heads, the batches and the split; the encoder's own weights are taken
-            as they are.
-        steps, batch_size, lr: of Adam, with a cosine schedule.
-        held_out: share of rows that the report is measured on.
+        targets: Name to encoded values ``(n,)`` and their declaration.
+        seed: Seed of the initial heads, the batches and the split; the encoder's own weights are
+            taken as they are.
+        steps, batch_size, lr: Steps, Batch size and Learning rate of Adam, with a cosine schedule.
+        held_out: Share of rows that the report is measured on.
 
     Raises:
-        DataError: another number of rows, or too few of them.
+        DataError: Another number of rows, or too few of them.
     """
     start = time.perf_counter()
     wrong = [name for name, (values, _) in targets.items() if len(values) != len(images)]

@@ -34,13 +34,13 @@ def cast(module: nn.Module, dtype: str | torch.dtype, *, keep: tuple[str, ...] =
     """Convert floating-point weights in place.
 
     Args:
-        module: whose weights.
+        module: Whose weights.
         dtype: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"float64"``, or torch's own.
-        keep: beginnings of the names of weights that stay as they are. Locations and scales that
+        keep: Beginnings of the names of weights that stay as they are. Locations and scales that
             are kept in float64 stay so, too: without their digits large offsets would be lost.
 
     Raises:
-        MechanismError: another type.
+        MechanismError: Another type.
     """
     name = str(dtype).removeprefix("torch.")
     if name not in _KNOWN:

@@ -49,13 +49,13 @@ def write_folder(
     patterns of relative names, such as ``"modules/*"``.
 
     Args:
-        path: the folder; need not exist. A symbolic link to a folder is followed.
-        files: relative name, with ``/`` between its parts, to content.
-        replaces: patterns (:mod:`fnmatch`) of files that are removed if they are not among
+        path: The folder; need not exist. A symbolic link to a folder is followed.
+        files: Relative name, with ``/`` between its parts, to content.
+        replaces: Patterns (:mod:`fnmatch`) of files that are removed if they are not among
             ``files``.
 
     Raises:
-        RepositoryError: a name leaves the folder; something of the user's is in the way of a name;
+        RepositoryError: A name leaves the folder; something of the user's is in the way of a name;
             the folder is, or holds, the current directory or a mount point; the disk refuses. The
             old state is intact in every case.
     """
@@ -108,7 +108,7 @@ def read_folder(path: str | os.PathLike) -> Iterator[Path]:
     not write the folder inside.
 
     Raises:
-        RepositoryError: there is no such folder.
+        RepositoryError: There is no such folder.
     """
     target = Path(os.path.realpath(path))
     if not target.is_dir():
@@ -132,7 +132,7 @@ def stable_copy(path: str | os.PathLike) -> Iterator[Path]:
     at the end; if the process is killed, the next :func:`write_folder` of the folder removes it.
 
     Raises:
-        RepositoryError: there is no such folder, or the disk refuses.
+        RepositoryError: There is no such folder, or the disk refuses.
     """
     with contextlib.ExitStack() as held:
         with read_folder(path) as target, _disk_errors(f"copy {target}"):
@@ -170,9 +170,9 @@ def check_disk(path: str | os.PathLike, needed: int, *, what: str) -> None:
     reserve of 64 MiB.
 
     Args:
-        path: where the bytes will go; the nearest folder that exists is asked.
-        needed: bytes.
-        what: what cannot be done without them, for the message ("download me/model").
+        path: Where the bytes will go; the nearest folder that exists is asked.
+        needed: Bytes.
+        what: What cannot be done without them, for the message ("download me/model").
     """
     place = Path(os.path.abspath(path))
     while not place.exists():

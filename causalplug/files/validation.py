@@ -52,11 +52,11 @@ def safe_relative(name: object, *, where: str = "cannot use the repository") -> 
     """Return ``name`` if it names a file inside its repository on every operating system.
 
     Args:
-        name: a path with ``/`` between its parts.
-        where: how the message starts: what cannot be done, and for which repository.
+        name: A path with ``/`` between its parts.
+        where: How the message starts: what cannot be done, and for which repository.
 
     Raises:
-        RepositoryError: the name is absolute, climbs out by ``..``, has empty parts, a backslash, a
+        RepositoryError: The name is absolute, climbs out by ``..``, has empty parts, a backslash, a
             colon or control characters, is reserved by Windows, or is too long.
     """
     reason = ""
@@ -86,11 +86,11 @@ def regular_file(path: str | os.PathLike, *, within: str | os.PathLike | None = 
     """Return the path of a plain file, with its symbolic links followed.
 
     Args:
-        path: the file.
-        within: the folder that the links must not leave; None allows any.
+        path: The file.
+        within: The folder that the links must not leave; None allows any.
 
     Raises:
-        RepositoryError: there is no such file, it is not a plain file (a pipe, a device, a folder),
+        RepositoryError: There is no such file, it is not a plain file (a pipe, a device, a folder),
             or it lies outside.
     """
     try:
@@ -129,13 +129,13 @@ def read_json(
     object, and a top level that is not an object.
 
     Args:
-        path: the file.
-        max_bytes: size limit; memory is at most some 30 times the file's size.
-        max_depth: objects and lists inside each other.
-        within: as for :func:`regular_file`.
+        path: The file.
+        max_bytes: Size limit; memory is at most some 30 times the file's size.
+        max_depth: Objects and lists inside each other.
+        within: As for :func:`regular_file`.
 
     Raises:
-        RepositoryError: see above.
+        RepositoryError: See above.
     """
     real = regular_file(path, within=within)
     try:
@@ -228,12 +228,12 @@ def check_keys(value: Any, schema: Mapping[Any, Any], *, where: str) -> Json:
         check_keys(config, schema, where="config.json")
 
     Args:
-        value: what was read.
-        schema: as above.
-        where: the file, for the message.
+        value: What was read.
+        schema: As above.
+        where: The file, for the message.
 
     Raises:
-        RepositoryError: names all that is wrong: unknown keys with near matches, missing keys,
+        RepositoryError: Names all that is wrong: unknown keys with near matches, missing keys,
             values of a wrong type.
     """
     problems: list[str] = []
@@ -255,10 +255,10 @@ def configured(where: str) -> Iterator[None]:
     that names the file.
 
     Args:
-        where: the file, for messages.
+        where: The file, for messages.
 
     Raises:
-        RepositoryError: in place of any error of this package, and of what Python and torch raise
+        RepositoryError: In place of any error of this package, and of what Python and torch raise
             on wrong values.
     """
     try:

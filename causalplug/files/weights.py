@@ -88,17 +88,17 @@ def read_safetensors(
     model are checked.
 
     Args:
-        path: the file.
-        expected: name to what the tensor must look like: a tensor (or anything else with ``shape``
+        path: The file.
+        expected: Name to what the tensor must look like: a tensor (or anything else with ``shape``
             and ``dtype``, such as the values of ``module.state_dict()``), or a shape alone, for
             which any data type will do.
         facts: ``{"size": …, "sha256": …}`` as :func:`~causalplug.files.facts.file_facts` gave them
             when the file was saved. With them every flipped bit is found.
-        device: where the tensors go.
-        within: as for :func:`regular_file`.
+        device: Where the tensors go.
+        within: As for :func:`regular_file`.
 
     Raises:
-        RepositoryError: the file is missing, cut short, changed, a pickle, or its header
+        RepositoryError: The file is missing, cut short, changed, a pickle, or its header
             contradicts itself; or, all of them listed: tensors missing, unexpected, of another
             shape or type.
     """
@@ -126,7 +126,7 @@ def read_header(
     """Shape and torch type of each tensor of a safetensors file, which agree with the file's size.
 
     Raises:
-        RepositoryError: as :func:`read_safetensors`.
+        RepositoryError: As :func:`read_safetensors`.
     """
     return _read_header(regular_file(path, within=within), str(path))
 
@@ -232,7 +232,7 @@ def load_tensors(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], w
     Counters of batch normalisation may be absent; floats of another precision are converted.
 
     Raises:
-        MechanismError: lists what is missing, unexpected or of another shape.
+        MechanismError: Lists what is missing, unexpected or of another shape.
     """
     import torch
 

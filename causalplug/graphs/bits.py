@@ -67,10 +67,10 @@ class BitGraph:
     """A causal graph over some of the variables of another one, in that one's positions.
 
     Attributes:
-        names: names of all positions, present or not.
-        present: the variables that the graph is over.
-        parents: per position, the bit set of its parents; siblings likewise.
-        order: the present positions, causes before effects.
+        names: Names of all positions, present or not.
+        present: The variables that the graph is over.
+        parents: Per position, the bit set of its parents; siblings likewise.
+        order: The present positions, causes before effects.
     """
 
     names: tuple[str, ...]

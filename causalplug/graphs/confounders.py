@@ -23,8 +23,8 @@ class ConfounderCliques:
     """Cliques of bidirected edges that together cover every edge of a graph.
 
     Attributes:
-        cliques: variables of each, in the graph's order.
-        covered: c-components with more maximal cliques than bidirected edges. Their edges are
+        cliques: Variables of each, in the graph's order.
+        covered: C-components with more maximal cliques than bidirected edges. Their edges are
             covered by few cliques, not by all maximal ones.
     """
 

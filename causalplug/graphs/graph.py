@@ -54,17 +54,17 @@ class CausalGraph:
     is in the declared order.
 
     Args:
-        variables: names, each once.
-        directed: pairs ``(cause, effect)``; a pair given twice counts once.
-        bidirected: pairs in either order.
-        hidden: variables that were projected out on the way here, such as those that a file marks
+        variables: Names, each once.
+        directed: Pairs ``(cause, effect)``; a pair given twice counts once.
+        bidirected: Pairs in either order.
+        hidden: Variables that were projected out on the way here, such as those that a file marks
             as latent; for information only.
 
     Raises:
-        GraphError: a name twice, an edge that is not a pair, a bidirected edge from a variable to
+        GraphError: A name twice, an edge that is not a pair, a bidirected edge from a variable to
             itself.
-        UnknownVariableError: an edge to a name that is not in ``variables``.
-        CycleError: the directed edges close a cycle; the message names its path.
+        UnknownVariableError: An edge to a name that is not in ``variables``.
+        CycleError: The directed edges close a cycle; the message names its path.
     """
 
     variables: tuple[str, ...] = ()
@@ -133,9 +133,9 @@ class CausalGraph:
         """The graph with these edges.
 
         Args:
-            directed: pairs ``(cause, effect)``.
-            bidirected: pairs that share an unobserved confounder.
-            variables: all variables in the order wanted, isolated ones too, or only the isolated
+            directed: Pairs ``(cause, effect)``.
+            bidirected: Pairs that share an unobserved confounder.
+            variables: All variables in the order wanted, isolated ones too, or only the isolated
                 ones. A list that names some end of an edge has to name them all, so that a misspelt
                 end is found.
         """
@@ -199,7 +199,7 @@ class CausalGraph:
         """The inverse of :meth:`to_dict`.
 
         Raises:
-            GraphError: keys are missing or unknown, or the edges are no acyclic graph.
+            GraphError: Keys are missing or unknown, or the edges are no acyclic graph.
         """
         unknown = set(data) - {"variables", "directed", "bidirected"}
         if unknown or "variables" not in data:
@@ -419,7 +419,7 @@ class CausalGraph:
         """Whether every path between ``x`` and ``y`` is blocked by ``given``.
 
         Raises:
-            GraphError: the three sets overlap.
+            GraphError: The three sets overlap.
         """
         xs, ys, zs = (set(self.positions(names)) for names in (x, y, given))
         shared = (xs & ys) | (xs & zs) | (ys & zs)
@@ -549,7 +549,7 @@ def expect_graph(graph: object, cannot: str) -> None:
     """Refuse what is no graph, or has no variables.
 
     Raises:
-        GraphError: starts with ``cannot``, such as ``"the graph cannot be planned"``.
+        GraphError: Starts with ``cannot``, such as ``"the graph cannot be planned"``.
     """
     if not isinstance(graph, CausalGraph) or not graph.variables:
         if isinstance(graph, CausalGraph):

@@ -128,7 +128,7 @@ def project(
     bidirected ones. Hidden vertices end up without edges.
 
     Args:
-        hidden: in reverse topological order.
+        hidden: In reverse topological order.
     """
     ch, sib = ([set(row) for row in adjacency] for adjacency in (children, siblings))
     for h in hidden:

@@ -21,16 +21,16 @@ class Source:
     """A table of rows: the columns it has, and the variables that were set when it was collected.
 
     Args:
-        recorded: names of the recorded variables; the intervened ones count as recorded, their
+        recorded: Names of the recorded variables; the intervened ones count as recorded, their
             values being known.
-        do: names of the variables that were set from outside (their values may vary from row to
+        do: Names of the variables that were set from outside (their values may vary from row to
             row), or a mapping from name to the value or list of values that were set, if only those
             were (``None``: any value).
-        name: how plans and messages call the source; by default its distribution, such as ``P(Mek |
+        name: How plans and messages call the source; by default its distribution, such as ``P(Mek |
             do(PKA))``.
 
     Raises:
-        SourceError: nothing is recorded, a name twice, or an intervention with an empty list of
+        SourceError: Nothing is recorded, a name twice, or an intervention with an empty list of
             values.
     """
 
@@ -100,10 +100,9 @@ class Source:
     def __repr__(self) -> str:
         parts = [repr(sorted(self.recorded))]
         if self.do:
-            do = {
-                variable: list(self.values.get(variable, ())) or None
-                for variable in sorted(self.do)
-            }
+            do = {}
+            for variable in sorted(self.do):
+                do[variable] = list(self.values.get(variable, ())) or None
             parts.append(f"do={do if self.values else list(do)!r}")
         if self.name is not None:
             parts.append(f"name={self.name!r}")
@@ -126,7 +125,7 @@ class Source:
         """The inverse of :meth:`to_dict`.
 
         Raises:
-            SourceError: keys are missing or unknown, or the declaration makes no sense.
+            SourceError: Keys are missing or unknown, or the declaration makes no sense.
         """
         unknown = set(data) - {"recorded", "do", "values", "name"}
         if unknown or "recorded" not in data:
@@ -172,7 +171,7 @@ def as_sources(graph: CausalGraph, sources: Any = None) -> tuple[Source, ...]:
     """The sources of a plan or a query, checked against ``graph`` and each with a name of its own.
 
     Args:
-        graph: the causal graph.
+        graph: The causal graph.
         sources: None for one observational source of all variables; one source, a list of them, or
             a mapping from name to source. Anything with an attribute ``source`` (such as a table of
             rows) stands for that source.
@@ -182,7 +181,7 @@ def as_sources(graph: CausalGraph, sources: Any = None) -> tuple[Source, ...]:
         if that is taken.
 
     Raises:
-        SourceError: the list is empty, a column or an intervention is not in the graph, or two
+        SourceError: The list is empty, a column or an intervention is not in the graph, or two
             sources contradict each other (one name, two declarations).
     """
     if sources is None:

@@ -55,7 +55,7 @@ def parse_graph(text: str) -> tuple[list[str], Edges, Edges]:
     quotes, double or single; ``#`` and ``//`` start a comment.
 
     Raises:
-        GraphError: with the line and column of what cannot be read, and why for undirected and
+        GraphError: With the line and column of what cannot be read, and why for undirected and
             circle edges.
     """
     names: dict[str, None] = {}

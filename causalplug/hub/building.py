@@ -66,12 +66,12 @@ def building(where: str, *, size: int, tensors: int) -> Iterator[None]:
     Every parameter has to be filled from the file afterwards.
 
     Args:
-        where: the configuration, for messages.
-        size: bytes of the file of weights.
-        tensors: number of tensors in it.
+        where: The configuration, for messages.
+        size: Bytes of the file of weights.
+        tensors: Number of tensors in it.
 
     Raises:
-        RepositoryError: the configuration describes something much larger than that.
+        RepositoryError: The configuration describes something much larger than that.
     """
     with _Building(4 * size + _SLACK_BYTES, 20 * tensors + _SLACK_TENSORS, where):
         yield

@@ -111,8 +111,8 @@ def render_card(kind: Literal["dcm", "adapter", "encoder"], facts: Named) -> str
     """Write a card. What no fact is given for is said to be unknown; nothing is made up.
 
     Args:
-        kind: what the repository holds.
-        facts: see :data:`CARD_FACTS`. In a DCM's, ``graph.variables`` maps names to descriptions of
+        kind: What the repository holds.
+        facts: See :data:`CARD_FACTS`. In a DCM's, ``graph.variables`` maps names to descriptions of
             their values; ``plan`` has one entry per module in training order; ``training`` one per
             matched distribution, with the distances and what two samples of the data would have
             ("floor"); ``queries`` has one per question, ``status`` being that of its
@@ -122,7 +122,7 @@ def render_card(kind: Literal["dcm", "adapter", "encoder"], facts: Named) -> str
         Markdown with YAML metadata, as the Hub reads it.
 
     Raises:
-        RepositoryError: a fact is unknown, missing or of a wrong type.
+        RepositoryError: A fact is unknown, missing or of a wrong type.
     """
     if kind not in CARD_FACTS:
         raise RepositoryError(
@@ -236,10 +236,9 @@ def _results(facts: Named) -> list[Json]:
 def _dcm(facts: Named) -> dict[str, str]:
     graph, parts = facts["graph"], facts.get("parts", [])
     pulled = {part["name"] for part in parts if part["role"] != "encoder"}
-    confounded = [
-        f"{a} and {b} are affected by something that was not observed."
-        for a, b in graph["bidirected"]
-    ]
+    confounded = []
+    for a, b in graph["bidirected"]:
+        confounded.append(f"{a} and {b} are affected by something that was not observed.")
     assumptions = [
         "The graph is right: every arrow that is not drawn is an effect that does not exist.",
         *(confounded or ["There is no unobserved confounder."]),
@@ -285,16 +284,17 @@ def _dcm(facts: Named) -> dict[str, str]:
 
 
 def _training(facts: Named) -> str:
-    rows = [
-        (
-            row["module"],
-            row["target"],
-            row.get("rows"),
-            *(number(row.get(key), 4) for key in ("tvd", "floor", "mmd", "mmd_floor")),
-            {True: "yes", False: "no", None: "not compared"}[row["converged"]],
+    rows = []
+    for row in facts.get("training", []):
+        rows.append(
+            (
+                row["module"],
+                row["target"],
+                row.get("rows"),
+                *(number(row.get(key), 4) for key in ("tvd", "floor", "mmd", "mmd_floor")),
+                {True: "yes", False: "no", None: "not compared"}[row["converged"]],
+            )
         )
-        for row in facts.get("training", [])
-    ]
     on = next((row["on"] for row in facts.get("training", []) if "on" in row), "held-out rows")
     head = ["module", "distribution", on, "TVD", "floor", "MMD²", "floor of MMD²", "converged"]
     found = table(head, rows, "No distance was measured.")
@@ -303,10 +303,11 @@ def _training(facts: Named) -> str:
 
 
 def _queries(facts: Named) -> str:
-    rows = [
-        (row.get("name"), row["query"], row["status"], row.get("overlap"), row.get("reason"))
-        for row in facts.get("queries", [])
-    ]
+    rows = []
+    for row in facts.get("queries", []):
+        rows.append(
+            (row.get("name"), row["query"], row["status"], row.get("overlap"), row.get("reason"))
+        )
     head = ["name", "question", "status", "overlap", "why"]
     found = table(head, rows, "No question was checked before publishing.")
     return (
@@ -345,10 +346,9 @@ def _parts(facts: Named) -> str:
 
 
 def _fits(facts: Named) -> str:
-    rows = [
-        (row["variable"], row["verdict"], "; ".join(row.get("reasons", [])))
-        for row in facts.get("fits", [])
-    ]
+    rows = []
+    for row in facts.get("fits", []):
+        rows.append((row["variable"], row["verdict"], "; ".join(row.get("reasons", []))))
     generators = [part for part in facts.get("parts", []) if part["role"] != "encoder"]
     if not generators and not rows:
         return ""
@@ -393,10 +393,9 @@ def _origin(facts: Named) -> str:
 
 
 def _metrics(facts: Named) -> str:
-    rows = [
-        (row["name"], number(row["value"], 4), row.get("dataset"))
-        for row in facts.get("metrics", [])
-    ]
+    rows = []
+    for row in facts.get("metrics", []):
+        rows.append((row["name"], number(row["value"], 4), row.get("dataset")))
     return table(["measure", "value", "data"], rows, "Nothing was measured before publishing.")
 
 

@@ -52,10 +52,10 @@ def check_card(card: str) -> None:
     """Raise unless a card has what the Hub and its readers need.
 
     Args:
-        card: the text of a ``README.md``.
+        card: The text of a ``README.md``.
 
     Raises:
-        RepositoryError: lists all that is wrong.
+        RepositoryError: Lists all that is wrong.
     """
     if problems := card_problems(card):
         raise RepositoryError(

@@ -171,9 +171,9 @@ def patiently(call: Callable[[], Result], what: str, *, attempts: int = 3) -> Re
     the server asks for, where that may help.
 
     Args:
-        call: what to do; may be done twice.
-        what: for the log, such as "download of me/x".
-        attempts: how often to try.
+        call: What to do; may be done twice.
+        what: For the log, such as "download of me/x".
+        attempts: How often to try.
     """
     for attempt in range(1, attempts):
         try:
@@ -193,10 +193,10 @@ def hub_errors(
     """Turn the client's errors into ours.
 
     Args:
-        action: what cannot be done if it fails, such as "load me/x".
-        repo_id: the repository.
-        revision: the branch, tag or commit that was asked for.
-        token: as the user gave it, so that it can be kept out of messages.
+        action: What cannot be done if it fails, such as "load me/x".
+        repo_id: The repository.
+        revision: The branch, tag or commit that was asked for.
+        token: As the user gave it, so that it can be kept out of messages.
     """
     answered: tuple[type[Exception], ...] = (transport_error(), *unresolved(), *_WRONG)
     try:

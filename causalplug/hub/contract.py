@@ -28,15 +28,14 @@ def declare(cls: type, types: Named) -> None:
     """Record what a class declares: its public methods, and the types of its attributes.
 
     Args:
-        cls: the class whose contract it is.
-        types: attribute to the types that it may have, as :func:`isinstance` takes them. The first
+        cls: The class whose contract it is.
+        types: Attribute to the types that it may have, as :func:`isinstance` takes them. The first
             is the one that messages name.
     """
-    methods = {
-        name: value
-        for name, value in vars(cls).items()
-        if not name.startswith("_") and (inspect.isfunction(value) or isinstance(value, _Method))
-    }
+    methods = {}
+    for name, value in vars(cls).items():
+        if not name.startswith("_") and (inspect.isfunction(value) or isinstance(value, _Method)):
+            methods[name] = value
     cls._methods = {**_of(cls, "_methods"), **methods}  # type: ignore[attr-defined]
     cls._types = {**_of(cls, "_types"), **types}  # type: ignore[attr-defined]
     _of.cache_clear()
@@ -54,7 +53,7 @@ def check_attribute(part: object, name: str, value: object) -> None:
     """Refuse a value that cannot be what the contract declares under this name.
 
     Raises:
-        MechanismError: the name is a hook, and the value is not one.
+        MechanismError: The name is a hook, and the value is not one.
     """
     cls: type = type(part)
     method = _of(cls, "_methods").get(name)
@@ -81,11 +80,10 @@ def _refusal(cls: type, name: str, value: object, why: str) -> str:
 
 def _owner(cls: type, name: str) -> str:
     """The public class whose contract the name belongs to: not the base that they share."""
-    declaring = [
-        base.__name__
-        for base in cls.__mro__
-        if name in vars(base).get("_types", {}) or name in vars(base).get("_methods", {})
-    ]
+    declaring = []
+    for base in cls.__mro__:
+        if name in vars(base).get("_types", {}) or name in vars(base).get("_methods", {}):
+            declaring.append(base.__name__)
     return next((found for found in reversed(declaring) if found != "Part"), declaring[-1])
 
 
@@ -104,7 +102,7 @@ def check_overrides(cls: type) -> None:
     """Refuse a subclass whose own methods or attributes cannot be called as the hooks are.
 
     Raises:
-        MechanismError: a hook is no method, takes other arguments, or an attribute has a wrong
+        MechanismError: A hook is no method, takes other arguments, or an attribute has a wrong
             type.
     """
     methods, types = _of(cls, "_methods"), _of(cls, "_types")

@@ -71,11 +71,11 @@ def read_dcm_config(value: Json, *, where: str) -> Json:
     """The configuration of a model in the current format, whichever known format it was written in.
 
     Args:
-        value: what ``config.json`` holds.
-        where: the file, for messages.
+        value: What ``config.json`` holds.
+        where: The file, for messages.
 
     Raises:
-        RepositoryError: the format is unknown, or keys are unknown, missing or of a wrong type.
+        RepositoryError: The format is unknown, or keys are unknown, missing or of a wrong type.
     """
     name = value.get("format")
     if not isinstance(name, str) or name not in DCM_FORMATS:

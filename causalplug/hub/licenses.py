@@ -55,8 +55,8 @@ def objection(license: str | None, use: str) -> str | None:
     or where nothing has to be allowed.
 
     Args:
-        license: by the Hub's identifier, or by its name where it has none.
-        use: one of :data:`USES`.
+        license: By the Hub's identifier, or by its name where it has none.
+        use: One of :data:`USES`.
     """
     if use == "research":
         return None

@@ -34,7 +34,7 @@ def list_folder(folder: Path) -> Listing:
     """List a folder; the hashes are not computed.
 
     Raises:
-        RepositoryError: there are more than 20,000 files.
+        RepositoryError: There are more than 20,000 files.
     """
     found: Listing = {}
     for place, folders, names in os.walk(folder):
@@ -53,16 +53,16 @@ def list_commit(
     """List a commit: as the client remembers it in its cache, or else by asking the Hub.
 
     Args:
-        repo_id, commit: what is listed.
-        storage: the repository's folder in the cache.
-        token: for the Hub.
-        online: whether the Hub may be asked.
+        repo_id, commit: What is listed.
+        storage: The repository's folder in the cache.
+        token: For the Hub.
+        online: Whether the Hub may be asked.
 
     Returns:
         the list; None if the Hub would have to be asked and may not be.
 
     Raises:
-        RepositoryError: the Hub cannot be reached, or there are more than 20,000 files.
+        RepositoryError: The Hub cannot be reached, or there are more than 20,000 files.
     """
     found = _remembered(storage / "trees" / f"{commit}.json")
     if found is None and online:

@@ -36,13 +36,14 @@ class Part(Shareable, nn.Module):
     """A mechanism or an encoder, as a repository holds it.
 
     Attributes:
-        kind: the name that it is registered under.
-        license, source: licence and origin of pretrained weights.
-        weights_license: of all weights of its kind, for a class that serves one family alone.
-        needs: packages that it imports when it is used, beyond those that causalplug needs itself.
-        part_of: name of the module of another model that it was taken with (``"C+N"``), or None.
-        frozen: its parameters are never updated.
-        copied_with_model: its weights are files of another library: a model that holds it copies
+        kind: The name that it is registered under.
+        license, source: Licence and origin of pretrained weights.
+        weights_license: Licence of all weights of its kind, for a class that serves one family
+            alone.
+        needs: Packages that it imports when it is used, beyond those that causalplug needs itself.
+        part_of: Name of the module of another model that it was taken with (``"C+N"``), or None.
+        frozen: Its parameters are never updated.
+        copied_with_model: Its weights are files of another library: a model that holds it copies
             its repository into its own, where it has none.
     """
 
@@ -112,11 +113,11 @@ class Part(Shareable, nn.Module):
         """Take the tensors that :meth:`saved_tensors` gave.
 
         Args:
-            tensors: by name, as the file has them.
-            where: the file, for messages.
+            tensors: By name, as the file has them.
+            where: The file, for messages.
 
         Raises:
-            MechanismError: tensors are missing, unexpected or of another shape.
+            MechanismError: Tensors are missing, unexpected or of another shape.
         """
         with torch.no_grad():
             load_tensors(self, tensors, where)
@@ -164,14 +165,14 @@ def part_files(
     its configuration.
 
     Args:
-        part: what is described.
-        code: a Python file that registers its kind, for those who have not installed it. It runs
+        part: What is described.
+        code: A Python file that registers its kind, for those who have not installed it. It runs
             only for those who say that they trust it. None: the file that the part was loaded with,
             if there was one.
 
     Raises:
-        MechanismError: it cannot be described by JSON values.
-        RepositoryError: there is no such file, it is too large, or it is not called ``.py``.
+        MechanismError: It cannot be described by JSON values.
+        RepositoryError: There is no such file, it is too large, or it is not called ``.py``.
     """
     config: dict[str, Any] = {
         "format": ENCODER_FORMAT if part.card_kind == "encoder" else MECHANISM_FORMAT,

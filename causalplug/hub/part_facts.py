@@ -21,9 +21,9 @@ def part_facts(part: Any, *, title: str, **more: Any) -> Json:
     """Collect what :func:`~causalplug.hub.card.render_card` writes about a mechanism or an encoder.
 
     Args:
-        part: what is described.
-        title: of the card.
-        more: further facts of its card: ``repo_id``, ``summary``, ``datasets``, ``trained_on``,
+        part: What is described.
+        title: Title of the card.
+        more: Further facts of its card: ``repo_id``, ``summary``, ``datasets``, ``trained_on``,
             ``paper``, ``metrics``…
 
     Returns:

@@ -93,7 +93,7 @@ def _code(
     even downloaded unless it may run, or has run before.
 
     Raises:
-        RepositoryError: it is needed, and the user does not trust it.
+        RepositoryError: It is needed, and the user does not trust it.
     """
     name, kind = config["code"], config["kind"]
     known = kind in registry.kinds()
@@ -116,7 +116,7 @@ def _run_code(snapshot: Snapshot, name: str, source: bytes) -> None:
     """Run a Python file of the repository, which registers kinds.
 
     Raises:
-        RepositoryError: it fails.
+        RepositoryError: It fails.
     """
     module = types.ModuleType(f"{_BROUGHT}{hashlib.sha256(source).hexdigest()[:16]}")
     sys.modules[module.__name__] = module  # where pickles and dataclasses look classes up

@@ -89,12 +89,12 @@ def publish(
     """Publish as one commit, see :meth:`causalplug.hub.shareable.Shareable.push_to_hub`.
 
     Args:
-        part: what is published.
-        repo_id: where.
-        options: as for :func:`save`, and ``card``: the text of a card of one's own, published as it
+        part: What is published.
+        repo_id: Where.
+        options: As for :func:`save`, and ``card``: the text of a card of one's own, published as it
             is.
         branch: "main" if None.
-        **how: as for :func:`~causalplug.hub.push.push_folder`.
+        **how: As for :func:`~causalplug.hub.push.push_folder`.
     """
     token = how.get("token")
     refuse_tokens(
@@ -160,7 +160,7 @@ def _placed(pictures: Named) -> list[tuple[str, str, Path]]:
     """Caption, name in the repository and file of each picture.
 
     Raises:
-        RepositoryError: two pictures of one name, or one that is not there.
+        RepositoryError: Two pictures of one name, or one that is not there.
     """
     found = [
         (caption, f"{_PICTURES}/{Path(path).name}", Path(path))

@@ -51,26 +51,26 @@ def push_folder(
         stay at home.
 
     Args:
-        folder: what :func:`~causalplug.files.storage.write_folder` wrote.
+        folder: What :func:`~causalplug.files.storage.write_folder` wrote.
         repo_id: "owner/name", or "name" for the logged-in user.
         kind: What the repository is: a model, or a Space of Gradio.
-        revision: branch; "main" if None.
-        private: for a repository that is created now; None is the owner's default.
-        gated: whether readers must ask ("manual") or agree ("auto") first; None leaves it as it is.
-        create_pr: propose the commit as a pull request instead.
-        commit_message: one line.
-        commit_description: more, as Markdown.
-        parent_commit: refuse if the branch has moved on from this commit.
-        token: a token, True for the logged-in one, None for the client's default.
-        replaces: patterns of files of the repository that are deleted if the folder does not have
+        revision: Branch; "main" if None.
+        private: For a repository that is created now; None is the owner's default.
+        gated: Whether readers must ask ("manual") or agree ("auto") first; None leaves it as it is.
+        create_pr: Propose the commit as a pull request instead.
+        commit_message: One line.
+        commit_description: More, as Markdown.
+        parent_commit: Refuse if the branch has moved on from this commit.
+        token: A token, True for the logged-in one, None for the client's default.
+        replaces: Patterns of files of the repository that are deleted if the folder does not have
             them, as for :func:`~causalplug.files.storage.write_folder`.
-        ignore_patterns: files of the folder that stay at home.
+        ignore_patterns: Files of the folder that stay at home.
 
     Returns:
         the commit: ``oid``, ``commit_url``, ``pr_url``.
 
     Raises:
-        RepositoryError: the folder is empty, holds a pickle, a token, or a link that leaves it;
+        RepositoryError: The folder is empty, holds a pickle, a token, or a link that leaves it;
             access is refused; someone else changed the repository; the Hub cannot be reached.
             Nothing was published then.
     """

@@ -35,13 +35,13 @@ class Reference:
     files.
 
     Attributes:
-        repo_id: the Hub id.
-        revision: the commit, 40 hex digits.
-        requested_revision: the branch or tag that was asked for when the reference was made; for
+        repo_id: The Hub id.
+        revision: The commit, 40 hex digits.
+        requested_revision: The branch or tag that was asked for when the reference was made; for
             information.
-        subfolder: the part of the repository.
-        license: what its card declared when the reference was made.
-        files: relative name to size and hash; only these are ever fetched.
+        subfolder: The part of the repository.
+        license: What its card declared when the reference was made.
+        files: Relative name to size and hash; only these are ever fetched.
     """
 
     repo_id: str
@@ -65,12 +65,12 @@ class Reference:
         """Refer to files of a snapshot.
 
         Args:
-            snapshot: the repository, as it was loaded.
-            names: the files that loading it needs; those that were used since the snapshot was
+            snapshot: The repository, as it was loaded.
+            names: The files that loading it needs; those that were used since the snapshot was
                 made, if none is given.
 
         Raises:
-            RepositoryError: the snapshot is a folder, which nobody else could find, or not pinned.
+            RepositoryError: The snapshot is a folder, which nobody else could find, or not pinned.
         """
         if snapshot.repo_id is None or snapshot.revision is None:
             raise RepositoryError(
@@ -112,11 +112,11 @@ class Reference:
         """Read a reference from a configuration.
 
         Args:
-            value: what :meth:`to_dict` gave.
-            where: the file and key, for messages.
+            value: What :meth:`to_dict` gave.
+            where: The file and key, for messages.
 
         Raises:
-            RepositoryError: keys are unknown, missing or of a wrong type; the commit is not a full
+            RepositoryError: Keys are unknown, missing or of a wrong type; the commit is not a full
                 hash; a name leaves the repository.
         """
         found = check_keys(value, REFERENCE_SCHEMA, where=where)
@@ -142,12 +142,12 @@ class Reference:
         no others, and checks their hashes when they are fetched.
 
         Args:
-            cache_dir, token, local_files_only, force_download: as for
+            cache_dir, token, local_files_only, force_download: As for
                 :func:`~causalplug.hub.repository.resolve`.
-            chain: the keys of the snapshots whose references led here; see :func:`follow`.
+            chain: The keys of the snapshots whose references led here; see :func:`follow`.
 
         Raises:
-            RepositoryError: the reference leads back to where it came from, or the chain is too
+            RepositoryError: The reference leads back to where it came from, or the chain is too
                 long.
         """
         follow(chain, self.key)
@@ -167,11 +167,11 @@ def follow(chain: tuple[str, ...], key: str) -> tuple[str, ...]:
     """Return the chain with one more snapshot at its end, to hand to what is loaded through it.
 
     Args:
-        chain: the keys of the snapshots whose references led here.
-        key: of the next one.
+        chain: The keys of the snapshots whose references led here.
+        key: Key of the next one.
 
     Raises:
-        RepositoryError: that snapshot is in the chain already, or the chain is longer than eight.
+        RepositoryError: That snapshot is in the chain already, or the chain is longer than eight.
     """
     if key in chain or len(chain) >= _MAX_CHAIN:
         if key in chain:

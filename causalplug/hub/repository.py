@@ -46,17 +46,17 @@ def resolve(
     network; a full commit hash costs none. No file is downloaded yet.
 
     Args:
-        source: a folder, or a Hub id such as "me/frontdoor".
-        revision: branch, tag, pull request ("refs/pr/1") or commit hash; the main branch if None.
+        source: A folder, or a Hub id such as "me/frontdoor".
+        revision: Branch, tag, pull request ("refs/pr/1") or commit hash; the main branch if None.
             Not for folders.
-        cache_dir: where downloads are kept; the client's cache if None.
-        token: a token, True for the logged-in one, False for none, None for the client's default.
-        local_files_only: use no network.
-        force_download: fetch files again even if they are in the cache.
-        subfolder: the part of the repository that names are relative to, with ``/``.
+        cache_dir: Where downloads are kept; the client's cache if None.
+        token: A token, True for the logged-in one, False for none, None for the client's default.
+        local_files_only: Use no network.
+        force_download: Fetch files again even if they are in the cache.
+        subfolder: The part of the repository that names are relative to, with ``/``.
 
     Raises:
-        RepositoryError: there is no such folder, repository or revision, access is refused, or
+        RepositoryError: There is no such folder, repository or revision, access is refused, or
             there is no network and nothing in the cache.
     """
     text = os.fspath(source)

@@ -33,9 +33,9 @@ class Shareable:
     does not need (``benchmarks/hub.py``).
 
     Attributes:
-        card_kind: which template of ``model_cards/`` its card fills.
-        origin: the snapshot that it was loaded from, or published as; None before.
-        brought_code: name and text of the Python file that its repository brought to register its
+        card_kind: Which template of ``model_cards/`` its card fills.
+        origin: The snapshot that it was loaded from, or published as; None before.
+        brought_code: Name and text of the Python file that its repository brought to register its
             kind; it is saved again with it.
     """
 
@@ -53,7 +53,7 @@ class Shareable:
         anew.
 
         Args:
-            folder: where to.
+            folder: Where to.
             **options: What the card says and how parts are saved; see
                 :class:`causalplug.hub.saving.SavingOptions`.
 
@@ -61,7 +61,7 @@ class Shareable:
             The folder.
 
         Raises:
-            RepositoryError: something cannot be described or referred to, a fact is unknown, or the
+            RepositoryError: Something cannot be described or referred to, a fact is unknown, or the
                 disk refuses.
         """
         from causalplug.hub.publish import save
@@ -166,22 +166,22 @@ class Shareable:
         Args:
             repo_id: "owner/name", or "name" for the logged-in user.
             branch: "main" if None.
-            private: for a repository that is created now; None is the owner's default.
-            gated: whether readers must ask ("manual") or agree ("auto") first; None leaves it as it
+            private: For a repository that is created now; None is the owner's default.
+            gated: Whether readers must ask ("manual") or agree ("auto") first; None leaves it as it
                 is.
-            create_pr: propose the commit as a pull request instead.
-            commit_message: one line.
-            commit_description: more, as Markdown.
-            parent_commit: refuse if the branch has moved on from this commit.
-            token: a token, True for the logged-in one, None for the client's default.
-            **options: as for :meth:`save_pretrained`, and ``card``: the text of a card of one's
+            create_pr: Propose the commit as a pull request instead.
+            commit_message: One line.
+            commit_description: More, as Markdown.
+            parent_commit: Refuse if the branch has moved on from this commit.
+            token: A token, True for the logged-in one, None for the client's default.
+            **options: As for :meth:`save_pretrained`, and ``card``: the text of a card of one's
                 own, published as it is.
 
         Returns:
             The commit: ``oid``, ``commit_url``, ``pr_url``.
 
         Raises:
-            RepositoryError: as :meth:`save_pretrained` and :func:`causalplug.hub.push.push_folder`;
+            RepositoryError: As :meth:`save_pretrained` and :func:`causalplug.hub.push.push_folder`;
                 nothing was published then.
         """
         from causalplug.hub.publish import publish

@@ -94,14 +94,14 @@ class Snapshot:
     """One state of a repository: a folder as it is, or one commit of a Hub repository.
 
     Attributes:
-        path: the folder that holds what has been fetched; file names are relative to it.
-        repo_id: the Hub id; None for a folder.
-        requested_revision: what the user asked for; None for the main branch or a folder.
-        revision: the commit, 40 hex digits; None for a folder.
-        subfolder: the part of the repository that is looked at.
-        boundary: the folder that symbolic links must not leave.
-        recorded: size and hash of the files, if this is a reference to those files alone.
-        reference: what led here, or what these files are a copy of, if a model said so.
+        path: The folder that holds what has been fetched; file names are relative to it.
+        repo_id: The Hub id; None for a folder.
+        requested_revision: What the user asked for; None for the main branch or a folder.
+        revision: The commit, 40 hex digits; None for a folder.
+        subfolder: The part of the repository that is looked at.
+        boundary: The folder that symbolic links must not leave.
+        recorded: Size and hash of the files, if this is a reference to those files alone.
+        reference: What led here, or what these files are a copy of, if a model said so.
     """
 
     path: Path
@@ -148,13 +148,13 @@ class Snapshot:
         opened.
 
         Args:
-            repo_id, revision: of the other repository.
+            repo_id, revision: Repo id and revision of the other repository.
 
         Returns:
             ``cache_dir``, ``token`` and ``local_files_only``, as the user gave them.
 
         Raises:
-            RepositoryError: the name is not that of a repository, or the revision is not the full
+            RepositoryError: The name is not that of a repository, or the revision is not the full
                 hash of a commit.
         """
         check_pinned(repo_id, revision)
@@ -206,7 +206,7 @@ class Snapshot:
         before. A reference lists what it recorded.
 
         Raises:
-            RepositoryError: the Hub cannot be reached; the list is too long, or has names that
+            RepositoryError: The Hub cannot be reached; the list is too long, or has names that
                 leave the folder.
         """
         return dict(self._listing)
@@ -241,11 +241,11 @@ class Snapshot:
         """Return the path of one file on the disk, fetched if need be.
 
         Args:
-            name: relative name, with ``/``.
-            facts: size and hash that it must have, if they were recorded.
+            name: Relative name, with ``/``.
+            facts: Size and hash that it must have, if they were recorded.
 
         Raises:
-            RepositoryError: as :meth:`fetch`; or the file is a link that leaves the repository, or
+            RepositoryError: As :meth:`fetch`; or the file is a link that leaves the repository, or
                 not a plain file.
         """
         self.fetch(name, facts=None if facts is None else {name: facts})
@@ -259,13 +259,13 @@ class Snapshot:
         taken up again where it stopped.
 
         Args:
-            patterns: names, or patterns as of :mod:`fnmatch` (which need the list of files, one
+            patterns: Names, or patterns as of :mod:`fnmatch` (which need the list of files, one
                 request).
-            facts: name to recorded size and hash. A file in the cache that disagrees is fetched
+            facts: Name to recorded size and hash. A file in the cache that disagrees is fetched
                 again, once.
 
         Raises:
-            RepositoryError: a file is missing, damaged, or does not have the recorded hash; the
+            RepositoryError: A file is missing, damaged, or does not have the recorded hash; the
                 disk is too small; or what the Hub's client reports.
         """
         facts = {**(self.recorded or {}), **(facts or {})}
@@ -434,12 +434,12 @@ def check_trust(snapshot: Snapshot, trust_remote_code: bool, *, needs: str) -> N
     taken from.
 
     Args:
-        snapshot: the repository whose code would run.
-        trust_remote_code: what the user said.
-        needs: the file with the code, for the message.
+        snapshot: The repository whose code would run.
+        trust_remote_code: What the user said.
+        needs: The file with the code, for the message.
 
     Raises:
-        RepositoryError: the user did not allow it, or the revision may change under them.
+        RepositoryError: The user did not allow it, or the revision may change under them.
     """
     if not trust_remote_code:
         raise RepositoryError(

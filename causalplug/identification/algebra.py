@@ -196,8 +196,8 @@ def apart(expression: Expression, *, everywhere: bool = False) -> Expression:
     sum.
 
     Args:
-        expression: any expression.
-        everywhere: give every sum symbols of its own, in sums beside each other too.
+        expression: Any expression.
+        everywhere: Give every sum symbols of its own, in sums beside each other too.
     """
     used: dict[str, int] = {}
 

@@ -31,12 +31,12 @@ class Regime:
     """A distribution that is known: of ``observed`` under do(``set_variables``).
 
     Attributes:
-        observed, set_variables: bit sets.
-        boxes: the values that were set: a variable that a box does not name was set to any value;
+        observed, set_variables: Bit sets.
+        boxes: The values that were set: a variable that a box does not name was set to any value;
             several boxes, if several sources of the same kind were pooled.
-        sources: positions of the pooled sources; empty if the distribution was worked out from
+        sources: Positions of the pooled sources; empty if the distribution was worked out from
             others.
-        origin: for those, the effects whose product it is (see :mod:`causalplug.causal.partial`).
+        origin: For those, the effects whose product it is (see :mod:`causalplug.causal.partial`).
     """
 
     observed: int
@@ -70,7 +70,7 @@ class Effect:
     c-factors.
 
     Attributes:
-        graph: the latent projection on what the regime recorded, in which the recursions ran.
+        graph: The latent projection on what the regime recorded, in which the recursions ran.
     """
 
     target: int
@@ -89,9 +89,9 @@ class Obstacle:
         kind: ``"hedge"``; ``"set"`` (the regime sets some of the target's variables);
             ``"unrecorded"``; ``"changed"`` (it also sets a cause of the target that the effect
             leaves alone); ``"values"`` (other values were set).
-        regime: which one.
-        inside: hedge: the larger set T; otherwise the variables that are in the way.
-        root: hedge: the smaller set S.
+        regime: Which one.
+        inside: Hedge: the larger set T; otherwise the variables that are in the way.
+        root: Hedge: the smaller set S.
     """
 
     kind: str
@@ -128,10 +128,10 @@ def effect_from(
     """Work P(``target`` | do(``under``)) out of ``regime``; values that were set are not looked at.
 
     Args:
-        regime: the distribution.
-        full: the causal graph.
-        projected: its latent projection on what the regime recorded.
-        target, under: disjoint bit sets.
+        regime: The distribution.
+        full: The causal graph.
+        projected: Its latent projection on what the regime recorded.
+        target, under: Disjoint bit sets.
     """
     if regime.set_variables & target:
         return Obstacle("set", regime, regime.set_variables & target)

@@ -39,11 +39,11 @@ class Certificate:
             (a c-factor that needs one variable at two values at once), ``"values"`` (only other
             values were set), ``"unrecorded"`` (variables that no source has), ``"partial"`` (what
             the sources record cannot be pieced together) or ``"contradiction"``.
-        variables: the variables of the c-factor that is not identifiable, or those in the way.
-        sentence: the same in words.
-        hedges: one per source in which there is one.
-        graph: the graph that the hedges are in: the query's, or its projection on what is recorded.
-        obstacles: a line per source.
+        variables: The variables of the c-factor that is not identifiable, or those in the way.
+        sentence: The same in words.
+        hedges: One per source in which there is one.
+        graph: The graph that the hedges are in: the query's, or its projection on what is recorded.
+        obstacles: A line per source.
     """
 
     kind: str

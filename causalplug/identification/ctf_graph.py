@@ -28,9 +28,9 @@ class Factor:
     """A consistent c-factor: the variables ``inside`` under do() on their parents outside.
 
     Attributes:
-        inside: bit set of the variables.
-        outside: bit set of their parents that are not inside.
-        atoms: the values that all of them take.
+        inside: Bit set of the variables.
+        outside: Bit set of their parents that are not inside.
+        atoms: The values that all of them take.
     """
 
     inside: int
@@ -44,9 +44,9 @@ class Clash:
     once.
 
     Attributes:
-        inside: bit set of the component's variables.
-        variable: position of the variable that is needed at two values.
-        atoms: these two, or the same atom twice if the variable itself is needed under two parent
+        inside: Bit set of the component's variables.
+        variable: Position of the variable that is needed at two values.
+        atoms: These two, or the same atom twice if the variable itself is needed under two parent
             values.
     """
 
@@ -118,11 +118,10 @@ class CounterfactualGraph(Unification):
         """The evidence that ``kept`` reads or has, or that settles an outcome; with ``above``,
         on its causes too."""
         read = self._read_by(kept)
-        own = [
-            (event, node)
-            for event, node in zip(self.evidence, self.node_of[len(self.outcomes) :], strict=True)
-            if node is not None
-        ]
+        own = []
+        for event, node in zip(self.evidence, self.node_of[len(self.outcomes) :], strict=True):
+            if node is not None:
+                own.append((event, node))
         causes = 0
         if above:
             about = kept | mask_of(node.variable for _, node in own if id(node) in read)

@@ -30,12 +30,12 @@ class Answer:
     """What the formula of an identified term is made of.
 
     Attributes:
-        graph: the graph (or latent projection) in which the factors were found.
-        numerator: the counterfactual graph of all events; ``kept`` its relevant variables,
+        graph: The graph (or latent projection) in which the factors were found.
+        numerator: The counterfactual graph of all events; ``kept`` its relevant variables,
             ``factors`` their c-factors.
-        evidence: the same three for the evidence alone, if it is not simply the numerator summed
+        evidence: The same three for the evidence alone, if it is not simply the numerator summed
             over the outcomes.
-        direct: the regime that has the answer as it stands, if there is one; there are no factors
+        direct: The regime that has the answer as it stands, if there is one; there are no factors
             then.
     """
 
@@ -57,10 +57,10 @@ class Refusal:
     """Why a term was not identified.
 
     Attributes:
-        graph: the graph (or latent projection) in which it was tried.
-        clash: the c-component in which a variable is needed at two values, or None.
-        failed: the c-factors that no regime gives, with the obstacle in each regime.
-        unrecorded: variables that matter and that no source records.
+        graph: The graph (or latent projection) in which it was tried.
+        clash: The c-component in which a variable is needed at two values, or None.
+        failed: The c-factors that no regime gives, with the obstacle in each regime.
+        unrecorded: Variables that matter and that no source records.
     """
 
     graph: BitGraph
@@ -76,10 +76,10 @@ class Verdict:
     Attributes:
         status: ``"identifiable"``, ``"not identifiable"``, ``"not shown"``, ``"zero"`` or
             ``"undefined"``.
-        answer, refusal: whichever there is.
-        contradiction: for ``"zero"`` and ``"undefined"``, the two events that exclude each other.
-        combined: whether partially recorded sources had to be combined.
-        exhausted: whether the search through combinations was given up.
+        answer, refusal: Whichever there is.
+        contradiction: For ``"zero"`` and ``"undefined"``, the two events that exclude each other.
+        combined: Whether partially recorded sources had to be combined.
+        exhausted: Whether the search through combinations was given up.
     """
 
     status: str

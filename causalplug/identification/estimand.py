@@ -61,10 +61,10 @@ class TermEstimand:
     """The formula of one term.
 
     Attributes:
-        formula: the tree.
-        axes: what the answer is indexed by: pairs of a label (``"Y"``, ``"Y_{X=1}"``, ``"do(X)"``)
+        formula: The tree.
+        axes: What the answer is indexed by: pairs of a label (``"Y"``, ``"Y_{X=1}"``, ``"do(X)"``)
             and its symbol, outcomes first.
-        expectation: the label of the outcome whose mean is taken, or None.
+        expectation: The label of the outcome whose mean is taken, or None.
     """
 
     formula: Expression
@@ -77,9 +77,9 @@ class Estimand:
     """The formula of a query in probabilities of the data sources.
 
     Attributes:
-        query: the query in words.
-        terms: pairs of a coefficient and a :class:`TermEstimand`.
-        sources: names of the data sources, in the order of the tables that :func:`evaluate` takes.
+        query: The query in words.
+        terms: Pairs of a coefficient and a :class:`TermEstimand`.
+        sources: Names of the data sources, in the order of the tables that :func:`evaluate` takes.
     """
 
     query: str
@@ -99,7 +99,7 @@ class Estimand:
         """The tree of an estimand with one term.
 
         Raises:
-            ValueError: a contrast has several; go through ``terms``.
+            ValueError: A contrast has several; go through ``terms``.
         """
         if len(self.terms) != 1:
             raise ValueError(

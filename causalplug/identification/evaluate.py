@@ -45,11 +45,11 @@ class Estimate:
     """The value of an estimand.
 
     Attributes:
-        query: the query in words.
-        values: array with one axis per entry of ``axes``; NaN where the answer is undefined.
-        axes: labels such as ``"Y"``, ``"Y_{X=1}"`` or ``"do(X)"``.
-        categories: the values along each axis.
-        unsupported: combinations of values that the formula needs and that no row has, in words.
+        query: The query in words.
+        values: Array with one axis per entry of ``axes``; NaN where the answer is undefined.
+        axes: Labels such as ``"Y"``, ``"Y_{X=1}"`` or ``"do(X)"``.
+        categories: The values along each axis.
+        unsupported: Combinations of values that the formula needs and that no row has, in words.
     """
 
     query: str
@@ -101,16 +101,16 @@ def evaluate(
     """The value of ``estimand`` with the tables' relative frequencies in place of probabilities.
 
     Args:
-        estimand: from :func:`causalplug.identify`.
-        tables: one table per data source, in the order of ``estimand.sources``, or a mapping from
+        estimand: From :func:`causalplug.identify`.
+        tables: One table per data source, in the order of ``estimand.sources``, or a mapping from
             their names; a single one if there is one source. A table is a DataFrame, a dict of
             arrays, or a :class:`Table`; one of an interventional source has columns for what was
             set.
-        categories: all values of some variables, in the order wanted; by default those in the
+        categories: All values of some variables, in the order wanted; by default those in the
             tables.
 
     Raises:
-        DataError: a missing table or column; an expectation of values that are not numbers.
+        DataError: A missing table or column; an expectation of values that are not numbers.
     """
     given = _by_source(estimand, tables)
     listed_values = {name: list(values) for name, values in (categories or {}).items()}

@@ -91,9 +91,9 @@ class Event:
     """``variable`` in the world ``do`` has ``value``; ``None`` (or ``"*"``) stands for every value.
 
     Args:
-        variable: its name.
-        value: a category, ``None``, or a :class:`Bound` value that a subscript reads.
-        do: what is set in the event's world, see :class:`World`.
+        variable: Its name.
+        value: A category, ``None``, or a :class:`Bound` value that a subscript reads.
+        do: What is set in the event's world, see :class:`World`.
     """
 
     variable: str

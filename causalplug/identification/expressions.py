@@ -178,7 +178,7 @@ class Cases(Expression):
     """One expression per combination of values, where different sources cover different values.
 
     Attributes:
-        branches: pairs of conditions ``((atom, value), ...)`` and the expression that holds under
+        branches: Pairs of conditions ``((atom, value), ...)`` and the expression that holds under
             them. The value ``OTHER`` stands for every value that no other branch names.
     """
 

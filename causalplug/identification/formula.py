@@ -239,9 +239,9 @@ def _origins(way: Effect | Composite) -> set[int]:
         if way.regime.sources:
             return set(way.regime.sources)
         return _origins(way.regime.origin)
-    return {
-        source
-        for _, _, inner in way.factors
-        for _, branch in inner.branches
-        for source in _origins(branch)
-    }
+    found = set()
+    for _, _, inner in way.factors:
+        for _, branch in inner.branches:
+            for source in _origins(branch):
+                found.add(source)
+    return found

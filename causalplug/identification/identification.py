@@ -57,10 +57,10 @@ class Identification:
     ``"identifiable"``.
 
     Attributes:
-        query: what was asked.
-        graph: the causal graph.
-        sources: the data sources, each with a name.
-        status: one of ``STATUSES``: ``"identifiable"``; ``"zero"`` (the events exclude each other,
+        query: What was asked.
+        graph: The causal graph.
+        sources: The data sources, each with a name.
+        status: One of ``STATUSES``: ``"identifiable"``; ``"zero"`` (the events exclude each other,
             the answer is 0); ``"undefined"`` (the evidence excludes itself); ``"not identifiable"``
             (proved); ``"not shown"``.
         interpolated: The values between those that an experiment set on which the answer rests,
@@ -208,7 +208,7 @@ class Identification:
         2,000 sets).
 
         Args:
-            most: the largest number of experiments to think of.
+            most: The largest number of experiments to think of.
         """
         from causalplug.identification.suggest import suggest
 
@@ -268,11 +268,11 @@ def identify(
     are drawn from.
 
     Args:
-        graph: the causal graph.
-        query: a :class:`Query` or its text.
-        sources: as for :func:`causalplug.plan`; by default one observational source of all
+        graph: The causal graph.
+        query: A :class:`Query` or its text.
+        sources: As for :func:`causalplug.plan`; by default one observational source of all
             variables.
-        domains: all values of some variables, such as ``{"X": (0, 1)}``. Needed where sources that
+        domains: All values of some variables, such as ``{"X": (0, 1)}``. Needed where sources that
             set a variable to some values are together to cover all of them, and for answers by
             subtraction: with two values of X, P(Y_{X=0} | X=1) follows from an experiment on X and
             the rows with X=0.
@@ -290,11 +290,11 @@ def identify(
         asked for.
 
     Raises:
-        QuerySyntaxError, QueryError: malformed text, a value outside ``domains``, or an assumption
+        QuerySyntaxError, QueryError: Malformed text, a value outside ``domains``, or an assumption
             that does not fit the graph or is of no use here.
-        UnknownVariableError: a variable that the graph does not have.
-        SourceError: a source that does not fit the graph.
-        GraphError: the graph is none.
+        UnknownVariableError: A variable that the graph does not have.
+        SourceError: A source that does not fit the graph.
+        GraphError: The graph is none.
 
     Example:
         >>> from causalplug.graphs.graph import CausalGraph
@@ -368,11 +368,10 @@ def _decided(result: Identification) -> Identification:
 
 def _with_doubt(found: Identification, status: Callable[[Term], str]) -> str:
     """The status; "not shown" where the proof does not hold for variables of two values."""
-    refused = [
-        term
-        for (_, term), verdict in zip(found.query.terms, found.verdicts, strict=True)
-        if verdict.status == "not identifiable"
-    ]
+    refused = []
+    for (_, term), verdict in zip(found.query.terms, found.verdicts, strict=True):
+        if verdict.status == "not identifiable":
+            refused.append(term)
     if refused and all(may_be_determined(term, found.domains, status) for term in refused):
         return "not shown"
     return found.status
@@ -392,7 +391,7 @@ def require_identifiable(
         The identification, with status ``"identifiable"`` or ``"zero"``.
 
     Raises:
-        NotIdentifiableError: with the reason; its ``identification`` holds certificate and
+        NotIdentifiableError: With the reason; its ``identification`` holds certificate and
             suggestions.
     """
     result = identify(graph, query, sources, domains=domains, assume=assume)

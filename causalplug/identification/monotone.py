@@ -114,14 +114,13 @@ def _ratio(graph: CausalGraph, term: Term, pair: Pair, query: Query) -> Declared
     if past & set(pair.high.do) or not all(not event.do for event in rest):
         return None
     worlds = (pair.high.do, pair.low.do)
-    effects = [
-        Query.contrast([(1.0, Term((Event(name, value, world),), rest, mean))])
-        for name, value, mean in (
-            (outcome.variable, outcome.value, term.expectation),
-            (pair.high.variable, pair.high.value, False),
-        )
-        for world in worlds
-    ]
+    effects = []
+    for name, value, mean in (
+        (outcome.variable, outcome.value, term.expectation),
+        (pair.high.variable, pair.high.value, False),
+    ):
+        for world in worlds:
+            effects.append(Query.contrast([(1.0, Term((Event(name, value, world),), rest, mean))]))
     made = (effects[0] - effects[1]) / (effects[2] - effects[3])
     return Declared(made.named(query.name or str(query)), pair.rests_on)
 

@@ -43,7 +43,7 @@ class _Text:
     """Writes expressions; subclasses change the notation.
 
     Args:
-        roots: everything that will be written, so that names and sources can be told apart.
+        roots: Everything that will be written, so that names and sources can be told apart.
     """
 
     def __init__(self, roots: Iterable[Expression]):

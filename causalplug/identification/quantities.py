@@ -62,10 +62,14 @@ def ate(
     """Average treatment effect ``E[Y | do(X=high)] - E[Y | do(X=low)]``, within ``given`` if
     there is any."""
     (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
-    terms = [
-        (sign, make(Event(y, value), do={**do, x: level}, given=given, expectation=value is None))
-        for sign, level in ((1, high), (-1, low))
-    ]
+    terms = []
+    for sign, level in ((1, high), (-1, low)):
+        terms.append(
+            (
+                sign,
+                make(Event(y, value), do={**do, x: level}, given=given, expectation=value is None),
+            )
+        )
     return make.contrast(terms, _name("ATE", outcome, treatment, do=do, given=given))
 
 
@@ -81,13 +85,19 @@ def ett(
     (Pearl 2009, 8.2.5)."""
     (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
     known = (Event(x, high), *given)
-    terms = [
-        (
-            sign,
-            make(Event(y, value, World({x: level})), do=do, given=known, expectation=value is None),
+    terms = []
+    for sign, level in ((1, high), (-1, low)):
+        terms.append(
+            (
+                sign,
+                make(
+                    Event(y, value, World({x: level})),
+                    do=do,
+                    given=known,
+                    expectation=value is None,
+                ),
+            )
         )
-        for sign, level in ((1, high), (-1, low))
-    ]
     return make.contrast(terms, _name("ETT", outcome, treatment, do=do, given=given))
 
 
@@ -106,13 +116,19 @@ def late(
     z, above, below = _argument(instrument)
     followed = Event(x, high, World({z: above})), Event(x, low, World({z: below}))
     known = (*followed, *given)
-    terms = [
-        (
-            sign,
-            make(Event(y, value, World({x: level})), do=do, given=known, expectation=value is None),
+    terms = []
+    for sign, level in ((1, high), (-1, low)):
+        terms.append(
+            (
+                sign,
+                make(
+                    Event(y, value, World({x: level})),
+                    do=do,
+                    given=known,
+                    expectation=value is None,
+                ),
+            )
         )
-        for sign, level in ((1, high), (-1, low))
-    ]
     name = _name("LATE", outcome, treatment, instrument, do=do, given=given)
     return make.contrast(terms, name)
 
@@ -274,10 +290,9 @@ def _natural(
     other_world = Event(m, None, World({**do, x: indirect}))
     first = Event(y, value, World({x: direct, m: other_world}))
     second = Event(y, value, World({x: low}))
-    terms = [
-        (sign, make(e, do=do, given=given, expectation=value is None))
-        for sign, e in ((1, first), (-1, second))
-    ]
+    terms = []
+    for sign, e in ((1, first), (-1, second)):
+        terms.append((sign, make(e, do=do, given=given, expectation=value is None)))
     return make.contrast(terms, _name(name, outcome, treatment, m, do=do, given=given))
 
 

@@ -48,9 +48,9 @@ class Term:
     ``evidence``.
 
     Attributes:
-        outcomes: the events asked for; those without a value are the axes of the answer.
-        evidence: the events conditioned on, in any worlds.
-        expectation: whether it is ``E[.]``; the one outcome has no value then.
+        outcomes: The events asked for; those without a value are the axes of the answer.
+        evidence: The events conditioned on, in any worlds.
+        expectation: Whether it is ``E[.]``; the one outcome has no value then.
     """
 
     outcomes: tuple[Event, ...]
@@ -168,21 +168,21 @@ class Query:
     """A causal question: one term, or a contrast of several.
 
     Args:
-        outcomes: what is asked for: a name, events, or a mapping from names to values (``None``:
+        outcomes: What is asked for: a name, events, or a mapping from names to values (``None``:
             every value).
-        do: what is set for all events of the query: a mapping from names to values, or names (every
+        do: What is set for all events of the query: a mapping from names to values, or names (every
             value).
-        given: what is conditioned on, written like ``outcomes``.
-        expectation: ask for the expectation of the one outcome.
+        given: What is conditioned on, written like ``outcomes``.
+        expectation: Ask for the expectation of the one outcome.
 
     Attributes:
-        terms: pairs ``(coefficient, term)``; equal terms are merged and those that cancel are gone.
-        name: the named quantity that was asked for, such as ``"ATE(Y, X)"``, or ``None``.
-        formula: for ratios and products of terms, what is worked out from the terms (whose
+        terms: Pairs ``(coefficient, term)``; equal terms are merged and those that cancel are gone.
+        name: The named quantity that was asked for, such as ``"ATE(Y, X)"``, or ``None``.
+        formula: For ratios and products of terms, what is worked out from the terms (whose
             coefficients are 1 then); None for a sum of terms times coefficients.
 
     Raises:
-        QueryError: nothing asked for, a variable both set and conditioned on or asked for, an
+        QueryError: Nothing asked for, a variable both set and conditioned on or asked for, an
             unbound ``$value``.
 
     Example:
@@ -255,9 +255,9 @@ class Query:
         language.
 
         Raises:
-            QuerySyntaxError: malformed text; the message marks the character, ``position`` is its
+            QuerySyntaxError: Malformed text; the message marks the character, ``position`` is its
                 index.
-            QueryError: well-formed text that asks nothing sensible.
+            QueryError: Well-formed text that asks nothing sensible.
         """
         return parse_query(text, cls)
 
@@ -355,7 +355,7 @@ class Query:
         """The one term of a query that is no contrast.
 
         Raises:
-            QueryError: the query is a contrast; go through ``terms``.
+            QueryError: The query is a contrast; go through ``terms``.
         """
         if self.is_contrast:
             raise QueryError(f"{self} has no single term: it is a contrast; go through query.terms")

@@ -78,9 +78,9 @@ def parse_query(text: str, make: Maker) -> Any:
         make: The class of queries, which builds the terms and their contrasts.
 
     Raises:
-        QuerySyntaxError: malformed text; ``position`` is the index of the character where reading
+        QuerySyntaxError: Malformed text; ``position`` is the index of the character where reading
             stopped.
-        QueryError: well-formed text that asks nothing sensible.
+        QueryError: Well-formed text that asks nothing sensible.
     """
     return _Parser(text, make).query()
 

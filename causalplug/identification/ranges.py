@@ -32,9 +32,9 @@ class _Opened:
     """A term with its ranges left open.
 
     Attributes:
-        term: the joint term.
-        asked: open events and what is asked of their values, outcomes only.
-        known: the same of the evidence.
+        term: The joint term.
+        asked: Open events and what is asked of their values, outcomes only.
+        known: The same of the evidence.
     """
 
     term: Term

@@ -53,7 +53,7 @@ class Resolution:
     do().
 
     Attributes:
-        branches: pairs of the values ``{variable: value}`` for which a way holds (empty: for all)
+        branches: Pairs of the values ``{variable: value}`` for which a way holds (empty: for all)
             and the way.
     """
 
@@ -65,10 +65,10 @@ class Solver:
     """Effects that follow from ``regimes`` in ``graph``.
 
     Args:
-        graph: the causal graph over the variables that matter.
-        regimes: what is known; grows while partially recorded sources are combined.
-        domains: all values of a variable, where they are known.
-        budget: how many single steps may be tried before the search is given up.
+        graph: The causal graph over the variables that matter.
+        regimes: What is known; grows while partially recorded sources are combined.
+        domains: All values of a variable, where they are known.
+        budget: How many single steps may be tried before the search is given up.
     """
 
     graph: BitGraph

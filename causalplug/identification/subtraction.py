@@ -57,11 +57,10 @@ def may_be_determined(term: Term, domains: Domains, status: Status) -> bool:
     names = [event.variable for event in term.events]
     if term.layer < 3 or len(set(names)) < len(names):
         return False
-    binary = [
-        event
-        for event in term.events
-        if _is_open_to_it(event, domains, most=2) and _split(term, event, domains)
-    ]
+    binary = []
+    for event in term.events:
+        if _is_open_to_it(event, domains, most=2) and _split(term, event, domains):
+            binary.append(event)
     return bool(binary) and not any(_settled(term, event, domains, status) for event in binary)
 
 
@@ -129,11 +128,10 @@ def _split(term: Term, event: Event, domains: Domains) -> _Split | None:
     weight = None
     if event in term.evidence:
         weight = Term((event,), evidence)
-    rest = [
-        Event(event.variable, value, event.do)
-        for value in domains[event.variable]
-        if value != event.value
-    ]
+    rest = []
+    for value in domains[event.variable]:
+        if value != event.value:
+            rest.append(Event(event.variable, value, event.do))
     if not term.expectation:
         others = tuple(Term((*outcomes, other), evidence) for other in rest)
         return _Split(Term(outcomes, evidence), others, (), weight)

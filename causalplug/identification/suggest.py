@@ -61,9 +61,9 @@ def suggest(
     identifiable.
 
     Args:
-        result: a refusal; there is nothing to suggest for an answer.
-        most: the largest number of experiments in a set.
-        trials: how many sets are decided on.
+        result: A refusal; there is nothing to suggest for an answer.
+        most: The largest number of experiments in a set.
+        trials: How many sets are decided on.
 
     Returns:
         All sets of the smallest size that suffices, and whether all of that size and below were

@@ -21,9 +21,9 @@ class Table:
     """Weighted rows of discrete variables.
 
     Attributes:
-        categories: per variable, in the order of the columns, its values.
-        codes: integer array (rows, variables): positions in ``categories``.
-        weights: array (rows,): 1 per row for data, probabilities for an exact distribution.
+        categories: Per variable, in the order of the columns, its values.
+        codes: Integer array (rows, variables): positions in ``categories``.
+        weights: Array (rows,): 1 per row for data, probabilities for an exact distribution.
     """
 
     categories: Mapping[str, tuple[Hashable, ...]]
@@ -43,15 +43,15 @@ class Table:
         """Rows of data.
 
         Args:
-            rows: a pandas DataFrame or a mapping from names to one-dimensional arrays of one
+            rows: A pandas DataFrame or a mapping from names to one-dimensional arrays of one
                 length.
-            variables: the columns to use; all by default.
-            categories: values of some variables in the order wanted; by default those that occur,
+            variables: The columns to use; all by default.
+            categories: Values of some variables in the order wanted; by default those that occur,
                 sorted.
-            weights: one non-negative weight per row.
+            weights: One non-negative weight per row.
 
         Raises:
-            DataError: a missing column, columns of different length, missing values, a value
+            DataError: A missing column, columns of different length, missing values, a value
                 outside ``categories``.
         """
         names = list(rows.keys() if variables is None else variables)
@@ -103,10 +103,9 @@ class Table:
                 f"the distribution cannot be read: {probabilities.ndim} axes for the variables "
                 f"{listed(variables)}"
             )
-        named = {
-            name: tuple((categories or {}).get(name, range(size)))
-            for name, size in zip(variables, probabilities.shape, strict=True)
-        }
+        named = {}
+        for name, size in zip(variables, probabilities.shape, strict=True):
+            named[name] = tuple((categories or {}).get(name, range(size)))
         cells = np.indices(probabilities.shape).reshape(len(variables), -1).T
         return cls(named, cells, probabilities.ravel())
 
@@ -119,7 +118,7 @@ class Table:
         """Total weight per combination of values: one axis per variable.
 
         Raises:
-            DataError: a variable that the table does not have, or too many combinations to hold.
+            DataError: A variable that the table does not have, or too many combinations to hold.
         """
         key = tuple(variables)
         if key not in self._margins:

@@ -26,15 +26,15 @@ class Node:
     """One variable under given values of its parents.
 
     Attributes:
-        variable: its position.
-        reads: per parent, in ascending position, the atom that the variable reads.
-        atom: the value that it takes; ``fixed`` if an event of the query says which.
-        outcome, evidence: whether an event before or behind the bar is about it.
-        reads_evidence: the nodes with evidence that it reads in one of the worlds that share it.
-        reads_other: bit set of the parents that it reads, in one of these worlds, from nodes
+        variable: Its position.
+        reads: Per parent, in ascending position, the atom that the variable reads.
+        atom: The value that it takes; ``fixed`` if an event of the query says which.
+        outcome, evidence: Whether an event before or behind the bar is about it.
+        reads_evidence: The nodes with evidence that it reads in one of the worlds that share it.
+        reads_other: Bit set of the parents that it reads, in one of these worlds, from nodes
             without evidence.
-        reads_set: bit set of the parents that one of these worlds sets to a value.
-        reads_nested: bit set of the parents that one of them sets to what another world makes of
+        reads_set: Bit set of the parents that one of these worlds sets to a value.
+        reads_nested: Bit set of the parents that one of them sets to what another world makes of
             them.
     """
 
@@ -66,19 +66,19 @@ class Unification:
     """The nodes that a conjunction of events speaks of.
 
     Args:
-        graph: the causal graph (or a projection that has every variable that matters).
-        outcomes, evidence: the events.
-        open_outcomes: leave the outcomes' constants open; ``closing`` then says what to put in.
+        graph: The causal graph (or a projection that has every variable that matters).
+        outcomes, evidence: The events.
+        open_outcomes: Leave the outcomes' constants open; ``closing`` then says what to put in.
 
     Attributes:
-        nodes: per variable position, its nodes.
-        node_of: per event, outcomes first, the node that it is about; None if its own world sets
+        nodes: Per variable position, its nodes.
+        node_of: Per event, outcomes first, the node that it is about; None if its own world sets
             its variable.
-        targets: per event, the atom that it asks for.
-        contradiction: two events that cannot both happen, or None.
-        equal: pairs of atoms that have to be the same value for the outcomes to happen.
-        equal_evidence: pairs that have to be the same value for the evidence to happen.
-        closing: symbol to constant, for ``open_outcomes``.
+        targets: Per event, the atom that it asks for.
+        contradiction: Two events that cannot both happen, or None.
+        equal: Pairs of atoms that have to be the same value for the outcomes to happen.
+        equal_evidence: Pairs that have to be the same value for the evidence to happen.
+        closing: Symbol to constant, for ``open_outcomes``.
     """
 
     def __init__(

@@ -382,7 +382,7 @@ def register_mechanism(kind: str) -> Callable[[_M], _M]:
     ``config.json`` gives.
 
     Raises:
-        MechanismError: the name is taken by another class.
+        MechanismError: The name is taken by another class.
     """
     return MECHANISMS.register(kind)
 

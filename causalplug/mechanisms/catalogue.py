@@ -21,17 +21,17 @@ class AdapterInfo:
     """One adapter.
 
     Attributes:
-        kind: the name that a repository's ``config.json`` gives.
+        kind: The name that a repository's ``config.json`` gives.
         role: ``"generator"`` or ``"encoder"``.
-        summary: the first line of its documentation.
-        module: where it is defined.
-        package: the distribution that brings it, ``"causalplug"`` for shipped ones, None for one
+        summary: The first line of its documentation.
+        module: Where it is defined.
+        package: The distribution that brings it, ``"causalplug"`` for shipped ones, None for one
             that was registered by hand.
-        license: of the weights, where the adapter is for one family alone; else each repository
-            states its own.
-        needs: packages that it imports when it is used, beyond those that causalplug needs itself.
-        missing: those of them that are not installed.
-        error: why it cannot be used at all, None where it can: its module cannot be imported.
+        license: License of the weights, where the adapter is for one family alone; else each
+            repository states its own.
+        needs: Packages that it imports when it is used, beyond those that causalplug needs itself.
+        missing: Those of them that are not installed.
+        error: Why it cannot be used at all, None where it can: its module cannot be imported.
     """
 
     kind: str

@@ -272,10 +272,9 @@ def _label(do: Intervention) -> str:
     if not isinstance(do, Mapping):
         return f"do({', '.join(do)})"
     single = isinstance
-    parts = [
-        f"{name}={value}" if single(value, str | int | float) else name
-        for name, value in do.items()
-    ]
+    parts = []
+    for name, value in do.items():
+        parts.append(f"{name}={value}" if single(value, str | int | float) else name)
     return f"do({', '.join(parts)})"
 
 

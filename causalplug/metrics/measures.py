@@ -71,11 +71,10 @@ class Measures:
         Raises:
             KeyError: No line is meant, or several.
         """
-        found = [
-            item.value
-            for item in self.items
-            if item.measure == measure and do in ("", item.do) and of in ("", item.of)
-        ]
+        found = []
+        for item in self.items:
+            if item.measure == measure and do in ("", item.do) and of in ("", item.of):
+                found.append(item.value)
         if len(found) != 1:
             raise KeyError(f"{len(found)} lines are {measure}, {do or 'any do'}, {of or 'any of'}")
         return found[0]

@@ -33,8 +33,8 @@ class ConfounderLayout:
     """The groups of variables that share one confounder noise each.
 
     Args:
-        graph: the causal graph.
-        groups: cliques of bidirected edges that together cover every edge.
+        graph: The causal graph.
+        groups: Cliques of bidirected edges that together cover every edge.
     """
 
     def __init__(self, graph: CausalGraph, groups: Iterable[Sequence[str]]):
@@ -59,13 +59,13 @@ def confounder_layout(
     """The layout that a model's ``confounders=`` asks for.
 
     Args:
-        graph: the causal graph.
-        spec: what was asked for.
-        mechanisms: given ones. A c-component with one that reads a noise for every bidirected edge
+        graph: The causal graph.
+        spec: What was asked for.
+        mechanisms: Given ones. A c-component with one that reads a noise for every bidirected edge
             is laid out by edges.
 
     Raises:
-        MechanismError: no known word, or groups that are no cliques or leave an edge out.
+        MechanismError: No known word, or groups that are no cliques or leave an edge out.
     """
     if spec == "edges":
         return ConfounderLayout(graph, graph.bidirected)
@@ -143,7 +143,7 @@ def check_readers(
     Mechanisms that were trained elsewhere, or are tables, name the noises that they read.
 
     Raises:
-        MechanismError: two mechanisms that share a hidden cause read none in common.
+        MechanismError: Two mechanisms that share a hidden cause read none in common.
     """
     known = {name: m for name, m in mechanisms.items() if not isinstance(m, DeferredMechanism)}
     own = {name: m.reads_confounders for name, m in known.items() if m.reads_confounders}

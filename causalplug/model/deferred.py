@@ -27,8 +27,8 @@ class Deferred(nn.Module):
     it.
 
     Attributes:
-        entry: what the model's ``config.json`` says of the part.
-        origin: the snapshot that the part belongs to.
+        entry: What the model's ``config.json`` says of the part.
+        origin: The snapshot that the part belongs to.
     """
 
     place: Tensor
@@ -99,8 +99,8 @@ class Parts(Mapping[str, _T], Generic[_T]):
     """The mechanisms or encoders of a model by variable; looking one up opens it.
 
     Args:
-        held: what the model holds, by variable.
-        get: opens the part of a variable.
+        held: What the model holds, by variable.
+        get: Opens the part of a variable.
     """
 
     def __init__(self, held: Mapping[str, nn.Module], get: Callable[[str], _T]):

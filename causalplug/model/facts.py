@@ -45,20 +45,20 @@ def dcm_facts(
     """Collect what :func:`~causalplug.hub.card.render_card` writes about a model.
 
     Args:
-        dcm: the model; its plan, sources and history are used where it has them.
-        title: of the card.
-        queries: questions to tell the status of, as for :func:`identified`; by default those that
+        dcm: The model; its plan, sources and history are used where it has them.
+        title: Title of the card.
+        queries: Questions to tell the status of, as for :func:`identified`; by default those that
             it was saved with.
-        fits: what was found about its generators; by default what training found.
-        frozen: whether its generators are referred to ("reference") or copied ("copy").
-        more: further facts of a "dcm" card: ``repo_id``, ``license``, ``summary``, ``datasets``,
+        fits: What was found about its generators; by default what training found.
+        frozen: Whether its generators are referred to ("reference") or copied ("copy").
+        more: Further facts of a "dcm" card: ``repo_id``, ``license``, ``summary``, ``datasets``,
             ``uses``, ``limits``, ``assumptions``, ``tags``, ``example``.
 
     Returns:
         facts for ``render_card("dcm", …)``.
 
     Raises:
-        QueryError: a question is malformed or does not fit the graph.
+        QueryError: A question is malformed or does not fit the graph.
     """
     kinds = {"image" if variable.is_image else "tabular" for variable in dcm.variables.values()}
     facts: Json = {
@@ -105,31 +105,33 @@ def _source_rows(dcm: Model) -> list[Json]:
 
 def plan_rows(plan: Plan) -> list[Json]:
     """One row per module, in training order."""
-    return [
-        {
-            "module": module.name,
-            "action": module.label,
-            "objective": module.objective,
-            "matches": [target.describe() for target in module.targets],
-            "why": module.why,
-        }
-        for module in plan.modules
-    ]
+    found = []
+    for module in plan.modules:
+        found.append(
+            {
+                "module": module.name,
+                "action": module.label,
+                "objective": module.objective,
+                "matches": [target.describe() for target in module.targets],
+                "why": module.why,
+            }
+        )
+    return found
 
 
 def identified(dcm: Model, queries: Queries | None = None) -> list[Json]:
     """What ``config.json`` and the card say of a model's questions.
 
     Args:
-        dcm: the model; its sources decide.
-        queries: questions, or name to question; by default those that the model was saved with.
+        dcm: The model; its sources decide.
+        queries: Questions, or name to question; by default those that the model was saved with.
 
     Returns:
         One entry each: ``name`` (or None), ``query``, ``status``, ``reason`` and ``estimand`` (None
             if there is none).
 
     Raises:
-        QueryError: a question is malformed or does not fit the graph.
+        QueryError: A question is malformed or does not fit the graph.
     """
     from causalplug.identification.identification import Identification, identify
 
@@ -217,7 +219,7 @@ def training_rows(history: Named) -> list[Json]:
     """One row per matched distribution of a training report.
 
     Raises:
-        KeyError, TypeError: the history is not that of a training.
+        KeyError, TypeError: The history is not that of a training.
     """
     rows = []
     nothing_held_out = {}
@@ -225,11 +227,10 @@ def training_rows(history: Named) -> list[Json]:
         nothing_held_out = {"on": "training rows"}
     for module in history.get("modules", []):
         for distance in module["distances"]:
-            kept = {
-                key: distance[key]
-                for key in ("rows", "tvd", "floor", "mmd", "mmd_floor")
-                if key in distance
-            }
+            kept = {}
+            for key in ("rows", "tvd", "floor", "mmd", "mmd_floor"):
+                if key in distance:
+                    kept[key] = distance[key]
             name = "+".join(module["variables"])
             rows.append(
                 {

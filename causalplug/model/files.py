@@ -57,18 +57,18 @@ def dcm_files(
     """The files of a model's repository and its configuration.
 
     Args:
-        dcm: the model.
-        folder: where the files will be written.
+        dcm: The model.
+        folder: Where the files will be written.
         frozen: ``"reference"`` refers to pulled generators and encoders by repository and commit
             (by folder and hashes, where they came from a folder of this computer); ``"copy"`` puts
             them into ``frozen/``.
-        queries: questions whose identification is noted, as for
+        queries: Questions whose identification is noted, as for
             :func:`~causalplug.model.facts.identified`.
-        anywhere: whether it has to load on other computers, so that no folder of this one may be
+        anywhere: Whether it has to load on other computers, so that no folder of this one may be
             referred to.
 
     Raises:
-        RepositoryError: a frozen part was made in memory and was never saved, so that nothing can
+        RepositoryError: A frozen part was made in memory and was never saved, so that nothing can
             be referred to.
     """
     from causalplug import __version__
@@ -144,16 +144,16 @@ def load_dcm(
     """Load a model. Its frozen parts are fetched when they are first needed.
 
     Args:
-        snapshot: the repository.
+        snapshot: The repository.
         build: The class of the model, called with graph, variables, mechanisms, encoders and
             ``confounder_size``.
-        device: where the weights go.
-        dtype: of the trained weights; what is frozen keeps the precision that it was saved or
+        device: Where the weights go.
+        dtype: Dtype of the trained weights; what is frozen keeps the precision that it was saved or
             plugged in with.
-        module: variables of a trained module, as ``"C+N"``; it alone is returned, to be plugged
+        module: Variables of a trained module, as ``"C+N"``; it alone is returned, to be plugged
             into another model.
-        chain: the keys of the snapshots whose references led here.
-        options: how referenced repositories are fetched: ``cache_dir``, ``token``,
+        chain: The keys of the snapshots whose references led here.
+        options: How referenced repositories are fetched: ``cache_dir``, ``token``,
             ``local_files_only``, ``force_download``.
 
     Returns:
@@ -161,8 +161,8 @@ def load_dcm(
         :class:`~causalplug.model.trained_module.TrainedModule`.
 
     Raises:
-        RepositoryError: the repository is incomplete or malformed, or the weights do not fit.
-        UnknownVariableError, PlanError: there is no such module.
+        RepositoryError: The repository is incomplete or malformed, or the weights do not fit.
+        UnknownVariableError, PlanError: There is no such module.
     """
     from causalplug.files.precision import cast, precision_of_file
 

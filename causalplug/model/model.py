@@ -138,7 +138,7 @@ class Model(nn.Module):
         first asked for.
 
         Raises:
-            KeyError: it has none.
+            KeyError: It has none.
         """
         found = self._encoders[module_key(name)]
         if isinstance(found, DeferredEncoder):
@@ -225,7 +225,7 @@ class Model(nn.Module):
         """Inverse of :meth:`trained_tensors`.
 
         Raises:
-            MechanismError: names or shapes differ from the model's, or weights are NaN or
+            MechanismError: Names or shapes differ from the model's, or weights are NaN or
                 infinite.
         """
         refuse_infinite(tensors, "the file")
@@ -303,11 +303,10 @@ class Model(nn.Module):
         for name, variable in self.variables.items():
             if not variable.needs_encoder:
                 continue
-            readers = [
-                child
-                for child in self.graph.children(name)
-                if child not in given or given[child].reads_projections
-            ]
+            readers = []
+            for child in self.graph.children(name):
+                if child not in given or given[child].reads_projections:
+                    readers.append(child)
             in_module = any(self.graph.siblings(name)) or any(
                 name in self.graph.ancestors([member])
                 for member in self.variables
@@ -362,10 +361,10 @@ class Model(nn.Module):
 
     def own_noise(self, name: str, noise: Noise) -> dict[str, Tensor]:
         """Own noise of the mechanism of ``name``, each ``(n, *shape)``."""
-        return {
-            key: noise.draw(f"{name}/{key}", spec)
-            for key, spec in self.mechanism(name).noise.items()
-        }
+        found = {}
+        for key, spec in self.mechanism(name).noise.items():
+            found[key] = noise.draw(f"{name}/{key}", spec)
+        return found
 
     def forward(
         self,
@@ -386,20 +385,20 @@ class Model(nn.Module):
         """Values of ``variables`` from noise, under interventions; only their ancestors are run.
 
         Args:
-            noise: of n rows; the same noise under another ``do`` gives the counterfactual of the
-                same rows.
-            do: encoded values ``(n, *event_shape)`` of the intervened variables; their mechanisms
+            noise: Noise of n rows; the same noise under another ``do`` gives the counterfactual of
+                the same rows.
+            do: Encoded values ``(n, *event_shape)`` of the intervened variables; their mechanisms
                 do not run.
-            variables: what is asked for; all by default.
-            banks: by image variable that is not asked for, what gives its projections from the
+            variables: What is asked for; all by default.
+            banks: By image variable that is not asked for, what gives its projections from the
                 values of its parents and the noise.
 
         Returns:
             Encoded values ``(n, *event_shape)`` by variable, in the graph's order.
 
         Raises:
-            UnknownVariableError: a name that is not a variable.
-            DataError: another number of values than rows of noise.
+            UnknownVariableError: A name that is not a variable.
+            DataError: Another number of values than rows of noise.
         """
         do, banks = dict(do or {}), dict(banks or {})
         if variables is None:

@@ -43,15 +43,15 @@ def describe_pulled(
     """What ``config.json`` says of one frozen part.
 
     Args:
-        part: a frozen mechanism or encoder, or one that was not needed yet.
-        name: its variable.
-        folder: where the model will be written.
+        part: A frozen mechanism or encoder, or one that was not needed yet.
+        name: Its variable.
+        folder: Where the model will be written.
         frozen: ``"reference"`` or ``"copy"``.
-        anywhere: whether it has to load on other computers.
-        files: copied files are added here.
+        anywhere: Whether it has to load on other computers.
+        files: Copied files are added here.
 
     Raises:
-        RepositoryError: it was made in memory and never saved, or lies in a folder of this computer
+        RepositoryError: It was made in memory and never saved, or lies in a folder of this computer
             and may not.
     """
     origin: Snapshot | None = part.origin
@@ -123,10 +123,10 @@ class PulledParts:
     """Opens the frozen parts of one model.
 
     Args:
-        snapshot: the model's repository.
-        where: its configuration, for messages.
-        chain: the keys of the snapshots whose references led here, this one at the end.
-        options: how referenced repositories are fetched: ``cache_dir``, ``token``,
+        snapshot: The model's repository.
+        where: Its configuration, for messages.
+        chain: The keys of the snapshots whose references led here, this one at the end.
+        options: How referenced repositories are fetched: ``cache_dir``, ``token``,
             ``local_files_only``, ``force_download``.
         load_other: Loads another model, whose module is a part of this one.
     """

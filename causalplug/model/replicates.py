@@ -15,11 +15,11 @@ __all__ = ["as_replicate", "joined_replicates", "split_replicates"]
 
 def joined_replicates(replicates: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The tensors of all refits under names of their own, ``<number>/<name>``."""
-    return {
-        f"{number}/{name}": tensor
-        for number, tensors in enumerate(replicates)
-        for name, tensor in tensors.items()
-    }
+    found = {}
+    for number, tensors in enumerate(replicates):
+        for name, tensor in tensors.items():
+            found[f"{number}/{name}"] = tensor
+    return found
 
 
 def split_replicates(
@@ -28,12 +28,12 @@ def split_replicates(
     """Inverse of :func:`joined_replicates`.
 
     Args:
-        tensors: what the file holds.
-        like: the model's trained tensors.
-        where: the repository, for messages.
+        tensors: What the file holds.
+        like: The model's trained tensors.
+        where: The repository, for messages.
 
     Raises:
-        RepositoryError: the refits are not those of this model.
+        RepositoryError: The refits are not those of this model.
     """
     found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():

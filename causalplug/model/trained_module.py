@@ -32,13 +32,13 @@ class TrainedModule:
     takes it, too: ``plan(graph, sources, available={"C+N": module})``.
 
     Attributes:
-        graph: of the model that it was taken from.
-        variables: declarations of its variables and their parents.
-        mechanisms: by variable; frozen, each names the confounder noises that it reads.
-        encoders: of the image parents that the mechanisms read as projections.
-        confounder_size: numbers of one confounder noise.
-        origin: the snapshot of that model, None if it was never saved.
-        sources: the data sources that the model was trained on, or None.
+        graph: Graph of the model that it was taken from.
+        variables: Declarations of its variables and their parents.
+        mechanisms: By variable; frozen, each names the confounder noises that it reads.
+        encoders: Encoders of the image parents that the mechanisms read as projections.
+        confounder_size: Numbers of one confounder noise.
+        origin: The snapshot of that model, None if it was never saved.
+        sources: The data sources that the model was trained on, or None.
     """
 
     graph: CausalGraph
@@ -75,12 +75,12 @@ class TrainedModule:
         """Raise unless it can be plugged into a model.
 
         Args:
-            key: the variables that it is given for, as ``"C+N"``.
-            graph, variables, confounder_size: of the model.
+            key: The variables that it is given for, as ``"C+N"``.
+            graph, variables, confounder_size: Graph, variables and confounder size of the model.
 
         Raises:
-            PlanError: other variables, edges or parents.
-            MechanismError: other declarations, or another size of the confounder noise.
+            PlanError: Other variables, edges or parents.
+            MechanismError: Other declarations, or another size of the confounder noise.
         """
         named = module_key(graph, key, f"the module {self.name} cannot be plugged in")
         if set(named) != set(self.mechanisms):
@@ -127,7 +127,7 @@ def expand_modules(
     """Mechanisms and encoders by variable, those of modules among them.
 
     Raises:
-        PlanError, MechanismError: as :meth:`TrainedModule.check`; or two parts for one variable.
+        PlanError, MechanismError: As :meth:`TrainedModule.check`; or two parts for one variable.
     """
     given, read = (
         {k: m for k, m in mechanisms.items() if not isinstance(m, TrainedModule)},

@@ -34,8 +34,8 @@ class ClosureState:
     Attributes:
         above: An(H) for the set H that the closure is taken of.
         below: De(W) for what is in the closure W so far.
-        beside: the siblings of ``done``.
-        done: the members whose siblings have been looked up.
+        beside: The siblings of ``done``.
+        done: The members whose siblings have been looked up.
     """
 
     __slots__ = ("above", "below", "beside", "done")
@@ -66,14 +66,14 @@ class Closures:
     and below a confounded one: no closure of confounded variables leaves it.
 
     Args:
-        graph: the causal graph; its confounded variables are those with a bidirected edge.
-        do: positions of intervened variables, whose incoming edges are ignored.
+        graph: The causal graph; its confounded variables are those with a bidirected edge.
+        do: Positions of intervened variables, whose incoming edges are ignored.
 
     Attributes:
-        core: positions of the core's variables in topological order; bit i of every mask is
+        core: Positions of the core's variables in topological order; bit i of every mask is
             ``core[i]``.
-        bit: position in the graph -> bit in the masks.
-        confounded: mask of the variables that have a bidirected edge in ``graph`` and are not in
+        bit: Position in the graph -> bit in the masks.
+        confounded: Mask of the variables that have a bidirected edge in ``graph`` and are not in
             ``do``.
     """
 

@@ -16,14 +16,14 @@ class GeneratorFacts:
     """What a generator declares to the planner.
 
     Attributes:
-        label: its repository, or what else a message may call it.
-        conditions_on: the labels that it was trained on, in its order; None where it does not say.
-        mapped_from: the parents that its label map reads; None without a label map.
-        parents: the parents that it reads; None where it does not say.
-        unbound: it has not been bound to a variable yet, and binding compares its one label with
+        label: Its repository, or what else a message may call it.
+        conditions_on: The labels that it was trained on, in its order; None where it does not say.
+        mapped_from: The parents that its label map reads; None without a label map.
+        parents: The parents that it reads; None where it does not say.
+        unbound: It has not been bound to a variable yet, and binding compares its one label with
             the one parent, or makes the label map.
-        makes_map: binding makes a label map from what it was given.
-        graph: that of the model which it is, for a whole model or a module of one.
+        makes_map: Binding makes a label map from what it was given.
+        graph: That of the model which it is, for a whole model or a module of one.
     """
 
     label: str
@@ -48,7 +48,7 @@ def facts_of(generator: Any) -> GeneratorFacts:
     """The facts of what ``available=`` names: a repository, a mechanism, a model, or facts.
 
     Raises:
-        PlanError: it is something else.
+        PlanError: It is something else.
     """
     if isinstance(generator, GeneratorFacts):
         return generator

@@ -32,15 +32,15 @@ def joint_plan(
     stands.
 
     Args:
-        graph: the causal graph.
-        sources: what was recorded and what was set.
-        frozen: pulled mechanisms by variable, or modules (``"C+N"``); they are drawn from and not
+        graph: The causal graph.
+        sources: What was recorded and what was set.
+        frozen: Pulled mechanisms by variable, or modules (``"C+N"``); they are drawn from and not
             updated.
         kinds: ``"image"``, ``"discrete"`` or ``"continuous"`` by variable.
 
     Raises:
-        PlanError: a trained mechanism has no influence on what any source records.
-        SourceError: a source contradicts the graph or another source.
+        PlanError: A trained mechanism has no influence on what any source records.
+        SourceError: A source contradicts the graph or another source.
     """
     checked = as_sources(graph, sources)
     held = {
@@ -71,17 +71,18 @@ def joint_plan(
         why='strategy="joint": the whole model at once, against the distribution of each source',
     )
     pulls = judge_available(graph, frozen, kinds=kinds)
-    pulled = [
-        Module(
-            pull.variables,
-            (),
-            graph.parents(pull.variables[0]),
-            "pull",
-            why=pull.why,
-            generator=pull.generator,
+    pulled = []
+    for pull in pulls:
+        pulled.append(
+            Module(
+                pull.variables,
+                (),
+                graph.parents(pull.variables[0]),
+                "pull",
+                why=pull.why,
+                generator=pull.generator,
+            )
         )
-        for pull in pulls
-    ]
     edges = tuple(
         (m.variables, module.variables) for m in pulled if set(m.variables) & set(module.ancestors)
     )

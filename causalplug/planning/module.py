@@ -33,12 +33,12 @@ class Module:
             could be.
         objective: ``"adversarial"``, ``"likelihood"``, ``"warm"`` or ``"counterfactual"``; None
             for a module pulled from ``available=``.
-        targets: the distributions that training matches; none for a module pulled from
+        targets: The distributions that training matches; none for a module pulled from
             ``available=``.
-        why: the reason for all this in a sentence or two; :meth:`Plan.explain` has the paths.
-        renderers: variables of a trained module whose available generator renders what a trained
+        why: The reason for all this in a sentence or two; :meth:`Plan.explain` has the paths.
+        renderers: Variables of a trained module whose available generator renders what a trained
             code says.
-        generator: what the module is pulled from, if it is.
+        generator: What the module is pulled from, if it is.
     """
 
     variables: Variables

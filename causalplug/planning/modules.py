@@ -39,9 +39,9 @@ def arrange(
     until there is no circle.
 
     Args:
-        graph: the causal graph.
-        closures: its closures without intervention.
-        ready: sets of positions, each a union of c-components whose mechanisms exist already: they
+        graph: The causal graph.
+        closures: Its closures without intervention.
+        ready: Sets of positions, each a union of c-components whose mechanisms exist already: they
             wait for nothing and stay modules of their own.
 
     Returns:

@@ -138,7 +138,7 @@ def module_key(graph: CausalGraph, key: Any, what: str) -> tuple[str, ...]:
     order.
 
     Raises:
-        UnknownVariableError: a name that the graph does not have.
+        UnknownVariableError: A name that the graph does not have.
     """
     if isinstance(key, str) and key in graph:
         names: str | Iterable[str] = (key,)
@@ -168,11 +168,11 @@ def choose_objectives(
     adversarial everywhere else, which always works.
 
     Args:
-        graph: the causal graph.
-        modules: the variables of each module that is trained, with the variables that it is trained
+        graph: The causal graph.
+        modules: The variables of each module that is trained, with the variables that it is trained
             through.
-        objective: one word for all, or a mapping from a variable or module to its objective.
-        kinds: variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where
+        objective: One word for all, or a mapping from a variable or module to its objective.
+        kinds: Variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where
             known.
         explicit: Whether the mechanism of a variable has an explicit density, where that is known;
             by default the kind decides, and the mechanism of an image has none.
@@ -184,7 +184,7 @@ def choose_objectives(
     shares with other variables is refused, because those would lose it, too.
 
     Raises:
-        PlanError: an unknown objective, two for one module, or a likelihood where a mechanism has
+        PlanError: An unknown objective, two for one module, or a likelihood where a mechanism has
             no explicit density, such as that of an image.
     """
     check_known(sorted(kinds or {}), graph.index, "kinds= cannot be used")
@@ -226,10 +226,10 @@ def _of_images(
 ) -> list[str]:
     """The counterfactual objective for modules of images, the default for all others."""
     images = {n for n, cls in classes.items() if cls is not None and cls.is_image}
-    return [
-        ObjectiveName.COUNTERFACTUAL.value if images.issuperset(module) else default
-        for module, default in zip(modules, defaults, strict=True)
-    ]
+    found = []
+    for module, default in zip(modules, defaults, strict=True):
+        found.append(ObjectiveName.COUNTERFACTUAL.value if images.issuperset(module) else default)
+    return found
 
 
 def _no_density(

@@ -34,17 +34,17 @@ class Plan:
     table.
 
     Attributes:
-        graph: the causal graph.
-        sources: the data sources, each with a name of its own.
-        modules: every variable in exactly one, in a training order: what a module needs frozen
+        graph: The causal graph.
+        sources: The data sources, each with a name of its own.
+        modules: Every variable in exactly one, in a training order: what a module needs frozen
             comes before it.
-        edges: pairs ``(earlier, later)`` of modules' variables, the transitive reduction of the
+        edges: Pairs ``(earlier, later)`` of modules' variables, the transitive reduction of the
             order to be kept.
-        pulls: the verdict on every generator that was available.
-        asked: whether ``available=`` was given; if not, ``action`` says what could be pulled.
+        pulls: The verdict on every generator that was available.
+        asked: Whether ``available=`` was given; if not, ``action`` says what could be pulled.
         strategy: ``"modular"``, or ``"joint"`` where training puts everything into one module for
             comparison.
-        fits: pulled variable -> whether its generator fits the rows, in words, once that was
+        fits: Pulled variable -> whether its generator fits the rows, in words, once that was
             checked.
         candidates: Whether each pretrained model of ``candidates=`` fits each variable of its kind.
     """
@@ -87,8 +87,8 @@ class Plan:
         """The module that holds a variable, or that has the name ``"C+N"``.
 
         Raises:
-            UnknownVariableError: a variable that the graph does not have.
-            PlanError: variables of different modules.
+            UnknownVariableError: A variable that the graph does not have.
+            PlanError: Variables of different modules.
         """
         variables = module_key(self.graph, name, "the module cannot be looked up")
         left_out = [variable for variable in variables if variable not in self._owner]
@@ -124,7 +124,7 @@ class Plan:
         """A target for a pulled module, to measure whether its generator fits the data.
 
         Raises:
-            PlanError: no source gives the module's own c-factor.
+            PlanError: No source gives the module's own c-factor.
         """
         module, targets = self.module(variable), Targets(self.graph, self.sources)
         found = targets.of(self.graph.positions(module.variables))
@@ -174,7 +174,7 @@ class Plan:
         """The inverse of :meth:`to_dict`.
 
         Raises:
-            PlanError: keys are missing or unknown, or the version is not known.
+            PlanError: Keys are missing or unknown, or the version is not known.
         """
         data = {"strategy": "modular", **data}
         keys = {"version", "graph", "sources", "asked", "strategy", "pulls", "modules", "edges"}
@@ -264,21 +264,21 @@ def plan(
     module gets the targets that the sources can give, of which at least one is its own c-factor.
 
     Args:
-        graph: the causal graph.
-        sources: what was recorded and what was set: None for one observational source of all
+        graph: The causal graph.
+        sources: What was recorded and what was set: None for one observational source of all
             variables, a :class:`Source`, a list of them, or a mapping from names to them.
-        available: pretrained mechanisms: a variable, or several as ``"C+N"`` or a tuple, ->
+        available: Pretrained mechanisms: a variable, or several as ``"C+N"`` or a tuple, ->
             repository, adapter or DCM. Without it the plan says ``"pull"`` for every module that
             could be pulled, and gives its targets as well.
         objective: ``"adversarial"``, ``"likelihood"``, ``"warm"`` or ``"counterfactual"``, for all
             modules or by variable or module. By default it depends on the kinds: likelihood where
             all that a module generates is discrete or continuous, warm where it is trained through
             an image, adversarial elsewhere and where the kinds are not known.
-        kinds: variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where
+        kinds: Variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where
             known.
         explicit: Whether the mechanism of a variable has an explicit density, for mechanisms of
             one's own; by default the kind decides, and the mechanism of an image has none.
-        do: plan the mutilated graph, in which these variables are set from outside.
+        do: Plan the mutilated graph, in which these variables are set from outside.
         only: Plan the modules of these variables, and those that they are trained through, and
             leave the others untrained; None for all. ``cp.fit(queries=…)`` names those that
             questions read.
@@ -288,10 +288,10 @@ def plan(
             where nothing is ``available``, it says ``"pull"`` where one of them fits.
 
     Raises:
-        PlanError: no source gives the own c-factor of some module, or a generator does not fit its
+        PlanError: No source gives the own c-factor of some module, or a generator does not fit its
             place.
-        SourceError: a source contradicts the graph or another source.
-        UnknownVariableError: a name that is not a variable.
+        SourceError: A source contradicts the graph or another source.
+        UnknownVariableError: A name that is not a variable.
     """
     expect_graph(graph, "the graph cannot be planned")
     if do:

@@ -23,11 +23,11 @@ class Pull:
     """The verdict on one generator, or on the place where one could go.
 
     Attributes:
-        variables: what it generates.
+        variables: What it generates.
         verdict: ``"pull"``: it replaces the mechanism(s); ``"renderer"``: it renders what a trained
             code says; ``"refused"``: it cannot be used here.
-        why: the reason, with the bidirected edge if there is one.
-        generator: its repository or class, None where only the place is judged.
+        why: The reason, with the bidirected edge if there is one.
+        generator: Its repository or class, None where only the place is judged.
     """
 
     variables: tuple[str, ...]
@@ -56,7 +56,7 @@ def check_pull(graph: CausalGraph, variable: str) -> None:
     Raises:
         FrozenConfounderError: ``variable`` has a bidirected edge; the message names it and the ways
             out.
-        UnknownVariableError: it is not in the graph.
+        UnknownVariableError: It is not in the graph.
     """
     if graph.siblings(variable):
         raise FrozenConfounderError(
@@ -92,17 +92,17 @@ def judge_available(
     """The verdict on every generator in ``available``.
 
     Args:
-        graph: the causal graph.
+        graph: The causal graph.
         available: ``"I"``, ``"C+N"`` or ``("C", "N")`` -> a repository's name, an adapter, or
             another DCM, or :class:`~causalplug.planning.generator_facts.GeneratorFacts` that say
             which labels it reads. A repository is taken at its word until it is loaded.
-        kinds: variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where
+        kinds: Variable -> ``"image"``, ``"discrete"``, ``"continuous"`` or its declaration, where
             known.
 
     Raises:
-        PlanError: two generators for one variable; labels that are not the parents, with the label
+        PlanError: Two generators for one variable; labels that are not the parents, with the label
             map that would mend it; a DCM whose module has other edges or parents.
-        UnknownVariableError: a key that names a variable the graph does not have.
+        UnknownVariableError: A key that names a variable the graph does not have.
     """
     verdicts: list[Pull] = []
     owner: dict[str, str] = {}

@@ -220,10 +220,12 @@ def _pulling(plan: PlanLike, module: Module, focus: str) -> list[str]:
             "refused": "refused",
         }
         mine = [pull for pull in plan.pulls if set(pull.variables) & set(module.variables)]
-        return [
-            f"{'+'.join(p.variables)} from {p.generator}: {done[p.verdict]}, for {p.why}."
-            for p in mine
-        ]
+        found = []
+        for p in mine:
+            found.append(
+                f"{'+'.join(p.variables)} from {p.generator}: {done[p.verdict]}, for {p.why}."
+            )
+        return found
     places = pullable(plan.graph, [module.variables])
     whole, single = places[0], [pull for pull in places[1:] if focus in pull.variables]
     sentences = [f"{listed(whole.variables, most=_MOST)} could be pulled: {whole.why}."]

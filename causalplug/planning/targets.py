@@ -25,7 +25,7 @@ class Target:
     All tuples are in the graph's declared order.
 
     Attributes:
-        source: name of the source.
+        source: Name of the source.
         variables: T, the closure of (M without I) ∩ recorded in the graph under do(I); they are
             generated and compared.
         parents: Pa(T), all that the mechanisms of T read besides T.

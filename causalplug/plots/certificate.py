@@ -27,8 +27,8 @@ def plot_certificate(certificate: CertificateShape, *, ax: Any = None) -> Figure
     The edges among these are drawn strong, all others grey; the sentence stands below.
 
     Args:
-        certificate: of an :class:`~causalplug.Identification`.
-        ax: matplotlib axes to draw into; by default a new figure of the size that is needed.
+        certificate: Certificate of an :class:`~causalplug.Identification`.
+        ax: Matplotlib axes to draw into; by default a new figure of the size that is needed.
     """
     forest = frozenset().union(*(hedge.forest for hedge in certificate.hedges))
     places, arcs, width, height = _laid_out(certificate.graph)

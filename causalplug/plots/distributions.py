@@ -37,15 +37,15 @@ def plot_distributions(
     others get the next free one. An estimate brings its intervals as thin lines, where it has some.
 
     Args:
-        answers: question -> name of the bars -> distribution: an :class:`~causalplug.Estimate` with
+        answers: Question -> name of the bars -> distribution: an :class:`~causalplug.Estimate` with
             one open variable, a mapping or a pandas Series from values to probabilities, or a
             sequence of probabilities.
-        columns: panels side by side.
-        width: of the figure, in inches.
-        label: of the vertical axis.
+        columns: Panels side by side.
+        width: Width of the figure, in inches.
+        label: Label of the vertical axis.
 
     Raises:
-        DataError: nothing to draw, distributions over different values in one panel, or an estimate
+        DataError: Nothing to draw, distributions over different values in one panel, or an estimate
             with several open variables.
 
     Example:

@@ -51,13 +51,12 @@ def plot_fit(report: FitShape, *, width: float = COLUMN) -> Figure:
     statistics are those of :class:`~causalplug.checks.fit.ConfigurationFit`.
 
     Args:
-        report: of :func:`causalplug.check_fit`.
-        width: of the figure, in inches.
+        report: Report of :func:`causalplug.check_fit`.
+        width: Width of the figure, in inches.
     """
-    values = [
-        ", ".join(f"{k}={v}" for k, v in item.parents.items()) or "all"
-        for item in report.configurations
-    ]
+    values = []
+    for item in report.configurations:
+        values.append(", ".join(f"{k}={v}" for k, v in item.parents.items()) or "all")
     if report.worst is None:
         worst = []
     else:

@@ -27,8 +27,8 @@ def plot_graph(
     """A figure of ``graph``: arrows for causes, dashed arcs with two heads for hidden confounders.
 
     Args:
-        graph: the causal graph.
-        ax: matplotlib axes to draw into; by default a new figure of the size that is needed.
+        graph: The causal graph.
+        ax: Matplotlib axes to draw into; by default a new figure of the size that is needed.
         missing: Pairs without an edge that the data join, drawn as dotted lines.
     """
     places, arcs, width, height = laid_out(graph, graph.variables, across=0.5, down=0.3)
@@ -157,12 +157,13 @@ def arrow(
     """An arrow between two places that begins and ends at their borders."""
     from matplotlib.patches import FancyArrowPatch, Rectangle
 
-    borders = [
-        Rectangle(
-            (p.x - p.width / 2, p.y - p.height / 2), p.width, p.height, transform=ax.transData
+    borders = []
+    for p in (start, end):
+        borders.append(
+            Rectangle(
+                (p.x - p.width / 2, p.y - p.height / 2), p.width, p.height, transform=ax.transData
+            )
         )
-        for p in (start, end)
-    ]
     ax.add_patch(
         FancyArrowPatch(
             (start.x, start.y),

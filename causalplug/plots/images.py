@@ -31,15 +31,15 @@ def plot_images(
     """A figure with one line of images per entry of ``rows``, its name at the left.
 
     Args:
-        rows: name -> images: PIL images, or uint8 arrays ``(height, width)`` or ``(height, width,
+        rows: Name -> images: PIL images, or uint8 arrays ``(height, width)`` or ``(height, width,
             3)``.
-        width: of the figure, in inches.
-        note: a line below, in small print.
-        difference: add a line with the last row minus the first: blue where it is darker, red where
+        width: Width of the figure, in inches.
+        note: A line below, in small print.
+        difference: Add a line with the last row minus the first: blue where it is darker, red where
             it is brighter.
 
     Raises:
-        DataError: no images, or rows of different lengths.
+        DataError: No images, or rows of different lengths.
     """
     pixels = {name: [np.asarray(image) for image in images] for name, images in rows.items()}
     lengths = {len(images) for images in pixels.values()}
@@ -96,18 +96,18 @@ def plot_interventions(
     All lines are drawn from the same noise, latents of the generator included.
 
     Args:
-        dcm: the model.
-        image: the image variable.
-        interventions: values of ``do=``, such as ``[{"D": 0}, {"D": 1}]``.
-        n: images of each line.
-        seed: of the noise.
-        rows: real images to put on top: name -> images as the variable takes them, at least ``n``.
-        allow_unidentified: draw also what the data do not determine; a note says so.
-        width: of the figure, in inches.
+        dcm: The model.
+        image: The image variable.
+        interventions: Values of ``do=``, such as ``[{"D": 0}, {"D": 1}]``.
+        n: Images of each line.
+        seed: Seed of the noise.
+        rows: Real images to put on top: name -> images as the variable takes them, at least ``n``.
+        allow_unidentified: Draw also what the data do not determine; a note says so.
+        width: Width of the figure, in inches.
 
     Raises:
         VariableError: ``image`` is no image variable of the model.
-        NotIdentifiableError: an intervention's effect on the image is not identifiable.
+        NotIdentifiableError: An intervention's effect on the image is not identifiable.
     """
     variable = _image(dcm, image)
     shown: dict[str, Sequence[Any]] = {}
@@ -144,20 +144,20 @@ def plot_counterfactuals(
     """A figure of counterfactual pairs: an image as it was above, the same unit under ``do`` below.
 
     Args:
-        dcm: the model.
-        image: the image variable.
-        do: what would have been set.
-        evidence: what was seen of the units, as for :meth:`causalplug.DCM.counterfactual`.
-        n: pairs.
-        seed: of the noise.
-        difference: add a line with the difference: blue where the image would have been darker, red
+        dcm: The model.
+        image: The image variable.
+        do: What would have been set.
+        evidence: What was seen of the units, as for :meth:`causalplug.DCM.counterfactual`.
+        n: Pairs.
+        seed: Seed of the noise.
+        difference: Add a line with the difference: blue where the image would have been darker, red
             where brighter.
-        allow_unidentified: draw also what the data do not determine; a note says so.
-        width: of the figure, in inches.
+        allow_unidentified: Draw also what the data do not determine; a note says so.
+        width: Width of the figure, in inches.
 
     Raises:
         VariableError: ``image`` is no image variable of the model.
-        NotIdentifiableError: the pair's distribution is not identifiable, as that of two worlds
+        NotIdentifiableError: The pair's distribution is not identifiable, as that of two worlds
             seldom is.
     """
     _image(dcm, image)

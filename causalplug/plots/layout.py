@@ -61,9 +61,9 @@ def columns_of(
     ``tallest``.
 
     Args:
-        keys: in an order in which everything comes after what is in ``before``.
-        before: what has to be further left.
-        tallest: a higher column is split.
+        keys: In an order in which everything comes after what is in ``before``.
+        before: What has to be further left.
+        tallest: A higher column is split.
     """
     depth: dict[Key, int] = {}
     for key in keys:
@@ -117,10 +117,10 @@ def stacked(
     they take.
 
     Args:
-        columns: keys from left to right, each column from top to bottom.
-        size: width and height of a key.
-        across: gap between columns.
-        down: gap inside a column.
+        columns: Keys from left to right, each column from top to bottom.
+        size: Width and height of a key.
+        across: Gap between columns.
+        down: Gap inside a column.
     """
     places: dict[Key, Place] = {}
     heights = [sum(size(key)[1] for key in column) + down * (len(column) - 1) for column in columns]

@@ -85,15 +85,14 @@ def plot_plan(
     dashed. Thin grey arrows are causes between boxes.
 
     Args:
-        plan: what to draw; readable to about 40 variables.
-        causal: draw the causal edges between boxes.
-        legend: say at the bottom what is what.
-        ax: matplotlib axes to draw into; by default a new figure of the size that is needed.
+        plan: What to draw; readable to about 40 variables.
+        causal: Draw the causal edges between boxes.
+        legend: Say at the bottom what is what.
+        ax: Matplotlib axes to draw into; by default a new figure of the size that is needed.
     """
-    boxes = {
-        module.variables: _box(plan, module, number)
-        for number, module in enumerate(plan.modules, start=1)
-    }
+    boxes = {}
+    for number, module in enumerate(plan.modules, start=1):
+        boxes[module.variables] = _box(plan, module, number)
     rows = []
     if plan.edges:
         rows = _rows(plan, boxes)
@@ -338,10 +337,11 @@ def _inside(place: Place, x: float) -> float:
 def _opening(row: _Row, x: float) -> float:
     """The place nearest to ``x`` where an arrow may pass a row: between its boxes or beside
     them."""
-    edges = [
-        (box.place.x - box.place.width / 2 - 0.1, box.place.x + box.place.width / 2 + 0.1)
-        for box in row.boxes
-    ]
+    edges = []
+    for box in row.boxes:
+        edges.append(
+            (box.place.x - box.place.width / 2 - 0.1, box.place.x + box.place.width / 2 + 0.1)
+        )
     if not any(left < x < right for left, right in edges):
         return x
     between = [(right + left) / 2 for (_, right), (left, _) in pairwise(edges)]
@@ -352,11 +352,12 @@ def _entries(plan: PlanShape) -> list[tuple[str, Json]]:
     """What the legend says, and the line or patch beside it."""
     kinds = {module.action for module in plan.modules}
     words = {"pull": "pulled" if plan.asked else "could be pulled", "train": "trained"}
-    found: list[tuple[str, Json]] = [
-        (words[kind], {"facecolor": COLOURS[f"{kind} fill"], "edgecolor": COLOURS[kind]})
-        for kind in ("pull", "train")
-        if kind in kinds
-    ]
+    found: list[tuple[str, Json]] = []
+    for kind in ("pull", "train"):
+        if kind in kinds:
+            found.append(
+                (words[kind], {"facecolor": COLOURS[f"{kind} fill"], "edgecolor": COLOURS[kind]})
+            )
     if plan.graph.bidirected:
         found.append(
             ("confounder", {"color": COLOURS["confounder"], "linestyle": (0, (3, 2)), "lw": 0.9})
@@ -375,12 +376,13 @@ def _legend(ax: Axes, plan: PlanShape, width: float) -> None:
     from matplotlib.patches import Patch
 
     entries = _entries(plan)
-    handles: list[Any] = [
-        Patch(label=words, **looks)
-        if "facecolor" in looks
-        else Line2D([], [], label=words, **looks)
-        for words, looks in entries
-    ]
+    handles: list[Any] = []
+    for words, looks in entries:
+        handles.append(
+            Patch(label=words, **looks)
+            if "facecolor" in looks
+            else Line2D([], [], label=words, **looks)
+        )
     legend = ax.legend(
         handles=handles,
         loc="lower center",

@@ -65,7 +65,7 @@ def check_installed() -> None:
     """Raise if there is nothing to draw with.
 
     Raises:
-        MissingDependencyError: matplotlib is not installed.
+        MissingDependencyError: Matplotlib is not installed.
     """
     if importlib.util.find_spec("matplotlib") is None:
         raise MissingDependencyError(
@@ -79,7 +79,7 @@ def text_width(text: str, size: float = FONT, weight: str = "normal") -> float:
     """Width of ``text`` in inches, measured with the font that is used.
 
     Raises:
-        MissingDependencyError: matplotlib is not installed.
+        MissingDependencyError: Matplotlib is not installed.
     """
     check_installed()
     from matplotlib.font_manager import FontProperties
@@ -99,7 +99,7 @@ def canvas(width: float, height: float, ax: Any = None) -> tuple[Figure, Axes]:
     given.
 
     Raises:
-        MissingDependencyError: matplotlib is not installed.
+        MissingDependencyError: Matplotlib is not installed.
     """
     if ax is None:
         figure = _figure(width, height)
@@ -118,12 +118,12 @@ def panels(
     overlaps another.
 
     Args:
-        rows, columns: of the grid.
-        width, height: of the figure, in inches.
-        options: for matplotlib's ``subplots``, ``sharey=True`` say.
+        rows, columns: Rows and columns of the grid.
+        width, height: Width and height of the figure, in inches.
+        options: For matplotlib's ``subplots``, ``sharey=True`` say.
 
     Raises:
-        MissingDependencyError: matplotlib is not installed.
+        MissingDependencyError: Matplotlib is not installed.
     """
     figure = _figure(width, height, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, **options)

@@ -29,12 +29,12 @@ def plot_training(report: TrainingShape, *, columns: int = 2, width: float = COL
     for either.
 
     Args:
-        report: of the run.
-        columns: panels side by side.
-        width: of the figure, in inches.
+        report: Report of the run.
+        columns: Panels side by side.
+        width: Width of the figure, in inches.
 
     Raises:
-        DataError: nothing was validated in this run, so there is nothing to draw.
+        DataError: Nothing was validated in this run, so there is nothing to draw.
     """
     shown = [(module, measure) for module in report.modules for measure in _measures(module)]
     if not shown:

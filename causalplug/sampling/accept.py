@@ -57,11 +57,11 @@ class Acceptance:
     """What the search for agreeing rows found.
 
     Attributes:
-        candidates: rows tried, up to the last one that was kept.
-        accepted: rows kept, before any drawing by weight.
-        effective: for rows that were drawn by weight, the sum of the effective sizes of the pools
+        candidates: Rows tried, up to the last one that was kept.
+        accepted: Rows kept, before any drawing by weight.
+        effective: For rows that were drawn by weight, the sum of the effective sizes of the pools
             they came from.
-        drawn: number of rows that were drawn by weight.
+        drawn: Number of rows that were drawn by weight.
     """
 
     candidates: int = 0
@@ -81,16 +81,16 @@ class Stream:
     """The rows of one answer, in order.
 
     Args:
-        dcm: the model.
-        n: rows asked for.
-        given: conditions by world, already prepared.
-        targets: worlds and the variables asked for in them.
-        options: how it is computed.
-        rows: only rows of these numbers, in this order; for one process out of several.
-        whole: recover the noise of everything that was seen, for worlds that are not known yet.
+        dcm: The model.
+        n: Rows asked for.
+        given: Conditions by world, already prepared.
+        targets: Worlds and the variables asked for in them.
+        options: How it is computed.
+        rows: Only rows of these numbers, in this order; for one process out of several.
+        whole: Recover the noise of everything that was seen, for worlds that are not known yet.
 
     Attributes:
-        posterior: how rows are inferred from what was seen in one world, or None.
+        posterior: How rows are inferred from what was seen in one world, or None.
     """
 
     def __init__(
@@ -166,11 +166,10 @@ class Stream:
         return self.posterior is not None and not self._rest
 
     def _size(self, asked: Iterable[tuple[World, Iterable[str]]]) -> int:
-        names = {
-            name
-            for world, variables in asked
-            for name in world.graph.ancestors(list(variables)) - set(world.do)
-        }
+        names = set()
+        for world, variables in asked:
+            for name in world.graph.ancestors(list(variables)) - set(world.do):
+                names.add(name)
         if any(self.dcm.variables[name].needs_encoder for name in names):
             return SMALL
         return LARGE
@@ -394,12 +393,12 @@ def infer_from(
     nothing can be inferred.
 
     Args:
-        dcm: the model.
-        given: what was seen, by world, prepared.
-        targets: worlds and variables that will be asked for, or None for any.
-        seed: seed of the noise.
-        limits: when the search for rows ends in an error.
-        heed: told the batches that the memory was found to hold.
+        dcm: The model.
+        given: What was seen, by world, prepared.
+        targets: Worlds and variables that will be asked for, or None for any.
+        seed: Seed of the noise.
+        limits: When the search for rows ends in an error.
+        heed: Told the batches that the memory was found to hold.
     """
     found = []
     for i, part in enumerate(given):

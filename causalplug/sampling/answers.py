@@ -35,28 +35,28 @@ class Estimate:
     """The estimated answer to a query.
 
     Attributes:
-        query: as text.
-        table: one row per value of the open variables: ``estimate``; the interval ``low`` to
+        query: As text.
+        table: One row per value of the open variables: ``estimate``; the interval ``low`` to
             ``high`` and its ``standard_error``, which hold all that is uncertain, the rows that the
             model was trained on above all, and are NaN where the model cannot tell;
             ``monte_carlo_error``, of the model's answer alone; ``effective_sample_size``. An
             estimate is NaN where no row met the evidence.
-        summaries: for every continuous outcome its mean, standard deviation and quantiles (``q05``,
+        summaries: For every continuous outcome its mean, standard deviation and quantiles (``q05``,
             …), each with its interval (``mean_low``, ``mean_high``), its standard error
             (``mean_se``), which hold all that is uncertain as in ``table``, and its Monte-Carlo
             error (``mean_mc``).
-        pictures: for every image outcome a few images, ``(m, channels, height, width)`` floats.
-        n: rows that met the evidence.
-        candidates: rows that were tried.
-        seconds: wall time.
-        seed: of the noise.
-        status: of the identification, or ``"not checked"``.
-        identification: the decision, or None where the model does not know what it was trained on.
-        overlap: the overlap report, or None where no data was given.
+        pictures: For every image outcome a few images, ``(m, channels, height, width)`` floats.
+        n: Rows that met the evidence.
+        candidates: Rows that were tried.
+        seconds: Wall time.
+        seed: Seed of the noise.
+        status: Status of the identification, or ``"not checked"``.
+        identification: The decision, or None where the model does not know what it was trained on.
+        overlap: The overlap report, or None where no data was given.
         warnings: What is known to be doubtful about the answer; empty for a good one.
-        members: for an ensemble the estimates of its members, one column each, or None.
-        level: coverage of the intervals.
-        interval: what the intervals hold, or why there are none and how to get them, as a sentence.
+        members: For an ensemble the estimates of its members, one column each, or None.
+        level: Coverage of the intervals.
+        interval: What the intervals hold, or why there are none and how to get them, as a sentence.
         images_painted: How many images pulled generators painted for the estimates; intervals may
             take some more.
         assumptions: What the answer rests on beside the graph, in sentences.
@@ -96,7 +96,7 @@ class Estimate:
         """The one number that was asked for.
 
         Raises:
-            QueryError: the answer has several; read ``table`` or use :meth:`at`.
+            QueryError: The answer has several; read ``table`` or use :meth:`at`.
         """
         return float(self._single()["estimate"])
 
@@ -127,7 +127,7 @@ class Estimate:
         ``answer.at(A="red")``.
 
         Raises:
-            QueryError: a name that is not open, or values that are not those of one row.
+            QueryError: A name that is not open, or values that are not those of one row.
         """
         rows = self.table
         for name, value in values.items():
@@ -148,7 +148,7 @@ class Estimate:
         """The images of an image outcome as one PIL image.
 
         Raises:
-            QueryError: the query asks for no such image.
+            QueryError: The query asks for no such image.
         """
         from PIL import Image as PILImage
 
@@ -356,9 +356,9 @@ def answer_table(
     """Tables from what was counted.
 
     Args:
-        axes: label and variable of the symbols, of the evidence axes and of the discrete outcome
+        axes: Label and variable of the symbols, of the evidence axes and of the discrete outcome
             axes.
-        blocks: values of the symbols, sums, and summaries of continuous outcomes.
+        blocks: Values of the symbols, sums, and summaries of continuous outcomes.
     """
     import pandas as pd
 
@@ -385,9 +385,8 @@ def answer_table(
     )
     summaries = {}
     for name in blocks[0][2]:
-        joined = {
-            c: np.concatenate([b[2][name].columns[c] for b in blocks])
-            for c in blocks[0][2][name].columns
-        }
+        joined = {}
+        for c in blocks[0][2][name].columns:
+            joined[c] = np.concatenate([b[2][name].columns[c] for b in blocks])
         summaries[name] = pd.concat([keys, pd.DataFrame(joined)], axis=1)
     return pd.concat([keys, counted], axis=1), summaries

@@ -24,14 +24,14 @@ def plug_in(
     undefined.
 
     Args:
-        dcm: the model.
-        identification: of the query.
-        table: of the answer, with a column for every open variable.
-        data: rows of the sources that the model was trained on: one table, or one for each in their
+        dcm: The model.
+        identification: Identification of the query.
+        table: Table of the answer, with a column for every open variable.
+        data: Rows of the sources that the model was trained on: one table, or one for each in their
             order.
 
     Raises:
-        QueryError: there is no formula, or it is not over discrete variables.
+        QueryError: There is no formula, or it is not over discrete variables.
     """
     from causalplug.identification.evaluate import evaluate
 

@@ -45,11 +45,11 @@ class Evidence:
     """What was seen in an intervened world, for :meth:`DCM.counterfactual`.
 
     Args:
-        values: conditions by variable, as in ``given=``.
-        do: what is set in that world.
+        values: Conditions by variable, as in ``given=``.
+        do: What is set in that world.
 
     Raises:
-        QueryError: one of them is no mapping from names of variables.
+        QueryError: One of them is no mapping from names of variables.
 
     Example:
         >>> Evidence({"Y": 1}, do={"X": 0})    # the event Y_{X=0} = 1
@@ -68,12 +68,12 @@ class Condition:
     """Rows are kept whose variable lies in a set; see the makers below.
 
     Attributes:
-        name: the variable.
-        allowed: mask over the categories, for a discrete variable with one condition for all rows.
+        name: The variable.
+        allowed: Mask over the categories, for a discrete variable with one condition for all rows.
         codes: ``(n,)`` the category of every row.
-        low, high: interval of a continuous variable.
-        includes_low, includes_high: whether the ends belong to it.
-        value: the one value in users' terms, or None for a set, an interval or a value per row.
+        low, high: Interval of a continuous variable.
+        includes_low, includes_high: Whether the ends belong to it.
+        value: The one value in users' terms, or None for a set, an interval or a value per row.
     """
 
     name: str
@@ -123,12 +123,12 @@ class Given:
     """Conditions in one world, ready to be applied to rows of noise.
 
     Attributes:
-        world: the world without the points.
-        clamped: the world with every point's variable set to its value.
-        conditions: those that rows have to meet.
-        points: those that are set.
-        weighted: names of the points whose density differs from row to row.
-        recovered: names of the points whose noise a later world needs.
+        world: The world without the points.
+        clamped: The world with every point's variable set to its value.
+        conditions: Those that rows have to meet.
+        points: Those that are set.
+        weighted: Names of the points whose density differs from row to row.
+        recovered: Names of the points whose noise a later world needs.
     """
 
     world: World
@@ -159,7 +159,7 @@ class Given:
         """Decide which points need a weight and which have to be recovered, before any work.
 
         Raises:
-            MechanismError: a density or a recovery is needed that the mechanism does not have.
+            MechanismError: A density or a recovery is needed that the mechanism does not have.
         """
         pinned = {part.name for part in self.parts if part.pins}
         pinned |= {name for name, i in self.world.do.items() if isinstance(i, Constant | PerRow)}
@@ -192,7 +192,7 @@ class Given:
         intervention.
 
         Raises:
-            MechanismError: a mechanism declares no abduction.
+            MechanismError: A mechanism declares no abduction.
         """
         for point in self.points:
             if point.name not in self.recovered:
@@ -278,9 +278,9 @@ def compile_evidence(dcm: Model, evidence: Any, n: int) -> list[Given]:
     """What was seen, as conditions by world.
 
     Args:
-        dcm: the model.
-        evidence: a mapping, an :class:`Evidence`, or several of them.
-        n: number of rows asked for.
+        dcm: The model.
+        evidence: A mapping, an :class:`Evidence`, or several of them.
+        n: Number of rows asked for.
     """
     if evidence is None:
         return []
@@ -358,17 +358,17 @@ def compile_given(dcm: Model, given: Named | None, world: World, n: int) -> Give
     """Conditions in one world, checked.
 
     Args:
-        dcm: the model.
-        given: by variable: a category; several categories (any of them); for a continuous variable
+        dcm: The model.
+        given: By variable: a category; several categories (any of them); for a continuous variable
             an interval ``(low, high)``, ends included, or a number; an image; an array with one
             value per row.
-        world: the world that they are about.
-        n: number of rows asked for.
+        world: The world that they are about.
+        n: Number of rows asked for.
 
     Raises:
-        UnknownVariableError: a name that the graph does not have.
-        QueryError: a variable that is set in the same world, or a condition that no row can meet.
-        DataError: a value outside the declaration.
+        UnknownVariableError: A name that the graph does not have.
+        QueryError: A variable that is set in the same world, or a condition that no row can meet.
+        DataError: A value outside the declaration.
     """
     if given is None:
         given = {}
@@ -449,7 +449,7 @@ def region_condition(dcm: Model, name: str, region: Region) -> Condition:
     """The condition that a variable lies in a range of values.
 
     Raises:
-        QueryError: an image, names that are compared with numbers, or no value that lies in it.
+        QueryError: An image, names that are compared with numbers, or no value that lies in it.
     """
     variable = dcm.variables[name]
     written = region.written(name)

@@ -99,11 +99,10 @@ def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], di
         )
         stop = min(at + window, check if at < check else limit)
         mine = _share(stop - at, state)
-        found = [
-            stream.candidates(torch.arange(at + a, at + b)).noise.rows
-            for a in range(mine.start, mine.stop, stream.searching.size)
-            for b in [min(a + stream.searching.size, mine.stop)]
-        ]
+        found = []
+        for a in range(mine.start, mine.stop, stream.searching.size):
+            for b in [min(a + stream.searching.size, mine.stop)]:
+                found.append(stream.candidates(torch.arange(at + a, at + b)).noise.rows)
         kept += [
             row
             for process in _gathered([torch.cat(found).tolist() if found else []])

@@ -43,10 +43,10 @@ class Clearance:
     """Whether the data determine an answer, and why.
 
     Attributes:
-        status: that of :class:`~causalplug.identification.identification.Identification`, or ``"not
+        status: That of :class:`~causalplug.identification.identification.Identification`, or ``"not
             checked"`` for a model that does not know what it was trained on.
-        query: what was asked, as text.
-        identification: the decision, or None where there was nothing to decide.
+        query: What was asked, as text.
+        identification: The decision, or None where there was nothing to decide.
         warnings: What is known to be doubtful about the answer.
     """
 
@@ -91,17 +91,17 @@ def clear(
     """Decide whether all ``queries`` are identifiable from the sources that ``dcm`` was trained on.
 
     Args:
-        dcm: the model; without sources nothing is checked, and the answer says so.
-        queries: what an answer rests on.
-        allow_unidentified: let the answer pass, marked, instead of raising.
+        dcm: The model; without sources nothing is checked, and the answer says so.
+        queries: What an answer rests on.
+        allow_unidentified: Let the answer pass, marked, instead of raising.
         interpolate: Names of variables whose effects are taken to be smooth between the numbers
             that an experiment set them to.
         assume: Declared assumptions; those by which rows of the model are right.
 
     Raises:
         QueryError: An assumption that does not fit, or that the model's mechanisms do not have.
-        NotIdentifiableError: a query is not identifiable; ``identification`` holds the certificate.
-        UnknownVariableError: a query names a variable that the graph does not have.
+        NotIdentifiableError: A query is not identifiable; ``identification`` holds the certificate.
+        UnknownVariableError: A query names a variable that the graph does not have.
     """
     if isinstance(queries, Query):
         queries = [queries]
@@ -142,7 +142,7 @@ def _check_trained(dcm: Model, queries: Sequence[Query]) -> None:
     """Refuse questions that read mechanisms which training left out.
 
     Raises:
-        SamplingError: with the variables, and what to do.
+        SamplingError: With the variables, and what to do.
     """
     if dcm.plan is None:
         return
@@ -232,11 +232,12 @@ def known_sources(dcm: Model) -> tuple[Source, ...] | None:
     modules = {id(m.module): m.module for m in held if m.module is not None}
     found = [source for module in modules.values() for source in module.sources or ()]
     names = set(dcm.graph.variables)
-    kept = [
-        Source(source.recorded & names, source.values or source.do, name=source.name)
-        for source in found
-        if source.do <= names and source.recorded & names
-    ]
+    kept = []
+    for source in found:
+        if source.do <= names and source.recorded & names:
+            kept.append(
+                Source(source.recorded & names, source.values or source.do, name=source.name)
+            )
     return tuple(dict.fromkeys(kept)) or None
 
 

@@ -53,12 +53,12 @@ class Policy:
     The edges into the variable are replaced by edges from ``reads``.
 
     Args:
-        function: takes a dict with an array of n values (category names, floats or images) for each
+        function: Takes a dict with an array of n values (category names, floats or images) for each
             variable that is read, and returns n values; with ``random`` also n uniform numbers in
             [0, 1), the policy's own noise. It has to treat every row alike, whatever the rows
             beside it.
-        reads: names of the variables that it reads; no descendant of the one that is set.
-        random: hand in the uniform numbers as a second argument.
+        reads: Names of the variables that it reads; no descendant of the one that is set.
+        random: Hand in the uniform numbers as a second argument.
 
     Raises:
         QueryError: ``function`` is no function.
@@ -80,9 +80,9 @@ class Intervention:
     """One variable set from outside; see the subclasses.
 
     Attributes:
-        reads: variables of the same world that it reads.
-        token: hashable; two interventions with equal tokens set every row to the same value.
-        support: users' values that it may set, or None for every value.
+        reads: Variables of the same world that it reads.
+        token: Hashable; two interventions with equal tokens set every row to the same value.
+        support: Users' values that it may set, or None for every value.
     """
 
     reads: tuple[str, ...] = ()
@@ -122,7 +122,7 @@ class PerRow(Intervention):
     """Row i is set to ``codes[i]``; codes of shape ``(n, *event_shape)``.
 
     Attributes:
-        by_position: i is the row's place in the noise, not its row number.
+        by_position: I is the row's place in the noise, not its row number.
     """
 
     codes: Tensor
@@ -206,18 +206,18 @@ def compile_do(dcm: Model, do: Named | None, n: int) -> dict[str, Intervention]:
     """The interventions that a user wrote, checked against the model's variables.
 
     Args:
-        dcm: the model.
-        do: by variable a value; n values; a mapping from values to probabilities; a distribution of
+        dcm: The model.
+        do: By variable a value; n values; a mapping from values to probabilities; a distribution of
             torch with an inverse distribution function; a function whose parameters are names of
             variables, from n values of each to n values; a function from n uniform numbers to n
             values; a :class:`Policy`; an intervention.
-        n: number of rows asked for.
+        n: Number of rows asked for.
 
     Raises:
-        UnknownVariableError: an intervention on a variable, or a policy that reads one, that the
+        UnknownVariableError: An intervention on a variable, or a policy that reads one, that the
             graph does not have.
-        DataError: a value outside the variable's declaration, or another number of values than n.
-        QueryError: probabilities that do not sum to one, or a distribution that cannot be drawn row
+        DataError: A value outside the variable's declaration, or another number of values than n.
+        QueryError: Probabilities that do not sum to one, or a distribution that cannot be drawn row
             by row.
     """
     if do is None:

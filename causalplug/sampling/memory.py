@@ -22,7 +22,7 @@ def check_room(rows: int, size: int) -> None:
     """Raise unless a table of so many rows of ``size`` bytes could lie in this computer's memory.
 
     Raises:
-        SamplingError: it could not, however much of the memory is free.
+        SamplingError: It could not, however much of the memory is free.
     """
     memory = _memory()
     if rows * size > memory:
@@ -83,11 +83,11 @@ class Batches:
     """How many rows go through the networks at once, and what happens when that is too many.
 
     Args:
-        size: rows of one batch.
+        size: Rows of one batch.
 
     Attributes:
-        size: rows of one batch now; never below 1.
-        halved: whether it had to be halved.
+        size: Rows of one batch now; never below 1.
+        halved: Whether it had to be halved.
     """
 
     def __init__(self, size: int):
@@ -108,7 +108,7 @@ class Batches:
         RuntimeWarning.
 
         Raises:
-            SamplingError: one row does not fit either.
+            SamplingError: One row does not fit either.
         """
         while start < stop:
             end = min(start + self.size, stop)

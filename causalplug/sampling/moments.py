@@ -27,13 +27,13 @@ class Contribution:
     """What one batch says about one term.
 
     Attributes:
-        index: positions in the batch of the rows that meet the evidence.
-        evidence: their code over the evidence axes.
-        outcome: their code over the outcome axes, or -1 where the outcome's fixed values do not
+        index: Positions in the batch of the rows that meet the evidence.
+        evidence: Their code over the evidence axes.
+        outcome: Their code over the outcome axes, or -1 where the outcome's fixed values do not
             hold.
-        weight: their weights, or None for ones.
-        number: the numbers whose expectation is asked for, or None for indicators.
-        cluster: which rows belong together, or None where all are independent.
+        weight: Their weights, or None for ones.
+        number: The numbers whose expectation is asked for, or None for indicators.
+        cluster: Which rows belong together, or None where all are independent.
     """
 
     index: _Array
@@ -49,10 +49,10 @@ class Moments:
     outcome axes.
 
     Args:
-        coefficients: of the K terms.
+        coefficients: Coefficients of the K terms.
         evidence: E.
         outcomes: O.
-        combination: ratios and products of the terms that are asked for; None for their sum, times
+        combination: Ratios and products of the terms that are asked for; None for their sum, times
             the coefficients.
     """
 

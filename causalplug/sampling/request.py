@@ -32,13 +32,13 @@ class Request:
     """One answer, checked and ready to be computed.
 
     Attributes:
-        dcm: the model.
-        n: rows asked for.
-        targets: label, world and variables asked for in it; the label is None where there is one
+        dcm: The model.
+        n: Rows asked for.
+        targets: Label, world and variables asked for in it; the label is None where there is one
             world.
-        given: conditions by world.
-        clearance: whether the data determine the answer.
-        options: how it is computed.
+        given: Conditions by world.
+        clearance: Whether the data determine the answer.
+        options: How it is computed.
     """
 
     dcm: Model

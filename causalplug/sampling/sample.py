@@ -133,10 +133,9 @@ def replay(
     on_device = noise.to(dcm.device)
 
     def part(a: int, b: int) -> dict[Column, np.ndarray]:
-        here = {
-            name: PerRow(i.codes[a:b], by_position=True) if isinstance(i, PerRow) else i
-            for name, i in interventions.items()
-        }
+        here = {}
+        for name, i in interventions.items():
+            here[name] = PerRow(i.codes[a:b], by_position=True) if isinstance(i, PerRow) else i
         with evaluating(dcm):
             rows = Rows(dcm, on_device.select(torch.arange(a, b)))
             values = rows.values(World(dcm.graph, here), asked)
@@ -165,7 +164,7 @@ def clear_noise(
     were chosen by what was seen.
 
     Raises:
-        NotIdentifiableError: a counterfactual of the same rows would be refused.
+        NotIdentifiableError: A counterfactual of the same rows would be refused.
     """
     known = noise.provenance
     queries = queries_of(dcm.graph, [(world, names)], seen=known.seen)

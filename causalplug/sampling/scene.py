@@ -76,10 +76,10 @@ class Block:
         """The latents by name, from ``(n, size)``."""
         sizes = [math.prod(shape) for shape in self.latents.values()]
         parts = numbers.split(sizes, -1)
-        return {
-            key: part.reshape(len(numbers), *shape)
-            for (key, shape), part in zip(self.latents.items(), parts, strict=True)
-        }
+        found = {}
+        for (key, shape), part in zip(self.latents.items(), parts, strict=True):
+            found[key] = part.reshape(len(numbers), *shape)
+        return found
 
 
 class Scene:

@@ -47,14 +47,14 @@ class Case:
     """A term with every symbol given a value.
 
     Attributes:
-        symbols: values by label.
-        given: what is conditioned on.
-        key: equal for cases that condition on the same.
-        evidence: axes that are conditioned on at every value.
-        outcomes: axes that are asked for at every value.
-        fixed: world, variable and code of the outcomes asked for at one value.
-        mean: the axis whose expectation is asked for, or None.
-        ranges: world and condition of the outcomes asked for in a range of values.
+        symbols: Values by label.
+        given: What is conditioned on.
+        key: Equal for cases that condition on the same.
+        evidence: Axes that are conditioned on at every value.
+        outcomes: Axes that are asked for at every value.
+        fixed: World, variable and code of the outcomes asked for at one value.
+        mean: The axis whose expectation is asked for, or None.
+        ranges: World and condition of the outcomes asked for in a range of values.
     """
 
     symbols: Json
@@ -107,7 +107,7 @@ def numbers_of(variable: Any, name: str) -> list[float] | None:
     """The categories as numbers, for an expectation; None for a continuous variable.
 
     Raises:
-        QueryError: categories that are no numbers, or an image.
+        QueryError: Categories that are no numbers, or an image.
     """
     if variable.is_number:
         return None
@@ -131,9 +131,9 @@ def compile_query(dcm: Model, query: Query) -> list[CompiledTerm]:
     """The terms of ``query``, checked against the model's variables.
 
     Raises:
-        UnknownVariableError: a variable that the graph does not have.
-        DataError: a value outside a variable's declaration.
-        QueryError: every value of a variable that has infinitely many, or contradictory evidence.
+        UnknownVariableError: A variable that the graph does not have.
+        DataError: A value outside a variable's declaration.
+        QueryError: Every value of a variable that has infinitely many, or contradictory evidence.
     """
     query.check(dcm.graph.variables)
     shared: dict[Any, Any] = {}
@@ -323,10 +323,13 @@ def normalised(dcm: Model, query: Query) -> Query:
         }
         return Event(event.variable, value_of(event.variable, event.value), Setting(do))
 
-    terms = [
-        Term(tuple(map(rewritten, t.outcomes)), tuple(map(rewritten, t.evidence)), t.expectation)
-        for _, t in query.terms
-    ]
+    terms = []
+    for _, t in query.terms:
+        terms.append(
+            Term(
+                tuple(map(rewritten, t.outcomes)), tuple(map(rewritten, t.evidence)), t.expectation
+            )
+        )
     return query.with_terms(terms)
 
 

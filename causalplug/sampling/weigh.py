@@ -339,10 +339,9 @@ class _Walk(_Inputs):
             value = self.scene.value(name, self.owners)
         else:
             value = found.values[name]
-        prior = {
-            key: self.candidates.raw.draw(f"{name}/{key}", spec)
-            for key, spec in mechanism.noise.items()
-        }
+        prior = {}
+        for key, spec in mechanism.noise.items():
+            prior[key] = self.candidates.raw.draw(f"{name}/{key}", spec)
         own = mechanism.abduct(value, inputs, confounder, prior=prior)
         return {f"{name}/{key}": noise for key, noise in own.items()}
 

@@ -35,14 +35,14 @@ class World:
     """What is set, and the graph that results.
 
     Args:
-        graph: the causal graph.
-        do: interventions by variable.
+        graph: The causal graph.
+        do: Interventions by variable.
 
     Attributes:
-        graph: without the edges into what is set, and with the edges that policies add.
+        graph: Without the edges into what is set, and with the edges that policies add.
 
     Raises:
-        CycleError: a policy reads a descendant of what it sets.
+        CycleError: A policy reads a descendant of what it sets.
     """
 
     def __init__(self, graph: CausalGraph, do: Mapping[str, Intervention] | None = None):
@@ -75,14 +75,14 @@ class Rows:
     """Rows of noise, and the variables that were computed from them so far.
 
     Args:
-        dcm: the model.
-        noise: of n rows.
+        dcm: The model.
+        noise: Noise of n rows.
 
     Attributes:
-        cells: encoded values ``(n, *event_shape)`` by cell.
+        cells: Encoded values ``(n, *event_shape)`` by cell.
         marks: ``(n,)`` numbers by name that stay with the rows: ``"log_weight"``, where rows have
             weights, and ``"error of X"`` for the error with which the noise of X was recovered.
-        banks: projections by image variable that stand for images nobody asks for.
+        banks: Projections by image variable that stand for images nobody asks for.
     """
 
     def __init__(self, dcm: Model, noise: Noise):
@@ -101,9 +101,9 @@ class Rows:
         """Encoded values of ``names`` in ``world``; only what is not known yet is computed.
 
         Args:
-            world: what is set.
-            names: what is asked for.
-            keep: cells of images that are to be kept although nobody asked for them now.
+            world: What is set.
+            names: What is asked for.
+            keep: Cells of images that are to be kept although nobody asked for them now.
         """
         names = list(names)
         missing = [name for name in names if world.cell(name) not in self.cells]

@@ -26,11 +26,11 @@ class MechanismTester:
     """Checks of a frozen mechanism; subclass it and implement :meth:`make`.
 
     Attributes:
-        rows: rows of each check.
-        tolerance: largest difference of a row's pixels, in units of the range, between two batches
+        rows: Rows of each check.
+        tolerance: Largest difference of a row's pixels, in units of the range, between two batches
             that it is part of.
-        saves: whether the mechanism can be saved to a folder.
-        reconstruction: largest error of its own images painted again from recovered noise, as a
+        saves: Whether the mechanism can be saved to a folder.
+        reconstruction: Largest error of its own images painted again from recovered noise, as a
             share of how much two of its images differ; for mechanisms that declare abduction.
     """
 

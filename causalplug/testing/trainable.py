@@ -168,10 +168,9 @@ class TrainableMechanismTester:
             draws = None
         else:
             draws = confounder[:1].unsqueeze(1)
-        each = [
-            mechanism.log_prob(torch.full((self.rows,), code), parents, draws).exp()
-            for code in range(size)
-        ]
+        each = []
+        for code in range(size):
+            each.append(mechanism.log_prob(torch.full((self.rows,), code), parents, draws).exp())
         total = torch.stack([one.expand(*one.shape[:-1], self.rows) for one in each]).sum(0)
         assert torch.allclose(total, torch.ones_like(total), atol=1e-4)
 

@@ -38,10 +38,11 @@ class Rule:
     """What a kind of game wants where the configuration leaves it open.
 
     Attributes:
-        steps: of the generator.
-        critic_steps: of the critic per step of the generator; None: the configuration's.
-        rate, critic_rate: learning rates.
-        betas: of Adam, for both.
+        steps: Steps of the generator.
+        critic_steps: Critic steps of the critic per step of the generator; None: the
+            configuration's.
+        rate, critic_rate: Learning rates.
+        betas: Betas of Adam, for both.
     """
 
     steps: int = 1500
@@ -55,8 +56,8 @@ class Game(nn.Module):
     """One target and its critic.
 
     Attributes:
-        critic: scores rows; it lives as long as its module trains.
-        rule: how it is played.
+        critic: Scores rows; it lives as long as its module trains.
+        rule: How it is played.
     """
 
     critic: nn.Module
@@ -84,9 +85,9 @@ class Game(nn.Module):
         the loss.
 
         Args:
-            index: step of the generator.
-            step: of the critic within it.
-            scaled: what the loss is multiplied by before.
+            index: Step of the generator.
+            step: Step of the critic within it.
+            scaled: What the loss is multiplied by before.
         """
         raise NotImplementedError
 
@@ -103,10 +104,10 @@ class TableGame(Game):
     scored once and weighted by ``Q(T | do(Pa(T)))``. Real rows enter by their frequencies.
 
     Args:
-        dcm: the model.
-        target: what is matched.
-        rows: training rows of its source.
-        config: settings.
+        dcm: The model.
+        target: What is matched.
+        rows: Training rows of its source.
+        config: Settings.
     """
 
     rule = Rule(
@@ -194,13 +195,13 @@ class RowGame(Game):
     """Any other target: batches of generated rows against batches of real rows.
 
     Args:
-        dcm: the model.
-        target: what is matched.
-        rows: training rows of its source; images as projections, or as pixels where the module
+        dcm: The model.
+        target: What is matched.
+        rows: Training rows of its source; images as projections, or as pixels where the module
             paints them.
-        config: settings.
-        banks: samples of frozen image mechanisms.
-        pixels: image variables that the critic reads as pixels.
+        config: Settings.
+        banks: Samples of frozen image mechanisms.
+        pixels: Image variables that the critic reads as pixels.
     """
 
     _sides: Tensor
@@ -310,7 +311,7 @@ def _mode(config: TrainingConfig, roller: Roller, dcm: Model) -> str:
     """How gradients pass the discrete variables of a target.
 
     Raises:
-        PlanError: they cannot pass a frozen one.
+        PlanError: They cannot pass a frozen one.
     """
     if config.gradient == "straight-through":
         return "relaxed"

@@ -41,8 +41,8 @@ class Checkpoints:
     ``state.safetensors``.
 
     Args:
-        output_dir: of the run.
-        name: of the folder in it.
+        output_dir: Output dir of the run.
+        name: Name of the folder in it.
     """
 
     def __init__(self, output_dir: str | Path, name: str = "checkpoint"):
@@ -53,7 +53,7 @@ class Checkpoints:
         """Those of another run: its ``output_dir``, or the folder of the checkpoint itself.
 
         Raises:
-            TrainingError: there is none.
+            TrainingError: There is none.
         """
         place = Path(place)
         found = [
@@ -70,7 +70,7 @@ class Checkpoints:
         """Replace the last checkpoint; until the new one is whole on the disk the old one stays.
 
         Raises:
-            TrainingError: the disk refuses, full perhaps; the old checkpoint is as it was.
+            TrainingError: The disk refuses, full perhaps; the old checkpoint is as it was.
         """
 
         def describe(path: Path) -> None:
@@ -103,10 +103,10 @@ class Checkpoints:
         """The last checkpoint, None if there is none.
 
         Args:
-            facts: what has to agree with the run that wrote it, by kind and name.
+            facts: What has to agree with the run that wrote it, by kind and name.
 
         Raises:
-            TrainingError: it is damaged, or belongs to a run with other settings, another graph or
+            TrainingError: It is damaged, or belongs to a run with other settings, another graph or
                 other data; what differs is named.
         """
         if not self.folder.exists():
@@ -188,11 +188,11 @@ def starting_with(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tenso
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
     """The state of an Adam-like optimizer as named tensors."""
     state = optimizer.state_dict()["state"]
-    return {
-        f"{prefix}{index}.{key}": torch.as_tensor(value)
-        for index, entry in state.items()
-        for key, value in entry.items()
-    }
+    found = {}
+    for index, entry in state.items():
+        for key, value in entry.items():
+            found[f"{prefix}{index}.{key}"] = torch.as_tensor(value)
+    return found
 
 
 def restore_optimizer(

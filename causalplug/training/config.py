@@ -119,57 +119,57 @@ class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, Valid
         strategy: ``"modular"``, the plan's modules in its order, or ``"joint"``, the whole model at
             once against each source's distribution (the paper's Algorithm 3; adversarial, for
             comparison).
-        projections: whether critics read images as their encoders' projections. False: as pixels,
+        projections: Whether critics read images as their encoders' projections. False: as pixels,
             wherever they occur. An image that its module itself trains is read as pixels by the
             modular strategy in any case.
-        steps: generator updates of a module, at most. None: by likelihood until held-out rows
+        steps: Generator updates of a module, at most. None: by likelihood until held-out rows
             gain nothing more, at most 1,500; adversarially 1,000 where all is discrete and few,
             else 1,500.
         epochs: Passes over the largest source, in place of ``steps``: a source of n rows has n /
             ``batch_size`` steps in each.
-        batch_size: rows of a step, in every process. By likelihood, variables without a
+        batch_size: Rows of a step, in every process. By likelihood, variables without a
             confounder take four times as many in the last fifth of a cycle.
-        gradient_accumulation_steps: batches whose gradients are averaged before an update, of
+        gradient_accumulation_steps: Batches whose gradients are averaged before an update, of
             critics and mechanisms alike: a larger batch in the memory of a small one.
-        processes: what several processes do: ``"rows"``, each draws batches of its own for every
+        processes: What several processes do: ``"rows"``, each draws batches of its own for every
             module, and gradients are averaged; ``"modules"``, the modules of a generation are given
             to different processes.
-        learning_rate: of the mechanisms. None: adversarial 5e-3 where all is discrete and few, 1e-3
-            where critics read pixels, else 2e-3; likelihood 1e-2.
-        critic_learning_rate: of the critics. None: 4e-3 where all is discrete and few, 1e-3 where
-            they read pixels, else 2e-3.
-        critic_steps, penalty: of the critics (WGAN-GP); a critic that reads pixels takes one step,
-            and the penalty at real rows alone.
-        critic_hidden: widths of a critic's hidden layers.
-        gradient: how the critic's gradient passes discrete values: ``"auto"`` (enumeration where
+        learning_rate: Learning rate of the mechanisms. None: adversarial 5e-3 where all is discrete
+            and few, 1e-3 where critics read pixels, else 2e-3; likelihood 1e-2.
+        critic_learning_rate: Critic learning rate of the critics. None: 4e-3 where all is discrete
+            and few, 1e-3 where they read pixels, else 2e-3.
+        critic_steps, penalty: Critic steps and penalty of the critics (WGAN-GP); a critic that
+            reads pixels takes one step, and the penalty at real rows alone.
+        critic_hidden: Widths of a critic's hidden layers.
+        gradient: How the critic's gradient passes discrete values: ``"auto"`` (enumeration where
             the module has at most ``max_enumeration`` joint values, leave-one-out score function
             beyond), ``"enumerate"``, ``"rloo"`` or ``"straight-through"``.
-        max_enumeration: joint values of a module's discrete variables that are enumerated.
-        max_cells: joint values of a target that are compared as one table, where everything in it
+        max_enumeration: Joint values of a module's discrete variables that are enumerated.
+        max_cells: Joint values of a target that are compared as one table, where everything in it
             is discrete.
-        draws: draws of the confounder noise per step; where continuous variables have a density an
+        draws: Draws of the confounder noise per step; where continuous variables have a density an
             eighth of them, but of every row's own.
-        temperature: first and last temperature of the straight-through gradient.
-        ema: decay of the moving average of the weights that is kept, validated and saved.
-        held_out: share of every source that is held out for validation.
-        validate_every: steps between validations.
-        patience: validations without improvement after which a module stops. None: never.
-        bank_rows: samples per label that a frozen generator contributes to training.
-        image_steps: steps of a module that itself generates images, where ``steps`` is None.
-        encoder_steps: steps of an encoder that is trained on the way.
-        save_every: steps between checkpoints, where an output folder is given.
-        seed: of everything random.
+        temperature: First and last temperature of the straight-through gradient.
+        ema: Decay of the moving average of the weights that is kept, validated and saved.
+        held_out: Share of every source that is held out for validation.
+        validate_every: Steps between validations.
+        patience: Validations without improvement after which a module stops. None: never.
+        bank_rows: Samples per label that a frozen generator contributes to training.
+        image_steps: Steps of a module that itself generates images, where ``steps`` is None.
+        encoder_steps: Steps of an encoder that is trained on the way.
+        save_every: Steps between checkpoints, where an output folder is given.
+        seed: Seed of everything random.
         check_overlap: Remember where interventions lack overlap in the rows, so that answers carry
             it; takes seconds.
-        check_fit: compare frozen generators with the rows before training; takes seconds.
-        check_graph: test what the graph implies about the low-dimensional columns before training,
+        check_fit: Compare frozen generators with the rows before training; takes seconds.
+        check_graph: Test what the graph implies about the low-dimensional columns before training,
             at level .001, and warn where the rows contradict it; takes seconds at most.
-        tolerance: a module has converged when its TVD from the held-out rows exceeds what chance
+        tolerance: A module has converged when its TVD from the held-out rows exceeds what chance
             alone explains (the 0.99 quantile for that many rows) by at most this.
         threads: Threads of torch, BLAS and OpenMP during training on a CPU; None leaves them alone.
 
     Raises:
-        TrainingError: a value out of its range.
+        TrainingError: A value out of its range.
     """
 
     def __post_init__(self) -> None:
@@ -212,7 +212,7 @@ class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, Valid
             {'hidden': (256, 256), 'confounder_size': 128}
 
         Raises:
-            TrainingError: there is no such preset.
+            TrainingError: There is no such preset.
         """
         return dict(preset_for(preset).networks)
 

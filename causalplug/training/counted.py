@@ -20,8 +20,8 @@ def counted(rows: Rows, variables: Mapping[str, Variable]) -> Json:
     """The number of rows of a source, and how often what was set took each of its values.
 
     Args:
-        rows: encoded rows that training used.
-        variables: their declarations.
+        rows: Encoded rows that training used.
+        variables: Their declarations.
 
     Returns:
         JSON values: ``rows``; ``clusters``, their number, where rows come in some; ``set``, by

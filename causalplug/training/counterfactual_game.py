@@ -150,10 +150,9 @@ class CounterfactualLearner(Learner):
         counterfactual = self.mechanism(after, recovered)
         count = max(1, len(image) // _FRESH)
         few = {n: value[:count] for n, value in lent.items()}
-        drawn = {
-            key: spec.draw(count, generator).to(image.device)
-            for key, spec in self.mechanism.noise.items()
-        }
+        drawn = {}
+        for key, spec in self.mechanism.noise.items():
+            drawn[key] = spec.draw(count, generator).to(image.device)
         made = torch.cat([counterfactual, self.mechanism(few, drawn)])
         shown = {n: torch.cat([after[n], few[n]]) for n in after}
         return _Round(image, parents, other[self.name], lent, made, shown, counterfactual, after)

@@ -28,9 +28,9 @@ def start_at_counts(mechanism: DiscreteMLP, name: str, rows: Mapping[str, Tensor
     have at most as many joint values as the last hidden layer has units.
 
     Args:
-        mechanism: reads discrete parents only, if any.
-        name: of its variable.
-        rows: codes ``(n,)`` of the variable and its parents.
+        mechanism: Reads discrete parents only, if any.
+        name: Name of its variable.
+        rows: Codes ``(n,)`` of the variable and its parents.
 
     Returns:
         Whether it is at the maximum now. False, and nothing changed, where the parents are not all

@@ -25,8 +25,8 @@ class CriticInput(nn.Module):
     """Puts the values of a target side by side as a critic reads them.
 
     Args:
-        variables: declarations of the variables, in order.
-        projections: sizes of the projections that stand in for image variables; images without one
+        variables: Declarations of the variables, in order.
+        projections: Sizes of the projections that stand in for image variables; images without one
             are read as pixels.
 
     Discrete values become one-hot features, continuous values and projections are standardised on
@@ -90,9 +90,9 @@ class Critic(nn.Module):
     as pixels.
 
     Args:
-        reads: how rows are laid out.
-        hidden: widths of the hidden layers.
-        channels: widths of the trunk.
+        reads: How rows are laid out.
+        hidden: Widths of the hidden layers.
+        channels: Widths of the trunk.
     """
 
     def __init__(
@@ -147,11 +147,11 @@ class Critic(nn.Module):
         of the parameters.
 
         Args:
-            rows, weight: r rows as :class:`CriticInput` lays them out, and weights ``(r,)``:
+            rows, weight: R rows as :class:`CriticInput` lays them out, and weights ``(r,)``:
                 generated minus real.
-            lines: points where the gradient is penalised, laid out in the same way.
-            penalty: its weight.
-            scaled: what the loss is multiplied by; None leaves it alone.
+            lines: Points where the gradient is penalised, laid out in the same way.
+            penalty: Its weight.
+            scaled: What the loss is multiplied by; None leaves it alone.
 
         Returns:
             The loss.
@@ -235,7 +235,7 @@ def between(
 ) -> list[Tensor]:
     """A random point on the line between each real and each generated row, n of both."""
     share = torch.rand(len(real[0]), generator=generator, device=real[0].device)
-    return [
-        torch.lerp(b, a, share.view(-1, *[1] * (a.ndim - 1)))
-        for a, b in zip(real, fake, strict=True)
-    ]
+    found = []
+    for a, b in zip(real, fake, strict=True):
+        found.append(torch.lerp(b, a, share.view(-1, *[1] * (a.ndim - 1))))
+    return found

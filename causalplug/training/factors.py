@@ -49,9 +49,9 @@ class ConfounderDraws:
     afresh at every call.
 
     Args:
-        keys: names of the noises.
-        size: numbers of one noise.
-        draws: points per call.
+        keys: Names of the noises.
+        size: Numbers of one noise.
+        draws: Points per call.
     """
 
     def __init__(self, keys: Sequence[str], size: int, draws: int):
@@ -115,9 +115,9 @@ def rows_log_prob(
     """Log of the product of the mechanisms of ``variables`` at every row and draw.
 
     Args:
-        dcm: the model; all mechanisms of ``variables`` are explicit.
-        variables: whose values are explained.
-        rows: values ``(n, …)`` of the variables and their parents; images as projections ``(n,
+        dcm: The model; all mechanisms of ``variables`` are explicit.
+        variables: Whose values are explained.
+        rows: Values ``(n, …)`` of the variables and their parents; images as projections ``(n,
             size)``, and under :func:`pixel_column` their pixels where a mechanism makes or reads
             them.
         noise: ``(s, 1, size)`` by name.
@@ -199,9 +199,9 @@ class Cells:
     """Discrete rows, each evaluated by looking its parents' configuration up.
 
     Args:
-        dcm: the model.
-        variables: discrete variables with discrete parents and explicit mechanisms.
-        rows: codes ``(r,)`` of the variables and their parents.
+        dcm: The model.
+        variables: Discrete variables with discrete parents and explicit mechanisms.
+        rows: Codes ``(r,)`` of the variables and their parents.
     """
 
     def __init__(self, dcm: Model, variables: Sequence[str], rows: Mapping[str, Tensor]):
@@ -302,8 +302,8 @@ class _Half:
     """Some of the variables of cells, and the rows that differ in them.
 
     Args:
-        names: the variables.
-        index: by variable, which cell of its table each row is.
+        names: The variables.
+        index: By variable, which cell of its table each row is.
     """
 
     def __init__(self, names: Sequence[str], index: Mapping[str, Tensor]):

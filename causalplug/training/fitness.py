@@ -32,10 +32,10 @@ def check_generators(
     is unfit is warned about; training goes on, because a user may know better.
 
     Args:
-        dcm: the model; its label maps are estimated and its encoders trained.
-        tables: encoded rows by source, images as pixels.
-        minimum_rows: of one value of the parents.
-        seed: of samples and classifiers.
+        dcm: The model; its label maps are estimated and its encoders trained.
+        tables: Encoded rows by source, images as pixels.
+        minimum_rows: Minimum rows of one value of the parents.
+        seed: Seed of samples and classifiers.
     """
     found = []
     for name, mechanism in dcm.mechanisms.items():

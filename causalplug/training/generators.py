@@ -79,19 +79,20 @@ def fit_generator(
     real images (Mescheder et al. 2018), and a moving average of the generator's weights.
 
     Args:
-        variable: the image variable.
-        images: encoded images ``(n, channels, height, width)``, uint8 or float.
-        labels: codes ``(n,)`` and declaration of each label, in the generator's order.
-        seed: of weights, batches and latents; on a CPU the same seed gives the same generator.
-        steps: updates of discriminator and generator.
-        learning_rate: of both, constant for the first half, then falling to a fiftieth.
-        penalty: weight of the gradient penalty.
-        progress: show a progress bar.
-        license, source: recorded with the weights.
+        variable: The image variable.
+        images: Encoded images ``(n, channels, height, width)``, uint8 or float.
+        labels: Codes ``(n,)`` and declaration of each label, in the generator's order.
+        seed: Seed of weights, batches and latents; on a CPU the same seed gives the same generator.
+        steps: Updates of discriminator and generator.
+        learning_rate: Learning rate of both, constant for the first half, then falling to a
+            fiftieth.
+        penalty: Weight of the gradient penalty.
+        progress: Show a progress bar.
+        license, source: Recorded with the weights.
 
     Raises:
-        DataError: a joint label without images.
-        TrainingError: the losses are no numbers.
+        DataError: A joint label without images.
+        TrainingError: The losses are no numbers.
     """
     sizes = {name: declared.size for name, (_, declared) in labels.items()}
     joint = torch.zeros(len(images), dtype=torch.int64)
@@ -110,10 +111,11 @@ def fit_generator(
     generator = initialised(lambda: ConvGenerator(variable, parents), seed)
     critic = initialised(lambda: _Discriminator(variable, classes), seed + 1)
     draw = torch.Generator().manual_seed(seed)
-    optimizers = [
-        torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(0.0, 0.99), fused=True)
-        for network in (generator, critic)
-    ]
+    optimizers = []
+    for network in (generator, critic):
+        optimizers.append(
+            torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(0.0, 0.99), fused=True)
+        )
     average = Average(list(generator.parameters()), 0.995)
     members = [torch.nonzero(joint == c).squeeze(-1) for c in range(classes)]
     per_class = max(1, _BATCH // classes)

@@ -30,8 +30,8 @@ class ProjectionCritic(nn.Module):
     how they agree.
 
     Args:
-        reads: how rows are laid out; at least one image is read as pixels.
-        hidden: width of the networks on the features.
+        reads: How rows are laid out; at least one image is read as pixels.
+        hidden: Width of the networks on the features.
     """
 
     def __init__(self, reads: CriticInput, *, hidden: int = 64):

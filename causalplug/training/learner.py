@@ -30,12 +30,11 @@ __all__ = ["AdversarialLearner", "Average", "Learner", "LikelihoodLearner", "tra
 def trainable(mechanism: Mechanism) -> list[nn.Parameter]:
     """The parameters of a mechanism that training updates: not those of a frozen generator
     inside it."""
-    frozen = {
-        id(p)
-        for part in mechanism.modules()
-        if isinstance(part, Part) and part.frozen
-        for p in part.parameters()
-    }
+    frozen = set()
+    for part in mechanism.modules():
+        if isinstance(part, Part) and part.frozen:
+            for p in part.parameters():
+                frozen.add(id(p))
     return [p for p in mechanism.parameters() if id(p) not in frozen]
 
 
@@ -65,15 +64,15 @@ class Learner:
     """Base of the two; a step is one update of the module's mechanisms.
 
     Args:
-        dcm: the model.
-        variables: of the module.
-        config: settings.
-        steps: in all; the learning rate falls along a cosine to a twentieth.
-        cycles: steps of each cycle of the learning rate; one by default.
-        rate, betas: of Adam.
-        helpers: networks that help to train the mechanisms and are trained with them.
-        parameters: what is updated; those of the mechanisms by default.
-        processes: that make every update together, with their device and precision.
+        dcm: The model.
+        variables: Variables of the module.
+        config: Settings.
+        steps: In all; the learning rate falls along a cosine to a twentieth.
+        cycles: Steps of each cycle of the learning rate; one by default.
+        rate, betas: Rate and betas of Adam.
+        helpers: Networks that help to train the mechanisms and are trained with them.
+        parameters: What is updated; those of the mechanisms by default.
+        processes: That make every update together, with their device and precision.
     """
 
     def __init__(
@@ -145,8 +144,8 @@ class Learner:
         processes; returns it.
 
         Args:
-            optimizer, parameters: what is updated.
-            backward: differentiates the loss of part 0, 1, …, scaled, and returns it.
+            optimizer, parameters: What is updated.
+            backward: Differentiates the loss of part 0, 1, …, scaled, and returns it.
         """
         optimizer.zero_grad(set_to_none=True)
         losses = []
@@ -216,8 +215,8 @@ class LikelihoodLearner(Learner):
         out rows.
 
         Args:
-            step: updates made so far.
-            seed: of the draws of the confounder noise.
+            step: Updates made so far.
+            seed: Seed of the draws of the confounder noise.
         """
         if step not in accumulate(self.cycles) or step == self.steps:
             return False

@@ -45,7 +45,7 @@ class Scores(NamedTuple):
     Attributes:
         values: ``(r,)``.
         counts: ``(r,)``, how many rows each value stands for.
-        share: of the source among all rows.
+        share: Share of the source among all rows.
     """
 
     values: Tensor
@@ -155,21 +155,21 @@ class Likelihood:
     determine is said by :func:`served`.
 
     Args:
-        dcm: the model.
-        variables: the module's variables; every mechanism is explicit.
-        sources: training rows, images as projections ``(n, size)``; the pixels that a mechanism
+        dcm: The model.
+        variables: The module's variables; every mechanism is explicit.
+        sources: Training rows, images as projections ``(n, size)``; the pixels that a mechanism
             makes or reads under :func:`~causalplug.training.factors.pixel_column`.
-        config: batch size, draws and seed are read.
-        proposals: of a likelihood of the same module on other rows, instead of new ones.
-        groups: by source, what :func:`~causalplug.training.factors.served` gives; found anew where
+        config: Batch size, draws and seed are read.
+        proposals: Proposals of a likelihood of the same module on other rows, instead of new ones.
+        groups: By source, what :func:`~causalplug.training.factors.served` gives; found anew where
             None.
 
     Attributes:
-        proposals: one for every c-factor with confounder noise and a continuous variable, trained
+        proposals: One for every c-factor with confounder noise and a continuous variable, trained
             with the mechanisms.
 
     Raises:
-        PlanError: a mechanism has no explicit density, or no source determines the c-factor of a
+        PlanError: A mechanism has no explicit density, or no source determines the c-factor of a
             component.
     """
 
@@ -252,10 +252,9 @@ class Likelihood:
 
     def loss(self, generator: torch.Generator) -> Tensor:
         """Minus the log likelihood per row of all sources together."""
-        parts = [
-            factor.share * factor.loss(self.dcm, self.config.batch_size, generator)
-            for factor in self.factors
-        ]
+        parts = []
+        for factor in self.factors:
+            parts.append(factor.share * factor.loss(self.dcm, self.config.batch_size, generator))
         return torch.stack(parts).sum()
 
     @torch.no_grad()

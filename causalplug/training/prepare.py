@@ -45,10 +45,10 @@ class Prepared:
     """Everything that training reads, on its device.
 
     Attributes:
-        train, held_out: rows by source, images as projections where they have an encoder.
-        images: pixels of the same rows, by (source, part), where they were: they move when they are
+        train, held_out: Rows by source, images as projections where they have an encoder.
+        images: Pixels of the same rows, by (source, part), where they were: they move when they are
             asked for.
-        banks: samples of frozen image mechanisms, by variable.
+        banks: Samples of frozen image mechanisms, by variable.
     """
 
     train: list[Rows]
@@ -66,11 +66,10 @@ class Prepared:
         else:
             of_part = self.held_out
         rows = next(r for r in of_part if source_name(r) == source)
-        images = {
-            name: self.images[source, part][name]
-            for name in pixels
-            if name in self.images[source, part]
-        }
+        images = {}
+        for name in pixels:
+            if name in self.images[source, part]:
+                images[name] = self.images[source, part][name]
         if part == "held_out" and images:
             few = torch.arange(min(len(rows), _HELD_OUT_PIXELS))
             rows, images = rows.select(few), {name: value[few] for name, value in images.items()}
@@ -114,17 +113,16 @@ class Prepared:
         :attr:`TrainingConfig.projections`."""
         painted = config.strategy == "modular"
         read = {name for target in module.targets for name in _given_as_pixels(dcm, target)}
-        return [
-            name
-            for name, variable in dcm.variables.items()
-            if variable.needs_encoder
-            and (
+        found = []
+        for name, variable in dcm.variables.items():
+            if variable.needs_encoder and (
                 not config.projections
                 or name not in dcm.encoders
                 or name in read
                 or (painted and name in module.variables)
-            )
-        ]
+            ):
+                found.append(name)
+        return found
 
     def distances(
         self, dcm: Model, module: Module, generator: torch.Generator, *, final: bool = False
@@ -133,18 +131,17 @@ class Prepared:
         anew.
 
         Args:
-            dcm: the model.
-            module: whose targets they are.
-            generator: of the drawn rows.
-            final: classify, too, where variables are continuous.
+            dcm: The model.
+            module: Whose targets they are.
+            generator: Generator of the drawn rows.
+            final: Classify, too, where variables are continuous.
         """
         found = []
         for target in module.targets:
-            unbanked = [
-                name
-                for name in target.frozen
-                if isinstance(dcm.mechanism(name), FrozenMechanism) and name not in self.banks
-            ]
+            unbanked = []
+            for name in target.frozen:
+                if isinstance(dcm.mechanism(name), FrozenMechanism) and name not in self.banks:
+                    unbanked.append(name)
             if unbanked:
                 continue
             wanted = {*target.updated, *_given_as_pixels(dcm, target)}
@@ -178,10 +175,9 @@ class Prepared:
         numbers = [name for name in target.variables if dcm.variables[name].is_number]
         if not numbers:
             return []
-        both = [
-            next(r for r in part if source_name(r) == target.source)
-            for part in (self.train, self.held_out)
-        ]
+        both = []
+        for part in (self.train, self.held_out):
+            both.append(next(r for r in part if source_name(r) == target.source))
         names = [*target.parents, *target.variables]
         rows = {name: torch.cat([part.values[name] for part in both])[:_JUDGED] for name in names}
         given = {name: rows[name] for name in target.parents}
@@ -303,22 +299,22 @@ def prepare(
     """Split the rows and make what training reads.
 
     Args:
-        dcm: the model; its label maps, encoders and scales are set.
-        tables: encoded rows of every source.
-        config: settings.
-        banks_for: frozen image variables that are drawn from: True where adversarial training needs
+        dcm: The model; its label maps, encoders and scales are set.
+        tables: Encoded rows of every source.
+        config: Settings.
+        banks_for: Frozen image variables that are drawn from: True where adversarial training needs
             them, False where only a comparison with the rows does, which is left out where the
             generator is slow.
-        device: where rows go.
-        seconds: wall time by phase is added here.
-        progress: show progress of slow generators.
-        ready: the model's encoders are trained already (a resumed run).
-        share: gives all processes the tensors of the first one.
-        folder: of the run; sample banks are kept there, so that a resumed run need not draw them
-            again.
+        device: Where rows go.
+        seconds: Wall time by phase is added here.
+        progress: Show progress of slow generators.
+        ready: The model's encoders are trained already (a resumed run).
+        share: Gives all processes the tensors of the first one.
+        folder: Folder of the run; sample banks are kept there, so that a resumed run need not draw
+            them again.
 
     Raises:
-        DataError: an encoder has to be trained and no source records its image.
+        DataError: An encoder has to be trained and no source records its image.
     """
     train, held_out = _split(tables, config)
     with _timed(seconds, "label maps"):
@@ -485,11 +481,10 @@ def _fit_encoder(dcm: Model, name: str, train: Sequence[Rows], config: TrainingC
             f"of it, or a pretrained encoder (encoders={{{name!r}: …}})."
         )
     rows = max(having, key=lambda r: (len(r.values), len(r)))
-    targets = {
-        other: (value, dcm.variables[other])
-        for other, value in rows.values.items()
-        if other != name and not dcm.variables[other].needs_encoder
-    }
+    targets = {}
+    for other, value in rows.values.items():
+        if other != name and not dcm.variables[other].needs_encoder:
+            targets[other] = (value, dcm.variables[other])
     fit_encoder(
         dcm.encoders[name], rows.values[name], targets, seed=config.seed, steps=config.encoder_steps
     )

@@ -56,7 +56,7 @@ def preset_for(name: str) -> Preset:
     """The preset of a name.
 
     Raises:
-        TrainingError: there is none.
+        TrainingError: There is none.
     """
     return PRESETS[read_argument("preset", name, choice(*PRESETS), TrainingError)]
 

@@ -64,7 +64,7 @@ def known_accelerator(given: Accelerator | None, **options: Any) -> Accelerator:
     each process would then train by itself and write over the others' files.
 
     Raises:
-        TrainingError: the caller's accelerator does not know the other processes.
+        TrainingError: The caller's accelerator does not know the other processes.
     """
     started = get_cpu_distributed_information().world_size  # as torchrun, accelerate or mpirun say
     if given is None:
@@ -84,8 +84,8 @@ class Processes:
     """The processes that work on one thing together.
 
     Args:
-        accelerator: knows them.
-        alone: this process works by itself, on a module of its own.
+        accelerator: Knows them.
+        alone: This process works by itself, on a module of its own.
     """
 
     def __init__(self, accelerator: Accelerator, *, alone: bool = False):

@@ -46,10 +46,10 @@ class Proposal(nn.Module):
     at first.
 
     Args:
-        reads: what is read of each of the c-factor's variables and their parents.
-        rows: by which they are scaled.
-        size: numbers of all confounder noises together.
-        seed: of the parameters.
+        reads: What is read of each of the c-factor's variables and their parents.
+        rows: By which they are scaled.
+        size: Numbers of all confounder noises together.
+        seed: Seed of the parameters.
     """
 
     def __init__(

@@ -36,7 +36,7 @@ def check_replicates(count: int) -> int:
     """The number of replicates, if it is one.
 
     Raises:
-        TrainingError: it is no whole number, or too small to tell a spread.
+        TrainingError: It is no whole number, or too small to tell a spread.
     """
     if isinstance(count, bool) or not isinstance(count, int) or 0 < count < _FEWEST or count < 0:
         raise TrainingError(
@@ -50,8 +50,8 @@ def resampled(rows: Rows, generator: torch.Generator) -> Tensor:
     """Positions of as many rows, drawn with replacement, whole clusters together.
 
     Args:
-        rows: the rows of one source.
-        generator: source of the draws.
+        rows: The rows of one source.
+        generator: Source of the draws.
     """
     if rows.clusters is None:
         return torch.randint(len(rows), (len(rows),), generator=generator)
@@ -76,13 +76,13 @@ def refit(
     """The trained tensors of ``count`` refits; the model is left as it was.
 
     Args:
-        trainer: whose model was trained.
-        prepared: the rows that it was trained on.
-        modules: the modules that were trained, in order.
-        count: how many refits.
-        facts: what a refit that is read back must have in common with this run.
-        folder: output folder of the run, where finished refits are kept.
-        resume: read finished refits from the output folder.
+        trainer: Whose model was trained.
+        prepared: The rows that it was trained on.
+        modules: The modules that were trained, in order.
+        count: How many refits.
+        facts: What a refit that is read back must have in common with this run.
+        folder: Output folder of the run, where finished refits are kept.
+        resume: Read finished refits from the output folder.
     """
     dcm = trainer.dcm
     together = Processes(trainer.accelerator)

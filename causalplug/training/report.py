@@ -21,15 +21,15 @@ class ModuleReport:
     """One trained module.
 
     Attributes:
-        variables: of the module.
-        objective: what it was trained by.
-        steps: generator updates made; ``best_step`` is the one whose weights were kept.
-        seconds: wall time.
-        distances: of the kept weights, one per target.
-        negative_log_likelihood: held-out, per row; only for likelihood.
-        converged: whether every distance is within its bound; None where nothing was compared, as
+        variables: Variables of the module.
+        objective: What it was trained by.
+        steps: Generator updates made; ``best_step`` is the one whose weights were kept.
+        seconds: Wall time.
+        distances: Distances of the kept weights, one per target.
+        negative_log_likelihood: Held-out, per row; only for likelihood.
+        converged: Whether every distance is within its bound; None where nothing was compared, as
             for a module that likelihood trained behind a generator too slow to be drawn from.
-        curve: one entry per validation: step, distance and loss.
+        curve: One entry per validation: step, distance and loss.
     """
 
     variables: tuple[str, ...]
@@ -82,16 +82,16 @@ class TrainingReport:
     """One training run.
 
     Attributes:
-        modules: of the trained modules, in training order.
-        pulled: variables whose mechanisms were pulled and stayed frozen.
-        seconds: wall time by phase: reading, encoders, banks, training.
-        settings: the configuration, JSON values.
-        fits: whether the frozen generators fit the rows; none where the check was left out.
-        sources: how many rows of each source were trained on, and how often what was set took each
+        modules: Modules of the trained modules, in training order.
+        pulled: Variables whose mechanisms were pulled and stayed frozen.
+        seconds: Wall time by phase: reading, encoders, banks, training.
+        settings: The configuration, JSON values.
+        fits: Whether the frozen generators fit the rows; none where the check was left out.
+        sources: How many rows of each source were trained on, and how often what was set took each
             of its values; from them a saved model knows how sure its answers are.
-        joint: distances of the whole model from each source, in all variables that it records; of
+        joint: Distances of the whole model from each source, in all variables that it records; of
             sources that one module matches whole there is none.
-        tolerance: within which they have to be.
+        tolerance: Within which they have to be.
         warnings: What is doubtful beyond the modules, such as a graph that the rows contradict.
         overlap: Whether the rows support the interventions on one variable.
         ranges: The numbers that every variable of numbers took.
@@ -187,10 +187,11 @@ class TrainingReport:
     def __str__(self) -> str:
         lines = self.rows()
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        table = [
-            "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        ]
+        table = []
+        for line in lines:
+            table.append(
+                "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
+            )
         return "\n".join(
             [*table, *(f"{f.name}: {reason}" for f in self.fits for reason in f.reasons)]
         )

@@ -29,12 +29,12 @@ class Rollout:
     """``copies * n`` generated rows, copy by copy.
 
     Attributes:
-        values: by variable; an image as its projection ``(rows, size)``, or as pixels where the
+        values: By variable; an image as its projection ``(rows, size)``, or as pixels where the
             module itself paints it.
-        copies: how many rows stand for one real row: enumerated values times independent draws, the
+        copies: How many rows stand for one real row: enumerated values times independent draws, the
             draws faster.
-        draws: how many of them are independent draws.
-        weight: probability ``(copies, n)`` of each copy given its noise and draw, where values were
+        draws: How many of them are independent draws.
+        weight: Probability ``(copies, n)`` of each copy given its noise and draw, where values were
             enumerated.
         log_prob: ``(draws, n)`` log probability of the drawn discrete values, for the score
             function.
@@ -62,13 +62,13 @@ class Roller:
     """Draws the variables of one target.
 
     Args:
-        dcm: the model.
+        dcm: The model.
         variables: T, the variables to draw.
-        given: what is held fixed; T is drawn from it, through unrecorded ancestors where there are
+        given: What is held fixed; T is drawn from it, through unrecorded ancestors where there are
             any.
-        updated: the mechanisms that are trained; only their probabilities carry gradients.
-        banks: samples of frozen image mechanisms; training calls their generators no more.
-        pixels: image variables that stay pixels; all others come as projections.
+        updated: The mechanisms that are trained; only their probabilities carry gradients.
+        banks: Samples of frozen image mechanisms; training calls their generators no more.
+        pixels: Image variables that stay pixels; all others come as projections.
 
     Modes: ``"sample"`` draws hard values; ``"enumerate"`` spreads every weighed discrete variable
     over all its values (Rao-Blackwellised, exact given the noise); ``"score"`` draws several copies
@@ -77,7 +77,7 @@ class Roller:
 
     Attributes:
         order: T in topological order.
-        weighed: the discrete variables and counts whose probabilities carry a gradient: trained
+        weighed: The discrete variables and counts whose probabilities carry a gradient: trained
             ones, and frozen ones that read what a trained mechanism makes of continuous numbers.
     """
 

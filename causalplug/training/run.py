@@ -64,15 +64,15 @@ class Run:
     """The state of one run: what is finished, and the module at work.
 
     Args:
-        trainer: whose plan is run.
-        processes: that work on each module together.
-        checkpoints: where this process writes while a module trains; None writes nothing.
-        facts: what a run that goes on from a checkpoint must have in common with it.
-        loaded: the checkpoint to go on from.
+        trainer: Whose plan is run.
+        processes: That work on each module together.
+        checkpoints: Where this process writes while a module trains; None writes nothing.
+        facts: What a run that goes on from a checkpoint must have in common with it.
+        loaded: The checkpoint to go on from.
 
     Attributes:
-        reports: of the finished modules, by their position among those that are trained.
-        share_of_steps: share of the usual steps that a module takes, below one for a refit.
+        reports: Reports of the finished modules, by their position among those that are trained.
+        share_of_steps: Share of the usual steps that a module takes, below one for a refit.
     """
 
     prepared: Prepared

@@ -28,9 +28,9 @@ class Member:
     """One mechanism of a stack.
 
     Attributes:
-        name: of its variable.
-        mechanism: the mechanism itself, written back to at the end.
-        rows: values of the variable and its parents, ``(n, …)`` each, of all sources that serve it.
+        name: Name of its variable.
+        mechanism: The mechanism itself, written back to at the end.
+        rows: Values of the variable and its parents, ``(n, …)`` each, of all sources that serve it.
     """
 
     name: str
@@ -56,7 +56,7 @@ class StackRows:
     """Rows of all members, as their networks read them.
 
     Args:
-        members: of one stack.
+        members: Members of one stack.
     """
 
     def __init__(self, members: Sequence[Member]):
@@ -108,7 +108,7 @@ class Stack(nn.Module):
     back.
 
     Args:
-        members: mechanisms of one shape.
+        members: Mechanisms of one shape.
     """
 
     def __init__(self, members: Sequence[Member]):

@@ -41,9 +41,9 @@ class Single:
     """One module.
 
     Attributes:
-        name: of its variable.
-        report: filled as it trains.
-        train, held_out: the mechanism with the rows that serve it.
+        name: Name of its variable.
+        report: Filled as it trains.
+        train, held_out: The mechanism with the rows that serve it.
         scores: ``(r,)`` log probabilities of held-out rows at the end of the last cycle.
     """
 
@@ -122,13 +122,13 @@ class StackedTraining:
     """Trains modules side by side, each until its own held-out likelihood stands still.
 
     Args:
-        dcm: the model.
-        config: settings.
-        processes: that make every update together.
-        steps: of all; None for as many as it takes.
-        track: told of every validation: values by name, and the step.
-        failed: what to say of the last checkpoint where a loss is no number.
-        progress: show a progress bar.
+        dcm: The model.
+        config: Settings.
+        processes: That make every update together.
+        steps: Steps of all; None for as many as it takes.
+        track: Told of every validation: values by name, and the step.
+        failed: What to say of the last checkpoint where a loss is no number.
+        progress: Show a progress bar.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class StackedTraining:
         """The modules with the rows of all sources that determine them.
 
         Raises:
-            PlanError: no source records a variable with its parents.
+            PlanError: No source records a variable with its parents.
         """
         groups = [served(self.dcm.graph, r.source.recorded, r.source.do) for r in train]
         serving: dict[str, list[int]] = {}
@@ -165,15 +165,17 @@ class StackedTraining:
             for group in of_source:
                 if len(group) == 1:
                     serving.setdefault(group[0], []).append(place)
-        return [
-            Single(
-                name,
-                ModuleReport((name,), "likelihood"),
-                self._member(name, [train[i] for i in serving.get(name, [])]),
-                self._member(name, [held_out[i] for i in serving.get(name, [])]),
+        found = []
+        for name in names:
+            found.append(
+                Single(
+                    name,
+                    ModuleReport((name,), "likelihood"),
+                    self._member(name, [train[i] for i in serving.get(name, [])]),
+                    self._member(name, [held_out[i] for i in serving.get(name, [])]),
+                )
             )
-            for name in names
-        ]
+        return found
 
     def _member(self, name: str, sources: Sequence[Rows]) -> Member:
         mechanism = self.dcm.mechanism(name)

@@ -112,33 +112,33 @@ def fit(
     """Train what the plan says must be trained, and leave the model ready to answer.
 
     Args:
-        dcm: the model; its trainable mechanisms are updated in place, frozen ones stay bit-equal.
-        sources: the tables, observational and experimental: a :class:`causalplug.DataSource` or
+        dcm: The model; its trainable mechanisms are updated in place, frozen ones stay bit-equal.
+        sources: The tables, observational and experimental: a :class:`causalplug.DataSource` or
             several, or one observational table as a DataSource takes it.
-        output_dir: where checkpoints and ``report.json`` go; None keeps nothing on disk.
-        seed: of everything random; the same seed gives the same weights on a CPU.
-        accelerator: device, precision and processes; a CPU or the default device by default.
-        log_with: a tracker of accelerate's (``"tensorboard"``, ``"wandb"``, …), where no
+        output_dir: Where checkpoints and ``report.json`` go; None keeps nothing on disk.
+        seed: Seed of everything random; the same seed gives the same weights on a CPU.
+        accelerator: Device, precision and processes; a CPU or the default device by default.
+        log_with: A tracker of accelerate's (``"tensorboard"``, ``"wandb"``, …), where no
             accelerator is given; files go to ``output_dir``.
         resume_from_checkpoint: True: continue from the last checkpoint in ``output_dir``, if there
             is one. A path: from the checkpoint of another run, given by its ``output_dir`` or its
             own folder.
-        progress: show a progress bar (never in a pipe).
-        replicates: refits on resampled rows, 20 say, from which answers get their intervals where
+        progress: Show a progress bar (never in a pipe).
+        replicates: Refits on resampled rows, 20 say, from which answers get their intervals where
             modules were not trained by likelihood; they are kept, saved and pushed with the model.
             Rows are drawn within every source, whole clusters together where a DataSource names
             them; under ``accelerate launch`` the processes share the refits.
-        queries: the questions that the model is for, as text or Query. Only the mechanisms that
+        queries: The questions that the model is for, as text or Query. Only the mechanisms that
             they read are trained, with what these are trained through; other questions are then
             refused. None trains everything.
         **settings: Fields of :class:`TrainingConfig`, such as ``steps=500``.
 
     Returns:
-        A report per module: what was matched, to what distance, against the sampling floor.
+        A report per module: What was matched, to what distance, against the sampling floor.
 
     Raises:
-        PlanError, SourceError, DataError: the sources cannot serve the graph; before any training.
-        TrainingError: a loss that is no number, memory or disk exhausted, a checkpoint of a run
+        PlanError, SourceError, DataError: The sources cannot serve the graph; before any training.
+        TrainingError: A loss that is no number, memory or disk exhausted, a checkpoint of a run
             with other data or settings; the last checkpoint stays, and the message says where it
             is.
     """
@@ -177,8 +177,8 @@ def _read_by(dcm: Model, queries: str | Query | Iterable[str | Query]) -> tuple[
     """The variables whose mechanisms the answers to ``queries`` run.
 
     Raises:
-        TrainingError: no question.
-        QuerySyntaxError, QueryError, UnknownVariableError: a question that makes no sense.
+        TrainingError: No question.
+        QuerySyntaxError, QueryError, UnknownVariableError: A question that makes no sense.
     """
     found: set[str] = set()
     if isinstance(queries, str | Query):
@@ -205,19 +205,19 @@ class Trainer:
     """The training of one model, with the plan open to inspection before it starts.
 
     Args:
-        dcm: the model.
-        sources: the tables.
-        config: settings.
-        output_dir: where checkpoints and the report go.
-        accelerator: device, precision and processes.
-        progress: show a progress bar.
-        queries: the questions that the model is for; None for all.
+        dcm: The model.
+        sources: The tables.
+        config: Settings.
+        output_dir: Where checkpoints and the report go.
+        accelerator: Device, precision and processes.
+        progress: Show a progress bar.
+        queries: The questions that the model is for; None for all.
 
     Attributes:
-        plan: the plan that will be followed.
+        plan: The plan that will be followed.
 
     Raises:
-        PlanError, SourceError, DataError: the sources cannot serve the graph.
+        PlanError, SourceError, DataError: The sources cannot serve the graph.
     """
 
     @takes(
@@ -309,7 +309,7 @@ class Trainer:
         """Run the plan; see :func:`fit`.
 
         Raises:
-            TrainingError: as :func:`fit`; the last checkpoint stays.
+            TrainingError: As :func:`fit`; the last checkpoint stays.
         """
         threads = self.config.threads
         if self.accelerator.device.type != "cpu":
@@ -590,11 +590,10 @@ class Trainer:
         started here."""
         started = bool(self.accelerator.log_with) and not self.accelerator.trackers
         if started:
-            settings = {
-                k: v
-                for k, v in self.config.to_dict().items()
-                if isinstance(v, bool | int | float | str)
-            }
+            settings = {}
+            for k, v in self.config.to_dict().items():
+                if isinstance(v, bool | int | float | str):
+                    settings[k] = v
             self.accelerator.init_trackers("causalplug", config=settings)
         try:
             yield
@@ -635,11 +634,11 @@ class Trainer:
             return []
         start = time.perf_counter()
         fits = check_generators(self.dcm, self.tables, seed=self.config.seed)
-        said = {
-            fit.name: f"{fit.verdict} for the rows"
-            + (f": {'; '.join(fit.reasons)}" if fit.reasons else "")
-            for fit in fits
-        }
+        said = {}
+        for fit in fits:
+            said[fit.name] = f"{fit.verdict} for the rows" + (
+                f": {'; '.join(fit.reasons)}" if fit.reasons else ""
+            )
         self.plan = replace(self.plan, fits=said)
         seconds["fit checks"] = time.perf_counter() - start
         return fits

@@ -47,22 +47,22 @@ class Distance:
     """Distances between generated and held-out rows of one target.
 
     Attributes:
-        target: the matched distribution, as text.
-        tvd: total variation distance of the discrete variables and of what trained images show of
+        target: The matched distribution, as text.
+        tvd: Total variation distance of the discrete variables and of what trained images show of
             them (their joint distribution, or the worst pair where it has more values than the rows
             can show); None without any.
-        floor: the expected TVD of two samples of these sizes from one distribution.
-        ceiling: the 0.99 quantile of it: what chance alone explains.
+        floor: The expected TVD of two samples of these sizes from one distribution.
+        ceiling: The 0.99 quantile of it: what chance alone explains.
         kl: Kullback-Leibler divergence of the held-out rows from the generated ones, with half a
             count added to every cell.
-        mmd: squared maximum mean discrepancy of all variables (images as projections, those that
+        mmd: Squared maximum mean discrepancy of all variables (images as projections, those that
             the module trains as principal components); None where all are discrete.
-        mmd_floor: the 0.95 quantile of it under permutation of the rows.
-        c2st: what a classifier can tell: a lower bound of the TVD of all variables; None where all
+        mmd_floor: The 0.95 quantile of it under permutation of the rows.
+        c2st: What a classifier can tell: a lower bound of the TVD of all variables; None where all
             are discrete, with images, and before training ends.
-        c2st_ceiling: the 0.99 quantile of it under equal distributions.
-        rows: held-out rows.
-        off: means, standard deviations and extreme quantiles of numbers that are not those of the
+        c2st_ceiling: The 0.99 quantile of it under equal distributions.
+        rows: Held-out rows.
+        off: Means, standard deviations and extreme quantiles of numbers that are not those of the
             rows, in words; empty before training ends.
     """
 
@@ -108,11 +108,10 @@ class Distance:
             ("MMD²", self.mmd, self.mmd_floor),
             ("C2ST", self.c2st, self.c2st_ceiling),
         )
-        told = [
-            f"{word} {value:.4f} (by chance {chance:.4f})"
-            for word, value, chance in parts
-            if value is not None
-        ]
+        told = []
+        for word, value, chance in parts:
+            if value is not None:
+                told.append(f"{word} {value:.4f} (by chance {chance:.4f})")
         return "; ".join([f"{self.target} is at {', '.join(told)}", *self.off])
 
     @property
@@ -240,13 +239,14 @@ def distance(
     """Distances of generated rows of a target from held-out rows.
 
     Args:
-        dcm: the model.
-        target: what is matched.
-        roller: draws the target.
-        rows: held-out values ``(n, …)``; images as the roller gives them.
-        generator: of the validation alone, so that validating changes nothing in training.
-        shown: reads the images that are trained.
-        final: classify, too: it takes longer.
+        dcm: The model.
+        target: What is matched.
+        roller: Draws the target.
+        rows: Held-out values ``(n, …)``; images as the roller gives them.
+        generator: Generator of the validation alone, so that validating changes nothing in
+            training.
+        shown: Reads the images that are trained.
+        final: Classify, too: it takes longer.
     """
     names = [*target.parents, *target.variables]
     n = min(len(rows[names[0]]), _MOST)
@@ -262,10 +262,11 @@ def distance(
     found: Json = {}
     if discrete:
         sizes = [dcm.variables[name].size for name in discrete]
-        columns = [
-            [*(values[name] for name in discrete), *(shown(values) if shown else [])]
-            for values in (rows, fake)
-        ]
+        columns = []
+        for values in (rows, fake):
+            columns.append(
+                [*(values[name] for name in discrete), *(shown(values) if shown else [])]
+            )
         if shown:
             sizes += shown.sizes
         p, q, sets = _worst(torch.stack(columns[0], -1), torch.stack(columns[1], -1), sizes)

@@ -67,10 +67,10 @@ def adjusted(
     """The doubly robust estimate on rows.
 
     Args:
-        dcm: the model.
-        numbers: what is estimated; :func:`adjustment_names` has names for it.
-        values: encoded observational rows of these names, at least.
-        seed: seed of the rollouts.
+        dcm: The model.
+        numbers: What is estimated; :func:`adjustment_names` has names for it.
+        values: Encoded observational rows of these names, at least.
+        seed: Seed of the rollouts.
     """
     device = dcm.device
     rows = {name: value.to(device) for name, value in values.items()}
@@ -78,10 +78,9 @@ def adjusted(
     a, b = [], []
     with torch.no_grad():
         for position in range(len(numbers.terms)):
-            pairs = [
-                _Case(dcm, numbers, index, position, rows, size, seed).parts()
-                for index in range(len(numbers.blocks))
-            ]
+            pairs = []
+            for index in range(len(numbers.blocks)):
+                pairs.append(_Case(dcm, numbers, index, position, rows, size, seed).parts())
             a.append(torch.cat([pair[0] for pair in pairs], 1))
             b.append(torch.cat([pair[1] for pair in pairs], 1))
     numerator, weight = torch.stack(a), torch.stack(b)
@@ -217,9 +216,9 @@ class _Case:
         """Rows that know what was recorded.
 
         Args:
-            pinned: values of the treatments as evidence, in place of the recorded ones.
-            outcomes: values in the world of the outcomes; what is left out is rolled out.
-            seed: seed of the rollouts.
+            pinned: Values of the treatments as evidence, in place of the recorded ones.
+            outcomes: Values in the world of the outcomes; what is left out is rolled out.
+            seed: Seed of the rollouts.
         """
         rows = Rows(self.dcm, Noise(self.size, seed, device=self.dcm.device))
         for name, value in {**self.rows, **pinned}.items():

@@ -34,9 +34,9 @@ def enumerated_gradient(
     this kind.
 
     Args:
-        dcm: the model.
-        numbers: what is differentiated.
-        parameters: parameters by variable.
+        dcm: The model.
+        numbers: What is differentiated.
+        parameters: Parameters by variable.
     """
     cases = [case for block in numbers.blocks for case in block.cases]
     found = [_variables(dcm, numbers, case) for case in cases]

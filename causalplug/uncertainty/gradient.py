@@ -86,17 +86,17 @@ def answer_gradient(
     """Gradients of the numbers with respect to the parameters of each variable's mechanism.
 
     Args:
-        dcm: the model.
-        numbers: what is differentiated.
-        parameters: parameters by variable; the mechanisms are explicit.
-        rows: rows of noise.
-        seed: seed of the noise.
+        dcm: The model.
+        numbers: What is differentiated.
+        parameters: Parameters by variable; the mechanisms are explicit.
+        rows: Rows of noise.
+        seed: Seed of the noise.
 
     Returns:
         Gradients ``(k, parameters)`` by variable.
 
     Raises:
-        NoGradient: a continuous variable is read in several worlds.
+        NoGradient: A continuous variable is read in several worlds.
     """
     found = {name: _nothing(numbers, own) for name, own in parameters.items()}
     noise = Noise(rows, seed, device=dcm.device)
@@ -351,9 +351,8 @@ def pulled_back(values: Tensor, weights: Tensor, parameters: list[nn.Parameter])
         gradients = torch.autograd.grad(
             values, parameters, chunk, is_grads_batched=True, retain_graph=True, allow_unused=True
         )
-        flat = [
-            torch.zeros(len(chunk), p.numel()) if g is None else g.flatten(1)
-            for g, p in zip(gradients, parameters, strict=True)
-        ]
+        flat = []
+        for g, p in zip(gradients, parameters, strict=True):
+            flat.append(torch.zeros(len(chunk), p.numel()) if g is None else g.flatten(1))
         parts.append(torch.cat(flat, 1).double())
     return torch.cat(parts)

@@ -36,7 +36,7 @@ class Influence:
     Attributes:
         variance: ``(k,)`` variance of the numbers, the rows being independent.
         correction: ``(k,)`` what the influence of all rows adds up to; only of data.
-        by_row: for every sample ``(n, k)``, or None where only some of its rows were read.
+        by_row: For every sample ``(n, k)``, or None where only some of its rows were read.
         estimate: ``(k,)`` the doubly robust estimate, None where ``correction`` is to be added to
             the model's answer.
     """
@@ -50,7 +50,7 @@ class Influence:
         """``(k,)`` variance with rows of one cluster dependent, None where rows are missing.
 
         Args:
-            clusters: for every sample the cluster ``(n,)`` of each row, None for independent rows.
+            clusters: For every sample the cluster ``(n,)`` of each row, None for independent rows.
         """
         total = torch.zeros_like(self.variance)
         for by_row, cluster in zip(self.by_row, clusters, strict=True):
@@ -81,14 +81,14 @@ def influence_of(
     """The influence of rows on the numbers of an answer.
 
     Args:
-        dcm: the model.
-        numbers: the numbers.
-        samples: rows of every source.
-        trained: the variables whose mechanisms were trained by likelihood.
-        seed: seed of the noise.
+        dcm: The model.
+        numbers: The numbers.
+        samples: Rows of every source.
+        trained: The variables whose mechanisms were trained by likelihood.
+        seed: Seed of the noise.
 
     Raises:
-        NoGradient: the answer has no gradient that can be computed here.
+        NoGradient: The answer has no gradient that can be computed here.
     """
     read = {name for world, target in numbers.targets for name in world.graph.ancestors([target])}
     known = set(trained)

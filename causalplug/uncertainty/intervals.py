@@ -39,16 +39,16 @@ def with_intervals(
     """An answer with the intervals that the model, or the data, can tell.
 
     Args:
-        dcm: the model.
-        answer: the answer with its Monte-Carlo error.
-        query: what was asked.
-        data: the rows that the model was trained on, or None to go by the model alone.
-        level: coverage of the intervals.
-        one_step: add the influence of the rows in ``data`` to the estimates; by default where the
+        dcm: The model.
+        answer: The answer with its Monte-Carlo error.
+        query: What was asked.
+        data: The rows that the model was trained on, or None to go by the model alone.
+        level: Coverage of the intervals.
+        one_step: Add the influence of the rows in ``data`` to the estimates; by default where the
             doubly robust formula holds.
         interval: ``"influence"``, ``"replicates"``, ``"auto"`` for the first that can be had, or
             ``"none"``.
-        ask: gives the answer anew, for a number of rows; replicates are asked by it.
+        ask: Gives the answer anew, for a number of rows; replicates are asked by it.
     """
     if interval == "none":
         return replace(answer, level=level)

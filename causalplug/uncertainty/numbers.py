@@ -58,9 +58,9 @@ class AnswerNumbers:
     whether a row meets the evidence of term t and ``a_t`` is ``b_t`` times what is asked for.
 
     Args:
-        dcm: the model.
-        terms: the compiled terms of the query; their evidence is discrete.
-        combination: ratios and products of the terms; None for their sum, times the coefficients.
+        dcm: The model.
+        terms: The compiled terms of the query; their evidence is discrete.
+        combination: Ratios and products of the terms; None for their sum, times the coefficients.
     """
 
     smooth = True
@@ -81,10 +81,11 @@ class AnswerNumbers:
     def _matched(self) -> list[list[Case]]:
         """The cases of all terms with the same values of the symbols."""
         order = self.terms[0].symbols
-        by_symbols = [
-            {tuple(str(case.symbols[label]) for label in order): case for case in term.cases}
-            for term in self.terms
-        ]
+        by_symbols = []
+        for term in self.terms:
+            by_symbols.append(
+                {tuple(str(case.symbols[label]) for label in order): case for case in term.cases}
+            )
         return [[cases[key] for cases in by_symbols] for key in by_symbols[0]]
 
     def _block(self, cases: list[Case]) -> Block:

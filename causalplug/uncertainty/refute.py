@@ -169,9 +169,8 @@ def _refitted(
 def _judged(
     name: str, found: Estimate, first: Estimate, expected: float
 ) -> tuple[str, float, float, float, bool]:
-    errors = [
-        e.standard_error if np.isfinite(e.standard_error) else e.monte_carlo_error
-        for e in (found, first)
-    ]
+    errors = []
+    for e in (found, first):
+        errors.append(e.standard_error if np.isfinite(e.standard_error) else e.monte_carlo_error)
     width = _WIDTH * float(np.hypot(errors[0], errors[1]) if expected else errors[0])
     return name, found.value, expected, width, abs(found.value - expected) <= width

@@ -28,10 +28,10 @@ class Sample:
     """Rows of one source.
 
     Attributes:
-        source: what they are a sample of.
-        values: encoded values by variable, images as projections.
-        stands_for: how many rows of the data they are.
-        real: whether they are the data.
+        source: What they are a sample of.
+        values: Encoded values by variable, images as projections.
+        stands_for: How many rows of the data they are.
+        real: Whether they are the data.
         clusters: ``(n,)`` the cluster of every row, None for independent rows.
     """
 
@@ -66,9 +66,9 @@ def from_model(
     """As many rows of the model, from the distribution of every source, as represent its rows.
 
     Args:
-        dcm: the model.
-        sources: what it was trained on.
-        counts: what training noted of their rows, see :func:`causalplug.training.counted.counted`.
+        dcm: The model.
+        sources: What it was trained on.
+        counts: What training noted of their rows, see :func:`causalplug.training.counted.counted`.
 
     Returns:
         One sample for each source; None where its pictures would take too long.

@@ -42,8 +42,8 @@ class Factor:
     """One c-factor on the rows of one source, equal rows once.
 
     Attributes:
-        variables: whose mechanisms it is the product of.
-        rows: values by variable, ``(r, …)``.
+        variables: Whose mechanisms it is the product of.
+        rows: Values by variable, ``(r, …)``.
         counts: ``(r,)`` how many rows of the source each stands for.
         which: ``(n,)`` the number of every row of the source among them, or None.
     """
@@ -140,10 +140,10 @@ class Scores:
     """Scores of several c-factors with respect to the same parameters, as a linear map.
 
     Args:
-        dcm: the model.
-        factors: c-factors of the same variables on several sources.
-        parameters: parameters that are trained.
-        seed: seed of the confounder draws.
+        dcm: The model.
+        factors: C-factors of the same variables on several sources.
+        parameters: Parameters that are trained.
+        seed: Seed of the confounder draws.
     """
 
     def __init__(

@@ -165,10 +165,10 @@ def _data_sources(dcm: Model, data: Any) -> list[DataSource]:
             f"nothing says how the {len(data)} tables came about",
             "give each as cp.DataSource(table, do=…)",
         )
-    return [
-        DataSource(table, do=sorted(source.do))
-        for table, source in zip(data, dcm.sources, strict=True)
-    ]
+    found = []
+    for table, source in zip(data, dcm.sources, strict=True):
+        found.append(DataSource(table, do=sorted(source.do)))
+    return found
 
 
 def _told(found: Influence, samples: Sequence[Sample], one_step: bool | None) -> Spread:

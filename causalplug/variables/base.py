@@ -121,13 +121,13 @@ class Variable:
         *event_shape)``.
 
         Args:
-            values: as users write them.
-            name: of the column, for messages.
-            row: number of the first value in its table, so that messages can say where a wrong one
+            values: As users write them.
+            name: Name of the column, for messages.
+            row: Number of the first value in its table, so that messages can say where a wrong one
                 is.
 
         Raises:
-            DataError: missing values, a wrong shape or a value outside the declaration; nothing is
+            DataError: Missing values, a wrong shape or a value outside the declaration; nothing is
                 repaired.
         """
         raise NotImplementedError

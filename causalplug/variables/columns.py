@@ -75,7 +75,7 @@ def as_array(values: Any, name: str) -> np.ndarray:
     (bfloat16) becomes float32.
 
     Raises:
-        DataError: rows of different shape, or rows that are themselves tables of several columns.
+        DataError: Rows of different shape, or rows that are themselves tables of several columns.
     """
     if hasattr(values, "detach"):
         values = tensor_to_numpy(values)
@@ -128,7 +128,7 @@ def distinct(array: np.ndarray, name: str) -> tuple[list[Any], np.ndarray]:
     """The different values of a column, as Python's own, and which of them each row has.
 
     Raises:
-        DataError: values that cannot be compared, such as lists.
+        DataError: Values that cannot be compared, such as lists.
     """
     if array.dtype.kind != "O":
         uniques, inverse = np.unique(array, return_inverse=True)

@@ -34,13 +34,13 @@ class Continuous(Variable):
     """A real-valued variable.
 
     Args:
-        low, high: values outside this interval are refused; mechanisms do not have to stay inside
+        low, high: Values outside this interval are refused; mechanisms do not have to stay inside
             it.
         precise: Keep values in float64. Training sets it where float32 would blur the rows, as it
             does for times in seconds since 1970; networks read them relative to their mean.
 
     Raises:
-        VariableError: the interval is empty.
+        VariableError: The interval is empty.
     """
 
     is_number: ClassVar[bool] = True
@@ -135,7 +135,7 @@ def as_numbers(array: np.ndarray, name: str) -> np.ndarray:
     """A column as float64.
 
     Raises:
-        DataError: dates, texts that are no numbers, and other objects.
+        DataError: Dates, texts that are no numbers, and other objects.
     """
     if array.dtype.kind in "mM" or (
         array.dtype.kind == "O"

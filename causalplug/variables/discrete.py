@@ -43,14 +43,14 @@ class Discrete(Variable):
     Categories are texts, numbers or False and True, and keep their types when the model is saved.
 
     Args:
-        categories: their number (values 0 to k - 1) or their names in order: a list, an array or a
+        categories: Their number (values 0 to k - 1) or their names in order: a list, an array or a
             pandas index.
 
     Attributes:
         plain: Whether the categories are the integers 0 to k - 1.
 
     Raises:
-        VariableError: fewer than one category, a name given twice, or one that a file cannot hold:
+        VariableError: Fewer than one category, a name given twice, or one that a file cannot hold:
             a missing value, a date, an interval, an infinity, an integer of more than 64 bits.
 
     Example:

@@ -27,11 +27,11 @@ class Image(Variable):
     """An image variable, channels first.
 
     Args:
-        channels, height, width: shape of one image.
-        low, high: range of the float values. Images of type uint8 are mapped from 0..255 onto it.
+        channels, height, width: Shape of one image.
+        low, high: Range of the float values. Images of type uint8 are mapped from 0..255 onto it.
 
     Raises:
-        VariableError: a size below 1 or an empty range.
+        VariableError: A size below 1 or an empty range.
     """
 
     is_image: ClassVar[bool] = True
@@ -68,7 +68,7 @@ class Image(Variable):
             floats.
 
         Raises:
-            DataError: missing values, another shape or type, or values outside the range; nothing
+            DataError: Missing values, another shape or type, or values outside the range; nothing
                 is repaired.
         """
         objects = not isinstance(values, np.ndarray) or (

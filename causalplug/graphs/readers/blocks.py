@@ -29,11 +29,11 @@ def blocks(text: str, *, percent: bool = False) -> Iterator[Block]:
     """The outer blocks of a text, without comments.
 
     Args:
-        text: the text.
-        percent: whether comments start with ``%``, as in NET; BIF has those of C.
+        text: The text.
+        percent: Whether comments start with ``%``, as in NET; BIF has those of C.
 
     Raises:
-        GraphError: a quote, a comment or a block that is not closed, text after the last block.
+        GraphError: A quote, a comment or a block that is not closed, text after the last block.
     """
     pattern = _BIF
     if percent:
@@ -85,7 +85,7 @@ def scope(text: str, known: dict[str, None]) -> tuple[list[str], list[str]]:
     between separators is a name if it was declared as one, or a row of declared names otherwise.
 
     Raises:
-        GraphError: a part can be read as several rows of declared names.
+        GraphError: A part can be read as several rows of declared names.
     """
     sides: list[list[str]] = [[]]
     blanks = max((name.count(" ") for name in known), default=0)

@@ -57,7 +57,7 @@ class Draft:
         bidirected edge.
 
         Raises:
-            GraphError: any other kind of edge, with the reason.
+            GraphError: Any other kind of edge, with the reason.
         """
         if not self.complete:
             self.name(left, right)
@@ -86,7 +86,7 @@ class Draft:
         """Join the halves of bidirected edges.
 
         Raises:
-            GraphError: a half without the other one.
+            GraphError: A half without the other one.
         """
         for left, right in sorted(self.halves):
             if (right, left) not in self.halves:
@@ -105,7 +105,7 @@ class Draft:
         only numbers, as igraph, yEd and causal-learn write them.
 
         Raises:
-            GraphError: only some have such an attribute, two have the same one, or name and label
+            GraphError: Only some have such an attribute, two have the same one, or name and label
                 differ.
         """
         if not self.names or not all(_NUMBERED.fullmatch(name) for name in self.names):
@@ -138,11 +138,10 @@ class Draft:
 
 def _written_name(vertex: str, attributes: Mapping[Any, Any]) -> str | None:
     """The name in the attributes ``name`` or ``label``; None if there is none."""
-    texts = {
-        key: str(attributes[key]).strip()
-        for key in ("name", "label")
-        if attributes.get(key) not in (None, "", r"\N")
-    }
+    texts = {}
+    for key in ("name", "label"):
+        if attributes.get(key) not in (None, "", r"\N"):
+            texts[key] = str(attributes[key]).strip()
     if len(set(texts.values())) > 1:
         raise GraphError(
             f"the graph cannot be read: the vertex {vertex!r} has the name "

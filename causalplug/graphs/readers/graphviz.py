@@ -36,7 +36,7 @@ def read_dot(text: str) -> Draft:
     defaults, ports and comments are understood; attributes that only draw are ignored.
 
     Raises:
-        GraphError: malformed text, selection nodes, marks that are not understood, edges that a
+        GraphError: Malformed text, selection nodes, marks that are not understood, edges that a
             causal graph does not have.
     """
     parser = _Parser(DotTokens(text))

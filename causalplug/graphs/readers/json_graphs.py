@@ -26,7 +26,7 @@ def read_json(text: str) -> Draft:
     link are ids. Where the ids are texts, numbers are positions, as networkx 1 and D3 3 write them.
 
     Raises:
-        GraphError: malformed JSON, an edge with one end or to no node, an undirected graph.
+        GraphError: Malformed JSON, an edge with one end or to no node, an undirected graph.
     """
     data = parse_json(text)
     if not isinstance(data, dict):
@@ -45,7 +45,7 @@ def parse_json(text: str) -> Any:
     """The value of a JSON text.
 
     Raises:
-        GraphError: it is malformed, too deep, has a key twice or a number of thousands of digits.
+        GraphError: It is malformed, too deep, has a key twice or a number of thousands of digits.
     """
     try:
         return json.loads(text, object_pairs_hook=_once)

@@ -180,7 +180,7 @@ def is_hidden(name: str, attributes: Mapping[Any, Any]) -> bool:
     """Whether the vertex ``name`` with these attributes is unobserved.
 
     Raises:
-        GraphError: the rows were selected on it, its marks contradict each other, or a mark that
+        GraphError: The rows were selected on it, its marks contradict each other, or a mark that
             may say so is not understood.
     """
     said: dict[str, str] = {}
@@ -212,7 +212,7 @@ def hidden_of_graph(attributes: Mapping[Any, Any], names: Iterable[str]) -> list
     """The variables that the attributes of a whole graph list as hidden, as ``latents: [U]``.
 
     Raises:
-        GraphError: an attribute that may list hidden or selected variables is not understood.
+        GraphError: An attribute that may list hidden or selected variables is not understood.
     """
     known = set(names)
     found: list[str] = []
@@ -234,7 +234,7 @@ def edge_arrow(attributes: Mapping[Any, Any], arrow: str = "->") -> str:
     """The arrow of an edge that was drawn as ``arrow`` and has these attributes.
 
     Raises:
-        GraphError: an attribute that may change the kind of the edge is not understood, or two
+        GraphError: An attribute that may change the kind of the edge is not understood, or two
             contradict each other.
     """
     found: dict[str, str] = {}

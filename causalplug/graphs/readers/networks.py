@@ -150,7 +150,7 @@ def parse_xml(text: str) -> Element:
     """The root of an XML text.
 
     Raises:
-        GraphError: malformed XML, or entities of its own, which may grow without bound.
+        GraphError: Malformed XML, or entities of its own, which may grow without bound.
     """
     from xml.etree import ElementTree
 

@@ -29,7 +29,7 @@ def object_draft(graph: Any) -> Draft:
     pywhy-graphs, causal-learn's graphs, and dowhy's CausalGraph and CausalModel.
 
     Raises:
-        GraphError: the object is none of these, or has undirected or circle edges.
+        GraphError: The object is none of these, or has undirected or circle edges.
     """
     for names, read in _KNOWN:
         if all(hasattr(graph, name) for name in names):
@@ -52,7 +52,7 @@ def networkx_draft(graph: Any) -> Draft:
     written as strings; where all are numbers, the attribute ``name`` or ``label`` names them.
 
     Raises:
-        GraphError: an undirected graph, an undirected or circle edge, selection nodes, marks that
+        GraphError: An undirected graph, an undirected or circle edge, selection nodes, marks that
             are not understood, or two vertices whose names are written alike.
     """
     if not graph.is_directed():

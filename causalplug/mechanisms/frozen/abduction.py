@@ -50,16 +50,16 @@ def search_latent(
     Rows are searched independently of each other.
 
     Args:
-        paint: latents ``(starts * n, size)``, start by start, to images ``(starts * n, …)`` with
+        paint: Latents ``(starts * n, size)``, start by start, to images ``(starts * n, …)`` with
             gradients.
         images: ``(n, …)``.
-        size: numbers of a latent.
-        uniform: latents are uniform on [0, 1) instead of standard normal.
-        deviation: of the pixels' errors; by default one of 255 grey levels, for images in a range
-            of length 1.
-        starts: searches per image, the best of which counts.
-        steps, learning_rate: of each search.
-        seed: of the starts.
+        size: Numbers of a latent.
+        uniform: Latents are uniform on [0, 1) instead of standard normal.
+        deviation: Deviation of the pixels' errors; by default one of 255 grey levels, for images in
+            a range of length 1.
+        starts: Searches per image, the best of which counts.
+        steps, learning_rate: Steps and learning rate of each search.
+        seed: Seed of the starts.
 
     Returns:
         latents ``(n, size)`` and their log posterior density ``(n,)``, up to a constant.

@@ -34,27 +34,28 @@ class SampleBank:
     the same latent.
 
     Args:
-        mechanism: bound to its variable, with its label map resolved.
-        encoder: what is kept of the images; without one the images themselves are.
-        rows_per_label: samples of each label.
-        seed: of the samples.
-        keep_images: keep the images as uint8 beside their projections.
-        batch_size: images at a time, at first; halved whenever memory does not hold them.
-        progress: told about the filling; a bool switches a progress bar on or off.
-        folder: keep the samples in memory-mapped files there. They are found again by whoever asks
+        mechanism: Bound to its variable, with its label map resolved.
+        encoder: What is kept of the images; without one the images themselves are.
+        rows_per_label: Samples of each label.
+        seed: Seed of the samples.
+        keep_images: Keep the images as uint8 beside their projections.
+        batch_size: Images at a time, at first; halved whenever memory does not hold them.
+        progress: Told about the filling; a bool switches a progress bar on or off.
+        folder: Keep the samples in memory-mapped files there. They are found again by whoever asks
             for the same ones, other processes included; an interrupted filling goes on where it
             stopped; a generator of another revision, another encoder, seed or number of rows gets
             files of its own.
-        labels: joint labels to be in the bank; by default all that the label map can ask for.
-        max_bytes: of all banks in ``folder``; those unused for longest are deleted to make room.
+        labels: Joint labels to be in the bank; by default all that the label map can ask for.
+        max_bytes: Most bytes of all banks in ``folder``; those unused for longest are deleted to
+            make room.
 
     Attributes:
-        labels: joint labels ``(u,)`` that are in the bank.
+        labels: Joint labels ``(u,)`` that are in the bank.
         projections: ``(u, rows_per_label, size)``, or None without an encoder.
         images: ``(u, rows_per_label, channels, height, width)`` uint8, or None.
 
     Raises:
-        MechanismError: the generator is not bound, or its label map still has to be estimated.
+        MechanismError: The generator is not bound, or its label map still has to be estimated.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class SampleBank:
         """A hash of everything that decides the samples.
 
         Raises:
-            MechanismError: the generator does not say which version it is.
+            MechanismError: The generator does not say which version it is.
         """
         encoder = self.encoder
         facts = [self.mechanism.fingerprint(), self.rows_per_label, self.seed, self.labels.tolist()]
@@ -160,10 +161,9 @@ class SampleBank:
             place, row = divmod(done, self.rows_per_label)
             rows = torch.arange(row, min(row + batch_size, self.rows_per_label))
             noise = Noise(rows, self.seed)
-            own = {
-                key: noise.draw(f"bank/{key}", spec)
-                for key, spec in self.mechanism.generator_noise.items()
-            }
+            own = {}
+            for key, spec in self.mechanism.generator_noise.items():
+                own[key] = noise.draw(f"bank/{key}", spec)
             labels = torch.full((len(rows),), int(self.labels[place]))
             try:
                 painted = self.mechanism.paint(labels, own)
@@ -225,7 +225,7 @@ class SampleBank:
         """Projections ``(n, size)`` (or images, in a bank without encoder).
 
         Args:
-            labels: joint labels ``(n,)``.
+            labels: Joint labels ``(n,)``.
             uniform: ``(n,)`` in [0, 1): which of the label's samples.
         """
         return self._kept((self._place[labels], self._positions(uniform)))
@@ -242,12 +242,12 @@ class SampleBank:
         latent.
 
         Args:
-            parents: codes ``(copies * n,)``; relaxed one-hot rows are mixed, straight-through, by
+            parents: Codes ``(copies * n,)``; relaxed one-hot rows are mixed, straight-through, by
                 the labels.
-            noise: the mechanism's own noise; only ``"label"`` is read, ``(copies * n, joint
+            noise: The mechanism's own noise; only ``"label"`` is read, ``(copies * n, joint
                 labels)``.
-            copies, n: rows come copy by copy, ``n`` at a time.
-            generator: decides which samples.
+            copies, n: Rows come copy by copy, ``n`` at a time.
+            generator: Decides which samples.
         """
         uniform = (
             torch.rand(n, generator=generator, device=generator.device)

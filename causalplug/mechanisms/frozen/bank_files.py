@@ -35,13 +35,14 @@ class BankFiles:
     written after the samples themselves.
 
     Args:
-        folder: holds the banks of several generators.
-        fingerprint: decides which samples: another generator, seed or encoder has another one.
-        arrays: name to shape and data type.
-        max_bytes: of all banks in the folder; banks that were not used for longest make room.
+        folder: Holds the banks of several generators.
+        fingerprint: Decides which samples: another generator, seed or encoder has another one.
+        arrays: Name to shape and data type.
+        max_bytes: Most bytes of all banks in the folder; banks that were not used for longest make
+            room.
 
     Raises:
-        MechanismError: this bank alone is larger than ``max_bytes``, or the disk is full.
+        MechanismError: This bank alone is larger than ``max_bytes``, or the disk is full.
     """
 
     def __init__(

@@ -47,23 +47,23 @@ class FrozenMechanism(Mechanism):
     paints in that variable's range.
 
     Args:
-        image: what :meth:`generate` paints, in its own range.
-        labels: what it conditions on, in order; none for an unconditional generator.
-        noise: its own noise, name to shape and distribution. No name may be ``"label"``.
-        license, source: licence and origin of the weights.
-        label_map: what :meth:`bind` uses unless it is given another.
-        transform: names of changes of shape that :meth:`bind` may use, see
+        image: What :meth:`generate` paints, in its own range.
+        labels: What it conditions on, in order; none for an unconditional generator.
+        noise: Its own noise, name to shape and distribution. No name may be ``"label"``.
+        license, source: Licence and origin of the weights.
+        label_map: What :meth:`bind` uses unless it is given another.
+        transform: Names of changes of shape that :meth:`bind` may use, see
             :data:`~causalplug.mechanisms.frozen.transforms.TRANSFORMS`.
 
     Attributes:
-        image: as above; ``variable`` is the bound variable.
-        labels: as above.
-        images_painted: how many images it has painted.
-        label_map: the bound map, None before binding or while it has to be estimated.
-        origin: the snapshot that it was loaded from, None for a local object.
+        image: As above; ``variable`` is the bound variable.
+        labels: As above.
+        images_painted: How many images it has painted.
+        label_map: The bound map, None before binding or while it has to be estimated.
+        origin: The snapshot that it was loaded from, None for a local object.
 
     Raises:
-        MechanismError: two labels of one name, or a noise called ``"label"``.
+        MechanismError: Two labels of one name, or a noise called ``"label"``.
     """
 
     frozen = True
@@ -137,7 +137,7 @@ class FrozenMechanism(Mechanism):
         gradients.
 
         Args:
-            labels: codes ``(n, number of labels)`` int64.
+            labels: Codes ``(n, number of labels)`` int64.
             noise: ``(n, *shape)`` for each noise that the adapter declared.
         """
         raise NotImplementedError
@@ -147,7 +147,7 @@ class FrozenMechanism(Mechanism):
         ``differentiable``.
 
         Raises:
-            MechanismError: the adapter is a black box.
+            MechanismError: The adapter is a black box.
         """
         raise MechanismError(
             f"{type(self).__name__} is not differentiable: use the enumeration over its sample "
@@ -160,14 +160,14 @@ class FrozenMechanism(Mechanism):
 
         Args:
             images: ``(n, channels, height, width)`` in the range of ``image``.
-            labels: codes ``(n, number of labels)`` int64.
+            labels: Codes ``(n, number of labels)`` int64.
 
         Returns:
             the adapter's own noise, and ``(n,)`` how well the labels explain the images: a log
             likelihood up to a constant of the image.
 
         Raises:
-            MechanismError: the adapter declares no abduction.
+            MechanismError: The adapter declares no abduction.
         """
         raise MechanismError(f"{type(self).__name__} cannot be inverted: it declares no abduction.")
 
@@ -209,15 +209,15 @@ class FrozenMechanism(Mechanism):
         """A copy for one variable of a graph, with the same weights in memory.
 
         Args:
-            name: the variable.
-            variable: its declaration; images are moved into its range.
-            parents: declarations of its parents, in the graph's order.
-            label_map: from the parents to the labels; by default what the adapter was made with,
+            name: The variable.
+            variable: Its declaration; images are moved into its range.
+            parents: Declarations of its parents, in the graph's order.
+            label_map: From the parents to the labels; by default what the adapter was made with,
                 else the identity.
 
         Raises:
-            MechanismError: not an image, or another shape.
-            LabelMapError: parents that cannot stand for the labels, with a map that would mend it;
+            MechanismError: Not an image, or another shape.
+            LabelMapError: Parents that cannot stand for the labels, with a map that would mend it;
                 holes in the map.
         """
         if not isinstance(variable, Image):
@@ -296,9 +296,9 @@ class FrozenMechanism(Mechanism):
         the mechanism.
 
         Args:
-            rows: encoded columns ``(n, …)``: the parents and, to estimate from images, the variable
+            rows: Encoded columns ``(n, …)``: the parents and, to estimate from images, the variable
                 itself.
-            seed: in place of the estimate's own.
+            seed: In place of the estimate's own.
         """
         if self.pending is not None:
             if seed is None:
@@ -318,7 +318,7 @@ class FrozenMechanism(Mechanism):
         """Joint label ``(n,)`` that each row asks for.
 
         Raises:
-            MechanismError: the label map is still to be estimated.
+            MechanismError: The label map is still to be estimated.
         """
         if self.pending is not None:
             raise MechanismError(
@@ -351,7 +351,7 @@ class FrozenMechanism(Mechanism):
         Relaxed parents get gradients where the generator is differentiable.
 
         Raises:
-            MechanismError: a black box was given parents that need gradients, or there is
+            MechanismError: A black box was given parents that need gradients, or there is
                 confounder noise.
         """
         if confounder is not None:
@@ -385,12 +385,12 @@ class FrozenMechanism(Mechanism):
         probable one is taken.
 
         Args:
-            value: images ``(n, channels, height, width)`` of the bound variable.
-            parents, confounder: as in :meth:`forward`.
-            prior: own noise drawn before the image was seen; needed where the label is drawn.
+            value: Images ``(n, channels, height, width)`` of the bound variable.
+            parents, confounder: As in :meth:`forward`.
+            prior: Own noise drawn before the image was seen; needed where the label is drawn.
 
         Raises:
-            MechanismError: no abduction is declared, or ``prior`` is missing.
+            MechanismError: No abduction is declared, or ``prior`` is missing.
         """
         if self.abduction is None:
             return super().abduct(value, parents, confounder, prior=prior)

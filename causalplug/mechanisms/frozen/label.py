@@ -23,8 +23,8 @@ class Label:
     """One label that a generator reads.
 
     Args:
-        name: its name.
-        categories: their number, or their names in the generator's order.
+        name: Its name.
+        categories: Their number, or their names in the generator's order.
 
     Example:
         >>> Label("finding", ["covid", "normal", "pneumonia"]).code("normal")
@@ -55,7 +55,7 @@ class Label:
         """The integer that the generator reads for one category.
 
         Raises:
-            LabelMapError: no such category; near matches are named.
+            LabelMapError: No such category; near matches are named.
         """
         if value in self.categories:
             return self.categories.index(value)
@@ -73,7 +73,7 @@ class Label:
         """Codes ``(n,)`` of a column of categories.
 
         Raises:
-            LabelMapError: a value that is no category.
+            LabelMapError: A value that is no category.
         """
         try:
             return self.values.encode(column, self.name)

@@ -27,14 +27,14 @@ class LabelMapEstimate:
     proportions (Saerens et al. 2002; Lipton et al. 2018).
 
     Args:
-        column: the column(s) of the data that hold the label(s); None to estimate from the images.
-        classifier: scores of the joint labels from images, in place of a trained one. It cannot be
+        column: The column(s) of the data that hold the label(s); None to estimate from the images.
+        classifier: Scores of the joint labels from images, in place of a trained one. It cannot be
             saved.
-        samples: images that the generator paints for each label.
-        steps: training steps of the classifier.
-        minimum: labels less probable than this given the parents are left out; it suppresses what
+        samples: Images that the generator paints for each label.
+        steps: Training steps of the classifier.
+        minimum: Labels less probable than this given the parents are left out; it suppresses what
             is left of mistakes of the classifier on real images.
-        seed: of the samples and the training.
+        seed: Seed of the samples and the training.
 
     Example:
         ``cp.from_pretrained("user/mnist-cgan", label_map=cp.LabelMap.estimate(samples=500))``
@@ -51,7 +51,7 @@ class LabelMapEstimate:
         """The estimate still to be made, as JSON values.
 
         Raises:
-            LabelMapError: it has a classifier of its own.
+            LabelMapError: It has a classifier of its own.
         """
         if self.classifier is not None:
             raise LabelMapError(

@@ -44,11 +44,11 @@ def estimate_label_map(asked: LabelMapEstimate, mechanism: Labelled, rows: Named
     Args:
         asked: How it is to be estimated.
         mechanism: The generator, bound, so that it has a name, parents and a range.
-        rows: encoded columns: the parents, and the variable's images ``(n, …)`` or the label
+        rows: Encoded columns: the parents, and the variable's images ``(n, …)`` or the label
             column.
 
     Raises:
-        LabelMapError: a column is not in the data.
+        LabelMapError: A column is not in the data.
     """
     needed = [*mechanism.bound_parents, asked.column or str(mechanism.name)]
     missing = [name for name in needed if name not in rows]
@@ -110,8 +110,9 @@ def mixture_proportions(confusion: Tensor, counts: Tensor, *, rounds: int = 500)
 
     Args:
         confusion: ``P(decision | class)``, ``(classes, decisions)``.
-        counts: of the decisions, ``(decisions,)``; without any, every class gets the same share.
-        rounds: of expectation maximisation.
+        counts: Counts of the decisions, ``(decisions,)``; without any, every class gets the same
+            share.
+        rounds: Rounds of expectation maximisation.
 
     Returns:
         Proportions ``(classes,)``, at least 0, with sum 1.
@@ -135,10 +136,9 @@ def generator_samples(
     joint = torch.arange(size).repeat(per_label)
     painted = []
     for part in Noise(len(joint), seed).chunks(batch_size):
-        own = {
-            key: part.draw(f"samples/{key}", spec)
-            for key, spec in mechanism.generator_noise.items()
-        }
+        own = {}
+        for key, spec in mechanism.generator_noise.items():
+            own[key] = part.draw(f"samples/{key}", spec)
         painted.append(mechanism.paint(joint[part.rows], own))
     order = torch.randperm(len(joint), generator=torch.Generator().manual_seed(seed))
     return torch.cat(painted)[order], joint[order]

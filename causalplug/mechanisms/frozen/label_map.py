@@ -48,13 +48,13 @@ class LabelMap:
     gives the same label.
 
     Args:
-        parents: the parents that it reads, in order; all discrete.
-        labels: the generator's labels, in its order.
+        parents: The parents that it reads, in order; all discrete.
+        labels: The generator's labels, in its order.
         probabilities: ``(joint values of the parents, joint values of the labels)``, the last name
             varying fastest.
 
     Raises:
-        LabelMapError: a parent that is not discrete, a table of another shape, or rows that are no
+        LabelMapError: A parent that is not discrete, a table of another shape, or rows that are no
             probabilities.
 
     Example:
@@ -146,8 +146,8 @@ class LabelMap:
         with their gradients.
 
         Args:
-            parents: codes ``(n,)`` or relaxed one-hot rows ``(n, k)`` by name.
-            n: number of rows, for a map without parents.
+            parents: Codes ``(n,)`` or relaxed one-hot rows ``(n, k)`` by name.
+            n: Number of rows, for a map without parents.
         """
         values = [parents[name] for name in self.parents]
         if not values:
@@ -167,10 +167,10 @@ class LabelMap:
         not.
 
         Args:
-            n: number of rows, for a map without parents and without noise.
+            n: Number of rows, for a map without parents and without noise.
 
         Raises:
-            LabelMapError: the map is stochastic and no noise was handed in, or a value of the
+            LabelMapError: The map is stochastic and no noise was handed in, or a value of the
                 parents has no label.
         """
         if self.parents:
@@ -225,7 +225,7 @@ class LabelMap:
         name. Values are matched by what they are, whatever their places.
 
         Raises:
-            LabelMapError: another number, order, size or naming of values.
+            LabelMapError: Another number, order, size or naming of values.
         """
         discrete = as_discrete(parents)
         check_identity(discrete, labels)
@@ -255,7 +255,7 @@ class LabelMap:
         order.
 
         Raises:
-            LabelMapError: a joint value of the parents without an entry, an unknown value or label.
+            LabelMapError: A joint value of the parents without an entry, an unknown value or label.
         """
         discrete = as_discrete(parents)
         return cls(discrete, labels, table_from(table, discrete, labels))
@@ -283,14 +283,14 @@ class LabelMap:
         """``P(label | parents)`` counted in rows of data.
 
         Args:
-            frame: columns by name (a DataFrame or a dict of arrays) of users' values.
-            label: the column(s) that hold the label(s); or ``function(*parents)`` of one row's
+            frame: Columns by name (a DataFrame or a dict of arrays) of users' values.
+            label: The column(s) that hold the label(s); or ``function(*parents)`` of one row's
                 values. A label that depends on further columns is a column that you make of them.
-            smoothing: pseudo-count of every label; also the way to fill a combination of parents
+            smoothing: Pseudo-count of every label; also the way to fill a combination of parents
                 that no row has.
 
         Raises:
-            LabelMapError: a combination of parents without rows, or an unknown label.
+            LabelMapError: A combination of parents without rows, or an unknown label.
         """
         discrete = as_discrete(parents)
         codes = {name: parent.encode(frame[name], name) for name, parent in discrete.items()}

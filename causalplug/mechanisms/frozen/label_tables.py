@@ -37,7 +37,7 @@ def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) ->
     """Raise unless each parent can stand for the label in its place.
 
     Raises:
-        LabelMapError: another number, order, size or naming of values.
+        LabelMapError: Another number, order, size or naming of values.
     """
     names, wanted = list(discrete), [label.name for label in labels]
     if len(names) != len(wanted):
@@ -102,7 +102,7 @@ def table_from(
     dictionary.
 
     Raises:
-        LabelMapError: a joint value of the parents without an entry, an unknown value or label.
+        LabelMapError: A joint value of the parents without an entry, an unknown value or label.
     """
     size = math.prod(label.size for label in labels)
     found: dict[tuple[Hashable, ...], Entry] = {}
@@ -147,7 +147,7 @@ def counted(
     """``P(labels | parents)`` from the joint values ``(n,)`` of parents and labels in rows of data.
 
     Raises:
-        LabelMapError: a combination of parents without rows.
+        LabelMapError: A combination of parents without rows.
     """
     size = math.prod(item.size for item in labels)
     rows = math.prod(p.size for p in discrete.values())
@@ -166,7 +166,7 @@ def as_discrete(parents: Mapping[str, Variable]) -> dict[str, Discrete]:
     """The parents, if all are discrete.
 
     Raises:
-        LabelMapError: one is not.
+        LabelMapError: One is not.
     """
     wrong = [name for name, variable in parents.items() if not isinstance(variable, Discrete)]
     if wrong:

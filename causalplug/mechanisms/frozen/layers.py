@@ -215,10 +215,10 @@ class LayerList:
         config: ``[{"type": "linear", "name": "net.0", "in_features": 110, "out_features": 256},
             …]``; a layer without tensors needs no name. ``{"type": …, "name": …}`` with a name that
             is in use shares that layer.
-        owner: gets the modules as children.
+        owner: Gets the modules as children.
 
     Raises:
-        MechanismError: an unknown type, wrong arguments, or a layer with tensors but without a
+        MechanismError: An unknown type, wrong arguments, or a layer with tensors but without a
             name.
     """
 
@@ -284,7 +284,7 @@ def place(owner: nn.Module, name: str, module: nn.Module) -> None:
     """Make ``module`` a descendant of ``owner`` under a dotted name.
 
     Raises:
-        MechanismError: the name is taken or cannot be used.
+        MechanismError: The name is taken or cannot be used.
     """
     path, _, last = name.rpartition(".")
     if path:

@@ -41,16 +41,16 @@ class Renderer(Mechanism):
     by what the graph says of its variable.
 
     Args:
-        generator: frozen and differentiable, unbound.
-        variable: the image variable; the generator's images are moved into its range. None: the
+        generator: Frozen and differentiable, unbound.
+        variable: The image variable; the generator's images are moved into its range. None: the
             model completes it.
-        parents: what the code reads of each parent, in order.
-        confounder_size: numbers of confounder noise of one row.
-        shift: whether the code also moves the latent.
-        hidden: widths of the code's hidden layers.
+        parents: What the code reads of each parent, in order.
+        confounder_size: Numbers of confounder noise of one row.
+        shift: Whether the code also moves the latent.
+        hidden: Widths of the code's hidden layers.
 
     Raises:
-        MechanismError: the generator is a black box, has neither labels nor a normal latent, or
+        MechanismError: The generator is a black box, has neither labels nor a normal latent, or
             paints another shape.
     """
 
@@ -85,11 +85,10 @@ class Renderer(Mechanism):
             self.labels = generator._map.size
         else:
             self.labels = 0
-        normal = {
-            k: spec
-            for k, spec in generator.generator_noise.items()
-            if spec.distribution == "normal"
-        }
+        normal = {}
+        for k, spec in generator.generator_noise.items():
+            if spec.distribution == "normal":
+                normal[k] = spec
         if shift:
             self.shifted = {key: spec.shape for key, spec in normal.items()}
         else:
@@ -124,7 +123,7 @@ class Renderer(Mechanism):
         """The same generator behind a fresh code for one variable of a graph.
 
         Raises:
-            MechanismError: the variable is no image, or has another shape.
+            MechanismError: The variable is no image, or has another shape.
         """
         if not isinstance(variable, Image):
             raise MechanismError(
@@ -201,12 +200,12 @@ class Renderer(Mechanism):
         """The renderer that :meth:`config` describes, with fresh weights of its code.
 
         Args:
-            config: what :meth:`config` gave.
-            generator: the pretrained generator; built from the configuration, with fresh weights,
+            config: What :meth:`config` gave.
+            generator: The pretrained generator; built from the configuration, with fresh weights,
                 if None.
 
         Raises:
-            MechanismError: its generator is of no known kind, or not frozen.
+            MechanismError: Its generator is of no known kind, or not frozen.
         """
         described = config["generator"]
         generator = generator or MECHANISMS.resolve(described["kind"]).from_config(

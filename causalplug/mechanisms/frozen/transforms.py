@@ -57,13 +57,13 @@ class ImageTransform:
     """Named changes, then the change of range, from a generator's images to those of a variable.
 
     Args:
-        names: keys of :data:`TRANSFORMS`, applied in order.
-        source: what the generator paints.
-        target: what the variable declares.
-        variable: the variable's name, for messages.
+        names: Keys of :data:`TRANSFORMS`, applied in order.
+        source: What the generator paints.
+        target: What the variable declares.
+        variable: The variable's name, for messages.
 
     Raises:
-        MechanismError: an unknown name, or a shape that still differs at the end.
+        MechanismError: An unknown name, or a shape that still differs at the end.
     """
 
     def __init__(self, names: Sequence[str], source: Image, target: Image, variable: str = "image"):

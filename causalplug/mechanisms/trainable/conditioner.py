@@ -32,10 +32,10 @@ def parents_to_config(parents: Mapping[str, ParentSpec]) -> list[list[Any]]:
 
 def parents_from_config(config: Sequence[Sequence[Any]]) -> dict[str, ParentSpec]:
     """Inverse of :func:`parents_to_config`."""
-    return {
-        name: spec if isinstance(spec, int) else variable_from_dict(spec, name)
-        for name, spec in config
-    }
+    found = {}
+    for name, spec in config:
+        found[name] = spec if isinstance(spec, int) else variable_from_dict(spec, name)
+    return found
 
 
 class Conditioner(nn.Module):
@@ -47,10 +47,10 @@ class Conditioner(nn.Module):
     and meet only after their own first layer.
 
     Args:
-        parents: what is read of each parent, in order.
-        confounder_size: numbers of confounder noise of one row.
-        out: size of the output.
-        hidden: widths of the hidden layers, at least one.
+        parents: What is read of each parent, in order.
+        confounder_size: Numbers of confounder noise of one row.
+        out: Size of the output.
+        hidden: Widths of the hidden layers, at least one.
     """
 
     loc: Tensor
@@ -99,10 +99,9 @@ class Conditioner(nn.Module):
 
     def features(self, values: Mapping[str, Tensor]) -> Tensor:
         """Standardised features ``(n, f)`` of the parents."""
-        parts = [
-            values[name] if isinstance(spec, int) else spec.features(values[name])
-            for name, spec in self.parents.items()
-        ]
+        parts = []
+        for name, spec in self.parents.items():
+            parts.append(values[name] if isinstance(spec, int) else spec.features(values[name]))
         found = (torch.cat(parts, -1) - self.loc) / self.scale
         if found.dtype == torch.float64:
             return found.to(self.output_bias.dtype)

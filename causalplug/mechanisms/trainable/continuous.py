@@ -58,11 +58,11 @@ class ContinuousSpline(Mechanism):
     recovered exactly from a value.
 
     Args:
-        variable: the continuous variable.
-        parents: what is read of each parent, in order.
-        confounder_size: numbers of confounder noise of one row.
-        hidden: widths of the hidden layers.
-        bins: pieces of the spline.
+        variable: The continuous variable.
+        parents: What is read of each parent, in order.
+        confounder_size: Numbers of confounder noise of one row.
+        hidden: Widths of the hidden layers.
+        bins: Pieces of the spline.
     """
 
     loc: Tensor

@@ -31,11 +31,11 @@ class DiscreteMLP(Mechanism):
     ``softmax(logits)``.
 
     Args:
-        variable: the discrete variable.
-        parents: what is read of each parent, in order.
-        confounder_size: numbers of confounder noise of one row (all confounders of the
+        variable: The discrete variable.
+        parents: What is read of each parent, in order.
+        confounder_size: Numbers of confounder noise of one row (all confounders of the
             variable together).
-        hidden: widths of the hidden layers.
+        hidden: Widths of the hidden layers.
     """
 
     explicit = True

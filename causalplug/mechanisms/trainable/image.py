@@ -31,12 +31,12 @@ class ConvGenerator(Mechanism):
     Nothing is computed over the batch: a row's image does not depend on the rows beside it.
 
     Args:
-        variable: the image variable.
-        parents: what is read of each parent, in order.
-        confounder_size: numbers of confounder noise of one row.
-        latent_size: numbers of own noise of one row.
-        width: channels of the coarse maps.
-        maps: full-size maps that are mixed into the colour channels.
+        variable: The image variable.
+        parents: What is read of each parent, in order.
+        confounder_size: Numbers of confounder noise of one row.
+        latent_size: Numbers of own noise of one row.
+        width: Channels of the coarse maps.
+        maps: Full-size maps that are mixed into the colour channels.
     """
 
     blur: Tensor

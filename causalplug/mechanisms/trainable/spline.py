@@ -53,7 +53,7 @@ class RationalQuadraticSpline:
 
     Args:
         numbers: ``(*, 3 * bins - 1)`` unconstrained widths, heights and slopes at the inner knots.
-        bins: pieces of the spline.
+        bins: Pieces of the spline.
     """
 
     BOUND = _BOUND

@@ -31,22 +31,22 @@ class DiscreteTable(Mechanism):
     as in :class:`~causalplug.mechanisms.trainable.discrete.DiscreteMLP`.
 
     Args:
-        variable: the discrete variable, of k categories.
-        parents: the discrete parents, in the order of the table's first axes.
-        table: probabilities of shape ``(*parents, *confounders, own states if any, k)``.
-        confounders: the probabilities of the states of each confounder, in the order of the
+        variable: The discrete variable, of k categories.
+        parents: The discrete parents, in the order of the table's first axes.
+        table: Probabilities of shape ``(*parents, *confounders, own states if any, k)``.
+        confounders: The probabilities of the states of each confounder, in the order of the
             table's axes: by the variables that share it (``{("A", "B", "C"): [0.5, 0.5]}``), or a
             sequence, one for each bidirected edge in the order of the graph's ``siblings``. All
             that share a confounder have to be given the same probabilities.
-        own: probabilities of the own states, or None for no such axis.
-        confounder_size: numbers of one confounder noise in the model.
-        responses: what one row's values under different values of its parents have in common,
+        own: Probabilities of the own states, or None for no such axis.
+        confounder_size: Numbers of one confounder noise in the model.
+        responses: What one row's values under different values of its parents have in common,
             beyond the states: ``"shared"``, the Gumbel noise, as in a trained mechanism; or
             ``"independent"``, nothing: there is one uniform number for every configuration of the
             parents.
 
     Raises:
-        MechanismError: a table of another shape, negative entries, or rows that do not sum to one.
+        MechanismError: A table of another shape, negative entries, or rows that do not sum to one.
 
     Example:
         >>> coin = DiscreteTable(Discrete(2), {}, [0.25, 0.75])
@@ -120,7 +120,7 @@ class DiscreteTable(Mechanism):
         axis.
 
         Raises:
-            MechanismError: the noise is of another number of confounders.
+            MechanismError: The noise is of another number of confounders.
         """
         if not self.confounders:
             return []
@@ -156,16 +156,17 @@ class DiscreteTable(Mechanism):
         states summed out.
 
         Args:
-            parents: codes ``(n,)``, or one-hot rows ``(n, k)``.
-            confounder: all confounder noise at the variable.
-            state: own states ``(n,)`` to look up instead of summing over them.
+            parents: Codes ``(n,)``, or one-hot rows ``(n, k)``.
+            confounder: All confounder noise at the variable.
+            state: Own states ``(n,)`` to look up instead of summing over them.
         """
         if self.own is not None and state is None:
-            each = [
-                self.logits(parents, confounder, torch.tensor(s))
-                + (math.log(p) if p else -math.inf)
-                for s, p in enumerate(self.own)
-            ]
+            each = []
+            for s, p in enumerate(self.own):
+                each.append(
+                    self.logits(parents, confounder, torch.tensor(s))
+                    + (math.log(p) if p else -math.inf)
+                )
             return torch.logsumexp(torch.stack(each), 0)
         index = self._index(parents)
         rest = self.states(confounder) + ([] if self.own is None else [state])
