@@ -81,7 +81,7 @@ class CallableGenerator(FrozenMechanism):
         found = self.paint_rows(labels.cpu().numpy(), noise["latent"].cpu().numpy())
         return self._checked(found, len(labels)).to(labels.device)
 
-    def _checked(self, found: Any, n: int) -> Tensor:
+    def _checked(self, found: object, n: int) -> Tensor:
         name = getattr(self.paint_rows, "__name__", type(self.paint_rows).__name__)
         if isinstance(found, Tensor):
             images = found.detach().cpu()

@@ -351,7 +351,7 @@ class DiffusersGenerator(FrozenMechanism):
         local_files_only: bool = False,
         dtype: str = "float32",
         variant: str | None = None,
-        scheduler: str | Mapping[str, Any] | None = None,
+        scheduler: str | Mapping[str, object] | None = None,
         offload: bool = False,
         trial: bool = True,
         **options: Any,
@@ -460,7 +460,7 @@ def _class_count(config: Named) -> int | None:
     return config.get("num_class_embeds") or config.get("num_embeds_ada_norm")
 
 
-def _check_parts(components: Named, network: Any, vae: Any) -> None:
+def _check_parts(components: Named, network: object, vae: object) -> None:
     """Refuse parts that the sampling loop would never run, which would give wrong pictures.
 
     Raises:

@@ -104,7 +104,7 @@ def load_parts(
     snapshot: Snapshot,
     *,
     dtype: str = "float32",
-    scheduler: str | Mapping[str, Any] | None = None,
+    scheduler: str | Mapping[str, object] | None = None,
     text: bool = False,
     offload: bool = False,
     variant: str | None = None,
@@ -146,7 +146,7 @@ def load_pipeline(
     snapshot: Snapshot,
     *,
     dtype: str = "float32",
-    scheduler: str | Mapping[str, Any] | None = None,
+    scheduler: str | Mapping[str, object] | None = None,
     offload: bool = False,
     variant: str | None = None,
     checked: bool = True,
@@ -254,7 +254,7 @@ def _scheduler(library: Any, name: str) -> Any:
     return found
 
 
-def _attribute(library: Any, name: str) -> Any:
+def _attribute(library: object, name: str) -> Any:
     """A name of a library that loads its names when they are first used; None if it has none."""
     try:
         return getattr(library, name)

@@ -80,7 +80,7 @@ def load_pipeline_of(
     return made.asked(label_map=label_map, transform=transform)
 
 
-def _precision(dtype: Any) -> str:
+def _precision(dtype: object) -> str:
     if dtype is None:
         return "float32"
     return str(dtype).removeprefix("torch.")

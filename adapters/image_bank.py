@@ -180,7 +180,7 @@ class ImageBank(FrozenMechanism):
     @classmethod
     def from_dataset(
         cls,
-        dataset: Any,
+        dataset: object,
         *,
         image_column: str = "image",
         labels: Sequence[str | Label] = ("label",),

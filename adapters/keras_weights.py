@@ -156,5 +156,5 @@ def kernel_from_keras(kernel: Tensor) -> Tensor:
     return (kernel.T if kernel.ndim == 2 else kernel.permute(3, 2, 0, 1)).contiguous()
 
 
-def _texts(values: Sequence[Any]) -> list[str]:
+def _texts(values: Sequence[object]) -> list[str]:
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]

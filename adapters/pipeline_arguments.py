@@ -124,7 +124,7 @@ def _without_none(settings: Named) -> Json:
     return {key: value for key, value in settings.items() if value is not None}
 
 
-def _put(key: str, value: Any, own: Json, shared: Json) -> None:
+def _put(key: str, value: object, own: Json, shared: Json) -> None:
     """Texts are a row's own; everything else is shared by the rows of a call."""
     if key.startswith(_TEXTS) and isinstance(value, str):
         own[key] = value
@@ -196,7 +196,7 @@ def _check_known(name: str, given: Named, known: Named) -> None:
         )
 
 
-def _per_label(key: str, value: Any, joint: Sequence[tuple[Any, ...]]) -> list[Any]:
+def _per_label(key: str, value: object, joint: Sequence[tuple[object, ...]]) -> list[Any]:
     """One value for each joint label, from a mapping of labels or a value of them all."""
     if not isinstance(value, Mapping):
         return [value] * len(joint)
@@ -214,11 +214,11 @@ def _per_label(key: str, value: Any, joint: Sequence[tuple[Any, ...]]) -> list[A
     return [table[one] for one in joint]
 
 
-def _named(labels: Sequence[tuple[Any, ...]]) -> str:
+def _named(labels: Sequence[tuple[object, ...]]) -> str:
     return ", ".join(map(str, labels)) or "none"
 
 
-def _as_tuple(label: Any) -> tuple[Any, ...]:
+def _as_tuple(label: object) -> tuple[Any, ...]:
     if isinstance(label, tuple):
         return label
     return (label,)

@@ -64,7 +64,7 @@ def prompts_of(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label])
     return [table[key] for key in keys]
 
 
-def _filled(template: str, keys: Sequence[tuple[Any, ...]], names: Sequence[str]) -> list[str]:
+def _filled(template: str, keys: Sequence[tuple[object, ...]], names: Sequence[str]) -> list[str]:
     try:
         made = [template.format(**dict(zip(names, map(str, key), strict=True))) for key in keys]
     except (KeyError, IndexError) as error:

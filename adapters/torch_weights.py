@@ -162,13 +162,13 @@ def _refuse_unusual(tensors: Mapping[str, Tensor], path: str | PathLike[str]) ->
             )
 
 
-def _parts(found: Any) -> str:
+def _parts(found: object) -> str:
     if isinstance(found, Mapping):
         return ", ".join(map(str, found))[:200]
     return f"a {type(found).__name__}"
 
 
-def _is_state_dict(value: Any) -> bool:
+def _is_state_dict(value: object) -> bool:
     return (
         isinstance(value, Mapping)
         and bool(value)

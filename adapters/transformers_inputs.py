@@ -36,7 +36,7 @@ class Reader(Protocol):
         """The declaration of what it reads, where none is given."""
         ...
 
-    def run(self, model: Any, value: Tensor, kind: Variable, pick: Pick) -> Tensor:
+    def run(self, model: object, value: Tensor, kind: Variable, pick: Pick) -> Tensor:
         """What ``pick`` takes of the model's answer on encoded values ``(n, …)``."""
         ...
 
@@ -93,7 +93,7 @@ class TextReader:
 
     name = "text"
 
-    def __init__(self, tokenizer: Any):
+    def __init__(self, tokenizer: object):
         self.tokenizer = tokenizer
 
     def default(self) -> Variable:

@@ -93,7 +93,7 @@ class Rule:
     def or_else(self, other: Rule) -> Rule:
         """This rule, or where it does not fit another one."""
 
-        def read(value: Any) -> Any:
+        def read(value: object) -> Any:
             try:
                 return self.read(value)
             except _MISFITS:
@@ -147,7 +147,7 @@ def number(
     held = [(limit, word, holds) for limit, word, holds in limits if limit is not None]
     words = [f"{word} {limit:g}" for limit, word, _ in held]
 
-    def read(value: Any) -> Any:
+    def read(value: object) -> Any:
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError
         if math.isnan(value) or not (infinite or math.isfinite(value)):
@@ -162,7 +162,7 @@ def number(
 def choice(*known: str) -> Rule:
     """One of some words."""
 
-    def read(value: Any) -> str:
+    def read(value: object) -> str:
         if not isinstance(value, str) or value not in known:
             raise ValueError
         return str(value)
@@ -176,7 +176,7 @@ def choice(*known: str) -> Rule:
 def several(rule: Rule, *, least: int = 0, most: int | None = None) -> Rule:
     """A list or tuple of values of one rule."""
 
-    def read(value: Any) -> tuple[Any, ...]:
+    def read(value: object) -> tuple[Any, ...]:
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
             raise TypeError
         if len(value) < least or (most is not None and len(value) > most):
@@ -196,7 +196,7 @@ def instance(wanted: str, *types: type) -> Rule:
         types: The types.
     """
 
-    def read(value: Any) -> Any:
+    def read(value: object) -> Any:
         if not isinstance(value, types):
             raise TypeError
         return value
@@ -211,7 +211,7 @@ def _plain_number(value: Any) -> Any:
     return value
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
     if type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"):
@@ -219,13 +219,13 @@ def _flag(value: Any) -> bool:
     raise TypeError
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
 
 
-def _function(value: Any) -> Any:
+def _function(value: object) -> Any:
     if not callable(value):
         raise TypeError
     return value
@@ -237,7 +237,7 @@ def _name(value: Any) -> str:
     return value
 
 
-def _names(value: Any) -> Any:
+def _names(value: object) -> Any:
     if isinstance(value, str):
         return value
     if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
@@ -245,7 +245,7 @@ def _names(value: Any) -> Any:
     return tuple(_text(name) for name in value)
 
 
-def _rows(value: Any) -> Any:
+def _rows(value: object) -> Any:
     if value is None or callable(value) or isinstance(value, _NO_ROWS):
         raise TypeError
     if isinstance(value, list | tuple):
@@ -265,7 +265,7 @@ def _values(value: Any) -> list[Any]:
     return found
 
 
-def _mapping(value: Any) -> Any:
+def _mapping(value: object) -> Any:
     if not isinstance(value, Mapping):
         raise TypeError
     for name in value:
@@ -296,7 +296,7 @@ SHARE = number(above=0, below=1)
 
 
 def read_argument(
-    name: str, value: Any, rule: Rule, error: type[CausalPlugError], where: str = ""
+    name: str, value: object, rule: Rule, error: type[CausalPlugError], where: str = ""
 ) -> Any:
     """The value of an argument as it will be used.
 
@@ -329,7 +329,7 @@ def ruled(rule: Rule) -> dict[str, Rule]:
     return {_RULE: rule}
 
 
-def setting(default: Any, rule: Rule, *, compare: bool = True) -> Any:
+def setting(default: object, rule: Rule, *, compare: bool = True) -> Any:
     """A field of a dataclass with its rule; see :func:`read_fields`.
 
     Args:
@@ -399,7 +399,7 @@ def takes(
     return decorate
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """A value in a message: itself where it is plain, else its type."""
     if value is None or isinstance(value, str | bytes | bool | int | float):
         return _plain(value)
@@ -408,7 +408,7 @@ def _shown(value: Any) -> str:
     return f"<{type(value).__name__}>"
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > 128:
         return f"<integer of {value.bit_length()} bits>"
     return repr(value[:200]) if isinstance(value, str | bytes) else repr(value)

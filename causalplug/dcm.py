@@ -65,7 +65,7 @@ _NOISE = instance("a Noise", Noise)
 _COUNT = COUNT.or_none().raising(SamplingError)
 
 
-def _count_or_rows(value: Any) -> Any:
+def _count_or_rows(value: object) -> Any:
     """A number of rows, checked; rows are checked where they are read."""
     if isinstance(value, Number):
         return COUNT.read(value)
@@ -400,9 +400,9 @@ class DCM(Shareable, Model):
     )
     def counterfactual(
         self,
-        n: Any,
+        n: object,
         *,
-        evidence: Any = None,
+        evidence: object = None,
         do: Named | None = None,
         worlds: Mapping[str, Named] | None = None,
         variables: str | Iterable[str] | None = None,
@@ -484,9 +484,9 @@ class DCM(Shareable, Model):
     @takes(SamplingError, n=_N, draws=COUNT)
     def abduct(
         self,
-        n: Any,
+        n: object,
         *,
-        evidence: Any = None,
+        evidence: object = None,
         draws: int = 1,
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
@@ -552,7 +552,7 @@ class DCM(Shareable, Model):
         n: int | None = None,
         *,
         level: float = 0.95,
-        data: Any = None,
+        data: object = None,
         one_step: bool | None = None,
         interval: str = "auto",
         compare: str | None = None,
@@ -654,7 +654,7 @@ class DCM(Shareable, Model):
     def refute(
         self,
         query: str | Query,
-        data: Any,
+        data: object,
         *,
         n: int = 50_000,
         seed: int = 0,
@@ -758,12 +758,12 @@ class DCM(Shareable, Model):
         self,
         outcome: str,
         treatment: str,
-        values: Iterable[Any],
+        values: Iterable[object],
         *,
         given: Named | None = None,
         n: int | None = None,
         level: float = 0.95,
-        data: Any = None,
+        data: object = None,
         one_step: bool | None = None,
         interval: str = "auto",
         seed: int = DEFAULTS.seed,
@@ -821,8 +821,8 @@ class DCM(Shareable, Model):
 def load_model(
     snapshot: Snapshot,
     *,
-    device: Any = None,
-    dtype: Any = None,
+    device: object = None,
+    dtype: object = None,
     module: str | None = None,
     cache_dir: str | PathLike[str] | None = None,
     token: bool | str | None = None,

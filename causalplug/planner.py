@@ -16,15 +16,15 @@ __all__ = ["plan"]
 
 def plan(
     graph: CausalGraph,
-    sources: Any = None,
+    sources: object = None,
     *,
-    available: Mapping[Any, Any] | None = None,
+    available: Mapping[Any, object] | None = None,
     objective: Objective | None = None,
     kinds: Named | None = None,
     explicit: Mapping[str, bool] | None = None,
     do: str | Iterable[str] = (),
     only: str | Iterable[str] | None = None,
-    candidates: Sequence[Any] | None = None,
+    candidates: Sequence[object] | None = None,
 ) -> Plan:
     """Plan the training of a deep causal generative model.
 
@@ -79,7 +79,7 @@ def plan(
     )
 
 
-def _known(candidate: Any) -> Any:
+def _known(candidate: object) -> Any:
     """A candidate itself, or what its repository says of it."""
     from os import PathLike
 

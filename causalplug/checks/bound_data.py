@@ -79,7 +79,7 @@ def columns_of(data: Any) -> Named:
     return {name: _joined([part[name] for part in parts]) for name in names}
 
 
-def _joined(parts: Sequence[Any]) -> np.ndarray:
+def _joined(parts: Sequence[object]) -> np.ndarray:
     arrays = [np.asarray(part) for part in parts]
     if len(arrays) == 1:
         return arrays[0]
@@ -88,9 +88,9 @@ def _joined(parts: Sequence[Any]) -> np.ndarray:
 
 def read_data(
     graph: CausalGraph,
-    data: Any,
+    data: object,
     *,
-    sources: Any,
+    sources: object,
     domains: Mapping[str, Sequence[Hashable]],
     means: Iterable[str],
     needed: Iterable[str],
@@ -156,19 +156,19 @@ def replace_source(source: Source, names: Sequence[str]) -> Source:
     return Source([n for n in names if n not in do], do=do, name=source.name)
 
 
-def are_rows(data: Any) -> bool:
+def are_rows(data: object) -> bool:
     """Whether ``data`` is one table of rows, and not counts, an array or a list of tables."""
     return not isinstance(data, np.ndarray | Table | list | tuple) and (
         type(data).__name__ != "Series"
     )
 
 
-def described_source(graph: CausalGraph, item: Any) -> Source:
+def described_source(graph: CausalGraph, item: object) -> Source:
     """What one table is a sample of, as far as it says so itself."""
     return as_sources(graph, [_source(graph, item)])[0]
 
 
-def _sources(graph: CausalGraph, items: Sequence[Any], sources: Any) -> tuple[Source, ...]:
+def _sources(graph: CausalGraph, items: Sequence[object], sources: object) -> tuple[Source, ...]:
     if sources is not None:
         found = as_sources(graph, sources)
         if len(found) != len(items):
@@ -180,7 +180,7 @@ def _sources(graph: CausalGraph, items: Sequence[Any], sources: Any) -> tuple[So
     return as_sources(graph, [_source(graph, item) for item in items])
 
 
-def _source(graph: CausalGraph, item: Any) -> Source:
+def _source(graph: CausalGraph, item: object) -> Source:
     names, do = _names(graph, item)
     known = [name for name in names if name in graph]
     if not known:
@@ -228,7 +228,7 @@ class _Reader:
         self.used: dict[str, tuple[float, float]] = {}
         self.notes: list[str] = []
 
-    def table(self, item: Any, source: Source) -> tuple[Table, bool]:
+    def table(self, item: object, source: Source) -> tuple[Table, bool]:
         """One item as cells, and whether their weights are probabilities."""
         known: Table | None = None
         if isinstance(item, Table):

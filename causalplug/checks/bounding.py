@@ -51,9 +51,9 @@ __all__ = ["bounds"]
 def bounds(
     graph: CausalGraph,
     query: Query | str,
-    data: Any,
+    data: object,
     *,
-    sources: Any = None,
+    sources: object = None,
     domains: Mapping[str, Sequence[Hashable]] | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
     assume: Assume | Iterable[Assume] = (),
@@ -172,8 +172,8 @@ def bounds(
 def _by_adjustment(
     graph: CausalGraph,
     query: Query,
-    data: Any,
-    sources: Any,
+    data: object,
+    sources: object,
     domains: Mapping[str, Sequence[Hashable]],
     ranges: Mapping[str, tuple[float, float]],
     assumptions: Sequence[Assume],

@@ -110,7 +110,7 @@ class Falsification:
 )
 def falsify(
     graph: CausalGraph,
-    data: Any,
+    data: object,
     *,
     encoders: Mapping[str, Callable[[Any], Any]] | None = None,
     permutations: int = 50,

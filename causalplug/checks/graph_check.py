@@ -39,9 +39,9 @@ _SOURCE = "source"
 )
 def check_graph(
     graph: CausalGraph,
-    data: Any,
+    data: object,
     *,
-    sources: Any = None,
+    sources: object = None,
     encoders: Mapping[str, Encoder] | None = None,
     level: float = 0.05,
     most_rows: int = 5000,
@@ -150,8 +150,8 @@ class _Plan:
 
 def tables_to_test(
     graph: CausalGraph,
-    items: Sequence[Any],
-    sources: Any,
+    items: Sequence[object],
+    sources: object,
     encoders: Mapping[str, Encoder],
     most_rows: int,
     seed: int,
@@ -222,13 +222,13 @@ def _table(
     return _Table(str(source.name), source, smaller, kept, plain, tuple(notes))
 
 
-def _testable(values: Any) -> bool:
+def _testable(values: object) -> bool:
     array = np.asarray(values)
     plain = array.dtype.kind != "O" or isinstance(array[0], str | int | float | bool)
     return array.ndim == 1 and plain
 
 
-def _refuse_missing(name: str, values: Any) -> None:
+def _refuse_missing(name: str, values: object) -> None:
     array = np.asarray(values)
     missing = int(np.sum(array != array)) + int(np.sum(array == None))  # noqa: E711
     if missing:

@@ -93,7 +93,7 @@ class GraphCheck:
             "notes": list(self.notes),
         }
 
-    def plot(self, *, ax: Any = None) -> Figure:
+    def plot(self, *, ax: object = None) -> Figure:
         """A matplotlib figure of the graph; pairs that the rows join and the graph does not are
         drawn as dashed lines in the colour of warnings."""
         from causalplug.plots.graph import plot_graph

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.stats import chi2, norm
@@ -61,7 +60,7 @@ class Outcome:
     method: str
 
 
-def column_of(name: str, values: Any, *, most_values: int = 6) -> Column:
+def column_of(name: str, values: object, *, most_values: int = 6) -> Column:
     """A column of categories, numbers or vectors, ready for tests.
 
     Args:

@@ -95,7 +95,12 @@ def nearest(given: Constraints, weights: np.ndarray) -> np.ndarray:
 
 
 def _solve(
-    objective: np.ndarray, matrix: Any, values: np.ndarray, upper: Any, limits: Any, box: Any = None
+    objective: np.ndarray,
+    matrix: object,
+    values: np.ndarray,
+    upper: object,
+    limits: object,
+    box: object = None,
 ) -> Any:
     found = linprog(
         objective,

@@ -161,7 +161,7 @@ def check_overlap(
 
 
 def rows_of(
-    graph: CausalGraph, tables: Sequence[Any], encoders: Mapping[str, Encoder]
+    graph: CausalGraph, tables: Sequence[object], encoders: Mapping[str, Encoder]
 ) -> list[SourceRows]:
     """The tables as :func:`overlap_of` reads them; arguments as for :func:`check_overlap`."""
     numeric = numeric_names(tables, set(graph.variables) - set(encoders))
@@ -208,7 +208,7 @@ def overlap_of(
     return Overlap(name, result, share, *facts, rule.tolerance, error)
 
 
-def _check_tables(tables: Sequence[Any], result: Identification) -> None:
+def _check_tables(tables: Sequence[object], result: Identification) -> None:
     """Raise unless there is a table of columns for every source."""
     for table in tables:
         if not hasattr(table, "__getitem__") or not hasattr(table, "__contains__"):

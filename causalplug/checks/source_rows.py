@@ -92,14 +92,16 @@ class SourceRows:
         wide = self.numbers.keys() | self.projections.keys()
         return name in wide or name in self.discrete.categories
 
-    def features(self, names: Sequence[str], categories: Mapping[str, Sequence[Any]]) -> np.ndarray:
+    def features(
+        self, names: Sequence[str], categories: Mapping[str, Sequence[object]]
+    ) -> np.ndarray:
         """The variables as numbers, an array (rows, d): categories one by one if they are few."""
         parts = [self._feature(name, categories) for name in names]
         if parts:
             return np.concatenate(parts, axis=1)
         return np.zeros((self.count, 0))
 
-    def _feature(self, name: str, categories: Mapping[str, Sequence[Any]]) -> np.ndarray:
+    def _feature(self, name: str, categories: Mapping[str, Sequence[object]]) -> np.ndarray:
         if name in self.projections:
             return reduced(self.projections[name])
         if name in self.numbers:
@@ -109,7 +111,7 @@ class SourceRows:
             return np.eye(len(categories[name]))[codes]
         return codes[:, None].astype(float)
 
-    def codes(self, name: str, categories: Mapping[str, Sequence[Any]]) -> np.ndarray:
+    def codes(self, name: str, categories: Mapping[str, Sequence[object]]) -> np.ndarray:
         """The positions of a column's values in its categories."""
         table = self.discrete.recoded({name: categories[name]})
         column: np.ndarray = table.codes[:, list(table.categories).index(name)]

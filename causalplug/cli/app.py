@@ -124,7 +124,7 @@ def _plain_warnings() -> Iterator[None]:
     are not the user's."""
     from causalplug.errors import ConvergenceWarning
 
-    def show(message: Warning | str, category: Any, *place: Any, **more: Any) -> None:
+    def show(message: Warning | str, category: object, *place: object, **more: Any) -> None:
         click.echo(f"warning: {spoken(' '.join(str(message).split()))}", err=True)
 
     with warnings.catch_warnings():

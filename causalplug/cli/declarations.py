@@ -20,7 +20,7 @@ __all__ = ["checked_settings", "declared"]
 _IMAGE = re.compile(r"image (\d+) ?[x×] ?(\d+) ?[x×] ?(\d+)")
 
 
-def declared(item: Any, name: str) -> Variable:
+def declared(item: object, name: str) -> Variable:
     """The variable that a file declares: a number, a list, a word, or the keys of
     ``Variable.to_dict``.
 
@@ -64,7 +64,7 @@ def checked_settings(given: Named, where: str) -> Json:
     return settings
 
 
-def _json_type(kind: Any) -> Any:
+def _json_type(kind: object) -> Any:
     """What JSON or TOML has in place of a setting's type."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalplug.errors import CausalPlugError, RepositoryError
 from causalplug.files.validation import read_json
@@ -201,7 +201,7 @@ def _part_lines(facts: Named) -> Iterator[tuple[str, str]]:
         yield "source", facts["source"]
 
 
-def _labels(labels: Any) -> Iterator[tuple[str, str]]:
+def _labels(labels: object) -> Iterator[tuple[str, str]]:
     """Name and values of what a generator conditions on, where its adapter writes them down in a
     common form."""
     if isinstance(labels, Mapping):

@@ -36,12 +36,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 _CHANNELS = (1, 3, 4)
 
 
-def show_json(value: Any) -> None:
+def show_json(value: object) -> None:
     """Print ``value`` as JSON; numbers that JSON does not know become null."""
     click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """``value`` as what JSON can hold."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

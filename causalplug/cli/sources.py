@@ -188,7 +188,7 @@ def beside(name: str, path: Path) -> Path:
     return found
 
 
-def header(path: Path, *, chosen: Any = None, **options: str) -> list[str]:
+def header(path: Path, *, chosen: object = None, **options: str) -> list[str]:
     """The columns of a table, or of a folder of images, without its rows.
 
     Args:

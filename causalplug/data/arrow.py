@@ -20,17 +20,17 @@ __all__ = ["arrow_column", "from_arrow", "is_arrow", "is_arrow_array", "parquet"
 _ROWS, _PARQUET_ROWS, _HEAVY_ROWS = 65_536, 524_288, 512  # of a chunk
 
 
-def is_arrow(frame: Any) -> bool:
+def is_arrow(frame: object) -> bool:
     """Whether an object exports a table by the Arrow PyCapsule interface."""
     return hasattr(frame, "__arrow_c_stream__")
 
 
-def is_arrow_array(values: Any) -> bool:
+def is_arrow_array(values: object) -> bool:
     """Whether a column is an array of pyarrow."""
     return type(values).__module__.split(".")[0] == "pyarrow"
 
 
-def from_arrow(frame: Any) -> Table:
+def from_arrow(frame: object) -> Table:
     """The table that an object exports; it stays where it is.
 
     Raises:
@@ -157,7 +157,7 @@ def arrow_column(column: Any) -> Any:
     return column.to_numpy(zero_copy_only=False)
 
 
-def _is_text(kind: Any) -> bool:
+def _is_text(kind: object) -> bool:
     import pyarrow as pa
 
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()

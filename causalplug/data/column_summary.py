@@ -159,7 +159,7 @@ class ColumnSummary:
         )
 
 
-def _array(values: Sequence[Any]) -> np.ndarray:
+def _array(values: Sequence[object]) -> np.ndarray:
     """A list as an array: nested lists of numbers as one of several dimensions."""
     if len(values) and isinstance(values[0], list | tuple):
         try:
@@ -179,7 +179,7 @@ def _factorized(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     return codes, tuple(texts.tolist())
 
 
-def _kind(item: Any) -> str:
+def _kind(item: object) -> str:
     if isinstance(item, bool | np.bool_):
         return "bool"
     if isinstance(item, int | np.integer):

@@ -54,7 +54,7 @@ def filtered(table: Table, where: Named) -> Table:
     return replace(table, read=read, rows=None)
 
 
-def _meets(column: Any, condition: Any, name: str) -> np.ndarray:
+def _meets(column: object, condition: object, name: str) -> np.ndarray:
     """Which rows meet one condition."""
     if isinstance(column, TextColumn):
         texts = np.array([*column.texts, None], dtype=object)
@@ -71,7 +71,7 @@ def _meets(column: Any, condition: Any, name: str) -> np.ndarray:
     return _meets_numbers(array, condition, name)
 
 
-def _meets_numbers(array: np.ndarray, condition: Any, name: str) -> np.ndarray:
+def _meets_numbers(array: np.ndarray, condition: object, name: str) -> np.ndarray:
     if isinstance(condition, tuple):
         low, high = _interval(condition, name)
         return (array >= low) & (array <= high)
@@ -83,7 +83,7 @@ def _meets_numbers(array: np.ndarray, condition: Any, name: str) -> np.ndarray:
     return np.isin(array, numbers)
 
 
-def _fits(text: str, condition: Any, name: str) -> bool:
+def _fits(text: str, condition: object, name: str) -> bool:
     """Whether one value, as it is written, meets a condition."""
     number = _number(text)
     if isinstance(condition, tuple):

@@ -11,7 +11,6 @@ import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -113,7 +112,7 @@ def _names_files(column: str) -> bool:
     return column == "file_name" or column.endswith("_file_name")
 
 
-def _inside(root: Path, name: Any, metadata: Path, row: int) -> Path | None:
+def _inside(root: Path, name: object, metadata: Path, row: int) -> Path | None:
     """The file that a row names, which must lie in the folder; None where the name is missing."""
     if name is None or name != name:
         return None

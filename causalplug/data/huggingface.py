@@ -17,7 +17,7 @@ from causalplug.variables import Variable
 __all__ = ["from_datasets", "from_hub", "is_datasets"]
 
 
-def is_datasets(frame: Any) -> bool:
+def is_datasets(frame: object) -> bool:
     """Whether an object is of the library ``datasets``."""
     return type(frame).__module__.split(".")[0] == "datasets"
 

@@ -154,14 +154,14 @@ class PixelStore:
             self.file.close()
 
 
-def is_picture(item: Any) -> bool:
+def is_picture(item: object) -> bool:
     """Whether an item of a column is an image that has still to be decoded."""
     if isinstance(item, Mapping):
         return bool({"bytes", "path"} & set(item))
     return isinstance(item, bytes | Path) or hasattr(item, "convert")
 
 
-def decode_pictures(items: Sequence[Any], variable: Image, name: str, row: int) -> Tensor:
+def decode_pictures(items: Sequence[object], variable: Image, name: str, row: int) -> Tensor:
     """Pixels ``(n, channels, height, width)`` uint8, decoded by several threads.
 
     Args:
@@ -174,7 +174,7 @@ def decode_pictures(items: Sequence[Any], variable: Image, name: str, row: int) 
             up to five are named.
     """
 
-    def decoded(item: Any) -> np.ndarray | str:
+    def decoded(item: object) -> np.ndarray | str:
         try:
             return _pixels(item, variable)
         except PictureError as error:
@@ -197,7 +197,7 @@ def decode_pictures(items: Sequence[Any], variable: Image, name: str, row: int) 
     return torch.from_numpy(np.stack(found))
 
 
-def _pixels(item: Any, variable: Image) -> np.ndarray:
+def _pixels(item: object, variable: Image) -> np.ndarray:
     with _opened(item) as picture:
         size = upright_size(picture)
         if size != (variable.height, variable.width):
@@ -227,7 +227,7 @@ def _opened(item: Any) -> contextlib.AbstractContextManager[Any]:
     return PILImage.open(item)
 
 
-def picture_size(item: Any) -> tuple[int, int, int]:
+def picture_size(item: object) -> tuple[int, int, int]:
     """``(channels, height, width)`` of a picture that stays encoded.
 
     Raises:
@@ -246,7 +246,7 @@ def picture_size(item: Any) -> tuple[int, int, int]:
         ) from None
 
 
-def _shown(item: Any) -> str:
+def _shown(item: object) -> str:
     path = item
     if isinstance(item, Mapping):
         path = item.get("path")

@@ -150,7 +150,7 @@ class DataSource:
     )
     def __init__(
         self,
-        frame: Any,
+        frame: object,
         *,
         do: Iterable[str] | Named = (),
         columns: Sequence[str] | Mapping[str, str] | None = None,
@@ -389,7 +389,7 @@ class DataSource:
         except DataError as error:
             raise DataError(f"{self} cannot be used: {error}") from None
 
-    def _column(self, variable: Variable, column: Any, name: str, row: int) -> Tensor:
+    def _column(self, variable: Variable, column: object, name: str, row: int) -> Tensor:
         wide = variable
         if isinstance(variable, Continuous):
             wide = replace(variable, precise=True)
@@ -423,7 +423,7 @@ def _doses(variable: Variable, values: Tensor) -> list[float] | None:
     return variable.written(taken)
 
 
-def as_data_sources(given: Any) -> list[DataSource]:
+def as_data_sources(given: object) -> list[DataSource]:
     """Data sources as they are given, or one of a bare table.
 
     Raises:
@@ -444,7 +444,7 @@ def as_data_sources(given: Any) -> list[DataSource]:
     return [DataSource(given)]
 
 
-def _refuse_unnamed(names: Sequence[str], frame: Any) -> None:
+def _refuse_unnamed(names: Sequence[str], frame: object) -> None:
     """Raise for a column without a name, as pandas and R write for the names of rows."""
     if any(not name.strip() for name in names):
         where = "The table"
@@ -459,18 +459,18 @@ def _refuse_unnamed(names: Sequence[str], frame: Any) -> None:
         )
 
 
-def _plain(column: Any, variable: Variable) -> Any:
+def _plain(column: object, variable: Variable) -> Any:
     if isinstance(column, ClassCodes):
         plain = variable.is_discrete and variable.plain
         return column.values(plain=plain or not variable.is_discrete)
     return column
 
 
-def _pictures(column: Any) -> bool:
+def _pictures(column: object) -> bool:
     return isinstance(column, list | tuple) and len(column) > 0 and is_picture(column[0])
 
 
-def _mapped(pixels: Tensor, column: Any) -> Tensor:
+def _mapped(pixels: Tensor, column: object) -> Tensor:
     """An array that the user maps from a file stays there."""
     stays = isinstance(column, np.memmap) and pixels.data_ptr() == column.ctypes.data
     return Images(pixels) if stays else pixels  # type: ignore[return-value]
@@ -505,7 +505,7 @@ def _missing_count(values: Any) -> int:
 
 
 def infer_variables(
-    sources: DataSource | Sequence[DataSource] | Any, **declared: Variable
+    sources: DataSource | Sequence[DataSource] | object, **declared: Variable
 ) -> InferredVariables:
     """What the columns of some tables hold, as declarations.
 

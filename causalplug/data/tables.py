@@ -64,7 +64,7 @@ def table_of(
     return table
 
 
-def _from_rows(frame: Any, columns: Sequence[str] | Mapping[str, str] | None) -> Table | None:
+def _from_rows(frame: object, columns: Sequence[str] | Mapping[str, str] | None) -> Table | None:
     """A torch dataset or an iterable of rows, None where it is neither."""
     if isinstance(frame, np.ndarray):
         return None
@@ -77,7 +77,7 @@ def _from_rows(frame: Any, columns: Sequence[str] | Mapping[str, str] | None) ->
     return None
 
 
-def _unknown(frame: Any) -> DataError:
+def _unknown(frame: object) -> DataError:
     name = type(frame).__name__
     if isinstance(frame, Iterator):
         return DataError(
@@ -99,7 +99,7 @@ def _unknown(frame: Any) -> DataError:
     )
 
 
-def _are_paths(items: Sequence[Any]) -> bool:
+def _are_paths(items: Sequence[object]) -> bool:
     return all(isinstance(item, str | Path) for item in items)
 
 
@@ -139,7 +139,7 @@ def _length(name: str, values: Any) -> int:
         ) from None
 
 
-def _given(values: Any) -> Any:
+def _given(values: object) -> Any:
     """A column of a dict."""
     if is_arrow_array(values):
         return arrow_column(values)

@@ -194,7 +194,7 @@ def _number(text: str) -> int | float:
         return float(text)
 
 
-def _constant(value: Any) -> str:
+def _constant(value: object) -> str:
     return f"it is constant ({value!r}): which other values could there be?"
 
 

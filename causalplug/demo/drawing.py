@@ -154,7 +154,7 @@ def answer_picture(answer: Answer) -> Figure | None:
     return figure
 
 
-def _bars(axes: Axes, places: np.ndarray, table: Any, answer: Answer, *, is_share: bool) -> None:
+def _bars(axes: Axes, places: np.ndarray, table: object, answer: Answer, *, is_share: bool) -> None:
     if is_share:
         _shares(axes, places, table, answer)
     else:

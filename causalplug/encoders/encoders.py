@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -81,7 +81,7 @@ class Encoder(Part):
     def loaders(cls) -> dict[str, Loader]:
         return {"encoder": ENCODER_LOADER}
 
-    def project_column(self, column: Any) -> np.ndarray:
+    def project_column(self, column: object) -> np.ndarray:
         """Projections ``(n, size)`` of a user's column of images: an array, PIL images or
         tensors."""
         return project(self, self.variable.encode(column)).cpu().numpy()

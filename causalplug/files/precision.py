@@ -24,7 +24,7 @@ def precision_of(module: nn.Module) -> str | None:
     )
 
 
-def precision_of_file(header: Mapping[str, tuple[Any, str]]) -> str | None:
+def precision_of_file(header: Mapping[str, tuple[object, str]]) -> str | None:
     """The type of the floating-point weights of a file, from its header; None if it has none, or
     several."""
     return _only(dtype for _, dtype in header.values())

@@ -275,7 +275,7 @@ def configured(where: str) -> Iterator[None]:
         raise RepositoryError(f"cannot use {where}: {why}. Correct it, or save it again") from error
 
 
-def _check(value: Any, kind: Any, at: str, problems: list[str]) -> None:
+def _check(value: object, kind: object, at: str, problems: list[str]) -> None:
     if len(problems) > 100:
         return
     if isinstance(kind, list):
@@ -300,7 +300,7 @@ def _check(value: Any, kind: Any, at: str, problems: list[str]) -> None:
         problems.append(f"{_at(at)} is {shown} instead of {_describe(kind)}")
 
 
-def _check_object(value: Json, schema: Mapping[Any, Any], at: str, problems: list[str]) -> None:
+def _check_object(value: Json, schema: Mapping[Any, object], at: str, problems: list[str]) -> None:
     kinds = {name.removesuffix("?"): kind for name, kind in schema.items()}
     for name in schema:
         if not name.endswith("?") and name not in value:
@@ -365,7 +365,7 @@ def _describe(kind: Any) -> str:
     return _WORDS.get(kind, str(kind))
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     return _WORDS.get(type(value), type(value).__name__)

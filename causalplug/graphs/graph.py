@@ -35,7 +35,7 @@ Edge = tuple[str, str]
 _PAIRS = Rule("pairs of names, such as [('X', 'Y')]", lambda pairs: _pairs(pairs))
 
 
-def _pairs(value: Any) -> Any:
+def _pairs(value: object) -> Any:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise TypeError
     found = list(value)
@@ -164,7 +164,7 @@ class CausalGraph:
         return cls._built(read_file(path, format), latents)
 
     @classmethod
-    def from_networkx(cls, graph: Any, latents: Names = ()) -> CausalGraph:
+    def from_networkx(cls, graph: object, latents: Names = ()) -> CausalGraph:
         """The graph of a networkx DiGraph or MultiDiGraph; ``latents`` are projected out.
 
         Objects of pgmpy, y0, ananke, pywhy-graphs, causal-learn and dowhy are understood as well
@@ -266,7 +266,7 @@ class CausalGraph:
             return f"<CausalGraph {self}>"
         return f"<CausalGraph of {size}>"
 
-    def plot(self, *, ax: Any = None) -> Any:
+    def plot(self, *, ax: object = None) -> Any:
         """A matplotlib figure of the graph; see :func:`causalplug.plots.plot_graph`."""
         from causalplug.plots import plot_graph
 

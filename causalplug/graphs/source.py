@@ -167,7 +167,7 @@ def _values_set(do: Named, label: str) -> dict[str, tuple[Any, ...]]:
     return values
 
 
-def as_sources(graph: CausalGraph, sources: Any = None) -> tuple[Source, ...]:
+def as_sources(graph: CausalGraph, sources: object = None) -> tuple[Source, ...]:
     """The sources of a plan or a query, checked against ``graph`` and each with a name of its own.
 
     Args:
@@ -230,7 +230,7 @@ def as_sources(graph: CausalGraph, sources: Any = None) -> tuple[Source, ...]:
     return tuple(named.values())
 
 
-def _checked(graph: CausalGraph, source: Any) -> Source:
+def _checked(graph: CausalGraph, source: object) -> Source:
     if not isinstance(source, Source):
         raise SourceError(
             f"{source!r} is not a data source; declare it as Source(recorded=[…], do=[…])"

@@ -193,7 +193,7 @@ def _front(kind: str, facts: Named) -> str:
     class Plain(yaml.SafeDumper):
         """Writes a value that occurs twice out twice: other readers of cards know no anchors."""
 
-        def ignore_aliases(self, data: Any) -> bool:
+        def ignore_aliases(self, data: object) -> bool:
             return True
 
     return str(yaml.dump(kept, Dumper=Plain, sort_keys=False, allow_unicode=True, width=1000))

@@ -85,7 +85,7 @@ def bound_requests() -> None:
     set_client_factory(lambda: make(event_hooks=hooks, follow_redirects=True, timeout=limits))
 
 
-def refuse_tokens(texts: Any, cannot: str, at: str = "") -> None:
+def refuse_tokens(texts: object, cannot: str, at: str = "") -> None:
     """Raise where a text that is to be published holds a token, without showing it.
 
     Args:

@@ -93,7 +93,7 @@ def _several(types: Any) -> tuple[type, ...]:
     return (types,)
 
 
-def _words(types: Any) -> str:
+def _words(types: object) -> str:
     names = ["None" if one is type(None) else one.__name__ for one in _several(types)]
     return " or ".join(names)
 
@@ -114,7 +114,7 @@ def check_overrides(cls: type) -> None:
             raise MechanismError(_refusal(cls, name, own, f"it declares {_words(types[name])}"))
 
 
-def _check_method(cls: type, name: str, declared: Any, own: Any) -> None:
+def _check_method(cls: type, name: str, declared: object, own: object) -> None:
     if isinstance(declared, property):
         if callable(own) or isinstance(own, nn.Module | Tensor):
             raise MechanismError(_refusal(cls, name, own, "it is a property"))

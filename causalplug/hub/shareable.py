@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from causalplug.arguments import FLAG, NAME, PATH, TEXT, takes
 from causalplug.errors import RepositoryError
@@ -85,8 +85,8 @@ class Shareable:
         token: bool | str | None = None,
         local_files_only: bool = False,
         force_download: bool = False,
-        device: Any = None,
-        dtype: Any = None,
+        device: object = None,
+        dtype: object = None,
         trust_remote_code: bool = False,
         use: str | None = None,
     ) -> Self:

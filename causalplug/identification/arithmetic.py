@@ -42,7 +42,7 @@ class Leaf:
 
     position: int
 
-    def value(self, terms: Sequence[Any]) -> Any:
+    def value(self, terms: Sequence[object]) -> Any:
         """The term's value."""
         return terms[self.position]
 
@@ -67,7 +67,7 @@ class Operation:
     left: Formula
     right: Formula
 
-    def value(self, terms: Sequence[Any]) -> Any:
+    def value(self, terms: Sequence[object]) -> Any:
         """The value at the terms' values; a ratio to zero is not a number."""
         left, right = self.left.value(terms), self.right.value(terms)
         if self.sign == "+":
@@ -78,7 +78,7 @@ class Operation:
             return left * right
         return left / right
 
-    def slopes(self, terms: Sequence[Any]) -> list[Any]:
+    def slopes(self, terms: Sequence[object]) -> list[Any]:
         """Derivatives with respect to every term."""
         left, right = self.left.value(terms), self.right.value(terms)
         pairs = zip(self.left.slopes(terms), self.right.slopes(terms), strict=True)

@@ -108,7 +108,7 @@ class Assume:
 
 
 def as_assumptions(
-    graph: CausalGraph, given: Assume | Iterable[Any], *, kinds: Collection[str] = tuple(KINDS)
+    graph: CausalGraph, given: Assume | Iterable[object], *, kinds: Collection[str] = tuple(KINDS)
 ) -> tuple[Assume, ...]:
     """The assumptions ``given``, checked against ``graph``.
 

@@ -153,7 +153,7 @@ def effect_from(
     return Effect(target, under, regime, projected, needed & ~target, tuple(factors))
 
 
-def is_set_to(regime: Regime, values: Mapping[int, Any]) -> bool:
+def is_set_to(regime: Regime, values: Mapping[int, object]) -> bool:
     """Whether the regime covers these values of the variables that it sets; others are not
     looked at."""
     return any(

@@ -56,7 +56,7 @@ class Certificate:
     def __str__(self) -> str:
         return self.sentence
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: object = None) -> Any:
         """A matplotlib figure of the graph with the hedge in colour; see
         :func:`causalplug.plots.plot_certificate`."""
         from causalplug.plots import plot_certificate

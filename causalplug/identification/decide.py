@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from causalplug.graphs.bits import BitGraph, ancestors_within, bits, mask_of
 from causalplug.identification.c_factor import Box, Obstacle, Regime
@@ -91,7 +90,7 @@ class Verdict:
 
 
 def decide(
-    full: BitGraph, term: Term, regimes: list[Regime], domains: Mapping[int, tuple[Any, ...]]
+    full: BitGraph, term: Term, regimes: list[Regime], domains: Mapping[int, tuple[object, ...]]
 ) -> Verdict:
     """Whether ``regimes`` determine ``term`` in the graph ``full``."""
     evidence = CounterfactualGraph(full, (), term.evidence)
@@ -278,7 +277,7 @@ def _resolve(graph: BitGraph, factors: list[Factor | Clash], solver: Solver) -> 
     return tuple(found)
 
 
-def needs_of(factor: Factor, domains: Mapping[int, tuple[Any, ...]]) -> Needs:
+def needs_of(factor: Factor, domains: Mapping[int, tuple[object, ...]]) -> Needs:
     """The values of its parents at which a c-factor is needed."""
     atoms = ((p, factor.atoms[p]) for p in bits(factor.outside))
     return {p: (atom.value,) if isinstance(atom, Constant) else domains.get(p) for p, atom in atoms}

@@ -88,7 +88,7 @@ class Estimand:
     combination: Formula | None = None
     """How the terms are put together; None for their sum."""
 
-    def combined(self, values: Sequence[Any]) -> Any:
+    def combined(self, values: Sequence[object]) -> Any:
         """The answer from the values of the terms, coefficients included."""
         if self.combination is None:
             return sum(values)

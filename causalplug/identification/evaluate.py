@@ -94,7 +94,7 @@ class _Named:
 
 def evaluate(
     estimand: Estimand,
-    tables: Any,
+    tables: object,
     *,
     categories: Mapping[str, Sequence[Hashable]] | None = None,
 ) -> Estimate:
@@ -150,7 +150,7 @@ def _constants(
     return found
 
 
-def _by_source(estimand: Estimand, tables: Any) -> list[Table]:
+def _by_source(estimand: Estimand, tables: object) -> list[Table]:
     if isinstance(tables, Mapping) and set(tables) == set(estimand.sources) and len(tables) > 1:
         tables = [tables[name] for name in estimand.sources]
     elif not isinstance(tables, list | tuple):

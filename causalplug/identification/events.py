@@ -211,11 +211,11 @@ def _reads(events: Iterable[Event]) -> set[Bound]:
     return {bound for event in events for _, bound in _bound_uses(event)}
 
 
-def _mentions(event: Event, bound: Any) -> bool:
+def _mentions(event: Event, bound: object) -> bool:
     return any(used == bound for _, used in _bound_uses(event))
 
 
-def _substitute(event: Event, bound: Any, by: Event) -> Event:
+def _substitute(event: Event, bound: object, by: Event) -> Event:
     return _map_do(event, lambda value: by if value == bound else value)
 
 
@@ -224,7 +224,7 @@ def _map_do(event: Event, change: Callable[[Any], Any]) -> Event:
     return Event(event.variable, event.value, World(do))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """``value`` with ``"*"`` as None and a numpy scalar as the number that it is."""
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         value = value.item()
@@ -235,7 +235,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _written(value: Any) -> str:
+def _written(value: object) -> str:
     """A value as the parser reads it back: numbers and simple words bare, everything else
     quoted."""
     if isinstance(value, Bound | int | float):
@@ -246,5 +246,5 @@ def _written(value: Any) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _assigned(name: str, value: Any) -> str:
+def _assigned(name: str, value: object) -> str:
     return quoted(name) + ("" if value is None else "=" + _written(value))

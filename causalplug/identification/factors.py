@@ -101,7 +101,7 @@ class Model:
             grouped.setdefault(self.owner[response[0]], set()).add(response)
         return frozenset((number, frozenset(group)) for number, group in grouped.items())
 
-    def code(self, name: str, value: Any) -> int:
+    def code(self, name: str, value: object) -> int:
         """The place of a value in its domain.
 
         Raises:
@@ -114,7 +114,7 @@ class Model:
             )
         return self.domains[name].index(value)
 
-    def codes(self, name: str, value: Any) -> frozenset[int]:
+    def codes(self, name: str, value: object) -> frozenset[int]:
         """The places of the values that an event allows: one, or those of a region.
 
         Raises:
@@ -212,14 +212,14 @@ class _Expansion:
                 del seen[place]
 
 
-def fill(term: Term, chosen: Mapping[Axis, Any]) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
+def fill(term: Term, chosen: Mapping[Axis, object]) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
     """Outcomes and evidence of ``term`` with a value for every axis."""
     by_key = {axis.key: value for axis, value in chosen.items()}
     outcomes = tuple(_filled(event, by_key) for event in term.outcomes)
     return outcomes, tuple(_filled(event, by_key) for event in term.evidence)
 
 
-def _filled(event: Event, chosen: Mapping[Any, Any]) -> Event:
+def _filled(event: Event, chosen: Mapping[Any, object]) -> Event:
     value = event.value
     if value is None:
         value = chosen.get(event)
@@ -228,7 +228,7 @@ def _filled(event: Event, chosen: Mapping[Any, Any]) -> Event:
     return Event(event.variable, value, _filled_world(event.do, chosen))
 
 
-def _filled_world(world: World, chosen: Mapping[Any, Any]) -> World:
+def _filled_world(world: World, chosen: Mapping[Any, object]) -> World:
     settings: Json = {}
     for name, value in world.items():
         if isinstance(value, Event):

@@ -214,7 +214,7 @@ class Identification:
 
         return suggest(self, most)[0]
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: object = None) -> Any:
         """A matplotlib figure of the graph, with what stands in the way in colour."""
         from causalplug.plots import plot_certificate
 

@@ -200,7 +200,7 @@ class MonotoneRule:
         return None
 
     def _ranks(
-        self, name: str, values: tuple[Any, Any]
+        self, name: str, values: tuple[object, object]
     ) -> tuple[bool, bool, tuple[str, ...]] | None:
         """Whether each value is the higher of the two that the variable has; None where it may
         have more, or their order is unknown."""
@@ -214,5 +214,5 @@ class MonotoneRule:
         return values[0] == 1, values[1] == 1, (f"{name} has the two values 0 and 1",)
 
 
-def _are_numbers(values: Sequence[Any]) -> bool:
+def _are_numbers(values: Sequence[object]) -> bool:
     return all(isinstance(value, int | float) for value in values)

@@ -480,7 +480,7 @@ def _names(event: Event) -> Iterator[str]:
             yield from _names(value)
 
 
-def _listed_events(value: Any) -> Any:
+def _listed_events(value: object) -> Any:
     if isinstance(value, Event | Mapping):
         return value
     if isinstance(value, bytes) or not isinstance(value, Iterable):

@@ -43,7 +43,7 @@ class _Opened:
 
 
 def decide_term(
-    graph: BitGraph, term: Term, regimes: list[Regime], domains: Mapping[int, tuple[Any, ...]]
+    graph: BitGraph, term: Term, regimes: list[Regime], domains: Mapping[int, tuple[object, ...]]
 ) -> Verdict:
     """Whether ``regimes`` determine ``term``, which may have ranges of values."""
     if not term.ranged:
@@ -113,7 +113,7 @@ def _at_one_value(term: Term) -> Term:
     )
 
 
-def _condition(symbol: Symbol, event: Event, value: Any) -> Expression:
+def _condition(symbol: Symbol, event: Event, value: object) -> Expression:
     if isinstance(value, Region):
         return Within(symbol, value)
     return Indicator(symbol, Constant(event.variable, value))

@@ -141,7 +141,7 @@ class Solver:
         )
 
     def _by_values(
-        self, found: list[Effect], under: int, values: Mapping[int, tuple[Any, ...]]
+        self, found: list[Effect], under: int, values: Mapping[int, tuple[object, ...]]
     ) -> Resolution | None:
         """Different regimes for different values, if together they cover all that are needed."""
         if len(found) < 2:

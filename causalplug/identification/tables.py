@@ -156,7 +156,7 @@ class Table:
         return Table(changed, codes, self.weights)
 
 
-def as_table(data: Any, variables: Iterable[str] | None = None) -> Table:
+def as_table(data: object, variables: Iterable[str] | None = None) -> Table:
     """``data`` as a table: a Table, a DataFrame, or a mapping from names to arrays."""
     if isinstance(data, Table):
         return data

@@ -56,7 +56,7 @@ class _Pair:
 
 def composition(
     dcm: DCM,
-    rows: Any,
+    rows: object,
     cycles: int | Sequence[int] = (1, 10),
     *,
     image: str | None = None,
@@ -98,7 +98,7 @@ def composition(
 
 def effectiveness(
     dcm: DCM,
-    rows: Any,
+    rows: object,
     do: Intervention,
     judges: Mapping[str, Judge],
     *,
@@ -128,7 +128,7 @@ def effectiveness(
 
 def reversibility(
     dcm: DCM,
-    rows: Any,
+    rows: object,
     do: Intervention,
     *,
     image: str | None = None,
@@ -146,11 +146,11 @@ def reversibility(
 
 def minimality(
     dcm: DCM,
-    rows: Any,
+    rows: object,
     do: Intervention,
     encoder: Features,
     *,
-    reference: Any = None,
+    reference: object = None,
     image: str | None = None,
     seed: int = 0,
     batch_size: int | None = None,
@@ -175,11 +175,11 @@ def minimality(
 
 def realism(
     dcm: DCM,
-    rows: Any,
+    rows: object,
     do: Intervention,
     encoder: Features,
     *,
-    reference: Any = None,
+    reference: object = None,
     image: str | None = None,
     seed: int = 0,
     batch_size: int | None = None,
@@ -196,7 +196,7 @@ def realism(
 
 def identity(
     dcm: DCM,
-    rows: Any,
+    rows: object,
     do: Intervention,
     encoder: Features,
     *,
@@ -216,12 +216,12 @@ def identity(
 
 def measure(
     dcm: DCM,
-    rows: Any,
+    rows: object,
     interventions: Sequence[Intervention],
     *,
     judges: Mapping[str, Judge] | None = None,
     encoder: Features | None = None,
-    reference: Any = None,
+    reference: object = None,
     cycles: int | Sequence[int] = (1, 10),
     image: str | None = None,
     seed: int = 0,
@@ -254,7 +254,7 @@ def measure(
 
 def _pair(
     dcm: DCM,
-    rows: Any,
+    rows: object,
     do: Intervention,
     image: str | None,
     seed: int,
@@ -353,7 +353,7 @@ class _Groups:
         return values[:, None] == others[None]
 
 
-def _reference(dcm: DCM, reference: Any, pair: _Pair) -> Mapping[str, Tensor]:
+def _reference(dcm: DCM, reference: object, pair: _Pair) -> Mapping[str, Tensor]:
     if reference is None:
         return pair.before
     return encoded(dcm, reference, pair.image)

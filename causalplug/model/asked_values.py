@@ -127,7 +127,7 @@ def rarely_seen(history: Named, queries: Iterable[Query]) -> Iterator[Caveat]:
         yield Caveat("few rows", what, text, {"rows": float(rows)})
 
 
-def _are_counts(pairs: Any) -> bool:
+def _are_counts(pairs: object) -> bool:
     """Whether it is a list of categories, each with its number."""
     if not isinstance(pairs, list) or not all(isinstance(pair, list) for pair in pairs):
         return False
@@ -166,7 +166,7 @@ def _meant(records: Sequence[OverlapRecord], value: Any) -> list[OverlapRecord]:
     return sorted(numbers, key=lambda record: abs(float(record.value) - value))[:1]
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 

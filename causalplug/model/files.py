@@ -77,7 +77,7 @@ def dcm_files(
         raise RepositoryError(f"cannot save with frozen={frozen!r}: use 'reference' or 'copy'")
     files: dict[str, Content] = {}
 
-    def pulled(part: Any, name: str) -> Json:
+    def pulled(part: object, name: str) -> Json:
         return describe_pulled(
             part, name, folder=folder, frozen=frozen, anywhere=anywhere, files=files
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, cast
+from typing import cast
 from urllib.parse import quote, unquote
 
 from torch import nn
@@ -33,6 +33,6 @@ class NamedModules(nn.ModuleDict):
         """Add a module under ``name``."""
         self._modules[name] = cast("nn.Module", module)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute of its own, such as ``training``; it is never a module."""
         object.__setattr__(self, name, value)

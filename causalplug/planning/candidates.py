@@ -132,7 +132,7 @@ class Declared(Protocol):
         ...
 
 
-def candidate_of(given: Any) -> Candidate:
+def candidate_of(given: object) -> Candidate:
     """What a user gives as a candidate.
 
     Raises:
@@ -156,7 +156,7 @@ def candidate_of(given: Any) -> Candidate:
 
 
 def judge_candidates(
-    graph: CausalGraph, candidates: Sequence[Any], kinds: Named | None
+    graph: CausalGraph, candidates: Sequence[object], kinds: Named | None
 ) -> tuple[CandidateFit, ...]:
     """The verdict on every candidate for every variable of its kind.
 
@@ -279,7 +279,7 @@ def _labelled(
     return {}, ""
 
 
-def _readable(kind: Variable | None, declared: Any) -> bool:
+def _readable(kind: Variable | None, declared: object) -> bool:
     if kind is None or declared is None:
         return True
     found = kind_of(declared)

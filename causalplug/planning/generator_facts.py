@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
@@ -44,7 +44,7 @@ class Pluggable(Protocol):
         ...
 
 
-def facts_of(generator: Any) -> GeneratorFacts:
+def facts_of(generator: object) -> GeneratorFacts:
     """The facts of what ``available=`` names: a repository, a mechanism, a model, or facts.
 
     Raises:

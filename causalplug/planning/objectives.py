@@ -91,7 +91,7 @@ OBJECTIVES: Mapping[str, ObjectiveRule] = {
 Objective = str | Mapping[Any, str]
 
 
-def _objective(value: Any) -> Any:
+def _objective(value: object) -> Any:
     known = choice(*OBJECTIVES)
     if isinstance(value, str):
         return known.read(value)
@@ -108,7 +108,7 @@ OBJECTIVE = Rule(
 """What ``objective=`` may be."""
 
 
-def kind_of(declaration: Any) -> str:
+def kind_of(declaration: object) -> str:
     """The kind of a variable, ``"discrete"`` for example, for such a word or for a declaration.
 
     Raises:

@@ -248,15 +248,15 @@ class Plan:
 )
 def plan(
     graph: CausalGraph,
-    sources: Any = None,
+    sources: object = None,
     *,
-    available: Mapping[Any, Any] | None = None,
+    available: Mapping[Any, object] | None = None,
     objective: Objective | None = None,
     kinds: Named | None = None,
     explicit: Mapping[str, bool] | None = None,
     do: str | Iterable[str] = (),
     only: str | Iterable[str] | None = None,
-    candidates: Sequence[Any] | None = None,
+    candidates: Sequence[object] | None = None,
 ) -> Plan:
     """Plan the training of a deep causal generative model.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalplug.plots.graph import draw_arcs, draw_variables, laid_out
 from causalplug.plots.style import SMALL, canvas, plain
@@ -20,7 +20,7 @@ _MARGIN = 0.12
 _LINE = 0.13
 
 
-def plot_certificate(certificate: CertificateShape, *, ax: Any = None) -> Figure:
+def plot_certificate(certificate: CertificateShape, *, ax: object = None) -> Figure:
     """A figure of a certificate: the c-factor that cannot be had in strong colour, the rest of its
     hedge in light.
 

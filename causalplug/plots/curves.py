@@ -35,10 +35,10 @@ class _Line:
 
 
 def plot_curve(
-    curves: pd.DataFrame | Mapping[str, Any],
+    curves: pd.DataFrame | Mapping[str, object],
     *,
     label: str = "",
-    value: Any = None,
+    value: object = None,
     width: float = COLUMN,
 ) -> Figure:
     """A figure of an outcome along the values of its cause: lines with their intervals as bands.
@@ -84,7 +84,7 @@ def plot_curve(
     return figure
 
 
-def _read(name: str, curve: Any, value: Any, labels: dict[str, str]) -> dict[str, _Line]:
+def _read(name: str, curve: object, value: object, labels: dict[str, str]) -> dict[str, _Line]:
     """The lines of one entry, by name; ``labels`` are those of the axes, where it knows them."""
     if isinstance(curve, Sequence) and len(curve) == 2:
         at, values = (np.asarray(part) for part in curve)

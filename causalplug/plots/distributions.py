@@ -109,7 +109,7 @@ def _aligned(question: str, bars: Named) -> dict[str, _Bars]:
     return found
 
 
-def _read(question: str, name: str, distribution: Any) -> _Bars:
+def _read(question: str, name: str, distribution: object) -> _Bars:
     """Values (empty if they have no names), heights, and the ends of the intervals, None where
     the model cannot tell them."""
     table = getattr(distribution, "table", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalplug.plots.layout import Arc, Place, arranged, bent, columns_of, stacked
 from causalplug.plots.style import COLOURS, FONT, canvas, plain, text_width
@@ -22,7 +22,7 @@ _LONGEST = 22
 
 
 def plot_graph(
-    graph: GraphShape, *, ax: Any = None, missing: Iterable[tuple[str, str]] = ()
+    graph: GraphShape, *, ax: object = None, missing: Iterable[tuple[str, str]] = ()
 ) -> Figure:
     """A figure of ``graph``: arrows for causes, dashed arcs with two heads for hidden confounders.
 
@@ -150,7 +150,7 @@ def arrow(
     bend: float = 0.0,
     style: str = "-|>",
     zorder: float = 5,
-    linestyle: Any = "solid",
+    linestyle: object = "solid",
     width: float = 0.8,
     head: float = 6.0,
 ) -> None:

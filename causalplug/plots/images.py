@@ -22,7 +22,7 @@ __all__ = ["plot_counterfactuals", "plot_images", "plot_interventions"]
 
 
 def plot_images(
-    rows: Mapping[str, Sequence[Any]],
+    rows: Mapping[str, Sequence[object]],
     *,
     width: float = COLUMN,
     note: str = "",
@@ -86,7 +86,7 @@ def plot_interventions(
     *,
     n: int = 8,
     seed: int = 0,
-    rows: Mapping[str, Sequence[Any]] | None = None,
+    rows: Mapping[str, Sequence[object]] | None = None,
     allow_unidentified: bool = False,
     width: float = COLUMN,
 ) -> Figure:
@@ -134,7 +134,7 @@ def plot_counterfactuals(
     image: str,
     *,
     do: Named,
-    evidence: Any = None,
+    evidence: object = None,
     n: int = 8,
     seed: int = 0,
     difference: bool = True,

@@ -75,7 +75,7 @@ class _Row:
 
 
 def plot_plan(
-    plan: PlanShape, *, causal: bool = True, legend: bool = True, ax: Any = None
+    plan: PlanShape, *, causal: bool = True, legend: bool = True, ax: object = None
 ) -> Figure:
     """A figure of ``plan``: modules as boxes, in bands by generation, with bold arrows for what has
     to come first.

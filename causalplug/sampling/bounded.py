@@ -36,7 +36,7 @@ def with_bounds(
     query: str | Query,
     answer: Callable[[], Estimate],
     *,
-    data: Any,
+    data: object,
     level: float,
     seed: int,
     assume: Sequence[Assume] = (),
@@ -72,7 +72,7 @@ def with_bounds(
 def model_bounds(
     dcm: Model,
     query: str | Query,
-    data: Any = None,
+    data: object = None,
     seed: int = 0,
     assume: Sequence[Assume] = (),
 ) -> Bounds:

@@ -18,7 +18,7 @@ __all__ = ["plug_in"]
 
 
 def plug_in(
-    dcm: Model, identification: Identification | None, table: pd.DataFrame, data: Any
+    dcm: Model, identification: Identification | None, table: pd.DataFrame, data: object
 ) -> list[float]:
     """The plug-in estimate for every row of an answer's table; NaN where the rows leave it
     undefined.

@@ -274,7 +274,7 @@ class Given:
         rows.noise = rows.noise.fix({f"{name}/{key}": drawn for key, drawn in noise.items()})
 
 
-def compile_evidence(dcm: Model, evidence: Any, n: int) -> list[Given]:
+def compile_evidence(dcm: Model, evidence: object, n: int) -> list[Given]:
     """What was seen, as conditions by world.
 
     Args:
@@ -505,7 +505,7 @@ def _region_of_categories(variable: Any, name: str, region: Region) -> Condition
     return Condition(name, allowed=held, value=single)
 
 
-def _is_interval(value: Any) -> bool:
+def _is_interval(value: object) -> bool:
     few = isinstance(value, Sequence) and (len(value) == 2 or not isinstance(value, list))
     return isinstance(value, slice) or hasattr(value, "left") or few
 

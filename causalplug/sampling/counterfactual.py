@@ -40,9 +40,9 @@ FACTUAL = "factual"
 
 def counterfactual(
     dcm: Model,
-    n: int | Named | Any,
+    n: int | Named | object,
     *,
-    evidence: Any = None,
+    evidence: object = None,
     do: Named | None = None,
     worlds: Mapping[str, Named] | None = None,
     variables: str | Iterable[str] | None = None,
@@ -81,9 +81,9 @@ def counterfactual(
 
 def abduct(
     dcm: Model,
-    n: int | Any,
+    n: int | object,
     *,
-    evidence: Any = None,
+    evidence: object = None,
     draws: int = 1,
     options: SamplingOptions = DEFAULTS,
 ) -> Noise:

@@ -59,7 +59,7 @@ def _run(asked: Request, stream: Stream) -> tuple[list[Any], dict[str, float]]:
     return parts, errors
 
 
-def _split(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], dict[str, float]]:
+def _split(asked: Request, stream: Stream, state: object) -> tuple[list[Any], dict[str, float]]:
     """Every row is found on its own: each process takes consecutive rows."""
     own = asked.stream(_share(asked.n, state))
     parts, errors = _run(asked, own)

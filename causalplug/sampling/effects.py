@@ -27,9 +27,9 @@ def ate_query(
     outcome: str,
     treatment: str,
     *,
-    value: Any = None,
-    treated: Any = None,
-    control: Any = None,
+    value: object = None,
+    treated: object = None,
+    control: object = None,
     given: Named | None = None,
 ) -> Query:
     """The average treatment effect as a query; documented at :meth:`causalplug.DCM.ate`."""
@@ -62,7 +62,7 @@ def _numeric(variable: Discrete) -> bool:
     return all(isinstance(c, int | float) for c in variable.categories)
 
 
-def _levels(dcm: Model, treatment: str, treated: Any, control: Any) -> tuple[Any, Any]:
+def _levels(dcm: Model, treatment: str, treated: object, control: object) -> tuple[Any, Any]:
     """The two values to compare: those given, or the two that a binary variable has."""
     variable = dcm.variables[treatment]
     if not (variable.is_discrete or variable.is_number):
@@ -92,7 +92,7 @@ def curve(
     estimate: Callable[[Query], Estimate],
     outcome: str,
     treatment: str,
-    values: Iterable[Any],
+    values: Iterable[object],
     given: Named | None,
     variables: Named,
 ) -> pd.DataFrame:

@@ -50,7 +50,7 @@ def estimate(
     query: str | Query,
     n: int | None = None,
     *,
-    data: Any = None,
+    data: object = None,
     compare: str | None = None,
     pictures: int = 16,
     options: SamplingOptions = DEFAULTS,
@@ -139,7 +139,7 @@ def _weak(overlap: Any) -> tuple[Caveat, ...]:
     return (Caveat("weak overlap", overlap.query, text, figures, worst.of),)
 
 
-def _projections(dcm: Model, name: str, column: Any) -> np.ndarray:
+def _projections(dcm: Model, name: str, column: object) -> np.ndarray:
     """Projections ``(n, d)`` of a column of images as users have them."""
     images = dcm.variables[name].encode(column, name)
     with evaluating(dcm):
@@ -147,7 +147,7 @@ def _projections(dcm: Model, name: str, column: Any) -> np.ndarray:
     return torch.cat(parts).numpy()
 
 
-def _plain(dcm: Model, data: Any) -> Any:
+def _plain(dcm: Model, data: object) -> Any:
     """Tables as they are, data sources as tables of users' values."""
     if isinstance(data, list | tuple):
         return [_plain(dcm, one) for one in data]

@@ -197,7 +197,7 @@ def _identified(
     graph: CausalGraph,
     query: Query,
     sources: tuple[Source, ...],
-    domains: tuple[tuple[str, tuple[Any, ...]], ...],
+    domains: tuple[tuple[str, tuple[object, ...]], ...],
     interpolate: tuple[str, ...],
     assume: tuple[Assume, ...],
 ) -> Identification:
@@ -292,7 +292,7 @@ class _Events:
             if name not in world.do:
                 self.outcomes.setdefault(Event(name, None, setting))
 
-    def know(self, name: str, value: Any, setting: Setting, pins: bool) -> None:
+    def know(self, name: str, value: object, setting: Setting, pins: bool) -> None:
         """Add what is known; what is no single value is an outcome."""
         if self.soft or not pins:
             self.outcomes.setdefault(Event(name, None, setting))
@@ -320,5 +320,5 @@ def _choices(interventions: list[Intervention]) -> Iterable[dict[int, Any]]:
     )
 
 
-def _setting(do: Mapping[str, Intervention], chosen: Mapping[int, Any]) -> Setting:
+def _setting(do: Mapping[str, Intervention], chosen: Mapping[int, object]) -> Setting:
     return Setting({name: chosen[id(intervention)] for name, intervention in do.items()})

@@ -185,7 +185,7 @@ class Response(Intervention):
         return codes.to(noise.device)
 
 
-def is_per_row(variable: Variable, value: Any) -> bool:
+def is_per_row(variable: Variable, value: object) -> bool:
     """Whether ``value`` is a sequence with one entry per row, not a single value of
     ``variable``."""
     if isinstance(value, str | bytes | Mapping) or callable(value) or hasattr(value, "convert"):
@@ -231,7 +231,7 @@ def compile_do(dcm: Model, do: Named | None, n: int) -> dict[str, Intervention]:
     return {name: _compile(dcm, name, value, n) for name, value in do.items()}
 
 
-def _compile(dcm: Model, name: str, value: Any, n: int) -> Intervention:
+def _compile(dcm: Model, name: str, value: object, n: int) -> Intervention:
     variable = dcm.variables[name]
     if isinstance(value, Intervention):
         return value
@@ -290,7 +290,7 @@ def _policy(dcm: Model, name: str, function: Callable[..., Any]) -> Policy:
     return Policy(lambda _, uniform: function(uniform), random=True)
 
 
-def _one(variable: Variable, value: Any) -> Any:
+def _one(variable: Variable, value: object) -> Any:
     if variable.is_discrete:
         return [value]
     return value

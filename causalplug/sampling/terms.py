@@ -89,7 +89,7 @@ class CompiledTerm:
     cases: list[Case]
 
 
-def category(variable: Variable, value: Any, name: str) -> Any:
+def category(variable: Variable, value: object, name: str) -> Any:
     """The category that ``value`` means: itself, or the one that is written like it."""
     if value in variable.categories:
         return variable.categories[variable.categories.index(value)]
@@ -97,7 +97,7 @@ def category(variable: Variable, value: Any, name: str) -> Any:
     return variable.categories[code if code >= 0 else variable.code(value, name)]
 
 
-def _category(variable: Variable, value: Any, name: str) -> Any:
+def _category(variable: Variable, value: object, name: str) -> Any:
     if isinstance(value, Except):
         return Except(category(variable, value.value, name))
     return category(variable, value, name)
@@ -224,7 +224,7 @@ class _Compiler:
             symbols, self.shared["given", key], key, evidence, outcomes, fixed, mean, ranges
         )
 
-    def both(self, name: str, left: Any, right: Any) -> Any:
+    def both(self, name: str, left: object, right: object) -> Any:
         """What two conditions on one variable in one world leave."""
         if left == right:
             return left
@@ -253,7 +253,7 @@ class _Compiler:
             return symbols[str(event.value)]
         return self.written(event.variable, event.value)
 
-    def written(self, name: str, value: Any) -> Any:
+    def written(self, name: str, value: object) -> Any:
         variable = self.dcm.variables[name]
         if value is None or _is_range(value) or not variable.is_discrete:
             return value
@@ -305,7 +305,7 @@ def _symbols(event: Event) -> Iterator[tuple[str, str]]:
 def normalised(dcm: Model, query: Query) -> Query:
     """``query`` with every value written as the category or the number that it means."""
 
-    def value_of(name: str, value: Any) -> Any:
+    def value_of(name: str, value: object) -> Any:
         variable = dcm.variables[name]
         if variable.is_number and isinstance(value, Real):
             return variable.written(variable.encode([value], name))[0]
@@ -333,5 +333,5 @@ def normalised(dcm: Model, query: Query) -> Query:
     return query.with_terms(terms)
 
 
-def _is_range(value: Any) -> bool:
+def _is_range(value: object) -> bool:
     return isinstance(value, Interval)

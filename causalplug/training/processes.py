@@ -123,14 +123,14 @@ class Processes:
                 for tensor in tensors:
                     tensor.copy_(broadcast(tensor.detach().clone(), from_process=source))
 
-    def told(self, value: Any) -> Any:
+    def told(self, value: object) -> Any:
         """What the first process says: anything small that JSON could hold."""
         if self.count == 1:
             return value
         with _exchange():
             return broadcast_object_list([value])[0]
 
-    def all_told(self, value: Any) -> list[Any]:
+    def all_told(self, value: object) -> list[Any]:
         """What every process says, in their order."""
         if self.count == 1:
             return [value]

@@ -117,7 +117,7 @@ class _Look:
     rows: Sequence[SourceRows]
     ratios: Ratios
 
-    def at(self, name: str, values: Sequence[Any]) -> list[OverlapRecord]:
+    def at(self, name: str, values: Sequence[object]) -> list[OverlapRecord]:
         """A record of every value; all say that they were not checked if there is too much to
         do."""
         domains = {n: v.categories for n, v in self.model.variables.items() if v.is_discrete}
@@ -200,7 +200,7 @@ def _interventions(
 def _asked(
     model: Model,
     name: str,
-    values: Sequence[Any],
+    values: Sequence[object],
     sources: Sequence[Source],
     domains: dict[str, Any],
 ) -> list[str] | None:

@@ -277,17 +277,15 @@ class Trainer:
                 )
             made = joint_plan(dcm.graph, described, frozen=dcm.pulled, kinds=kinds)
         else:
-            renderers = {
-                n: m.generator for n, m in dcm.mechanisms.items() if isinstance(m, Renderer)
-            }
-            rendered = {
-                name: generator for name, generator in renderers.items() if dcm.graph.siblings(name)
-            }
+            available: dict[str, object] = {**dcm.pulled}
+            for name, mechanism in dcm.mechanisms.items():
+                if isinstance(mechanism, Renderer) and dcm.graph.siblings(name):
+                    available[name] = mechanism.generator
             held = dcm.mechanisms.unopened()
             made = plan(
                 dcm.graph,
                 described,
-                available=dcm.pulled | rendered,
+                available=available,
                 objective=self.config.objective,
                 kinds=kinds,
                 explicit={name: m.explicit for name, m in held.items() if not m.frozen},

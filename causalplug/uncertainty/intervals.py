@@ -30,7 +30,7 @@ def with_intervals(
     answer: Estimate,
     query: str | Query,
     *,
-    data: Any = None,
+    data: object = None,
     level: float = 0.95,
     one_step: bool | None = None,
     interval: str = "auto",

@@ -11,7 +11,7 @@ import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class Refutation:
 def refute(
     dcm: _M,
     query: str | Query,
-    data: Any,
+    data: object,
     ask: Callable[[_M, Query], Estimate],
     *,
     seed: int,

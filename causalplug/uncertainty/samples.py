@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,14 +90,14 @@ def from_model(
     return found
 
 
-def counts_fit(dcm: Model, sources: Sequence[Source], counts: Any) -> bool:
+def counts_fit(dcm: Model, sources: Sequence[Source], counts: object) -> bool:
     """Whether what a model's history says of its rows can be used: it may come from anywhere."""
     if not isinstance(counts, list) or len(counts) != len(sources):
         return False
     return all(_fits(dcm, source, count) for source, count in zip(sources, counts, strict=True))
 
 
-def _fits(dcm: Model, source: Source, count: Any) -> bool:
+def _fits(dcm: Model, source: Source, count: object) -> bool:
     if not isinstance(count, Mapping) or not isinstance(count.get("rows"), int):
         return False
     described = count.get("set")
@@ -107,7 +106,7 @@ def _fits(dcm: Model, source: Source, count: Any) -> bool:
     return all(_numbers(dcm, name, values) for name, values in described.items())
 
 
-def _numbers(dcm: Model, name: str, values: Any) -> bool:
+def _numbers(dcm: Model, name: str, values: object) -> bool:
     """Shares of the categories, or quantiles; none for what cannot be described."""
     if not isinstance(values, list) or not all(isinstance(v, int | float) for v in values):
         return False

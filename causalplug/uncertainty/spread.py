@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -53,7 +52,7 @@ def spread_by_influence(
     dcm: Model,
     query: str | Query,
     size: int,
-    data: Any,
+    data: object,
     one_step: bool | None,
     seed: int,
     numbers_of: Callable[[Sequence[CompiledTerm]], AnswerNumbers] | None = None,
@@ -112,7 +111,7 @@ def _check(dcm: Model, numbers: AnswerNumbers, trained: set[str]) -> None:
         raise Unknown(f"the answer has {numbers.size:,} numbers", f"ask for at most {_MOST:,}")
 
 
-def _objectives(history: Mapping[str, Any]) -> dict[str, str]:
+def _objectives(history: Mapping[str, object]) -> dict[str, str]:
     """By variable, how it was trained; a history may come from anywhere and say nothing of it."""
     found = {}
     modules = history.get("modules")
@@ -127,7 +126,7 @@ def _told_of(module: object, key: str) -> object:
     return module.get(key) if isinstance(module, Mapping) else None
 
 
-def _samples(dcm: Model, data: Any) -> list[Sample]:
+def _samples(dcm: Model, data: object) -> list[Sample]:
     if data is not None:
         given = _data_sources(dcm, data)
         if dcm.sources is not None and len(given) != len(dcm.sources):
@@ -156,7 +155,7 @@ def _samples(dcm: Model, data: Any) -> list[Sample]:
     return found
 
 
-def _data_sources(dcm: Model, data: Any) -> list[DataSource]:
+def _data_sources(dcm: Model, data: object) -> list[DataSource]:
     """The data as they came about; bare tables are those of the model's sources, in their order."""
     if not isinstance(data, list | tuple) or any(isinstance(one, DataSource) for one in data):
         return as_data_sources(data)

@@ -85,7 +85,7 @@ class Variable:
         def width(self) -> int:
             """Pixels of a row of an image."""
 
-        def to_pil(self, images: Any) -> list[Any]:
+        def to_pil(self, images: object) -> list[Any]:
             """Decoded images as pictures."""
 
         def code_of_text(self, text: str) -> int:
@@ -116,7 +116,9 @@ class Variable:
         variable, everything else as it is."""
         return codes
 
-    def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
+    def encode(
+        self, values: object, name: str = "values", *, row: int | None = None
+    ) -> torch.Tensor:
         """Check users' ``values`` (n of them, or one) and turn them into a tensor ``(n,
         *event_shape)``.
 

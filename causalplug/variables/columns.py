@@ -68,7 +68,7 @@ class TextColumn:
         return self.texts[code]
 
 
-def as_array(values: Any, name: str) -> np.ndarray:
+def as_array(values: object, name: str) -> np.ndarray:
     """``values`` as a one-or-more dimensional array; tensors and pandas columns included.
 
     A masked array becomes one with NaN or None where it is masked. Half precision of torch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -62,7 +62,9 @@ class Continuous(Variable):
     def feature_size(self) -> int:
         return 1
 
-    def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
+    def encode(
+        self, values: object, name: str = "values", *, row: int | None = None
+    ) -> torch.Tensor:
         array = as_array(values.to_numpy() if isinstance(values, TextColumn) else values, name)
         refuse_missing(array, name)
         if array.ndim == 2 and array.shape[1] == 1:

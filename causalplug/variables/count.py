@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -49,7 +49,9 @@ class Count(Variable):
     def feature_size(self) -> int:
         return 1
 
-    def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
+    def encode(
+        self, values: object, name: str = "values", *, row: int | None = None
+    ) -> torch.Tensor:
         """Floats ``(n,)`` without a fraction.
 
         Raises:

@@ -111,7 +111,9 @@ class Discrete(Variable):
         """The integer code of one category."""
         return int(self.encode([value], name)[0])
 
-    def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
+    def encode(
+        self, values: object, name: str = "values", *, row: int | None = None
+    ) -> torch.Tensor:
         import torch
 
         if isinstance(values, TextColumn):
@@ -230,7 +232,7 @@ class Discrete(Variable):
         return {"kind": self.kind, "categories": self.size if self.plain else list(self.categories)}
 
 
-def _check_categories(values: Sequence[Any]) -> None:
+def _check_categories(values: Sequence[object]) -> None:
     """Refuse what a file could not hold, or could not tell apart."""
     for value in values:
         if why := _unfit(value):
@@ -253,7 +255,7 @@ def _check_categories(values: Sequence[Any]) -> None:
         known[value] = texts[str(value)] = value
 
 
-def _unfit(value: Any) -> str:
+def _unfit(value: object) -> str:
     """Why a value cannot be a category, empty where it can."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "a missing value; leave it out, rows without a value cannot be used"
@@ -278,7 +280,7 @@ def _writable(text: str) -> bool:
     return True
 
 
-def _objects(items: Sequence[Any]) -> np.ndarray:
+def _objects(items: Sequence[object]) -> np.ndarray:
     array = np.empty(len(items), dtype=object)
     array[:] = items
     return array

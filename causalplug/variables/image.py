@@ -60,7 +60,9 @@ class Image(Variable):
     def feature_size(self) -> int:
         return self.channels * self.height * self.width
 
-    def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
+    def encode(
+        self, values: object, name: str = "values", *, row: int | None = None
+    ) -> torch.Tensor:
         """Images ``(n, channels, height, width)`` or one image: uint8, floats in [low, high], or
         PIL images.
 
@@ -139,7 +141,7 @@ class Image(Variable):
             )
         return np.stack(arrays)
 
-    def from_pil(self, picture: Any, name: str = "values") -> np.ndarray:
+    def from_pil(self, picture: object, name: str = "values") -> np.ndarray:
         """One PIL image as uint8 ``(channels, height, width)``: turned as its EXIF orientation
         says, its colours converted, its size not changed.
 
@@ -165,7 +167,7 @@ class Image(Variable):
     def features(self, codes: torch.Tensor) -> torch.Tensor:
         return self.scale(codes).flatten(1)
 
-    def to_pil(self, images: Any) -> list[Any]:
+    def to_pil(self, images: object) -> list[Any]:
         """PIL images from ``(n, channels, height, width)`` floats in [low, high] or uint8."""
         from PIL import Image as PILImage
 

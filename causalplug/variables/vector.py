@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -52,7 +52,9 @@ class Vector(Variable):
     def feature_size(self) -> int:
         return int(self.size)
 
-    def encode(self, values: Any, name: str = "values", *, row: int | None = None) -> torch.Tensor:
+    def encode(
+        self, values: object, name: str = "values", *, row: int | None = None
+    ) -> torch.Tensor:
         """Floats ``(n, size)``, from an array of that shape, one vector, or a column of vectors.
 
         Raises:

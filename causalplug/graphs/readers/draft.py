@@ -47,7 +47,7 @@ class Draft:
         """Mark variables as unobserved."""
         self.hidden.update(dict.fromkeys(names))
 
-    def mark(self, name: str, attributes: Mapping[Any, Any]) -> None:
+    def mark(self, name: str, attributes: Mapping[Any, object]) -> None:
         """Hide ``name`` if its attributes say that it is unobserved."""
         if is_hidden(name, attributes):
             self.hide(name)
@@ -100,7 +100,7 @@ class Draft:
                 self.bidirected.append((left, right))
         self.halves.clear()
 
-    def take_written_names(self, attributes: Mapping[str, Mapping[Any, Any]]) -> None:
+    def take_written_names(self, attributes: Mapping[str, Mapping[Any, object]]) -> None:
         """Name the variables by their attribute ``name`` or ``label`` where their own names are
         only numbers, as igraph, yEd and causal-learn write them.
 
@@ -136,7 +136,7 @@ class Draft:
         self.halves = {(new[a], new[b]) for a, b in self.halves}
 
 
-def _written_name(vertex: str, attributes: Mapping[Any, Any]) -> str | None:
+def _written_name(vertex: str, attributes: Mapping[Any, object]) -> str | None:
     """The name in the attributes ``name`` or ``label``; None if there is none."""
     texts = {}
     for key in ("name", "label"):

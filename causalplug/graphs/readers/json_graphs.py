@@ -152,7 +152,7 @@ def _nodes(draft: Draft, nodes: list[Any]) -> dict[Any, Named]:
     return found
 
 
-def _link(edge: Any) -> tuple[Any, Any, Named]:
+def _link(edge: object) -> tuple[Any, Any, Named]:
     if isinstance(edge, list) and len(edge) == 2:
         return edge[0], edge[1], {}
     if isinstance(edge, dict):
@@ -163,7 +163,7 @@ def _link(edge: Any) -> tuple[Any, Any, Named]:
     raise _no_edge(edge)
 
 
-def _end(end: Any, places: list[str] | None, draft: Draft) -> str:
+def _end(end: object, places: list[str] | None, draft: Draft) -> str:
     """The vertex that one end of a link stands for; a number is a position where ids are
     texts."""
     if isinstance(end, bool) or not isinstance(end, str | int):
@@ -199,18 +199,18 @@ def _list(data: Named, key: str) -> list[Any]:
     return value
 
 
-def _unwrapped(value: Any) -> Any:
+def _unwrapped(value: object) -> Any:
     """The ``data`` of Cytoscape's elements."""
     if not isinstance(value, list):
         return value
     return [entry["data"] if _has_data(entry) else entry for entry in value]
 
 
-def _has_data(entry: Any) -> bool:
+def _has_data(entry: object) -> bool:
     return isinstance(entry, dict) and isinstance(entry.get("data"), dict)
 
 
-def _no_edge(edge: Any) -> GraphError:
+def _no_edge(edge: object) -> GraphError:
     return GraphError(
         f"the graph cannot be read: it is no node-link JSON; {shortened(edge)} is no edge with "
         'two ends, such as ["X", "Y"] or {"source": "X", "target": "Y"}'

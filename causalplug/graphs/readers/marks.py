@@ -176,7 +176,7 @@ def normal(key: object) -> str:
     return letters
 
 
-def is_hidden(name: str, attributes: Mapping[Any, Any]) -> bool:
+def is_hidden(name: str, attributes: Mapping[Any, object]) -> bool:
     """Whether the vertex ``name`` with these attributes is unobserved.
 
     Raises:
@@ -208,7 +208,7 @@ def is_hidden(name: str, attributes: Mapping[Any, Any]) -> bool:
     return "hidden" in said
 
 
-def hidden_of_graph(attributes: Mapping[Any, Any], names: Iterable[str]) -> list[str]:
+def hidden_of_graph(attributes: Mapping[Any, object], names: Iterable[str]) -> list[str]:
     """The variables that the attributes of a whole graph list as hidden, as ``latents: [U]``.
 
     Raises:
@@ -230,7 +230,7 @@ def hidden_of_graph(attributes: Mapping[Any, Any], names: Iterable[str]) -> list
     return found
 
 
-def edge_arrow(attributes: Mapping[Any, Any], arrow: str = "->") -> str:
+def edge_arrow(attributes: Mapping[Any, object], arrow: str = "->") -> str:
     """The arrow of an edge that was drawn as ``arrow`` and has these attributes.
 
     Raises:
@@ -258,7 +258,7 @@ def edge_arrow(attributes: Mapping[Any, Any], arrow: str = "->") -> str:
     return next(iter(found), arrow)
 
 
-def _vertex_mark(name: str, key: str, value: Any) -> str:
+def _vertex_mark(name: str, key: str, value: object) -> str:
     """``"hidden"``, ``"observed"``, ``"selected"``, ``"?"`` for a doubt, or nothing."""
     if value is None or isinstance(value, Mapping):
         return ""
@@ -285,7 +285,7 @@ def _vertex_mark(name: str, key: str, value: Any) -> str:
     return ""
 
 
-def _answer(value: Any, *, yes: str, no: str) -> str:
+def _answer(value: object, *, yes: str, no: str) -> str:
     text = _text(value)
     if value is FLAG or text in _YES:
         return yes
@@ -306,7 +306,7 @@ def _answer(value: Any, *, yes: str, no: str) -> str:
     return _refuse_selection(value)
 
 
-def _refuse_selection(value: Any) -> str:
+def _refuse_selection(value: object) -> str:
     raise GraphError(
         f"the graph cannot be read: a selection mark with the value {shortened(value)!r} is not "
         "understood; selection bias is not supported, so leave the mark out if all units were "
@@ -314,7 +314,7 @@ def _refuse_selection(value: Any) -> str:
     )
 
 
-def _role(value: Any) -> str:
+def _role(value: object) -> str:
     words = set(_words(value))
     if words & _SELECTED:
         return "selected"
@@ -328,13 +328,13 @@ def _role(value: Any) -> str:
     return "?"
 
 
-def _is_suspect_text(value: Any) -> bool:
+def _is_suspect_text(value: object) -> bool:
     """Whether a text says nothing but that something is hidden: ``"Unobserved Confounders"``."""
     words = {word for word in _words(value) if len(word) > 1}
     return bool(words & (_HIDDEN | _SELECTED)) and words <= _HIDDEN | _SELECTED | _FILLERS
 
 
-def _edge_mark(key: object, value: Any) -> str | None:
+def _edge_mark(key: object, value: object) -> str | None:
     plain, text = normal(key), _text(value)
     if value is None or isinstance(value, Mapping):
         return None
@@ -354,7 +354,7 @@ def _edge_mark(key: object, value: Any) -> str | None:
     return kinds.get((plain, yes), None if known or not yes else "?")
 
 
-def _entries(value: Any) -> list[Any]:
+def _entries(value: object) -> list[Any]:
     if value is None or value == "":
         return []
     if isinstance(value, str):
@@ -364,7 +364,7 @@ def _entries(value: Any) -> list[Any]:
     return [value]
 
 
-def _words(value: Any) -> list[str]:
+def _words(value: object) -> list[str]:
     if isinstance(value, list | tuple | set | frozenset):
         entries = value
     else:
@@ -372,11 +372,11 @@ def _words(value: Any) -> list[str]:
     return [word for entry in entries for word in re.findall(r"\w+", str(entry).casefold())]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return str(value)[:200].strip().strip("\"'").casefold()
 
 
-def _attribute(key: object, value: Any) -> str:
+def _attribute(key: object, value: object) -> str:
     written = shortened(key, 40)
     if value is FLAG:
         return f"[{written}]"

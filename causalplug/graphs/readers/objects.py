@@ -22,7 +22,7 @@ _ENDS = {
 _DIRECTIONS = {"both": "<->", "none": "--", "back": "<-", "forward": "->", "": "->"}
 
 
-def object_draft(graph: Any) -> Draft:
+def object_draft(graph: object) -> Draft:
     """What an object of another library says.
 
     Understood are networkx and pgmpy graphs, y0's NxMixedGraph, the ADMGs of ananke and
@@ -83,7 +83,7 @@ def networkx_draft(graph: Any) -> Draft:
     return draft
 
 
-def _refuse_undirected(graph: Any) -> None:
+def _refuse_undirected(graph: object) -> None:
     """Refuse a PDAG of pgmpy, which keeps an undirected edge as one edge each way."""
     undirected = getattr(graph, "undirected_edges", ())
     if callable(undirected):
@@ -153,7 +153,7 @@ def _causal_learn(graph: Any) -> Draft:
     return draft
 
 
-def _written(variable: Any) -> str:
+def _written(variable: object) -> str:
     return str(getattr(variable, "name", variable))
 
 

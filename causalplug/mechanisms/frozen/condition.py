@@ -224,7 +224,7 @@ def _unmatched(
 
 
 def _table(
-    name: str, condition: Condition, parent: str, variable: Variable, through: Any
+    name: str, condition: Condition, parent: str, variable: Variable, through: object
 ) -> Tensor | None:
     """The encoded value of a condition for each category of a discrete parent; None where the
     parent's values are taken as they are."""
@@ -274,7 +274,7 @@ def _mapped(name: str, condition: Condition, parent: str, category: Any, through
     )
 
 
-def _codes(name: str, condition: Condition, parent: str, values: Sequence[Any]) -> Tensor:
+def _codes(name: str, condition: Condition, parent: str, values: Sequence[object]) -> Tensor:
     categories: tuple[Any, ...] = condition.kind.categories
     place = {category: code for code, category in enumerate(categories)}
     unknown = [value for value in values if value not in place]

@@ -366,7 +366,7 @@ def _check_error(generates: Variable, error: ErrorSpec) -> None:
         )
 
 
-def _entries(condition: Condition, parent: Variable, table: Any) -> dict[Any, Any] | None:
+def _entries(condition: Condition, parent: Variable, table: object) -> dict[Any, Any] | None:
     """A saved table in users' values: category of the parent to value of the condition."""
     if table is None:
         return None

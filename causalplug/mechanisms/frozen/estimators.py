@@ -33,7 +33,7 @@ _ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
 }
 
 
-def _floats(values: Any) -> Tensor:
+def _floats(values: object) -> Tensor:
     return torch.as_tensor(np.asarray(values, np.float32))
 
 
@@ -51,7 +51,7 @@ class _Affine(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, weight: Any, bias: Any):
+    def __init__(self, weight: object, bias: object):
         super().__init__()
         self.register_buffer("weight", _floats(weight))
         self.register_buffer("bias", _floats(bias))
@@ -66,7 +66,7 @@ class _Scale(nn.Module):
     factor: Tensor
     shift: Tensor
 
-    def __init__(self, factor: Any, shift: Any):
+    def __init__(self, factor: object, shift: object):
         super().__init__()
         self.register_buffer("factor", _floats(factor))
         self.register_buffer("shift", _floats(shift))
@@ -94,7 +94,9 @@ class _Trees(nn.Module):
     roots: Tensor
     start: Tensor
 
-    def __init__(self, trees: Sequence[Mapping[str, np.ndarray]], weight: float, start: Any = 0.0):
+    def __init__(
+        self, trees: Sequence[Mapping[str, np.ndarray]], weight: float, start: object = 0.0
+    ):
         super().__init__()
         sizes = [len(tree["feature"]) for tree in trees]
         roots = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -138,7 +140,7 @@ class _Log(nn.Module):
         return shares.clamp_min(SMALLEST).log()
 
 
-def network_of(estimator: Any) -> nn.Module | None:
+def network_of(estimator: object) -> nn.Module | None:
     """What an estimator has learned, as a network from columns ``(n, p)`` to scores
     ``(n, k)`` of its classes or numbers ``(n, d)``; None where it is of another kind."""
     names = _family(estimator)
@@ -150,7 +152,7 @@ def network_of(estimator: Any) -> nn.Module | None:
     return None
 
 
-def _family(estimator: Any) -> list[str]:
+def _family(estimator: object) -> list[str]:
     """Names of the classes of scikit-learn that an estimator is of, the nearest first."""
     family = type(estimator).__mro__
     return [one.__name__ for one in family if one.__module__.startswith("sklearn.")]
@@ -192,7 +194,7 @@ def _linear(estimator: Any) -> nn.Module:
     return _Affine(weight, bias)
 
 
-def _classifies(estimator: Any) -> bool:
+def _classifies(estimator: object) -> bool:
     return "ClassifierMixin" in _family(estimator)
 
 
@@ -221,7 +223,7 @@ def _forest(estimator: Any) -> nn.Module:
     return _shares(_Trees(trees, 1 / len(trees)), estimator)
 
 
-def _shares(trees: nn.Module, estimator: Any) -> nn.Module:
+def _shares(trees: nn.Module, estimator: object) -> nn.Module:
     if _classifies(estimator):
         return nn.Sequential(trees, _Log())
     return trees

@@ -118,7 +118,7 @@ def _harmless(found: Any) -> bool:
     return not schema.is_mutable and (reads or schema.name.removeprefix("aten::") in _FACTORIES)
 
 
-def _read(item: Any, held: Named) -> Any:
+def _read(item: object, held: Named) -> Any:
     if not isinstance(item, dict):
         if isinstance(item, list):
             return [_read(one, held) for one in item]
@@ -263,7 +263,7 @@ def _step(node: Any) -> Json:
     }
 
 
-def _plain(item: Any) -> Any:
+def _plain(item: object) -> Any:
     if isinstance(item, torch.fx.Node):
         return {"step": item.name}
     if isinstance(item, list | tuple):
@@ -282,7 +282,7 @@ def _plain(item: Any) -> Any:
     raise MechanismError(f"The network cannot be saved without its code: a step reads {item!r}.")
 
 
-def _mentioned(item: Any) -> list[str]:
+def _mentioned(item: object) -> list[str]:
     if isinstance(item, dict):
         if set(item) == {"step"}:
             return [item["step"]]

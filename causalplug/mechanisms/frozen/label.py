@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalplug.arguments import NAME, read_argument
 from causalplug.errors import DataError, LabelMapError
@@ -69,7 +69,7 @@ class Label:
             f"{known}.{hint} Correct the map."
         )
 
-    def encode(self, column: Any) -> Tensor:
+    def encode(self, column: object) -> Tensor:
         """Codes ``(n,)`` of a column of categories.
 
         Raises:

@@ -198,13 +198,13 @@ def listed(items: Named | Sequence[Label]) -> str:
     return ", ".join(map(str, names)) or "nothing"
 
 
-def _hashable(entry: Any) -> Any:
+def _hashable(entry: object) -> Any:
     if isinstance(entry, list):
         return tuple(entry)
     return entry
 
 
-def _joint_code(value: Any, labels: Sequence[Label]) -> int:
+def _joint_code(value: object, labels: Sequence[Label]) -> int:
     if isinstance(value, tuple) and len(labels) != 1:
         values = value
     else:

@@ -34,12 +34,12 @@ _ROWS, _TOLERANCE = 200, 1e-3
 class Predictor(Protocol):
     """A fitted estimator in the style of scikit-learn."""
 
-    def predict(self, X: Any, /) -> Any:
+    def predict(self, X: object, /) -> Any:
         """A value for each row of a table."""
         ...
 
 
-def columns_of(estimator: Any, conditions: Sequence[Condition]) -> tuple[Condition, ...]:
+def columns_of(estimator: object, conditions: Sequence[Condition]) -> tuple[Condition, ...]:
     """The conditions in the order of an estimator's columns.
 
     Raises:
@@ -73,7 +73,7 @@ def columns_of(estimator: Any, conditions: Sequence[Condition]) -> tuple[Conditi
     return tuple(conditions)
 
 
-def own_classes(estimator: Any, variable: Discrete) -> Discrete:
+def own_classes(estimator: object, variable: Discrete) -> Discrete:
     """The categories of a variable in the order of an estimator's classes.
 
     Raises:
@@ -130,7 +130,7 @@ class TabularNetwork(nn.Module):
 
 
 def tabular_network(
-    estimator: Any, conditions: Sequence[Condition], variable: Variable
+    estimator: object, conditions: Sequence[Condition], variable: Variable
 ) -> TabularNetwork | None:
     """An estimator as a network on conditions; None where it cannot be written so.
 
@@ -166,7 +166,7 @@ def _agrees(estimator: Any, head: nn.Module, variable: Variable) -> bool:
     )
 
 
-def _named(estimator: Any, rows: np.ndarray) -> Any:
+def _named(estimator: object, rows: np.ndarray) -> Any:
     """Rows as the table that an estimator was fitted on."""
     known = getattr(estimator, "feature_names_in_", None)
     if known is None:

@@ -183,7 +183,7 @@ def _wrapped_estimator(
     )
 
 
-def _check_estimator(estimator: Any, variable: Variable, latent: object, output: object) -> None:
+def _check_estimator(estimator: object, variable: Variable, latent: object, output: object) -> None:
     """Refuse what is no fitted estimator, and options and variables that it cannot have.
 
     Raises:

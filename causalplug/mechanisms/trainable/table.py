@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,7 +61,7 @@ class DiscreteTable(Mechanism):
         self,
         variable: Discrete,
         parents: Mapping[str, Discrete],
-        table: Any,
+        table: object,
         *,
         confounders: Sequence[Sequence[float]] | Mapping[tuple[str, ...], Sequence[float]] = (),
         own: Sequence[float] | None = None,
