@@ -189,7 +189,7 @@ def test_a_model_is_trained_saved_described_and_asked_by_the_wheel(installed, ou
                 "output_dir": "run",
                 "variables": {"X": 2, "Y": 2},
                 "sources": [{"file": "rows.csv"}],
-                "settings": {"steps": 2, "objective": "likelihood", "tolerance": 5.0},
+                "settings": {"steps": 2, "objective": "likelihood", "tolerance": 0.99},
             }
         )
     )

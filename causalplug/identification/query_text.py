@@ -50,6 +50,17 @@ _DEEPEST = 30
 _MOST_DIGITS = 300
 _NO_NUMBERS = {"nan", "inf", "infinity"}
 _COMPARISONS = ("<", "<=", ">", ">=", "!=", "≤", "≥", "≠")
+# Other names of what can be asked.
+_MEANT = {
+    "p": "P(Y | do(X=1))",
+    "Pr": "P(Y | do(X=1))",
+    "ATT": "ETT(Y, X)",
+    "CATE": "ATE(Y, X | Z=1)",
+    "CDE": "P(Y=1 | do(X=1, M=0)) - P(Y=1 | do(X=0, M=0))",
+    "TE": "ATE(Y, X)",
+    "ACE": "ATE(Y, X)",
+    "Var": "P(Y | do(X=1)), whose summary has the deviation",
+}
 _CLOSING = {"(": ")", "[": "]"}
 
 
@@ -235,6 +246,8 @@ class _Parser:
         head = self.take()
         opener = self.accept("(", "[")
         if head.kind != "name" or head.text not in {"P", "E", *QUANTITIES} or opener is None:
+            if head.text in _MEANT:
+                self.fail(f"{head.text} is written {_MEANT[head.text]}", head.position)
             names = ", ".join(f"{name}(...)" for name in QUANTITIES)
             self.fail(f"expected P(...), E[...] or one of {names}", head.position)
         if head.text in QUANTITIES:

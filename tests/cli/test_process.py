@@ -156,7 +156,7 @@ def test_what_the_machine_refuses_is_no_bug(monkeypatch, capsys, error, line):
     def refuse(*_, **__):
         raise error
 
-    monkeypatch.setattr("causalplug.planning.plan.plan", refuse)
+    monkeypatch.setattr("causalplug.planner.plan", refuse)
     assert main(["plan", "A -> B"]) == 2
     assert capsys.readouterr().err.startswith(line)
 

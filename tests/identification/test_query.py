@@ -196,3 +196,17 @@ def test_senseless_objects() -> None:
         Query.parse(3)  # type: ignore[arg-type]
     with pytest.raises(UnknownVariableError, match='did you mean "Smoker"'):
         Query.parse("P(smoker)").check({"Smoker", "Cancer"})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ATT(Y, X)", r"ATT is written ETT\(Y, X\)"),
+        ("CATE(Y, X, Z)", r"CATE is written ATE\(Y, X \| Z=1\)"),
+        ("p(Y | do(X=1))", r"p is written P\("),
+        ("CDE(Y, X, M)", r"do\(X=1, M=0\)"),
+    ],
+)
+def test_other_names_of_what_can_be_asked_are_answered_with_ours(text, words):
+    with pytest.raises(QuerySyntaxError, match=words):
+        Query.parse(text)

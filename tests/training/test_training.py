@@ -333,7 +333,7 @@ def test_rows_that_cannot_serve_are_refused_before_any_training(source, error, m
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"epochs": 3}, "no setting epochs"),
+        ({"epoch": 3}, "no setting epoch"),
         ({"objective": "gan"}, "'gan'"),
         ({"steps": 0}, "steps=0"),
         ({"held_out": 1.0}, "held_out"),
@@ -522,7 +522,7 @@ def test_settings_and_tables_that_cannot_train_are_refused_before_training():
             TrainingConfig(**options)
     with pytest.raises(MechanismError, match="confounder_size=0"):
         cp.DCM(graph, variables, confounder_size=0)
-    with pytest.raises(MechanismError, match="hidden=8 is no list of widths"):
+    with pytest.raises(MechanismError, match="hidden=8 cannot be used"):
         cp.DCM(graph, variables, hidden=8)
     for rows in (1, 2):
         table = {"X": [0, 1][:rows], "Y": [0.5, 0.7][:rows]}
