@@ -19,7 +19,7 @@ from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.identification.tables import Table, common_categories
 from causalplug.values import Named
-from causalplug.wording import listed
+from causalplug.wording import listed, shortened
 
 __all__ = [
     "BoundData",
@@ -122,6 +122,7 @@ def read_data(
     reader = _Reader(graph, domains, set(means), set(needed), ranges, encoders)
     read = [reader.table(item, source) for item, source in zip(items, given, strict=True)]
     tables = [table for table, _ in read]
+    _check_values(common_categories(tables), values, domains)
     common = common_categories(tables, values)
     common.update({name: tuple(v) for name, v in domains.items() if name in graph})
     projected = tuple(n for n in graph.variables if n in reader.dropped)
@@ -148,6 +149,25 @@ def read_data(
         (*projected, *unseen),
         tuple(dict.fromkeys(notes)),
     )
+
+
+def _check_values(
+    recorded: Mapping[str, Sequence[Hashable]],
+    asked: Mapping[str, Iterable[Hashable]],
+    domains: Mapping[str, Sequence[Hashable]],
+) -> None:
+    """Refuse values that a query names and that neither occur nor are declared."""
+    for name, values in asked.items():
+        if name in domains or name not in recorded:
+            continue
+        odd = [value for value in values if value not in recorded[name]]
+        if odd:
+            raise DataError(
+                f"the bounds cannot be computed: {name}={shortened(odd[0])} never occurs; {name} "
+                f"has the values {listed(recorded[name], most=8)}. Ask for one of them (effects "
+                f"compare two, as in ATE(Y, {name}={recorded[name][-1]} vs {recorded[name][0]})), "
+                "or declare all values: domains={" + f"{name!r}: […]" + "}"
+            )
 
 
 def replace_source(source: Source, names: Sequence[str]) -> Source:

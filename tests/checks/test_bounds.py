@@ -416,3 +416,15 @@ def test_effects_on_real_covariates(number):
     found = cp.bounds(graph, "ATE(y, t)", rows[[*covariates, "t", "y"]])
     assert found.low <= rows.ite.mean() <= found.high
     assert any("t=1 has no support" in note for note in found.notes)
+
+
+def test_values_that_never_occur_are_refused_unless_they_are_declared():
+    rows = {"X": ["no", "yes"] * 50, "Y": ["low", "high", "high", "high"] * 25}
+    graph = cp.CausalGraph.parse("X -> Y; X <-> Y")
+    with pytest.raises(DataError, match=r"X=0 never occurs; X has the values no, yes.*X=yes vs no"):
+        cp.bounds(graph, "ATE(Y=high, X)", rows)
+    with pytest.raises(DataError, match="Y=hihg never occurs"):
+        cp.bounds(graph, "P(Y=hihg | do(X=yes))", rows)
+    declared = {"X": ["no", "maybe", "yes"]}
+    found = cp.bounds(graph, "P(Y=high | do(X=maybe))", rows, domains=declared)
+    assert (found.low, found.high) == (pytest.approx(0), pytest.approx(1))

@@ -28,7 +28,9 @@ def divergence(distribution, mechanism):
 
 
 @pytest.mark.parametrize(
-    "distribution", [stats.norm(3, 2), stats.lognorm(1.0), stats.t(3), stats.gamma(2)], ids=str
+    "distribution",
+    [stats.norm(3, 2), stats.lognorm(1.0), stats.t(3), stats.gamma(2)],
+    ids=lambda one: one.dist.name,
 )
 def test_a_number_without_parents_is_fitted_as_a_whole(distribution):
     mechanism, iterations = fitted(distribution.rvs(5000, random_state=0))
