@@ -128,7 +128,9 @@ def _train(
     )
     main = trainer.accelerator.is_main_process
     if main and not quiet:
-        click.echo(f"{trainer.plan}\n")
+        count = trainer.accelerator.num_processes
+        where = f"{count} process{'es' if count > 1 else ''} on {trainer.accelerator.device.type}"
+        click.echo(f"{trainer.plan}\n\nTraining in {where}.\n")
     try:
         report = trainer.train(resume_from_checkpoint=resume, replicates=replicates)
     except KeyboardInterrupt:

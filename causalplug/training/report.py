@@ -97,6 +97,7 @@ class TrainingReport:
         ranges: The numbers that every variable of numbers took.
         unseen: Declared categories that no row has, by variable.
         rare: Categories that some rows have, but fewer than ten, with their number, by variable.
+        processes: How many processes took part.
     """
 
     modules: list[ModuleReport]
@@ -112,6 +113,7 @@ class TrainingReport:
     ranges: Mapping[str, RangeRecord] = field(default_factory=dict)
     unseen: Mapping[str, list[Any]] = field(default_factory=dict)
     rare: Mapping[str, list[list[Any]]] = field(default_factory=dict)
+    processes: int = 1
 
     @property
     def converged(self) -> bool:
@@ -131,6 +133,7 @@ class TrainingReport:
             "pulled": list(self.pulled),
             "seconds": {key: round(value, 3) for key, value in self.seconds.items()},
             "settings": self.settings,
+            "processes": self.processes,
             "fits": [fit.to_dict() for fit in self.fits],
             "sources": self.sources,
             "joint": [distance.to_dict() for distance in self.joint],
@@ -192,9 +195,11 @@ class TrainingReport:
             table.append(
                 "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
             )
-        return "\n".join(
-            [*table, *(f"{f.name}: {reason}" for f in self.fits for reason in f.reasons)]
-        )
+        for fit in self.fits:
+            table += [f"{fit.name}: {reason}" for reason in fit.reasons]
+        if self.processes > 1:
+            table.append(f"{self.processes} processes took part.")
+        return "\n".join(table)
 
     def _repr_html_(self) -> str:
         from causalplug.notebook import html_paragraph, html_table

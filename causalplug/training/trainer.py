@@ -521,6 +521,7 @@ class Trainer:
         counts = [counted(rows, self.dcm.variables) for rows in run.prepared.train]
         report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits, counts)
         report.tolerance = self.config.tolerance
+        report.processes = run.processes.count
         report.joint = self._joint(run, modules, run.processes)
         if not report.joint_converged and all(m.converged for m in reports):
             self._tell_joint(report)

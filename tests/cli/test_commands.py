@@ -203,6 +203,7 @@ def test_a_run_is_trained_saved_resumed_and_never_overwritten(shell, home):
     code, out, _ = shell("causalplug train run.toml --set tolerance=0.99")
     assert code == 0
     assert "TRAIN   X, Y" in out
+    assert "Training in 1 process on cpu." in out
     assert "The model is in runs/a/model" in out
     model = cp.from_pretrained(home / "runs" / "a" / "model")
     assert [source.name for source in model.sources] == ["observed.csv", "experiment.csv"]

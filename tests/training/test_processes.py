@@ -137,9 +137,11 @@ def test_modules_given_to_different_processes_become_what_one_process_makes_of_t
         assert status == 0, told
     assert same(weights(tmp_path / "killed", 1), weights(tmp_path / "one"))
     assert [p.name for p in (tmp_path / "killed").glob("checkpoint*")] == ["checkpoint"]
-    one, killed = (
-        json.loads((tmp_path / n / "report.json").read_text())["modules"] for n in ("one", "killed")
+    alone, together = (
+        json.loads((tmp_path / n / "report.json").read_text()) for n in ("one", "killed")
     )
+    assert (alone["processes"], together["processes"]) == (1, 2)
+    one, killed = alone["modules"], together["modules"]
     assert [m["variables"] for m in killed] == [m["variables"] for m in one]
     assert {frozenset(m["variables"]) for m in one} == {
         frozenset("A"),
