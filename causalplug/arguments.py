@@ -251,9 +251,17 @@ def _rows(value: object) -> Any:
     if isinstance(value, list | tuple):
         for item in value:
             _rows(item)
-    if isinstance(value, Sized) and not len(value):
+    if isinstance(value, Sized) and _is_empty(value):
         raise ValueError
     return value
+
+
+def _is_empty(rows: Sized) -> bool:
+    """Whether rows are known to be none; a stream does not know how many it has."""
+    try:
+        return len(rows) == 0
+    except TypeError:
+        return False
 
 
 def _values(value: Any) -> list[Any]:

@@ -316,9 +316,9 @@ def identify(
     for _, term in asked.terms:
         _check_values(term, known)
     result = _decided(Identification(asked, graph, checked, "", (), known))
-    if smooth and not result.answerable:
+    if smooth:
         more, added = with_interpolation(checked, asked, smooth)
-        if added:
+        if added and not result.answerable:
             result = _decided(Identification(asked, graph, more, "", (), known, added))
     if result.answerable or not declared:
         return result

@@ -122,7 +122,7 @@ def test_an_interruption_at_any_other_time_is_a_line(monkeypatch, capsys):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("causalplug.planning.plan.plan", stop)
+    monkeypatch.setattr("causalplug.planner.plan", stop)
     assert main(["plan", "A -> B"]) == 130
     assert capsys.readouterr().err == "causalplug plan: interrupted\n"
 
@@ -131,7 +131,7 @@ def test_a_bug_is_told_as_one_and_its_traceback_on_demand(monkeypatch, capsys):
     def broken(*_, **__):
         raise KeyError("a key that nobody\nasked for")
 
-    monkeypatch.setattr("causalplug.planning.plan.plan", broken)
+    monkeypatch.setattr("causalplug.planner.plan", broken)
     assert main(["plan", "A -> B"]) == 1
     line = capsys.readouterr().err
     assert line.startswith("causalplug plan: this is a bug in causalplug ")

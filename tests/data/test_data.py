@@ -540,3 +540,11 @@ def test_declarations_are_read_off_a_bare_table_as_off_its_source():
     for call in (cp.infer_variables, lambda tables: cp.fit(dcm, tables)):
         with pytest.raises(SourceError, match="DataFrame is not a data source"):
             call([frame, frame])
+
+
+def test_a_stream_of_unknown_length_is_a_source_of_a_fit():
+    datasets = pytest.importorskip("datasets")
+    stream = datasets.Dataset.from_dict({"X": [0, 1] * 50}).to_iterable_dataset()
+    dcm = cp.DCM(cp.CausalGraph.parse("X"), {"X": cp.Discrete(2)})
+    cp.fit(dcm, cp.DataSource(stream), progress=False)
+    assert float(dcm.estimate("P(X=1)")) == pytest.approx(0.5, abs=0.1)

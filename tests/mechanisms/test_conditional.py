@@ -388,5 +388,5 @@ def test_what_is_no_vector_is_refused(values, message):
 
 def test_a_vector_needs_a_size():
     for size in (0, -1, 1.5, True, "3"):
-        with pytest.raises(cp.errors.VariableError, match="cannot be declared"):
+        with pytest.raises(cp.errors.VariableError, match=r"size=.* cannot be used by Vector"):
             cp.Vector(size)

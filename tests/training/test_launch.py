@@ -41,7 +41,7 @@ SECONDS = 120  # a launcher that takes longer hangs
 def command(start):
     """The documented command that starts so, as a list of words."""
     page = (ROOT / "docs" / "training_runs.md").read_text(encoding="utf-8")
-    section = re.search(r"### Several processes.*?\n### ", page, re.DOTALL)[0]
+    section = re.search(r"## Several processes.*?\n## ", page, re.DOTALL)[0]
     blocks = "".join(re.findall(r"```bash\n(.*?)```", section, re.DOTALL)).replace("\\\n", " ")
     words = [shlex.split(line, comments=True) for line in blocks.splitlines()]
     (found,) = [line for line in words if " ".join(line).startswith(start)]
