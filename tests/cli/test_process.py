@@ -95,7 +95,7 @@ def test_whoever_stops_reading_gets_no_complaint(home):
 
 
 def test_an_interruption_tells_of_the_checkpoint_and_no_bar_is_in_the_pipe(home):
-    settings = ["--set", "steps=100000", "--set", "save_every=1"]
+    settings = ["--set", "steps=100000", "--set", "save_every=1", "--set", "objective=adversarial"]
     listens = partial(
         signal.signal, signal.SIGINT, signal.SIG_DFL
     )  # a suite in the background does not
