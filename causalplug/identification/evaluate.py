@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from causalplug.errors import DataError
+from causalplug.identification.contraction import contract
 from causalplug.identification.estimand import (
     Atom,
     Average,
@@ -233,12 +234,8 @@ class Evaluator:
         every = sorted(
             {s for part in parts for s in part.symbols}, key=lambda s: (s.variable, s.primes)
         )
-        number = {symbol: i for i, symbol in enumerate(every)}
         kept = tuple(s for s in every if s in symbols)
-        arguments: list[Any] = []
-        for part in parts:
-            arguments += [part.values, [number[s] for s in part.symbols]]
-        found = np.asarray(np.einsum(*arguments, [number[s] for s in kept], optimize="greedy"))
+        found = contract([(part.values, part.symbols) for part in parts], kept)
         return symbols, np.array(self._spread(found, kept, symbols, sizes))
 
     def _spread(
@@ -322,25 +319,22 @@ class Evaluator:
         symbols = sorted(
             {s for part in parts for s in part.symbols}, key=lambda s: (s.variable, s.primes)
         )
-        number = {symbol: i for i, symbol in enumerate(symbols)}
         kept = tuple(s for s in symbols if s in free)
 
-        def einsum(arrays: list[np.ndarray]) -> np.ndarray:
-            arguments: list[Any] = []
-            for array, part in zip(arrays, parts, strict=True):
-                arguments += [array, [number[s] for s in part.symbols]]
-            return np.einsum(*arguments, [number[s] for s in kept], optimize="greedy")
+        def total(arrays: list[np.ndarray]) -> np.ndarray:
+            named = zip(arrays, (part.symbols for part in parts), strict=True)
+            return contract(list(named), kept)
 
-        values = np.asarray(einsum([part.values for part in parts]))
+        values = total([part.values for part in parts])
         if not any(part.bad.any() for part in parts):
             return _Named(kept, values, np.zeros(values.shape, bool))
         # A product is undefined if some factor is and no other is zero; count those terms of the
         # sum.
         possible = [((part.values != 0) | part.bad).astype(float) for part in parts]
         certain = [((part.values != 0) & ~part.bad).astype(float) for part in parts]
-        bad = np.asarray(einsum(possible) - einsum(certain)) > 0.5
+        bad = np.asarray(total(possible) - total(certain)) > 0.5
         if bad.any():
-            self._blame(factors, parts, possible, number)
+            self._blame(factors, parts, possible)
         return _Named(kept, np.where(bad, 0.0, values), bad)
 
     def _blame(
@@ -348,19 +342,12 @@ class Evaluator:
         factors: Sequence[Expression],
         parts: list[_Named],
         possible: list[np.ndarray],
-        number: dict[Symbol, int],
     ) -> None:
         """Note the cells without rows that are multiplied by something else than zero."""
+        named = list(zip(possible, (part.symbols for part in parts), strict=True))
         for factor, part in zip(factors, parts, strict=True):
-            if not isinstance(factor, Probability) or not part.bad.any():
-                continue
-            arguments: list[Any] = []
-            for array, other in zip(possible, parts, strict=True):
-                arguments += [array, [number[s] for s in other.symbols]]
-            reached = (
-                np.einsum(*arguments, [number[s] for s in part.symbols], optimize="greedy") > 0
-            )
-            self._note(factor, part, reached)
+            if isinstance(factor, Probability) and part.bad.any():
+                self._note(factor, part, contract(named, part.symbols) > 0)
 
     def _value(self, atom: Atom, at: Mapping[Symbol, int]) -> Hashable:
         if isinstance(atom, Constant):
