@@ -36,6 +36,7 @@ def test_a_notebook_is_its_page_and_was_run(name):
     assert not [output for output in outputs if output["output_type"] == "error"]
     errors = [output for output in outputs if output.get("name") == "stderr"]
     assert not [output for output in errors if "Traceback" in "".join(output["text"])]
+    assert "site-packages" not in json.dumps(found)
 
 
 def test_a_notebook_shows_figures():
