@@ -52,13 +52,13 @@ class Case:
     """A question with a known answer.
 
     Attributes:
-        query: what is asked.
-        truth: the answer.
-        draw: tables from a number of rows and a seed.
-        model: an untrained model.
-        plug_in: another estimator, whose bootstrap widths are compared with.
-        with_rows: hand the rows to the estimate.
-        settings: settings of the training.
+        query: What is asked.
+        truth: The answer.
+        draw: Tables from a number of rows and a seed.
+        model: An untrained model.
+        plug_in: Another estimator, whose bootstrap widths are compared with.
+        with_rows: Hand the rows to the estimate.
+        settings: Settings of the training.
     """
 
     query: str

@@ -24,8 +24,8 @@ class Structural:
     """A structural causal model without hidden confounders.
 
     Attributes:
-        graph: the causal graph as text.
-        equations: by variable, in causal order: its value from the values before it and its noise.
+        graph: The causal graph as text.
+        equations: By variable, in causal order: its value from the values before it and its noise.
     """
 
     graph: str

@@ -38,10 +38,10 @@ def plan(
         available: Pretrained mechanisms: a variable, or several as ``"C+N"`` or a tuple, ->
             repository, adapter or DCM. Without it the plan says ``"pull"`` for every module that
             could be pulled, and gives its targets as well.
-        objective: ``"adversarial"``, ``"likelihood"`` or ``"warm"``, for all modules or by variable
-            or module. By default it depends on the kinds: likelihood where all that a module
-            generates is discrete or continuous, warm where it is trained through an image,
-            adversarial elsewhere and where the kinds are not known.
+        objective: ``"adversarial"``, ``"likelihood"``, ``"warm"`` or ``"counterfactual"``, for all
+            modules or by variable or module. By default it depends on the kinds: likelihood where
+            all that a module generates is discrete or continuous, warm where it is trained through
+            an image, adversarial elsewhere and where the kinds are not known.
         kinds: Variable -> ``"image"``, ``"discrete"``, ``"continuous"``, ``"vector"``, ``"text"``,
             ``"count"`` or its declaration, where known. A module is then offered to be pulled only
             where there are pretrained models of its kind, and the plan says which kind would do.

@@ -32,7 +32,7 @@ def parser(script: str, description: str | None) -> argparse.ArgumentParser:
 
     Args:
         script: ``__file__`` of the recipe's ``run.py``.
-        description: what ``--help`` says.
+        description: What ``--help`` says.
     """
     name = Path(script).parent.name
     made = argparse.ArgumentParser(prog=f"python -m recipes.{name}.run", description=description)
@@ -51,12 +51,12 @@ class Run:
 
     Args:
         script: ``__file__`` of the recipe's ``run.py``; ``config.json`` lies beside it.
-        made: the parser with all options. An option that is left out (None) takes the value that
+        made: The parser with all options. An option that is left out (None) takes the value that
             ``config.json`` has for it under ``full`` or, with ``--quick``, under ``quick``.
-        arguments: the command line; the process's own if None.
+        arguments: The command line; the process's own if None.
 
     Attributes:
-        options: the settings, as of argparse.
+        options: The settings, as of argparse.
         seconds: CPU seconds by step.
     """
 
@@ -116,7 +116,7 @@ def violations(name: str, result: Mapping[str, Any], mode: str = "quick") -> lis
     ``at_least`` or ``equal``. What is missing, and what is no number, is a violation.
 
     Raises:
-        DataError: a bound that is none of the three.
+        DataError: A bound that is none of the three.
     """
     found: list[str] = []
     for path, bounds in json.loads((HOME / name / "expected.json").read_text())[mode].items():

@@ -24,12 +24,12 @@ class Network:
     """Tables P(variable | parents), in an order in which parents come first.
 
     Args:
-        tables: per variable its parents and its probabilities ``(*parents, k)``.
-        categories: per variable its k values.
-        hidden: the variables that nobody records.
+        tables: Per variable its parents and its probabilities ``(*parents, k)``.
+        categories: Per variable its k values.
+        hidden: The variables that nobody records.
 
     Raises:
-        DataError: a parent that does not come first, or rows that are no distributions.
+        DataError: A parent that does not come first, or rows that are no distributions.
     """
 
     def __init__(
@@ -146,10 +146,10 @@ class Network:
         the number of values.
 
         Args:
-            graph: the causal graph.
-            seed: of numpy's generator.
-            values: of every recorded variable.
-            strength: standard deviation of what a parent or a hidden cause adds; a combination adds
+            graph: The causal graph.
+            seed: Seed of numpy's generator.
+            values: Values of every recorded variable.
+            strength: Standard deviation of what a parent or a hidden cause adds; a combination adds
                 a third of it.
         """
         rng = np.random.default_rng(seed)
@@ -179,7 +179,7 @@ class Network:
         """A discrete network in the Bayesian Interchange Format, as the bnlearn repository has it.
 
         Raises:
-            DataError: the file is missing, or a table is incomplete or does not fit its parents.
+            DataError: The file is missing, or a table is incomplete or does not fit its parents.
         """
         try:
             text = Path(path).expanduser().read_text()

@@ -141,13 +141,15 @@ class Source:
 
 
 def _check_columns(columns: Sequence[object], label: str) -> None:
+    seen: set[str] = set()
     for column in columns:
         if not isinstance(column, str) or not column:
             raise SourceError(f"{label} cannot be declared: {column!r} is not a name of a variable")
-        if columns.count(column) > 1:
+        if column in seen:
             raise SourceError(
                 f"{label} cannot be declared: column {column!r} is listed twice; list each one once"
             )
+        seen.add(column)
 
 
 def _values_set(do: Named, label: str) -> dict[str, tuple[Any, ...]]:

@@ -30,7 +30,7 @@ def chest_clinic(path: str | Path | None = None) -> Network:
     """The network with smoking and bronchitis hidden: as published, or from a BIF file of it.
 
     Raises:
-        DataError: the file cannot be read, or is another network.
+        DataError: The file cannot be read, or is another network.
     """
     if path is not None:
         return Network.read_bif(path, hidden=HIDDEN)

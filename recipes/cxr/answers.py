@@ -19,7 +19,7 @@ def label_map(xrays: XRays, *, row: bool = False) -> dict[int, Any]:
     """P(finding | C): of C=1 always COVID, of C=0 normal or pneumonia.
 
     Args:
-        xrays: have the frequencies of the labels.
+        xrays: Have the frequencies of the labels.
         row: Take the label of C=0 from the row's own N, as the paper does in training: the model's
             C is not the row's, so that its share of pneumonia is P(N=1), whatever C.
     """

@@ -28,7 +28,7 @@ class XRays:
         images: ``(m, side, side)`` uint8.
         C, N: ``(m,)`` int64, 0 or 1.
         counts: ``(2, 2)``, patients with (C, N).
-        name: where they come from, in words.
+        name: Where they come from, in words.
     """
 
     images: np.ndarray
@@ -53,12 +53,12 @@ def load_xrays(folder: str | Path | None) -> XRays:
     ``covidx9a_labels.csv.gz``.
 
     Args:
-        folder: the npz file holds ``images (m, side, side)`` uint8, ``C`` and ``N``; the table has
+        folder: The npz file holds ``images (m, side, side)`` uint8, ``C`` and ``N``; the table has
             columns ``split``, ``C`` and ``N``, of which the rows of the split ``train`` count.
             Without the table the counts are those of COVIDx V9A.
 
     Raises:
-        DataError: no folder, no such file, other arrays or columns, or a pair of labels that is
+        DataError: No folder, no such file, other arrays or columns, or a pair of labels that is
             counted without an image. It says what to get and where to put it.
     """
     advice = (

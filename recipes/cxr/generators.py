@@ -31,12 +31,12 @@ def from_bank(path: str | Path) -> ImageBank:
     """A bank of images that the AC-GAN's authors published as its output.
 
     Args:
-        path: an npz file with ``images (m, side, side)`` uint8 and ``label (m,)``: 0 COVID, 1
+        path: An npz file with ``images (m, side, side)`` uint8 and ``label (m,)``: 0 COVID, 1
             normal, 2 pneumonia.
 
     Raises:
-        DataError: no such file, or other arrays.
-        MechanismError: a label without an image.
+        DataError: No such file, or other arrays.
+        MechanismError: A label without an image.
     """
     try:
         with np.load(Path(path).expanduser(), allow_pickle=False) as file:
@@ -90,10 +90,10 @@ def train_encoder(xrays: XRays, generator: FrozenMechanism, steps: int, seed: in
     anywhere.
 
     Args:
-        xrays: the real images.
-        generator: bound to the variable, its parent C.
-        steps: of the training.
-        seed: of the weights, the generated images and the batches.
+        xrays: The real images.
+        generator: Bound to the variable, its parent C.
+        steps: Steps of the training.
+        seed: Seed of the weights, the generated images and the batches.
     """
     n = len(xrays.images) // 2 * 2
     c, draw = torch.arange(n) % 2, torch.Generator().manual_seed(seed)

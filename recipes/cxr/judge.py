@@ -22,10 +22,10 @@ def shown(dcm: cp.DCM, real: XRays, n: int, seed: int) -> dict[str, float]:
     third of them right on average, and none of some finding.
 
     Args:
-        dcm: holds the generator, behind its label map.
-        real: images that the judge learns from.
-        n: images of each finding.
-        seed: of the images.
+        dcm: Holds the generator, behind its label map.
+        real: Images that the judge learns from.
+        n: Images of each finding.
+        seed: Seed of the images.
     """
     judge = SVC(C=10.0, class_weight="balanced").fit(coarse(real.images), finding(real.C, real.N))
     image: Any = dcm.mechanism("Xray")

@@ -60,9 +60,9 @@ class Builder:
     """Models around one frozen generator, which share one encoder.
 
     Args:
-        xrays: the real images and the frequencies of their labels.
-        repository: of the generator.
-        chosen: the options of the command line.
+        xrays: The real images and the frequencies of their labels.
+        repository: Repository of the generator.
+        chosen: The options of the command line.
     """
 
     def __init__(self, xrays: XRays, repository: Path, chosen: Any):

@@ -41,15 +41,16 @@ def train_pipeline(
         images: ``(n, channels, height, width)`` uint8; height and width are multiples of ``2 **
             (levels - 1)``.
         labels: ``(n,)`` integers from 0; every one up to the largest needs an image.
-        folder: where the pipeline goes.
-        channels: widths of the U-Net, one per level; each level halves the image.
-        steps, batch_size, learning_rate: of Adam; the rate falls to nought along a cosine.
-        ema: decay of the average of the weights.
-        seed: of weights, batches and noise.
-        progress: show a progress bar.
+        folder: Where the pipeline goes.
+        channels: Widths of the U-Net, one per level; each level halves the image.
+        steps, batch_size, learning_rate: Steps, Batch size and learning rate of Adam; the rate
+            falls to nought along a cosine.
+        ema: Decay of the average of the weights.
+        seed: Seed of weights, batches and noise.
+        progress: Show a progress bar.
 
     Raises:
-        DataError: images or labels of another shape or type, or a label without an image.
+        DataError: Images or labels of another shape or type, or a label without an image.
         MissingDependencyError: diffusers is not installed.
     """
     try:

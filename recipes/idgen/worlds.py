@@ -27,9 +27,9 @@ class World:
     """A discrete world in which every probability is a sum, and the graph that a model is given.
 
     Attributes:
-        network: tables of all variables; with images ``S``, the digit that the image of X shows, is
+        network: Tables of all variables; with images ``S``, the digit that the image of X shows, is
             hidden.
-        graph: the causal graph of what is recorded.
+        graph: The causal graph of what is recorded.
     """
 
     network: Network

@@ -45,10 +45,10 @@ class Faces:
     Attributes:
         rows: ``{"Sex": (n,), "Eyeglasses": (n,), "Image": (n, channels, height, width)}``, integers
             and uint8.
-        test: the same, other images, equally many for each pair of labels.
+        test: The same, other images, equally many for each pair of labels.
         images: ``(m, channels, height, width)`` uint8, what a generator may be trained on.
         labels: ``(m,)`` each, 0 or 1, what these images show.
-        name: where they come from, in words.
+        name: Where they come from, in words.
     """
 
     rows: dict[str, np.ndarray]
@@ -70,9 +70,9 @@ def stand_in(source: str | Path | None, n: int, seed: int) -> Faces:
     shows other digits than the rows, with all four pairs of labels equally often.
 
     Args:
-        source: as for :func:`recipes.mnist_frontdoor.data.load_digit_images`.
-        n: rows; the test set has 2,000 or half as many, whichever is less.
-        seed: of everything random.
+        source: As for :func:`recipes.mnist_frontdoor.data.load_digit_images`.
+        n: Rows; the test set has 2,000 or half as many, whichever is less.
+        seed: Seed of everything random.
     """
     digits = load_digit_images(source, DIGITS)
     rng = np.random.default_rng(seed)
@@ -125,15 +125,15 @@ def load_faces(
     all others.
 
     Args:
-        folder: holds ``list_attr_celeba.txt`` and ``img_align_celeba`` (CelebA), or
+        folder: Holds ``list_attr_celeba.txt`` and ``img_align_celeba`` (CelebA), or
             ``CelebAMask-HQ-attribute-anno.txt`` and ``CelebA-HQ-img`` (CelebA-HQ), or
             ``metadata.csv`` with the columns ``file_name``, ``Sex`` and ``Eyeglasses`` (0 or 1).
-        seed: of the images that are held out, and of those that are taken.
-        held_out: share of the images for the test set.
-        most: images that are read, any of them; None for all.
+        seed: Seed of the images that are held out, and of those that are taken.
+        held_out: Share of the images for the test set.
+        most: Images that are read, any of them; None for all.
 
     Raises:
-        DataError: no folder or table, columns or values that are not as above, or an image that
+        DataError: No folder or table, columns or values that are not as above, or an image that
             cannot be read.
     """
     root = Path(folder).expanduser()

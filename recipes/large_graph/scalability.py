@@ -49,10 +49,10 @@ def random_graph(n: int, edges: int, hidden: int, rng: np.random.Generator) -> c
     """An acyclic graph with ``edges`` edges in a random order, and ``hidden`` bidirected ones.
 
     Args:
-        n: number of variables.
-        edges: number of directed edges, any of the n (n - 1) / 2 that the order allows.
-        hidden: number of pairs that share a hidden cause, any of all pairs.
-        rng: source of randomness.
+        n: Number of variables.
+        edges: Number of directed edges, any of the n (n - 1) / 2 that the order allows.
+        hidden: Number of pairs that share a hidden cause, any of all pairs.
+        rng: Source of randomness.
     """
     names = [f"X{i}" for i in rng.permutation(n) + 1]
     pairs = list(combinations(names, 2))

@@ -30,7 +30,7 @@ class DigitImages:
         digits: ``(m,)`` int64, the digit that each shows.
         held_out_images: ``(k, 28, 28)`` uint8, for the independent judge alone.
         held_out_digits: ``(k,)`` int64.
-        name: where they come from, in words.
+        name: Where they come from, in words.
     """
 
     images: np.ndarray
@@ -47,16 +47,16 @@ def load_digit_images(
     the same arrays.
 
     Args:
-        source: a folder with the four MNIST files in IDX format (packed with gzip or not), the id
+        source: A folder with the four MNIST files in IDX format (packed with gzip or not), the id
             of a dataset on the Hub with columns ``image`` and ``label`` and splits ``train`` and
             ``test``, or None for the digits that scikit-learn brings (8 x 8, enlarged; every third
             image is held out).
-        classes: digits, each of which must occur in both parts.
+        classes: Digits, each of which must occur in both parts.
 
     Raises:
-        DataError: the folder lacks a file, a file is not what it should be, or the dataset cannot
+        DataError: The folder lacks a file, a file is not what it should be, or the dataset cannot
             be read.
-        MissingDependencyError: a Hub dataset without the library ``datasets``.
+        MissingDependencyError: A Hub dataset without the library ``datasets``.
     """
     if source is None:
         return _from_scikit_learn(classes)

@@ -30,7 +30,7 @@ def train_judge(images: np.ndarray, digits: np.ndarray) -> Callable[[np.ndarray]
         digits ``(n,)``.
 
     Raises:
-        DataError: images that are smaller than 28 x 28 or not four-dimensional; the returned
+        DataError: Images that are smaller than 28 x 28 or not four-dimensional; the returned
             function raises it too.
     """
     from sklearn.svm import SVC

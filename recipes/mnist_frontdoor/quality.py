@@ -38,7 +38,7 @@ def frechet(encoder: cp.Encoder, first: np.ndarray, second: np.ndarray) -> float
     et al. 2017).
 
     Args:
-        encoder: gives the projections.
+        encoder: Gives the projections.
         first, second: ``(n, channels, height, width)``, uint8 or floats in [0, 1].
     """
     parts = [

@@ -107,11 +107,11 @@ class FrontDoorSCM:
         digits: ``(m,)``, the digit 0 or 1 that each shows; both must occur.
         image_shape: ``(3, 32, 32)``, tinted in 12 hues inside a black border, or ``(1, 28, 28)``,
             grey as they are; for small images ``(1, 8, 8)`` alone.
-        fidelity: probability that the image shows D's digit. With 1 there is no overlap, and the
+        fidelity: Probability that the image shows D's digit. With 1 there is no overlap, and the
             question has no answer in the rows.
 
     Raises:
-        DataError: arrays of other shapes, types or digits, an unknown image shape, or a fidelity
+        DataError: Arrays of other shapes, types or digits, an unknown image shape, or a fidelity
             outside [0, 1].
     """
 
@@ -174,8 +174,8 @@ class FrontDoorSCM:
         """``n`` independent rows, and apart from them what stays hidden.
 
         Args:
-            n: number of rows.
-            seed: the same seed gives the same rows.
+            n: Number of rows.
+            seed: The same seed gives the same rows.
             do: ``{"D": 0}`` or ``{"D": 1}`` to set D against its cause.
 
         Returns:
@@ -214,7 +214,7 @@ class FrontDoorSCM:
                 generator's.
 
         Raises:
-            DataError: images of another shape or type.
+            DataError: Images of another shape or type.
         """
         if (
             images.ndim != 4

@@ -43,12 +43,12 @@ class Cells:
     """One reading of the question "what if PKA were at this level".
 
     Attributes:
-        level: what PKA is set to.
-        untouched: rows of all four proteins, as if nobody had touched these cells.
-        treated: all rows of the experiment at this level, with all four proteins: of these the
+        level: What PKA is set to.
+        untouched: Rows of all four proteins, as if nobody had touched these cells.
+        treated: All rows of the experiment at this level, with all four proteins: of these the
             model sees Mek alone.
         exact: P(Erk | do) and P(Akt | do) where the world is known.
-        reading: which cells ``untouched`` holds, of :data:`READINGS`.
+        reading: Which cells ``untouched`` holds, of :data:`READINGS`.
     """
 
     level: str
@@ -87,7 +87,7 @@ def read_table(path: str) -> pd.DataFrame:
     bnlearn has them: four proteins in words, and ``INT``.
 
     Raises:
-        DataError: the file is missing, lacks a column, or has other levels than 1, 2, 3.
+        DataError: The file is missing, lacks a column, or has other levels than 1, 2, 3.
     """
     try:
         table = pd.read_csv(path, sep=None, engine="python")
@@ -115,13 +115,13 @@ def read_cells(path: str, level: str, reading: str = "untouched") -> Cells:
     """Cells that are taken for observational, and those in which PKA was set to a level.
 
     Args:
-        path: the file of cells.
-        level: what PKA is set to.
-        reading: which cells are taken for observational, of :data:`READINGS`. In ``"pooled"`` the
+        path: The file of cells.
+        level: What PKA is set to.
+        reading: Which cells are taken for observational, of :data:`READINGS`. In ``"pooled"`` the
             cells that the answer is held against are among the rows.
 
     Raises:
-        DataError: as :func:`read_table` does.
+        DataError: As :func:`read_table` does.
     """
     table = read_table(path)
     treated = (table["INT"] == PKA_EXPERIMENT) & (table["PKA"] == level)
@@ -145,7 +145,7 @@ def fitted_world(path: str) -> Network:
     of them hidden.
 
     Raises:
-        DataError: the file cannot be read, or is another network.
+        DataError: The file cannot be read, or is another network.
     """
     whole = Network.read_bif(path)
     missing = [name for name in PROTEINS if name not in whole.tables]
