@@ -7,6 +7,7 @@ variable is hidden, or that the rows were selected on it, and that is not unders
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any
@@ -56,6 +57,7 @@ class Flag(Enum):
 
 FLAG = Flag.SET
 _LONGEST = 200
+_MOST_MARKS = 100_000
 _IN_BRACKETS = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
 
 
@@ -123,15 +125,21 @@ def hidden_of_graph(attributes: Mapping[Any, object], names: Iterable[str]) -> l
 
 def entries_of(attributes: Mapping[Any, object]) -> Iterator[tuple[Any, object]]:
     """The attributes with those of lists inside them; of what only draws, arrows and lines."""
-    pending = list(attributes.items())
-    while pending:
-        key, value = pending.pop(0)
+    pending = deque(attributes.items())
+    for _ in range(_MOST_MARKS):
+        if not pending:
+            return
+        key, value = pending.popleft()
         if not isinstance(value, Mapping):
             yield key, value
         elif normal(key) in DRAWING:
             yield from ((k, v) for k, v in value.items() if _draws_a_mark(normal(k)))
         else:
-            pending += value.items()
+            pending.extend(value.items())
+    raise GraphError(
+        f"the graph cannot be read: a vertex or an edge has more than {_MOST_MARKS:,} attributes; "
+        "leave out what the question does not need"
+    )
 
 
 def is_suspect_text(value: object) -> bool:
