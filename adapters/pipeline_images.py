@@ -32,6 +32,7 @@ from causalplug.mechanisms.frozen.conditional import ConditionalMechanism
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.selection import to_dicts, within, without
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -227,7 +228,7 @@ class ImagePipeline(ConditionalMechanism):
         return {
             "image": self.generates.to_dict(),
             "images": {key: read.to_dict() for key, read in self.images.items()},
-            "labels": [label.to_dict() for label in self.labels],
+            "labels": to_dicts(self.labels),
             "pipeline": self.place.to_dict(),
             "prompts": self.arguments.prompts,
             "steps": self.steps,
@@ -245,7 +246,7 @@ class ImagePipeline(ConditionalMechanism):
         images: Any = {
             key: variable_from_dict(read, key) for key, read in fields.pop("images").items()
         }
-        labels = [Label.from_dict(item) for item in fields.pop("labels")]
+        labels = list(map(Label.from_dict, fields.pop("labels")))
         place, location = Origin.place(fields.pop("pipeline"), snapshot)
         joint = list(itertools.product(*(label.categories for label in labels)))
         if fields["prompts"] is not None:
@@ -264,7 +265,7 @@ def _check_images(
     """
     name = type(pipeline).__name__
     known = list(inspect.signature(pipeline.__call__).parameters)
-    unknown = [key for key in images if key not in known] or ["nothing"] * (not images)
+    unknown = without(images, known) or ["nothing"] * (not images)
     if unknown:
         readers = [key for key in known if "image" in key or "mask" in key]
         raise MechanismError(
@@ -273,7 +274,7 @@ def _check_images(
         )
     _check_declared(images)
     taken = {*call, *(label.name for label in labels)}
-    twice = [key for key in images if key in taken]
+    twice = within(images, taken)
     if twice:
         raise MechanismError(
             f"{twice[0]!r} of {name} is given twice: as a picture and in call= or labels=. Leave "
@@ -317,4 +318,4 @@ def _pictures(values: Tensor, read: Image) -> list[Any]:
     bytes_ = (unit.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     if read.channels == 1:
         bytes_ = bytes_[..., 0]
-    return [Picture.fromarray(one) for one in bytes_]
+    return list(map(Picture.fromarray, bytes_))

@@ -32,6 +32,7 @@ from causalplug.mechanisms.frozen.label import Label
 from causalplug.mechanisms.frozen.trial import try_generator
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.selection import to_dicts
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -131,7 +132,7 @@ class PipelineGenerator(FrozenMechanism):
         joint = torch.zeros(len(labels), dtype=torch.int64)
         if self.labels:
             joint = self._map.join(labels).cpu()
-        seeds = [seed_of(pair) for pair in noise["seed"].tolist()]
+        seeds = list(map(seed_of, noise["seed"].tolist()))
         own, shared = self.arguments.own, self.arguments.shared
         rows = []
         for seed, place in zip(seeds, joint.tolist(), strict=True):
@@ -222,7 +223,7 @@ class PipelineGenerator(FrozenMechanism):
     def config(self) -> Json:
         return {
             "image": self.image.to_dict(),
-            "labels": [label.to_dict() for label in self.labels],
+            "labels": to_dicts(self.labels),
             "pipeline": self.place.to_dict(),
             "prompts": self.prompts,
             "classes": self.classes,
@@ -241,7 +242,7 @@ class PipelineGenerator(FrozenMechanism):
         fields = dict(config)
         cost = fields.pop("batch_cost")
         image: Any = variable_from_dict(fields.pop("image"), "image")
-        labels = [Label.from_dict(item) for item in fields.pop("labels")]
+        labels = list(map(Label.from_dict, fields.pop("labels")))
         place, location = Origin.place(fields.pop("pipeline"), snapshot)
         joint = list(itertools.product(*(label.categories for label in labels)))
         if fields["prompts"] is not None:
