@@ -36,4 +36,5 @@ def test_kinds_are_asked_of_all_and_of_any():
     assert selection.all_of_kind([1, 2.0], int | float)
     assert not selection.all_of_kind([1, "2"], int | float)
     assert selection.any_of_kind([1, "2"], str)
-    assert selection.all_of_kind([], int) and not selection.any_of_kind([], int)
+    assert selection.all_of_kind([], int)
+    assert not selection.any_of_kind([], int)
