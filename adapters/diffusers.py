@@ -35,6 +35,7 @@ from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.mechanisms.frozen.trial import try_generator
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.selection import to_dicts, values_at
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -320,7 +321,7 @@ class DiffusersGenerator(FrozenMechanism):
         assert self.pipeline is not None
         assert self.prompts is not None
         options = inspect.signature(self.pipeline.__call__).parameters
-        prompts = [self.prompts[row] for row in joint.tolist()]
+        prompts = values_at(self.prompts, joint.tolist())
         given: Json = {
             "prompt": prompts,
             "latents": latent.to(self.pipeline.device, self.dtype),
@@ -445,7 +446,7 @@ class DiffusersGenerator(FrozenMechanism):
             )
         fields = {
             "image": self.image.to_dict(),
-            "labels": [label.to_dict() for label in self.labels],
+            "labels": to_dicts(self.labels),
             "pipeline": self.location,
             "steps": self.steps,
             "guidance_scale": self.guidance_scale,
@@ -461,7 +462,7 @@ class DiffusersGenerator(FrozenMechanism):
         another repository."""
         fields = dict(config)
         image: Any = variable_from_dict(fields.pop("image"), "image")
-        labels = [Label.from_dict(item) for item in fields.pop("labels")]
+        labels = list(map(Label.from_dict, fields.pop("labels")))
         place, location = place_of(fields.pop("pipeline"), snapshot, "pipeline")
         prompts = fields.get("prompts")
         if prompts is not None:

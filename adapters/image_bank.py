@@ -20,6 +20,7 @@ from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.noise import Noise, NoiseSpec
+from causalplug.selection import to_dicts
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -233,7 +234,7 @@ class ImageBank(FrozenMechanism):
         return digest.hexdigest()
 
     def config(self) -> Json:
-        labels = [label.to_dict() for label in self.labels]
+        labels = to_dicts(self.labels)
         return {"image": self.image.to_dict(), "labels": labels, "rows": len(self.images)}
 
     @classmethod
@@ -242,7 +243,7 @@ class ImageBank(FrozenMechanism):
         image = variable_from_dict(config["image"], "image")
         assert isinstance(image, Image)
         bank = cls.__new__(cls)
-        labels = [Label.from_dict(item) for item in config["labels"]]
+        labels = list(map(Label.from_dict, config["labels"]))
         FrozenMechanism.__init__(bank, image, labels, {"pick": NoiseSpec((), "uniform")})
         bank.register_buffer(
             "images", torch.zeros(int(config["rows"]), *image.event_shape, dtype=torch.uint8)

@@ -303,4 +303,4 @@ def _pictures(values: Tensor, read: Image) -> list[Any]:
     bytes_ = (unit.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     if read.channels == 1:
         bytes_ = bytes_[..., 0]
-    return [Picture.fromarray(one) for one in bytes_]
+    return list(map(Picture.fromarray, bytes_))

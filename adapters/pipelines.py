@@ -134,7 +134,7 @@ class PipelineGenerator(FrozenMechanism):
         joint = torch.zeros(len(labels), dtype=torch.int64)
         if self.labels:
             joint = self._map.join(labels).cpu()
-        seeds = [seed_of(pair) for pair in noise["seed"].tolist()]
+        seeds = list(map(seed_of, noise["seed"].tolist()))
         own, shared = self.arguments.own, self.arguments.shared
         rows = []
         for seed, place in zip(seeds, joint.tolist(), strict=True):

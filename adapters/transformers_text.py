@@ -32,6 +32,7 @@ from causalplug.mechanisms.frozen.label import Label
 from causalplug.mechanisms.frozen.trial import try_mechanism
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.selection import values_at, without
 from causalplug.values import Json, Named
 from causalplug.variables import Text, Variable, variable_from_dict
 
@@ -124,7 +125,7 @@ class TransformersText(ConditionalMechanism):
         known = tokens_of(self.tokenizer, different, self.network.config, room=room)
         tokens = dict(zip(different, known, strict=True))
         texts = [""] * len(prompts)
-        for places, ids in by_length([tokens[prompt] for prompt in prompts], _BATCH):
+        for places, ids in by_length(values_at(tokens, prompts), _BATCH):
             rows = self._continued(ids, drawn[places])
             for place, row in zip(places, rows.tolist(), strict=True):
                 texts[place] = self._text(row)
@@ -230,7 +231,7 @@ class TransformersText(ConditionalMechanism):
             MechanismError: An unknown option, or weights are missing.
         """
         options = dict(call or {})
-        if unknown := [name for name in options if name not in _OPTIONS]:
+        if unknown := without(options, _OPTIONS):
             raise MechanismError(
                 f"call={{{unknown[0]!r}: …}} is not known of a text model: its options are "
                 f"{', '.join(_OPTIONS)}."
