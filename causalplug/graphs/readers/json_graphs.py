@@ -16,6 +16,7 @@ from causalplug.graphs.readers.marks import (
     mark_text,
     normal,
 )
+from causalplug.selection import all_of_kind, drop, map_values
 from causalplug.values import Json, Named
 from causalplug.wording import check_known, listed, shortened
 
@@ -24,7 +25,9 @@ __all__ = ["parse_json", "read_json"]
 _ENDS = (("source", "target"), ("from", "to"))
 _NO_MARKS = frozenset(["source", "target", "from", "to", "id", "key"])
 _PARTS = frozenset(["nodes", "links", "edges", "graph", "adjacency", "elements", "data"])
-_OF_SCREEN = frozenset(["group", "position", "selected", "selectable", "locked", "grabbable"])
+_OF_SCREEN = frozenset(
+    ["data", "group", "position", "selected", "selectable", "locked", "grabbable"]
+)
 """What Cytoscape says of an element beside its data, about the screen alone."""
 _OTHER_CLASSES = frozenset(["mag", "pag", "pdag", "cpdag", "ug", "undirected"])
 
@@ -46,8 +49,7 @@ def read_json(text: str) -> Draft:
         )
     elements = data.get("elements")
     if isinstance(elements, dict) and "nodes" in elements:
-        own = {key: value for key, value in data.items() if key != "elements"}
-        return _node_link(own | {key: _unwrapped(value) for key, value in elements.items()})
+        return _node_link(drop(data, ("elements",)) | map_values(_unwrapped, elements))
     if "nodes" in data:
         return _node_link(data)
     return _lists(data)
@@ -123,8 +125,8 @@ def _node_link(data: Named) -> Draft:
     draft = Draft()
     attributes = _nodes(draft, _list(data, "nodes"))
     draft.complete = True
-    numbers = all(isinstance(node, int) for node in attributes)
-    places: list[str] | None = [str(node) for node in attributes]
+    numbers = all_of_kind(attributes, int)
+    places: list[str] | None = list(map(str, attributes))
     if numbers:
         places = None
     for edge in [*_list(data, "links"), *_list(data, "edges"), *_adjacent(data, attributes)]:
@@ -138,7 +140,7 @@ def _node_link(data: Named) -> Draft:
 
 def _own(data: Named) -> Json:
     """What the object says of the graph as a whole."""
-    own = {key: value for key, value in data.items() if key not in _PARTS}
+    own = drop(data, _PARTS)
     for key in ("graph", "data"):
         inner = data.get(key)
         if isinstance(inner, dict):
@@ -180,7 +182,7 @@ def _adjacent(data: Named, nodes: Named) -> list[Any]:
         if not isinstance(targets, list) or not all(isinstance(t, dict) for t in targets):
             raise _no_edge(targets)
         for target in targets:
-            marks = {k: v for k, v in target.items() if k not in ("id", "key")}
+            marks = drop(target, ("id", "key"))
             found.append({"source": source, "target": target.get("id"), **marks})
     return found
 
@@ -205,7 +207,7 @@ def _nodes(draft: Draft, nodes: list[Any]) -> dict[Any, Named]:
                 "one of them"
             )
         draft.name(str(key))
-        draft.mark(str(key), {k: v for k, v in marks.items() if k != "id"})
+        draft.mark(str(key), drop(marks, ("id",)))
         found[key] = marks
     return found
 
@@ -217,7 +219,7 @@ def _link(edge: object) -> tuple[Any, Any, Named]:
         pairs = [(edge.get(left), edge.get(right)) for left, right in _ENDS]
         given = [pair for pair in pairs if None not in pair]
         if given and given.count(given[0]) == len(given):
-            marks = {k: v for k, v in edge.items() if k not in _NO_MARKS}
+            marks = drop(edge, _NO_MARKS)
             return *given[0], marks
     raise _no_edge(edge)
 
@@ -268,8 +270,7 @@ def _unwrapped(value: object) -> Any:
 def _element(entry: Any) -> Any:
     if not isinstance(entry, dict) or not isinstance(entry.get("data"), dict):
         return entry
-    beside = {k: v for k, v in entry.items() if k != "data" and k not in _OF_SCREEN}
-    return beside | entry["data"]
+    return drop(entry, _OF_SCREEN) | entry["data"]
 
 
 def _no_edge(edge: object) -> GraphError:

@@ -114,7 +114,7 @@ def hidden_of_graph(attributes: Mapping[Any, object], names: Iterable[str]) -> l
         plain = normal(key)
         if not lists_variables(plain):
             continue
-        entries = [str(entry) for entry in _entries(value)]
+        entries = list(map(str, _entries(value)))
         if not entries:
             continue
         if plain not in HIDDEN or not known.issuperset(entries):

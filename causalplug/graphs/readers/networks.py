@@ -200,7 +200,8 @@ def _plain_xml(text: str) -> Element:
 
 
 def _xml_properties(elements: Iterable[Element]) -> dict[str, Any]:
-    return dict(_pair(str(element.text or "")) for element in elements)
+    texts = [str(element.text or "") for element in elements]
+    return dict(map(_pair, texts))
 
 
 def _once(name: str, seen: set[str]) -> None:

@@ -10,6 +10,7 @@ from causalplug.errors import GraphError
 from causalplug.graphs.readers.draft import Draft
 from causalplug.graphs.readers.edge_marks import drawn_arrow, edge_arrow
 from causalplug.graphs.readers.marks import hidden_of_graph
+from causalplug.selection import drop
 from causalplug.wording import shortened
 
 __all__ = ["networkx_draft", "object_draft"]
@@ -88,7 +89,7 @@ def networkx_draft(graph: Any) -> Draft:
 
 def _own(graph: Any) -> dict[Any, Any]:
     """The attributes of a whole graph, without the defaults of its vertices and edges."""
-    return {k: v for k, v in graph.graph.items() if k not in ("node_default", "edge_default")}
+    return drop(graph.graph, ("node_default", "edge_default"))
 
 
 def _refuse_undirected(graph: object) -> None:
