@@ -108,7 +108,7 @@ class Draft:
             GraphError: Only some have such an attribute, two have the same one, or name and label
                 differ.
         """
-        if not self.names or not all(_NUMBERED.fullmatch(name) for name in self.names):
+        if not self.names or not all(map(_NUMBERED.fullmatch, self.names)):
             return
         written = {name: _written_name(name, attributes.get(name, {})) for name in self.names}
         if not any(written.values()):

@@ -10,6 +10,7 @@ from typing import Any
 from causalplug.errors import GraphError
 from causalplug.graphs.readers.draft import Draft
 from causalplug.graphs.readers.marks import edge_arrow, hidden_of_graph
+from causalplug.selection import all_of_kind, drop, map_values
 from causalplug.values import Json, Named
 from causalplug.wording import check_known, listed, shortened
 
@@ -35,7 +36,7 @@ def read_json(text: str) -> Draft:
         )
     elements = data.get("elements")
     if isinstance(elements, dict) and "nodes" in elements:
-        return _node_link({key: _unwrapped(value) for key, value in elements.items()})
+        return _node_link(map_values(_unwrapped, elements))
     if "nodes" in data:
         return _node_link(data)
     return _lists(data)
@@ -110,8 +111,8 @@ def _node_link(data: Named) -> Draft:
     draft = Draft()
     attributes = _nodes(draft, _list(data, "nodes"))
     draft.complete = True
-    numbers = all(isinstance(node, int) for node in attributes)
-    written = [str(node) for node in attributes]
+    numbers = all_of_kind(attributes, int)
+    written = list(map(str, attributes))
     places: list[str] | None = written
     if numbers:
         places = None
@@ -119,7 +120,7 @@ def _node_link(data: Named) -> Draft:
         left, right, marks = _link(edge)
         arrow = edge_arrow(marks)
         draft.edge(_end(left, places, draft), arrow, _end(right, places, draft))
-    own = {k: v for k, v in data.items() if k not in ("nodes", "links", "edges", "graph")}
+    own = drop(data, ("nodes", "links", "edges", "graph"))
     inner = data.get("graph")
     for part in (own, inner if isinstance(inner, dict) else {}):
         draft.hide(*hidden_of_graph(part, draft.names))
@@ -147,7 +148,7 @@ def _nodes(draft: Draft, nodes: list[Any]) -> dict[Any, Named]:
                 "one of them"
             )
         draft.name(str(key))
-        draft.mark(str(key), {k: v for k, v in marks.items() if k != "id"})
+        draft.mark(str(key), drop(marks, ("id",)))
         found[key] = marks
     return found
 
@@ -158,7 +159,7 @@ def _link(edge: object) -> tuple[Any, Any, Named]:
     if isinstance(edge, dict):
         for left, right in _ENDS:
             if left in edge and right in edge:
-                marks = {k: v for k, v in edge.items() if k not in (left, right, "id", "key")}
+                marks = drop(edge, (left, right, "id", "key"))
                 return edge[left], edge[right], marks
     raise _no_edge(edge)
 

@@ -90,7 +90,7 @@ def _variables(text: str) -> list[str]:
     ``""``."""
     names = []
     for *modifiers, name in _terms(text):
-        if any(_ZERO.fullmatch(modifier) for modifier in modifiers):
+        if any(map(_ZERO.fullmatch, modifiers)):
             continue
         if _NUMBER.fullmatch(name):
             names.append("")

@@ -221,7 +221,7 @@ def hidden_of_graph(attributes: Mapping[Any, object], names: Iterable[str]) -> l
         doubtful = _SUSPECT.search(plain) or _SUSPECT_SELECTION.search(plain)
         if plain not in _HIDDEN | _SELECTED and not doubtful:
             continue
-        entries = [str(entry) for entry in _entries(value)]
+        entries = list(map(str, _entries(value)))
         if not entries:
             continue
         if plain not in _HIDDEN or not known.issuperset(entries):

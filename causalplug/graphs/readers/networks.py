@@ -78,7 +78,7 @@ def read_xmlbif(text: str) -> Draft:
             )
         draft.name(name)
         texts = [str(entry.text or "") for entry in variable.iter("PROPERTY")]
-        draft.mark(name, dict(_pair(text) for text in texts))
+        draft.mark(name, dict(map(_pair, texts)))
     if not draft.names:
         raise GraphError("the network cannot be read: it declares no variable; expected XMLBIF")
     draft.complete = True
