@@ -192,25 +192,30 @@ def choose_objectives(
     known = map_values(kind_of, kinds or {})
     behind_code = set(renderers)
     classes = map_values(_class_of, known)
-    dense = {n: c is not None and c.has_density for n, c in classes.items()}
+    dense = {n: _has_density(cls) for n, cls in classes.items()}
     dense |= dict.fromkeys(behind_code, False) | dict(explicit or {})
     plain = {n for n, cls in classes.items() if cls is not None and not cls.needs_encoder}
     defaults = [_default(m, through, classes, plain, dense) for m, through in modules.items()]
-    wanted = _wanted(graph, list(modules), objective, defaults)
     paints = objective == ObjectiveName.COUNTERFACTUAL
     if paints:
         wanted = _of_images(list(modules), classes, defaults)
+    else:
+        wanted = _wanted(graph, list(modules), objective, defaults)
+    falls_back = isinstance(objective, str) and not paints
     for number, module in enumerate(modules):
         blocked = [name for name in module if not dense.get(name, True)]
         if not OBJECTIVES[wanted[number]].needs_density or not blocked:
             continue
-        alone = len(module) == 1 or behind_code.issuperset(blocked)
-        if isinstance(objective, str) and not paints and alone:
+        if falls_back and (len(module) == 1 or behind_code.issuperset(blocked)):
             wanted[number] = "adversarial"
             continue
         rest = _dense(modules, module, dense)
         raise PlanError(_no_density(graph, module, wanted[number], blocked[0], known, rest))
     return wanted
+
+
+def _has_density(kind: type[Variable] | None) -> bool:
+    return kind is not None and kind.has_density
 
 
 def _dense(

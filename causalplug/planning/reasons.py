@@ -4,7 +4,7 @@ source."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from causalplug.graphs.search import components, reach
 from causalplug.planning.closure import Closures, bits
 from causalplug.planning.pulling import pullable
 from causalplug.planning.targets import Offer, Target, Targets
-from causalplug.selection import values_at
+from causalplug.selection import values_at, without
 from causalplug.wording import as_names, listed
 
 if TYPE_CHECKING:
@@ -146,31 +146,42 @@ def _circles(graph: CausalGraph, module: Module, focus: str) -> list[str]:
     first."""
     inside = set(graph.positions(module.variables))
     units = [frozenset(c) for c in components(graph.sibling_lists) if inside.issuperset(c)]
+    if len(units) < 2:
+        return []
+    closures = Closures(graph)
     sentences: list[str] = []
-    closures = None
-    if len(units) > 1:
-        closures = Closures(graph)
-    while closures is not None and len(units) > 1 and len(sentences) < _MOST:
+    while len(units) > 1 and len(sentences) < _MOST:
         units.sort(key=lambda unit: graph.index[focus] not in unit)
-        owner = {v: number for number, unit in enumerate(units) for v in unit}
-        needs = [_needs(closures, unit, owner) for unit in units]
-        circle = next(
-            found for found in (_circle(needs, number) for number in range(len(units))) if found
-        )
-        steps = []
-        for number, needed in zip(circle, [*circle[1:], circle[0]], strict=True):
-            ends = [graph.named(units[i]) for i in (number, needed)]
-            path = returning_path(graph, *ends)
-            steps.append(
-                f"{{{listed(ends[0], most=_MOST)}}} is trained through "
-                f"{{{listed(ends[1], most=_MOST)}}} ({path})"
-            )
-        sentences.append(f"Neither can come first, so they are merged: {', and '.join(steps)}.")
-        merged = frozenset().union(*(units[number] for number in circle))
-        units = [merged, *(unit for number, unit in enumerate(units) if number not in circle)]
+        circle = _first_circle(closures, units)
+        sentences.append(_merge(graph, units, circle))
+        merged = frozenset().union(*values_at(units, circle))
+        rest = without(range(len(units)), circle)
+        units = [merged, *values_at(units, rest)]
     if len(units) > 1:
         sentences.append(f"{len(units) - 1} further c-components join in the same way.")
     return sentences
+
+
+def _first_circle(closures: Closures, units: Sequence[frozenset[int]]) -> list[int]:
+    """Numbers of units each of which is trained through the next, and the last through the
+    first."""
+    owner = {v: number for number, unit in enumerate(units) for v in unit}
+    needs = [_needs(closures, unit, owner) for unit in units]
+    circles = (_circle(needs, number) for number in range(len(units)))
+    return next(filter(None, circles))
+
+
+def _merge(graph: CausalGraph, units: Sequence[frozenset[int]], circle: Sequence[int]) -> str:
+    """Why the units of a circle are one module."""
+    steps = []
+    for number, needed in zip(circle, [*circle[1:], circle[0]], strict=True):
+        ends = [graph.named(units[i]) for i in (number, needed)]
+        path = returning_path(graph, *ends)
+        steps.append(
+            f"{{{listed(ends[0], most=_MOST)}}} is trained through "
+            f"{{{listed(ends[1], most=_MOST)}}} ({path})"
+        )
+    return f"Neither can come first, so they are merged: {', and '.join(steps)}."
 
 
 def _needs(closures: Closures, unit: frozenset[int], owner: dict[int, int]) -> list[int]:

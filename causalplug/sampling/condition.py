@@ -399,39 +399,51 @@ def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Poi
     if isinstance(value, Region):
         return region_condition(dcm, name, value)
     array = hasattr(value, "shape") and len(value.shape) > len(variable.event_shape)
-    if not variable.is_discrete and not (variable.is_number and not array and _is_interval(value)):
-        intervention = compile_do(dcm, {name: value}, n)[name]
-        if not isinstance(intervention, Constant | PerRow):
-            raise QueryError(
-                f"{name!r} cannot be conditioned on {value!r}: give a value, an interval or one "
-                "value per row."
-            )
-        return Point(name, intervention)
-    if variable.is_number:
-        low, high = _interval(name, value)
-        if not low <= high or high < variable.low or low > variable.high:
-            raise QueryError(
-                f"{name!r} cannot be conditioned on [{low}, {high}]: no value of [{variable.low}, "
-                f"{variable.high}] lies in it."
-            )
-        return Condition(name, low=low, high=high)
-    if array:
-        codes = variable.encode(value, name)
-        if len(codes) != n:
-            raise DataError(
-                f"{name!r} was given {len(codes)} values to condition on for {n} rows: give one "
-                "per row, or one."
-            )
-        return Condition(name, codes=codes)
+    if variable.is_discrete:
+        return _of_rows(variable, name, value, n) if array else _of_any(variable, name, value)
+    if variable.is_number and not array and _is_interval(value):
+        return _within(variable, name, value)
+    intervention = compile_do(dcm, {name: value}, n)[name]
+    if not isinstance(intervention, Constant | PerRow):
+        raise QueryError(
+            f"{name!r} cannot be conditioned on {value!r}: give a value, an interval or one "
+            "value per row."
+        )
+    return Point(name, intervention)
+
+
+def _within(variable: Any, name: str, value: Any) -> Condition:
+    """A number that lies in an interval."""
+    low, high = _interval(name, value)
+    if not low <= high or high < variable.low or low > variable.high:
+        raise QueryError(
+            f"{name!r} cannot be conditioned on [{low}, {high}]: no value of [{variable.low}, "
+            f"{variable.high}] lies in it."
+        )
+    return Condition(name, low=low, high=high)
+
+
+def _of_rows(variable: Any, name: str, values: Any, n: int) -> Condition:
+    """A category of its own for each row."""
+    codes = variable.encode(values, name)
+    if len(codes) != n:
+        raise DataError(
+            f"{name!r} was given {len(codes)} values to condition on for {n} rows: give one "
+            "per row, or one."
+        )
+    return Condition(name, codes=codes)
+
+
+def _of_any(variable: Any, name: str, value: Any) -> Condition:
+    """One category, or any of several."""
+    several = [value]
     if isinstance(value, set | frozenset) or is_per_row(variable, value):
         several = list(value)
-        if not several:
-            raise QueryError(
-                f"{name!r} cannot be conditioned on no value at all: name the categories that may "
-                "occur."
-            )
-    else:
-        several = [value]
+    if not several:
+        raise QueryError(
+            f"{name!r} cannot be conditioned on no value at all: name the categories that may "
+            "occur."
+        )
     codes = variable.encode(several, name)
     if len(torch.unique(codes)) < len(codes):
         raise QueryError(

@@ -104,15 +104,10 @@ def clear(
         NotIdentifiableError: A query is not identifiable; ``identification`` holds the certificate.
         UnknownVariableError: A query names a variable that the graph does not have.
     """
-    if isinstance(queries, Query):
-        queries = [queries]
-    else:
-        queries = list(queries)
+    queries = [queries] if isinstance(queries, Query) else list(queries)
     for query in queries:
         query.check(dcm.graph.variables)
-    text = "; ".join(str(query.name or query) for query in queries[:4]) + (
-        " …" if len(queries) > 4 else ""
-    )
+    text = _shown(queries)
     smooth = as_names(interpolate)
     check_known(smooth, dcm.graph.index, "interpolate= cannot be used")
     _check_trained(dcm, queries)
@@ -128,15 +123,22 @@ def clear(
     warnings += _interpolated(found)
     warnings += tuple(caveat for result in found for caveat in assumption_caveats(result))
     for query, identification in zip(queries, found, strict=True):
-        if not identification.answerable:
-            if not allow_unidentified:
-                raise NotIdentifiableError(_refusal(query, identification), identification)
-            doubts = (_unidentified(query, identification), *warnings)
-            return Clearance(identification.status, text, identification, doubts)
+        if identification.answerable:
+            continue
+        if not allow_unidentified:
+            raise NotIdentifiableError(_refusal(query, identification), identification)
+        doubts = (_unidentified(query, identification), *warnings)
+        return Clearance(identification.status, text, identification, doubts)
     if not found:
         return Clearance("identifiable", text, warnings=warnings)
     worst = next((i for i in found if not i), found[0])
     return Clearance(worst.status, text, worst, warnings)
+
+
+def _shown(queries: Sequence[Query]) -> str:
+    """The first four of the queries, as text."""
+    text = "; ".join(str(query.name or query) for query in queries[:4])
+    return f"{text} …" if len(queries) > 4 else text
 
 
 def _check_trained(dcm: Model, queries: Sequence[Query]) -> None:
