@@ -96,12 +96,11 @@ def _smooth(result: Decision) -> str:
     )
 
 
-def _positive(result: Decision) -> str:
+def _used(result: Decision) -> tuple[set[int], dict[str, set[str]]]:
+    """The sources that the answers read, and the variables that they read at set values alone."""
     used: set[int] = set()
     limits: dict[str, set[str]] = {}
     names = result.graph.variables
-    if result.by_noise:
-        return "determined by the rows, with noise recovered from values"
     for verdict in result.verdicts:
         if verdict.answer is None:
             continue
@@ -109,12 +108,18 @@ def _positive(result: Decision) -> str:
             used.update(verdict.answer.direct.sources)
             for v in bits(restricted(verdict.answer.direct)):
                 limits.setdefault(names[v], set())
-        resolved = [
-            *verdict.answer.factors,
-            *(verdict.answer.evidence[2] if verdict.answer.evidence else ()),
-        ]
+        resolved = list(verdict.answer.factors)
+        if verdict.answer.evidence:
+            resolved += verdict.answer.evidence[2]
         for factor, way in resolved:
             _collect(way, used, limits, factor.outside, names)
+    return used, limits
+
+
+def _positive(result: Decision) -> str:
+    if result.by_noise:
+        return "determined by the rows, with noise recovered from values"
+    used, limits = _used(result)
     sources = [str(result.sources[i].name) for i in sorted(used)]
     text = "determined by the evidence alone"
     if sources:

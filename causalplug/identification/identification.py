@@ -34,7 +34,7 @@ from causalplug.identification.decide import Verdict
 from causalplug.identification.estimand import ZERO, Estimand, Symbol, TermEstimand
 from causalplug.identification.interpolation import Interpolated, with_interpolation
 from causalplug.identification.monotone import by_monotone
-from causalplug.identification.query import Bound, Event, Query, Term
+from causalplug.identification.query import Bound, Event, Query, Term, as_query
 from causalplug.identification.ranges import decide_term, write_term
 from causalplug.identification.recovered import by_recovered_noise, check_numbers
 from causalplug.identification.regions import Region
@@ -307,7 +307,7 @@ def identify(
     expect_graph(graph, "the query cannot be decided")
     smooth = as_names(interpolate)
     check_known(smooth, graph.index, "the query cannot be decided with interpolate")
-    asked = Query.parse(query) if isinstance(query, str) else query
+    asked = as_query(query)
     asked.check(graph.index)
     checked = as_sources(graph, sources)
     known = _domains(graph, domains or {})

@@ -29,7 +29,7 @@ from causalplug.selection import all_of_kind
 from causalplug.values import Named
 from causalplug.wording import check_known
 
-__all__ = ["Axis", "Bound", "Event", "Query", "Term", "World"]
+__all__ = ["Axis", "Bound", "Event", "Query", "Term", "World", "as_query"]
 
 
 _MOST_TERMS = 50
@@ -462,6 +462,17 @@ class Query:
 
     def __repr__(self) -> str:
         return f"Query({str(self)!r})"
+
+
+def as_query(query: object) -> Query:
+    """A query, or the one that a text asks.
+
+    Raises:
+        QueryError: Neither a query nor text that asks one.
+    """
+    if isinstance(query, Query):
+        return query
+    return Query.parse(query)  # type: ignore[arg-type]
 
 
 def _open_settings(world: World) -> Iterator[str]:

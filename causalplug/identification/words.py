@@ -78,6 +78,11 @@ def in_words(result: Answered) -> str:
     directs = [answer.direct for answer in used if answer.direct is not None]
     if len(directs) == len(used) and (effect is None or any(d.set_variables for d in directs)):
         return f"{asked} is read off the rows of {_and(_rows_of(result, directs))} as it stands."
+    return _derived(result, asked, effect)
+
+
+def _derived(result: Answered, asked: str, effect: Effect | None) -> str:
+    """How an answer is worked out that no table holds as it stands."""
     if effect is not None and result.adjustment_sets:
         return _adjusting(asked, effect, result.adjustment_sets)
     if effect is not None and result.front_door_sets:

@@ -54,6 +54,19 @@ class ConfounderLayout:
         return self._at.get(name, ())
 
 
+def _pairwise(graph: CausalGraph, mechanisms: Mapping[str, Mechanism]) -> set[str]:
+    """Variables of the c-components in which a mechanism reads one confounder for each edge."""
+    by_edge = set()
+    for name, mechanism in mechanisms.items():
+        if isinstance(mechanism, Mechanism) and mechanism.confounded_by_edge:
+            by_edge.add(name)
+    found: set[str] = set()
+    for component in graph.c_components():
+        if component & by_edge:
+            found |= component
+    return found
+
+
 def confounder_layout(
     graph: CausalGraph, spec: ConfounderSpec, mechanisms: Mapping[str, Mechanism]
 ) -> ConfounderLayout:
@@ -79,10 +92,7 @@ def confounder_layout(
         read_argument("confounders", spec, _GROUPS, MechanismError, "DCM")
         return ConfounderLayout(graph, _checked_groups(graph, spec))
     found = confounder_cliques(graph)
-    by_edge = {
-        name for name, m in mechanisms.items() if isinstance(m, Mechanism) and m.confounded_by_edge
-    }
-    pairwise = {name for part in graph.c_components() if part & by_edge for name in part}
+    pairwise = _pairwise(graph, mechanisms)
     groups = [clique for clique in found.cliques if clique[0] not in pairwise]
     groups += [edge for edge in graph.bidirected if edge[0] in pairwise]
     for component in found.covered:

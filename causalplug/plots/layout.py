@@ -194,17 +194,26 @@ def clear_bend(
     others = [place for place in places.values() if place not in ends and low < place.y < high]
     titles = [place for place in avoided if low < place.y < high]
     best, cheapest = 0.0, float("inf")
-    for bend in (0.06, -0.06, 0.14, -0.14, 0.22, -0.22, 0.32, -0.32, 0.44, -0.44, 0.6, -0.6):
+    for bend in _BENDS:
         points = list(Arc(left, right, bend, False).points(places, steps=32))
         outside = any(not 0 < x < width for x, _ in points)
-        over = sum(any(place.covers(x, y) for x, y in points) for place in others)
-        over_titles = sum(any(place.covers(x, y, 0.0) for x, y in points) for place in titles)
+        over, over_titles = _covering(others, points), _covering(titles, points, 0.0)
         cost = 10.0 * (over + outside) + 2.0 * over_titles + 4.0 * abs(bend)
         if cost < cheapest:
             best, cheapest = bend, cost
         if not over and not over_titles and not outside:
             break
     return best
+
+
+_BENDS = (0.06, -0.06, 0.14, -0.14, 0.22, -0.22, 0.32, -0.32, 0.44, -0.44, 0.6, -0.6)
+
+
+def _covering(
+    places: Iterable[Place], points: Sequence[tuple[float, float]], *margin: float
+) -> int:
+    """How many of the places cover one of the points."""
+    return sum(any(place.covers(x, y, *margin) for x, y in points) for place in places)
 
 
 def _cost(arc: Arc, places: Mapping[str, Place], drawn: Sequence[_Points]) -> float:

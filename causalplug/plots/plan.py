@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -181,6 +181,23 @@ def _rows(plan: PlanShape, boxes: dict[tuple[str, ...], _Box]) -> list[_Row]:
     return rows
 
 
+def _neighbours(
+    plan: PlanShape, boxes: Mapping[tuple[str, ...], _Box]
+) -> dict[int, list[tuple[_Box, float]]]:
+    """The boxes that each box is tied to, by its ``id``, and how strongly."""
+    owner: dict[str, _Box] = {}
+    for box in boxes.values():
+        owner |= dict.fromkeys(box.inner, box)
+    ties = [(owner[a], owner[b], 1.0) for a, b in plan.graph.directed]
+    ties += [(boxes[a], boxes[b], 3.0) for a, b in plan.edges]
+    near: dict[int, list[tuple[_Box, float]]] = {id(box): [] for box in boxes.values()}
+    for a, b, weight in ties:
+        if a is not b:
+            near[id(a)].append((b, weight))
+            near[id(b)].append((a, weight))
+    return near
+
+
 def _settle(
     plan: PlanShape,
     rows: Sequence[_Row],
@@ -192,14 +209,7 @@ def _settle(
 ) -> None:
     """Order every row by what its boxes are tied to in the other rows, and give everything its
     final place."""
-    owner = {name: box for box in boxes.values() for name in box.inner}
-    near: dict[int, list[tuple[_Box, float]]] = {id(box): [] for box in boxes.values()}
-    ties = [(owner[a], owner[b], 1.0) for a, b in plan.graph.directed]
-    ties += [(boxes[a], boxes[b], 3.0) for a, b in plan.edges]
-    for a, b, weight in ties:
-        if a is not b:
-            near[id(a)].append((b, weight))
-            near[id(b)].append((a, weight))
+    near = _neighbours(plan, boxes)
     rank = {name: i for i, name in enumerate(plan.graph.topological_order())}
     for row in rows:
         row.boxes.sort(key=lambda box: min(rank[name] for name in box.inner))

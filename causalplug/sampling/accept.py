@@ -404,29 +404,22 @@ def infer_from(
     found = []
     for i, part in enumerate(given):
         others = [(g.clamped, g.names) for j, g in enumerate(given) if j != i]
-        if targets is None:
-            later = None
-        else:
-            later = [*others, *targets]
+        later = None if targets is None else [*others, *targets]
         posterior = Posterior(dcm, part, later, seed, limits)
         if posterior.possible:
             found.append(posterior)
     if own := [posterior for posterior in found if posterior.scene.by_row]:
         return own[0]
-    weighed = [posterior for posterior in found if posterior.given.weighted]
-    if weighed or any(part.weighted for part in given):
-        if weighed:
-            return weighed[0]
-        return None
+    weighed = next((posterior for posterior in found if posterior.given.weighted), None)
+    if weighed is not None or any(part.weighted for part in given):
+        return weighed
     if not found:
         return None
     with evaluating(dcm):
         rarest = min(found, key=lambda posterior: posterior.log_probability)
         often = rarest.log_probability >= math.log(_OFTEN)
     heed(rarest.batches)
-    if often:
-        return None
-    return rarest
+    return None if often else rarest
 
 
 def _rank(owner: Tensor) -> Tensor:

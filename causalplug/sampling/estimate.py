@@ -16,7 +16,7 @@ from causalplug.caveats import Caveat, unique_caveats
 from causalplug.data.source import DataSource
 from causalplug.errors import QueryError, SamplingError
 from causalplug.identification.arithmetic import Formula
-from causalplug.identification.query import Query
+from causalplug.identification.query import Query, as_query
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.noise import Noise
 from causalplug.sampling.accept import LARGE, SMALL, evaluating
@@ -60,7 +60,7 @@ def estimate(
     started = time.perf_counter()
     if n is not None:
         check_count(n)
-    asked = _as_query(query)
+    asked = as_query(query)
     data = _plain(dcm, data)
     _check_comparison(compare, data)
     if not asked.terms:
@@ -102,14 +102,6 @@ def estimate(
         warnings=unique_caveats((*clearance.warnings, *_weak(overlap))),
         images_painted=_painted(dcm) - before,
     )
-
-
-def _as_query(query: str | Query) -> Query:
-    if isinstance(query, str):
-        return Query.parse(query)
-    if not isinstance(query, Query):
-        raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query.")
-    return query
 
 
 def _check_comparison(compare: str | None, data: object) -> None:

@@ -14,7 +14,7 @@ from causalplug.errors import CycleError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.noise import Noise
 from causalplug.sampling.interventions import Intervention
-from causalplug.selection import pick
+from causalplug.selection import by_name, pick
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -119,27 +119,22 @@ class Rows:
                 intervention = world.do[name]
                 read = self.values(world, intervention.reads, keep)
                 if isinstance(intervention, FromWorld):
-                    self.cells[world.cell(name)] = self.values(intervention.other, [name], keep)[
-                        name
-                    ]
+                    other = self.values(intervention.other, [name], keep)
+                    self.cells[world.cell(name)] = other[name]
                 else:
                     self.cells[world.cell(name)] = intervention.values(self.noise, read)
         needed = self._needed(world, missing)
-        images = [name for name, variable in self.dcm.variables.items() if variable.needs_encoder]
-        asked = [
-            name
-            for name in self.dcm.graph.variables
-            if name in needed
-            and (name not in images or name in missing or world.cell(name) in keep)
-            and name not in self.banks
-        ]
+        asked = []
+        for name in self.dcm.graph.variables:
+            if name not in needed or name in self.banks:
+                continue
+            painted = self.dcm.variables[name].needs_encoder
+            if not painted or name in missing or world.cell(name) in keep:
+                asked.append(name)
         if not asked:
             return
-        known = {
-            name: self.cells[world.cell(name)]
-            for name in self.dcm.graph.variables
-            if world.cell(name) in self.cells
-        }
+        cells = by_name(world.cell, self.dcm.graph.variables)
+        known = {name: self.cells[cell] for name, cell in cells.items() if cell in self.cells}
         for name, value in self._forward(known, asked, needed).items():
             self.cells[world.cell(name)] = value
 

@@ -4,7 +4,7 @@ parents."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -184,13 +184,7 @@ class Likelihood:
         proposals: Sequence[Proposal] | None = None,
         groups: Sequence[Sequence[tuple[str, ...]]] | None = None,
     ):
-        implicit = [name for name in variables if not dcm.mechanism(name).explicit]
-        if implicit:
-            raise PlanError(
-                f"{', '.join(variables)} cannot be trained by likelihood: the mechanism of "
-                f"{', '.join(implicit)} has no explicit density. Use objective='adversarial' for "
-                "this module."
-            )
+        _check_explicit(dcm, variables)
         self.dcm, self.variables, self.config = dcm, tuple(variables), config
         self.factors: list[_Factor] = []
         if groups is None:
@@ -201,8 +195,11 @@ class Likelihood:
             for of_source, rows in zip(groups, sources, strict=True):
                 inside = [group for group in of_source if component.issuperset(group)]
                 self.factors += [self._factor(group, rows) for group in inside]
-        total = sum(map(len, sources))
-        known = iter(proposals or ())
+        self._complete(sum(map(len, sources)), iter(proposals or ()))
+
+    def _complete(self, total: int, known: Iterator[Proposal]) -> None:
+        """Give each factor its share of the rows, and its table or its proposal."""
+        dcm = self.dcm
         self.proposals: list[Proposal] = []
         for factor in self.factors:
             factor.share = len(factor) / total
@@ -274,6 +271,16 @@ class Likelihood:
         settings = replace(self.config, draws=max(256, self.config.draws))
         known = {"proposals": self.proposals, "groups": self._groups}
         return Likelihood(self.dcm, self.variables, sources, settings, **known)  # type: ignore[arg-type]
+
+
+def _check_explicit(dcm: Model, variables: Sequence[str]) -> None:
+    implicit = [name for name in variables if not dcm.mechanism(name).explicit]
+    if implicit:
+        raise PlanError(
+            f"{', '.join(variables)} cannot be trained by likelihood: the mechanism of "
+            f"{', '.join(implicit)} has no explicit density. Use objective='adversarial' for "
+            "this module."
+        )
 
 
 def _check_determined(

@@ -18,7 +18,7 @@ import numpy as np
 from causalplug.checks.bound_data import columns_of
 from causalplug.errors import ConvergenceWarning, GraphWarning, QueryError
 from causalplug.graphs.graph import CausalGraph
-from causalplug.identification.query import Query
+from causalplug.identification.query import Query, as_query
 from causalplug.training.trainer import fit
 from causalplug.values import Named
 from causalplug.variables import Continuous
@@ -77,10 +77,7 @@ def refute(
     :meth:`causalplug.DCM.refute`."""
     import pandas as pd
 
-    if isinstance(query, str):
-        asked = Query.parse(query)
-    else:
-        asked = query
+    asked = as_query(query)
     treatments = _treatments(asked)
     columns = dict(columns_of(data))
     random = np.random.default_rng(seed)
