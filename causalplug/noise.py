@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -257,16 +257,17 @@ class Noise:
         Raises:
             SamplingError: The parts have different seeds, evidence or fixed names.
         """
-        seeds, names = {p.seed for p in parts}, {frozenset(p._fixed) for p in parts}
-        if len(seeds) != 1 or len(names) != 1 or len({p.provenance for p in parts}) != 1:
+        kinds = {(part.seed, part.provenance, frozenset(part._fixed)) for part in parts}
+        if len(kinds) != 1:
             raise SamplingError(
                 "Noise of different seeds, evidence or fixed parts cannot be joined: keep them "
                 "apart."
             )
-        fixed = {key: torch.cat([p._fixed[key] for p in parts]) for key in next(iter(names))}
-        joined = parts[0]._like(torch.cat([p.rows for p in parts]), fixed)
-        drawn = set.intersection(*(set(p._drawn) for p in parts))
-        joined._drawn = {key: torch.cat([p._drawn[key] for p in parts]) for key in drawn}
+        first = parts[0]
+        fixed = _joined([part._fixed for part in parts], first._fixed)
+        joined = first._like(torch.cat([part.rows for part in parts]), fixed)
+        drawn = set(first._drawn).intersection(*(part._drawn for part in parts))
+        joined._drawn = _joined([part._drawn for part in parts], drawn)
         return joined
 
     def save(self, path: str | Path) -> None:
@@ -314,3 +315,8 @@ class Noise:
             provenance = Provenance.from_text(text)
         seed = int(metadata["seed"])
         return cls(rows, seed, fixed=fixed, provenance=provenance, device=device)
+
+
+def _joined(parts: Sequence[Mapping[str, Tensor]], keys: Iterable[str]) -> dict[str, Tensor]:
+    """The tensors under ``keys``, one part after the other."""
+    return {key: torch.cat([part[key] for part in parts]) for key in keys}

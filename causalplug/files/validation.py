@@ -78,7 +78,7 @@ def _unsafe(name: object) -> str | None:
     if not isinstance(name, str) or not name:
         return "is not the text of a path"
     parts = name.split("/")
-    if len(name) > 1024 or any(map(_is_long, parts)):
+    if _is_long(name, 1024) or any(map(_is_long, parts)):
         return "is too long"
     if name.startswith("/") or ":" in name:
         return "is not a relative path"
@@ -91,8 +91,8 @@ def _unsafe(name: object) -> str | None:
     return None
 
 
-def _is_long(part: str) -> bool:
-    return len(part.encode(errors="surrogatepass")) > 240
+def _is_long(part: str, most: int = 240) -> bool:
+    return len(part.encode(errors="surrogatepass")) > most
 
 
 def _is_reserved(part: str) -> bool:
@@ -296,11 +296,7 @@ def _check(value: object, kind: object, at: str, problems: list[str]) -> None:
     if len(problems) > 100:
         return
     if isinstance(kind, list):
-        if not isinstance(value, list):
-            problems.append(f"{_at(at)} is {_kind(value)} instead of a list")
-            return
-        for number, item in enumerate(value):
-            _check(item, kind[0], f"{at}[{number}]", problems)
+        _check_list(value, kind[0], at, problems)
     elif isinstance(kind, Mapping):
         if not isinstance(value, dict):
             problems.append(f"{_at(at)} is {_kind(value)} instead of an object")
@@ -315,6 +311,14 @@ def _check(value: object, kind: object, at: str, problems: list[str]) -> None:
         else:
             shown = _kind(value)
         problems.append(f"{_at(at)} is {shown} instead of {_describe(kind)}")
+
+
+def _check_list(value: object, kind: object, at: str, problems: list[str]) -> None:
+    if not isinstance(value, list):
+        problems.append(f"{_at(at)} is {_kind(value)} instead of a list")
+        return
+    for number, item in enumerate(value):
+        _check(item, kind, f"{at}[{number}]", problems)
 
 
 def _check_object(value: Json, schema: Mapping[Any, object], at: str, problems: list[str]) -> None:

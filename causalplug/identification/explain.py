@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from causalplug.graphs.bits import bits
 from causalplug.identification.c_factor import Effect, restricted
 from causalplug.identification.interpolation import numbers_set, with_interpolation
@@ -49,9 +51,7 @@ def _contradiction(result: Decision) -> str:
 
 def _advice(result: Decision) -> str:
     """What would help, said of one variable at a time where that is enough."""
-    kind = ""
-    if result.certificate is not None:
-        kind = result.certificate.kind
+    kind = result.certificate.kind if result.certificate is not None else ""
     if kind == "inconsistent":
         return ""
     if kind == "values" and len(result.verdicts) == 1:
@@ -68,13 +68,14 @@ def _advice(result: Decision) -> str:
         return ""
     if not sets:
         return "; no experiments on one or two single variables would make it identifiable"
+    return _experiments(sets) + (_smooth(result) if kind == "values" else "")
+
+
+def _experiments(sets: Sequence[tuple[str, ...]]) -> str:
     shown = list(map(_and, sets[:4]))
-    smooth = ""
-    if kind == "values":
-        smooth = _smooth(result)
     if len(sets[0]) == 1:
-        return f"; an experiment on {_or(shown)} would{smooth}"
-    return f"; experiments on {', or on '.join(shown)} would{smooth}"
+        return f"; an experiment on {_or(shown)} would"
+    return f"; experiments on {', or on '.join(shown)} would"
 
 
 def _smooth(result: Decision) -> str:
@@ -116,21 +117,22 @@ def _used(result: Decision) -> tuple[set[int], dict[str, set[str]]]:
     return used, limits
 
 
+def _settings(pairs: Iterable[tuple[str, float]]) -> str:
+    return _and([f"{name}={value:g}" for name, value in pairs])
+
+
 def _positive(result: Decision) -> str:
     if result.by_noise:
         return "determined by the rows, with noise recovered from values"
     used, limits = _used(result)
     sources = [str(result.sources[i].name) for i in sorted(used)]
-    text = "determined by the evidence alone"
-    if sources:
-        text = f"determined by {_and(sources)}"
+    text = f"determined by {_and(sources) if sources else 'the evidence alone'}"
     if len(sources) > 1 and any(verdict.combined for verdict in result.verdicts):
         text += ", pieced together"
     if limits:
         text += f"; only for the values of {_and(sorted(limits))} that were set"
     if result.interpolated:
-        between = _and([f"{name}={value:g}" for name, value in result.interpolated])
-        text += f", and, by interpolation, {between} between them"
+        text += f", and, by interpolation, {_settings(result.interpolated)} between them"
     if result.assumptions:
         text += ", by what is assumed"
     return text

@@ -237,11 +237,7 @@ class Query:
             return cls._summed(terms, name)
         total: dict[Term, float] = {}
         for coefficient, part in terms:
-            if isinstance(part, Term):
-                pairs: tuple[tuple[float, Term], ...] = ((1.0, part),)
-            else:
-                pairs = part.terms
-            for inner, term in pairs:
+            for inner, term in ((1.0, part),) if isinstance(part, Term) else part.terms:
                 total[term] = total.get(term, 0.0) + coefficient * inner
         for coefficient in total.values():
             if not math.isfinite(coefficient):

@@ -173,9 +173,10 @@ class _Parser:
         queries = [part for _, part in parts if not isinstance(part, float)]
         if not queries:
             return sum(sign * part for sign, part in parts)
+        if len(parts) == 1 and parts[0][0] == 1:
+            return queries[0]
         if len(queries) == len(parts) and all(query.formula is None for query in queries):
-            only = len(parts) == 1 and parts[0][0] == 1
-            return queries[0] if only else self.make.contrast(parts)
+            return self.make.contrast(parts)
         (sign, total), *others = parts
         if sign != 1:
             total = self.times(-1.0, "*", total, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from causalplug.arguments import NAMES, Rule, read_argument
@@ -81,16 +81,16 @@ def confounder_layout(
     Raises:
         MechanismError: No known word, or groups that are no cliques or leave an edge out.
     """
+    if not isinstance(spec, str):
+        read_argument("confounders", spec, _GROUPS, MechanismError, "DCM")
+        return ConfounderLayout(graph, _checked_groups(graph, spec))
     if spec == "edges":
         return ConfounderLayout(graph, graph.bidirected)
-    if isinstance(spec, str) and spec != "cliques":
+    if spec != "cliques":
         raise MechanismError(
             f"confounders={spec!r} cannot be used: choose 'cliques' or 'edges', or give the groups "
             "of variables that share a hidden cause."
         )
-    if not isinstance(spec, str):
-        read_argument("confounders", spec, _GROUPS, MechanismError, "DCM")
-        return ConfounderLayout(graph, _checked_groups(graph, spec))
     found = confounder_cliques(graph)
     pairwise = _pairwise(graph, mechanisms)
     groups = [clique for clique in found.cliques if clique[0] not in pairwise]
@@ -114,26 +114,32 @@ def _tell_cover(component: Sequence[str], groups: Sequence[Sequence[str]]) -> No
     )
 
 
-def _checked_groups(graph: CausalGraph, groups: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
-    edges = set(map(frozenset, graph.bidirected))
-    listed_groups = [group if isinstance(group, str) else tuple(group) for group in groups]
-    for group in listed_groups:
-        if isinstance(group, str) or len(set(group)) != len(group) or len(group) < 2:
-            raise MechanismError(
-                f"confounders= cannot be used: {group} is no group of two or more variables."
-            )
-        if unknown := without(group, graph):
-            raise MechanismError(
-                f"confounders= cannot be used: {unknown[0]!r} is no variable of the graph."
-            )
-        apart = [(a, b) for a, b in _pairs(group) if frozenset((a, b)) not in edges]
-        if apart:
-            a, b = apart[0]
+def _check_group(
+    graph: CausalGraph, group: str | tuple[str, ...], edges: Collection[frozenset[str]]
+) -> None:
+    if isinstance(group, str) or len(set(group)) != len(group) or len(group) < 2:
+        raise MechanismError(
+            f"confounders= cannot be used: {group} is no group of two or more variables."
+        )
+    if unknown := without(group, graph):
+        raise MechanismError(
+            f"confounders= cannot be used: {unknown[0]!r} is no variable of the graph."
+        )
+    for a, b in _pairs(group):
+        if frozenset((a, b)) not in edges:
             raise MechanismError(
                 f"confounders= cannot be used: {listed(group)} may share no hidden cause, because "
                 f"the graph has no edge {a} <-> {b}. Add the edge, or split the group."
             )
-    covered = {frozenset(pair) for group in listed_groups for pair in _pairs(group)}
+
+
+def _checked_groups(graph: CausalGraph, groups: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
+    edges = set(map(frozenset, graph.bidirected))
+    listed_groups = [group if isinstance(group, str) else tuple(group) for group in groups]
+    covered: set[frozenset[str]] = set()
+    for group in listed_groups:
+        _check_group(graph, group, edges)
+        covered |= set(map(frozenset, _pairs(group)))
     if missing := sorted(tuple(sorted(edge)) for edge in edges - covered):
         a, b = missing[0]
         raise MechanismError(

@@ -329,9 +329,11 @@ def _offered(
         if graph.siblings(name):
             continue
         wanted = wanted_model(graph, name, kinds)
-        fitting = [one.candidate for one in judged or () if one.variable == name and one.fits]
-        if judged is not None and fitting:
+        if judged is None:
+            if wanted or name not in (kinds or {}):
+                found[name] = wanted or "any generator of its conditional distribution"
+            continue
+        fitting = [one.candidate for one in judged if one.variable == name and one.fits]
+        if fitting:
             found[name] = listed(fitting)
-        elif judged is None and (wanted or name not in (kinds or {})):
-            found[name] = wanted or "any generator of its conditional distribution"
     return found

@@ -201,20 +201,23 @@ def _circle(needs: list[list[int]], start: int) -> list[int]:
     return []
 
 
+def _waits_for(plan: PlanLike, module: Module, other: Module) -> str:
+    met = [name for name in module.ancestors if name in other.variables]
+    path = returning_path(plan.graph, module.variables, met)
+    part = f"{listed(met, most=_MOST)} of them"
+    if len(met) == len(other.variables):
+        part = "all of it"
+    return (
+        f"It waits for {{{listed(other.variables, most=_MOST)}}} and is trained through "
+        f"{part}, frozen: {path} leaves it and returns."
+    )
+
+
 def _waits(plan: PlanLike, module: Module) -> list[str]:
     sentences = []
     if module.action == "train":
         for other in plan.requires(module.variables):
-            met = [name for name in module.ancestors if name in other.variables]
-            path = returning_path(plan.graph, module.variables, met)
-            if len(met) == len(other.variables):
-                part = "all of it"
-            else:
-                part = f"{listed(met, most=_MOST)} of them"
-            sentences.append(
-                f"It waits for {{{listed(other.variables, most=_MOST)}}} and is trained through "
-                f"{part}, frozen: {path} leaves it and returns."
-            )
+            sentences.append(_waits_for(plan, module, other))
         if not module.ancestors:
             sentences.append("It waits for nothing: no path leaves it and returns.")
     later = [after for before, after in plan.edges if before == module.variables]
@@ -256,23 +259,30 @@ def _sources(plan: PlanLike, module: Module) -> list[str]:
     ]
 
 
+def _parts(target: Target) -> list[str]:
+    """What is compared, frozen and set for a target."""
+    parts = [f"compared: {listed(target.variables, most=_MOST)}"]
+    if target.frozen:
+        parts.append(f"frozen: {listed(target.frozen, most=_MOST)}")
+    if target.given:
+        parts.append(f"set from the row: {listed(target.given, most=_MOST)}")
+    return parts
+
+
 def _source(graph: CausalGraph, module: Module, offer: Offer, target: Target | None) -> str:
     name = offer.source.name
     members = set(graph.positions(module.variables))
-    within = listed(graph.named(offer.within), most=_MOST)
+    set_there = listed(graph.named(offer.within), most=_MOST)
     if target is not None:
         kind = "its own c-factor"
         if offer.within:
-            kind = f"a further c-factor, since {within} was set there"
-        parts = [f"compared: {listed(target.variables, most=_MOST)}"]
-        if target.frozen:
-            parts += [f"frozen: {listed(target.frozen, most=_MOST)}"]
-        if target.given:
-            parts += [f"set from the row: {listed(target.given, most=_MOST)}"]
-        return f"Source {name} gives {target.describe(most=_MOST)}, {kind} ({'; '.join(parts)})."
+            kind = f"a further c-factor, since {set_there} was set there"
+        parts = "; ".join(_parts(target))
+        return f"Source {name} gives {target.describe(most=_MOST)}, {kind} ({parts})."
     if not offer.reach:
         return (
-            f"Source {name} is not used: it sets {within} and records nothing else of the module."
+            f"Source {name} is not used: it sets {set_there} and records nothing else of the "
+            "module."
         )
     if offer.missing:
         return (

@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -93,25 +93,21 @@ def plot_plan(
     boxes = {}
     for number, module in enumerate(plan.modules, start=1):
         boxes[module.variables] = _box(plan, module, number)
-    rows = []
+    rows, label = [], 0.0
     if plan.edges:
         rows = _rows(plan, boxes)
-    label = 0.0
     if rows:
         label = text_width("generation 1", SMALL) + 0.12
-    if not rows:
-        wide, tall = _flow(plan, boxes)
-    else:
         wide, tall = (max(row.width for row in rows), sum(row.height for row in rows))
+    else:
+        wide, tall = _flow(plan, boxes)
     width = max(wide + label + 2 * _MARGIN, _legend_width(plan) if legend else 0.0)
     foot = _MARGIN + (_LEGEND if legend else 0.0)
     height = tall + _GAP * max(len(rows) - 1, 0) + _MARGIN + foot
     if rows:
         _settle(plan, rows, boxes, left=label, right=width, top=height - _MARGIN)
     else:
-        for box in boxes.values():
-            x, y = box.place.x - box.place.width / 2, box.place.y - box.place.height / 2
-            box.move(x + (width - wide) / 2, y + foot)
+        _shift(boxes.values(), (width - wide) / 2, foot)
     figure, axes = canvas(width, height, ax)
     if rows:
         _bands(axes, rows, width)
@@ -124,6 +120,12 @@ def plot_plan(
     if legend:
         _legend(axes, plan, width)
     return figure
+
+
+def _shift(boxes: Iterable[_Box], right: float, up: float) -> None:
+    for box in boxes:
+        left, bottom = box.place.corner(-1)
+        box.move(left + right, bottom + up)
 
 
 def _box(plan: PlanShape, module: ModuleShape, number: int) -> _Box:
@@ -142,7 +144,9 @@ def _flow(plan: PlanShape, boxes: dict[tuple[str, ...], _Box]) -> tuple[float, f
     rank = {name: i for i, name in enumerate(plan.graph.topological_order())}
     ordered = sorted(boxes, key=lambda module: min(rank[name] for name in module))
     position = {module: i for i, module in enumerate(ordered)}
-    owner = {name: module for module in boxes for name in module}
+    owner: dict[str, tuple[str, ...]] = {}
+    for module in boxes:
+        owner |= dict.fromkeys(module, module)
     near: dict[tuple[str, ...], set[tuple[str, ...]]] = {module: set() for module in boxes}
     before: dict[tuple[str, ...], set[tuple[str, ...]]] = {module: set() for module in boxes}
     for cause, effect in plan.graph.directed:

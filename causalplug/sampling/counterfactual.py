@@ -9,7 +9,7 @@ run the model on that noise under the interventions.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from causalplug.sampling.request import check_count, request
 from causalplug.sampling.sample import answer
 from causalplug.sampling.worlds import Rows, World
 from causalplug.values import Json, Named
+from causalplug.variables import Variable
 from causalplug.wording import check_known
 
 if TYPE_CHECKING:
@@ -166,25 +167,21 @@ def _row_columns(dcm: Model, rows: Any) -> Json:
             f"counterfactual({type(rows).__name__}) cannot be answered: give a number of rows, one "
             "row as a mapping, or a DataFrame of rows."
         )
-    if hasattr(rows, "columns"):
-        names = list(rows.columns)
-    else:
-        names = list(rows)
+    names = list(rows.columns) if hasattr(rows, "columns") else list(rows)
     check_known(names, dcm.graph.index, "the given rows cannot be used")
     if not names:
         raise QueryError("the given rows cannot be used: they have no columns.")
     found: dict[str, Any] = {}
     for name in names:
-        variable = dcm.variables[name]
-        column = rows[name]
-        codes = variable.encode(
-            [column] if _is_value(column) and not variable.is_image else column, name
-        )
-        if variable.is_image:
-            found[name] = codes
-        else:
-            found[name] = variable.decode(codes)
+        found[name] = _decoded(dcm.variables[name], name, rows[name])
     return found
+
+
+def _decoded(variable: Variable, name: str, column: Any) -> Any:
+    """A column of given rows as the model gives its own: checked, one value per row."""
+    if variable.is_image:
+        return variable.encode(column, name)
+    return variable.decode(variable.encode([column] if _is_value(column) else column, name))
 
 
 def _is_value(column: Any) -> bool:
@@ -208,16 +205,14 @@ def _repeated(dcm: Model, do: Named | None, repeat: tuple[int, int] | None) -> N
     length, draws = repeat
     found = {}
     for name, value in do.items():
-        matches = (
-            name in dcm.variables
-            and hasattr(value, "__len__")
-            and not isinstance(value, str | Mapping)
-        )
-        if (
-            matches
-            and len(value) == length
-            and np.ndim(value) > len(dcm.variables[name].event_shape)
-        ):
+        if name in dcm.variables and _is_one_per_row(dcm.variables[name], value, length):
             value = _repeat(np.asarray(value), draws)
         found[name] = value
     return found
+
+
+def _is_one_per_row(variable: Variable, value: object, rows: int) -> bool:
+    """Whether a setting holds one value of the variable for each of the rows."""
+    if isinstance(value, str | Mapping) or not isinstance(value, Sized):
+        return False
+    return len(value) == rows and np.ndim(value) > len(variable.event_shape)  # type: ignore[arg-type]

@@ -31,7 +31,14 @@ from causalplug.sampling.moments import Contribution, Moments
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.posterior import CHECK
 from causalplug.sampling.request import check_count
-from causalplug.sampling.terms import Case, CompiledTerm, compile_query, normalised, numbers_of
+from causalplug.sampling.terms import (
+    Axis,
+    Case,
+    CompiledTerm,
+    compile_query,
+    normalised,
+    numbers_of,
+)
 from causalplug.sampling.worlds import Rows, World
 from causalplug.values import Json
 from causalplug.wording import listed
@@ -333,10 +340,7 @@ class _Estimation:
         limit = check + math.ceil(self.n / self.limits.min_acceptance)
         self._infer()
         self.done = False
-        if progress is None:
-            disable, delay = (None, 2.0)
-        else:
-            disable, delay = (not progress, 0.0)
+        disable, delay = (None, 2.0) if progress is None else (not progress, 0.0)
         with bar_type()(
             total=self.n, desc="estimating", unit="rows", disable=disable, delay=delay
         ) as bar:
@@ -345,9 +349,7 @@ class _Estimation:
                 self.limits.check_time(f"{fewest} of {self.at:,} candidate rows met the evidence")
                 if (self.at == check and fewest < CHECK / 4) or self.at >= limit:
                     self._too_rare(fewest)
-                end = limit
-                if self.at < check:
-                    end = check
+                end = check if self.at < check else limit
                 stop = min(self.at + min(self._window(fewest), self.batches.size), end)
                 for _, _, commit in self.batches.run(self.at, stop, self._batch):
                     commit()
@@ -355,10 +357,7 @@ class _Estimation:
                         break
                 bar.update(min(self.fewest, self.n) - bar.n)
         for label, parts in self._found.items():
-            if parts:
-                self.pictures[label] = np.concatenate(parts)
-            else:
-                self.pictures[label] = np.zeros((0,))
+            self.pictures[label] = np.concatenate(parts or [np.zeros((0,))])
 
     def _window(self, fewest: int) -> int:
         """Candidates that are likely to be enough."""
@@ -439,6 +438,14 @@ class _Estimation:
             last = max(last, reached)
         return last
 
+    def _averaged(self, mean: Axis, rows: Rows) -> np.ndarray:
+        """The values that an expectation is taken of."""
+        values = rows.values(mean.world, [mean.variable])[mean.variable]
+        numbers = numbers_of(self.dcm.variables[mean.variable], mean.variable)
+        if numbers is not None:
+            values = torch.tensor(numbers, dtype=torch.float64, device=values.device)[values]
+        return values.double().cpu().numpy()
+
     def _contribution(self, case: Case, rows: Rows, index: torch.Tensor) -> Contribution:
         evidence = _codes(rows, case.evidence, [v.size for _, v in self.axes[1]])
         discrete = [a for a in case.outcomes if self.dcm.variables[a.variable].is_discrete]
@@ -448,13 +455,7 @@ class _Estimation:
         for world, condition in case.ranges:
             values = rows.values(world, [condition.name])[condition.name]
             outcome = torch.where(condition.holds(values, rows.noise.rows), outcome, -1)
-        number = None
-        if case.mean is not None:
-            values = rows.values(case.mean.world, [case.mean.variable])[case.mean.variable]
-            numbers = numbers_of(self.dcm.variables[case.mean.variable], case.mean.variable)
-            if numbers is not None:
-                values = torch.tensor(numbers, dtype=torch.float64, device=values.device)[values]
-            number = values.double().cpu().numpy()
+        number = None if case.mean is None else self._averaged(case.mean, rows)
         weight = rows.marks.get("log_weight")
         return Contribution(
             index.numpy(),

@@ -34,6 +34,15 @@ Entry = Hashable | Sequence[Hashable] | Mapping[Any, float]
 probability for each."""
 
 
+def _same_values(parent: Discrete, label: Label) -> bool:
+    """Whether the values of a parent are the label's, or name its places."""
+    reordered = parent.categories != label.categories
+    texts = any_of_kind(parent.categories, str)
+    if set(parent.categories) == set(label.categories) and not (texts and reordered):
+        return True
+    return _plain(parent) != _plain(label.values) and _words(parent, label.values)
+
+
 def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) -> None:
     """Raise unless each parent can stand for the label in its place.
 
@@ -61,12 +70,7 @@ def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) ->
                 f"Parent {name!r} cannot stand for the label {label.name!r}: it has {parent.size} "
                 f"values, the label {label.size}. {_way_out(discrete, labels)}"
             )
-        reordered = parent.categories != label.categories
-        texts = any_of_kind(parent.categories, str)
-        if set(parent.categories) == set(label.categories) and not (texts and reordered):
-            continue
-        names_a_place = _plain(parent) != _plain(label.values) and _words(parent, label.values)
-        if not names_a_place:
+        if not _same_values(parent, label):
             raise LabelMapError(
                 f"Parent {name!r} cannot stand for the label {label.name!r}: its values "
                 f"{list(parent.categories)} are not the label's {list(label.categories)}. "
@@ -96,6 +100,16 @@ def matched_by_value(parent: Discrete, label: Label) -> Tensor:
     return torch.eye(label.size, dtype=torch.float64)[codes]
 
 
+def _check_key(key: object, values: Sequence[Hashable], discrete: Mapping[str, Discrete]) -> None:
+    if len(values) != len(discrete):
+        raise LabelMapError(
+            f"The label map's key {key!r} cannot be read: give one value for each of "
+            f"{listed(discrete)}."
+        )
+    for (name, parent), value in zip(discrete.items(), values, strict=True):
+        Label(name, parent).code(value)
+
+
 def table_from(
     table: Mapping[Any, Entry], discrete: Mapping[str, Discrete], labels: Sequence[Label]
 ) -> Tensor:
@@ -108,35 +122,23 @@ def table_from(
     size = math.prod(label.size for label in labels)
     found: dict[tuple[Hashable, ...], Entry] = {}
     for key, entry in table.items():
-        if isinstance(key, tuple):
-            values = key
-        else:
-            values = (key,)
-        if len(values) != len(discrete):
-            raise LabelMapError(
-                f"The label map's key {key!r} cannot be read: give one value for each of "
-                f"{listed(discrete)}."
-            )
-        for (name, parent), value in zip(discrete.items(), values, strict=True):
-            Label(name, parent).code(value)
+        values = key if isinstance(key, tuple) else (key,)
+        _check_key(key, values, discrete)
         found[values] = entry
     keys = list(itertools.product(*(p.categories for p in discrete.values())))
     holes = without(keys, found)
     if holes:
         shown = ", ".join(str(key[0] if len(key) == 1 else key) for key in holes[:5])
+        more = f" and {len(holes) - 5} more" if len(holes) > 5 else ""
         raise LabelMapError(
-            f"The label map from {listed(discrete)} has no label for "
-            f"{shown}{f' and {len(holes) - 5} more' if len(holes) > 5 else ''}: every combination "
-            "of parent values needs one. Add the entries; for a combination that never occurs any "
-            "label will do."
+            f"The label map from {listed(discrete)} has no label for {shown}{more}: every "
+            "combination of parent values needs one. Add the entries; for a combination that never "
+            "occurs any label will do."
         )
     rows = torch.zeros(len(keys), size, dtype=torch.float64)
     for row, key in enumerate(keys):
         entry = found[key]
-        if isinstance(entry, Mapping):
-            weights = entry
-        else:
-            weights = {_hashable(entry): 1.0}
+        weights = entry if isinstance(entry, Mapping) else {_hashable(entry): 1.0}
         for label, weight in weights.items():
             rows[row, _joint_code(label, labels)] += float(weight)
     return rows
