@@ -31,7 +31,7 @@ from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.mechanisms.frozen.trial import try_generator
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
-from causalplug.selection import to_dicts, values_at
+from causalplug.selection import names_of, to_dicts, values_at
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -180,7 +180,7 @@ class DiffusersGenerator(FrozenMechanism):
         if not known:
             raise MechanismError(
                 f"{type(self.network).__name__} is unconditional: it has no classes for the labels "
-                f"{', '.join(label.name for label in self.labels)}. Declare no labels, or take a "
+                f"{', '.join(names_of(self.labels))}. Declare no labels, or take a "
                 "class-conditional pipeline."
             )
         # a DiT keeps its unconditional class beyond those that it counts

@@ -19,6 +19,7 @@ from causalplug.errors import MechanismError, MissingDependencyError, Repository
 from causalplug.files.validation import read_json
 from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
+from causalplug.selection import names_of
 from causalplug.values import Json, Named
 
 __all__ = ["PipelineFacts", "load_parts", "load_pipeline", "open_pipeline", "pipeline_facts"]
@@ -348,7 +349,7 @@ def _first_line(error: Exception) -> str:
 
 def _advice(snapshot: Snapshot, variant: str | None) -> str:
     """What to do about weights that were not found."""
-    files = [path.name for path in snapshot.path.rglob("*.safetensors")]
+    files = names_of(snapshot.path.rglob("*.safetensors"))
     variants = sorted({name.split(".")[-2] for name in files if name.count(".") > 1})
     others = [name for name in variants if name != variant and not name.isdigit()]
     if others and variant is None:

@@ -32,7 +32,7 @@ from causalplug.mechanisms.frozen.conditional import ConditionalMechanism
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
-from causalplug.selection import to_dicts, within, without
+from causalplug.selection import dicts_by_name, to_dicts, within, without
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -227,7 +227,7 @@ class ImagePipeline(ConditionalMechanism):
     def config(self) -> Json:
         return {
             "image": self.generates.to_dict(),
-            "images": {key: read.to_dict() for key, read in self.images.items()},
+            "images": dicts_by_name(self.images),
             "labels": to_dicts(self.labels),
             "pipeline": self.place.to_dict(),
             "prompts": self.arguments.prompts,

@@ -21,6 +21,7 @@ from torch import Tensor
 from causalplug.arguments import MAPPING, SEED, instance, takes, whole
 from causalplug.errors import SamplingError
 from causalplug.selection import by_name, drop
+from causalplug.tensors import rows_at
 from causalplug.values import Json
 
 __all__ = ["Noise", "NoiseSpec", "Provenance", "Seen"]
@@ -216,8 +217,8 @@ class Noise:
         rows would have had."""
         index = index.to("cpu")
         chosen = self._like(self.rows[index])
-        chosen._fixed = {key: value[index.to(value.device)] for key, value in self._fixed.items()}
-        chosen._drawn = {key: value[index.to(value.device)] for key, value in self._drawn.items()}
+        chosen._fixed = rows_at(self._fixed, index)
+        chosen._drawn = rows_at(self._drawn, index)
         return chosen
 
     def fix(self, values: Mapping[str, Tensor]) -> Noise:

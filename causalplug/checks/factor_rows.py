@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,7 @@ def _pillow(graph: CausalGraph, before: Sequence[str], name: str) -> tuple[str, 
 
 
 def _fixed(graph: CausalGraph, before: Sequence[str]) -> list[str]:
-    parents = {p for name in before for p in graph.parents(name)}
+    parents = set(chain.from_iterable(map(graph.parents, before)))
     return [p for p in graph.variables if p in parents and p not in before]
 
 

@@ -12,7 +12,7 @@ from causalplug.identification.c_factor import Obstacle, identify_c_factor
 from causalplug.identification.ctf_graph import Clash, Factor
 from causalplug.identification.decide import Refusal
 from causalplug.identification.estimand import Atom, Constant
-from causalplug.selection import values_at
+from causalplug.selection import positions_of, values_at
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -259,7 +259,7 @@ def _line(
 def _edges(graph: BitGraph, hedge: Hedge, most: int = 8) -> str:
     """The edges that make the hedge: a bidirected tree over it, and one edge from each member
     towards the root."""
-    index = {name: i for i, name in enumerate(graph.names)}
+    index = positions_of(graph.names)
     forest, root = mask_of(index[n] for n in hedge.forest), mask_of(index[n] for n in hedge.root)
     edges = []
     reached, frontier = root & -root, [next(bits(root))]

@@ -25,6 +25,7 @@ from causalplug.identification.expressions import (
     Sum,
     Within,
 )
+from causalplug.selection import variables_of
 
 __all__ = ["to_latex", "to_text"]
 
@@ -53,7 +54,7 @@ class _Text:
         leaves = [node for node in nodes if isinstance(node, Probability)]
         names: set[str] = set()
         for leaf in leaves:
-            names |= {atom.variable for atom in leaf.of + leaf.given + leaf.do}
+            names |= set(variables_of(leaf.of + leaf.given + leaf.do))
         spelled = Counter(map(str.lower, names))
         self.clashing = {name for name in names if spelled[name.lower()] > 1}
         self.numbered = len({leaf.sources for leaf in leaves}) > 1

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 from causalplug.arguments import FLAG, TEXT, Rule, takes
@@ -25,7 +26,7 @@ from causalplug.identification.arithmetic import Formula, Number, Operation, lin
 from causalplug.identification.events import Bound, Event, World, resolve_bound
 from causalplug.identification.query_text import parse_query
 from causalplug.identification.regions import Region
-from causalplug.selection import all_of_kind
+from causalplug.selection import all_of_kind, firsts
 from causalplug.values import Named
 from causalplug.wording import check_known
 
@@ -143,7 +144,7 @@ class Term:
     @property
     def variables(self) -> tuple[str, ...]:
         """Every variable that is asked for, conditioned on or set, in order of appearance."""
-        names = [name for event in self.events for name in _names(event)]
+        names = list(chain.from_iterable(map(_names, self.events)))
         return tuple(dict.fromkeys(names))
 
     def __str__(self) -> str:
@@ -308,14 +309,14 @@ class Query:
             return Number(float(side))
         if not side.terms:
             return Number(0.0)
-        formula = side.formula or linear([c for c, _ in side.terms])
+        formula = side.formula or linear(firsts(side.terms))
         return formula.moved([places.setdefault(term, len(places)) for _, term in side.terms])
 
     @property
     def combination(self) -> Formula:
         """How the answer is worked out from the terms: :attr:`formula`, or the sum of the terms
         times their coefficients."""
-        return self.formula or linear([c for c, _ in self.terms])
+        return self.formula or linear(firsts(self.terms))
 
     def named(self, name: str | None) -> Query:
         """The same query under the name of a quantity."""

@@ -19,7 +19,7 @@ from causalplug.identification.arithmetic import Formula, Leaf, Number
 from causalplug.identification.events import Bound, Event
 from causalplug.identification.query import Query, Term
 from causalplug.identification.regions import Region
-from causalplug.selection import without
+from causalplug.selection import variables_of, without
 
 __all__ = ["by_subtraction", "may_be_determined", "put"]
 
@@ -55,7 +55,7 @@ def may_be_determined(term: Term, domains: Domains, status: Status) -> bool:
 
     It may not if a part that would determine it is not identifiable itself, while all others are.
     """
-    names = [event.variable for event in term.events]
+    names = variables_of(term.events)
     if term.layer < 3 or len(set(names)) < len(names):
         return False
     binary = []

@@ -12,6 +12,7 @@ from causalplug.identification.c_factor import Regime
 from causalplug.identification.decide import Verdict
 from causalplug.identification.estimand import Estimand
 from causalplug.identification.query import Query
+from causalplug.selection import variables_of
 
 __all__ = ["Answered", "effect_of", "in_words"]
 
@@ -54,8 +55,8 @@ def effect_of(query: Query) -> Effect | None:
         (world, *others) = term.worlds
         if others or not world:
             return None
-        outcomes = tuple(dict.fromkeys(event.variable for event in term.outcomes))
-        given = tuple(dict.fromkeys(event.variable for event in term.evidence))
+        outcomes = tuple(dict.fromkeys(variables_of(term.outcomes)))
+        given = tuple(dict.fromkeys(variables_of(term.evidence)))
         found.add(Effect(tuple(world), outcomes, given))
     if len(found) == 1:
         return found.pop()

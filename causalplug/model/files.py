@@ -33,7 +33,7 @@ from causalplug.model.facts import (
 from causalplug.model.pulled import PulledParts, describe_pulled
 from causalplug.model.replicates import joined_replicates, split_replicates
 from causalplug.planning.plan import Plan
-from causalplug.selection import drop, to_dicts
+from causalplug.selection import dicts_by_name, drop, to_dicts
 from causalplug.values import Json, Named
 from causalplug.variables import variable_from_dict
 
@@ -111,7 +111,7 @@ def dcm_files(
         "format": DCM_FORMAT,
         "causalplug_version": __version__,
         "graph": dcm.graph.to_dict(),
-        "variables": {name: variable.to_dict() for name, variable in dcm.variables.items()},
+        "variables": dicts_by_name(dcm.variables),
         "confounder_size": dcm.confounder_size,
         "confounders": list(map(list, dcm.confounders.groups)),
         "mechanisms": mechanisms,

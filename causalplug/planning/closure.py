@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.search import reach
-from causalplug.selection import values_at, within, without
+from causalplug.selection import positions_of, values_at, within, without
 
 __all__ = ["ClosureState", "Closures", "bits", "mask_of"]
 
@@ -95,7 +95,7 @@ class Closures:
         parents, children = _without_arrows_into(graph, cut)
         inside = reach(marked, parents) & reach(marked, children)
         self.core = tuple(within(graph.order, inside))
-        self.bit = {v: i for i, v in enumerate(self.core)}
+        self.bit = positions_of(self.core)
         self.confounded = self.mask(marked)
         above_lists = [values_at(self.bit, within(parents[v], inside)) for v in self.core]
         below_lists = [values_at(self.bit, within(children[v], inside)) for v in self.core]

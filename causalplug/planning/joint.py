@@ -8,6 +8,7 @@ mechanism from the first step on, and a critic reads everything that a source re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
@@ -103,7 +104,7 @@ def _target(graph: CausalGraph, source: Source, trained: Sequence[str]) -> Targe
     drawn = set(seen.ancestors(wanted)) - set(
         source.do
     )  # the recorded ones among them are compared
-    parents = {parent for name in drawn for parent in graph.parents(name)} - drawn
+    parents = set(chain.from_iterable(map(graph.parents, drawn))) - drawn
 
     def named(names: set[str]) -> tuple[str, ...]:
         return tuple(within(graph.variables, names))

@@ -18,7 +18,7 @@ from causalplug.planning.module import Module, Variables
 from causalplug.planning.objectives import OBJECTIVE, Objective, choose_objectives, module_key
 from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
 from causalplug.planning.targets import Target, Targets
-from causalplug.selection import to_dicts, without
+from causalplug.selection import names_of, to_dicts, without
 from causalplug.values import Json, Named
 from causalplug.wording import check_known, listed
 
@@ -102,7 +102,7 @@ class Plan:
         if len(found) != 1:
             raise PlanError(
                 f"no module holds {listed(variables)}: these variables are in "
-                f"{listed(module.name for module in found.values())}; ask for one of those"
+                f"{listed(names_of(found.values()))}; ask for one of those"
             )
         return next(iter(found.values()))
 

@@ -13,7 +13,7 @@ from causalplug.graphs.search import components, reach
 from causalplug.planning.closure import Closures, bits
 from causalplug.planning.pulling import pullable
 from causalplug.planning.targets import Offer, Target, Targets
-from causalplug.selection import values_at, without
+from causalplug.selection import values_at, within, without
 from causalplug.wording import as_names, listed
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _merge(graph: CausalGraph, units: Sequence[frozenset[int]], circle: Sequence
 
 
 def _needs(closures: Closures, unit: frozenset[int], owner: dict[int, int]) -> list[int]:
-    inside = [v for v in unit if v in closures.bit]
+    inside = within(unit, closures.bit)
     if len(inside) < len(unit):
         return []
     met = (closures.core[bit] for bit in bits(closures.closure(closures.mask(inside))))
@@ -202,7 +202,7 @@ def _circle(needs: list[list[int]], start: int) -> list[int]:
 
 
 def _waits_for(plan: PlanLike, module: Module, other: Module) -> str:
-    met = [name for name in module.ancestors if name in other.variables]
+    met = within(module.ancestors, other.variables)
     path = returning_path(plan.graph, module.variables, met)
     part = f"{listed(met, most=_MOST)} of them"
     if len(met) == len(other.variables):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.plots.graph import arrow, draw_arcs, draw_variables, laid_out
 from causalplug.plots.layout import Arc, Place, arranged, clear_bend, columns_of, stacked
 from causalplug.plots.style import COLOURS, FAMILY, SMALL, canvas, text_width
+from causalplug.selection import firsts, positions_of, seconds
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -141,9 +142,9 @@ def _box(plan: PlanShape, module: ModuleShape, number: int) -> _Box:
 def _flow(plan: PlanShape, boxes: dict[tuple[str, ...], _Box]) -> tuple[float, float]:
     """Place boxes that wait for nothing, causes left of effects as far as possible; returns
     width and height."""
-    rank = {name: i for i, name in enumerate(plan.graph.topological_order())}
+    rank = positions_of(plan.graph.topological_order())
     ordered = sorted(boxes, key=lambda module: min(rank[name] for name in module))
-    position = {module: i for i, module in enumerate(ordered)}
+    position = positions_of(ordered)
     owner: dict[str, tuple[str, ...]] = {}
     for module in boxes:
         owner |= dict.fromkeys(module, module)
@@ -171,7 +172,7 @@ def _flow(plan: PlanShape, boxes: dict[tuple[str, ...], _Box]) -> tuple[float, f
 def _rows(plan: PlanShape, boxes: dict[tuple[str, ...], _Box]) -> list[_Row]:
     """Each generation in as few rows as fit; the boxes that others wait for in its last row,
     next to these."""
-    waited_for = {earlier for earlier, _ in plan.edges}
+    waited_for = set(firsts(plan.edges))
     rows: list[_Row] = []
     for number, generation in enumerate(plan.generations):
         row = _Row([], number)
@@ -214,7 +215,7 @@ def _settle(
     """Order every row by what its boxes are tied to in the other rows, and give everything its
     final place."""
     near = _neighbours(plan, boxes)
-    rank = {name: i for i, name in enumerate(plan.graph.topological_order())}
+    rank = positions_of(plan.graph.topological_order())
     for row in rows:
         row.boxes.sort(key=lambda box: min(rank[name] for name in box.inner))
         _spread(row, left, right)
@@ -240,7 +241,7 @@ def _spread(row: _Row, left: float, right: float) -> None:
 
 
 def _mean(near: list[tuple[_Box, float]], default: float) -> float:
-    total = sum(weight for _, weight in near)
+    total = sum(seconds(near))
     if total:
         return sum(box.place.x * weight for box, weight in near) / total
     return default

@@ -3,6 +3,7 @@ chance explains."""
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from causalplug.errors import DataError
@@ -45,7 +46,7 @@ def plot_training(report: TrainingShape, *, columns: int = 2, width: float = COL
     columns = min(columns, len(shown))
     rows = -(-len(shown) // columns)
     figure, grid = panels(rows, columns, width, 1.55 * rows)
-    cells = [axes for line in grid for axes in line]
+    cells = list(chain.from_iterable(grid))
     for axes, (module, measure) in zip(cells, shown, strict=False):
         _panel(axes, module, measure)
     for axes in cells[len(shown) :]:

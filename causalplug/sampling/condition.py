@@ -22,7 +22,7 @@ from causalplug.sampling.interventions import (
     is_per_row,
 )
 from causalplug.sampling.worlds import Rows, World
-from causalplug.selection import all_of_kind, within
+from causalplug.selection import all_of_kind, names_of, within
 from causalplug.values import Named
 from causalplug.wording import check_known, listed
 
@@ -154,7 +154,7 @@ class Given:
     @property
     def names(self) -> list[str]:
         """The variables that are conditioned on."""
-        return [part.name for part in self.parts]
+        return names_of(self.parts)
 
     def prepare(self, dcm: Model, later: Sequence[tuple[World, Iterable[str]]]) -> None:
         """Decide which points need a weight and which have to be recovered, before any work.
@@ -220,7 +220,7 @@ class Given:
 
     def filter(self, rows: Rows, keep: Any = ()) -> tuple[Rows, Tensor]:
         """The rows that agree, with weights and recovered noise, and their positions."""
-        values = rows.values(self.clamped, [c.name for c in self.conditions], keep)
+        values = rows.values(self.clamped, names_of(self.conditions), keep)
         mask = torch.ones(len(rows), dtype=torch.bool, device=rows.noise.device)
         for condition in self.conditions:
             mask &= condition.holds(values[condition.name], rows.noise.rows)
@@ -229,7 +229,7 @@ class Given:
         for name in self.weighted:
             self._weigh(chosen, name)
         if self.points and len(chosen):
-            chosen.values(self.clamped, [point.name for point in self.points])
+            chosen.values(self.clamped, names_of(self.points))
             self.recover(chosen, self.clamped)
             if self.clamped is not self.world:
                 for name in chosen.dcm.graph.variables:
@@ -345,8 +345,8 @@ def _merged(a: Given, b: Given) -> Given:
                 f"the evidence contradicts itself: {c.name} is given two values in one world; keep "
                 "one."
             )
-    twice = {p.name for p in a.points} & ({p.name for p in b.points} | set(conditions))
-    twice |= {p.name for p in b.points} & set(conditions)
+    twice = set(names_of(a.points)) & (set(names_of(b.points)) | set(conditions))
+    twice |= set(names_of(b.points)) & set(conditions)
     if twice:
         raise QueryError(
             f"the evidence contradicts itself: {listed(sorted(twice))} is given twice in one "

@@ -15,6 +15,7 @@ from causalplug.graphs.graph import CausalGraph
 from causalplug.noise import Noise
 from causalplug.sampling.interventions import Intervention
 from causalplug.selection import by_name, pick
+from causalplug.tensors import rows_at
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -166,16 +167,16 @@ class Rows:
             if self.dcm.variables[name].needs_encoder:
                 found |= self.dcm.generate(self.noise, found, [name], self.banks)
             else:
-                padded = {other: value[index.to(value.device)] for other, value in found.items()}
+                padded = rows_at(found, index)
                 found[name] = self.dcm.generate(more, padded, [name], self.banks)[name][:n]
         return pick(found, asked)
 
     def select(self, index: Tensor) -> Rows:
         """Some of the rows, by positions or by a mask."""
         chosen = Rows(self.dcm, self.noise.select(index))
-        chosen.cells = {cell: value[index.to(value.device)] for cell, value in self.cells.items()}
+        chosen.cells = rows_at(self.cells, index)
         chosen.banks = self.banks
-        chosen.marks = {key: value[index.to(value.device)] for key, value in self.marks.items()}
+        chosen.marks = rows_at(self.marks, index)
         return chosen
 
     def only(self, cells: Collection[Cell]) -> Rows:

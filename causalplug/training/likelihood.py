@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.model.model import Model
 from causalplug.selection import by_name, values_at, within
+from causalplug.tensors import rows_at
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import (
     Cells,
@@ -106,7 +108,7 @@ class _Factor:
         index = torch.randint(
             len(self), (min(batch_size, len(self)),), generator=generator, device=generator.device
         )
-        batch = {name: value[index] for name, value in self.rows.items()}
+        batch = rows_at(self.rows, index)
         if self.proposal is None:
             return -self._log_mean(dcm, batch, noise).mean()
         return -self._proposed(dcm, self.proposal, batch, generator).mean()
@@ -292,7 +294,7 @@ def _check_determined(
     for of_source in groups:
         if any(frozenset(group) == component for group in of_source):
             return
-    parents = {p for name in component for p in graph.parents(name)} - component
+    parents = set(chain.from_iterable(map(graph.parents, component))) - component
     raise PlanError(
         f"{', '.join(sorted(component))} cannot be trained by likelihood: no source without an "
         f"intervention on them records all of {', '.join([*sorted(component), *sorted(parents)])} "

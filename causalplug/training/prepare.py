@@ -20,6 +20,7 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.model.model import Model
 from causalplug.planning.plan import Module, Target
 from causalplug.selection import pick, within, without
+from causalplug.tensors import rows_at
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import as_made, pixel_column, read_parents
 from causalplug.training.moments import moments_off, moments_off_by_value
@@ -73,7 +74,7 @@ class Prepared:
                 images[name] = self.images[source, part][name]
         if part == "held_out" and images:
             few = torch.arange(min(len(rows), _HELD_OUT_PIXELS))
-            rows, images = rows.select(few), {name: value[few] for name, value in images.items()}
+            rows, images = rows.select(few), rows_at(images, few)
         if not images:
             return rows
         device = next(iter(rows.values.values())).device

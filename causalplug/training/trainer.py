@@ -43,7 +43,7 @@ from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module, Plan, plan
-from causalplug.selection import map_values, values_at, within, without
+from causalplug.selection import dicts_by_name, map_values, values_at, within, without
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.columns import suit_columns
 from causalplug.training.config import TrainingConfig, TrainingSettings
@@ -371,9 +371,7 @@ class Trainer:
                 data[f"column {name!r} of source {rows.source.name!r}"] = digest.hexdigest()
         facts = {
             "settings": self.config.to_dict(),
-            "variables": {
-                name: variable.to_dict() for name, variable in self.dcm.variables.items()
-            },
+            "variables": dicts_by_name(self.dcm.variables),
             "graph": str(self.dcm.graph),
             "data": data,
             "weights": {
@@ -572,7 +570,7 @@ class Trainer:
 
     def _gather_reports(self, run: Run, own: Mapping[int, ModuleReport]) -> None:
         """The reports of all processes; the first process tracks for all."""
-        records = {place: report.to_dict() for place, report in own.items()}
+        records = dicts_by_name(own)
         for told in run.processes.all_told(records):
             found = map_values(report_from, told)
             for place in found.keys() - own.keys():

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.model.model import Model
-from causalplug.selection import pick, values_at
+from causalplug.selection import pick, seconds, values_at
 from causalplug.training.factors import served, tabular
 from causalplug.training.learner import trainable
 from causalplug.uncertainty.adjustment import adjusted, adjustment_names
@@ -151,9 +151,9 @@ def _by_fisher(
         if not placed:
             raise NoGradient(f"no table says anything about {', '.join(own)}")
         flat = _flat(parameters, own)
-        sizes = rows_to_read(dcm, [factor for _, factor in placed], flat)
+        sizes = rows_to_read(dcm, seconds(placed), flat)
         placed = [(p, f.thinned(size)) for (p, f), size in zip(placed, sizes, strict=True)]
-        scores = Scores(dcm, [factor for _, factor in placed], flat)
+        scores = Scores(dcm, seconds(placed), flat)
         found = scores.influence(torch.cat(values_at(gradients, own), 1))
         weighted = scores.counts[:, None] * found
         variance += (weighted * found).sum(0)

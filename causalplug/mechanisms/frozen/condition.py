@@ -12,7 +12,7 @@ from torch import Tensor
 
 from causalplug.arguments import NAME, REQUIRED, instance, read_fields, setting
 from causalplug.errors import LabelMapError, MechanismError
-from causalplug.selection import all_of_kind, values_at, without
+from causalplug.selection import all_of_kind, positions_of, values_at, without
 from causalplug.values import Json, Named
 from causalplug.variables import Variable, variable_from_dict
 from causalplug.wording import listed
@@ -277,7 +277,7 @@ def _mapped(name: str, condition: Condition, parent: str, category: Any, through
 
 def _codes(name: str, condition: Condition, parent: str, values: Sequence[object]) -> Tensor:
     categories: tuple[Any, ...] = condition.kind.categories
-    place = {category: code for code, category in enumerate(categories)}
+    place = positions_of(categories)
     unknown = without(values, place)
     if unknown:
         raise LabelMapError(

@@ -22,7 +22,7 @@ from causalplug.mechanisms.frozen.condition import (
 )
 from causalplug.noise import NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
-from causalplug.selection import pick, to_dicts, values_at, within, without
+from causalplug.selection import names_of, pick, positions_of, to_dicts, values_at, within, without
 from causalplug.values import Json, Named
 from causalplug.variables import Variable, variable_from_dict
 
@@ -82,7 +82,7 @@ class ConditionalMechanism(Mechanism):
     ):
         super().__init__()
         _check_error(generates, error)
-        names = [condition.name for condition in conditions]
+        names = names_of(conditions)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise MechanismError(
@@ -384,7 +384,7 @@ def _output_codes(name: str, own: Variable, wanted: Variable) -> Tensor | None:
     """
     if own.is_discrete and wanted.is_discrete:
         categories: tuple[Any, ...] = wanted.categories
-        place = {category: code for code, category in enumerate(categories)}
+        place = positions_of(categories)
         known: tuple[Any, ...] = own.categories
         unknown = without(known, place)
         if not unknown:

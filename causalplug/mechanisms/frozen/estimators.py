@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from causalplug.selection import seconds
+
 __all__ = ["EXPORTED", "SMALLEST", "network_of"]
 
 EXPORTED = (
@@ -160,7 +162,7 @@ def _family(estimator: object) -> list[str]:
 
 def _pipeline(estimator: Any) -> nn.Module | None:
     layers: list[nn.Module] = []
-    steps = [step for _, step in estimator.steps]
+    steps = seconds(estimator.steps)
     for step in steps[:-1]:
         made = _scaler(step)
         if made is None:

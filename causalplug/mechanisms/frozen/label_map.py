@@ -32,7 +32,7 @@ from causalplug.mechanisms.frozen.label_tables import (
     table_from,
 )
 from causalplug.noise import NoiseSpec
-from causalplug.selection import to_dicts, values_at
+from causalplug.selection import sizes_of, to_dicts, values_at
 from causalplug.values import Json, Named
 from causalplug.variables import Discrete, Variable, variable_from_dict
 
@@ -74,8 +74,8 @@ class LabelMap:
         self.parents: dict[str, Discrete] = as_discrete(parents)
         self.labels = tuple(labels)
         shape = (
-            math.prod(p.size for p in self.parents.values()),
-            math.prod(label.size for label in self.labels),
+            math.prod(sizes_of(self.parents.values())),
+            math.prod(sizes_of(self.labels)),
         )
         table = torch.as_tensor(probabilities, dtype=torch.float64)
         if tuple(table.shape) != shape:
@@ -140,7 +140,7 @@ class LabelMap:
         """Row of the table ``(n,)`` for the parents' codes ``(n,)``; of relaxed one-hot rows the
         largest counts."""
         codes = [_codes(parents[name]) for name in self.parents]
-        return ravel(codes, [p.size for p in self.parents.values()])
+        return ravel(codes, sizes_of(self.parents.values()))
 
     def probabilities_given(self, parents: Mapping[str, Tensor], n: int | None = None) -> Tensor:
         """``P(joint label | parents)``, ``(n, size)``; linear in relaxed (one-hot float) parents,
@@ -216,7 +216,7 @@ class LabelMap:
 
     def join(self, labels: Tensor) -> Tensor:
         """Inverse of :meth:`split`."""
-        return ravel(list(labels.unbind(-1)), [label.size for label in self.labels], len(labels))
+        return ravel(list(labels.unbind(-1)), sizes_of(self.labels), len(labels))
 
     # -- constructions
 
@@ -240,8 +240,8 @@ class LabelMap:
         """Every label with the same probability, whatever the parents."""
         discrete = as_discrete(parents)
         rows, size = (
-            math.prod(p.size for p in discrete.values()),
-            math.prod(label.size for label in labels),
+            math.prod(sizes_of(discrete.values())),
+            math.prod(sizes_of(labels)),
         )
         return cls(discrete, labels, torch.full((rows, size), 1 / size, dtype=torch.float64))
 
@@ -300,8 +300,8 @@ class LabelMap:
             joint = cls.from_function(label, discrete, labels).draw(codes, n=n)
         else:
             joint = _joint_label(frame, label, labels, n)
-        index = ravel(list(codes.values()), [p.size for p in discrete.values()], n)
-        size = math.prod(item.size for item in labels)
+        index = ravel(list(codes.values()), sizes_of(discrete.values()), n)
+        size = math.prod(sizes_of(labels))
         return cls(discrete, labels, counted(index * size + joint, discrete, labels, smoothing))
 
     def _describe(self, row: int) -> str:
@@ -328,7 +328,7 @@ class LabelMap:
         """Inverse of :meth:`to_dict`."""
         parents = {name: variable_from_dict(item, name) for name, item in declaration["parents"]}
         labels = list(map(Label.from_dict, declaration["labels"]))
-        size = math.prod(label.size for label in labels)
+        size = math.prod(sizes_of(labels))
         table = torch.tensor(declaration["probabilities"], dtype=torch.float64).view(-1, size)
         return cls(parents, labels, table)
 
@@ -346,7 +346,7 @@ def _joint_label(
             f"Columns {names} cannot hold the labels {listed(labels)}: give one column for each."
         )
     known = [item.encode(frame[name]) for name, item in zip(names, labels, strict=True)]
-    return ravel(known, [item.size for item in labels], n)
+    return ravel(known, sizes_of(labels), n)
 
 
 def _codes(value: Tensor) -> Tensor:

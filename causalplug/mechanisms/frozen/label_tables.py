@@ -13,7 +13,7 @@ from torch import Tensor
 
 from causalplug.errors import LabelMapError
 from causalplug.mechanisms.frozen.label import Label
-from causalplug.selection import any_of_kind, values_at, without
+from causalplug.selection import any_of_kind, names_of, positions_of, sizes_of, values_at, without
 from causalplug.values import Named
 from causalplug.variables import Discrete, Variable
 
@@ -49,7 +49,7 @@ def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) ->
     Raises:
         LabelMapError: Another number, order, size or naming of values.
     """
-    names, wanted = list(discrete), [label.name for label in labels]
+    names, wanted = list(discrete), names_of(labels)
     if len(names) != len(wanted):
         raise LabelMapError(
             f"Parents {listed(discrete)} cannot stand for the labels {listed(labels)} one for one: "
@@ -91,7 +91,7 @@ def _words(*variables: Discrete) -> bool:
 def matched_by_value(parent: Discrete, label: Label) -> Tensor:
     """``P(label | parent)`` ``(k, k)`` of a parent that stands for a label: equal values belong
     together, whatever their places; the numbers from 0 stand for the places of names."""
-    place = {value: code for code, value in enumerate(label.categories)}
+    place = positions_of(label.categories)
     same = set(place) == set(parent.categories)
     if same:
         codes = values_at(place, parent.categories)
@@ -119,7 +119,7 @@ def table_from(
     Raises:
         LabelMapError: A joint value of the parents without an entry, an unknown value or label.
     """
-    size = math.prod(label.size for label in labels)
+    size = math.prod(sizes_of(labels))
     found: dict[tuple[Hashable, ...], Entry] = {}
     for key, entry in table.items():
         values = key if isinstance(key, tuple) else (key,)
@@ -152,8 +152,8 @@ def counted(
     Raises:
         LabelMapError: A combination of parents without rows.
     """
-    size = math.prod(item.size for item in labels)
-    rows = math.prod(p.size for p in discrete.values())
+    size = math.prod(sizes_of(labels))
+    rows = math.prod(sizes_of(discrete.values()))
     counts = torch.bincount(joint, minlength=rows * size).view(rows, size).double() + smoothing
     empty = (counts.sum(1) == 0).nonzero().squeeze(1)
     if len(empty):
@@ -197,7 +197,7 @@ def listed(items: Named | Sequence[Label]) -> str:
     if isinstance(items, Mapping):
         names = list(items)
     else:
-        names = [label.name for label in items]
+        names = names_of(items)
     return ", ".join(map(str, names)) or "nothing"
 
 
@@ -238,10 +238,7 @@ def _way_out(
     """The label map that would mend it, written out for the first values."""
     if reordered:
         names = ", ".join(map(str, parents))
-        return (
-            f"Pass label_map=lambda {names}: ({', '.join(label.name for label in labels)}) to "
-            "reorder them."
-        )
+        return f"Pass label_map=lambda {names}: ({', '.join(names_of(labels))}) to reorder them."
     key = ", ".join(repr(p.categories[0]) for p in parents.values())
     value = ", ".join(repr(label.categories[0]) for label in labels)
     if len(parents) != 1:
