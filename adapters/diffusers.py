@@ -212,9 +212,9 @@ class DiffusersGenerator(FrozenMechanism):
 
     def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         device = next(self.network.parameters()).device
-        generators = [
-            torch.Generator().manual_seed(seed_of(pair)) for pair in noise["seed"].tolist()
-        ]
+        generators = []
+        for pair in noise["seed"].tolist():
+            generators.append(torch.Generator().manual_seed(seed_of(pair)))
         if self.labels:
             joint = self._map.join(labels)
         else:

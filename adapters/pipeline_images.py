@@ -243,9 +243,9 @@ class ImagePipeline(ConditionalMechanism):
         """The mechanism that a repository describes."""
         fields = dict(config)
         image: Any = variable_from_dict(fields.pop("image"), "image")
-        images: Any = {
-            key: variable_from_dict(read, key) for key, read in fields.pop("images").items()
-        }
+        images: Any = {}
+        for key, read in fields.pop("images").items():
+            images[key] = variable_from_dict(read, key)
         labels = list(map(Label.from_dict, fields.pop("labels")))
         place, location = Origin.place(fields.pop("pipeline"), snapshot)
         joint = list(itertools.product(*(label.categories for label in labels)))

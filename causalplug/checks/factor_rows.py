@@ -232,9 +232,9 @@ class _DistrictRows:
         total: Polynomial = {}
         for codes in itertools.product(*(range(self.model.size(name)) for name in hidden)):
             case = {**known, **dict(zip(hidden, codes, strict=True))}
-            responses: list[Response] = [
-                (name, self.model.setting(name, case), case[name]) for name in (*members, *hidden)
-            ]
+            responses: list[Response] = []
+            for name in (*members, *hidden):
+                responses.append((name, self.model.setting(name, case), case[name]))
             product = self.model.product(responses)
             total[product] = total.get(product, 0.0) + 1.0
         return Row(total, self.number, cells, self._text(known, members))

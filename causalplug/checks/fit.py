@@ -314,9 +314,9 @@ def _generated(mechanism: FrozenMechanism, value: int, n: int, seed: int) -> Ten
     assert mechanism.label_map is not None
     parts = []
     for noise in Noise(n, seed).chunks(200):
-        own = {
-            key: noise.draw(f"check/{value}/{key}", spec) for key, spec in mechanism.noise.items()
-        }
+        own = {}
+        for key, spec in mechanism.noise.items():
+            own[key] = noise.draw(f"check/{value}/{key}", spec)
         log = mechanism.label_map.probabilities[value].log().expand(len(noise), -1)
         if "label" in own:
             joint = (log + own["label"]).argmax(-1)

@@ -55,9 +55,9 @@ def facts_of(snapshot: Snapshot) -> Json:
 
 def _model(config: Named) -> Json:
     graph = CausalGraph.from_dict(config["graph"])
-    variables = {
-        name: variable_from_dict(config["variables"][name], name) for name in graph.variables
-    }
+    variables = {}
+    for name in graph.variables:
+        variables[name] = variable_from_dict(config["variables"][name], name)
     mechanisms, encoders = (map_values(_made, config[key]) for key in ("mechanisms", "encoders"))
     return {
         "causalplug_version": config.get("causalplug_version"),

@@ -392,9 +392,10 @@ class Snapshot:
     def _lacks(self, name: str) -> RepositoryError:
         names = list(self._listing)
         near = difflib.get_close_matches(name, names, n=1)
-        pickled = [
-            n for n in names if n.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"))
-        ]
+        pickled = []
+        for n in names:
+            if n.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")):
+                pickled.append(n)
         hint = "check the name, revision=… and subfolder=…"
         if near:
             hint = f"did you mean {short(near[0])}?"

@@ -390,9 +390,10 @@ class Evaluator:
         over = within(node.over, body.symbols)
         kept = tuple(without(body.symbols, over))
         names = variables_of(over)
-        holders = [
-            self.tables[i] for i in node.sources if set(names) <= set(self.tables[i].categories)
-        ]
+        holders = []
+        for i in node.sources:
+            if set(names) <= set(self.tables[i].categories):
+                holders.append(self.tables[i])
         shape = [len(self.domains[name]) for name in names]
         if holders:
             weights = sum((table.margin(names) for table in holders), start=np.zeros(shape))

@@ -84,9 +84,10 @@ class Identification:
     @cached_property
     def regimes(self) -> list[Regime]:
         """The sources as distributions on bit sets, for the code that decides."""
-        return [
-            _regime(self.graph, source, position) for position, source in enumerate(self.sources)
-        ]
+        found = []
+        for position, source in enumerate(self.sources):
+            found.append(_regime(self.graph, source, position))
+        return found
 
     @cached_property
     def domains_by_position(self) -> dict[int, tuple[Hashable, ...]]:

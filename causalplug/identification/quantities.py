@@ -327,8 +327,8 @@ def _argument(argument: Argument) -> tuple[str, Any, Any]:
 
 
 def _name(quantity: str, *arguments: Argument, do: Mapping[str, Any], given: Given) -> str:
-    shown = [
-        a if isinstance(a, str) else f"{a[0]}={' vs '.join(map(str, a[1:]))}" for a in arguments
-    ]
+    shown = []
+    for a in arguments:
+        shown.append(a if isinstance(a, str) else f"{a[0]}={' vs '.join(map(str, a[1:]))}")
     known = ([f"do({World(do)})"] if do else []) + list(map(str, given))
     return f"{quantity}({', '.join(shown)}" + (f" | {', '.join(known)}" if known else "") + ")"

@@ -207,9 +207,11 @@ class Model(nn.Module):
         """Weights and buffers of everything that is trained: mechanisms and encoders that are
         not frozen references."""
         frozen = self.frozen_names()
-        return {
-            key: value for key, value in self.state_dict().items() if not key.startswith(frozen)
-        }
+        found = {}
+        for key, value in self.state_dict().items():
+            if not key.startswith(frozen):
+                found[key] = value
+        return found
 
     def frozen_names(self) -> tuple[str, ...]:
         """How the names of the weights begin that were pulled and have repositories of their

@@ -254,9 +254,10 @@ def _sources(plan: PlanLike, module: Module) -> list[str]:
         return ["It is not trained, so it needs no data."]
     targets = {target.source: target for target in module.targets}
     offers = Targets(plan.graph, plan.sources).offers(plan.graph.positions(module.variables))
-    return [
-        _source(plan.graph, module, offer, targets.get(str(offer.source.name))) for offer in offers
-    ]
+    found = []
+    for offer in offers:
+        found.append(_source(plan.graph, module, offer, targets.get(str(offer.source.name))))
+    return found
 
 
 def _parts(target: Target) -> list[str]:

@@ -58,9 +58,9 @@ def counterfactual(
     do = _repeated(dcm, do, repeat)
     given = compile_evidence(dcm, seen, n)
     settings = _settings(do, worlds)
-    compiled: dict[str | None, World] = {
-        label: World(dcm.graph, compile_do(dcm, setting, n)) for label, setting in settings.items()
-    }
+    compiled: dict[str | None, World] = {}
+    for label, setting in settings.items():
+        compiled[label] = World(dcm.graph, compile_do(dcm, setting, n))
     if factual and FACTUAL in compiled:
         raise QueryError(
             f"a world cannot be called {FACTUAL!r} beside factual=True, which adds one. Rename it."

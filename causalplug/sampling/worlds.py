@@ -50,9 +50,10 @@ class World:
     def __init__(self, graph: CausalGraph, do: Mapping[str, Intervention] | None = None):
         self.do = dict(do or {})
         directed = [edge for edge in graph.directed if edge[1] not in self.do]
-        added = [
-            (read, name) for name, intervention in self.do.items() for read in intervention.reads
-        ]
+        added = []
+        for name, intervention in self.do.items():
+            for read in intervention.reads:
+                added.append((read, name))
         bidirected = [edge for edge in graph.bidirected if not self.do.keys() & set(edge)]
         try:
             self.graph = CausalGraph(graph.variables, (*directed, *added), tuple(bidirected))

@@ -18,9 +18,8 @@ from causalplug.mechanisms.frozen.label_map import LabelMap
 from causalplug.noise import Noise
 from causalplug.selection import pick, sizes_of, without_none
 from causalplug.tensors import rows_at
-from causalplug.testing.values import difference, example_values, refusal
+from causalplug.testing.values import difference, example_values, refusal, rows_of
 from causalplug.variables import Continuous, Discrete, Image, Variable
-from causalplug.testing.values import rows_of
 
 __all__ = ["MechanismTester"]
 

@@ -224,9 +224,10 @@ class RowGame(Game):
         self.roller = Roller(
             dcm, target.variables, target.parents, target.updated, banks=banks, pixels=pixels
         )
-        projections = {
-            n: dcm.encoders[n].size for n in names if n in dcm.encoders and n not in pixels
-        }
+        projections = {}
+        for n in names:
+            if n in dcm.encoders and n not in pixels:
+                projections[n] = dcm.encoders[n].size
         self.reads = CriticInput(pick(dcm.variables, names), projections)
         self.reads.standardise(self.rows)
         self.critic = self._new_critic()

@@ -265,9 +265,10 @@ def _usable(dcm: Model, name: str, sources: Sequence[Rows]) -> dict[str, Tensor]
         PlanError: There are none.
     """
     needed = (name, *dcm.mechanism(name).parents)
-    usable = [
-        rows for rows in sources if set(needed) <= set(rows.values) and name not in rows.source.do
-    ]
+    usable = []
+    for rows in sources:
+        if set(needed) <= set(rows.values) and name not in rows.source.do:
+            usable.append(rows)
     if not usable:
         raise PlanError(
             f"{name} cannot be trained by counterfactuals: no source without an intervention on it "

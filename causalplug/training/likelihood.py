@@ -139,9 +139,9 @@ class _Factor:
             noise = self.draws(generator)
         values = []
         for start in range(0, min(len(self), _SCORED), _SCORED_TOGETHER):
-            part = {
-                name: value[start : start + _SCORED_TOGETHER] for name, value in self.rows.items()
-            }
+            part = {}
+            for name, value in self.rows.items():
+                part[name] = value[start : start + _SCORED_TOGETHER]
             if self.proposal is None:
                 values.append(self._log_mean(dcm, part, noise))
             else:

@@ -225,9 +225,10 @@ class Prepared:
     def _shown(self, dcm: Model, target: Target, pixels: Sequence[str]) -> Shown | None:
         """What reads categories off the images that the target trains."""
         names = [*target.parents, *target.variables]
-        images = [
-            name for name in target.updated if name in names and dcm.variables[name].needs_encoder
-        ]
+        images = []
+        for name in target.updated:
+            if name in names and dcm.variables[name].needs_encoder:
+                images.append(name)
         if not images:
             return None
         key = (target.source, *names)
@@ -455,9 +456,10 @@ class _timed:
 def _rows_with(name: str, mechanism: Mechanism, train: Sequence[Rows]) -> dict[str, Tensor]:
     """Rows of the largest source that tells how a frozen mechanism's labels follow from its
     parents."""
-    having = [
-        r for r in train if {name, *mechanism.parents} <= set(r.values) and name not in r.source.do
-    ]
+    having = []
+    for r in train:
+        if {name, *mechanism.parents} <= set(r.values) and name not in r.source.do:
+            having.append(r)
     having = having or [
         r for r in train if set(mechanism.parents) <= set(r.values) and name not in r.source.do
     ]

@@ -253,9 +253,9 @@ def distance(
     n = min(len(rows[names[0]]), _MOST)
     rows = {name: rows[name][:n] for name in names}
     repeats = _repeats(dcm, target, n)
-    given = {
-        name: rows[name].repeat(repeats, *[1] * (rows[name].ndim - 1)) for name in target.parents
-    }
+    given = {}
+    for name in target.parents:
+        given[name] = rows[name].repeat(repeats, *[1] * (rows[name].ndim - 1))
     fake = roller(given, n * repeats, generator).values
     discrete = [name for name in names if dcm.variables[name].is_discrete]
     found: Json = {}

@@ -120,9 +120,9 @@ def _doubly_robust(
         if names is None or sample.source.do or not names <= sample.source.recorded:
             continue
         found = adjusted(dcm, numbers, pick(sample.values, names), seed)
-        by_row: list[Tensor | None] = [
-            torch.zeros(len(other), numbers.size, dtype=torch.float64) for other in samples
-        ]
+        by_row: list[Tensor | None] = []
+        for other in samples:
+            by_row.append(torch.zeros(len(other), numbers.size, dtype=torch.float64))
         own = found.influence.cpu() / len(sample)
         by_row[place] = own
         variance = own.square().sum(0) * (len(sample) / sample.stands_for)
@@ -139,9 +139,9 @@ def _by_fisher(
 ) -> Influence:
     """Every c-component's scores and the Fisher information of all sources together."""
     variance = torch.zeros(size, dtype=torch.float64)
-    by_row: list[Tensor | None] = [
-        torch.zeros(len(sample), size, dtype=torch.float64) for sample in samples
-    ]
+    by_row: list[Tensor | None] = []
+    for sample in samples:
+        by_row.append(torch.zeros(len(sample), size, dtype=torch.float64))
     correction = torch.zeros(size, dtype=torch.float64)
     for component in dcm.graph.c_components():
         own = [name for name in dcm.graph.variables if name in component and name in parameters]

@@ -234,9 +234,9 @@ class ConditionalMechanism(Mechanism):
             return self
         recorded = rows[str(self.name)][:_MOST_ROWS].double()
         count = len(recorded)
-        parts = [
-            self._expected(rows, slice(start, start + _BATCH)) for start in range(0, count, _BATCH)
-        ]
+        parts = []
+        for start in range(0, count, _BATCH):
+            parts.append(self._expected(rows, slice(start, start + _BATCH)))
         found = float((recorded - torch.cat(parts)).square().mean().sqrt())
         if not found > 0:
             raise MechanismError(

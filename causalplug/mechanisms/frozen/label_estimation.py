@@ -59,9 +59,9 @@ def estimate_label_map(asked: LabelMapEstimate, mechanism: Labelled, rows: Named
             f"{', '.join(missing)}. Record it in a source, or give a label map."
         )
     if asked.column is not None:
-        frame = {
-            name: parent.decode(rows[name]) for name, parent in mechanism.bound_parents.items()
-        }
+        frame = {}
+        for name, parent in mechanism.bound_parents.items():
+            frame[name] = parent.decode(rows[name])
         return LabelMap.from_rows(
             frame | {asked.column: rows[asked.column]},
             parents=mechanism.bound_parents,
