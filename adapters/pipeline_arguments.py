@@ -20,7 +20,6 @@ __all__ = [
     "from_json",
     "label_arguments",
     "labels_for",
-    "scheduler_steps",
     "to_json",
 ]
 
@@ -223,17 +222,6 @@ def _as_tuple(label: object) -> tuple[Any, ...]:
     if isinstance(label, tuple):
         return label
     return (label,)
-
-
-def scheduler_steps(steps: int | None) -> int | None:
-    """The number of steps, checked.
-
-    Raises:
-        MechanismError: Fewer than one.
-    """
-    if steps is not None and steps < 1:
-        raise MechanismError(f"A scheduler needs at least one step; got steps={steps}.")
-    return steps
 
 
 def to_json(call: Named) -> Json:

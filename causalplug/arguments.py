@@ -370,7 +370,7 @@ def read_fields(owner: Any, error: type[CausalPlugError]) -> None:
 
 
 def takes(
-    error: type[CausalPlugError], **rules: Rule
+    error: type[CausalPlugError], /, **rules: Rule
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Decorator: the arguments are checked before the function runs; a misspelt one is answered
     with the one that was meant.

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from causalplug.arguments import COUNT, FUNCTION, NAMES, SEED, number, takes
 from causalplug.errors import LabelMapError
 from causalplug.mechanisms.frozen.label import Label
-from causalplug.mechanisms.frozen.label_estimate import LabelMapEstimate
+from causalplug.mechanisms.frozen.label_estimate import Classifier, LabelMapEstimate
 from causalplug.mechanisms.frozen.label_tables import (
     Entry,
     as_discrete,
@@ -308,10 +309,27 @@ class LabelMap:
         return combination(self.parents, row)
 
     @staticmethod
-    def estimate(**options: Any) -> LabelMapEstimate:
-        """A map that ``fit`` estimates from the data before training; the options are those of
-        ``LabelMapEstimate``."""
-        return LabelMapEstimate(**options)
+    @takes(
+        LabelMapError,
+        column=NAMES.or_none("the images"),
+        classifier=FUNCTION.or_none("a trained one"),
+        samples=COUNT,
+        steps=COUNT,
+        minimum=number(low=0, below=1),
+        seed=SEED,
+    )
+    def estimate(
+        column: str | None = None,
+        classifier: Classifier | None = None,
+        *,
+        samples: int = 400,
+        steps: int = 300,
+        minimum: float = 0.02,
+        seed: int = 0,
+    ) -> LabelMapEstimate:
+        """A map that ``fit`` estimates from the data before training; the arguments are those of
+        :class:`~causalplug.mechanisms.frozen.label_estimate.LabelMapEstimate`."""
+        return LabelMapEstimate(column, classifier, samples, steps, minimum, seed)
 
     # -- JSON
 
