@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from causalplug.sampling.interventions import (
 )
 from causalplug.sampling.worlds import Rows, World
 from causalplug.selection import all_of_kind, names_of, within
-from causalplug.values import Named
+from causalplug.values import Named, Value
 from causalplug.wording import check_known, listed
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Condition:
     codes: Tensor | None = None
     low: float = 0.0
     high: float = 0.0
-    value: Any = None
+    value: Value = None
     includes_low: bool = True
     includes_high: bool = True
 
@@ -218,7 +218,7 @@ class Given:
         order = dcm.graph.topological_order()
         self.recovered.sort(key=order.index)
 
-    def filter(self, rows: Rows, keep: Any = ()) -> tuple[Rows, Tensor]:
+    def filter(self, rows: Rows, keep: Value = ()) -> tuple[Rows, Tensor]:
         """The rows that agree, with weights and recovered noise, and their positions."""
         values = rows.values(self.clamped, names_of(self.conditions), keep)
         mask = torch.ones(len(rows), dtype=torch.bool, device=rows.noise.device)
@@ -245,7 +245,7 @@ class Given:
 
     def _inputs(
         self, rows: Rows, world: World, name: str
-    ) -> tuple[Any, Tensor, dict[str, Tensor], Tensor | None]:
+    ) -> tuple[Value, Tensor, dict[str, Tensor], Tensor | None]:
         """Mechanism, value, parents as it reads them, and confounder noise."""
         dcm, mechanism = rows.dcm, rows.dcm.mechanism(name)
         value = dcm.variables[name].scale(rows.values(world, [name])[name])
@@ -394,8 +394,8 @@ def compile_given(dcm: Model, given: Named | None, world: World, n: int) -> Give
     return Given(world, conditions, points)
 
 
-def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Point:
-    variable: Any = dcm.variables[name]
+def make_condition(dcm: Model, name: str, value: Value, n: int) -> Condition | Point:
+    variable: Value = dcm.variables[name]
     if isinstance(value, Region):
         return region_condition(dcm, name, value)
     array = hasattr(value, "shape") and len(value.shape) > len(variable.event_shape)
@@ -412,7 +412,7 @@ def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Poi
     return Point(name, intervention)
 
 
-def _within(variable: Any, name: str, value: Any) -> Condition:
+def _within(variable: Value, name: str, value: Value) -> Condition:
     """A number that lies in an interval."""
     low, high = _interval(name, value)
     if not low <= high or high < variable.low or low > variable.high:
@@ -423,7 +423,7 @@ def _within(variable: Any, name: str, value: Any) -> Condition:
     return Condition(name, low=low, high=high)
 
 
-def _of_rows(variable: Any, name: str, values: Any, n: int) -> Condition:
+def _of_rows(variable: Value, name: str, values: Value, n: int) -> Condition:
     """A category of its own for each row."""
     codes = variable.encode(values, name)
     if len(codes) != n:
@@ -434,7 +434,7 @@ def _of_rows(variable: Any, name: str, values: Any, n: int) -> Condition:
     return Condition(name, codes=codes)
 
 
-def _of_any(variable: Any, name: str, value: Any) -> Condition:
+def _of_any(variable: Value, name: str, value: Value) -> Condition:
     """One category, or any of several."""
     several = [value]
     if isinstance(value, set | frozenset) or is_per_row(variable, value):
@@ -498,7 +498,7 @@ def region_condition(dcm: Model, name: str, region: Region) -> Condition:
     )
 
 
-def _region_of_categories(variable: Any, name: str, region: Region) -> Condition:
+def _region_of_categories(variable: Value, name: str, region: Region) -> Condition:
     numbers = all_of_kind(variable.categories, int | float)
     if isinstance(region, Interval) and not numbers:
         raise QueryError(
@@ -523,10 +523,10 @@ def _is_interval(value: object) -> bool:
     return isinstance(value, slice) or hasattr(value, "left") or few
 
 
-def _interval(name: str, value: Any) -> tuple[float, float]:
+def _interval(name: str, value: Value) -> tuple[float, float]:
     """Ends of ``(low, high)``, a slice or a pandas Interval; None is no bound."""
     if isinstance(value, slice):
-        ends: Any = (value.start, value.stop)
+        ends: Value = (value.start, value.stop)
     elif hasattr(value, "left"):
         ends = (value.left, value.right)
     else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sized
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from causalplug.sampling.request import check_count, request
 from causalplug.sampling.sample import answer
 from causalplug.sampling.worlds import Rows, World
 from causalplug.selection import seconds
-from causalplug.values import Json, Named
+from causalplug.values import Json, Named, Value
 from causalplug.variables import Variable
 from causalplug.wording import check_known
 
@@ -132,7 +132,9 @@ def _settings(do: Named | None, worlds: Mapping[str, Named] | None) -> dict[str 
     return {str(label): setting for label, setting in worlds.items()}
 
 
-def _seen(dcm: Model, n: Any, evidence: Any, draws: int) -> tuple[Any, int, tuple[int, int] | None]:
+def _seen(
+    dcm: Model, n: Value, evidence: Value, draws: int
+) -> tuple[Value, int, tuple[int, int] | None]:
     """Evidence, number of rows, and (rows, draws) where rows of data were given in place of a
     number."""
     if hasattr(n, "__index__"):
@@ -159,7 +161,7 @@ def _seen(dcm: Model, n: Any, evidence: Any, draws: int) -> tuple[Any, int, tupl
     return [Evidence(values), *more], length * draws, (length, draws)
 
 
-def _row_columns(dcm: Model, rows: Any) -> Json:
+def _row_columns(dcm: Model, rows: Value) -> Json:
     """Columns of users' values, each an array or tensor with one entry per row."""
     if hasattr(rows, "to_dict") and not hasattr(rows, "columns"):  # one row of a DataFrame
         rows = rows.to_dict()
@@ -172,26 +174,26 @@ def _row_columns(dcm: Model, rows: Any) -> Json:
     check_known(names, dcm.graph.index, "the given rows cannot be used")
     if not names:
         raise QueryError("the given rows cannot be used: they have no columns.")
-    found: dict[str, Any] = {}
+    found: dict[str, Value] = {}
     for name in names:
         found[name] = _decoded(dcm.variables[name], name, rows[name])
     return found
 
 
-def _decoded(variable: Variable, name: str, column: Any) -> Any:
+def _decoded(variable: Variable, name: str, column: Value) -> Value:
     """A column of given rows as the model gives its own: checked, one value per row."""
     if variable.is_image:
         return variable.encode(column, name)
     return variable.decode(variable.encode([column] if _is_value(column) else column, name))
 
 
-def _is_value(column: Any) -> bool:
+def _is_value(column: Value) -> bool:
     if not isinstance(column, str):
         return np.ndim(column) == 0
     return True
 
 
-def _repeat(values: Any, draws: int) -> Any:
+def _repeat(values: Value, draws: int) -> Value:
     if draws == 1:
         return values
     if isinstance(values, torch.Tensor):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,7 +33,7 @@ from causalplug.mechanisms.frozen.label_tables import (
 )
 from causalplug.noise import NoiseSpec
 from causalplug.selection import sizes_of, to_dicts, values_at
-from causalplug.values import Json, Named
+from causalplug.values import Json, Named, Value
 from causalplug.variables import Discrete, Variable, variable_from_dict
 
 __all__ = ["Label", "LabelMap"]
@@ -248,7 +247,7 @@ class LabelMap:
 
     @classmethod
     def from_table(
-        cls, table: Mapping[Any, Entry], parents: Mapping[str, Variable], labels: Sequence[Label]
+        cls, table: Mapping[Value, Entry], parents: Mapping[str, Variable], labels: Sequence[Label]
     ) -> LabelMap:
         """A map from a dictionary: parent value (a tuple for several parents) to label, or to
         ``{label: probability}``.
@@ -264,7 +263,10 @@ class LabelMap:
 
     @classmethod
     def from_function(
-        cls, function: Callable[..., Any], parents: Mapping[str, Variable], labels: Sequence[Label]
+        cls,
+        function: Callable[..., Value],
+        parents: Mapping[str, Variable],
+        labels: Sequence[Label],
     ) -> LabelMap:
         """A map from ``function(*values of the parents) -> label(s)`` or ``{label:
         probability}``, tabulated."""
@@ -279,7 +281,7 @@ class LabelMap:
         *,
         parents: Mapping[str, Variable],
         labels: Sequence[Label],
-        label: str | Sequence[str] | Callable[..., Any],
+        label: str | Sequence[str] | Callable[..., Value],
         smoothing: float = 0.0,
     ) -> LabelMap:
         """``P(label | parents)`` counted in rows of data.

@@ -6,7 +6,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from torch import Tensor
 from causalplug.errors import LabelMapError
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.selection import any_of_kind, names_of, positions_of, sizes_of, values_at, without
-from causalplug.values import Named
+from causalplug.values import Named, Value
 from causalplug.variables import Discrete, Variable
 
 __all__ = [
@@ -29,7 +28,7 @@ __all__ = [
     "table_from",
 ]
 
-Entry = Hashable | Sequence[Hashable] | Mapping[Any, float]
+Entry = Hashable | Sequence[Hashable] | Mapping[Value, float]
 """What a table gives for one combination of parent values: a label, several labels, or a
 probability for each."""
 
@@ -111,7 +110,7 @@ def _check_key(key: object, values: Sequence[Hashable], discrete: Mapping[str, D
 
 
 def table_from(
-    table: Mapping[Any, Entry], discrete: Mapping[str, Discrete], labels: Sequence[Label]
+    table: Mapping[Value, Entry], discrete: Mapping[str, Discrete], labels: Sequence[Label]
 ) -> Tensor:
     """``P(labels | parents)`` ``(joint values of the parents, joint values of the labels)`` from a
     dictionary.
@@ -201,7 +200,7 @@ def listed(items: Named | Sequence[Label]) -> str:
     return ", ".join(map(str, names)) or "nothing"
 
 
-def _hashable(entry: object) -> Any:
+def _hashable(entry: object) -> Value:
     if isinstance(entry, list):
         return tuple(entry)
     return entry
