@@ -202,25 +202,24 @@ def fit_check() -> Figure:
 
 
 def drivers() -> Figure:
-    """What an answer rests on: a pulled image in a front door, observed, and a trial without
-    images."""
+    """What an answer rests on: a pulled image in a front door, from observations and from a
+    trial."""
     rng = np.random.default_rng(0)
 
     def simulate(n: int, shape: np.ndarray | None = None) -> dict[str, np.ndarray]:
         hidden = rng.random(n) < 0.5
         if shape is None:
-            shape = (rng.random(n) < np.where(hidden, 0.8, 0.2)).astype(int)
-        seen = np.where(rng.random(n) < 0.2, 1 - shape, shape)
+            shape = (rng.random(n) < np.where(hidden, 0.75, 0.25)).astype(int)
+        seen = np.where(rng.random(n) < 0.3, 1 - shape, shape)
         grade = (rng.random(n) < 0.2 + 0.4 * seen + 0.3 * hidden).astype(int)
         return {"S": shape, "I": paint(seen[:, None], rng.normal(size=(n, 3 + 576))), "A": grade}
 
     image, two = cp.Image(1, 24, 24), cp.Discrete(2)
     labels = [cp.Label("shape", 2)]
     painter = CallableGenerator(paint, image, labels, latent_shape=(3 + 576,), label_map="estimate")
-    trial = simulate(400, rng.integers(2, size=400))
     sources = [
         cp.DataSource(simulate(2000), name="ledger"),
-        cp.DataSource({"S": trial["S"], "A": trial["A"]}, do=("S",), name="trial"),
+        cp.DataSource(simulate(600, rng.integers(2, size=600)), do=("S",), name="trial"),
     ]
     variables = {"S": two, "I": image, "A": two}
     graph = cp.CausalGraph.parse("S -> I -> A; S <-> A")
