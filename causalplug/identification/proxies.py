@@ -24,7 +24,7 @@ from functools import reduce
 from causalplug.errors import QueryError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.assumptions import PROXIES, Assume
-from causalplug.identification.events import Event, World
+from causalplug.identification.events import Bound, Event, World
 from causalplug.identification.monotone import Declared
 from causalplug.identification.monotone_rule import is_plain
 from causalplug.identification.query import Query, Term
@@ -63,16 +63,18 @@ def by_proxies(
         if assumption.kind != PROXIES:
             continue
         parts = [_part(graph, assumption, term, domains, determined) for _, term in query.terms]
-        if any(part is None for part in parts):
-            continue
         known = [part for part in parts if part is not None]
-        made = put(query.combination, [part.query for part in known])
-        if not isinstance(made, Query) or not any(part.rests_on for part in known):
-            continue
-        tests = dict.fromkeys(test for part in known for test in part.not_zero)
-        named = made.named(query.name or str(query))
-        return Declared(named, (str(assumption),), tuple(tests))
+        if len(known) == len(parts):
+            return _together(query, assumption, known)
     return None
+
+
+def _together(query: Query, assumption: Assume, parts: Sequence[Declared]) -> Declared | None:
+    made = put(query.combination, [part.query for part in parts])
+    if not isinstance(made, Query):
+        return None
+    tests = dict.fromkeys(test for part in parts for test in part.not_zero)
+    return Declared(made.named(query.name or str(query)), (str(assumption),), tuple(tests))
 
 
 def _part(
@@ -97,30 +99,41 @@ def _part(
 def _bridge(graph: CausalGraph, assumption: Assume, term: Term, domains: Domains) -> _Bridge | None:
     """What solves a term, None where it is no effect of the declared cause on the effect, or the
     graph denies what is declared."""
-    cause, effect = assumption.cause, assumption.effect
-    (outcome, *others) = term.outcomes
-    if others or outcome.variable != effect or set(outcome.do) != {cause}:
+    if not _is_effect(assumption, term):
         return None
-    value = outcome.do[cause]
-    if value is None or isinstance(value, Event):
+    seen = _evidence(graph, term.evidence, assumption.cause)
+    if seen is None or set(seen) & {assumption.effect, *assumption.proxies}:
         return None
-    seen = _evidence(graph, term.evidence, cause)
-    if seen is None or set(seen) & {effect, *assumption.proxies}:
-        return None
-    covariates = _covariates(graph, assumption, set(seen) - {cause})
+    covariates = _covariates(graph, assumption, set(seen) - {assumption.cause})
     if covariates is None or any(name not in domains for name in covariates - set(seen)):
         return None
-    z, w = (_values(name, domains) for name in assumption.proxies)
-    if len(z) != len(w):
-        raise QueryError(
-            f"{assumption.kind} cannot be assumed of {assumption.proxies[0]} ({len(z)} values) and "
-            f"{assumption.proxies[1]} ({len(w)} values): the formula needs as many of each. Merge "
-            "values of the one that has more"
-        )
     rest = [name for name in graph.variables if name in covariates - set(seen)]
     cells = itertools.product(*(domains[name] for name in rest))
     strata = tuple(tuple(zip(rest, cell, strict=True)) for cell in cells)
-    return _Bridge(assumption, value, seen, strata, (z, w))
+    value = term.outcomes[0].do[assumption.cause]
+    return _Bridge(assumption, value, seen, strata, _proxy_values(assumption, domains))
+
+
+def _is_effect(assumption: Assume, term: Term) -> bool:
+    """Whether a term asks for the effect alone, where the cause alone is set to one value."""
+    (outcome, *others) = term.outcomes
+    if others or outcome.variable != assumption.effect or set(outcome.do) != {assumption.cause}:
+        return False
+    value = outcome.do[assumption.cause]
+    return value is not None and not isinstance(value, Event | Bound)
+
+
+def _proxy_values(
+    assumption: Assume, domains: Domains
+) -> tuple[tuple[Hashable, ...], tuple[Hashable, ...]]:
+    first, second = assumption.proxies
+    z, w = _values(first, domains), _values(second, domains)
+    if len(z) != len(w):
+        raise QueryError(
+            f"proxies cannot be assumed of {first} ({len(z)} values) and {second} ({len(w)} "
+            "values): the formula needs as many of each. Merge values of the one that has more"
+        )
+    return z, w
 
 
 def _values(name: str, domains: Domains) -> tuple[Hashable, ...]:
