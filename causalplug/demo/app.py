@@ -83,6 +83,7 @@ class Shown:
         rows: The answer's table, a list of rows; empty where it has none.
         head: The names of its columns.
         words: How the answer comes about and what is doubtful.
+        drivers: A picture of what the answer rests on, or None.
     """
 
     question: str
@@ -91,6 +92,7 @@ class Shown:
     rows: list[list[Value]]
     head: list[str]
     words: str
+    drivers: Image | None = None
 
 
 class Desk:
@@ -173,6 +175,7 @@ class Desk:
             table.astype(object).values.tolist(),
             list(map(str, table.columns)),
             explained(found),
+            None if found.drivers is None else picture_of(found.drivers.plot()),
         )
 
     def _pictures(self, question: Question) -> Component:
@@ -259,6 +262,8 @@ class _Page:
         self.images = gr.Image(show_label=False, interactive=False, type="pil", format="png")
         self.table = gr.Dataframe(label="Numbers", interactive=False)
         self.words = gr.Markdown()
+        with gr.Accordion("What drives this answer", open=False) as self.below:
+            self.drivers = gr.Image(show_label=False, interactive=False, type="pil", format="png")
 
     @property
     def _panel(self) -> Updates:
@@ -267,7 +272,8 @@ class _Page:
 
     @property
     def _answers(self) -> Updates:
-        return [self.asked, self.bars, self.images, self.table, self.words]
+        parts = [self.asked, self.bars, self.images, self.table, self.words]
+        return [*parts, self.below, self.drivers]
 
     def _connect(self, page: Component) -> None:
         gr, quiet = self.gr, {"show_progress": "hidden", "api_name": False}
@@ -334,6 +340,8 @@ class _Page:
             gr.update(value=shown.images, visible=shown.images is not None),
             gr.update(value=table, visible=bool(shown.rows)),
             shown.words,
+            gr.update(visible=shown.drivers is not None),
+            shown.drivers,
         ]
 
     def _by_program(self, outcome: str, do: Json, seen: Json) -> Json:

@@ -39,10 +39,12 @@ class Declared:
     Attributes:
         query: The query.
         rests_on: What is assumed, in sentences.
+        not_zero: What must not be zero for the answer to exist.
     """
 
     query: Query
     rests_on: tuple[str, ...]
+    not_zero: tuple[Query, ...] = ()
 
 
 def by_monotone(
