@@ -52,6 +52,7 @@ from causalplug.training.doubts import few_rows_doubts, joint_doubts, tail_doubt
 from causalplug.training.encode import encoded
 from causalplug.training.fitness import check_generators
 from causalplug.training.graph_doubts import graph_doubts
+from causalplug.training.links import with_ways
 from causalplug.training.prepare import prepare
 from causalplug.training.processes import Processes, Unanswered, known_accelerator, out_of_memory
 from causalplug.training.replicates import check_replicates, refit
@@ -298,7 +299,7 @@ class Trainer:
             replace(rows, source=named)
             for rows, named in zip(self.tables, made.sources, strict=True)
         ]
-        self.plan: Plan = made
+        self.plan: Plan = replace(made, modules=with_ways(dcm, made.modules, self.config))
 
     @takes(TrainingError, resume_from_checkpoint=FLAG.or_else(PATH), replicates=_REPLICATES)
     def train(

@@ -15,6 +15,7 @@ from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.condition import Condition, ReadsSpec
 from causalplug.mechanisms.frozen.conditional import ConditionalMechanism, ErrorSpec
 from causalplug.mechanisms.frozen.exported import ExportedNetwork, export_network
+from causalplug.mechanisms.frozen.smoothness import smooth_inputs
 from causalplug.mechanisms.frozen.tabular import (
     Predictor,
     TabularPredictor,
@@ -305,6 +306,13 @@ class WrappedModule(ConditionalMechanism):
             self.latent = None
         else:
             self.latent = tuple(latent)
+
+    def passes_gradient(self, parent: str) -> bool:
+        """Whether what the network gives is continuous in every condition that reads a parent."""
+        smooth = smooth_inputs(self.network.steps)
+        inputs = dict(zip(self.order, self.network.steps["inputs"], strict=True))
+        read = [r.condition.name for r in self.readings if r.parent == parent]
+        return all(inputs[name] in smooth for name in read)
 
     def _run(self, conditions: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
         rows = max([len(value) for value in (*conditions.values(), *noise.values())], default=1)
