@@ -610,6 +610,7 @@ class DCM(Shareable, Model):
         from causalplug.sampling.bounded import with_bounds
         from causalplug.sampling.estimate import estimate
         from causalplug.sampling.guard import known_sources
+        from causalplug.uncertainty.completeness import completeness_caveats
         from causalplug.uncertainty.intervals import with_intervals
 
         options = SamplingOptions(
@@ -625,23 +626,25 @@ class DCM(Shareable, Model):
         assumed = under_assumptions(self, query, declared, known_sources(self), bounds=bounds)
         noise = [a for a in declared if a.kind in RECOVERING]
         options = replace(options, assume=tuple(noise))
-        asked = assumed.query
 
-        def model_answer() -> Estimate:
+        def answered(question: str | Query) -> Estimate:
             answer = estimate(
-                self, asked, n, data=data, compare=compare, pictures=pictures, options=options
+                self, question, n, data=data, compare=compare, pictures=pictures, options=options
             )
-            found = with_intervals(
+            return with_intervals(
                 self,
                 answer,
-                asked,
+                question,
                 data=data,
                 level=level,
                 one_step=one_step,
                 interval=interval,
-                ask=lambda rows: estimate(self, asked, rows, options=options),
+                ask=lambda rows: estimate(self, question, rows, options=options),
             )
-            return assumed.told(found)
+
+        def model_answer() -> Estimate:
+            doubts = completeness_caveats(assumed.identification, answered)
+            return assumed.told(answered(assumed.query), doubts)
 
         if not bounds:
             return model_answer()

@@ -15,7 +15,7 @@ from causalplug.errors import DataError, GraphError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.readers import SUFFIXES, guess_format
 from causalplug.graphs.text import unquoted
-from causalplug.identification.assumptions import Assume
+from causalplug.identification.assumptions import PROXIES, Assume
 from causalplug.identification.regions import Region
 from causalplug.values import Json
 from causalplug.wording import did_you_mean, listed, shortened
@@ -78,7 +78,8 @@ def _read_given(text: str, format: str | None, latents: Iterable[str]) -> Causal
 
 
 def read_assumption(text: str) -> Assume:
-    """The assumption in ``KIND:CAUSE,EFFECT``, or ``KIND:EFFECT`` where there is no cause.
+    """The assumption in ``KIND:CAUSE,EFFECT``, ``KIND:EFFECT`` where there is no cause, or
+    ``proxies:CAUSE,EFFECT,FIRST,SECOND``.
 
     Raises:
         click.BadParameter: Another form.
@@ -86,16 +87,19 @@ def read_assumption(text: str) -> Assume:
     """
     kind, _, ends = text.partition(":")
     found = names(ends)
+    if kind == PROXIES and len(found) == 4:
+        return Assume(kind, cause=found[0], effect=found[1], proxies=tuple(found[2:]))
     if not ends or len(found) > 2:
-        raise click.BadParameter(
-            f"{text!r} is not of the form KIND:CAUSE,EFFECT", param_hint="--assume"
-        )
+        form = "KIND:CAUSE,EFFECT"
+        if kind == PROXIES:
+            form = "proxies:CAUSE,EFFECT,FIRST,SECOND"
+        raise click.BadParameter(f"{text!r} is not of the form {form}", param_hint="--assume")
     return Assume(kind, cause="" if len(found) == 1 else found[0], effect=found[-1])
 
 
 def names(text: str) -> list[str]:
     """Names separated by commas; one with a comma in it stands in quotes."""
-    return [bare(part) for part in parts(text)]
+    return list(map(bare, parts(text)))
 
 
 def parts(text: str) -> list[str]:

@@ -14,6 +14,7 @@ from causalplug.planning.closure import Closures, bits
 from causalplug.planning.gradients import sentence
 from causalplug.planning.pulling import pullable
 from causalplug.planning.targets import Offer, Target, Targets
+from causalplug.selection import values_at
 from causalplug.wording import as_names, listed
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def confounding_paths(graph: CausalGraph, start: str, inside: Collection[str]) -
             came[s] = v
             queue.append(s)
     paths = (_upwards(end, came) for end in sorted(ends) if end in came)
-    return [" <-> ".join(graph.variables[v] for v in reversed(path)) for path in paths]
+    return [" <-> ".join(values_at(graph.variables, reversed(path))) for path in paths]
 
 
 def returning_path(graph: CausalGraph, members: Iterable[str], through: Iterable[str]) -> str:
@@ -79,7 +80,7 @@ def returning_path(graph: CausalGraph, members: Iterable[str], through: Iterable
         [met], lambda v: ((c, "") for c in graph.child_lists[v] if c in above), inside
     )
     lower = _upwards(next(v for v in back if v in inside), back)
-    drawn = " <- ".join(graph.variables[v] for v in lower)
+    drawn = " <- ".join(values_at(graph.variables, lower))
     for v, before in pairwise(upper):
         drawn += f" {arrow[v]} {graph.variables[before]}"
     return drawn

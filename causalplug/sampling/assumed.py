@@ -40,12 +40,17 @@ class Assumed:
     query: Query | str
     identification: Identification | None = None
 
-    def told(self, answer: Estimate) -> Estimate:
-        """The answer with what it rests on."""
+    def told(self, answer: Estimate, doubts: Sequence[Caveat] = ()) -> Estimate:
+        """The answer with what it rests on.
+
+        Args:
+            answer: The answer.
+            doubts: What is doubtful of what was declared.
+        """
         found = self.identification
         if found is None:
             return answer
-        caveats = unique_caveats((*answer.warnings, *assumption_caveats(found)))
+        caveats = unique_caveats((*answer.warnings, *assumption_caveats(found), *doubts))
         return replace(
             answer, identification=found, warnings=caveats, assumptions=found.assumptions
         )

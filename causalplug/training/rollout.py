@@ -16,6 +16,7 @@ from causalplug.mechanisms.base import Mechanism
 from causalplug.model.model import Model
 from causalplug.noise import NoiseSpec
 from causalplug.planning.gradients import Passage, gradient_paths
+from causalplug.selection import pick
 from causalplug.training.factors import confounders_of, stacked
 from causalplug.training.links import links_of
 
@@ -150,7 +151,7 @@ class Roller:
             weight = None
         else:
             weight = state.log_weight.exp()
-        kept = {name: state.values[name] for name in (*given, *self.order)}
+        kept = pick(state.values, (*given, *self.order))
         return Rollout(kept, state.copies, state.draws, weight, state.log_prob)
 
     def _draw(

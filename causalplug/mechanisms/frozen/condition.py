@@ -13,6 +13,7 @@ from torch import Tensor
 
 from causalplug.arguments import NAME, REQUIRED, instance, read_fields, setting
 from causalplug.errors import LabelMapError, MechanismError
+from causalplug.selection import values_at, without
 from causalplug.values import Json, Named
 from causalplug.variables import Variable, variable_from_dict
 from causalplug.wording import listed
@@ -161,8 +162,8 @@ def _paired(
     for key in known:
         if key not in pairs and key in parents and key not in pairs.values():
             pairs[key] = key
-    left = [key for key in known if key not in pairs]
-    unread = [parent for parent in parents if parent not in pairs.values()]
+    left = without(known, pairs)
+    unread = without(parents, pairs.values())
     if len(left) == len(unread) == 1:
         return pairs | {left[0]: unread[0]}
     if left or unread:
@@ -321,7 +322,7 @@ def _codes(name: str, condition: Condition, parent: str, values: Sequence[object
             f"{condition.kind.describe()}. Give "
             f"reads={{{condition.name!r}: ({parent!r}, {{category: value, …}})}}."
         )
-    return torch.tensor([place[value] for value in values])
+    return torch.tensor(values_at(place, values))
 
 
 def _held(value: object, place: Mapping[Any, int]) -> bool:

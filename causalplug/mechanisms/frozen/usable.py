@@ -30,7 +30,7 @@ def ready_network(module: nn.Module) -> nn.Module:
             "that runs when it is loaded. Wrap the network that it was made from."
         )
     tensors = list(chain(module.parameters(), module.buffers()))
-    if any(isinstance(one, nn.parameter.UninitializedTensorMixin) for one in tensors):
+    if any(map(nn.parameter.is_lazy, tensors)):
         raise MechanismError(
             f"{name} cannot be wrapped: some of its layers are lazy and have no weights yet. Run "
             "it once on an input."
