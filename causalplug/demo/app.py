@@ -76,6 +76,7 @@ class Shown:
         rows: The answer's table, a list of rows; empty where it has none.
         head: The names of its columns.
         words: How the answer comes about and what is doubtful.
+        drivers: A picture of what the answer rests on, or None.
     """
 
     question: str
@@ -84,6 +85,7 @@ class Shown:
     rows: list[list[Any]]
     head: list[str]
     words: str
+    drivers: Any = None
 
 
 class Desk:
@@ -166,6 +168,7 @@ class Desk:
             table.astype(object).values.tolist(),
             list(map(str, table.columns)),
             explained(found),
+            None if found.drivers is None else picture_of(found.drivers.plot()),
         )
 
     def _pictures(self, question: Question) -> Any:
@@ -250,6 +253,8 @@ class _Page:
         self.images = gr.Image(show_label=False, interactive=False, type="pil", format="png")
         self.table = gr.Dataframe(label="Numbers", interactive=False)
         self.words = gr.Markdown()
+        with gr.Accordion("What drives this answer", open=False) as self.below:
+            self.drivers = gr.Image(show_label=False, interactive=False, type="pil", format="png")
 
     @property
     def _panel(self) -> list[Any]:
@@ -258,7 +263,8 @@ class _Page:
 
     @property
     def _answers(self) -> list[Any]:
-        return [self.asked, self.bars, self.images, self.table, self.words]
+        parts = [self.asked, self.bars, self.images, self.table, self.words]
+        return [*parts, self.below, self.drivers]
 
     def _connect(self, page: Any) -> None:
         gr, quiet = self.gr, {"show_progress": "hidden", "api_name": False}
@@ -325,6 +331,8 @@ class _Page:
             gr.update(value=shown.images, visible=shown.images is not None),
             gr.update(value=table, visible=bool(shown.rows)),
             shown.words,
+            gr.update(visible=shown.drivers is not None),
+            shown.drivers,
         ]
 
     def _by_program(self, outcome: str, do: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     from causalplug.identification.identification import Identification
 
-__all__ = ["DESCRIBED", "ESTIMATED", "QUANTILES", "Estimate", "Summary", "answer_table"]
+__all__ = [
+    "DESCRIBED",
+    "ESTIMATED",
+    "QUANTILES",
+    "Estimate",
+    "Summary",
+    "VariancePart",
+    "answer_table",
+]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 DESCRIBED = ("mean", "sd", *(f"q{round(100 * q):02d}" for q in QUANTILES))
@@ -29,6 +37,24 @@ DESCRIBED = ("mean", "sd", *(f"q{round(100 * q):02d}" for q in QUANTILES))
 _ENDS = ("", "_low", "_high", "_se", "_mc")
 ESTIMATED = ("estimate", "low", "high", "standard_error", "monte_carlo_error")
 """Columns of an answer that has numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class VariancePart:
+    """One source of the uncertainty of an answer.
+
+    Attributes:
+        kind: ``"rows"``, the chance in which rows were recorded; ``"replicates"``, that chance and
+            training together, as refits show it; ``"sampling"``, the finite sample from the model.
+        variables: The trained variables whose mechanisms carry it; empty for all together.
+        source: The data source whose rows it is about; empty for all together.
+        variance: Variance of every number of the answer's table.
+    """
+
+    kind: str
+    variables: tuple[str, ...]
+    source: str
+    variance: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +87,8 @@ class Estimate:
         images_painted: How many images pulled generators painted for the estimates; intervals may
             take some more.
         assumptions: What the answer rests on beside the graph, in sentences.
+        variance_parts: What the square of ``standard_error`` is made of; empty where there is no
+            interval, or where its parts are not known.
     """
 
     query: str
@@ -80,6 +108,7 @@ class Estimate:
     interval: str = ""
     assumptions: tuple[str, ...] = ()
     images_painted: int = 0
+    variance_parts: tuple[VariancePart, ...] = field(default=(), repr=False)
 
     @property
     def acceptance_rate(self) -> float:

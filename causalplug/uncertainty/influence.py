@@ -9,7 +9,7 @@ not need every variable to be discrete.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -40,12 +40,16 @@ class Influence:
         by_row: For every sample ``(n, k)``, or None where only some of its rows were read.
         estimate: ``(k,)`` the doubly robust estimate, None where ``correction`` is to be added to
             the model's answer.
+        parts: ``(k,)`` what each c-component owes to each sample, by the component's trained
+            variables and the number of the sample; they add up to ``variance``. The doubly robust
+            formula has no components, and its variables are empty.
     """
 
     variance: Tensor
     correction: Tensor
     by_row: list[Tensor | None]
     estimate: Tensor | None = None
+    parts: Mapping[tuple[tuple[str, ...], int], Tensor] = field(default_factory=dict)
 
     def clustered(self, clusters: Sequence[Tensor | None]) -> Tensor | None:
         """``(k,)`` variance with rows of one cluster dependent, None where rows are missing.
@@ -126,7 +130,8 @@ def _doubly_robust(
         own = found.influence.cpu() / len(sample)
         by_row[place] = own
         variance = own.square().sum(0) * (len(sample) / sample.stands_for)
-        return Influence(variance, own.sum(0), by_row, found.estimate.cpu())
+        estimate = found.estimate.cpu()
+        return Influence(variance, own.sum(0), by_row, estimate, {((), place): variance})
     return None
 
 
@@ -143,6 +148,7 @@ def _by_fisher(
         torch.zeros(len(sample), size, dtype=torch.float64) for sample in samples
     ]
     correction = torch.zeros(size, dtype=torch.float64)
+    owed: dict[tuple[tuple[str, ...], int], Tensor] = {}
     for component in dcm.graph.c_components():
         own = [name for name in dcm.graph.variables if name in component and name in parameters]
         placed = list(_factors(dcm, samples, component))
@@ -158,14 +164,18 @@ def _by_fisher(
         weighted = scores.counts[:, None] * found
         variance += (weighted * found).sum(0)
         correction += weighted.sum(0)
-        parts = found.split([len(factor) for _, factor in placed])
+        lengths = [len(factor) for _, factor in placed]
+        for (place, _), squares in zip(placed, (weighted * found).split(lengths), strict=True):
+            key = tuple(own), place
+            owed[key] = owed.get(key, torch.zeros_like(variance)) + squares.sum(0)
+        parts = found.split(lengths)
         for (place, factor), part in zip(placed, parts, strict=True):
             known = by_row[place]
             if known is None or factor.which is None:
                 by_row[place] = None
             else:
                 by_row[place] = known + part[factor.which]
-    return Influence(variance, correction, by_row)
+    return Influence(variance, correction, by_row, parts=owed)
 
 
 def _factors(
