@@ -252,10 +252,13 @@ def _table(
             return _codes(name, condition, parent, values)
         wrong = [value for value in values if not isinstance(value, Real)]
         if kind.is_number and wrong:
+            what = f"{parent!r} has names as categories"
+            if through is not None:
+                what = f"a category of {parent!r} is mapped to {wrong[0]!r}"
             raise LabelMapError(
-                f"The mechanism of {name!r} cannot be bound: the categories of {parent!r} are read "
-                f"as {wrong[0]!r}, for example, and its condition {condition.name!r} is a number. "
-                f"Give reads={{{condition.name!r}: ({parent!r}, {{category: number, …}})}}."
+                f"The mechanism of {name!r} cannot be bound: {what}, and its condition "
+                f"{condition.name!r} is a number. Give "
+                f"reads={{{condition.name!r}: ({parent!r}, {{category: number, …}})}}."
             )
         return kind.encode(values, condition.name)
     if through is not None:
