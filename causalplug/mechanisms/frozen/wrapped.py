@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 import torch
@@ -37,7 +38,9 @@ __all__ = ["WrappedModule", "wrap"]
 _ROWS = 3  # of the trial run
 _FORMS = ("codes", "one-hot")
 _SIZE = whole(1, 2**31)
-_LATENT = _SIZE.or_else(several(_SIZE, least=1))
+_LATENT = replace(
+    _SIZE.or_else(several(_SIZE, least=1)), wanted="a size, such as 100, or a shape of sizes"
+)
 
 
 @overload
