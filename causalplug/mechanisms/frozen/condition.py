@@ -6,15 +6,14 @@ import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from causalplug.arguments import NAME, REQUIRED, instance, read_fields, setting
 from causalplug.errors import LabelMapError, MechanismError
-from causalplug.selection import values_at, without
-from causalplug.values import Json, Named
+from causalplug.selection import positions_of, values_at, without
+from causalplug.values import Json, Named, Value
 from causalplug.variables import Variable, variable_from_dict
 from causalplug.wording import listed
 
@@ -93,8 +92,8 @@ class ParentReading:
             return value.to(torch.get_default_dtype())  # counts come as whole numbers
         if not self.variable.is_image:
             return value
-        own: Any = self.variable
-        known: Any = self.condition.kind
+        own: Value = self.variable
+        known: Value = self.condition.kind
         unit = (value - own.low) / (own.high - own.low)
         return known.low + (known.high - known.low) * unit
 
@@ -171,7 +170,7 @@ def _paired(
     return pairs
 
 
-def _pair(spec: Any) -> tuple[str, Any]:
+def _pair(spec: Value) -> tuple[str, Value]:
     if isinstance(spec, str):
         return (spec, None)
     return (spec[0], spec[1])
@@ -244,7 +243,7 @@ def _table(
     parent's values are taken as they are."""
     kind = condition.kind
     if variable.is_discrete:
-        categories: tuple[Any, ...] = variable.categories
+        categories: tuple[Value, ...] = variable.categories
         if isinstance(through, Mapping):
             _check_entries(name, condition, parent, categories, through)
         values = [_mapped(name, condition, parent, c, through) for c in categories]
@@ -289,7 +288,7 @@ def _check_entries(
         )
 
 
-def _mapped(name: str, condition: Condition, parent: str, category: Any, through: Any) -> Any:
+def _mapped(name: str, condition: Condition, parent: str, category: Value, through: Value) -> Value:
     if through is None:
         return category
     if isinstance(through, Mapping):
@@ -315,8 +314,8 @@ def _mapped(name: str, condition: Condition, parent: str, category: Any, through
 
 
 def _codes(name: str, condition: Condition, parent: str, values: Sequence[object]) -> Tensor:
-    categories: tuple[Any, ...] = condition.kind.categories
-    place = {category: code for code, category in enumerate(categories)}
+    categories: tuple[Value, ...] = condition.kind.categories
+    place = positions_of(categories)
     unknown = [value for value in values if not _held(value, place)]
     if unknown:
         raise LabelMapError(
@@ -328,7 +327,7 @@ def _codes(name: str, condition: Condition, parent: str, values: Sequence[object
     return torch.tensor(values_at(place, values))
 
 
-def _held(value: object, place: Mapping[Any, int]) -> bool:
+def _held(value: object, place: Mapping[Value, int]) -> bool:
     """Whether a value is a category; one that has no hash is none."""
     try:
         return value in place

@@ -29,7 +29,8 @@ from causalplug.mechanisms.frozen.trial import example_values, try_mechanism
 from causalplug.mechanisms.frozen.usable import ready_network
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
-from causalplug.selection import map_values, pick, to_dicts, values_at, within, without
+from causalplug.selection import map_values, names_of, pick, to_dicts, values_at, within, without
+from causalplug.tensors import first_rows
 from causalplug.values import Json, Named
 from causalplug.variables import Discrete, Variable, variable_from_dict
 
@@ -436,7 +437,7 @@ class _Call:
         latent: tuple[int, ...] | None,
     ):
         self.module, self.conditions, self.latent = module, conditions, latent
-        names = ([] if latent is None else ["latent"]) + [c.name for c in conditions]
+        names = ([] if latent is None else ["latent"]) + names_of(conditions)
         parameters = _arguments(module)
         self.named = within(names, parameters)
         self.placed = without(names, self.named)
@@ -539,7 +540,7 @@ class _Call:
         if not example:
             return
         try:
-            one = self({key: value[:1] for key, value in example.items()})
+            one = self(first_rows(example, 1))
         except Exception as error:
             raise MechanismError(
                 f"{name} cannot be wrapped: it runs on {_ROWS} rows and not on one alone "
