@@ -228,8 +228,7 @@ def _check_place(target: Path) -> None:
     if target in (here, *here.parents):
         raise RepositoryError(
             f"cannot write {target}: it is or holds the current directory, and the folder is "
-            "replaced as a whole. "
-            f'Give a folder inside it, such as "{target / "model"}"'
+            f'replaced as a whole. Give a folder inside it, such as "{target / "model"}"'
         )
     if target.is_dir() and os.path.ismount(target):
         raise RepositoryError(

@@ -76,8 +76,8 @@ class Reference:
         if snapshot.repo_id is None or snapshot.revision is None:
             raise RepositoryError(
                 f"cannot refer to {snapshot}: it is a folder of this computer, which nobody else "
-                "could load. Push it "
-                'to the Hub and plug it in from there, or save with frozen="copy"'
+                "could load. Push it to the Hub and plug it in from there, or save with "
+                'frozen="copy"'
             )
         names, known = names or snapshot.used, snapshot.recorded or {}
         snapshot.fetch(*(name for name in names if name not in known))

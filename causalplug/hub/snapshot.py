@@ -458,8 +458,7 @@ def check_trust(snapshot: Snapshot, trust_remote_code: bool, *, needs: str) -> N
     if snapshot.repo_id is not None and not snapshot.is_pinned:
         raise RepositoryError(
             f"cannot load {snapshot}: trust_remote_code=True needs a pinned revision, since a "
-            "branch may change after "
-            f'you read its code. Pass revision="{snapshot.revision}"'
+            f'branch may change after you read its code. Pass revision="{snapshot.revision}"'
         )
 
 

@@ -86,8 +86,7 @@ class TrainedModule:
         if set(named) != set(self.mechanisms):
             raise PlanError(
                 f"the module {self.name} cannot be plugged in for {key}: its variables are others. "
-                "Write "
-                f'mechanisms={{"{self.name}": …}}, or load the module of {key}'
+                f'Write mechanisms={{"{self.name}": …}}, or load the module of {key}'
             )
         (verdict,) = judge_available(graph, {key: self})
         if verdict.verdict != "pull":
