@@ -360,9 +360,17 @@ class _Parser:
             return self.interval(high=bound, includes_high=operator.text != "<", start=start)
         return self.interval(low=bound, includes_low=operator.text != ">", start=start)
 
-    def interval(self, *, start: int, **bounds: Any) -> Interval:
+    def interval(
+        self,
+        *,
+        start: int,
+        low: float | None = None,
+        high: float | None = None,
+        includes_low: bool = True,
+        includes_high: bool = True,
+    ) -> Interval:
         try:
-            return Interval(**bounds)
+            return Interval(low, high, includes_low, includes_high)
         except QueryError as error:
             self._refuse(error, start)
 
