@@ -320,7 +320,7 @@ def _names(text: str | None) -> list[str] | None:
     return names(text)
 
 
-def _tables(paths: Sequence[Path], model: DCM, columns: str | None, where: Sequence[str]) -> Any:
+def _tables(paths: Sequence[Path], model: DCM, columns: str | None, where: Sequence[str]) -> object:
     """One table, or a list of several; None without any."""
     tables = [rows_of(path, model.variables, columns=columns, where=where) for path in paths]
     if len(tables) == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -76,7 +76,7 @@ def conditions(texts: Iterable[str]) -> Json:
     return {name: _condition(name, text) for name, text in pairs(texts, "--where").items()}
 
 
-def _condition(name: str, text: str) -> Any:
+def _condition(name: str, text: str) -> object:
     low, dots, high = text.partition("..")
     if not dots:
         return [text, *names(text)]
