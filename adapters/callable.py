@@ -107,7 +107,7 @@ class CallableGenerator(FrozenMechanism):
             )
         return scaled
 
-    def fingerprint(self) -> list[Any]:
+    def fingerprint(self) -> list[object]:
         if self.revision is None:
             raise MechanismError(
                 "Samples of a Python function cannot be kept on the disk: nothing tells when the "

@@ -28,7 +28,7 @@ __all__ = ["PIPELINE_LOADER", "TRANSFORMERS_LOADER", "load_pipeline_of", "load_t
 def load_pipeline_of(
     snapshot: Snapshot,
     *,
-    prompts: str | Mapping[Any, str] | None = None,
+    prompts: str | Mapping[object, str] | None = None,
     labels: Sequence[Label] | None = None,
     classes: Sequence[int] | None = None,
     images: Mapping[str, Image] | None = None,
@@ -40,7 +40,7 @@ def load_pipeline_of(
     scheduler: SchedulerSpec = None,
     offload: bool = False,
     safety_checker: bool | None = None,
-    dtype: Any = None,
+    dtype: object = None,
     device: Any = None,
     label_map: Any = None,
     transform: str | list[str] | None = None,
@@ -171,7 +171,7 @@ def load_transformers(
     variable: Variable | None = None,
     size: int | None = None,
     error: ErrorSpec = None,
-    prompts: str | Mapping[Any, str] | None = None,
+    prompts: str | Mapping[object, str] | None = None,
     labels: Sequence[Label] | None = None,
     call: Named | None = None,
 ) -> Encoder | ConditionalMechanism:

@@ -91,12 +91,12 @@ class _Columns:
         self.values: dict[str, list[Any]] = {name: [] for name in names}
         self.written: set[str] = set()  # columns of a text file that nothing declares
 
-    def add(self, chunk: Mapping[str, Any], *, whole: bool) -> None:
+    def add(self, chunk: Mapping[str, object], *, whole: bool) -> None:
         """Take the rows of a chunk; ``whole`` says that its types are those of the table."""
         for name, values in self.values.items():
             values += self._plain(name, chunk[name], whole)
 
-    def _plain(self, name: str, column: Any, whole: bool) -> list[Any]:
+    def _plain(self, name: str, column: Any, whole: bool) -> list[object]:
         if isinstance(column, ClassCodes):
             declared = self.declared.setdefault(name, Discrete(column.names))
             return list(column.values(plain=not isinstance(declared.categories[0], str)))

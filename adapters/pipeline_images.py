@@ -73,11 +73,11 @@ class ImagePipeline(ConditionalMechanism):
     @takes(MechanismError, **CALLING, license=TERMS["license"])
     def __init__(
         self,
-        pipeline: Any,
+        pipeline: object,
         images: Mapping[str, Image],
         labels: Sequence[Label] | None = None,
         *,
-        prompts: str | Mapping[Any, str] | None = None,
+        prompts: str | Mapping[object, str] | None = None,
         image: Image | None = None,
         steps: int | None = None,
         guidance_scale: float | None = None,
@@ -162,7 +162,7 @@ class ImagePipeline(ConditionalMechanism):
         images: Mapping[str, Image],
         labels: Sequence[Label] | None = None,
         *,
-        prompts: str | Mapping[Any, str] | None = None,
+        prompts: str | Mapping[object, str] | None = None,
         revision: str | None = None,
         subfolder: str = "",
         cache_dir: str | PathLike[str] | None = None,
@@ -296,7 +296,7 @@ def _trial_pictures(read: Image) -> Tensor:
     return both.expand(2, read.channels, read.height, read.width)
 
 
-def _pictures(values: Tensor, read: Image) -> list[Any]:
+def _pictures(values: Tensor, read: Image) -> list[object]:
     """Values ``(n, channels, height, width)`` as PIL images of 8 bits."""
     from PIL import Image as Picture
 

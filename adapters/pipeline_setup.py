@@ -39,7 +39,7 @@ class PipelineSetup:
     """
 
     labels: tuple[Label, ...]
-    prompts: str | Mapping[Any, str] | None = None
+    prompts: str | Mapping[object, str] | None = None
     classes: tuple[int, ...] | None = None
     steps: int | None = None
     guidance_scale: float | None = None
@@ -76,7 +76,7 @@ class PipelineSetup:
             dict(call or {}),
         )
 
-    def arguments(self, pipeline: Any) -> LabelArguments:
+    def arguments(self, pipeline: object) -> LabelArguments:
         """What the pipeline is called with for every joint label.
 
         Raises:

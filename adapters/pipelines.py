@@ -79,10 +79,10 @@ class PipelineGenerator(FrozenMechanism):
     @takes(MechanismError, **CALLING, **TERMS)
     def __init__(
         self,
-        pipeline: Any,
+        pipeline: object,
         labels: Sequence[Label] | None = None,
         *,
-        prompts: str | Mapping[Any, str] | None = None,
+        prompts: str | Mapping[object, str] | None = None,
         classes: Sequence[int] | None = None,
         image: Image | None = None,
         steps: int | None = None,
@@ -151,7 +151,7 @@ class PipelineGenerator(FrozenMechanism):
         source: str | PathLike[str] | Snapshot,
         labels: Sequence[Label] | None = None,
         *,
-        prompts: str | Mapping[Any, str] | None = None,
+        prompts: str | Mapping[object, str] | None = None,
         classes: Sequence[int] | None = None,
         revision: str | None = None,
         subfolder: str = "",

@@ -78,7 +78,7 @@ class Seen:
 
     name: str
     value: Any = None
-    do: tuple[tuple[str, Any], ...] = ()
+    do: tuple[tuple[str, object], ...] = ()
     pins: bool = True
 
 

@@ -196,7 +196,7 @@ class _DistrictRows:
                 found[key] = self._row(known, members, cells)
         return list(found.values())
 
-    def _cells(self, known: Mapping[str, int]) -> tuple[int, tuple[Any, ...]]:
+    def _cells(self, known: Mapping[str, int]) -> tuple[int, tuple[object, ...]]:
         """How many of the members have a conditional here, and its cells."""
         cells: list[tuple[tuple[str, ...], tuple[int, ...]]] = []
         for depth, (axes, (values, below)) in enumerate(zip(self.axes, self.parts, strict=True)):

@@ -132,7 +132,7 @@ class SupportCheck:
                 )
         self.tables = [table.recoded(self.domains) for table in tables]
         self.evaluator = Evaluator(self.tables, self.domains)
-        self._judged: dict[Any, Finding | None] = {}
+        self._judged: dict[object, Finding | None] = {}
 
     def _constants(self) -> Iterator[Constant]:
         nodes = [node for _, term in self.estimand.terms for node in walk(term.formula)]
@@ -140,7 +140,7 @@ class SupportCheck:
             if isinstance(leaf, Probability):
                 yield from (a for a in leaf.of + leaf.given + leaf.do if isinstance(a, Constant))
 
-    def _with(self, atom: Constant) -> tuple[Any, ...]:
+    def _with(self, atom: Constant) -> tuple[object, ...]:
         return tuple(dict.fromkeys([*self.domains[atom.variable], atom.value]))
 
     def findings(self) -> list[Finding]:
@@ -208,7 +208,7 @@ class SupportCheck:
     def _cells_found(
         self,
         names: list[str],
-        values: list[Any],
+        values: list[object],
         places: list[int | None],
         counts: np.ndarray,
         support: CellSupport,

@@ -125,7 +125,7 @@ def _may_be_quoted(path: Path) -> bool:
         return data.find(b'"') >= 0
 
 
-def _column(array: Any, variable: Variable | None) -> Any:
+def _column(array: Any, variable: Variable | None) -> object:
     """A column of a batch: floats, or texts of which each is there once."""
     declared = Variable()
     if variable is not None:

@@ -178,7 +178,7 @@ def _forms(texts: Collection[str]) -> np.ndarray:
     return found
 
 
-def guessed_values(texts: Sequence[str | None]) -> list[Any]:
+def guessed_values(texts: Sequence[str | None]) -> list[object]:
     """The values that texts of a text file stand for: numbers where all are, without leading
     zeros; else the texts."""
     known = [text for text in texts if text is not None]

@@ -37,7 +37,7 @@ Edge = tuple[str, str]
 _PAIRS = Rule("pairs of names, such as [('X', 'Y')]", lambda pairs: _pairs(pairs))
 
 
-def _pairs(value: object) -> Any:
+def _pairs(value: object) -> object:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise TypeError
     found = list(value)
@@ -241,7 +241,7 @@ class CausalGraph:
 
         return to_dagitty(self)
 
-    def to_networkx(self) -> Any:
+    def to_networkx(self) -> object:
         """A networkx MultiDiGraph; a bidirected edge is a pair of edges with
         ``bidirected=True``."""
         from causalplug.graphs.writers import to_networkx
@@ -289,14 +289,14 @@ class CausalGraph:
     def __hash__(self) -> int:
         return hash(self._key)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return CausalGraph, (self.variables, self.directed, self.bidirected, self.hidden)
 
     def __contains__(self, name: object) -> bool:
         return name in self.index
 
     @cached_property
-    def _key(self) -> tuple[frozenset[Any], ...]:
+    def _key(self) -> tuple[frozenset[object], ...]:
         pairs = frozenset(map(frozenset, self.bidirected))
         return frozenset(self.variables), frozenset(self.directed), pairs
 

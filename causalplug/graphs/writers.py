@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from causalplug.plots.shapes import GraphShape
 
@@ -30,7 +29,7 @@ def to_dagitty(graph: GraphShape) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def to_networkx(graph: GraphShape) -> Any:
+def to_networkx(graph: GraphShape) -> object:
     """A networkx MultiDiGraph; a confounder is a pair of edges, one each way, with
     ``bidirected=True``."""
     import networkx as nx

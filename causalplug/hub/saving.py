@@ -6,7 +6,7 @@ __all__ = ["FetchingOptions", "PublishingOptions", "PushingOptions", "SavingOpti
 
 import os
 from collections.abc import Iterable
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 from causalplug.values import Json, Named
 
@@ -15,8 +15,8 @@ class _Facts(TypedDict, total=False):
     """What is said of a repository, wherever it will be."""
 
     frozen: str
-    queries: Any
-    fits: Iterable[Any]
+    queries: object
+    fits: Iterable[object]
     assumptions: list[str]
     example: Named
     code: str | os.PathLike[str] | None

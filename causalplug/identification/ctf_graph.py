@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from causalplug.graphs.bits import ancestors_within, bits, components_within, mask_of
 from causalplug.identification.estimand import Atom, Symbol
@@ -142,12 +141,12 @@ class CounterfactualGraph(Unification):
                 read.update(map(id, node.reads_evidence))
         return read
 
-    def signature(self, kept: int) -> tuple[Any, ...]:
+    def signature(self, kept: int) -> tuple[object, ...]:
         """What the factors of ``kept`` are made of, the same for two graphs that differ in names
         of symbols only."""
         numbers: dict[Symbol, int] = {}
 
-        def plain(atom: Atom) -> Any:
+        def plain(atom: Atom) -> object:
             if isinstance(atom, Symbol):
                 return numbers.setdefault(atom, len(numbers))
             return atom

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from causalplug.identification.regions import Region
 from causalplug.selection import seconds
@@ -183,7 +182,7 @@ class Cases(Expression):
             them. The value ``OTHER`` stands for every value that no other branch names.
     """
 
-    branches: tuple[tuple[tuple[tuple[Atom, Any], ...], Expression], ...]
+    branches: tuple[tuple[tuple[tuple[Atom, object], ...], Expression], ...]
 
     @property
     def children(self) -> tuple[Expression, ...]:

@@ -92,7 +92,7 @@ OBJECTIVES: Mapping[str, ObjectiveRule] = {
 Objective = str | Mapping[Any, str]
 
 
-def _objective(value: object) -> Any:
+def _objective(value: object) -> object:
     known = choice(*OBJECTIVES)
     if isinstance(value, str):
         return known.read(value)

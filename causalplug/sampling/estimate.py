@@ -119,7 +119,7 @@ def _check_comparison(compare: str | None, data: object) -> None:
         )
 
 
-def _overlap(dcm: Model, asked: Query, data: Any) -> Overlap:
+def _overlap(dcm: Model, asked: Query, data: object) -> Overlap:
     """Whether the rows support what the query compares."""
     from causalplug.checks.overlap import check_overlap
 
@@ -158,7 +158,7 @@ def _projections(dcm: Model, name: str, column: object) -> np.ndarray:
     return torch.cat(parts).numpy()
 
 
-def _plain(dcm: Model, data: object) -> Any:
+def _plain(dcm: Model, data: object) -> object:
     """Tables as they are, data sources as tables of users' values."""
     if isinstance(data, list | tuple):
         return [_plain(dcm, one) for one in data]
@@ -320,10 +320,10 @@ class _Estimation:
                 "discrete. Use E[…], or estimate the terms one by one."
             )
 
-    def _conditions(self) -> dict[Any, Met]:
+    def _conditions(self) -> dict[object, Met]:
         """Everything that is conditioned on, with all that is asked under it."""
-        given: dict[Any, list[Given]] = {}
-        targets: dict[Any, list[tuple[World, list[str]]]] = {}
+        given: dict[object, list[Given]] = {}
+        targets: dict[object, list[tuple[World, list[str]]]] = {}
         for block in self.blocks:
             for case in block.cases:
                 given.setdefault(case.key, case.given)
@@ -393,7 +393,7 @@ class _Estimation:
                 base.banks = {}
             else:
                 base.banks = {self.bank.name: self.bank}
-            filtered: dict[Any, tuple[Rows, torch.Tensor]] = {}
+            filtered: dict[object, tuple[Rows, torch.Tensor]] = {}
             for key, met in self.met.items():
                 filtered[key] = met.filter(base)
             cut = self._cut(filtered, b - a)

@@ -308,7 +308,7 @@ class _Events:
         return [event for event in self.outcomes if (event.variable, event.do) not in known]
 
 
-def _choices(interventions: list[Intervention]) -> Iterable[dict[int, Any]]:
+def _choices(interventions: list[Intervention]) -> Iterable[dict[int, object]]:
     """Value by intervention, None for every value: each combination of the values that may be
     set."""
     supports = [i.support or (None,) for i in interventions]

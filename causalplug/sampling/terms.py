@@ -60,7 +60,7 @@ class Case:
 
     symbols: Json
     given: list[Given]
-    key: Any
+    key: object
     evidence: list[Axis]
     outcomes: list[Axis]
     fixed: list[tuple[World, str, int]]
@@ -90,7 +90,7 @@ class CompiledTerm:
     cases: list[Case]
 
 
-def category(variable: Variable, value: object, name: str) -> Any:
+def category(variable: Variable, value: object, name: str) -> object:
     """The category that ``value`` means: itself, or the one that is written like it."""
     if value in variable.categories:
         return variable.categories[variable.categories.index(value)]
@@ -98,7 +98,7 @@ def category(variable: Variable, value: object, name: str) -> Any:
     return variable.categories[code if code >= 0 else variable.code(value, name)]
 
 
-def _category(variable: Variable, value: object, name: str) -> Any:
+def _category(variable: Variable, value: object, name: str) -> object:
     if isinstance(value, Except):
         return Except(category(variable, value.value, name))
     return category(variable, value, name)
@@ -137,7 +137,7 @@ def compile_query(dcm: Model, query: Query) -> list[CompiledTerm]:
         QueryError: Every value of a variable that has infinitely many, or contradictory evidence.
     """
     query.check(dcm.graph.variables)
-    shared: dict[Any, Any] = {}
+    shared: dict[object, Any] = {}
     return [_Compiler(dcm, term, shared).compiled(coefficient) for coefficient, term in query.terms]
 
 
@@ -145,7 +145,7 @@ class _Compiler:
     """One term; worlds and evidence that several cases share are made once and kept in
     ``shared``."""
 
-    def __init__(self, dcm: Model, term: Term, shared: dict[Any, Any]):
+    def __init__(self, dcm: Model, term: Term, shared: dict[object, Any]):
         self.dcm, self.term, self.shared = dcm, term, shared
         self.symbols: dict[str, str] = {}
         for event in term.events:
@@ -225,7 +225,7 @@ class _Compiler:
             symbols, self.shared["given", key], key, evidence, outcomes, fixed, mean, ranges
         )
 
-    def both(self, name: str, left: object, right: object) -> Any:
+    def both(self, name: str, left: object, right: object) -> object:
         """What two conditions on one variable in one world leave."""
         if left == right:
             return left
@@ -248,7 +248,7 @@ class _Compiler:
                 "an interval."
             )
 
-    def value(self, event: Event, symbols: Named) -> Any:
+    def value(self, event: Event, symbols: Named) -> object:
         """The event's value in users' terms, or None for every value."""
         if isinstance(event.value, Bound):
             return symbols[str(event.value)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
@@ -112,8 +111,8 @@ class TrainingReport:
     warnings: list[Caveat] = field(default_factory=list)
     overlap: Sequence[OverlapRecord] = ()
     ranges: Mapping[str, RangeRecord] = field(default_factory=dict)
-    unseen: Mapping[str, list[Any]] = field(default_factory=dict)
-    rare: Mapping[str, list[list[Any]]] = field(default_factory=dict)
+    unseen: Mapping[str, list[object]] = field(default_factory=dict)
+    rare: Mapping[str, list[list[object]]] = field(default_factory=dict)
     processes: int = 1
 
     @property

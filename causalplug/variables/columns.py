@@ -106,7 +106,7 @@ def tensor_to_numpy(tensor: Any) -> np.ndarray:
     return (tensor.float() if unknown and tensor.dtype != _half() else tensor).numpy()
 
 
-def _half() -> Any:
+def _half() -> object:
     import torch
 
     return torch.float16
@@ -124,7 +124,7 @@ def _unmasked(values: Any) -> np.ndarray:
     return found
 
 
-def distinct(array: np.ndarray, name: str) -> tuple[list[Any], np.ndarray]:
+def distinct(array: np.ndarray, name: str) -> tuple[list[object], np.ndarray]:
     """The different values of a column, as Python's own, and which of them each row has.
 
     Raises:

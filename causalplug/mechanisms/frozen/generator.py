@@ -423,7 +423,7 @@ class FrozenMechanism(Mechanism):
         """A frozen generator stays in evaluation mode."""
         return super().train(False)
 
-    def fingerprint(self) -> list[Any]:
+    def fingerprint(self) -> list[object]:
         """JSON values that differ whenever the painted images may: kind, configuration, version
         of the weights."""
         origin = self.origin
