@@ -28,7 +28,7 @@ __all__ = ["PIPELINE_LOADER", "TRANSFORMERS_LOADER", "load_pipeline_of", "load_t
 def load_pipeline_of(
     snapshot: Snapshot,
     *,
-    prompts: str | Mapping[object, str] | None = None,
+    prompts: str | Mapping[Any, str] | None = None,
     labels: Sequence[Label] | None = None,
     classes: Sequence[int] | None = None,
     images: Mapping[str, Image] | None = None,
@@ -171,7 +171,7 @@ def load_transformers(
     variable: Variable | None = None,
     size: int | None = None,
     error: ErrorSpec = None,
-    prompts: str | Mapping[object, str] | None = None,
+    prompts: str | Mapping[Any, str] | None = None,
     labels: Sequence[Label] | None = None,
     call: Named | None = None,
 ) -> Encoder | ConditionalMechanism:

@@ -55,7 +55,7 @@ class LabelArguments:
 
 
 def labels_for(
-    prompts: str | Mapping[object, str] | None, labels: Sequence[Label] | None
+    prompts: str | Mapping[Any, str] | None, labels: Sequence[Label] | None
 ) -> tuple[Label, ...]:
     """The labels that are declared, or that the prompts speak of.
 
@@ -77,7 +77,7 @@ def labels_for(
 def label_arguments(
     pipeline: Any,
     labels: Sequence[Label],
-    prompts: str | Mapping[object, str] | None,
+    prompts: str | Mapping[Any, str] | None,
     classes: Sequence[int] | None,
     settings: Named,
     call: Named,
@@ -136,7 +136,7 @@ def _add_labels(
     name: str,
     known: Named,
     labels: Sequence[Label],
-    prompts: str | Mapping[object, str] | None,
+    prompts: str | Mapping[Any, str] | None,
     classes: Sequence[int] | None,
     own: list[Json],
 ) -> None:

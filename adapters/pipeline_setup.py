@@ -39,7 +39,7 @@ class PipelineSetup:
     """
 
     labels: tuple[Label, ...]
-    prompts: str | Mapping[object, str] | None = None
+    prompts: str | Mapping[Any, str] | None = None
     classes: tuple[int, ...] | None = None
     steps: int | None = None
     guidance_scale: float | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from causalplug.errors import LabelMapError, MechanismError
 from causalplug.mechanisms.frozen.label import Label
@@ -13,7 +14,7 @@ from causalplug.variables import Discrete
 __all__ = ["labels_of", "prompts_of"]
 
 
-def labels_of(prompts: Mapping[object, str], name: str = "prompt") -> tuple[Label, ...]:
+def labels_of(prompts: Mapping[Any, str], name: str = "prompt") -> tuple[Label, ...]:
     """The label that a table of prompts speaks of: its keys are the categories.
 
     Raises:
@@ -28,7 +29,7 @@ def labels_of(prompts: Mapping[object, str], name: str = "prompt") -> tuple[Labe
     return (Label(name, Discrete(keys)),)
 
 
-def prompts_of(prompts: str | Mapping[object, str] | None, labels: Sequence[Label]) -> list[str]:
+def prompts_of(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label]) -> list[str]:
     """The prompt of every joint label, the last label varying fastest.
 
     Args:

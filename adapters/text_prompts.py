@@ -33,7 +33,7 @@ class TextPrompts:
 
     conditions: tuple[Condition, ...]
     template: str | None = None
-    table: Mapping[object, str] | None = None
+    table: Mapping[Any, str] | None = None
 
     def of(self, values: Mapping[str, Tensor], rows: int) -> list[str]:
         """The prompt of each row.
@@ -86,7 +86,7 @@ class TextPrompts:
 
 
 def text_prompts(
-    prompts: str | Mapping[object, str] | None, labels: Sequence[Label] | None, length: int
+    prompts: str | Mapping[Any, str] | None, labels: Sequence[Label] | None, length: int
 ) -> TextPrompts:
     """The prompts that a user gives.
 
@@ -119,7 +119,7 @@ def _conditions(labels: Sequence[Label]) -> tuple[Condition, ...]:
     return tuple(Condition(label.name, label.values) for label in labels)
 
 
-def _check_table(prompts: Mapping[object, str], labels: Sequence[Label]) -> None:
+def _check_table(prompts: Mapping[Any, str], labels: Sequence[Label]) -> None:
     total = 1
     for label in labels:
         total *= label.size

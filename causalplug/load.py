@@ -54,7 +54,7 @@ def from_pretrained(
     dtype: object = None,
     module: str | None = None,
     variable: Variable | None = None,
-    prompts: str | Mapping[object, str] | None = None,
+    prompts: str | Mapping[Any, str] | None = None,
     labels: Sequence[Label] | None = None,
     classes: Sequence[int] | None = None,
     images: Mapping[str, Image] | None = None,

@@ -132,7 +132,7 @@ class SupportCheck:
                 )
         self.tables = [table.recoded(self.domains) for table in tables]
         self.evaluator = Evaluator(self.tables, self.domains)
-        self._judged: dict[object, Finding | None] = {}
+        self._judged: dict[Any, Finding | None] = {}
 
     def _constants(self) -> Iterator[Constant]:
         nodes = [node for _, term in self.estimand.terms for node in walk(term.formula)]

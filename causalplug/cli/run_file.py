@@ -202,7 +202,7 @@ class RunFile:
             found[name] = from_pretrained(folder if folder.is_dir() else item["repo"], **options)
         return found
 
-    def _table(self, name: str, table: Named) -> dict[object, Any]:
+    def _table(self, name: str, table: Named) -> dict[Any, Any]:
         """A label map by parent's value, its keys turned from text into the values that they
         name."""
         parents = self.graph.parents(name)

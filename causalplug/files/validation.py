@@ -368,7 +368,7 @@ def _is_dict_of(value: object, args: Sequence[object]) -> bool:
     return isinstance(value, dict) and all(_fits(item, args[1]) for item in value.values())
 
 
-_COMPOSED: dict[object, Callable[[object, Sequence[object]], bool]] = {
+_COMPOSED: dict[Any, Callable[[object, Sequence[object]], bool]] = {
     typing.Literal: _is_choice,
     typing.Union: _fits_any,
     types.UnionType: _fits_any,

@@ -241,7 +241,7 @@ class CausalGraph:
 
         return to_dagitty(self)
 
-    def to_networkx(self) -> object:
+    def to_networkx(self) -> Any:
         """A networkx MultiDiGraph; a bidirected edge is a pair of edges with
         ``bidirected=True``."""
         from causalplug.graphs.writers import to_networkx

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from causalplug.plots.shapes import GraphShape
 
@@ -29,7 +30,7 @@ def to_dagitty(graph: GraphShape) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def to_networkx(graph: GraphShape) -> object:
+def to_networkx(graph: GraphShape) -> Any:
     """A networkx MultiDiGraph; a confounder is a pair of edges, one each way, with
     ``bidirected=True``."""
     import networkx as nx

@@ -83,7 +83,7 @@ class Estimate:
             index[position] = self.categories[position].index(value)
         return self.values[tuple(index)]
 
-    def to_frame(self) -> object:
+    def to_frame(self) -> Any:
         """A pandas Series with one index level per axis."""
         import pandas as pd
 

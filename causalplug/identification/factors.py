@@ -229,7 +229,7 @@ def _filled(event: Event, chosen: Mapping[Any, object]) -> Event:
     return Event(event.variable, value, _filled_world(event.do, chosen))
 
 
-def _filled_world(world: World, chosen: Mapping[object, object]) -> World:
+def _filled_world(world: World, chosen: Mapping[Any, object]) -> World:
     settings: Json = {}
     for name, value in world.items():
         if isinstance(value, Event):

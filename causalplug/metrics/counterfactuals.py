@@ -49,7 +49,7 @@ class _Pair:
     after: Mapping[str, Tensor]
 
     @property
-    def pictures(self) -> dict[str, list[object]]:
+    def pictures(self) -> dict[str, list[Any]]:
         shown = {"as it was": self.before, self.label: self.after}
         return {label: _pictures(self.asking.dcm, self.image, of) for label, of in shown.items()}
 

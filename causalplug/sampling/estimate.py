@@ -320,10 +320,10 @@ class _Estimation:
                 "discrete. Use E[…], or estimate the terms one by one."
             )
 
-    def _conditions(self) -> dict[object, Met]:
+    def _conditions(self) -> dict[Any, Met]:
         """Everything that is conditioned on, with all that is asked under it."""
-        given: dict[object, list[Given]] = {}
-        targets: dict[object, list[tuple[World, list[str]]]] = {}
+        given: dict[Any, list[Given]] = {}
+        targets: dict[Any, list[tuple[World, list[str]]]] = {}
         for block in self.blocks:
             for case in block.cases:
                 given.setdefault(case.key, case.given)
@@ -393,7 +393,7 @@ class _Estimation:
                 base.banks = {}
             else:
                 base.banks = {self.bank.name: self.bank}
-            filtered: dict[object, tuple[Rows, torch.Tensor]] = {}
+            filtered: dict[Any, tuple[Rows, torch.Tensor]] = {}
             for key, met in self.met.items():
                 filtered[key] = met.filter(base)
             cut = self._cut(filtered, b - a)

@@ -137,7 +137,7 @@ def compile_query(dcm: Model, query: Query) -> list[CompiledTerm]:
         QueryError: Every value of a variable that has infinitely many, or contradictory evidence.
     """
     query.check(dcm.graph.variables)
-    shared: dict[object, Any] = {}
+    shared: dict[Any, Any] = {}
     return [_Compiler(dcm, term, shared).compiled(coefficient) for coefficient, term in query.terms]
 
 
@@ -145,7 +145,7 @@ class _Compiler:
     """One term; worlds and evidence that several cases share are made once and kept in
     ``shared``."""
 
-    def __init__(self, dcm: Model, term: Term, shared: dict[object, Any]):
+    def __init__(self, dcm: Model, term: Term, shared: dict[Any, Any]):
         self.dcm, self.term, self.shared = dcm, term, shared
         self.symbols: dict[str, str] = {}
         for event in term.events:

@@ -70,7 +70,7 @@ def rare_categories(tables: Sequence[Rows], model: Model) -> dict[str, list[list
     return {name: pairs for name, pairs in found.items() if pairs}
 
 
-def _category_counts(tables: Sequence[Rows], model: Model) -> dict[str, dict[object, int]]:
+def _category_counts(tables: Sequence[Rows], model: Model) -> dict[str, dict[Any, int]]:
     """In how many rows every category occurs, over all sources that record its variable."""
     found = {}
     for name, variable in model.variables.items():

@@ -137,7 +137,7 @@ class _Group:
 def _groups(dcm: Model, numbers: AnswerNumbers, noise: Noise) -> list[_Group]:
     """All cases, together where they can be: a number that several worlds disagree on keeps the
     cases apart."""
-    by_key: dict[object, list[Place]] = {}
+    by_key: dict[Any, list[Place]] = {}
     for place in numbers.places:
         pins = numbers.pins(place)
         if pins.recovered:
@@ -159,7 +159,7 @@ def _groups(dcm: Model, numbers: AnswerNumbers, noise: Noise) -> list[_Group]:
 def _group(dcm: Model, numbers: AnswerNumbers, places: Sequence[Place], noise: Noise) -> _Group:
     rows, pins = Rows(dcm, noise), numbers.pins(places[0])
     pins.set(rows)
-    seen: dict[str, dict[object, _Seen]] = {}
+    seen: dict[str, dict[Any, _Seen]] = {}
     for place in places:
         for world, target in numbers.targets_of(numbers.case(place)):
             for name in world.graph.ancestors([target]):

@@ -85,7 +85,7 @@ class Variable:
         def width(self) -> int:
             """Pixels of a row of an image."""
 
-        def to_pil(self, images: object) -> list[object]:
+        def to_pil(self, images: object) -> list[Any]:
             """Decoded images as pictures."""
 
         def code_of_text(self, text: str) -> int:

@@ -241,7 +241,7 @@ def _check_categories(values: Sequence[object]) -> None:
                 f"Discrete cannot be declared with {value!r} as a category: a category is a text, "
                 f"True or False, or a number, and this is {why}."
             )
-    known: dict[object, Any] = {}
+    known: dict[Any, Any] = {}
     texts: Json = {}
     for value in values:
         other = known.get(value, texts.get(str(value)))

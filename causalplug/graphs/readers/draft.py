@@ -145,7 +145,7 @@ def _without_tags(text: str) -> str:
     return text
 
 
-def _written_name(vertex: str, attributes: Mapping[object, object]) -> str | None:
+def _written_name(vertex: str, attributes: Mapping[Any, object]) -> str | None:
     """The name in the attributes ``name`` or ``label``; None if there is none."""
     texts = {}
     for key in ("name", "label"):

@@ -55,7 +55,7 @@ def edge_arrow(attributes: Mapping[Any, object], arrow: str = "->") -> str:
     return next(iter(found), arrow)
 
 
-def _collected(attributes: Mapping[object, object], arrow: str) -> tuple[dict[str, str], list[str]]:
+def _collected(attributes: Mapping[Any, object], arrow: str) -> tuple[dict[str, str], list[str]]:
     """The kinds that are said, each with the mark that says so, and the marks that are doubtful."""
     found: dict[str, str] = {}
     doubts: list[str] = []

@@ -69,7 +69,7 @@ def normal(key: object) -> str:
     return letters
 
 
-def is_hidden(name: str, attributes: Mapping[object, object]) -> bool:
+def is_hidden(name: str, attributes: Mapping[Any, object]) -> bool:
     """Whether the vertex ``name`` with these attributes is unobserved.
 
     Raises:
@@ -123,7 +123,7 @@ def hidden_of_graph(attributes: Mapping[Any, object], names: Iterable[str]) -> l
     return found
 
 
-def entries_of(attributes: Mapping[object, object]) -> Iterator[tuple[object, object]]:
+def entries_of(attributes: Mapping[Any, object]) -> Iterator[tuple[object, object]]:
     """The attributes with those of lists inside them; of what only draws, arrows and lines."""
     pending = deque(attributes.items())
     for _ in range(_MOST_MARKS):

@@ -87,7 +87,7 @@ def networkx_draft(graph: Any) -> Draft:
     return draft
 
 
-def _own(graph: Any) -> dict[object, Any]:
+def _own(graph: Any) -> dict[Any, Any]:
     """The attributes of a whole graph, without the defaults of its vertices and edges."""
     return drop(graph.graph, ("node_default", "edge_default"))
 
