@@ -183,10 +183,12 @@ class SupportCheck:
         names = variables_of(atoms)
         counts = np.sum([self.tables[i].margin(names) for i in leaf.sources], axis=0)
         expected = expected_counts(counts, tuple(map(atoms.index, split.varied)))
-        index = tuple(
-            self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
-            for a in atoms
-        )
+        items = []
+        for a in atoms:
+            items.append(
+                self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
+            )
+        index = tuple(items)
         discrete = [o for o in others if self._is_discrete(o)]
         symbols, weights = self.evaluator.weights(discrete, atoms)
         here, there = np.asarray(counts[index]), np.asarray(expected[index])

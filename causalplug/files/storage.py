@@ -394,9 +394,11 @@ def _sweep(target: Path) -> None:
 
 def _siblings(target: Path, kind: str) -> list[Path]:
     pattern = re.compile(re.escape(f".{target.name}.{kind}-") + "[0-9a-f]{8}")
-    return sorted(
-        target.parent / name for name in os.listdir(target.parent) if pattern.fullmatch(name)
-    )
+    found = []
+    for name in os.listdir(target.parent):
+        if pattern.fullmatch(name):
+            found.append(target.parent / name)
+    return sorted(found)
 
 
 def _sync(path: Path) -> None:

@@ -351,9 +351,10 @@ class CausalGraph:
 
     def c_components(self) -> tuple[frozenset[str], ...]:
         """The connected components of the bidirected part, in the order of their first variable."""
-        return tuple(
-            frozenset(values_at(self.variables, c)) for c in components(self.sibling_lists)
-        )
+        items = []
+        for c in components(self.sibling_lists):
+            items.append(frozenset(values_at(self.variables, c)))
+        return tuple(items)
 
     # --- derived graphs ---
 
@@ -364,9 +365,11 @@ class CausalGraph:
         if not cut:
             return self
         directed = tuple(edge for edge in self.directed if edge[1] not in cut)
-        bidirected = tuple(
-            edge for edge in self.bidirected if edge[0] not in cut and edge[1] not in cut
-        )
+        parts = []
+        for edge in self.bidirected:
+            if edge[0] not in cut and edge[1] not in cut:
+                parts.append(edge)
+        bidirected = tuple(parts)
         return CausalGraph(self.variables, directed, bidirected)
 
     def subgraph(self, variables: Names) -> CausalGraph:

@@ -114,9 +114,10 @@ class Source:
         given."""
         data: Json = {"recorded": sorted(self.recorded), "do": sorted(self.do)}
         if self.values:
-            data["values"] = {
-                variable: list(self.values[variable]) for variable in sorted(self.values)
-            }
+            found = {}
+            for variable in sorted(self.values):
+                found[variable] = list(self.values[variable])
+            data["values"] = found
         if self.name is not None:
             data["name"] = self.name
         return data

@@ -81,15 +81,16 @@ class Reference:
             )
         names, known = names or snapshot.used, snapshot.recorded or {}
         snapshot.fetch(*(name for name in names if name not in known))
+        by_name = {}
+        for name in sorted(names):
+            by_name[name] = known.get(name) or file_facts(snapshot.path / name)
         return cls(
             repo_id=snapshot.repo_id,
             revision=snapshot.revision,
             requested_revision=snapshot.requested_revision,
             subfolder=snapshot.subfolder,
             license=snapshot.license,
-            files={
-                name: known.get(name) or file_facts(snapshot.path / name) for name in sorted(names)
-            },
+            files=by_name,
         )
 
     @property

@@ -151,12 +151,12 @@ class CounterfactualGraph(Unification):
                 return numbers.setdefault(atom, len(numbers))
             return atom
 
-        return kept, tuple(
-            (v, tuple(map(plain, node.reads)), plain(node.atom), node.fixed)
-            for v in self.graph.order
-            if kept >> v & 1
-            for node in self.nodes.get(v, ())
-        )
+        parts = []
+        for v in self.graph.order:
+            if kept >> v & 1:
+                for node in self.nodes.get(v, ()):
+                    parts.append((v, tuple(map(plain, node.reads)), plain(node.atom), node.fixed))
+        return kept, tuple(parts)
 
     def factors(self, kept: int) -> list[Factor | Clash]:
         """The c-factors of the nodes of ``kept``; their product, summed over ``summed(kept)``,
@@ -165,12 +165,12 @@ class CounterfactualGraph(Unification):
 
     def summed(self, kept: int) -> tuple[Symbol, ...]:
         """The symbols of the nodes of ``kept`` that no event fixes."""
-        return tuple(
-            n.atom
-            for v in bits(kept)
-            for n in self.nodes[v]
-            if not n.fixed and isinstance(n.atom, Symbol)
-        )
+        items = []
+        for v in bits(kept):
+            for n in self.nodes[v]:
+                if not n.fixed and isinstance(n.atom, Symbol):
+                    items.append(n.atom)
+        return tuple(items)
 
     def _factor(self, component: int) -> Factor | Clash:
         atoms: dict[int, Atom] = {}

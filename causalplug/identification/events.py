@@ -78,9 +78,10 @@ class World(Named):
         return NotImplemented
 
     def __str__(self) -> str:
-        return ", ".join(
-            str(v) if isinstance(v, Event) else _assigned(name, v) for name, v in self._set.items()
-        )
+        items = []
+        for name, v in self._set.items():
+            items.append(str(v) if isinstance(v, Event) else _assigned(name, v))
+        return ", ".join(items)
 
     def __repr__(self) -> str:
         return f"World({self._set!r})"

@@ -253,9 +253,10 @@ def candidate_scopes(
         return [required | c for c in chosen]
     recorded = list(dict.fromkeys(r.recorded & graph.present for r in regimes))
     found = [0, optional, *recorded]
-    found += [a | b for a, b in combinations(recorded, 2)] + [
-        a & b for a, b in combinations(recorded, 2)
-    ]
+    items = []
+    for a, b in combinations(recorded, 2):
+        items.append(a & b)
+    found += [a | b for a, b in combinations(recorded, 2)] + items
     everything = 0
     for scope in recorded:
         everything |= scope

@@ -69,10 +69,10 @@ def plan_dot(plan: PlanLike) -> str:
             "  }",
         ]
     lines += [f"  {node[a]} -> {node[b]};" for a, b in plan.graph.directed]
-    lines += [
-        f"  {node[a]} -> {node[b]} [dir=both, style=dashed, constraint=false];"
-        for a, b in plan.graph.bidirected
-    ]
+    found = []
+    for a, b in plan.graph.bidirected:
+        found.append(f"  {node[a]} -> {node[b]} [dir=both, style=dashed, constraint=false];")
+    lines += found
     for before, after in plan.edges:
         ends = f"ltail=cluster_{place[before]}, lhead=cluster_{place[after]}"
         lines.append(f"  {node[before[0]]} -> {node[after[0]]} [{ends}, style=bold, color=gray40];")
@@ -118,11 +118,13 @@ def _notes(plan: PlanLike) -> list[str]:
             "PULL: a pretrained generator could be plugged in; say which you have, and they are "
             "planned in."
         )
-    notes += [
-        f"{'+'.join(pull.variables)} from {pull.generator}: {pull.verdict}: {pull.why}."
-        for pull in plan.pulls
-        if pull.verdict != "pull"
-    ]
+    items = []
+    for pull in plan.pulls:
+        if pull.verdict != "pull":
+            items.append(
+                f"{'+'.join(pull.variables)} from {pull.generator}: {pull.verdict}: {pull.why}."
+            )
+    notes += items
     return [
         *notes,
         *(f"The generator of {name} is {verdict}." for name, verdict in plan.fits.items()),

@@ -40,6 +40,7 @@ from causalplug.sampling.terms import (
     numbers_of,
 )
 from causalplug.sampling.worlds import Rows, World
+from causalplug.selection import seconds, sizes_of
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -233,8 +234,7 @@ class _Estimation:
             [(a.label, variables[a.variable]) for a in first.evidence],
             [(label, variable) for label, variable in outcomes if variable.is_discrete],
         ]
-        given, open_ = ([v.size for _, v in axis] for axis in self.axes[1:])
-        self.sizes = given, open_
+        self.sizes = sizes_of(seconds(self.axes[1])), sizes_of(seconds(self.axes[2]))
 
     def _blocks(self, combination: Formula | None) -> list[_Block]:
         """A block for every value of the symbols."""
@@ -447,9 +447,9 @@ class _Estimation:
         return values.double().cpu().numpy()
 
     def _contribution(self, case: Case, rows: Rows, index: torch.Tensor) -> Contribution:
-        evidence = _codes(rows, case.evidence, [v.size for _, v in self.axes[1]])
+        evidence = _codes(rows, case.evidence, self.sizes[0])
         discrete = [a for a in case.outcomes if self.dcm.variables[a.variable].is_discrete]
-        outcome = _codes(rows, discrete, [v.size for _, v in self.axes[2]])
+        outcome = _codes(rows, discrete, self.sizes[1])
         for world, name, code in case.fixed:
             outcome = torch.where(rows.values(world, [name])[name] == code, outcome, -1)
         for world, condition in case.ranges:

@@ -22,7 +22,7 @@ from causalplug.sampling.condition import (
 )
 from causalplug.sampling.interventions import Intervention, compile_do
 from causalplug.sampling.worlds import FromWorld, World
-from causalplug.selection import all_of_kind
+from causalplug.selection import all_of_kind, of_kind
 from causalplug.values import Json, Named
 from causalplug.variables import Variable
 
@@ -71,13 +71,13 @@ class Case:
     def targets(self) -> list[tuple[World, list[str]]]:
         """Worlds and the variables that are read in them."""
         axes = [*self.evidence, *self.outcomes, *([self.mean] if self.mean else [])]
-        return [(a.world, [a.variable]) for a in axes] + [
-            (world, [name])
-            for world, name in (
-                *((world, name) for world, name, _ in self.fixed),
-                *((world, condition.name) for world, condition in self.ranges),
-            )
-        ]
+        items = []
+        for world, name in (
+            *((world, name) for world, name, _ in self.fixed),
+            *((world, condition.name) for world, condition in self.ranges),
+        ):
+            items.append((world, [name]))
+        return [(a.world, [a.variable]) for a in axes] + items
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,8 +287,8 @@ class _Compiler:
 
     def given(self, setting: Setting, values: Named) -> Given:
         made = [make_condition(self.dcm, name, value, 1) for name, value in values.items()]
-        conditions = [c for c in made if isinstance(c, Condition)]
-        return Given(self.world(setting), conditions, [c for c in made if isinstance(c, Point)])
+        conditions = of_kind(made, Condition)
+        return Given(self.world(setting), conditions, of_kind(made, Point))
 
 
 def _symbols(event: Event) -> Iterator[tuple[str, str]]:

@@ -183,9 +183,10 @@ class TrainingReport:
                     )
                 )
         verdicts = {fit.name: f"{fit.verdict} for the rows" for fit in self.fits}
-        return lines + [
-            (name, "pulled", "frozen", *[""] * 6, verdicts.get(name, "")) for name in self.pulled
-        ]
+        items = []
+        for name in self.pulled:
+            items.append((name, "pulled", "frozen", *[""] * 6, verdicts.get(name, "")))
+        return lines + items
 
     def __str__(self) -> str:
         lines = self.rows()

@@ -109,9 +109,9 @@ class FrozenMechanism(Mechanism):
     def _unbind(self) -> None:
         self.name: str | None = None
         self.variable = self.image
-        self.bound_parents: dict[str, Variable] = {
-            label.name: label.values for label in self.labels
-        }
+        self.bound_parents: dict[str, Variable] = {}
+        for label in self.labels:
+            self.bound_parents[label.name] = label.values
         self.label_map: LabelMap | None = None
         self.images_painted = 0
         self.pending: LabelMapEstimate | None = None
