@@ -198,7 +198,8 @@ def _rows_of(module: nn.Module, positional: int, named: Sequence[str]) -> Json:
     left = positional
     for name, parameter in inspect.signature(module.forward).parameters.items():
         if parameter.kind is parameter.VAR_POSITIONAL:
-            found[name] = tuple(dict(rows) for _ in range(left))
+            if left > 0:
+                found[name] = tuple(dict(rows) for _ in range(left))
             left = 0
         elif name in named or left > 0:
             found[name] = dict(rows)

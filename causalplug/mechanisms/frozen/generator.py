@@ -61,6 +61,8 @@ class FrozenMechanism(Mechanism):
         labels: As above.
         images_painted: How many images it has painted.
         label_map: The bound map, None before binding or while it has to be estimated.
+        moves_by_latent: :meth:`generate` passes gradients to its normal noise when it is called
+            with gradients.
         origin: The snapshot that it was loaded from, None for a local object.
 
     Raises:
@@ -71,6 +73,7 @@ class FrozenMechanism(Mechanism):
     accepts_confounder = False
     reads_projections = False
     differentiable = False
+    moves_by_latent = False
 
     def __init__(
         self,
