@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.model.model import Model
-from causalplug.selection import pick, values_at
+from causalplug.selection import pick, seconds, values_at
 from causalplug.training.factors import served, tabular
 from causalplug.training.learner import trainable
 from causalplug.uncertainty.adjustment import adjusted, adjustment_names
@@ -124,9 +124,9 @@ def _doubly_robust(
         if names is None or sample.source.do or not names <= sample.source.recorded:
             continue
         found = adjusted(dcm, numbers, pick(sample.values, names), seed)
-        by_row: list[Tensor | None] = [
-            torch.zeros(len(other), numbers.size, dtype=torch.float64) for other in samples
-        ]
+        by_row: list[Tensor | None] = []
+        for other in samples:
+            by_row.append(torch.zeros(len(other), numbers.size, dtype=torch.float64))
         own = found.influence.cpu() / len(sample)
         by_row[place] = own
         variance = own.square().sum(0) * (len(sample) / sample.stands_for)
@@ -144,9 +144,9 @@ def _by_fisher(
 ) -> Influence:
     """Every c-component's scores and the Fisher information of all sources together."""
     variance = torch.zeros(size, dtype=torch.float64)
-    by_row: list[Tensor | None] = [
-        torch.zeros(len(sample), size, dtype=torch.float64) for sample in samples
-    ]
+    by_row: list[Tensor | None] = []
+    for sample in samples:
+        by_row.append(torch.zeros(len(sample), size, dtype=torch.float64))
     correction = torch.zeros(size, dtype=torch.float64)
     owed: dict[tuple[tuple[str, ...], int], Tensor] = {}
     for component in dcm.graph.c_components():
@@ -157,9 +157,9 @@ def _by_fisher(
         if not placed:
             raise NoGradient(f"no table says anything about {', '.join(own)}")
         flat = _flat(parameters, own)
-        sizes = rows_to_read(dcm, [factor for _, factor in placed], flat)
+        sizes = rows_to_read(dcm, seconds(placed), flat)
         placed = [(p, f.thinned(size)) for (p, f), size in zip(placed, sizes, strict=True)]
-        scores = Scores(dcm, [factor for _, factor in placed], flat)
+        scores = Scores(dcm, seconds(placed), flat)
         found = scores.influence(torch.cat(values_at(gradients, own), 1))
         weighted = scores.counts[:, None] * found
         variance += (weighted * found).sum(0)

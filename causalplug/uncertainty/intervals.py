@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from causalplug.identification.arithmetic import Formula, Leaf, Number, Operation
-from causalplug.identification.query import Query
+from causalplug.identification.query import Query, as_query
 from causalplug.model.model import Model
 from causalplug.model.replicates import as_replicate
 from causalplug.sampling.answers import Estimate, VariancePart
@@ -171,7 +171,7 @@ def _check_determined(answer: Estimate) -> None:
 
 def _is_ratio(query: str | Query) -> bool:
     """Whether a query is a ratio of what cannot be negative, such as a risk or an odds ratio."""
-    asked = Query.parse(query) if isinstance(query, str) else query
+    asked = as_query(query)
     formula = asked.formula
     if not isinstance(formula, Operation) or formula.sign != "/" or asked.expectation:
         return False

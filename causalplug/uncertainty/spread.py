@@ -10,7 +10,7 @@ from torch import Tensor
 
 from causalplug.data.source import DataSource, as_data_sources
 from causalplug.errors import QueryError
-from causalplug.identification.query import Query
+from causalplug.identification.query import Query, as_query
 from causalplug.model.model import Model
 from causalplug.sampling.answers import VariancePart
 from causalplug.sampling.terms import CompiledTerm, compile_query, normalised
@@ -79,7 +79,7 @@ def spread_by_influence(
     if not trained and dcm.sources is None:
         words = "nothing of the model was estimated, so that the Monte-Carlo error is all"
         return Spread(np.zeros(size), words)
-    asked = normalised(dcm, Query.parse(query) if isinstance(query, str) else query)
+    asked = normalised(dcm, as_query(query))
     terms = compile_query(dcm, asked)
     if numbers_of is None:
         numbers = AnswerNumbers(dcm, terms, asked.formula)
