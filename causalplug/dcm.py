@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from causalplug.hub.snapshot import Snapshot
     from causalplug.hub.space import Space
     from causalplug.sampling.answers import Estimate
+    from causalplug.uncertainty.drivers import Drivers
     from causalplug.uncertainty.refute import Refutation
 
 __all__ = ["DCM", "load_model"]
@@ -652,6 +653,49 @@ class DCM(Shareable, Model):
         return with_bounds(
             self, query, model_answer, data=data, level=level, seed=seed, assume=narrowing
         )
+
+    @takes(QueryError, query=_QUERY, n=_COUNT, data=_DATA, level=INTERVAL_RULES["level"])
+    def drivers(
+        self,
+        query: str | Query,
+        n: int | None = None,
+        *,
+        data: object = None,
+        level: float = 0.95,
+        assume: Assume | Iterable[Assume] = (),
+        seed: int = DEFAULTS.seed,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+    ) -> Drivers:
+        """What drives the answer to a question: the modules and generators that it rests on, how
+        well each of them fits the rows, and where the uncertainty comes from.
+
+        Args:
+            query: The question, as for :meth:`estimate`.
+            n, data, level, assume, seed, allow_unidentified: As for :meth:`estimate`. With ``data``
+                the overlap of this very question is checked.
+
+        Returns:
+            A :class:`Drivers`: it prints as a table, and ``.plot()`` draws it on one page.
+
+        Raises:
+            QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError,
+            SamplingError: As for :meth:`estimate`.
+
+        Example:
+            >>> print(dcm.drivers("P(A | do(D=1))"))  # doctest: +SKIP
+        """
+        from causalplug.uncertainty.drivers import drivers_of
+
+        answer = self.estimate(
+            query,
+            n,
+            data=data,
+            level=level,
+            assume=assume,
+            seed=seed,
+            allow_unidentified=allow_unidentified,
+        )
+        return drivers_of(self, answer)
 
     @takes(QueryError, query=_QUERY, data=ROWS, n=COUNT, seed=SEED, steps=COUNT.or_none())
     def refute(

@@ -194,12 +194,15 @@ def _range(text: str, option: str) -> tuple[str, Region]:
     return events[0].variable, events[0].value
 
 
+def _interval(name: str, text: str) -> tuple[float | None, float | None]:
+    """The ends of ``low..high``; one that is left out is None."""
+    low, _, high = text.partition("..")
+    return (_float(name, low) if low else None, _float(name, high) if high else None)
+
+
 def _value(name: str, variable: Variable, text: str, condition: bool) -> Any:
     if variable.is_number:
-        low, dots, high = text.partition("..")
-        if condition and dots:
-            return (_float(name, low) if low else None, _float(name, high) if high else None)
-        return _float(name, text)
+        return _interval(name, text) if condition and ".." in text else _float(name, text)
     if variable.is_image:
         return _picture(name, text)
     code = variable.code_of_text(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
     from causalplug.variables import Variable
 
-__all__ = ["columns_option", "conditions", "encoded_rows", "rows_of", "where_option"]
+__all__ = [
+    "columns_option",
+    "conditions",
+    "encoded_rows",
+    "rows_of",
+    "tables_of",
+    "where_option",
+]
 
 
 columns_option = click.option(
@@ -112,3 +119,18 @@ def rows_of(
             err=True,
         )
     return {name: variables[name].decode(codes[:]) for name, codes in encoded.items()}
+
+
+def tables_of(
+    paths: Sequence[Path],
+    variables: Mapping[str, Variable],
+    *,
+    columns: str | None = None,
+    where: Iterable[str] = (),
+) -> Any:
+    """One table, or a list of several; None without any. Arguments and errors as for
+    :func:`rows_of`."""
+    tables = [rows_of(path, variables, columns=columns, where=where) for path in paths]
+    if len(tables) == 1:
+        return tables[0]
+    return tables or None

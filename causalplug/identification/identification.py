@@ -35,7 +35,7 @@ from causalplug.identification.estimand import ZERO, Estimand, Symbol, TermEstim
 from causalplug.identification.interpolation import Interpolated, with_interpolation
 from causalplug.identification.monotone import by_monotone
 from causalplug.identification.proxies import by_proxies
-from causalplug.identification.query import Bound, Event, Query, Term
+from causalplug.identification.query import Bound, Event, Query, Term, as_query
 from causalplug.identification.ranges import decide_term, write_term
 from causalplug.identification.recovered import by_recovered_noise, check_numbers
 from causalplug.identification.regions import Region
@@ -90,9 +90,10 @@ class Identification:
     @cached_property
     def regimes(self) -> list[Regime]:
         """The sources as distributions on bit sets, for the code that decides."""
-        return [
-            _regime(self.graph, source, position) for position, source in enumerate(self.sources)
-        ]
+        found = []
+        for position, source in enumerate(self.sources):
+            found.append(_regime(self.graph, source, position))
+        return found
 
     @cached_property
     def domains_by_position(self) -> dict[int, tuple[Hashable, ...]]:
@@ -314,7 +315,7 @@ def identify(
     expect_graph(graph, "the query cannot be decided")
     smooth = as_names(interpolate)
     check_known(smooth, graph.index, "the query cannot be decided with interpolate")
-    asked = Query.parse(query) if isinstance(query, str) else query
+    asked = as_query(query)
     asked.check(graph.index)
     checked = as_sources(graph, sources)
     known = _domains(graph, domains or {})

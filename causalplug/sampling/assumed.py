@@ -17,7 +17,7 @@ from causalplug.identification.assumptions import (
     as_assumptions,
 )
 from causalplug.identification.identification import Identification, identify
-from causalplug.identification.query import Query
+from causalplug.identification.query import Query, as_query
 from causalplug.sampling.answers import Estimate
 from causalplug.sampling.terms import normalised
 
@@ -96,10 +96,9 @@ def under_assumptions(
 
 
 def _normalised(dcm: Model, query: Query | str) -> Query:
-    if isinstance(query, str):
-        query = Query.parse(query)
-    query.check(dcm.graph.variables)
-    return normalised(dcm, query)
+    asked = as_query(query)
+    asked.check(dcm.graph.variables)
+    return normalised(dcm, asked)
 
 
 def check_mechanisms(dcm: Model, assumptions: Sequence[Assume]) -> None:

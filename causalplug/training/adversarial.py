@@ -14,6 +14,7 @@ from causalplug.errors import PlanError
 from causalplug.model.model import Model
 from causalplug.planning.plan import Target
 from causalplug.selection import pick, values_at
+from causalplug.tensors import rows_at
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import Critic, CriticInput, Scaled, between
 from causalplug.training.factors import (
@@ -223,9 +224,10 @@ class RowGame(Game):
         self.roller = Roller(
             dcm, target.variables, target.parents, target.updated, banks=banks, pixels=pixels
         )
-        projections = {
-            n: dcm.encoders[n].size for n in names if n in dcm.encoders and n not in pixels
-        }
+        projections = {}
+        for n in names:
+            if n in dcm.encoders and n not in pixels:
+                projections[n] = dcm.encoders[n].size
         self.reads = CriticInput(pick(dcm.variables, names), projections)
         self.reads.standardise(self.rows)
         self.critic = self._new_critic()
@@ -246,7 +248,7 @@ class RowGame(Game):
 
     def _rows(self, n: int, generator: torch.Generator) -> dict[str, Tensor]:
         index = torch.randint(self.size, (n,), generator=generator, device=generator.device)
-        return {name: value[index] for name, value in self.rows.items()}
+        return rows_at(self.rows, index)
 
     def _given(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return pick(rows, self.given)

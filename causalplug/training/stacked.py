@@ -17,7 +17,8 @@ from causalplug.mechanisms.trainable.continuous import ContinuousSpline
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
 from causalplug.model.model import Model
 from causalplug.notebook import bar_type
-from causalplug.selection import pick, values_at
+from causalplug.selection import names_of, pick, sizes_of, values_at
+from causalplug.tensors import first_rows
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counts import start_at_counts
 from causalplug.training.factors import served
@@ -75,7 +76,7 @@ class StackLearner(Learner):
         steps: int,
         processes: Processes,
     ):
-        names = [member.name for member in stack.members]
+        names = names_of(stack.members)
         parameters = list(stack.parameters())
         super().__init__(
             dcm,
@@ -202,7 +203,7 @@ class StackedTraining:
                 self._score(single, start)
                 continue
             same = stacks.setdefault(single.train.shape, [[]])
-            if same[-1] and sum(s.size for s in same[-1]) + single.size > _BYTES:
+            if same[-1] and sum(sizes_of(same[-1])) + single.size > _BYTES:
                 same.append([])
             same[-1].append(single)
         for same in stacks.values():
@@ -230,7 +231,7 @@ class StackedTraining:
     @torch.no_grad()
     def _score(self, single: Single, start: float) -> None:
         member = single.held_out
-        some = {column: values[:_SCORED] for column, values in member.rows.items()}
+        some = first_rows(member.rows, _SCORED)
         parents = pick(some, member.mechanism.parents)
         scores = member.mechanism.log_prob(some[single.name], parents)
         single.report.negative_log_likelihood = -float(scores.mean())

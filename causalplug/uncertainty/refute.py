@@ -18,7 +18,8 @@ import numpy as np
 from causalplug.checks.bound_data import columns_of
 from causalplug.errors import ConvergenceWarning, GraphWarning, QueryError
 from causalplug.graphs.graph import CausalGraph
-from causalplug.identification.query import Query
+from causalplug.identification.query import Query, as_query
+from causalplug.selection import firsts
 from causalplug.training.trainer import fit
 from causalplug.values import Named
 from causalplug.variables import Continuous
@@ -77,10 +78,7 @@ def refute(
     :meth:`causalplug.DCM.refute`."""
     import pandas as pd
 
-    if isinstance(query, str):
-        asked = Query.parse(query)
-    else:
-        asked = query
+    asked = as_query(query)
     treatments = _treatments(asked)
     columns = dict(columns_of(data))
     random = np.random.default_rng(seed)
@@ -143,7 +141,7 @@ def _treatments(query: Query) -> set[str]:
             effect.
     """
     found = {name for _, term in query.terms for world in term.worlds for name in world}
-    if not found or abs(sum(c for c, _ in query.terms)) > 1e-9 or query.formula is not None:
+    if not found or abs(sum(firsts(query.terms))) > 1e-9 or query.formula is not None:
         raise QueryError(
             f"{query} cannot be refuted: a placebo has to make it 0, which holds for effects such "
             "as ATE(Y, X)"

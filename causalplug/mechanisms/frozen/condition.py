@@ -5,15 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from causalplug.arguments import NAME, REQUIRED, instance, read_fields, setting
 from causalplug.errors import LabelMapError, MechanismError
-from causalplug.selection import all_of_kind, values_at, without
-from causalplug.values import Json, Named
+from causalplug.selection import all_of_kind, positions_of, values_at, without
+from causalplug.values import Json, Named, Value
 from causalplug.variables import Variable, variable_from_dict
 from causalplug.wording import listed
 
@@ -90,8 +89,8 @@ class ParentReading:
         value = self.variable.scale(value)
         if not self.variable.is_image:
             return value
-        own: Any = self.variable
-        known: Any = self.condition.kind
+        own: Value = self.variable
+        known: Value = self.condition.kind
         unit = (value - own.low) / (own.high - own.low)
         return known.low + (known.high - known.low) * unit
 
@@ -168,7 +167,7 @@ def _paired(
     return pairs
 
 
-def _pair(spec: Any) -> tuple[str, Any]:
+def _pair(spec: Value) -> tuple[str, Value]:
     if isinstance(spec, str):
         return (spec, None)
     return (spec[0], spec[1])
@@ -231,7 +230,7 @@ def _table(
     parent's values are taken as they are."""
     kind = condition.kind
     if variable.is_discrete:
-        categories: tuple[Any, ...] = variable.categories
+        categories: tuple[Value, ...] = variable.categories
         values = [_mapped(name, condition, parent, c, through) for c in categories]
         if kind.is_discrete:
             return _codes(name, condition, parent, values)
@@ -257,7 +256,7 @@ def _table(
     )
 
 
-def _mapped(name: str, condition: Condition, parent: str, category: Any, through: Any) -> Any:
+def _mapped(name: str, condition: Condition, parent: str, category: Value, through: Value) -> Value:
     if through is None:
         return category
     if isinstance(through, Mapping):
@@ -276,8 +275,8 @@ def _mapped(name: str, condition: Condition, parent: str, category: Any, through
 
 
 def _codes(name: str, condition: Condition, parent: str, values: Sequence[object]) -> Tensor:
-    categories: tuple[Any, ...] = condition.kind.categories
-    place = {category: code for code, category in enumerate(categories)}
+    categories: tuple[Value, ...] = condition.kind.categories
+    place = positions_of(categories)
     unknown = without(values, place)
     if unknown:
         raise LabelMapError(

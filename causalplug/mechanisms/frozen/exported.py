@@ -14,6 +14,7 @@ import inspect
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -287,7 +288,7 @@ def _mentioned(item: object) -> list[str]:
     if isinstance(item, dict):
         if set(item) == {"step"}:
             return [item["step"]]
-        return [name for one in item.values() for name in _mentioned(one)]
+        return list(chain.from_iterable(map(_mentioned, item.values())))
     if isinstance(item, list):
-        return [name for one in item for name in _mentioned(one)]
+        return list(chain.from_iterable(map(_mentioned, item)))
     return []

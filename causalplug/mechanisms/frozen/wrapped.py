@@ -25,7 +25,8 @@ from causalplug.mechanisms.frozen.tabular import (
 from causalplug.mechanisms.frozen.trial import example_values, try_mechanism
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
-from causalplug.selection import map_values, pick, to_dicts, values_at, within, without
+from causalplug.selection import map_values, names_of, pick, to_dicts, values_at, within, without
+from causalplug.tensors import first_rows
 from causalplug.values import Json, Named
 from causalplug.variables import Discrete, Variable, variable_from_dict
 
@@ -397,7 +398,7 @@ class _Call:
         latent: tuple[int, ...] | None,
     ):
         self.module, self.conditions, self.latent = module, conditions, latent
-        names = ([] if latent is None else ["latent"]) + [c.name for c in conditions]
+        names = ([] if latent is None else ["latent"]) + names_of(conditions)
         parameters = _arguments(module)
         self.named = within(names, parameters)
         self.placed = without(names, self.named)
@@ -490,7 +491,7 @@ class _Call:
             )
         if not example:
             return
-        one = self({key: value[:1] for key, value in example.items()})
+        one = self(first_rows(example, 1))
         if not torch.allclose(one, made[:1], atol=1e-4, rtol=1e-4):
             raise MechanismError(
                 f"{name} cannot be wrapped: a row's value depends on the rows beside it. Put it "
