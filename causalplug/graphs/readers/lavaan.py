@@ -16,7 +16,7 @@ _SKIPPED = (":=", "==", "<", ">", "|", "~*~")
 _TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|[()+*]|[^\"'()+*]+|[\"']")
 _ZERO = re.compile(r"[-+]?(?:0+(?:\.0*)?|\.0+)")
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)")
-_NAME = re.compile(r"[\w.]+")
+_NAME = re.compile(r"(?=.*\w)[\w.]+")
 
 
 def read_lavaan(text: str) -> Draft:
