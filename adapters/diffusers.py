@@ -133,6 +133,7 @@ class DiffusersGenerator(FrozenMechanism):
         self.pipeline: Any = None
         self.prompts: list[str] | None = None
         self.abduction = None
+        self.moves_by_latent = not text  # a pipeline's own call passes no gradients
         if text:
             self._take_pipeline(parts, prompts_of(prompts, labels))
         else:

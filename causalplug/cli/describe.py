@@ -126,7 +126,10 @@ def _model_lines(facts: Named) -> Iterator[tuple[str, str]]:
         yield "trained on", "unknown: what it may be asked is not checked"
     for number, source in enumerate(facts["sources"] or ()):
         declared = Source.from_dict(source)
-        yield "" if number else "trained on", str(declared)
+        shown = str(declared)
+        if declared.name == declared.describe():
+            shown = declared.describe()
+        yield "" if number else "trained on", shown
     for number, module in enumerate(facts["training"]):
         yield "" if number else "training", _training_line(module)
     for number, query in enumerate(facts["queries"]):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from causalplug.variables import Variable
 
 __all__ = [
+    "LEVEL",
     "asked_for",
     "check_folder",
     "json_option",
@@ -31,6 +32,8 @@ __all__ = [
     "tell",
 ]
 
+LEVEL = click.FloatRange(0, 1, min_open=True, max_open=True)
+"""A coverage: a number above 0 and below 1."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _CHANNELS = (1, 3, 4)

@@ -86,7 +86,7 @@ def conditions(texts: Iterable[str]) -> Json:
 def _condition(name: str, text: str) -> object:
     low, dots, high = text.partition("..")
     if not dots:
-        return [text, *names(text)]
+        return list(dict.fromkeys([text, *names(text)]))
     try:
         return (float(low) if low else None, float(high) if high else None)
     except ValueError:

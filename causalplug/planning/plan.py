@@ -18,6 +18,7 @@ from causalplug.planning.module import Module, Variables
 from causalplug.planning.objectives import OBJECTIVE, Objective, choose_objectives, module_key
 from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
 from causalplug.planning.targets import Target, Targets
+from causalplug.planning.ways import with_known_ways
 from causalplug.selection import names_of, to_dicts, without
 from causalplug.values import Json, Named
 from causalplug.wording import check_known, listed
@@ -312,7 +313,7 @@ def plan(
     return Plan(
         graph,
         checked,
-        modules,
+        with_known_ways(graph, modules, kinds, explicit),
         making.edges(),
         pulls,
         available is not None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.search import components, reach
 from causalplug.planning.closure import Closures, bits
+from causalplug.planning.gradients import sentence
 from causalplug.planning.pulling import pullable
 from causalplug.planning.targets import Offer, Target, Targets
 from causalplug.selection import values_at, within, without
@@ -218,6 +219,8 @@ def _waits(plan: PlanLike, module: Module) -> list[str]:
     if module.action == "train":
         for other in plan.requires(module.variables):
             sentences.append(_waits_for(plan, module, other))
+        if module.gradients:
+            sentences.append(sentence(listed(module.variables, most=_MOST), module.gradients))
         if not module.ancestors:
             sentences.append("It waits for nothing: no path leaves it and returns.")
     later = [after for before, after in plan.edges if before == module.variables]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
+from causalplug.planning.gradients import sentence
 from causalplug.planning.objectives import OBJECTIVES
 from causalplug.selection import values_at
 from causalplug.wording import aligned, listed
@@ -118,13 +119,11 @@ def _notes(plan: PlanLike) -> list[str]:
             "PULL: a pretrained generator could be plugged in; say which you have, and they are "
             "planned in."
         )
-    items = []
     for pull in plan.pulls:
         if pull.verdict != "pull":
-            items.append(
-                f"{'+'.join(pull.variables)} from {pull.generator}: {pull.verdict}: {pull.why}."
-            )
-    notes += items
+            what = "+".join(pull.variables)
+            notes.append(f"{what} from {pull.generator}: {pull.verdict}: {pull.why}.")
+    notes += [sentence(m.name, m.gradients) for m in plan.modules if m.gradients]
     return [
         *notes,
         *(f"The generator of {name} is {verdict}." for name, verdict in plan.fits.items()),

@@ -109,6 +109,7 @@ def estimate(
         overlap=overlap,
         warnings=unique_caveats((*clearance.warnings, *_weak(overlap))),
         images_painted=_painted(dcm) - before,
+        images_reused=0 if work.bank is None else work.bank.reused,
     )
 
 

@@ -53,6 +53,7 @@ from causalplug.training.doubts import few_rows_doubts, joint_doubts, tail_doubt
 from causalplug.training.encode import encoded
 from causalplug.training.fitness import check_generators
 from causalplug.training.graph_doubts import graph_doubts
+from causalplug.training.links import with_ways
 from causalplug.training.prepare import prepare
 from causalplug.training.processes import Processes, Unanswered, known_accelerator, out_of_memory
 from causalplug.training.replicates import check_replicates, refit
@@ -265,7 +266,8 @@ class Trainer:
         self.output_dir = _folder(output_dir)
         self.tables = encoded(dcm, sources, self.output_dir)
         self.config = self.config.of_length(max(map(len, self.tables)), self._drawing())
-        self.plan = self._planned(None if queries is None else _read_by(dcm, queries))
+        made = self._planned(None if queries is None else _read_by(dcm, queries))
+        self.plan = replace(made, modules=with_ways(dcm, made.modules, self.config))
         for module in self.plan.modules:
             if module.objective == ObjectiveName.COUNTERFACTUAL:
                 check_counterfactual(dcm, module.variables)

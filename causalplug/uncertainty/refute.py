@@ -11,11 +11,12 @@ import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from causalplug.checks.bound_data import columns_of
+from causalplug.data.source import DataSource
 from causalplug.errors import ConvergenceWarning, GraphWarning, QueryError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.query import Query, as_query
@@ -80,7 +81,7 @@ def refute(
 
     asked = as_query(query)
     treatments = _treatments(asked)
-    columns = dict(columns_of(data))
+    columns = _columns(dcm, data)
     random = np.random.default_rng(seed)
     first = ask(dcm, asked)
     count = len(next(iter(columns.values())))
@@ -105,6 +106,14 @@ def refute(
         rows.append(_judged("random common cause", found, first, first.value))
     names = ["check", "estimate", "expected", "tolerance", "passed"]
     return Refutation(str(asked.name or asked), pd.DataFrame(rows, columns=names), notes)
+
+
+def _columns(dcm: _M, data: object) -> dict[str, Any]:
+    """The columns of rows in users' values; words of a text file mean what is declared."""
+    if not isinstance(data, DataSource):
+        return dict(columns_of(data))
+    encoded = data.encode(dcm.variables).values
+    return {name: dcm.variables[name].decode(codes[:]) for name, codes in encoded.items()}
 
 
 def _with_cause(dcm: _M, query: Query, treatments: set[str]) -> tuple[_M | None, tuple[str, ...]]:

@@ -4,6 +4,7 @@ vectors, texts and images, on conditions of every kind."""
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from causalplug.mechanisms.frozen.condition import (
     Condition,
     ParentReading,
     ReadsSpec,
+    check_reads,
     match_conditions,
 )
 from causalplug.noise import NoiseSpec
@@ -100,6 +102,7 @@ class ConditionalMechanism(Mechanism):
         self.explicit = probabilities or error is not None
         self.license, self.source = license, source
         self.requested_reads = reads
+        check_reads(type(self).__name__, reads, names)
         self._place(None, generates, {c.name: c.kind for c in conditions}, None)
 
     # -- what a subclass implements
@@ -359,7 +362,7 @@ def _check_error(generates: Variable, error: ErrorSpec) -> None:
     """
     if error is None:
         return
-    above = isinstance(error, int | float) and not isinstance(error, bool) and error > 0
+    above = isinstance(error, int | float) and not isinstance(error, bool) and 0 < error < math.inf
     if not generates.is_number or not (above or error == _ESTIMATE):
         raise MechanismError(
             f"error={error!r} cannot be used: it is the standard deviation, above 0, of the error "
