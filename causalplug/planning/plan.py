@@ -14,7 +14,7 @@ from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.planning.candidates import CandidateFit, judge_candidates, wanted_model
 from causalplug.planning.making import Making
-from causalplug.planning.module import Module, Variables
+from causalplug.planning.module import Action, Module, Variables
 from causalplug.planning.objectives import OBJECTIVE, Objective, choose_objectives, module_key
 from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
 from causalplug.planning.targets import Target, Targets
@@ -117,7 +117,7 @@ class Plan:
     def requires(self, module: str | Iterable[str]) -> tuple[Module, ...]:
         """The modules that have to be there before this one is trained, in training order."""
         chosen = self.module(module)
-        if chosen.action == "pull":
+        if chosen.action == Action.PULL:
             return ()
         needed = {self._owner[variable].variables for variable in chosen.ancestors}
         return tuple(other for other in self.modules if other.variables in needed)

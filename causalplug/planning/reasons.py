@@ -12,6 +12,7 @@ from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.search import components, reach
 from causalplug.planning.closure import Closures, bits
 from causalplug.planning.gradients import sentence
+from causalplug.planning.module import Action
 from causalplug.planning.pulling import pullable
 from causalplug.planning.targets import Offer, Target, Targets
 from causalplug.selection import values_at, within, without
@@ -30,7 +31,7 @@ def explain_module(plan: PlanLike, name: str | Iterable[str]) -> str:
     from these sources."""
     module = plan.module(name)
     graph = plan.graph
-    if plan.strategy == "joint" and module.action == "train":
+    if plan.strategy == "joint" and module.action == Action.TRAIN:
         return "\n".join([_heading(plan, module), f"{module.why}."])
     asked = next(iter(as_names(name)))
     if asked in graph:
@@ -216,7 +217,7 @@ def _waits_for(plan: PlanLike, module: Module, other: Module) -> str:
 
 def _waits(plan: PlanLike, module: Module) -> list[str]:
     sentences = []
-    if module.action == "train":
+    if module.action == Action.TRAIN:
         for other in plan.requires(module.variables):
             sentences.append(_waits_for(plan, module, other))
         if module.gradients:

@@ -7,7 +7,9 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from causalplug.planning.gradients import sentence
+from causalplug.planning.module import Action
 from causalplug.planning.objectives import OBJECTIVES
+from causalplug.planning.pulling import PullVerdict
 from causalplug.selection import values_at
 from causalplug.wording import aligned, listed
 
@@ -60,7 +62,7 @@ def plan_dot(plan: PlanLike) -> str:
     lines = ["digraph plan {", "  compound=true; rankdir=LR; node [shape=ellipse];"]
     for number, module in enumerate(plan.modules):
         colour = "#FBE5D0"
-        if module.action == "pull":
+        if module.action == Action.PULL:
             colour = "#D9EAF7"
         label = f"{number + 1}. {module.label}"
         lines += [
@@ -114,13 +116,13 @@ def _notes(plan: PlanLike) -> list[str]:
     else:
         order = f"{depth} generations: what is trained through comes first"
     notes = [f"{order[0].upper()}{order[1:]}."]
-    if not plan.asked and any(module.action == "pull" for module in plan.modules):
+    if not plan.asked and any(module.action == Action.PULL for module in plan.modules):
         notes.append(
             "PULL: a pretrained generator could be plugged in; say which you have, and they are "
             "planned in."
         )
     for pull in plan.pulls:
-        if pull.verdict != "pull":
+        if pull.verdict != PullVerdict.PULL:
             what = "+".join(pull.variables)
             notes.append(f"{what} from {pull.generator}: {pull.verdict}: {pull.why}.")
     notes += [sentence(m.name, m.gradients) for m in plan.modules if m.gradients]
