@@ -282,7 +282,10 @@ def _resolve(graph: BitGraph, factors: list[Factor | Clash], solver: Solver) -> 
 def needs_of(factor: Factor, domains: Mapping[int, tuple[object, ...]]) -> Needs:
     """The values of its parents at which a c-factor is needed."""
     atoms = ((p, factor.atoms[p]) for p in bits(factor.outside))
-    return {p: (atom.value,) if isinstance(atom, Constant) else domains.get(p) for p, atom in atoms}
+    found = {}
+    for p, atom in atoms:
+        found[p] = (atom.value,) if isinstance(atom, Constant) else domains.get(p)
+    return found
 
 
 def _combine(

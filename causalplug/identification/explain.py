@@ -82,7 +82,11 @@ def _experiments(sets: Sequence[tuple[str, ...]]) -> str:
 def _smooth(result: Decision) -> str:
     """The way out where numbers of no known domain were set."""
     known = set(values_at(result.graph.variables, result.domains_by_position))
-    names = {n for source in result.sources for n in source.values if n not in known}
+    names = set()
+    for source in result.sources:
+        for n in source.values:
+            if n not in known:
+                names.add(n)
     numeric = sorted(n for n in names if any(numbers_set(s, n) for s in result.sources))
     _, between = with_interpolation(result.sources, result.query, numeric)
     if not between:

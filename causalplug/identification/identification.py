@@ -129,7 +129,9 @@ class Identification:
         for verdict in self.verdicts:
             if verdict.contradiction is not None and not self:
                 first, second = verdict.contradiction
-                names = {v for _, term in self.query.terms for v in term.variables}
+                names: set[str] = set()
+                for _, term in self.query.terms:
+                    names.update(term.variables)
                 sentence = f"{first} and {second} exclude each other"
                 return Certificate("contradiction", frozenset(names), sentence, graph=self.graph)
         return None
@@ -206,7 +208,11 @@ class Identification:
     def _recorded(self) -> list[frozenset[str]]:
         """What each source records that sets nothing; those within others are left out."""
         sets = {frozenset(source.observed) for source in self.sources if not source.do}
-        return [names for names in sets if not any(names < other for other in sets)]
+        maximal = []
+        for names in sets:
+            if not any(names < other for other in sets):
+                maximal.append(names)
+        return maximal
 
     def suggest(self, most: int = 3) -> list[tuple[str, ...]]:
         """The smallest sets of experiments on one variable each that would make the query

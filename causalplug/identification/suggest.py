@@ -80,7 +80,10 @@ def suggest(
         All sets of the smallest size that suffices, and whether all of that size and below were
         tried.
     """
-    refusals = [verdict.refusal for verdict in result.verdicts if verdict.refusal is not None]
+    refusals = []
+    for verdict in result.verdicts:
+        if verdict.refusal is not None:
+            refusals.append(verdict.refusal)
     if _is_hopeless(result, refusals):
         return [], True
     graph = BitGraph.of(result.graph)

@@ -99,7 +99,10 @@ def _target(graph: CausalGraph, source: Source, trained: Sequence[str]) -> Targe
     """Everything that a source records of the trained mechanisms and of what they are drawn
     from."""
     seen = graph.do(source.do)
-    wanted = [name for name in trained if name in source.recorded and name not in source.do]
+    wanted = []
+    for name in trained:
+        if name in source.recorded and name not in source.do:
+            wanted.append(name)
     if not wanted:
         return None
     drawn = set(seen.ancestors(wanted)) - set(

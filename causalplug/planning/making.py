@@ -144,7 +144,9 @@ def _served(graph: CausalGraph, blocks: Sequence[Block], uncovered: Sequence[Blo
     covered = []
     for v in range(len(graph.variables)):
         above = graph.positions(graph.ancestors([graph.variables[v]]))
-        reached = {m for n in _needed(blocks, above) for m in blocks[n].members}
+        reached: set[int] = set()
+        for n in _needed(blocks, above):
+            reached.update(blocks[n].members)
         if not reached & missing:
             covered.append(graph.variables[v])
     if not covered:

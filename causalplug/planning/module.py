@@ -98,7 +98,9 @@ class Module:
     @classmethod
     def from_dict(cls, data: Named) -> Module:
         """The inverse of :meth:`to_dict`."""
-        plain: Json = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
+        plain: Json = {}
+        for key, v in data.items():
+            plain[key] = tuple(v) if isinstance(v, list) else v
         targets = tuple(map(Target.from_dict, data["targets"]))
         return cls(**plain | {"targets": targets, "action": Action(data["action"])})
 

@@ -99,7 +99,9 @@ class Plan:
                 f"the plan has no module of {listed(left_out)}: the questions that it was made for "
                 "do not read it; plan without only= to have it"
             )
-        found = {self._owner[variable].variables: self._owner[variable] for variable in variables}
+        found = {}
+        for variable in variables:
+            found[self._owner[variable].variables] = self._owner[variable]
         if len(found) != 1:
             raise PlanError(
                 f"no module holds {listed(variables)}: these variables are in "
@@ -232,7 +234,11 @@ class Plan:
 
     @cached_property
     def _owner(self) -> dict[str, Module]:
-        return {variable: module for module in self.modules for variable in module.variables}
+        found = {}
+        for module in self.modules:
+            for variable in module.variables:
+                found[variable] = module
+        return found
 
 
 @takes(

@@ -167,7 +167,10 @@ def _circles(graph: CausalGraph, module: Module, focus: str) -> list[str]:
 def _first_circle(closures: Closures, units: Sequence[frozenset[int]]) -> list[int]:
     """Numbers of units each of which is trained through the next, and the last through the
     first."""
-    owner = {v: number for number, unit in enumerate(units) for v in unit}
+    owner = {}
+    for number, unit in enumerate(units):
+        for v in unit:
+            owner[v] = number
     needs = [_needs(closures, unit, owner) for unit in units]
     circles = (_circle(needs, number) for number in range(len(units)))
     return next(filter(None, circles))

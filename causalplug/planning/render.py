@@ -25,7 +25,10 @@ _MOST = 6
 def plan_text(plan: PlanLike) -> str:
     """A table with one line per module and target, and a line on how to read it."""
     rows = [_HEAD, *(row for _, row in _rows(plan))]
-    used = [column for column in range(len(_HEAD)) if any(row[column] for row in rows[1:])]
+    used = []
+    for column in range(len(_HEAD)):
+        if any(row[column] for row in rows[1:]):
+            used.append(column)
     lines = aligned([values_at(row, used) for row in rows])
     return "\n".join([_title(plan), "", *lines, "", *_notes(plan)])
 

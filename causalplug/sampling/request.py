@@ -127,7 +127,9 @@ def request(
             "nothing can be sampled: variables= is empty; leave it out for all of them."
         )
     targets = [(label, world, asked) for label, world in worlds.items()]
-    plain: list[tuple[World, Sequence[str]]] = [(world, names) for _, world, names in targets]
+    plain: list[tuple[World, Sequence[str]]] = []
+    for _, world, names in targets:
+        plain.append((world, names))
     for i, part in enumerate(given):
         seen = [(g.world, g.names) for g in given[i + 1 :]]
         part.prepare(dcm, [*seen, *plain])

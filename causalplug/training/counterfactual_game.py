@@ -123,7 +123,9 @@ class CounterfactualLearner(Learner):
         for group in self.helper.param_groups:
             group["lr"] = 1e-3 * max(0.05, 1 - progress)
         with self._autocast():
-            parts = [self._round(generator) for _ in range(self.config.gradient_accumulation_steps)]
+            parts = []
+            for _ in range(self.config.gradient_accumulation_steps):
+                parts.append(self._round(generator))
         self._update(
             self.helper,
             self.helping,

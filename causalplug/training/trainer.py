@@ -643,8 +643,14 @@ class Trainer:
     def _frozen_images(self, module: Module) -> set[str]:
         """Frozen generators of images that this module's targets are drawn through: those that
         fill a sample bank."""
-        drawn = {name for target in module.targets for name in target.frozen}
-        return {name for name in drawn if isinstance(self.dcm.mechanism(name), FrozenMechanism)}
+        drawn: set[str] = set()
+        for target in module.targets:
+            drawn.update(target.frozen)
+        names = set()
+        for name in drawn:
+            if isinstance(self.dcm.mechanism(name), FrozenMechanism):
+                names.add(name)
+        return names
 
 
 def _check_agreement(told: Sequence[Named]) -> None:
