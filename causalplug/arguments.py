@@ -22,6 +22,7 @@ from numbers import Number, Real
 from typing import Any, ParamSpec, TypeVar
 
 from causalplug.errors import CausalPlugError
+from causalplug.selection import within
 from causalplug.wording import did_you_mean, listed, shortened
 
 __all__ = [
@@ -181,7 +182,7 @@ def several(rule: Rule, *, least: int = 0, most: int | None = None) -> Rule:
             raise TypeError
         if len(value) < least or (most is not None and len(value) > most):
             raise ValueError
-        return tuple(rule.read(item) for item in value)
+        return tuple(map(rule.read, value))
 
     if least == most:
         return Rule(f"a list of {least}, each of them {rule.wanted}", read)
@@ -242,7 +243,7 @@ def _names(value: object) -> Any:
         return value
     if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
         raise TypeError
-    return tuple(_text(name) for name in value)
+    return tuple(map(_text, value))
 
 
 def _rows(value: object) -> Any:
@@ -369,7 +370,7 @@ def read_fields(owner: Any, error: type[CausalPlugError]) -> None:
 
 
 def takes(
-    error: type[CausalPlugError], **rules: Rule
+    error: type[CausalPlugError], /, **rules: Rule
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Decorator: the arguments are checked before the function runs; a misspelt one is answered
     with the one that was meant.
@@ -398,7 +399,7 @@ def takes(
             for place, (name, value) in enumerate(zip(known, given, strict=False)):
                 if name in rules:
                     values[place] = read_argument(name, value, rules[name], error, where)
-            for name in [name for name in rules if name in named]:
+            for name in within(rules, named):
                 named[name] = read_argument(name, named[name], rules[name], error, where)
             return function(*values, **named)  # type: ignore[arg-type]
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from causalplug.errors import RepositoryError
+from causalplug.selection import all_of_kind, by_name
 from causalplug.values import Json, Named
 
 __all__ = ["CAVEATS", "Caveat", "unique_caveats"]
@@ -93,16 +94,16 @@ class Caveat:
         Raises:
             RepositoryError: Keys are missing or of a wrong type, or the name is unknown.
         """
-        found = {key: data.get(key) for key in ("name", "subject", "text")}
+        found = by_name(data.get, ("name", "subject", "text"))
         figures, variables = data.get("figures", {}), data.get("variables", [])
         words = [*found.values(), *(variables if isinstance(variables, list) else [None])]
         if isinstance(figures, Mapping):
             numbers = list(figures.values())
         else:
             numbers = [None]
-        if not all(isinstance(word, str) for word in words) or found["name"] not in CAVEATS:
+        if not all_of_kind(words, str) or found["name"] not in CAVEATS:
             raise RepositoryError(f"{_short(data)} is not a caveat: its name or a text is wrong.")
-        if not all(isinstance(number, int | float) for number in numbers):
+        if not all_of_kind(numbers, int | float):
             raise RepositoryError(f"{_short(data)} is not a caveat: its figures are not numbers.")
         return cls(**found, figures=figures, variables=tuple(variables))  # type: ignore[arg-type]
 

@@ -129,7 +129,7 @@ class Ensemble:
         from causalplug.training.trainer import fit
 
         chosen = list(seeds)
-        members = cls([build(seed) for seed in chosen], level=level)
+        members = cls(list(map(build, chosen)), level=level)
         for seed, member in zip(chosen, members, strict=True):
             if output_dir is None:
                 folder = None

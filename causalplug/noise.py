@@ -20,6 +20,7 @@ from torch import Tensor
 
 from causalplug.arguments import MAPPING, SEED, instance, takes, whole
 from causalplug.errors import SamplingError
+from causalplug.selection import by_name, drop
 from causalplug.values import Json
 
 __all__ = ["Noise", "NoiseSpec", "Provenance", "Seen"]
@@ -222,7 +223,7 @@ class Noise:
     def fix(self, values: Mapping[str, Tensor]) -> Noise:
         """The same noise with ``values`` in place of the draws of those names."""
         noise = self._like(self.rows, {**self._fixed, **values})
-        noise._drawn = {key: value for key, value in self._drawn.items() if key not in values}
+        noise._drawn = drop(self._drawn, values)
         return noise
 
     def renumbered(self, rows: Tensor) -> Noise:
@@ -295,7 +296,7 @@ class Noise:
                     raise SamplingError(
                         f"{path} is not a noise file of causalplug. Write one with Noise.save."
                     )
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                tensors = by_name(file.get_tensor, file.keys())
         except (SafetensorError, OSError) as error:
             if isinstance(error, FileNotFoundError):
                 why = "there is no such file"

@@ -65,7 +65,7 @@ def plan(
     """
     found = None
     if candidates is not None:
-        found = [_known(candidate) for candidate in candidates]
+        found = list(map(_known, candidates))
     return arrange(
         graph,
         sources,

@@ -14,6 +14,7 @@ ROOT = Path(causalplug.__file__).parents[1]
 ROOMS = [
     "moved",
     "errors",
+    "selection",
     "values",
     "wording",
     "arguments",
@@ -38,7 +39,6 @@ ROOMS = [
     "model",
     "training",
     "sampling",
-    "uncertainty",
     "uncertainty",
     "dcm",
     "ensemble",

@@ -18,6 +18,7 @@ from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.identification.tables import Table, common_categories
+from causalplug.selection import map_values, pick, within, without
 from causalplug.values import Named
 from causalplug.wording import listed, shortened
 
@@ -80,7 +81,7 @@ def columns_of(data: Any) -> Named:
 
 
 def _joined(parts: Sequence[object]) -> np.ndarray:
-    arrays = [np.asarray(part) for part in parts]
+    arrays = list(map(np.asarray, parts))
     if len(arrays) == 1:
         return arrays[0]
     return np.concatenate(arrays)
@@ -125,13 +126,13 @@ def read_data(
     _check_values(common_categories(tables), values, domains)
     common = common_categories(tables, values)
     common.update({name: tuple(v) for name, v in domains.items() if name in graph})
-    projected = tuple(n for n in graph.variables if n in reader.dropped)
-    kept = [n for n in graph.variables if n not in reader.dropped]
-    unseen = [n for n in kept if n not in common]
-    kept = [n for n in kept if n in common]
+    projected = tuple(within(graph.variables, reader.dropped))
+    kept = without(graph.variables, reader.dropped)
+    unseen = without(kept, common)
+    kept = within(kept, common)
     sampled = []
     for (table, exact), source in zip(read, given, strict=True):
-        names = [name for name in table.categories if name in kept]
+        names = within(table.categories, kept)
         inside = replace_source(source, names)
         recoded = _coded(_only(table, names), common)
         sampled.append(Sampled(inside, recoded, exact))
@@ -144,7 +145,7 @@ def read_data(
     return BoundData(
         tuple(sampled),
         smaller,
-        {name: common[name] for name in kept},
+        pick(common, kept),
         reader.used,
         (*projected, *unseen),
         tuple(dict.fromkeys(notes)),
@@ -160,7 +161,7 @@ def _check_values(
     for name, values in asked.items():
         if name in domains or name not in recorded:
             continue
-        odd = [value for value in values if value not in recorded[name]]
+        odd = without(values, recorded[name])
         if odd:
             raise DataError(
                 f"the bounds cannot be computed: {name}={shortened(odd[0])} never occurs; {name} "
@@ -173,7 +174,7 @@ def _check_values(
 def replace_source(source: Source, names: Sequence[str]) -> Source:
     """``source`` with fewer columns."""
     do = {name: source.values.get(name) for name in source.do if name in names}
-    return Source([n for n in names if n not in do], do=do, name=source.name)
+    return Source(without(names, do), do=do, name=source.name)
 
 
 def are_rows(data: object) -> bool:
@@ -202,13 +203,13 @@ def _sources(graph: CausalGraph, items: Sequence[object], sources: object) -> tu
 
 def _source(graph: CausalGraph, item: object) -> Source:
     names, do = _names(graph, item)
-    known = [name for name in names if name in graph]
+    known = within(names, graph)
     if not known:
         raise DataError(
             f"the bounds cannot be computed: none of the columns {listed(names)} is in the graph; "
             f"its variables are {listed(graph.variables)}"
         )
-    return Source(known, do=[name for name in do if name in graph])
+    return Source(known, do=within(do, graph))
 
 
 def _names(graph: CausalGraph, item: Any) -> tuple[list[str], tuple[str, ...]]:
@@ -217,11 +218,11 @@ def _names(graph: CausalGraph, item: Any) -> tuple[list[str], tuple[str, ...]]:
     if isinstance(item, Table):
         return list(item.variables), ()
     if type(item).__name__ == "Series":
-        return [str(name) for name in item.index.names], ()
+        return list(map(str, item.index.names)), ()
     if isinstance(item, Mapping):
-        return [str(name) for name in item], ()
+        return list(map(str, item)), ()
     if type(item).__name__ == "DataFrame":
-        return [str(name) for name in item.columns], ()
+        return list(map(str, item.columns)), ()
     from causalplug.data.source import DataSource
 
     if isinstance(item, DataSource):
@@ -260,7 +261,7 @@ class _Reader:
         if known is not None:
             return known, _is_exact(known, source)
         columns = columns_of(item)
-        missing = [name for name in sorted(source.recorded) if name not in columns]
+        missing = without(sorted(source.recorded), columns)
         if missing:
             raise DataError(
                 f"the bounds cannot be computed: {source} has no column {listed(missing)}; its "
@@ -346,7 +347,7 @@ class _Reader:
 
 def _from_series(item: Any) -> Table:
     """A pandas Series of probabilities or counts, indexed by the values."""
-    names = [str(name) for name in item.index.names]
+    names = list(map(str, item.index.names))
     if any(name == "None" for name in names):
         raise DataError(
             "the Series cannot be read as a distribution: name the levels of its index by the "
@@ -360,7 +361,7 @@ def _from_series(item: Any) -> Table:
 def _with_coins(discrete: Mapping[str, np.ndarray], coins: Mapping[str, np.ndarray]) -> Table:
     """Rows as cells; every coin splits a row in two, by its weight."""
     count = len(next(iter({**discrete, **coins}.values()), ()))
-    columns = {name: np.asarray(column) for name, column in discrete.items()}
+    columns = map_values(np.asarray, discrete)
     weights = np.ones(count)
     for name, chance in coins.items():
         columns = {n: np.concatenate([c, c]) for n, c in columns.items()}
@@ -374,13 +375,13 @@ def _with_coins(discrete: Mapping[str, np.ndarray], coins: Mapping[str, np.ndarr
 
 def _only(table: Table, names: Sequence[str]) -> Table:
     columns = [list(table.categories).index(name) for name in names]
-    return Table({n: table.categories[n] for n in names}, table.codes[:, columns], table.weights)
+    return Table(pick(table.categories, names), table.codes[:, columns], table.weights)
 
 
 def _coded(table: Table, common: Mapping[str, tuple[Hashable, ...]]) -> Table:
     """The table over common categories, equal cells merged."""
     for name, values in table.categories.items():
-        outside = [value for value in values if value not in common[name]]
+        outside = without(values, common[name])
         if outside:
             raise DataError(
                 f"{name!r} has the values {listed(outside)}, which are not among its declared "

@@ -19,6 +19,7 @@ from causalplug.checks.linear_program import Constraints, Infeasible, nearest
 from causalplug.checks.response_types import ResponseTypes
 from causalplug.identification.assumptions import Assume
 from causalplug.identification.factors import Factor, Model, Polynomial
+from causalplug.selection import by_name
 
 __all__ = ["BoundProgram", "Fitted", "Reduced"]
 
@@ -197,7 +198,7 @@ class Fitted:
         self._origin: dict[int, list[int] | None] = {}
         for number in program.blocks:
             self._parts[number] = self._constraints(number, [], [])
-        extra = {number: self._extra(number) for number in program.blocks}
+        extra = by_name(self._extra, program.blocks)
         for number, (lines, right) in extra.items():
             if lines:
                 self._parts[number] = self._constraints(number, lines, right)

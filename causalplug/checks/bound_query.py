@@ -157,7 +157,7 @@ def _numbers(model: Model, axis: Axis, ranges: Mapping[str, tuple[float, float]]
     if axis.variable in ranges:
         return list(ranges[axis.variable])
     try:
-        return [float(value) for value in values]  # type: ignore[arg-type]
+        return list(map(float, values))  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise QueryError(
             f"the expectation of {axis.label} cannot be taken: its values are {listed(values)}, "

@@ -20,6 +20,7 @@ from causalplug.identification.estimand import Estimand
 from causalplug.identification.evaluate import Estimate, evaluate
 from causalplug.identification.factors import Model
 from causalplug.identification.query import Query
+from causalplug.selection import within
 from causalplug.wording import listed
 
 __all__ = ["Formula", "Program"]
@@ -176,7 +177,7 @@ class Program:
                 f"in {', '.join(names)} some pairs share no hidden cause, which is not used"
             )
         outside = {p for name in names for p in graph.parents(name)} - set(names)
-        coins = [name for name in names if name in self.data.ranges]
+        coins = within(names, self.data.ranges)
         if coins and outside:
             reasons.append(f"of {listed(coins)} only the mean is used")
         return reasons

@@ -31,6 +31,7 @@ from causalplug.graphs.source import as_sources
 from causalplug.identification.assumptions import BOUNDING, Assume, as_assumptions
 from causalplug.identification.identification import identify
 from causalplug.identification.query import Query
+from causalplug.selection import keep, without
 from causalplug.wording import listed
 
 __all__ = ["bounds"]
@@ -162,7 +163,7 @@ def bounds(
         lows=lows,
         highs=highs,
         identification=identification,
-        assumptions=tuple(str(assumption) for assumption in assumptions),
+        assumptions=tuple(map(str, assumptions)),
         notes=(*read.notes, *notes),
         unknowns=unknowns,
         resample=None if exact else partial(solver.resample, resamples, seed),
@@ -191,7 +192,7 @@ def _by_adjustment(
         source = described_source(graph, data)
     if source.do:
         return None
-    arms = arms_of(graph, query, {n: c for n, c in columns.items() if n in source.recorded})
+    arms = arms_of(graph, query, keep(columns, source.recorded))
     if arms is None or not needs_adjustment(arms, columns, domains):
         return None
     ends, notes = bound_arms(arms, columns, ranges, threshold=threshold, seed=seed)
@@ -210,7 +211,7 @@ def _by_adjustment(
 
 def _check_columns(query: Query, data: BoundData, assumptions: Sequence[Assume]) -> None:
     """Refuse what needs a variable that no table has as a discrete column."""
-    missing = [name for name in query.variables if name not in data.graph]
+    missing = without(query.variables, data.graph)
     if missing:
         raise DataError(
             f"{query} cannot be bounded: {listed(missing)} is in no table as a discrete column; "

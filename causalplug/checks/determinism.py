@@ -9,6 +9,7 @@ import numpy as np
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.tables import Table
+from causalplug.selection import within
 from causalplug.wording import listed
 
 __all__ = ["Relation", "find_relations"]
@@ -52,7 +53,7 @@ def find_relations(
             if len(values):
                 found.append(Relation(name, (), (), f"{name} is {values[0]} in every row"))
             continue
-        parents = [p for p in graph.parents(name) if p in table.categories]
+        parents = within(graph.parents(name), table.categories)
         for size in range(1, min(most, len(parents)) + 1):
             chosen = [
                 c for c in combinations(parents, size) if _determines(table, c, name, evidence)

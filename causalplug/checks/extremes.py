@@ -13,6 +13,7 @@ from causalplug.checks.bound_form import Form
 from causalplug.checks.bound_program import Fitted, Reduced
 from causalplug.checks.linear_program import Constraints, Infeasible, optimum, ratio
 from causalplug.identification.factors import Factor, Polynomial
+from causalplug.selection import by_name
 
 __all__ = ["Extreme", "extreme", "extreme_ratio"]
 
@@ -137,7 +138,7 @@ class _Search:
 
     def run(self, nodes: int) -> Extreme:
         """Split until the gap is closed or ``nodes`` programs were solved."""
-        box = {f: self._interval(f) for f in self.factors}
+        box = by_name(self._interval, self.factors)
         bound, point = self._relaxed(box)
         best = self._improved(point)
         count = itertools.count()

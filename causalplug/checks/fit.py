@@ -29,6 +29,7 @@ from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.label_estimation import fit_label_classifier
 from causalplug.noise import Noise
+from causalplug.selection import map_values, without
 from causalplug.values import Json
 from causalplug.variables import Image
 
@@ -115,7 +116,7 @@ class FitReport:
     def to_dict(self) -> Json:
         """The report as JSON values, without the images."""
         fields = {"name": self.name, "verdict": self.verdict, "reasons": list(self.reasons)}
-        return fields | {"configurations": [asdict(item) for item in self.configurations]}
+        return fields | {"configurations": list(map(asdict, self.configurations))}
 
     def save_picture(self, path: str | Path) -> None:
         """Write the worst images as one picture.
@@ -191,7 +192,7 @@ def check_fit(
         raise MechanismError(
             "The fit of a generator can be checked once it is bound and its label map is resolved."
         )
-    missing = [name for name in (*mechanism.parents, mechanism.name) if name not in rows]
+    missing = without((*mechanism.parents, mechanism.name), rows)
     if missing:
         raise DataError(
             f"The fit of {mechanism.name!r} cannot be checked: the rows have no column "
@@ -222,9 +223,7 @@ def check_fit(
         real[value] = variable.scale(images[chosen])
         fake[value] = _generated(mechanism, value, len(chosen), seed)
     small, reduced = _reduced(variable, detail)  # type: ignore[arg-type]
-    seen, painted = (
-        {value: reduced(part) for value, part in found.items()} for found in (real, fake)
-    )
+    seen, painted = (map_values(reduced, found) for found in (real, fake))
     shares = _agreement(small, seen, painted, seed)
     results, worst = [], []
     for value in used:

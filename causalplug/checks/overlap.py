@@ -21,6 +21,7 @@ from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.identification import Identification, identify
 from causalplug.identification.query import Query
+from causalplug.selection import to_dicts
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -95,7 +96,7 @@ class Overlap:
             "status": self.status,
             "share": self.share,
             "standard_error": self.standard_error,
-            "findings": [finding.to_dict() for finding in self.findings],
+            "findings": to_dicts(self.findings),
             "relations": [relation.text for relation in self.relations],
             "notes": list(self.notes),
         }

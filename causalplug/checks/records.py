@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from causalplug.errors import RepositoryError
+from causalplug.selection import all_of_kind
 from causalplug.values import Json, Named
 
 __all__ = ["OverlapRecord", "RangeRecord"]
@@ -64,7 +65,7 @@ class OverlapRecord:
         else:
             words = [0]
         numbers = [data.get("share"), data.get("standard_error")]
-        if not all(isinstance(word, str) for word in words) or not _are_numbers(numbers):
+        if not all_of_kind(words, str) or not _are_numbers(numbers):
             raise RepositoryError(
                 "The history of the model holds a record of overlap that is none."
             )

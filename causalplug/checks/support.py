@@ -18,6 +18,7 @@ from causalplug.identification.estimand import Atom, Constant, Estimand, Probabi
 from causalplug.identification.evaluate import Evaluator
 from causalplug.identification.notation import walk
 from causalplug.identification.tables import common_categories
+from causalplug.selection import all_of_kind, within
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -178,10 +179,10 @@ class SupportCheck:
         self, leaf: Probability, split: Split, others: Sequence[Probability]
     ) -> tuple[bool, Finding | None]:
         """Whether there are rows enough to count cells, and what was found."""
-        atoms = [a for a in leaf.given + leaf.do if a in split.varied + split.context]
+        atoms = within(leaf.given + leaf.do, split.varied + split.context)
         names = [atom.variable for atom in atoms]
         counts = np.sum([self.tables[i].margin(names) for i in leaf.sources], axis=0)
-        expected = expected_counts(counts, tuple(atoms.index(a) for a in split.varied))
+        expected = expected_counts(counts, tuple(map(atoms.index, split.varied)))
         index = tuple(
             self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
             for a in atoms
@@ -291,7 +292,7 @@ class SupportCheck:
         events = self._events(holders, varied)
         what, where = listed(a.variable for a in varied), listed(a.variable for a in context)
         names = tuple(a.variable for a in (*context, *varied))
-        constant = all(isinstance(a, Constant) for a in varied)
+        constant = all_of_kind(varied, Constant)
         rare = [event for event in events if event.rows < self.rule.fewest]
         if constant and rare:
             text = f"hardly any rows have {rare[0].text}: effectively {rare[0].rows:.1f}"
@@ -379,7 +380,7 @@ class SupportCheck:
         for chosen in itertools.islice(itertools.product(*options), 16 * _EVENTS):
             shares = np.prod([event.shares for event in chosen], axis=0)
             combined.append(_Event(", ".join(event.text for event in chosen), shares))
-        if not all(isinstance(atom, Constant) for atom in varied):
+        if not all_of_kind(varied, Constant):
             combined = [e for e in combined if e.shares.mean() >= _RARE]
         return sorted(combined, key=lambda event: -event.rows)[:_EVENTS]
 

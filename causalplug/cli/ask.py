@@ -296,7 +296,7 @@ def estimate(
         data=_tables(data, model, columns, where),
         level=level,
         one_step=one_step or None,
-        assume=[read_assumption(text) for text in assume],
+        assume=list(map(read_assumption, assume)),
         compare="plug-in" if compare else None,
     )
     if png is not None:

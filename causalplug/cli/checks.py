@@ -11,6 +11,7 @@ import click
 from causalplug.cli.given import names, pairs, read_assumption, read_given_graph
 from causalplug.cli.output import json_option, save_figure, show_json
 from causalplug.errors import DataError
+from causalplug.selection import map_values
 
 __all__ = ["bounds", "check_graph"]
 
@@ -61,8 +62,8 @@ def bounds(
         query,
         data if len(data) > 1 else data[0],
         sources=sources,
-        assume=[read_assumption(text) for text in assume],
-        ranges={name: _span(text) for name, text in pairs(ranges, "--range").items()},
+        assume=list(map(read_assumption, assume)),
+        ranges=map_values(_span, pairs(ranges, "--range")),
     )
     ends = found.interval(level)
     if as_json:
@@ -132,7 +133,7 @@ def _read(texts: Sequence[str]) -> tuple[list[Any], list[Any]]:
             separator = "\t"
         frame = pd.read_csv(path, sep=separator)
         data.append(frame)
-        sources.append(Source([str(n) for n in frame.columns], do=names(do), name=Path(path).name))
+        sources.append(Source(list(map(str, frame.columns)), do=names(do), name=Path(path).name))
     return data, sources
 
 

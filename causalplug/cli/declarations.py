@@ -68,7 +68,7 @@ def _json_type(kind: object) -> Any:
     """What JSON or TOML has in place of a setting's type."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
-        found = [_json_type(choice) for choice in args]
+        found = list(map(_json_type, args))
         union = found[0]
         for choice in found[1:]:
             union = union | choice

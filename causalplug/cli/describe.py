@@ -9,6 +9,7 @@ from causalplug.errors import CausalPlugError, RepositoryError
 from causalplug.files.validation import read_json
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
+from causalplug.selection import by_name, drop, map_values
 from causalplug.values import Json, Named
 from causalplug.variables import variable_from_dict
 
@@ -57,10 +58,7 @@ def _model(config: Named) -> Json:
     variables = {
         name: variable_from_dict(config["variables"][name], name) for name in graph.variables
     }
-    mechanisms, encoders = (
-        {name: _made(item) for name, item in config[key].items()}
-        for key in ("mechanisms", "encoders")
-    )
+    mechanisms, encoders = (map_values(_made, config[key]) for key in ("mechanisms", "encoders"))
     return {
         "causalplug_version": config.get("causalplug_version"),
         "graph": str(graph),
@@ -71,7 +69,7 @@ def _model(config: Named) -> Json:
         if "sources" in config
         else None,
         "weights": config.get("weights", {}).get("size"),
-        "training": [_trained(module) for module in config.get("history", {}).get("modules", [])],
+        "training": list(map(_trained, config.get("history", {}).get("modules", []))),
         "queries": config.get("queries", []),
     }
 
@@ -93,7 +91,7 @@ def _made(item: Named) -> Json:
 
 def _trained(module: Named) -> Json:
     keys = ("variables", "objective", "steps", "converged", "distances")
-    return {key: module.get(key) for key in keys}
+    return by_name(module.get, keys)
 
 
 def _part(config: Named) -> Json:
@@ -101,9 +99,7 @@ def _part(config: Named) -> Json:
         "adapter": config["kind"],
         "license": config.get("license"),
         "source": config.get("source"),
-        "config": {
-            key: value for key, value in config["config"].items() if key not in ("layers", "inputs")
-        },
+        "config": drop(config["config"], ("layers", "inputs")),
     }
 
 
@@ -148,7 +144,7 @@ def _values(declaration: Named) -> str:
     if declaration["kind"] == "continuous":
         return "number"
     categories = declaration["categories"]
-    names = [str(c) for c in (range(categories) if isinstance(categories, int) else categories)]
+    names = list(map(str, range(categories) if isinstance(categories, int) else categories))
     if len(names) <= 8:
         return ", ".join(names)
     return f"{len(names)} categories, {names[0]} to {names[-1]}"

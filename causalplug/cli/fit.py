@@ -13,6 +13,7 @@ from causalplug.cli.output import json_option, save_figure, show_json
 from causalplug.cli.sources import header
 from causalplug.cli.tables import columns_option, encoded_rows, where_option
 from causalplug.errors import DataError, MechanismError
+from causalplug.selection import without
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _reports(
     parents = {label.name: label.values for label in loaded.labels}
     columns = header(data, chosen=())
     name = variable or next((column for column in columns if column not in parents), "image")
-    missing = [column for column in (*parents, name) if column not in columns]
+    missing = without((*parents, name), columns)
     if missing:
         raise DataError(
             f"{target} cannot be checked: {data} has no column {', '.join(missing)}; name columns "

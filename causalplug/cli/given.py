@@ -95,7 +95,7 @@ def read_assumption(text: str) -> Assume:
 
 def names(text: str) -> list[str]:
     """Names separated by commas; one with a comma in it stands in quotes."""
-    return [bare(part) for part in parts(text)]
+    return list(map(bare, parts(text)))
 
 
 def parts(text: str) -> list[str]:

@@ -170,13 +170,13 @@ def identify(
     read = read_given_graph(graph, format=format, latents=names(latents))
     domains = {}
     for name, text in pairs(values, "--values").items():
-        domains[name] = [_number(value) for value in names(text)]
+        domains[name] = list(map(_number, names(text)))
     found = (require_identifiable if require else decide)(
         read,
         query,
         read_given_sources(sources, columns=columns),
         domains=domains or None,
-        assume=[read_assumption(text) for text in assume],
+        assume=list(map(read_assumption, assume)),
     )
     experiments = None
     if suggest:
@@ -187,7 +187,7 @@ def identify(
         show_json(
             found.to_dict()
             | (_words(found) if words else {})
-            | ({} if experiments is None else {"suggestions": [list(s) for s in experiments]})
+            | ({} if experiments is None else {"suggestions": list(map(list, experiments))})
         )
     else:
         click.echo(str(found))
@@ -199,9 +199,9 @@ def identify(
 def _words(found: Identification) -> Json:
     return {
         "in_words": found.in_words,
-        "adjustment_sets": [sorted(names) for names in found.adjustment_sets],
-        "front_door_sets": [sorted(names) for names in found.front_door_sets],
-        "instruments": [str(instrument) for instrument in found.instruments],
+        "adjustment_sets": list(map(sorted, found.adjustment_sets)),
+        "front_door_sets": list(map(sorted, found.front_door_sets)),
+        "instruments": list(map(str, found.instruments)),
     }
 
 

@@ -46,7 +46,7 @@ def plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return list(map(plain, value))
     if isinstance(value, set | frozenset):
         return sorted(map(plain, value), key=str)
     if isinstance(value, float):
@@ -172,7 +172,7 @@ def show_rows(
         click.echo(
             f"warning: {facts['query']} is {facts['identification']}: {facts['reason']}", err=True
         )
-    tell([Caveat.from_dict(item) for item in facts["warnings"]])
+    tell(list(map(Caveat.from_dict, facts["warnings"])))
     if as_json:
         show_json(
             {**facts, "n": count}

@@ -12,6 +12,7 @@ import click
 from causalplug.cli.models import load_part, revision_option
 from causalplug.cli.output import json_option, show_json
 from causalplug.errors import DataError
+from causalplug.selection import to_dicts
 from causalplug.values import Json
 
 __all__ = ["adapters", "card", "info", "push"]
@@ -180,7 +181,7 @@ def adapters(as_json: bool) -> None:
 
     found = list_adapters()
     if as_json:
-        show_json([item.to_dict() for item in found])
+        show_json(to_dicts(found))
         return
     width = max(len(item.kind) for item in found)
     for item in found:

@@ -11,6 +11,7 @@ import click
 from causalplug.cli.given import names, pairs
 from causalplug.cli.sources import header
 from causalplug.errors import DataError
+from causalplug.selection import within, without
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def encoded_rows(
 
     if columns is None:
         found = header(path, chosen=())
-        known = [name for name in found if name in variables]
+        known = within(found, variables)
         if not known:
             raise DataError(
                 f"{path} cannot be used: none of its columns {', '.join(found)} is a variable; "
@@ -105,7 +106,7 @@ def rows_of(
         unused = []
     else:
         unused = header(path, chosen=())
-    if unused := [name for name in unused if name not in encoded]:
+    if unused := without(unused, encoded):
         click.echo(
             f"warning: {path}: not variables of the model, and not used: {', '.join(unused)}",
             err=True,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from causalplug.errors import DataError
+from causalplug.selection import values_at, without_none
 
 __all__ = [
     "UNREADABLE",
@@ -98,7 +99,7 @@ class TextOptions:
     @property
     def given(self) -> dict[str, str]:
         """The options that are not None."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        return without_none(vars(self))
 
 
 @dataclass(frozen=True)
@@ -300,7 +301,7 @@ def _layout(path: Path, lines: Sequence[str], separator: str | None) -> _Layout:
     if len(fitting) > 1:
         raise DataError(
             f"{path} can be read in several ways: its columns may be separated by "
-            f"{' or by '.join(_WORDS[sign] for sign in fitting)}. Say which: "
+            f"{' or by '.join(values_at(_WORDS, fitting))}. Say which: "
             f"separator={fitting[0]!r}."
         )
     if fitting:
@@ -369,9 +370,9 @@ def _decimal(path: Path, layout: _Layout, *, given: bool) -> str:
         return "."
     cells = [cell.strip() for row in layout.rows[1:] for cell in row]
     commas = [cell for cell in cells if _COMMA.fullmatch(cell)]
-    if not commas or any(_POINT.fullmatch(cell) for cell in cells):
+    if not commas or any(map(_POINT.fullmatch, cells)):
         return "."
-    if all(_THOUSANDS.fullmatch(cell) for cell in commas):
+    if all(map(_THOUSANDS.fullmatch, commas)):
         raise DataError(
             f"{path} can be read in several ways: {commas[0]!r} may be a number with a decimal "
             "comma, or a thousand. Say which: decimal=',' or decimal='.'."

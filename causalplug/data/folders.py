@@ -16,6 +16,7 @@ import numpy as np
 
 from causalplug.data.table import Columns, Table
 from causalplug.errors import DataError
+from causalplug.selection import values_at
 from causalplug.variables import Variable
 from causalplug.variables.columns import TextColumn
 
@@ -56,7 +57,7 @@ def class_folders(path: Path) -> Table:
 def _classes(folders: Mapping[str, Sequence[Path]]) -> Table:
     """Images with the names of their folders as labels."""
     pictures = [file for files in folders.values() for file in files]
-    codes = np.repeat(np.arange(len(folders)), [len(files) for files in folders.values()])
+    codes = np.repeat(np.arange(len(folders)), list(map(len, folders.values())))
     labels = TextColumn(codes, tuple(folders))
 
     def read(
@@ -98,7 +99,7 @@ def with_pictures(table: Table, metadata: Path) -> Table:
         for chunk in table.read(variables, wanted):
             found = {places.get(name, name): values for name, values in chunk.items()}
             for name in places.keys() & chunk.keys():
-                files = [chunk[name][k] for k in range(len(chunk[name]))]
+                files = values_at(chunk[name], range(len(chunk[name])))
                 found[places[name]] = [
                     _inside(root, file, metadata, row + k) for k, file in enumerate(files)
                 ]

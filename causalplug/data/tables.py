@@ -19,6 +19,7 @@ from causalplug.data.huggingface import from_datasets, is_datasets
 from causalplug.data.items import from_items
 from causalplug.data.table import ClassCodes, Columns, Table, image_files, stacked_items
 from causalplug.errors import DataError
+from causalplug.selection import all_of_kind
 from causalplug.variables import Variable
 from causalplug.variables.columns import TextColumn
 
@@ -100,7 +101,7 @@ def _unknown(frame: object) -> DataError:
 
 
 def _are_paths(items: Sequence[object]) -> bool:
-    return all(isinstance(item, str | Path) for item in items)
+    return all_of_kind(items, str | Path)
 
 
 # -- what is in memory
@@ -149,7 +150,7 @@ def _given(values: object) -> Any:
 
 
 def _from_frame(frame: Any) -> Table:
-    names = [str(name) for name in frame.columns]
+    names = list(map(str, frame.columns))
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(
             f"The table cannot be used: it has the column {', '.join(twice)} twice. Rename one."
@@ -165,7 +166,7 @@ def _frame_column(column: Any) -> Any:
     kind = column.dtype
     if isinstance(kind, pd.CategoricalDtype):
         categories = kind.categories
-        if all(isinstance(category, str) for category in categories):
+        if all_of_kind(categories, str):
             return TextColumn(column.cat.codes.to_numpy(), tuple(categories), typed=True)
         return column.to_numpy()
     if isinstance(kind, pd.StringDtype) or _holds_texts(column):

@@ -15,6 +15,7 @@ from causalplug.demo.question import Question
 from causalplug.demo.texts import about, asked, explained, refused
 from causalplug.errors import CausalPlugError, DataError, MissingDependencyError
 from causalplug.plots.images import plot_images
+from causalplug.selection import within
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Desk:
         without causes of its own is set."""
         outcome = self.askable[-1]
         above = self.dcm.graph.ancestors([outcome]) - {outcome}
-        order = [name for name in self.dcm.graph.topological_order() if name in above]
+        order = within(self.dcm.graph.topological_order(), above)
         roots = [n for n in order if self.controls[n].is_offered]
         do = {name: self.controls[name].start for name in roots[:1]}
         return {"outcome": outcome, "do": do, "seen": {}}
@@ -163,7 +164,7 @@ class Desk:
             bars,
             images,
             table.astype(object).values.tolist(),
-            [str(name) for name in table.columns],
+            list(map(str, table.columns)),
             explained(found),
         )
 

@@ -136,7 +136,7 @@ def answer_picture(answer: Answer) -> Figure | None:
     figure, ((axes,),) = panels(1, 1, COLUMN * 1.4, 0.9 + 0.34 * rows)
     labels = [answer.question.outcome]
     if answer.question.outcome in table:
-        labels = [str(value) for value in table[answer.question.outcome]]
+        labels = list(map(str, table[answer.question.outcome]))
     places = np.arange(rows)[::-1].astype(float)
     if answer.usual is not None:
         figure.set_figheight(figure.get_figheight() + 0.2)

@@ -26,6 +26,7 @@ from pathlib import Path
 from causalplug.errors import RepositoryError
 from causalplug.files.locks import is_locked, locked
 from causalplug.files.validation import safe_relative
+from causalplug.selection import without
 
 Content = bytes | str | os.PathLike | Callable[[Path], object]
 """What a file is written from: its bytes, its text (as UTF-8), a file to copy, or a function
@@ -316,7 +317,7 @@ def _walk(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
 
     for folder, folders, names in os.walk(top, onerror=fail):
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        folders[:] = [name for name in folders if name not in links]
+        folders[:] = without(folders, links)
         yield Path(folder), folders, names + links
 
 

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from causalplug.errors import CausalPlugError, RepositoryError
+from causalplug.selection import without
 from causalplug.values import Json
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
@@ -309,9 +310,7 @@ def _check_object(value: Json, schema: Mapping[Any, object], at: str, problems: 
         if key in kinds:
             _check(item, kinds[key], _join(at, key), problems)
         else:
-            near = difflib.get_close_matches(
-                key[:100], [name for name in kinds if name not in value] or kinds, n=1
-            )
+            near = difflib.get_close_matches(key[:100], without(kinds, value) or kinds, n=1)
             if near:
                 hint = f'did you mean "{near[0]}"?'
             else:
@@ -353,9 +352,9 @@ _WORDS = {
 def _describe(kind: Any) -> str:
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
-        return " or ".join(json.dumps(choice) for choice in args)
+        return " or ".join(map(json.dumps, args))
     if origin in (types.UnionType, typing.Union):
-        return " or ".join(_describe(choice) for choice in args)
+        return " or ".join(map(_describe, args))
     if origin is list:
         return f"a list of {_describe(args[0])}"
     if origin is dict:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from causalplug.errors import MechanismError, RepositoryError
 from causalplug.files.facts import Facts, agrees
 from causalplug.files.validation import check_keys, parse_json, regular_file, short
+from causalplug.selection import without
 from causalplug.values import Named
 
 if TYPE_CHECKING:
@@ -191,9 +192,9 @@ def _read_header(real: Path, path: str) -> dict[str, tuple[tuple[int, ...], str]
 
 def _compare(found: Mapping[str, tuple[tuple[int, ...], str]], expected: Named, path: str) -> None:
     problems = []
-    if missing := [name for name in expected if name not in found]:
+    if missing := without(expected, found):
         problems.append(f"missing: {_names(missing)}")
-    if unexpected := [name for name in found if name not in expected]:
+    if unexpected := without(found, expected):
         problems.append(f"unexpected: {_names(unexpected)}")
     for name, wanted in expected.items():
         if name not in found:
@@ -219,7 +220,7 @@ def _compare(found: Mapping[str, tuple[tuple[int, ...], str]], expected: Named, 
 
 
 def _names(names: list[str]) -> str:
-    shown = ", ".join(short(name) for name in names[:5])
+    shown = ", ".join(map(short, names[:5]))
     if len(names) > 5:
         return f"{shown} and {len(names) - 5} more"
     return shown

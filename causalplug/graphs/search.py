@@ -35,7 +35,7 @@ def reach(
 def topological_order(parents: Adjacency, children: Adjacency) -> list[int]:
     """Vertices with parents first, declared order where there is a choice; shorter than the
     graph if it has a cycle."""
-    waiting = [len(p) for p in parents]
+    waiting = list(map(len, parents))
     ready = [v for v, count in enumerate(waiting) if not count]
     order = []
     while ready:
@@ -130,7 +130,7 @@ def project(
     Args:
         hidden: In reverse topological order.
     """
-    ch, sib = ([set(row) for row in adjacency] for adjacency in (children, siblings))
+    ch, sib = (list(map(set, adjacency)) for adjacency in (children, siblings))
     for h in hidden:
         below, beside = ch[h], sib[h]
         for p in parents[h]:

@@ -10,6 +10,7 @@ from typing import Any
 from causalplug.arguments import MAPPING, NAME, NAMES, takes
 from causalplug.errors import SourceError
 from causalplug.graphs.graph import CausalGraph
+from causalplug.selection import by_name
 from causalplug.values import Json, Named
 from causalplug.wording import as_names, did_you_mean, listed
 
@@ -81,7 +82,7 @@ class Source:
         inner = listed(sorted(self.observed), most=8)
         if not self.do:
             return f"P({inner})"
-        set_to = [self._set_to(variable) for variable in sorted(self.do)]
+        set_to = list(map(self._set_to, sorted(self.do)))
         return f"P({inner} | do({listed(set_to, most=8)}))"
 
     def _set_to(self, variable: str) -> str:
@@ -136,7 +137,7 @@ class Source:
                 f"the source cannot be read: {wrong}; expected recorded, do, values and name"
             )
         values = data.get("values", {})
-        do = {variable: values.get(variable) for variable in data.get("do", ())}
+        do = by_name(values.get, data.get("do", ()))
         return cls(data["recorded"], do=do, name=data.get("name"))
 
 
@@ -252,7 +253,7 @@ def _checked(graph: CausalGraph, source: object) -> Source:
 
 
 def _renamed(source: Source, name: str) -> Source:
-    do = {variable: source.values.get(variable) for variable in source.do}
+    do = by_name(source.values.get, source.do)
     if source.name == name:
         return source
     return Source(source.recorded, do=do, name=name)

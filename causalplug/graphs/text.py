@@ -28,6 +28,14 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _KIND = {"->": "->", "-->": "->", "→": "->", "<-": "<-", "<--": "<-", "←": "<-"}
+_ADVICE = {
+    "[": "; attributes belong into DOT (digraph { … }) or dagitty (dag { … }), and latents= "
+    "names hidden variables",
+    "(": "; name hidden variables in latents=, put names with brackets into quotes, and give the "
+    "text of R code alone, as dag { … }",
+    "{": "; several variables are separated by commas, as in U -> X, Y",
+    "~": "; formulas are lavaan's: format='lavaan'",
+}
 _PLAIN = re.compile(r"[\w.](?:[\w.':]|-(?=\w))*\Z")
 
 
@@ -98,6 +106,7 @@ def _statements(text: str) -> Iterable[list[Token]]:
         if match is None:
             raise GraphError(
                 f"the graph cannot be read: unexpected {text[position]!r} {_where(text, position)}"
+                f"{_ADVICE.get(text[position], '')}"
             )
         kind, token = match.lastgroup or "", match.group()
         if kind == "refused":

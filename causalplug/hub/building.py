@@ -18,6 +18,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from causalplug.errors import RepositoryError
+from causalplug.selection import drop
 
 _FACTORIES = {
     torch.arange,
@@ -45,7 +46,7 @@ class _Building(TorchFunctionMode):
                 return args[0]
             return kwargs["tensor"]
         if func in _FACTORIES:
-            shape_only = {key: value for key, value in kwargs.items() if key != "generator"}
+            shape_only = drop(kwargs, ("generator",))
             planned = func(*args, **shape_only | {"device": "meta"})
             self.bytes -= planned.numel() * planned.element_size()
             self.tensors -= 1

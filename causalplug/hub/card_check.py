@@ -8,6 +8,7 @@ import re
 
 from causalplug.errors import RepositoryError
 from causalplug.hub.card import front_matter
+from causalplug.selection import within
 
 _SECTIONS = {
     "causalplug-dcm": [
@@ -74,7 +75,7 @@ def card_problems(card: str) -> list[str]:
     if found is None:
         return ["it has no metadata between two lines --- at its head, or they are not YAML"]
     problems = _metadata_problems(found)
-    kinds = [tag for tag in _tags(found) if tag in _SECTIONS]
+    kinds = within(_tags(found), _SECTIONS)
     if len(kinds) != 1:
         problems.append(f"its tags must name one of {', '.join(_SECTIONS)}")
     else:
@@ -93,7 +94,7 @@ def card_problems(card: str) -> list[str]:
 def _tags(found: dict) -> list[str]:
     tags = found.get("tags")
     if isinstance(tags, list):
-        return [str(tag) for tag in tags]
+        return list(map(str, tags))
     return []
 
 
@@ -120,7 +121,7 @@ def _metadata_problems(found: dict) -> list[str]:
 def _section_problems(card: str, wanted: list[str]) -> list[str]:
     sections = re.findall(r"^## (.+?)\s*$", card, flags=re.MULTILINE)
     problems = [f'the section "{name}" is missing' for name in wanted if name not in sections]
-    if not problems and [name for name in sections if name in wanted] != wanted:
+    if not problems and within(sections, wanted) != wanted:
         problems.append("its sections are not in order, or one is there twice")
     for name, body in zip(
         sections, re.split(r"^## .+$", card, flags=re.MULTILINE)[1:], strict=True

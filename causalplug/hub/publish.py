@@ -22,6 +22,7 @@ from causalplug.hub.card_check import card_problems
 from causalplug.hub.client import hub_api, hub_errors, refuse_tokens
 from causalplug.hub.push import push_folder
 from causalplug.hub.repository import resolve_id
+from causalplug.selection import drop
 from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def card_of(part: Publishable, options: Named) -> str:
     Raises:
         RepositoryError: A fact is unknown or of a wrong type.
     """
-    facts = {key: value for key, value in options.items() if key not in ("title", "pictures")}
+    facts = drop(options, ("title", "pictures"))
     title = options.get("title") or type(part).__name__
     found = part.card_facts(title=title, options=facts)
     placed = _placed(options.get("pictures") or {})
@@ -119,7 +120,7 @@ def publish(
 
 def _texts(how: Named) -> Json:
     """What is published beside the files."""
-    return {name: value for name, value in how.items() if name != "token"}
+    return drop(how, ("token",))
 
 
 def _write(
@@ -132,7 +133,7 @@ def _write(
     anywhere: bool = False,
 ) -> Path:
     files, config = part.repository_files(place, anywhere=anywhere, options=options)
-    options = {key: value for key, value in options.items() if key != "code"}
+    options = drop(options, ("code",))
     if name := config.get("code"):
         limit = (
             f"It needs code of its own, {name}: read it, and load it with trust_remote_code=True "

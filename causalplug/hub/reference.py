@@ -13,6 +13,7 @@ from causalplug.files.facts import file_facts
 from causalplug.files.validation import check_keys, safe_relative, short
 from causalplug.hub.repository import resolve_id
 from causalplug.hub.snapshot import Snapshot, check_pinned
+from causalplug.selection import map_values
 from causalplug.values import Json, Named
 
 REFERENCE_SCHEMA = {
@@ -104,7 +105,7 @@ class Reference:
             "requested_revision": self.requested_revision,
             "subfolder": self.subfolder,
             "license": self.license,
-            "files": {name: dict(facts) for name, facts in self.files.items()},
+            "files": map_values(dict, self.files),
         }
 
     @classmethod

@@ -27,6 +27,7 @@ from causalplug.files.storage import check_disk, read_folder
 from causalplug.files.validation import regular_file, safe_relative, short
 from causalplug.hub.client import bound_requests, hub_errors, patiently
 from causalplug.hub.listing import Listing, list_commit, list_folder
+from causalplug.selection import map_values
 from causalplug.values import Json, Named
 
 logger = logging.getLogger(__name__)
@@ -214,7 +215,7 @@ class Snapshot:
     @functools.cached_property
     def _listing(self) -> Listing:
         if self.recorded is not None:
-            return {name: dict(facts) for name, facts in self.recorded.items()}
+            return map_values(dict, self.recorded)
         found = None
         if self._remote is not None and self.repo_id is not None and self.revision is not None:
             online = not self._remote.local_files_only

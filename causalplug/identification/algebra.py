@@ -20,6 +20,7 @@ from causalplug.identification.expressions import (
     Symbol,
     Within,
 )
+from causalplug.selection import keep, values_at, without
 
 __all__ = ["apart", "divide", "product", "substitute", "total"]
 
@@ -50,7 +51,7 @@ def total(over: Iterable[Symbol], body: Expression) -> Expression:
     changed = True
     while changed:
         summed = [symbol for symbol in left if _summed_out(factors, symbol)]
-        left = [symbol for symbol in left if symbol not in summed]
+        left = without(left, summed)
         changed = bool(summed)
     left = [s for s in left if any(s in f.free for f in factors)]
     outside = [f for f in factors if not f.free.intersection(left)]
@@ -122,7 +123,7 @@ Done = dict[tuple[int, frozenset[tuple[Symbol, Atom]]], Expression]
 
 
 def _substitute(node: Expression, mapping: Mapping[Symbol, Atom], done: Done) -> Expression:
-    mapping = {s: a for s, a in mapping.items() if s in node.free}
+    mapping = keep(mapping, node.free)
     if not mapping:
         return node
     key = id(node), frozenset(mapping.items())
@@ -224,7 +225,7 @@ def apart(expression: Expression, *, everywhere: bool = False) -> Expression:
                     while not everywhere and Symbol(s.variable, primes) in scope:
                         primes += 1
                     renamed.setdefault(s, Symbol(s.variable, primes))
-                new = tuple(renamed[s] for s in over)
+                new = tuple(values_at(renamed, over))
                 inner = visit(substitute(body, renamed), scope | set(new))
                 if isinstance(node, Sum):
                     return Sum(new, inner)

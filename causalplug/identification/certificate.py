@@ -11,6 +11,7 @@ from causalplug.identification.c_factor import Obstacle, identify_c_factor
 from causalplug.identification.ctf_graph import Clash, Factor
 from causalplug.identification.decide import Refusal
 from causalplug.identification.estimand import Atom, Constant
+from causalplug.selection import values_at
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -146,7 +147,7 @@ def _smallest(graph: BitGraph, obstacle: Obstacle) -> int:
 
 
 def _source(obstacle: Obstacle, source_names: tuple[str, ...]) -> str:
-    return " and ".join(source_names[i] for i in obstacle.regime.sources)
+    return " and ".join(values_at(source_names, obstacle.regime.sources))
 
 
 def _hedge_sentence(graph: BitGraph, hedge: Hedge) -> str:
@@ -201,7 +202,7 @@ def _needed(graph: BitGraph, v: int, atom: Atom) -> str:
 def _clash_sentence(graph: BitGraph, clash: Clash) -> str:
     together = _and(graph.named(clash.inside))
     name = graph.names[clash.variable]
-    first, second = (_value(atom) for atom in clash.atoms)
+    first, second = map(_value, clash.atoms)
     shared = "share hidden causes"
     if clash.inside.bit_count() == 1:
         shared = "shares its own noise across worlds"

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from causalplug.errors import DataError
+from causalplug.selection import values_at
 
 __all__ = ["Part", "contract"]
 
@@ -31,6 +32,6 @@ def contract(parts: Sequence[Part], kept: Sequence[Hashable]) -> np.ndarray:
     number = {name: place for place, name in enumerate(names)}
     arguments: list[object] = []
     for array, axes in parts:
-        arguments += [array, [number[name] for name in axes]]
-    wanted = [number[name] for name in kept]
+        arguments += [array, values_at(number, axes)]
+    wanted = values_at(number, kept)
     return np.asarray(np.einsum(*arguments, wanted, optimize="greedy"))  # type: ignore[call-overload]

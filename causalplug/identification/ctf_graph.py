@@ -139,7 +139,7 @@ class CounterfactualGraph(Unification):
         for v in bits(kept):
             for node in self.nodes[v]:
                 read.add(id(node))
-                read.update(id(up) for up in node.reads_evidence)
+                read.update(map(id, node.reads_evidence))
         return read
 
     def signature(self, kept: int) -> tuple[Any, ...]:
@@ -153,7 +153,7 @@ class CounterfactualGraph(Unification):
             return atom
 
         return kept, tuple(
-            (v, tuple(plain(atom) for atom in node.reads), plain(node.atom), node.fixed)
+            (v, tuple(map(plain, node.reads)), plain(node.atom), node.fixed)
             for v in self.graph.order
             if kept >> v & 1
             for node in self.nodes.get(v, ())
@@ -162,9 +162,7 @@ class CounterfactualGraph(Unification):
     def factors(self, kept: int) -> list[Factor | Clash]:
         """The c-factors of the nodes of ``kept``; their product, summed over ``summed(kept)``,
         is the probability."""
-        return [
-            self._factor(component) for component in components_within(self.graph.siblings, kept)
-        ]
+        return list(map(self._factor, components_within(self.graph.siblings, kept)))
 
     def summed(self, kept: int) -> tuple[Symbol, ...]:
         """The symbols of the nodes of ``kept`` that no event fixes."""

@@ -36,6 +36,7 @@ from causalplug.identification.estimand import (
 )
 from causalplug.identification.notation import walk
 from causalplug.identification.tables import Table, as_table, common_categories
+from causalplug.selection import map_values, values_at, within, without
 from causalplug.wording import listed
 
 __all__ = ["Estimate", "Evaluator", "evaluate"]
@@ -114,9 +115,9 @@ def evaluate(
         DataError: A missing table or column; an expectation of values that are not numbers.
     """
     given = _by_source(estimand, tables)
-    listed_values = {name: list(values) for name, values in (categories or {}).items()}
+    listed_values = map_values(list, categories or {})
     domains = common_categories(given, _constants(estimand, listed_values))
-    domains |= {name: tuple(values) for name, values in listed_values.items()}
+    domains |= map_values(tuple, listed_values)
     evaluator = Evaluator([table.recoded(domains) for table in given], domains)
     axes: dict[str, tuple[Hashable, ...]] = {}
     values: list[np.ndarray] = []
@@ -128,7 +129,7 @@ def evaluate(
                 "variables"
             )
         axes |= dict(zip(names, sizes, strict=True))
-        values.append(coefficient * np.transpose(array, [names.index(label) for label in axes]))
+        values.append(coefficient * np.transpose(array, list(map(names.index, axes))))
     total = np.zeros([])
     if values:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -142,7 +143,7 @@ def _constants(
     estimand: Estimand, known: Mapping[str, Sequence[Hashable]]
 ) -> dict[str, list[Hashable]]:
     """Values of every variable that are known or that the formula names."""
-    found = {name: list(values) for name, values in known.items()}
+    found = map_values(list, known)
     for _, term in estimand.terms:
         for node in walk(term.formula):
             for atom in _atoms(node):
@@ -153,7 +154,7 @@ def _constants(
 
 def _by_source(estimand: Estimand, tables: object) -> list[Table]:
     if isinstance(tables, Mapping) and set(tables) == set(estimand.sources) and len(tables) > 1:
-        tables = [tables[name] for name in estimand.sources]
+        tables = values_at(tables, estimand.sources)
     elif not isinstance(tables, list | tuple):
         tables = [tables]
     if len(tables) != len(estimand.sources):
@@ -162,7 +163,7 @@ def _by_source(estimand: Estimand, tables: object) -> list[Table]:
             f"{len(estimand.sources)} sources {listed(estimand.sources)}; give one per source, in "
             "this order"
         )
-    return [as_table(table) for table in tables]
+    return list(map(as_table, tables))
 
 
 def _atoms(node: Expression) -> tuple[Atom, ...]:
@@ -208,7 +209,7 @@ class Evaluator:
         if term.expectation is not None:
             axis = labels.index(term.expectation)
             try:
-                numbers = np.array([float(value) for value in categories[axis]])  # type: ignore[arg-type]
+                numbers = np.array(list(map(float, categories[axis])))  # type: ignore[arg-type]
             except (TypeError, ValueError):
                 raise DataError(
                     f"the expectation of {term.expectation} cannot be taken: its values are "
@@ -230,11 +231,11 @@ class Evaluator:
         sizes = [len(self.domains[s.variable]) for s in symbols]
         if not factors:
             return symbols, np.ones(sizes)
-        parts = [self.at(factor) for factor in factors]
+        parts = list(map(self.at, factors))
         every = sorted(
             {s for part in parts for s in part.symbols}, key=lambda s: (s.variable, s.primes)
         )
-        kept = tuple(s for s in every if s in symbols)
+        kept = tuple(within(every, symbols))
         found = contract([(part.values, part.symbols) for part in parts], kept)
         return symbols, np.array(self._spread(found, kept, symbols, sizes))
 
@@ -308,18 +309,18 @@ class Evaluator:
         symbols = [a for a in atoms if isinstance(a, Symbol)]
         unique = list(dict.fromkeys(symbols))
         if len(unique) < len(symbols):
-            labels = [unique.index(s) for s in symbols]
+            labels = list(map(unique.index, symbols))
             values = np.einsum(values, labels, list(range(len(unique))))
             bad = np.einsum(bad.astype(int), labels, list(range(len(unique)))) > 0
         return _Named(tuple(unique), values, bad)
 
     def _contract(self, factors: Sequence[Expression], free: frozenset[Symbol]) -> _Named:
         """The sum over all other symbols of the product of ``factors``."""
-        parts = [self.at(factor) for factor in factors]
+        parts = list(map(self.at, factors))
         symbols = sorted(
             {s for part in parts for s in part.symbols}, key=lambda s: (s.variable, s.primes)
         )
-        kept = tuple(s for s in symbols if s in free)
+        kept = tuple(within(symbols, free))
 
         def total(arrays: list[np.ndarray]) -> np.ndarray:
             named = zip(arrays, (part.symbols for part in parts), strict=True)
@@ -378,8 +379,8 @@ class Evaluator:
 
     def _average(self, node: Average) -> _Named:
         body = self.at(node.body)
-        over = [s for s in node.over if s in body.symbols]
-        kept = tuple(s for s in body.symbols if s not in over)
+        over = within(node.over, body.symbols)
+        kept = tuple(without(body.symbols, over))
         names = [s.variable for s in over]
         holders = [
             self.tables[i] for i in node.sources if set(names) <= set(self.tables[i].categories)
@@ -389,7 +390,7 @@ class Evaluator:
             weights = sum((table.margin(names) for table in holders), start=np.zeros(shape))
         else:
             weights = np.ones(shape)
-        order = [body.symbols.index(s) for s in (*kept, *over)]
+        order = list(map(body.symbols.index, (*kept, *over)))
         values, bad = np.transpose(body.values, order), np.transpose(body.bad, order)
         weights = np.where(bad, 0.0, weights)
         axes = tuple(range(len(kept), len(order)))

@@ -7,6 +7,7 @@ from causalplug.identification.c_factor import Effect, restricted
 from causalplug.identification.interpolation import numbers_set, with_interpolation
 from causalplug.identification.solver import Composite, Resolution
 from causalplug.identification.suggest import Decision, suggest
+from causalplug.selection import values_at
 
 __all__ = ["explain"]
 
@@ -67,7 +68,7 @@ def _advice(result: Decision) -> str:
         return ""
     if not sets:
         return "; no experiments on one or two single variables would make it identifiable"
-    shown = [_and(names) for names in sets[:4]]
+    shown = list(map(_and, sets[:4]))
     smooth = ""
     if kind == "values":
         smooth = _smooth(result)
@@ -78,7 +79,7 @@ def _advice(result: Decision) -> str:
 
 def _smooth(result: Decision) -> str:
     """The way out where numbers of no known domain were set."""
-    known = {result.graph.variables[v] for v in result.domains_by_position}
+    known = set(values_at(result.graph.variables, result.domains_by_position))
     names = {n for source in result.sources for n in source.values if n not in known}
     numeric = sorted(n for n in names if any(numbers_set(s, n) for s in result.sources))
     _, between = with_interpolation(result.sources, result.query, numeric)

@@ -30,6 +30,7 @@ from causalplug.identification.estimand import (
 )
 from causalplug.identification.query import Term
 from causalplug.identification.solver import Composite, Resolution
+from causalplug.selection import values_at, within
 
 __all__ = ["Writer", "term_estimand"]
 
@@ -73,7 +74,7 @@ def _direct(answer: Answer, regime: Regime) -> Expression:
     numerator = answer.numerator
     ((factor, _),) = answer.factors
     split = len(numerator.outcomes)
-    do = tuple(factor.atoms[v] for v in bits(factor.outside))
+    do = tuple(values_at(factor.atoms, bits(factor.outside)))
     return Probability(
         tuple(numerator.targets[:split]), tuple(numerator.targets[split:]), do, regime.sources
     )
@@ -112,7 +113,7 @@ class Writer:
 
     def symbols(self, mask: int) -> tuple[Symbol, ...]:
         """The generic symbols of ``mask``."""
-        return tuple(self.symbol(v) for v in bits(mask))
+        return tuple(map(self.symbol, bits(mask)))
 
     def resolution(self, way: Resolution) -> Expression:
         """The effect as an expression in the generic symbols of its target and of what is under
@@ -215,7 +216,7 @@ class Writer:
             ratio = top
         else:
             ratio = Ratio(top, bottom)
-        extra = tuple(s for s in self.symbols(regime.set_variables & ~do) if s in ratio.free)
+        extra = tuple(within(self.symbols(regime.set_variables & ~do), ratio.free))
         if extra:
             return Average(extra, ratio, self._sources(regime))
         return ratio

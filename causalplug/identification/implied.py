@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from causalplug.graphs.graph import CausalGraph
+from causalplug.selection import within
 
 __all__ = ["Constraint", "Fixing", "implied_constraints"]
 
@@ -76,7 +77,7 @@ def implied_constraints(
 
 def _pairs(graph: CausalGraph) -> Iterator[tuple[str, str]]:
     order = graph.topological_order()
-    joined = {frozenset(edge) for edge in (*graph.directed, *graph.bidirected)}
+    joined = set(map(frozenset, (*graph.directed, *graph.bidirected)))
     for x, y in combinations(order, 2):
         if frozenset((x, y)) not in joined:
             yield x, y
@@ -91,7 +92,7 @@ def _independence(
     """
     set_to = {step.variable for step in fixed}
     above = graph.ancestors((x, y)) - {x, y}
-    given = [name for name in graph.topological_order() if name in above]
+    given = within(graph.topological_order(), above)
     if not graph.m_separated(x, y, given):
         return None
     for name in list(given):
@@ -138,6 +139,6 @@ def _fixings(
         district = districts[name]
         if district & graph.descendants(name) != {name}:
             continue
-        around = district.union(*(graph.parents(member) for member in district)) - {name}
-        blanket = tuple(other for other in graph.variables if other in around)
+        around = district.union(*map(graph.parents, district)) - {name}
+        blanket = tuple(within(graph.variables, around))
         yield Fixing(name, blanket), graph.do(name)

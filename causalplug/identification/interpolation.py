@@ -10,6 +10,7 @@ from causalplug.errors import QueryError
 from causalplug.graphs.source import Source
 from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
+from causalplug.selection import by_name, without
 from causalplug.wording import listed
 
 __all__ = ["Interpolated", "numbers_set", "with_interpolation"]
@@ -43,13 +44,13 @@ def with_interpolation(
                 f"The sources are {listed(source.describe() for source in sources)}."
             )
     for source in sources:
-        values = {name: source.values.get(name) for name in source.do}
+        values = by_name(source.values.get, source.do)
         for name in names:
             numbers = numbers_set(source, name)
             between = [
                 v for v in _asked(query, name) if numbers and min(numbers) < v < max(numbers)
             ]
-            new = [v for v in between if v not in numbers]
+            new = without(between, numbers)
             if new:
                 values[name] = (*numbers, *new)
                 added |= dict.fromkeys((name, v) for v in new)

@@ -23,6 +23,7 @@ from causalplug.identification.monotone_rule import (
 )
 from causalplug.identification.query import Query, Term
 from causalplug.identification.subtraction import put
+from causalplug.selection import without
 
 __all__ = ["Declared", "by_monotone"]
 
@@ -109,7 +110,7 @@ def _compares(treated: Term, untreated: Term, pair: Pair) -> bool:
 def _ratio(graph: CausalGraph, term: Term, pair: Pair, query: Query) -> Declared | None:
     """The ratio of Wald (1940); None if the instrument acts past the treatment."""
     (outcome,) = term.outcomes
-    rest = tuple(e for e in term.evidence if e not in (pair.low, pair.high))
+    rest = tuple(without(term.evidence, (pair.low, pair.high)))
     past = graph.do([pair.high.variable]).ancestors([outcome.variable])
     if past & set(pair.high.do) or not all(not event.do for event in rest):
         return None
@@ -138,13 +139,13 @@ def _part(rule: MonotoneRule, term: Term, determined: Determined) -> Declared | 
 
 def _candidates(rule: MonotoneRule, term: Term) -> Iterator[Declared]:
     """The term as differences and ratios of others, in all ways that are known."""
-    if not all(is_plain(event) for event in term.evidence):
+    if not all(map(is_plain, term.evidence)):
         return
     if term.expectation:
         for split in rule.splits(term.evidence):
             yield Declared(split.mean(term.outcomes) / split.probability(), split.rests_on)
         return
-    if not all(is_plain(event) for event in term.outcomes):
+    if not all(map(is_plain, term.outcomes)):
         return
     for split in rule.splits(term.events):
         if not term.evidence:

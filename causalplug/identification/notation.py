@@ -103,7 +103,7 @@ class _Text:
     # --- structure ---
 
     def atoms(self, atoms: Iterable[Atom]) -> str:
-        return ", ".join(self.atom(a) for a in atoms)
+        return ", ".join(map(self.atom, atoms))
 
     def write(self, node: Expression) -> str:
         match node:

@@ -330,5 +330,5 @@ def _name(quantity: str, *arguments: Argument, do: Mapping[str, Any], given: Giv
     shown = [
         a if isinstance(a, str) else f"{a[0]}={' vs '.join(map(str, a[1:]))}" for a in arguments
     ]
-    known = ([f"do({World(do)})"] if do else []) + [str(event) for event in given]
+    known = ([f"do({World(do)})"] if do else []) + list(map(str, given))
     return f"{quantity}({', '.join(shown)}" + (f" | {', '.join(known)}" if known else "") + ")"

@@ -25,6 +25,7 @@ from causalplug.identification.arithmetic import Formula, Number, Operation, lin
 from causalplug.identification.events import Bound, Event, World, resolve_bound
 from causalplug.identification.query_text import parse_query
 from causalplug.identification.regions import Region
+from causalplug.selection import all_of_kind
 from causalplug.values import Named
 from causalplug.wording import check_known
 
@@ -148,7 +149,7 @@ class Term:
     def __str__(self) -> str:
         worlds = self.worlds
         if len(worlds) > 1 or any(event.variable in event.do for event in self.events):
-            body, given = [str(e) for e in self.outcomes], [str(e) for e in self.evidence]
+            body, given = list(map(str, self.outcomes)), list(map(str, self.evidence))
         else:
             plain = [str(Event(e.variable, e.value)) for e in self.events]
             body, given = plain[: len(self.outcomes)], plain[len(self.outcomes) :]
@@ -486,7 +487,7 @@ def _listed_events(value: object) -> Any:
     if isinstance(value, bytes) or not isinstance(value, Iterable):
         raise TypeError
     found = list(value)
-    if not all(isinstance(event, str | Event) for event in found):
+    if not all_of_kind(found, str | Event):
         raise TypeError
     return found
 

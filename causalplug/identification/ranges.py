@@ -23,6 +23,7 @@ from causalplug.identification.expressions import Constant, Expression, Indicato
 from causalplug.identification.formula import term_estimand
 from causalplug.identification.query import Term
 from causalplug.identification.regions import Region
+from causalplug.selection import without
 
 __all__ = ["decide_term", "write_term"]
 
@@ -77,7 +78,7 @@ def write_term(answer: Answer, term: Term) -> TermEstimand:
 
 def _opened(term: Term) -> _Opened:
     known = tuple(event for event in term.evidence if isinstance(event.value, Region))
-    rest = tuple(event for event in term.evidence if event not in known)
+    rest = tuple(without(term.evidence, known))
     asked = tuple(event for event in term.outcomes if _is_closed(event, bool(known)))
     outcomes = tuple(_open(event) if event in asked else event for event in term.outcomes)
     joint = tuple(dict.fromkeys((*outcomes, *map(_open, known))))

@@ -18,6 +18,7 @@ from causalplug.graphs.source import Source
 from causalplug.identification.assumptions import RECOVERING, Assume
 from causalplug.identification.events import Event, World
 from causalplug.identification.query import Query
+from causalplug.selection import values_at
 
 __all__ = ["by_recovered_noise", "check_numbers"]
 
@@ -65,7 +66,7 @@ def by_recovered_noise(
     if not declared or not _plain(graph, names, settled, sources):
         return ()
     if all(name in declared for name in several):
-        return tuple(declared[name] for name in several)
+        return tuple(values_at(declared, several))
     return ()
 
 

@@ -25,6 +25,7 @@ from causalplug.identification.c_factor import (
     is_set_to,
     restricted,
 )
+from causalplug.selection import by_name
 
 __all__ = ["Composite", "Needs", "Resolution", "Solver"]
 
@@ -227,7 +228,7 @@ class Solver:
 
 
 def _listed(needs: Needs, under: int) -> dict[int, tuple[Any, ...]]:
-    given = {v: needs.get(v) for v in bits(under)}
+    given = by_name(needs.get, bits(under))
     return {v: (OTHER,) if values is None else values for v, values in given.items()}
 
 

@@ -107,7 +107,7 @@ class Unification:
         ]
         for event in events:
             self._enter(event.do)
-        self._places = [self._place(event) for event in events]
+        self._places = list(map(self._place, events))
         self.node_of: list[Node | None] = [None] * len(events)
         self._build()
 

@@ -161,7 +161,7 @@ class Mechanism(Part):
                 f"{type(self).__name__} has no logits: {self.variable} has no finite list of "
                 "values."
             )
-        n = max((len(value) for value in parents.values()), default=1)
+        n = max(map(len, parents.values()), default=1)
         codes = torch.arange(size).unsqueeze(-1).expand(-1, n)
         device = next((value.device for value in parents.values()), codes.device)
         each = [self.log_prob(code, parents, confounder) for code in codes.to(device)]

@@ -63,7 +63,7 @@ class Measures:
         """One row for each number."""
         import pandas as pd
 
-        return pd.DataFrame([vars(item) for item in self.items], columns=list(_COLUMNS))
+        return pd.DataFrame(list(map(vars, self.items)), columns=list(_COLUMNS))
 
     def value(self, measure: str, do: str = "", of: str = "") -> float:
         """The number of one line; what is left empty may be anything.

@@ -12,6 +12,7 @@ from causalplug.graphs.confounders import confounder_cliques, confounder_key
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.base import Mechanism
 from causalplug.model.deferred import DeferredMechanism
+from causalplug.selection import values_at, without
 from causalplug.wording import as_names, listed
 
 __all__ = ["ConfounderLayout", "ConfounderSpec", "check_readers", "confounder_layout"]
@@ -38,11 +39,11 @@ class ConfounderLayout:
     """
 
     def __init__(self, graph: CausalGraph, groups: Iterable[Sequence[str]]):
-        self.groups = tuple(tuple(group) for group in groups)
+        self.groups = tuple(map(tuple, groups))
         index = graph.index
         at: dict[str, list[tuple[tuple[int, ...], str]]] = {}
         for group in self.groups:
-            positions = sorted(index[name] for name in group)
+            positions = sorted(values_at(index, group))
             for name in group:
                 others = tuple(p for p in positions if p != index[name])
                 at.setdefault(name, []).append((others, confounder_key(group)))
@@ -104,14 +105,14 @@ def _tell_cover(component: Sequence[str], groups: Sequence[Sequence[str]]) -> No
 
 
 def _checked_groups(graph: CausalGraph, groups: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
-    edges = {frozenset(edge) for edge in graph.bidirected}
+    edges = set(map(frozenset, graph.bidirected))
     listed_groups = [group if isinstance(group, str) else tuple(group) for group in groups]
     for group in listed_groups:
         if isinstance(group, str) or len(set(group)) != len(group) or len(group) < 2:
             raise MechanismError(
                 f"confounders= cannot be used: {group} is no group of two or more variables."
             )
-        if unknown := [name for name in group if name not in graph]:
+        if unknown := without(group, graph):
             raise MechanismError(
                 f"confounders= cannot be used: {unknown[0]!r} is no variable of the graph."
             )
@@ -128,7 +129,7 @@ def _checked_groups(graph: CausalGraph, groups: Iterable[Iterable[str]]) -> list
         raise MechanismError(
             f"confounders= cannot be used: no group holds {a} <-> {b}. Add one, or drop the edge."
         )
-    return [tuple(group) for group in listed_groups]
+    return list(map(tuple, listed_groups))
 
 
 def _pairs(group: Sequence[str]) -> Iterable[tuple[str, str]]:

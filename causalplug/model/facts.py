@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.hub.part_facts import describe_values
 from causalplug.model.asked_values import recorded_overlap
 from causalplug.model.caveats import recorded_caveats
+from causalplug.selection import pick, to_dicts
 from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
@@ -67,12 +68,11 @@ def dcm_facts(
             "variables": {
                 name: describe_values(dcm.variables[name]) for name in dcm.graph.variables
             },
-            "directed": [list(edge) for edge in dcm.graph.directed],
-            "bidirected": [list(edge) for edge in dcm.graph.bidirected],
+            "directed": list(map(list, dcm.graph.directed)),
+            "bidirected": list(map(list, dcm.graph.bidirected)),
         },
         "queries": [
-            {k: row[k] for k in ("name", "query", "status", "reason")}
-            for row in identified(dcm, queries)
+            pick(row, ("name", "query", "status", "reason")) for row in identified(dcm, queries)
         ],
         "fits": fit_rows(fits, dcm.history),
         "parts": _parts(dcm, frozen == "copy"),
@@ -165,7 +165,7 @@ def identified(dcm: Model, queries: Queries | None = None) -> list[Json]:
 
 def fit_rows(fits: Iterable[FitReport], history: Named) -> list[Json]:
     """Variable, verdict and reasons of every fit check."""
-    found = [fit.to_dict() for fit in fits] or history.get("fits", [])
+    found = to_dicts(fits) or history.get("fits", [])
     return [
         {"variable": f["name"], "verdict": f["verdict"], "reasons": list(f["reasons"])}
         for f in found

@@ -33,6 +33,7 @@ from causalplug.model.facts import (
 from causalplug.model.pulled import PulledParts, describe_pulled
 from causalplug.model.replicates import joined_replicates, split_replicates
 from causalplug.planning.plan import Plan
+from causalplug.selection import to_dicts
 from causalplug.values import Json, Named
 from causalplug.variables import variable_from_dict
 
@@ -111,10 +112,10 @@ def dcm_files(
         "graph": dcm.graph.to_dict(),
         "variables": {name: variable.to_dict() for name, variable in dcm.variables.items()},
         "confounder_size": dcm.confounder_size,
-        "confounders": [list(group) for group in dcm.confounders.groups],
+        "confounders": list(map(list, dcm.confounders.groups)),
         "mechanisms": mechanisms,
         "encoders": encoders,
-        "sources": None if dcm.sources is None else [source.to_dict() for source in dcm.sources],
+        "sources": None if dcm.sources is None else to_dicts(dcm.sources),
         "queries": identified(dcm, queries),
         "history": dcm.history,
     }
@@ -237,7 +238,7 @@ def _built(
     if config["sources"] is None:
         sources = None
     else:
-        sources = tuple(Source.from_dict(item) for item in config["sources"])
+        sources = tuple(map(Source.from_dict, config["sources"]))
     plan = None
     if "plan" in config:
         plan = Plan.from_dict(config["plan"])

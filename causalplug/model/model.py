@@ -33,6 +33,7 @@ from causalplug.networks import freeze, initialised
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.planning.plan import check_pull
+from causalplug.selection import by_name, pick, without
 from causalplug.values import Json, Named
 from causalplug.variables import Variable
 from causalplug.wording import listed
@@ -272,7 +273,7 @@ class Model(nn.Module):
             )
         if not mechanism.accepts_confounder:
             check_pull(self.graph, name)
-        parents = {parent: self.variables[parent] for parent in self.graph.parents(name)}
+        parents = pick(self.variables, self.graph.parents(name))
         variable = self.variables[name]
         mechanism = mechanism.for_variable(name, variable, parents)
         if mechanism.variable != variable or set(mechanism.parents) != set(parents):
@@ -322,7 +323,7 @@ class Model(nn.Module):
         """The trainable mechanism of the variable's kind, or the renderer that was given without
         its code."""
         variable = self.variables[name]
-        parents = {parent: self.parent_spec(parent) for parent in self.graph.parents(name)}
+        parents = by_name(self.parent_spec, self.graph.parents(name))
         confounder_size = self.confounder_size * len(self.confounders.at(name))
         if code is not None:
             return code.completed(variable, parents, confounder_size)
@@ -463,7 +464,7 @@ class Model(nn.Module):
     def summary(self) -> list[tuple[str, ...]]:
         """A table of the variables with their mechanisms; the first row is its head."""
         head = ("variable", "kind", "parents", "confounded with", "mechanism", "")
-        return [head, *(self._summary_row(name) for name in self.graph.variables)]
+        return [head, *map(self._summary_row, self.graph.variables)]
 
     def _summary_row(self, name: str) -> tuple[str, ...]:
         mechanism = self.mechanisms.unopened()[name]
@@ -495,8 +496,8 @@ def _checked_variables(
     graph: CausalGraph, variables: Mapping[str, Variable]
 ) -> dict[str, Variable]:
     read_argument("variables", variables, MAPPING, VariableError, "DCM")
-    missing = [name for name in graph.variables if name not in variables]
-    unknown = [name for name in variables if name not in graph.variables]
+    missing = without(graph.variables, variables)
+    unknown = without(variables, graph.variables)
     if missing or unknown:
         parts = ([f"no declaration for {', '.join(missing)}"] if missing else []) + (
             [f"{', '.join(unknown)} not in the graph"] if unknown else []
@@ -510,4 +511,4 @@ def _checked_variables(
         raise VariableError(
             f"{', '.join(wrong)} must be declared as Discrete, Continuous or Image."
         )
-    return {name: variables[name] for name in graph.variables}
+    return pick(variables, graph.variables)

@@ -24,6 +24,7 @@ from causalplug.mechanisms.base import Mechanism, load_mechanism
 from causalplug.model.deferred import DeferredEncoder, DeferredMechanism
 from causalplug.model.extract import extract_module
 from causalplug.model.trained_module import TrainedModule
+from causalplug.selection import map_values
 from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _copied(part: Part, folder: Path, anywhere: bool, files: dict[str, Content])
     own[_CONFIG] = json.dumps(config, indent=2)
     inner = _free_place(files)
     files |= {f"{inner}/{file}": content for file, content in own.items()}
-    facts = {file: _content_facts(content) for file, content in own.items()}
+    facts = map_values(_content_facts, own)
     return {"copy": {"folder": inner, "files": facts}}
 
 

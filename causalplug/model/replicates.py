@@ -9,6 +9,7 @@ from torch import Tensor
 
 from causalplug.errors import RepositoryError
 from causalplug.model.model import Model
+from causalplug.selection import values_at
 
 __all__ = ["as_replicate", "joined_replicates", "split_replicates"]
 
@@ -46,7 +47,7 @@ def split_replicates(
                 f"cannot use the replicates of {where}: they are not those of this model. Save the "
                 "model again"
             )
-    return tuple(found[number] for number in sorted(found, key=int))
+    return tuple(values_at(found, sorted(found, key=int)))
 
 
 @contextmanager

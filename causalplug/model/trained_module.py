@@ -102,7 +102,7 @@ class TrainedModule:
                 f"where it was trained and {variables[name]} here. Declare it as there, or train "
                 "the module."
             )
-        if confounder_size != self.confounder_size and any(graph.siblings(name) for name in named):
+        if confounder_size != self.confounder_size and any(map(graph.siblings, named)):
             raise MechanismError(
                 f"The module {self.name} cannot be plugged in: its confounder noise has "
                 f"{self.confounder_size} numbers each and the model's {confounder_size}. Build the "

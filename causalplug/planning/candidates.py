@@ -11,6 +11,7 @@ from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.planning.objectives import kind_of
 from causalplug.planning.pulling import confounded_by
+from causalplug.selection import all_of_kind, within, without
 from causalplug.values import Json, Named
 from causalplug.wording import listed
 
@@ -182,7 +183,7 @@ def _judged(graph: CausalGraph, candidate: Candidate, kinds: Named) -> list[Cand
         return [CandidateFit(candidate.label, made, (), None, False, "", why)]
     kind = candidate.generates.kind
     mine = [name for name in graph.variables if kind_of(kinds.get(name, kind)) == kind]
-    stated = [name for name in mine if name in kinds]
+    stated = within(mine, kinds)
     verdicts = [_verdict(graph, candidate, name, kinds) for name in stated or mine]
     if verdicts:
         return verdicts
@@ -228,7 +229,7 @@ def _output_differs(candidate: Candidate, declared: Any) -> str:
     if own is None or declared is None or isinstance(declared, str):
         return ""
     if own.is_discrete:
-        unknown = [value for value in own.categories if value not in declared.categories]
+        unknown = without(own.categories, declared.categories)
         if unknown:
             return f"it gives {unknown[0]!r}, which is not among the values of the variable"
         return ""
@@ -247,8 +248,8 @@ def _pairs(
     if candidate.labels or candidate.prompts:
         return _labelled(names, parents, kinds)
     pairs = {name: name for name in names if name in parents}
-    left = [name for name in names if name not in pairs]
-    unread = [parent for parent in parents if parent not in pairs.values()]
+    left = without(names, pairs)
+    unread = without(parents, pairs.values())
     if len(left) != len(unread):
         reads, has = listed(names) if names else "nothing", listed(parents) if parents else "none"
         return {}, f"it reads {reads}, and the parents are {has}"
@@ -320,7 +321,7 @@ def _values_known(kind: Variable | None, declared: Any) -> bool:
     if kind.is_discrete and declared.is_discrete:
         return all(value in kind.categories for value in declared.categories)
     if kind.is_number and declared.is_discrete:
-        return all(isinstance(value, int | float) for value in declared.categories)
+        return all_of_kind(declared.categories, int | float)
     return True
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.search import reach
+from causalplug.selection import values_at, within, without
 
 __all__ = ["ClosureState", "Closures", "bits", "mask_of"]
 
@@ -84,9 +85,9 @@ class Closures:
         children: Sequence[Sequence[int]] = graph.child_lists
         if cut:
             parents = [() if v in cut else row for v, row in enumerate(parents)]
-            children = [tuple(w for w in row if w not in cut) for row in children]
+            children = [tuple(without(row, cut)) for row in children]
         inside = reach(marked, parents) & reach(marked, children)
-        self.core = tuple(v for v in graph.order if v in inside)
+        self.core = tuple(within(graph.order, inside))
         self.bit = {v: i for i, v in enumerate(self.core)}
         self.confounded = mask_of(self.bit[v] for v in marked)
         above_lists = [[self.bit[p] for p in parents[v] if p in inside] for v in self.core]
@@ -103,7 +104,7 @@ class Closures:
     ) -> dict[int, int]:
         """For every confounded vertex itself and all it can reach along ``sources``; the rest is
         freed once read."""
-        waiting = [len(row) for row in readers]
+        waiting = list(map(len, readers))
         reached: dict[int, int] = {}
         for v in order:
             mask = 1 << v
@@ -149,4 +150,4 @@ class Closures:
 
     def positions(self, mask: int) -> list[int]:
         """Positions in the graph of a mask's variables, in topological order."""
-        return [self.core[i] for i in bits(mask)]
+        return values_at(self.core, bits(mask))

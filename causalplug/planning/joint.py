@@ -15,6 +15,7 @@ from causalplug.graphs.source import Source, as_sources
 from causalplug.planning.objectives import module_key
 from causalplug.planning.plan import Module, Plan, Target
 from causalplug.planning.pulling import judge_available
+from causalplug.selection import within, without
 from causalplug.values import Named
 from causalplug.wording import listed
 
@@ -46,12 +47,12 @@ def joint_plan(
     held = {
         name for key in frozen for name in module_key(graph, key, "the model cannot be trained")
     }
-    trained = [name for name in graph.variables if name not in held]
+    trained = without(graph.variables, held)
     targets = [
         target for source in checked if (target := _target(graph, source, trained)) is not None
     ]
     reached = {name for target in targets for name in target.updated}
-    idle = [name for name in trained if name not in reached]
+    idle = without(trained, reached)
     if idle:
         raise PlanError(
             f"the model cannot be trained jointly: no source records {listed(idle)}, or anything "
@@ -110,7 +111,7 @@ def _target(graph: CausalGraph, source: Source, trained: Sequence[str]) -> Targe
     parents = {parent for name in drawn for parent in graph.parents(name)} - drawn
 
     def named(names: set[str]) -> tuple[str, ...]:
-        return tuple(name for name in graph.variables if name in names)
+        return tuple(within(graph.variables, names))
 
     return Target(
         source=str(source.name),

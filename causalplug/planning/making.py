@@ -12,6 +12,7 @@ from causalplug.planning.module import Module, Variables
 from causalplug.planning.modules import Block, arrange
 from causalplug.planning.pulling import Pull
 from causalplug.planning.targets import Target, Targets
+from causalplug.selection import values_at, within
 from causalplug.wording import listed
 
 __all__ = ["Making"]
@@ -40,7 +41,7 @@ class Making:
         self.pulled = {pull.variables: pull for pull in pulls if pull.verdict == "pull"}
         self.renderers = {pull.variables[0] for pull in pulls if pull.verdict == "renderer"}
         closures = Closures(graph)
-        whole = [graph.positions(variables) for variables in self.pulled]
+        whole = list(map(graph.positions, self.pulled))
         self.blocks = arrange(graph, closures, whole)
         self.names = [graph.named(block.members) for block in self.blocks]
         self.targets = Targets(graph, sources, closures=closures)
@@ -63,7 +64,7 @@ class Making:
         Raises:
             PlanError: No source gives the own c-factor of some module.
         """
-        kept = [self.blocks[number] for number in sorted(self.kept)]
+        kept = values_at(self.blocks, sorted(self.kept))
         modules, uncovered = [], []
         for block in kept:
             matched = self._targets(block)
@@ -97,7 +98,7 @@ class Making:
         names = graph.named(block.members)
         inside = {*block.members, *block.frozen}
         could = len(names) == 1 and names[0] in self.offered
-        rendered = tuple(name for name in names if name in self.renderers)
+        rendered = tuple(within(names, self.renderers))
         action, generator = "train", None
         if pull is not None or could:
             action = "pull"

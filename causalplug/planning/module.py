@@ -11,6 +11,7 @@ from causalplug.graphs.source import Source
 from causalplug.planning.candidates import CandidateFit
 from causalplug.planning.pulling import Pull
 from causalplug.planning.targets import Target
+from causalplug.selection import to_dicts
 from causalplug.values import Json, Named
 
 __all__ = ["Module", "PlanLike", "Variables"]
@@ -74,16 +75,14 @@ class Module:
             "renderers": list(self.renderers),
             "generator": self.generator,
             "why": self.why,
-            "targets": [target.to_dict() for target in self.targets],
+            "targets": to_dicts(self.targets),
         }
 
     @classmethod
     def from_dict(cls, data: Named) -> Module:
         """The inverse of :meth:`to_dict`."""
         plain: Json = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
-        return cls(
-            **plain | {"targets": tuple(Target.from_dict(target) for target in data["targets"])}
-        )
+        return cls(**plain | {"targets": tuple(map(Target.from_dict, data["targets"]))})
 
 
 class PlanLike(Protocol):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.arguments import Rule, choice
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
+from causalplug.selection import map_values
 from causalplug.values import Named
 from causalplug.wording import as_names, check_known, did_you_mean, listed
 
@@ -97,7 +98,7 @@ def _objective(value: object) -> Any:
         return known.read(value)
     if not isinstance(value, Mapping):
         raise TypeError
-    return {name: known.read(chosen) for name, chosen in value.items()}
+    return map_values(known.read, value)
 
 
 OBJECTIVE = Rule(
@@ -188,9 +189,9 @@ def choose_objectives(
             no explicit density, such as that of an image.
     """
     check_known(sorted(kinds or {}), graph.index, "kinds= cannot be used")
-    known = {name: kind_of(kind) for name, kind in (kinds or {}).items()}
+    known = map_values(kind_of, kinds or {})
     behind_code = set(renderers)
-    classes = {name: _class_of(kind) for name, kind in known.items()}
+    classes = map_values(_class_of, known)
     dense = {n: c is not None and c.has_density for n, c in classes.items()}
     dense |= dict.fromkeys(behind_code, False) | dict(explicit or {})
     plain = {n for n, cls in classes.items() if cls is not None and not cls.needs_encoder}

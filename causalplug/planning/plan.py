@@ -18,6 +18,7 @@ from causalplug.planning.module import Module, Variables
 from causalplug.planning.objectives import OBJECTIVE, Objective, choose_objectives, module_key
 from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
 from causalplug.planning.targets import Target, Targets
+from causalplug.selection import to_dicts, without
 from causalplug.values import Json, Named
 from causalplug.wording import check_known, listed
 
@@ -91,7 +92,7 @@ class Plan:
             PlanError: Variables of different modules.
         """
         variables = module_key(self.graph, name, "the module cannot be looked up")
-        left_out = [variable for variable in variables if variable not in self._owner]
+        left_out = without(variables, self._owner)
         if left_out:
             raise PlanError(
                 f"the plan has no module of {listed(left_out)}: the questions that it was made for "
@@ -155,18 +156,14 @@ class Plan:
         return {
             "version": 1,
             "graph": self.graph.to_dict(),
-            "sources": [source.to_dict() for source in self.sources],
+            "sources": to_dicts(self.sources),
             "asked": self.asked,
             "strategy": self.strategy,
-            "pulls": [pull.to_dict() for pull in self.pulls],
-            "modules": [module.to_dict() for module in self.modules],
+            "pulls": to_dicts(self.pulls),
+            "modules": to_dicts(self.modules),
             "edges": [[list(before), list(after)] for before, after in self.edges],
             **({"fits": dict(self.fits)} if self.fits else {}),
-            **(
-                {"candidates": [one.to_dict() for one in self.candidates]}
-                if self.candidates
-                else {}
-            ),
+            **({"candidates": to_dicts(self.candidates)} if self.candidates else {}),
         }
 
     @classmethod
@@ -190,10 +187,10 @@ class Plan:
             )
         return cls(
             graph=CausalGraph.from_dict(data["graph"]),
-            sources=tuple(Source.from_dict(source) for source in data["sources"]),
-            modules=tuple(Module.from_dict(module) for module in data["modules"]),
+            sources=tuple(map(Source.from_dict, data["sources"])),
+            modules=tuple(map(Module.from_dict, data["modules"])),
             edges=tuple((tuple(before), tuple(after)) for before, after in data["edges"]),
-            pulls=tuple(Pull.from_dict(pull) for pull in data["pulls"]),
+            pulls=tuple(map(Pull.from_dict, data["pulls"])),
             asked=data["asked"],
             strategy=data["strategy"],
             fits=dict(data.get("fits", {})),

@@ -13,6 +13,7 @@ from causalplug.graphs.search import components, reach
 from causalplug.planning.closure import Closures, bits
 from causalplug.planning.pulling import pullable
 from causalplug.planning.targets import Offer, Target, Targets
+from causalplug.selection import values_at
 from causalplug.wording import as_names, listed
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def confounding_paths(graph: CausalGraph, start: str, inside: Collection[str]) -
             came[s] = v
             queue.append(s)
     paths = (_upwards(end, came) for end in sorted(ends) if end in came)
-    return [" <-> ".join(graph.variables[v] for v in reversed(path)) for path in paths]
+    return [" <-> ".join(values_at(graph.variables, reversed(path))) for path in paths]
 
 
 def returning_path(graph: CausalGraph, members: Iterable[str], through: Iterable[str]) -> str:
@@ -78,7 +79,7 @@ def returning_path(graph: CausalGraph, members: Iterable[str], through: Iterable
         [met], lambda v: ((c, "") for c in graph.child_lists[v] if c in above), inside
     )
     lower = _upwards(next(v for v in back if v in inside), back)
-    drawn = " <- ".join(graph.variables[v] for v in lower)
+    drawn = " <- ".join(values_at(graph.variables, lower))
     for v, before in pairwise(upper):
         drawn += f" {arrow[v]} {graph.variables[before]}"
     return drawn

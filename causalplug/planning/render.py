@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from causalplug.planning.objectives import OBJECTIVES
+from causalplug.selection import values_at
 from causalplug.wording import aligned, listed
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def plan_text(plan: PlanLike) -> str:
     """A table with one line per module and target, and a line on how to read it."""
     rows = [_HEAD, *(row for _, row in _rows(plan))]
     used = [column for column in range(len(_HEAD)) if any(row[column] for row in rows[1:])]
-    lines = aligned([[row[column] for column in used] for row in rows])
+    lines = aligned([values_at(row, used) for row in rows])
     return "\n".join([_title(plan), "", *lines, "", *_notes(plan)])
 
 

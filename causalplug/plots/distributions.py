@@ -10,6 +10,7 @@ import numpy as np
 
 from causalplug.errors import DataError
 from causalplug.plots.style import COLUMN, FAMILY, SERIES, SMALL, panels, plain, text_width
+from causalplug.selection import values_at
 from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _aligned(question: str, bars: Named) -> dict[str, _Bars]:
     """The bars of one panel, all over the same values in the same order."""
     read = {name: _read(question, name, distribution) for name, distribution in bars.items()}
     named = next((values for values, _, _ in read.values() if values), None)
-    wanted = named or [str(i) for i in range(len(next(iter(read.values()))[1]))]
+    wanted = named or list(map(str, range(len(next(iter(read.values()))[1]))))
     found: dict[str, _Bars] = {}
     for name, (values, heights, errors) in read.items():
         if len(heights) != len(wanted) or (values and set(values) != set(wanted)):
@@ -98,13 +99,13 @@ def _aligned(question: str, bars: Named) -> dict[str, _Bars]:
                 "same values"
             )
         if values:
-            order = [values.index(value) for value in wanted]
+            order = list(map(values.index, wanted))
         else:
             order = list(range(len(wanted)))
         found[name] = (
             wanted,
-            [heights[i] for i in order],
-            None if errors is None else [errors[i] for i in order],
+            values_at(heights, order),
+            None if errors is None else values_at(errors, order),
         )
     return found
 
@@ -125,7 +126,7 @@ def _read(question: str, name: str, distribution: object) -> _Bars:
         known = None
         if table["low"].notna().any():
             known = list(zip(table["low"].tolist(), table["high"].tolist(), strict=True))
-        return [str(value) for value in table.iloc[:, 0]], table["estimate"].tolist(), known
+        return list(map(str, table.iloc[:, 0])), table["estimate"].tolist(), known
     if isinstance(distribution, Mapping) or hasattr(distribution, "items"):
         pairs = list(distribution.items())
         return [str(value) for value, _ in pairs], [float(share) for _, share in pairs], None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from causalplug.plots.layout import Arc, Place, arranged, bent, columns_of, stacked
 from causalplug.plots.style import COLOURS, FONT, canvas, plain, text_width
+from causalplug.selection import by_name
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def laid_out(
     inside = list(dict.fromkeys(variables))
     among = graph.latent_projection(inside)
     order = among.topological_order()
-    before = {v: among.parents(v) for v in order}
+    before = by_name(among.parents, order)
     near = {v: (*among.parents(v), *among.children(v), *among.siblings(v)) for v in order}
     columns = arranged(columns_of(order, before, tallest=4), near)
     places, _, _ = stacked(

@@ -41,8 +41,8 @@ def plot_images(
     Raises:
         DataError: No images, or rows of different lengths.
     """
-    pixels = {name: [np.asarray(image) for image in images] for name, images in rows.items()}
-    lengths = {len(images) for images in pixels.values()}
+    pixels = {name: list(map(np.asarray, images)) for name, images in rows.items()}
+    lengths = set(map(len, pixels.values()))
     if len(lengths) != 1 or not max(lengths):
         raise DataError(
             f"the images cannot be drawn: the rows have {sorted(lengths) or 'no'} images; give "

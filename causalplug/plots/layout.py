@@ -84,7 +84,7 @@ def arranged(
 ) -> list[list[Key]]:
     """The columns, each ordered by the mean height of its neighbours (Sugiyama, Tagawa & Toda
     1981)."""
-    columns = [list(column) for column in columns]
+    columns = list(map(list, columns))
     height: dict[Key, float] = {}
 
     def note(column: list[Key]) -> None:

@@ -130,7 +130,7 @@ def panels(
     for line in grid:
         for axes in line:
             tidy(axes)
-    return figure, [list(line) for line in grid]
+    return figure, list(map(list, grid))
 
 
 def tidy(axes: Axes) -> None:

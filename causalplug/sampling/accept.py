@@ -26,6 +26,7 @@ from causalplug.sampling.memory import Batches
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.posterior import CHECK, Limits, Posterior
 from causalplug.sampling.worlds import Rows, World
+from causalplug.selection import any_of_kind
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -142,7 +143,7 @@ class Stream:
                 return True
         worlds = [*(g.clamped for g in self.given), *(world for world, _ in self.targets)]
         settings = [setting for world in worlds for setting in world.do.values()]
-        return any(isinstance(setting, PerRow) for setting in settings)
+        return any_of_kind(settings, PerRow)
 
     def _inferred_from(self, given: Given) -> bool:
         return self.posterior is not None and self.posterior.given is given

@@ -13,6 +13,7 @@ import numpy as np
 from causalplug.caveats import Caveat
 from causalplug.errors import QueryError
 from causalplug.sampling.moments import Moments
+from causalplug.selection import to_dicts, without
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Estimate:
         rows = self.table
         for name, value in values.items():
             if name not in rows:
-                open_variables = [c for c in rows.columns if c not in _NUMBERS]
+                open_variables = without(rows.columns, _NUMBERS)
                 raise QueryError(
                     f"{name!r} is not open in {self.query}; open are {open_variables}."
                 )
@@ -192,7 +193,7 @@ class Estimate:
             "status": self.status,
             "reason": self.identification.reason if self.identification is not None else None,
             "overlap": None if self.overlap is None else str(self.overlap),
-            "warnings": [caveat.to_dict() for caveat in self.warnings],
+            "warnings": to_dicts(self.warnings),
         }
 
     def _notes(self) -> list[str]:
@@ -269,7 +270,7 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
     for _, row in table.iterrows():
         for name in DESCRIBED:
             numbers = {c: row[f"{name}{e}"] for c, e in zip(ESTIMATED, _ENDS, strict=True)}
-            lines.append({**{key: row[key] for key in keys}, "of": name, **numbers})
+            lines.append({**dict(row[keys]), "of": name, **numbers})
     return pd.DataFrame(lines)
 
 

@@ -21,6 +21,7 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.moments import Contribution, Moments
 from causalplug.sampling.worlds import World
+from causalplug.selection import within
 
 if TYPE_CHECKING:
     from causalplug.identification.arithmetic import Formula
@@ -128,7 +129,7 @@ def bankable(
         return None
     if not isinstance(dcm.mechanism(name), FrozenMechanism) or name not in dcm.encoders.unopened():
         return None
-    readers = [child for child in dcm.graph.children(name) if child in painted]
+    readers = within(dcm.graph.children(name), painted)
     if all(dcm.mechanism(child).reads_projections for child in readers):
         return name
     return None

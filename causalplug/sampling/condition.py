@@ -22,6 +22,7 @@ from causalplug.sampling.interventions import (
     is_per_row,
 )
 from causalplug.sampling.worlds import Rows, World
+from causalplug.selection import all_of_kind, within
 from causalplug.values import Named
 from causalplug.wording import check_known, listed
 
@@ -378,7 +379,7 @@ def compile_given(dcm: Model, given: Named | None, world: World, n: int) -> Give
             f"{{'Z': 0}}."
         )
     check_known(given, dcm.graph.index, "the condition cannot be used")
-    clash = [name for name in given if name in world.do]
+    clash = within(given, world.do)
     if clash:
         raise QueryError(
             f"{listed(clash)} cannot be conditioned on: do() sets it in the same world, so its "
@@ -486,7 +487,7 @@ def region_condition(dcm: Model, name: str, region: Region) -> Condition:
 
 
 def _region_of_categories(variable: Any, name: str, region: Region) -> Condition:
-    numbers = all(isinstance(c, int | float) for c in variable.categories)
+    numbers = all_of_kind(variable.categories, int | float)
     if isinstance(region, Interval) and not numbers:
         raise QueryError(
             f"{region.written(name)} cannot be asked: the values of {name} are names without an "

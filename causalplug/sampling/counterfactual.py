@@ -140,7 +140,7 @@ def _seen(dcm: Model, n: Any, evidence: Any, draws: int) -> tuple[Any, int, tupl
         return evidence, int(n), None
     check_count(draws)
     rows = _row_columns(dcm, n)
-    count = {len(codes) for codes in rows.values()}
+    count = set(map(len, rows.values()))
     if len(count) != 1:
         raise QueryError(
             f"the given rows cannot be used: their columns have different lengths, {sorted(count)}."

@@ -74,8 +74,8 @@ def _split(asked: Request, stream: Stream, state: object) -> tuple[list[Any], di
         ]
     )
     found = stream.acceptance
-    found.candidates, found.accepted, found.effective, found.drawn = (
-        sum(column) for column in zip(*counts, strict=True)
+    found.candidates, found.accepted, found.effective, found.drawn = map(
+        sum, zip(*counts, strict=True)
     )
     return parts, errors
 

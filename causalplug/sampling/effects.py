@@ -10,6 +10,7 @@ from causalplug.errors import QueryError
 from causalplug.identification.quantities import ate
 from causalplug.identification.query import Event, Query
 from causalplug.sampling.answers import Estimate
+from causalplug.selection import all_of_kind, to_dicts
 from causalplug.values import Named
 from causalplug.variables import Discrete
 from causalplug.wording import check_known
@@ -59,7 +60,7 @@ def ate_query(
 
 
 def _numeric(variable: Discrete) -> bool:
-    return all(isinstance(c, int | float) for c in variable.categories)
+    return all_of_kind(variable.categories, int | float)
 
 
 def _levels(dcm: Model, treatment: str, treated: object, control: object) -> tuple[Any, Any]:
@@ -126,7 +127,7 @@ def curve_table(treatment: str, points: list[tuple[Any, Estimate]]) -> pd.DataFr
     found = [caveat for _, answer in points for caveat in answer.warnings]
     frame.attrs = {
         "identification": (marked or [points[0][1]])[0].status,
-        "warnings": [caveat.to_dict() for caveat in unique_caveats(found)],
+        "warnings": to_dicts(unique_caveats(found)),
         "seconds": sum(a.seconds for _, a in points),
     }
     return frame

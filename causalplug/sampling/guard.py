@@ -23,6 +23,7 @@ from causalplug.sampling.assumed import assumption_caveats, check_mechanisms
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
 from causalplug.sampling.terms import normalised
+from causalplug.selection import any_of_kind, to_dicts, within
 from causalplug.values import Json
 from causalplug.wording import as_names, check_known, listed
 
@@ -76,7 +77,7 @@ class Clearance:
             "identification": self.status,
             "reason": self.reason,
             "assumptions": list(self.identification.assumptions) if self.identification else [],
-            "warnings": [caveat.to_dict() for caveat in self.warnings],
+            "warnings": to_dicts(self.warnings),
         }
 
 
@@ -150,7 +151,7 @@ def _check_trained(dcm: Model, queries: Sequence[Query]) -> None:
     if planned.issuperset(dcm.graph.variables):
         return
     for query in queries:
-        missing = [n for n in dcm.graph.variables if n in query.reads(dcm.graph) - planned]
+        missing = within(dcm.graph.variables, query.reads(dcm.graph) - planned)
         if missing:
             raise SamplingError(
                 f"{query.name or query} cannot be answered: it reads {listed(missing)}, and the "
@@ -256,7 +257,7 @@ def queries_of(
     """
     worlds = [world for world, _ in targets] + [g.world for g in given]
     interventions = {id(i): i for world in worlds for i in world.do.values()}
-    soft = any(isinstance(i, Drawn | Response) for i in interventions.values())
+    soft = any_of_kind(interventions.values(), Drawn | Response)
     queries = []
     for chosen in _choices(list(interventions.values())):
         events = _Events(soft)

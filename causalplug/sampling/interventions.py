@@ -316,7 +316,7 @@ def _from_mapping(name: str, variable: Variable, given: Mapping[Any, float]) -> 
             "Policy with random=True."
         )
     codes = variable.encode(list(given), name)
-    weights = torch.tensor([float(p) for p in given.values()], dtype=torch.float64)
+    weights = torch.tensor(list(map(float, given.values())), dtype=torch.float64)
     if not len(weights) or bool((weights < 0).any()) or abs(float(weights.sum()) - 1) > 1e-6:
         raise QueryError(
             f"do({name}) cannot be drawn: the probabilities {listed(given.values())} have to be "
@@ -345,7 +345,7 @@ def _from_torch(name: str, variable: Variable, distribution: Any) -> Interventio
                 f"do({name}) cannot be drawn from {distribution}: {name} has finitely many values."
             )
         points = distribution.enumerate_support()
-        codes = [int(point) for point in points.tolist()]
+        codes = list(map(int, points.tolist()))
         if codes and (min(codes) < 0 or max(codes) >= variable.size):
             raise DataError(
                 f"do({name}) cannot be drawn from {distribution}: it leaves the {variable.size} "

@@ -22,6 +22,7 @@ from causalplug.sampling.condition import (
 )
 from causalplug.sampling.interventions import Intervention, compile_do
 from causalplug.sampling.worlds import FromWorld, World
+from causalplug.selection import all_of_kind
 from causalplug.values import Json, Named
 from causalplug.variables import Variable
 
@@ -119,8 +120,8 @@ def numbers_of(variable: Any, name: str) -> list[float] | None:
         raise QueryError(
             f"E[{name}] cannot be taken: {name} is {what}. Ask for P({name} | …) to see some."
         )
-    if all(isinstance(c, int | float) for c in variable.categories):
-        return [float(c) for c in variable.categories]
+    if all_of_kind(variable.categories, int | float):
+        return list(map(float, variable.categories))
     raise QueryError(
         f"E[{name}] cannot be taken: the categories of {name} are names, not numbers. Ask for a "
         f"probability, for example P({name}={variable.categories[-1]!s} | …)."

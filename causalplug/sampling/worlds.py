@@ -14,6 +14,7 @@ from causalplug.errors import CycleError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.noise import Noise
 from causalplug.sampling.interventions import Intervention
+from causalplug.selection import pick
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -172,7 +173,7 @@ class Rows:
             else:
                 padded = {other: value[index.to(value.device)] for other, value in found.items()}
                 found[name] = self.dcm.generate(more, padded, [name], self.banks)[name][:n]
-        return {name: found[name] for name in asked}
+        return pick(found, asked)
 
     def select(self, index: Tensor) -> Rows:
         """Some of the rows, by positions or by a mask."""
@@ -197,8 +198,8 @@ class Rows:
         kept = {cell for cell in self.cells if not self.dcm.variables[cell[0]].needs_encoder}
         for world, names in targets:
             for name in self._needed(world, [n for n in names if world.cell(n) not in self.cells]):
-                kept |= {world.cell(parent) for parent in world.graph.parents(name)}
-            kept |= {world.cell(name) for name in names}
+                kept |= set(map(world.cell, world.graph.parents(name)))
+            kept |= set(map(world.cell, names))
         return kept
 
     @staticmethod

@@ -13,6 +13,7 @@ from causalplug.data.source import Rows
 from causalplug.errors import PlanError
 from causalplug.model.model import Model
 from causalplug.planning.plan import Target
+from causalplug.selection import pick, values_at
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import Critic, CriticInput, Scaled, between
 from causalplug.training.factors import (
@@ -130,15 +131,15 @@ class TableGame(Game):
         grid = grid.view(-1, len(inside))
         codes = {name: value.repeat_interleave(len(grid)) for name, value in taken.items()}
         codes |= {name: grid[:, i].repeat(len(counts)) for i, name in enumerate(inside)}
-        joint = ravel([rows.values[name] for name in names], [size[name] for name in names])
-        here = ravel([codes[name] for name in names], [size[name] for name in names])
+        joint = ravel(values_at(rows.values, names), values_at(size, names))
+        here = ravel(values_at(codes, names), values_at(size, names))
         occurring, shares = torch.unique(joint, return_counts=True)
         place = torch.searchsorted(here.sort().values, occurring)
         real = torch.zeros(len(here), device=here.device)
         real[here.argsort()[place]] = shares / len(rows)
         self.cells = Cells(dcm, inside, codes)
         self.draws = ConfounderDraws(confounders_of(dcm, inside), dcm.confounder_size, config.draws)
-        reads = CriticInput({name: dcm.variables[name] for name in names}, {})
+        reads = CriticInput(pick(dcm.variables, names), {})
         self.critic = Critic(reads, hidden=config.critic_hidden)
         self.register_buffer("features", reads(codes)[0])
         share = counts.sqrt() / counts.sqrt().sum()
@@ -185,9 +186,7 @@ def taken_values(
     """Joint values of some columns that occur, and how often; without columns there is one."""
     if not names:
         return {}, torch.tensor([len(rows)], device=next(iter(rows.values.values())).device)
-    found, _, counts = distinct(
-        {name: rows.values[name] for name in names}, [size[name] for name in names]
-    )
+    found, _, counts = distinct(pick(rows.values, names), values_at(size, names))
     return found, counts
 
 
@@ -219,7 +218,7 @@ class RowGame(Game):
         super().__init__(config)
         self.given = list(target.parents)
         names = [*target.parents, *target.variables]
-        self.rows = {name: rows.values[name] for name in names}
+        self.rows = pick(rows.values, names)
         self.size = len(rows)
         self.roller = Roller(
             dcm, target.variables, target.parents, target.updated, banks=banks, pixels=pixels
@@ -227,7 +226,7 @@ class RowGame(Game):
         projections = {
             n: dcm.encoders[n].size for n in names if n in dcm.encoders and n not in pixels
         }
-        self.reads = CriticInput({name: dcm.variables[name] for name in names}, projections)
+        self.reads = CriticInput(pick(dcm.variables, names), projections)
         self.reads.standardise(self.rows)
         self.critic = self._new_critic()
         self.mode = _mode(config, self.roller, dcm)
@@ -250,7 +249,7 @@ class RowGame(Game):
         return {name: value[index] for name, value in self.rows.items()}
 
     def _given(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: rows[name] for name in self.given}
+        return pick(rows, self.given)
 
     def prepare(self, generator: torch.Generator) -> None:
         self._draw(generator)
@@ -304,7 +303,7 @@ class RowGame(Game):
 
 
 def _split(rows: Sequence[Tensor], parts: int) -> list[list[Tensor]]:
-    return [list(part) for part in zip(*[r.chunk(parts) for r in rows], strict=True)]
+    return list(map(list, zip(*[r.chunk(parts) for r in rows], strict=True)))
 
 
 def _mode(config: TrainingConfig, roller: Roller, dcm: Model) -> str:

@@ -16,6 +16,7 @@ from causalplug.files.facts import file_facts
 from causalplug.files.storage import read_folder, write_folder
 from causalplug.files.validation import read_json
 from causalplug.files.weights import read_safetensors, safetensors_writer
+from causalplug.selection import drop
 from causalplug.values import Json, Named
 
 __all__ = [
@@ -141,7 +142,7 @@ class Checkpoints:
 
 def _digest(record: Named) -> str:
     """Hash of everything in a record but its own hash."""
-    rest = {key: value for key, value in record.items() if key != "sha256"}
+    rest = drop(record, ("sha256",))
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -21,6 +21,7 @@ from causalplug.data.source import Rows
 from causalplug.errors import PlanError
 from causalplug.model.model import Model
 from causalplug.networks import initialised
+from causalplug.selection import by_name, pick
 from causalplug.training.checkpoint import optimizer_tensors, restore_optimizer
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import CriticInput, Scaled
@@ -96,10 +97,10 @@ class CounterfactualLearner(Learner):
         self.count = len(self.rows[self.name])
         names = list(self.mechanism.parents)
         projections = {n: dcm.encoder(n).size for n in names if n in dcm.encoders}
-        declared = {n: dcm.variables[n] for n in (*names, self.name)}
+        declared = pick(dcm.variables, (*names, self.name))
         self.reads = CriticInput(declared, projections)
-        self.reads.standardise({n: self.rows[n] for n in names})
-        specs = {n: dcm.parent_spec(n) for n in names}
+        self.reads.standardise(pick(self.rows, names))
+        specs = by_name(dcm.parent_spec, names)
         self.critic = initialised(lambda: PairCritic(self.reads), config.seed + 1)
         self.reader = initialised(
             lambda: Reader(dcm.variables[self.name], specs, self.rows), config.seed + 2
@@ -142,8 +143,8 @@ class CounterfactualLearner(Learner):
     def _round(self, generator: torch.Generator) -> _Round:
         """Rows, what is set, and the images that come of it."""
         rows, other = self._batch(generator), self._batch(generator)
-        parents = {n: rows[n] for n in self.mechanism.parents}
-        lent = {n: other[n] for n in self.mechanism.parents}
+        parents = pick(rows, self.mechanism.parents)
+        lent = pick(other, self.mechanism.parents)
         after = self._set(parents, lent, generator)
         image = rows[self.name]
         recovered = self.mechanism.abduct(image, parents)

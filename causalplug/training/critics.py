@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from causalplug.networks import location_and_scale
+from causalplug.selection import without
 from causalplug.variables import Variable
 
 __all__ = ["Critic", "CriticInput", "Scaled", "between"]
@@ -42,7 +43,7 @@ class CriticInput(nn.Module):
         self.flat = [
             name for name, v in variables.items() if not v.needs_encoder or name in projections
         ]
-        self.pixels = [name for name in variables if name not in self.flat]
+        self.pixels = without(variables, self.flat)
         sizes = [projections.get(name, self.variables[name].feature_size) for name in self.flat]
         self.scaled = [n in projections or self.variables[n].standardised for n in self.flat]
         self.sizes = sizes

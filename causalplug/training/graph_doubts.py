@@ -88,7 +88,7 @@ def _columns(rows: Rows, variables: Mapping[str, Variable], seed: int) -> dict[s
 
 def _caveat(found: GraphCheck) -> Caveat:
     failed = found.failed
-    sentences = "; ".join(str(result) for result in failed[:3])
+    sentences = "; ".join(map(str, failed[:3]))
     more = ""
     if len(failed) > 3:
         more = f" and {len(failed) - 3} more"

@@ -15,6 +15,7 @@ from causalplug.data.source import Rows
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.model.model import Model
+from causalplug.selection import by_name, values_at, within
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import (
     Cells,
@@ -200,7 +201,7 @@ class Likelihood:
             for of_source, rows in zip(groups, sources, strict=True):
                 inside = [group for group in of_source if component.issuperset(group)]
                 self.factors += [self._factor(group, rows) for group in inside]
-        total = sum(len(rows) for rows in sources)
+        total = sum(map(len, sources))
         known = iter(proposals or ())
         self.proposals: list[Proposal] = []
         for factor in self.factors:
@@ -224,17 +225,17 @@ class Likelihood:
         draws = ConfounderDraws(
             confounders_of(self.dcm, variables), self.dcm.confounder_size, count
         )
-        columns = [*needed, *(pixel_column(name) for name in needed)]
+        columns = [*needed, *map(pixel_column, needed)]
         values = {name: rows.values[name] for name in columns if name in rows.values}
         return _Factor(variables, values, 0.0, draws)
 
     def _continuous(self, variables: Sequence[str]) -> bool:
-        declared = [self.dcm.variables[name] for name in variables]
+        declared = values_at(self.dcm.variables, variables)
         return any(not (v.is_discrete or v.needs_encoder) for v in declared)
 
     def _proposal(self, factor: _Factor) -> Proposal:
-        names = [name for name in factor.rows if name in self.dcm.variables]
-        reads = {name: self.dcm.parent_spec(name) for name in names}
+        names = within(factor.rows, self.dcm.variables)
+        reads = by_name(self.dcm.parent_spec, names)
         return Proposal(reads, factor.rows, factor.draws.points.shape[1], seed=self.config.seed)
 
     def _tabulate(self, factor: _Factor) -> None:

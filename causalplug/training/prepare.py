@@ -19,6 +19,7 @@ from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.model.model import Model
 from causalplug.planning.plan import Module, Target
+from causalplug.selection import pick, within, without
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import as_made, pixel_column, read_parents
 from causalplug.training.moments import moments_off, moments_off_by_value
@@ -180,7 +181,7 @@ class Prepared:
             both.append(next(r for r in part if source_name(r) == target.source))
         names = [*target.parents, *target.variables]
         rows = {name: torch.cat([part.values[name] for part in both])[:_JUDGED] for name in names}
-        given = {name: rows[name] for name in target.parents}
+        given = pick(rows, target.parents)
         with torch.no_grad():
             fake = roller(given, len(rows[names[0]]), generator).values
         found: list[str] = []
@@ -208,15 +209,15 @@ class Prepared:
         found = []
         for rows in self.held_out:
             names = [n for n in rows.values if not dcm.variables[n].needs_encoder]
-            given = [n for n in names if n in rows.source.do]
-            drawn = [n for n in names if n not in given]
+            given = within(names, rows.source.do)
+            drawn = without(names, given)
             needed = dcm.graph.do(given).ancestors(drawn)
             known = (source_name(rows), frozenset(names)) in matched
             if known or len(drawn) < 2 or any(dcm.variables[n].needs_encoder for n in needed):
                 continue
             target = _WholeTarget(tuple(drawn), tuple(given), source_name(rows))
             roller = Roller(dcm, drawn, given, (), banks=self.banks)
-            values = {n: rows.values[n] for n in names}
+            values = pick(rows.values, names)
             found.append(distance(dcm, target, roller, values, generator, final=True))
         return found
 
@@ -231,9 +232,7 @@ class Prepared:
         key = (target.source, *names)
         if key not in self._readers:
             rows = self.rows(target.source, "train", pixels)
-            self._readers[key] = Shown(
-                {name: dcm.variables[name] for name in names}, images, rows.values
-            )
+            self._readers[key] = Shown(pick(dcm.variables, names), images, rows.values)
         return self._readers[key]
 
 
@@ -244,13 +243,13 @@ def _made_or_read_as_pixels(dcm: Model, variables: Sequence[str]) -> set[str]:
         mechanism = dcm.mechanism(name)
         if not mechanism.reads_projections:
             found |= set(mechanism.parents)
-    return {name for name in found if name in dcm.encoders}
+    return set(within(found, dcm.encoders))
 
 
 def _given_as_pixels(dcm: Model, target: Target) -> set[str]:
     """Images that rows give, and that a mechanism of the target reads without an encoder
     between."""
-    readers = [dcm.mechanism(name) for name in target.variables]
+    readers = list(map(dcm.mechanism, target.variables))
     read = {p for one in readers if not one.reads_projections for p in one.parents}
     return {name for name in read if name in target.parents and name in dcm.encoders}
 

@@ -21,6 +21,7 @@ from causalplug.data.source import Rows
 from causalplug.errors import ConvergenceWarning, RepositoryError, TrainingError
 from causalplug.files.weights import read_safetensors, safetensors_writer
 from causalplug.planning.plan import Module
+from causalplug.selection import values_at
 from causalplug.training.prepare import Prepared, source_name
 from causalplug.training.processes import Processes
 from causalplug.training.run import Owner, Run
@@ -60,7 +61,7 @@ def resampled(rows: Rows, generator: torch.Generator) -> Tensor:
     sizes = torch.bincount(cluster)
     chosen = torch.randint(len(sizes), (len(sizes),), generator=generator)
     groups = order.split(sizes.tolist())
-    return torch.cat([groups[k] for k in chosen.tolist()])
+    return torch.cat(values_at(groups, chosen.tolist()))
 
 
 def refit(

@@ -10,6 +10,7 @@ from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord, RangeRecord
 from causalplug.planning.objectives import OBJECTIVES
+from causalplug.selection import to_dicts
 from causalplug.training.validation import Distance
 from causalplug.values import Json
 
@@ -68,7 +69,7 @@ class ModuleReport:
             "steps": self.steps,
             "best_step": self.best_step,
             "seconds": round(self.seconds, 3),
-            "distances": [distance.to_dict() for distance in self.distances],
+            "distances": to_dicts(self.distances),
             "converged": self.converged,
             "curve": self.curve,
         }
@@ -129,17 +130,17 @@ class TrainingReport:
     def to_dict(self) -> Json:
         """JSON values."""
         found: Json = {
-            "modules": [module.to_dict() for module in self.modules],
+            "modules": to_dicts(self.modules),
             "pulled": list(self.pulled),
             "seconds": {key: round(value, 3) for key, value in self.seconds.items()},
             "settings": self.settings,
             "processes": self.processes,
-            "fits": [fit.to_dict() for fit in self.fits],
+            "fits": to_dicts(self.fits),
             "sources": self.sources,
-            "joint": [distance.to_dict() for distance in self.joint],
+            "joint": to_dicts(self.joint),
             "joint_converged": self.joint_converged,
-            "warnings": [caveat.to_dict() for caveat in self.warnings],
-            "overlap": [record.to_dict() for record in self.overlap],
+            "warnings": to_dicts(self.warnings),
+            "overlap": to_dicts(self.overlap),
             "ranges": {name: record.to_list() for name, record in self.ranges.items()},
         }
         if self.unseen:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from causalplug.model.model import Model
 from causalplug.noise import NoiseSpec
+from causalplug.selection import pick
 from causalplug.training.factors import confounders_of, stacked
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Roller:
     @property
     def joint_values(self) -> int:
         """Number of joint values of the weighed discrete variables."""
-        return math.prod(self._size(name) for name in self.weighed)
+        return math.prod(map(self._size, self.weighed))
 
     def _size(self, name: str) -> int:
         size = self.dcm.variables[name].cardinality
@@ -167,7 +168,7 @@ class Roller:
             weight = None
         else:
             weight = state.log_weight.exp()
-        kept = {name: state.values[name] for name in (*given, *self.order)}
+        kept = pick(state.values, (*given, *self.order))
         return Rollout(kept, state.copies, state.draws, weight, state.log_prob)
 
     def _draw(

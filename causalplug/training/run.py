@@ -18,6 +18,7 @@ from causalplug.files.weights import refuse_infinite
 from causalplug.notebook import bar_type
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module
+from causalplug.selection import without_none
 from causalplug.training.checkpoint import Checkpoints, starting_with
 from causalplug.training.counterfactual_game import CounterfactualLearner
 from causalplug.training.factors import served
@@ -372,7 +373,7 @@ class Run:
         state: Json = {
             "facts": self.facts,
             "reports": {str(place): report.to_dict() for place, report in self.reports.items()},
-            "bindings": {name: found for name, found in bindings.items() if found is not None},
+            "bindings": without_none(bindings),
             "step": None,
             "scaler": None,
         }
@@ -400,5 +401,5 @@ def report_from(record: Named) -> ModuleReport:
     """Inverse of :meth:`ModuleReport.to_dict`."""
     fields = dict(record)
     fields["variables"] = tuple(fields["variables"])
-    fields["distances"] = tuple(Distance.from_dict(d) for d in fields["distances"])
+    fields["distances"] = tuple(map(Distance.from_dict, fields["distances"]))
     return ModuleReport(**fields)

@@ -61,11 +61,11 @@ class StackRows:
 
     def __init__(self, members: Sequence[Member]):
         self.counts = torch.tensor([len(m.rows[m.name]) for m in members])
-        features = [_features(m) for m in members]
+        features = list(map(_features, members))
         widest = max(1, max(f.shape[1] for f in features))
         padded = [nn.functional.pad(f, (0, widest - f.shape[1])) for f in features]
         self.features = torch.cat(padded)
-        self.values = torch.cat([_value(m) for m in members])
+        self.values = torch.cat(list(map(_value, members)))
         device = self.values.device
         self.counts = self.counts.to(device)
         self.starts = (self.counts.cumsum(0) - self.counts)[:, None]

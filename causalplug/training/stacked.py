@@ -17,6 +17,7 @@ from causalplug.mechanisms.trainable.continuous import ContinuousSpline
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
 from causalplug.model.model import Model
 from causalplug.notebook import bar_type
+from causalplug.selection import pick, values_at
 from causalplug.training.config import TrainingConfig
 from causalplug.training.counts import start_at_counts
 from causalplug.training.factors import served
@@ -171,8 +172,8 @@ class StackedTraining:
                 Single(
                     name,
                     ModuleReport((name,), "likelihood"),
-                    self._member(name, [train[i] for i in serving.get(name, [])]),
-                    self._member(name, [held_out[i] for i in serving.get(name, [])]),
+                    self._member(name, values_at(train, serving.get(name, []))),
+                    self._member(name, values_at(held_out, serving.get(name, []))),
                 )
             )
         return found
@@ -186,7 +187,7 @@ class StackedTraining:
                 f"records all of {', '.join(columns)} together. Add such a source."
             )
         if len(sources) == 1:
-            rows = {c: sources[0].values[c] for c in columns}
+            rows = pick(sources[0].values, columns)
         else:
             rows = {c: torch.cat([s.values[c] for s in sources]) for c in columns}
         return Member(name, mechanism, rows)  # type: ignore[arg-type]
@@ -229,7 +230,7 @@ class StackedTraining:
     def _score(self, single: Single, start: float) -> None:
         member = single.held_out
         some = {column: values[:_SCORED] for column, values in member.rows.items()}
-        parents = {p: some[p] for p in member.mechanism.parents}
+        parents = pick(some, member.mechanism.parents)
         scores = member.mechanism.log_prob(some[single.name], parents)
         single.report.negative_log_likelihood = -float(scores.mean())
         single.report.seconds = time.perf_counter() - start

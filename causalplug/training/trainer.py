@@ -43,6 +43,7 @@ from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module, Plan, plan
+from causalplug.selection import map_values, values_at, within, without
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.columns import suit_columns
 from causalplug.training.config import TrainingConfig, TrainingSettings
@@ -198,7 +199,7 @@ def _read_by(dcm: Model, queries: str | Query | Iterable[str | Query]) -> tuple[
         found |= asked.reads(dcm.graph)
     if not found:
         raise TrainingError("queries asks nothing of the model: name at least one question.")
-    return tuple(name for name in dcm.graph.variables if name in found)
+    return tuple(within(dcm.graph.variables, found))
 
 
 class Trainer:
@@ -513,7 +514,7 @@ class Trainer:
         doubts: Sequence[Caveat],
     ) -> TrainingReport:
         """What came of the run, and what is doubtful about it."""
-        reports = [run.reports[position] for position in range(len(modules))]
+        reports = values_at(run.reports, range(len(modules)))
         pulled: list[str] = []
         for module in self.plan.modules:
             if module.action == "pull":
@@ -548,7 +549,7 @@ class Trainer:
         apart.prepared = run.prepared
         for number, generation in enumerate(self.plan.generations):
             places = [modules.index(module) for module in generation if module in modules]
-            places = [place for place in places if place not in run.reports]
+            places = without(places, run.reports)
             if not places:
                 continue
             owner = {place: k % together.count for k, place in enumerate(places)}
@@ -572,7 +573,7 @@ class Trainer:
             for told in together.all_told(
                 {place: report.to_dict() for place, report in apart.reports.items()}
             ):
-                found = {place: report_from(record) for place, record in told.items()}
+                found = map_values(report_from, told)
                 for place in (
                     found.keys() - apart.reports.keys()
                 ):  # the first process writes for all

@@ -15,6 +15,7 @@ from torch import Tensor
 from causalplug.checks.two_sample import SCALES, Shown, classifier_distance, mmd
 from causalplug.model.model import Model
 from causalplug.networks import location_and_scale
+from causalplug.selection import drop, without_none
 from causalplug.training.factors import ravel
 from causalplug.training.rollout import Roller
 from causalplug.values import Json, Named
@@ -123,10 +124,10 @@ class Distance:
 
     def to_dict(self) -> Json:
         """JSON values."""
-        record = {key: value for key, value in asdict(self).items() if value is not None}
+        record = without_none(asdict(self))
         if self.off:
             return record | {"off": list(self.off)}
-        return {key: value for key, value in record.items() if key != "off"}
+        return drop(record, ("off",))
 
     @classmethod
     def from_dict(cls, record: Named) -> Distance:

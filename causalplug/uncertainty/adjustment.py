@@ -24,6 +24,7 @@ from causalplug.noise import Noise
 from causalplug.sampling.interventions import Constant
 from causalplug.sampling.terms import Case
 from causalplug.sampling.worlds import Rows, World
+from causalplug.selection import pick, within
 from causalplug.uncertainty.numbers import AnswerNumbers
 
 __all__ = ["Adjusted", "adjusted", "adjustment_names"]
@@ -192,7 +193,7 @@ class _Case:
         self.case = self.block.cases[position]
         self.world: World = _world(self.case)  # type: ignore[assignment]
         self.factual = World(dcm.graph)
-        self.treatments = [name for name in self.world.do if name in rows]
+        self.treatments = within(self.world.do, rows)
 
     def parts(self) -> tuple[Tensor, Tensor]:
         """``a`` and ``b`` of every row, ``(n, cells)``."""
@@ -229,7 +230,7 @@ class _Case:
 
     def _recorded(self) -> dict[str, Tensor]:
         outcomes = set(_outcomes(self.case)) - set(self.treatments)
-        return {name: self.rows[name] for name in outcomes}
+        return pick(self.rows, outcomes)
 
     def _mean(self, pinned: Mapping[str, Tensor]) -> Tensor:
         """Conditional mean of ``a`` given the covariates.

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.model.model import Model
+from causalplug.selection import pick, values_at
 from causalplug.training.factors import served, tabular
 from causalplug.training.learner import trainable
 from causalplug.uncertainty.adjustment import adjusted, adjustment_names
@@ -118,7 +119,7 @@ def _doubly_robust(
     for place, sample in enumerate(samples):
         if names is None or sample.source.do or not names <= sample.source.recorded:
             continue
-        found = adjusted(dcm, numbers, {name: sample.values[name] for name in names}, seed)
+        found = adjusted(dcm, numbers, pick(sample.values, names), seed)
         by_row: list[Tensor | None] = [
             torch.zeros(len(other), numbers.size, dtype=torch.float64) for other in samples
         ]
@@ -153,7 +154,7 @@ def _by_fisher(
         sizes = rows_to_read(dcm, [factor for _, factor in placed], flat)
         placed = [(p, f.thinned(size)) for (p, f), size in zip(placed, sizes, strict=True)]
         scores = Scores(dcm, [factor for _, factor in placed], flat)
-        found = scores.influence(torch.cat([gradients[name] for name in own], 1))
+        found = scores.influence(torch.cat(values_at(gradients, own), 1))
         weighted = scores.counts[:, None] * found
         variance += (weighted * found).sum(0)
         correction += weighted.sum(0)

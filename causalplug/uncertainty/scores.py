@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.model.model import Model
+from causalplug.selection import pick
 from causalplug.training.factors import (
     Cells,
     ConfounderDraws,
@@ -59,7 +60,7 @@ class Factor:
     ) -> Factor:
         """The factor on encoded rows, images as projections, that stand for ``total`` rows."""
         names = [*variables, *(p for name in variables for p in dcm.graph.parents(name))]
-        needed = {name: rows[name] for name in dict.fromkeys(names)}
+        needed = pick(rows, dict.fromkeys(names))
         number = len(needed[names[0]])
         if tabular(dcm, variables):
             sizes = [dcm.variables[name].size for name in needed]
@@ -192,7 +193,7 @@ class Scores:
 
     def _times(self, gradients: Tensor) -> Tensor:
         """``G gradients'``, ``(r, k)``: the pullback is linear, and its own pullback is this."""
-        columns = [self._push(gradient) for gradient in gradients]
+        columns = list(map(self._push, gradients))
         return torch.stack(columns, 1)
 
     def _push(self, direction: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from causalplug.errors import QueryError
 from causalplug.identification.query import Query
 from causalplug.model.model import Model
 from causalplug.sampling.terms import CompiledTerm, compile_query, normalised
+from causalplug.selection import any_of_kind
 from causalplug.training.learner import trainable
 from causalplug.uncertainty.gradient import NoGradient
 from causalplug.uncertainty.influence import Influence, influence_of
@@ -157,7 +158,7 @@ def _samples(dcm: Model, data: object) -> list[Sample]:
 
 def _data_sources(dcm: Model, data: object) -> list[DataSource]:
     """The data as they came about; bare tables are those of the model's sources, in their order."""
-    if not isinstance(data, list | tuple) or any(isinstance(one, DataSource) for one in data):
+    if not isinstance(data, list | tuple) or any_of_kind(data, DataSource):
         return as_data_sources(data)
     if dcm.sources is None or len(data) != len(dcm.sources):
         raise Unknown(

@@ -11,6 +11,7 @@ import numpy as np
 
 from causalplug.arguments import FLAG, number, read_fields, setting
 from causalplug.errors import DataError, VariableError
+from causalplug.selection import any_of_kind
 from causalplug.values import Json
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import (
@@ -149,7 +150,7 @@ def as_numbers(array: np.ndarray, name: str) -> np.ndarray:
             "t.min()).dt.total_seconds(), or declare it Discrete and give texts."
         )
     try:
-        texts = array.dtype.kind == "O" and any(isinstance(item, str) for item in array.ravel())
+        texts = array.dtype.kind == "O" and any_of_kind(array.ravel(), str)
         if texts or array.dtype.kind not in "iufbO":
             raise TypeError
         return array.astype(np.float64, copy=False)

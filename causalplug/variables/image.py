@@ -183,7 +183,7 @@ class Image(Variable):
         ]
 
     def describe(self) -> str:
-        return f"image, {' x '.join(str(size) for size in self.event_shape)}"
+        return f"image, {' x '.join(map(str, self.event_shape))}"
 
     def to_dict(self) -> Json:
         shape = {"channels": self.channels, "height": self.height, "width": self.width}

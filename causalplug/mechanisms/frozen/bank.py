@@ -18,6 +18,7 @@ from causalplug.mechanisms.frozen.bank_files import BankFiles
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, state_hash
 from causalplug.networks import is_out_of_memory
 from causalplug.noise import Noise
+from causalplug.selection import map_values
 from causalplug.variables import Variable
 
 __all__ = ["SampleBank"]
@@ -112,7 +113,7 @@ class SampleBank:
                 batch_size,
                 report,
             )
-        kept = {name: torch.from_numpy(array) for name, array in made.items()}
+        kept = map_values(torch.from_numpy, made)
         self.projections, self.images = kept.get("projections"), kept.get("images")
 
     def __len__(self) -> int:

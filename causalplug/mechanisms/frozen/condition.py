@@ -12,6 +12,7 @@ from torch import Tensor
 
 from causalplug.arguments import NAME, REQUIRED, instance, read_fields, setting
 from causalplug.errors import LabelMapError, MechanismError
+from causalplug.selection import all_of_kind, values_at, without
 from causalplug.values import Json, Named
 from causalplug.variables import Variable, variable_from_dict
 from causalplug.wording import listed
@@ -158,8 +159,8 @@ def _paired(
     for key in known:
         if key not in pairs and key in parents and key not in pairs.values():
             pairs[key] = key
-    left = [key for key in known if key not in pairs]
-    unread = [parent for parent in parents if parent not in pairs.values()]
+    left = without(known, pairs)
+    unread = without(parents, pairs.values())
     if len(left) == len(unread) == 1:
         return pairs | {left[0]: unread[0]}
     if left or unread:
@@ -234,7 +235,7 @@ def _table(
         values = [_mapped(name, condition, parent, c, through) for c in categories]
         if kind.is_discrete:
             return _codes(name, condition, parent, values)
-        if kind.is_number and not all(isinstance(v, int | float) for v in values):
+        if kind.is_number and not all_of_kind(values, int | float):
             raise LabelMapError(
                 f"The mechanism of {name!r} cannot be bound: {parent!r} has names as categories, "
                 f"and its condition {condition.name!r} is a number. Give "
@@ -277,7 +278,7 @@ def _mapped(name: str, condition: Condition, parent: str, category: Any, through
 def _codes(name: str, condition: Condition, parent: str, values: Sequence[object]) -> Tensor:
     categories: tuple[Any, ...] = condition.kind.categories
     place = {category: code for code, category in enumerate(categories)}
-    unknown = [value for value in values if value not in place]
+    unknown = without(values, place)
     if unknown:
         raise LabelMapError(
             f"The mechanism of {name!r} cannot be bound: its condition {condition.name!r} does not "
@@ -285,4 +286,4 @@ def _codes(name: str, condition: Condition, parent: str, values: Sequence[object
             f"{condition.kind.describe()}. Give "
             f"reads={{{condition.name!r}: ({parent!r}, {{category: value, …}})}}."
         )
-    return torch.tensor([place[value] for value in values])
+    return torch.tensor(values_at(place, values))

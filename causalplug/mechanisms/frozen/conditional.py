@@ -22,6 +22,7 @@ from causalplug.mechanisms.frozen.condition import (
 )
 from causalplug.noise import NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
+from causalplug.selection import pick, to_dicts, values_at, within, without
 from causalplug.values import Json, Named
 from causalplug.variables import Variable, variable_from_dict
 
@@ -88,7 +89,7 @@ class ConditionalMechanism(Mechanism):
                 f"The conditions of a mechanism must differ: {', '.join(twice)} given twice. "
                 "Rename one."
             )
-        if taken := [name for name in noise if name in _OWN]:
+        if taken := within(noise, _OWN):
             raise MechanismError(f"A mechanism cannot name its noise {taken[0]!r}. Rename it.")
         self.generates, self.read_conditions = generates, tuple(conditions)
         self.model_noise = dict(noise)
@@ -183,7 +184,7 @@ class ConditionalMechanism(Mechanism):
         return {
             "variable": self.variable.to_dict(),
             "parents": [[name, parent.to_dict()] for name, parent in self.bound_parents.items()],
-            "reads": [reading.to_dict() for reading in self.readings],
+            "reads": to_dicts(self.readings),
             **({} if precision is None else {"dtype": precision}),
             **({"error": self.error} if self.requested_error == _ESTIMATE else {}),
         }
@@ -286,7 +287,7 @@ class ConditionalMechanism(Mechanism):
             )
         if self.probabilities:
             return (self.logits(parents) + noise["gumbel"]).argmax(-1)
-        own = {key: noise[key] for key in self.model_noise}
+        own = pick(noise, self.model_noise)
         made = self.generate(self._conditions(parents), own)
         if self.requested_error is not None:
             made = made + self._known_error() * noise["error"]
@@ -385,9 +386,9 @@ def _output_codes(name: str, own: Variable, wanted: Variable) -> Tensor | None:
         categories: tuple[Any, ...] = wanted.categories
         place = {category: code for code, category in enumerate(categories)}
         known: tuple[Any, ...] = own.categories
-        unknown = [category for category in known if category not in place]
+        unknown = without(known, place)
         if not unknown:
-            return torch.tensor([place[category] for category in known])
+            return torch.tensor(values_at(place, known))
         raise MechanismError(
             f"The mechanism cannot be that of {name!r}: it gives {unknown[0]!r}, and {name!r} has "
             f"the values {wanted.describe()}. Declare the category, or build the mechanism with "

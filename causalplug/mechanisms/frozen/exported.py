@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
+from causalplug.selection import keep, map_values
 from causalplug.values import Json, Named
 
 __all__ = ["ExportedNetwork", "export_network"]
@@ -231,7 +232,7 @@ def _written(exported: Any) -> tuple[Json, dict[str, Tensor]]:
         elif node.op == "output":
             output = _only(node.args[0])
     used = set(_mentioned(steps)) | {output}
-    tensors = {name: value for name, value in tensors.items() if name in used}
+    tensors = keep(tensors, used)
     described = {"inputs": inputs, "tensors": sorted(tensors), "steps": steps, "output": output}
     if fixed:
         described["rows"] = fixed.pop()
@@ -258,8 +259,8 @@ def _step(node: Any) -> Json:
     return {
         "name": node.name,
         "op": name,
-        "args": [_plain(item) for item in node.args],
-        "kwargs": {key: _plain(item) for key, item in node.kwargs.items()},
+        "args": list(map(_plain, node.args)),
+        "kwargs": map_values(_plain, node.kwargs),
     }
 
 
@@ -267,7 +268,7 @@ def _plain(item: object) -> Any:
     if isinstance(item, torch.fx.Node):
         return {"step": item.name}
     if isinstance(item, list | tuple):
-        return [_plain(one) for one in item]
+        return list(map(_plain, item))
     if item is None or isinstance(item, bool | int | float | str):
         return item
     for kind, known in (

@@ -24,6 +24,7 @@ from causalplug.mechanisms.frozen.label_map import Label, LabelMap
 from causalplug.mechanisms.frozen.transforms import ImageTransform
 from causalplug.noise import NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
+from causalplug.selection import pick
 from causalplug.values import Json, Named
 from causalplug.variables import Image, Variable, variable_from_dict
 
@@ -328,13 +329,13 @@ class FrozenMechanism(Mechanism):
         if n is not None:
             rows = n
         else:
-            rows = next((len(v) for v in (*parents.values(), *noise.values())), 1)
+            rows = next(map(len, (*parents.values(), *noise.values())), 1)
         return self._map.draw(parents, noise.get("label"), rows)
 
     def paint(self, joint: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         """Images ``(n, channels, height, width)`` of the bound variable for joint labels
         ``(n,)``; no gradients."""
-        own = {key: noise[key] for key in self.generator_noise}
+        own = pick(noise, self.generator_noise)
         self.images_painted += len(joint)
         with torch.no_grad():
             return self._transform(self.generate(self._map.split(joint), own))
@@ -364,7 +365,7 @@ class FrozenMechanism(Mechanism):
             if self.pending is None:
                 joint = self._map.relaxed(parents, noise.get("label"))
             if joint is not None and self.differentiable:
-                own = {key: noise[key] for key in self.generator_noise}
+                own = pick(noise, self.generator_noise)
                 return self._transform(self.generate_relaxed(joint, own))
             raise MechanismError(
                 f"No gradient reaches the parents of {self.name or type(self).__name__!r} through "

@@ -16,6 +16,7 @@ from causalplug.mechanisms.frozen.label import Label
 from causalplug.mechanisms.frozen.label_estimate import Classifier, LabelMapEstimate
 from causalplug.mechanisms.frozen.label_map import LabelMap
 from causalplug.noise import Noise, NoiseSpec
+from causalplug.selection import pick, without
 from causalplug.values import Named
 from causalplug.variables import Image, Variable
 
@@ -51,7 +52,7 @@ def estimate_label_map(asked: LabelMapEstimate, mechanism: Labelled, rows: Named
         LabelMapError: A column is not in the data.
     """
     needed = [*mechanism.bound_parents, asked.column or str(mechanism.name)]
-    missing = [name for name in needed if name not in rows]
+    missing = without(needed, rows)
     if missing:
         raise LabelMapError(
             f"The label map of {mechanism.name!r} cannot be estimated: the data have no column "
@@ -67,7 +68,7 @@ def estimate_label_map(asked: LabelMapEstimate, mechanism: Labelled, rows: Named
             labels=mechanism.labels,
             label=asked.column,
         )
-    parents = {name: rows[name] for name in mechanism.bound_parents}
+    parents = pick(rows, mechanism.bound_parents)
     return _from_images(asked, mechanism, rows[str(mechanism.name)], parents)
 
 

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from causalplug.arguments import COUNT, FUNCTION, NAMES, SEED, number, takes
 from causalplug.errors import LabelMapError
 from causalplug.mechanisms.frozen.label import Label
-from causalplug.mechanisms.frozen.label_estimate import LabelMapEstimate
+from causalplug.mechanisms.frozen.label_estimate import Classifier, LabelMapEstimate
 from causalplug.mechanisms.frozen.label_tables import (
     Entry,
     as_discrete,
@@ -32,6 +33,7 @@ from causalplug.mechanisms.frozen.label_tables import (
     table_from,
 )
 from causalplug.noise import NoiseSpec
+from causalplug.selection import to_dicts, values_at
 from causalplug.values import Json, Named
 from causalplug.variables import Discrete, Variable, variable_from_dict
 
@@ -149,7 +151,7 @@ class LabelMap:
             parents: Codes ``(n,)`` or relaxed one-hot rows ``(n, k)`` by name.
             n: Number of rows, for a map without parents.
         """
-        values = [parents[name] for name in self.parents]
+        values = values_at(parents, self.parents)
         if not values:
             return self.probabilities.expand(1 if n is None else n, -1)
         table = self.probabilities.to(values[0].device)
@@ -307,10 +309,27 @@ class LabelMap:
         return combination(self.parents, row)
 
     @staticmethod
-    def estimate(**options: Any) -> LabelMapEstimate:
-        """A map that ``fit`` estimates from the data before training; the options are those of
-        ``LabelMapEstimate``."""
-        return LabelMapEstimate(**options)
+    @takes(
+        LabelMapError,
+        column=NAMES.or_none("the images"),
+        classifier=FUNCTION.or_none("a trained one"),
+        samples=COUNT,
+        steps=COUNT,
+        minimum=number(low=0, below=1),
+        seed=SEED,
+    )
+    def estimate(
+        column: str | None = None,
+        classifier: Classifier | None = None,
+        *,
+        samples: int = 400,
+        steps: int = 300,
+        minimum: float = 0.02,
+        seed: int = 0,
+    ) -> LabelMapEstimate:
+        """A map that ``fit`` estimates from the data before training; the arguments are those of
+        :class:`~causalplug.mechanisms.frozen.label_estimate.LabelMapEstimate`."""
+        return LabelMapEstimate(column, classifier, samples, steps, minimum, seed)
 
     # -- JSON
 
@@ -318,7 +337,7 @@ class LabelMap:
         """The map as JSON values; the table as nested lists."""
         return {
             "parents": [[name, parent.to_dict()] for name, parent in self.parents.items()],
-            "labels": [label.to_dict() for label in self.labels],
+            "labels": to_dicts(self.labels),
             "probabilities": self.probabilities.tolist(),
         }
 
@@ -326,7 +345,7 @@ class LabelMap:
     def from_dict(cls, declaration: Named) -> LabelMap:
         """Inverse of :meth:`to_dict`."""
         parents = {name: variable_from_dict(item, name) for name, item in declaration["parents"]}
-        labels = [Label.from_dict(item) for item in declaration["labels"]]
+        labels = list(map(Label.from_dict, declaration["labels"]))
         size = math.prod(label.size for label in labels)
         table = torch.tensor(declaration["probabilities"], dtype=torch.float64).view(-1, size)
         return cls(parents, labels, table)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from causalplug.errors import LabelMapError
 from causalplug.mechanisms.frozen.label import Label
+from causalplug.selection import any_of_kind, values_at, without
 from causalplug.values import Named
 from causalplug.variables import Discrete, Variable
 
@@ -61,7 +62,7 @@ def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) ->
                 f"values, the label {label.size}. {_way_out(discrete, labels)}"
             )
         reordered = parent.categories != label.categories
-        texts = any(isinstance(value, str) for value in parent.categories)
+        texts = any_of_kind(parent.categories, str)
         if set(parent.categories) == set(label.categories) and not (texts and reordered):
             continue
         names_a_place = _plain(parent) != _plain(label.values) and _words(parent, label.values)
@@ -89,7 +90,7 @@ def matched_by_value(parent: Discrete, label: Label) -> Tensor:
     place = {value: code for code, value in enumerate(label.categories)}
     same = set(place) == set(parent.categories)
     if same:
-        codes = [place[v] for v in parent.categories]
+        codes = values_at(place, parent.categories)
     else:
         codes = list(range(label.size))
     return torch.eye(label.size, dtype=torch.float64)[codes]
@@ -120,7 +121,7 @@ def table_from(
             Label(name, parent).code(value)
         found[values] = entry
     keys = list(itertools.product(*(p.categories for p in discrete.values())))
-    holes = [key for key in keys if key not in found]
+    holes = without(keys, found)
     if holes:
         shown = ", ".join(str(key[0] if len(key) == 1 else key) for key in holes[:5])
         raise LabelMapError(

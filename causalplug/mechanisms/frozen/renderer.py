@@ -21,6 +21,7 @@ from causalplug.mechanisms.trainable.conditioner import (
 )
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.selection import pick
 from causalplug.values import Json, Named
 from causalplug.variables import Image, Variable, variable_from_dict
 
@@ -147,7 +148,7 @@ class Renderer(Mechanism):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Straight-through one-hot joint label ``(n, joint values)`` and the moved noise of the
         generator."""
-        own = {key: noise[key] for key in self.generator.generator_noise}
+        own = pick(noise, self.generator.generator_noise)
         n = len(next(iter(noise.values())))
         found = self.network(parents, confounder).expand(n, -1)
         label = found.new_ones(n, 1)
@@ -218,7 +219,7 @@ class Renderer(Mechanism):
         if described.get("dtype") is not None:
             cast(generator, described["dtype"])
         variable = variable_from_dict(config["variable"])
-        options = {key: config[key] for key in ("confounder_size", "shift", "hidden")}
+        options = pick(config, ("confounder_size", "shift", "hidden"))
         generator = generator.asked(transform=config["transform"])
         generator.license = generator.license or config.get("license")
         generator.source = generator.source or config.get("source")

@@ -13,6 +13,7 @@ from torch import Tensor
 from causalplug.errors import CausalPlugError, MechanismError
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.noise import Noise, NoiseSpec
+from causalplug.selection import without_none
 from causalplug.variables import Image, Variable
 
 __all__ = ["Trial", "example_values", "try_generator", "try_mechanism"]
@@ -161,7 +162,7 @@ def try_mechanism(mechanism: Conditional, *, seed: int = 0) -> None:
     """
     name = type(mechanism).__name__
     generator = torch.Generator().manual_seed(seed)
-    kinds = {key: kind for key, kind in mechanism.declared_inputs().items() if kind is not None}
+    kinds = without_none(mechanism.declared_inputs())
     read = {key: example_values(kind, _ROWS, generator) for key, kind in kinds.items()}
     noise = _noise(mechanism.model_noise, seed)
     made = _answers(mechanism, read, noise)

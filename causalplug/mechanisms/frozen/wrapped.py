@@ -25,6 +25,7 @@ from causalplug.mechanisms.frozen.tabular import (
 from causalplug.mechanisms.frozen.trial import example_values, try_mechanism
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.selection import map_values, pick, to_dicts, values_at, within, without
 from causalplug.values import Json, Named
 from causalplug.variables import Discrete, Variable, variable_from_dict
 
@@ -243,7 +244,7 @@ def _wrapped_network(
         license=license,
         source=source,
     )
-    again = network(*[example[name] for name in wrapped.order])
+    again = network(*values_at(example, wrapped.order))
     if not torch.allclose(again, made, atol=1e-4, rtol=1e-4):
         raise MechanismError(
             f"{type(module).__name__} cannot be wrapped: its exported form gives other values."
@@ -307,9 +308,9 @@ class WrappedModule(ConditionalMechanism):
             self.latent = tuple(latent)
 
     def _run(self, conditions: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
-        rows = max([len(value) for value in (*conditions.values(), *noise.values())], default=1)
+        rows = max(list(map(len, (*conditions.values(), *noise.values()))), default=1)
         given = {c.name: shaped(c, self.forms, conditions[c.name]) for c in self.read_conditions}
-        made: Tensor = self.network(*[{**given, **noise}[name] for name in self.order])
+        made: Tensor = self.network(*values_at({**given, **noise}, self.order))
         if len(made) == rows:
             return made
         return made.expand(rows, *made.shape[1:])
@@ -327,7 +328,7 @@ class WrappedModule(ConditionalMechanism):
     def config(self) -> Json:
         return {
             "generates": self.generates.to_dict(),
-            "conditions": [condition.to_dict() for condition in self.read_conditions],
+            "conditions": to_dicts(self.read_conditions),
             "network": self.network.steps,
             "shapes": {n: list(t.shape) for n, t in self._tensors().items()},
             "types": {n: str(t.dtype) for n, t in self._tensors().items()},
@@ -339,7 +340,7 @@ class WrappedModule(ConditionalMechanism):
         }
 
     def _tensors(self) -> dict[str, Tensor]:
-        return {name: self.network.get_buffer(key) for name, key in self.network._names.items()}
+        return map_values(self.network.get_buffer, self.network._names)
 
     @classmethod
     def from_config(cls, config: Named) -> WrappedModule:
@@ -352,7 +353,7 @@ class WrappedModule(ConditionalMechanism):
             tensors[name] = torch.zeros(tuple(shape), dtype=kind)
         network = ExportedNetwork(fields.pop("network"), tensors)
         generates = variable_from_dict(fields.pop("generates"), "generates")
-        conditions = [Condition.from_dict(item) for item in fields.pop("conditions")]
+        conditions = list(map(Condition.from_dict, fields.pop("conditions")))
         return cls(network, generates, conditions, **fields)
 
 
@@ -398,12 +399,12 @@ class _Call:
         self.module, self.conditions, self.latent = module, conditions, latent
         names = ([] if latent is None else ["latent"]) + [c.name for c in conditions]
         parameters = _arguments(module)
-        self.named = [name for name in names if name in parameters]
-        self.placed = [name for name in names if name not in self.named]
+        self.named = within(names, parameters)
+        self.placed = without(names, self.named)
         if self.placed and _takes_any_number(module):
             self.named, self.placed = [], names
         if self.placed and self.named:
-            free = [name for name in parameters if name not in self.named]
+            free = without(parameters, self.named)
             self.keywords = dict(zip(self.placed, free, strict=False))
             if len(self.keywords) < len(self.placed):
                 raise MechanismError(
@@ -430,8 +431,8 @@ class _Call:
     ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
         """Tensors by position and by name."""
         if not self.named:
-            return tuple(inputs[name] for name in self.placed), {}
-        by_name = {name: inputs[name] for name in self.named}
+            return tuple(values_at(inputs, self.placed)), {}
+        by_name = pick(inputs, self.named)
         return (), by_name | {self.keywords[name]: inputs[name] for name in self.placed}
 
     def order(self, steps: Named) -> list[str]:
