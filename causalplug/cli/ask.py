@@ -18,13 +18,12 @@ from causalplug.cli.output import (
     show_rows,
     tell,
 )
-from causalplug.cli.tables import columns_option, rows_of, where_option
+from causalplug.cli.tables import columns_option, rows_of, tables_of, where_option
 from causalplug.identification.assumptions import Assume
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from causalplug.dcm import DCM
 
 __all__ = ["counterfactual", "estimate", "sample"]
 
@@ -293,7 +292,7 @@ def estimate(
         min_acceptance=min_acceptance,
         allow_unidentified=allow_unidentified,
         interpolate=interpolate,
-        data=_tables(data, model, columns, where),
+        data=tables_of(data, model.variables, columns=columns, where=where),
         level=level,
         one_step=one_step or None,
         assume=list(map(read_assumption, assume)),
@@ -318,14 +317,6 @@ def _names(text: str | None) -> list[str] | None:
     if text is None:
         return None
     return names(text)
-
-
-def _tables(paths: Sequence[Path], model: DCM, columns: str | None, where: Sequence[str]) -> Any:
-    """One table, or a list of several; None without any."""
-    tables = [rows_of(path, model.variables, columns=columns, where=where) for path in paths]
-    if len(tables) == 1:
-        return tables[0]
-    return tables or None
 
 
 def _once(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:

@@ -103,7 +103,8 @@ def plan(
     if png is not None:
         save_figure(made.plot(), png)
     if as_json:
-        show_json(made.to_dict() | ({"explained": made.explain(explain)} if explain else {}))
+        explained = {"explained": made.explain(explain)} if explain else {}
+        show_json(made.to_dict() | explained)
     elif explain:
         click.echo(made.explain(explain))
     elif dot:

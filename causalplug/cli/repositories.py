@@ -134,16 +134,7 @@ def push(
     """
     from causalplug.hub.publish import is_edited
 
-    if not folder.is_dir():
-        raise DataError(
-            f"cannot push {folder}: there is no such folder; save the model into it first"
-        )
-    if repo_id.startswith((".", "/", "~")) or repo_id.count("/") > 1 or Path(repo_id).is_dir():
-        raise DataError(
-            f"cannot push to {repo_id}: that is a folder of this computer, and push publishes on "
-            "the Hub; name a repository as owner/name, or copy the folder: "
-            f"cp -r {folder} {repo_id}"
-        )
+    _check_target(folder, repo_id)
     facts = _given(license, summary, datasets, queries)
     if is_edited(folder):
         if facts:
@@ -167,6 +158,19 @@ def push(
         show_json({"commit": commit.oid, "url": commit.commit_url, "pull_request": commit.pr_url})
     else:
         click.echo(commit.pr_url or commit.commit_url)
+
+
+def _check_target(folder: Path, repo_id: str) -> None:
+    if not folder.is_dir():
+        raise DataError(
+            f"cannot push {folder}: there is no such folder; save the model into it first"
+        )
+    if repo_id.startswith((".", "/", "~")) or repo_id.count("/") > 1 or Path(repo_id).is_dir():
+        raise DataError(
+            f"cannot push to {repo_id}: that is a folder of this computer, and push publishes on "
+            "the Hub; name a repository as owner/name, or copy the folder: "
+            f"cp -r {folder} {repo_id}"
+        )
 
 
 for _option in reversed(_facts):

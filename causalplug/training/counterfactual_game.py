@@ -22,6 +22,7 @@ from causalplug.errors import PlanError
 from causalplug.model.model import Model
 from causalplug.networks import initialised
 from causalplug.selection import by_name, pick
+from causalplug.tensors import first_rows, rows_at
 from causalplug.training.checkpoint import optimizer_tensors, restore_optimizer
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import CriticInput, Scaled
@@ -150,7 +151,7 @@ class CounterfactualLearner(Learner):
         recovered = self.mechanism.abduct(image, parents)
         counterfactual = self.mechanism(after, recovered)
         count = max(1, len(image) // _FRESH)
-        few = {n: value[:count] for n, value in lent.items()}
+        few = first_rows(lent, count)
         drawn = {}
         for key, spec in self.mechanism.noise.items():
             drawn[key] = spec.draw(count, generator).to(image.device)
@@ -161,7 +162,7 @@ class CounterfactualLearner(Learner):
     def _batch(self, generator: torch.Generator) -> dict[str, Tensor]:
         size = min(self.config.batch_size, self.count)
         index = torch.randint(self.count, (size,), generator=generator, device=generator.device)
-        found = {name: value[index] for name, value in self.rows.items()}
+        found = rows_at(self.rows, index)
         found[self.name] = self.dcm.variables[self.name].scale(found[self.name])
         return found
 
@@ -264,9 +265,10 @@ def _usable(dcm: Model, name: str, sources: Sequence[Rows]) -> dict[str, Tensor]
         PlanError: There are none.
     """
     needed = (name, *dcm.mechanism(name).parents)
-    usable = [
-        rows for rows in sources if set(needed) <= set(rows.values) and name not in rows.source.do
-    ]
+    usable = []
+    for rows in sources:
+        if set(needed) <= set(rows.values) and name not in rows.source.do:
+            usable.append(rows)
     if not usable:
         raise PlanError(
             f"{name} cannot be trained by counterfactuals: no source without an intervention on it "

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from causalplug.data.source import DataSource, as_data_sources
 from causalplug.errors import QueryError
-from causalplug.identification.query import Query
+from causalplug.identification.query import Query, as_query
 from causalplug.model.model import Model
+from causalplug.sampling.answers import VariancePart
 from causalplug.sampling.terms import CompiledTerm, compile_query, normalised
 from causalplug.selection import any_of_kind
 from causalplug.training.learner import trainable
@@ -36,6 +37,7 @@ class Spread:
         correction: What is added to the numbers, or None.
         instead: The numbers that take the place of the model's, or None.
         freedom: Degrees of freedom of Student's t; None for the normal.
+        parts: What the variance is made of; empty where that is not known.
     """
 
     variance: np.ndarray
@@ -43,6 +45,7 @@ class Spread:
     correction: np.ndarray | None = None
     instead: np.ndarray | None = None
     freedom: int | None = None
+    parts: tuple[VariancePart, ...] = ()
 
 
 class Unknown(Exception):
@@ -76,7 +79,7 @@ def spread_by_influence(
     if not trained and dcm.sources is None:
         words = "nothing of the model was estimated, so that the Monte-Carlo error is all"
         return Spread(np.zeros(size), words)
-    asked = normalised(dcm, Query.parse(query) if isinstance(query, str) else query)
+    asked = normalised(dcm, as_query(query))
     terms = compile_query(dcm, asked)
     if numbers_of is None:
         numbers = AnswerNumbers(dcm, terms, asked.formula)
@@ -88,7 +91,7 @@ def spread_by_influence(
         found = influence_of(dcm, numbers, samples, trained, seed=seed)
     except NoGradient as why:
         raise Unknown(str(why), REPLICATES) from None
-    return _told(found, samples, one_step)
+    return _told(found, samples, one_step, _names(dcm, samples))
 
 
 def _check(dcm: Model, numbers: AnswerNumbers, trained: set[str]) -> None:
@@ -171,7 +174,9 @@ def _data_sources(dcm: Model, data: object) -> list[DataSource]:
     return found
 
 
-def _told(found: Influence, samples: Sequence[Sample], one_step: bool | None) -> Spread:
+def _told(
+    found: Influence, samples: Sequence[Sample], one_step: bool | None, names: Sequence[str]
+) -> Spread:
     real = all(sample.real for sample in samples)
     if one_step and not real:
         raise QueryError(
@@ -190,10 +195,33 @@ def _told(found: Influence, samples: Sequence[Sample], one_step: bool | None) ->
             variance,
             f"the sampling of {rows:,} rows; doubly robust",
             instead=found.estimate.numpy(),
+            parts=_parts(found, samples, names),
         )
+    parts = _parts(found, samples, names)
     if one_step and real:
-        return Spread(variance, f"{words}; one-step", correction=found.correction.numpy())
-    return Spread(variance, words)
+        correction = found.correction.numpy()
+        return Spread(variance, f"{words}; one-step", correction=correction, parts=parts)
+    return Spread(variance, words, parts=parts)
+
+
+def _names(dcm: Model, samples: Sequence[Sample]) -> list[str]:
+    """What the sources of the samples are called: as when the model was trained on them."""
+    sources = [sample.source for sample in samples]
+    if dcm.sources is not None and len(dcm.sources) == len(sources):
+        sources = list(dcm.sources)
+    return [source.name or source.describe() for source in sources]
+
+
+def _parts(
+    found: Influence, samples: Sequence[Sample], names: Sequence[str]
+) -> tuple[VariancePart, ...]:
+    """What the variance is made of; unknown where rows come in clusters, which join components."""
+    if any(sample.clusters is not None for sample in samples):
+        return ()
+    parts = []
+    for (variables, place), variance in found.parts.items():
+        parts.append(VariancePart("rows", variables, names[place], variance.numpy()))
+    return tuple(parts)
 
 
 def _variance(found: Influence, samples: Sequence[Sample]) -> Tensor:
