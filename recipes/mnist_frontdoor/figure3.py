@@ -144,6 +144,7 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
         "seconds": [part["seconds"] for part in found],
         "generator": [part["generator"] for part in found],
         "end": {name: [part["end"][name] for part in found] for name in MEASURED},
+        "curves": [part["curve"] for part in found],
     }
 
 
@@ -152,7 +153,7 @@ def draw(arms: Mapping[str, list[dict[str, Any]]], images: Mapping[str, Any], fo
     from causalplug import plots
     from causalplug.plots.style import SERIES, panels, plain
 
-    figure, grid = panels(2, 2, 3.2, 2.0)
+    figure, grid = panels(2, 2, 6.0, 3.6)
     colours = (SERIES["model"], *SERIES["other"])
     for i, measured in enumerate(MEASURED):
         for j, (key, label) in enumerate((("seconds", "CPU seconds"), ("step", "steps"))):
@@ -166,7 +167,8 @@ def draw(arms: Mapping[str, list[dict[str, Any]]], images: Mapping[str, Any], fo
             axes.set_xlabel(label, **plain())
             axes.set_ylabel(f"TVD of {measured}", **plain())
             axes.set(ylim=(0, None))
-    grid[0][0].legend(frameon=False, fontsize=6.5)
+    handles, names = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=3, frameon=False, fontsize=6.5)
     figure.savefig(folder / "curves.png", dpi=200)
     plots.plot_images(dict(images), width=6.0).savefig(folder / "images.png", dpi=200)
 
