@@ -34,10 +34,10 @@ from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord
 from causalplug.data.source import DataSource, Rows, as_data_sources
-from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
+from causalplug.errors import ConvergenceWarning, MechanismError, PlanError, TrainingError
 from causalplug.identification.query import Query
 from causalplug.mechanisms.base import Mechanism
-from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.mechanisms.frozen.generator import FrozenMechanism, state_hash
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
@@ -68,7 +68,7 @@ from causalplug.training.support import (
 from causalplug.training.threads import limited_threads
 from causalplug.training.validation import Distance
 from causalplug.values import Json, Named
-from causalplug.wording import add_note, did_you_mean
+from causalplug.wording import add_note, did_you_mean, listed
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -292,9 +292,7 @@ class Trainer:
                 explicit={name: m.explicit for name, m in held.items() if not m.frozen},
                 only=only,
             )
-        for module in made.modules:
-            if module.objective == ObjectiveName.COUNTERFACTUAL:
-                check_counterfactual(dcm, module.variables)
+        self._check_counterfactuals(made)
         self.tables = [
             replace(rows, source=named)
             for rows, named in zip(self.tables, made.sources, strict=True)
@@ -362,6 +360,18 @@ class Trainer:
         if self.accelerator.trackers:
             self.accelerator.log(dict(values), step=step)
 
+    def _check_counterfactuals(self, made: Plan) -> None:
+        """Refuse modules that cannot be trained by counterfactuals, and judges that serve none."""
+        chosen = [m for m in made.modules if m.objective == ObjectiveName.COUNTERFACTUAL]
+        if self.config.judges and not chosen:
+            raise PlanError(
+                f"judges= names {listed(self.config.judges)}, but no module is trained with "
+                'objective "counterfactual": judges are for counterfactual images. Leave them '
+                "out, or name the image in objective=."
+            )
+        for module in chosen:
+            check_counterfactual(self.dcm, module.variables, self.config.judges)
+
     def _facts(self) -> Json:
         """What has to agree between a run and the one that resumes it, by kind and name."""
         data = {}
@@ -384,6 +394,10 @@ class Trainer:
             },
             "generators": {
                 name: _version(m) for name, m in self.dcm.mechanisms.items() if m.frozen
+            },
+            "judges": {
+                name: state_hash(judge.state_dict())
+                for name, judge in (self.config.judges or {}).items()
             },
             "processes": self.accelerator.num_processes,
         }
