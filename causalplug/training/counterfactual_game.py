@@ -31,6 +31,7 @@ from causalplug.training.learner import Learner
 __all__ = ["CounterfactualLearner", "check_counterfactual"]
 
 _WARM = 0.1  # share of the steps in which reader and critic learn alone
+_JUDGED = 2.0  # weight of what judges read
 _RETURN = 5.0  # weight of the way back, in absolute pixels
 _BOUND = 0.3  # weight of the lower bound of the density, by pixel
 _FRESH = 4  # one fresh image for so many counterfactual ones
@@ -189,7 +190,7 @@ class CounterfactualLearner(Learner):
         back = self.mechanism(part.parents, self.mechanism.abduct(part.counterfactual, part.after))
         returned = (back - part.image).abs().mean()
         bound = -self.mechanism.log_prob(part.image, part.parents).mean() / part.image[0].numel()
-        loss = self.judges.losses(part.made, part.shown).mean()
+        loss = _JUDGED * self.judges.losses(part.made, part.shown).mean()
         if self.opponents is not None:
             loss = loss + self.opponents.losses(part)
         return loss + _RETURN * returned + _BOUND * bound

@@ -138,7 +138,7 @@ def test_images_learn_to_show_what_judges_see():
     """Without any reader of its own, the training follows the judges."""
     tried, seen = judges(), rows(80, seed=1)
     errors = []
-    for steps in (2, 150):
+    for steps in (2, 100):
         trained = fitted(steps=steps, judges=tried, learning_rate=3e-3)
         found = cp.metrics.effectiveness(trained, seen, {"T": 0.9}, tried)
         errors.append(next(item.value for item in found.items if item.of == "T"))
