@@ -27,7 +27,7 @@ from causalplug.mechanisms.frozen.layers import LayerList, place
 from causalplug.mechanisms.frozen.trial import try_generator
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
-from causalplug.selection import to_dicts
+from causalplug.selection import names_of, sizes_of, to_dicts
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -172,7 +172,7 @@ class ConditionalGAN(FrozenMechanism):
             try_generator(self)
 
     def _names(self) -> list[str]:
-        return [label.name for label in self.labels]
+        return names_of(self.labels)
 
     def _check_inputs(self) -> None:
         wanted, given = ["latent", *self._names()], [item.get("input") for item in self.inputs]
@@ -286,7 +286,7 @@ class ConditionalGAN(FrozenMechanism):
     def generate_relaxed(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         """Images from relaxed joint labels ``(n, joint values)``; every label enters by its
         margin."""
-        sizes = [label.size for label in self.labels]
+        sizes = sizes_of(self.labels)
         joint = labels.view(len(labels), *sizes)
         codes = {}
         for axis, label in enumerate(self.labels):

@@ -35,7 +35,7 @@ from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.mechanisms.frozen.trial import try_generator
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
-from causalplug.selection import to_dicts, values_at
+from causalplug.selection import names_of, to_dicts, values_at
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -179,7 +179,7 @@ class DiffusersGenerator(FrozenMechanism):
         if not known:
             raise MechanismError(
                 f"{type(self.network).__name__} is unconditional: it has no classes for the labels "
-                f"{', '.join(label.name for label in self.labels)}. Declare no labels, or take a "
+                f"{', '.join(names_of(self.labels))}. Declare no labels, or take a "
                 "class-conditional pipeline."
             )
         # a DiT keeps its unconditional class beyond those that it counts
@@ -213,9 +213,9 @@ class DiffusersGenerator(FrozenMechanism):
 
     def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         device = next(self.network.parameters()).device
-        generators = [
-            torch.Generator().manual_seed(seed_of(pair)) for pair in noise["seed"].tolist()
-        ]
+        generators = []
+        for pair in noise["seed"].tolist():
+            generators.append(torch.Generator().manual_seed(seed_of(pair)))
         if self.labels:
             joint = self._map.join(labels)
         else:

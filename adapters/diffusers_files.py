@@ -19,6 +19,7 @@ from causalplug.adapters.places import snapshot_of
 from causalplug.errors import MechanismError, MissingDependencyError, RepositoryError
 from causalplug.files.validation import read_json
 from causalplug.hub.snapshot import Snapshot
+from causalplug.selection import names_of
 from causalplug.values import Json, Named
 
 __all__ = ["PipelineFacts", "load_parts", "load_pipeline", "open_pipeline", "pipeline_facts"]
@@ -345,7 +346,7 @@ def _first_line(error: Exception) -> str:
 
 def _advice(snapshot: Snapshot, variant: str | None) -> str:
     """What to do about weights that were not found."""
-    files = [path.name for path in snapshot.path.rglob("*.safetensors")]
+    files = names_of(snapshot.path.rglob("*.safetensors"))
     others = _variants(files) - {variant}
     if others and variant is None:
         other = min(others)

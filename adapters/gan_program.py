@@ -17,7 +17,7 @@ from causalplug.mechanisms.frozen.condition import Condition
 from causalplug.mechanisms.frozen.exported import ExportedNetwork
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.mechanisms.frozen.wrapped import WrappedModule, shaped, wrap
-from causalplug.selection import by_name, map_values, values_at, without
+from causalplug.selection import by_name, map_values, names_of, values_at, without
 from causalplug.values import Json, Named
 from causalplug.variables import Continuous, Image
 
@@ -124,11 +124,11 @@ def program_of(
         MechanismError: The network does not run, mixes rows, draws noise of its own or cannot be
             traced.
     """
-    unknown = without(numbers, [label.name for label in labels])
+    unknown = without(numbers, names_of(labels))
     if unknown:
         raise MechanismError(
             f"numbers={list(numbers)!r} names {unknown[0]!r}, which is not a label: the labels are "
-            f"{', '.join(label.name for label in labels) or 'none'}."
+            f"{', '.join(names_of(labels)) or 'none'}."
         )
     conditions = []
     for label in labels:

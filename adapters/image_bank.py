@@ -20,7 +20,7 @@ from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.noise import Noise, NoiseSpec
-from causalplug.selection import to_dicts
+from causalplug.selection import sizes_of, to_dicts
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -264,7 +264,7 @@ class ImageBank(FrozenMechanism):
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         if found != wanted:
             raise MechanismError(f"{where} holds {found} instead of {wanted}. Save the bank again.")
-        sizes = torch.tensor([label.size for label in self.labels])
+        sizes = torch.tensor(sizes_of(self.labels))
         codes: Tensor = tensors["codes"].long()
         if bool((codes < 0).any()) or bool((codes >= sizes).any()):
             raise MechanismError(

@@ -12,7 +12,7 @@ from typing import Any
 from causalplug.adapters.prompts import labels_of, prompts_of
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.frozen.label import Label
-from causalplug.selection import values_at, without, without_none
+from causalplug.selection import names_of, values_at, without, without_none
 from causalplug.values import Json, Named
 
 __all__ = [
@@ -162,7 +162,7 @@ def _add_classes(
     if "class_labels" not in known:
         raise MechanismError(
             f"{name} takes neither prompts nor classes: nothing tells it the labels "
-            f"{', '.join(label.name for label in labels)}. Declare no labels, or take another "
+            f"{', '.join(names_of(labels))}. Declare no labels, or take another "
             "pipeline."
         )
     codes = list(range(len(own)))

@@ -32,6 +32,7 @@ from causalplug.mechanisms.frozen.conditional import ConditionalMechanism
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.selection import dicts_by_name, drop, without
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ImagePipeline"]
 
-_OPENING = {name: rule for name, rule in OPENING.items() if name != "trial"}
+_OPENING = drop(OPENING, ("trial",))
 
 
 @register_mechanism("diffusers-image-pipeline")
@@ -225,7 +226,7 @@ class ImagePipeline(ConditionalMechanism):
     def config(self) -> Json:
         return self.setup.to_dict(self.arguments) | {
             "image": self.generates.to_dict(),
-            "images": {key: read.to_dict() for key, read in self.images.items()},
+            "images": dicts_by_name(self.images),
             "pipeline": self.place.to_dict(),
             "batched": self.run.batched,
         }
@@ -250,7 +251,7 @@ def _check_images(pipeline: Any, images: Mapping[str, Image], setup: PipelineSet
     """
     name = type(pipeline).__name__
     known = list(inspect.signature(pipeline.__call__).parameters)
-    unknown = [key for key in images if key not in known]
+    unknown = without(images, known)
     if unknown or not images:
         readers = [key for key in known if "image" in key or "mask" in key]
         raise MechanismError(

@@ -8,7 +8,7 @@ from typing import Any
 
 from causalplug.errors import LabelMapError, MechanismError
 from causalplug.mechanisms.frozen.label import Label
-from causalplug.selection import any_of_kind, values_at, without
+from causalplug.selection import any_of_kind, names_of, values_at, without
 from causalplug.variables import Discrete
 
 __all__ = ["labels_of", "prompts_of"]
@@ -48,7 +48,7 @@ def prompts_of(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label])
         )
     keys = list(itertools.product(*(label.categories for label in labels)))
     if isinstance(prompts, str):
-        return _filled(prompts, keys, [label.name for label in labels])
+        return _filled(prompts, keys, names_of(labels))
     table = {key if isinstance(key, tuple) else (key,): text for key, text in prompts.items()}
     holes = without(keys, table)
     if holes:

@@ -13,7 +13,7 @@ from causalplug.adapters.prompts import labels_of
 from causalplug.errors import LabelMapError, MechanismError
 from causalplug.mechanisms.frozen.condition import Condition
 from causalplug.mechanisms.frozen.label import Label
-from causalplug.selection import to_dicts, values_at
+from causalplug.selection import names_of, to_dicts, values_at
 from causalplug.values import Json, Named
 from causalplug.variables import Text
 
@@ -44,7 +44,7 @@ class TextPrompts:
         """
         columns = [self._column(one, values[one.name]) for one in self.conditions]
         if self.template is not None:
-            names = [one.name for one in self.conditions]
+            names = names_of(self.conditions)
             if not names:
                 return [self.template] * rows
             pairs = zip(*columns, strict=True)
@@ -111,7 +111,7 @@ def text_prompts(
         _check_table(prompts, known)
         return TextPrompts(_conditions(known), None, dict(prompts))
     known = tuple(labels or ())
-    _check_template(prompts, [label.name for label in known])
+    _check_template(prompts, names_of(known))
     return TextPrompts(_conditions(known), prompts, None)
 
 

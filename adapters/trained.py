@@ -12,7 +12,7 @@ from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import MECHANISMS, Mechanism, register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
-from causalplug.selection import pick
+from causalplug.selection import dicts_by_name, pick
 from causalplug.values import Json, Named
 from causalplug.variables import Discrete, Image
 
@@ -91,7 +91,7 @@ class TrainedGenerator(FrozenMechanism):
             load_tensors(self.mechanism, tensors, where)
 
     def config(self) -> Json:
-        labels = {name: variable.to_dict() for name, variable in self.label_variables.items()}
+        labels = dicts_by_name(self.label_variables)
         return {"kind": self.mechanism.kind, "mechanism": self.mechanism.config(), "labels": labels}
 
     @classmethod

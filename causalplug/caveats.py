@@ -27,6 +27,7 @@ CAVEATS: Mapping[str, str] = MappingProxyType(
         "heavy tails": "A column has extreme values that its mechanism does not follow.",
         "joint distribution": "The whole model's distribution is not that of the rows.",
         "few rows": "The answer rests on few rows, or on few weighted candidates.",
+        "weak proxies": "Declared proxies hardly tell the values of a hidden cause apart.",
         "not checked": "Something that should be checked could not be.",
     }
 )

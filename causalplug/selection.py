@@ -10,12 +10,19 @@ __all__ = [
     "all_of_kind",
     "any_of_kind",
     "by_name",
+    "dicts_by_name",
     "drop",
+    "firsts",
     "keep",
     "map_values",
+    "names_of",
     "pick",
+    "positions_of",
+    "seconds",
+    "sizes_of",
     "to_dicts",
     "values_at",
+    "variables_of",
     "within",
     "without",
     "without_none",
@@ -38,6 +45,21 @@ class _Record(Protocol):
     """What can be written as a dictionary."""
 
     def to_dict(self) -> dict[str, Any]: ...
+
+
+class _HasName(Protocol[V_out]):
+    @property
+    def name(self) -> V_out: ...
+
+
+class _HasSize(Protocol):
+    @property
+    def size(self) -> int: ...
+
+
+class _HasVariable(Protocol):
+    @property
+    def variable(self) -> str: ...
 
 
 def within(items: Iterable[V], kept: Container[object]) -> list[V]:
@@ -83,6 +105,41 @@ def map_values(function: Callable[[V], W], values: Mapping[K, V]) -> dict[K, W]:
 def by_name(function: Callable[[K], V], names: Iterable[K]) -> dict[K, V]:
     """``function`` of each name, under the name."""
     return {name: function(name) for name in names}
+
+
+def positions_of(items: Iterable[K]) -> dict[K, int]:
+    """The position of each item."""
+    return {item: position for position, item in enumerate(items)}
+
+
+def firsts(pairs: Iterable[tuple[V, object]]) -> list[V]:
+    """The first of each pair."""
+    return [first for first, _ in pairs]
+
+
+def seconds(pairs: Iterable[tuple[object, V]]) -> list[V]:
+    """The second of each pair."""
+    return [second for _, second in pairs]
+
+
+def names_of(items: Iterable[_HasName[V_out]]) -> list[V_out]:
+    """``item.name`` of each item."""
+    return [item.name for item in items]
+
+
+def sizes_of(items: Iterable[_HasSize]) -> list[int]:
+    """``item.size`` of each item."""
+    return [item.size for item in items]
+
+
+def variables_of(items: Iterable[_HasVariable]) -> list[str]:
+    """``item.variable`` of each item."""
+    return [item.variable for item in items]
+
+
+def dicts_by_name(items: Mapping[K, _Record]) -> dict[K, dict[str, Any]]:
+    """``item.to_dict()`` of each item of a mapping."""
+    return {key: item.to_dict() for key, item in items.items()}
 
 
 def to_dicts(items: Iterable[_Record]) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ ROOMS = [
     "moved",
     "errors",
     "selection",
+    "tensors",
     "values",
     "wording",
     "arguments",

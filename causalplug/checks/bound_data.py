@@ -18,8 +18,9 @@ from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.identification.tables import Table, common_categories
-from causalplug.selection import map_values, pick, within, without
+from causalplug.selection import all_of_kind, by_name, firsts, map_values, pick, within, without
 from causalplug.values import Named
+from causalplug.variables.columns import as_array
 from causalplug.wording import listed, shortened
 
 __all__ = [
@@ -32,6 +33,12 @@ __all__ = [
 ]
 
 MOST_VALUES = 20
+_SPELLINGS = {
+    "tr": ("false", "true"),
+    "fa": ("false", "true"),
+    "TR": ("FALSE", "TRUE"),
+    "FA": ("FALSE", "TRUE"),
+}
 Ranges = Mapping[str, tuple[float, float]]
 
 
@@ -57,34 +64,20 @@ class BoundData:
 
 
 def columns_of(data: Any) -> Named:
-    """The columns of rows: a DataFrame, a mapping to arrays, or a DataSource.
+    """The columns of rows, of any kind that a DataSource reads.
 
     Raises:
-        DataError: If it is none of these.
+        DataError: If it is no table of rows.
     """
+    from causalplug.data.plain import plain_columns
+    from causalplug.data.tables import table_of
+
     if isinstance(data, Mapping):
-        return {str(name): np.asarray(column) for name, column in data.items()}
-    if type(data).__name__ == "DataFrame":
-        return {str(name): data[name].to_numpy() for name in data.columns}
-    from causalplug.data.source import DataSource
-
-    if not isinstance(data, DataSource):
-        raise DataError(
-            f"{type(data).__name__} cannot be read as rows; give a DataFrame, a dict of arrays, a "
-            "DataSource, or an array of probabilities with one axis per variable of the graph"
-        )
-    parts = list(data.chunks())
-    names = []
-    if parts:
-        names = list(parts[0])
-    return {name: _joined([part[name] for part in parts]) for name in names}
-
-
-def _joined(parts: Sequence[object]) -> np.ndarray:
-    arrays = list(map(np.asarray, parts))
-    if len(arrays) == 1:
-        return arrays[0]
-    return np.concatenate(arrays)
+        return by_name(lambda name: as_array(data[name], str(name)), data)
+    if type(data).__name__ == "DataSource":
+        return plain_columns(data.names, data.chunks())
+    table = table_of(data)
+    return plain_columns(table.names, table.read(None))
 
 
 def read_data(
@@ -120,9 +113,9 @@ def read_data(
     else:
         items = [data]
     given = _sources(graph, items, sources)
-    reader = _Reader(graph, domains, set(means), set(needed), ranges, encoders)
+    reader = _Reader(graph, domains, set(means), set(needed), ranges, encoders, _truths(values))
     read = [reader.table(item, source) for item, source in zip(items, given, strict=True)]
-    tables = [table for table, _ in read]
+    tables = firsts(read)
     _check_values(common_categories(tables), values, domains)
     common = common_categories(tables, values)
     common.update({name: tuple(v) for name, v in domains.items() if name in graph})
@@ -169,6 +162,25 @@ def _check_values(
                 f"compare two, as in ATE(Y, {name}={recorded[name][-1]} vs {recorded[name][0]})), "
                 "or declare all values: domains={" + f"{name!r}: […]" + "}"
             )
+
+
+def _truths(values: Mapping[str, Iterable[Hashable]]) -> dict[str, tuple[str, str]]:
+    """How a query spells False and True, by variable."""
+    found: dict[str, tuple[str, str]] = {}
+    for name, asked in values.items():
+        for value in asked:
+            if isinstance(value, str) and value.casefold() in ("true", "false"):
+                found[name] = _SPELLINGS.get(value[:2], ("False", "True"))
+    return found
+
+
+def _spelled(column: np.ndarray, words: tuple[str, str]) -> np.ndarray:
+    """A column of truth values as the query spells them; any other column as it is."""
+    if column.dtype.kind == "O" and len(column) and all_of_kind(column, bool | np.bool_):
+        column = column.astype(bool)
+    if column.dtype.kind != "b":
+        return column
+    return np.where(column, words[1], words[0])
 
 
 def replace_source(source: Source, names: Sequence[str]) -> Source:
@@ -223,12 +235,11 @@ def _names(graph: CausalGraph, item: Any) -> tuple[list[str], tuple[str, ...]]:
         return list(map(str, item)), ()
     if type(item).__name__ == "DataFrame":
         return list(map(str, item.columns)), ()
-    from causalplug.data.source import DataSource
-
-    if isinstance(item, DataSource):
+    if type(item).__name__ == "DataSource":
         return list(item.names), item.do
-    columns_of(item)
-    return [], ()
+    from causalplug.data.tables import table_of
+
+    return list(table_of(item).names), ()
 
 
 class _Reader:
@@ -242,7 +253,9 @@ class _Reader:
         needed: set[str],
         ranges: Ranges,
         encoders: Mapping[str, Callable[[Any], Any]],
+        truths: Mapping[str, tuple[str, str]],
     ):
+        self.truths = truths
         self.graph, self.domains, self.means, self.needed = graph, domains, means, needed
         self.ranges, self.encoders = ranges, encoders
         self.dropped: set[str] = set()
@@ -268,6 +281,8 @@ class _Reader:
                 f"columns are {listed(columns)}"
             )
         kept = {n: columns[n] for n in self.graph.variables if n in source.recorded}
+        for name in within(kept, self.truths):
+            kept[name] = _spelled(np.asarray(kept[name]), self.truths[name])
         return self._rows(kept), False
 
     def _rows(self, columns: Named) -> Table:

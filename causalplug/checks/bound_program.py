@@ -19,7 +19,7 @@ from causalplug.checks.linear_program import Constraints, Infeasible, nearest
 from causalplug.checks.response_types import ResponseTypes
 from causalplug.identification.assumptions import Assume
 from causalplug.identification.factors import Factor, Model, Polynomial
-from causalplug.selection import by_name
+from causalplug.selection import by_name, sizes_of
 
 __all__ = ["BoundProgram", "Fitted", "Reduced"]
 
@@ -87,7 +87,7 @@ class BoundProgram:
     @cached_property
     def unknowns(self) -> int:
         """The number of unknowns after the canonical partition."""
-        return sum(block.size for block in self.blocks.values())
+        return sum(sizes_of(self.blocks.values()))
 
 
 def _direct(rows: Sequence[Row]) -> dict[Factor, list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def outcomes_with_mean(query: Query) -> tuple[set[str], set[str]]:
         if term.expectation:
             outcome = term.outcomes[0]
             means.add(outcome.variable)
-            inside = {n for e in term.evidence for n in _all_names(e)}
+            inside = set(chain.from_iterable(map(_all_names, term.evidence)))
             rest = [n for n in rest if n != outcome.variable or n in inside]
         others.update(rest)
     return means - others, others

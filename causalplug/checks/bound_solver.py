@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from causalplug.identification.estimand import Estimand
 from causalplug.identification.evaluate import Estimate, evaluate
 from causalplug.identification.factors import Model
 from causalplug.identification.query import Query
-from causalplug.selection import within
+from causalplug.selection import firsts, seconds, within
 from causalplug.wording import listed
 
 __all__ = ["Formula", "Program"]
@@ -59,7 +60,7 @@ class Formula:
     def _scaled(self, found: Estimate) -> np.ndarray:
         """Means of coins as means of the outcomes that they stand for."""
         values = np.asarray(found.values, float).reshape(-1)
-        terms = [term for _, term in self.query.terms]
+        terms = seconds(self.query.terms)
         coins = {t.outcomes[0].variable for t in terms if t.expectation} & set(self.data.ranges)
         if not coins:
             return values
@@ -67,7 +68,7 @@ class Formula:
         if mixed or not all(term.expectation for term in terms):
             return np.full(values.shape, np.nan)
         low, high = self.data.ranges[coins.pop()]
-        return low * sum(c for c, _ in self.query.terms) + (high - low) * values
+        return low * sum(firsts(self.query.terms)) + (high - low) * values
 
     def resample(self, count: int, seed: int) -> Resamples:
         """The answers of resampled tables."""
@@ -176,7 +177,7 @@ class Program:
             reasons.append(
                 f"in {', '.join(names)} some pairs share no hidden cause, which is not used"
             )
-        outside = {p for name in names for p in graph.parents(name)} - set(names)
+        outside = set(chain.from_iterable(map(graph.parents, names))) - set(names)
         coins = within(names, self.data.ranges)
         if coins and outside:
             reasons.append(f"of {listed(coins)} only the mean is used")

@@ -55,9 +55,10 @@ def find_relations(
             continue
         parents = within(graph.parents(name), table.categories)
         for size in range(1, min(most, len(parents)) + 1):
-            chosen = [
-                c for c in combinations(parents, size) if _determines(table, c, name, evidence)
-            ]
+            chosen = []
+            for c in combinations(parents, size):
+                if _determines(table, c, name, evidence):
+                    chosen.append(c)
             if chosen:
                 found += [_relation(table, c, name) for c in chosen]
                 break

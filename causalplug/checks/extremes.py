@@ -6,6 +6,7 @@ import heapq
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -116,7 +117,7 @@ class _Search:
 
     def __init__(self, fitted: Fitted, reduced: Reduced, sign: int):
         self.fitted, self.reduced, self.sign = fitted, reduced, sign
-        in_products = {f for product in reduced.products for f in product}
+        in_products = set(chain.from_iterable(reduced.products))
         self.factors = sorted(in_products, key=repr)
         self.base = fitted.constraints([*reduced.linear, *self.factors])
         self.lines = {f: fitted.line({f: 1.0}) for f in self.factors}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,7 @@ def _pillow(graph: CausalGraph, before: Sequence[str], name: str) -> tuple[str, 
 
 
 def _fixed(graph: CausalGraph, before: Sequence[str]) -> list[str]:
-    parents = {p for name in before for p in graph.parents(name)}
+    parents = set(chain.from_iterable(map(graph.parents, before)))
     return [p for p in graph.variables if p in parents and p not in before]
 
 
@@ -231,9 +232,9 @@ class _DistrictRows:
         total: Polynomial = {}
         for codes in itertools.product(*(range(self.model.size(name)) for name in hidden)):
             case = {**known, **dict(zip(hidden, codes, strict=True))}
-            responses: list[Response] = [
-                (name, self.model.setting(name, case), case[name]) for name in (*members, *hidden)
-            ]
+            responses: list[Response] = []
+            for name in (*members, *hidden):
+                responses.append((name, self.model.setting(name, case), case[name]))
             product = self.model.product(responses)
             total[product] = total.get(product, 0.0) + 1.0
         return Row(total, self.number, cells, self._text(known, members))

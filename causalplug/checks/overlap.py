@@ -21,7 +21,7 @@ from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.identification import Identification, identify
 from causalplug.identification.query import Query
-from causalplug.selection import to_dicts
+from causalplug.selection import names_of, to_dicts
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -218,7 +218,7 @@ def _check_tables(tables: Sequence[object], result: Identification) -> None:
                 "dict of arrays; DCM.estimate(data=…) takes a DataSource, too"
             )
     if len(tables) != len(result.sources):
-        names = listed(source.name for source in result.sources)
+        names = listed(names_of(result.sources))
         raise DataError(
             f"overlap cannot be checked: {len(tables)} tables for the sources {names}; give one "
             "for each"

@@ -109,9 +109,11 @@ def _visit(
     for child in node.children:
         beside: list[Probability] = []
         if isinstance(node, Product):
-            beside = [
-                leaf for other in node.children if other is not child for leaf in _leaves(other)
-            ]
+            beside = []
+            for other in node.children:
+                if other is not child:
+                    for leaf in _leaves(other):
+                        beside.append(leaf)
         yield from _visit(child, [*around, *beside])
 
 

@@ -18,7 +18,7 @@ from causalplug.identification.estimand import Atom, Constant, Estimand, Probabi
 from causalplug.identification.evaluate import Evaluator
 from causalplug.identification.notation import walk
 from causalplug.identification.tables import common_categories
-from causalplug.selection import all_of_kind, within
+from causalplug.selection import all_of_kind, variables_of, within
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -180,7 +180,7 @@ class SupportCheck:
     ) -> tuple[bool, Finding | None]:
         """Whether there are rows enough to count cells, and what was found."""
         atoms = within(leaf.given + leaf.do, split.varied + split.context)
-        names = [atom.variable for atom in atoms]
+        names = variables_of(atoms)
         counts = np.sum([self.tables[i].margin(names) for i in leaf.sources], axis=0)
         expected = expected_counts(counts, tuple(map(atoms.index, split.varied)))
         index = tuple(
@@ -242,7 +242,7 @@ class SupportCheck:
 
     def _check_events(self, leaf: Probability, split: Split) -> Finding | None:
         """How far the context gives away what varies apart from it."""
-        names = [atom.variable for atom in split.varied + split.context]
+        names = variables_of(split.varied + split.context)
         holders = [i for i in leaf.sources if all(self.rows[i].knows(n) for n in names)]
         if not holders:
             unknown = [n for n in names if not any(self.rows[i].knows(n) for i in leaf.sources)]
@@ -290,8 +290,8 @@ class SupportCheck:
         weights: np.ndarray | None,
     ) -> Finding | None:
         events = self._events(holders, varied)
-        what, where = listed(a.variable for a in varied), listed(a.variable for a in context)
-        names = tuple(a.variable for a in (*context, *varied))
+        what, where = listed(variables_of(varied)), listed(variables_of(context))
+        names = tuple(variables_of((*context, *varied)))
         constant = all_of_kind(varied, Constant)
         rare = [event for event in events if event.rows < self.rule.fewest]
         if constant and rare:
@@ -299,7 +299,7 @@ class SupportCheck:
             return Finding(names, 1.0, text, (), 0.0, rare[0].rows)
         if not context or not events:
             return None
-        columns = [a.variable for a in context]
+        columns = variables_of(context)
         features = np.concatenate([self.rows[i].features(columns, self.domains) for i in holders])
         numbers = [a for a in varied if isinstance(a, Symbol) and a.variable not in self.domains]
         share, error = self._without_support(features, events, weights, averaged=bool(numbers))

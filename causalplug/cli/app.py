@@ -26,6 +26,7 @@ COMMANDS = {
     "sample": "causalplug.cli.ask",
     "estimate": "causalplug.cli.ask",
     "counterfactual": "causalplug.cli.ask",
+    "drivers": "causalplug.cli.drivers",
     "check-fit": "causalplug.cli.fit",
     "info": "causalplug.cli.repositories",
     "card": "causalplug.cli.repositories",

@@ -57,9 +57,9 @@ def checked_settings(given: Named, where: str) -> Json:
     check_keys(
         dict(given), {f"{name}?": _json_type(kind) for name, kind in hints.items()}, where=where
     )
-    settings: Json = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
-    }
+    settings: Json = {}
+    for key, value in given.items():
+        settings[key] = tuple(value) if isinstance(value, list) else value
     TrainingConfig(**settings)
     return settings
 

@@ -9,7 +9,7 @@ from causalplug.errors import CausalPlugError, RepositoryError
 from causalplug.files.validation import read_json
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
-from causalplug.selection import by_name, drop, map_values
+from causalplug.selection import by_name, dicts_by_name, drop, map_values
 from causalplug.values import Json, Named
 from causalplug.variables import variable_from_dict
 
@@ -55,14 +55,14 @@ def facts_of(snapshot: Snapshot) -> Json:
 
 def _model(config: Named) -> Json:
     graph = CausalGraph.from_dict(config["graph"])
-    variables = {
-        name: variable_from_dict(config["variables"][name], name) for name in graph.variables
-    }
+    variables = {}
+    for name in graph.variables:
+        variables[name] = variable_from_dict(config["variables"][name], name)
     mechanisms, encoders = (map_values(_made, config[key]) for key in ("mechanisms", "encoders"))
     return {
         "causalplug_version": config.get("causalplug_version"),
         "graph": str(graph),
-        "variables": {name: variable.to_dict() for name, variable in variables.items()},
+        "variables": dicts_by_name(variables),
         "mechanisms": mechanisms,
         "encoders": encoders,
         "sources": [Source.from_dict(item).to_dict() for item in config["sources"]]
@@ -126,7 +126,10 @@ def _model_lines(facts: Named) -> Iterator[tuple[str, str]]:
         yield "trained on", "unknown: what it may be asked is not checked"
     for number, source in enumerate(facts["sources"] or ()):
         declared = Source.from_dict(source)
-        yield "" if number else "trained on", str(declared)
+        shown = str(declared)
+        if declared.name == declared.describe():
+            shown = declared.describe()
+        yield "" if number else "trained on", shown
     for number, module in enumerate(facts["training"]):
         yield "" if number else "training", _training_line(module)
     for number, query in enumerate(facts["queries"]):

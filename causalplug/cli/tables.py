@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
     from causalplug.variables import Variable
 
-__all__ = ["columns_option", "conditions", "encoded_rows", "rows_of", "where_option"]
+__all__ = [
+    "columns_option",
+    "conditions",
+    "encoded_rows",
+    "rows_of",
+    "tables_of",
+    "where_option",
+]
 
 
 columns_option = click.option(
@@ -79,7 +86,7 @@ def conditions(texts: Iterable[str]) -> Json:
 def _condition(name: str, text: str) -> Any:
     low, dots, high = text.partition("..")
     if not dots:
-        return [text, *names(text)]
+        return list(dict.fromkeys([text, *names(text)]))
     try:
         return (float(low) if low else None, float(high) if high else None)
     except ValueError:
@@ -112,3 +119,18 @@ def rows_of(
             err=True,
         )
     return {name: variables[name].decode(codes[:]) for name, codes in encoded.items()}
+
+
+def tables_of(
+    paths: Sequence[Path],
+    variables: Mapping[str, Variable],
+    *,
+    columns: str | None = None,
+    where: Iterable[str] = (),
+) -> Any:
+    """One table, or a list of several; None without any. Arguments and errors as for
+    :func:`rows_of`."""
+    tables = [rows_of(path, variables, columns=columns, where=where) for path in paths]
+    if len(tables) == 1:
+        return tables[0]
+    return tables or None

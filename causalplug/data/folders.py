@@ -10,6 +10,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def class_folders(path: Path) -> Table:
 
 def _classes(folders: Mapping[str, Sequence[Path]]) -> Table:
     """Images with the names of their folders as labels."""
-    pictures = [file for files in folders.values() for file in files]
+    pictures = list(chain.from_iterable(folders.values()))
     codes = np.repeat(np.arange(len(folders)), list(map(len, folders.values())))
     labels = TextColumn(codes, tuple(folders))
 

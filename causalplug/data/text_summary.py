@@ -180,9 +180,11 @@ def _forms(texts: Collection[str]) -> np.ndarray:
 
 def guessed_values(texts: Sequence[str | None]) -> list[Any]:
     """The values that texts of a text file stand for: numbers where all are, without leading
-    zeros; else the texts."""
+    zeros; truth values where all are; else the texts."""
     known = [text for text in texts if text is not None]
     forms = set(_forms(list(dict.fromkeys(known))).tolist())
+    if forms == {"bool"}:
+        return [None if text is None else text.strip().casefold() == "true" for text in texts]
     if not known or not forms <= {"int", "float"}:
         return list(texts)
     return [None if text is None else _number(text) for text in texts]

@@ -27,12 +27,12 @@ import re
 import stat
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from causalplug.errors import CausalPlugError, RepositoryError
-from causalplug.selection import without
+from causalplug.selection import firsts, without
 from causalplug.values import Json
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
@@ -49,6 +49,10 @@ _UNREADABLE = (
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
+_MISREAD = frozenset('\\<>"|?*')
+_OUTSIDE = frozenset(("", ".", ".."))
+
+
 def safe_relative(name: object, *, where: str = "cannot use the repository") -> str:
     """Return ``name`` if it names a file inside its repository on every operating system.
 
@@ -60,27 +64,39 @@ def safe_relative(name: object, *, where: str = "cannot use the repository") -> 
         RepositoryError: The name is absolute, climbs out by ``..``, has empty parts, a backslash, a
             colon or control characters, is reserved by Windows, or is too long.
     """
-    reason = ""
-    if not isinstance(name, str) or not name:
-        reason = "is not the text of a path"
-    elif len(name) > 1024 or any(
-        len(part.encode(errors="surrogatepass")) > 240 for part in name.split("/")
-    ):
-        reason = "is too long"
-    elif name.startswith("/") or ":" in name:
-        reason = "is not a relative path"
-    elif "\\" in name or not name.isprintable() or any(character in '<>"|?*' for character in name):
-        reason = "has a character that file systems or terminals misread"
-    elif any(part in ("", ".", "..") for part in name.split("/")):
-        reason = "leaves the folder or has empty parts"
-    elif any(_RESERVED.fullmatch(part) or part[-1] in " ." for part in name.split("/")):
-        reason = "is not a file name on every system"
-    if reason:
+    reason = _unsafe(name)
+    if reason is not None:
         shown = short(name)
         raise RepositoryError(
             f'{where}: the file name {shown} {reason}; use a name such as "modules/a.safetensors"'
         )
     return str(name)
+
+
+def _unsafe(name: object) -> str | None:
+    """Why a file must not have this name."""
+    if not isinstance(name, str) or not name:
+        return "is not the text of a path"
+    parts = name.split("/")
+    if _is_long(name, 1024) or any(map(_is_long, parts)):
+        return "is too long"
+    if name.startswith("/") or ":" in name:
+        return "is not a relative path"
+    if not name.isprintable() or not _MISREAD.isdisjoint(name):
+        return "has a character that file systems or terminals misread"
+    if not _OUTSIDE.isdisjoint(parts):
+        return "leaves the folder or has empty parts"
+    if any(map(_is_reserved, parts)):
+        return "is not a file name on every system"
+    return None
+
+
+def _is_long(part: str, most: int = 240) -> bool:
+    return len(part.encode(errors="surrogatepass")) > most
+
+
+def _is_reserved(part: str) -> bool:
+    return bool(_RESERVED.fullmatch(part)) or part[-1] in " ."
 
 
 def regular_file(path: str | os.PathLike, *, within: str | os.PathLike | None = None) -> Path:
@@ -166,7 +182,7 @@ def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> Json:
     def unique(pairs: list[tuple[str, Any]]) -> Json:
         found = dict(pairs)
         if len(found) < len(pairs):
-            keys = [key for key, _ in pairs]
+            keys = firsts(pairs)
             raise refuse(
                 f"the key {short(next(key for key in keys if keys.count(key) > 1))} appears twice "
                 "in one object"
@@ -280,11 +296,7 @@ def _check(value: object, kind: object, at: str, problems: list[str]) -> None:
     if len(problems) > 100:
         return
     if isinstance(kind, list):
-        if not isinstance(value, list):
-            problems.append(f"{_at(at)} is {_kind(value)} instead of a list")
-            return
-        for number, item in enumerate(value):
-            _check(item, kind[0], f"{at}[{number}]", problems)
+        _check_list(value, kind[0], at, problems)
     elif isinstance(kind, Mapping):
         if not isinstance(value, dict):
             problems.append(f"{_at(at)} is {_kind(value)} instead of an object")
@@ -299,6 +311,14 @@ def _check(value: object, kind: object, at: str, problems: list[str]) -> None:
         else:
             shown = _kind(value)
         problems.append(f"{_at(at)} is {shown} instead of {_describe(kind)}")
+
+
+def _check_list(value: object, kind: object, at: str, problems: list[str]) -> None:
+    if not isinstance(value, list):
+        problems.append(f"{_at(at)} is {_kind(value)} instead of a list")
+        return
+    for number, item in enumerate(value):
+        _check(item, kind, f"{at}[{number}]", problems)
 
 
 def _check_object(value: Json, schema: Mapping[Any, object], at: str, problems: list[str]) -> None:
@@ -319,24 +339,42 @@ def _check_object(value: Json, schema: Mapping[Any, object], at: str, problems: 
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
     if kind is object or kind is Any:
         return True
     if kind is None:
         return value is None
-    if origin is typing.Literal:
-        return any(type(value) is type(choice) and value == choice for choice in args)
-    if origin in (types.UnionType, typing.Union):
-        return any(_fits(value, choice) for choice in args)
-    if origin is list:
-        return isinstance(value, list) and all(_fits(item, args[0]) for item in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(_fits(item, args[1]) for item in value.values())
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+    composed = _COMPOSED.get(typing.get_origin(kind))
+    if composed is not None:
+        return composed(value, typing.get_args(kind))
+    if kind is float or kind is int:
+        numbers = (int, float) if kind is float else int
+        return isinstance(value, numbers) and not isinstance(value, bool)
     return isinstance(value, kind)
+
+
+def _is_choice(value: object, choices: Sequence[object]) -> bool:
+    return any(type(value) is type(choice) and value == choice for choice in choices)
+
+
+def _fits_any(value: object, kinds: Sequence[object]) -> bool:
+    return any(_fits(value, kind) for kind in kinds)
+
+
+def _is_list_of(value: object, args: Sequence[object]) -> bool:
+    return isinstance(value, list) and all(_fits(item, args[0]) for item in value)
+
+
+def _is_dict_of(value: object, args: Sequence[object]) -> bool:
+    return isinstance(value, dict) and all(_fits(item, args[1]) for item in value.values())
+
+
+_COMPOSED: dict[object, Callable[[object, Sequence[object]], bool]] = {
+    typing.Literal: _is_choice,
+    typing.Union: _fits_any,
+    types.UnionType: _fits_any,
+    list: _is_list_of,
+    dict: _is_dict_of,
+}
 
 
 _WORDS = {

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -23,7 +24,7 @@ from causalplug.graphs.search import (
     topological_order,
 )
 from causalplug.graphs.text import quoted
-from causalplug.selection import all_of_kind, values_at, without
+from causalplug.selection import all_of_kind, positions_of, values_at, without
 from causalplug.values import Json, Named
 from causalplug.wording import as_names, check_known, did_you_mean, listed, shortened
 
@@ -81,7 +82,7 @@ class CausalGraph:
                     f"the graph cannot be built: {shortened(repr(name))} is not a name; variables "
                     "are non-empty strings"
                 )
-        index = {name: i for i, name in enumerate(variables)}
+        index = positions_of(variables)
         if len(index) < len(variables):
             twice = next(name for i, name in enumerate(variables) if index[name] != i)
             raise GraphError(
@@ -250,7 +251,7 @@ class CausalGraph:
     def __str__(self) -> str:
         statements = [f"{quoted(a)} -> {quoted(b)}" for a, b in self.directed]
         statements += [f"{quoted(a)} <-> {quoted(b)}" for a, b in self.bidirected]
-        ends = {end for edge in [*self.directed, *self.bidirected] for end in edge}
+        ends = set(chain.from_iterable([*self.directed, *self.bidirected]))
         alone = [quoted(name) for name in self.variables if name not in ends]
         text = "; ".join([*alone, *statements])
         if not self.hidden:
@@ -342,7 +343,7 @@ class CausalGraph:
     @cached_property
     def rank(self) -> dict[str, int]:
         """Place of every variable in :meth:`topological_order`."""
-        return {name: place for place, name in enumerate(self.topological_order())}
+        return positions_of(self.topological_order())
 
     def topological_order(self) -> tuple[str, ...]:
         """All variables, causes before effects; the declared order where there is a choice."""
@@ -436,7 +437,7 @@ class CausalGraph:
     @cached_property
     def index(self) -> Mapping[str, int]:
         """The position of every variable in the declared order."""
-        return MappingProxyType({name: i for i, name in enumerate(self.variables)})
+        return MappingProxyType(positions_of(self.variables))
 
     def positions(self, variables: Names) -> list[int]:
         """The positions of ``variables``; raises UnknownVariableError for a name that the graph

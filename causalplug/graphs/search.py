@@ -102,9 +102,7 @@ def m_connected(
     stack = [(v, False) for v in start]
     while stack:
         v, head = stack.pop()
-        seen = entered_by_tail
-        if head:
-            seen = entered_by_head
+        seen = entered_by_head if head else entered_by_tail
         if v in seen:
             continue
         seen.add(v)

@@ -192,9 +192,10 @@ def is_edited(place: Path) -> bool:
 
 def _loaded(folder: Path) -> Json:
     """Facts of the files that loading reads: all but the card and its pictures."""
-    names = [
-        path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()
-    ]
+    names = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            names.append(path.relative_to(folder).as_posix())
     kept = [name for name in names if name != _CARD and not name.startswith(f"{_PICTURES}/")]
     return {name: file_facts(folder / name) for name in kept}
 

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from causalplug.errors import DataError
-from causalplug.selection import values_at
+from causalplug.selection import positions_of, values_at
 
 __all__ = ["Part", "contract"]
 
@@ -29,7 +29,7 @@ def contract(parts: Sequence[Part], kept: Sequence[Hashable]) -> np.ndarray:
             f"A product over {len(names)} variables at once cannot be worked out from tables: at "
             f"most {_AXES} can. Ask about fewer variables."
         )
-    number = {name: place for place, name in enumerate(names)}
+    number = positions_of(names)
     arguments: list[object] = []
     for array, axes in parts:
         arguments += [array, values_at(number, axes)]

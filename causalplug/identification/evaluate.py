@@ -36,7 +36,15 @@ from causalplug.identification.estimand import (
 )
 from causalplug.identification.notation import walk
 from causalplug.identification.tables import Table, as_table, common_categories
-from causalplug.selection import map_values, values_at, within, without
+from causalplug.selection import (
+    firsts,
+    map_values,
+    seconds,
+    values_at,
+    variables_of,
+    within,
+    without,
+)
 from causalplug.wording import listed
 
 __all__ = ["Estimate", "Evaluator", "evaluate"]
@@ -192,7 +200,7 @@ class Evaluator:
     ) -> tuple[tuple[str, ...], list[tuple[Hashable, ...]], np.ndarray]:
         """Labels, categories and values of one term."""
         result = self.at(term.formula)
-        symbols = [symbol for _, symbol in term.axes]
+        symbols = seconds(term.axes)
         self._complain(result)
         unknown = [s.variable for s in symbols if s.variable not in self.domains]
         if unknown:
@@ -204,7 +212,7 @@ class Evaluator:
         values = self._spread(
             np.where(result.bad, np.nan, result.values), result.symbols, symbols, sizes
         )
-        labels = [label for label, _ in term.axes]
+        labels = firsts(term.axes)
         categories = [self.domains[s.variable] for s in symbols]
         if term.expectation is not None:
             axis = labels.index(term.expectation)
@@ -287,7 +295,7 @@ class Evaluator:
 
     def _probability(self, node: Probability) -> _Named:
         atoms = node.of + node.given + node.do
-        names = [atom.variable for atom in atoms]
+        names = variables_of(atoms)
         joint = sum(self.tables[i].margin(names) for i in node.sources)
         outcome_axes = tuple(range(len(node.of)))
         below = np.broadcast_to(np.sum(joint, axis=outcome_axes, keepdims=True), np.shape(joint))
@@ -381,10 +389,11 @@ class Evaluator:
         body = self.at(node.body)
         over = within(node.over, body.symbols)
         kept = tuple(without(body.symbols, over))
-        names = [s.variable for s in over]
-        holders = [
-            self.tables[i] for i in node.sources if set(names) <= set(self.tables[i].categories)
-        ]
+        names = variables_of(over)
+        holders = []
+        for i in node.sources:
+            if set(names) <= set(self.tables[i].categories):
+                holders.append(self.tables[i])
         shape = [len(self.domains[name]) for name in names]
         if holders:
             weights = sum((table.margin(names) for table in holders), start=np.zeros(shape))

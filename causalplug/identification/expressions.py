@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from causalplug.identification.regions import Region
+from causalplug.selection import seconds
 
 __all__ = [
     "ONE",
@@ -186,7 +187,7 @@ class Cases(Expression):
 
     @property
     def children(self) -> tuple[Expression, ...]:
-        return tuple(body for _, body in self.branches)
+        return tuple(seconds(self.branches))
 
     @cached_property
     def free(self) -> frozenset[Symbol]:

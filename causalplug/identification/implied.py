@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from causalplug.graphs.graph import CausalGraph
-from causalplug.selection import within
+from causalplug.selection import variables_of, within
 
 __all__ = ["Constraint", "Fixing", "implied_constraints"]
 
@@ -50,7 +50,7 @@ class Constraint:
         given = ""
         if self.given:
             given = f" | {', '.join(self.given)}"
-        fixed = ", ".join(step.variable for step in self.fixed)
+        fixed = ", ".join(variables_of(self.fixed))
         return f"{self.x} ⊥ {self.y}{given}" + (f" after fixing {fixed}" if fixed else "")
 
 
@@ -90,7 +90,7 @@ def _independence(
 
     If any set separates two variables, their ancestors do.
     """
-    set_to = {step.variable for step in fixed}
+    set_to = set(variables_of(fixed))
     above = graph.ancestors((x, y)) - {x, y}
     given = within(graph.topological_order(), above)
     if not graph.m_separated(x, y, given):
@@ -131,7 +131,7 @@ def _fixings(
     graph: CausalGraph, x: str, y: str, fixed: tuple[Fixing, ...]
 ) -> Iterator[tuple[Fixing, CausalGraph]]:
     """Variables that can be fixed: none of their descendants is in their district."""
-    gone = {step.variable for step in fixed}
+    gone = set(variables_of(fixed))
     districts = {name: part for part in graph.c_components() for name in part}
     for name in graph.variables:
         if name in (x, y) or name in gone or not graph.parents(name):

@@ -19,6 +19,14 @@ Interpolated = tuple[tuple[str, float], ...]
 """Variables and the values of them that lie between values that were set."""
 
 
+def _between(values: Iterable[float], numbers: Sequence[float]) -> list[float]:
+    """Those of ``values`` that lie between two of ``numbers``."""
+    if not numbers:
+        return []
+    low, high = min(numbers), max(numbers)
+    return [value for value in values if low < value < high]
+
+
 def with_interpolation(
     sources: Sequence[Source], query: Query, names: Sequence[str]
 ) -> tuple[tuple[Source, ...], Interpolated]:
@@ -47,10 +55,7 @@ def with_interpolation(
         values = by_name(source.values.get, source.do)
         for name in names:
             numbers = numbers_set(source, name)
-            between = [
-                v for v in _asked(query, name) if numbers and min(numbers) < v < max(numbers)
-            ]
-            new = without(between, numbers)
+            new = without(_between(_asked(query, name), numbers), numbers)
             if new:
                 values[name] = (*numbers, *new)
                 added |= dict.fromkeys((name, v) for v in new)

@@ -23,7 +23,7 @@ from causalplug.identification.monotone_rule import (
 )
 from causalplug.identification.query import Query, Term
 from causalplug.identification.subtraction import put
-from causalplug.selection import without
+from causalplug.selection import firsts, without
 
 __all__ = ["Declared", "by_monotone"]
 
@@ -39,10 +39,12 @@ class Declared:
     Attributes:
         query: The query.
         rests_on: What is assumed, in sentences.
+        not_zero: What must not be zero for the answer to exist.
     """
 
     query: Query
     rests_on: tuple[str, ...]
+    not_zero: tuple[Query, ...] = ()
 
 
 def by_monotone(
@@ -88,7 +90,7 @@ def _on_compliers(rule: MonotoneRule, query: Query) -> Declared | None:
 
     It needs no probability given a treatment that nobody without the instrument may have.
     """
-    if query.formula is not None or [c for c, _ in query.terms] != [1.0, -1.0]:
+    if query.formula is not None or firsts(query.terms) != [1.0, -1.0]:
         return None
     treated, untreated = (term for _, term in query.terms)
     if len(treated.outcomes) > 1 or treated.evidence != untreated.evidence:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 from causalplug.arguments import FLAG, TEXT, Rule, takes
@@ -25,11 +26,11 @@ from causalplug.identification.arithmetic import Formula, Number, Operation, lin
 from causalplug.identification.events import Bound, Event, World, resolve_bound
 from causalplug.identification.query_text import parse_query
 from causalplug.identification.regions import Region
-from causalplug.selection import all_of_kind
+from causalplug.selection import all_of_kind, firsts
 from causalplug.values import Named
 from causalplug.wording import check_known
 
-__all__ = ["Axis", "Bound", "Event", "Query", "Term", "World"]
+__all__ = ["Axis", "Bound", "Event", "Query", "Term", "World", "as_query"]
 
 
 _MOST_TERMS = 50
@@ -143,7 +144,7 @@ class Term:
     @property
     def variables(self) -> tuple[str, ...]:
         """Every variable that is asked for, conditioned on or set, in order of appearance."""
-        names = [name for event in self.events for name in _names(event)]
+        names = list(chain.from_iterable(map(_names, self.events)))
         return tuple(dict.fromkeys(names))
 
     def __str__(self) -> str:
@@ -237,11 +238,7 @@ class Query:
             return cls._summed(terms, name)
         total: dict[Term, float] = {}
         for coefficient, part in terms:
-            if isinstance(part, Term):
-                pairs: tuple[tuple[float, Term], ...] = ((1.0, part),)
-            else:
-                pairs = part.terms
-            for inner, term in pairs:
+            for inner, term in ((1.0, part),) if isinstance(part, Term) else part.terms:
                 total[term] = total.get(term, 0.0) + coefficient * inner
         for coefficient in total.values():
             if not math.isfinite(coefficient):
@@ -312,14 +309,14 @@ class Query:
             return Number(float(side))
         if not side.terms:
             return Number(0.0)
-        formula = side.formula or linear([c for c, _ in side.terms])
+        formula = side.formula or linear(firsts(side.terms))
         return formula.moved([places.setdefault(term, len(places)) for _, term in side.terms])
 
     @property
     def combination(self) -> Formula:
         """How the answer is worked out from the terms: :attr:`formula`, or the sum of the terms
         times their coefficients."""
-        return self.formula or linear([c for c, _ in self.terms])
+        return self.formula or linear(firsts(self.terms))
 
     def named(self, name: str | None) -> Query:
         """The same query under the name of a quantity."""
@@ -462,6 +459,17 @@ class Query:
 
     def __repr__(self) -> str:
         return f"Query({str(self)!r})"
+
+
+def as_query(query: object) -> Query:
+    """A query, or the one that a text asks.
+
+    Raises:
+        QueryError: Neither a query nor text that asks one.
+    """
+    if isinstance(query, Query):
+        return query
+    return Query.parse(query)  # type: ignore[arg-type]
 
 
 def _open_settings(world: World) -> Iterator[str]:

@@ -88,7 +88,9 @@ def parse_query(text: str, make: Maker) -> Any:
 class _Parser:
     def __init__(self, text: str, make: Maker):
         if not isinstance(text, str):
-            raise QueryError(f"{text!r} is no query: give text such as 'P(Y | do(X=1))' or a Query")
+            raise QueryError(
+                f"{text!r} is not a query: give text such as 'P(Y | do(X=1))' or a Query"
+            )
         self.text, self.make = text, make
         self.tokens = self._tokens()
         self.at = 0
@@ -167,30 +169,31 @@ class _Parser:
 
     def sum(self) -> Any:
         """Products joined by ``+`` and ``-``."""
-        parts: list[tuple[float, Any]] = []
-        sign = 1.0
-        if self.accept("-"):
-            sign = -1.0
-        while True:
-            parts.append((sign, self.product()))
-            operator = self.accept("+", "-")
-            if operator is None:
-                break
-            sign = 1.0
-            if operator.text == "-":
-                sign = -1.0
+        parts = self._signed()
         queries = [part for _, part in parts if not isinstance(part, float)]
         if not queries:
             return sum(sign * part for sign, part in parts)
+        if len(parts) == 1 and parts[0][0] == 1:
+            return queries[0]
         if len(queries) == len(parts) and all(query.formula is None for query in queries):
-            only = len(parts) == 1 and parts[0][0] == 1
-            return queries[0] if only else self.make.contrast(parts)
+            return self.make.contrast(parts)
         (sign, total), *others = parts
         if sign != 1:
             total = self.times(-1.0, "*", total, 0)
         for sign, part in others:
             total = self.make.joined("+" if sign == 1 else "-", total, part)
         return total
+
+    def _signed(self) -> list[tuple[float, Any]]:
+        """The products of a sum, each with its sign."""
+        parts = []
+        sign = -1.0 if self.accept("-") else 1.0
+        while True:
+            parts.append((sign, self.product()))
+            operator = self.accept("+", "-")
+            if operator is None:
+                return parts
+            sign = -1.0 if operator.text == "-" else 1.0
 
     def product(self) -> Any:
         """Factors joined by ``*`` and ``/``."""

@@ -18,7 +18,7 @@ from causalplug.graphs.source import Source
 from causalplug.identification.assumptions import RECOVERING, Assume
 from causalplug.identification.events import Event, World
 from causalplug.identification.query import Query
-from causalplug.selection import values_at
+from causalplug.selection import firsts, values_at
 
 __all__ = ["by_recovered_noise", "check_numbers"]
 
@@ -60,7 +60,7 @@ def by_recovered_noise(
     """
     declared = {a.effect: str(a) for a in assumptions if a.kind in RECOVERING}
     places = set(_places(graph, query))
-    names = {name for name, _ in places}
+    names = set(firsts(places))
     several = _several(places)
     settled = _seen(query) - set(several)
     if not declared or not _plain(graph, names, settled, sources):

@@ -182,9 +182,9 @@ class Solver:
             parents = graph.parents_of(component)
             if component == target and parents == under:
                 return None
-            inner = {
-                p: needs.get(p) if under >> p & 1 else self.domains.get(p) for p in bits(parents)
-            }
+            inner = {}
+            for p in bits(parents):
+                inner[p] = needs.get(p) if under >> p & 1 else self.domains.get(p)
             way = self.effect(component, parents, inner)
             if isinstance(way, list):
                 return None

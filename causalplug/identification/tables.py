@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from causalplug.errors import DataError
-from causalplug.selection import values_at, without
+from causalplug.selection import positions_of, values_at, without
 from causalplug.wording import listed
 
 __all__ = ["Table", "as_table"]
@@ -135,7 +135,7 @@ class Table:
                     f"{listed(key)} cannot be tabulated: {cells:.1e} combinations of values; "
                     "coarsen the categories"
                 )
-            order = {name: i for i, name in enumerate(self.categories)}
+            order = positions_of(self.categories)
             flat = np.zeros(len(self.codes), np.int64)
             for name in key:
                 flat = flat * len(self.categories[name]) + self.codes[:, order[name]]
@@ -150,7 +150,7 @@ class Table:
         for i, (name, old) in enumerate(self.categories.items()):
             new = tuple(categories.get(name, old))
             if new != old:
-                position = {value: j for j, value in enumerate(new)}
+                position = positions_of(new)
                 lookup = np.array(values_at(position, old))
                 codes[:, i] = lookup[codes[:, i]]
                 changed[name] = new
@@ -204,7 +204,7 @@ def _encode(
         raise DataError(f"{name!r} cannot be counted: it has missing values (NaN); drop those rows")
     if categories is None:
         return listed_values, inverse
-    position = {value: i for i, value in enumerate(categories)}
+    position = positions_of(categories)
     outside = without(listed_values, position)
     if outside:
         raise DataError(

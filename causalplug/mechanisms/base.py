@@ -222,6 +222,14 @@ class Mechanism(Part):
 
     # -- hooks of training
 
+    def passes_gradient(self, parent: str) -> bool:
+        """Whether the gradient of continuous values of a parent reaches it through the mechanism,
+        whole: where it does not, training uses the score function of what is above.
+
+        By default ``differentiable``.
+        """
+        return self.differentiable
+
     def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
         """Set the scaling of what is read of the parents, before training; nothing by default.
 

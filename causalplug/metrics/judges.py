@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -86,10 +86,10 @@ def features_of(encoder: Features, images: Tensor) -> Tensor:
     read: Any = encoder
     if isinstance(encoder, Encoder):
         read = encoder.eval().features
-    parts: Sequence[Tensor] = [
-        read(images[start : start + _BATCH]).flatten(1) for start in range(0, len(images), _BATCH)
-    ]
-    return torch.cat(list(parts)).double()
+    parts = []
+    for start in range(0, len(images), _BATCH):
+        parts.append(read(images[start : start + _BATCH]).flatten(1))
+    return torch.cat(parts).double()
 
 
 def name_of(encoder: Features) -> str:

@@ -174,9 +174,9 @@ def fit_rows(fits: Iterable[FitReport], history: Named) -> list[Json]:
 
 def warning_rows(history: Named) -> list[Json]:
     """Name, subject and text of everything that training recorded as doubtful."""
-    rows = [
-        {"name": c.name, "subject": c.subject, "text": c.text} for c in recorded_caveats(history)
-    ]
+    rows = []
+    for c in recorded_caveats(history):
+        rows.append({"name": c.name, "subject": c.subject, "text": c.text})
     for record in recorded_overlap(history):
         if record.of and record.checked:
             what = f"do({record.variable}={record.value})"

@@ -79,12 +79,7 @@ class Model(nn.Module):
         expect_graph(graph, "the model cannot be built")
         self.graph = graph
         self.variables: dict[str, Variable] = _checked_variables(graph, variables)
-        self.confounder_size = confounder_size
-        if confounder_size < 1 and graph.bidirected:
-            raise MechanismError(
-                f"The model cannot be built with confounder_size={confounder_size}: it has "
-                "bidirected edges, and their noise needs at least one number."
-            )
+        self.confounder_size = _checked_size(confounder_size, graph)
         self.plan: Plan | None = None
         self.sources: tuple[Source, ...] | None = None
         self.queries: tuple[Named, ...] = ()
@@ -96,32 +91,42 @@ class Model(nn.Module):
         given, encoders = expand_modules(
             graph, self.variables, confounder_size, mechanisms or {}, encoders or {}
         )
-        for what, names in (("mechanism", given), ("encoder", encoders)):
-            for name in names:
-                self._known(name, what)
+        for name in given:
+            self._known(name, "mechanism")
+        for name in encoders:
+            self._known(name, "encoder")
         for name, encoder in encoders.items():
             self._check_encoder(name, encoder)
         self.confounders = confounder_layout(graph, confounders, given)
-        codes = {
-            name: given.pop(name)
-            for name in list(given)
-            if isinstance(given[name], Mechanism) and given[name].awaits_model
-        }
-        for name, mechanism in given.items():
-            given[name] = self._bound(name, mechanism)
-        self._add_encoders(given, encoders, seed)
-        for index, name in enumerate(graph.variables):
-            if name not in given:
-                build: Callable[[], Mechanism] = partial(
-                    self._default, name, hidden, codes.get(name)
-                )
-                given[name] = initialised(build, seed * 100_003 + index)
-            self._mechanisms[module_key(name)] = given[name]
+        self._fill(given, encoders, hidden, seed)
         check_readers(graph, self.confounders, self.mechanisms.unopened())
         for mechanism in self._mechanisms.values():
             if mechanism.frozen:
                 freeze(mechanism)
         self._order = graph.topological_order()
+
+    def _fill(
+        self,
+        given: dict[str, Mechanism],
+        encoders: dict[str, Encoder],
+        hidden: Sequence[int],
+        seed: int,
+    ) -> None:
+        """Bind what was given, and make the mechanisms and encoders that were not."""
+        waiting = {}
+        for name, mechanism in list(given.items()):
+            if isinstance(mechanism, Mechanism) and mechanism.awaits_model:
+                waiting[name] = given.pop(name)
+        for name, mechanism in given.items():
+            given[name] = self._bound(name, mechanism)
+        self._add_encoders(given, encoders, seed)
+        for index, name in enumerate(self.graph.variables):
+            if name not in given:
+                build: Callable[[], Mechanism] = partial(
+                    self._default, name, hidden, waiting.get(name)
+                )
+                given[name] = initialised(build, seed * 100_003 + index)
+            self._mechanisms[module_key(name)] = given[name]
 
     # -- parts
 
@@ -202,9 +207,11 @@ class Model(nn.Module):
         """Weights and buffers of everything that is trained: mechanisms and encoders that are
         not frozen references."""
         frozen = self.frozen_names()
-        return {
-            key: value for key, value in self.state_dict().items() if not key.startswith(frozen)
-        }
+        found = {}
+        for key, value in self.state_dict().items():
+            if not key.startswith(frozen):
+                found[key] = value
+        return found
 
     def frozen_names(self) -> tuple[str, ...]:
         """How the names of the weights begin that were pulled and have repositories of their
@@ -490,6 +497,15 @@ def _described(mechanism: Mechanism) -> str:
         return "not fetched yet"
     size = sum(parameter.numel() for parameter in mechanism.parameters())
     return f"{type(mechanism).__name__}, {size:,} weights"
+
+
+def _checked_size(confounder_size: int, graph: CausalGraph) -> int:
+    if confounder_size < 1 and graph.bidirected:
+        raise MechanismError(
+            f"The model cannot be built with confounder_size={confounder_size}: it has "
+            "bidirected edges, and their noise needs at least one number."
+        )
+    return confounder_size
 
 
 def _checked_variables(

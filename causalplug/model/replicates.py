@@ -10,6 +10,7 @@ from torch import Tensor
 from causalplug.errors import RepositoryError
 from causalplug.model.model import Model
 from causalplug.selection import values_at
+from causalplug.tensors import copied
 
 __all__ = ["as_replicate", "joined_replicates", "split_replicates"]
 
@@ -53,7 +54,7 @@ def split_replicates(
 @contextmanager
 def as_replicate(dcm: Model, number: int) -> Iterator[None]:
     """The model with the weights of a refit, and its own again afterwards."""
-    own = {key: value.detach().clone() for key, value in dcm.trained_tensors().items()}
+    own = copied(dcm.trained_tensors())
     try:
         dcm.load_trained({**own, **dcm.replicates[number]})
         yield

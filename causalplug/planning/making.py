@@ -153,6 +153,16 @@ def _served(graph: CausalGraph, blocks: Sequence[Block], uncovered: Sequence[Blo
     )
 
 
+def _edges_within(graph: CausalGraph, block: Block) -> list[str]:
+    """The bidirected edges between members of the block, as text."""
+    found = []
+    for v in block.members:
+        for sibling in within(graph.sibling_lists[v], set(block.members)):
+            if v < sibling:
+                found.append(f"{graph.variables[v]} <-> {graph.variables[sibling]}")
+    return found
+
+
 def _why(
     graph: CausalGraph,
     block: Block,
@@ -165,14 +175,10 @@ def _why(
     names = graph.named(block.members)
     if offered:
         return f"no hidden confounder touches {names[0]}: {offered[names[0]]} may be plugged in"
-    inside = set(block.members)
-    edges = [(v, s) for v in block.members for s in graph.sibling_lists[v] if v < s and s in inside]
-    drawn = listed((f"{graph.variables[v]} <-> {graph.variables[s]}" for v, s in edges), most=4)
-    reasons = [
-        f"trained together: {drawn}"
-        if len(names) > 1
-        else f"{names[0]} has no generator, and no confounder"
-    ]
+    if len(names) > 1:
+        reasons = [f"trained together: {listed(_edges_within(graph, block), most=4)}"]
+    else:
+        reasons = [f"{names[0]} has no generator, and no confounder"]
     if block.frozen:
         reasons.append(
             f"trained through {listed(graph.named(block.frozen), most=6)}, where paths leave it "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from causalplug.graphs.graph import CausalGraph
@@ -40,6 +40,9 @@ class Module:
         renderers: Variables of a trained module whose available generator renders what a trained
             code says.
         generator: What the module is pulled from, if it is.
+        gradients: Frozen variable that it is trained through -> how gradients pass it, in words,
+            such as ``"enumeration of D"``; empty where the objective needs none, and where the
+            kinds are not known.
     """
 
     variables: Variables
@@ -51,6 +54,7 @@ class Module:
     why: str = ""
     renderers: Variables = ()
     generator: str | None = None
+    gradients: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:
@@ -76,6 +80,7 @@ class Module:
             "generator": self.generator,
             "why": self.why,
             "targets": to_dicts(self.targets),
+            **({"gradients": dict(self.gradients)} if self.gradients else {}),
         }
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from causalplug.graphs.graph import CausalGraph
@@ -160,15 +160,19 @@ def _reduced(
     return after, spanned
 
 
-def _sorted(blocks: list[Block]) -> list[Block]:
-    waiting = [len(block.after) for block in blocks]
-    readers: list[list[int]] = [[] for _ in blocks]
+def _readers(blocks: Sequence[Block]) -> list[list[int]]:
+    """Numbers of the blocks that come after each block."""
+    found: list[list[int]] = [[] for _ in blocks]
     for number, block in enumerate(blocks):
         for dependency in block.after:
-            readers[dependency].append(number)
-    queue = [
-        (block.members[0], number) for number, block in enumerate(blocks) if not waiting[number]
-    ]
+            found[dependency].append(number)
+    return found
+
+
+def _sorted(blocks: list[Block]) -> list[Block]:
+    waiting = [len(block.after) for block in blocks]
+    readers = _readers(blocks)
+    queue = [(blocks[n].members[0], n) for n, count in enumerate(waiting) if not count]
     heapq.heapify(queue)
     place: dict[int, int] = {}
     ordered: list[Block] = []

@@ -3,7 +3,7 @@ then the other."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.arguments import Rule, choice
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
-from causalplug.selection import map_values
+from causalplug.selection import map_values, values_at
 from causalplug.values import Named
 from causalplug.wording import as_names, check_known, did_you_mean, listed
 
@@ -192,20 +192,20 @@ def choose_objectives(
     known = map_values(kind_of, kinds or {})
     behind_code = set(renderers)
     classes = map_values(_class_of, known)
-    dense = {n: c is not None and c.has_density for n, c in classes.items()}
+    dense = map_values(_has_density, classes)
     dense |= dict.fromkeys(behind_code, False) | dict(explicit or {})
-    plain = {n for n, cls in classes.items() if cls is not None and not cls.needs_encoder}
-    defaults = [_default(m, through, classes, plain, dense) for m, through in modules.items()]
-    wanted = _wanted(graph, list(modules), objective, defaults)
+    defaults = [_default(m, through, classes, dense) for m, through in modules.items()]
     paints = objective == ObjectiveName.COUNTERFACTUAL
     if paints:
         wanted = _of_images(list(modules), classes, defaults)
+    else:
+        wanted = _wanted(graph, list(modules), objective, defaults)
+    falls_back = isinstance(objective, str) and not paints
     for number, module in enumerate(modules):
-        blocked = [name for name in module if not dense.get(name, True)]
+        blocked = _without_density(module, dense)
         if not OBJECTIVES[wanted[number]].needs_density or not blocked:
             continue
-        alone = len(module) == 1 or behind_code.issuperset(blocked)
-        if isinstance(objective, str) and not paints and alone:
+        if falls_back and (len(module) == 1 or behind_code.issuperset(blocked)):
             wanted[number] = "adversarial"
             continue
         rest = _dense(modules, module, dense)
@@ -213,11 +213,20 @@ def choose_objectives(
     return wanted
 
 
+def _has_density(kind: type[Variable] | None) -> bool:
+    return kind is not None and kind.has_density
+
+
 def _dense(
     modules: Iterable[tuple[str, ...]], but: tuple[str, ...], dense: Mapping[str, bool]
 ) -> list[tuple[str, ...]]:
     """The other modules all of whose mechanisms have a density."""
-    return [m for m in modules if m != but and all(dense.get(name, True) for name in m)]
+    return [m for m in modules if m != but and not _without_density(m, dense)]
+
+
+def _without_density(module: Iterable[str], dense: Mapping[str, bool]) -> list[str]:
+    """Variables of a module whose mechanism has no density."""
+    return [name for name in module if not dense.get(name, True)]
 
 
 def _of_images(
@@ -263,17 +272,21 @@ def _no_density(
 def _default(
     module: Sequence[str],
     through: Sequence[str],
-    kinds: Mapping[str, object],
-    plain: Collection[str],
+    classes: Mapping[str, type[Variable] | None],
     explicit: Mapping[str, bool],
 ) -> str:
     if not all(explicit.get(name, False) for name in module):
         return "adversarial"
-    if all(name in plain for name in through):
+    if not all(map(classes.__contains__, through)):
+        return "adversarial"
+    if all(map(_is_plain, values_at(classes, through))):
         return "likelihood"
-    if all(name in kinds for name in through):
-        return "warm"
-    return "adversarial"
+    return "warm"
+
+
+def _is_plain(kind: type[Variable] | None) -> bool:
+    """Whether values of a kind are compared as they are, without an encoder."""
+    return kind is not None and not kind.needs_encoder
 
 
 def _wanted(

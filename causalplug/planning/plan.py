@@ -18,7 +18,8 @@ from causalplug.planning.module import Module, Variables
 from causalplug.planning.objectives import OBJECTIVE, Objective, choose_objectives, module_key
 from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
 from causalplug.planning.targets import Target, Targets
-from causalplug.selection import to_dicts, without
+from causalplug.planning.ways import with_known_ways
+from causalplug.selection import names_of, to_dicts, without
 from causalplug.values import Json, Named
 from causalplug.wording import check_known, listed
 
@@ -102,7 +103,7 @@ class Plan:
         if len(found) != 1:
             raise PlanError(
                 f"no module holds {listed(variables)}: these variables are in "
-                f"{listed(module.name for module in found.values())}; ask for one of those"
+                f"{listed(names_of(found.values()))}; ask for one of those"
             )
         return next(iter(found.values()))
 
@@ -312,7 +313,7 @@ def plan(
     return Plan(
         graph,
         checked,
-        modules,
+        with_known_ways(graph, modules, kinds, explicit),
         making.edges(),
         pulls,
         available is not None,
@@ -329,9 +330,11 @@ def _offered(
         if graph.siblings(name):
             continue
         wanted = wanted_model(graph, name, kinds)
-        fitting = [one.candidate for one in judged or () if one.variable == name and one.fits]
-        if judged is not None and fitting:
+        if judged is None:
+            if wanted or name not in (kinds or {}):
+                found[name] = wanted or "any generator of its conditional distribution"
+            continue
+        fitting = [one.candidate for one in judged if one.variable == name and one.fits]
+        if fitting:
             found[name] = listed(fitting)
-        elif judged is None and (wanted or name not in (kinds or {})):
-            found[name] = wanted or "any generator of its conditional distribution"
     return found

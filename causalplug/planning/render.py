@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
+from causalplug.planning.gradients import sentence
 from causalplug.planning.objectives import OBJECTIVES
 from causalplug.selection import values_at
 from causalplug.wording import aligned, listed
@@ -123,6 +124,7 @@ def _notes(plan: PlanLike) -> list[str]:
         for pull in plan.pulls
         if pull.verdict != "pull"
     ]
+    notes += [sentence(m.name, m.gradients) for m in plan.modules if m.gradients]
     return [
         *notes,
         *(f"The generator of {name} is {verdict}." for name, verdict in plan.fits.items()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,12 +61,12 @@ def plot_distributions(
             "no distribution can be drawn: give at least one question with one distribution"
         )
     read = {question: _aligned(question, bars) for question, bars in answers.items()}
-    names = list(dict.fromkeys(name for bars in read.values() for name in bars))
+    names = list(dict.fromkeys(chain.from_iterable(read.values())))
     colours = _colours(names)
     columns = min(columns, len(read))
     rows = -(-len(read) // columns)
     figure, grid = panels(rows, columns, width, 1.5 * rows + 0.25, sharey=True)
-    cells = [axes for line in grid for axes in line]
+    cells = list(chain.from_iterable(grid))
     for axes, (question, bars) in zip(cells, read.items(), strict=False):
         _panel(axes, question, bars, colours, width / columns - 0.45)
     for axes in cells[len(read) :]:
@@ -98,16 +99,18 @@ def _aligned(question: str, bars: Named) -> dict[str, _Bars]:
                 f"{values or len(heights)}, they are over {wanted}; give all distributions the "
                 "same values"
             )
-        if values:
-            order = list(map(values.index, wanted))
-        else:
-            order = list(range(len(wanted)))
-        found[name] = (
-            wanted,
-            values_at(heights, order),
-            None if errors is None else values_at(errors, order),
-        )
+        found[name] = _in_order(wanted, values, heights, errors)
     return found
+
+
+def _in_order(
+    wanted: list[str], values: list[str], heights: list[float], errors: _Ends | None
+) -> _Bars:
+    """Bars in the order of the values ``wanted``; without values of their own as they stand."""
+    if not values:
+        return wanted, heights, errors
+    order = list(map(values.index, wanted))
+    return wanted, values_at(heights, order), None if errors is None else values_at(errors, order)
 
 
 def _read(question: str, name: str, distribution: object) -> _Bars:

@@ -65,15 +65,17 @@ def laid_out(
         columns, lambda v: (text_width(_short(v)) + 0.18, _HEIGHT), across=across, down=down
     )
     arcs = bent(places, graph.directed, graph.bidirected)
-    corners = [
-        (p.x + s * p.width / 2, p.y + s * p.height / 2) for p in places.values() for s in (-1, 1)
-    ]
-    points = corners + [point for arc in arcs for point in arc.points(places)]
-    left, low = min(x for x, _ in points), min(y for _, y in points)
+    points = []
+    for place in places.values():
+        points += [place.corner(-1), place.corner(1)]
+    for arc in arcs:
+        points += arc.points(places)
+    across_all, down_all = zip(*points, strict=True)
+    left, low = min(across_all), min(down_all)
     for place in places.values():
         place.x -= left
         place.y -= low
-    return places, arcs, max(x for x, _ in points) - left, max(y for _, y in points) - low
+    return places, arcs, max(across_all) - left, max(down_all) - low
 
 
 def draw_variables(

@@ -10,7 +10,7 @@ import numpy as np
 
 from causalplug.errors import DataError, VariableError
 from causalplug.plots.style import COLUMN, FONT, panels, plain, text_width
-from causalplug.values import Named
+from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,15 +61,8 @@ def plot_images(
         for axes, image in zip(line, images, strict=True):
             axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     if difference:
-        first, last = next(iter(pixels.values())), list(pixels.values())[-1]
-        for axes, one, other in zip(grid[-1], first, last, strict=True):
-            axes.imshow(
-                _grey(other) - _grey(one),
-                cmap="RdBu_r",
-                vmin=-255,
-                vmax=255,
-                interpolation="nearest",
-            )
+        shown = list(pixels.values())
+        _draw_differences(grid[-1], shown[0], shown[-1])
     for name, line in zip(names, grid, strict=True):
         for axes in line:
             _bare(axes)
@@ -212,3 +205,12 @@ def _grey(image: np.ndarray) -> np.ndarray:
     if image.ndim == 2:
         return image.astype(float)
     return image.astype(float).mean(-1)
+
+
+def _draw_differences(
+    line: Sequence[Axes], first: Sequence[np.ndarray], last: Sequence[np.ndarray]
+) -> None:
+    """What became brighter (blue) and darker (red) from the first row to the last."""
+    look: Json = {"cmap": "RdBu_r", "vmin": -255, "vmax": 255, "interpolation": "nearest"}
+    for axes, one, other in zip(line, first, last, strict=True):
+        axes.imshow(_grey(other) - _grey(one), **look)

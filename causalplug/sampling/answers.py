@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     from causalplug.identification.identification import Identification
 
-__all__ = ["DESCRIBED", "ESTIMATED", "QUANTILES", "Estimate", "Summary", "answer_table"]
+__all__ = [
+    "DESCRIBED",
+    "ESTIMATED",
+    "QUANTILES",
+    "Estimate",
+    "Summary",
+    "VariancePart",
+    "answer_table",
+]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 DESCRIBED = ("mean", "sd", *(f"q{round(100 * q):02d}" for q in QUANTILES))
@@ -29,6 +37,24 @@ DESCRIBED = ("mean", "sd", *(f"q{round(100 * q):02d}" for q in QUANTILES))
 _ENDS = ("", "_low", "_high", "_se", "_mc")
 ESTIMATED = ("estimate", "low", "high", "standard_error", "monte_carlo_error")
 """Columns of an answer that has numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class VariancePart:
+    """One source of the uncertainty of an answer.
+
+    Attributes:
+        kind: ``"rows"``, the chance in which rows were recorded; ``"replicates"``, that chance and
+            training together, as refits show it; ``"sampling"``, the finite sample from the model.
+        variables: The trained variables whose mechanisms carry it; empty for all together.
+        source: The data source whose rows it is about; empty for all together.
+        variance: Variance of every number of the answer's table.
+    """
+
+    kind: str
+    variables: tuple[str, ...]
+    source: str
+    variance: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +87,8 @@ class Estimate:
         images_painted: How many images pulled generators painted for the estimates; intervals may
             take some more.
         assumptions: What the answer rests on beside the graph, in sentences.
+        variance_parts: What the square of ``standard_error`` is made of; empty where there is no
+            interval, or where its parts are not known.
     """
 
     query: str
@@ -80,6 +108,7 @@ class Estimate:
     interval: str = ""
     assumptions: tuple[str, ...] = ()
     images_painted: int = 0
+    variance_parts: tuple[VariancePart, ...] = field(default=(), repr=False)
 
     @property
     def acceptance_rate(self) -> float:
@@ -197,10 +226,7 @@ class Estimate:
         }
 
     def _notes(self) -> list[str]:
-        rate = ""
-        if self.candidates != self.n:
-            rate = f", {self.acceptance_rate:.2%} of {self.candidates:,} tried"
-        notes = [f"{self.n:,} rows{rate}, {self.seconds:.2f} s, seed {self.seed}; {self.status}"]
+        notes = [self._effort()]
         if self.images_painted:
             notes.append(f"{self.images_painted:,} images painted; the errors count images")
         if self.interval:
@@ -208,8 +234,7 @@ class Estimate:
         if self.marked and self.identification is not None:
             notes.append(f"NOT DETERMINED BY THE DATA: {self.identification.reason}")
         notes += [f"assumed: {sentence}" for sentence in self.assumptions]
-        told = ("unidentified", "assumption")
-        notes += [f"warning: {caveat}" for caveat in self.warnings if caveat.name not in told]
+        notes += [f"warning: {caveat}" for caveat in self.warnings if caveat.name not in _TOLD]
         if self.marked and self.identification is None:
             notes.append(
                 "whether data determine this was not checked: the model does not know what it was "
@@ -217,11 +242,16 @@ class Estimate:
             )
         if self.overlap is not None:
             notes.append(str(self.overlap))
-        notes += [
-            f"{name}: {len(images)} images in .pictures, see .grid()"
-            for name, images in self.pictures.items()
-        ]
+        for name, images in self.pictures.items():
+            notes.append(f"{name}: {len(images)} images in .pictures, see .grid()")
         return notes
+
+    def _effort(self) -> str:
+        """Rows, rate, time, seed and status on a line."""
+        rate = ""
+        if self.candidates != self.n:
+            rate = f", {self.acceptance_rate:.2%} of {self.candidates:,} tried"
+        return f"{self.n:,} rows{rate}, {self.seconds:.2f} s, seed {self.seed}; {self.status}"
 
     def __str__(self) -> str:
         lines = [self.query]
@@ -274,6 +304,8 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+_TOLD = ("unidentified", "assumption")  # caveats that the notes tell in sentences of their own
+
 _NUMBERS = (
     "estimate",
     "standard_error",
@@ -306,9 +338,8 @@ class Summary:
         order = np.argsort(codes, kind="stable")
         for cell, index in zip(*_groups(codes[order]), strict=True):
             chosen = order[index]
-            for name, number in _described(
-                values[chosen], None if weights is None else weights[chosen]
-            ).items():
+            described = _described(values[chosen], None if weights is None else weights[chosen])
+            for name, number in described.items():
                 table[name][cell] = number
         return cls(table)
 
@@ -366,11 +397,10 @@ def answer_table(
     _, evidence, outcomes = axes
     labels = [label for axis in axes for label, _ in axis]
     cells = list(itertools.product(*(v.categories for _, v in [*evidence, *outcomes])))
-    rows = [[*symbols.values(), *cell] for symbols, _, _ in blocks for cell in cells]
-    if labels:
-        keys = pd.DataFrame(rows, columns=labels)
-    else:
-        keys = pd.DataFrame(index=range(len(rows)))
+    rows = []
+    for symbols, _, _ in blocks:
+        rows += [[*symbols.values(), *cell] for cell in cells]
+    keys = pd.DataFrame(rows, columns=labels) if labels else pd.DataFrame(index=range(len(rows)))
     errors = np.concatenate([moments.standard_error.ravel() for _, moments, _ in blocks])
     values = np.concatenate([moments.estimate.ravel() for _, moments, _ in blocks])
     effective = np.concatenate([np.repeat(m.effective, m.shape[1]) for _, m, _ in blocks])
@@ -386,8 +416,7 @@ def answer_table(
     )
     summaries = {}
     for name in blocks[0][2]:
-        joined = {}
-        for c in blocks[0][2][name].columns:
-            joined[c] = np.concatenate([b[2][name].columns[c] for b in blocks])
+        parts = [summary[name].columns for _, _, summary in blocks]
+        joined = {c: np.concatenate([part[c] for part in parts]) for c in parts[0]}
         summaries[name] = pd.concat([keys, pd.DataFrame(joined)], axis=1)
     return pd.concat([keys, counted], axis=1), summaries

@@ -8,7 +8,7 @@ is that of such clusters of rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,12 +127,16 @@ def bankable(
     (name,) = images
     if any(name in world.graph.ancestors([one]) for world, one in seen):
         return None
+    return name if _is_read_as_projection(dcm, name, painted) else None
+
+
+def _is_read_as_projection(dcm: Model, name: str, painted: Container[str]) -> bool:
+    """Whether an image is a frozen generator's and all that is drawn from it reads its
+    projection."""
     if not isinstance(dcm.mechanism(name), FrozenMechanism) or name not in dcm.encoders.unopened():
-        return None
+        return False
     readers = within(dcm.graph.children(name), painted)
-    if all(dcm.mechanism(child).reads_projections for child in readers):
-        return name
-    return None
+    return all(dcm.mechanism(child).reads_projections for child in readers)
 
 
 class ClusteredMoments(Moments):

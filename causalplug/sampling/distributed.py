@@ -6,6 +6,7 @@ Every process has to make the same call; every process gets the whole table.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -103,11 +104,7 @@ def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], di
         for a in range(mine.start, mine.stop, stream.searching.size):
             for b in [min(a + stream.searching.size, mine.stop)]:
                 found.append(stream.candidates(torch.arange(at + a, at + b)).noise.rows)
-        kept += [
-            row
-            for process in _gathered([torch.cat(found).tolist() if found else []])
-            for row in process
-        ]
+        kept += list(chain.from_iterable(_gathered([torch.cat(found).tolist() if found else []])))
         at = stop
     kept = kept[:wanted]
     stream.acceptance.candidates, stream.acceptance.accepted = kept[-1] + 1, wanted

@@ -23,7 +23,7 @@ from causalplug.sampling.assumed import assumption_caveats, check_mechanisms
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
 from causalplug.sampling.terms import normalised
-from causalplug.selection import any_of_kind, to_dicts, within
+from causalplug.selection import any_of_kind, firsts, to_dicts, within
 from causalplug.values import Json
 from causalplug.wording import as_names, check_known, listed
 
@@ -104,15 +104,10 @@ def clear(
         NotIdentifiableError: A query is not identifiable; ``identification`` holds the certificate.
         UnknownVariableError: A query names a variable that the graph does not have.
     """
-    if isinstance(queries, Query):
-        queries = [queries]
-    else:
-        queries = list(queries)
+    queries = [queries] if isinstance(queries, Query) else list(queries)
     for query in queries:
         query.check(dcm.graph.variables)
-    text = "; ".join(str(query.name or query) for query in queries[:4]) + (
-        " …" if len(queries) > 4 else ""
-    )
+    text = _shown(queries)
     smooth = as_names(interpolate)
     check_known(smooth, dcm.graph.index, "interpolate= cannot be used")
     _check_trained(dcm, queries)
@@ -128,15 +123,22 @@ def clear(
     warnings += _interpolated(found)
     warnings += tuple(caveat for result in found for caveat in assumption_caveats(result))
     for query, identification in zip(queries, found, strict=True):
-        if not identification.answerable:
-            if not allow_unidentified:
-                raise NotIdentifiableError(_refusal(query, identification), identification)
-            doubts = (_unidentified(query, identification), *warnings)
-            return Clearance(identification.status, text, identification, doubts)
+        if identification.answerable:
+            continue
+        if not allow_unidentified:
+            raise NotIdentifiableError(_refusal(query, identification), identification)
+        doubts = (_unidentified(query, identification), *warnings)
+        return Clearance(identification.status, text, identification, doubts)
     if not found:
         return Clearance("identifiable", text, warnings=warnings)
     worst = next((i for i in found if not i), found[0])
     return Clearance(worst.status, text, worst, warnings)
+
+
+def _shown(queries: Sequence[Query]) -> str:
+    """The first four of the queries, as text."""
+    text = "; ".join(str(query.name or query) for query in queries[:4])
+    return f"{text} …" if len(queries) > 4 else text
 
 
 def _check_trained(dcm: Model, queries: Sequence[Query]) -> None:
@@ -255,7 +257,7 @@ def queries_of(
     asked one by summing. Conditions that are no single value are outcomes as well. This may refuse
     what a cleverer argument would allow, never the other way round.
     """
-    worlds = [world for world, _ in targets] + [g.world for g in given]
+    worlds = firsts(targets) + [g.world for g in given]
     interventions = {id(i): i for world in worlds for i in world.do.values()}
     soft = any_of_kind(interventions.values(), Drawn | Response)
     queries = []

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
@@ -231,7 +232,7 @@ class Scene:
     def _order(self, names: list[str], free: tuple[str, ...]) -> Order | None:
         """How the unseen variables can be summed out; None where they are no categories, or too
         many."""
-        inside = {p for name in names for p in self.world.graph.parents(name)} & set(free)
+        inside = set(chain.from_iterable(map(self.world.graph.parents, names))) & set(free)
         for name in free:
             mechanism, discrete = self.mechanism(name), self._size(name) is not None
             leaf_interval = name in self.conditions and name not in inside

@@ -319,9 +319,9 @@ def normalised(dcm: Model, query: Query) -> Query:
         return category(variable, value, name)
 
     def rewritten(event: Event) -> Event:
-        do = {
-            n: rewritten(v) if isinstance(v, Event) else value_of(n, v) for n, v in event.do.items()
-        }
+        do = {}
+        for n, v in event.do.items():
+            do[n] = rewritten(v) if isinstance(v, Event) else value_of(n, v)
         return Event(event.variable, value_of(event.variable, event.value), Setting(do))
 
     terms = []

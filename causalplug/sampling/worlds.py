@@ -14,7 +14,8 @@ from causalplug.errors import CycleError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.noise import Noise
 from causalplug.sampling.interventions import Intervention
-from causalplug.selection import pick
+from causalplug.selection import by_name, pick
+from causalplug.tensors import rows_at
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -49,9 +50,10 @@ class World:
     def __init__(self, graph: CausalGraph, do: Mapping[str, Intervention] | None = None):
         self.do = dict(do or {})
         directed = [edge for edge in graph.directed if edge[1] not in self.do]
-        added = [
-            (read, name) for name, intervention in self.do.items() for read in intervention.reads
-        ]
+        added = []
+        for name, intervention in self.do.items():
+            for read in intervention.reads:
+                added.append((read, name))
         bidirected = [edge for edge in graph.bidirected if not self.do.keys() & set(edge)]
         try:
             self.graph = CausalGraph(graph.variables, (*directed, *added), tuple(bidirected))
@@ -119,27 +121,22 @@ class Rows:
                 intervention = world.do[name]
                 read = self.values(world, intervention.reads, keep)
                 if isinstance(intervention, FromWorld):
-                    self.cells[world.cell(name)] = self.values(intervention.other, [name], keep)[
-                        name
-                    ]
+                    other = self.values(intervention.other, [name], keep)
+                    self.cells[world.cell(name)] = other[name]
                 else:
                     self.cells[world.cell(name)] = intervention.values(self.noise, read)
         needed = self._needed(world, missing)
-        images = [name for name, variable in self.dcm.variables.items() if variable.needs_encoder]
-        asked = [
-            name
-            for name in self.dcm.graph.variables
-            if name in needed
-            and (name not in images or name in missing or world.cell(name) in keep)
-            and name not in self.banks
-        ]
+        asked = []
+        for name in self.dcm.graph.variables:
+            if name not in needed or name in self.banks:
+                continue
+            painted = self.dcm.variables[name].needs_encoder
+            if not painted or name in missing or world.cell(name) in keep:
+                asked.append(name)
         if not asked:
             return
-        known = {
-            name: self.cells[world.cell(name)]
-            for name in self.dcm.graph.variables
-            if world.cell(name) in self.cells
-        }
+        cells = by_name(world.cell, self.dcm.graph.variables)
+        known = {name: self.cells[cell] for name, cell in cells.items() if cell in self.cells}
         for name, value in self._forward(known, asked, needed).items():
             self.cells[world.cell(name)] = value
 
@@ -171,16 +168,16 @@ class Rows:
             if self.dcm.variables[name].needs_encoder:
                 found |= self.dcm.generate(self.noise, found, [name], self.banks)
             else:
-                padded = {other: value[index.to(value.device)] for other, value in found.items()}
+                padded = rows_at(found, index)
                 found[name] = self.dcm.generate(more, padded, [name], self.banks)[name][:n]
         return pick(found, asked)
 
     def select(self, index: Tensor) -> Rows:
         """Some of the rows, by positions or by a mask."""
         chosen = Rows(self.dcm, self.noise.select(index))
-        chosen.cells = {cell: value[index.to(value.device)] for cell, value in self.cells.items()}
+        chosen.cells = rows_at(self.cells, index)
         chosen.banks = self.banks
-        chosen.marks = {key: value[index.to(value.device)] for key, value in self.marks.items()}
+        chosen.marks = rows_at(self.marks, index)
         return chosen
 
     def only(self, cells: Collection[Cell]) -> Rows:

@@ -16,8 +16,9 @@ from causalplug.mechanisms.frozen.conditional import ConditionalMechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.label_map import LabelMap
 from causalplug.noise import Noise
-from causalplug.selection import pick, without_none
-from causalplug.testing.values import difference, example_values, refusal
+from causalplug.selection import pick, sizes_of, without_none
+from causalplug.tensors import rows_at
+from causalplug.testing.values import difference, example_values, refusal, rows_of
 from causalplug.variables import Continuous, Discrete, Image, Variable
 
 __all__ = ["MechanismTester"]
@@ -133,15 +134,11 @@ class MechanismTester:
         parents, noise = self.inputs(mechanism, self.rows)
         together = mechanism(parents, noise)
         turned = torch.arange(self.rows - 1, -1, -1)
-        backwards = mechanism(
-            {k: v[turned] for k, v in parents.items()}, {k: v[turned] for k, v in noise.items()}
-        )
+        backwards = mechanism(rows_at(parents, turned), rows_at(noise, turned))
         assert self.difference(mechanism, together, backwards[turned]) <= self.tolerance
         for row in range(self.rows):
             one = slice(row, row + 1)
-            alone = mechanism(
-                {k: v[one] for k, v in parents.items()}, {k: v[one] for k, v in noise.items()}
-            )
+            alone = mechanism(rows_of(parents, one), rows_of(noise, one))
             assert self.difference(mechanism, together[one], alone) <= self.tolerance
 
     def test_probabilities_sum_to_one_where_it_has_them(self) -> None:
@@ -262,7 +259,7 @@ class MechanismTester:
         mechanism = self.make()
         if not isinstance(mechanism, FrozenMechanism) or not mechanism.labels:
             return
-        size = math.prod(label.size for label in mechanism.labels)
+        size = math.prod(sizes_of(mechanism.labels))
         table = torch.full((2, size), 1 / size)
         bound = mechanism.bind(
             "I",

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.data.source import Rows
-from causalplug.errors import PlanError
 from causalplug.model.model import Model
+from causalplug.planning.gradients import SCORE_COPIES
 from causalplug.planning.plan import Target
 from causalplug.selection import pick, values_at
+from causalplug.tensors import rows_at
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import Critic, CriticInput, Scaled, between
 from causalplug.training.factors import (
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Game", "RowGame", "Rule", "TableGame", "taken_values"]
 
-_SCORE_COPIES = 8  # independent draws per row of the leave-one-out score function
 _PENALTY_ROWS = 64  # rows of the gradient penalty in a step
 
 
@@ -223,18 +223,15 @@ class RowGame(Game):
         self.roller = Roller(
             dcm, target.variables, target.parents, target.updated, banks=banks, pixels=pixels
         )
-        projections = {
-            n: dcm.encoders[n].size for n in names if n in dcm.encoders and n not in pixels
-        }
+        projections = {}
+        for n in names:
+            if n in dcm.encoders and n not in pixels:
+                projections[n] = dcm.encoders[n].size
         self.reads = CriticInput(pick(dcm.variables, names), projections)
         self.reads.standardise(self.rows)
         self.critic = self._new_critic()
-        self.mode = _mode(config, self.roller, dcm)
-        budget = config.max_enumeration // _SCORE_COPIES
-        if self.mode == "score":
-            self.spread = self.roller.last(budget)
-        else:
-            self.spread = set()
+        passage = self.roller.passage(config.gradient, config.max_enumeration)
+        self.mode, self.spread = passage.mode, set(passage.spread)
         self.batch = min(config.batch_size, self.size)
         share = torch.full((self.batch,), 1 / self.batch)  # generated rows minus real rows
         self.register_buffer("_sides", torch.cat([share, -share]))
@@ -246,7 +243,7 @@ class RowGame(Game):
 
     def _rows(self, n: int, generator: torch.Generator) -> dict[str, Tensor]:
         index = torch.randint(self.size, (n,), generator=generator, device=generator.device)
-        return {name: value[index] for name, value in self.rows.items()}
+        return rows_at(self.rows, index)
 
     def _given(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return pick(rows, self.given)
@@ -277,7 +274,7 @@ class RowGame(Game):
         given = self._given(self._rows(self.batch, generator))
         copies = 1
         if self.mode == "score":
-            copies = _SCORE_COPIES
+            copies = SCORE_COPIES
         out = self.roller(
             given,
             self.batch,
@@ -304,27 +301,3 @@ class RowGame(Game):
 
 def _split(rows: Sequence[Tensor], parts: int) -> list[list[Tensor]]:
     return list(map(list, zip(*[r.chunk(parts) for r in rows], strict=True)))
-
-
-def _mode(config: TrainingConfig, roller: Roller, dcm: Model) -> str:
-    """How gradients pass the discrete variables of a target.
-
-    Raises:
-        PlanError: They cannot pass a frozen one.
-    """
-    if config.gradient == "straight-through":
-        return "relaxed"
-    if not roller.weighed:
-        return "sample"
-    closed = [name for name in roller.weighed if not dcm.mechanism(name).explicit]
-    if closed:
-        raise PlanError(
-            f"{', '.join(sorted(roller.updated))} cannot be trained through {closed[0]}: its "
-            "mechanism does not tell the probabilities of its values, so no gradient passes it. "
-            f"Train {closed[0]}, or use the likelihood."
-        )
-    if config.gradient == "enumerate" or (
-        config.gradient == "auto" and roller.joint_values <= config.max_enumeration
-    ):
-        return "enumerate"
-    return "score"

@@ -56,9 +56,10 @@ class Checkpoints:
             TrainingError: There is none.
         """
         place = Path(place)
-        found = [
-            folder for folder in (place / "checkpoint", place) if (folder / "state.json").is_file()
-        ]
+        found = []
+        for folder in (place / "checkpoint", place):
+            if (folder / "state.json").is_file():
+                found.append(folder)
         if not found:
             raise TrainingError(
                 f"The run cannot be resumed from {place}: there is no checkpoint. Give the "

@@ -12,6 +12,7 @@ from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.trial import example_values
 from causalplug.model.model import Model
 from causalplug.networks import location_and_scale
+from causalplug.selection import pick
 from causalplug.wording import listed
 
 __all__ = ["ImageJudges", "judges_of"]
@@ -59,7 +60,7 @@ def _bound(dcm: Model, image: str, name: str, judge: Mechanism) -> Mechanism:
             f"the judge of {name!r} reads {listed(reads)}: it has to read {image}, and may read "
             "its parents beside it. Name its conditions after them."
         )
-    return judge.for_variable(name, dcm.variables[name], {p: dcm.variables[p] for p in reads})
+    return judge.for_variable(name, dcm.variables[name], pick(dcm.variables, reads))
 
 
 def _try(dcm: Model, image: str, name: str, judge: Mechanism) -> None:
@@ -118,7 +119,7 @@ class ImageJudges(nn.Module):
         total = images.new_zeros(len(images))
         for place, (name, module) in enumerate(zip(self.names, self.judges, strict=True)):
             judge: Mechanism = module  # type: ignore[assignment]
-            read = _read(judge, {p: given[p] for p in judge.parents}).float()
+            read = _read(judge, pick(given, judge.parents)).float()
             if judge.variable.is_discrete:
                 total = total + nn.functional.cross_entropy(read, given[name], reduction="none")
                 continue

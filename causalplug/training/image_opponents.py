@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from causalplug.model.model import Model
 from causalplug.networks import initialised
+from causalplug.selection import by_name, pick, without
 from causalplug.training.critics import CriticInput
 from causalplug.training.image_readers import PairCritic, Reader, Support
 
@@ -63,10 +64,10 @@ class ImageOpponents(nn.Module):
         self.name = name
         names = list(dcm.mechanism(name).parents)
         projections = {n: dcm.encoder(n).size for n in names if n in dcm.encoders}
-        declared = {n: dcm.variables[n] for n in (*names, name)}
+        declared = pick(dcm.variables, (*names, name))
         self.reads = CriticInput(declared, projections)
-        self.reads.standardise({n: rows[n] for n in names})
-        specs = {n: dcm.parent_spec(n) for n in names if n not in judged}
+        self.reads.standardise(pick(rows, names))
+        specs = by_name(dcm.parent_spec, without(names, judged))
         self.critic = initialised(lambda: PairCritic(self.reads), seed + 1)
         self.reader = initialised(lambda: Reader(dcm.variables[name], specs, rows), seed + 2)
         self.support = initialised(lambda: Support(sum(self.reads.sizes)), seed + 3)

@@ -20,6 +20,7 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.model.model import Model
 from causalplug.planning.plan import Module, Target
 from causalplug.selection import pick, within, without
+from causalplug.tensors import rows_at
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import as_made, pixel_column, read_parents
 from causalplug.training.moments import moments_off, moments_off_by_value
@@ -73,7 +74,7 @@ class Prepared:
                 images[name] = self.images[source, part][name]
         if part == "held_out" and images:
             few = torch.arange(min(len(rows), _HELD_OUT_PIXELS))
-            rows, images = rows.select(few), {name: value[few] for name, value in images.items()}
+            rows, images = rows.select(few), rows_at(images, few)
         if not images:
             return rows
         device = next(iter(rows.values.values())).device
@@ -224,9 +225,10 @@ class Prepared:
     def _shown(self, dcm: Model, target: Target, pixels: Sequence[str]) -> Shown | None:
         """What reads categories off the images that the target trains."""
         names = [*target.parents, *target.variables]
-        images = [
-            name for name in target.updated if name in names and dcm.variables[name].needs_encoder
-        ]
+        images = []
+        for name in target.updated:
+            if name in names and dcm.variables[name].needs_encoder:
+                images.append(name)
         if not images:
             return None
         key = (target.source, *names)
@@ -454,9 +456,10 @@ class _timed:
 def _rows_with(name: str, mechanism: Mechanism, train: Sequence[Rows]) -> dict[str, Tensor]:
     """Rows of the largest source that tells how a frozen mechanism's labels follow from its
     parents."""
-    having = [
-        r for r in train if {name, *mechanism.parents} <= set(r.values) and name not in r.source.do
-    ]
+    having = []
+    for r in train:
+        if {name, *mechanism.parents} <= set(r.values) and name not in r.source.do:
+            having.append(r)
     having = having or [
         r for r in train if set(mechanism.parents) <= set(r.values) and name not in r.source.do
     ]

@@ -9,6 +9,7 @@ from typing import Any
 from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord, RangeRecord
+from causalplug.planning.gradients import sentence
 from causalplug.planning.objectives import OBJECTIVES
 from causalplug.selection import to_dicts
 from causalplug.training.validation import Distance
@@ -31,6 +32,7 @@ class ModuleReport:
         converged: Whether every distance is within its bound; None where nothing was compared, as
             for a module that likelihood trained behind a generator too slow to be drawn from.
         curve: One entry per validation: step, distance and loss.
+        gradients: Frozen variable that it was trained through -> how gradients passed it, in words.
     """
 
     variables: tuple[str, ...]
@@ -42,6 +44,7 @@ class ModuleReport:
     negative_log_likelihood: float | None = None
     converged: bool | None = None
     curve: list[dict[str, float]] = field(default_factory=list)
+    gradients: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -75,6 +78,8 @@ class ModuleReport:
         }
         if self.negative_log_likelihood is not None:
             record["negative_log_likelihood"] = self.negative_log_likelihood
+        if self.gradients:
+            record["gradients"] = self.gradients
         return record
 
 
@@ -196,6 +201,7 @@ class TrainingReport:
             table.append(
                 "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
             )
+        table += [sentence(m.name, m.gradients) for m in self.modules if m.gradients]
         for fit in self.fits:
             table += [f"{fit.name}: {reason}" for reason in fit.reasons]
         if self.processes > 1:

@@ -178,7 +178,8 @@ class Run:
     def module(self, position: int, module: Module) -> None:
         """Train one module: one phase, or two for ``warm``."""
         objective = str(module.objective)
-        report = ModuleReport(tuple(module.variables), objective)
+        ways = dict(module.gradients)
+        report = ModuleReport(tuple(module.variables), objective, gradients=ways)
         first = 0
         if self.pending is not None and self.pending[0]["position"] == position:
             state = self.pending[0]

@@ -21,6 +21,7 @@ from causalplug.graphs.source import Source
 from causalplug.identification.identification import identify
 from causalplug.identification.query import Query
 from causalplug.model.model import Model
+from causalplug.tensors import first_rows
 from causalplug.values import Json
 
 __all__ = ["overlap_records", "range_records", "rare_categories", "unseen_categories"]
@@ -159,7 +160,7 @@ def _first(rows: Rows) -> Rows:
     """Some of very many rows; those of training come in random order."""
     if len(rows) <= _MOST:
         return rows
-    return replace(rows, values={name: column[:_MOST] for name, column in rows.values.items()})
+    return replace(rows, values=first_rows(rows.values, _MOST))
 
 
 def _users_values(model: Model, rows: Rows) -> Json:

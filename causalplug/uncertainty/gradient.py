@@ -26,6 +26,7 @@ from causalplug.mechanisms.base import Mechanism
 from causalplug.model.model import Model
 from causalplug.noise import Noise
 from causalplug.sampling.worlds import Rows, World
+from causalplug.tensors import rows_at
 from causalplug.uncertainty.numbers import AnswerNumbers, Linearised, Place
 from causalplug.uncertainty.pins import Density, Pins
 from causalplug.wording import listed
@@ -249,7 +250,7 @@ class _Exchange:
             moved = (change != 0).any(1).nonzero().squeeze(-1)
         total = _nothing(self.numbers, parameters)
         for rows in moved.split(_BACKWARD):
-            chosen = {key: value[rows] for key, value in parents.items()}
+            chosen = rows_at(parents, rows)
             few = confounder
             if confounder is not None:
                 few = confounder[rows]

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.model.model import Model
-from causalplug.selection import pick
+from causalplug.selection import firsts, pick, seconds
+from causalplug.tensors import rows_at
 from causalplug.training.factors import (
     Cells,
     ConfounderDraws,
@@ -86,7 +87,7 @@ class Factor:
             yield Factor(self.variables, self._rows_at(places), self.counts[places], None)
 
     def _rows_at(self, places: Tensor) -> dict[str, Tensor]:
-        return {name: value[places.to(value.device)] for name, value in self.rows.items()}
+        return rows_at(self.rows, places)
 
 
 def rows_to_read(
@@ -202,7 +203,7 @@ class Scores:
         pulled = [p if p is not None else None for p in self._pulled]
         pairs = [(p, part) for p, part in zip(pulled, like, strict=True) if p is not None]
         (found,) = torch.autograd.grad(
-            [p for p, _ in pairs], self._probe, [part for _, part in pairs], retain_graph=True
+            firsts(pairs), self._probe, seconds(pairs), retain_graph=True
         )
         return found.double()
 

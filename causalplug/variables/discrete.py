@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from causalplug.errors import DataError, VariableError
-from causalplug.selection import values_at
+from causalplug.selection import positions_of, values_at
 from causalplug.values import Json
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import (
@@ -135,7 +135,7 @@ class Discrete(Variable):
             unknown = np.unique(array[outside])
         else:
             uniques, inverse = distinct(array, name)
-            lookup = {value: code for code, value in enumerate(self.categories)}
+            lookup = positions_of(self.categories)
             found = np.asarray([lookup.get(value, -1) for value in uniques], np.int64)
             codes = found[inverse]
             outside = codes < 0

@@ -178,9 +178,10 @@ class Image(Variable):
             array = np.clip((array - self.low) / (self.high - self.low) * 255 + 0.5, 0, 255).astype(
                 np.uint8
             )
-        return [
-            PILImage.fromarray(a[0] if self.channels == 1 else a.transpose(1, 2, 0)) for a in array
-        ]
+        found = []
+        for a in array:
+            found.append(PILImage.fromarray(a[0] if self.channels == 1 else a.transpose(1, 2, 0)))
+        return found
 
     def describe(self) -> str:
         return f"image, {' x '.join(map(str, self.event_shape))}"

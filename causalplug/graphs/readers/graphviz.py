@@ -4,6 +4,7 @@ edges, attributes."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 from causalplug.errors import GraphError
 from causalplug.graphs.readers.dot_tokens import DotTokens
@@ -141,7 +142,7 @@ class _Parser:
             arrows.append(arrow)
             groups.append(self.group(vertex_default, edge_default))
         attributes = self.attributes()
-        named = [name for group in groups for name in group]
+        named = list(chain.from_iterable(groups))
         if not arrows:
             for name in named:
                 self.vertices[name].update(attributes)

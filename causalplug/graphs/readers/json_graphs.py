@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any
 
 from causalplug.errors import GraphError
 from causalplug.graphs.readers.draft import Draft
@@ -17,7 +16,7 @@ from causalplug.graphs.readers.marks import (
     normal,
 )
 from causalplug.selection import all_of_kind, drop, map_values
-from causalplug.values import Json, Named
+from causalplug.values import Json, JsonValue, Named
 from causalplug.wording import check_known, listed, shortened
 
 __all__ = ["parse_json", "read_json"]
@@ -55,7 +54,7 @@ def read_json(text: str) -> Draft:
     return _lists(data)
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str) -> JsonValue:
     """The value of a JSON text.
 
     Raises:
@@ -78,7 +77,7 @@ def parse_json(text: str) -> Any:
         ) from error
 
 
-def _once(pairs: list[tuple[str, Any]]) -> Json:
+def _once(pairs: list[tuple[str, JsonValue]]) -> Json:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
@@ -169,7 +168,7 @@ def _refuse_other_parts(data: Named) -> None:
         )
 
 
-def _adjacent(data: Named, nodes: Named) -> list[Any]:
+def _adjacent(data: Named, nodes: Named) -> list[JsonValue]:
     """The links in networkx's ``adjacency``: for every node the list of those it points to."""
     rows = _list(data, "adjacency")
     if rows and len(rows) != len(nodes):
@@ -187,9 +186,9 @@ def _adjacent(data: Named, nodes: Named) -> list[Any]:
     return found
 
 
-def _nodes(draft: Draft, nodes: list[Any]) -> dict[Any, Named]:
+def _nodes(draft: Draft, nodes: list[JsonValue]) -> dict[JsonValue, Named]:
     """The attributes of every node by its id; the names are declared."""
-    found: dict[Any, Named] = {}
+    found: dict[JsonValue, Named] = {}
     for node in nodes:
         if isinstance(node, dict):
             marks = node
@@ -212,7 +211,7 @@ def _nodes(draft: Draft, nodes: list[Any]) -> dict[Any, Named]:
     return found
 
 
-def _link(edge: object) -> tuple[Any, Any, Named]:
+def _link(edge: object) -> tuple[JsonValue, JsonValue, Named]:
     if isinstance(edge, list) and len(edge) == 2:
         return edge[0], edge[1], {}
     if isinstance(edge, dict):
@@ -250,7 +249,7 @@ def _at(position: int, places: list[str], draft: Draft) -> str:
     return found
 
 
-def _list(data: Named, key: str) -> list[Any]:
+def _list(data: Named, key: str) -> list[JsonValue]:
     value = data.get(key, [])
     if not isinstance(value, list):
         raise GraphError(
@@ -260,14 +259,14 @@ def _list(data: Named, key: str) -> list[Any]:
     return value
 
 
-def _unwrapped(value: object) -> Any:
+def _unwrapped(value: object) -> JsonValue:
     """Cytoscape's elements: their data, with what is said beside it (``classes``)."""
     if not isinstance(value, list):
         return value
     return [_element(entry) for entry in value]
 
 
-def _element(entry: Any) -> Any:
+def _element(entry: JsonValue) -> JsonValue:
     if not isinstance(entry, dict) or not isinstance(entry.get("data"), dict):
         return entry
     return drop(entry, _OF_SCREEN) | entry["data"]

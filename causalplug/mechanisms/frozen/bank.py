@@ -103,9 +103,9 @@ class SampleBank:
             arrays["images"] = ((len(self.labels), rows_per_label, *variable.event_shape), np.uint8)
         report = _reporter(progress, mechanism.name or "bank", len(self))
         if folder is None:
-            made: dict[str, np.ndarray] = {
-                name: np.empty(shape, kind) for name, (shape, kind) in arrays.items()
-            }
+            made: dict[str, np.ndarray] = {}
+            for name, (shape, kind) in arrays.items():
+                made[name] = np.empty(shape, kind)
             self._fill(made, 0, batch_size, report)
         else:
             made = self._fill_files(

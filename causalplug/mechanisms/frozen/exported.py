@@ -14,6 +14,7 @@ import inspect
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -163,6 +164,8 @@ def export_network(
                 dict(keywords),
                 dynamic_shapes=_rows_of(module, len(inputs), list(keywords)),
             )
+            if any(map(_changes_in_place, exported.graph.nodes)):
+                exported = exported.run_decompositions({})  # the same without changes in place
         return _written(exported)
     except MechanismError:
         raise
@@ -175,6 +178,10 @@ def export_network(
             f"{type(error).__name__}: {first[:300]}. Write it without branches on values and "
             "without noise of its own, or register a mechanism class for it."
         ) from error
+
+
+def _changes_in_place(node: Any) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 
 def _row_axis() -> Any:
@@ -252,6 +259,13 @@ def _step(node: Any) -> Json:
     target = node.target
     if isinstance(target, torch._ops.OpOverload):
         name = f"{target.namespace}:{target._schema.name.partition('::')[2]}.{target._overloadname}"
+        if _changes_in_place(node):
+            raise MechanismError(
+                f"The network cannot be saved without its code: its operator "
+                f"{target._schema.name.partition('::')[2]!r} changes a tensor in place. Write it "
+                "without the trailing underscore, or without inplace=True, and let the network "
+                "keep no state of its own."
+            )
     else:
         known = {function: word for word, function in _NUMBERS.items()}
         name = f"number:{known.get(target, getattr(target, '__name__', target))}"
@@ -287,7 +301,7 @@ def _mentioned(item: object) -> list[str]:
     if isinstance(item, dict):
         if set(item) == {"step"}:
             return [item["step"]]
-        return [name for one in item.values() for name in _mentioned(one)]
+        return list(chain.from_iterable(map(_mentioned, item.values())))
     if isinstance(item, list):
-        return [name for one in item for name in _mentioned(one)]
+        return list(chain.from_iterable(map(_mentioned, item)))
     return []

@@ -24,7 +24,7 @@ from causalplug.mechanisms.frozen.label_map import Label, LabelMap
 from causalplug.mechanisms.frozen.transforms import ImageTransform
 from causalplug.noise import NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
-from causalplug.selection import pick
+from causalplug.selection import names_of, pick
 from causalplug.values import Json, Named
 from causalplug.variables import Image, Variable, variable_from_dict
 
@@ -89,13 +89,7 @@ class FrozenMechanism(Mechanism):
                 "A generator cannot name its noise 'label': the label map's noise has that name. "
                 "Rename it."
             )
-        twice = sorted(
-            {
-                label.name
-                for label in labels
-                if [other.name for other in labels].count(label.name) > 1
-            }
-        )
+        twice = sorted({label.name for label in labels if names_of(labels).count(label.name) > 1})
         if twice:
             raise MechanismError(
                 f"The labels of a generator must differ: {', '.join(twice)} given twice. Rename "
@@ -266,9 +260,9 @@ class FrozenMechanism(Mechanism):
             if not same or spec.labels != self.labels:
                 raise MechanismError(
                     f"The label map given for {name!r} cannot be used: it goes from "
-                    f"{list(spec.parents)} to {[label.name for label in spec.labels]}, but "
+                    f"{list(spec.parents)} to {names_of(spec.labels)}, but "
                     f"{name!r} has the parents {list(parents)} and the generator the labels "
-                    f"{[label.name for label in self.labels]}, or their values differ. Rebuild it."
+                    f"{names_of(self.labels)}, or their values differ. Rebuild it."
                 )
             return spec
         if isinstance(spec, Mapping):

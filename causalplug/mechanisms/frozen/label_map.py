@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,8 +32,8 @@ from causalplug.mechanisms.frozen.label_tables import (
     table_from,
 )
 from causalplug.noise import NoiseSpec
-from causalplug.selection import to_dicts, values_at
-from causalplug.values import Json, Named
+from causalplug.selection import sizes_of, to_dicts, values_at
+from causalplug.values import Json, Named, Value
 from causalplug.variables import Discrete, Variable, variable_from_dict
 
 __all__ = ["Label", "LabelMap"]
@@ -75,8 +74,8 @@ class LabelMap:
         self.parents: dict[str, Discrete] = as_discrete(parents)
         self.labels = tuple(labels)
         shape = (
-            math.prod(p.size for p in self.parents.values()),
-            math.prod(label.size for label in self.labels),
+            math.prod(sizes_of(self.parents.values())),
+            math.prod(sizes_of(self.labels)),
         )
         table = torch.as_tensor(probabilities, dtype=torch.float64)
         if tuple(table.shape) != shape:
@@ -141,7 +140,7 @@ class LabelMap:
         """Row of the table ``(n,)`` for the parents' codes ``(n,)``; of relaxed one-hot rows the
         largest counts."""
         codes = [_codes(parents[name]) for name in self.parents]
-        return ravel(codes, [p.size for p in self.parents.values()])
+        return ravel(codes, sizes_of(self.parents.values()))
 
     def probabilities_given(self, parents: Mapping[str, Tensor], n: int | None = None) -> Tensor:
         """``P(joint label | parents)``, ``(n, size)``; linear in relaxed (one-hot float) parents,
@@ -217,7 +216,7 @@ class LabelMap:
 
     def join(self, labels: Tensor) -> Tensor:
         """Inverse of :meth:`split`."""
-        return ravel(list(labels.unbind(-1)), [label.size for label in self.labels], len(labels))
+        return ravel(list(labels.unbind(-1)), sizes_of(self.labels), len(labels))
 
     # -- constructions
 
@@ -241,14 +240,14 @@ class LabelMap:
         """Every label with the same probability, whatever the parents."""
         discrete = as_discrete(parents)
         rows, size = (
-            math.prod(p.size for p in discrete.values()),
-            math.prod(label.size for label in labels),
+            math.prod(sizes_of(discrete.values())),
+            math.prod(sizes_of(labels)),
         )
         return cls(discrete, labels, torch.full((rows, size), 1 / size, dtype=torch.float64))
 
     @classmethod
     def from_table(
-        cls, table: Mapping[Any, Entry], parents: Mapping[str, Variable], labels: Sequence[Label]
+        cls, table: Mapping[Value, Entry], parents: Mapping[str, Variable], labels: Sequence[Label]
     ) -> LabelMap:
         """A map from a dictionary: parent value (a tuple for several parents) to label, or to
         ``{label: probability}``.
@@ -264,7 +263,10 @@ class LabelMap:
 
     @classmethod
     def from_function(
-        cls, function: Callable[..., Any], parents: Mapping[str, Variable], labels: Sequence[Label]
+        cls,
+        function: Callable[..., Value],
+        parents: Mapping[str, Variable],
+        labels: Sequence[Label],
     ) -> LabelMap:
         """A map from ``function(*values of the parents) -> label(s)`` or ``{label:
         probability}``, tabulated."""
@@ -279,7 +281,7 @@ class LabelMap:
         *,
         parents: Mapping[str, Variable],
         labels: Sequence[Label],
-        label: str | Sequence[str] | Callable[..., Any],
+        label: str | Sequence[str] | Callable[..., Value],
         smoothing: float = 0.0,
     ) -> LabelMap:
         """``P(label | parents)`` counted in rows of data.
@@ -301,8 +303,8 @@ class LabelMap:
             joint = cls.from_function(label, discrete, labels).draw(codes, n=n)
         else:
             joint = _joint_label(frame, label, labels, n)
-        index = ravel(list(codes.values()), [p.size for p in discrete.values()], n)
-        size = math.prod(item.size for item in labels)
+        index = ravel(list(codes.values()), sizes_of(discrete.values()), n)
+        size = math.prod(sizes_of(labels))
         return cls(discrete, labels, counted(index * size + joint, discrete, labels, smoothing))
 
     def _describe(self, row: int) -> str:
@@ -346,7 +348,7 @@ class LabelMap:
         """Inverse of :meth:`to_dict`."""
         parents = {name: variable_from_dict(item, name) for name, item in declaration["parents"]}
         labels = list(map(Label.from_dict, declaration["labels"]))
-        size = math.prod(label.size for label in labels)
+        size = math.prod(sizes_of(labels))
         table = torch.tensor(declaration["probabilities"], dtype=torch.float64).view(-1, size)
         return cls(parents, labels, table)
 
@@ -364,7 +366,7 @@ def _joint_label(
             f"Columns {names} cannot hold the labels {listed(labels)}: give one column for each."
         )
     known = [item.encode(frame[name]) for name, item in zip(names, labels, strict=True)]
-    return ravel(known, [item.size for item in labels], n)
+    return ravel(known, sizes_of(labels), n)
 
 
 def _codes(value: Tensor) -> Tensor:

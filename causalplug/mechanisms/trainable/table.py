@@ -13,7 +13,7 @@ from causalplug.graphs.confounders import confounder_key
 from causalplug.mechanisms.base import Mechanism, register_mechanism
 from causalplug.mechanisms.frozen.abduction import gumbel_given
 from causalplug.noise import NoiseSpec
-from causalplug.selection import pick
+from causalplug.selection import pick, sizes_of
 from causalplug.values import Json, Named
 from causalplug.variables import Discrete, variable_from_dict
 
@@ -107,7 +107,7 @@ class DiscreteTable(Mechanism):
         if responses == "shared":
             self.noise = {"gumbel": NoiseSpec((variable.size,), "gumbel")}
         else:
-            configurations = math.prod(parent.size for parent in parents.values())
+            configurations = math.prod(sizes_of(parents.values()))
             self.noise = {"responses": NoiseSpec((configurations,), "uniform")}
         if self.own is not None:
             self.noise["state"] = NoiseSpec((), "uniform")
@@ -307,7 +307,7 @@ class DiscreteTable(Mechanism):
         variable: Discrete = variable_from_dict(config["variable"])  # type: ignore[assignment]
         parents = {name: variable_from_dict(declared, name) for name, declared in config["parents"]}
         own = config["own"]
-        sizes = [p.size for p in parents.values()] + list(map(len, config["confounders"]))
+        sizes = sizes_of(parents.values()) + list(map(len, config["confounders"]))
         shape = (*sizes, *(() if own is None else (len(own),)), variable.size)
         table = torch.full(shape, 1 / variable.size, dtype=torch.float64)
         options = pick(config, ("own", "confounder_size", "responses"))
