@@ -84,7 +84,7 @@ def plan(
     )
 
 
-def _known(candidate: object) -> Any:
+def _known(candidate: object) -> object:
     """A candidate itself, or what its repository says of it."""
     from os import PathLike
 

@@ -359,7 +359,7 @@ class Mechanism(Part):
         """What it reads before it is bound, by name; None where it is not known."""
         return dict.fromkeys(self.parents)
 
-    def fingerprint(self) -> list[Any]:
+    def fingerprint(self) -> list[object]:
         """JSON values that differ whenever its samples may.
 
         Raises:

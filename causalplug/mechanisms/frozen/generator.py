@@ -113,9 +113,9 @@ class FrozenMechanism(Mechanism):
     def _unbind(self) -> None:
         self.name: str | None = None
         self.variable = self.image
-        self.bound_parents: dict[str, Variable] = {
-            label.name: label.values for label in self.labels
-        }
+        self.bound_parents: dict[str, Variable] = {}
+        for label in self.labels:
+            self.bound_parents[label.name] = label.values
         self.label_map: LabelMap | None = None
         self.images_painted = 0
         self.kept: dict[Hashable, object] = {}
@@ -434,7 +434,7 @@ class FrozenMechanism(Mechanism):
         """A frozen generator stays in evaluation mode."""
         return super().train(False)
 
-    def fingerprint(self) -> list[Any]:
+    def fingerprint(self) -> list[object]:
         """JSON values that differ whenever the painted images may: kind, configuration, version
         of the weights."""
         origin = self.origin
