@@ -104,9 +104,10 @@ class Request:
             attributes["effective_pool"] = found.effective / found.drawn
             attributes["pool_bias"] = found.drawn / found.effective
         if errors:
-            attributes["reconstruction_error"] = {
-                name: error / self.n for name, error in errors.items()
-            }
+            by_name = {}
+            for name, error in errors.items():
+                by_name[name] = error / self.n
+            attributes["reconstruction_error"] = by_name
         return attributes
 
 
@@ -128,7 +129,9 @@ def request(
             "nothing can be sampled: variables= is empty; leave it out for all of them."
         )
     targets = [(label, world, asked) for label, world in worlds.items()]
-    plain: list[tuple[World, Sequence[str]]] = [(world, names) for _, world, names in targets]
+    plain: list[tuple[World, Sequence[str]]] = []
+    for _, world, names in targets:
+        plain.append((world, names))
     for i, part in enumerate(given):
         seen = [(g.world, g.names) for g in given[i + 1 :]]
         part.prepare(dcm, [*seen, *plain])

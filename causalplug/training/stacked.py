@@ -35,6 +35,7 @@ _SCORED = 4096  # held-out rows of a mechanism that are scored
 _RATE, _BETAS = 1e-2, (0.9, 0.99)
 _CYCLES = CYCLES[1:]
 _LATE, _LARGER = 0.8, 4  # share of a cycle after which batches are larger, and by how much
+_PASSES, _SOONEST = 10, 20  # passes over the rows between validations, and steps at least
 _BYTES = 1 << 28  # of the features of one stack's rows
 
 
@@ -190,7 +191,9 @@ class StackedTraining:
         if len(sources) == 1:
             rows = pick(sources[0].values, columns)
         else:
-            rows = {c: torch.cat([s.values[c] for s in sources]) for c in columns}
+            rows = {}
+            for c in columns:
+                rows[c] = torch.cat([s.values[c] for s in sources])
         return Member(name, mechanism, rows)  # type: ignore[arg-type]
 
     def train(self, singles: Sequence[Single]) -> None:
@@ -251,7 +254,9 @@ class StackedTraining:
         for length in lengths:
             before = [single.scores for single in active]
             done = self._cycle(active, length, done, bar)
-            gains = [self._gained(s, scores) for s, scores in zip(active, before, strict=True)]
+            gains = []
+            for s, scores in zip(active, before, strict=True):
+                gains.append(self._gained(s, scores))
             gains = self.processes.told(gains)
             active = [single for single, more in zip(active, gains, strict=True) if more]
             if not active:
@@ -272,11 +277,12 @@ class StackedTraining:
             self.dcm, stack, rows, self.config, steps=length, processes=self.processes
         )
         best = _Best(singles, learner)
+        every = self._between_validations(int(rows.counts.max()))
         for step in range(1, length + 1):
             learner.step(step, self.generator)
             self._check(singles, learner.losses, done + step)
             bar.update()
-            if step % self.config.validate_every == 0 or step == length:
+            if step % every == 0 or step == length:
                 scores = self.processes.told(learner.scores(held_out))
                 best.update(scores, done + step, held_out.counts)
                 self._record(singles, learner.losses, scores, done + step)
@@ -289,6 +295,11 @@ class StackedTraining:
             single.report.steps = done + step
             single.report.seconds += share
         return done + length
+
+    def _between_validations(self, rows: int) -> int:
+        """Steps between validations: fewer where rows are few, which are soon learned by heart."""
+        passes = max(1, rows // self.config.batch_size)
+        return min(self.config.validate_every, max(_SOONEST, _PASSES * passes))
 
     def _check(self, singles: Sequence[Single], losses: Sequence[float], step: int) -> None:
         for single, loss in zip(singles, losses, strict=True):

@@ -25,6 +25,7 @@ __all__ = ["REPLICATES", "Spread", "Unknown", "spread_by_influence"]
 
 REPLICATES = "train with cp.fit(…, replicates=20) to have one"
 _MOST = 1024  # numbers of one answer that get intervals
+_CLOSE = 3.0  # standard errors of a one-step correction that first order does for
 
 
 @dataclass(frozen=True)
@@ -85,34 +86,79 @@ def spread_by_influence(
         numbers = AnswerNumbers(dcm, terms, asked.formula)
     else:
         numbers = numbers_of(terms)
-    _check(dcm, numbers, trained)
+    if numbers.size > _MOST:
+        raise Unknown(f"the answer has {numbers.size:,} numbers", f"ask for at most {_MOST:,}")
+    other = _not_by_likelihood(dcm, numbers, trained)
+    corrected = bool(other) and data is not None and one_step is not False
+    if other and not corrected:
+        _refuse(dcm, other)
     samples = _samples(dcm, data)
     try:
         found = influence_of(dcm, numbers, samples, trained, seed=seed)
     except NoGradient as why:
         raise Unknown(str(why), REPLICATES) from None
+    if corrected:
+        return _corrected(found, samples, other, _names(dcm, samples))
     return _told(found, samples, one_step, _names(dcm, samples))
 
 
-def _check(dcm: Model, numbers: AnswerNumbers, trained: set[str]) -> None:
-    """Raise unless everything that the answer reads was trained by likelihood."""
-    read = {name for world, target in numbers.targets for name in world.graph.ancestors([target])}
+def _not_by_likelihood(dcm: Model, numbers: AnswerNumbers, trained: set[str]) -> list[str]:
+    """What the answer reads and was trained in another way; it has a density.
+
+    Raises:
+        Unknown: Some of it has none, or was not trained by :func:`causalplug.fit`.
+    """
+    read: set[str] = set()
+    for world, target in numbers.targets:
+        read.update(world.graph.ancestors([target]))
     objectives = _objectives(dcm.history)
     other = sorted(n for n in trained & read if objectives.get(n) != "likelihood")
-    if other and all(name in objectives for name in other):
-        how = objectives[other[0]]
+    unknown = [name for name in other if name not in objectives]
+    if unknown:
         raise Unknown(
-            f"{', '.join(other)} {'were' if len(other) > 1 else 'was'} trained with "
-            f"objective={how!r}, which has no influence function",
-            REPLICATES,
-        )
-    if other:
-        raise Unknown(
-            f"the model does not know how {', '.join(other)} was trained, or on how many rows",
+            f"the model does not know how {', '.join(unknown)} was trained, or on how many rows",
             "train it with cp.fit to have one",
         )
-    if numbers.size > _MOST:
-        raise Unknown(f"the answer has {numbers.size:,} numbers", f"ask for at most {_MOST:,}")
+    without = [name for name in other if not dcm.mechanism(name).explicit]
+    if without:
+        raise Unknown(_without_influence(objectives, without), REPLICATES)
+    return other
+
+
+def _refuse(dcm: Model, other: Sequence[str]) -> None:
+    raise Unknown(
+        _without_influence(_objectives(dcm.history), other),
+        "give data= the rows that it was trained on for the one-step estimate, or " + REPLICATES,
+    )
+
+
+def _without_influence(objectives: Mapping[str, str], names: Sequence[str]) -> str:
+    were = "were" if len(names) > 1 else "was"
+    return (
+        f"{', '.join(names)} {were} trained with objective={objectives[names[0]]!r}, which has no "
+        "influence function"
+    )
+
+
+def _corrected(
+    found: Influence, samples: Sequence[Sample], other: Sequence[str], names: Sequence[str]
+) -> Spread:
+    """The spread of the one-step estimate, which to first order does not depend on how the model
+    was trained, if it is close (Bickel, Klaassen, Ritov & Wellner 1993, section 2.5).
+
+    Raises:
+        Unknown: The correction is so large that first order does not do.
+    """
+    spread = _told(found, samples, True, names)
+    error = np.sqrt(spread.variance)
+    if spread.correction is not None and (np.abs(spread.correction) > _CLOSE * error).any():
+        worst = float(np.max(np.abs(spread.correction) / np.maximum(error, 1e-300)))
+        raise Unknown(
+            f"{', '.join(other)} {'are' if len(other) > 1 else 'is'} so far from the rows that the "
+            f"one-step correction is {worst:.1f} times its standard error",
+            "train longer, or " + REPLICATES,
+        )
+    return spread
 
 
 def _objectives(history: Mapping[str, object]) -> dict[str, str]:
