@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,10 +14,11 @@ import torch
 from causalplug.errors import SamplingError
 from causalplug.networks import is_out_of_memory
 
-__all__ = ["Batches", "check_cells", "check_pool", "check_room"]
+__all__ = ["Batches", "check_cells", "check_noise", "check_pool", "check_room"]
 
 _T = TypeVar("_T")
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")
+_NOISE_ROW = 16  # bytes of the number and the place of one row of noise
 _TABLE_ROW = 200  # bytes of one row of a table of answers
 _TABLE_VALUE = 34  # bytes of one value of an open variable in such a row
 
@@ -33,6 +35,21 @@ def check_room(rows: int, size: int) -> None:
             f"n={rows:,} rows cannot be sampled into one table: they take {rows * size / 1e9:,.1f} "
             f"GB, and this computer has {memory / 1e9:,.1f} GB of memory. Ask for fewer rows or "
             "variables, or take them from sample_batches."
+        )
+
+
+def check_noise(rows: int) -> None:
+    """Raise unless the noise of so many rows could lie in half of this computer's memory.
+
+    Raises:
+        SamplingError: It could not; the message says how many bytes it would take at least.
+    """
+    size = rows * _NOISE_ROW
+    if size > _memory() / 2:
+        raise SamplingError(
+            f"The noise of {rows:,} rows cannot be kept: it takes {size:,} bytes "
+            f"({size / 1e9:,.1f} GB) at least, and this computer has {_memory() / 1e9:,.1f} GB of "
+            "memory. Ask for fewer rows."
         )
 
 
@@ -87,10 +104,8 @@ def _memory() -> float:
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
         known.append(float(soft))
-    try:
+    with contextlib.suppress(OSError, ValueError):  # no container, or "max"
         known.append(float(_CONTAINER.read_text()))
-    except (OSError, ValueError):  # no container, or "max"
-        pass
     return min(known)
 
 
