@@ -111,7 +111,7 @@ class PipelineCall:
             raise MechanismError(f"{self.name} gives {len(made)} images for {len(rows)} rows.")
         return made
 
-    def _run(self, given: Json, generator: Any, seed: int) -> Tensor:
+    def _run(self, given: Json, generator: object, seed: int) -> Tensor:
         if "class_labels" in given and not isinstance(given["class_labels"], list):
             given["class_labels"] = [given["class_labels"]]
         with torch.no_grad(), own_randomness(seed):

@@ -106,9 +106,10 @@ def compile_cells(
     cells = []
     for values in itertools.product(*(model.domains[v] for v in labels.values())):
         chosen = dict(zip(labels, values, strict=True))
-        parts = tuple(
-            _fraction(model, coefficient, term, chosen, ranges) for coefficient, term in query.terms
-        )
+        items = []
+        for coefficient, term in query.terms:
+            items.append(_fraction(model, coefficient, term, chosen, ranges))
+        parts = tuple(items)
         cells.append(CellQuery(values, parts, query.formula))
     return tuple(labels), cells
 

@@ -194,12 +194,10 @@ class Program:
         solved = [self.ends, *(self._solved(self._refitted(d)) for d in draws[:_SOLVED])]
         sides = []
         for side in (0, 1):
-            sides.append(
-                tuple(
-                    _distinct([ends[cell][side].form for ends in solved])
-                    for cell in range(len(self.cells))
-                )
-            )
+            items = []
+            for cell in range(len(self.cells)):
+                items.append(_distinct([ends[cell][side].form for ends in solved]))
+            sides.append(tuple(items))
         return Vertices(self.values, draws, sides[0], sides[1])
 
     def _filled(self, drawn: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from causalplug.identification.estimand import (
     Product,
 )
 from causalplug.identification.notation import walk
-from causalplug.selection import within, without
+from causalplug.selection import of_kind, within, without
 
 __all__ = ["Split", "leaves_in_context", "splits_of"]
 
@@ -79,7 +79,7 @@ def _at_drawn_values(rest: tuple[Atom, ...], below: Sequence[Probability]) -> li
     apart = tuple(without(rest, along))
     if not along or not apart:
         return []
-    under = tuple(a for a in conditions if isinstance(a, Constant))
+    under = tuple(of_kind(conditions, Constant))
     return [Split(apart, tuple(along), under)]
 
 

@@ -140,7 +140,7 @@ class SupportCheck:
             if isinstance(leaf, Probability):
                 yield from (a for a in leaf.of + leaf.given + leaf.do if isinstance(a, Constant))
 
-    def _with(self, atom: Constant) -> tuple[Any, ...]:
+    def _with(self, atom: Constant) -> tuple[object, ...]:
         return tuple(dict.fromkeys([*self.domains[atom.variable], atom.value]))
 
     def findings(self) -> list[Finding]:
@@ -183,10 +183,12 @@ class SupportCheck:
         names = variables_of(atoms)
         counts = np.sum([self.tables[i].margin(names) for i in leaf.sources], axis=0)
         expected = expected_counts(counts, tuple(map(atoms.index, split.varied)))
-        index = tuple(
-            self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
-            for a in atoms
-        )
+        items = []
+        for a in atoms:
+            items.append(
+                self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
+            )
+        index = tuple(items)
         discrete = [o for o in others if self._is_discrete(o)]
         symbols, weights = self.evaluator.weights(discrete, atoms)
         here, there = np.asarray(counts[index]), np.asarray(expected[index])
@@ -208,7 +210,7 @@ class SupportCheck:
     def _cells_found(
         self,
         names: list[str],
-        values: list[Any],
+        values: list[object],
         places: list[int | None],
         counts: np.ndarray,
         support: CellSupport,

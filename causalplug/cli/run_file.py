@@ -209,8 +209,7 @@ class RunFile:
         if len(parents) != 1 or not self.variables[parents[0]].is_discrete:
             raise DataError(
                 f"{self.path} cannot be used: mechanisms.{name}.label_map is a table, which needs "
-                "one discrete parent; "
-                'write "estimate", or bind the generator in Python'
+                'one discrete parent; write "estimate", or bind the generator in Python'
             )
         values = {str(value): value for value in self.variables[parents[0]].categories}
         return {values.get(key, key): label for key, label in table.items()}

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -113,7 +112,7 @@ def _set_to(text: str) -> Json:
     return found
 
 
-def _number(text: str) -> Any:
+def _number(text: str) -> object:
     for kind in (int, float):
         try:
             return kind(text)

@@ -157,7 +157,7 @@ def _train(
     return report
 
 
-def _accelerator(log_with: str | None, folder: Path) -> Any:
+def _accelerator(log_with: str | None, folder: Path) -> object:
     """One that reports to a tracker; None for the default."""
     if log_with is None:
         return None

@@ -71,11 +71,11 @@ def _classes(folders: Mapping[str, Sequence[Path]]) -> Table:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    return sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in _PICTURES and not is_hidden(file)
-    )
+    items = []
+    for file in folder.iterdir():
+        if file.suffix.lower() in _PICTURES and not is_hidden(file):
+            items.append(file)
+    return sorted(items)
 
 
 def with_pictures(table: Table, metadata: Path) -> Table:
@@ -101,9 +101,10 @@ def with_pictures(table: Table, metadata: Path) -> Table:
             found = {places.get(name, name): values for name, values in chunk.items()}
             for name in places.keys() & chunk.keys():
                 files = values_at(chunk[name], range(len(chunk[name])))
-                found[places[name]] = [
-                    _inside(root, file, metadata, row + k) for k, file in enumerate(files)
-                ]
+                parts = []
+                for k, file in enumerate(files):
+                    parts.append(_inside(root, file, metadata, row + k))
+                found[places[name]] = parts
             row += len(next(iter(chunk.values())))
             yield found
 

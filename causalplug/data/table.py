@@ -113,7 +113,7 @@ def image_files(
     """Columns whose declared images are given by the names of their files: as paths, seen from
     the table's folder."""
 
-    def files(column: Any) -> Any:
+    def files(column: Any) -> object:
         if not len(column) or not isinstance(column[0], str):
             return column
         return [(folder or Path()) / item if isinstance(item, str) else None for item in column]
@@ -125,7 +125,7 @@ def image_files(
     return columns | {name: files(columns[name]) for name in images}
 
 
-def stacked_items(items: list[Any]) -> Any:
+def stacked_items(items: list[Any]) -> object:
     """Equal arrays or tensors as one; numbers as an array; anything else stays a list."""
     first = items[0]
     if hasattr(first, "detach"):

@@ -149,7 +149,7 @@ def answer_picture(answer: Answer) -> Figure | None:
     axes.set_ylim(-0.7, rows - 0.3)
     axes.set_title(answer.query, loc="left", pad=4, **plain(SMALL + 1))
     if answer.usual is not None:
-        looks: dict[str, Any] = {"frameon": False, "fontsize": SMALL, "handlelength": 1.0}
+        looks: dict[str, object] = {"frameon": False, "fontsize": SMALL, "handlelength": 1.0}
         figure.legend(loc="outside lower center", ncols=2, **looks)
     return figure
 

@@ -141,9 +141,10 @@ class Identification:
         terms = []
         for (coefficient, term), verdict in zip(self.query.terms, self.verdicts, strict=True):
             if verdict.answer is None:
-                axes = tuple(
-                    (label, Symbol(variable, i)) for i, (label, variable, _) in enumerate(term.axes)
-                )
+                items = []
+                for i, (label, variable, _) in enumerate(term.axes):
+                    items.append((label, Symbol(variable, i)))
+                axes = tuple(items)
                 written = TermEstimand(ZERO, axes, axes[0][0] if term.expectation else None)
             else:
                 written = write_term(verdict.answer, term)

@@ -157,7 +157,7 @@ class _Parser:
 
     # --- grammar ---
 
-    def query(self) -> Any:
+    def query(self) -> object:
         if self.next.kind == "end":
             self.fail("there is no text; write for instance P(Y | do(X=1))")
         found = self.sum()
@@ -167,7 +167,7 @@ class _Parser:
             self.fail("this is a number and no query; write for instance P(Y | do(X=1))", 0)
         return found
 
-    def sum(self) -> Any:
+    def sum(self) -> object:
         """Products joined by ``+`` and ``-``."""
         parts = self._signed()
         queries = [part for _, part in parts if not isinstance(part, float)]
@@ -195,7 +195,7 @@ class _Parser:
                 return parts
             sign = -1.0 if operator.text == "-" else 1.0
 
-    def product(self) -> Any:
+    def product(self) -> object:
         """Factors joined by ``*`` and ``/``."""
         found = self.factor()
         while True:
@@ -207,7 +207,7 @@ class _Parser:
                 return found
             found = self.times(found, operator.text, self.factor(), start)
 
-    def times(self, left: Any, sign: str, right: Any, position: int) -> Any:
+    def times(self, left: Any, sign: str, right: Any, position: int) -> object:
         numbers = isinstance(left, float), isinstance(right, float)
         if sign == "/" and right == 0:
             self.fail("nothing can be divided by 0", position)
@@ -360,9 +360,17 @@ class _Parser:
             return self.interval(high=bound, includes_high=operator.text != "<", start=start)
         return self.interval(low=bound, includes_low=operator.text != ">", start=start)
 
-    def interval(self, *, start: int, **bounds: Any) -> Interval:
+    def interval(
+        self,
+        *,
+        start: int,
+        low: float | None = None,
+        high: float | None = None,
+        includes_low: bool = True,
+        includes_high: bool = True,
+    ) -> Interval:
         try:
-            return Interval(**bounds)
+            return Interval(low, high, includes_low, includes_high)
         except QueryError as error:
             self._refuse(error, start)
 

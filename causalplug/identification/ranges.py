@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from causalplug.graphs.bits import BitGraph
 from causalplug.identification.algebra import divide, product, total
@@ -39,8 +38,8 @@ class _Opened:
     """
 
     term: Term
-    asked: tuple[tuple[Event, Any], ...]
-    known: tuple[tuple[Event, Any], ...]
+    asked: tuple[tuple[Event, object], ...]
+    known: tuple[tuple[Event, object], ...]
 
 
 def decide_term(

@@ -137,10 +137,10 @@ def _suffices(result: Decision, graph: BitGraph, chosen: tuple[int, ...]) -> boo
     """Whether experiments on each of ``chosen``, beside the sources, make every refused term
     identifiable."""
     regimes = list(result.regimes)
-    regimes += [
-        Regime(graph.present & ~(1 << v), 1 << v, ({},), (len(regimes) + i,))
-        for i, v in enumerate(chosen)
-    ]
+    items = []
+    for i, v in enumerate(chosen):
+        items.append(Regime(graph.present & ~(1 << v), 1 << v, ({},), (len(regimes) + i,)))
+    regimes += items
     return all(
         decide_term(graph, term, regimes, result.domains_by_position).status == "identifiable"
         for (_, term), before in zip(result.query.terms, result.verdicts, strict=True)

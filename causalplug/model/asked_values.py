@@ -93,7 +93,7 @@ def beyond_range(history: Named, queries: Iterable[Query]) -> Iterator[Caveat]:
 def never_seen(history: Named, queries: Iterable[Query]) -> Iterator[Caveat]:
     """A caveat for every declared category in a question that no row has."""
     unseen, _ = recorded_categories(history)
-    asked: dict[tuple[str, Any, bool], None] = dict.fromkeys(_values(queries))
+    asked: dict[tuple[str, object, bool], None] = dict.fromkeys(_values(queries))
     events = (e for query in queries for _, term in query.terms for e in term.events)
     asked |= {(event.variable, event.value, False): None for event in events}
     for name, value, is_set in asked:
@@ -174,7 +174,7 @@ def _is_number(value: object) -> bool:
 def _values(queries: Iterable[Query]) -> Iterator[tuple[str, Any, bool]]:
     """Variable, value (None: every value) and whether it is set, for all that questions set or
     see."""
-    found: dict[tuple[str, Any, bool], None] = {}
+    found: dict[tuple[str, object, bool], None] = {}
     for query in queries:
         for _, term in query.terms:
             for event in term.events:
@@ -184,7 +184,7 @@ def _values(queries: Iterable[Query]) -> Iterator[tuple[str, Any, bool]]:
     return iter(found)
 
 
-def _set_in(setting: Setting) -> Iterator[tuple[str, Any, bool]]:
+def _set_in(setting: Setting) -> Iterator[tuple[str, object, bool]]:
     for name, value in setting.items():
         if isinstance(value, Event):
             yield from _set_in(value.do)

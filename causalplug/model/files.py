@@ -38,7 +38,10 @@ from causalplug.values import Json, Named
 from causalplug.variables import variable_from_dict
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from causalplug.encoders.encoders import Encoder
+    from causalplug.hub.saving import FetchingOptions
     from causalplug.hub.snapshot import Snapshot
     from causalplug.mechanisms.base import Mechanism
     from causalplug.model.model import Model
@@ -141,7 +144,7 @@ def load_dcm(
     dtype: Any = None,
     module: str | None = None,
     chain: tuple[str, ...] = (),
-    **options: Any,
+    **options: Unpack[FetchingOptions],
 ) -> Any:
     """Load a model. Its frozen parts are fetched when they are first needed.
 

@@ -16,7 +16,7 @@ from causalplug.graphs.source import Source, as_sources
 from causalplug.planning.objectives import module_key
 from causalplug.planning.plan import Module, Plan, Target
 from causalplug.planning.pulling import judge_available
-from causalplug.selection import within, without
+from causalplug.selection import not_none, within, without
 from causalplug.values import Named
 from causalplug.wording import listed
 
@@ -50,7 +50,7 @@ def joint_plan(
         held.update(module_key(graph, key, "the model cannot be trained"))
     trained = without(graph.variables, held)
     found = (_target(graph, source, trained) for source in checked)
-    targets = [target for target in found if target is not None]
+    targets = not_none(found)
     reached = set[str]().union(*(target.updated for target in targets))
     through = held & set[str]().union(*(target.frozen for target in targets))
     idle = without(trained, reached)

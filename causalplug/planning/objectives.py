@@ -92,7 +92,7 @@ OBJECTIVES: Mapping[str, ObjectiveRule] = {
 Objective = str | Mapping[Any, str]
 
 
-def _objective(value: object) -> Any:
+def _objective(value: object) -> object:
     known = choice(*OBJECTIVES)
     if isinstance(value, str):
         return known.read(value)
@@ -308,8 +308,8 @@ def _wanted(
             if number is not None and given.setdefault(number, chosen) != chosen:
                 raise PlanError(
                     f"module {'+'.join(modules[number])} cannot be trained with two objectives: "
-                    "objective= asks for "
-                    f'"{given[number]}" and "{chosen}"; its variables are trained together, so '
+                    f'objective= asks for "{given[number]}" and "{chosen}"; its variables are '
+                    "trained together, so "
                     "give it one"
                 )
     return [given.get(number, default) for number, default in enumerate(defaults)]

@@ -88,7 +88,7 @@ def _places(graph: CausalGraph, modules: Iterable[tuple[str, ...]]) -> Iterator[
 
 
 def judge_available(
-    graph: CausalGraph, available: Mapping[Any, Any], *, kinds: Named | None = None
+    graph: CausalGraph, available: Mapping[Any, object], *, kinds: Named | None = None
 ) -> tuple[Pull, ...]:
     """The verdict on every generator in ``available``.
 
@@ -128,7 +128,7 @@ def judge_available(
 
 
 def _judge_variable(
-    graph: CausalGraph, variable: str, generator: Any, facts: GeneratorFacts, kind: str
+    graph: CausalGraph, variable: str, generator: object, facts: GeneratorFacts, kind: str
 ) -> Pull:
     label = facts.label
     if not graph.siblings(variable):
@@ -146,7 +146,7 @@ def _judge_variable(
 
 
 def _judge_module(
-    graph: CausalGraph, variables: tuple[str, ...], generator: Any, facts: GeneratorFacts
+    graph: CausalGraph, variables: tuple[str, ...], generator: object, facts: GeneratorFacts
 ) -> Pull:
     name, label = "+".join(variables), facts.label
     inside = set(variables)

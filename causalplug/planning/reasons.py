@@ -247,9 +247,10 @@ def _pulling(plan: PlanLike, module: Module, focus: str) -> list[str]:
     places = pullable(plan.graph, [module.variables])
     whole, single = places[0], [pull for pull in places[1:] if focus in pull.variables]
     sentences = [f"{listed(whole.variables, most=_MOST)} could be pulled: {whole.why}."]
-    return sentences + [
-        f"{focus} alone could use a generator only as a renderer: {pull.why}." for pull in single
-    ]
+    items = []
+    for pull in single:
+        items.append(f"{focus} alone could use a generator only as a renderer: {pull.why}.")
+    return sentences + items
 
 
 def _sources(plan: PlanLike, module: Module) -> list[str]:

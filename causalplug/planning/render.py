@@ -70,10 +70,10 @@ def plan_dot(plan: PlanLike) -> str:
             "  }",
         ]
     lines += [f"  {node[a]} -> {node[b]};" for a, b in plan.graph.directed]
-    lines += [
-        f"  {node[a]} -> {node[b]} [dir=both, style=dashed, constraint=false];"
-        for a, b in plan.graph.bidirected
-    ]
+    found = []
+    for a, b in plan.graph.bidirected:
+        found.append(f"  {node[a]} -> {node[b]} [dir=both, style=dashed, constraint=false];")
+    lines += found
     for before, after in plan.edges:
         ends = f"ltail=cluster_{place[before]}, lhead=cluster_{place[after]}"
         lines.append(f"  {node[before[0]]} -> {node[after[0]]} [{ends}, style=bold, color=gray40];")
@@ -119,11 +119,10 @@ def _notes(plan: PlanLike) -> list[str]:
             "PULL: a pretrained generator could be plugged in; say which you have, and they are "
             "planned in."
         )
-    notes += [
-        f"{'+'.join(pull.variables)} from {pull.generator}: {pull.verdict}: {pull.why}."
-        for pull in plan.pulls
-        if pull.verdict != "pull"
-    ]
+    for pull in plan.pulls:
+        if pull.verdict != "pull":
+            what = "+".join(pull.variables)
+            notes.append(f"{what} from {pull.generator}: {pull.verdict}: {pull.why}.")
     notes += [sentence(m.name, m.gradients) for m in plan.modules if m.gradients]
     return [
         *notes,

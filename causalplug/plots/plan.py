@@ -391,7 +391,7 @@ def _legend(ax: Axes, plan: PlanShape, width: float) -> None:
     from matplotlib.patches import Patch
 
     entries = _entries(plan)
-    handles: list[Any] = []
+    handles: list[object] = []
     for words, looks in entries:
         handles.append(
             Patch(label=words, **looks)

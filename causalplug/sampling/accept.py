@@ -174,7 +174,7 @@ class Stream:
             first = self.numbers.start
             self.acceptance = Acceptance(len(self.numbers), len(self.numbers))
 
-            def fresh(a: int, b: int) -> Any:
+            def fresh(a: int, b: int) -> object:
                 with evaluating(self.dcm):
                     return work(Rows(self.dcm, self.noise(torch.arange(first + a, first + b))))
 
@@ -193,7 +193,7 @@ class Stream:
     def finished(self, rows: Rows, work: Any) -> Iterator[tuple[int, Any]]:
         """``(number of rows, work(rows))`` for rows that were found, in batches."""
 
-        def part(a: int, b: int) -> Any:
+        def part(a: int, b: int) -> object:
             with evaluating(self.dcm):
                 return work(rows if b - a == len(rows) else rows.select(torch.arange(a, b)))
 

@@ -406,8 +406,8 @@ def make_condition(dcm: Model, name: str, value: Value, n: int) -> Condition | P
     intervention = compile_do(dcm, {name: value}, n)[name]
     if not isinstance(intervention, Constant | PerRow):
         raise QueryError(
-            f"{name!r} cannot be conditioned on {value!r}: give a value, an interval or one "
-            "value per row."
+            f"{name!r} cannot be conditioned on {value!r}: give a value, an interval or one value "
+            "per row."
         )
     return Point(name, intervention)
 
@@ -428,8 +428,8 @@ def _of_rows(variable: Value, name: str, values: Value, n: int) -> Condition:
     codes = variable.encode(values, name)
     if len(codes) != n:
         raise DataError(
-            f"{name!r} was given {len(codes)} values to condition on for {n} rows: give one "
-            "per row, or one."
+            f"{name!r} was given {len(codes)} values to condition on for {n} rows: give one per "
+            "row, or one."
         )
     return Condition(name, codes=codes)
 
@@ -485,8 +485,7 @@ def region_condition(dcm: Model, name: str, region: Region) -> Condition:
         high = float(region.high)
     if high < variable.low or low > variable.high:
         raise QueryError(
-            f"{written} cannot be asked: {name} has values between {variable.low} "
-            "and "
+            f"{written} cannot be asked: {name} has values between {variable.low} and "
             f"{variable.high}."
         )
     return Condition(

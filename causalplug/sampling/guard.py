@@ -165,16 +165,14 @@ def _check_trained(dcm: Model, queries: Sequence[Query]) -> None:
 def _interpolated(found: Sequence[Identification]) -> tuple[Caveat, ...]:
     """The marks of answers between the values that an experiment set."""
     values = dict.fromkeys(pair for result in found for pair in result.interpolated)
-    return tuple(
-        Caveat(
-            "interpolation",
-            f"do({name}={value:g})",
+    caveats = []
+    for name, value in values:
+        text = (
             f"No experiment set {name} to {value:g}; the answer is read between the values that "
-            "were set.",
-            {"value": value},
+            "were set."
         )
-        for name, value in values
-    )
+        caveats.append(Caveat("interpolation", f"do({name}={value:g})", text, {"value": value}))
+    return tuple(caveats)
 
 
 def _unidentified(query: Query, identification: Identification) -> Caveat:
@@ -308,7 +306,7 @@ class _Events:
         return [event for event in self.outcomes if (event.variable, event.do) not in known]
 
 
-def _choices(interventions: list[Intervention]) -> Iterable[dict[int, Any]]:
+def _choices(interventions: list[Intervention]) -> Iterable[dict[int, object]]:
     """Value by intervention, None for every value: each combination of the values that may be
     set."""
     supports = [i.support or (None,) for i in interventions]

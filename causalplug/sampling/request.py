@@ -102,9 +102,10 @@ class Request:
             attributes["effective_pool"] = found.effective / found.drawn
             attributes["pool_bias"] = found.drawn / found.effective
         if errors:
-            attributes["reconstruction_error"] = {
-                name: error / self.n for name, error in errors.items()
-            }
+            by_name = {}
+            for name, error in errors.items():
+                by_name[name] = error / self.n
+            attributes["reconstruction_error"] = by_name
         return attributes
 
 

@@ -208,9 +208,10 @@ class Rows:
         shared = set.intersection(*(set(part.cells) for part in parts))
         joined.cells = {cell: torch.cat([part.cells[cell] for part in parts]) for cell in shared}
         joined.banks = parts[0].banks
-        joined.marks = {
-            key: torch.cat([part.marks[key] for part in parts]) for key in parts[0].marks
-        }
+        entries = {}
+        for key in parts[0].marks:
+            entries[key] = torch.cat([part.marks[key] for part in parts])
+        joined.marks = entries
         return joined
 
 

@@ -42,7 +42,7 @@ def _link(mechanism: Mechanism, variable: Variable, trained: bool) -> Link:
         return Link(parents, trained, countable, countable, known=False)
     opaque = [parent for parent in mechanism.parents if not mechanism.passes_gradient(parent)]
     explicit = mechanism.explicit and not variable.needs_encoder
-    return Link(parents, trained, countable, explicit, frozenset(opaque))
+    return Link(parents, trained, countable, explicit, frozenset(opaque), chooses=mechanism.chooses)
 
 
 def with_ways(dcm: Model, modules: Sequence[Module], config: TrainingConfig) -> tuple[Module, ...]:

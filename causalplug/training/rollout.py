@@ -189,11 +189,15 @@ class Roller:
             )
             return
         value = mechanism(parents, noise, confounder)
-        if not variable.is_countable:
+        if not (variable.is_countable or mechanism.chooses):
             self._refuse_lost(name, mechanism, parents, value)
         if scored:
-            value = value.detach()
-            term = mechanism.log_prob(value, parents, confounder).view(state.copies, n)
+            if mechanism.chooses:
+                term = mechanism.choice_log_prob(parents, noise, confounder)
+            else:
+                value = value.detach()
+                term = mechanism.log_prob(value, parents, confounder)
+            term = term.view(state.copies, n)
             if state.log_prob is None:
                 state.log_prob = term
             else:

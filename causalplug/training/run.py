@@ -111,9 +111,10 @@ class Run:
         self.dcm.load_trained(starting_with("model.", tensors))
         if state["scaler"] is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        self.reports |= {
-            int(position): report_from(record) for position, record in state["reports"].items()
-        }
+        by_name = {}
+        for position, record in state["reports"].items():
+            by_name[int(position)] = report_from(record)
+        self.reports |= by_name
         if state["step"] is not None:
             self.pending = loaded
         else:

@@ -56,14 +56,14 @@ def range_records(tables: Sequence[Rows], model: Model) -> dict[str, RangeRecord
     return found
 
 
-def unseen_categories(tables: Sequence[Rows], model: Model) -> dict[str, list[Any]]:
+def unseen_categories(tables: Sequence[Rows], model: Model) -> dict[str, list[object]]:
     """Declared categories that no row of the sources which record them has, by variable."""
     counts = _category_counts(tables, model)
     found = {name: [c for c, n in of.items() if n == 0] for name, of in counts.items()}
     return {name: categories for name, categories in found.items() if categories}
 
 
-def rare_categories(tables: Sequence[Rows], model: Model) -> dict[str, list[list[Any]]]:
+def rare_categories(tables: Sequence[Rows], model: Model) -> dict[str, list[list[object]]]:
     """Categories that some rows have but fewer than ten, each with its number, by variable."""
     counts = _category_counts(tables, model)
     found = {name: [[c, n] for c, n in of.items() if 0 < n < _RARE] for name, of in counts.items()}

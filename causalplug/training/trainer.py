@@ -34,10 +34,10 @@ from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord
 from causalplug.data.source import DataSource, Rows, as_data_sources
-from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
+from causalplug.errors import ConvergenceWarning, MechanismError, PlanError, TrainingError
 from causalplug.identification.query import Query
 from causalplug.mechanisms.base import Mechanism
-from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.mechanisms.frozen.generator import FrozenMechanism, state_hash
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
@@ -69,7 +69,7 @@ from causalplug.training.support import (
 from causalplug.training.threads import limited_threads
 from causalplug.training.validation import Distance
 from causalplug.values import Json, Named
-from causalplug.wording import add_note, did_you_mean
+from causalplug.wording import add_note, did_you_mean, listed
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -268,9 +268,7 @@ class Trainer:
         self.config = self.config.of_length(max(map(len, self.tables)), self._drawing())
         made = self._planned(None if queries is None else _read_by(dcm, queries))
         self.plan = replace(made, modules=with_ways(dcm, made.modules, self.config))
-        for module in self.plan.modules:
-            if module.objective == ObjectiveName.COUNTERFACTUAL:
-                check_counterfactual(dcm, module.variables)
+        self._check_counterfactuals()
         named = zip(self.tables, self.plan.sources, strict=True)
         self.tables = [replace(rows, source=source) for rows, source in named]
 
@@ -361,6 +359,21 @@ class Trainer:
         if self.accelerator.trackers:
             self.accelerator.log(dict(values), step=step)
 
+    def _check_counterfactuals(self) -> None:
+        """Refuse modules that cannot be trained by counterfactuals, and judges that serve none."""
+        chosen = []
+        for module in self.plan.modules:
+            if module.objective == ObjectiveName.COUNTERFACTUAL:
+                chosen.append(module)
+        if self.config.judges and not chosen:
+            raise PlanError(
+                f"judges= names {listed(self.config.judges)}, but no module is trained with "
+                'objective "counterfactual": judges are for counterfactual images. Leave them '
+                "out, or name the image in objective=."
+            )
+        for module in chosen:
+            check_counterfactual(self.dcm, module.variables, self.config.judges)
+
     def _facts(self) -> Json:
         """What has to agree between a run and the one that resumes it, by kind and name."""
         data = {}
@@ -381,6 +394,10 @@ class Trainer:
             },
             "generators": {
                 name: _version(m) for name, m in self.dcm.mechanisms.items() if m.frozen
+            },
+            "judges": {
+                name: state_hash(judge.state_dict())
+                for name, judge in (self.config.judges or {}).items()
             },
             "processes": self.accelerator.num_processes,
         }

@@ -83,8 +83,8 @@ def adjusted(
             pairs = []
             for index in range(len(numbers.blocks)):
                 pairs.append(_Case(dcm, numbers, index, position, rows, size, seed).parts())
-            a.append(torch.cat([pair[0] for pair in pairs], 1))
-            b.append(torch.cat([pair[1] for pair in pairs], 1))
+            a.append(torch.cat(firsts(pairs), 1))
+            b.append(torch.cat(seconds(pairs), 1))
     numerator, weight = torch.stack(a), torch.stack(b)
     mean = weight.mean(1)
     ratios = numerator.mean(1) / mean

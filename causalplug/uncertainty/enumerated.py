@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +60,7 @@ def enumerated_gradient(
 
 def _variables(dcm: Model, numbers: AnswerNumbers, case: Case) -> list[tuple[str, World]] | None:
     """What has to be enumerated for a case, each with its world, in topological order."""
-    cells: dict[object, tuple[str, World]] = {}
+    cells: dict[Any, tuple[str, World]] = {}
     for world, target in numbers.targets_of(case):
         for name in world.graph.ancestors([target]):
             if name not in world.do:
