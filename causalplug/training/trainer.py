@@ -41,6 +41,7 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism, state_hash
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
+from causalplug.planning.module import Action
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module, Plan, plan
 from causalplug.selection import dicts_by_name, map_values, values_at, within, without
@@ -410,7 +411,7 @@ class Trainer:
         self.dcm.replicates = ()
         run, resumed = self._run(resume)
         seconds: dict[str, float] = {}
-        modules = [module for module in self.plan.modules if module.action != "pull"]
+        modules = [module for module in self.plan.modules if module.action != Action.PULL]
         run.prepared = prepare(
             self.dcm,
             self.tables,
@@ -531,7 +532,7 @@ class Trainer:
         reports = values_at(run.reports, range(len(modules)))
         pulled: list[str] = []
         for module in self.plan.modules:
-            if module.action == "pull":
+            if module.action == Action.PULL:
                 pulled += module.variables
         counts = [counted(rows, self.dcm.variables) for rows in run.prepared.train]
         report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits, counts)
@@ -659,8 +660,14 @@ class Trainer:
     def _frozen_images(self, module: Module) -> set[str]:
         """Frozen generators of images that this module's targets are drawn through: those that
         fill a sample bank."""
-        drawn = {name for target in module.targets for name in target.frozen}
-        return {name for name in drawn if isinstance(self.dcm.mechanism(name), FrozenMechanism)}
+        drawn: set[str] = set()
+        for target in module.targets:
+            drawn.update(target.frozen)
+        names = set()
+        for name in drawn:
+            if isinstance(self.dcm.mechanism(name), FrozenMechanism):
+                names.add(name)
+        return names
 
 
 def _check_agreement(told: Sequence[Named]) -> None:
