@@ -126,7 +126,10 @@ def _model_lines(facts: Named) -> Iterator[tuple[str, str]]:
         yield "trained on", "unknown: what it may be asked is not checked"
     for number, source in enumerate(facts["sources"] or ()):
         declared = Source.from_dict(source)
-        yield "" if number else "trained on", str(declared)
+        shown = str(declared)
+        if declared.name == declared.describe():
+            shown = declared.describe()
+        yield "" if number else "trained on", shown
     for number, module in enumerate(facts["training"]):
         yield "" if number else "training", _training_line(module)
     for number, query in enumerate(facts["queries"]):
@@ -201,10 +204,10 @@ def _labels(labels: object) -> Iterator[tuple[str, str]]:
     """Name and values of what a generator conditions on, where its adapter writes them down in a
     common form."""
     if isinstance(labels, Mapping):
-        labels = [
-            {"name": name, **item} if isinstance(item, Mapping) else item
-            for name, item in labels.items()
-        ]
+        items = []
+        for name, item in labels.items():
+            items.append({"name": name, **item} if isinstance(item, Mapping) else item)
+        labels = items
     for label in labels if isinstance(labels, list) else ():
         if isinstance(label, Mapping) and "name" in label:
             known = isinstance(label.get("categories"), int | list)

@@ -9,7 +9,7 @@ import click
 
 from causalplug.cli.given import read_assumption
 from causalplug.cli.models import load_model, revision_option
-from causalplug.cli.output import json_option, save_figure, show_json
+from causalplug.cli.output import LEVEL, json_option, save_figure, show_json
 from causalplug.cli.tables import columns_option, tables_of, where_option
 from causalplug.identification.query import Query
 
@@ -25,7 +25,10 @@ __all__ = ["drivers"]
 @click.argument("repo", metavar="MODEL")
 @click.argument("query", metavar="QUERY")
 @click.option(
-    "-n", "n", type=click.IntRange(min=1), help="Rows that meet the evidence; default: as estimate."
+    "-n",
+    "n",
+    type=click.IntRange(min=1),
+    help="Rows to sample; default: as many as estimate takes.",
 )
 @click.option(
     "--data",
@@ -37,18 +40,20 @@ __all__ = ["drivers"]
 @columns_option
 @where_option
 @click.option(
-    "--level", type=float, default=0.95, show_default=True, help="Coverage of the intervals."
+    "--level", type=LEVEL, default=0.95, show_default=True, help="Coverage of the intervals."
 )
 @click.option(
     "--assume",
     multiple=True,
     metavar="KIND:CAUSE,EFFECT",
-    help="What is declared beside the graph: monotone, antitone, or 'monotone noise:EFFECT'. "
+    help="An assumption beyond the graph: monotone, antitone, or 'monotone noise:EFFECT'. "
     "Repeatable.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
 @click.option(
-    "--allow-unidentified", is_flag=True, help="Answer, marked, what the data do not determine."
+    "--allow-unidentified",
+    is_flag=True,
+    help="Answer even if the data do not determine the answer; it is marked.",
 )
 @click.option(
     "--png",

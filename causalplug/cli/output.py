@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from causalplug.variables import Variable
 
 __all__ = [
+    "LEVEL",
     "asked_for",
     "check_folder",
     "json_option",
@@ -31,6 +32,8 @@ __all__ = [
     "tell",
 ]
 
+LEVEL = click.FloatRange(0, 1, min_open=True, max_open=True)
+"""A coverage: a number above 0 and below 1."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _CHANNELS = (1, 3, 4)
@@ -41,7 +44,7 @@ def show_json(value: object) -> None:
     click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def plain(value: object) -> Any:
+def plain(value: object) -> object:
     """``value`` as what JSON can hold."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
@@ -202,7 +205,9 @@ def _flat(
     for column, name in zip(list(flat.columns), owners, strict=True):
         if variables[name].is_image and folder is not None:
             (folder / column).mkdir(parents=True, exist_ok=True)
-            files = [f"{column}/{number:06d}.png" for number in range(start, start + len(flat))]
+            files = []
+            for number in range(start, start + len(flat)):
+                files.append(f"{column}/{number:06d}.png")
             for file, picture in zip(files, flat[column], strict=True):
                 picture.save(folder / file)
             flat[column] = files

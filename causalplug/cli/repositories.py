@@ -37,8 +37,8 @@ def info(repo: str, revision: str | None, as_json: bool) -> None:
 
 
 _facts = [
-    click.option("--license", help="Such as mit or apache-2.0."),
-    click.option("--summary", help="A sentence or two on what it is."),
+    click.option("--license", help="Licence of the model, such as mit or apache-2.0."),
+    click.option("--summary", help="A sentence or two about the model."),
     click.option(
         "--dataset",
         "datasets",
@@ -61,11 +61,11 @@ _facts = [
     """
 )
 @click.argument("repo", metavar="REPO")
-@click.option("--title", help="Of the card; default: the name of the repository.")
+@click.option("--title", help="Title of the card; default: the name of the repository.")
 @click.option(
     "--check",
     is_flag=True,
-    help="REPO is a README.md: say whether the Hub and its readers find all they need.",
+    help="Check a finished card: REPO is a README.md, or a folder with one.",
 )
 @revision_option
 @json_option
@@ -103,14 +103,16 @@ def card(
 )
 @click.argument("folder", type=click.Path(path_type=Path), metavar="FOLDER")
 @click.argument("repo_id", metavar="REPO")
-@click.option("--private", is_flag=True, help="If the repository is created now.")
-@click.option("--branch", help="Default: main.")
-@click.option("--pull-request", is_flag=True, help="Propose it instead.")
+@click.option("--private", is_flag=True, help="Make the repository private if it is created now.")
+@click.option("--branch", help="Branch to push to; default: main.")
+@click.option("--pull-request", is_flag=True, help="Open a pull request instead of pushing.")
 @click.option(
-    "--message", default="Upload with causalplug", show_default=True, help="Of the commit."
+    "--message", default="Upload with causalplug", show_default=True, help="Message of the commit."
 )
 @click.option(
-    "--copy-frozen", is_flag=True, help="Put pulled generators into the repository, not references."
+    "--copy-frozen",
+    is_flag=True,
+    help="Copy pulled generators into the repository, instead of referring to them.",
 )
 @json_option
 def push(
@@ -220,11 +222,17 @@ def _check_card(path: Path, as_json: bool) -> None:
     """Print what is wrong with a card; exit code 2 if anything is."""
     from causalplug.hub.card_check import card_problems
 
+    if path.is_dir():
+        path = path / "README.md"
+        if not path.exists():
+            raise DataError(
+                f"{path} cannot be checked: the folder has no card; write one with causalplug card"
+            )
     try:
         problems = card_problems(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, IsADirectoryError):
+    except UnicodeDecodeError:
         raise DataError(
-            f"{path} cannot be checked: it is not a text; name the README.md itself"
+            f"{path} cannot be checked: it is not a text file; name the README.md itself"
         ) from None
     if as_json:
         show_json({"problems": problems})

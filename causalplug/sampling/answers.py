@@ -108,6 +108,7 @@ class Estimate:
     interval: str = ""
     assumptions: tuple[str, ...] = ()
     images_painted: int = 0
+    images_reused: int = 0
     variance_parts: tuple[VariancePart, ...] = field(default=(), repr=False)
 
     @property
@@ -215,6 +216,7 @@ class Estimate:
             "candidates": self.candidates,
             "seconds": self.seconds,
             "images_painted": self.images_painted,
+            "images_reused": self.images_reused,
             "seed": self.seed,
             "level": self.level,
             "interval": self.interval,
@@ -225,10 +227,20 @@ class Estimate:
             "warnings": to_dicts(self.warnings),
         }
 
+    def _images(self) -> list[str]:
+        """How many images the answer rests on, where there are any."""
+        counted = []
+        if self.images_painted:
+            counted.append(f"{self.images_painted:,} images painted")
+        if self.images_reused:
+            counted.append(f"{self.images_reused:,} images of earlier answers read again")
+        if not counted:
+            return []
+        return [f"{', '.join(counted)}; the errors count images"]
+
     def _notes(self) -> list[str]:
         notes = [self._effort()]
-        if self.images_painted:
-            notes.append(f"{self.images_painted:,} images painted; the errors count images")
+        notes += self._images()
         if self.interval:
             notes.append(self.interval)
         if self.marked and self.identification is not None:
@@ -417,6 +429,8 @@ def answer_table(
     summaries = {}
     for name in blocks[0][2]:
         parts = [summary[name].columns for _, _, summary in blocks]
-        joined = {c: np.concatenate([part[c] for part in parts]) for c in parts[0]}
+        joined = {}
+        for c in parts[0]:
+            joined[c] = np.concatenate([part[c] for part in parts])
         summaries[name] = pd.concat([keys, pd.DataFrame(joined)], axis=1)
     return pd.concat([keys, counted], axis=1), summaries

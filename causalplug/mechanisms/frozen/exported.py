@@ -120,7 +120,7 @@ def _harmless(found: Any) -> bool:
     return not schema.is_mutable and (reads or schema.name.removeprefix("aten::") in _FACTORIES)
 
 
-def _read(item: object, held: Named) -> Any:
+def _read(item: object, held: Named) -> object:
     if not isinstance(item, dict):
         if isinstance(item, list):
             return [_read(one, held) for one in item]
@@ -130,7 +130,7 @@ def _read(item: object, held: Named) -> Any:
         return held[value]
     if kind == "device":
         return next((t.device for t in held.values() if isinstance(t, Tensor)), None)
-    tables: dict[str, Mapping[str, Any]] = {
+    tables: dict[str, Mapping[str, object]] = {
         "dtype": _TYPES,
         "layout": _LAYOUTS,
         "format": _FORMATS,
@@ -184,7 +184,7 @@ def _changes_in_place(node: Any) -> bool:
     return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 
-def _row_axis() -> Any:
+def _row_axis() -> object:
     """An axis of any length; torch before 2.6 has to be given its name."""
     if "AUTO" in vars(torch.export.Dim):
         return torch.export.Dim.AUTO
@@ -198,7 +198,8 @@ def _rows_of(module: nn.Module, positional: int, named: Sequence[str]) -> Json:
     left = positional
     for name, parameter in inspect.signature(module.forward).parameters.items():
         if parameter.kind is parameter.VAR_POSITIONAL:
-            found[name] = tuple(dict(rows) for _ in range(left))
+            if left > 0:
+                found[name] = tuple(dict(rows) for _ in range(left))
             left = 0
         elif name in named or left > 0:
             found[name] = dict(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,10 @@ class FrozenMechanism(Mechanism):
         image: As above; ``variable`` is the bound variable.
         labels: As above.
         images_painted: How many images it has painted.
+        kept: Samples that answers keep for the next ones.
         label_map: The bound map, None before binding or while it has to be estimated.
+        moves_by_latent: :meth:`generate` passes gradients to its normal noise when it is called
+            with gradients.
         origin: The snapshot that it was loaded from, None for a local object.
 
     Raises:
@@ -71,6 +74,7 @@ class FrozenMechanism(Mechanism):
     accepts_confounder = False
     reads_projections = False
     differentiable = False
+    moves_by_latent = False
 
     def __init__(
         self,
@@ -109,11 +113,12 @@ class FrozenMechanism(Mechanism):
     def _unbind(self) -> None:
         self.name: str | None = None
         self.variable = self.image
-        self.bound_parents: dict[str, Variable] = {
-            label.name: label.values for label in self.labels
-        }
+        self.bound_parents: dict[str, Variable] = {}
+        for label in self.labels:
+            self.bound_parents[label.name] = label.values
         self.label_map: LabelMap | None = None
         self.images_painted = 0
+        self.kept: dict[Hashable, object] = {}
         self.pending: LabelMapEstimate | None = None
         self._map = LabelMap.identity(self.bound_parents, self.labels)
         self._transform = ImageTransform((), self.image, self.image)
@@ -122,6 +127,11 @@ class FrozenMechanism(Mechanism):
     def _declare(self) -> None:
         self.parents = tuple(self.bound_parents)
         self.noise = self.generator_noise | self._map.noise
+
+    @property
+    def versioned(self) -> bool:
+        """Whether it is known when its images would change, so that they may be kept."""
+        return True
 
     # -- what an adapter implements
 
@@ -223,6 +233,7 @@ class FrozenMechanism(Mechanism):
             )
         bound = copy.copy(self)
         bound.name, bound.variable, bound.bound_parents = name, variable, dict(parents)
+        bound.kept = {}
         bound._transform = ImageTransform(self.requested_transform, self.image, variable, name)
         if bound._transform.invertible:
             bound.abduction = self.abduction
@@ -423,7 +434,7 @@ class FrozenMechanism(Mechanism):
         """A frozen generator stays in evaluation mode."""
         return super().train(False)
 
-    def fingerprint(self) -> list[Any]:
+    def fingerprint(self) -> list[object]:
         """JSON values that differ whenever the painted images may: kind, configuration, version
         of the weights."""
         origin = self.origin
@@ -471,7 +482,9 @@ class FrozenMechanism(Mechanism):
         """The copy that :meth:`binding` describes."""
         if "dtype" in binding:
             cast(self, binding["dtype"])
-        parents = {parent: variable_from_dict(item, parent) for parent, item in binding["parents"]}
+        parents = {}
+        for parent, item in binding["parents"]:
+            parents[parent] = variable_from_dict(item, parent)
         if binding.get("pending") is not None:
             spec: LabelMapSpec = LabelMapEstimate.from_dict(binding["pending"])
         else:

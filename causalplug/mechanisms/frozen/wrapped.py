@@ -337,7 +337,9 @@ class WrappedModule(ConditionalMechanism):
 
     def _run(self, conditions: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
         rows = max(list(map(len, (*conditions.values(), *noise.values()))), default=1)
-        given = {c.name: shaped(c, self.forms, conditions[c.name]) for c in self.read_conditions}
+        given = {}
+        for c in self.read_conditions:
+            given[c.name] = shaped(c, self.forms, conditions[c.name])
         made: Tensor = self.network(*values_at({**given, **noise}, self.order))
         if len(made) == rows:
             return made
@@ -487,7 +489,10 @@ class _Call:
         positional, named = self.arguments(given)
         with torch.no_grad():
             made = self.module(*positional, **named)
-        changed = [name for name, value in inputs.items() if not torch.equal(value, given[name])]
+        changed = []
+        for name, value in inputs.items():
+            if not torch.equal(value, given[name]):
+                changed.append(name)
         if changed:
             raise MechanismError(
                 f"{type(self.module).__name__} cannot be wrapped: it changes its input "
@@ -587,11 +592,11 @@ def _combinations(
     sorts = {choices[name]: None for name in several}
     made = [dict(found)]
     for options in sorts:
-        made = [
-            one | {name: form for name in several if choices[name] == options}
-            for one in made
-            for form in options
-        ]
+        items = []
+        for one in made:
+            for form in options:
+                items.append(one | {name: form for name in several if choices[name] == options})
+        made = items
     singly = [one | {name: choices[name][1 - choices[name].index(one[name])]}
               for one in made for name in several]  # fmt: skip
     return made + singly
