@@ -351,11 +351,11 @@ class Snapshot:
         names: dict[str, None] = {}
         for pattern in patterns:
             if glob.has_magic(pattern):
-                items = []
+                matching = []
                 for n in sorted(self._listing):
                     if fnmatch.fnmatchcase(n, pattern):
-                        items.append(n)
-                names.update(dict.fromkeys(items))
+                        matching.append(n)
+                names.update(dict.fromkeys(matching))
             else:
                 names[pattern] = None
         for name in names:
