@@ -82,6 +82,12 @@ def read_keras_generator(
     shape = _painted_shape(network, latent.size, labels, path)
     if image is None:
         image = _image(shape, ends, path)
+    if shape != image.event_shape:
+        raise MechanismError(
+            f"The model in {path} paints images of shape {list(shape)} (channels, height, width), "
+            f"and image= declares {list(image.event_shape)}. Declare its own shape; a transform "
+            "such as 'resize' changes it."
+        )
     return ConditionalGAN.from_module(
         network,
         image,
