@@ -127,18 +127,18 @@ class _Generator(nn.Module):
         """Images ``(n, channels, height, width)``, or rows of numbers that nothing declares."""
         inputs = self.model.inputs
         given: list[Tensor] = [latent] * len(inputs)
-        given[self.place] = latent.reshape(len(latent), *inputs[self.place].shape)
+        given[self.place] = latent.reshape(latent.shape[0], *inputs[self.place].shape)
         for place, size, label in zip(self.order, self.sizes, labels, strict=True):
             if label.ndim != 2 or label.shape[1] != size:
                 raise ValueError("a label comes as one-hot rows")
             shape = inputs[place].shape
             if inputs[place].embedded:
                 shape = (*shape, size)
-            given[place] = label.to(latent.dtype).reshape(len(label), *shape)
+            given[place] = label.to(latent.dtype).reshape(label.shape[0], *shape)
         painted: Tensor = self.model(*given)
         if painted.ndim == 2 and self.declared is not None:
             image = self.declared
-            painted = painted.reshape(len(latent), image.height, image.width, image.channels)
+            painted = painted.reshape(latent.shape[0], image.height, image.width, image.channels)
         if painted.ndim != 4:
             return painted
         return painted.permute(0, 3, 1, 2)

@@ -298,7 +298,7 @@ class _Reshape(Layer):
         self.shape = tuple(int(size) for size in config["target_shape"])
 
     def forward(self, *given: Tensor) -> Tensor:
-        return given[0].reshape(len(given[0]), *self.shape)
+        return given[0].reshape(given[0].shape[0], *self.shape)
 
 
 class _UpSampling(Layer):

@@ -42,6 +42,8 @@ def test_it_paints_what_keras_painted(name: str, tmp_path: Path) -> None:
     painted = made.generate(codes(kind, known), noise)
     assert np.abs(painted.permute(0, 2, 3, 1).numpy() - known["made"]).max() < 1e-5
     assert made.differentiable
+    assert made.program is not None
+    assert "rows" not in made.program.network  # it runs on any number of rows at once
     made.save_pretrained(tmp_path / "saved")
     again = cp.from_pretrained(tmp_path / "saved")
     assert torch.equal(again.generate(codes(kind, known), noise), painted)
