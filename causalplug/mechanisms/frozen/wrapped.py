@@ -339,7 +339,9 @@ class WrappedModule(ConditionalMechanism):
 
     def _run(self, conditions: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
         rows = max(list(map(len, (*conditions.values(), *noise.values()))), default=1)
-        given = {c.name: shaped(c, self.forms, conditions[c.name]) for c in self.read_conditions}
+        given = {}
+        for c in self.read_conditions:
+            given[c.name] = shaped(c, self.forms, conditions[c.name])
         made: Tensor = self.network(*values_at({**given, **noise}, self.order))
         if len(made) == rows:
             return made
@@ -482,7 +484,10 @@ class _Call:
         positional, named = self.arguments(given)
         with torch.no_grad():
             made = self.module(*positional, **named)
-        changed = [name for name, value in inputs.items() if not torch.equal(value, given[name])]
+        changed = []
+        for name, value in inputs.items():
+            if not torch.equal(value, given[name]):
+                changed.append(name)
         if changed:
             raise MechanismError(
                 f"{type(self.module).__name__} cannot be wrapped: it changes its input "
