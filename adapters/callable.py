@@ -111,7 +111,7 @@ class CallableGenerator(FrozenMechanism):
     def versioned(self) -> bool:
         return self.revision is not None
 
-    def fingerprint(self) -> list[Any]:
+    def fingerprint(self) -> list[object]:
         if self.revision is None:
             raise MechanismError(
                 "Samples of a Python function cannot be kept on the disk: nothing tells when the "

@@ -35,7 +35,7 @@ from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.mechanisms.frozen.trial import try_generator
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
-from causalplug.selection import names_of, to_dicts, values_at
+from causalplug.selection import names_of, of_kind, to_dicts, values_at
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -133,6 +133,7 @@ class DiffusersGenerator(FrozenMechanism):
         self.pipeline: Any = None
         self.prompts: list[str] | None = None
         self.abduction = None
+        self.moves_by_latent = not text  # a pipeline's own call passes no gradients
         if text:
             self._take_pipeline(parts, prompts_of(prompts, labels))
         else:
@@ -148,7 +149,7 @@ class DiffusersGenerator(FrozenMechanism):
         self.pipeline = pipeline
         self.prompts = prompts
         known = (self.network, self.vae)
-        others = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
+        others = of_kind(pipeline.components.values(), nn.Module)
         self.others = nn.ModuleList([part for part in others if part not in known])
 
     def _take_classes(self) -> None:

@@ -106,7 +106,7 @@ def load_parts(
     text: bool = False,
     offload: bool = False,
     variant: str | None = None,
-) -> Any:
+) -> object:
     """Components by name for a class-conditional pipeline, the pipeline itself for a
     text-conditional one.
 
@@ -148,7 +148,7 @@ def load_pipeline(
     offload: bool = False,
     variant: str | None = None,
     checked: bool = True,
-) -> Any:
+) -> object:
     """A whole pipeline of diffusers.
 
     Args:
@@ -200,7 +200,7 @@ def _offload(pipeline: Any) -> None:
         ) from error
 
 
-def _other_scheduler(library: Any, own: Any, wanted: str | Mapping[str, Any]) -> Any:
+def _other_scheduler(library: object, own: Any, wanted: str | Mapping[str, object]) -> object:
     """The scheduler that was asked for, with the settings that the pipeline's own one has.
 
     Raises:

@@ -15,6 +15,7 @@ from causalplug.data.table import ClassCodes, Table
 from causalplug.data.text_summary import guessed_values
 from causalplug.errors import DataError
 from causalplug.mechanisms.frozen.label import Label
+from causalplug.selection import of_kind
 from causalplug.variables import Discrete, Image
 from causalplug.variables.columns import TextColumn
 
@@ -59,7 +60,7 @@ class LabelledImages:
         if labels is None:
             labels = [name for name in table.names if name != pictures]
         names = [label if isinstance(label, str) else label.name for label in labels]
-        columns = _Columns(names, [label for label in labels if isinstance(label, Label)])
+        columns = _Columns(names, of_kind(labels, Label))
         table = table.renamed(list(dict.fromkeys([pictures, *names])))
         given: dict[str, Any] = dict(columns.declared)
         if image is not None:
@@ -91,12 +92,12 @@ class _Columns:
         self.values: dict[str, list[Any]] = {name: [] for name in names}
         self.written: set[str] = set()  # columns of a text file that nothing declares
 
-    def add(self, chunk: Mapping[str, Any], *, whole: bool) -> None:
+    def add(self, chunk: Mapping[str, object], *, whole: bool) -> None:
         """Take the rows of a chunk; ``whole`` says that its types are those of the table."""
         for name, values in self.values.items():
             values += self._plain(name, chunk[name], whole)
 
-    def _plain(self, name: str, column: Any, whole: bool) -> list[Any]:
+    def _plain(self, name: str, column: Any, whole: bool) -> list[object]:
         if isinstance(column, ClassCodes):
             declared = self.declared.setdefault(name, Discrete(column.names))
             return list(column.values(plain=not isinstance(declared.categories[0], str)))

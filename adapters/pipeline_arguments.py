@@ -196,7 +196,7 @@ def _check_known(name: str, given: Named, known: Named) -> None:
         )
 
 
-def _per_label(key: str, value: object, joint: Sequence[tuple[object, ...]]) -> list[Any]:
+def _per_label(key: str, value: object, joint: Sequence[tuple[object, ...]]) -> list[object]:
     """One value for each joint label, from a mapping of labels or a value of them all."""
     if not isinstance(value, Mapping):
         return [value] * len(joint)
@@ -218,7 +218,7 @@ def _named(labels: Sequence[tuple[object, ...]]) -> str:
     return ", ".join(map(str, labels)) or "none"
 
 
-def _as_tuple(label: object) -> tuple[Any, ...]:
+def _as_tuple(label: object) -> tuple[object, ...]:
     if isinstance(label, tuple):
         return label
     return (label,)

@@ -111,7 +111,7 @@ class PipelineCall:
             raise MechanismError(f"{self.name} gives {len(made)} images for {len(rows)} rows.")
         return made
 
-    def _run(self, given: Json, generator: Any, seed: int) -> Tensor:
+    def _run(self, given: Json, generator: object, seed: int) -> Tensor:
         if "class_labels" in given and not isinstance(given["class_labels"], list):
             given["class_labels"] = [given["class_labels"]]
         with torch.no_grad(), own_randomness(seed):
@@ -121,7 +121,9 @@ class PipelineCall:
 
     def _check_flags(self, found: Any) -> None:
         """Refuse images that a safety checker blacked out: they are not what was asked for."""
-        flags = [flag for name in _FLAGS for flag in found.get(name) or []]
+        flags: list[str] = []
+        for name in _FLAGS:
+            flags.extend(found.get(name) or [])
         if any(flags) and not self.blackened:
             raise MechanismError(
                 f"The safety checker of {self.name} blacked out {sum(map(bool, flags))} of "

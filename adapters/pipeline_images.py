@@ -73,7 +73,7 @@ class ImagePipeline(ConditionalMechanism):
     @takes(MechanismError, **CALLING, license=TERMS["license"])
     def __init__(
         self,
-        pipeline: Any,
+        pipeline: object,
         images: Mapping[str, Image],
         labels: Sequence[Label] | None = None,
         *,
@@ -296,7 +296,7 @@ def _trial_pictures(read: Image) -> Tensor:
     return both.expand(2, read.channels, read.height, read.width)
 
 
-def _pictures(values: Tensor, read: Image) -> list[Any]:
+def _pictures(values: Tensor, read: Image) -> list[object]:
     """Values ``(n, channels, height, width)`` as PIL images of 8 bits."""
     from PIL import Image as Picture
 

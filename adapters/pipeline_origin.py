@@ -56,7 +56,7 @@ class Opening:
             "safety_checker": self.safety_checker,
         }
 
-    def open(self, snapshot: Snapshot) -> Any:
+    def open(self, snapshot: Snapshot) -> object:
         """The pipeline of some files."""
         return load_pipeline(
             snapshot,

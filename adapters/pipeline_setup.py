@@ -18,6 +18,7 @@ from causalplug.adapters.pipeline_arguments import (
 )
 from causalplug.adapters.pipeline_call import PipelineCall, Row
 from causalplug.mechanisms.frozen.label import Label
+from causalplug.selection import of_kind
 from causalplug.values import Json, Named
 from causalplug.variables import Image
 
@@ -76,7 +77,7 @@ class PipelineSetup:
             dict(call or {}),
         )
 
-    def arguments(self, pipeline: Any) -> LabelArguments:
+    def arguments(self, pipeline: object) -> LabelArguments:
         """What the pipeline is called with for every joint label.
 
         Raises:
@@ -136,5 +137,5 @@ def painted_image(run: PipelineCall, rows: Sequence[Row], image: Image | None) -
 
 def networks_of(pipeline: Any) -> nn.ModuleList:
     """The networks among the parts of a pipeline."""
-    parts = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
+    parts = of_kind(pipeline.components.values(), nn.Module)
     return nn.ModuleList(parts)

@@ -79,7 +79,7 @@ class PipelineGenerator(FrozenMechanism):
     @takes(MechanismError, **CALLING, **TERMS)
     def __init__(
         self,
-        pipeline: Any,
+        pipeline: object,
         labels: Sequence[Label] | None = None,
         *,
         prompts: str | Mapping[Any, str] | None = None,

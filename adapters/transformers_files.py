@@ -181,7 +181,7 @@ def _library() -> Any:
     return transformers
 
 
-def open_tokenizer(snapshot: Snapshot) -> Any:
+def open_tokenizer(snapshot: Snapshot) -> object:
     """The tokenizer of a model that reads texts; None for one of texts and images without it.
 
     Raises:

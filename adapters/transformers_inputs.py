@@ -115,7 +115,7 @@ class TextReader:
 
 
 def tokens_of(
-    tokenizer: Any, texts: Sequence[str], config: Any, *, room: int = 0
+    tokenizer: Any, texts: Sequence[str], config: object, *, room: int = 0
 ) -> list[list[int]]:
     """Tokens of each text.
 

@@ -32,7 +32,7 @@ from causalplug.mechanisms.frozen.label import Label
 from causalplug.mechanisms.frozen.trial import try_mechanism
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
-from causalplug.selection import values_at, without
+from causalplug.selection import of_kind, values_at, without
 from causalplug.values import Json, Named
 from causalplug.variables import Text, Variable, variable_from_dict
 
@@ -106,12 +106,12 @@ class TransformersText(ConditionalMechanism):
         adapted = copy.copy(self)
         if isinstance(variable, Text):
             adapted.generates = variable
-        texts = [parent for parent in parents.values() if isinstance(parent, Text)]
+        texts = of_kind(parents.values(), Text)
         if len(texts) == 1:
-            adapted.read_conditions = tuple(
-                Condition(one.name, texts[0]) if isinstance(one.kind, Text) else one
-                for one in self.read_conditions
-            )
+            items = []
+            for one in self.read_conditions:
+                items.append(Condition(one.name, texts[0]) if isinstance(one.kind, Text) else one)
+            adapted.read_conditions = tuple(items)
             adapted.prompts = TextPrompts(
                 adapted.read_conditions, self.prompts.template, self.prompts.table
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 from causalplug.errors import RepositoryError
 from causalplug.selection import all_of_kind, by_name
@@ -72,7 +71,7 @@ class Caveat:
     def __hash__(self) -> int:
         return hash((self.name, self.subject, self.text))
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return Caveat, (self.name, self.subject, self.text, dict(self.figures), self.variables)
 
     def __str__(self) -> str:

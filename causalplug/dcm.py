@@ -66,7 +66,7 @@ _NOISE = instance("a Noise", Noise)
 _COUNT = COUNT.or_none().raising(SamplingError)
 
 
-def _count_or_rows(value: object) -> Any:
+def _count_or_rows(value: object) -> object:
     """A number of rows, checked; rows are checked where they are read."""
     if isinstance(value, Number):
         return COUNT.read(value)
@@ -750,13 +750,13 @@ class DCM(Shareable, Model):
         outcome: str,
         treatment: str,
         *,
-        value: Any = None,
-        treated: Any = None,
+        value: object = None,
+        treated: object = None,
         control: Any = None,
         given: Named | None = None,
         n: int | None = None,
         level: float = 0.95,
-        data: Any = None,
+        data: object = None,
         one_step: bool | None = None,
         interval: str = "auto",
         seed: int = DEFAULTS.seed,
@@ -875,7 +875,7 @@ def load_model(
     token: bool | str | None = None,
     local_files_only: bool = False,
     force_download: bool = False,
-) -> Any:
+) -> object:
     """Load a model, or one trained module of it, from a repository.
 
     Args:

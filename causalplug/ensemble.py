@@ -195,13 +195,13 @@ class Ensemble:
         outcome: str,
         treatment: str,
         *,
-        value: Any = None,
-        treated: Any = None,
+        value: object = None,
+        treated: object = None,
         control: Any = None,
         given: Named | None = None,
         n: int | None = None,
         level: float | None = None,
-        data: Any = None,
+        data: object = None,
         one_step: bool | None = None,
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
@@ -364,7 +364,10 @@ class Ensemble:
         for frame in frames:
             frame.attrs = {}
         joined = pd.concat(frames, keys=range(len(frames)), names=["member", "row"])
-        warnings = {str(w): w for a in attributes for w in a.get("warnings", [])}
+        warnings = {}
+        for a in attributes:
+            for w in a.get("warnings", []):
+                warnings[str(w)] = w
         joined.attrs = attributes[0] | {
             "seconds": sum(a["seconds"] for a in attributes),
             "warnings": list(warnings.values()),

@@ -78,7 +78,7 @@ class Seen:
 
     name: str
     value: Any = None
-    do: tuple[tuple[str, Any], ...] = ()
+    do: tuple[tuple[str, object], ...] = ()
     pins: bool = True
 
 
@@ -102,10 +102,10 @@ class Provenance:
     def from_text(cls, text: str) -> Provenance:
         """Inverse of :meth:`to_text`."""
         events, allowed = json.loads(text)
-        seen = tuple(
-            Seen(name, value, tuple((key, setting) for key, setting in do), pins)
-            for name, value, do, pins in events
-        )
+        found = []
+        for name, value, do, pins in events:
+            found.append(Seen(name, value, tuple((key, setting) for key, setting in do), pins))
+        seen = tuple(found)
         return cls(seen, allowed)
 
 
@@ -320,4 +320,7 @@ class Noise:
 
 def _joined(parts: Sequence[Mapping[str, Tensor]], keys: Iterable[str]) -> dict[str, Tensor]:
     """The tensors under ``keys``, one part after the other."""
-    return {key: torch.cat([part[key] for part in parts]) for key in keys}
+    found = {}
+    for key in keys:
+        found[key] = torch.cat([part[key] for part in parts])
+    return found

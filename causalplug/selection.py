@@ -16,6 +16,8 @@ __all__ = [
     "keep",
     "map_values",
     "names_of",
+    "not_none",
+    "of_kind",
     "pick",
     "positions_of",
     "seconds",
@@ -145,6 +147,16 @@ def dicts_by_name(items: Mapping[K, _Record]) -> dict[K, dict[str, Any]]:
 def to_dicts(items: Iterable[_Record]) -> list[dict[str, Any]]:
     """``item.to_dict()`` of each item."""
     return [item.to_dict() for item in items]
+
+
+def of_kind(items: Iterable[object], kind: type[V]) -> list[V]:
+    """The items that are instances of ``kind``, in their order."""
+    return [item for item in items if isinstance(item, kind)]
+
+
+def not_none(items: Iterable[V | None]) -> list[V]:
+    """The items that are not None, in their order."""
+    return [item for item in items if item is not None]
 
 
 def all_of_kind(items: Iterable[object], kind: type | UnionType) -> bool:

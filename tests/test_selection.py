@@ -38,3 +38,14 @@ def test_kinds_are_asked_of_all_and_of_any():
     assert selection.any_of_kind([1, "2"], str)
     assert selection.all_of_kind([], int)
     assert not selection.any_of_kind([], int)
+    assert selection.of_kind([1, "2", 3], int) == [1, 3]
+    assert selection.not_none([None, 0, None, "x"]) == [0, "x"]
+
+
+def test_parts_of_pairs_and_attributes_are_listed():
+    assert selection.firsts([(1, "a"), (2, "b")]) == [1, 2]
+    assert selection.seconds({1: "a", 2: "b"}.items()) == ["a", "b"]
+    assert selection.positions_of("ba") == {"b": 0, "a": 1}
+    sources = {"s": Source(["X"], name="s"), "t": Source(["Y"], name="t")}
+    assert selection.names_of(sources.values()) == ["s", "t"]
+    assert selection.dicts_by_name(sources)["t"] == sources["t"].to_dict()

@@ -18,7 +18,7 @@ from scipy.stats import norm
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.query import Event, Query, Term
 from causalplug.identification.regions import Region
-from causalplug.selection import within
+from causalplug.selection import not_none, within
 from causalplug.values import Named
 from causalplug.wording import listed
 
@@ -79,7 +79,7 @@ def arms_of(graph: CausalGraph, query: Query, recorded: Named) -> list[Arm] | No
     found = [_arm(graph, coefficient, term, recorded) for coefficient, term in query.terms]
     if any(arm is None for arm in found):
         return None
-    return [arm for arm in found if arm is not None]
+    return not_none(found)
 
 
 def _arm(graph: CausalGraph, coefficient: float, term: Term, recorded: Named) -> Arm | None:
@@ -281,7 +281,11 @@ def _regressor(seed: int) -> Any:
 
 def needs_adjustment(arms: list[Arm], columns: Named, domains: Named, most: int = 20) -> bool:
     """Whether some covariate is no category, so that cells cannot be counted."""
-    names = {name for arm in arms for name in arm.covariates if name not in domains}
+    names = set()
+    for arm in arms:
+        for name in arm.covariates:
+            if name not in domains:
+                names.add(name)
     arrays = [np.asarray(columns[name]) for name in names]
     numbers = [array for array in arrays if array.dtype.kind == "f" and array.ndim == 1]
     plain = all(array.dtype.kind in "fiubUS" and array.ndim == 1 for array in arrays)

@@ -81,7 +81,10 @@ class BoundProgram:
             self.blocks[number] = _Block(self, number, own, most)
 
     def _is_mixed(self, row: Row, needed: set[int]) -> bool:
-        components = {factor[0] for product in row.polynomial for factor in product}
+        components = set()
+        for product in row.polynomial:
+            for factor in product:
+                components.add(factor[0])
         return len(components) > 1 and bool(components & needed)
 
     @cached_property
@@ -121,11 +124,11 @@ class _Block:
     def __init__(self, program: BoundProgram, number: int, factors: set[Factor], most: int):
         types = ResponseTypes(program.model, number, program.assumptions, most)
         self.number = number
-        self.row_numbers = [
-            n
-            for n, row in enumerate(program.rows)
-            if all(f[0] == number for product in row.polynomial for f in product)
-        ]
+        items = []
+        for n, row in enumerate(program.rows):
+            if all(f[0] == number for product in row.polynomial for f in product):
+                items.append(n)
+        self.row_numbers = items
         self.additive = _additive_rows(program.model, types)
         factors = factors | {factor for _, factor, _ in self.additive.equations}
         keys: list[Hashable] = [*factors, *self.additive.lines]

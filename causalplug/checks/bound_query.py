@@ -98,7 +98,10 @@ def compile_cells(
         QueryError: If terms leave different things open, or an expectation is not of numbers.
     """
     open_axes = [[a for a in term.axes if not _averaged(term, a)] for _, term in query.terms]
-    labels = {axis.label: axis.variable for axes in open_axes for axis in axes}
+    labels = {}
+    for axes in open_axes:
+        for axis in axes:
+            labels[axis.label] = axis.variable
     if any(len(axes) != len(labels) for axes in open_axes):
         raise QueryError(
             f"{query} cannot be bounded: its terms leave different things open; give the values"
@@ -106,9 +109,10 @@ def compile_cells(
     cells = []
     for values in itertools.product(*(model.domains[v] for v in labels.values())):
         chosen = dict(zip(labels, values, strict=True))
-        parts = tuple(
-            _fraction(model, coefficient, term, chosen, ranges) for coefficient, term in query.terms
-        )
+        items = []
+        for coefficient, term in query.terms:
+            items.append(_fraction(model, coefficient, term, chosen, ranges))
+        parts = tuple(items)
         cells.append(CellQuery(values, parts, query.formula))
     return tuple(labels), cells
 

@@ -177,9 +177,10 @@ class _DistrictRows:
     def __init__(self, model: Model, sampled: Sampled, number: int, district: _District):
         self.model, self.sampled, self.number, self.district = model, sampled, number, district
         known = _Conditionals(sampled)
-        self.axes = [
-            (name, *pillow) for name, pillow in zip(district.members, district.pillows, strict=True)
-        ]
+        items = []
+        for name, pillow in zip(district.members, district.pillows, strict=True):
+            items.append((name, *pillow))
+        self.axes = items
         self.parts = list(map(known.of, self.axes))
 
     def rows(self) -> list[Row]:
@@ -196,7 +197,7 @@ class _DistrictRows:
                 found[key] = self._row(known, members, cells)
         return list(found.values())
 
-    def _cells(self, known: Mapping[str, int]) -> tuple[int, tuple[Any, ...]]:
+    def _cells(self, known: Mapping[str, int]) -> tuple[int, tuple[object, ...]]:
         """How many of the members have a conditional here, and its cells."""
         cells: list[tuple[tuple[str, ...], tuple[int, ...]]] = []
         for depth, (axes, (values, below)) in enumerate(zip(self.axes, self.parts, strict=True)):

@@ -116,11 +116,11 @@ class Overlap:
 def check_overlap(
     graph: CausalGraph,
     query: Query | str,
-    data: Any,
+    data: object,
     encoders: Mapping[str, Encoder] | None = None,
     *,
     sources: Any = None,
-    domains: Mapping[str, Sequence[Any]] | None = None,
+    domains: Mapping[str, Sequence[object]] | None = None,
     threshold: float = 0.1,
     tolerance: float = 0.05,
     fewest: int = 5,

@@ -14,7 +14,7 @@ from causalplug.identification.estimand import (
     Product,
 )
 from causalplug.identification.notation import walk
-from causalplug.selection import within, without
+from causalplug.selection import of_kind, within, without
 
 __all__ = ["Split", "leaves_in_context", "splits_of"]
 
@@ -50,7 +50,10 @@ def splits_of(leaf: Probability, others: Sequence[Probability]) -> list[Split]:
     drawn = {atom for other in others for atom in other.of}
     fixed = tuple(a for a in known if _is_set(a, drawn))
     rest = tuple(without(known, fixed))
-    below = [o for o in others if any(_is_set(a, drawn) for a in o.given + o.do)]
+    below = []
+    for o in others:
+        if any(_is_set(a, drawn) for a in o.given + o.do):
+            below.append(o)
     return [*_at_set_values(fixed, rest, below), *_at_drawn_values(rest, below)]
 
 
@@ -79,7 +82,7 @@ def _at_drawn_values(rest: tuple[Atom, ...], below: Sequence[Probability]) -> li
     apart = tuple(without(rest, along))
     if not along or not apart:
         return []
-    under = tuple(a for a in conditions if isinstance(a, Constant))
+    under = tuple(of_kind(conditions, Constant))
     return [Split(apart, tuple(along), under)]
 
 
@@ -112,8 +115,7 @@ def _visit(
             beside = []
             for other in node.children:
                 if other is not child:
-                    for leaf in _leaves(other):
-                        beside.append(leaf)
+                    beside.extend(_leaves(other))
         yield from _visit(child, [*around, *beside])
 
 

@@ -39,8 +39,7 @@ def declared(item: object, name: str) -> Variable:
         return variable_from_dict(item, name)
     raise VariableError(
         f"the variable {name} cannot be declared by {item!r}: write the number of its categories, "
-        "a list of their "
-        'names, "continuous", or "image 3x32x32" (channels x height x width)'
+        'a list of their names, "continuous", or "image 3x32x32" (channels x height x width)'
     )
 
 

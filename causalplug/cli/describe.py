@@ -204,10 +204,10 @@ def _labels(labels: object) -> Iterator[tuple[str, str]]:
     """Name and values of what a generator conditions on, where its adapter writes them down in a
     common form."""
     if isinstance(labels, Mapping):
-        labels = [
-            {"name": name, **item} if isinstance(item, Mapping) else item
-            for name, item in labels.items()
-        ]
+        items = []
+        for name, item in labels.items():
+            items.append({"name": name, **item} if isinstance(item, Mapping) else item)
+        labels = items
     for label in labels if isinstance(labels, list) else ():
         if isinstance(label, Mapping) and "name" in label:
             known = isinstance(label.get("categories"), int | list)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -168,7 +168,7 @@ def _of_model(
     return reports
 
 
-def _trained_encoder(model: DCM, name: str) -> Any:
+def _trained_encoder(model: DCM, name: str) -> object:
     """The encoder of an image; None where it is still to be trained."""
     encoder = model.encoders.get(name)
     if encoder is not None and encoder.trained:

@@ -200,7 +200,7 @@ def _interval(name: str, text: str) -> tuple[float | None, float | None]:
     return (_float(name, low) if low else None, _float(name, high) if high else None)
 
 
-def _value(name: str, variable: Variable, text: str, condition: bool) -> Any:
+def _value(name: str, variable: Variable, text: str, condition: bool) -> object:
     if variable.is_number:
         return _interval(name, text) if condition and ".." in text else _float(name, text)
     if variable.is_image:
@@ -211,7 +211,7 @@ def _value(name: str, variable: Variable, text: str, condition: bool) -> Any:
     return _category(name, text, variable)
 
 
-def _picture(name: str, text: str) -> Any:
+def _picture(name: str, text: str) -> object:
     from PIL import Image as PILImage
     from PIL import ImageOps
 
@@ -226,7 +226,7 @@ def _picture(name: str, text: str) -> Any:
         ) from None
 
 
-def _category(name: str, text: str, variable: Any) -> Any:
+def _category(name: str, text: str, variable: Any) -> object:
     code = variable.code_of_text(text)
     if code < 0:
         known = list(map(str, variable.categories))

@@ -44,7 +44,7 @@ def show_json(value: object) -> None:
     click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def plain(value: object) -> Any:
+def plain(value: object) -> object:
     """``value`` as what JSON can hold."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
@@ -205,7 +205,9 @@ def _flat(
     for column, name in zip(list(flat.columns), owners, strict=True):
         if variables[name].is_image and folder is not None:
             (folder / column).mkdir(parents=True, exist_ok=True)
-            files = [f"{column}/{number:06d}.png" for number in range(start, start + len(flat))]
+            files = []
+            for number in range(start, start + len(flat)):
+                files.append(f"{column}/{number:06d}.png")
             for file, picture in zip(files, flat[column], strict=True):
                 picture.save(folder / file)
             flat[column] = files

@@ -102,7 +102,9 @@ class RunFile:
         else:
             named = data["graph"]
         graph = read_given_graph(named, latents=data.get("latents", ()))
-        variables = {name: declared(item, name) for name, item in data["variables"].items()}
+        variables = {}
+        for name, item in data["variables"].items():
+            variables[name] = declared(item, name)
         _check_names(graph, data, path)
         if not data["sources"] or not all("file" in item for item in data["sources"]):
             raise SourceError(
@@ -209,8 +211,7 @@ class RunFile:
         if len(parents) != 1 or not self.variables[parents[0]].is_discrete:
             raise DataError(
                 f"{self.path} cannot be used: mechanisms.{name}.label_map is a table, which needs "
-                "one discrete parent; "
-                'write "estimate", or bind the generator in Python'
+                'one discrete parent; write "estimate", or bind the generator in Python'
             )
         values = {str(value): value for value in self.variables[parents[0]].categories}
         return {values.get(key, key): label for key, label in table.items()}

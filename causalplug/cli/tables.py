@@ -83,7 +83,7 @@ def conditions(texts: Iterable[str]) -> Json:
     return {name: _condition(name, text) for name, text in pairs(texts, "--where").items()}
 
 
-def _condition(name: str, text: str) -> Any:
+def _condition(name: str, text: str) -> object:
     low, dots, high = text.partition("..")
     if not dots:
         return list(dict.fromkeys([text, *names(text)]))

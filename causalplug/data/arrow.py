@@ -148,7 +148,7 @@ def _heavy(schema: Any) -> bool:
     )
 
 
-def arrow_column(column: Any) -> Any:
+def arrow_column(column: Any) -> object:
     """An array of pyarrow as what the rest of the package reads.
 
     Numbers and dates become arrays, texts a :class:`TextColumn`, lists of numbers one array or a
@@ -193,7 +193,7 @@ def _texts(column: Any) -> TextColumn:
     return TextColumn(codes, tuple("" if t is None else t for t in texts), typed=True)
 
 
-def _nested(column: Any) -> Any:
+def _nested(column: Any) -> object:
     """Lists of numbers as arrays; objects, and lists of them, as they are."""
     import pyarrow as pa
 

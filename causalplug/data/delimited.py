@@ -128,7 +128,7 @@ def _may_be_quoted(path: Path) -> bool:
         return data.find(b'"') >= 0
 
 
-def _column(array: Any, variable: Variable | None, dialect: Dialect) -> Any:
+def _column(array: Any, variable: Variable | None, dialect: Dialect) -> object:
     """A column of a batch: floats, or texts of which each is there once."""
     declared = Variable()
     if variable is not None:

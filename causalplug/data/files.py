@@ -61,12 +61,12 @@ def table_at(
     """
     options = text or TextOptions()
     if isinstance(place, list | tuple):
-        return _joined(
-            [
+        items = []
+        for item in place:
+            items.append(
                 table_at(item, split=split, revision=revision, streaming=streaming, text=options)
-                for item in place
-            ]
-        )
+            )
+        return _joined(items)
     written, path = str(place), Path(place)  # type: ignore[arg-type]
     if path.is_dir():
         return _folder(path, split, options)

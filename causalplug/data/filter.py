@@ -123,7 +123,7 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _taken(column: Any, rows: np.ndarray) -> Any:
+def _taken(column: Any, rows: np.ndarray) -> object:
     """Some rows of a column of any kind."""
     if isinstance(column, TextColumn):
         return replace(column, codes=column.codes[rows])

@@ -37,7 +37,10 @@ def class_folders(path: Path) -> Table:
     Raises:
         DataError: There are no such folders, or one of them holds no images.
     """
-    folders = [item for item in sorted(path.iterdir()) if item.is_dir() and not is_hidden(item)]
+    folders = []
+    for item in sorted(path.iterdir()):
+        if item.is_dir() and not is_hidden(item):
+            folders.append(item)
     classes = {folder.name: _pictures_in(folder) for folder in folders}
     empty = [name for name, pictures in classes.items() if not pictures]
     if classes and not empty:
@@ -71,11 +74,11 @@ def _classes(folders: Mapping[str, Sequence[Path]]) -> Table:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    return sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in _PICTURES and not is_hidden(file)
-    )
+    items = []
+    for file in folder.iterdir():
+        if file.suffix.lower() in _PICTURES and not is_hidden(file):
+            items.append(file)
+    return sorted(items)
 
 
 def with_pictures(table: Table, metadata: Path) -> Table:
@@ -101,9 +104,10 @@ def with_pictures(table: Table, metadata: Path) -> Table:
             found = {places.get(name, name): values for name, values in chunk.items()}
             for name in places.keys() & chunk.keys():
                 files = values_at(chunk[name], range(len(chunk[name])))
-                found[places[name]] = [
-                    _inside(root, file, metadata, row + k) for k, file in enumerate(files)
-                ]
+                parts = []
+                for k, file in enumerate(files):
+                    parts.append(_inside(root, file, metadata, row + k))
+                found[places[name]] = parts
             row += len(next(iter(chunk.values())))
             yield found
 

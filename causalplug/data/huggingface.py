@@ -75,7 +75,7 @@ def from_datasets(
     return Table(tuple(features), read, rows, origin=origin)
 
 
-def _feature_column(values: Any, feature: Any) -> Any:
+def _feature_column(values: Any, feature: Any) -> object:
     if hasattr(feature, "int2str"):
         return ClassCodes(values, feature.names)
     items = list(values)

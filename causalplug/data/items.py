@@ -59,14 +59,14 @@ def from_items(
     def read(
         variables: Mapping[str, Variable] | None, columns: Collection[str] | None = None
     ) -> Iterator[Columns]:
-        pending: list[Any] = []
+        pending: list[object] = []
         number = -1
         for number, item in enumerate(unread.pop() if unread else items()):
             if len(item) != len(names) or (
                 isinstance(item, Mapping) and set(map(str, item)) != set(names)
             ):
                 if isinstance(item, Mapping):
-                    got: list[Any] | str = list(item)
+                    got: list[object] | str = list(item)
                 else:
                     got = f"{len(item)} values"
                 raise DataError(
@@ -89,5 +89,11 @@ def from_items(
 def _transposed(rows: Sequence[Any], names: Sequence[str]) -> Columns:
     if isinstance(rows[0], Mapping):
         keys = dict(zip(map(str, rows[0]), rows[0], strict=True))
-        return {name: stacked_items([row[keys[name]] for row in rows]) for name in names}
-    return {name: stacked_items([row[place] for row in rows]) for place, name in enumerate(names)}
+        found = {}
+        for name in names:
+            found[name] = stacked_items([row[keys[name]] for row in rows])
+        return found
+    found = {}
+    for place, name in enumerate(names):
+        found[name] = stacked_items([row[place] for row in rows])
+    return found

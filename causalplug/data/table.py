@@ -78,10 +78,16 @@ class Table:
         def read(
             variables: Mapping[str, Variable] | None, columns: Collection[str] | None = None
         ) -> Iterator[Columns]:
-            asked = {n: new for n, new in names.items() if columns is None or new in columns}
+            asked = {}
+            for n, new in names.items():
+                if columns is None or new in columns:
+                    asked[n] = new
             before = None
             if variables is not None:
-                before = {n: variables[new] for n, new in asked.items() if new in variables}
+                before = {}
+                for n, new in asked.items():
+                    if new in variables:
+                        before[n] = variables[new]
             for chunk in self.read(before, list(asked)):
                 yield {new: chunk[name] for name, new in asked.items()}
 
@@ -113,10 +119,13 @@ def image_files(
     """Columns whose declared images are given by the names of their files: as paths, seen from
     the table's folder."""
 
-    def files(column: Any) -> Any:
+    def files(column: Any) -> object:
         if not len(column) or not isinstance(column[0], str):
             return column
-        return [(folder or Path()) / item if isinstance(item, str) else None for item in column]
+        found = []
+        for item in column:
+            found.append((folder or Path()) / item if isinstance(item, str) else None)
+        return found
 
     images = []
     for name, variable in (variables or {}).items():
@@ -125,7 +134,7 @@ def image_files(
     return columns | {name: files(columns[name]) for name in images}
 
 
-def stacked_items(items: list[Any]) -> Any:
+def stacked_items(items: list[Any]) -> object:
     """Equal arrays or tensors as one; numbers as an array; anything else stays a list."""
     first = items[0]
     if hasattr(first, "detach"):

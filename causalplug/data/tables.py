@@ -161,7 +161,7 @@ def _length(name: str, values: Any) -> int:
         ) from None
 
 
-def _given(values: object) -> Any:
+def _given(values: object) -> object:
     """A column of a dict."""
     if is_arrow_array(values):
         return arrow_column(values)
@@ -179,7 +179,7 @@ def _from_frame(frame: Any) -> Table:
     return _from_columns({str(name): _frame_column(frame[name]) for name in frame.columns})
 
 
-def _frame_column(column: Any) -> Any:
+def _frame_column(column: Any) -> object:
     """A column of pandas: texts and categories by their codes, rows that are arrays or images as
     one array or a list, anything else as an array."""
     import pandas as pd

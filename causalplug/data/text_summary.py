@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from causalplug.data.delimited import MISSING
-from causalplug.selection import values_at, within
+from causalplug.selection import not_none, values_at, within
 from causalplug.variables import Continuous, Discrete, Variable
 from causalplug.variables.columns import TextColumn
 
@@ -130,7 +130,10 @@ class TextSummary:
         if forms == {"bool"}:
             return Discrete([False, True]), "yes or no"
         if forms <= {"int", "float"}:
-            values = {_number(text) for form in forms for text in self.examples[form]}
+            values = set()
+            for form in forms:
+                for text in self.examples[form]:
+                    values.add(_number(text))
             return numbers(values, self.rows, self.low, self.high)
         return self._words(forms)
 
@@ -178,10 +181,10 @@ def _forms(texts: Collection[str]) -> np.ndarray:
     return found
 
 
-def guessed_values(texts: Sequence[str | None]) -> list[Any]:
+def guessed_values(texts: Sequence[str | None]) -> list[object]:
     """The values that texts of a text file stand for: numbers where all are, without leading
     zeros; truth values where all are; else the texts."""
-    known = [text for text in texts if text is not None]
+    known = not_none(texts)
     forms = set(_forms(list(dict.fromkeys(known))).tolist())
     if forms == {"bool"}:
         return [None if text is None else text.strip().casefold() == "true" for text in texts]

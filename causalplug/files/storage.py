@@ -228,8 +228,7 @@ def _check_place(target: Path) -> None:
     if target in (here, *here.parents):
         raise RepositoryError(
             f"cannot write {target}: it is or holds the current directory, and the folder is "
-            "replaced as a whole. "
-            f'Give a folder inside it, such as "{target / "model"}"'
+            f'replaced as a whole. Give a folder inside it, such as "{target / "model"}"'
         )
     if target.is_dir() and os.path.ismount(target):
         raise RepositoryError(
@@ -395,9 +394,11 @@ def _sweep(target: Path) -> None:
 
 def _siblings(target: Path, kind: str) -> list[Path]:
     pattern = re.compile(re.escape(f".{target.name}.{kind}-") + "[0-9a-f]{8}")
-    return sorted(
-        target.parent / name for name in os.listdir(target.parent) if pattern.fullmatch(name)
-    )
+    found = []
+    for name in os.listdir(target.parent):
+        if pattern.fullmatch(name):
+            found.append(target.parent / name)
+    return sorted(found)
 
 
 def _sync(path: Path) -> None:

@@ -179,7 +179,7 @@ def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> Json:
             f"cannot read {path}: {why}; download it again or ask its author for a valid file"
         )
 
-    def unique(pairs: list[tuple[str, Any]]) -> Json:
+    def unique(pairs: list[tuple[str, object]]) -> Json:
         found = dict(pairs)
         if len(found) < len(pairs):
             keys = firsts(pairs)
@@ -232,7 +232,7 @@ def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> Json:
     return value
 
 
-def check_keys(value: Any, schema: Mapping[Any, Any], *, where: str) -> Json:
+def check_keys(value: Any, schema: Mapping[Any, object], *, where: str) -> Json:
     """Check an object against the names and types that it may have; return it.
 
     A schema maps names to types; a name that ends in ``?`` may be absent. A type is a class
@@ -338,7 +338,7 @@ def _check_object(value: Json, schema: Mapping[Any, object], at: str, problems: 
             problems.append(f"{_at(_join(at, key))} is unknown ({hint})")
 
 
-def _fits(value: Any, kind: Any) -> bool:
+def _fits(value: object, kind: Any) -> bool:
     if kind is object or kind is Any:
         return True
     if kind is None:
@@ -368,7 +368,7 @@ def _is_dict_of(value: object, args: Sequence[object]) -> bool:
     return isinstance(value, dict) and all(_fits(item, args[1]) for item in value.values())
 
 
-_COMPOSED: dict[object, Callable[[object, Sequence[object]], bool]] = {
+_COMPOSED: dict[Any, Callable[[object, Sequence[object]], bool]] = {
     typing.Literal: _is_choice,
     typing.Union: _fits_any,
     types.UnionType: _fits_any,

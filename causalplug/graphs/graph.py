@@ -37,7 +37,7 @@ Edge = tuple[str, str]
 _PAIRS = Rule("pairs of names, such as [('X', 'Y')]", lambda pairs: _pairs(pairs))
 
 
-def _pairs(value: object) -> Any:
+def _pairs(value: object) -> object:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise TypeError
     found = list(value)
@@ -289,14 +289,14 @@ class CausalGraph:
     def __hash__(self) -> int:
         return hash(self._key)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return CausalGraph, (self.variables, self.directed, self.bidirected, self.hidden)
 
     def __contains__(self, name: object) -> bool:
         return name in self.index
 
     @cached_property
-    def _key(self) -> tuple[frozenset[Any], ...]:
+    def _key(self) -> tuple[frozenset[object], ...]:
         pairs = frozenset(map(frozenset, self.bidirected))
         return frozenset(self.variables), frozenset(self.directed), pairs
 
@@ -351,9 +351,10 @@ class CausalGraph:
 
     def c_components(self) -> tuple[frozenset[str], ...]:
         """The connected components of the bidirected part, in the order of their first variable."""
-        return tuple(
-            frozenset(values_at(self.variables, c)) for c in components(self.sibling_lists)
-        )
+        items = []
+        for c in components(self.sibling_lists):
+            items.append(frozenset(values_at(self.variables, c)))
+        return tuple(items)
 
     # --- derived graphs ---
 
@@ -364,9 +365,11 @@ class CausalGraph:
         if not cut:
             return self
         directed = tuple(edge for edge in self.directed if edge[1] not in cut)
-        bidirected = tuple(
-            edge for edge in self.bidirected if edge[0] not in cut and edge[1] not in cut
-        )
+        parts = []
+        for edge in self.bidirected:
+            if edge[0] not in cut and edge[1] not in cut:
+                parts.append(edge)
+        bidirected = tuple(parts)
         return CausalGraph(self.variables, directed, bidirected)
 
     def subgraph(self, variables: Names) -> CausalGraph:

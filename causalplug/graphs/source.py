@@ -56,7 +56,7 @@ class Source:
         if name is not None:
             label = f"source {name!r}"
         _check_columns(columns, label)
-        values: dict[str, tuple[Any, ...]] = {}
+        values: dict[str, tuple[object, ...]] = {}
         if isinstance(do, Mapping):
             values = _values_set(do, label)
         intervened = frozenset(as_names(do))
@@ -114,9 +114,10 @@ class Source:
         given."""
         data: Json = {"recorded": sorted(self.recorded), "do": sorted(self.do)}
         if self.values:
-            data["values"] = {
-                variable: list(self.values[variable]) for variable in sorted(self.values)
-            }
+            found = {}
+            for variable in sorted(self.values):
+                found[variable] = list(self.values[variable])
+            data["values"] = found
         if self.name is not None:
             data["name"] = self.name
         return data
@@ -153,7 +154,7 @@ def _check_columns(columns: Sequence[object], label: str) -> None:
         seen.add(column)
 
 
-def _values_set(do: Named, label: str) -> dict[str, tuple[Any, ...]]:
+def _values_set(do: Named, label: str) -> dict[str, tuple[object, ...]]:
     """The values that were set, by variable; without those that were set to any value."""
     values: dict[str, tuple[Any, ...]] = {}
     for variable, value in do.items():
@@ -192,7 +193,7 @@ def as_sources(graph: CausalGraph, sources: object = None) -> tuple[Source, ...]
     if isinstance(sources, Source) or not isinstance(sources, Iterable):
         sources = [sources]
     if isinstance(sources, Mapping):
-        pairs: Iterable[tuple[Any, Any]] = sources.items()
+        pairs: Iterable[tuple[object, Any]] = sources.items()
     else:
         pairs = ((None, source) for source in sources)
     named: dict[str, Source] = {}

@@ -39,7 +39,9 @@ class _Building(TorchFunctionMode):
         super().__init__()
         self.bytes, self.tensors, self.where = most_bytes, most_tensors, where
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: object, args: Any = (), kwargs: Any = None
+    ) -> object:
         kwargs = kwargs or {}
         if getattr(func, "__module__", None) == "torch.nn.init":
             if args:

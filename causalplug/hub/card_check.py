@@ -104,11 +104,11 @@ def _metadata_problems(found: dict) -> list[str]:
         problems.append("library_name is not causalplug")
     if not isinstance(found.get("license"), str):
         problems.append("license is missing")
-    problems += [
-        f'the tag "{tag}" is missing'
-        for tag in ("causalplug", "causal-inference")
-        if tag not in _tags(found)
-    ]
+    items = []
+    for tag in ("causalplug", "causal-inference"):
+        if tag not in _tags(found):
+            items.append(f'the tag "{tag}" is missing')
+    problems += items
     bases = found.get("base_model")
     if bases is not None and found.get("base_model_relation") not in _RELATIONS:
         problems.append(f"base_model_relation is not one of {', '.join(_RELATIONS)}")
@@ -143,11 +143,11 @@ def _graph_problems(card: str) -> list[str]:
         if node := re.fullmatch(r'(v\d+)\["[^"\[\]]+"\]', line):
             nodes.add(node[1])
         elif edge := _EDGE.fullmatch(line):
-            problems += [
-                f"its graph has an edge at {end}, no variable"
-                for end in edge.groups()
-                if end not in nodes
-            ]
+            parts = []
+            for end in edge.groups():
+                if end not in nodes:
+                    parts.append(f"its graph has an edge at {end}, no variable")
+            problems += parts
         elif not line.startswith(("classDef ", "class ")):
             problems.append(f"its graph has a line that cannot be drawn: {line[:60]!r}")
     return problems

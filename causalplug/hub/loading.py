@@ -81,7 +81,7 @@ def load_as(
     revision: str | None = None,
     subfolder: str = "",
     use: str | None = None,
-) -> Any:
+) -> object:
     """Load what a folder or a Hub repository holds.
 
     Args:
@@ -125,12 +125,12 @@ def load_own(
     load: Callable[..., Any],
     snapshot: Snapshot,
     *,
-    device: Any = None,
+    device: object = None,
     dtype: Any = None,
-    label_map: Any = None,
+    label_map: object = None,
     transform: str | list[str] | None = None,
     trust_remote_code: bool = False,
-) -> Any:
+) -> object:
     """Load a mechanism or an encoder, and move, cast or bind it as asked.
 
     Args:

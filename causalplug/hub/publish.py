@@ -11,7 +11,7 @@ import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from causalplug.errors import RepositoryError
 from causalplug.files.facts import agrees, file_facts
@@ -27,7 +27,9 @@ from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo
+    from typing_extensions import Unpack
 
+    from causalplug.hub.saving import PushingOptions
     from causalplug.hub.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
@@ -85,7 +87,12 @@ def save(part: Publishable, folder: str | os.PathLike[str], options: Named) -> P
 
 
 def publish(
-    part: Publishable, repo_id: str, options: Named, *, branch: str | None, **how: Any
+    part: Publishable,
+    repo_id: str,
+    options: Named,
+    *,
+    branch: str | None,
+    **how: Unpack[PushingOptions],
 ) -> CommitInfo:
     """Publish as one commit, see :meth:`causalplug.hub.shareable.Shareable.push_to_hub`.
 
@@ -196,7 +203,10 @@ def _loaded(folder: Path) -> Json:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             names.append(path.relative_to(folder).as_posix())
-    kept = [name for name in names if name != _CARD and not name.startswith(f"{_PICTURES}/")]
+    kept = []
+    for name in names:
+        if name != _CARD and not name.startswith(f"{_PICTURES}/"):
+            kept.append(name)
     return {name: file_facts(folder / name) for name in kept}
 
 

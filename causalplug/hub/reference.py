@@ -76,20 +76,21 @@ class Reference:
         if snapshot.repo_id is None or snapshot.revision is None:
             raise RepositoryError(
                 f"cannot refer to {snapshot}: it is a folder of this computer, which nobody else "
-                "could load. Push it "
-                'to the Hub and plug it in from there, or save with frozen="copy"'
+                "could load. Push it to the Hub and plug it in from there, or save with "
+                'frozen="copy"'
             )
         names, known = names or snapshot.used, snapshot.recorded or {}
         snapshot.fetch(*(name for name in names if name not in known))
+        by_name = {}
+        for name in sorted(names):
+            by_name[name] = known.get(name) or file_facts(snapshot.path / name)
         return cls(
             repo_id=snapshot.repo_id,
             revision=snapshot.revision,
             requested_revision=snapshot.requested_revision,
             subfolder=snapshot.subfolder,
             license=snapshot.license,
-            files={
-                name: known.get(name) or file_facts(snapshot.path / name) for name in sorted(names)
-            },
+            files=by_name,
         )
 
     @property

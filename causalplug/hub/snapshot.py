@@ -227,11 +227,11 @@ class Snapshot:
         prefix = ""
         if self.subfolder:
             prefix = f"{self.subfolder}/"
-        return {
-            name.removeprefix(prefix): facts
-            for name, facts in found.items()
-            if name.startswith(prefix)
-        }
+        by_name = {}
+        for name, facts in found.items():
+            if name.startswith(prefix):
+                by_name[name.removeprefix(prefix)] = facts
+        return by_name
 
     def has(self, name: str) -> bool:
         """Whether the repository has this file; a file on the disk costs no request."""
@@ -333,11 +333,11 @@ class Snapshot:
         names: dict[str, None] = {}
         for pattern in patterns:
             if glob.has_magic(pattern):
-                names.update(
-                    dict.fromkeys(
-                        n for n in sorted(self._listing) if fnmatch.fnmatchcase(n, pattern)
-                    )
-                )
+                items = []
+                for n in sorted(self._listing):
+                    if fnmatch.fnmatchcase(n, pattern):
+                        items.append(n)
+                names.update(dict.fromkeys(items))
             else:
                 names[pattern] = None
         for name in names:
@@ -429,7 +429,11 @@ def refuse_users_keys(config: Named, where: str) -> None:
         RepositoryError: It has such a key, or the place of its files has.
     """
     places = [config[name] for name in _PLACES if isinstance(config.get(name), Mapping)]
-    found = [key for place in (config, *places) for key in place if key in _USERS]
+    found = []
+    for place in (config, *places):
+        for key in place:
+            if key in _USERS:
+                found.append(key)
     if found:
         raise RepositoryError(
             f"cannot use {where}: it sets {', '.join(found)}, which whoever loads it decides. Take "
@@ -458,8 +462,7 @@ def check_trust(snapshot: Snapshot, trust_remote_code: bool, *, needs: str) -> N
     if snapshot.repo_id is not None and not snapshot.is_pinned:
         raise RepositoryError(
             f"cannot load {snapshot}: trust_remote_code=True needs a pinned revision, since a "
-            "branch may change after "
-            f'you read its code. Pass revision="{snapshot.revision}"'
+            f'branch may change after you read its code. Pass revision="{snapshot.revision}"'
         )
 
 

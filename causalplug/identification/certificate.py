@@ -67,14 +67,14 @@ class Certificate:
 
     def to_dict(self) -> Json:
         """What JSON can hold."""
+        items = []
+        for h in self.hedges:
+            items.append({"source": h.source, "forest": sorted(h.forest), "root": sorted(h.root)})
         return {
             "kind": self.kind,
             "variables": sorted(self.variables),
             "sentence": self.sentence,
-            "hedges": [
-                {"source": h.source, "forest": sorted(h.forest), "root": sorted(h.root)}
-                for h in self.hedges
-            ],
+            "hedges": items,
         }
 
 

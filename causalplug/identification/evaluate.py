@@ -9,7 +9,7 @@ cells had no rows.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,7 @@ from causalplug.identification.tables import Table, as_table, common_categories
 from causalplug.selection import (
     firsts,
     map_values,
+    of_kind,
     seconds,
     values_at,
     variables_of,
@@ -202,18 +203,18 @@ class Evaluator:
         result = self.at(term.formula)
         symbols = seconds(term.axes)
         self._complain(result)
-        unknown = [s.variable for s in symbols if s.variable not in self.domains]
+        unknown = without(variables_of(symbols), self.domains)
         if unknown:
             raise DataError(
                 f"the answer cannot be tabulated: no table has a column {listed(unknown)}, so its "
                 "values are not known; give them in categories=, or give one value in the query"
             )
-        sizes = [len(self.domains[s.variable]) for s in symbols]
+        sizes = self._sizes(symbols)
         values = self._spread(
             np.where(result.bad, np.nan, result.values), result.symbols, symbols, sizes
         )
         labels = firsts(term.axes)
-        categories = [self.domains[s.variable] for s in symbols]
+        categories = values_at(self.domains, variables_of(symbols))
         if term.expectation is not None:
             axis = labels.index(term.expectation)
             try:
@@ -235,14 +236,12 @@ class Evaluator:
 
         Undefined cells count as zero; symbols that the factors do not have are weighted evenly.
         """
-        symbols = tuple(dict.fromkeys(a for a in known if isinstance(a, Symbol)))
-        sizes = [len(self.domains[s.variable]) for s in symbols]
+        symbols = tuple(dict.fromkeys(of_kind(known, Symbol)))
+        sizes = self._sizes(symbols)
         if not factors:
             return symbols, np.ones(sizes)
         parts = list(map(self.at, factors))
-        every = sorted(
-            {s for part in parts for s in part.symbols}, key=lambda s: (s.variable, s.primes)
-        )
+        every = _all_symbols(parts)
         kept = tuple(within(every, symbols))
         found = contract([(part.values, part.symbols) for part in parts], kept)
         return symbols, np.array(self._spread(found, kept, symbols, sizes))
@@ -256,8 +255,14 @@ class Evaluator:
     ) -> np.ndarray:
         """``values`` with the axes ``want``, constant along those that it does not have."""
         order = sorted(range(len(have)), key=lambda i: want.index(have[i]))
-        shape = [size if symbol in have else 1 for symbol, size in zip(want, sizes, strict=True)]
+        shape = []
+        for symbol, size in zip(want, sizes, strict=True):
+            shape.append(size if symbol in have else 1)
         return np.broadcast_to(np.transpose(values, order).reshape(shape), tuple(sizes))
+
+    def _sizes(self, symbols: Iterable[Symbol]) -> list[int]:
+        """How many values each symbol may have."""
+        return [len(self.domains[symbol.variable]) for symbol in symbols]
 
     def at(self, node: Expression) -> _Named:
         """The array of ``node``; shared nodes are worked out once."""
@@ -309,12 +314,14 @@ class Evaluator:
         """Constants looked up, symbols kept as axes; one that stands twice is a diagonal."""
         if bad is None:
             bad = np.zeros(values.shape, bool)
-        index = tuple(
-            self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
-            for a in atoms
-        )
+        items = []
+        for a in atoms:
+            items.append(
+                self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
+            )
+        index = tuple(items)
         values, bad = values[index], bad[index]
-        symbols = [a for a in atoms if isinstance(a, Symbol)]
+        symbols = of_kind(atoms, Symbol)
         unique = list(dict.fromkeys(symbols))
         if len(unique) < len(symbols):
             labels = list(map(unique.index, symbols))
@@ -325,9 +332,7 @@ class Evaluator:
     def _contract(self, factors: Sequence[Expression], free: frozenset[Symbol]) -> _Named:
         """The sum over all other symbols of the product of ``factors``."""
         parts = list(map(self.at, factors))
-        symbols = sorted(
-            {s for part in parts for s in part.symbols}, key=lambda s: (s.variable, s.primes)
-        )
+        symbols = _all_symbols(parts)
         kept = tuple(within(symbols, free))
 
         def total(arrays: list[np.ndarray]) -> np.ndarray:
@@ -377,7 +382,7 @@ class Evaluator:
 
     def _ratio(self, top: _Named, bottom: _Named) -> _Named:
         symbols = tuple(dict.fromkeys(top.symbols + bottom.symbols))
-        sizes = [len(self.domains[s.variable]) for s in symbols]
+        sizes = self._sizes(symbols)
         above, below = (self._spread(p.values, p.symbols, symbols, sizes) for p in (top, bottom))
         wrong_above, wrong_below = (
             self._spread(p.bad, p.symbols, symbols, sizes) for p in (top, bottom)
@@ -411,7 +416,7 @@ class Evaluator:
 
     def _cases(self, node: Cases) -> _Named:
         symbols = tuple(sorted(node.free, key=lambda s: (s.variable, s.primes)))
-        sizes = [len(self.domains[s.variable]) for s in symbols]
+        sizes = self._sizes(symbols)
         values, bad = np.zeros(sizes), np.ones(sizes, bool)
         for conditions, body in node.branches:
             index: list[Any] = [slice(None)] * len(symbols)
@@ -432,3 +437,9 @@ class Evaluator:
                     tuple(index)
                 ]
         return _Named(symbols, values, bad)
+
+
+def _all_symbols(parts: Iterable[_Named]) -> list[Symbol]:
+    """The symbols of all parts, in a fixed order."""
+    found = set[Symbol]().union(*(part.symbols for part in parts))
+    return sorted(found, key=lambda symbol: (symbol.variable, symbol.primes))

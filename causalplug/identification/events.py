@@ -60,7 +60,7 @@ class World(Named):
                 )
         self._set = {name: _plain(assignment[name]) for name in sorted(assignment)}
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> object:
         return self._set[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -78,9 +78,10 @@ class World(Named):
         return NotImplemented
 
     def __str__(self) -> str:
-        return ", ".join(
-            str(v) if isinstance(v, Event) else _assigned(name, v) for name, v in self._set.items()
-        )
+        items = []
+        for name, v in self._set.items():
+            items.append(str(v) if isinstance(v, Event) else _assigned(name, v))
+        return ", ".join(items)
 
     def __repr__(self) -> str:
         return f"World({self._set!r})"
@@ -143,7 +144,10 @@ def resolve_bound(
     binders = _binders(outcomes + evidence)
     while read := _read(outcomes):
         # A subscript may only be replaced by an event that reads no other summed value itself.
-        settled = [e for e in read if not any(_mentions(e, other.value) for other in read)]
+        settled = []
+        for e in read:
+            if not any(_mentions(e, other.value) for other in read):
+                settled.append(e)
         if not settled:
             break
         summed = settled[0]
@@ -208,7 +212,11 @@ def _bound_uses(event: Event) -> Iterator[tuple[str, Bound]]:
 
 
 def _reads(events: Iterable[Event]) -> set[Bound]:
-    return {bound for event in events for _, bound in _bound_uses(event)}
+    found = set()
+    for event in events:
+        for _, bound in _bound_uses(event):
+            found.add(bound)
+    return found
 
 
 def _mentions(event: Event, bound: object) -> bool:
@@ -220,11 +228,13 @@ def _substitute(event: Event, bound: object, by: Event) -> Event:
 
 
 def _map_do(event: Event, change: Callable[[Any], Any]) -> Event:
-    do = {n: _map_do(v, change) if isinstance(v, Event) else change(v) for n, v in event.do.items()}
+    do = {}
+    for n, v in event.do.items():
+        do[n] = _map_do(v, change) if isinstance(v, Event) else change(v)
     return Event(event.variable, event.value, World(do))
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     """``value`` with ``"*"`` as None and a numpy scalar as the number that it is."""
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         value = value.item()

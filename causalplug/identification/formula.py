@@ -30,7 +30,7 @@ from causalplug.identification.estimand import (
 )
 from causalplug.identification.query import Term
 from causalplug.identification.solver import Composite, Resolution
-from causalplug.selection import values_at, within
+from causalplug.selection import of_kind, values_at, within
 
 __all__ = ["Writer", "term_estimand"]
 
@@ -94,7 +94,7 @@ def _ratio(answer: Answer) -> Expression:
     if answer.evidence is None:
         nodes = (node for v in bits(answer.kept) for node in numerator.nodes[v])
         outcomes = [node.atom for node in nodes if node.outcome and not node.evidence]
-        return divide(top, total([atom for atom in outcomes if isinstance(atom, Symbol)], top))
+        return divide(top, total(of_kind(outcomes, Symbol), top))
     alone = answer.evidence[0]
     bottom = probability(*answer.evidence)
     return divide(top, substitute(bottom, alone.translation(numerator)))
@@ -120,18 +120,20 @@ class Writer:
         do()."""
         if len(way.branches) == 1 and not way.branches[0][0]:
             return self.effect(way.branches[0][1])
-        return Cases(
-            tuple(
+        items = []
+        for config, step in way.branches:
+            items.append(
                 (tuple((self.symbol(v), value) for v, value in config.items()), self.effect(step))
-                for config, step in way.branches
             )
-        )
+        return Cases(tuple(items))
 
     def effect(self, way: Effect | Composite) -> Expression:
         """The effect obtained in one way."""
         if id(way) not in self._written:
             if isinstance(way, Effect):
-                factors = [self.recursion(way.graph, way.regime, step) for step in way.factors]
+                factors = []
+                for step in way.factors:
+                    factors.append(self.recursion(way.graph, way.regime, step))
             else:
                 factors = [self.resolution(inner) for _, _, inner in way.factors]
             # The key is an id, so the object is kept alive beside its expression.
@@ -243,6 +245,5 @@ def _origins(way: Effect | Composite) -> set[int]:
     found = set()
     for _, _, inner in way.factors:
         for _, branch in inner.branches:
-            for source in _origins(branch):
-                found.add(source)
+            found.update(_origins(branch))
     return found

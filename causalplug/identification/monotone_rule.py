@@ -164,7 +164,7 @@ class MonotoneRule:
             return None
         return tuple(map(str, used[1]))
 
-    def _step(self, cause: str, first: Any, second: Any) -> int | None:
+    def _step(self, cause: str, first: object, second: Any) -> int | None:
         """1 if the second value is the higher one, -1 if the first is; None if that is unknown."""
         known = self.domains.get(cause)
         if known is not None and first in known and second in known:

@@ -25,7 +25,7 @@ from causalplug.identification.expressions import (
     Sum,
     Within,
 )
-from causalplug.selection import variables_of
+from causalplug.selection import of_kind, variables_of
 
 __all__ = ["to_latex", "to_text"]
 
@@ -51,7 +51,7 @@ class _Text:
 
     def __init__(self, roots: Iterable[Expression]):
         nodes = chain.from_iterable(map(walk, roots))
-        leaves = [node for node in nodes if isinstance(node, Probability)]
+        leaves = of_kind(nodes, Probability)
         names: set[str] = set()
         for leaf in leaves:
             names |= set(variables_of(leaf.of + leaf.given + leaf.do))

@@ -29,6 +29,7 @@ from causalplug.identification.monotone import Declared
 from causalplug.identification.monotone_rule import is_plain
 from causalplug.identification.query import Query, Term
 from causalplug.identification.subtraction import put
+from causalplug.selection import not_none
 
 __all__ = ["by_proxies"]
 
@@ -62,8 +63,10 @@ def by_proxies(
     for assumption in assumptions:
         if assumption.kind != PROXIES:
             continue
-        parts = [_part(graph, assumption, term, domains, determined) for _, term in query.terms]
-        known = [part for part in parts if part is not None]
+        parts = []
+        for _, term in query.terms:
+            parts.append(_part(graph, assumption, term, domains, determined))
+        known = not_none(parts)
         if len(known) == len(parts):
             return _together(query, assumption, known)
     return None

@@ -26,7 +26,7 @@ from causalplug.identification.arithmetic import Formula, Number, Operation, lin
 from causalplug.identification.events import Bound, Event, World, resolve_bound
 from causalplug.identification.query_text import parse_query
 from causalplug.identification.regions import Region
-from causalplug.selection import all_of_kind, firsts
+from causalplug.selection import all_of_kind, firsts, of_kind
 from causalplug.values import Named
 from causalplug.wording import check_known
 
@@ -400,7 +400,7 @@ class Query:
             if event in seen:
                 continue
             seen.add(event)
-            pending += [value for value in event.do.values() if isinstance(value, Event)]
+            pending += of_kind(event.do.values(), Event)
             inside = graph.do(list(event.do))
             found |= inside.ancestors([event.variable]) - set(event.do)
         return frozenset(found)

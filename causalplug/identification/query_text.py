@@ -59,7 +59,22 @@ _MEANT = {
     "CDE": "P(Y=1 | do(X=1, M=0)) - P(Y=1 | do(X=0, M=0))",
     "TE": "ATE(Y, X)",
     "ACE": "ATE(Y, X)",
+    "RD": "ATE(Y, X)",
     "Var": "P(Y | do(X=1)), whose summary has the deviation",
+    "Median": "P(Y | do(X=1)), whose summary has the quantiles",
+    "median": "P(Y | do(X=1)), whose summary has the quantiles",
+    "Quantile": "P(Y | do(X=1)), whose summary has the quantiles",
+    "quantile": "P(Y | do(X=1)), whose summary has the quantiles",
+}
+# Words that stand where a term should end.
+_JOINING = {
+    "and": "several events are separated by commas, as in P(Y=1, X=1)",
+    "or": "add the cases, as in P(Y=1) + P(Y=2), or write a range, as in P(Y>=1)",
+    "in": "add the cases, as in P(Y=1) + P(Y=2), or write a range, as in P(1<=Y<3)",
+    "not": "write Y!=1",
+    "given": "write a bar before what is given, as in P(Y=1 | X=1)",
+    "if": "write a bar before what is given, as in P(Y=1 | X=1)",
+    "is": "write Y=1",
 }
 _CLOSING = {"(": ")", "[": "]"}
 
@@ -157,7 +172,7 @@ class _Parser:
 
     # --- grammar ---
 
-    def query(self) -> Any:
+    def query(self) -> object:
         if self.next.kind == "end":
             self.fail("there is no text; write for instance P(Y | do(X=1))")
         found = self.sum()
@@ -167,7 +182,7 @@ class _Parser:
             self.fail("this is a number and no query; write for instance P(Y | do(X=1))", 0)
         return found
 
-    def sum(self) -> Any:
+    def sum(self) -> object:
         """Products joined by ``+`` and ``-``."""
         parts = self._signed()
         queries = [part for _, part in parts if not isinstance(part, float)]
@@ -195,7 +210,7 @@ class _Parser:
                 return parts
             sign = -1.0 if operator.text == "-" else 1.0
 
-    def product(self) -> Any:
+    def product(self) -> object:
         """Factors joined by ``*`` and ``/``."""
         found = self.factor()
         while True:
@@ -207,7 +222,7 @@ class _Parser:
                 return found
             found = self.times(found, operator.text, self.factor(), start)
 
-    def times(self, left: Any, sign: str, right: Any, position: int) -> Any:
+    def times(self, left: Any, sign: str, right: Any, position: int) -> object:
         numbers = isinstance(left, float), isinstance(right, float)
         if sign == "/" and right == 0:
             self.fail("nothing can be divided by 0", position)
@@ -266,6 +281,8 @@ class _Parser:
                     at for e, at in self.where if e.variable in world and e.variable not in e.do
                 )
                 self._refuse(error, next(set_twice, start))
+        if self.next.text in _JOINING:
+            self.fail(_JOINING[self.next.text])
         self.expect(_CLOSING[opener.text], f"to close {head.text}{opener.text}")
         return built
 
@@ -360,9 +377,17 @@ class _Parser:
             return self.interval(high=bound, includes_high=operator.text != "<", start=start)
         return self.interval(low=bound, includes_low=operator.text != ">", start=start)
 
-    def interval(self, *, start: int, **bounds: Any) -> Interval:
+    def interval(
+        self,
+        *,
+        start: int,
+        low: float | None = None,
+        high: float | None = None,
+        includes_low: bool = True,
+        includes_high: bool = True,
+    ) -> Interval:
         try:
-            return Interval(**bounds)
+            return Interval(low, high, includes_low, includes_high)
         except QueryError as error:
             self._refuse(error, start)
 
@@ -448,6 +473,12 @@ class _Parser:
         """The finite number that is written."""
         if len(token.text) > _MOST_DIGITS:
             self.fail(f"a number has more than {_MOST_DIGITS} digits", token.position)
+        if re.fullmatch(r"0\d+", token.text):
+            self.fail(
+                f'a number does not begin with 0: write {int(token.text)}, or "{token.text}" in '
+                "quotes if a category is called so",
+                token.position,
+            )
         if re.search(r"[.eE]", token.text):
             number = float(token.text)
         else:

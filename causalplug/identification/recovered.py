@@ -18,7 +18,7 @@ from causalplug.graphs.source import Source
 from causalplug.identification.assumptions import RECOVERING, Assume
 from causalplug.identification.events import Event, World
 from causalplug.identification.query import Query
-from causalplug.selection import firsts, values_at
+from causalplug.selection import firsts, of_kind, values_at
 
 __all__ = ["by_recovered_noise", "check_numbers"]
 
@@ -78,7 +78,9 @@ def _several(places: set[tuple[str, Hashable]]) -> list[str]:
 
 def _seen(query: Query) -> set[str]:
     """The variables whose own value, with nothing set, every term is given."""
-    seen = [{event.variable for event in term.evidence if not event.do} for _, term in query.terms]
+    seen = []
+    for _, term in query.terms:
+        seen.append({event.variable for event in term.evidence if not event.do})
     return set.intersection(*seen) if seen else set()
 
 
@@ -97,7 +99,7 @@ def _places(graph: CausalGraph, query: Query) -> Iterator[tuple[str, Hashable]]:
     pending = [event for _, term in query.terms for event in term.events]
     while pending:
         event = pending.pop()
-        pending += [value for value in event.do.values() if isinstance(value, Event)]
+        pending += of_kind(event.do.values(), Event)
         yield from _of_world(graph, event.variable, event.do)
 
 

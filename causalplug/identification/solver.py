@@ -58,7 +58,7 @@ class Resolution:
             and the way.
     """
 
-    branches: tuple[tuple[Mapping[int, Any], Effect | Composite], ...]
+    branches: tuple[tuple[Mapping[int, object], Effect | Composite], ...]
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Solver:
 
     graph: BitGraph
     regimes: list[Regime]
-    domains: Mapping[int, tuple[Any, ...]] = field(default_factory=dict)
+    domains: Mapping[int, tuple[object, ...]] = field(default_factory=dict)
     budget: int = 20_000
 
     def __post_init__(self) -> None:
@@ -227,12 +227,12 @@ class Solver:
         )
 
 
-def _listed(needs: Needs, under: int) -> dict[int, tuple[Any, ...]]:
+def _listed(needs: Needs, under: int) -> dict[int, tuple[object, ...]]:
     given = by_name(needs.get, bits(under))
     return {v: (OTHER,) if values is None else values for v, values in given.items()}
 
 
-def box_needs(box: Box) -> Iterable[tuple[int, tuple[Any, ...]]]:
+def box_needs(box: Box) -> Iterable[tuple[int, tuple[object, ...]]]:
     """A regime's values as values that are needed."""
     return ((v, tuple(values)) for v, values in box.items())
 
@@ -249,13 +249,17 @@ def candidate_scopes(
     optional = graph.present & ~required
     free = list(bits(optional))
     if 1 << len(free) <= most:
-        chosen = [mask_of(c) for k in range(len(free) + 1) for c in combinations(free, k)]
+        chosen = []
+        for k in range(len(free) + 1):
+            for c in combinations(free, k):
+                chosen.append(mask_of(c))
         return [required | c for c in chosen]
     recorded = list(dict.fromkeys(r.recorded & graph.present for r in regimes))
     found = [0, optional, *recorded]
-    found += [a | b for a, b in combinations(recorded, 2)] + [
-        a & b for a, b in combinations(recorded, 2)
-    ]
+    items = []
+    for a, b in combinations(recorded, 2):
+        items.append(a & b)
+    found += [a | b for a, b in combinations(recorded, 2)] + items
     everything = 0
     for scope in recorded:
         everything |= scope

@@ -222,6 +222,29 @@ class Mechanism(Part):
 
     # -- hooks of training
 
+    @property
+    def chooses(self) -> bool:
+        """Whether :meth:`forward` makes choices that pass no gradient to what is trained, and
+        :meth:`choice_log_prob` weighs them: False by default."""
+        return False
+
+    def choice_log_prob(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+    ) -> Tensor:
+        """Log probability (density) ``(n,)`` of the choices that :meth:`forward` makes with this
+        noise; only where :attr:`chooses`. Its gradient is that of the score function.
+
+        Args:
+            parents, noise, confounder: As in :meth:`forward`.
+
+        Raises:
+            MechanismError: The mechanism chooses nothing.
+        """
+        raise MechanismError(f"{type(self).__name__} makes no choices of its own.")
+
     def passes_gradient(self, parent: str) -> bool:
         """Whether the gradient of continuous values of a parent reaches it through the mechanism,
         whole: where it does not, training uses the score function of what is above.
@@ -336,7 +359,7 @@ class Mechanism(Part):
         """What it reads before it is bound, by name; None where it is not known."""
         return dict.fromkeys(self.parents)
 
-    def fingerprint(self) -> list[Any]:
+    def fingerprint(self) -> list[object]:
         """JSON values that differ whenever its samples may.
 
         Raises:
@@ -373,6 +396,7 @@ MECHANISMS: Registry[Mechanism] = Registry(
         "continuous-mixed": "causalplug.mechanisms.trainable.mixed",
         "vector-flow": "causalplug.mechanisms.trainable.vector",
         "wrapped-module": "causalplug.mechanisms.frozen.wrapped",
+        "wrapped-generator": "causalplug.mechanisms.frozen.wrapped_generator",
         "tabular-predictor": "causalplug.mechanisms.frozen.tabular",
         "count-spline": "causalplug.mechanisms.trainable.count",
         "conv-generator": "causalplug.mechanisms.trainable.image",

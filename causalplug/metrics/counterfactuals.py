@@ -51,7 +51,10 @@ class _Pair:
     @property
     def pictures(self) -> dict[str, list[Any]]:
         shown = {"as it was": self.before, self.label: self.after}
-        return {label: _pictures(self.asking.dcm, self.image, of) for label, of in shown.items()}
+        found = {}
+        for label, of in shown.items():
+            found[label] = _pictures(self.asking.dcm, self.image, of)
+        return found
 
 
 def composition(
@@ -374,6 +377,6 @@ def _apart(
     return Measure(name, do, of, value, error, "lower", "share of the pixels' range", len(apart))
 
 
-def _pictures(dcm: DCM, image: str, rows: Mapping[str, Tensor]) -> list[Any]:
+def _pictures(dcm: DCM, image: str, rows: Mapping[str, Tensor]) -> list[object]:
     variable: Any = dcm.variables[image]
     return variable.to_pil(variable.decode(rows[image][:_SHOWN]))

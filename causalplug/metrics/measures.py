@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class Measures:
     """
 
     items: tuple[Measure, ...]
-    pictures: dict[str, list[Any]] = field(default_factory=dict, repr=False, compare=False)
+    pictures: dict[str, list[object]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def table(self) -> pd.DataFrame:

@@ -150,7 +150,7 @@ def image_of(dcm: DCM, image: str | None) -> str:
     return images[0]
 
 
-def _users(dcm: DCM, name: str, value: Tensor) -> Any:
+def _users(dcm: DCM, name: str, value: Tensor) -> object:
     variable = dcm.variables[name]
     if variable.event_shape:
         return value

@@ -61,19 +61,23 @@ def dcm_facts(
     Raises:
         QueryError: A question is malformed or does not fit the graph.
     """
-    kinds = {"image" if variable.is_image else "tabular" for variable in dcm.variables.values()}
+    kinds = set()
+    for variable in dcm.variables.values():
+        kinds.add("image" if variable.is_image else "tabular")
+    parts = []
+    for row in identified(dcm, queries):
+        parts.append(pick(row, ("name", "query", "status", "reason")))
+    by_name = {}
+    for name in dcm.graph.variables:
+        by_name[name] = describe_values(dcm.variables[name])
     facts: Json = {
         "title": title,
         "graph": {
-            "variables": {
-                name: describe_values(dcm.variables[name]) for name in dcm.graph.variables
-            },
+            "variables": by_name,
             "directed": list(map(list, dcm.graph.directed)),
             "bidirected": list(map(list, dcm.graph.bidirected)),
         },
-        "queries": [
-            pick(row, ("name", "query", "status", "reason")) for row in identified(dcm, queries)
-        ],
+        "queries": parts,
         "fits": fit_rows(fits, dcm.history),
         "parts": _parts(dcm, frozen == "copy"),
         "training": training_rows(dcm.history),
@@ -166,10 +170,12 @@ def identified(dcm: Model, queries: Queries | None = None) -> list[Json]:
 def fit_rows(fits: Iterable[FitReport], history: Named) -> list[Json]:
     """Variable, verdict and reasons of every fit check."""
     found = to_dicts(fits) or history.get("fits", [])
-    return [
-        {"variable": f["name"], "verdict": f["verdict"], "reasons": list(f["reasons"])}
-        for f in found
-    ]
+    items = []
+    for f in found:
+        items.append(
+            {"variable": f["name"], "verdict": f["verdict"], "reasons": list(f["reasons"])}
+        )
+    return items
 
 
 def warning_rows(history: Named) -> list[Json]:

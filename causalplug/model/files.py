@@ -38,7 +38,10 @@ from causalplug.values import Json, Named
 from causalplug.variables import variable_from_dict
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from causalplug.encoders.encoders import Encoder
+    from causalplug.hub.saving import FetchingOptions
     from causalplug.hub.snapshot import Snapshot
     from causalplug.mechanisms.base import Mechanism
     from causalplug.model.model import Model
@@ -105,8 +108,12 @@ def dcm_files(
             part, name, folder=folder, frozen=frozen, anywhere=anywhere, files=files
         )
 
-    mechanisms = {n: _mechanism_entry(n, m, pulled) for n, m in dcm.mechanisms.unopened().items()}
-    encoders = {n: _encoder_entry(n, e, pulled) for n, e in dcm.encoders.unopened().items()}
+    mechanisms = {}
+    for n, m in dcm.mechanisms.unopened().items():
+        mechanisms[n] = _mechanism_entry(n, m, pulled)
+    encoders = {}
+    for n, e in dcm.encoders.unopened().items():
+        encoders[n] = _encoder_entry(n, e, pulled)
     config: Json = {
         "format": DCM_FORMAT,
         "causalplug_version": __version__,
@@ -141,7 +148,7 @@ def load_dcm(
     dtype: Any = None,
     module: str | None = None,
     chain: tuple[str, ...] = (),
-    **options: Any,
+    **options: Unpack[FetchingOptions],
 ) -> Any:
     """Load a model. Its frozen parts are fetched when they are first needed.
 

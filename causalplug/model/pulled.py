@@ -83,8 +83,7 @@ def describe_pulled(
     elif source is None and anywhere:
         raise RepositoryError(
             f"cannot publish the model: its frozen {type(part).__name__} of {name!r} came from the "
-            f"folder {origin}, "
-            "where nobody else can load it from. Publish it first "
+            f"folder {origin}, where nobody else can load it from. Publish it first "
             f"(dcm.mechanism({name!r}).push_to_hub(…), or "
             'dcm.encoders[…].push_to_hub(…)), or copy it into the repository with frozen="copy"'
         )
@@ -210,8 +209,7 @@ class PulledParts:
         elif self.snapshot.repo_id is not None:
             raise RepositoryError(
                 f"cannot use {where}: it refers to a folder of the computer that it was saved on. "
-                "Its author has to "
-                'publish the generator and save again, or save with frozen="copy"'
+                'Its author has to publish the generator and save again, or save with frozen="copy"'
             )
         else:
             local = pulled["local"]

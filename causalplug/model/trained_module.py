@@ -13,7 +13,7 @@ from causalplug.graphs.source import Source
 from causalplug.mechanisms.base import Mechanism
 from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.planning.objectives import module_key
-from causalplug.planning.pulling import judge_available
+from causalplug.planning.pulling import PullVerdict, judge_available
 from causalplug.values import Json, Named
 from causalplug.variables import Variable
 
@@ -61,7 +61,7 @@ class TrainedModule:
             return None
         return self.origin.repo_id
 
-    def licensed_parts(self) -> list[Any]:
+    def licensed_parts(self) -> list[object]:
         """The pretrained parts of the module, each with ``origin`` and ``license``."""
         return pretrained(self.mechanisms, self.encoders)
 
@@ -86,11 +86,10 @@ class TrainedModule:
         if set(named) != set(self.mechanisms):
             raise PlanError(
                 f"the module {self.name} cannot be plugged in for {key}: its variables are others. "
-                "Write "
-                f'mechanisms={{"{self.name}": …}}, or load the module of {key}'
+                f'Write mechanisms={{"{self.name}": …}}, or load the module of {key}'
             )
         (verdict,) = judge_available(graph, {key: self})
-        if verdict.verdict != "pull":
+        if verdict.verdict != PullVerdict.PULL:
             raise PlanError(f"the module {self.name} cannot be plugged in: {verdict.why}")
         differing = [
             name for name, variable in self.variables.items() if variables[name] != variable
@@ -110,7 +109,9 @@ class TrainedModule:
             )
 
 
-def pretrained(mechanisms: Mapping[str, Mechanism], encoders: Mapping[str, Encoder]) -> list[Any]:
+def pretrained(
+    mechanisms: Mapping[str, Mechanism], encoders: Mapping[str, Encoder]
+) -> list[object]:
     """What is frozen or was loaded among the parts of a model, generators of renderers included."""
     generators = [one.frozen_generator or one for one in mechanisms.values()]
     inside: list[Any] = [*generators, *encoders.values()]

@@ -101,9 +101,10 @@ class Closures:
         below_lists = [values_at(self.bit, within(children[v], inside)) for v in self.core]
         self._above = self._spread(above_lists, below_lists, range(len(self.core)))
         self._below = self._spread(below_lists, above_lists, reversed(range(len(self.core))))
-        self._beside = {
-            self.bit[v]: self.mask(within(graph.sibling_lists[v], marked)) for v in marked
-        }
+        by_name = {}
+        for v in marked:
+            by_name[self.bit[v]] = self.mask(within(graph.sibling_lists[v], marked))
+        self._beside = by_name
 
     def _spread(
         self, sources: list[list[int]], readers: list[list[int]], order: Iterable[int]

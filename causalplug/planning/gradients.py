@@ -47,6 +47,7 @@ class Link:
         explicit: It tells the exact probability or density of its values.
         opaque: Parents that no gradient reaches through it.
         known: Whether that is known of it; otherwise ``opaque`` is empty.
+        chooses: It makes choices within itself that are weighed by their probabilities.
     """
 
     parents: tuple[str, ...]
@@ -55,6 +56,7 @@ class Link:
     explicit: bool
     opaque: frozenset[str] = frozenset()
     known: bool = True
+    chooses: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class GradientPaths:
     Attributes:
         weighed: Categories and counts whose probabilities carry it.
         scored: Numbers and vectors whose densities carry it, because something that reads them does
-            not pass it.
+            not pass it, and what makes choices within itself.
         moving: What carries it in its values.
     """
 
@@ -110,8 +112,8 @@ class Passage:
         """
         if paths.scored and gradient in ("enumerate", "straight-through"):
             raise PlanError(
-                f"gradient={gradient!r} cannot be used: {paths.scored[0]} has numbers as values, "
-                "and no gradient passes what reads it, so that the score function has to be "
+                f"gradient={gradient!r} cannot be used: no gradient passes what reads the values "
+                f"of {paths.scored[0]}, or what paints them, so that the score function has to be "
                 'taken. Leave gradient out, or use "rloo".'
             )
         if gradient == "straight-through":
@@ -167,7 +169,8 @@ def gradient_paths(links: Mapping[str, Link]) -> GradientPaths:
     while True:
         moving, weighed, lost = _traced(links, scored)
         if lost is None:
-            kept = tuple(name for name in links if name in scored)
+            choosing = {name for name, link in links.items() if link.trained and link.chooses}
+            kept = tuple(name for name in links if name in scored | choosing)
             return GradientPaths(tuple(weighed), kept, tuple(moving))
         name, parent = lost
         scored |= _behind(links, moving, name, parent)

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from causalplug.arguments import Rule, choice
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.selection import map_values, values_at
-from causalplug.values import Named
+from causalplug.values import Named, Word
 from causalplug.wording import as_names, check_known, did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -29,14 +28,8 @@ __all__ = [
 ]
 
 
-class ObjectiveName(str, Enum):
+class ObjectiveName(Word):
     """The words for an objective, and for a phase of one."""
-
-    def __str__(self) -> str:
-        return str.__str__(self)
-
-    def __format__(self, format_spec: str) -> str:
-        return str.__format__(self, format_spec)
 
     ADVERSARIAL = "adversarial"
     LIKELIHOOD = "likelihood"
@@ -92,7 +85,7 @@ OBJECTIVES: Mapping[str, ObjectiveRule] = {
 Objective = str | Mapping[Any, str]
 
 
-def _objective(value: object) -> Any:
+def _objective(value: object) -> object:
     known = choice(*OBJECTIVES)
     if isinstance(value, str):
         return known.read(value)
@@ -308,8 +301,8 @@ def _wanted(
             if number is not None and given.setdefault(number, chosen) != chosen:
                 raise PlanError(
                     f"module {'+'.join(modules[number])} cannot be trained with two objectives: "
-                    "objective= asks for "
-                    f'"{given[number]}" and "{chosen}"; its variables are trained together, so '
+                    f'objective= asks for "{given[number]}" and "{chosen}"; its variables are '
+                    "trained together, so "
                     "give it one"
                 )
     return [given.get(number, default) for number, default in enumerate(defaults)]

@@ -110,7 +110,9 @@ def _read(name: str, curve: object, value: object, labels: dict[str, str]) -> di
     return _by_category(name, cause, outcomes[0], curve, value)
 
 
-def _by_category(name: str, cause: str, outcome: str, curve: Any, value: Any) -> dict[str, _Line]:
+def _by_category(
+    name: str, cause: str, outcome: str, curve: Any, value: object
+) -> dict[str, _Line]:
     parts = dict(iter(curve.groupby(outcome, sort=False, observed=True)))
     if value is not None:
         if value not in parts:
@@ -130,7 +132,7 @@ def _line(cause: str, table: Any) -> _Line:
     return _Line(table[cause].to_numpy(), table["estimate"].to_numpy(float), low, high)
 
 
-def _places(lines: Mapping[str, _Line]) -> list[Any]:
+def _places(lines: Mapping[str, _Line]) -> list[object]:
     """The categories along the horizontal axis; empty where it is one of numbers."""
     found = list(dict.fromkeys(item for line in lines.values() for item in line.at.tolist()))
     if all_of_kind(found, Real):
@@ -147,7 +149,7 @@ def _colours(lines: Mapping[str, _Line]) -> list[str]:
     return found
 
 
-def _draw(axes: Axes, name: str, line: _Line, colour: str, places: list[Any]) -> None:
+def _draw(axes: Axes, name: str, line: _Line, colour: str, places: list[object]) -> None:
     known = ~np.isnan(line.low) & ~np.isnan(line.high)
     if places:
         at = np.array(list(map(places.index, line.at.tolist())), dtype=float)

@@ -103,7 +103,7 @@ def plot_interventions(
         NotIdentifiableError: An intervention's effect on the image is not identifiable.
     """
     variable = _image(dcm, image)
-    shown: dict[str, Sequence[Any]] = {}
+    shown: dict[str, Sequence[object]] = {}
     for name, images in (rows or {}).items():
         shown[name] = variable.to_pil(variable.decode(variable.encode(images, image)[:n]))
     marked = False

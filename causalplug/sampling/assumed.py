@@ -126,7 +126,9 @@ def check_mechanisms(dcm: Model, assumptions: Sequence[Assume]) -> None:
 def assumption_caveats(identification: Identification) -> tuple[Caveat, ...]:
     """What an answer rests on beside the graph, as caveats."""
     asked = str(identification.query.name or identification.query)
-    return tuple(
-        Caveat("assumption", asked, f"The answer rests on what was declared: {sentence}.")
-        for sentence in identification.assumptions
-    )
+    items = []
+    for sentence in identification.assumptions:
+        items.append(
+            Caveat("assumption", asked, f"The answer rests on what was declared: {sentence}.")
+        )
+    return tuple(items)

@@ -55,7 +55,7 @@ def plug_in(
     return values
 
 
-def _discrete(data: Any, discrete: Named) -> Any:
+def _discrete(data: Any, discrete: Named) -> object:
     """The discrete columns of a table of rows."""
     if not hasattr(data, "keys"):
         return data

@@ -126,8 +126,7 @@ def _settings(do: Named | None, worlds: Mapping[str, Named] | None) -> dict[str 
     if not isinstance(worlds, Mapping) or not worlds:
         raise QueryError(
             f"worlds={worlds!r} cannot be used: it maps names of your choice to interventions, for "
-            "example "
-            "{'treated': {'X': 1}, 'untreated': {'X': 0}}."
+            "example {'treated': {'X': 1}, 'untreated': {'X': 0}}."
         )
     return {str(label): setting for label, setting in worlds.items()}
 

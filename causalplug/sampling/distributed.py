@@ -39,7 +39,7 @@ def distributed_answer(asked: Request, started: float) -> pd.DataFrame:
     return table(pieces, asked.attributes(stream, started, joined))
 
 
-def _gathered(values: list[Any]) -> list[Any]:
+def _gathered(values: list[object]) -> list[Any]:
     from accelerate.utils import gather_object
 
     return gather_object(values)
@@ -51,7 +51,7 @@ def _share(n: int, state: Any) -> range:
     return range(edges[state.process_index], edges[state.process_index + 1])
 
 
-def _run(asked: Request, stream: Stream) -> tuple[list[Any], dict[str, float]]:
+def _run(asked: Request, stream: Stream) -> tuple[list[object], dict[str, float]]:
     parts: list[Any] = []
     errors: dict[str, float] = {}
     for part, recovered in asked.parts(stream):
@@ -60,7 +60,7 @@ def _run(asked: Request, stream: Stream) -> tuple[list[Any], dict[str, float]]:
     return parts, errors
 
 
-def _split(asked: Request, stream: Stream, state: object) -> tuple[list[Any], dict[str, float]]:
+def _split(asked: Request, stream: Stream, state: object) -> tuple[list[object], dict[str, float]]:
     """Every row is found on its own: each process takes consecutive rows."""
     own = asked.stream(_share(asked.n, state))
     parts, errors = _run(asked, own)
@@ -81,7 +81,7 @@ def _split(asked: Request, stream: Stream, state: object) -> tuple[list[Any], di
     return parts, errors
 
 
-def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], dict[str, float]]:
+def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[object], dict[str, float]]:
     """Candidates are tried in rounds, one window for each process; then each process finishes
     consecutive rows of those kept."""
     wanted = asked.n * stream.pool

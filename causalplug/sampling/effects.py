@@ -48,7 +48,7 @@ def ate_query(
             )
         value = outcome_variable.categories[1]
     if value is None:
-        asked: str | tuple[str, Any] = outcome
+        asked: str | tuple[str, object] = outcome
     else:
         asked = (outcome, value)
     return ate(
@@ -63,7 +63,7 @@ def _numeric(variable: Discrete) -> bool:
     return all_of_kind(variable.categories, int | float)
 
 
-def _levels(dcm: Model, treatment: str, treated: object, control: object) -> tuple[Any, Any]:
+def _levels(dcm: Model, treatment: str, treated: object, control: object) -> tuple[object, Any]:
     """The two values to compare: those given, or the two that a binary variable has."""
     variable = dcm.variables[treatment]
     if not (variable.is_discrete or variable.is_number):
@@ -113,7 +113,7 @@ def curve(
     return curve_table(treatment, points)
 
 
-def curve_table(treatment: str, points: list[tuple[Any, Estimate]]) -> pd.DataFrame:
+def curve_table(treatment: str, points: list[tuple[object, Estimate]]) -> pd.DataFrame:
     """One table from the estimates at every value; ``attrs`` hold the status of the worst."""
     import pandas as pd
 

@@ -40,6 +40,7 @@ from causalplug.sampling.terms import (
     numbers_of,
 )
 from causalplug.sampling.worlds import Rows, World
+from causalplug.selection import seconds, sizes_of
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -120,7 +121,7 @@ def _check_comparison(compare: str | None, data: object) -> None:
         )
 
 
-def _overlap(dcm: Model, asked: Query, data: Any) -> Overlap:
+def _overlap(dcm: Model, asked: Query, data: object) -> Overlap:
     """Whether the rows support what the query compares."""
     from causalplug.checks.overlap import check_overlap
 
@@ -155,11 +156,13 @@ def _projections(dcm: Model, name: str, column: object) -> np.ndarray:
     """Projections ``(n, d)`` of a column of images as users have them."""
     images = dcm.variables[name].encode(column, name)
     with evaluating(dcm):
-        parts = [dcm.project(name, part.to(dcm.device)).cpu() for part in images.split(SMALL)]
+        parts = []
+        for part in images.split(SMALL):
+            parts.append(dcm.project(name, part.to(dcm.device)).cpu())
     return torch.cat(parts).numpy()
 
 
-def _plain(dcm: Model, data: object) -> Any:
+def _plain(dcm: Model, data: object) -> object:
     """Tables as they are, data sources as tables of users' values."""
     if isinstance(data, list | tuple):
         return [_plain(dcm, one) for one in data]
@@ -234,8 +237,7 @@ class _Estimation:
             [(a.label, variables[a.variable]) for a in first.evidence],
             [(label, variable) for label, variable in outcomes if variable.is_discrete],
         ]
-        given, open_ = ([v.size for _, v in axis] for axis in self.axes[1:])
-        self.sizes = given, open_
+        self.sizes = sizes_of(seconds(self.axes[1])), sizes_of(seconds(self.axes[2]))
 
     def _blocks(self, combination: Formula | None) -> list[_Block]:
         """A block for every value of the symbols."""
@@ -262,7 +264,10 @@ class _Estimation:
             for case in block.cases:
                 asked = [(g.clamped, list(g.names)) for g in case.given]
                 for world, names in case.targets:
-                    plain = [name for name in names if not self.dcm.variables[name].needs_encoder]
+                    plain = []
+                    for name in names:
+                        if not self.dcm.variables[name].needs_encoder:
+                            plain.append(name)
                     asked.append((world, plain))
                 for world, names in asked:
                     found |= set(world.graph.ancestors(names)) - set(world.do)
@@ -448,9 +453,9 @@ class _Estimation:
         return values.double().cpu().numpy()
 
     def _contribution(self, case: Case, rows: Rows, index: torch.Tensor) -> Contribution:
-        evidence = _codes(rows, case.evidence, [v.size for _, v in self.axes[1]])
+        evidence = _codes(rows, case.evidence, self.sizes[0])
         discrete = [a for a in case.outcomes if self.dcm.variables[a.variable].is_discrete]
-        outcome = _codes(rows, discrete, [v.size for _, v in self.axes[2]])
+        outcome = _codes(rows, discrete, self.sizes[1])
         for world, name, code in case.fixed:
             outcome = torch.where(rows.values(world, [name])[name] == code, outcome, -1)
         for world, condition in case.ranges:

@@ -119,7 +119,9 @@ def clear(
     domains = tuple((name, v.categories) for name, v in dcm.variables.items() if v.is_discrete)
     declared = as_assumptions(dcm.graph, assume, kinds=RECOVERING)
     check_mechanisms(dcm, declared)
-    found = [_identified(dcm.graph, q, sources, domains, smooth, declared) for q in written]
+    found = []
+    for q in written:
+        found.append(_identified(dcm.graph, q, sources, domains, smooth, declared))
     warnings += _interpolated(found)
     warnings += tuple(caveat for result in found for caveat in assumption_caveats(result))
     for query, identification in zip(queries, found, strict=True):
@@ -149,7 +151,9 @@ def _check_trained(dcm: Model, queries: Sequence[Query]) -> None:
     """
     if dcm.plan is None:
         return
-    planned = {name for module in dcm.plan.modules for name in module.variables}
+    planned: set[str] = set()
+    for module in dcm.plan.modules:
+        planned.update(module.variables)
     if planned.issuperset(dcm.graph.variables):
         return
     for query in queries:
@@ -165,16 +169,14 @@ def _check_trained(dcm: Model, queries: Sequence[Query]) -> None:
 def _interpolated(found: Sequence[Identification]) -> tuple[Caveat, ...]:
     """The marks of answers between the values that an experiment set."""
     values = dict.fromkeys(pair for result in found for pair in result.interpolated)
-    return tuple(
-        Caveat(
-            "interpolation",
-            f"do({name}={value:g})",
+    caveats = []
+    for name, value in values:
+        text = (
             f"No experiment set {name} to {value:g}; the answer is read between the values that "
-            "were set.",
-            {"value": value},
+            "were set."
         )
-        for name, value in values
-    )
+        caveats.append(Caveat("interpolation", f"do({name}={value:g})", text, {"value": value}))
+    return tuple(caveats)
 
 
 def _unidentified(query: Query, identification: Identification) -> Caveat:
@@ -305,10 +307,14 @@ class _Events:
     def asked(self) -> list[Event]:
         """The outcomes that are not known."""
         known = {(event.variable, event.do) for event in self.evidence}
-        return [event for event in self.outcomes if (event.variable, event.do) not in known]
+        events = []
+        for event in self.outcomes:
+            if (event.variable, event.do) not in known:
+                events.append(event)
+        return events
 
 
-def _choices(interventions: list[Intervention]) -> Iterable[dict[int, Any]]:
+def _choices(interventions: list[Intervention]) -> Iterable[dict[int, object]]:
     """Value by intervention, None for every value: each combination of the values that may be
     set."""
     supports = [i.support or (None,) for i in interventions]

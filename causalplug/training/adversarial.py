@@ -252,10 +252,10 @@ class RowGame(Game):
         self._draw(generator)
         few = max(1, min(self.batch, max(_PENALTY_ROWS, self.batch // 4)))
         pairs = zip(self._real, self._fake, strict=True)
-        self._lines = [
-            between([r[:few] for r in real], [f[:few] for f in fake], generator)
-            for real, fake in pairs
-        ]
+        items = []
+        for real, fake in pairs:
+            items.append(between([r[:few] for r in real], [f[:few] for f in fake], generator))
+        self._lines = items
 
     def _draw(self, generator: torch.Generator) -> None:
         n = self.batch * self.rounds
@@ -266,7 +266,9 @@ class RowGame(Game):
             self._fake = _split(self.reads(fake), self.rounds)
 
     def critic_backward(self, index: int, step: int, scaled: Scaled) -> Tensor:
-        rows = [torch.cat([f, r]) for f, r in zip(self._fake[step], self._real[step], strict=True)]
+        rows = []
+        for f, r in zip(self._fake[step], self._real[step], strict=True):
+            rows.append(torch.cat([f, r]))
         critic: Critic = self.critic  # type: ignore[assignment]
         return critic.backward(rows, self._sides, self._lines[step], self.config.penalty, scaled)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
@@ -117,8 +116,8 @@ class TrainingReport:
     warnings: list[Caveat] = field(default_factory=list)
     overlap: Sequence[OverlapRecord] = ()
     ranges: Mapping[str, RangeRecord] = field(default_factory=dict)
-    unseen: Mapping[str, list[Any]] = field(default_factory=dict)
-    rare: Mapping[str, list[list[Any]]] = field(default_factory=dict)
+    unseen: Mapping[str, list[object]] = field(default_factory=dict)
+    rare: Mapping[str, list[list[object]]] = field(default_factory=dict)
     processes: int = 1
 
     @property
@@ -189,9 +188,10 @@ class TrainingReport:
                     )
                 )
         verdicts = {fit.name: f"{fit.verdict} for the rows" for fit in self.fits}
-        return lines + [
-            (name, "pulled", "frozen", *[""] * 6, verdicts.get(name, "")) for name in self.pulled
-        ]
+        items = []
+        for name in self.pulled:
+            items.append((name, "pulled", "frozen", *[""] * 6, verdicts.get(name, "")))
+        return lines + items
 
     def __str__(self) -> str:
         lines = self.rows()

@@ -167,7 +167,9 @@ class Roller:
         mechanism, variable = self.dcm.mechanism(name), self.dcm.variables[name]
         discrete = variable.is_discrete
         if name in state.spread:
-            parents = {parent: self._read(parent, name, state) for parent in mechanism.parents}
+            parents = {}
+            for parent in mechanism.parents:
+                parents[parent] = self._read(parent, name, state)
             self._enumerate(name, state, n, mechanism.logits(parents, confounder))
             return
         # copies of one row share their noise; score-function copies of what is scored must not
@@ -189,11 +191,15 @@ class Roller:
             )
             return
         value = mechanism(parents, noise, confounder)
-        if not variable.is_countable:
+        if not (variable.is_countable or mechanism.chooses):
             self._refuse_lost(name, mechanism, parents, value)
         if scored:
-            value = value.detach()
-            term = mechanism.log_prob(value, parents, confounder).view(state.copies, n)
+            if mechanism.chooses:
+                term = mechanism.choice_log_prob(parents, noise, confounder)
+            else:
+                value = value.detach()
+                term = mechanism.log_prob(value, parents, confounder)
+            term = term.view(state.copies, n)
             if state.log_prob is None:
                 state.log_prob = term
             else:

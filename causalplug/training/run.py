@@ -111,9 +111,10 @@ class Run:
         self.dcm.load_trained(starting_with("model.", tensors))
         if state["scaler"] is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        self.reports |= {
-            int(position): report_from(record) for position, record in state["reports"].items()
-        }
+        by_name = {}
+        for position, record in state["reports"].items():
+            by_name[int(position)] = report_from(record)
+        self.reports |= by_name
         if state["step"] is not None:
             self.pending = loaded
         else:
@@ -121,7 +122,10 @@ class Run:
 
     def side_by_side(self, modules: Mapping[int, Module]) -> None:
         """Train modules of one variable without a confounder by likelihood, all at once."""
-        chosen = {p: m for p, m in modules.items() if p not in self.reports and self._single(m)}
+        chosen = {}
+        for p, m in modules.items():
+            if p not in self.reports and self._single(m):
+                chosen[p] = m
         if not chosen:
             return
         self._rest()
@@ -368,7 +372,9 @@ class Run:
         """
         if self.checkpoints is None:
             return
-        tensors = {f"model.{key}": value for key, value in self.dcm.trained_tensors().items()}
+        tensors = {}
+        for key, value in self.dcm.trained_tensors().items():
+            tensors[f"model.{key}"] = value
         bindings = {name: m.binding() for name, m in self.dcm.mechanisms.items()}
         scaler = self.accelerator.scaler
         state: Json = {

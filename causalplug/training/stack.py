@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from causalplug.mechanisms.trainable.conditioner import Conditioner
 from causalplug.mechanisms.trainable.continuous import ContinuousSpline, spline_log_prob
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
+from causalplug.selection import of_kind
 
 __all__ = ["Member", "Stack", "StackRows", "stackable"]
 
@@ -146,7 +147,7 @@ class Stack(nn.Module):
             own = network.output_bias
             return [(self.biases[-1][place, 0, : len(own)], own)]
         layers = (network.read_parents, *network.rest)
-        linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+        linear = of_kind(layers, nn.Linear)
         found = []
         for weight, bias, layer in zip(self.weights, self.biases, linear, strict=True):
             out, into = layer.weight.shape

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,9 @@ def enumerated_gradient(
         numbers: What is differentiated.
         parameters: Parameters by variable.
     """
-    cases = [case for block in numbers.blocks for case in block.cases]
+    cases = []
+    for block in numbers.blocks:
+        cases.extend(block.cases)
     found = [_variables(dcm, numbers, case) for case in cases]
     if any(of is None for of in found):
         return None
@@ -53,13 +56,15 @@ def enumerated_gradient(
             gradients = torch.zeros(numbers.size, sum(p.numel() for p in together)).double()
         else:
             gradients = pulled_back(values, torch.eye(numbers.size), together)
-    sizes = [sum(p.numel() for p in own) for own in parameters.values()]
+    sizes = []
+    for own in parameters.values():
+        sizes.append(sum(p.numel() for p in own))
     return dict(zip(parameters, gradients.split(sizes, 1), strict=True))
 
 
 def _variables(dcm: Model, numbers: AnswerNumbers, case: Case) -> list[tuple[str, World]] | None:
     """What has to be enumerated for a case, each with its world, in topological order."""
-    cells: dict[object, tuple[str, World]] = {}
+    cells: dict[Any, tuple[str, World]] = {}
     for world, target in numbers.targets_of(case):
         for name in world.graph.ancestors([target]):
             if name not in world.do:

@@ -137,7 +137,7 @@ class _Group:
 def _groups(dcm: Model, numbers: AnswerNumbers, noise: Noise) -> list[_Group]:
     """All cases, together where they can be: a number that several worlds disagree on keeps the
     cases apart."""
-    by_key: dict[object, list[Place]] = {}
+    by_key: dict[Any, list[Place]] = {}
     for place in numbers.places:
         pins = numbers.pins(place)
         if pins.recovered:
@@ -159,7 +159,7 @@ def _groups(dcm: Model, numbers: AnswerNumbers, noise: Noise) -> list[_Group]:
 def _group(dcm: Model, numbers: AnswerNumbers, places: Sequence[Place], noise: Noise) -> _Group:
     rows, pins = Rows(dcm, noise), numbers.pins(places[0])
     pins.set(rows)
-    seen: dict[str, dict[object, _Seen]] = {}
+    seen: dict[str, dict[Any, _Seen]] = {}
     for place in places:
         for world, target in numbers.targets_of(numbers.case(place)):
             for name in world.graph.ancestors([target]):
@@ -286,9 +286,11 @@ class _Exchange:
         """The rows with another value in one world; what descends from it is computed anew."""
         changed = self.dcm.graph.descendants([seen.name]) | {seen.name}
         rows = Rows(self.dcm, self.rows.noise)
-        rows.cells = {
-            cell: known for cell, known in self.rows.cells.items() if cell[0] not in changed
-        }
+        entries = {}
+        for cell, known in self.rows.cells.items():
+            if cell[0] not in changed:
+                entries[cell] = known
+        rows.cells = entries
         self.group.pins.set(rows)
         rows.cells |= pair.others
         rows.cells[seen.world.cell(seen.name)] = value

@@ -71,7 +71,7 @@ class _Intervals:
     dcm: Model
     answer: Estimate
     query: str | Query
-    data: Any
+    data: object
     level: float
     one_step: bool | None
     interval: str

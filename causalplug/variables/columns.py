@@ -127,7 +127,7 @@ def _strided() -> Any:
     return torch.strided
 
 
-def _half() -> Any:
+def _half() -> object:
     import torch
 
     return torch.float16
@@ -145,7 +145,7 @@ def _unmasked(values: Any) -> np.ndarray:
     return found
 
 
-def distinct(array: np.ndarray, name: str) -> tuple[list[Any], np.ndarray]:
+def distinct(array: np.ndarray, name: str) -> tuple[list[object], np.ndarray]:
     """The different values of a column, as Python's own, and which of them each row has.
 
     Raises:

@@ -120,7 +120,7 @@ class Image(Variable):
             )
         return shared(array.astype(np.float32, copy=False))
 
-    def _from_objects(self, values: Any, name: str) -> Any:
+    def _from_objects(self, values: Any, name: str) -> object:
         """PIL images (one or several) as an array, channels first."""
         if np.isscalar(values) or values is None:
             raise DataError(

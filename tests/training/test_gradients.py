@@ -103,7 +103,10 @@ def test_what_reads_a_number_and_tells_no_probabilities_is_passed_by_the_score_f
 @pytest.mark.parametrize("setting", ["enumerate", "straight-through"])
 def test_numbers_before_a_black_box_are_neither_enumerated_nor_relaxed(model, monkeypatch, setting):
     monkeypatch.setattr(model.mechanism("Y"), "explicit", False)
-    with pytest.raises(PlanError, match=f"gradient='{setting}' cannot be used: X has numbers"):
+    with pytest.raises(
+        PlanError,
+        match=f"gradient='{setting}' cannot be used: no gradient passes what reads the values of X",
+    ):
         game_of(model, gradient=setting)
 
 

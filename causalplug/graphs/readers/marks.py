@@ -123,7 +123,7 @@ def hidden_of_graph(attributes: Mapping[Any, object], names: Iterable[str]) -> l
     return found
 
 
-def entries_of(attributes: Mapping[Any, object]) -> Iterator[tuple[Any, object]]:
+def entries_of(attributes: Mapping[Any, object]) -> Iterator[tuple[object, object]]:
     """The attributes with those of lists inside them; of what only draws, arrows and lines."""
     pending = deque(attributes.items())
     for _ in range(_MOST_MARKS):
@@ -264,7 +264,7 @@ def _says_hidden(value: object) -> bool:
     return bool(words & (HIDDEN | SELECTED)) and words <= HIDDEN | SELECTED | FILLERS
 
 
-def _entries(value: object) -> list[Any]:
+def _entries(value: object) -> list[object]:
     if value is None or value == "":
         return []
     if isinstance(value, str):
@@ -279,7 +279,10 @@ def _words(value: object) -> list[str]:
         entries = value
     else:
         entries = [value]
-    return [word for entry in entries for word in re.findall(r"\w+", str(entry).casefold())]
+    words = []
+    for entry in entries:
+        words.extend(re.findall(r"\w+", str(entry).casefold()))
+    return words
 
 
 def _not_understood(name: str, mark: str) -> GraphError:

@@ -34,7 +34,7 @@ def read_graphml(text: str) -> Draft:
     return networkx_draft(_parsed(lambda: nx.parse_graphml(prepared), "graphml"))
 
 
-def _parsed(parse: Any, format: str) -> Any:
+def _parsed(parse: Any, format: str) -> object:
     try:
         return parse()
     except Exception as error:  # whatever networkx's parser raises on a malformed text

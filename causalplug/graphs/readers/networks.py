@@ -127,7 +127,9 @@ def read_xdsl(text: str) -> Draft:
             )
         _once(name, declared)
         draft.name(name)
-        entries: dict[str, Any] = {str(e.get("id")): e.text for e in node.iter("property")}
+        entries: dict[str, object] = {}
+        for e in node.iter("property"):
+            entries[str(e.get("id"))] = e.text
         draft.mark(name, dict(node.attrib) | entries | {"name": notes.get(name)})
         above = node.findtext("parents") or ""
         parents += [(parent, name) for parent in above.split()]
@@ -199,7 +201,7 @@ def _plain_xml(text: str) -> Element:
     return root
 
 
-def _xml_properties(elements: Iterable[Element]) -> dict[str, Any]:
+def _xml_properties(elements: Iterable[Element]) -> dict[str, object]:
     texts = [str(element.text or "") for element in elements]
     return dict(map(_pair, texts))
 
@@ -254,12 +256,12 @@ def _with_scopes(draft: Draft, scopes: list[Block]) -> Draft:
     return draft
 
 
-def _properties(body: str) -> Iterator[tuple[str, Any]]:
+def _properties(body: str) -> Iterator[tuple[str, object]]:
     for written in _PROPERTY.findall(body):
         yield _pair(written.strip('"'))
 
 
-def _pair(text: str) -> tuple[str, Any]:
+def _pair(text: str) -> tuple[str, object]:
     """``key = value``, ``key value`` or a flag."""
     key, equals, value = text.partition("=")
     if not equals:

@@ -62,7 +62,7 @@ def networkx_draft(graph: Any) -> Draft:
             "bidirected=True on the edges that stand for hidden common causes"
         )
     draft = Draft()
-    vertices: dict[str, dict[Any, Any]] = {}
+    vertices: dict[str, dict[Any, object]] = {}
     vertex_default = graph.graph.get("node_default", {})
     edge_default = graph.graph.get("edge_default", {})
     for vertex, written in graph.nodes(data=True):

@@ -62,6 +62,8 @@ class FrozenMechanism(Mechanism):
         images_painted: How many images it has painted.
         kept: Samples that answers keep for the next ones.
         label_map: The bound map, None before binding or while it has to be estimated.
+        moves_by_latent: :meth:`generate` passes gradients to its normal noise when it is called
+            with gradients.
         origin: The snapshot that it was loaded from, None for a local object.
 
     Raises:
@@ -72,6 +74,7 @@ class FrozenMechanism(Mechanism):
     accepts_confounder = False
     reads_projections = False
     differentiable = False
+    moves_by_latent = False
 
     def __init__(
         self,
@@ -110,9 +113,9 @@ class FrozenMechanism(Mechanism):
     def _unbind(self) -> None:
         self.name: str | None = None
         self.variable = self.image
-        self.bound_parents: dict[str, Variable] = {
-            label.name: label.values for label in self.labels
-        }
+        self.bound_parents: dict[str, Variable] = {}
+        for label in self.labels:
+            self.bound_parents[label.name] = label.values
         self.label_map: LabelMap | None = None
         self.images_painted = 0
         self.kept: dict[Hashable, object] = {}
@@ -431,7 +434,7 @@ class FrozenMechanism(Mechanism):
         """A frozen generator stays in evaluation mode."""
         return super().train(False)
 
-    def fingerprint(self) -> list[Any]:
+    def fingerprint(self) -> list[object]:
         """JSON values that differ whenever the painted images may: kind, configuration, version
         of the weights."""
         origin = self.origin
@@ -479,7 +482,9 @@ class FrozenMechanism(Mechanism):
         """The copy that :meth:`binding` describes."""
         if "dtype" in binding:
             cast(self, binding["dtype"])
-        parents = {parent: variable_from_dict(item, parent) for parent, item in binding["parents"]}
+        parents = {}
+        for parent, item in binding["parents"]:
+            parents[parent] = variable_from_dict(item, parent)
         if binding.get("pending") is not None:
             spec: LabelMapSpec = LabelMapEstimate.from_dict(binding["pending"])
         else:

@@ -35,7 +35,7 @@ _ROWS, _TOLERANCE = 200, 1e-3
 class Predictor(Protocol):
     """A fitted estimator in the style of scikit-learn."""
 
-    def predict(self, X: object, /) -> Any:
+    def predict(self, X: object, /) -> object:
         """A value for each row of a table."""
         ...
 
@@ -167,7 +167,7 @@ def _agrees(estimator: Any, head: nn.Module, variable: Variable) -> bool:
     )
 
 
-def _named(estimator: object, rows: np.ndarray) -> Any:
+def _named(estimator: object, rows: np.ndarray) -> object:
     """Rows as the table that an estimator was fitted on."""
     known = getattr(estimator, "feature_names_in_", None)
     if known is None:
@@ -224,7 +224,7 @@ class TabularPredictor(ConditionalMechanism):
         )
         self.estimator = estimator
 
-    def _table(self, conditions: Mapping[str, Tensor]) -> Any:
+    def _table(self, conditions: Mapping[str, Tensor]) -> object:
         import pandas as pd
 
         columns: Json = {}
@@ -262,7 +262,7 @@ class TabularPredictor(ConditionalMechanism):
         )
 
 
-def _columns(condition: Condition, value: Tensor) -> dict[Any, Any]:
+def _columns(condition: Condition, value: Tensor) -> dict[Any, object]:
     """The columns that one condition makes, in users' values."""
     kind = condition.kind
     if kind.is_discrete and value.is_floating_point():
