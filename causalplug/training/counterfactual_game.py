@@ -115,7 +115,9 @@ class CounterfactualLearner(Learner):
     def step(self, index: int, generator: torch.Generator) -> float:
         progress = self._anneal(index)
         with self._autocast():
-            parts = [self._round(generator) for _ in range(self.config.gradient_accumulation_steps)]
+            parts = []
+            for _ in range(self.config.gradient_accumulation_steps):
+                parts.append(self._round(generator))
         loss = torch.zeros(())
         if self.opponents is None:
             loss = self._move(parts)
