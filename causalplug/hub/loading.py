@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from causalplug.arguments import FLAG, NAME, PATH, TEXT, choice
@@ -20,6 +21,7 @@ from causalplug.files.precision import cast
 from causalplug.hub.formats import DCM_FORMATS, ENCODER_FORMAT, MECHANISM_FORMAT, unknown_format
 from causalplug.hub.licenses import USES, objection
 from causalplug.hub.repository import resolve
+from causalplug.hub.single_files import keras_file, refuse_file
 from causalplug.hub.snapshot import Snapshot
 from causalplug.selection import without, without_none
 from causalplug.values import Json, Named
@@ -98,7 +100,16 @@ def load_as(
         RepositoryError: Nothing is there, it is malformed, or it holds something else than the
             options are for.
     """
+    given = without_none(options)
+    file = keras_file(source)
+    if file is not None and "keras" in loaders:
+        _check_options(file, loaders["keras"], given)
+        loaded = loaders["keras"].load(file, **given)
+        _object(loaded, file, use)
+        return loaded
+    refuse_file(source)
     snapshot = resolve(source, revision=revision, subfolder=subfolder, **access.options())
+<<<<<<< HEAD
     with contextlib.ExitStack() as reading:
         reading.enter_context(snapshot.open())
         kind = kind_of(snapshot)
@@ -115,6 +126,19 @@ def load_as(
         if kind not in _OWN:  # libraries of others read the files by themselves
             reading.close()
         loaded = loader.load(snapshot, **given)
+=======
+    kind = kind_of(snapshot)
+    if kind not in loaders:
+        raise RepositoryError(
+            f"cannot load {source} as {wanted}: it holds a {kind}. Use causalplug.from_pretrained, "
+            "which tells them apart"
+        )
+    loader = loaders[kind]
+    _check_options(snapshot, loader, given)
+    if kind == "model":
+        given |= access.options()
+    loaded = loader.load(snapshot, **given)
+>>>>>>> main
     _object(loaded, snapshot, use)
     return loaded
 
@@ -155,7 +179,7 @@ def load_own(
     return loaded.asked(label_map=label_map, transform=transform)
 
 
-def _check_options(snapshot: Snapshot, loader: Loader, given: Named) -> None:
+def _check_options(snapshot: Snapshot | Path, loader: Loader, given: Named) -> None:
     wrong = without(given, loader.options)
     if wrong:
         raise RepositoryError(
@@ -164,15 +188,18 @@ def _check_options(snapshot: Snapshot, loader: Loader, given: Named) -> None:
         )
 
 
-def _object(part: Any, snapshot: Snapshot, use: str | None) -> None:
+def _object(part: Any, snapshot: Snapshot | Path, use: str | None) -> None:
     """Warn about every licence that forbids the use: that of a part, or those of a model's
     frozen parts."""
     if use is None:
         return
     for one in part.licensed_parts():
         origin = one.origin or snapshot
-        known = origin.reference or origin  # what the model recorded needs no request
-        why = objection(one.license or known.license, use)
+        license = one.license
+        if license is None and not isinstance(origin, Path):
+            known = origin.reference or origin  # what the model recorded needs no request
+            license = known.license
+        why = objection(license, use)
         if why is not None:
             warnings.warn(
                 f"{origin} is not for {use} use: {why}. Ask its author, or take another one.",
