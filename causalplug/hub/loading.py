@@ -109,7 +109,6 @@ def load_as(
         return loaded
     refuse_file(source)
     snapshot = resolve(source, revision=revision, subfolder=subfolder, **access.options())
-<<<<<<< HEAD
     with contextlib.ExitStack() as reading:
         reading.enter_context(snapshot.open())
         kind = kind_of(snapshot)
@@ -119,26 +118,12 @@ def load_as(
                 "causalplug.from_pretrained, which tells them apart"
             )
         loader = loaders[kind]
-        given = without_none(options)
         _check_options(snapshot, loader, given)
         if kind == "model":
             given |= access.options()
         if kind not in _OWN:  # libraries of others read the files by themselves
             reading.close()
         loaded = loader.load(snapshot, **given)
-=======
-    kind = kind_of(snapshot)
-    if kind not in loaders:
-        raise RepositoryError(
-            f"cannot load {source} as {wanted}: it holds a {kind}. Use causalplug.from_pretrained, "
-            "which tells them apart"
-        )
-    loader = loaders[kind]
-    _check_options(snapshot, loader, given)
-    if kind == "model":
-        given |= access.options()
-    loaded = loader.load(snapshot, **given)
->>>>>>> main
     _object(loaded, snapshot, use)
     return loaded
 
