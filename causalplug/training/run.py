@@ -24,10 +24,10 @@ from causalplug.training.factors import served
 from causalplug.training.games import game_for
 from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodLearner, trainable
 from causalplug.training.likelihood import Likelihood
+from causalplug.training.pace import USUAL, Pace, pace_of
 from causalplug.training.phase import Phase
 from causalplug.training.prepare import Prepared
 from causalplug.training.processes import Processes
-from causalplug.training.progress import CYCLES
 from causalplug.training.report import ModuleReport
 from causalplug.training.stack import stackable
 from causalplug.training.stacked import StackedTraining
@@ -128,7 +128,8 @@ class Run:
             self.dcm,
             self.config,
             self.processes,
-            steps=self._steps_of_stacks(),
+            steps=self.config.steps,
+            share=self.share_of_steps,
             track=self.trainer.track,
             failed=self.trainer.kept,
             progress=self.trainer.progress,
@@ -156,11 +157,6 @@ class Run:
         if not self._at_rest:
             self.dcm.requires_grad_(False)
             self._at_rest = True
-
-    def _steps_of_stacks(self) -> int | None:
-        if self.config.steps is None and self.share_of_steps >= 1:
-            return None
-        return self._share(self.config.steps or sum(CYCLES))
 
     def _single(self, module: Module) -> bool:
         (name, *others) = module.variables
@@ -237,13 +233,15 @@ class Run:
             likelihood = Likelihood(self.dcm, module.variables, rows, self.config, groups=groups)
             held_out = likelihood.on(self.prepared.with_pixels(self.dcm, module, "held_out"))
             steps = self.config.steps
-            options["steps"] = self._share(steps or sum(CYCLES))
-            if steps or options["steps"] < sum(CYCLES):
+            pace = self._pace(module, likelihood)
+            options["steps"] = self._share(steps or sum(pace.cycles))
+            if steps or options["steps"] < sum(pace.cycles):
                 options["cycles"] = None
             else:
-                options["cycles"] = CYCLES
+                options["cycles"] = pace.cycles
             rates = [self.dcm.mechanism(name).learning_rate for name in module.variables]
-            options["rate"] = min([1e-2, *(rate for rate in rates if rate is not None)])
+            options["rate"] = min([pace.rate, *(rate for rate in rates if rate is not None)])
+            options |= {"betas": pace.betas, "turned": pace.turned}
             return LikelihoodLearner(
                 self.dcm, module.variables, self.config, likelihood, held_out, **options
             )
@@ -268,6 +266,17 @@ class Run:
             usual = max(game.rule.steps for game in games)
         options["steps"] = self._share(self.config.steps or usual)
         return AdversarialLearner(self.dcm, module.variables, self.config, games, **options)
+
+    def _pace(self, module: Module, likelihood: Likelihood) -> Pace:
+        """How fast a module is trained by likelihood: one variable without a confounder faster."""
+        mechanisms = [self.dcm.mechanism(name) for name in module.variables]
+        plain = len(mechanisms) == 1 and mechanisms[0].learning_rate is None
+        if not plain or not likelihood.exact:
+            return USUAL
+        pace = pace_of(trainable(mechanisms[0]), self.processes)
+        if pace.turned:
+            return pace
+        return USUAL
 
     def _phase(self, position: int, index: int, module: Module, clock: _Clock) -> None:
         """Train one phase of a module."""
