@@ -15,6 +15,8 @@ from torch import Tensor
 from causalplug.data.source import Rows
 from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
 from causalplug.files.weights import refuse_infinite
+from causalplug.mechanisms.trainable.continuous import ContinuousSpline
+from causalplug.mechanisms.trainable.mixed import MixedSpline
 from causalplug.notebook import bar_type
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from causalplug.training.config import TrainingConfig
 
 __all__ = ["Run", "report_from"]
+
+_TURNED = (ContinuousSpline, MixedSpline)  # those derived from them may differ
 
 State = tuple[Json, dict[str, Tensor]]
 
@@ -268,12 +272,12 @@ class Run:
         return AdversarialLearner(self.dcm, module.variables, self.config, games, **options)
 
     def _pace(self, module: Module, likelihood: Likelihood) -> Pace:
-        """How fast a module is trained by likelihood: one variable without a confounder faster."""
+        """How fast a module is trained by likelihood: a number without a confounder faster."""
         mechanisms = [self.dcm.mechanism(name) for name in module.variables]
-        plain = len(mechanisms) == 1 and mechanisms[0].learning_rate is None
-        if not plain or not likelihood.exact:
+        if not likelihood.exact or any(type(m) not in _TURNED for m in mechanisms):
             return USUAL
-        pace = pace_of(trainable(mechanisms[0]), self.processes)
+        parameters = [p for mechanism in mechanisms for p in trainable(mechanism)]
+        pace = pace_of(parameters, self.processes)
         if pace.turned:
             return pace
         return USUAL
