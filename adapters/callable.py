@@ -37,8 +37,8 @@ class CallableGenerator(FrozenMechanism):
         latent_shape: Latent shape of the noise of one row.
         distribution: Distribution of the noise, ``"normal"`` or ``"uniform"`` on [0, 1).
         batch_cost: Rough seconds for 64 rows.
-        revision: Version of the function; a bank of its samples on the disk needs it, to know when
-            they are out of date.
+        revision: Version of the function. Samples of it are kept, on the disk or for the next
+            answer, only where it is given, because it tells when they are out of date.
 
     Raises:
         MechanismError: When it runs: the function returned another shape, type or range.
@@ -107,7 +107,11 @@ class CallableGenerator(FrozenMechanism):
             )
         return scaled
 
-    def fingerprint(self) -> list[Any]:
+    @property
+    def versioned(self) -> bool:
+        return self.revision is not None
+
+    def fingerprint(self) -> list[object]:
         if self.revision is None:
             raise MechanismError(
                 "Samples of a Python function cannot be kept on the disk: nothing tells when the "

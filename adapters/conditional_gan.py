@@ -27,6 +27,7 @@ from causalplug.mechanisms.frozen.layers import LayerList, place
 from causalplug.mechanisms.frozen.trial import try_generator
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.selection import names_of, sizes_of, to_dicts
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -145,11 +146,10 @@ class ConditionalGAN(FrozenMechanism):
         if join not in _JOINS:
             raise MechanismError(f"join={join!r} is not known: give one of {', '.join(_JOINS)}.")
         self.join = join
-        self.inputs = [
-            dict(item)
-            for item in inputs or [{"input": name} for name in ("latent", *self._names())]
-        ]
-        self.layers = [dict(layer) for layer in layers]
+        self.inputs = list(
+            map(dict, inputs or [{"input": name} for name in ("latent", *self._names())])
+        )
+        self.layers = list(map(dict, layers))
         self._check_inputs()
         self.program: Program | None = None
         self.network = nn.Module()
@@ -172,7 +172,7 @@ class ConditionalGAN(FrozenMechanism):
             try_generator(self)
 
     def _names(self) -> list[str]:
-        return [label.name for label in self.labels]
+        return names_of(self.labels)
 
     def _check_inputs(self) -> None:
         wanted, given = ["latent", *self._names()], [item.get("input") for item in self.inputs]
@@ -286,7 +286,7 @@ class ConditionalGAN(FrozenMechanism):
     def generate_relaxed(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         """Images from relaxed joint labels ``(n, joint values)``; every label enters by its
         margin."""
-        sizes = [label.size for label in self.labels]
+        sizes = sizes_of(self.labels)
         joint = labels.view(len(labels), *sizes)
         codes = {}
         for axis, label in enumerate(self.labels):
@@ -328,7 +328,7 @@ class ConditionalGAN(FrozenMechanism):
             keys = ("mean", "std")
         fields = {
             "image": self.image.to_dict(),
-            "labels": [label.to_dict() for label in self.labels],
+            "labels": to_dicts(self.labels),
             "latent": latent | {key: getattr(self.latent, key) for key in keys},
         }
         if self.program is not None:
@@ -395,7 +395,7 @@ class ConditionalGAN(FrozenMechanism):
         image = variable_from_dict(fields.pop("image"), "image")
         if not isinstance(image, Image):
             raise MechanismError("The configuration's image must be of kind 'image'.")
-        labels = [Label.from_dict(item) for item in fields.pop("labels", [])]
+        labels = list(map(Label.from_dict, fields.pop("labels", [])))
         latent = fields.pop("latent")
         return cls(
             image,

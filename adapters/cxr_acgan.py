@@ -11,14 +11,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from causalplug.adapters.conditional_gan import ConditionalGAN, Latent
 from causalplug.adapters.keras_weights import KerasLayer, kernel_from_keras, read_keras_layers
-from causalplug.errors import RepositoryError
+from causalplug.adapters.rules import TERMS
+from causalplug.arguments import takes
+from causalplug.errors import MechanismError, RepositoryError
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
@@ -88,7 +89,16 @@ class CXRACGAN(ConditionalGAN):
         return cls(**config)
 
     @classmethod
-    def from_keras(cls, path: str | PathLike[str], **options: Any) -> CXRACGAN:
+    @takes(MechanismError, **TERMS)
+    def from_keras(
+        cls,
+        path: str | PathLike[str],
+        *,
+        license: str | None = "mit",
+        source: str | None = "giocoal/CXR-ACGAN-chest-xray-generator-covid19-pneumonia",
+        label_map: LabelMapSpec = None,
+        transform: str | Sequence[str] = (),
+    ) -> CXRACGAN:
         """Convert the generator's Keras HDF5 weights; Keras is not needed.
 
         Layers are told by their order and shapes, because their names depend on what was built
@@ -96,7 +106,10 @@ class CXRACGAN(ConditionalGAN):
 
         Args:
             path: A weights file, or a full model.
-            options: ``license``, ``source``, ``label_map``, ``transform``.
+            license, source: Licence and origin of the weights; those of the published ones by
+                default.
+            label_map, transform: As for
+                :class:`~causalplug.mechanisms.frozen.generator.FrozenMechanism`.
 
         Raises:
             MissingDependencyError: h5py is not installed.
@@ -114,16 +127,15 @@ class CXRACGAN(ConditionalGAN):
         convolutions = [layer.weight("kernel") for layer in layers if layer.kind == "conv"]
         first = convolutions[0].shape[3] - 1
         channels = (first, *(kernel.shape[2] for kernel in convolutions[:-1]))
-        options = {
-            "license": "mit",
-            "source": "giocoal/CXR-ACGAN-chest-xray-generator-covid19-pneumonia",
-        } | options
         return cls(
             channels=channels,
             embedding=embedding,
             latent=latent,
             tensors=_converted(layers),
-            **options,
+            license=license,
+            source=source,
+            label_map=label_map,
+            transform=transform,
         )
 
 

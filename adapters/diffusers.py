@@ -21,8 +21,12 @@ from torch import Tensor, nn
 
 from causalplug.adapters.diffusers_files import load_parts, open_pipeline
 from causalplug.adapters.diffusers_inversion import explained, inverted, invertible
+from causalplug.adapters.pipeline_origin import SchedulerSpec
+from causalplug.adapters.places import place_of, reference_of
 from causalplug.adapters.prompts import prompts_of
 from causalplug.adapters.row_seeds import own_randomness, pipeline_files, seed_of
+from causalplug.adapters.rules import CALLING, FETCHING, LABELS, OPENING, TERMS
+from causalplug.arguments import COUNT, number, takes, whole
 from causalplug.errors import MechanismError
 from causalplug.hub.part import Content
 from causalplug.mechanisms.base import register_mechanism
@@ -31,6 +35,7 @@ from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.mechanisms.frozen.trial import try_generator
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.selection import names_of, of_kind, to_dicts, values_at
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -40,6 +45,15 @@ if TYPE_CHECKING:
 __all__ = ["DiffusersGenerator"]
 
 _DECODERS = ("vae", "vqvae", "movq")
+_SETTINGS = {
+    "labels": LABELS,
+    "image": CALLING["image"],
+    "steps": COUNT,
+    "guidance_scale": number(low=0),
+    "null_class": whole(0).or_none("none"),
+    "negative_prompt": CALLING["negative_prompt"],
+    "eta": number(low=0, high=1),
+}
 
 
 @register_mechanism("diffusers")
@@ -72,6 +86,7 @@ class DiffusersGenerator(FrozenMechanism):
 
     needs = ("diffusers",)
 
+    @takes(MechanismError, **_SETTINGS, **TERMS)
     def __init__(
         self,
         parts: Any,
@@ -92,17 +107,9 @@ class DiffusersGenerator(FrozenMechanism):
     ):
         text = not isinstance(parts, Mapping)
         components: Json = dict(parts.components if text else parts)
-        network = next(
-            (components[key] for key in ("unet", "transformer") if key in components), None
-        )
-        if network is None or "scheduler" not in components:
-            raise MechanismError(
-                f"A diffusion generator cannot be made of {sorted(components)}: it needs a network "
-                "(unet or transformer) and a scheduler. Give the folder that the pipeline's "
-                "save_pretrained wrote."
-            )
+        network = _network(components)
         latent = _latent_shape(network)
-        vae = next((components[key] for key in _DECODERS if components.get(key) is not None), None)
+        vae = _decoder(components)
         if not text:
             _check_parts(components, network, vae)
         super().__init__(
@@ -114,93 +121,89 @@ class DiffusersGenerator(FrozenMechanism):
             label_map=label_map,
             transform=transform,
         )
-        if steps < 1:
-            raise MechanismError(f"A scheduler needs at least one step; got steps={steps}.")
         self.steps, self.guidance_scale, self.eta = steps, float(guidance_scale), float(eta)
         self.network: nn.Module = network
         self.vae: nn.Module | None = vae
         self.scheduler = components["scheduler"]
-        if text:
-            self.pipeline = parts
-        else:
-            self.pipeline = None
-        if self.pipeline is not None:
-            self.pipeline.set_progress_bar_config(disable=True)
-            self.others = nn.ModuleList(
-                [
-                    m
-                    for m in components.values()
-                    if isinstance(m, nn.Module) and m not in (network, vae)
-                ]
-            )
-        if text:
-            self.prompts: list[str] | None = prompts_of(prompts, labels)
-        else:
-            self.prompts = None
         self.negative_prompt = negative_prompt
-        if classes is None:
-            self.requested_classes = None
-        else:
+        self.requested_classes: list[int] | None = None
+        if classes is not None:
             self.requested_classes = list(classes)
         self.null_class = null_class
-        if not text:
-            self._check_classes()
-        if not text and invertible(self.scheduler, self.eta):
-            self.abduction = "approximate"
+        self.pipeline: Any = None
+        self.prompts: list[str] | None = None
+        self.abduction = None
+        self.moves_by_latent = not text  # a pipeline's own call passes no gradients
+        if text:
+            self._take_pipeline(parts, prompts_of(prompts, labels))
         else:
-            self.abduction = None
+            self._take_classes()
         self.location: Json | None = None
         self.folder: Path | None = None
-        parameters = sum(p.numel() for p in network.parameters())
-        # 64 images on one CPU thread: measured with U-Nets of 0.64M parameters on 8 x 8 to 32 x 32
-        self.batch_cost = 0.5 * steps * parameters / 6.4e5 * latent[1] * latent[2] / 1024
+        self.batch_cost = _cost(network, latent, steps)
         freeze(self)
+
+    def _take_pipeline(self, pipeline: Any, prompts: list[str]) -> None:
+        """Run through a text-conditional pipeline's own call."""
+        pipeline.set_progress_bar_config(disable=True)
+        self.pipeline = pipeline
+        self.prompts = prompts
+        known = (self.network, self.vae)
+        others = of_kind(pipeline.components.values(), nn.Module)
+        self.others = nn.ModuleList([part for part in others if part not in known])
+
+    def _take_classes(self) -> None:
+        """Run the class-conditional network by the sampling loop of this class."""
+        self._check_classes()
+        if invertible(self.scheduler, self.eta):
+            self.abduction = "approximate"
 
     # -- labels
 
     def _check_classes(self) -> None:
         config: Any = self.network.config
         joint = self._map.size
-        known = _class_count(config)
         if not self.labels:
             self.classes = torch.zeros(1, dtype=torch.int64)
             return
-        if self.requested_classes is None:
-            classes = list(range(joint))
-        else:
+        classes = list(range(joint))
+        if self.requested_classes is not None:
             classes = self.requested_classes
         if len(classes) != joint:
             raise MechanismError(
                 f"{joint} joint labels need {joint} classes; classes= has {len(classes)}."
             )
+        self.classes = torch.tensor(classes)
         if config.get("class_embed_type") == "timestep":  # a number is embedded, whatever it is
-            self.classes = torch.tensor(classes)
             return
+        known = _class_count(config)
         if not known:
             raise MechanismError(
                 f"{type(self.network).__name__} is unconditional: it has no classes for the labels "
-                f"{', '.join(label.name for label in self.labels)}. Declare no labels, or take a "
+                f"{', '.join(names_of(self.labels))}. Declare no labels, or take a "
                 "class-conditional pipeline."
             )
         # a DiT keeps its unconditional class beyond those that it counts
         top = known + ("Transformer" in type(self.network).__name__)
-        wrong = []
-        for c in (*classes, *([] if self.null_class is None else [self.null_class])):
-            if not 0 <= c < top:
-                wrong.append(c)
-        if wrong:
-            raise MechanismError(
-                f"The pipeline has no class {', '.join(map(str, wrong[:5]))}: its classes are 0 to "
-                f"{known - 1}. Give the class of each label by classes=[…], or declare fewer "
-                "labels."
-            )
+        self._check_known(classes, known, top)
         if self.guidance_scale != 1.0 and self.null_class is None:
             if top == known:
                 raise MechanismError(
                     "guidance_scale needs the network's unconditional class: give null_class=…."
                 )
             self.null_class = known
-        self.classes = torch.tensor(classes)
+
+    def _check_known(self, classes: Sequence[int], known: int, top: int) -> None:
+        asked = list(classes)
+        if self.null_class is not None:
+            asked.append(self.null_class)
+        wrong = [str(code) for code in asked if not 0 <= code < top]
+        if wrong:
+            raise MechanismError(
+                f"The pipeline has no class {', '.join(wrong[:5])}: its classes are 0 to "
+                f"{known - 1}. Give the class of each label by classes=[…], or declare fewer "
+                "labels."
+            )
 
     # -- painting
 
@@ -211,9 +214,9 @@ class DiffusersGenerator(FrozenMechanism):
 
     def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         device = next(self.network.parameters()).device
-        generators = [
-            torch.Generator().manual_seed(seed_of(pair)) for pair in noise["seed"].tolist()
-        ]
+        generators = []
+        for pair in noise["seed"].tolist():
+            generators.append(torch.Generator().manual_seed(seed_of(pair)))
         if self.labels:
             joint = self._map.join(labels)
         else:
@@ -257,16 +260,16 @@ class DiffusersGenerator(FrozenMechanism):
             options = {"class_labels": classes}
         times = t.to(sample.device).expand(len(sample))
 
-        def run(**given: Any) -> Tensor:
+        def run(given: Named) -> Tensor:
             found = self.network(sample.to(self.dtype), times, **given).sample.float()
             if self._learns_variance:
                 return found
             return found[:, : sample.shape[1]]  # a predicted variance that nobody reads
 
         if not self.labels or self.guidance_scale == 1.0:
-            return run(**options)
-        null = run(class_labels=torch.full_like(classes, int(self.null_class or 0)))
-        chosen = run(**options)
+            return run(options)
+        null = run({"class_labels": torch.full_like(classes, int(self.null_class or 0))})
+        chosen = run(options)
         guided = null + self.guidance_scale * (chosen - null)
         channels = sample.shape[1]
         return torch.cat([guided[:, :channels], chosen[:, channels:]], 1)
@@ -319,7 +322,7 @@ class DiffusersGenerator(FrozenMechanism):
         assert self.pipeline is not None
         assert self.prompts is not None
         options = inspect.signature(self.pipeline.__call__).parameters
-        prompts = [self.prompts[row] for row in joint.tolist()]
+        prompts = values_at(self.prompts, joint.tolist())
         given: Json = {
             "prompt": prompts,
             "latents": latent.to(self.pipeline.device, self.dtype),
@@ -339,6 +342,7 @@ class DiffusersGenerator(FrozenMechanism):
     # -- loading and saving
 
     @classmethod
+    @takes(MechanismError, **FETCHING, **OPENING, **_SETTINGS, **TERMS)
     def from_pretrained(  # type: ignore[override]
         cls,
         source: str | PathLike[str] | Snapshot,
@@ -351,10 +355,20 @@ class DiffusersGenerator(FrozenMechanism):
         local_files_only: bool = False,
         dtype: str = "float32",
         variant: str | None = None,
-        scheduler: str | Mapping[str, object] | None = None,
+        scheduler: SchedulerSpec = None,
         offload: bool = False,
         trial: bool = True,
-        **options: Any,
+        image: Image | None = None,
+        steps: int = 25,
+        guidance_scale: float = 1.0,
+        classes: Sequence[int] | None = None,
+        null_class: int | None = None,
+        prompts: str | Mapping[Any, str] | None = None,
+        negative_prompt: str | None = None,
+        eta: float = 0.0,
+        license: str | None = None,
+        label_map: LabelMapSpec = None,
+        transform: str | Sequence[str] = (),
     ) -> DiffusersGenerator:
         """A pipeline from a folder or the Hub, safetensors only.
 
@@ -364,12 +378,15 @@ class DiffusersGenerator(FrozenMechanism):
             dtype: Precision of its networks.
             variant: Which files of weights are read, such as ``"fp16"``.
             scheduler: Class of another scheduler, such as ``"UniPCMultistepScheduler"`` for few
-                steps.
+                steps, or a mapping with its ``"class"`` and settings.
             offload: Keep the parts of a text-conditional pipeline off the accelerator while they do
                 not run.
             trial: Whether a few images are painted first, to check range, shape and independence
                 of the rows.
-            options: The other arguments of the class.
+            image, steps, guidance_scale, classes, null_class, prompts, negative_prompt, eta: As for
+                the class.
+            license, label_map, transform: As for the class.
+            revision, subfolder, cache_dir, token, local_files_only: As in ``huggingface_hub``.
 
         Raises:
             MissingDependencyError: diffusers is not installed.
@@ -380,22 +397,32 @@ class DiffusersGenerator(FrozenMechanism):
             snapshot,
             dtype=dtype,
             scheduler=scheduler,
-            text="prompts" in options,
+            text=prompts is not None,
             offload=offload,
             variant=variant,
         )
-        generator = cls(parts, labels, **options)
+        generator = cls(
+            parts,
+            labels,
+            image=image,
+            steps=steps,
+            guidance_scale=guidance_scale,
+            classes=classes,
+            null_class=null_class,
+            prompts=prompts,
+            negative_prompt=negative_prompt,
+            eta=eta,
+            license=license,
+            label_map=label_map,
+            transform=transform,
+        )
         generator.folder = snapshot.path
         generator.location = {"dtype": dtype, "scheduler": scheduler, "offload": offload}
         if variant is not None:
             generator.location["variant"] = variant
         if snapshot.repo_id is not None:
-            generator.location |= {
-                "repo_id": snapshot.repo_id,
-                "revision": snapshot.revision,
-                "requested_revision": snapshot.requested_revision,
-                "subfolder": snapshot.subfolder,
-            }
+            generator.location |= reference_of(snapshot)
+            generator.location["requested_revision"] = snapshot.requested_revision
         if generator.license is None and snapshot.repo_id is not None:
             generator.license = snapshot.license
         if trial:
@@ -420,7 +447,7 @@ class DiffusersGenerator(FrozenMechanism):
             )
         fields = {
             "image": self.image.to_dict(),
-            "labels": [label.to_dict() for label in self.labels],
+            "labels": to_dicts(self.labels),
             "pipeline": self.location,
             "steps": self.steps,
             "guidance_scale": self.guidance_scale,
@@ -435,24 +462,45 @@ class DiffusersGenerator(FrozenMechanism):
         """The generator that a repository describes: its pipeline lies in ``pipeline/`` or in
         another repository."""
         fields = dict(config)
-        image = variable_from_dict(fields.pop("image"), "image")
-        labels = [Label.from_dict(item) for item in fields.pop("labels")]
-        location = dict(fields.pop("pipeline"))
-        location.pop("requested_revision", None)
+        image: Any = variable_from_dict(fields.pop("image"), "image")
+        labels = list(map(Label.from_dict, fields.pop("labels")))
+        place, location = place_of(fields.pop("pipeline"), snapshot, "pipeline")
         prompts = fields.get("prompts")
         if prompts is not None:
             keys = itertools.product(*(label.categories for label in labels))
             fields["prompts"] = dict(zip(keys, prompts, strict=True))
-        if "repo_id" in location:
-            place = str(location.pop("repo_id"))
-            location |= snapshot.access_to(place, location["revision"])
-            return cls.from_pretrained(
-                place, labels, image=image, trial=False, **location, **fields
-            )
-        snapshot.fetch("pipeline/*")
-        return cls.from_pretrained(
-            snapshot.path / "pipeline", labels, image=image, trial=False, **location, **fields
-        )
+        return cls.from_pretrained(place, labels, image=image, trial=False, **location, **fields)
+
+
+def _network(components: Named) -> Any:
+    """The network among the parts.
+
+    Raises:
+        MechanismError: There is none, or no scheduler.
+    """
+    for key in ("unet", "transformer"):
+        if key in components and "scheduler" in components:
+            return components[key]
+    raise MechanismError(
+        f"A diffusion generator cannot be made of {sorted(components)}: it needs a network "
+        "(unet or transformer) and a scheduler. Give the folder that the pipeline's "
+        "save_pretrained wrote."
+    )
+
+
+def _decoder(components: Named) -> Any:
+    """The decoder among the parts; None where the network paints pixels."""
+    for key in _DECODERS:
+        if components.get(key) is not None:
+            return components[key]
+    return None
+
+
+def _cost(network: nn.Module, latent: tuple[int, int, int], steps: int) -> float:
+    """Seconds of 64 images on one CPU thread, as measured with U-Nets of 0.64M parameters on 8 x 8
+    to 32 x 32."""
+    parameters = sum(p.numel() for p in network.parameters())
+    return 0.5 * steps * parameters / 6.4e5 * latent[1] * latent[2] / 1024
 
 
 def _class_count(config: Named) -> int | None:

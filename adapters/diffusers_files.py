@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 
+from causalplug.adapters.places import snapshot_of
 from causalplug.errors import MechanismError, MissingDependencyError, RepositoryError
 from causalplug.files.validation import read_json
-from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
+from causalplug.selection import names_of
 from causalplug.values import Json, Named
 
 __all__ = ["PipelineFacts", "load_parts", "load_pipeline", "open_pipeline", "pipeline_facts"]
@@ -53,13 +54,10 @@ def open_pipeline(
     local_files_only: bool,
 ) -> Snapshot:
     """The pipeline's files on the disk, pinned to a commit; a snapshot stays the one it is."""
-    if isinstance(source, Snapshot):
-        source.fetch(*_PATTERNS)
-        return source
-    snapshot = resolve(
+    snapshot = snapshot_of(
         source,
         revision=revision,
-        subfolder=subfolder or "",
+        subfolder=subfolder,
         cache_dir=cache_dir,
         token=token,
         local_files_only=local_files_only,
@@ -108,7 +106,7 @@ def load_parts(
     text: bool = False,
     offload: bool = False,
     variant: str | None = None,
-) -> Any:
+) -> object:
     """Components by name for a class-conditional pipeline, the pipeline itself for a
     text-conditional one.
 
@@ -150,7 +148,7 @@ def load_pipeline(
     offload: bool = False,
     variant: str | None = None,
     checked: bool = True,
-) -> Any:
+) -> object:
     """A whole pipeline of diffusers.
 
     Args:
@@ -202,7 +200,7 @@ def _offload(pipeline: Any) -> None:
         ) from error
 
 
-def _other_scheduler(library: Any, own: Any, wanted: str | Mapping[str, Any]) -> Any:
+def _other_scheduler(library: object, own: Any, wanted: str | Mapping[str, object]) -> object:
     """The scheduler that was asked for, with the settings that the pipeline's own one has.
 
     Raises:
@@ -348,17 +346,24 @@ def _first_line(error: Exception) -> str:
 
 def _advice(snapshot: Snapshot, variant: str | None) -> str:
     """What to do about weights that were not found."""
-    files = [path.name for path in snapshot.path.rglob("*.safetensors")]
-    variants = sorted({name.split(".")[-2] for name in files if name.count(".") > 1})
-    others = [name for name in variants if name != variant and not name.isdigit()]
+    files = names_of(snapshot.path.rglob("*.safetensors"))
+    others = _variants(files) - {variant}
     if others and variant is None:
-        return f"Its weights are of the variant {others[0]!r}: load it with variant={others[0]!r}"
+        other = min(others)
+        return f"Its weights are of the variant {other!r}: load it with variant={other!r}"
     if variant is not None:
         return f"It has no weights of the variant {variant!r}: leave variant= out"
     pickles = [*snapshot.path.rglob("*.bin"), *snapshot.path.rglob("*.ckpt")]
     if pickles or not files:
         return "Save the pipeline again with safe_serialization=True"
     return "Check that all its files are there, and that diffusers and transformers are new enough"
+
+
+def _variants(files: list[str]) -> set[str]:
+    """The variants that names such as ``model.fp16.safetensors`` speak of."""
+    parts = [name.split(".") for name in files]
+    found = {part[-2] for part in parts if len(part) > 2}
+    return {name for name in found if not name.isdigit()}
 
 
 def _component(

@@ -40,7 +40,7 @@ def load_pipeline_of(
     scheduler: SchedulerSpec = None,
     offload: bool = False,
     safety_checker: bool | None = None,
-    dtype: Any = None,
+    dtype: object = None,
     device: Any = None,
     label_map: Any = None,
     transform: str | list[str] | None = None,

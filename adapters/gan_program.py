@@ -17,6 +17,7 @@ from causalplug.mechanisms.frozen.condition import Condition
 from causalplug.mechanisms.frozen.exported import ExportedNetwork
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.mechanisms.frozen.wrapped import WrappedModule, shaped, wrap
+from causalplug.selection import by_name, map_values, names_of, values_at, without
 from causalplug.values import Json, Named
 from causalplug.variables import Continuous, Image
 
@@ -69,7 +70,7 @@ class Program:
         given = {"latent": latent.view(-1, *self.latent)}
         for label in labels:
             given[label.name] = self._read(label, codes[label.name])
-        painted: Tensor = network(*[given[name] for name in self.order])
+        painted: Tensor = network(*values_at(given, self.order))
         return painted
 
     def _read(self, label: Label, codes: Tensor) -> Tensor:
@@ -95,7 +96,7 @@ def numbers_of(label: Label) -> Tensor:
             f"The label {label.name!r} cannot be read as a number: it has the category "
             f"{wrong[0]!r}. Declare numbers, as in cp.Label({label.name!r}, [0.5, 1.0])."
         )
-    return torch.tensor([float(value) for value in label.categories])  # type: ignore[arg-type]
+    return torch.tensor(list(map(float, label.categories)))  # type: ignore[arg-type]
 
 
 def program_of(
@@ -123,11 +124,11 @@ def program_of(
         MechanismError: The network does not run, mixes rows, draws noise of its own or cannot be
             traced.
     """
-    unknown = [name for name in numbers if name not in [label.name for label in labels]]
+    unknown = without(numbers, names_of(labels))
     if unknown:
         raise MechanismError(
             f"numbers={list(numbers)!r} names {unknown[0]!r}, which is not a label: the labels are "
-            f"{', '.join(label.name for label in labels) or 'none'}."
+            f"{', '.join(names_of(labels)) or 'none'}."
         )
     conditions = []
     for label in labels:
@@ -137,7 +138,7 @@ def program_of(
         else:
             conditions.append(Condition(label.name, label.values))
     made = _wrapped(folded(network), image, conditions, latent)
-    tensors = {name: made.network.get_buffer(key) for name, key in made.network._names.items()}
+    tensors = map_values(made.network.get_buffer, made.network._names)
     program = Program(
         made.network.steps,
         {name: list(tensor.shape) for name, tensor in tensors.items()},
@@ -147,7 +148,7 @@ def program_of(
         list(made.latent or ()),
         list(numbers),
     )
-    return program, {key: made.network.get_buffer(key) for key in made.network._names.values()}
+    return program, by_name(made.network.get_buffer, made.network._names.values())
 
 
 def _wrapped(

@@ -6,29 +6,31 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from causalplug.data.images import decode_pictures, picture_size
-from causalplug.data.table import ClassCodes, Table
+from causalplug.adapters.labelled_images import LabelledImages
+from causalplug.adapters.rules import CALLING, TERMS
+from causalplug.arguments import NAME, instance, several, takes
 from causalplug.data.tables import table_of
-from causalplug.data.text_summary import guessed_values
 from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
 from causalplug.noise import Noise, NoiseSpec
+from causalplug.selection import sizes_of, to_dicts
 from causalplug.values import Json, Named
-from causalplug.variables import Discrete, Image, variable_from_dict
-from causalplug.variables.columns import TextColumn
+from causalplug.variables import Image, variable_from_dict
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.frozen.generator import FrozenMechanism as Generator
 
 __all__ = ["ImageBank"]
+
+_COLUMNS = several(instance("the name of a column or a cp.Label", str, Label))
+_DECLARED = {"image": CALLING["image"], **TERMS}
 
 
 @register_mechanism("image-bank")
@@ -148,13 +150,17 @@ class ImageBank(FrozenMechanism):
         )
 
     @classmethod
+    @takes(DataError, labels=_COLUMNS.or_none("all columns"), **_DECLARED)
     def from_folder(
         cls,
         folder: str | PathLike[str],
         *,
         image: Image | None = None,
         labels: Sequence[str | Label] | None = None,
-        **options: Any,
+        license: str | None = None,
+        source: str | None = None,
+        label_map: LabelMapSpec = None,
+        transform: str | Sequence[str] = (),
     ) -> ImageBank:
         """A folder by the Hub's ``imagefolder`` convention, read as :class:`causalplug.DataSource`
         reads it.
@@ -167,6 +173,7 @@ class ImageBank(FrozenMechanism):
             image: Shape and range; by default that of the first image, in [0, 1].
             labels: Names of the metadata's columns, or labels with their categories; all columns by
                 default.
+            license, source, label_map, transform: As for the class.
 
         Raises:
             DataError: No images; a column that is not there; a file that cannot be read as an
@@ -175,9 +182,20 @@ class ImageBank(FrozenMechanism):
         root = Path(folder)
         if not root.is_dir():
             raise DataError(f"There is no folder {root} to read images from. Check the path.")
-        return cls._from_table(table_of(root), "image", labels, image, options)
+        read = LabelledImages.of(table_of(root), "image", labels, image)
+        return cls(
+            read.pixels,
+            read.labels,
+            read.codes,
+            image=read.image,
+            license=license,
+            source=source,
+            label_map=label_map,
+            transform=transform,
+        )
 
     @classmethod
+    @takes(DataError, image_column=NAME, labels=_COLUMNS, **_DECLARED)
     def from_dataset(
         cls,
         dataset: object,
@@ -185,56 +203,26 @@ class ImageBank(FrozenMechanism):
         image_column: str = "image",
         labels: Sequence[str | Label] = ("label",),
         image: Image | None = None,
-        **options: Any,
+        license: str | None = None,
+        source: str | None = None,
+        label_map: LabelMapSpec = None,
+        transform: str | Sequence[str] = (),
     ) -> ImageBank:
         """A ``datasets.Dataset`` (or another table that :class:`causalplug.DataSource` reads) with
         a column of images and columns of labels; the arguments and errors are those of
         :meth:`from_folder`.
         """
-        return cls._from_table(table_of(dataset), image_column, labels, image, options)
-
-    @classmethod
-    def _from_table(
-        cls,
-        table: Table,
-        pictures: str,
-        labels: Sequence[str | Label] | None,
-        image: Image | None,
-        options: Named,
-    ) -> ImageBank:
-        asked: Sequence[str | Label] = [name for name in table.names if name != pictures]
-        if labels is not None:
-            asked = labels
-        names = [label if isinstance(label, str) else label.name for label in asked]
-        table = table.renamed(list(dict.fromkeys([pictures, *names])))
-        declared = {label.name: label.values for label in asked if isinstance(label, Label)}
-        pixels: list[Tensor] = []
-        columns: dict[str, list[Any]] = {name: [] for name in names}
-        written: set[str] = set()  # columns of a text file that nothing declares
-        for chunk in table.read({**declared, **({} if image is None else {pictures: image})}):
-            items = list(chunk[pictures])
-            image = image or Image(*picture_size(items[0]))
-            pixels.append(decode_pictures(items, image, pictures, sum(map(len, pixels))))
-            for name, values in columns.items():
-                column = chunk[name]
-                if isinstance(column, ClassCodes):
-                    declared.setdefault(name, Discrete(column.names))
-                    column = column.values(plain=not isinstance(declared[name].categories[0], str))
-                if isinstance(column, TextColumn) and name in declared:
-                    column = declared[name].decode(declared[name].encode(column, name))
-                elif isinstance(column, TextColumn) and not (column.typed or table.whole):
-                    written.add(name)
-                values += list(column)
-        columns |= {name: guessed_values(columns[name]) for name in written}
-        known = [
-            Label(name, declared.get(name) or _categories(columns[name], name)) for name in names
-        ]
-        codes = [label.values.encode(columns[label.name], label.name) for label in known]
-        if codes:
-            stacked = torch.stack(codes, 1)
-        else:
-            stacked = torch.zeros(sum(map(len, pixels)), 0, dtype=torch.int64)
-        return cls(torch.cat(pixels), known, stacked, image=image, **options)
+        read = LabelledImages.of(table_of(dataset), image_column, labels, image)
+        return cls(
+            read.pixels,
+            read.labels,
+            read.codes,
+            image=read.image,
+            license=license,
+            source=source,
+            label_map=label_map,
+            transform=transform,
+        )
 
     # -- saving
 
@@ -246,7 +234,7 @@ class ImageBank(FrozenMechanism):
         return digest.hexdigest()
 
     def config(self) -> Json:
-        labels = [label.to_dict() for label in self.labels]
+        labels = to_dicts(self.labels)
         return {"image": self.image.to_dict(), "labels": labels, "rows": len(self.images)}
 
     @classmethod
@@ -255,7 +243,7 @@ class ImageBank(FrozenMechanism):
         image = variable_from_dict(config["image"], "image")
         assert isinstance(image, Image)
         bank = cls.__new__(cls)
-        labels = [Label.from_dict(item) for item in config["labels"]]
+        labels = list(map(Label.from_dict, config["labels"]))
         FrozenMechanism.__init__(bank, image, labels, {"pick": NoiseSpec((), "uniform")})
         bank.register_buffer(
             "images", torch.zeros(int(config["rows"]), *image.event_shape, dtype=torch.uint8)
@@ -276,7 +264,7 @@ class ImageBank(FrozenMechanism):
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         if found != wanted:
             raise MechanismError(f"{where} holds {found} instead of {wanted}. Save the bank again.")
-        sizes = torch.tensor([label.size for label in self.labels])
+        sizes = torch.tensor(sizes_of(self.labels))
         codes: Tensor = tensors["codes"].long()
         if bool((codes < 0).any()) or bool((codes >= sizes).any()):
             raise MechanismError(
@@ -285,14 +273,3 @@ class ImageBank(FrozenMechanism):
         other = ImageBank(tensors["images"], self.labels, codes, image=self.image)
         self.images, self.codes = other.images, other.codes
         self.counts, self.starts = other.counts, other.starts
-
-
-def _categories(values: Sequence[Any], name: str) -> Discrete:
-    """The values that occur, in order."""
-    found = {value.item() if isinstance(value, np.generic) else value for value in values}
-    if any(value is None or value != value for value in found):
-        raise DataError(f"{name!r} has rows without a label. Drop them, or label them.")
-    try:
-        return Discrete(sorted(found))
-    except TypeError:
-        return Discrete(sorted(found, key=str))

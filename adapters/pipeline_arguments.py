@@ -12,6 +12,7 @@ from typing import Any
 from causalplug.adapters.prompts import labels_of, prompts_of
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.frozen.label import Label
+from causalplug.selection import names_of, values_at, without, without_none
 from causalplug.values import Json, Named
 
 __all__ = [
@@ -19,7 +20,6 @@ __all__ = [
     "from_json",
     "label_arguments",
     "labels_for",
-    "scheduler_steps",
     "to_json",
 ]
 
@@ -121,7 +121,7 @@ def _check_generator(name: str, known: Named) -> None:
 
 
 def _without_none(settings: Named) -> Json:
-    return {key: value for key, value in settings.items() if value is not None}
+    return without_none(settings)
 
 
 def _put(key: str, value: object, own: Json, shared: Json) -> None:
@@ -162,7 +162,7 @@ def _add_classes(
     if "class_labels" not in known:
         raise MechanismError(
             f"{name} takes neither prompts nor classes: nothing tells it the labels "
-            f"{', '.join(label.name for label in labels)}. Declare no labels, or take another "
+            f"{', '.join(names_of(labels))}. Declare no labels, or take another "
             "pipeline."
         )
     codes = list(range(len(own)))
@@ -187,7 +187,7 @@ def _check_call(name: str, call: Named, known: Named) -> None:
 
 
 def _check_known(name: str, given: Named, known: Named) -> None:
-    unknown = [key for key in given if key not in known]
+    unknown = without(given, known)
     if unknown:
         ways = ", ".join(_OPTIONS.get(key, key) for key in unknown)
         raise MechanismError(
@@ -196,43 +196,32 @@ def _check_known(name: str, given: Named, known: Named) -> None:
         )
 
 
-def _per_label(key: str, value: object, joint: Sequence[tuple[object, ...]]) -> list[Any]:
+def _per_label(key: str, value: object, joint: Sequence[tuple[object, ...]]) -> list[object]:
     """One value for each joint label, from a mapping of labels or a value of them all."""
     if not isinstance(value, Mapping):
         return [value] * len(joint)
     table = {_as_tuple(one): found for one, found in value.items()}
-    missing = [one for one in joint if one not in table]
+    missing = without(joint, table)
     if len(missing) == len(joint):
         return [value] * len(joint)  # an argument that is a mapping itself
-    unknown = [one for one in table if one not in joint]
+    unknown = without(table, joint)
     if missing or unknown:
         raise MechanismError(
             f"The argument {key!r} of call= is given for some labels only: it lacks "
             f"{_named(missing)} and has {_named(unknown)} beside. Give a value for every joint "
             "label."
         )
-    return [table[one] for one in joint]
+    return values_at(table, joint)
 
 
 def _named(labels: Sequence[tuple[object, ...]]) -> str:
     return ", ".join(map(str, labels)) or "none"
 
 
-def _as_tuple(label: object) -> tuple[Any, ...]:
+def _as_tuple(label: object) -> tuple[object, ...]:
     if isinstance(label, tuple):
         return label
     return (label,)
-
-
-def scheduler_steps(steps: int | None) -> int | None:
-    """The number of steps, checked.
-
-    Raises:
-        MechanismError: Fewer than one.
-    """
-    if steps is not None and steps < 1:
-        raise MechanismError(f"A scheduler needs at least one step; got steps={steps}.")
-    return steps
 
 
 def to_json(call: Named) -> Json:

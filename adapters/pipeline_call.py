@@ -14,6 +14,7 @@ from torch import Tensor
 
 from causalplug.adapters.row_seeds import own_randomness
 from causalplug.errors import MechanismError
+from causalplug.selection import values_at
 from causalplug.values import Json, Named
 
 __all__ = ["PipelineCall", "Row"]
@@ -64,7 +65,7 @@ class PipelineCall:
             MechanismError: The pipeline cannot paint one row, saying why.
         """
         with self._refusing():
-            alone = torch.cat([self._alone(row) for row in rows])
+            alone = torch.cat(list(map(self._alone, rows)))
         if self.batched is None:
             self.batched = self._agrees(rows, alone)
         return alone
@@ -86,12 +87,12 @@ class PipelineCall:
             MechanismError: A safety checker blacked an image out, or the pipeline gives no images.
         """
         if not self.batched:
-            return torch.cat([self._alone(row) for row in rows])
+            return torch.cat(list(map(self._alone, rows)))
         found: dict[int, Tensor] = {}
         for places in _groups(rows):
-            made = self._together([rows[place] for place in places])
+            made = self._together(values_at(rows, places))
             found |= dict(zip(places, made, strict=True))
-        return torch.stack([found[place] for place in range(len(rows))])
+        return torch.stack(values_at(found, range(len(rows))))
 
     def _alone(self, row: Row) -> Tensor:
         given = dict(row.own) | dict(row.shared)
@@ -110,7 +111,7 @@ class PipelineCall:
             raise MechanismError(f"{self.name} gives {len(made)} images for {len(rows)} rows.")
         return made
 
-    def _run(self, given: Json, generator: Any, seed: int) -> Tensor:
+    def _run(self, given: Json, generator: object, seed: int) -> Tensor:
         if "class_labels" in given and not isinstance(given["class_labels"], list):
             given["class_labels"] = [given["class_labels"]]
         with torch.no_grad(), own_randomness(seed):
@@ -166,7 +167,7 @@ def _array(images: Any) -> np.ndarray:
     if array.dtype == np.uint8:
         return array.astype(np.float32) / 255
     if array.dtype == object:
-        array = np.stack([np.asarray(image) for image in images])
+        array = np.stack(list(map(np.asarray, images)))
     return array
 
 

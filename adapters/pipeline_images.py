@@ -4,26 +4,26 @@ instructions. Their parents may be images."""
 from __future__ import annotations
 
 import inspect
-import itertools
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from causalplug.adapters.diffusers_files import open_pipeline
-from causalplug.adapters.pipeline_arguments import (
-    LabelArguments,
-    from_json,
-    label_arguments,
-    labels_for,
-    scheduler_steps,
-    to_json,
-)
+from causalplug.adapters.pipeline_arguments import LabelArguments
 from causalplug.adapters.pipeline_call import PipelineCall, Row
 from causalplug.adapters.pipeline_origin import Opening, Origin, SchedulerSpec
+from causalplug.adapters.pipeline_setup import (
+    PipelineSetup,
+    networks_of,
+    painted_image,
+    restored,
+)
 from causalplug.adapters.row_seeds import seed_of
+from causalplug.adapters.rules import CALLING, FETCHING, OPENING, TERMS
+from causalplug.arguments import takes
 from causalplug.errors import MechanismError
 from causalplug.hub.part import Content
 from causalplug.mechanisms.base import register_mechanism
@@ -32,6 +32,7 @@ from causalplug.mechanisms.frozen.conditional import ConditionalMechanism
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.selection import dicts_by_name, drop, without
 from causalplug.values import Json, Named
 from causalplug.variables import Image, variable_from_dict
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from causalplug.hub.snapshot import Snapshot
 
 __all__ = ["ImagePipeline"]
+
+_OPENING = drop(OPENING, ("trial",))
 
 
 @register_mechanism("diffusers-image-pipeline")
@@ -67,9 +70,10 @@ class ImagePipeline(ConditionalMechanism):
     needs = ("diffusers",)
     differentiable = False
 
+    @takes(MechanismError, **CALLING, license=TERMS["license"])
     def __init__(
         self,
-        pipeline: Any,
+        pipeline: object,
         images: Mapping[str, Image],
         labels: Sequence[Label] | None = None,
         *,
@@ -85,24 +89,21 @@ class ImagePipeline(ConditionalMechanism):
         source: str | None = None,
         reads: ReadsSpec = None,
     ):
-        chosen = labels_for(prompts, labels)
-        _check_images(pipeline, images, chosen, call or {})
-        settings = {
-            "num_inference_steps": scheduler_steps(steps),
-            "guidance_scale": guidance_scale,
-            "negative_prompt": negative_prompt,
-        }
-        arguments = label_arguments(pipeline, chosen, prompts, None, settings, call or {})
+        setup = PipelineSetup.of(
+            labels,
+            prompts,
+            steps=steps,
+            guidance_scale=guidance_scale,
+            negative_prompt=negative_prompt,
+            call=call,
+        )
+        _check_images(pipeline, images, setup)
+        arguments = setup.arguments(pipeline)
         run = PipelineCall(pipeline, batched=batched, blackened=safety_checker is True)
-        if image is None or batched is None:
-            channels, height, width = run.settle(_trial_rows(arguments, images)).shape[1:]
-            image = image or Image(channels, height, width, low=0.0, high=1.0)
-        conditions = [
-            *[Condition(label.name, label.values) for label in chosen],
-            *[Condition(key, read) for key, read in images.items()],
-        ]
+        conditions = [Condition(label.name, label.values) for label in setup.labels]
+        conditions += [Condition(key, read) for key, read in images.items()]
         super().__init__(
-            image,
+            painted_image(run, _trial_rows(arguments, images), image),
             conditions,
             {"seed": NoiseSpec((2,), "uniform")},
             license=license,
@@ -111,15 +112,13 @@ class ImagePipeline(ConditionalMechanism):
         )
         self.pipeline = pipeline
         self.images = dict(images)
-        self.labels = chosen
+        self.labels = setup.labels
         self.run = run
         self.arguments = arguments
-        self.steps = steps
-        self.guidance_scale = guidance_scale
-        self.negative_prompt = negative_prompt
-        self.call = dict(call or {})
-        parts = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
-        self.networks = nn.ModuleList(parts)
+        self.setup = setup
+        self.steps, self.guidance_scale = setup.steps, setup.guidance_scale
+        self.negative_prompt, self.call = setup.negative_prompt, setup.call
+        self.networks = networks_of(pipeline)
         self.place = Origin()
         freeze(self)
 
@@ -156,6 +155,7 @@ class ImagePipeline(ConditionalMechanism):
     # -- loading and saving
 
     @classmethod
+    @takes(MechanismError, **FETCHING, **_OPENING, **CALLING)
     def from_pretrained(  # type: ignore[override]
         cls,
         source: str | PathLike[str] | Snapshot,
@@ -224,39 +224,26 @@ class ImagePipeline(ConditionalMechanism):
         return self.place.files()
 
     def config(self) -> Json:
-        return {
+        return self.setup.to_dict(self.arguments) | {
             "image": self.generates.to_dict(),
-            "images": {key: read.to_dict() for key, read in self.images.items()},
-            "labels": [label.to_dict() for label in self.labels],
+            "images": dicts_by_name(self.images),
             "pipeline": self.place.to_dict(),
-            "prompts": self.arguments.prompts,
-            "steps": self.steps,
-            "guidance_scale": self.guidance_scale,
-            "negative_prompt": self.negative_prompt,
-            "call": to_json(self.call),
             "batched": self.run.batched,
         }
 
     @classmethod
     def from_snapshot(cls, config: Named, snapshot: Snapshot) -> ImagePipeline:
         """The mechanism that a repository describes."""
-        fields = dict(config)
+        fields = restored(config)
         image: Any = variable_from_dict(fields.pop("image"), "image")
-        images: Any = {
-            key: variable_from_dict(read, key) for key, read in fields.pop("images").items()
-        }
-        labels = [Label.from_dict(item) for item in fields.pop("labels")]
+        images: Any = {}
+        for key, read in fields.pop("images").items():
+            images[key] = variable_from_dict(read, key)
         place, location = Origin.place(fields.pop("pipeline"), snapshot)
-        joint = list(itertools.product(*(label.categories for label in labels)))
-        if fields["prompts"] is not None:
-            fields["prompts"] = dict(zip(joint, fields["prompts"], strict=True))
-        fields["call"] = from_json(fields["call"])
-        return cls.from_pretrained(place, images, labels, image=image, **location, **fields)
+        return cls.from_pretrained(place, images, image=image, **location, **fields)
 
 
-def _check_images(
-    pipeline: Any, images: Mapping[str, Image], labels: Sequence[Label], call: Named
-) -> None:
+def _check_images(pipeline: Any, images: Mapping[str, Image], setup: PipelineSetup) -> None:
     """Refuse pictures that the pipeline's call does not read.
 
     Raises:
@@ -264,21 +251,21 @@ def _check_images(
     """
     name = type(pipeline).__name__
     known = list(inspect.signature(pipeline.__call__).parameters)
-    unknown = [key for key in images if key not in known] or ["nothing"] * (not images)
-    if unknown:
+    unknown = without(images, known)
+    if unknown or not images:
         readers = [key for key in known if "image" in key or "mask" in key]
         raise MechanismError(
-            f"{name} cannot read pictures as {', '.join(unknown)}: the arguments of "
+            f"{name} cannot read pictures as {', '.join(unknown) or 'nothing'}: the arguments of "
             f"its call that may read them are {', '.join(readers) or 'none'}."
         )
     _check_declared(images)
-    taken = {*call, *(label.name for label in labels)}
-    twice = [key for key in images if key in taken]
-    if twice:
-        raise MechanismError(
-            f"{twice[0]!r} of {name} is given twice: as a picture and in call= or labels=. Leave "
-            "one out."
-        )
+    taken = {*setup.call, *(label.name for label in setup.labels)}
+    for key in images:
+        if key in taken:
+            raise MechanismError(
+                f"{key!r} of {name} is given twice: as a picture and in call= or labels=. Leave "
+                "one out."
+            )
 
 
 def _check_declared(images: Named) -> None:
@@ -309,7 +296,7 @@ def _trial_pictures(read: Image) -> Tensor:
     return both.expand(2, read.channels, read.height, read.width)
 
 
-def _pictures(values: Tensor, read: Image) -> list[Any]:
+def _pictures(values: Tensor, read: Image) -> list[object]:
     """Values ``(n, channels, height, width)`` as PIL images of 8 bits."""
     from PIL import Image as Picture
 
@@ -317,4 +304,4 @@ def _pictures(values: Tensor, read: Image) -> list[Any]:
     bytes_ = (unit.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     if read.channels == 1:
         bytes_ = bytes_[..., 0]
-    return [Picture.fromarray(one) for one in bytes_]
+    return list(map(Picture.fromarray, bytes_))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalplug.adapters.diffusers_files import load_pipeline
+from causalplug.adapters.places import place_of, reference_of
 from causalplug.adapters.row_seeds import pipeline_files
 from causalplug.errors import MechanismError
 from causalplug.hub.part import Content
@@ -55,7 +56,7 @@ class Opening:
             "safety_checker": self.safety_checker,
         }
 
-    def open(self, snapshot: Snapshot) -> Any:
+    def open(self, snapshot: Snapshot) -> object:
         """The pipeline of some files."""
         return load_pipeline(
             snapshot,
@@ -85,16 +86,10 @@ class Origin:
     @classmethod
     def of(cls, snapshot: Snapshot, opening: Opening) -> Origin:
         """The origin of a pipeline that was opened from a snapshot."""
-        found = cls(opening, snapshot.path)
-        if snapshot.repo_id is None:
-            return found
-        hub = {
-            "repo_id": snapshot.repo_id,
-            "revision": snapshot.revision,
-            "requested_revision": snapshot.requested_revision,
-            "subfolder": snapshot.subfolder,
-        }
-        return replace(found, hub=hub)
+        hub = reference_of(snapshot)
+        if hub:
+            hub["requested_revision"] = snapshot.requested_revision
+        return cls(opening, snapshot.path, hub)
 
     def files(self) -> dict[str, Content]:
         """The pipeline's own files under ``pipeline/``; none where it is referred to on the
@@ -119,10 +114,4 @@ class Origin:
     @staticmethod
     def place(data: Named, snapshot: Snapshot) -> tuple[str | Path, Json]:
         """What :meth:`to_dict` describes, as a source and the options of ``from_pretrained``."""
-        location = dict(data)
-        location.pop("requested_revision", None)
-        if "repo_id" not in location:
-            snapshot.fetch("pipeline/*")
-            return snapshot.path / "pipeline", location
-        place = str(location.pop("repo_id"))
-        return place, location | snapshot.access_to(place, location["revision"])
+        return place_of(data, snapshot, "pipeline")

@@ -6,25 +6,26 @@ labels alone, whatever family the pipeline belongs to and however it packs its l
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from causalplug.adapters.diffusers_files import open_pipeline
-from causalplug.adapters.pipeline_arguments import (
-    from_json,
-    label_arguments,
-    labels_for,
-    scheduler_steps,
-    to_json,
-)
 from causalplug.adapters.pipeline_call import PipelineCall, Row
 from causalplug.adapters.pipeline_origin import Opening, Origin, SchedulerSpec
+from causalplug.adapters.pipeline_setup import (
+    PipelineSetup,
+    networks_of,
+    painted_image,
+    restored,
+)
 from causalplug.adapters.row_seeds import seed_of
+from causalplug.adapters.rules import CALLING, FETCHING, OPENING, TERMS
+from causalplug.arguments import takes
+from causalplug.errors import MechanismError
 from causalplug.hub.part import Content
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
@@ -75,9 +76,10 @@ class PipelineGenerator(FrozenMechanism):
 
     needs = ("diffusers",)
 
+    @takes(MechanismError, **CALLING, **TERMS)
     def __init__(
         self,
-        pipeline: Any,
+        pipeline: object,
         labels: Sequence[Label] | None = None,
         *,
         prompts: str | Mapping[Any, str] | None = None,
@@ -94,19 +96,22 @@ class PipelineGenerator(FrozenMechanism):
         label_map: LabelMapSpec = None,
         transform: str | Sequence[str] = (),
     ):
-        chosen = labels_for(prompts, labels)
-        settings = {
-            "num_inference_steps": scheduler_steps(steps),
-            "guidance_scale": guidance_scale,
-            "negative_prompt": negative_prompt,
-        }
-        arguments = label_arguments(pipeline, chosen, prompts, classes, settings, call or {})
+        setup = PipelineSetup.of(
+            labels,
+            prompts,
+            classes=classes,
+            steps=steps,
+            guidance_scale=guidance_scale,
+            negative_prompt=negative_prompt,
+            call=call,
+        )
+        arguments = setup.arguments(pipeline)
         run = PipelineCall(pipeline, batched=batched, blackened=safety_checker is True)
-        if image is None or batched is None:
-            image = _painted(run, arguments.own, arguments.shared, image)
+        own = arguments.own
+        rows = [Row(seed, own[seed % len(own)], arguments.shared[0]) for seed in range(2)]
         super().__init__(
-            image,
-            chosen,
+            painted_image(run, rows, image),
+            setup.labels,
             {"seed": NoiseSpec((2,), "uniform")},
             license=license,
             source=source,
@@ -116,14 +121,12 @@ class PipelineGenerator(FrozenMechanism):
         self.pipeline = pipeline
         self.run = run
         self.arguments = arguments
+        self.setup = setup
         self.prompts = arguments.prompts
-        self.classes = None if classes is None else list(classes)
-        self.steps = steps
-        self.guidance_scale = guidance_scale
-        self.negative_prompt = negative_prompt
-        self.call = dict(call or {})
-        parts = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
-        self.networks = nn.ModuleList(parts)
+        self.classes = setup.classes
+        self.steps, self.guidance_scale = setup.steps, setup.guidance_scale
+        self.negative_prompt, self.call = setup.negative_prompt, setup.call
+        self.networks = networks_of(pipeline)
         self.place = Origin()
         freeze(self)
 
@@ -131,7 +134,7 @@ class PipelineGenerator(FrozenMechanism):
         joint = torch.zeros(len(labels), dtype=torch.int64)
         if self.labels:
             joint = self._map.join(labels).cpu()
-        seeds = [seed_of(pair) for pair in noise["seed"].tolist()]
+        seeds = list(map(seed_of, noise["seed"].tolist()))
         own, shared = self.arguments.own, self.arguments.shared
         rows = []
         for seed, place in zip(seeds, joint.tolist(), strict=True):
@@ -142,6 +145,7 @@ class PipelineGenerator(FrozenMechanism):
     # -- loading and saving
 
     @classmethod
+    @takes(MechanismError, **FETCHING, **OPENING, **CALLING)
     def from_pretrained(  # type: ignore[override]
         cls,
         source: str | PathLike[str] | Snapshot,
@@ -220,16 +224,10 @@ class PipelineGenerator(FrozenMechanism):
         return self.place.files()
 
     def config(self) -> Json:
-        return {
+        return self.setup.to_dict(self.arguments) | {
             "image": self.image.to_dict(),
-            "labels": [label.to_dict() for label in self.labels],
             "pipeline": self.place.to_dict(),
-            "prompts": self.prompts,
-            "classes": self.classes,
-            "steps": self.steps,
-            "guidance_scale": self.guidance_scale,
-            "negative_prompt": self.negative_prompt,
-            "call": to_json(self.call),
+            "classes": None if self.setup.classes is None else list(self.setup.classes),
             "batched": self.run.batched,
             "batch_cost": self.batch_cost,
         }
@@ -238,29 +236,10 @@ class PipelineGenerator(FrozenMechanism):
     def from_snapshot(cls, config: Named, snapshot: Snapshot) -> PipelineGenerator:
         """The generator that a repository describes: its pipeline lies in ``pipeline/`` or in
         another repository."""
-        fields = dict(config)
+        fields = restored(config)
         cost = fields.pop("batch_cost")
         image: Any = variable_from_dict(fields.pop("image"), "image")
-        labels = [Label.from_dict(item) for item in fields.pop("labels")]
         place, location = Origin.place(fields.pop("pipeline"), snapshot)
-        joint = list(itertools.product(*(label.categories for label in labels)))
-        if fields["prompts"] is not None:
-            fields["prompts"] = dict(zip(joint, fields["prompts"], strict=True))
-        fields["call"] = from_json(fields["call"])
-        made = cls.from_pretrained(place, labels, image=image, trial=False, **location, **fields)
+        made = cls.from_pretrained(place, image=image, trial=False, **location, **fields)
         made.batch_cost = cost
         return made
-
-
-def _painted(
-    run: PipelineCall, own: Sequence[Named], shared: Sequence[Named], image: Image | None
-) -> Image:
-    """What the pipeline paints, by its first images, painted alone and together."""
-    rows = [Row(seed, own[seed % len(own)], shared[0]) for seed in range(2)]
-    if run.batched is not None:
-        rows = rows[:1]
-    first = run.settle(rows)
-    if image is not None:
-        return image
-    channels, height, width = first.shape[1:]
-    return Image(channels, height, width, low=0.0, high=1.0)

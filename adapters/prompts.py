@@ -8,6 +8,7 @@ from typing import Any
 
 from causalplug.errors import LabelMapError, MechanismError
 from causalplug.mechanisms.frozen.label import Label
+from causalplug.selection import any_of_kind, names_of, values_at, without
 from causalplug.variables import Discrete
 
 __all__ = ["labels_of", "prompts_of"]
@@ -20,7 +21,7 @@ def labels_of(prompts: Mapping[Any, str], name: str = "prompt") -> tuple[Label, 
         MechanismError: The keys are tuples, so that the names of several labels are needed.
     """
     keys = list(prompts)
-    if any(isinstance(key, tuple) for key in keys):
+    if any_of_kind(keys, tuple):
         raise MechanismError(
             "The labels cannot be told from prompts whose keys are tuples: name them, as in "
             'labels=[cp.Label("colour", ["red", "blue"]), …].'
@@ -47,21 +48,21 @@ def prompts_of(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label])
         )
     keys = list(itertools.product(*(label.categories for label in labels)))
     if isinstance(prompts, str):
-        return _filled(prompts, keys, [label.name for label in labels])
+        return _filled(prompts, keys, names_of(labels))
     table = {key if isinstance(key, tuple) else (key,): text for key, text in prompts.items()}
-    holes = [key for key in keys if key not in table]
+    holes = without(keys, table)
     if holes:
         raise LabelMapError(
             f"The prompts have no entry for {', '.join(map(str, holes[:5]))}: every combination of "
             "labels needs one."
         )
-    unknown = [key for key in table if key not in keys]
+    unknown = without(table, keys)
     if unknown:
         raise LabelMapError(
             f"The prompts have entries for {', '.join(map(str, unknown[:5]))}, which no label has. "
             "Declare these categories, or leave the entries out."
         )
-    return [table[key] for key in keys]
+    return values_at(table, keys)
 
 
 def _filled(template: str, keys: Sequence[tuple[object, ...]], names: Sequence[str]) -> list[str]:

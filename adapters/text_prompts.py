@@ -13,6 +13,7 @@ from causalplug.adapters.prompts import labels_of
 from causalplug.errors import LabelMapError, MechanismError
 from causalplug.mechanisms.frozen.condition import Condition
 from causalplug.mechanisms.frozen.label import Label
+from causalplug.selection import names_of, to_dicts, values_at
 from causalplug.values import Json, Named
 from causalplug.variables import Text
 
@@ -43,7 +44,7 @@ class TextPrompts:
         """
         columns = [self._column(one, values[one.name]) for one in self.conditions]
         if self.template is not None:
-            names = [one.name for one in self.conditions]
+            names = names_of(self.conditions)
             if not names:
                 return [self.template] * rows
             pairs = zip(*columns, strict=True)
@@ -51,8 +52,8 @@ class TextPrompts:
         if self.table is None:
             return list(columns[0])
         if len(columns) == 1:
-            return [self.table[value] for value in columns[0]]
-        return [self.table[row] for row in zip(*columns, strict=True)]
+            return values_at(self.table, columns[0])
+        return values_at(self.table, zip(*columns, strict=True))
 
     @staticmethod
     def _column(condition: Condition, value: Tensor) -> list[Any]:
@@ -69,7 +70,7 @@ class TextPrompts:
         else:
             pairs = None
         return {
-            "conditions": [condition.to_dict() for condition in self.conditions],
+            "conditions": to_dicts(self.conditions),
             "template": self.template,
             "table": pairs,
         }
@@ -77,7 +78,7 @@ class TextPrompts:
     @classmethod
     def from_dict(cls, data: Named) -> TextPrompts:
         """Inverse of :meth:`to_dict`."""
-        conditions = tuple(Condition.from_dict(item) for item in data["conditions"])
+        conditions = tuple(map(Condition.from_dict, data["conditions"]))
         table = None
         if data["table"] is not None:
             table = {k[0] if len(k) == 1 else tuple(k): text for k, text in data["table"]}
@@ -110,7 +111,7 @@ def text_prompts(
         _check_table(prompts, known)
         return TextPrompts(_conditions(known), None, dict(prompts))
     known = tuple(labels or ())
-    _check_template(prompts, [label.name for label in known])
+    _check_template(prompts, names_of(known))
     return TextPrompts(_conditions(known), prompts, None)
 
 

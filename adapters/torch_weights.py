@@ -116,7 +116,7 @@ def _refuse_other_files(path: Path) -> None:
         )
 
 
-def _only_part(found: Mapping[Any, Any], path: str | PathLike[str]) -> Any:
+def _only_part(found: Mapping[Any, Any], path: str | PathLike[str]) -> object:
     """The one part of a checkpoint that can be meant.
 
     Raises:

@@ -12,6 +12,7 @@ from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import MECHANISMS, Mechanism, register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, LabelMapSpec
 from causalplug.mechanisms.frozen.label_map import Label
+from causalplug.selection import dicts_by_name, pick
 from causalplug.values import Json, Named
 from causalplug.variables import Discrete, Image
 
@@ -69,7 +70,7 @@ class TrainedGenerator(FrozenMechanism):
             label_map=label_map,
         )
         self.mechanism = mechanism.requires_grad_(False).eval()
-        self.label_variables = {name: parents[name] for name in mechanism.parents}
+        self.label_variables = pick(parents, mechanism.parents)
 
     def generate(self, labels: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         values = dict(zip(self.mechanism.parents, labels.unbind(-1), strict=True))
@@ -90,7 +91,7 @@ class TrainedGenerator(FrozenMechanism):
             load_tensors(self.mechanism, tensors, where)
 
     def config(self) -> Json:
-        labels = {name: variable.to_dict() for name, variable in self.label_variables.items()}
+        labels = dicts_by_name(self.label_variables)
         return {"kind": self.mechanism.kind, "mechanism": self.mechanism.config(), "labels": labels}
 
     @classmethod

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from causalplug.adapters.places import place_of, snapshot_of
+from causalplug.adapters.rules import FETCHING, READING
 from causalplug.adapters.transformers_files import OpenedModel, model_files, open_model
 from causalplug.adapters.transformers_numbers import width_of
+from causalplug.arguments import COUNT, takes
 from causalplug.encoders.encoders import Encoder
 from causalplug.errors import MechanismError
 from causalplug.hub.part import Content
-from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
 from causalplug.values import Json, Named
 from causalplug.variables import Variable, variable_from_dict
@@ -111,6 +113,7 @@ class BackboneEncoder(Encoder):
         return self
 
     @classmethod
+    @takes(MechanismError, **FETCHING, variable=READING["variable"], size=COUNT)
     def from_pretrained(  # type: ignore[override]
         cls,
         source: str | PathLike[str] | Snapshot,
@@ -136,16 +139,14 @@ class BackboneEncoder(Encoder):
             RepositoryError: Files are missing or not safetensors.
             MechanismError: Weights of the backbone are missing.
         """
-        snapshot = source
-        if not isinstance(snapshot, Snapshot):
-            snapshot = resolve(
-                snapshot,
-                revision=revision,
-                subfolder=subfolder,
-                cache_dir=cache_dir,
-                token=token,
-                local_files_only=local_files_only,
-            )
+        snapshot = snapshot_of(
+            source,
+            revision=revision,
+            subfolder=subfolder,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+        )
         return cls(variable, open_model(snapshot, "AutoModel"), size)
 
     def saved_tensors(self) -> dict[str, Tensor]:
@@ -155,9 +156,7 @@ class BackboneEncoder(Encoder):
     def load_saved(self, tensors: Mapping[str, Tensor], where: str) -> None:
         """Take what :meth:`saved_tensors` gave."""
         own = self.saved_tensors()
-        if {name: t.shape for name, t in tensors.items()} != {
-            name: t.shape for name, t in own.items()
-        }:
+        if _shapes(tensors) != _shapes(own):
             raise MechanismError(
                 f"The tensors in {where} are not those of this encoder: "
                 f"{', '.join(sorted(tensors))}."
@@ -184,10 +183,9 @@ class BackboneEncoder(Encoder):
         """The encoder that a repository describes."""
         variable = variable_from_dict(config["variable"], "variable")
         cls.check_variable(variable)
-        location = dict(config["backbone"])
-        if location:
-            place = str(location.pop("repo_id"))
-            location |= snapshot.access_to(place, location["revision"])
-            return cls.from_pretrained(place, variable, config["size"], **location)
-        snapshot.fetch("backbone/*")
-        return cls.from_pretrained(snapshot.path / "backbone", variable, config["size"])
+        place, location = place_of(config["backbone"], snapshot, "backbone")
+        return cls.from_pretrained(place, variable, config["size"], **location)
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}

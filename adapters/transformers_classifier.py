@@ -12,6 +12,7 @@ from causalplug.adapters.transformers_files import OpenedModel
 from causalplug.adapters.transformers_mechanism import TransformersMechanism
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import register_mechanism
+from causalplug.selection import values_at, without
 from causalplug.variables import Discrete, Variable
 
 __all__ = ["TransformersClassifier", "head_of_labels"]
@@ -63,7 +64,7 @@ class TransformersClassifier(TransformersMechanism):
         _check_problem(opened, names)
         _check_classes(variable, names)
         named = {str(category): category for category in variable.categories}
-        own = Discrete([named[name] for name in names])
+        own = Discrete(values_at(named, names))
         super().__init__(opened, variable, reads, generates=own, probabilities=True)
 
     @classmethod
@@ -106,9 +107,9 @@ def _check_classes(variable: Discrete, names: list[str]) -> None:
     Raises:
         MechanismError: With the names on either side.
     """
-    categories = [str(category) for category in variable.categories]
-    unknown = [category for category in categories if category not in names]
-    undeclared = [name for name in names if name not in categories]
+    categories = list(map(str, variable.categories))
+    unknown = without(categories, names)
+    undeclared = without(names, categories)
     if unknown:
         raise MechanismError(
             f"The classifier cannot give {unknown[0]!r}: its classes are "

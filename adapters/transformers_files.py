@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from causalplug.adapters.places import reference_of
 from causalplug.adapters.row_seeds import is_terms
 from causalplug.errors import MissingDependencyError, RepositoryError
 from causalplug.files.validation import read_json
@@ -159,19 +160,14 @@ def open_model(snapshot: Snapshot, head: str) -> OpenedModel:
         raise RepositoryError(f"cannot load {snapshot}: {str(error).splitlines()[0]}") from error
     if "mask_ratio" in config:
         model.config.mask_ratio = 0.0  # a masked autoencoder hides patches at random
-    location: Json = {}
-    if snapshot.repo_id is not None:
-        location = {
-            "repo_id": snapshot.repo_id,
-            "revision": snapshot.revision,
-            "subfolder": snapshot.subfolder,
-        }
     missing = tuple(sorted(info["missing_keys"]))
     statistics = _statistics(snapshot, config)
     tokenizer = None
     if model.main_input_name == "input_ids":
         tokenizer = open_tokenizer(snapshot)
-    return OpenedModel(model.eval(), missing, statistics, snapshot.path, location, tokenizer)
+    return OpenedModel(
+        model.eval(), missing, statistics, snapshot.path, reference_of(snapshot), tokenizer
+    )
 
 
 def _library() -> Any:
@@ -185,7 +181,7 @@ def _library() -> Any:
     return transformers
 
 
-def open_tokenizer(snapshot: Snapshot) -> Any:
+def open_tokenizer(snapshot: Snapshot) -> object:
     """The tokenizer of a model that reads texts; None for one of texts and images without it.
 
     Raises:

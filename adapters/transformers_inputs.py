@@ -10,6 +10,7 @@ from torch import Tensor
 
 from causalplug.adapters.transformers_files import OpenedModel, PixelStatistics
 from causalplug.errors import MechanismError
+from causalplug.selection import values_at
 from causalplug.variables import Image, Text, Variable
 
 __all__ = ["Reader", "TextReader", "by_length", "longest", "reader_of", "tokens_of"]
@@ -109,12 +110,12 @@ class TextReader:
         for places, ids in by_length(tokens, 1 if alone else _BATCH):
             ids = ids.to(device)
             rows = pick(model(input_ids=ids, attention_mask=torch.ones_like(ids))).float()
-            found |= dict(zip([different[place] for place in places], rows, strict=True))
-        return torch.stack([found[text] for text in texts]).to(value.device)
+            found |= dict(zip(values_at(different, places), rows, strict=True))
+        return torch.stack(values_at(found, texts)).to(value.device)
 
 
 def tokens_of(
-    tokenizer: Any, texts: Sequence[str], config: Any, *, room: int = 0
+    tokenizer: Any, texts: Sequence[str], config: object, *, room: int = 0
 ) -> list[list[int]]:
     """Tokens of each text.
 
@@ -126,7 +127,7 @@ def tokens_of(
     Raises:
         MechanismError: A text without tokens, or with more than the model reads.
     """
-    found: list[list[int]] = [list(ids) for ids in tokenizer(list(texts))["input_ids"]]
+    found: list[list[int]] = list(map(list, tokenizer(list(texts))["input_ids"]))
     most = longest(tokenizer, config) - room
     beside = ""
     if room:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from torch import Tensor
 
+from causalplug.adapters.places import place_of, snapshot_of
+from causalplug.adapters.rules import ERROR, FETCHING, READING
 from causalplug.adapters.transformers_files import (
     OpenedModel,
     architecture_of,
@@ -18,9 +20,9 @@ from causalplug.adapters.transformers_files import (
     open_model,
 )
 from causalplug.adapters.transformers_inputs import Pick, reader_of
+from causalplug.arguments import takes
 from causalplug.errors import MechanismError, RepositoryError
 from causalplug.hub.part import Content
-from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
 from causalplug.mechanisms.frozen.condition import Condition, ReadsSpec
 from causalplug.mechanisms.frozen.conditional import ConditionalMechanism, ErrorSpec
@@ -113,6 +115,7 @@ class TransformersMechanism(ConditionalMechanism):
     # -- loading and saving
 
     @classmethod
+    @takes(MechanismError, **FETCHING, **READING, error=ERROR)
     def from_pretrained(  # type: ignore[override]
         cls,
         source: str | PathLike[str] | Snapshot,
@@ -139,16 +142,14 @@ class TransformersMechanism(ConditionalMechanism):
             RepositoryError: Files are missing or not safetensors.
             MechanismError: The model does not give the variable, or weights are missing.
         """
-        snapshot = source
-        if not isinstance(snapshot, Snapshot):
-            snapshot = resolve(
-                snapshot,
-                revision=revision,
-                subfolder=subfolder,
-                cache_dir=cache_dir,
-                token=token,
-                local_files_only=local_files_only,
-            )
+        snapshot = snapshot_of(
+            source,
+            revision=revision,
+            subfolder=subfolder,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+        )
         made = cls.opened(opened_from(snapshot, cls), variable, reads, error)
         if snapshot.repo_id is not None:
             made.license = snapshot.license
@@ -196,14 +197,9 @@ class TransformersMechanism(ConditionalMechanism):
         variable = variable_from_dict(config["variable"], "variable")
         name = next(key for key in ("image", "text") if key in config)
         reads = variable_from_dict(config[name], name)
-        location = dict(config["model"])
+        place, location = place_of(config["model"], snapshot, "model")
         error = config.get("error")
-        if location:
-            place = str(location.pop("repo_id"))
-            location |= snapshot.access_to(place, location["revision"])
-            return cls.from_pretrained(place, variable, reads, error=error, **location)
-        snapshot.fetch("model/*")
-        return cls.from_pretrained(snapshot.path / "model", variable, reads, error=error)
+        return cls.from_pretrained(place, variable, reads, error=error, **location)
 
 
 def opened_from(snapshot: Snapshot, cls: type[TransformersMechanism]) -> OpenedModel:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from causalplug.adapters.places import place_of, snapshot_of
+from causalplug.adapters.rules import CALLING, FETCHING
 from causalplug.adapters.text_prompts import TextPrompts, text_prompts
 from causalplug.adapters.transformers_files import (
     OpenedModel,
@@ -19,9 +21,9 @@ from causalplug.adapters.transformers_files import (
     open_model,
 )
 from causalplug.adapters.transformers_inputs import by_length, longest, tokens_of
+from causalplug.arguments import instance, takes
 from causalplug.errors import MechanismError
 from causalplug.hub.part import Content
-from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.condition import Condition, ReadsSpec
@@ -30,6 +32,7 @@ from causalplug.mechanisms.frozen.label import Label
 from causalplug.mechanisms.frozen.trial import try_mechanism
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.selection import of_kind, values_at, without
 from causalplug.values import Json, Named
 from causalplug.variables import Text, Variable, variable_from_dict
 
@@ -40,6 +43,7 @@ __all__ = ["TransformersText"]
 
 _BATCH = 256
 _MOST_TOKENS = 64
+_TEXT = instance("a cp.Text", Text)
 _OPTIONS = ("max_new_tokens", "temperature", "top_k")
 
 
@@ -102,12 +106,12 @@ class TransformersText(ConditionalMechanism):
         adapted = copy.copy(self)
         if isinstance(variable, Text):
             adapted.generates = variable
-        texts = [parent for parent in parents.values() if isinstance(parent, Text)]
+        texts = of_kind(parents.values(), Text)
         if len(texts) == 1:
-            adapted.read_conditions = tuple(
-                Condition(one.name, texts[0]) if isinstance(one.kind, Text) else one
-                for one in self.read_conditions
-            )
+            items = []
+            for one in self.read_conditions:
+                items.append(Condition(one.name, texts[0]) if isinstance(one.kind, Text) else one)
+            adapted.read_conditions = tuple(items)
             adapted.prompts = TextPrompts(
                 adapted.read_conditions, self.prompts.template, self.prompts.table
             )
@@ -121,7 +125,7 @@ class TransformersText(ConditionalMechanism):
         known = tokens_of(self.tokenizer, different, self.network.config, room=room)
         tokens = dict(zip(different, known, strict=True))
         texts = [""] * len(prompts)
-        for places, ids in by_length([tokens[prompt] for prompt in prompts], _BATCH):
+        for places, ids in by_length(values_at(tokens, prompts), _BATCH):
             rows = self._continued(ids, drawn[places])
             for place, row in zip(places, rows.tolist(), strict=True):
                 texts[place] = self._text(row)
@@ -189,6 +193,13 @@ class TransformersText(ConditionalMechanism):
     # -- loading and saving
 
     @classmethod
+    @takes(
+        MechanismError,
+        **FETCHING,
+        variable=_TEXT,
+        labels=CALLING["labels"],
+        call=CALLING["call"],
+    )
     def from_pretrained(  # type: ignore[override]
         cls,
         source: str | PathLike[str] | Snapshot,
@@ -220,21 +231,19 @@ class TransformersText(ConditionalMechanism):
             MechanismError: An unknown option, or weights are missing.
         """
         options = dict(call or {})
-        if unknown := [name for name in options if name not in _OPTIONS]:
+        if unknown := without(options, _OPTIONS):
             raise MechanismError(
                 f"call={{{unknown[0]!r}: …}} is not known of a text model: its options are "
                 f"{', '.join(_OPTIONS)}."
             )
-        snapshot = source
-        if not isinstance(snapshot, Snapshot):
-            snapshot = resolve(
-                snapshot,
-                revision=revision,
-                subfolder=subfolder,
-                cache_dir=cache_dir,
-                token=token,
-                local_files_only=local_files_only,
-            )
+        snapshot = snapshot_of(
+            source,
+            revision=revision,
+            subfolder=subfolder,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+        )
         if not isinstance(prompts, TextPrompts):
             prompts = text_prompts(prompts, labels, variable.length)
         opened = open_model(snapshot, _head(architecture_of(snapshot)[0]))
@@ -267,13 +276,7 @@ class TransformersText(ConditionalMechanism):
         """The mechanism that a repository describes."""
         variable: Any = variable_from_dict(config["variable"], "variable")
         prompts = TextPrompts.from_dict(config["prompts"])
-        location = dict(config["model"])
-        if not location:
-            snapshot.fetch("model/*")
-            place: Any = snapshot.path / "model"
-            return cls.from_pretrained(place, variable, prompts=prompts, call=config["call"])
-        place = str(location.pop("repo_id"))
-        location |= snapshot.access_to(place, location["revision"])
+        place, location = place_of(config["model"], snapshot, "model")
         return cls.from_pretrained(
             place, variable, prompts=prompts, call=config["call"], **location
         )

@@ -49,6 +49,7 @@ _EXPORTS = {
     "causalplug.checks.falsify": ["Falsification", "falsify"],
     "causalplug.checks.graph_check": ["check_graph"],
     "causalplug.checks.graph_report": ["GraphCheck"],
+    "causalplug.uncertainty.drivers": ["Driver", "Drivers"],
     "causalplug.uncertainty.refute": ["Refutation"],
     "causalplug.planner": ["plan"],
     "causalplug.planning.candidates": ["CandidateFit"],

@@ -19,9 +19,11 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, fields, replace
 from numbers import Number, Real
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from causalplug.errors import CausalPlugError
+from causalplug.selection import within
+from causalplug.values import Value
 from causalplug.wording import did_you_mean, listed, shortened
 
 __all__ = [
@@ -73,7 +75,7 @@ class Rule:
     """
 
     wanted: str
-    read: Callable[[Any], Any]
+    read: Callable[[Value], Value]
     error: type[CausalPlugError] | None = None
     known: tuple[str, ...] = ()
 
@@ -93,7 +95,7 @@ class Rule:
     def or_else(self, other: Rule) -> Rule:
         """This rule, or where it does not fit another one."""
 
-        def read(value: object) -> Any:
+        def read(value: object) -> Value:
             try:
                 return self.read(value)
             except _MISFITS:
@@ -105,7 +107,7 @@ class Rule:
 def whole(low: int, high: int | None = None) -> Rule:
     """A whole number from ``low`` to ``high``, both included; no truth value."""
 
-    def read(value: Any) -> int:
+    def read(value: Value) -> int:
         if isinstance(value, bool):
             raise TypeError
         found = operator.index(value)
@@ -147,7 +149,7 @@ def number(
     held = [(limit, word, holds) for limit, word, holds in limits if limit is not None]
     words = [f"{word} {limit:g}" for limit, word, _ in held]
 
-    def read(value: object) -> Any:
+    def read(value: object) -> Value:
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError
         if math.isnan(value) or not (infinite or math.isfinite(value)):
@@ -176,12 +178,12 @@ def choice(*known: str) -> Rule:
 def several(rule: Rule, *, least: int = 0, most: int | None = None) -> Rule:
     """A list or tuple of values of one rule."""
 
-    def read(value: object) -> tuple[Any, ...]:
+    def read(value: object) -> tuple[Value, ...]:
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
             raise TypeError
         if len(value) < least or (most is not None and len(value) > most):
             raise ValueError
-        return tuple(rule.read(item) for item in value)
+        return tuple(map(rule.read, value))
 
     if least == most:
         return Rule(f"a list of {least}, each of them {rule.wanted}", read)
@@ -196,7 +198,7 @@ def instance(wanted: str, *types: type) -> Rule:
         types: The types.
     """
 
-    def read(value: object) -> Any:
+    def read(value: object) -> Value:
         if not isinstance(value, types):
             raise TypeError
         return value
@@ -204,7 +206,7 @@ def instance(wanted: str, *types: type) -> Rule:
     return Rule(wanted, read)
 
 
-def _plain_number(value: Any) -> Any:
+def _plain_number(value: Value) -> Value:
     """A number of numpy as one of Python, so that JSON can hold it."""
     if type(value).__module__ == "numpy":
         return value.item()
@@ -225,27 +227,27 @@ def _text(value: object) -> str:
     return value
 
 
-def _function(value: object) -> Any:
+def _function(value: object) -> Value:
     if not callable(value):
         raise TypeError
     return value
 
 
-def _name(value: Any) -> str:
+def _name(value: Value) -> str:
     if not _text(value).strip():
         raise ValueError
     return value
 
 
-def _names(value: object) -> Any:
+def _names(value: object) -> Value:
     if isinstance(value, str):
         return value
     if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
         raise TypeError
-    return tuple(_text(name) for name in value)
+    return tuple(map(_text, value))
 
 
-def _rows(value: object) -> Any:
+def _rows(value: object) -> Value:
     if value is None or callable(value) or isinstance(value, _NO_ROWS):
         raise TypeError
     if isinstance(value, list | tuple):
@@ -264,7 +266,7 @@ def _is_empty(rows: Sized) -> bool:
         return False
 
 
-def _values(value: Any) -> list[Any]:
+def _values(value: Value) -> list[Value]:
     if isinstance(value, str | bytes | Mapping):
         raise TypeError
     found = list(value)
@@ -273,7 +275,7 @@ def _values(value: Any) -> list[Any]:
     return found
 
 
-def _mapping(value: object) -> Any:
+def _mapping(value: object) -> Value:
     if not isinstance(value, Mapping):
         raise TypeError
     for name in value:
@@ -281,7 +283,7 @@ def _mapping(value: object) -> Any:
     return value
 
 
-def _path(value: Any) -> Any:
+def _path(value: Value) -> Value:
     text = os.fspath(value)
     if not isinstance(text, str) or not text or "\0" in text:
         raise ValueError
@@ -305,7 +307,7 @@ SHARE = number(above=0, below=1)
 
 def read_argument(
     name: str, value: object, rule: Rule, error: type[CausalPlugError], where: str = ""
-) -> Any:
+) -> Value:
     """The value of an argument as it will be used.
 
     Args:
@@ -337,7 +339,7 @@ def ruled(rule: Rule) -> dict[str, Rule]:
     return {_RULE: rule}
 
 
-def setting(default: object, rule: Rule, *, compare: bool = True) -> Any:
+def setting(default: object, rule: Rule, *, compare: bool = True) -> Value:
     """A field of a dataclass with its rule; see :func:`read_fields`.
 
     Args:
@@ -350,7 +352,7 @@ def setting(default: object, rule: Rule, *, compare: bool = True) -> Any:
     return field(default=default, metadata=ruled(rule), compare=compare)
 
 
-def read_fields(owner: Any, error: type[CausalPlugError]) -> None:
+def read_fields(owner: Value, error: type[CausalPlugError]) -> None:
     """Check the fields of a frozen dataclass that have rules, and put them as they will be used.
 
     Args:
@@ -369,7 +371,7 @@ def read_fields(owner: Any, error: type[CausalPlugError]) -> None:
 
 
 def takes(
-    error: type[CausalPlugError], **rules: Rule
+    error: type[CausalPlugError], /, **rules: Rule
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Decorator: the arguments are checked before the function runs; a misspelt one is answered
     with the one that was meant.
@@ -398,7 +400,7 @@ def takes(
             for place, (name, value) in enumerate(zip(known, given, strict=False)):
                 if name in rules:
                     values[place] = read_argument(name, value, rules[name], error, where)
-            for name in [name for name in rules if name in named]:
+            for name in within(rules, named):
                 named[name] = read_argument(name, named[name], rules[name], error, where)
             return function(*values, **named)  # type: ignore[arg-type]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 from causalplug.errors import RepositoryError
+from causalplug.selection import all_of_kind, by_name
 from causalplug.values import Json, Named
 
 __all__ = ["CAVEATS", "Caveat", "unique_caveats"]
@@ -26,6 +26,7 @@ CAVEATS: Mapping[str, str] = MappingProxyType(
         "heavy tails": "A column has extreme values that its mechanism does not follow.",
         "joint distribution": "The whole model's distribution is not that of the rows.",
         "few rows": "The answer rests on few rows, or on few weighted candidates.",
+        "weak proxies": "Declared proxies hardly tell the values of a hidden cause apart.",
         "not checked": "Something that should be checked could not be.",
     }
 )
@@ -70,7 +71,7 @@ class Caveat:
     def __hash__(self) -> int:
         return hash((self.name, self.subject, self.text))
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return Caveat, (self.name, self.subject, self.text, dict(self.figures), self.variables)
 
     def __str__(self) -> str:
@@ -93,16 +94,16 @@ class Caveat:
         Raises:
             RepositoryError: Keys are missing or of a wrong type, or the name is unknown.
         """
-        found = {key: data.get(key) for key in ("name", "subject", "text")}
+        found = by_name(data.get, ("name", "subject", "text"))
         figures, variables = data.get("figures", {}), data.get("variables", [])
         words = [*found.values(), *(variables if isinstance(variables, list) else [None])]
         if isinstance(figures, Mapping):
             numbers = list(figures.values())
         else:
             numbers = [None]
-        if not all(isinstance(word, str) for word in words) or found["name"] not in CAVEATS:
+        if not all_of_kind(words, str) or found["name"] not in CAVEATS:
             raise RepositoryError(f"{_short(data)} is not a caveat: its name or a text is wrong.")
-        if not all(isinstance(number, int | float) for number in numbers):
+        if not all_of_kind(numbers, int | float):
             raise RepositoryError(f"{_short(data)} is not a caveat: its figures are not numbers.")
         return cls(**found, figures=figures, variables=tuple(variables))  # type: ignore[arg-type]
 

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from causalplug.hub.snapshot import Snapshot
     from causalplug.hub.space import Space
     from causalplug.sampling.answers import Estimate
+    from causalplug.uncertainty.drivers import Drivers
     from causalplug.uncertainty.refute import Refutation
 
 __all__ = ["DCM", "load_model"]
@@ -65,7 +66,7 @@ _NOISE = instance("a Noise", Noise)
 _COUNT = COUNT.or_none().raising(SamplingError)
 
 
-def _count_or_rows(value: object) -> Any:
+def _count_or_rows(value: object) -> object:
     """A number of rows, checked; rows are checked where they are read."""
     if isinstance(value, Number):
         return COUNT.read(value)
@@ -610,6 +611,7 @@ class DCM(Shareable, Model):
         from causalplug.sampling.bounded import with_bounds
         from causalplug.sampling.estimate import estimate
         from causalplug.sampling.guard import known_sources
+        from causalplug.uncertainty.completeness import completeness_caveats
         from causalplug.uncertainty.intervals import with_intervals
 
         options = SamplingOptions(
@@ -625,23 +627,25 @@ class DCM(Shareable, Model):
         assumed = under_assumptions(self, query, declared, known_sources(self), bounds=bounds)
         noise = [a for a in declared if a.kind in RECOVERING]
         options = replace(options, assume=tuple(noise))
-        asked = assumed.query
 
-        def model_answer() -> Estimate:
+        def answered(question: str | Query) -> Estimate:
             answer = estimate(
-                self, asked, n, data=data, compare=compare, pictures=pictures, options=options
+                self, question, n, data=data, compare=compare, pictures=pictures, options=options
             )
-            found = with_intervals(
+            return with_intervals(
                 self,
                 answer,
-                asked,
+                question,
                 data=data,
                 level=level,
                 one_step=one_step,
                 interval=interval,
-                ask=lambda rows: estimate(self, asked, rows, options=options),
+                ask=lambda rows: estimate(self, question, rows, options=options),
             )
-            return assumed.told(found)
+
+        def model_answer() -> Estimate:
+            doubts = completeness_caveats(assumed.identification, answered)
+            return assumed.told(answered(assumed.query), doubts)
 
         if not bounds:
             return model_answer()
@@ -649,6 +653,49 @@ class DCM(Shareable, Model):
         return with_bounds(
             self, query, model_answer, data=data, level=level, seed=seed, assume=narrowing
         )
+
+    @takes(QueryError, query=_QUERY, n=_COUNT, data=_DATA, level=INTERVAL_RULES["level"])
+    def drivers(
+        self,
+        query: str | Query,
+        n: int | None = None,
+        *,
+        data: object = None,
+        level: float = 0.95,
+        assume: Assume | Iterable[Assume] = (),
+        seed: int = DEFAULTS.seed,
+        allow_unidentified: bool = DEFAULTS.allow_unidentified,
+    ) -> Drivers:
+        """What drives the answer to a question: the modules and generators that it rests on, how
+        well each of them fits the rows, and where the uncertainty comes from.
+
+        Args:
+            query: The question, as for :meth:`estimate`.
+            n, data, level, assume, seed, allow_unidentified: As for :meth:`estimate`. With ``data``
+                the overlap of this very question is checked.
+
+        Returns:
+            A :class:`Drivers`: it prints as a table, and ``.plot()`` draws it on one page.
+
+        Raises:
+            QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError,
+            SamplingError: As for :meth:`estimate`.
+
+        Example:
+            >>> print(dcm.drivers("P(A | do(D=1))"))  # doctest: +SKIP
+        """
+        from causalplug.uncertainty.drivers import drivers_of
+
+        answer = self.estimate(
+            query,
+            n,
+            data=data,
+            level=level,
+            assume=assume,
+            seed=seed,
+            allow_unidentified=allow_unidentified,
+        )
+        return drivers_of(self, answer)
 
     @takes(QueryError, query=_QUERY, data=ROWS, n=COUNT, seed=SEED, steps=COUNT.or_none())
     def refute(
@@ -703,13 +750,13 @@ class DCM(Shareable, Model):
         outcome: str,
         treatment: str,
         *,
-        value: Any = None,
-        treated: Any = None,
+        value: object = None,
+        treated: object = None,
         control: Any = None,
         given: Named | None = None,
         n: int | None = None,
         level: float = 0.95,
-        data: Any = None,
+        data: object = None,
         one_step: bool | None = None,
         interval: str = "auto",
         seed: int = DEFAULTS.seed,
@@ -828,7 +875,7 @@ def load_model(
     token: bool | str | None = None,
     local_files_only: bool = False,
     force_download: bool = False,
-) -> Any:
+) -> object:
     """Load a model, or one trained module of it, from a repository.
 
     Args:

@@ -129,7 +129,7 @@ class Ensemble:
         from causalplug.training.trainer import fit
 
         chosen = list(seeds)
-        members = cls([build(seed) for seed in chosen], level=level)
+        members = cls(list(map(build, chosen)), level=level)
         for seed, member in zip(chosen, members, strict=True):
             if output_dir is None:
                 folder = None
@@ -195,13 +195,13 @@ class Ensemble:
         outcome: str,
         treatment: str,
         *,
-        value: Any = None,
-        treated: Any = None,
+        value: object = None,
+        treated: object = None,
         control: Any = None,
         given: Named | None = None,
         n: int | None = None,
         level: float | None = None,
-        data: Any = None,
+        data: object = None,
         one_step: bool | None = None,
         seed: int = DEFAULTS.seed,
         allow_unidentified: bool = DEFAULTS.allow_unidentified,
@@ -381,23 +381,21 @@ class Ensemble:
                 "for E[…]."
             )
         m = len(answers)
-        values = np.stack([answer.table["estimate"].to_numpy() for answer in answers])
+        values = _column(answers, "estimate")
         spread = values.std(0, ddof=1)
         mean = values.mean(0)
         sampling = self._variance_of_rows(answers)
         trained = _student(level, m - 1) * spread * math.sqrt(1 + 1 / m)
         normal = NormalDist().inv_cdf((1 + level) / 2)
         half = np.sqrt(normal**2 * sampling + trained**2)
-        errors = np.stack([answer.table["monte_carlo_error"].to_numpy() for answer in answers])
+        errors = _column(answers, "monte_carlo_error")
         table = first.table.assign(
             estimate=mean,
             low=mean - half,
             high=mean + half,
             standard_error=np.sqrt(sampling + spread**2 / m),
             monte_carlo_error=np.sqrt((errors**2).mean(0) / m),
-            effective_sample_size=np.sum(
-                [answer.table["effective_sample_size"] for answer in answers], axis=0
-            ),
+            effective_sample_size=_column(answers, "effective_sample_size").sum(0),
             disagreement=spread,
         )
         words = f"{level:.0%} intervals: the sampling of the rows, of training and of the model."
@@ -433,3 +431,8 @@ def _student(level: float, freedom: int) -> float:
     from scipy.stats import t
 
     return float(t.ppf((1 + level) / 2, freedom))
+
+
+def _column(answers: Sequence[Estimate], name: str) -> np.ndarray:
+    """A column of the members' answers, ``(members, rows)``."""
+    return np.stack([answer.table[name].to_numpy() for answer in answers])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from torch import Tensor
 
 from causalplug.arguments import MAPPING, SEED, instance, takes, whole
 from causalplug.errors import SamplingError
+from causalplug.selection import by_name, drop
+from causalplug.tensors import rows_at
 from causalplug.values import Json
 
 __all__ = ["Noise", "NoiseSpec", "Provenance", "Seen"]
@@ -76,7 +78,7 @@ class Seen:
 
     name: str
     value: Any = None
-    do: tuple[tuple[str, Any], ...] = ()
+    do: tuple[tuple[str, object], ...] = ()
     pins: bool = True
 
 
@@ -100,10 +102,10 @@ class Provenance:
     def from_text(cls, text: str) -> Provenance:
         """Inverse of :meth:`to_text`."""
         events, allowed = json.loads(text)
-        seen = tuple(
-            Seen(name, value, tuple((key, setting) for key, setting in do), pins)
-            for name, value, do, pins in events
-        )
+        found = []
+        for name, value, do, pins in events:
+            found.append(Seen(name, value, tuple((key, setting) for key, setting in do), pins))
+        seen = tuple(found)
         return cls(seen, allowed)
 
 
@@ -215,14 +217,14 @@ class Noise:
         rows would have had."""
         index = index.to("cpu")
         chosen = self._like(self.rows[index])
-        chosen._fixed = {key: value[index.to(value.device)] for key, value in self._fixed.items()}
-        chosen._drawn = {key: value[index.to(value.device)] for key, value in self._drawn.items()}
+        chosen._fixed = rows_at(self._fixed, index)
+        chosen._drawn = rows_at(self._drawn, index)
         return chosen
 
     def fix(self, values: Mapping[str, Tensor]) -> Noise:
         """The same noise with ``values`` in place of the draws of those names."""
         noise = self._like(self.rows, {**self._fixed, **values})
-        noise._drawn = {key: value for key, value in self._drawn.items() if key not in values}
+        noise._drawn = drop(self._drawn, values)
         return noise
 
     def renumbered(self, rows: Tensor) -> Noise:
@@ -256,16 +258,17 @@ class Noise:
         Raises:
             SamplingError: The parts have different seeds, evidence or fixed names.
         """
-        seeds, names = {p.seed for p in parts}, {frozenset(p._fixed) for p in parts}
-        if len(seeds) != 1 or len(names) != 1 or len({p.provenance for p in parts}) != 1:
+        kinds = {(part.seed, part.provenance, frozenset(part._fixed)) for part in parts}
+        if len(kinds) != 1:
             raise SamplingError(
                 "Noise of different seeds, evidence or fixed parts cannot be joined: keep them "
                 "apart."
             )
-        fixed = {key: torch.cat([p._fixed[key] for p in parts]) for key in next(iter(names))}
-        joined = parts[0]._like(torch.cat([p.rows for p in parts]), fixed)
-        drawn = set.intersection(*(set(p._drawn) for p in parts))
-        joined._drawn = {key: torch.cat([p._drawn[key] for p in parts]) for key in drawn}
+        first = parts[0]
+        fixed = _joined([part._fixed for part in parts], first._fixed)
+        joined = first._like(torch.cat([part.rows for part in parts]), fixed)
+        drawn = set(first._drawn).intersection(*(part._drawn for part in parts))
+        joined._drawn = _joined([part._drawn for part in parts], drawn)
         return joined
 
     def save(self, path: str | Path) -> None:
@@ -295,7 +298,7 @@ class Noise:
                     raise SamplingError(
                         f"{path} is not a noise file of causalplug. Write one with Noise.save."
                     )
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                tensors = by_name(file.get_tensor, file.keys())
         except (SafetensorError, OSError) as error:
             if isinstance(error, FileNotFoundError):
                 why = "there is no such file"
@@ -313,3 +316,8 @@ class Noise:
             provenance = Provenance.from_text(text)
         seed = int(metadata["seed"])
         return cls(rows, seed, fixed=fixed, provenance=provenance, device=device)
+
+
+def _joined(parts: Sequence[Mapping[str, Tensor]], keys: Iterable[str]) -> dict[str, Tensor]:
+    """The tensors under ``keys``, one part after the other."""
+    return {key: torch.cat([part[key] for part in parts]) for key in keys}

@@ -30,7 +30,7 @@ def bar_type() -> type[tqdm]:
 def html_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table whose cells are escaped."""
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join(_row(row) for row in rows)
+    body = "".join(map(_row, rows))
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 

@@ -65,7 +65,7 @@ def plan(
     """
     found = None
     if candidates is not None:
-        found = [_known(candidate) for candidate in candidates]
+        found = list(map(_known, candidates))
     return arrange(
         graph,
         sources,
@@ -79,7 +79,7 @@ def plan(
     )
 
 
-def _known(candidate: object) -> Any:
+def _known(candidate: object) -> object:
     """A candidate itself, or what its repository says of it."""
     from os import PathLike
 

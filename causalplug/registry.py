@@ -75,9 +75,9 @@ class Registry(Generic[_T]):
         return decorate
 
     def _modules(self) -> dict[str, str]:
-        points = {
-            point.name: point.value for point in entry_points(group=f"causalplug.{self.what}s")
-        }
+        points = {}
+        for point in entry_points(group=f"causalplug.{self.what}s"):
+            points[point.name] = point.value
         return {
             **points,
             **self._known,

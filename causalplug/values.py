@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Json", "Named"]
+__all__ = ["Json", "JsonValue", "Named", "Value"]
+
+Value = Any
+"""A value of a variable or a setting as users give and read it: the name of a category, a number,
+an image, a text, or one for each row."""
+
+JsonValue = Any
+"""A value of JSON: an object, a list, a text, a number, a truth value or null."""
 
 Json = dict[str, Any]
 """An object of JSON values, as configurations, reports and records hold it."""

@@ -40,7 +40,7 @@ def shortened(text: object, most: int = _LONGEST) -> str:
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table whose columns are aligned; the first row is its head."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
     return ["  ".join(row).rstrip() for row in padded]
 
@@ -85,7 +85,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 def listed(names: Iterable[object], *, most: int = 12) -> str:
     """``names`` joined by commas, cut after ``most`` of them if two or more are left; ``"none"``
     if there are none."""
-    shown = [shortened(name) for name in names]
+    shown = list(map(shortened, names))
     rest = len(shown) - most
     return (
         ", ".join(shown[:most]) + f" and {rest} more" if rest > 1 else ", ".join(shown)

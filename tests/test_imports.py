@@ -14,6 +14,8 @@ ROOT = Path(causalplug.__file__).parents[1]
 ROOMS = [
     "moved",
     "errors",
+    "selection",
+    "tensors",
     "values",
     "wording",
     "arguments",
@@ -38,7 +40,6 @@ ROOMS = [
     "model",
     "training",
     "sampling",
-    "uncertainty",
     "uncertainty",
     "dcm",
     "ensemble",

@@ -18,6 +18,7 @@ from scipy.stats import norm
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.query import Event, Query, Term
 from causalplug.identification.regions import Region
+from causalplug.selection import not_none, within
 from causalplug.values import Named
 from causalplug.wording import listed
 
@@ -78,7 +79,7 @@ def arms_of(graph: CausalGraph, query: Query, recorded: Named) -> list[Arm] | No
     found = [_arm(graph, coefficient, term, recorded) for coefficient, term in query.terms]
     if any(arm is None for arm in found):
         return None
-    return [arm for arm in found if arm is not None]
+    return not_none(found)
 
 
 def _arm(graph: CausalGraph, coefficient: float, term: Term, recorded: Named) -> Arm | None:
@@ -112,7 +113,7 @@ def _back_door(
     if outcome not in graph.descendants(treatment):
         return None
     above = graph.ancestors((treatment, outcome)) - graph.descendants(treatment)
-    chosen = tuple(name for name in graph.variables if name in above & recorded)
+    chosen = tuple(within(graph.variables, above & recorded))
     kept = tuple(edge for edge in graph.directed if edge[0] != treatment)
     cut = CausalGraph(graph.variables, kept, graph.bidirected)
     if cut.m_separated(treatment, outcome, chosen):

@@ -18,7 +18,9 @@ from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.identification.tables import Table, common_categories
+from causalplug.selection import all_of_kind, by_name, firsts, map_values, pick, within, without
 from causalplug.values import Named
+from causalplug.variables.columns import as_array
 from causalplug.wording import listed, shortened
 
 __all__ = [
@@ -31,6 +33,12 @@ __all__ = [
 ]
 
 MOST_VALUES = 20
+_SPELLINGS = {
+    "tr": ("false", "true"),
+    "fa": ("false", "true"),
+    "TR": ("FALSE", "TRUE"),
+    "FA": ("FALSE", "TRUE"),
+}
 Ranges = Mapping[str, tuple[float, float]]
 
 
@@ -56,34 +64,20 @@ class BoundData:
 
 
 def columns_of(data: Any) -> Named:
-    """The columns of rows: a DataFrame, a mapping to arrays, or a DataSource.
+    """The columns of rows, of any kind that a DataSource reads.
 
     Raises:
-        DataError: If it is none of these.
+        DataError: If it is no table of rows.
     """
+    from causalplug.data.plain import plain_columns
+    from causalplug.data.tables import table_of
+
     if isinstance(data, Mapping):
-        return {str(name): np.asarray(column) for name, column in data.items()}
-    if type(data).__name__ == "DataFrame":
-        return {str(name): data[name].to_numpy() for name in data.columns}
-    from causalplug.data.source import DataSource
-
-    if not isinstance(data, DataSource):
-        raise DataError(
-            f"{type(data).__name__} cannot be read as rows; give a DataFrame, a dict of arrays, a "
-            "DataSource, or an array of probabilities with one axis per variable of the graph"
-        )
-    parts = list(data.chunks())
-    names = []
-    if parts:
-        names = list(parts[0])
-    return {name: _joined([part[name] for part in parts]) for name in names}
-
-
-def _joined(parts: Sequence[object]) -> np.ndarray:
-    arrays = [np.asarray(part) for part in parts]
-    if len(arrays) == 1:
-        return arrays[0]
-    return np.concatenate(arrays)
+        return by_name(lambda name: as_array(data[name], str(name)), data)
+    if type(data).__name__ == "DataSource":
+        return plain_columns(data.names, data.chunks())
+    table = table_of(data)
+    return plain_columns(table.names, table.read(None))
 
 
 def read_data(
@@ -119,19 +113,19 @@ def read_data(
     else:
         items = [data]
     given = _sources(graph, items, sources)
-    reader = _Reader(graph, domains, set(means), set(needed), ranges, encoders)
+    reader = _Reader(graph, domains, set(means), set(needed), ranges, encoders, _truths(values))
     read = [reader.table(item, source) for item, source in zip(items, given, strict=True)]
-    tables = [table for table, _ in read]
+    tables = firsts(read)
     _check_values(common_categories(tables), values, domains)
     common = common_categories(tables, values)
     common.update({name: tuple(v) for name, v in domains.items() if name in graph})
-    projected = tuple(n for n in graph.variables if n in reader.dropped)
-    kept = [n for n in graph.variables if n not in reader.dropped]
-    unseen = [n for n in kept if n not in common]
-    kept = [n for n in kept if n in common]
+    projected = tuple(within(graph.variables, reader.dropped))
+    kept = without(graph.variables, reader.dropped)
+    unseen = without(kept, common)
+    kept = within(kept, common)
     sampled = []
     for (table, exact), source in zip(read, given, strict=True):
-        names = [name for name in table.categories if name in kept]
+        names = within(table.categories, kept)
         inside = replace_source(source, names)
         recoded = _coded(_only(table, names), common)
         sampled.append(Sampled(inside, recoded, exact))
@@ -144,7 +138,7 @@ def read_data(
     return BoundData(
         tuple(sampled),
         smaller,
-        {name: common[name] for name in kept},
+        pick(common, kept),
         reader.used,
         (*projected, *unseen),
         tuple(dict.fromkeys(notes)),
@@ -160,7 +154,7 @@ def _check_values(
     for name, values in asked.items():
         if name in domains or name not in recorded:
             continue
-        odd = [value for value in values if value not in recorded[name]]
+        odd = without(values, recorded[name])
         if odd:
             raise DataError(
                 f"the bounds cannot be computed: {name}={shortened(odd[0])} never occurs; {name} "
@@ -170,10 +164,29 @@ def _check_values(
             )
 
 
+def _truths(values: Mapping[str, Iterable[Hashable]]) -> dict[str, tuple[str, str]]:
+    """How a query spells False and True, by variable."""
+    found: dict[str, tuple[str, str]] = {}
+    for name, asked in values.items():
+        for value in asked:
+            if isinstance(value, str) and value.casefold() in ("true", "false"):
+                found[name] = _SPELLINGS.get(value[:2], ("False", "True"))
+    return found
+
+
+def _spelled(column: np.ndarray, words: tuple[str, str]) -> np.ndarray:
+    """A column of truth values as the query spells them; any other column as it is."""
+    if column.dtype.kind == "O" and len(column) and all_of_kind(column, bool | np.bool_):
+        column = column.astype(bool)
+    if column.dtype.kind != "b":
+        return column
+    return np.where(column, words[1], words[0])
+
+
 def replace_source(source: Source, names: Sequence[str]) -> Source:
     """``source`` with fewer columns."""
     do = {name: source.values.get(name) for name in source.do if name in names}
-    return Source([n for n in names if n not in do], do=do, name=source.name)
+    return Source(without(names, do), do=do, name=source.name)
 
 
 def are_rows(data: object) -> bool:
@@ -202,13 +215,13 @@ def _sources(graph: CausalGraph, items: Sequence[object], sources: object) -> tu
 
 def _source(graph: CausalGraph, item: object) -> Source:
     names, do = _names(graph, item)
-    known = [name for name in names if name in graph]
+    known = within(names, graph)
     if not known:
         raise DataError(
             f"the bounds cannot be computed: none of the columns {listed(names)} is in the graph; "
             f"its variables are {listed(graph.variables)}"
         )
-    return Source(known, do=[name for name in do if name in graph])
+    return Source(known, do=within(do, graph))
 
 
 def _names(graph: CausalGraph, item: Any) -> tuple[list[str], tuple[str, ...]]:
@@ -217,17 +230,16 @@ def _names(graph: CausalGraph, item: Any) -> tuple[list[str], tuple[str, ...]]:
     if isinstance(item, Table):
         return list(item.variables), ()
     if type(item).__name__ == "Series":
-        return [str(name) for name in item.index.names], ()
+        return list(map(str, item.index.names)), ()
     if isinstance(item, Mapping):
-        return [str(name) for name in item], ()
+        return list(map(str, item)), ()
     if type(item).__name__ == "DataFrame":
-        return [str(name) for name in item.columns], ()
-    from causalplug.data.source import DataSource
-
-    if isinstance(item, DataSource):
+        return list(map(str, item.columns)), ()
+    if type(item).__name__ == "DataSource":
         return list(item.names), item.do
-    columns_of(item)
-    return [], ()
+    from causalplug.data.tables import table_of
+
+    return list(table_of(item).names), ()
 
 
 class _Reader:
@@ -241,7 +253,9 @@ class _Reader:
         needed: set[str],
         ranges: Ranges,
         encoders: Mapping[str, Callable[[Any], Any]],
+        truths: Mapping[str, tuple[str, str]],
     ):
+        self.truths = truths
         self.graph, self.domains, self.means, self.needed = graph, domains, means, needed
         self.ranges, self.encoders = ranges, encoders
         self.dropped: set[str] = set()
@@ -260,13 +274,15 @@ class _Reader:
         if known is not None:
             return known, _is_exact(known, source)
         columns = columns_of(item)
-        missing = [name for name in sorted(source.recorded) if name not in columns]
+        missing = without(sorted(source.recorded), columns)
         if missing:
             raise DataError(
                 f"the bounds cannot be computed: {source} has no column {listed(missing)}; its "
                 f"columns are {listed(columns)}"
             )
         kept = {n: columns[n] for n in self.graph.variables if n in source.recorded}
+        for name in within(kept, self.truths):
+            kept[name] = _spelled(np.asarray(kept[name]), self.truths[name])
         return self._rows(kept), False
 
     def _rows(self, columns: Named) -> Table:
@@ -346,7 +362,7 @@ class _Reader:
 
 def _from_series(item: Any) -> Table:
     """A pandas Series of probabilities or counts, indexed by the values."""
-    names = [str(name) for name in item.index.names]
+    names = list(map(str, item.index.names))
     if any(name == "None" for name in names):
         raise DataError(
             "the Series cannot be read as a distribution: name the levels of its index by the "
@@ -360,7 +376,7 @@ def _from_series(item: Any) -> Table:
 def _with_coins(discrete: Mapping[str, np.ndarray], coins: Mapping[str, np.ndarray]) -> Table:
     """Rows as cells; every coin splits a row in two, by its weight."""
     count = len(next(iter({**discrete, **coins}.values()), ()))
-    columns = {name: np.asarray(column) for name, column in discrete.items()}
+    columns = map_values(np.asarray, discrete)
     weights = np.ones(count)
     for name, chance in coins.items():
         columns = {n: np.concatenate([c, c]) for n, c in columns.items()}
@@ -374,13 +390,13 @@ def _with_coins(discrete: Mapping[str, np.ndarray], coins: Mapping[str, np.ndarr
 
 def _only(table: Table, names: Sequence[str]) -> Table:
     columns = [list(table.categories).index(name) for name in names]
-    return Table({n: table.categories[n] for n in names}, table.codes[:, columns], table.weights)
+    return Table(pick(table.categories, names), table.codes[:, columns], table.weights)
 
 
 def _coded(table: Table, common: Mapping[str, tuple[Hashable, ...]]) -> Table:
     """The table over common categories, equal cells merged."""
     for name, values in table.categories.items():
-        outside = [value for value in values if value not in common[name]]
+        outside = without(values, common[name])
         if outside:
             raise DataError(
                 f"{name!r} has the values {listed(outside)}, which are not among its declared "

@@ -19,6 +19,7 @@ from causalplug.checks.linear_program import Constraints, Infeasible, nearest
 from causalplug.checks.response_types import ResponseTypes
 from causalplug.identification.assumptions import Assume
 from causalplug.identification.factors import Factor, Model, Polynomial
+from causalplug.selection import by_name, sizes_of
 
 __all__ = ["BoundProgram", "Fitted", "Reduced"]
 
@@ -86,7 +87,7 @@ class BoundProgram:
     @cached_property
     def unknowns(self) -> int:
         """The number of unknowns after the canonical partition."""
-        return sum(block.size for block in self.blocks.values())
+        return sum(sizes_of(self.blocks.values()))
 
 
 def _direct(rows: Sequence[Row]) -> dict[Factor, list[int]]:
@@ -120,11 +121,11 @@ class _Block:
     def __init__(self, program: BoundProgram, number: int, factors: set[Factor], most: int):
         types = ResponseTypes(program.model, number, program.assumptions, most)
         self.number = number
-        self.row_numbers = [
-            n
-            for n, row in enumerate(program.rows)
-            if all(f[0] == number for product in row.polynomial for f in product)
-        ]
+        items = []
+        for n, row in enumerate(program.rows):
+            if all(f[0] == number for product in row.polynomial for f in product):
+                items.append(n)
+        self.row_numbers = items
         self.additive = _additive_rows(program.model, types)
         factors = factors | {factor for _, factor, _ in self.additive.equations}
         keys: list[Hashable] = [*factors, *self.additive.lines]
@@ -197,7 +198,7 @@ class Fitted:
         self._origin: dict[int, list[int] | None] = {}
         for number in program.blocks:
             self._parts[number] = self._constraints(number, [], [])
-        extra = {number: self._extra(number) for number in program.blocks}
+        extra = by_name(self._extra, program.blocks)
         for number, (lines, right) in extra.items():
             if lines:
                 self._parts[number] = self._constraints(number, lines, right)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def outcomes_with_mean(query: Query) -> tuple[set[str], set[str]]:
         if term.expectation:
             outcome = term.outcomes[0]
             means.add(outcome.variable)
-            inside = {n for e in term.evidence for n in _all_names(e)}
+            inside = set(chain.from_iterable(map(_all_names, term.evidence)))
             rest = [n for n in rest if n != outcome.variable or n in inside]
         others.update(rest)
     return means - others, others
@@ -105,9 +106,10 @@ def compile_cells(
     cells = []
     for values in itertools.product(*(model.domains[v] for v in labels.values())):
         chosen = dict(zip(labels, values, strict=True))
-        parts = tuple(
-            _fraction(model, coefficient, term, chosen, ranges) for coefficient, term in query.terms
-        )
+        items = []
+        for coefficient, term in query.terms:
+            items.append(_fraction(model, coefficient, term, chosen, ranges))
+        parts = tuple(items)
         cells.append(CellQuery(values, parts, query.formula))
     return tuple(labels), cells
 
@@ -157,7 +159,7 @@ def _numbers(model: Model, axis: Axis, ranges: Mapping[str, tuple[float, float]]
     if axis.variable in ranges:
         return list(ranges[axis.variable])
     try:
-        return [float(value) for value in values]  # type: ignore[arg-type]
+        return list(map(float, values))  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise QueryError(
             f"the expectation of {axis.label} cannot be taken: its values are {listed(values)}, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from causalplug.identification.estimand import Estimand
 from causalplug.identification.evaluate import Estimate, evaluate
 from causalplug.identification.factors import Model
 from causalplug.identification.query import Query
+from causalplug.selection import firsts, seconds, within
 from causalplug.wording import listed
 
 __all__ = ["Formula", "Program"]
@@ -58,7 +60,7 @@ class Formula:
     def _scaled(self, found: Estimate) -> np.ndarray:
         """Means of coins as means of the outcomes that they stand for."""
         values = np.asarray(found.values, float).reshape(-1)
-        terms = [term for _, term in self.query.terms]
+        terms = seconds(self.query.terms)
         coins = {t.outcomes[0].variable for t in terms if t.expectation} & set(self.data.ranges)
         if not coins:
             return values
@@ -66,7 +68,7 @@ class Formula:
         if mixed or not all(term.expectation for term in terms):
             return np.full(values.shape, np.nan)
         low, high = self.data.ranges[coins.pop()]
-        return low * sum(c for c, _ in self.query.terms) + (high - low) * values
+        return low * sum(firsts(self.query.terms)) + (high - low) * values
 
     def resample(self, count: int, seed: int) -> Resamples:
         """The answers of resampled tables."""
@@ -175,8 +177,8 @@ class Program:
             reasons.append(
                 f"in {', '.join(names)} some pairs share no hidden cause, which is not used"
             )
-        outside = {p for name in names for p in graph.parents(name)} - set(names)
-        coins = [name for name in names if name in self.data.ranges]
+        outside = set(chain.from_iterable(map(graph.parents, names))) - set(names)
+        coins = within(names, self.data.ranges)
         if coins and outside:
             reasons.append(f"of {listed(coins)} only the mean is used")
         return reasons
@@ -192,12 +194,10 @@ class Program:
         solved = [self.ends, *(self._solved(self._refitted(d)) for d in draws[:_SOLVED])]
         sides = []
         for side in (0, 1):
-            sides.append(
-                tuple(
-                    _distinct([ends[cell][side].form for ends in solved])
-                    for cell in range(len(self.cells))
-                )
-            )
+            items = []
+            for cell in range(len(self.cells)):
+                items.append(_distinct([ends[cell][side].form for ends in solved]))
+            sides.append(tuple(items))
         return Vertices(self.values, draws, sides[0], sides[1])
 
     def _filled(self, drawn: np.ndarray) -> np.ndarray:

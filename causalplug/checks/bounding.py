@@ -30,7 +30,8 @@ from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import as_sources
 from causalplug.identification.assumptions import BOUNDING, Assume, as_assumptions
 from causalplug.identification.identification import identify
-from causalplug.identification.query import Query
+from causalplug.identification.query import Query, as_query
+from causalplug.selection import keep, without
 from causalplug.wording import listed
 
 __all__ = ["bounds"]
@@ -116,11 +117,7 @@ def bounds(
           [0.4, 0.8]
     """
     expect_graph(graph, "the query cannot be bounded")
-    asked = query
-    if isinstance(query, str):
-        asked = Query.parse(query)
-    if not isinstance(asked, Query):
-        raise QueryError(f"{query!r} is not a query: give text such as 'P(Y | do(X=1))' or a Query")
+    asked = as_query(query)
     asked.check(graph.index)
     assumptions = as_assumptions(graph, assume, kinds=BOUNDING)
     adjusted = _by_adjustment(
@@ -143,13 +140,15 @@ def bounds(
     _check_columns(asked, read, assumptions)
     described = [sampled.source for sampled in read.tables]
     identification = identify(read.graph, asked, described, domains=read.domains)
-    solver: Formula | Program | None = None
-    status, notes = "identified", list[str]()
+    formula: Formula | None = None
     if identification.estimand is not None and not assumptions:
-        solver = Formula(asked, identification.estimand, read)
-        lows = highs = solver.values
+        formula = Formula(asked, identification.estimand, read)
+    solver: Formula | Program
+    if formula is not None and not np.isnan(formula.values).any():
+        solver, status, notes = formula, "identified", list[str]()
+        lows = highs = formula.values
         unknowns = 0
-    if solver is None or np.isnan(lows).any():
+    else:
         solver = Program(asked, read, assumptions, most_unknowns, nodes)
         lows, highs, unknowns = solver.lows, solver.highs, solver.unknowns
         status, notes = solver.verdict()
@@ -162,7 +161,7 @@ def bounds(
         lows=lows,
         highs=highs,
         identification=identification,
-        assumptions=tuple(str(assumption) for assumption in assumptions),
+        assumptions=tuple(map(str, assumptions)),
         notes=(*read.notes, *notes),
         unknowns=unknowns,
         resample=None if exact else partial(solver.resample, resamples, seed),
@@ -191,7 +190,7 @@ def _by_adjustment(
         source = described_source(graph, data)
     if source.do:
         return None
-    arms = arms_of(graph, query, {n: c for n, c in columns.items() if n in source.recorded})
+    arms = arms_of(graph, query, keep(columns, source.recorded))
     if arms is None or not needs_adjustment(arms, columns, domains):
         return None
     ends, notes = bound_arms(arms, columns, ranges, threshold=threshold, seed=seed)
@@ -210,7 +209,7 @@ def _by_adjustment(
 
 def _check_columns(query: Query, data: BoundData, assumptions: Sequence[Assume]) -> None:
     """Refuse what needs a variable that no table has as a discrete column."""
-    missing = [name for name in query.variables if name not in data.graph]
+    missing = without(query.variables, data.graph)
     if missing:
         raise DataError(
             f"{query} cannot be bounded: {listed(missing)} is in no table as a discrete column; "

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from causalplug.selection import without
+
 __all__ = ["CellSupport", "cell_support", "expected_counts"]
 
 
@@ -32,7 +34,7 @@ class CellSupport:
 
 def expected_counts(counts: np.ndarray, varied: tuple[int, ...]) -> np.ndarray:
     """The counts of all cells, were the axes ``varied`` independent of the others."""
-    others = tuple(axis for axis in range(counts.ndim) if axis not in varied)
+    others = tuple(without(range(counts.ndim), varied))
     total = max(float(counts.sum()), 1e-300)
     by_varied = counts.sum(others, keepdims=True)
     by_others = counts.sum(varied, keepdims=True)

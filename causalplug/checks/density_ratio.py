@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from causalplug.errors import DataError
+from causalplug.selection import firsts, seconds
 
 __all__ = ["TREES", "OverBudget", "Ratios", "event_ratio", "reduced", "representatives"]
 
@@ -219,7 +220,7 @@ def _binned(
     the trees' own binning of weighted rows one pass for each bin, most of their time.
     """
     pairs = [_binned_column(seen[:, k], weights, at[:, k], bins) for k in range(seen.shape[1])]
-    return np.stack([pair[0] for pair in pairs], 1), np.stack([pair[1] for pair in pairs], 1)
+    return np.stack(firsts(pairs), 1), np.stack(seconds(pairs), 1)
 
 
 def _binned_column(

@@ -9,6 +9,7 @@ import numpy as np
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.tables import Table
+from causalplug.selection import within
 from causalplug.wording import listed
 
 __all__ = ["Relation", "find_relations"]
@@ -52,11 +53,12 @@ def find_relations(
             if len(values):
                 found.append(Relation(name, (), (), f"{name} is {values[0]} in every row"))
             continue
-        parents = [p for p in graph.parents(name) if p in table.categories]
+        parents = within(graph.parents(name), table.categories)
         for size in range(1, min(most, len(parents)) + 1):
-            chosen = [
-                c for c in combinations(parents, size) if _determines(table, c, name, evidence)
-            ]
+            chosen = []
+            for c in combinations(parents, size):
+                if _determines(table, c, name, evidence):
+                    chosen.append(c)
             if chosen:
                 found += [_relation(table, c, name) for c in chosen]
                 break
@@ -82,9 +84,11 @@ def _relation(table: Table, by: tuple[str, ...], name: str) -> Relation:
     sizes = counts.sum(-1, keepdims=True)
     cells = np.argwhere((counts == 0) & (sizes > 0))
     names = [*by, name]
-    never = tuple(
-        ", ".join(f"{v}={table.categories[v][c]}" for v, c in zip(names, cell, strict=True))
-        for cell in cells[:20]
-    )
+    items = []
+    for cell in cells[:20]:
+        items.append(
+            ", ".join(f"{v}={table.categories[v][c]}" for v, c in zip(names, cell, strict=True))
+        )
+    never = tuple(items)
     text = f"{name} is determined by {listed(by)}: never observed are {'; '.join(never[:3])}"
     return Relation(name, by, never, text + (" and others" if len(never) > 3 else ""))

@@ -6,6 +6,7 @@ import heapq
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from causalplug.checks.bound_form import Form
 from causalplug.checks.bound_program import Fitted, Reduced
 from causalplug.checks.linear_program import Constraints, Infeasible, optimum, ratio
 from causalplug.identification.factors import Factor, Polynomial
+from causalplug.selection import by_name
 
 __all__ = ["Extreme", "extreme", "extreme_ratio"]
 
@@ -115,7 +117,7 @@ class _Search:
 
     def __init__(self, fitted: Fitted, reduced: Reduced, sign: int):
         self.fitted, self.reduced, self.sign = fitted, reduced, sign
-        in_products = {f for product in reduced.products for f in product}
+        in_products = set(chain.from_iterable(reduced.products))
         self.factors = sorted(in_products, key=repr)
         self.base = fitted.constraints([*reduced.linear, *self.factors])
         self.lines = {f: fitted.line({f: 1.0}) for f in self.factors}
@@ -137,7 +139,7 @@ class _Search:
 
     def run(self, nodes: int) -> Extreme:
         """Split until the gap is closed or ``nodes`` programs were solved."""
-        box = {f: self._interval(f) for f in self.factors}
+        box = by_name(self._interval, self.factors)
         bound, point = self._relaxed(box)
         best = self._improved(point)
         count = itertools.count()

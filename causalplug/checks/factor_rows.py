@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
 from causalplug.identification.factors import Model, Polynomial, Response
 from causalplug.identification.tables import Table
+from causalplug.selection import values_at, within, without
 
 __all__ = ["Row", "Sampled", "rows_of", "values_of"]
 
@@ -68,7 +70,7 @@ def rows_of(model: Model, tables: Sequence[Sampled]) -> list[Row]:
 
 def values_of(rows: Sequence[Row], tables: Sequence[Sampled]) -> tuple[np.ndarray, np.ndarray]:
     """The right sides of ``rows`` by these tables, NaN without support, and the rows of each."""
-    known = [_Conditionals(sampled) for sampled in tables]
+    known = list(map(_Conditionals, tables))
     pairs = [known[row.sampled].product(row) for row in rows]
     values, counts = (np.array([pair[i] for pair in pairs], float) for i in (0, 1))
     return values, counts
@@ -122,12 +124,12 @@ class _District:
 def _districts(graph: CausalGraph, source: Source) -> Iterator[_District]:
     mutilated = graph.do(source.do)
     needed = mutilated.subgraph(mutilated.ancestors(source.observed))
-    kept = [name for name in needed.variables if name in source.recorded]
+    kept = within(needed.variables, source.recorded)
     projected = needed.latent_projection(kept)
-    order = [name for name in projected.topological_order() if name in source.observed]
-    hidden = [name for name in needed.topological_order() if name not in source.recorded]
+    order = within(projected.topological_order(), source.observed)
+    hidden = without(needed.topological_order(), source.recorded)
     for component in projected.c_components():
-        members = tuple(name for name in order if name in component)
+        members = tuple(within(order, component))
         if not members:
             continue
         pillows = tuple(_pillow(projected, order[: order.index(m) + 1], m) for m in members)
@@ -147,12 +149,12 @@ def _pillow(graph: CausalGraph, before: Sequence[str], name: str) -> tuple[str, 
     """The Markov pillow: the district among what comes before, and its parents."""
     inside = graph.subgraph([*before, *_fixed(graph, before)])
     district = next(part for part in inside.c_components() if name in part)
-    around = district.union(*(graph.parents(member) for member in district)) - {name}
-    return tuple(v for v in graph.variables if v in around)
+    around = district.union(*map(graph.parents, district)) - {name}
+    return tuple(within(graph.variables, around))
 
 
 def _fixed(graph: CausalGraph, before: Sequence[str]) -> list[str]:
-    parents = {p for name in before for p in graph.parents(name)}
+    parents = set(chain.from_iterable(map(graph.parents, before)))
     return [p for p in graph.variables if p in parents and p not in before]
 
 
@@ -175,10 +177,11 @@ class _DistrictRows:
     def __init__(self, model: Model, sampled: Sampled, number: int, district: _District):
         self.model, self.sampled, self.number, self.district = model, sampled, number, district
         known = _Conditionals(sampled)
-        self.axes = [
-            (name, *pillow) for name, pillow in zip(district.members, district.pillows, strict=True)
-        ]
-        self.parts = [known.of(axes) for axes in self.axes]
+        items = []
+        for name, pillow in zip(district.members, district.pillows, strict=True):
+            items.append((name, *pillow))
+        self.axes = items
+        self.parts = list(map(known.of, self.axes))
 
     def rows(self) -> list[Row]:
         """One per setting; where a later variable was never seen, one for those before it."""
@@ -189,16 +192,16 @@ class _DistrictRows:
             known = dict(zip(names, codes, strict=True))
             depth, cells = self._cells(known)
             members = self.district.members[:depth]
-            key = depth, tuple(known[name] for name in (*self._above(members), *members))
+            key = depth, tuple(values_at(known, (*self._above(members), *members)))
             if depth and key not in found:
                 found[key] = self._row(known, members, cells)
         return list(found.values())
 
-    def _cells(self, known: Mapping[str, int]) -> tuple[int, tuple[Any, ...]]:
+    def _cells(self, known: Mapping[str, int]) -> tuple[int, tuple[object, ...]]:
         """How many of the members have a conditional here, and its cells."""
         cells: list[tuple[tuple[str, ...], tuple[int, ...]]] = []
         for depth, (axes, (values, below)) in enumerate(zip(self.axes, self.parts, strict=True)):
-            at = tuple(known[name] for name in axes)
+            at = tuple(values_at(known, axes))
             if below[at[1:]] <= 0:
                 return depth, tuple(cells)
             cells.append((axes, at))
@@ -218,10 +221,10 @@ class _DistrictRows:
         return read
 
     def _above(self, members: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name for name in self.district.above if name in self._read(members))
+        return tuple(within(self.district.above, self._read(members)))
 
     def _hidden(self, members: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name for name in self.district.hidden if name in self._read(members))
+        return tuple(within(self.district.hidden, self._read(members)))
 
     def _row(
         self, known: Mapping[str, int], members: tuple[str, ...], cells: tuple[Any, ...]
@@ -230,9 +233,9 @@ class _DistrictRows:
         total: Polynomial = {}
         for codes in itertools.product(*(range(self.model.size(name)) for name in hidden)):
             case = {**known, **dict(zip(hidden, codes, strict=True))}
-            responses: list[Response] = [
-                (name, self.model.setting(name, case), case[name]) for name in (*members, *hidden)
-            ]
+            responses: list[Response] = []
+            for name in (*members, *hidden):
+                responses.append((name, self.model.setting(name, case), case[name]))
             product = self.model.product(responses)
             total[product] = total.get(product, 0.0) + 1.0
         return Row(total, self.number, cells, self._text(known, members))

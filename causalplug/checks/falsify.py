@@ -22,6 +22,7 @@ from causalplug.checks.independence import IndependenceTests
 from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.identification.implied import Constraint, implied_constraints
+from causalplug.selection import values_at
 from causalplug.values import Json
 
 __all__ = ["Falsification", "falsify"]
@@ -181,7 +182,7 @@ def _orders(names: tuple[str, ...], seed: int) -> Iterator[tuple[str, ...]]:
         return
     seen = {names}
     for _ in range(math.factorial(_ALL)):
-        order = tuple(names[place] for place in random.permutation(len(names)))
+        order = tuple(values_at(names, random.permutation(len(names))))
         if order not in seen:
             seen.add(order)
             yield order
@@ -203,7 +204,7 @@ class _Tested:
 
     def violations(self, implied: list[Constraint]) -> int:
         """How many of them the rows contradict."""
-        return sum(self._contradicted(constraint) for constraint in implied)
+        return sum(map(self._contradicted, implied))
 
     def _contradicted(self, constraint: Constraint) -> bool:
         key = frozenset((constraint.x, constraint.y)), frozenset(constraint.given)

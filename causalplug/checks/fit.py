@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -29,6 +30,7 @@ from causalplug.errors import DataError, MechanismError
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.label_estimation import fit_label_classifier
 from causalplug.noise import Noise
+from causalplug.selection import map_values, seconds, without
 from causalplug.values import Json
 from causalplug.variables import Image
 
@@ -115,7 +117,7 @@ class FitReport:
     def to_dict(self) -> Json:
         """The report as JSON values, without the images."""
         fields = {"name": self.name, "verdict": self.verdict, "reasons": list(self.reasons)}
-        return fields | {"configurations": [asdict(item) for item in self.configurations]}
+        return fields | {"configurations": list(map(asdict, self.configurations))}
 
     def save_picture(self, path: str | Path) -> None:
         """Write the worst images as one picture.
@@ -191,7 +193,7 @@ def check_fit(
         raise MechanismError(
             "The fit of a generator can be checked once it is bound and its label map is resolved."
         )
-    missing = [name for name in (*mechanism.parents, mechanism.name) if name not in rows]
+    missing = without((*mechanism.parents, mechanism.name), rows)
     if missing:
         raise DataError(
             f"The fit of {mechanism.name!r} cannot be checked: the rows have no column "
@@ -222,9 +224,7 @@ def check_fit(
         real[value] = variable.scale(images[chosen])
         fake[value] = _generated(mechanism, value, len(chosen), seed)
     small, reduced = _reduced(variable, detail)  # type: ignore[arg-type]
-    seen, painted = (
-        {value: reduced(part) for value, part in found.items()} for found in (real, fake)
-    )
+    seen, painted = (map_values(reduced, found) for found in (real, fake))
     shares = _agreement(small, seen, painted, seed)
     results, worst = [], []
     for value in used:
@@ -254,7 +254,7 @@ def check_fit(
             )
         )
         worst.append(distinct[doubt[:8]])
-    reasons = [reason for item in results for reason in _reasons(item)]
+    reasons = list(chain.from_iterable(map(_reasons, results)))
     told_apart = any(
         item.p_value < level / len(results) or item.mmd_p_value < level / len(results)
         for item in results
@@ -314,9 +314,9 @@ def _generated(mechanism: FrozenMechanism, value: int, n: int, seed: int) -> Ten
     assert mechanism.label_map is not None
     parts = []
     for noise in Noise(n, seed).chunks(200):
-        own = {
-            key: noise.draw(f"check/{value}/{key}", spec) for key, spec in mechanism.noise.items()
-        }
+        own = {}
+        for key, spec in mechanism.noise.items():
+            own[key] = noise.draw(f"check/{value}/{key}", spec)
         log = mechanism.label_map.probabilities[value].log().expand(len(noise), -1)
         if "label" in own:
             joint = (log + own["label"]).argmax(-1)
@@ -368,7 +368,7 @@ def _agreement(
                 )
             )
     chance = 1 / len(values)
-    told = sum(held_out for _, held_out in right.values()) / len(values)
+    told = sum(seconds(right.values())) / len(values)
     rows = sum(len(real[value]) - halves[value] for value in values)
     if told < chance + 3 * math.sqrt(chance * (1 - chance) / rows):
         return dict.fromkeys(real, (0.0, 0.0))

@@ -17,6 +17,7 @@ from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.identification.implied import Constraint, implied_constraints
+from causalplug.selection import within
 from causalplug.values import Named
 from causalplug.wording import listed
 
@@ -158,7 +159,7 @@ def tables_to_test(
 ) -> list[_Table]:
     """The tables as tests read them, each with the graph over its columns; arguments as for
     :func:`check_graph`."""
-    read = [columns_of(item) for item in items]
+    read = list(map(columns_of, items))
     described = as_sources(
         graph, sources if sources is not None else _described(graph, items, read)
     )
@@ -176,7 +177,7 @@ def tables_to_test(
 def _described(graph: CausalGraph, items: Sequence[Any], read: Sequence[Named]) -> list[Source]:
     found = []
     for item, columns in zip(items, read, strict=True):
-        known = [name for name in columns if name in graph]
+        known = within(columns, graph)
         if not known:
             raise DataError(
                 f"the graph cannot be checked: none of the columns {listed(columns)} is in it; its "
@@ -185,7 +186,7 @@ def _described(graph: CausalGraph, items: Sequence[Any], read: Sequence[Named]) 
         do: Collection[str] = ()
         if type(item).__name__ == "DataSource":
             do = item.do
-        found.append(Source(known, do=[name for name in do if name in graph]))
+        found.append(Source(known, do=within(do, graph)))
     return found
 
 
@@ -217,7 +218,7 @@ def _table(
         some = np.random.default_rng(seed).permutation(count)[:most_rows]
         plain = {name: values[some] for name, values in plain.items()}
         kept = {name: column_of(name, values) for name, values in plain.items()}
-    mutilated = graph.do([name for name in source.do if name in graph])
+    mutilated = graph.do(within(source.do, graph))
     smaller = mutilated.latent_projection(list(kept))
     return _Table(str(source.name), source, smaller, kept, plain, tuple(notes))
 
@@ -249,7 +250,7 @@ def _within(table: _Table, most_fixed: int) -> _Plan:
 def _between(first: _Table, second: _Table, most_fixed: int) -> _Plan:
     """What an experiment leaves as it is: in the rows of both, what the label of the source is
     independent of."""
-    common = [name for name in first.columns if name in second.columns]
+    common = within(first.columns, second.columns)
     changed = {n for n in common if (n in first.source.do) != (n in second.source.do)}
     always = [n for n in common if n in first.source.do and n in second.source.do]
     label = _SOURCE

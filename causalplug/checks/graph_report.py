@@ -79,7 +79,7 @@ class GraphCheck:
         """One row per constraint: what was tested, how, and the result."""
         import pandas as pd
 
-        rows = [_record(result) for result in self.results]
+        rows = list(map(_record, self.results))
         return pd.DataFrame(rows, columns=list(_COLUMNS))
 
     def to_dict(self) -> Json:
@@ -88,8 +88,8 @@ class GraphCheck:
             "graph": str(self.graph),
             "passed": bool(self),
             "level": self.level,
-            "constraints": [_record(result) for result in self.results],
-            "untested": [list(pair) for pair in self.untested],
+            "constraints": list(map(_record, self.results)),
+            "untested": list(map(list, self.untested)),
             "notes": list(self.notes),
         }
 

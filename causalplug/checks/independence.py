@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.stats import chi2, norm
 
+from causalplug.selection import values_at
+
 __all__ = ["Column", "IndependenceTests", "Outcome", "column_of"]
 
 _FIRST = 0.9  # of the level, for the test of few degrees of freedom
@@ -130,7 +132,7 @@ class IndependenceTests:
         self, x: str, y: str, given: Sequence[str], weights: np.ndarray | None = None
     ) -> Outcome:
         """Whether ``x`` and ``y`` are independent given ``given``, in rows with these weights."""
-        parts = [self.columns[name] for name in (x, y)]
+        parts = values_at(self.columns, (x, y))
         strata, count = self.strata(given)
         full = count * _FULL <= self.count
         if weights is None and full and all(part.codes is not None for part in parts):

@@ -21,6 +21,7 @@ from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.identification import Identification, identify
 from causalplug.identification.query import Query
+from causalplug.selection import names_of, to_dicts
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -95,7 +96,7 @@ class Overlap:
             "status": self.status,
             "share": self.share,
             "standard_error": self.standard_error,
-            "findings": [finding.to_dict() for finding in self.findings],
+            "findings": to_dicts(self.findings),
             "relations": [relation.text for relation in self.relations],
             "notes": list(self.notes),
         }
@@ -115,11 +116,11 @@ class Overlap:
 def check_overlap(
     graph: CausalGraph,
     query: Query | str,
-    data: Any,
+    data: object,
     encoders: Mapping[str, Encoder] | None = None,
     *,
     sources: Any = None,
-    domains: Mapping[str, Sequence[Any]] | None = None,
+    domains: Mapping[str, Sequence[object]] | None = None,
     threshold: float = 0.1,
     tolerance: float = 0.05,
     fewest: int = 5,
@@ -217,7 +218,7 @@ def _check_tables(tables: Sequence[object], result: Identification) -> None:
                 "dict of arrays; DCM.estimate(data=…) takes a DataSource, too"
             )
     if len(tables) != len(result.sources):
-        names = listed(source.name for source in result.sources)
+        names = listed(names_of(result.sources))
         raise DataError(
             f"overlap cannot be checked: {len(tables)} tables for the sources {names}; give one "
             "for each"

@@ -47,12 +47,14 @@ class ProjectionReport:
         return all(target.lost <= self.tolerance for target in self.targets)
 
     def __str__(self) -> str:
-        return "\n".join(
-            f"{t.name}: {t.from_image:.3f} from the image, {t.from_projection:.3f} from its "
-            f"projection, {t.guess:.3f} by guessing: {t.lost:.0%} "
-            f"lost{'' if t.lost <= self.tolerance else ' (too much)'}"
-            for t in self.targets
-        )
+        found = []
+        for t in self.targets:
+            found.append(
+                f"{t.name}: {t.from_image:.3f} from the image, {t.from_projection:.3f} from its "
+                f"projection, {t.guess:.3f} by guessing: {t.lost:.0%} "
+                f"lost{'' if t.lost <= self.tolerance else ' (too much)'}"
+            )
+        return "\n".join(found)
 
     def to_dict(self) -> Json:
         """The report as JSON values."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from causalplug.errors import RepositoryError
+from causalplug.selection import all_of_kind
 from causalplug.values import Json, Named
 
 __all__ = ["OverlapRecord", "RangeRecord"]
@@ -60,11 +60,11 @@ class OverlapRecord:
         if isinstance(data, Mapping):
             of = data.get("of")
         if _has(data, "variable", "text", of):
-            words: list[Any] = [data["variable"], data["text"], *(of or ())]
+            words: list[object] = [data["variable"], data["text"], *(of or ())]
         else:
             words = [0]
         numbers = [data.get("share"), data.get("standard_error")]
-        if not all(isinstance(word, str) for word in words) or not _are_numbers(numbers):
+        if not all_of_kind(words, str) or not _are_numbers(numbers):
             raise RepositoryError(
                 "The history of the model holds a record of overlap that is none."
             )
@@ -115,5 +115,5 @@ def _has(data: object, *keys: object) -> bool:
     return all(key in data for key in keys[:-1])
 
 
-def _are_numbers(values: list[Any]) -> bool:
+def _are_numbers(values: list[object]) -> bool:
     return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)

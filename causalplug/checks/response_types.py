@@ -79,7 +79,7 @@ class ResponseTypes:
     @cached_property
     def functions(self) -> tuple[np.ndarray, ...]:
         """Per variable, its possible functions: codes ``(functions, settings)``."""
-        return tuple(self._functions(name) for name in self.variables)
+        return tuple(map(self._functions, self.variables))
 
     @property
     def size(self) -> int:
@@ -106,7 +106,7 @@ class ResponseTypes:
             QueryError: If the values are not numbers.
         """
         try:
-            numbers = np.array([float(value) for value in self.model.domains[name]])  # type: ignore[arg-type]
+            numbers = np.array(list(map(float, self.model.domains[name])))  # type: ignore[arg-type]
         except (TypeError, ValueError):
             raise QueryError(
                 f"an additive effect on {name} cannot be assumed: its values are not numbers"
@@ -116,7 +116,7 @@ class ResponseTypes:
         change = table[:, step[1]] - table[:, step[0]]
         shape = [1] * len(self.variables)
         shape[at] = len(change)
-        whole = [len(functions) for functions in self.functions]
+        whole = list(map(len, self.functions))
         return np.broadcast_to(change.reshape(shape), whole).reshape(-1)
 
     def others(self, name: str) -> list[Response]:

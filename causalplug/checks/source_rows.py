@@ -11,6 +11,7 @@ from causalplug.checks.density_ratio import reduced
 from causalplug.errors import DataError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.tables import Table
+from causalplug.selection import within
 
 __all__ = ["Encoder", "SourceRows", "numeric_names"]
 
@@ -27,7 +28,7 @@ def numeric_names(tables: Iterable[Any], names: Iterable[str]) -> set[str]:
     tables = list(tables)
     for name in names:
         columns = [np.asarray(table[name]) for table in tables if name in table]
-        if any(_is_numeric(column) for column in columns):
+        if any(map(_is_numeric, columns)):
             found.add(name)
     return found
 
@@ -67,7 +68,7 @@ class SourceRows:
         encoders: Mapping[str, Encoder],
         numeric: set[str],
     ):
-        names = [name for name in graph.variables if name in data]
+        names = within(graph.variables, data)
         if names:
             self.count = len(data[names[0]])
         else:

@@ -14,6 +14,7 @@ from causalplug.identification.estimand import (
     Product,
 )
 from causalplug.identification.notation import walk
+from causalplug.selection import of_kind, within, without
 
 __all__ = ["Split", "leaves_in_context", "splits_of"]
 
@@ -48,7 +49,7 @@ def splits_of(leaf: Probability, others: Sequence[Probability]) -> list[Split]:
     known = tuple(dict.fromkeys(leaf.given + leaf.do))
     drawn = {atom for other in others for atom in other.of}
     fixed = tuple(a for a in known if _is_set(a, drawn))
-    rest = tuple(a for a in known if a not in fixed)
+    rest = tuple(without(known, fixed))
     below = [o for o in others if any(_is_set(a, drawn) for a in o.given + o.do)]
     return [*_at_set_values(fixed, rest, below), *_at_drawn_values(rest, below)]
 
@@ -63,7 +64,7 @@ def _at_set_values(
     for factor in below:
         if not set(fixed).isdisjoint(factor.given + factor.do):
             with_fixed.update(factor.of)
-    return [Split(fixed, tuple(a for a in rest if a not in with_fixed))]
+    return [Split(fixed, tuple(without(rest, with_fixed)))]
 
 
 def _at_drawn_values(rest: tuple[Atom, ...], below: Sequence[Probability]) -> list[Split]:
@@ -75,10 +76,10 @@ def _at_drawn_values(rest: tuple[Atom, ...], below: Sequence[Probability]) -> li
         along |= dict.fromkeys(together)
         if together:
             conditions |= dict.fromkeys((*factor.given, *factor.do))
-    apart = tuple(a for a in rest if a not in along)
+    apart = tuple(without(rest, along))
     if not along or not apart:
         return []
-    under = tuple(a for a in conditions if isinstance(a, Constant))
+    under = tuple(of_kind(conditions, Constant))
     return [Split(apart, tuple(along), under)]
 
 
@@ -86,7 +87,7 @@ def _together(factor: Probability, atoms: Sequence[Atom]) -> list[Atom]:
     """The ``atoms`` that a factor draws, with those that it draws them for."""
     if not set(factor.of) & set(atoms):
         return []
-    return [a for a in (*factor.of, *factor.given, *factor.do) if a in atoms]
+    return within((*factor.of, *factor.given, *factor.do), atoms)
 
 
 def _is_set(atom: Atom, drawn: set[Atom]) -> bool:
@@ -108,9 +109,11 @@ def _visit(
     for child in node.children:
         beside: list[Probability] = []
         if isinstance(node, Product):
-            beside = [
-                leaf for other in node.children if other is not child for leaf in _leaves(other)
-            ]
+            beside = []
+            for other in node.children:
+                if other is not child:
+                    for leaf in _leaves(other):
+                        beside.append(leaf)
         yield from _visit(child, [*around, *beside])
 
 

@@ -18,6 +18,7 @@ from causalplug.identification.estimand import Atom, Constant, Estimand, Probabi
 from causalplug.identification.evaluate import Evaluator
 from causalplug.identification.notation import walk
 from causalplug.identification.tables import common_categories
+from causalplug.selection import all_of_kind, variables_of, within
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -139,7 +140,7 @@ class SupportCheck:
             if isinstance(leaf, Probability):
                 yield from (a for a in leaf.of + leaf.given + leaf.do if isinstance(a, Constant))
 
-    def _with(self, atom: Constant) -> tuple[Any, ...]:
+    def _with(self, atom: Constant) -> tuple[object, ...]:
         return tuple(dict.fromkeys([*self.domains[atom.variable], atom.value]))
 
     def findings(self) -> list[Finding]:
@@ -178,14 +179,16 @@ class SupportCheck:
         self, leaf: Probability, split: Split, others: Sequence[Probability]
     ) -> tuple[bool, Finding | None]:
         """Whether there are rows enough to count cells, and what was found."""
-        atoms = [a for a in leaf.given + leaf.do if a in split.varied + split.context]
-        names = [atom.variable for atom in atoms]
+        atoms = within(leaf.given + leaf.do, split.varied + split.context)
+        names = variables_of(atoms)
         counts = np.sum([self.tables[i].margin(names) for i in leaf.sources], axis=0)
-        expected = expected_counts(counts, tuple(atoms.index(a) for a in split.varied))
-        index = tuple(
-            self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
-            for a in atoms
-        )
+        expected = expected_counts(counts, tuple(map(atoms.index, split.varied)))
+        items = []
+        for a in atoms:
+            items.append(
+                self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
+            )
+        index = tuple(items)
         discrete = [o for o in others if self._is_discrete(o)]
         symbols, weights = self.evaluator.weights(discrete, atoms)
         here, there = np.asarray(counts[index]), np.asarray(expected[index])
@@ -207,7 +210,7 @@ class SupportCheck:
     def _cells_found(
         self,
         names: list[str],
-        values: list[Any],
+        values: list[object],
         places: list[int | None],
         counts: np.ndarray,
         support: CellSupport,
@@ -241,7 +244,7 @@ class SupportCheck:
 
     def _check_events(self, leaf: Probability, split: Split) -> Finding | None:
         """How far the context gives away what varies apart from it."""
-        names = [atom.variable for atom in split.varied + split.context]
+        names = variables_of(split.varied + split.context)
         holders = [i for i in leaf.sources if all(self.rows[i].knows(n) for n in names)]
         if not holders:
             unknown = [n for n in names if not any(self.rows[i].knows(n) for i in leaf.sources)]
@@ -289,16 +292,16 @@ class SupportCheck:
         weights: np.ndarray | None,
     ) -> Finding | None:
         events = self._events(holders, varied)
-        what, where = listed(a.variable for a in varied), listed(a.variable for a in context)
-        names = tuple(a.variable for a in (*context, *varied))
-        constant = all(isinstance(a, Constant) for a in varied)
+        what, where = listed(variables_of(varied)), listed(variables_of(context))
+        names = tuple(variables_of((*context, *varied)))
+        constant = all_of_kind(varied, Constant)
         rare = [event for event in events if event.rows < self.rule.fewest]
         if constant and rare:
             text = f"hardly any rows have {rare[0].text}: effectively {rare[0].rows:.1f}"
             return Finding(names, 1.0, text, (), 0.0, rare[0].rows)
         if not context or not events:
             return None
-        columns = [a.variable for a in context]
+        columns = variables_of(context)
         features = np.concatenate([self.rows[i].features(columns, self.domains) for i in holders])
         numbers = [a for a in varied if isinstance(a, Symbol) and a.variable not in self.domains]
         share, error = self._without_support(features, events, weights, averaged=bool(numbers))
@@ -379,7 +382,7 @@ class SupportCheck:
         for chosen in itertools.islice(itertools.product(*options), 16 * _EVENTS):
             shares = np.prod([event.shares for event in chosen], axis=0)
             combined.append(_Event(", ".join(event.text for event in chosen), shares))
-        if not all(isinstance(atom, Constant) for atom in varied):
+        if not all_of_kind(varied, Constant):
             combined = [e for e in combined if e.shares.mean() >= _RARE]
         return sorted(combined, key=lambda event: -event.rows)[:_EVENTS]
 

@@ -8,7 +8,6 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import click
 
@@ -26,6 +25,7 @@ COMMANDS = {
     "sample": "causalplug.cli.ask",
     "estimate": "causalplug.cli.ask",
     "counterfactual": "causalplug.cli.ask",
+    "drivers": "causalplug.cli.drivers",
     "check-fit": "causalplug.cli.fit",
     "info": "causalplug.cli.repositories",
     "card": "causalplug.cli.repositories",
@@ -124,7 +124,14 @@ def _plain_warnings() -> Iterator[None]:
     are not the user's."""
     from causalplug.errors import ConvergenceWarning
 
-    def show(message: Warning | str, category: object, *place: object, **more: Any) -> None:
+    def show(
+        message: Warning | str,
+        category: object,
+        filename: str,
+        lineno: int,
+        file: object = None,
+        line: str | None = None,
+    ) -> None:
         click.echo(f"warning: {spoken(' '.join(str(message).split()))}", err=True)
 
     with warnings.catch_warnings():

@@ -11,6 +11,7 @@ import click
 from causalplug.cli.given import names, pairs, read_assumption, settings
 from causalplug.cli.models import load_model, revision_option
 from causalplug.cli.output import (
+    LEVEL,
     asked_for,
     check_folder,
     json_option,
@@ -18,13 +19,16 @@ from causalplug.cli.output import (
     show_rows,
     tell,
 )
-from causalplug.cli.tables import columns_option, rows_of, where_option
+from causalplug.cli.tables import columns_option, rows_of, tables_of, where_option
+from causalplug.errors import QueryError
 from causalplug.identification.assumptions import Assume
+from causalplug.identification.query import Query
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from causalplug.dcm import DCM
+
 
 __all__ = ["counterfactual", "estimate", "sample"]
 
@@ -36,7 +40,7 @@ _do = click.option(
 )
 _count = click.IntRange(min=1)
 _variables = click.option(
-    "--variables", metavar="NAMES", help="What is asked for, A,B; default: all."
+    "--variables", metavar="NAMES", help="Variables to show, such as A,B; default: all."
 )
 _out = click.option(
     "--out",
@@ -49,23 +53,26 @@ _out = click.option(
 def _sampling(command: _F) -> _F:
     """Options that every question has."""
     options = [
-        click.option("--seed", type=int, default=0, show_default=True, help="Of the noise."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise."),
+        click.option("--batch-size", type=_count, help="Rows per pass through the networks."),
         click.option(
-            "--batch-size", type=_count, help="Rows that go through the networks at once."
-        ),
-        click.option(
-            "--min-acceptance", type=float, default=1e-4, show_default=True, help="Rarest evidence."
+            "--min-acceptance",
+            type=float,
+            default=1e-4,
+            show_default=True,
+            help="Give up if a smaller share of candidates meets the evidence.",
         ),
         click.option(
             "--allow-unidentified",
             is_flag=True,
-            help="Answer, marked, what the data do not determine.",
+            help="Answer even if the data do not determine the answer; it is marked.",
         ),
         click.option(
             "--interpolate",
             multiple=True,
             metavar="NAME",
-            help="Answer, marked, between the values that an experiment set. Repeatable.",
+            help="Take the effect of NAME as smooth between the values that an experiment set; the "
+            "answer is marked. Repeatable.",
         ),
         revision_option,
         json_option,
@@ -89,7 +96,7 @@ def _sampling(command: _F) -> _F:
     metavar="NAME=VALUE",
     help="Condition: A=red, A=red,blue, N=0.5..1, N=..1, 'N<50', '18<=N<65'.",
 )
-@click.option("-n", "n", type=_count, default=100, show_default=True, help="Rows.")
+@click.option("-n", "n", type=_count, default=100, show_default=True, help="Number of rows.")
 @_variables
 @_out
 @_sampling
@@ -135,7 +142,10 @@ def sample(
 )
 @_repo
 @click.option(
-    "--evidence", multiple=True, metavar="NAME=VALUE", help="What was seen, as --given of sample."
+    "--evidence",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What was observed; written like --given of sample.",
 )
 @click.option(
     "--rows",
@@ -146,9 +156,13 @@ def sample(
 @columns_option
 @where_option
 @_do
-@click.option("-n", "n", type=_count, help="Rows; default: 100, or one for each of --rows.")
-@click.option("--draws", type=_count, default=1, show_default=True, help="Rows for each of --rows.")
-@click.option("--factual", is_flag=True, help="Add the world as it was.")
+@click.option(
+    "-n", "n", type=_count, help="Number of rows; default: 100, or one for each row of --rows."
+)
+@click.option(
+    "--draws", type=_count, default=1, show_default=True, help="Draws for each row of --rows."
+)
+@click.option("--factual", is_flag=True, help="Also show the factual values.")
 @click.option(
     "--assume",
     multiple=True,
@@ -222,9 +236,7 @@ def counterfactual(
 )
 @_repo
 @click.argument("query", metavar="QUERY")
-@click.option(
-    "-n", "n", type=_count, default=100_000, show_default=True, help="Rows that meet the evidence."
-)
+@click.option("-n", "n", type=_count, default=100_000, show_default=True, help="Rows to sample.")
 @click.option(
     "--data",
     multiple=True,
@@ -235,23 +247,25 @@ def counterfactual(
 @columns_option
 @where_option
 @click.option(
-    "--level", type=float, default=0.95, show_default=True, help="Coverage of the intervals."
+    "--level", type=LEVEL, default=0.95, show_default=True, help="Coverage of the intervals."
 )
 @click.option(
-    "--one-step", is_flag=True, help="Correct the answer to first order by the rows in --data."
+    "--one-step", is_flag=True, help="Apply the one-step correction with the rows in --data."
 )
 @click.option(
     "--assume",
     multiple=True,
     metavar="KIND:CAUSE,EFFECT",
-    help="What is declared beside the graph: monotone, antitone, or 'monotone noise:EFFECT'. "
+    help="An assumption beyond the graph: monotone, antitone, or 'monotone noise:EFFECT'. "
     "Repeatable.",
 )
 @click.option(
-    "--compare", is_flag=True, help="Add the formula evaluated on --data, for comparison."
+    "--compare", is_flag=True, help="Add a column with the identified formula evaluated on --data."
 )
 @click.option(
-    "--png", type=click.Path(dir_okay=False, path_type=Path), help="Draw images that are asked for."
+    "--png",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the images that QUERY asks for to this file.",
 )
 @_sampling
 def estimate(
@@ -275,8 +289,6 @@ def estimate(
     as_json: bool,
 ) -> None:
     """Answer QUERY from MODEL, with intervals that hold all that is uncertain."""
-    from causalplug.identification.query import Query
-
     if (columns or where) and not data:
         raise click.UsageError("--columns and --where need a table: give --data FILE")
     if one_step and not data:
@@ -285,6 +297,8 @@ def estimate(
         raise click.UsageError("--compare needs the rows: give --data FILE")
     asked = Query.parse(query)
     model = load_model(repo, revision)
+    if png is not None:
+        _check_draws_images(asked, model)
     answer = model.estimate(
         asked,
         n,
@@ -293,10 +307,10 @@ def estimate(
         min_acceptance=min_acceptance,
         allow_unidentified=allow_unidentified,
         interpolate=interpolate,
-        data=_tables(data, model, columns, where),
+        data=tables_of(data, model.variables, columns=columns, where=where),
         level=level,
         one_step=one_step or None,
-        assume=[read_assumption(text) for text in assume],
+        assume=list(map(read_assumption, assume)),
         compare="plug-in" if compare else None,
     )
     if png is not None:
@@ -314,18 +328,24 @@ def estimate(
     tell(answer.warnings)
 
 
+def _check_draws_images(query: Query, model: DCM) -> None:
+    """Refuse ``--png`` before any work where the question leaves no image open.
+
+    Raises:
+        QueryError: There is nothing to draw.
+    """
+    outcomes = {e.variable for _, term in query.terms for e in term.events if e.value is None}
+    if not any(model.variables[name].is_image for name in outcomes if name in model.variables):
+        raise QueryError(
+            f"--png cannot be served: {query} asks for no image; leave --png out, or draw what the "
+            "answer rests on with causalplug drivers --png"
+        )
+
+
 def _names(text: str | None) -> list[str] | None:
     if text is None:
         return None
     return names(text)
-
-
-def _tables(paths: Sequence[Path], model: DCM, columns: str | None, where: Sequence[str]) -> Any:
-    """One table, or a list of several; None without any."""
-    tables = [rows_of(path, model.variables, columns=columns, where=where) for path in paths]
-    if len(tables) == 1:
-        return tables[0]
-    return tables or None
 
 
 def _once(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:

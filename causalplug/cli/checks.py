@@ -10,7 +10,11 @@ import click
 
 from causalplug.cli.given import names, pairs, read_assumption, read_given_graph
 from causalplug.cli.output import json_option, save_figure, show_json
+from causalplug.cli.tables import columns_option, conditions, where_option
 from causalplug.errors import DataError
+from causalplug.selection import map_values, within, without
+from causalplug.values import Json
+from causalplug.wording import listed
 
 __all__ = ["bounds", "check_graph"]
 
@@ -21,7 +25,8 @@ _rows = click.option(
     multiple=True,
     required=True,
     metavar="FILE",
-    help="A table of rows, CSV or TSV; FILE:do=X,Z says what an experiment set. Repeatable.",
+    help="A table of rows (CSV, JSON lines, Parquet and others); FILE:do=X,Z says what an "
+    "experiment set. Repeatable.",
 )
 
 
@@ -35,6 +40,8 @@ _rows = click.option(
 @_graph
 @click.argument("query", metavar="QUERY")
 @_rows
+@columns_option
+@where_option
 @click.option(
     "--assume", multiple=True, metavar="KIND:CAUSE,EFFECT", help="monotone, antitone or additive."
 )
@@ -47,6 +54,8 @@ def bounds(
     graph: str,
     query: str,
     tables: Sequence[str],
+    columns: str | None,
+    where: Sequence[str],
     assume: Sequence[str],
     ranges: Sequence[str],
     level: float,
@@ -55,14 +64,15 @@ def bounds(
     """Say between which values the answer to QUERY lies, given GRAPH and the rows."""
     from causalplug.checks.bounding import bounds as bound
 
-    data, sources = _read(tables)
+    known = read_given_graph(graph)
+    data, sources = _read(tables, columns, where, known.variables)
     found = bound(
-        read_given_graph(graph),
+        known,
         query,
         data if len(data) > 1 else data[0],
         sources=sources,
-        assume=[read_assumption(text) for text in assume],
-        ranges={name: _span(text) for name, text in pairs(ranges, "--range").items()},
+        assume=list(map(read_assumption, assume)),
+        ranges=map_values(_span, pairs(ranges, "--range")),
     )
     ends = found.interval(level)
     if as_json:
@@ -88,6 +98,8 @@ def bounds(
 )
 @_graph
 @_rows
+@columns_option
+@where_option
 @click.option(
     "--level", default=0.05, show_default=True, help="Chance that a true graph is rejected."
 )
@@ -99,13 +111,21 @@ def bounds(
 )
 @json_option
 def check_graph(
-    graph: str, tables: Sequence[str], level: float, require: bool, png: Path | None, as_json: bool
+    graph: str,
+    tables: Sequence[str],
+    columns: str | None,
+    where: Sequence[str],
+    level: float,
+    require: bool,
+    png: Path | None,
+    as_json: bool,
 ) -> None:
     """Say whether the rows contradict what GRAPH implies."""
     from causalplug.checks.graph_check import check_graph as check
 
-    data, sources = _read(tables)
-    found = check(read_given_graph(graph), data, sources=sources, level=level)
+    known = read_given_graph(graph)
+    data, sources = _read(tables, columns, where, known.variables)
+    found = check(known, data, sources=sources, level=level)
     if png is not None:
         save_figure(found.plot(), png)
     if require and not found:
@@ -116,10 +136,10 @@ def check_graph(
         click.echo(str(found))
 
 
-def _read(texts: Sequence[str]) -> tuple[list[Any], list[Any]]:
+def _read(
+    texts: Sequence[str], columns: str | None, where: Sequence[str], variables: Sequence[str]
+) -> tuple[list[Any], list[Any]]:
     """The tables, and what each is a sample of."""
-    import pandas as pd
-
     from causalplug.graphs.source import Source
 
     data, sources = [], []
@@ -127,13 +147,31 @@ def _read(texts: Sequence[str]) -> tuple[list[Any], list[Any]]:
         path, _, do = text.partition(":do=")
         if not Path(path).is_file():
             raise DataError(f"the rows cannot be read: there is no file {path}; check the path")
-        separator = ","
-        if path.casefold().endswith((".tsv", ".tsv.gz")):
-            separator = "\t"
-        frame = pd.read_csv(path, sep=separator)
-        data.append(frame)
-        sources.append(Source([str(n) for n in frame.columns], do=names(do), name=Path(path).name))
+        rows = _columns(Path(path), columns, where)
+        if others := without(rows, variables):
+            raise DataError(
+                f"{path} cannot be used: {listed(others)} are no variables of the graph; name the "
+                f"columns to take: --columns {','.join(within(rows, variables)) or 'X,Y'}"
+            )
+        data.append(rows)
+        sources.append(Source(list(rows), do=names(do), name=Path(path).name))
     return data, sources
+
+
+def _columns(path: Path, columns: str | None, where: Sequence[str]) -> Json:
+    """The columns of a table, of the rows that are meant."""
+    from causalplug.data.filter import filtered
+    from causalplug.data.plain import plain_columns
+    from causalplug.data.tables import table_of
+
+    table = table_of(path)
+    if where:
+        table = filtered(table, conditions(where))
+    if columns is not None:
+        table = table.renamed(names(columns))
+    elif "" in table.names:
+        table = table.renamed(without(table.names, ("",)))
+    return plain_columns(table.names, table.read(None))
 
 
 def _span(text: str) -> tuple[float, float]:

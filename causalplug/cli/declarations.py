@@ -39,8 +39,7 @@ def declared(item: object, name: str) -> Variable:
         return variable_from_dict(item, name)
     raise VariableError(
         f"the variable {name} cannot be declared by {item!r}: write the number of its categories, "
-        "a list of their "
-        'names, "continuous", or "image 3x32x32" (channels x height x width)'
+        'a list of their names, "continuous", or "image 3x32x32" (channels x height x width)'
     )
 
 
@@ -57,9 +56,9 @@ def checked_settings(given: Named, where: str) -> Json:
     check_keys(
         dict(given), {f"{name}?": _json_type(kind) for name, kind in hints.items()}, where=where
     )
-    settings: Json = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
-    }
+    settings: Json = {}
+    for key, value in given.items():
+        settings[key] = tuple(value) if isinstance(value, list) else value
     TrainingConfig(**settings)
     return settings
 
@@ -68,7 +67,7 @@ def _json_type(kind: object) -> Any:
     """What JSON or TOML has in place of a setting's type."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
-        found = [_json_type(choice) for choice in args]
+        found = list(map(_json_type, args))
         union = found[0]
         for choice in found[1:]:
             union = union | choice

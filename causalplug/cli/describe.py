@@ -9,6 +9,7 @@ from causalplug.errors import CausalPlugError, RepositoryError
 from causalplug.files.validation import read_json
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
+from causalplug.selection import by_name, dicts_by_name, drop, map_values
 from causalplug.values import Json, Named
 from causalplug.variables import variable_from_dict
 
@@ -54,24 +55,21 @@ def facts_of(snapshot: Snapshot) -> Json:
 
 def _model(config: Named) -> Json:
     graph = CausalGraph.from_dict(config["graph"])
-    variables = {
-        name: variable_from_dict(config["variables"][name], name) for name in graph.variables
-    }
-    mechanisms, encoders = (
-        {name: _made(item) for name, item in config[key].items()}
-        for key in ("mechanisms", "encoders")
-    )
+    variables = {}
+    for name in graph.variables:
+        variables[name] = variable_from_dict(config["variables"][name], name)
+    mechanisms, encoders = (map_values(_made, config[key]) for key in ("mechanisms", "encoders"))
     return {
         "causalplug_version": config.get("causalplug_version"),
         "graph": str(graph),
-        "variables": {name: variable.to_dict() for name, variable in variables.items()},
+        "variables": dicts_by_name(variables),
         "mechanisms": mechanisms,
         "encoders": encoders,
         "sources": [Source.from_dict(item).to_dict() for item in config["sources"]]
         if "sources" in config
         else None,
         "weights": config.get("weights", {}).get("size"),
-        "training": [_trained(module) for module in config.get("history", {}).get("modules", [])],
+        "training": list(map(_trained, config.get("history", {}).get("modules", []))),
         "queries": config.get("queries", []),
     }
 
@@ -93,7 +91,7 @@ def _made(item: Named) -> Json:
 
 def _trained(module: Named) -> Json:
     keys = ("variables", "objective", "steps", "converged", "distances")
-    return {key: module.get(key) for key in keys}
+    return by_name(module.get, keys)
 
 
 def _part(config: Named) -> Json:
@@ -101,9 +99,7 @@ def _part(config: Named) -> Json:
         "adapter": config["kind"],
         "license": config.get("license"),
         "source": config.get("source"),
-        "config": {
-            key: value for key, value in config["config"].items() if key not in ("layers", "inputs")
-        },
+        "config": drop(config["config"], ("layers", "inputs")),
     }
 
 
@@ -130,7 +126,10 @@ def _model_lines(facts: Named) -> Iterator[tuple[str, str]]:
         yield "trained on", "unknown: what it may be asked is not checked"
     for number, source in enumerate(facts["sources"] or ()):
         declared = Source.from_dict(source)
-        yield "" if number else "trained on", str(declared)
+        shown = str(declared)
+        if declared.name == declared.describe():
+            shown = declared.describe()
+        yield "" if number else "trained on", shown
     for number, module in enumerate(facts["training"]):
         yield "" if number else "training", _training_line(module)
     for number, query in enumerate(facts["queries"]):
@@ -148,7 +147,7 @@ def _values(declaration: Named) -> str:
     if declaration["kind"] == "continuous":
         return "number"
     categories = declaration["categories"]
-    names = [str(c) for c in (range(categories) if isinstance(categories, int) else categories)]
+    names = list(map(str, range(categories) if isinstance(categories, int) else categories))
     if len(names) <= 8:
         return ", ".join(names)
     return f"{len(names)} categories, {names[0]} to {names[-1]}"
@@ -205,10 +204,10 @@ def _labels(labels: object) -> Iterator[tuple[str, str]]:
     """Name and values of what a generator conditions on, where its adapter writes them down in a
     common form."""
     if isinstance(labels, Mapping):
-        labels = [
-            {"name": name, **item} if isinstance(item, Mapping) else item
-            for name, item in labels.items()
-        ]
+        items = []
+        for name, item in labels.items():
+            items.append({"name": name, **item} if isinstance(item, Mapping) else item)
+        labels = items
     for label in labels if isinstance(labels, list) else ():
         if isinstance(label, Mapping) and "name" in label:
             known = isinstance(label.get("categories"), int | list)

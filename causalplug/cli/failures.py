@@ -24,6 +24,8 @@ _SPOKEN = {
     "allow_unidentified=True": "--allow-unidentified",
     "resume_from_checkpoint=True": "--resume",
     "check_fit=False": "--set check_fit=false",
+    "license=…": "--license",
+    ", or lower minimum_rows": "",
     "available=": "--available NAME=REPO",
     "output_dir": "--output-dir",
     'frozen="copy"': "--copy-frozen",

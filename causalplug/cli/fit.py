@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ from causalplug.cli.output import json_option, save_figure, show_json
 from causalplug.cli.sources import header
 from causalplug.cli.tables import columns_option, encoded_rows, where_option
 from causalplug.errors import DataError, MechanismError
+from causalplug.selection import keep, without
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _reports(
     parents = {label.name: label.values for label in loaded.labels}
     columns = header(data, chosen=())
     name = variable or next((column for column in columns if column not in parents), "image")
-    missing = [column for column in (*parents, name) if column not in columns]
+    missing = without((*parents, name), columns)
     if missing:
         raise DataError(
             f"{target} cannot be checked: {data} has no column {', '.join(missing)}; name columns "
@@ -127,6 +128,18 @@ def _reports(
     ]
 
 
+def _longest(tables: list[Json], needed: list[str]) -> Json:
+    """The table with most rows among those that have the columns ``needed``, the first of which is
+    the generator's."""
+    having = [table for table in tables if set(needed) <= set(table)]
+    if not having:
+        raise DataError(
+            f"the generator of {needed[0]} cannot be checked: no table has the columns "
+            f"{', '.join(needed)} together"
+        )
+    return max(having, key=lambda table: len(table[needed[0]]))
+
+
 def _of_model(
     model: DCM,
     tables: list[Json],
@@ -138,9 +151,9 @@ def _of_model(
     parents."""
     from causalplug.checks.fit import check_fit as check
 
-    frozen = {
-        name: m for name, m in model.mechanisms.items() if m.frozen and variable in (None, name)
-    }
+    frozen = {name: m for name, m in model.mechanisms.items() if m.frozen}
+    if variable is not None:
+        frozen = keep(frozen, (variable,))
     if not frozen:
         raise MechanismError(
             "nothing can be checked: no frozen generator "
@@ -148,21 +161,14 @@ def _of_model(
         )
     reports = []
     for name, mechanism in frozen.items():
-        having = [table for table in tables if {name, *mechanism.parents} <= set(table)]
-        if not having:
-            needed = ", ".join([name, *mechanism.parents])
-            raise DataError(
-                f"the generator of {name} cannot be checked: no table has the columns {needed} "
-                "together"
-            )
-        rows = max(having, key=lambda table: len(table[name]))
+        rows = _longest(tables, [name, *mechanism.parents])
         if mechanism.awaits_rows:
             mechanism = mechanism.take_rows(rows)
         reports.append(check(mechanism, rows, encoder=_trained_encoder(model, name), **options))  # type: ignore[arg-type]
     return reports
 
 
-def _trained_encoder(model: DCM, name: str) -> Any:
+def _trained_encoder(model: DCM, name: str) -> object:
     """The encoder of an image; None where it is still to be trained."""
     encoder = model.encoders.get(name)
     if encoder is not None and encoder.trained:

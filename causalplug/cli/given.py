@@ -15,7 +15,7 @@ from causalplug.errors import DataError, GraphError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.readers import SUFFIXES, guess_format
 from causalplug.graphs.text import unquoted
-from causalplug.identification.assumptions import Assume
+from causalplug.identification.assumptions import PROXIES, Assume
 from causalplug.identification.regions import Region
 from causalplug.values import Json
 from causalplug.wording import did_you_mean, listed, shortened
@@ -78,7 +78,8 @@ def _read_given(text: str, format: str | None, latents: Iterable[str]) -> Causal
 
 
 def read_assumption(text: str) -> Assume:
-    """The assumption in ``KIND:CAUSE,EFFECT``, or ``KIND:EFFECT`` where there is no cause.
+    """The assumption in ``KIND:CAUSE,EFFECT``, ``KIND:EFFECT`` where there is no cause, or
+    ``proxies:CAUSE,EFFECT,FIRST,SECOND``.
 
     Raises:
         click.BadParameter: Another form.
@@ -86,16 +87,19 @@ def read_assumption(text: str) -> Assume:
     """
     kind, _, ends = text.partition(":")
     found = names(ends)
+    if kind == PROXIES and len(found) == 4:
+        return Assume(kind, cause=found[0], effect=found[1], proxies=tuple(found[2:]))
     if not ends or len(found) > 2:
-        raise click.BadParameter(
-            f"{text!r} is not of the form KIND:CAUSE,EFFECT", param_hint="--assume"
-        )
+        form = "KIND:CAUSE,EFFECT"
+        if kind == PROXIES:
+            form = "proxies:CAUSE,EFFECT,FIRST,SECOND"
+        raise click.BadParameter(f"{text!r} is not of the form {form}", param_hint="--assume")
     return Assume(kind, cause="" if len(found) == 1 else found[0], effect=found[-1])
 
 
 def names(text: str) -> list[str]:
     """Names separated by commas; one with a comma in it stands in quotes."""
-    return [bare(part) for part in parts(text)]
+    return list(map(bare, parts(text)))
 
 
 def parts(text: str) -> list[str]:
@@ -190,12 +194,15 @@ def _range(text: str, option: str) -> tuple[str, Region]:
     return events[0].variable, events[0].value
 
 
-def _value(name: str, variable: Variable, text: str, condition: bool) -> Any:
+def _interval(name: str, text: str) -> tuple[float | None, float | None]:
+    """The ends of ``low..high``; one that is left out is None."""
+    low, _, high = text.partition("..")
+    return (_float(name, low) if low else None, _float(name, high) if high else None)
+
+
+def _value(name: str, variable: Variable, text: str, condition: bool) -> object:
     if variable.is_number:
-        low, dots, high = text.partition("..")
-        if condition and dots:
-            return (_float(name, low) if low else None, _float(name, high) if high else None)
-        return _float(name, text)
+        return _interval(name, text) if condition and ".." in text else _float(name, text)
     if variable.is_image:
         return _picture(name, text)
     code = variable.code_of_text(text)
@@ -204,7 +211,7 @@ def _value(name: str, variable: Variable, text: str, condition: bool) -> Any:
     return _category(name, text, variable)
 
 
-def _picture(name: str, text: str) -> Any:
+def _picture(name: str, text: str) -> object:
     from PIL import Image as PILImage
     from PIL import ImageOps
 
@@ -219,7 +226,7 @@ def _picture(name: str, text: str) -> Any:
         ) from None
 
 
-def _category(name: str, text: str, variable: Any) -> Any:
+def _category(name: str, text: str, variable: Any) -> object:
     code = variable.code_of_text(text)
     if code < 0:
         known = list(map(str, variable.categories))

@@ -22,13 +22,16 @@ __all__ = ["identify", "plan"]
 _graph = click.argument("graph", metavar="GRAPH")
 _format = click.option(
     "--format",
-    help="Of the graph: text, dot, dagitty, lavaan, bif, cg, tetrad, json, gml, graphml.",
+    help="Format of the graph: text, dot, dagitty, lavaan, bif, cg, tetrad, json, gml, graphml.",
 )
 _latents = click.option(
-    "--latents", default="", metavar="NAMES", help="Variables to project out, A,B."
+    "--latents", default="", metavar="NAMES", help="Hidden variables to project out, such as A,B."
 )
 _png = click.option(
-    "--png", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it."
+    "--png",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a picture to FILE.",
 )
 
 
@@ -56,12 +59,15 @@ _png = click.option(
     "--kind",
     multiple=True,
     metavar="NAME=KIND",
-    help="image, discrete, continuous, vector, text or count. Repeatable.",
+    help="Kind of a variable: image, discrete, continuous, vector, text or count. Repeatable.",
 )
 @click.option(
-    "--objective", help="adversarial, likelihood, warm or counterfactual, for all modules."
+    "--objective",
+    help="Objective of all modules: adversarial, likelihood, warm or counterfactual.",
 )
-@click.option("--explain", metavar="NAME", help="Say why the module of NAME is as it is.")
+@click.option(
+    "--explain", metavar="NAME", help="Explain the module of NAME, with the paths behind it."
+)
 @click.option("--md", is_flag=True, help="Print Markdown, with the reasons.")
 @click.option("--dot", is_flag=True, help="Print Graphviz text.")
 @_png
@@ -103,7 +109,8 @@ def plan(
     if png is not None:
         save_figure(made.plot(), png)
     if as_json:
-        show_json(made.to_dict() | ({"explained": made.explain(explain)} if explain else {}))
+        explained = {"explained": made.explain(explain)} if explain else {}
+        show_json(made.to_dict() | explained)
     elif explain:
         click.echo(made.explain(explain))
     elif dot:
@@ -125,7 +132,10 @@ def plan(
 @source_option
 @columns_option
 @click.option(
-    "--values", multiple=True, metavar="NAME=A,B", help="All values of a variable. Repeatable."
+    "--values",
+    multiple=True,
+    metavar="NAME=A,B",
+    help="All values that a variable can take. Repeatable.",
 )
 @click.option(
     "--assume",
@@ -137,7 +147,7 @@ def plan(
 @click.option(
     "--words", is_flag=True, help="Say how the answer is worked out, with all adjustment sets."
 )
-@click.option("--suggest", is_flag=True, help="Name experiments that would make it identifiable.")
+@click.option("--suggest", is_flag=True, help="Name experiments that would determine the answer.")
 @click.option(
     "--require",
     is_flag=True,
@@ -170,13 +180,13 @@ def identify(
     read = read_given_graph(graph, format=format, latents=names(latents))
     domains = {}
     for name, text in pairs(values, "--values").items():
-        domains[name] = [_number(value) for value in names(text)]
+        domains[name] = list(map(_number, names(text)))
     found = (require_identifiable if require else decide)(
         read,
         query,
         read_given_sources(sources, columns=columns),
         domains=domains or None,
-        assume=[read_assumption(text) for text in assume],
+        assume=list(map(read_assumption, assume)),
     )
     experiments = None
     if suggest:
@@ -187,7 +197,7 @@ def identify(
         show_json(
             found.to_dict()
             | (_words(found) if words else {})
-            | ({} if experiments is None else {"suggestions": [list(s) for s in experiments]})
+            | ({} if experiments is None else {"suggestions": list(map(list, experiments))})
         )
     else:
         click.echo(str(found))
@@ -199,9 +209,9 @@ def identify(
 def _words(found: Identification) -> Json:
     return {
         "in_words": found.in_words,
-        "adjustment_sets": [sorted(names) for names in found.adjustment_sets],
-        "front_door_sets": [sorted(names) for names in found.front_door_sets],
-        "instruments": [str(instrument) for instrument in found.instruments],
+        "adjustment_sets": list(map(sorted, found.adjustment_sets)),
+        "front_door_sets": list(map(sorted, found.front_door_sets)),
+        "instruments": list(map(str, found.instruments)),
     }
 
 
@@ -211,7 +221,8 @@ def _show_suggestions(found: Identification, experiments: list[tuple[str, ...]] 
     if not experiments:
         click.echo("  no experiments on up to 3 variables were found that would determine it")
     for variables in experiments:
-        click.echo(f"  would be determined by: {', '.join(f'do({name})' for name in variables)}")
+        setting = ", ".join(f"do({name})" for name in variables)
+        click.echo(f"  an experiment that would determine it: {setting}")
 
 
 def _number(text: str) -> Any:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from causalplug.variables import Variable
 
 __all__ = [
+    "LEVEL",
     "asked_for",
     "check_folder",
     "json_option",
@@ -31,6 +32,8 @@ __all__ = [
     "tell",
 ]
 
+LEVEL = click.FloatRange(0, 1, min_open=True, max_open=True)
+"""A coverage: a number above 0 and below 1."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _CHANNELS = (1, 3, 4)
@@ -41,12 +44,12 @@ def show_json(value: object) -> None:
     click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def plain(value: object) -> Any:
+def plain(value: object) -> object:
     """``value`` as what JSON can hold."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return list(map(plain, value))
     if isinstance(value, set | frozenset):
         return sorted(map(plain, value), key=str)
     if isinstance(value, float):
@@ -119,12 +122,23 @@ def asked_for(
             ways = f"give --out FOLDER, or ask for others: --variables {others}"
         raise DataError(f"{', '.join(images)} cannot be printed: it is an image; {ways}")
     for name in images:
-        if variables[name].event_shape[0] not in _CHANNELS:
-            raise DataError(
-                f"{name} cannot be written as a picture: it has {variables[name].event_shape[0]} "
-                "channels, and PNG knows 1, 3 and 4; leave it out with --variables, or use Python"
-            )
+        _check_channels(name, variables[name].event_shape[0])
     return names
+
+
+def _check_channels(name: str, channels: int) -> None:
+    if channels not in _CHANNELS:
+        raise DataError(
+            f"{name} cannot be written as a picture: it has {channels} channels, and PNG knows 1, "
+            "3 and 4; leave it out with --variables, or use Python"
+        )
+
+
+def _write_rows(folder: Path, facts: Json, lines: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    about = json.dumps(plain(facts), indent=2, ensure_ascii=False)
+    (folder / "about.json").write_text(about + "\n", encoding="utf-8")
+    (folder / "metadata.csv").write_text("".join(lines), encoding="utf-8")
 
 
 def show_rows(
@@ -162,17 +176,14 @@ def show_rows(
         else:
             click.echo(text, nl=False)
         count += len(flat)
-    facts = first.attrs
+    facts: Json = {str(name): fact for name, fact in first.attrs.items()}
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        about = json.dumps(plain({**facts, "n": count}), indent=2, ensure_ascii=False)
-        (folder / "about.json").write_text(about + "\n", encoding="utf-8")
-        (folder / "metadata.csv").write_text("".join(lines), encoding="utf-8")
+        _write_rows(folder, facts | {"n": count}, lines)
     if facts["identification"] not in ("identifiable", "zero", "not checked"):
         click.echo(
             f"warning: {facts['query']} is {facts['identification']}: {facts['reason']}", err=True
         )
-    tell([Caveat.from_dict(item) for item in facts["warnings"]])
+    tell(list(map(Caveat.from_dict, facts["warnings"])))
     if as_json:
         show_json(
             {**facts, "n": count}

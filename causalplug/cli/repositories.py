@@ -12,6 +12,7 @@ import click
 from causalplug.cli.models import load_part, revision_option
 from causalplug.cli.output import json_option, show_json
 from causalplug.errors import DataError
+from causalplug.selection import to_dicts
 from causalplug.values import Json
 
 __all__ = ["adapters", "card", "info", "push"]
@@ -36,8 +37,8 @@ def info(repo: str, revision: str | None, as_json: bool) -> None:
 
 
 _facts = [
-    click.option("--license", help="Such as mit or apache-2.0."),
-    click.option("--summary", help="A sentence or two on what it is."),
+    click.option("--license", help="Licence of the model, such as mit or apache-2.0."),
+    click.option("--summary", help="A sentence or two about the model."),
     click.option(
         "--dataset",
         "datasets",
@@ -60,11 +61,11 @@ _facts = [
     """
 )
 @click.argument("repo", metavar="REPO")
-@click.option("--title", help="Of the card; default: the name of the repository.")
+@click.option("--title", help="Title of the card; default: the name of the repository.")
 @click.option(
     "--check",
     is_flag=True,
-    help="REPO is a README.md: say whether the Hub and its readers find all they need.",
+    help="Check a finished card: REPO is a README.md, or a folder with one.",
 )
 @revision_option
 @json_option
@@ -102,14 +103,16 @@ def card(
 )
 @click.argument("folder", type=click.Path(path_type=Path), metavar="FOLDER")
 @click.argument("repo_id", metavar="REPO")
-@click.option("--private", is_flag=True, help="If the repository is created now.")
-@click.option("--branch", help="Default: main.")
-@click.option("--pull-request", is_flag=True, help="Propose it instead.")
+@click.option("--private", is_flag=True, help="Make the repository private if it is created now.")
+@click.option("--branch", help="Branch to push to; default: main.")
+@click.option("--pull-request", is_flag=True, help="Open a pull request instead of pushing.")
 @click.option(
-    "--message", default="Upload with causalplug", show_default=True, help="Of the commit."
+    "--message", default="Upload with causalplug", show_default=True, help="Message of the commit."
 )
 @click.option(
-    "--copy-frozen", is_flag=True, help="Put pulled generators into the repository, not references."
+    "--copy-frozen",
+    is_flag=True,
+    help="Copy pulled generators into the repository, instead of referring to them.",
 )
 @json_option
 def push(
@@ -133,16 +136,7 @@ def push(
     """
     from causalplug.hub.publish import is_edited
 
-    if not folder.is_dir():
-        raise DataError(
-            f"cannot push {folder}: there is no such folder; save the model into it first"
-        )
-    if repo_id.startswith((".", "/", "~")) or repo_id.count("/") > 1 or Path(repo_id).is_dir():
-        raise DataError(
-            f"cannot push to {repo_id}: that is a folder of this computer, and push publishes on "
-            "the Hub; name a repository as owner/name, or copy the folder: "
-            f"cp -r {folder} {repo_id}"
-        )
+    _check_target(folder, repo_id)
     facts = _given(license, summary, datasets, queries)
     if is_edited(folder):
         if facts:
@@ -168,6 +162,19 @@ def push(
         click.echo(commit.pr_url or commit.commit_url)
 
 
+def _check_target(folder: Path, repo_id: str) -> None:
+    if not folder.is_dir():
+        raise DataError(
+            f"cannot push {folder}: there is no such folder; save the model into it first"
+        )
+    if repo_id.startswith((".", "/", "~")) or repo_id.count("/") > 1 or Path(repo_id).is_dir():
+        raise DataError(
+            f"cannot push to {repo_id}: that is a folder of this computer, and push publishes on "
+            "the Hub; name a repository as owner/name, or copy the folder: "
+            f"cp -r {folder} {repo_id}"
+        )
+
+
 for _option in reversed(_facts):
     card, push = _option(card), _option(push)
 
@@ -180,7 +187,7 @@ def adapters(as_json: bool) -> None:
 
     found = list_adapters()
     if as_json:
-        show_json([item.to_dict() for item in found])
+        show_json(to_dicts(found))
         return
     width = max(len(item.kind) for item in found)
     for item in found:
@@ -215,11 +222,17 @@ def _check_card(path: Path, as_json: bool) -> None:
     """Print what is wrong with a card; exit code 2 if anything is."""
     from causalplug.hub.card_check import card_problems
 
+    if path.is_dir():
+        path = path / "README.md"
+        if not path.exists():
+            raise DataError(
+                f"{path} cannot be checked: the folder has no card; write one with causalplug card"
+            )
     try:
         problems = card_problems(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, IsADirectoryError):
+    except UnicodeDecodeError:
         raise DataError(
-            f"{path} cannot be checked: it is not a text; name the README.md itself"
+            f"{path} cannot be checked: it is not a text file; name the README.md itself"
         ) from None
     if as_json:
         show_json({"problems": problems})

@@ -39,6 +39,7 @@ from causalplug.errors import DataError, SourceError, UnknownVariableError, Vari
 from causalplug.files.validation import check_keys
 from causalplug.graphs.graph import CausalGraph
 from causalplug.planning.plan import Plan, check_pull, plan
+from causalplug.selection import drop, without
 from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ class RunFile:
         found = {}
         for name, item in self.data.get(what, {}).items():
             folder = self.path.parent / item["repo"]
-            options = {key: value for key, value in item.items() if key != "repo"}
+            options = drop(item, ("repo",))
             if isinstance(options.get("label_map"), dict):
                 options["label_map"] = self._table(name, options["label_map"])
             found[name] = from_pretrained(folder if folder.is_dir() else item["repo"], **options)
@@ -208,8 +209,7 @@ class RunFile:
         if len(parents) != 1 or not self.variables[parents[0]].is_discrete:
             raise DataError(
                 f"{self.path} cannot be used: mechanisms.{name}.label_map is a table, which needs "
-                "one discrete parent; "
-                'write "estimate", or bind the generator in Python'
+                'one discrete parent; write "estimate", or bind the generator in Python'
             )
         values = {str(value): value for value in self.variables[parents[0]].categories}
         return {values.get(key, key): label for key, label in table.items()}
@@ -245,7 +245,7 @@ def _check_names(graph: CausalGraph, data: Named, path: Path) -> None:
                 raise UnknownVariableError(
                     f"{path} cannot be used: {what}.{name} is not in the graph{hint}"
                 )
-    missing = [name for name in graph.variables if name not in data["variables"]]
+    missing = without(graph.variables, data["variables"])
     if missing:
         raise VariableError(
             f"{path} cannot be used: {', '.join(missing)} is not declared; write for example "

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -16,6 +15,7 @@ from causalplug.cli.given import assigned, bare, names, parts
 from causalplug.errors import SourceError
 from causalplug.files.validation import check_keys
 from causalplug.graphs.source import Source
+from causalplug.selection import all_of_kind, without
 from causalplug.values import Json, Named
 
 __all__ = [
@@ -112,7 +112,7 @@ def _set_to(text: str) -> Json:
     return found
 
 
-def _number(text: str) -> Any:
+def _number(text: str) -> object:
     for kind in (int, float):
         try:
             return kind(text)
@@ -129,11 +129,7 @@ def read_source_list(path: Path) -> list[Source]:
     """
     data = read_file(path)
     listed = data.get("sources", [data] if "recorded" in data else None)
-    if (
-        not isinstance(listed, list)
-        or not listed
-        or not all(isinstance(item, dict) for item in listed)
-    ):
+    if not isinstance(listed, list) or not listed or not all_of_kind(listed, dict):
         raise SourceError(
             f"{path} cannot be used: it lists no sources; write for each one [[sources]] with "
             'file = "rows.csv" or '
@@ -231,7 +227,7 @@ def renamed(columns: Iterable[str], item: Named) -> list[str]:
     columns, wanted = list(columns), item.get("columns")
     if wanted is None:
         return columns
-    missing = [column for column in wanted if column not in columns]
+    missing = without(wanted, columns)
     if missing:
         raise SourceError(
             f"{item['file']} cannot be used: it has no column {', '.join(missing)}; its columns "

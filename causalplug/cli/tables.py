@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import click
 from causalplug.cli.given import names, pairs
 from causalplug.cli.sources import header
 from causalplug.errors import DataError
+from causalplug.selection import within, without
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
 
     from causalplug.variables import Variable
 
-__all__ = ["columns_option", "conditions", "encoded_rows", "rows_of", "where_option"]
+__all__ = [
+    "columns_option",
+    "conditions",
+    "encoded_rows",
+    "rows_of",
+    "tables_of",
+    "where_option",
+]
 
 
 columns_option = click.option(
@@ -58,7 +66,7 @@ def encoded_rows(
 
     if columns is None:
         found = header(path, chosen=())
-        known = [name for name in found if name in variables]
+        known = within(found, variables)
         if not known:
             raise DataError(
                 f"{path} cannot be used: none of its columns {', '.join(found)} is a variable; "
@@ -75,10 +83,10 @@ def conditions(texts: Iterable[str]) -> Json:
     return {name: _condition(name, text) for name, text in pairs(texts, "--where").items()}
 
 
-def _condition(name: str, text: str) -> Any:
+def _condition(name: str, text: str) -> object:
     low, dots, high = text.partition("..")
     if not dots:
-        return [text, *names(text)]
+        return list(dict.fromkeys([text, *names(text)]))
     try:
         return (float(low) if low else None, float(high) if high else None)
     except ValueError:
@@ -105,9 +113,24 @@ def rows_of(
         unused = []
     else:
         unused = header(path, chosen=())
-    if unused := [name for name in unused if name not in encoded]:
+    if unused := without(unused, encoded):
         click.echo(
             f"warning: {path}: not variables of the model, and not used: {', '.join(unused)}",
             err=True,
         )
     return {name: variables[name].decode(codes[:]) for name, codes in encoded.items()}
+
+
+def tables_of(
+    paths: Sequence[Path],
+    variables: Mapping[str, Variable],
+    *,
+    columns: str | None = None,
+    where: Iterable[str] = (),
+) -> Any:
+    """One table, or a list of several; None without any. Arguments and errors as for
+    :func:`rows_of`."""
+    tables = [rows_of(path, variables, columns=columns, where=where) for path in paths]
+    if len(tables) == 1:
+        return tables[0]
+    return tables or None

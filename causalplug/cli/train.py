@@ -46,16 +46,22 @@ __all__ = ["train"]
 )
 @click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG")
 @click.option(
-    "--output-dir", type=click.Path(path_type=Path), help="Instead of the file's output_dir."
+    "--output-dir",
+    type=click.Path(path_type=Path),
+    help="Output folder, in place of the file's output_dir.",
 )
 @click.option(
     "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting. Repeatable."
 )
 @click.option(
-    "--preset", metavar="NAME", help="paper: settings and networks of the authors' own training."
+    "--preset",
+    metavar="NAME",
+    help="Preset settings: 'paper' has the settings and networks that the authors published.",
 )
 @click.option(
-    "--log-with", metavar="TRACKER", help="tensorboard, wandb, … as accelerate names them."
+    "--log-with",
+    metavar="TRACKER",
+    help="Experiment tracker, by accelerate's name: tensorboard, wandb, …",
 )
 @click.option(
     "--replicates",
@@ -63,7 +69,9 @@ __all__ = ["train"]
     metavar="N",
     help="Refit on N resamples of the rows, 20 say, for intervals; saved with the model.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the output folder.")
+@click.option(
+    "--resume", is_flag=True, help="Continue from the last checkpoint in the output folder."
+)
 @click.option(
     "--dry-run", is_flag=True, help="Check everything but the rows, print the plan, train nothing."
 )
@@ -149,7 +157,7 @@ def _train(
     return report
 
 
-def _accelerator(log_with: str | None, folder: Path) -> Any:
+def _accelerator(log_with: str | None, folder: Path) -> object:
     """One that reports to a tracker; None for the default."""
     if log_with is None:
         return None

@@ -15,7 +15,7 @@ from causalplug.files.facts import is_pointer
 from causalplug.variables import Variable
 from causalplug.variables.columns import TextColumn
 
-__all__ = ["arrow_column", "from_arrow", "is_arrow", "is_arrow_array", "parquet"]
+__all__ = ["arrow_column", "arrow_file", "from_arrow", "is_arrow", "is_arrow_array", "parquet"]
 
 _ROWS, _PARQUET_ROWS, _HEAVY_ROWS = 65_536, 524_288, 512  # of a chunk
 
@@ -38,7 +38,13 @@ def from_arrow(frame: object) -> Table:
     """
     import pyarrow as pa
 
-    table = pa.table(frame)
+    try:
+        table = pa.table(frame)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(
+            f"{type(frame).__name__} cannot be read as a table: {str(error)[:300]}. Give a table "
+            "with named columns."
+        ) from None
     names = _names(table.schema.names, f"The {type(frame).__name__}")
     if not table.num_rows:
         raise DataError("The table cannot be used: it has no rows.")
@@ -95,14 +101,29 @@ def parquet(path: Path) -> Table:
     return Table(names, read, rows)
 
 
-def _unreadable(path: Path, error: Exception) -> DataError:
+def arrow_file(path: Path) -> Table:
+    """The table in a file of Arrow's IPC format (Feather).
+
+    Raises:
+        DataError: It cannot be read, has no rows, or a column twice.
+    """
+    import pyarrow as pa
+    from pyarrow import feather
+
+    try:
+        return from_arrow(feather.read_table(str(path), memory_map=True))
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error, "Arrow") from None
+
+
+def _unreadable(path: Path, error: Exception, kind: str = "Parquet") -> DataError:
     if is_pointer(path):
         return DataError(
             f"{path} cannot be read: it is a pointer of Git LFS, not the file itself. Run: git lfs "
             "pull"
         )
     return DataError(
-        f"{path} cannot be read as Parquet: {str(error)[:300]}. Write it again, or download it "
+        f"{path} cannot be read as {kind}: {str(error)[:300]}. Write it again, or download it "
         "again."
     )
 
@@ -127,7 +148,7 @@ def _heavy(schema: Any) -> bool:
     )
 
 
-def arrow_column(column: Any) -> Any:
+def arrow_column(column: Any) -> object:
     """An array of pyarrow as what the rest of the package reads.
 
     Numbers and dates become arrays, texts a :class:`TextColumn`, lists of numbers one array or a
@@ -172,7 +193,7 @@ def _texts(column: Any) -> TextColumn:
     return TextColumn(codes, tuple("" if t is None else t for t in texts), typed=True)
 
 
-def _nested(column: Any) -> Any:
+def _nested(column: Any) -> object:
     """Lists of numbers as arrays; objects, and lists of them, as they are."""
     import pyarrow as pa
 

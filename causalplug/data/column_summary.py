@@ -13,6 +13,7 @@ import numpy as np
 from causalplug.data.images import is_picture, picture_size
 from causalplug.data.table import ClassCodes
 from causalplug.data.text_summary import MANY, TextSummary, numbers
+from causalplug.selection import all_of_kind
 from causalplug.variables import Discrete, Image, Variable
 from causalplug.variables.columns import TextColumn, as_array, tensor_to_numpy
 
@@ -50,7 +51,7 @@ class ColumnSummary:
             values = as_array(values, "values")
         if isinstance(values, list | tuple) and len(values) and is_picture(values[0]):
             self.kinds.add("pictures")
-            self.shapes |= {picture_size(item) for item in values}
+            self.shapes |= set(map(picture_size, values))
             return
         if isinstance(values, np.ndarray):
             array = values
@@ -69,14 +70,14 @@ class ColumnSummary:
             known = np.array([item is not None and item == item for item in array], bool)
             self.missing += int((~known).sum())
             array = array[known]
-            found = {_kind(item) for item in array}
+            found = set(map(_kind, array))
             if found == {"word"}:
                 codes, texts = _factorized(array)
                 self.kinds.add("text")
                 self.texts.add(TextColumn(codes, texts, typed=True))
                 return
             self.kinds |= found
-            if not all(isinstance(item, Hashable) for item in array):
+            if not all_of_kind(array, Hashable):
                 return
             if len(array) and found <= {"int", "float"}:
                 self._range(array.astype(float))

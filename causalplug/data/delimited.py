@@ -53,7 +53,10 @@ MISSING = frozenset(
     }
 )
 """Texts that stand for a missing value, as pandas takes them, unless a category is called so."""
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
+_NUMBER = re.compile(
+    r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?inf(inity)?", re.IGNORECASE
+)
 
 
 def delimited(path: Path, options: TextOptions) -> Table:
@@ -72,7 +75,7 @@ def delimited(path: Path, options: TextOptions) -> Table:
         declared = variables or {}
         wanted = [name for name in names if columns is None or name in columns]
         for batch in _batches(path, dialect, wanted, declared):
-            chunk = {name: _column(batch.column(name), declared.get(name)) for name in wanted}
+            chunk = {n: _column(batch.column(n), declared.get(n), dialect) for n in wanted}
             yield image_files(chunk, variables, path.parent)
 
     return Table(names, read, None)
@@ -125,7 +128,7 @@ def _may_be_quoted(path: Path) -> bool:
         return data.find(b'"') >= 0
 
 
-def _column(array: Any, variable: Variable | None) -> Any:
+def _column(array: Any, variable: Variable | None, dialect: Dialect) -> object:
     """A column of a batch: floats, or texts of which each is there once."""
     declared = Variable()
     if variable is not None:
@@ -143,10 +146,19 @@ def _column(array: Any, variable: Variable | None) -> Any:
     )
     if (places < 0).any():
         codes = places[codes]
+    if dialect.decimal == ",":
+        texts = tuple(t if t in named else _with_point(t) for t in texts)
     column = TextColumn(codes, texts)
     if declared.is_image:
         return list(column.to_numpy())
     return column
+
+
+def _with_point(text: str) -> str:
+    """A number with a decimal comma as it is written elsewhere."""
+    if is_comma_number(text):
+        return text.replace(",", ".")
+    return text
 
 
 class _Squeezed:
@@ -223,7 +235,7 @@ def _no_number(cell: str, dialect: Dialect) -> str:
     """Why a cell is no number, empty where it is one or missing."""
     if cell in MISSING:
         return ""
-    text = cell.strip()
+    text = cell.strip(" \t")
     plain = text
     if dialect.decimal == "," and "." not in text:
         plain = text.replace(",", ".")
@@ -231,6 +243,11 @@ def _no_number(cell: str, dialect: Dialect) -> str:
         return "which is no number with a decimal comma. Mend the line, or give decimal='.'."
     if _NUMBER.fullmatch(plain) and not text.startswith("+"):
         return ""
+    if _THOUSANDS.fullmatch(text):
+        return (
+            "which may be a thousand or a number with a decimal comma. Write it without the comma, "
+            "or separate columns by another sign and say decimal=','."
+        )
     if is_comma_number(text):
         return "a number with a decimal comma? Then say so: decimal=','."
     return (

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from causalplug.errors import DataError
+from causalplug.selection import values_at, without_none
 
 __all__ = [
     "UNREADABLE",
@@ -44,12 +45,17 @@ _NOT_TEXT = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook: save the sheet as CSV",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook: save the sheet as CSV",
     b"PAR1": "Parquet: call it .parquet",
+    b"ARROW1": "Arrow: call it .arrow",
+    b"\x1f\x8b": "compressed by gzip: call it .csv.gz",
+    b"<!DOCTYPE": "a page of the web: download the file itself",
+    b"<html": "a page of the web: download the file itself",
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself: run git lfs pull",
 }
 _SEPARATORS = (",", ";", "\t", "|")
 _WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 _COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 _POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
+_POINT_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
@@ -98,7 +104,7 @@ class TextOptions:
     @property
     def given(self) -> dict[str, str]:
         """The options that are not None."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        return without_none(vars(self))
 
 
 @dataclass(frozen=True)
@@ -176,6 +182,7 @@ def detect(path: Path, options: TextOptions) -> Dialect:
         )
     layout = _layout(path, lines, separator)
     names = layout.rows[0]
+    _refuse_lines_above(path, layout)
     decimal = options.decimal or _decimal(path, layout, given=separator is not None)
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
@@ -187,6 +194,17 @@ def detect(path: Path, options: TextOptions) -> Dialect:
         encoding, layout.separator, layout.squeezed, decimal, tuple(names),
         skipped + layout.header_place, skipped > 0, layout.row_names,
     )  # fmt: skip
+
+
+def _refuse_lines_above(path: Path, layout: _Layout) -> None:
+    """Refuse a title or a comment where the names of the columns belong."""
+    first, *others = layout.rows
+    if len(first) == 1 and others and all(len(row) > 1 for row in others):
+        raise DataError(
+            f"{path} cannot be read: line {layout.lines[0]} ({first[0][:80]!r}) names one column, "
+            f"and line {layout.lines[1]} has {len(others[0])} fields. Take lines above the header "
+            "out of the file."
+        )
 
 
 def encoding_of(path: Path) -> str:
@@ -300,7 +318,7 @@ def _layout(path: Path, lines: Sequence[str], separator: str | None) -> _Layout:
     if len(fitting) > 1:
         raise DataError(
             f"{path} can be read in several ways: its columns may be separated by "
-            f"{' or by '.join(_WORDS[sign] for sign in fitting)}. Say which: "
+            f"{' or by '.join(values_at(_WORDS, fitting))}. Say which: "
             f"separator={fitting[0]!r}."
         )
     if fitting:
@@ -369,9 +387,15 @@ def _decimal(path: Path, layout: _Layout, *, given: bool) -> str:
         return "."
     cells = [cell.strip() for row in layout.rows[1:] for cell in row]
     commas = [cell for cell in cells if _COMMA.fullmatch(cell)]
-    if not commas or any(_POINT.fullmatch(cell) for cell in cells):
+    points = [cell for cell in cells if _POINT.fullmatch(cell)]
+    if layout.separator == ";" and points and all(map(_POINT_THOUSANDS.fullmatch, points)):
+        raise DataError(
+            f"{path} can be read in several ways: {points[0]!r} may be a number with a decimal "
+            "point, or a thousand. Say decimal='.', or write the thousands without points."
+        )
+    if not commas or points:
         return "."
-    if all(_THOUSANDS.fullmatch(cell) for cell in commas):
+    if all(map(_THOUSANDS.fullmatch, commas)):
         raise DataError(
             f"{path} can be read in several ways: {commas[0]!r} may be a number with a decimal "
             "comma, or a thousand. Say which: decimal=',' or decimal='.'."

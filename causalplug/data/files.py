@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from causalplug.data.arrow import parquet
+from causalplug.data.arrow import arrow_file, parquet
 from causalplug.data.delimited import delimited
 from causalplug.data.dialect import TextOptions
 from causalplug.data.folders import class_folders, is_hidden, with_pictures
@@ -22,7 +22,25 @@ from causalplug.variables import Variable
 __all__ = ["table_at"]
 
 _TEXTS = (".csv", ".tsv", ".txt", ".dat")
-_TABLES = (*_TEXTS, ".jsonl", ".ndjson", ".parquet", ".pq")
+_ARROW = (".feather", ".arrow", ".ipc")
+_TABLES = (*_TEXTS, ".jsonl", ".ndjson", ".parquet", ".pq", *_ARROW)
+_ADVICE = {
+    ".json": "write one JSON object for each line and call it .jsonl",
+    ".xlsx": "save the sheet as CSV",
+    ".xls": "save the sheet as CSV",
+    ".ods": "save the sheet as CSV",
+    ".sav": "export it as CSV, or give the DataFrame of pandas.read_spss",
+    ".dta": "export it as CSV, or give the DataFrame of pandas.read_stata",
+    ".sas7bdat": "export it as CSV, or give the DataFrame of pandas.read_sas",
+    ".rds": "export it as CSV: write.csv(…, row.names=FALSE)",
+    ".rdata": "export it as CSV: write.csv(…, row.names=FALSE)",
+    ".pkl": "a pickle may run code: give the DataFrame itself, or write it as Parquet",
+    ".pickle": "a pickle may run code: give the DataFrame itself, or write it as Parquet",
+    ".h5": "give a dict of its arrays",
+    ".npz": "give a dict of its arrays: dict(numpy.load(path))",
+    ".npy": "give a dict of its columns",
+}
+"""What to do with files of other forms."""
 _PACKED = (".gz", ".bz2", ".zst")
 _REPO = re.compile(r"(?:hf://datasets/)?([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 
@@ -43,12 +61,12 @@ def table_at(
     """
     options = text or TextOptions()
     if isinstance(place, list | tuple):
-        return _joined(
-            [
+        items = []
+        for item in place:
+            items.append(
                 table_at(item, split=split, revision=revision, streaming=streaming, text=options)
-                for item in place
-            ]
-        )
+            )
+        return _joined(items)
     written, path = str(place), Path(place)  # type: ignore[arg-type]
     if path.is_dir():
         return _folder(path, split, options)
@@ -105,6 +123,11 @@ def _file(path: Path, options: TextOptions) -> Table:
         )
     if name.endswith((".parquet", ".pq")):
         return parquet(path)
+    if name.endswith(_ARROW):
+        return arrow_file(path)
+    advice = _ADVICE.get(Path(name).suffix)
+    if advice is not None:
+        raise DataError(f"{path} cannot be read: {advice}.")
     raise DataError(
         f"{path} cannot be read: known are {', '.join(_TABLES)}, folders of images with a "
         "metadata.csv, and ids of datasets on the Hub."

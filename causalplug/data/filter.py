@@ -10,6 +10,7 @@ import numpy as np
 
 from causalplug.data.table import ClassCodes, Columns, Table
 from causalplug.errors import DataError
+from causalplug.selection import values_at, without
 from causalplug.values import Named
 from causalplug.variables import Variable
 from causalplug.variables.columns import TextColumn, as_array
@@ -29,7 +30,7 @@ def filtered(table: Table, where: Named) -> Table:
     Raises:
         DataError: A column that is not there. While reading: values that cannot be compared.
     """
-    missing = [name for name in where if name not in table.names]
+    missing = without(where, table.names)
     if missing:
         raise DataError(
             f"where={dict(where)} cannot be used: the table has no column "
@@ -98,9 +99,9 @@ def _fits(text: str, condition: object, name: str) -> bool:
         allowed = condition
     else:
         allowed = [condition]
-    if text in {str(value) for value in allowed}:
+    if text in set(map(str, allowed)):
         return True
-    return number is not None and number in {_number(value) for value in allowed}
+    return number is not None and number in set(map(_number, allowed))
 
 
 def _interval(condition: tuple[Any, ...], name: str) -> tuple[float, float]:
@@ -122,12 +123,12 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _taken(column: Any, rows: np.ndarray) -> Any:
+def _taken(column: Any, rows: np.ndarray) -> object:
     """Some rows of a column of any kind."""
     if isinstance(column, TextColumn):
         return replace(column, codes=column.codes[rows])
     if isinstance(column, ClassCodes):
-        return replace(column, codes=[column.codes[row] for row in rows])
+        return replace(column, codes=values_at(column.codes, rows))
     if isinstance(column, list | tuple):
-        return [column[row] for row in rows]
+        return values_at(column, rows)
     return column[rows]

@@ -10,12 +10,14 @@ from __future__ import annotations
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from causalplug.data.table import Columns, Table
 from causalplug.errors import DataError
+from causalplug.selection import values_at
 from causalplug.variables import Variable
 from causalplug.variables.columns import TextColumn
 
@@ -55,8 +57,8 @@ def class_folders(path: Path) -> Table:
 
 def _classes(folders: Mapping[str, Sequence[Path]]) -> Table:
     """Images with the names of their folders as labels."""
-    pictures = [file for files in folders.values() for file in files]
-    codes = np.repeat(np.arange(len(folders)), [len(files) for files in folders.values()])
+    pictures = list(chain.from_iterable(folders.values()))
+    codes = np.repeat(np.arange(len(folders)), list(map(len, folders.values())))
     labels = TextColumn(codes, tuple(folders))
 
     def read(
@@ -69,11 +71,11 @@ def _classes(folders: Mapping[str, Sequence[Path]]) -> Table:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    return sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in _PICTURES and not is_hidden(file)
-    )
+    items = []
+    for file in folder.iterdir():
+        if file.suffix.lower() in _PICTURES and not is_hidden(file):
+            items.append(file)
+    return sorted(items)
 
 
 def with_pictures(table: Table, metadata: Path) -> Table:
@@ -98,10 +100,11 @@ def with_pictures(table: Table, metadata: Path) -> Table:
         for chunk in table.read(variables, wanted):
             found = {places.get(name, name): values for name, values in chunk.items()}
             for name in places.keys() & chunk.keys():
-                files = [chunk[name][k] for k in range(len(chunk[name]))]
-                found[places[name]] = [
-                    _inside(root, file, metadata, row + k) for k, file in enumerate(files)
-                ]
+                files = values_at(chunk[name], range(len(chunk[name])))
+                parts = []
+                for k, file in enumerate(files):
+                    parts.append(_inside(root, file, metadata, row + k))
+                found[places[name]] = parts
             row += len(next(iter(chunk.values())))
             yield found
 

@@ -12,6 +12,7 @@ from causalplug.data.images import is_picture
 from causalplug.data.items import CHUNK, from_items
 from causalplug.data.table import ClassCodes, Columns, Table, stacked_items
 from causalplug.errors import DataError, MissingDependencyError
+from causalplug.selection import any_of_kind
 from causalplug.variables import Variable
 
 __all__ = ["from_datasets", "from_hub", "is_datasets"]
@@ -70,11 +71,11 @@ def from_datasets(
         for batch in narrow.iter(batch_size=CHUNK if rows is None or any_pictures else 65_536):
             yield {name: _feature_column(batch[name], features[name]) for name in wanted}
 
-    any_pictures = any(isinstance(feature, datasets.Image) for feature in features.values())
+    any_pictures = any_of_kind(features.values(), datasets.Image)
     return Table(tuple(features), read, rows, origin=origin)
 
 
-def _feature_column(values: Any, feature: Any) -> Any:
+def _feature_column(values: Any, feature: Any) -> object:
     if hasattr(feature, "int2str"):
         return ClassCodes(values, feature.names)
     items = list(values)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from causalplug.data.column_summary import ColumnSummary
 from causalplug.errors import DataError
+from causalplug.selection import without
 from causalplug.values import Named
 from causalplug.variables import Variable
 
@@ -51,7 +52,7 @@ def infer_from(sources: Iterable[Tabular], declared: Mapping[str, Variable]) -> 
             for name, values in chunk.items():
                 if name not in declared:
                     seen[name].add(values)
-    unknown = [name for name in declared if name not in seen]
+    unknown = without(declared, seen)
     if unknown:
         raise DataError(
             f"{', '.join(map(repr, unknown))} cannot be declared: no source has such a column. "

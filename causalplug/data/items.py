@@ -59,14 +59,14 @@ def from_items(
     def read(
         variables: Mapping[str, Variable] | None, columns: Collection[str] | None = None
     ) -> Iterator[Columns]:
-        pending: list[Any] = []
+        pending: list[object] = []
         number = -1
         for number, item in enumerate(unread.pop() if unread else items()):
             if len(item) != len(names) or (
                 isinstance(item, Mapping) and set(map(str, item)) != set(names)
             ):
                 if isinstance(item, Mapping):
-                    got: list[Any] | str = list(item)
+                    got: list[object] | str = list(item)
                 else:
                     got = f"{len(item)} values"
                 raise DataError(

@@ -12,6 +12,7 @@ from typing import Any
 from causalplug.data.dialect import UNREADABLE, TextOptions, encoding_of, not_decodable, open_binary
 from causalplug.data.table import Columns, Table, image_files, stacked_items
 from causalplug.errors import DataError
+from causalplug.selection import firsts, without
 from causalplug.values import Json
 from causalplug.variables import Variable
 
@@ -38,7 +39,7 @@ def json_lines(path: Path, options: TextOptions) -> Table:
         for start, rows in _rows(path, encoding):
             found = dict.fromkeys(name for row in rows for name in row)
             names = names or list(found)
-            new = [name for name in found if name not in names]
+            new = without(found, names)
             if new:
                 raise DataError(
                     f"{path} has {new[0]!r} after line {start} only. Give it (or null) in every "
@@ -95,7 +96,7 @@ def _parsed(lines: Sequence[str], start: int, path: Path) -> list[Json]:
 def _once(pairs: list[tuple[str, Any]]) -> Json:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
+        names = firsts(pairs)
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"it has the key {twice!r} twice")
     return found

@@ -32,6 +32,7 @@ from causalplug.data.table import ClassCodes, Columns
 from causalplug.data.tables import table_of
 from causalplug.errors import DataError, SourceError
 from causalplug.graphs.source import Source
+from causalplug.selection import drop, pick, within, without
 from causalplug.values import Json, Named
 from causalplug.variables import Continuous, Variable
 from causalplug.variables.columns import TextColumn, has_nan, tensor_to_numpy
@@ -200,13 +201,9 @@ class DataSource:
         given = {}
         if isinstance(do, Mapping):
             given = dict(do)
-        self._constants = {
-            variable: value
-            for variable, value in given.items()
-            if variable not in self._table.names
-        }
+        self._constants = drop(given, self._table.names)
         self.names = (*self._table.names, *self._constants)
-        missing = [variable for variable in self.do if variable not in self.names]
+        missing = without(self.do, self.names)
         if missing:
             raise SourceError(
                 f"{self} cannot be used: {', '.join(missing)} was intervened on but has no column "
@@ -249,7 +246,7 @@ class DataSource:
 
     def _wanted(self, variables: Mapping[str, Variable]) -> list[str]:
         """The table's columns that are variables; the first where none is, to count rows."""
-        return [n for n in self._table.names if n in variables] or [self._table.names[0]]
+        return within(self._table.names, variables) or [self._table.names[0]]
 
     def infer_variables(self, **declared: Variable) -> InferredVariables:
         """Declarations of the columns, where they are safe; see
@@ -266,9 +263,7 @@ class DataSource:
         self._check_names(variables)
         if not self.do:
             return Source(recorded=self.names, name=self.name)
-        return self._source(
-            variables, self._encoded({name: variables[name] for name in self.do}, None)
-        )
+        return self._source(variables, self._encoded(pick(variables, self.do), None))
 
     def encode(
         self, variables: Mapping[str, Variable], *, cache_dir: str | os.PathLike[str] | None = None
@@ -286,9 +281,7 @@ class DataSource:
                 (with the row), wrong image shapes, images that cannot be read.
         """
         self._check_names(variables)
-        values = self._encoded(
-            {name: variables[name] for name in self.names}, self.cache_dir or cache_dir
-        )
+        values = self._encoded(pick(variables, self.names), self.cache_dir or cache_dir)
         return Rows(self._source(variables, values), values, self._cluster_numbers())
 
     def _cluster_numbers(self) -> Tensor | None:
@@ -302,7 +295,7 @@ class DataSource:
         return torch.from_numpy(numbers.reshape(-1).astype(np.int64))
 
     def _check_names(self, variables: Mapping[str, Variable]) -> None:
-        unknown = [column for column in self.names if column not in variables]
+        unknown = without(self.names, variables)
         if unknown:
             near = difflib.get_close_matches(unknown[0], variables, n=1)
             hint = ""
@@ -377,7 +370,7 @@ class DataSource:
         found = {name: self._joined(variables[name], parts, name) for name, parts in codes.items()}
         for name, store in stores.items():
             found[name] = whole[name] if name in whole else store.close()  # type: ignore[assignment]
-        return {name: found[name] for name in variables}
+        return pick(found, variables)
 
     def _joined(self, variable: Variable, parts: Parts, name: str) -> Tensor:
         """All rows of a column; numbers in float32 where that does not blur them."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from causalplug.errors import DataError
+from causalplug.selection import all_of_kind, without
 from causalplug.values import Json
 from causalplug.variables import Variable
 from causalplug.variables.columns import tensor_to_numpy
@@ -67,7 +68,7 @@ class Table:
             names = {name: name for name in columns}
         if not names:
             raise DataError("columns=[] cannot be used: name at least one column.")
-        missing = [name for name in names if name not in self.names]
+        missing = without(names, self.names)
         if missing:
             raise DataError(
                 f"columns={list(names)} cannot be used: the table has no column "
@@ -112,7 +113,7 @@ def image_files(
     """Columns whose declared images are given by the names of their files: as paths, seen from
     the table's folder."""
 
-    def files(column: Any) -> Any:
+    def files(column: Any) -> object:
         if not len(column) or not isinstance(column[0], str):
             return column
         return [(folder or Path()) / item if isinstance(item, str) else None for item in column]
@@ -124,16 +125,16 @@ def image_files(
     return columns | {name: files(columns[name]) for name in images}
 
 
-def stacked_items(items: list[Any]) -> Any:
+def stacked_items(items: list[Any]) -> object:
     """Equal arrays or tensors as one; numbers as an array; anything else stays a list."""
     first = items[0]
     if hasattr(first, "detach"):
         items = [tensor_to_numpy(item) if hasattr(item, "detach") else item for item in items]
-    if all(isinstance(item, np.ndarray | np.generic) for item in items):
+    if all_of_kind(items, np.ndarray | np.generic):
         if len({item.shape for item in items}) == 1:
             return np.stack(items)
         return items
-    types = {type(item) for item in items}
+    types = set(map(type, items))
     if types <= {bool} or types <= {int, float}:
         return np.asarray(items)
     return items

@@ -5,12 +5,12 @@ Files and the Hub are read by :mod:`causalplug.data.files`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
-from torch.utils.data import IterableDataset
 
 from causalplug.data.arrow import arrow_column, from_arrow, is_arrow, is_arrow_array
 from causalplug.data.dialect import TextOptions
@@ -19,6 +19,7 @@ from causalplug.data.huggingface import from_datasets, is_datasets
 from causalplug.data.items import from_items
 from causalplug.data.table import ClassCodes, Columns, Table, image_files, stacked_items
 from causalplug.errors import DataError
+from causalplug.selection import all_of_kind
 from causalplug.variables import Variable
 from causalplug.variables.columns import TextColumn
 
@@ -56,6 +57,8 @@ def table_of(
         return _from_frame(frame)
     if isinstance(frame, np.ndarray) and frame.dtype.names:
         return _from_columns({name: _given(frame[name]) for name in frame.dtype.names})
+    if hasattr(frame, "iloc") or isinstance(frame, set | frozenset):
+        raise _unknown(frame)
     if is_arrow(frame):
         return from_arrow(frame)
     table = _from_rows(frame, columns)
@@ -68,13 +71,22 @@ def _from_rows(frame: object, columns: Sequence[str] | Mapping[str, str] | None)
     """A torch dataset or an iterable of rows, None where it is neither."""
     if isinstance(frame, np.ndarray):
         return None
-    if isinstance(frame, IterableDataset):
+    if _is_iterable_dataset(frame):
         return from_items(lambda: iter(frame), columns, None)
     if hasattr(frame, "__getitem__") and hasattr(frame, "__len__"):
         return from_items(lambda: (frame[i] for i in range(len(frame))), columns, len(frame))
     if hasattr(frame, "__iter__") and not isinstance(frame, Iterator):
         return from_items(lambda: iter(frame), columns, None)
     return None
+
+
+def _is_iterable_dataset(frame: object) -> TypeGuard[Iterable[Any]]:
+    """Whether a frame is an IterableDataset of torch, which nobody has who never loaded torch."""
+    if "torch" not in sys.modules:
+        return False
+    from torch.utils.data import IterableDataset
+
+    return isinstance(frame, IterableDataset)
 
 
 def _unknown(frame: object) -> DataError:
@@ -89,6 +101,11 @@ def _unknown(frame: object) -> DataError:
             "An array cannot be read as a table: its columns have no names. Give "
             "pandas.DataFrame(array, columns=[…]) or a dict of columns."
         )
+    if name == "Series":
+        return DataError(
+            "A Series cannot be read as a table: it is a single column. Give frame[[name]], or a "
+            "dict of columns."
+        )
     if type(frame).__module__.startswith("polars") and name == "LazyFrame":
         return DataError("A LazyFrame cannot be read as a table. Give frame.collect().")
     return DataError(
@@ -100,7 +117,7 @@ def _unknown(frame: object) -> DataError:
 
 
 def _are_paths(items: Sequence[object]) -> bool:
-    return all(isinstance(item, str | Path) for item in items)
+    return all_of_kind(items, str | Path)
 
 
 # -- what is in memory
@@ -130,6 +147,11 @@ def _from_columns(held: Columns) -> Table:
 
 
 def _length(name: str, values: Any) -> int:
+    if isinstance(values, set | frozenset | Mapping):
+        raise DataError(
+            f"The table cannot be used: {name!r} is a {type(values).__name__}, which has no rows "
+            "in order. Give a list or an array."
+        )
     try:
         return len(values)
     except TypeError:
@@ -139,7 +161,7 @@ def _length(name: str, values: Any) -> int:
         ) from None
 
 
-def _given(values: object) -> Any:
+def _given(values: object) -> object:
     """A column of a dict."""
     if is_arrow_array(values):
         return arrow_column(values)
@@ -149,7 +171,7 @@ def _given(values: object) -> Any:
 
 
 def _from_frame(frame: Any) -> Table:
-    names = [str(name) for name in frame.columns]
+    names = list(map(str, frame.columns))
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(
             f"The table cannot be used: it has the column {', '.join(twice)} twice. Rename one."
@@ -157,7 +179,7 @@ def _from_frame(frame: Any) -> Table:
     return _from_columns({str(name): _frame_column(frame[name]) for name in frame.columns})
 
 
-def _frame_column(column: Any) -> Any:
+def _frame_column(column: Any) -> object:
     """A column of pandas: texts and categories by their codes, rows that are arrays or images as
     one array or a list, anything else as an array."""
     import pandas as pd
@@ -165,7 +187,7 @@ def _frame_column(column: Any) -> Any:
     kind = column.dtype
     if isinstance(kind, pd.CategoricalDtype):
         categories = kind.categories
-        if all(isinstance(category, str) for category in categories):
+        if all_of_kind(categories, str):
             return TextColumn(column.cat.codes.to_numpy(), tuple(categories), typed=True)
         return column.to_numpy()
     if isinstance(kind, pd.StringDtype) or _holds_texts(column):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from causalplug.data.delimited import MISSING
+from causalplug.selection import not_none, values_at, within
 from causalplug.variables import Continuous, Discrete, Variable
 from causalplug.variables.columns import TextColumn
 
@@ -81,7 +82,7 @@ class TextSummary:
             self.counts["missing"] += missing
         seen = np.bincount(column.codes[column.codes >= 0], minlength=len(column.texts))
         if not column.typed:
-            marks = {t for t in column.texts if t in MISSING}
+            marks = set(within(column.texts, MISSING))
         else:
             marks = set()
         if marks and missing:
@@ -94,7 +95,7 @@ class TextSummary:
             if len(kept) <= MANY:
                 kept.update(dict.fromkeys(column.texts[place] for place in at[: MANY + 1]))
             if form in ("int", "float", "zeroed") and len(at):
-                values = np.array([column.texts[place] for place in at]).astype(float)
+                values = np.array(values_at(column.texts, at)).astype(float)
                 self.low = min(self.low, float(values.min()))
                 self.high = max(self.high, float(values.max()))
 
@@ -177,11 +178,13 @@ def _forms(texts: Collection[str]) -> np.ndarray:
     return found
 
 
-def guessed_values(texts: Sequence[str | None]) -> list[Any]:
+def guessed_values(texts: Sequence[str | None]) -> list[object]:
     """The values that texts of a text file stand for: numbers where all are, without leading
-    zeros; else the texts."""
-    known = [text for text in texts if text is not None]
+    zeros; truth values where all are; else the texts."""
+    known = not_none(texts)
     forms = set(_forms(list(dict.fromkeys(known))).tolist())
+    if forms == {"bool"}:
+        return [None if text is None else text.strip().casefold() == "true" for text in texts]
     if not known or not forms <= {"int", "float"}:
         return list(texts)
     return [None if text is None else _number(text) for text in texts]
@@ -218,7 +221,7 @@ def numbers(
             f"whole numbers with {'more than ' * (count > MANY)}{count} different values in {rows} "
             f"rows, from {low:g} to {high:g}: a quantity (Continuous) or codes (Discrete)?"
         )
-    categories = sorted(int(value) for value in values)
+    categories = sorted(map(int, values))
     plain = categories == list(range(count))
     return Discrete(count if plain else categories), f"{count} different whole numbers" + (
         "" if plain else f" from {low:g} to {high:g}"

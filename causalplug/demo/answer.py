@@ -10,6 +10,7 @@ from causalplug.demo.question import Question
 from causalplug.errors import CausalPlugError, NotIdentifiableError, QueryError
 from causalplug.sampling.answers import Estimate
 from causalplug.sampling.bounded import model_bounds
+from causalplug.uncertainty.drivers import Drivers, drivers_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +50,7 @@ class Answer:
         verdict: Whether the data determine the answer, as a sentence.
         reason: How the answer is worked out, or why there is none, as sentences.
         notes: What is doubtful, and what the intervals hold, as sentences.
+        drivers: What the answer rests on; None where there is no estimate.
     """
 
     question: Question
@@ -60,6 +62,7 @@ class Answer:
     verdict: str
     reason: str
     notes: tuple[str, ...]
+    drivers: Drivers | None = None
 
     @property
     def table(self) -> pd.DataFrame:
@@ -133,6 +136,7 @@ def ask(
         verdict=_verdict(found),
         reason=_words(found),
         notes=_notes(estimate),
+        drivers=drivers_of(dcm, estimate),
     )
 
 

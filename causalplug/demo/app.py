@@ -15,14 +15,22 @@ from causalplug.demo.question import Question
 from causalplug.demo.texts import about, asked, explained, refused
 from causalplug.errors import CausalPlugError, DataError, MissingDependencyError
 from causalplug.plots.images import plot_images
-from causalplug.values import Json
+from causalplug.selection import within
+from causalplug.values import Json, Value
 
 if TYPE_CHECKING:
     import gradio
+    from PIL.Image import Image
 
     from causalplug.dcm import DCM
 
 __all__ = ["Desk", "app"]
+
+Component = Any
+"""A component, a page or an event of gradio, which need not be installed."""
+
+Updates = list[Component]
+"""Components, or what they are to show next."""
 
 
 def app(dcm: DCM, *, title: str = "causalplug", n: int | None = None) -> gradio.Blocks:
@@ -75,14 +83,16 @@ class Shown:
         rows: The answer's table, a list of rows; empty where it has none.
         head: The names of its columns.
         words: How the answer comes about and what is doubtful.
+        drivers: A picture of what the answer rests on, or None.
     """
 
     question: str
-    bars: Any
-    images: Any
-    rows: list[list[Any]]
+    bars: Image | None
+    images: Image | None
+    rows: list[list[Value]]
     head: list[str]
     words: str
+    drivers: Image | None = None
 
 
 class Desk:
@@ -114,7 +124,7 @@ class Desk:
         without causes of its own is set."""
         outcome = self.askable[-1]
         above = self.dcm.graph.ancestors([outcome]) - {outcome}
-        order = [name for name in self.dcm.graph.topological_order() if name in above]
+        order = within(self.dcm.graph.topological_order(), above)
         roots = [n for n in order if self.controls[n].is_offered]
         do = {name: self.controls[name].start for name in roots[:1]}
         return {"outcome": outcome, "do": do, "seen": {}}
@@ -123,7 +133,7 @@ class Desk:
         """The question that stands on the page."""
         return Question.of(self.dcm, state["outcome"], state["do"], state["seen"])
 
-    def drawn(self, state: Json) -> Any:
+    def drawn(self, state: Json) -> Component:
         """The graph with what is set, seen and asked for, see
         :func:`causalplug.demo.drawing.draw_graph`."""
         return draw_graph(self.dcm, self._drawable(state))
@@ -163,11 +173,12 @@ class Desk:
             bars,
             images,
             table.astype(object).values.tolist(),
-            [str(name) for name in table.columns],
+            list(map(str, table.columns)),
             explained(found),
+            None if found.drivers is None else picture_of(found.drivers.plot()),
         )
 
-    def _pictures(self, question: Question) -> Any:
+    def _pictures(self, question: Question) -> Component:
         drawn = pairs(self.dcm, question.outcome, question)
         figure = plot_images(
             drawn.rows, width=6.5, note=drawn.note, difference=len(drawn.rows) == 2
@@ -179,7 +190,7 @@ class _Page:
     """The components of the page and what happens when they are used."""
 
     def __init__(self, desk: Desk, title: str):
-        self.gr: Any = importlib.import_module("gradio")
+        self.gr: Component = importlib.import_module("gradio")
         self.desk = desk
         self.title = title
 
@@ -218,7 +229,9 @@ class _Page:
             self.button = gr.Button("Ask", variant="primary")
             self.clear = gr.Button("Start over")
 
-    def _world(self, label: str, world: str, name: str, state: Json) -> tuple[Any, Any, Any]:
+    def _world(
+        self, label: str, world: str, name: str, state: Json
+    ) -> tuple[Component, Component, Component]:
         """A box to tick, a list and a slider for one world."""
         gr, looks = self.gr, self._looks(name, world, state)
         return (
@@ -249,17 +262,20 @@ class _Page:
         self.images = gr.Image(show_label=False, interactive=False, type="pil", format="png")
         self.table = gr.Dataframe(label="Numbers", interactive=False)
         self.words = gr.Markdown()
+        with gr.Accordion("What drives this answer", open=False) as self.below:
+            self.drivers = gr.Image(show_label=False, interactive=False, type="pil", format="png")
 
     @property
-    def _panel(self) -> list[Any]:
+    def _panel(self) -> Updates:
         """The components that tell of the variable that is chosen."""
         return [self.chosen, *self.seen, *self.do]
 
     @property
-    def _answers(self) -> list[Any]:
-        return [self.asked, self.bars, self.images, self.table, self.words]
+    def _answers(self) -> Updates:
+        parts = [self.asked, self.bars, self.images, self.table, self.words]
+        return [*parts, self.below, self.drivers]
 
-    def _connect(self, page: Any) -> None:
+    def _connect(self, page: Component) -> None:
         gr, quiet = self.gr, {"show_progress": "hidden", "api_name": False}
         self.graph.select(_typed(self._clicked, gr.SelectData), self.state, self._panel, **quiet)
         self.chosen.input(self._chosen, [self.chosen, self.state], self._panel, **quiet)
@@ -281,22 +297,22 @@ class _Page:
             event(self._answer, self.state, self._answers, api_name=False)
         gr.api(self._by_program, api_name="ask")
 
-    def _clicked(self, state: Json, event: Any) -> list[Any]:
+    def _clicked(self, state: Json, event: Component) -> Updates:
         name = self.desk.drawn(state).at(*event.index)
         if name is None:
             return [self.gr.skip() for _ in self._panel]
         return self._chosen(name, state)
 
-    def _chosen(self, name: str, state: Json) -> list[Any]:
+    def _chosen(self, name: str, state: Json) -> Updates:
         return [name, *self._updates(name, "seen", state), *self._updates(name, "do", state)]
 
-    def _updates(self, name: str, world: str, state: Json) -> list[Any]:
+    def _updates(self, name: str, world: str, state: Json) -> Updates:
         return [self.gr.update(**look) for look in self._looks(name, world, state)]
 
-    def _changer(self, world: str) -> Any:
+    def _changer(self, world: str) -> Component:
         """What happens when a component of a world is used."""
 
-        def change(state: Json, name: str, on: bool, choice: Any, number: Any) -> list[Any]:
+        def change(state: Json, name: str, on: bool, choice: Value, number: Value) -> Updates:
             control = self.desk.controls[name]
             value = number if control.is_slider else choice
             if value is None or (on and name not in state[world]):
@@ -306,16 +322,16 @@ class _Page:
 
         return change
 
-    def _asked_for(self, state: Json, outcome: str) -> list[Any]:
+    def _asked_for(self, state: Json, outcome: str) -> Updates:
         changed = {**state, "outcome": outcome}
         return [changed, self.desk.drawn(changed).picture]
 
-    def _cleared(self) -> list[Any]:
+    def _cleared(self) -> Updates:
         state = {**self.desk.start, "do": {}}
         name = next(iter(self.desk.controls))
         return [state, self.desk.drawn(state).picture, state["outcome"], *self._chosen(name, state)]
 
-    def _answer(self, state: Json) -> list[Any]:
+    def _answer(self, state: Json) -> Updates:
         shown, gr = self.desk.answer(state), self.gr
         table = {"headers": shown.head, "data": shown.rows}
         return [
@@ -324,9 +340,11 @@ class _Page:
             gr.update(value=shown.images, visible=shown.images is not None),
             gr.update(value=table, visible=bool(shown.rows)),
             shown.words,
+            gr.update(visible=shown.drivers is not None),
+            shown.drivers,
         ]
 
-    def _by_program(self, outcome: str, do: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
+    def _by_program(self, outcome: str, do: Json, seen: Json) -> Json:
         """Answer a question of a program: question, table, head and words."""
         shown = self.desk.answer({"outcome": outcome, "do": do, "seen": seen})
         return {
@@ -337,10 +355,10 @@ class _Page:
         }
 
 
-def _typed(function: Any, kind: Any) -> Any:
+def _typed(function: Component, kind: Component) -> Component:
     """``function`` with its second argument declared as ``kind``, which Gradio looks at."""
 
-    def handler(state: Any, event: Any) -> Any:
+    def handler(state: Component, event: Component) -> Component:
         return function(state, event)
 
     handler.__annotations__ = {"event": kind}

@@ -68,7 +68,7 @@ def controls(dcm: DCM) -> dict[str, Control]:
     found = {}
     for name, variable in dcm.variables.items():
         if variable.is_discrete:
-            texts = tuple(str(value) for value in variable.categories)
+            texts = tuple(map(str, variable.categories))
             found[name] = Control(name, texts, start=texts[-1])
         elif variable.is_number:
             known = ranges.get(name)

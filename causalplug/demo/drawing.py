@@ -136,7 +136,7 @@ def answer_picture(answer: Answer) -> Figure | None:
     figure, ((axes,),) = panels(1, 1, COLUMN * 1.4, 0.9 + 0.34 * rows)
     labels = [answer.question.outcome]
     if answer.question.outcome in table:
-        labels = [str(value) for value in table[answer.question.outcome]]
+        labels = list(map(str, table[answer.question.outcome]))
     places = np.arange(rows)[::-1].astype(float)
     if answer.usual is not None:
         figure.set_figheight(figure.get_figheight() + 0.2)
@@ -149,7 +149,7 @@ def answer_picture(answer: Answer) -> Figure | None:
     axes.set_ylim(-0.7, rows - 0.3)
     axes.set_title(answer.query, loc="left", pad=4, **plain(SMALL + 1))
     if answer.usual is not None:
-        looks: dict[str, Any] = {"frameon": False, "fontsize": SMALL, "handlelength": 1.0}
+        looks: dict[str, object] = {"frameon": False, "fontsize": SMALL, "handlelength": 1.0}
         figure.legend(loc="outside lower center", ncols=2, **looks)
     return figure
 

@@ -77,7 +77,7 @@ def pairs(
     return Pairs(rows)
 
 
-def _drawn(dcm: DCM, image: str, do: dict[str, Any], n: int, seed: int) -> pd.DataFrame:
+def _drawn(dcm: DCM, image: str, do: dict[str, object], n: int, seed: int) -> pd.DataFrame:
     return dcm.sample(n, do=do, variables=[image], seed=seed, images="pil", progress=False)
 
 

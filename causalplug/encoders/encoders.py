@@ -307,9 +307,9 @@ def project(
     encoder.eval()
     try:
         with torch.no_grad():
-            parts = [
-                encoder(encoder.variable.scale(part.to(where))) for part in images.split(batch_size)
-            ]
+            parts = []
+            for part in images.split(batch_size):
+                parts.append(encoder(encoder.variable.scale(part.to(where))))
     finally:
         encoder.train(training)
     if parts:

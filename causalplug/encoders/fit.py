@@ -143,12 +143,10 @@ def fit_encoder(
             projections = normalise(encoder(encoder.variable.scale(images[rows])))
         else:
             projections = known[rows]
-        loss = torch.stack(
-            [
-                head.loss(reader(projections), rows)
-                for head, reader in zip(heads, readers, strict=True)
-            ]
-        )
+        found = []
+        for head, reader in zip(heads, readers, strict=True):
+            found.append(head.loss(reader(projections), rows))
+        loss = torch.stack(found)
         optimizer.zero_grad()
         loss.sum().backward()
         nn.utils.clip_grad_norm_([*trainable, *readers.parameters()], 5.0)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from causalplug.errors import MechanismError
+from causalplug.selection import within
 
 __all__ = ["cast", "precision_of", "precision_of_file"]
 
@@ -58,7 +59,7 @@ def cast(module: nn.Module, dtype: str | torch.dtype, *, keep: tuple[str, ...] =
 
 
 def _only(types: Any) -> str | None:
-    found = {name for name in types if name in _KNOWN}
+    found = set(within(types, _KNOWN))
     if len(found) == 2:  # offsets of large numbers are float64 beside weights of any precision
         found.discard("float64")
     if len(found) == 1:

@@ -26,6 +26,7 @@ from pathlib import Path
 from causalplug.errors import RepositoryError
 from causalplug.files.locks import is_locked, locked
 from causalplug.files.validation import safe_relative
+from causalplug.selection import without
 
 Content = bytes | str | os.PathLike | Callable[[Path], object]
 """What a file is written from: its bytes, its text (as UTF-8), a file to copy, or a function
@@ -227,8 +228,7 @@ def _check_place(target: Path) -> None:
     if target in (here, *here.parents):
         raise RepositoryError(
             f"cannot write {target}: it is or holds the current directory, and the folder is "
-            "replaced as a whole. "
-            f'Give a folder inside it, such as "{target / "model"}"'
+            f'replaced as a whole. Give a folder inside it, such as "{target / "model"}"'
         )
     if target.is_dir() and os.path.ismount(target):
         raise RepositoryError(
@@ -316,7 +316,7 @@ def _walk(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
 
     for folder, folders, names in os.walk(top, onerror=fail):
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        folders[:] = [name for name in folders if name not in links]
+        folders[:] = without(folders, links)
         yield Path(folder), folders, names + links
 
 
@@ -394,9 +394,11 @@ def _sweep(target: Path) -> None:
 
 def _siblings(target: Path, kind: str) -> list[Path]:
     pattern = re.compile(re.escape(f".{target.name}.{kind}-") + "[0-9a-f]{8}")
-    return sorted(
-        target.parent / name for name in os.listdir(target.parent) if pattern.fullmatch(name)
-    )
+    found = []
+    for name in os.listdir(target.parent):
+        if pattern.fullmatch(name):
+            found.append(target.parent / name)
+    return sorted(found)
 
 
 def _sync(path: Path) -> None:

@@ -27,11 +27,12 @@ import re
 import stat
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from causalplug.errors import CausalPlugError, RepositoryError
+from causalplug.selection import firsts, without
 from causalplug.values import Json
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
@@ -48,6 +49,10 @@ _UNREADABLE = (
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
+_MISREAD = frozenset('\\<>"|?*')
+_OUTSIDE = frozenset(("", ".", ".."))
+
+
 def safe_relative(name: object, *, where: str = "cannot use the repository") -> str:
     """Return ``name`` if it names a file inside its repository on every operating system.
 
@@ -59,27 +64,39 @@ def safe_relative(name: object, *, where: str = "cannot use the repository") -> 
         RepositoryError: The name is absolute, climbs out by ``..``, has empty parts, a backslash, a
             colon or control characters, is reserved by Windows, or is too long.
     """
-    reason = ""
-    if not isinstance(name, str) or not name:
-        reason = "is not the text of a path"
-    elif len(name) > 1024 or any(
-        len(part.encode(errors="surrogatepass")) > 240 for part in name.split("/")
-    ):
-        reason = "is too long"
-    elif name.startswith("/") or ":" in name:
-        reason = "is not a relative path"
-    elif "\\" in name or not name.isprintable() or any(character in '<>"|?*' for character in name):
-        reason = "has a character that file systems or terminals misread"
-    elif any(part in ("", ".", "..") for part in name.split("/")):
-        reason = "leaves the folder or has empty parts"
-    elif any(_RESERVED.fullmatch(part) or part[-1] in " ." for part in name.split("/")):
-        reason = "is not a file name on every system"
-    if reason:
+    reason = _unsafe(name)
+    if reason is not None:
         shown = short(name)
         raise RepositoryError(
             f'{where}: the file name {shown} {reason}; use a name such as "modules/a.safetensors"'
         )
     return str(name)
+
+
+def _unsafe(name: object) -> str | None:
+    """Why a file must not have this name."""
+    if not isinstance(name, str) or not name:
+        return "is not the text of a path"
+    parts = name.split("/")
+    if _is_long(name, 1024) or any(map(_is_long, parts)):
+        return "is too long"
+    if name.startswith("/") or ":" in name:
+        return "is not a relative path"
+    if not name.isprintable() or not _MISREAD.isdisjoint(name):
+        return "has a character that file systems or terminals misread"
+    if not _OUTSIDE.isdisjoint(parts):
+        return "leaves the folder or has empty parts"
+    if any(map(_is_reserved, parts)):
+        return "is not a file name on every system"
+    return None
+
+
+def _is_long(part: str, most: int = 240) -> bool:
+    return len(part.encode(errors="surrogatepass")) > most
+
+
+def _is_reserved(part: str) -> bool:
+    return bool(_RESERVED.fullmatch(part)) or part[-1] in " ."
 
 
 def regular_file(path: str | os.PathLike, *, within: str | os.PathLike | None = None) -> Path:
@@ -162,10 +179,10 @@ def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> Json:
             f"cannot read {path}: {why}; download it again or ask its author for a valid file"
         )
 
-    def unique(pairs: list[tuple[str, Any]]) -> Json:
+    def unique(pairs: list[tuple[str, object]]) -> Json:
         found = dict(pairs)
         if len(found) < len(pairs):
-            keys = [key for key, _ in pairs]
+            keys = firsts(pairs)
             raise refuse(
                 f"the key {short(next(key for key in keys if keys.count(key) > 1))} appears twice "
                 "in one object"
@@ -215,7 +232,7 @@ def parse_json(data: bytes, path: str, *, max_depth: int = 64) -> Json:
     return value
 
 
-def check_keys(value: Any, schema: Mapping[Any, Any], *, where: str) -> Json:
+def check_keys(value: Any, schema: Mapping[Any, object], *, where: str) -> Json:
     """Check an object against the names and types that it may have; return it.
 
     A schema maps names to types; a name that ends in ``?`` may be absent. A type is a class
@@ -279,11 +296,7 @@ def _check(value: object, kind: object, at: str, problems: list[str]) -> None:
     if len(problems) > 100:
         return
     if isinstance(kind, list):
-        if not isinstance(value, list):
-            problems.append(f"{_at(at)} is {_kind(value)} instead of a list")
-            return
-        for number, item in enumerate(value):
-            _check(item, kind[0], f"{at}[{number}]", problems)
+        _check_list(value, kind[0], at, problems)
     elif isinstance(kind, Mapping):
         if not isinstance(value, dict):
             problems.append(f"{_at(at)} is {_kind(value)} instead of an object")
@@ -300,6 +313,14 @@ def _check(value: object, kind: object, at: str, problems: list[str]) -> None:
         problems.append(f"{_at(at)} is {shown} instead of {_describe(kind)}")
 
 
+def _check_list(value: object, kind: object, at: str, problems: list[str]) -> None:
+    if not isinstance(value, list):
+        problems.append(f"{_at(at)} is {_kind(value)} instead of a list")
+        return
+    for number, item in enumerate(value):
+        _check(item, kind, f"{at}[{number}]", problems)
+
+
 def _check_object(value: Json, schema: Mapping[Any, object], at: str, problems: list[str]) -> None:
     kinds = {name.removesuffix("?"): kind for name, kind in schema.items()}
     for name in schema:
@@ -309,9 +330,7 @@ def _check_object(value: Json, schema: Mapping[Any, object], at: str, problems: 
         if key in kinds:
             _check(item, kinds[key], _join(at, key), problems)
         else:
-            near = difflib.get_close_matches(
-                key[:100], [name for name in kinds if name not in value] or kinds, n=1
-            )
+            near = difflib.get_close_matches(key[:100], without(kinds, value) or kinds, n=1)
             if near:
                 hint = f'did you mean "{near[0]}"?'
             else:
@@ -319,25 +338,43 @@ def _check_object(value: Json, schema: Mapping[Any, object], at: str, problems: 
             problems.append(f"{_at(_join(at, key))} is unknown ({hint})")
 
 
-def _fits(value: Any, kind: Any) -> bool:
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
+def _fits(value: object, kind: Any) -> bool:
     if kind is object or kind is Any:
         return True
     if kind is None:
         return value is None
-    if origin is typing.Literal:
-        return any(type(value) is type(choice) and value == choice for choice in args)
-    if origin in (types.UnionType, typing.Union):
-        return any(_fits(value, choice) for choice in args)
-    if origin is list:
-        return isinstance(value, list) and all(_fits(item, args[0]) for item in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(_fits(item, args[1]) for item in value.values())
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+    composed = _COMPOSED.get(typing.get_origin(kind))
+    if composed is not None:
+        return composed(value, typing.get_args(kind))
+    if kind is float or kind is int:
+        numbers = (int, float) if kind is float else int
+        return isinstance(value, numbers) and not isinstance(value, bool)
     return isinstance(value, kind)
+
+
+def _is_choice(value: object, choices: Sequence[object]) -> bool:
+    return any(type(value) is type(choice) and value == choice for choice in choices)
+
+
+def _fits_any(value: object, kinds: Sequence[object]) -> bool:
+    return any(_fits(value, kind) for kind in kinds)
+
+
+def _is_list_of(value: object, args: Sequence[object]) -> bool:
+    return isinstance(value, list) and all(_fits(item, args[0]) for item in value)
+
+
+def _is_dict_of(value: object, args: Sequence[object]) -> bool:
+    return isinstance(value, dict) and all(_fits(item, args[1]) for item in value.values())
+
+
+_COMPOSED: dict[Any, Callable[[object, Sequence[object]], bool]] = {
+    typing.Literal: _is_choice,
+    typing.Union: _fits_any,
+    types.UnionType: _fits_any,
+    list: _is_list_of,
+    dict: _is_dict_of,
+}
 
 
 _WORDS = {
@@ -353,9 +390,9 @@ _WORDS = {
 def _describe(kind: Any) -> str:
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
-        return " or ".join(json.dumps(choice) for choice in args)
+        return " or ".join(map(json.dumps, args))
     if origin in (types.UnionType, typing.Union):
-        return " or ".join(_describe(choice) for choice in args)
+        return " or ".join(map(_describe, args))
     if origin is list:
         return f"a list of {_describe(args[0])}"
     if origin is dict:

@@ -20,11 +20,12 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from causalplug.errors import MechanismError, RepositoryError
 from causalplug.files.facts import Facts, agrees
 from causalplug.files.validation import check_keys, parse_json, regular_file, short
+from causalplug.selection import without
 from causalplug.values import Named
 
 if TYPE_CHECKING:
@@ -135,32 +136,10 @@ def _read_header(real: Path, path: str) -> dict[str, tuple[tuple[int, ...], str]
     """Return the shape and torch type of each tensor; the header and the file's size agree with
     each other."""
 
-    def refuse(why: str) -> RepositoryError:
-        return RepositoryError(
-            f"cannot read {path}: {why}; download it again or ask its author for a valid file"
-        )
-
     try:
         with open(real, "rb") as file:
             total = os.fstat(file.fileno()).st_size
-            start, text = file.read(8), file.read(1)
-            if (
-                start.startswith(_PICKLES) and text != b"{"
-            ):  # the length of a header may begin like a pickle
-                raise refuse(
-                    "it is a pickle, which could run any code when it is opened, not safetensors"
-                )
-            length = int.from_bytes(start, "little")
-            if start == b"version " and b"git-lfs" in text + file.read(40):
-                raise RepositoryError(
-                    f"cannot read {path}: it is a pointer of Git LFS, not the weights themselves; "
-                    "run git lfs pull in the folder that was cloned"
-                )
-            if len(start) < 8 or length < 2 or length + 8 > total:
-                raise refuse("it is cut short or no safetensors file")
-            if length > _MAX_HEADER:
-                raise refuse(f"its header of {length:,} bytes is longer than {_MAX_HEADER:,}")
-            header = text + file.read(length - 1)
+            header = _header_text(file, total, path)
     except OSError as error:
         raise RepositoryError(
             f"cannot read {path}: {error.strerror}; check its permissions"
@@ -176,24 +155,51 @@ def _read_header(real: Path, path: str) -> dict[str, tuple[tuple[int, ...], str]
     for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
         dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
         if dtype not in _TYPES:
-            raise refuse(f"tensor {short(name)} has the unknown type {short(dtype)}")
+            raise _refused(path, f"tensor {short(name)} has the unknown type {short(dtype)}")
         torch_name, width = _TYPES[dtype]
         size = width * math.prod(shape)
         sane = len(shape) <= 32 and all(0 <= length < 2**40 for length in shape)
         if not sane or offsets != [position, position + size]:
-            raise refuse(f"the place of tensor {short(name)} does not agree with its shape")
+            raise _refused(path, f"the place of tensor {short(name)} does not agree with its shape")
         position = offsets[1]
         found[name] = (tuple(shape), torch_name)
-    if 8 + length + position != total:
-        raise refuse(f"it has {total:,} bytes where its header announces {8 + length + position:,}")
+    announced = 8 + len(header) + position
+    if announced != total:
+        raise _refused(path, f"it has {total:,} bytes where its header announces {announced:,}")
     return found
+
+
+def _header_text(file: BinaryIO, total: int, path: str) -> bytes:
+    """The header of a safetensors file of ``total`` bytes, as it is written."""
+    start, text = file.read(8), file.read(1)
+    if start.startswith(_PICKLES) and text != b"{":  # a header's length may begin like a pickle
+        raise _refused(
+            path, "it is a pickle, which could run any code when it is opened, not safetensors"
+        )
+    length = int.from_bytes(start, "little")
+    if start == b"version " and b"git-lfs" in text + file.read(40):
+        raise RepositoryError(
+            f"cannot read {path}: it is a pointer of Git LFS, not the weights themselves; "
+            "run git lfs pull in the folder that was cloned"
+        )
+    if len(start) < 8 or length < 2 or length + 8 > total:
+        raise _refused(path, "it is cut short or no safetensors file")
+    if length > _MAX_HEADER:
+        raise _refused(path, f"its header of {length:,} bytes is longer than {_MAX_HEADER:,}")
+    return text + file.read(length - 1)
+
+
+def _refused(path: str, why: str) -> RepositoryError:
+    return RepositoryError(
+        f"cannot read {path}: {why}; download it again or ask its author for a valid file"
+    )
 
 
 def _compare(found: Mapping[str, tuple[tuple[int, ...], str]], expected: Named, path: str) -> None:
     problems = []
-    if missing := [name for name in expected if name not in found]:
+    if missing := without(expected, found):
         problems.append(f"missing: {_names(missing)}")
-    if unexpected := [name for name in found if name not in expected]:
+    if unexpected := without(found, expected):
         problems.append(f"unexpected: {_names(unexpected)}")
     for name, wanted in expected.items():
         if name not in found:
@@ -219,7 +225,7 @@ def _compare(found: Mapping[str, tuple[tuple[int, ...], str]], expected: Named, 
 
 
 def _names(names: list[str]) -> str:
-    shown = ", ".join(short(name) for name in names[:5])
+    shown = ", ".join(map(short, names[:5]))
     if len(names) > 5:
         return f"{shown} and {len(names) - 5} more"
     return shown

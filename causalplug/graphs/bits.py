@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from causalplug.graphs.graph import CausalGraph
+from causalplug.selection import values_at
 
 __all__ = [
     "BitGraph",
@@ -143,4 +144,4 @@ class BitGraph:
 
     def named(self, mask: int) -> tuple[str, ...]:
         """The names of ``mask`` in the declared order."""
-        return tuple(self.names[v] for v in bits(mask))
+        return tuple(values_at(self.names, bits(mask)))

@@ -58,7 +58,7 @@ def confounder_cliques(graph: CausalGraph) -> ConfounderCliques:
             covered.append(graph.named(bits(members)))
         found += cliques
     ordered = sorted(tuple(bits(clique)) for clique in found)
-    return ConfounderCliques(tuple(graph.named(clique) for clique in ordered), tuple(covered))
+    return ConfounderCliques(tuple(map(graph.named, ordered)), tuple(covered))
 
 
 def _at_most(cliques: Iterator[int], limit: int) -> list[int] | None:

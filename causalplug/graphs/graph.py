@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -23,6 +24,7 @@ from causalplug.graphs.search import (
     topological_order,
 )
 from causalplug.graphs.text import quoted
+from causalplug.selection import all_of_kind, positions_of, values_at, without
 from causalplug.values import Json, Named
 from causalplug.wording import as_names, check_known, did_you_mean, listed, shortened
 
@@ -35,11 +37,11 @@ Edge = tuple[str, str]
 _PAIRS = Rule("pairs of names, such as [('X', 'Y')]", lambda pairs: _pairs(pairs))
 
 
-def _pairs(value: object) -> Any:
+def _pairs(value: object) -> object:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise TypeError
     found = list(value)
-    if not all(isinstance(pair, Iterable) for pair in found):
+    if not all_of_kind(found, Iterable):
         raise TypeError
     return found
 
@@ -80,7 +82,7 @@ class CausalGraph:
                     f"the graph cannot be built: {shortened(repr(name))} is not a name; variables "
                     "are non-empty strings"
                 )
-        index = {name: i for i, name in enumerate(variables)}
+        index = positions_of(variables)
         if len(index) < len(variables):
             twice = next(name for i, name in enumerate(variables) if index[name] != i)
             raise GraphError(
@@ -102,7 +104,7 @@ class CausalGraph:
         object.__setattr__(self, "hidden", tuple(as_names(self.hidden)))
         cycle = find_cycle(self.parent_lists, self.child_lists)
         if cycle:
-            raise CycleError(_cycle_message([variables[v] for v in cycle]))
+            raise CycleError(_cycle_message(values_at(variables, cycle)))
 
     # --- reading and writing ---
 
@@ -173,7 +175,7 @@ class CausalGraph:
         if isinstance(latents, str):
             named: tuple[str, ...] = (latents,)
         else:
-            named = tuple(str(name) for name in latents)
+            named = tuple(map(str, latents))
         if isinstance(graph, CausalGraph):
             return graph._without(named)
         return cls._built(object_draft(graph), named)
@@ -223,8 +225,8 @@ class CausalGraph:
         """Lists that JSON can hold: ``variables``, ``directed``, ``bidirected``."""
         return {
             "variables": list(self.variables),
-            "directed": [list(edge) for edge in self.directed],
-            "bidirected": [list(edge) for edge in self.bidirected],
+            "directed": list(map(list, self.directed)),
+            "bidirected": list(map(list, self.bidirected)),
         }
 
     def to_dot(self) -> str:
@@ -249,7 +251,7 @@ class CausalGraph:
     def __str__(self) -> str:
         statements = [f"{quoted(a)} -> {quoted(b)}" for a, b in self.directed]
         statements += [f"{quoted(a)} <-> {quoted(b)}" for a, b in self.bidirected]
-        ends = {end for edge in [*self.directed, *self.bidirected] for end in edge}
+        ends = set(chain.from_iterable([*self.directed, *self.bidirected]))
         alone = [quoted(name) for name in self.variables if name not in ends]
         text = "; ".join([*alone, *statements])
         if not self.hidden:
@@ -287,15 +289,15 @@ class CausalGraph:
     def __hash__(self) -> int:
         return hash(self._key)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return CausalGraph, (self.variables, self.directed, self.bidirected, self.hidden)
 
     def __contains__(self, name: object) -> bool:
         return name in self.index
 
     @cached_property
-    def _key(self) -> tuple[frozenset[Any], ...]:
-        pairs = frozenset(frozenset(edge) for edge in self.bidirected)
+    def _key(self) -> tuple[frozenset[object], ...]:
+        pairs = frozenset(map(frozenset, self.bidirected))
         return frozenset(self.variables), frozenset(self.directed), pairs
 
     # --- neighbours, by name ---
@@ -326,12 +328,12 @@ class CausalGraph:
         """
         cut = self.positions(do)
         found = reach(self.positions(variables), self.parent_lists, stop=set(cut))
-        return frozenset(self.variables[v] for v in found)
+        return frozenset(values_at(self.variables, found))
 
     def descendants(self, variables: Names) -> frozenset[str]:
         """``variables`` and everything with a directed path from one of them."""
         return frozenset(
-            self.variables[v] for v in reach(self.positions(variables), self.child_lists)
+            values_at(self.variables, reach(self.positions(variables), self.child_lists))
         )
 
     def in_order(self, variables: Iterable[str]) -> tuple[str, ...]:
@@ -341,30 +343,33 @@ class CausalGraph:
     @cached_property
     def rank(self) -> dict[str, int]:
         """Place of every variable in :meth:`topological_order`."""
-        return {name: place for place, name in enumerate(self.topological_order())}
+        return positions_of(self.topological_order())
 
     def topological_order(self) -> tuple[str, ...]:
         """All variables, causes before effects; the declared order where there is a choice."""
-        return tuple(self.variables[v] for v in self.order)
+        return tuple(values_at(self.variables, self.order))
 
     def c_components(self) -> tuple[frozenset[str], ...]:
         """The connected components of the bidirected part, in the order of their first variable."""
-        return tuple(
-            frozenset(self.variables[v] for v in c) for c in components(self.sibling_lists)
-        )
+        items = []
+        for c in components(self.sibling_lists):
+            items.append(frozenset(values_at(self.variables, c)))
+        return tuple(items)
 
     # --- derived graphs ---
 
     def do(self, variables: Names) -> CausalGraph:
         """The mutilated graph: all edges into ``variables``, directed and bidirected, are
         removed."""
-        cut = {self.variables[v] for v in self.positions(variables)}
+        cut = set(values_at(self.variables, self.positions(variables)))
         if not cut:
             return self
         directed = tuple(edge for edge in self.directed if edge[1] not in cut)
-        bidirected = tuple(
-            edge for edge in self.bidirected if edge[0] not in cut and edge[1] not in cut
-        )
+        parts = []
+        for edge in self.bidirected:
+            if edge[0] not in cut and edge[1] not in cut:
+                parts.append(edge)
+        bidirected = tuple(parts)
         return CausalGraph(self.variables, directed, bidirected)
 
     def subgraph(self, variables: Names) -> CausalGraph:
@@ -384,7 +389,7 @@ class CausalGraph:
         bidirected edges (a clique, if one hidden variable has several children).
         """
         kept = set(self.positions(keep))
-        hidden = [v for v in reversed(self.order) if v not in kept]
+        hidden = without(reversed(self.order), kept)
         children, siblings = project(
             hidden, self.parent_lists, self.child_lists, self.sibling_lists
         )
@@ -393,7 +398,7 @@ class CausalGraph:
         directed = tuple((name[v], name[c]) for v in order for c in sorted(children[v]))
         bidirected = tuple((name[v], name[s]) for v in order for s in sorted(siblings[v]) if v < s)
         gone = tuple(name[v] for v in range(len(name)) if v not in kept)
-        variables = tuple(name[v] for v in order)
+        variables = tuple(values_at(name, order))
         return CausalGraph(variables, directed, bidirected, (*self.hidden, *gone))
 
     # --- the questions that planning asks ---
@@ -410,10 +415,10 @@ class CausalGraph:
         start = set(self.positions(variables))
         cut = set(self.positions(do))
         if cut:
-            return self.do(do).closure([self.variables[v] for v in start - cut])
+            return self.do(do).closure(values_at(self.variables, start - cut))
         above = reach(start, self.parent_lists)
         found = reach(start, self.child_lists, self.sibling_lists, within=above)
-        return frozenset(self.variables[v] for v in found)
+        return frozenset(values_at(self.variables, found))
 
     def m_separated(self, x: Names, y: Names, given: Names = ()) -> bool:
         """Whether every path between ``x`` and ``y`` is blocked by ``given``.
@@ -435,18 +440,18 @@ class CausalGraph:
     @cached_property
     def index(self) -> Mapping[str, int]:
         """The position of every variable in the declared order."""
-        return MappingProxyType({name: i for i, name in enumerate(self.variables)})
+        return MappingProxyType(positions_of(self.variables))
 
     def positions(self, variables: Names) -> list[int]:
         """The positions of ``variables``; raises UnknownVariableError for a name that the graph
         does not have."""
         names = as_names(variables)
         check_known(names, self.index, "the variables cannot be looked up")
-        return [self.index[name] for name in names]
+        return values_at(self.index, names)
 
     def named(self, positions: Iterable[int]) -> tuple[str, ...]:
         """The names at ``positions``, in the declared order."""
-        return tuple(self.variables[v] for v in sorted(positions))
+        return tuple(values_at(self.variables, sorted(positions)))
 
     @cached_property
     def parent_lists(self) -> tuple[tuple[int, ...], ...]:
@@ -471,17 +476,17 @@ class CausalGraph:
     @cached_property
     def parent_masks(self) -> tuple[int, ...]:
         """:attr:`parent_lists` as bit sets over the declared order."""
-        return tuple(_mask(row) for row in self.parent_lists)
+        return tuple(map(_mask, self.parent_lists))
 
     @cached_property
     def child_masks(self) -> tuple[int, ...]:
         """:attr:`child_lists` as bit sets."""
-        return tuple(_mask(row) for row in self.child_lists)
+        return tuple(map(_mask, self.child_lists))
 
     @cached_property
     def sibling_masks(self) -> tuple[int, ...]:
         """:attr:`sibling_lists` as bit sets."""
-        return tuple(_mask(row) for row in self.sibling_lists)
+        return tuple(map(_mask, self.sibling_lists))
 
     def _lists(self, edges: Iterable[Edge]) -> tuple[tuple[int, ...], ...]:
         rows: list[list[int]] = [[] for _ in self.variables]
@@ -493,7 +498,7 @@ class CausalGraph:
         position = self.index.get(variable) if isinstance(variable, str) else None
         if position is None:
             (position,) = self.positions((variable,))
-        return tuple(self.variables[v] for v in lists[position])
+        return tuple(values_at(self.variables, lists[position]))
 
 
 def as_listed(variables: Iterable[str]) -> Iterable[str]:

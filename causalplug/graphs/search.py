@@ -35,7 +35,7 @@ def reach(
 def topological_order(parents: Adjacency, children: Adjacency) -> list[int]:
     """Vertices with parents first, declared order where there is a choice; shorter than the
     graph if it has a cycle."""
-    waiting = [len(p) for p in parents]
+    waiting = list(map(len, parents))
     ready = [v for v, count in enumerate(waiting) if not count]
     order = []
     while ready:
@@ -102,9 +102,7 @@ def m_connected(
     stack = [(v, False) for v in start]
     while stack:
         v, head = stack.pop()
-        seen = entered_by_tail
-        if head:
-            seen = entered_by_head
+        seen = entered_by_head if head else entered_by_tail
         if v in seen:
             continue
         seen.add(v)
@@ -130,7 +128,7 @@ def project(
     Args:
         hidden: In reverse topological order.
     """
-    ch, sib = ([set(row) for row in adjacency] for adjacency in (children, siblings))
+    ch, sib = (list(map(set, adjacency)) for adjacency in (children, siblings))
     for h in hidden:
         below, beside = ch[h], sib[h]
         for p in parents[h]:

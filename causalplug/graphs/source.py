@@ -10,6 +10,7 @@ from typing import Any
 from causalplug.arguments import MAPPING, NAME, NAMES, takes
 from causalplug.errors import SourceError
 from causalplug.graphs.graph import CausalGraph
+from causalplug.selection import by_name
 from causalplug.values import Json, Named
 from causalplug.wording import as_names, did_you_mean, listed
 
@@ -55,7 +56,7 @@ class Source:
         if name is not None:
             label = f"source {name!r}"
         _check_columns(columns, label)
-        values: dict[str, tuple[Any, ...]] = {}
+        values: dict[str, tuple[object, ...]] = {}
         if isinstance(do, Mapping):
             values = _values_set(do, label)
         intervened = frozenset(as_names(do))
@@ -81,7 +82,7 @@ class Source:
         inner = listed(sorted(self.observed), most=8)
         if not self.do:
             return f"P({inner})"
-        set_to = [self._set_to(variable) for variable in sorted(self.do)]
+        set_to = list(map(self._set_to, sorted(self.do)))
         return f"P({inner} | do({listed(set_to, most=8)}))"
 
     def _set_to(self, variable: str) -> str:
@@ -113,9 +114,10 @@ class Source:
         given."""
         data: Json = {"recorded": sorted(self.recorded), "do": sorted(self.do)}
         if self.values:
-            data["values"] = {
-                variable: list(self.values[variable]) for variable in sorted(self.values)
-            }
+            found = {}
+            for variable in sorted(self.values):
+                found[variable] = list(self.values[variable])
+            data["values"] = found
         if self.name is not None:
             data["name"] = self.name
         return data
@@ -136,7 +138,7 @@ class Source:
                 f"the source cannot be read: {wrong}; expected recorded, do, values and name"
             )
         values = data.get("values", {})
-        do = {variable: values.get(variable) for variable in data.get("do", ())}
+        do = by_name(values.get, data.get("do", ()))
         return cls(data["recorded"], do=do, name=data.get("name"))
 
 
@@ -152,7 +154,7 @@ def _check_columns(columns: Sequence[object], label: str) -> None:
         seen.add(column)
 
 
-def _values_set(do: Named, label: str) -> dict[str, tuple[Any, ...]]:
+def _values_set(do: Named, label: str) -> dict[str, tuple[object, ...]]:
     """The values that were set, by variable; without those that were set to any value."""
     values: dict[str, tuple[Any, ...]] = {}
     for variable, value in do.items():
@@ -191,7 +193,7 @@ def as_sources(graph: CausalGraph, sources: object = None) -> tuple[Source, ...]
     if isinstance(sources, Source) or not isinstance(sources, Iterable):
         sources = [sources]
     if isinstance(sources, Mapping):
-        pairs: Iterable[tuple[Any, Any]] = sources.items()
+        pairs: Iterable[tuple[object, Any]] = sources.items()
     else:
         pairs = ((None, source) for source in sources)
     named: dict[str, Source] = {}
@@ -252,7 +254,7 @@ def _checked(graph: CausalGraph, source: object) -> Source:
 
 
 def _renamed(source: Source, name: str) -> Source:
-    do = {variable: source.values.get(variable) for variable in source.do}
+    do = by_name(source.values.get, source.do)
     if source.name == name:
         return source
     return Source(source.recorded, do=do, name=name)

@@ -28,6 +28,14 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _KIND = {"->": "->", "-->": "->", "→": "->", "<-": "<-", "<--": "<-", "←": "<-"}
+_ADVICE = {
+    "[": "; attributes belong into DOT (digraph { … }) or dagitty (dag { … }), and latents= "
+    "names hidden variables",
+    "(": "; name hidden variables in latents=, put names with brackets into quotes, and give the "
+    "text of R code alone, as dag { … }",
+    "{": "; several variables are separated by commas, as in U -> X, Y",
+    "~": "; formulas are lavaan's: format='lavaan'",
+}
 _PLAIN = re.compile(r"[\w.](?:[\w.':]|-(?=\w))*\Z")
 
 
@@ -90,6 +98,12 @@ def _check_size(edges: int) -> None:
 Token = tuple[str, str, int]
 
 
+def _is_complete(statement: list[Token], end: str) -> bool:
+    """Whether a statement ends here: a line that ends in an arrow or a comma goes on in the next
+    one."""
+    return bool(statement) and (end == ";" or statement[-1][0] not in ("arrow", "comma"))
+
+
 def _statements(text: str) -> Iterable[list[Token]]:
     statement: list[Token] = []
     position = 0
@@ -98,6 +112,7 @@ def _statements(text: str) -> Iterable[list[Token]]:
         if match is None:
             raise GraphError(
                 f"the graph cannot be read: unexpected {text[position]!r} {_where(text, position)}"
+                f"{_ADVICE.get(text[position], '')}"
             )
         kind, token = match.lastgroup or "", match.group()
         if kind == "refused":
@@ -107,8 +122,7 @@ def _statements(text: str) -> Iterable[list[Token]]:
                 "for a hidden common cause"
             )
         if kind == "end":
-            # A line that ends in an arrow or a comma goes on in the next one.
-            if statement and (token == ";" or statement[-1][0] not in ("arrow", "comma")):
+            if _is_complete(statement, token):
                 yield statement
                 statement = []
         elif kind not in ("space", "comment"):
@@ -116,6 +130,15 @@ def _statements(text: str) -> Iterable[list[Token]]:
         position = match.end()
     if statement:
         yield statement
+
+
+def _unexpected(token: str, where: str, wants_name: bool) -> GraphError:
+    wanted = "a variable" if wants_name else "an arrow, a comma or the end of the statement"
+    return GraphError(
+        f"the graph cannot be read: {shortened(token)!r} {where} stands where {wanted} was "
+        'expected; write chains such as "A -> B; A <-> B" and put names with spaces into double '
+        "quotes"
+    )
 
 
 def _chain(statement: list[Token], text: str) -> tuple[list[list[str]], list[str]]:
@@ -132,15 +155,7 @@ def _chain(statement: list[Token], text: str) -> tuple[list[list[str]], list[str
                 "for a hidden common cause"
             )
         if is_name != wants_name:
-            wanted = "an arrow, a comma or the end of the statement"
-            if wants_name:
-                wanted = "a variable"
-            raise GraphError(
-                f"the graph cannot be read: {shortened(token)!r} {_where(text, position)} stands "
-                f"where {wanted} was expected; "
-                'write chains such as "A -> B; A <-> B" and put names with spaces into double '
-                "quotes"
-            )
+            raise _unexpected(token, _where(text, position), wants_name)
         if is_name:
             groups[-1].append(token if kind == "name" else unquoted(token))
         elif kind == "arrow":

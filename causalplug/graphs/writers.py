@@ -24,7 +24,7 @@ def to_dot(graph: GraphShape) -> str:
 
 def to_dagitty(graph: GraphShape) -> str:
     """The text that dagitty.net and the R package dagitty read."""
-    lines = ["dag {", *(_quoted(name) for name in graph.variables)]
+    lines = ["dag {", *map(_quoted, graph.variables)]
     lines += [f"{_quoted(a)} -> {_quoted(b)}" for a, b in graph.directed]
     lines += [f"{_quoted(a)} <-> {_quoted(b)}" for a, b in graph.bidirected]
     return "\n".join([*lines, "}", ""])

@@ -18,6 +18,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from causalplug.errors import RepositoryError
+from causalplug.selection import drop
 
 _FACTORIES = {
     torch.arange,
@@ -38,14 +39,16 @@ class _Building(TorchFunctionMode):
         super().__init__()
         self.bytes, self.tensors, self.where = most_bytes, most_tensors, where
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: object, args: Any = (), kwargs: Any = None
+    ) -> object:
         kwargs = kwargs or {}
         if getattr(func, "__module__", None) == "torch.nn.init":
             if args:
                 return args[0]
             return kwargs["tensor"]
         if func in _FACTORIES:
-            shape_only = {key: value for key, value in kwargs.items() if key != "generator"}
+            shape_only = drop(kwargs, ("generator",))
             planned = func(*args, **shape_only | {"device": "meta"})
             self.bytes -= planned.numel() * planned.element_size()
             self.tensors -= 1

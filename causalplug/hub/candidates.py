@@ -13,6 +13,7 @@ from causalplug.hub.formats import MECHANISM_FORMAT
 from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
 from causalplug.planning.candidates import Candidate
+from causalplug.selection import values_at, within
 from causalplug.values import Named
 from causalplug.variables import (
     Continuous,
@@ -67,7 +68,7 @@ def _own(config: Named, label: str) -> Candidate:
     if "prompts" in fields:
         text = variable_from_dict(fields["variable"], "variable")
         return Candidate(label, text, _listed(fields["prompts"]["conditions"]), what=kind)
-    read = [name for name in ("image", "text") if name in fields]
+    read = within(("image", "text"), fields)
     if "variable" in fields and read:
         condition = (read[0], variable_from_dict(fields[read[0]], read[0]))
         variable = variable_from_dict(fields["variable"], "variable")
@@ -140,7 +141,7 @@ def _text() -> Variable:
 def _labelled(config: Named) -> Variable:
     """What a model with labels gives: a class, or numbers."""
     names = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
-    ordered = [names[code] for code in sorted(names, key=int)]
+    ordered = values_at(names, sorted(names, key=int))
     if config.get("problem_type") != "regression" and len(ordered) > 1:
         return Discrete(ordered)
     if len(ordered) == 1:

@@ -244,6 +244,17 @@ def _dcm(facts: Named) -> dict[str, str]:
         *(confounded or ["There is no unobserved confounder."]),
         *facts.get("assumptions", []),
     ]
+    items = []
+    for row in facts.get("plan", []):
+        items.append(
+            (
+                row["module"],
+                row["action"],
+                row.get("objective"),
+                ", ".join(row.get("matches", [])),
+                row.get("why"),
+            )
+        )
     return {
         "graph": mermaid(graph["variables"], graph["directed"], graph["bidirected"], pulled)
         + "\n\nSolid arrows are causes, dotted ones unobserved confounders"
@@ -254,16 +265,7 @@ def _dcm(facts: Named) -> dict[str, str]:
         "assumptions": bullets(assumptions, ""),
         "plan": table(
             ["module", "action", "objective", "matched distributions", "why"],
-            [
-                (
-                    row["module"],
-                    row["action"],
-                    row.get("objective"),
-                    ", ".join(row.get("matches", [])),
-                    row.get("why"),
-                )
-                for row in facts.get("plan", [])
-            ],
+            items,
             "No plan was recorded.",
         ),
         "sources": table(

@@ -8,6 +8,7 @@ import re
 
 from causalplug.errors import RepositoryError
 from causalplug.hub.card import front_matter
+from causalplug.selection import within
 
 _SECTIONS = {
     "causalplug-dcm": [
@@ -74,7 +75,7 @@ def card_problems(card: str) -> list[str]:
     if found is None:
         return ["it has no metadata between two lines --- at its head, or they are not YAML"]
     problems = _metadata_problems(found)
-    kinds = [tag for tag in _tags(found) if tag in _SECTIONS]
+    kinds = within(_tags(found), _SECTIONS)
     if len(kinds) != 1:
         problems.append(f"its tags must name one of {', '.join(_SECTIONS)}")
     else:
@@ -93,7 +94,7 @@ def card_problems(card: str) -> list[str]:
 def _tags(found: dict) -> list[str]:
     tags = found.get("tags")
     if isinstance(tags, list):
-        return [str(tag) for tag in tags]
+        return list(map(str, tags))
     return []
 
 
@@ -103,11 +104,11 @@ def _metadata_problems(found: dict) -> list[str]:
         problems.append("library_name is not causalplug")
     if not isinstance(found.get("license"), str):
         problems.append("license is missing")
-    problems += [
-        f'the tag "{tag}" is missing'
-        for tag in ("causalplug", "causal-inference")
-        if tag not in _tags(found)
-    ]
+    items = []
+    for tag in ("causalplug", "causal-inference"):
+        if tag not in _tags(found):
+            items.append(f'the tag "{tag}" is missing')
+    problems += items
     bases = found.get("base_model")
     if bases is not None and found.get("base_model_relation") not in _RELATIONS:
         problems.append(f"base_model_relation is not one of {', '.join(_RELATIONS)}")
@@ -120,7 +121,7 @@ def _metadata_problems(found: dict) -> list[str]:
 def _section_problems(card: str, wanted: list[str]) -> list[str]:
     sections = re.findall(r"^## (.+?)\s*$", card, flags=re.MULTILINE)
     problems = [f'the section "{name}" is missing' for name in wanted if name not in sections]
-    if not problems and [name for name in sections if name in wanted] != wanted:
+    if not problems and within(sections, wanted) != wanted:
         problems.append("its sections are not in order, or one is there twice")
     for name, body in zip(
         sections, re.split(r"^## .+$", card, flags=re.MULTILINE)[1:], strict=True
@@ -142,11 +143,11 @@ def _graph_problems(card: str) -> list[str]:
         if node := re.fullmatch(r'(v\d+)\["[^"\[\]]+"\]', line):
             nodes.add(node[1])
         elif edge := _EDGE.fullmatch(line):
-            problems += [
-                f"its graph has an edge at {end}, no variable"
-                for end in edge.groups()
-                if end not in nodes
-            ]
+            parts = []
+            for end in edge.groups():
+                if end not in nodes:
+                    parts.append(f"its graph has an edge at {end}, no variable")
+            problems += parts
         elif not line.startswith(("classDef ", "class ")):
             problems.append(f"its graph has a line that cannot be drawn: {line[:60]!r}")
     return problems

@@ -10,6 +10,8 @@ import re
 import urllib.parse
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from causalplug.selection import values_at
+
 _SPECIAL = re.compile(r"([\\`*\[\]<>|$])")
 
 
@@ -38,9 +40,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], otherwise: str)
         return otherwise
     kept = [i for i in range(len(head)) if any(row[i] != "–" for row in cells)]
     lines = [
-        [head[i] for i in kept],
+        values_at(head, kept),
         ["---"] * len(kept),
-        *[[row[i] for i in kept] for row in cells],
+        *[values_at(row, kept) for row in cells],
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

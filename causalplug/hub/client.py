@@ -264,6 +264,8 @@ def _reason(error: BaseException, repo_id: str, revision: str | None) -> str:
                 f"{repo_id} is gated, its owner asks you to accept conditions. Accept them at "
                 f"{constants.ENDPOINT}/{repo_id}, then {log_in}"
             )
+        case errors.LocalTokenNotFoundError():
+            return f"nobody is logged in. First {log_in}"
         case errors.RepositoryNotFoundError():
             return (
                 f"there is no repository {repo_id}, or it is private. Check the name; if it is "

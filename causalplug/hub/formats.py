@@ -133,7 +133,7 @@ def _pulled_from_1(entry: Named) -> Json:
     return {}
 
 
-DCM_FORMATS: dict[str, tuple[Mapping[Any, Any], Callable[[Named], Json] | None]] = {
+DCM_FORMATS: dict[str, tuple[Mapping[Any, object], Callable[[Named], Json] | None]] = {
     "causalplug-dcm-1": (_SCHEMA_1, _from_1),
     "causalplug-dcm-2": (_SCHEMA_2, _from_2),
     DCM_FORMAT: (_SCHEMA, None),

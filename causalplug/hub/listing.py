@@ -95,9 +95,10 @@ def _remembered(path: Path) -> Listing | None:
         return None
     if tree["format_version"] != 1:
         return None
-    return {
-        n: _facts(f["size"], f["blob_id"], f.get("lfs_sha256")) for n, f in tree["files"].items()
-    }
+    found = {}
+    for n, f in tree["files"].items():
+        found[n] = _facts(f["size"], f["blob_id"], f.get("lfs_sha256"))
+    return found
 
 
 def _facts(size: int, blob: str, sha256: str | None) -> Json:

@@ -21,6 +21,7 @@ from causalplug.hub.formats import DCM_FORMATS, ENCODER_FORMAT, MECHANISM_FORMAT
 from causalplug.hub.licenses import USES, objection
 from causalplug.hub.repository import resolve
 from causalplug.hub.snapshot import Snapshot
+from causalplug.selection import without, without_none
 from causalplug.values import Json, Named
 
 
@@ -78,7 +79,7 @@ def load_as(
     revision: str | None = None,
     subfolder: str = "",
     use: str | None = None,
-) -> Any:
+) -> object:
     """Load what a folder or a Hub repository holds.
 
     Args:
@@ -102,7 +103,7 @@ def load_as(
             "which tells them apart"
         )
     loader = loaders[kind]
-    given = {name: value for name, value in options.items() if value is not None}
+    given = without_none(options)
     _check_options(snapshot, loader, given)
     if kind == "model":
         given |= access.options()
@@ -115,12 +116,12 @@ def load_own(
     load: Callable[..., Any],
     snapshot: Snapshot,
     *,
-    device: Any = None,
+    device: object = None,
     dtype: Any = None,
-    label_map: Any = None,
+    label_map: object = None,
     transform: str | list[str] | None = None,
     trust_remote_code: bool = False,
-) -> Any:
+) -> object:
     """Load a mechanism or an encoder, and move, cast or bind it as asked.
 
     Args:
@@ -148,7 +149,7 @@ def load_own(
 
 
 def _check_options(snapshot: Snapshot, loader: Loader, given: Named) -> None:
-    wrong = [name for name in given if name not in loader.options]
+    wrong = without(given, loader.options)
     if wrong:
         raise RepositoryError(
             f"cannot load {snapshot} with {' and '.join(wrong)}: it holds {loader.what}, which has "

@@ -81,7 +81,7 @@ class Part(Shareable, nn.Module):
 
     # -- its repository
 
-    def licensed_parts(self) -> list[Any]:
+    def licensed_parts(self) -> list[object]:
         """The pretrained parts inside it, each with ``origin`` and ``license``: itself."""
         return [self]
 
@@ -174,7 +174,7 @@ def part_files(
         MechanismError: It cannot be described by JSON values.
         RepositoryError: There is no such file, it is too large, or it is not called ``.py``.
     """
-    config: dict[str, Any] = {
+    config: dict[str, object] = {
         "format": ENCODER_FORMAT if part.card_kind == "encoder" else MECHANISM_FORMAT,
         "kind": part.kind,
     }

@@ -6,6 +6,7 @@ __all__ = ["describe_values", "part_facts"]
 
 from typing import TYPE_CHECKING, Any
 
+from causalplug.selection import map_values
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def part_facts(part: Any, *, title: str, **more: Any) -> Json:
     if part.card_kind == "encoder":
         facts |= {"reads": describe_values(part.variable), "gives": f"{part.size} numbers"}
     else:
-        labels = {name: _read(variable) for name, variable in part.declared_inputs().items()}
+        labels = map_values(_read, part.declared_inputs())
         facts |= {"output": describe_values(part.declared_output()), "labels": labels}
     if part.card_kind == "encoder":
         kind = part.variable.kind

@@ -11,7 +11,7 @@ import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from causalplug.errors import RepositoryError
 from causalplug.files.facts import agrees, file_facts
@@ -22,11 +22,14 @@ from causalplug.hub.card_check import card_problems
 from causalplug.hub.client import hub_api, hub_errors, refuse_tokens
 from causalplug.hub.push import push_folder
 from causalplug.hub.repository import resolve_id
+from causalplug.selection import drop
 from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo
+    from typing_extensions import Unpack
 
+    from causalplug.hub.saving import PushingOptions
     from causalplug.hub.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
@@ -65,7 +68,7 @@ def card_of(part: Publishable, options: Named) -> str:
     Raises:
         RepositoryError: A fact is unknown or of a wrong type.
     """
-    facts = {key: value for key, value in options.items() if key not in ("title", "pictures")}
+    facts = drop(options, ("title", "pictures"))
     title = options.get("title") or type(part).__name__
     found = part.card_facts(title=title, options=facts)
     placed = _placed(options.get("pictures") or {})
@@ -84,7 +87,12 @@ def save(part: Publishable, folder: str | os.PathLike[str], options: Named) -> P
 
 
 def publish(
-    part: Publishable, repo_id: str, options: Named, *, branch: str | None, **how: Any
+    part: Publishable,
+    repo_id: str,
+    options: Named,
+    *,
+    branch: str | None,
+    **how: Unpack[PushingOptions],
 ) -> CommitInfo:
     """Publish as one commit, see :meth:`causalplug.hub.shareable.Shareable.push_to_hub`.
 
@@ -119,7 +127,7 @@ def publish(
 
 def _texts(how: Named) -> Json:
     """What is published beside the files."""
-    return {name: value for name, value in how.items() if name != "token"}
+    return drop(how, ("token",))
 
 
 def _write(
@@ -132,7 +140,7 @@ def _write(
     anywhere: bool = False,
 ) -> Path:
     files, config = part.repository_files(place, anywhere=anywhere, options=options)
-    options = {key: value for key, value in options.items() if key != "code"}
+    options = drop(options, ("code",))
     if name := config.get("code"):
         limit = (
             f"It needs code of its own, {name}: read it, and load it with trust_remote_code=True "
@@ -191,9 +199,10 @@ def is_edited(place: Path) -> bool:
 
 def _loaded(folder: Path) -> Json:
     """Facts of the files that loading reads: all but the card and its pictures."""
-    names = [
-        path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()
-    ]
+    names = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            names.append(path.relative_to(folder).as_posix())
     kept = [name for name in names if name != _CARD and not name.startswith(f"{_PICTURES}/")]
     return {name: file_facts(folder / name) for name in kept}
 

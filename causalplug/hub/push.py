@@ -136,10 +136,15 @@ def _choose(copy: Path, folder: str, ignore_patterns: Sequence[str]) -> list[str
     return sorted(names)
 
 
+def _encoded(*tokens: object) -> list[bytes]:
+    """The tokens that are text, as they would stand in a file."""
+    return [token.encode() for token in tokens if isinstance(token, str) and token]
+
+
 def _check_contents(copy: Path, names: list[str], folder: str, token: bool | str | None) -> None:
     from huggingface_hub import get_token
 
-    secrets = [s.encode() for s in (token, get_token()) if isinstance(s, str) and s]
+    secrets = _encoded(token, get_token())
     for name in names:
         if name.endswith(_PICKLES):
             raise RepositoryError(

@@ -13,6 +13,7 @@ from causalplug.files.facts import file_facts
 from causalplug.files.validation import check_keys, safe_relative, short
 from causalplug.hub.repository import resolve_id
 from causalplug.hub.snapshot import Snapshot, check_pinned
+from causalplug.selection import map_values
 from causalplug.values import Json, Named
 
 REFERENCE_SCHEMA = {
@@ -75,20 +76,21 @@ class Reference:
         if snapshot.repo_id is None or snapshot.revision is None:
             raise RepositoryError(
                 f"cannot refer to {snapshot}: it is a folder of this computer, which nobody else "
-                "could load. Push it "
-                'to the Hub and plug it in from there, or save with frozen="copy"'
+                "could load. Push it to the Hub and plug it in from there, or save with "
+                'frozen="copy"'
             )
         names, known = names or snapshot.used, snapshot.recorded or {}
         snapshot.fetch(*(name for name in names if name not in known))
+        by_name = {}
+        for name in sorted(names):
+            by_name[name] = known.get(name) or file_facts(snapshot.path / name)
         return cls(
             repo_id=snapshot.repo_id,
             revision=snapshot.revision,
             requested_revision=snapshot.requested_revision,
             subfolder=snapshot.subfolder,
             license=snapshot.license,
-            files={
-                name: known.get(name) or file_facts(snapshot.path / name) for name in sorted(names)
-            },
+            files=by_name,
         )
 
     @property
@@ -104,7 +106,7 @@ class Reference:
             "requested_revision": self.requested_revision,
             "subfolder": self.subfolder,
             "license": self.license,
-            "files": {name: dict(facts) for name, facts in self.files.items()},
+            "files": map_values(dict, self.files),
         }
 
     @classmethod

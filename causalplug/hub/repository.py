@@ -20,6 +20,7 @@ from causalplug.files.validation import safe_relative, short
 from causalplug.hub.client import hub_api, hub_errors, is_transient, refused_for_now
 from causalplug.hub.revisions import resolved_commit
 from causalplug.hub.snapshot import Remote, Snapshot
+from causalplug.selection import without
 
 logger = logging.getLogger(__name__)
 
@@ -187,11 +188,7 @@ def _local(folder: Path, text: str, revision: str | None, subfolder: str) -> Sna
                     f"cannot load {short(text)} at {short(revision)}: this folder is commit "
                     f"{at.name}"
                 )
-            inner = "/".join(
-                part
-                for part in (real.relative_to(at).as_posix(), subfolder)
-                if part not in ("", ".")
-            )
+            inner = "/".join(without((real.relative_to(at).as_posix(), subfolder), ("", ".")))
             repo_id = cached["id"].replace("--", "/")
             return Snapshot(
                 real / subfolder, repo_id, at.name, at.name, inner, boundary=at.parent.parent

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["PublishingOptions", "SavingOptions"]
+__all__ = ["FetchingOptions", "PublishingOptions", "PushingOptions", "SavingOptions"]
 
 import os
 from collections.abc import Iterable
-from typing import Any, TypedDict
+from typing import Literal, TypedDict
 
 from causalplug.values import Json, Named
 
@@ -15,8 +15,8 @@ class _Facts(TypedDict, total=False):
     """What is said of a repository, wherever it will be."""
 
     frozen: str
-    queries: Any
-    fits: Iterable[Any]
+    queries: object
+    fits: Iterable[object]
     assumptions: list[str]
     example: Named
     code: str | os.PathLike[str] | None
@@ -59,6 +59,27 @@ class SavingOptions(_Facts, total=False):
     """
 
     repo_id: str | None
+
+
+class FetchingOptions(TypedDict, total=False):
+    """How repositories are fetched, as :func:`causalplug.from_pretrained` takes it."""
+
+    cache_dir: str | os.PathLike[str] | None
+    token: bool | str | None
+    local_files_only: bool
+    force_download: bool
+
+
+class PushingOptions(TypedDict, total=False):
+    """How a folder is pushed, see :func:`~causalplug.hub.push.push_folder`."""
+
+    private: bool | None
+    gated: Literal["auto", "manual", False] | None
+    create_pr: bool
+    commit_message: str
+    commit_description: str | None
+    parent_commit: str | None
+    token: bool | str | None
 
 
 class PublishingOptions(_Facts, total=False):

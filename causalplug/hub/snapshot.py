@@ -27,6 +27,7 @@ from causalplug.files.storage import check_disk, read_folder
 from causalplug.files.validation import regular_file, safe_relative, short
 from causalplug.hub.client import bound_requests, hub_errors, patiently
 from causalplug.hub.listing import Listing, list_commit, list_folder
+from causalplug.selection import map_values
 from causalplug.values import Json, Named
 
 logger = logging.getLogger(__name__)
@@ -214,7 +215,7 @@ class Snapshot:
     @functools.cached_property
     def _listing(self) -> Listing:
         if self.recorded is not None:
-            return {name: dict(facts) for name, facts in self.recorded.items()}
+            return map_values(dict, self.recorded)
         found = None
         if self._remote is not None and self.repo_id is not None and self.revision is not None:
             online = not self._remote.local_files_only
@@ -226,11 +227,11 @@ class Snapshot:
         prefix = ""
         if self.subfolder:
             prefix = f"{self.subfolder}/"
-        return {
-            name.removeprefix(prefix): facts
-            for name, facts in found.items()
-            if name.startswith(prefix)
-        }
+        by_name = {}
+        for name, facts in found.items():
+            if name.startswith(prefix):
+                by_name[name.removeprefix(prefix)] = facts
+        return by_name
 
     def has(self, name: str) -> bool:
         """Whether the repository has this file; a file on the disk costs no request."""
@@ -270,11 +271,11 @@ class Snapshot:
         """
         facts = {**(self.recorded or {}), **(facts or {})}
         names = self._expand(patterns)
-        states = {name: self._state(name, facts.get(name)) for name in names}
-        absent = [name for name, state in states.items() if state == "absent"]
-        again = [name for name, state in states.items() if state == "again"]
-        if absent or again:
-            self._bring(absent, again, facts)
+        by_state: dict[str, list[str]] = {"absent": [], "again": []}
+        for name in names:
+            by_state.setdefault(self._state(name, facts.get(name)), []).append(name)
+        if by_state["absent"] or by_state["again"]:
+            self._bring(by_state["absent"], by_state["again"], facts)
         for name in names:
             regular_file(self.path / name, within=self.boundary)
         self._passed.update(names)
@@ -284,11 +285,9 @@ class Snapshot:
         """Download what is absent, and again what is on the disk but must not be used."""
         missing = absent + again
         if self._remote is None:
-            raise (
-                self._lacks(absent[0])
-                if absent
-                else self._disagrees(again[0], "save or copy it again")
-            )
+            if absent:
+                raise self._lacks(absent[0])
+            raise self._disagrees(again[0], "save or copy it again")
         if self._remote.local_files_only:
             raise RepositoryError(
                 f"cannot load {self}: {short(missing[0])} is not in the cache ({self.path}) or is "
@@ -296,20 +295,28 @@ class Snapshot:
                 "local_files_only=False"
             )
         for name in missing:
-            if name not in self._listing:
-                raise self._lacks(name)
-            if name in facts and not _compatible(facts[name], self._listing[name]):
-                raise self._disagrees(name, "the repository does not hold what was recorded")
-        check_disk(
-            self.path, sum(self._listing[name]["size"] for name in missing), what=f"download {self}"
-        )
+            self._check_listed(name, facts)
+        size = sum(self._listing[name]["size"] for name in missing)
+        check_disk(self.path, size, what=f"download {self}")
         self._download(absent, force=False)
         self._download(again, force=True)
         for name in missing:
-            if not agrees(self.path / name, {**self._listing[name], **facts.get(name, {})}):
-                for place in (Path(os.path.realpath(self.path / name)), self.path / name):
-                    place.unlink(missing_ok=True)
-                raise self._disagrees(name, "it was removed from the cache, try again")
+            self._check_brought(name, facts)
+
+    def _check_listed(self, name: str, facts: Mapping[str, Facts]) -> None:
+        """Refuse a file that the repository lacks, or lists with other facts."""
+        if name not in self._listing:
+            raise self._lacks(name)
+        if name in facts and not _compatible(facts[name], self._listing[name]):
+            raise self._disagrees(name, "the repository does not hold what was recorded")
+
+    def _check_brought(self, name: str, facts: Mapping[str, Facts]) -> None:
+        """Remove a file that came otherwise than it was listed, and refuse it."""
+        if agrees(self.path / name, {**self._listing[name], **facts.get(name, {})}):
+            return
+        for place in (Path(os.path.realpath(self.path / name)), self.path / name):
+            place.unlink(missing_ok=True)
+        raise self._disagrees(name, "it was removed from the cache, try again")
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[Path]:
@@ -326,11 +333,11 @@ class Snapshot:
         names: dict[str, None] = {}
         for pattern in patterns:
             if glob.has_magic(pattern):
-                names.update(
-                    dict.fromkeys(
-                        n for n in sorted(self._listing) if fnmatch.fnmatchcase(n, pattern)
-                    )
-                )
+                items = []
+                for n in sorted(self._listing):
+                    if fnmatch.fnmatchcase(n, pattern):
+                        items.append(n)
+                names.update(dict.fromkeys(items))
             else:
                 names[pattern] = None
         for name in names:
@@ -385,9 +392,10 @@ class Snapshot:
     def _lacks(self, name: str) -> RepositoryError:
         names = list(self._listing)
         near = difflib.get_close_matches(name, names, n=1)
-        pickled = [
-            n for n in names if n.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"))
-        ]
+        pickled = []
+        for n in names:
+            if n.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")):
+                pickled.append(n)
         hint = "check the name, revision=… and subfolder=…"
         if near:
             hint = f"did you mean {short(near[0])}?"
@@ -450,8 +458,7 @@ def check_trust(snapshot: Snapshot, trust_remote_code: bool, *, needs: str) -> N
     if snapshot.repo_id is not None and not snapshot.is_pinned:
         raise RepositoryError(
             f"cannot load {snapshot}: trust_remote_code=True needs a pinned revision, since a "
-            "branch may change after "
-            f'you read its code. Pass revision="{snapshot.revision}"'
+            f'branch may change after you read its code. Pass revision="{snapshot.revision}"'
         )
 
 

@@ -13,6 +13,7 @@ from itertools import combinations, islice
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.separators import minimal_separators
+from causalplug.selection import values_at, within
 from causalplug.wording import listed
 
 __all__ = ["AdjustmentSets", "Effect", "Instrument", "adjustment_sets", "front_door_sets",
@@ -101,7 +102,7 @@ def front_door_sets(
         return AdjustmentSets()
     (x,), (y,) = effect.treatments, effect.outcomes
     between = graph.descendants(x) & graph.ancestors(y) & set(recorded)
-    candidates = [v for v in graph.variables if v in between - {x, y}]
+    candidates = within(graph.variables, between - {x, y})
     found: list[frozenset[str]] = []
     for size in range(1, _LARGEST_FRONT_DOOR + 1):
         for names in islice(combinations(candidates, size), 2000):
@@ -189,7 +190,7 @@ def _without_out_edges(graph: CausalGraph, names: Collection[str]) -> CausalGrap
 
 def _sorted(graph: CausalGraph, found: Iterator[frozenset[str]], most: int) -> AdjustmentSets:
     chosen = list(islice(found, most))
-    chosen.sort(key=lambda names: (len(names), sorted(graph.index[name] for name in names)))
+    chosen.sort(key=lambda names: (len(names), sorted(values_at(graph.index, names))))
     sets = AdjustmentSets(chosen)
     sets.complete = next(found, None) is None
     return sets

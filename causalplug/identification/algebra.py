@@ -20,8 +20,13 @@ from causalplug.identification.expressions import (
     Symbol,
     Within,
 )
+from causalplug.selection import keep, values_at, within, without
 
 __all__ = ["apart", "divide", "product", "substitute", "total"]
+
+
+def _is_number(node: Expression, value: float) -> bool:
+    return isinstance(node, Number) and node.value == value
 
 
 def product(factors: Iterable[Expression]) -> Expression:
@@ -32,8 +37,8 @@ def product(factors: Iterable[Expression]) -> Expression:
             parts = factor.factors
         else:
             parts = (factor,)
-        flat += [part for part in parts if not (isinstance(part, Number) and part.value == 1)]
-    if any(isinstance(part, Number) and part.value == 0 for part in flat):
+        flat += [part for part in parts if not _is_number(part, 1)]
+    if any(_is_number(part, 0) for part in flat):
         return ZERO
     if len(flat) == 1:
         return flat[0]
@@ -42,17 +47,21 @@ def product(factors: Iterable[Expression]) -> Expression:
     return ONE
 
 
+def _left_to_sum(over: Iterable[Symbol], factors: list[Expression]) -> list[Symbol]:
+    """The symbols of a sum without those that sum to one, which leave ``factors``, and those that
+    nothing mentions."""
+    left = list(dict.fromkeys(over))
+    while summed := [symbol for symbol in left if _summed_out(factors, symbol)]:
+        left = without(left, summed)
+    free = frozenset[Symbol]().union(*(factor.free for factor in factors))
+    return within(left, free)
+
+
 def total(over: Iterable[Symbol], body: Expression) -> Expression:
     """The sum of ``body`` over ``over``; what sums to one is left out, and constant factors go
     before the sum."""
-    left = list(dict.fromkeys(over))
     factors = _factors(body)
-    changed = True
-    while changed:
-        summed = [symbol for symbol in left if _summed_out(factors, symbol)]
-        left = [symbol for symbol in left if symbol not in summed]
-        changed = bool(summed)
-    left = [s for s in left if any(s in f.free for f in factors)]
+    left = _left_to_sum(over, factors)
     outside = [f for f in factors if not f.free.intersection(left)]
     if not left:
         return product(factors)
@@ -122,7 +131,7 @@ Done = dict[tuple[int, frozenset[tuple[Symbol, Atom]]], Expression]
 
 
 def _substitute(node: Expression, mapping: Mapping[Symbol, Atom], done: Done) -> Expression:
-    mapping = {s: a for s, a in mapping.items() if s in node.free}
+    mapping = keep(mapping, node.free)
     if not mapping:
         return node
     key = id(node), frozenset(mapping.items())
@@ -151,15 +160,11 @@ def _substitute(node: Expression, mapping: Mapping[Symbol, Atom], done: Done) ->
             over, body = _substitute_bound(over, body, mapping, done)
             new = Average(over, body, sources)
         case Cases(branches):
-            new = Cases(
-                tuple(
-                    (
-                        tuple((swap((a,))[0], v) for a, v in conditions),
-                        _substitute(body, mapping, done),
-                    )
-                    for conditions, body in branches
-                )
-            )
+            changed = []
+            for conditions, body in branches:
+                swapped = tuple((swap((a,))[0], v) for a, v in conditions)
+                changed.append((swapped, _substitute(body, mapping, done)))
+            new = Cases(tuple(changed))
         case _:
             raise TypeError(f"{type(node).__name__} has no rule for substitution")
     done[key] = new
@@ -224,7 +229,7 @@ def apart(expression: Expression, *, everywhere: bool = False) -> Expression:
                     while not everywhere and Symbol(s.variable, primes) in scope:
                         primes += 1
                     renamed.setdefault(s, Symbol(s.variable, primes))
-                new = tuple(renamed[s] for s in over)
+                new = tuple(values_at(renamed, over))
                 inner = visit(substitute(body, renamed), scope | set(new))
                 if isinstance(node, Sum):
                     return Sum(new, inner)

@@ -12,6 +12,9 @@ from typing import Any
 
 __all__ = ["Formula", "Leaf", "Number", "Operation", "linear"]
 
+Values = Any
+"""Numbers, arrays of NumPy or tensors: what can be added and multiplied."""
+
 
 @dataclass(frozen=True)
 class Number:
@@ -19,11 +22,11 @@ class Number:
 
     number: float
 
-    def value(self, terms: Sequence[Any]) -> Any:
+    def value(self, terms: Sequence[Values]) -> Values:
         """The constant, in the form of the terms."""
         return self.number + 0 * terms[0]
 
-    def slopes(self, terms: Sequence[Any]) -> list[Any]:
+    def slopes(self, terms: Sequence[Values]) -> list[Values]:
         """Derivatives with respect to every term."""
         return [0 * term for term in terms]
 
@@ -42,11 +45,11 @@ class Leaf:
 
     position: int
 
-    def value(self, terms: Sequence[object]) -> Any:
+    def value(self, terms: Sequence[object]) -> Values:
         """The term's value."""
         return terms[self.position]
 
-    def slopes(self, terms: Sequence[Any]) -> list[Any]:
+    def slopes(self, terms: Sequence[Values]) -> list[Values]:
         """Derivatives with respect to every term."""
         return [0 * t + (1 if i == self.position else 0) for i, t in enumerate(terms)]
 
@@ -67,7 +70,7 @@ class Operation:
     left: Formula
     right: Formula
 
-    def value(self, terms: Sequence[object]) -> Any:
+    def value(self, terms: Sequence[object]) -> Values:
         """The value at the terms' values; a ratio to zero is not a number."""
         left, right = self.left.value(terms), self.right.value(terms)
         if self.sign == "+":
@@ -78,7 +81,7 @@ class Operation:
             return left * right
         return left / right
 
-    def slopes(self, terms: Sequence[object]) -> list[Any]:
+    def slopes(self, terms: Sequence[object]) -> list[Values]:
         """Derivatives with respect to every term."""
         left, right = self.left.value(terms), self.right.value(terms)
         pairs = zip(self.left.slopes(terms), self.right.slopes(terms), strict=True)

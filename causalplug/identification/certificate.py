@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from causalplug.identification.c_factor import Obstacle, identify_c_factor
 from causalplug.identification.ctf_graph import Clash, Factor
 from causalplug.identification.decide import Refusal
 from causalplug.identification.estimand import Atom, Constant
+from causalplug.selection import positions_of, values_at
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -65,15 +67,31 @@ class Certificate:
 
     def to_dict(self) -> Json:
         """What JSON can hold."""
+        items = []
+        for h in self.hedges:
+            items.append({"source": h.source, "forest": sorted(h.forest), "root": sorted(h.root)})
         return {
             "kind": self.kind,
             "variables": sorted(self.variables),
             "sentence": self.sentence,
-            "hedges": [
-                {"source": h.source, "forest": sorted(h.forest), "root": sorted(h.root)}
-                for h in self.hedges
-            ],
+            "hedges": items,
         }
+
+
+def _hedges(
+    graph: BitGraph, obstacles: Iterable[Obstacle], source_names: tuple[str, ...]
+) -> tuple[Hedge, ...]:
+    found = []
+    for obstacle in obstacles:
+        if obstacle.kind == "hedge":
+            around = frozenset(graph.named(_smallest(graph, obstacle)))
+            root = frozenset(graph.named(obstacle.root))
+            found.append(Hedge(_source(obstacle, source_names), around, root))
+    return tuple(found)
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def certify(graph: CausalGraph, refusal: Refusal, source_names: tuple[str, ...]) -> Certificate:
@@ -82,10 +100,7 @@ def certify(graph: CausalGraph, refusal: Refusal, source_names: tuple[str, ...])
     own = _own_graph(graph, bit_graph)
     if refusal.unrecorded:
         names = bit_graph.named(refusal.unrecorded)
-        verb = "are"
-        if len(names) == 1:
-            verb = "is"
-        sentence = f"{_and(names)} {verb} recorded in no source that bears on the question"
+        sentence = f"{_and(names)} {_are(names)} recorded in no source that bears on the question"
         return Certificate("unrecorded", frozenset(names), sentence, graph=own)
     if refusal.clash is not None:
         clash = refusal.clash
@@ -95,15 +110,7 @@ def certify(graph: CausalGraph, refusal: Refusal, source_names: tuple[str, ...])
         )
     factor, obstacles = _clearest(refusal)
     target = frozenset(bit_graph.named(factor.inside))
-    hedges = tuple(
-        Hedge(
-            _source(obstacle, source_names),
-            frozenset(bit_graph.named(_smallest(bit_graph, obstacle))),
-            frozenset(bit_graph.named(obstacle.root)),
-        )
-        for obstacle in obstacles
-        if obstacle.kind == "hedge"
-    )
+    hedges = _hedges(bit_graph, obstacles, source_names)
     lines = tuple(_line(bit_graph, factor, obstacle, source_names) for obstacle in obstacles)
     kinds = {obstacle.kind for obstacle in obstacles}
     if "values" in kinds:
@@ -146,7 +153,7 @@ def _smallest(graph: BitGraph, obstacle: Obstacle) -> int:
 
 
 def _source(obstacle: Obstacle, source_names: tuple[str, ...]) -> str:
-    return " and ".join(source_names[i] for i in obstacle.regime.sources)
+    return " and ".join(values_at(source_names, obstacle.regime.sources))
 
 
 def _hedge_sentence(graph: BitGraph, hedge: Hedge) -> str:
@@ -201,7 +208,7 @@ def _needed(graph: BitGraph, v: int, atom: Atom) -> str:
 def _clash_sentence(graph: BitGraph, clash: Clash) -> str:
     together = _and(graph.named(clash.inside))
     name = graph.names[clash.variable]
-    first, second = (_value(atom) for atom in clash.atoms)
+    first, second = map(_value, clash.atoms)
     shared = "share hidden causes"
     if clash.inside.bit_count() == 1:
         shared = "shares its own noise across worlds"
@@ -252,7 +259,7 @@ def _line(
 def _edges(graph: BitGraph, hedge: Hedge, most: int = 8) -> str:
     """The edges that make the hedge: a bidirected tree over it, and one edge from each member
     towards the root."""
-    index = {name: i for i, name in enumerate(graph.names)}
+    index = positions_of(graph.names)
     forest, root = mask_of(index[n] for n in hedge.forest), mask_of(index[n] for n in hedge.root)
     edges = []
     reached, frontier = root & -root, [next(bits(root))]

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from causalplug.errors import DataError
+from causalplug.selection import positions_of, values_at
 
 __all__ = ["Part", "contract"]
 
@@ -28,9 +29,9 @@ def contract(parts: Sequence[Part], kept: Sequence[Hashable]) -> np.ndarray:
             f"A product over {len(names)} variables at once cannot be worked out from tables: at "
             f"most {_AXES} can. Ask about fewer variables."
         )
-    number = {name: place for place, name in enumerate(names)}
+    number = positions_of(names)
     arguments: list[object] = []
     for array, axes in parts:
-        arguments += [array, [number[name] for name in axes]]
-    wanted = [number[name] for name in kept]
+        arguments += [array, values_at(number, axes)]
+    wanted = values_at(number, kept)
     return np.asarray(np.einsum(*arguments, wanted, optimize="greedy"))  # type: ignore[call-overload]

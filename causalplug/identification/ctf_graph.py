@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from causalplug.graphs.bits import ancestors_within, bits, components_within, mask_of
 from causalplug.identification.estimand import Atom, Symbol
@@ -139,41 +138,39 @@ class CounterfactualGraph(Unification):
         for v in bits(kept):
             for node in self.nodes[v]:
                 read.add(id(node))
-                read.update(id(up) for up in node.reads_evidence)
+                read.update(map(id, node.reads_evidence))
         return read
 
-    def signature(self, kept: int) -> tuple[Any, ...]:
+    def signature(self, kept: int) -> tuple[object, ...]:
         """What the factors of ``kept`` are made of, the same for two graphs that differ in names
         of symbols only."""
         numbers: dict[Symbol, int] = {}
 
-        def plain(atom: Atom) -> Any:
+        def plain(atom: Atom) -> object:
             if isinstance(atom, Symbol):
                 return numbers.setdefault(atom, len(numbers))
             return atom
 
-        return kept, tuple(
-            (v, tuple(plain(atom) for atom in node.reads), plain(node.atom), node.fixed)
-            for v in self.graph.order
-            if kept >> v & 1
-            for node in self.nodes.get(v, ())
-        )
+        parts = []
+        for v in self.graph.order:
+            if kept >> v & 1:
+                for node in self.nodes.get(v, ()):
+                    parts.append((v, tuple(map(plain, node.reads)), plain(node.atom), node.fixed))
+        return kept, tuple(parts)
 
     def factors(self, kept: int) -> list[Factor | Clash]:
         """The c-factors of the nodes of ``kept``; their product, summed over ``summed(kept)``,
         is the probability."""
-        return [
-            self._factor(component) for component in components_within(self.graph.siblings, kept)
-        ]
+        return list(map(self._factor, components_within(self.graph.siblings, kept)))
 
     def summed(self, kept: int) -> tuple[Symbol, ...]:
         """The symbols of the nodes of ``kept`` that no event fixes."""
-        return tuple(
-            n.atom
-            for v in bits(kept)
-            for n in self.nodes[v]
-            if not n.fixed and isinstance(n.atom, Symbol)
-        )
+        items = []
+        for v in bits(kept):
+            for n in self.nodes[v]:
+                if not n.fixed and isinstance(n.atom, Symbol):
+                    items.append(n.atom)
+        return tuple(items)
 
     def _factor(self, component: int) -> Factor | Clash:
         atoms: dict[int, Atom] = {}

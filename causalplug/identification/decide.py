@@ -18,6 +18,7 @@ from causalplug.identification.ctf_graph import Clash, CounterfactualGraph, Fact
 from causalplug.identification.estimand import Constant
 from causalplug.identification.query import Bound, Term
 from causalplug.identification.solver import Needs, Resolution, Solver, candidate_scopes
+from causalplug.selection import of_kind
 
 __all__ = ["Answer", "Refusal", "Verdict", "decide"]
 
@@ -194,10 +195,10 @@ def _within(graph: BitGraph, regimes: list[Regime]) -> list[Regime]:
             regime.observed & graph.present,
             regime.set_variables & graph.present,
         )
-        boxes: tuple[Box, ...] = tuple(
-            {v: values for v, values in box.items() if graph.present >> v & 1}
-            for box in regime.boxes
-        )
+        items = []
+        for box in regime.boxes:
+            items.append({v: values for v, values in box.items() if graph.present >> v & 1})
+        boxes: tuple[Box, ...] = tuple(items)
         other = pooled.get((observed, set_variables))
         if other is not None:
             boxes = tuple(
@@ -239,7 +240,7 @@ def attempt(graph: BitGraph, term: Term, solver: Solver) -> Answer | Refusal:
 
 def _both(*parts: Resolved | Refusal) -> Refusal:
     """One refusal for numerator and normaliser; a clash in either settles it."""
-    refusals = [part for part in parts if isinstance(part, Refusal)]
+    refusals = of_kind(parts, Refusal)
     clashing = next((refusal for refusal in refusals if refusal.clash), None)
     failed = tuple(pair for refusal in refusals for pair in refusal.failed)
     return clashing or replace(refusals[0], failed=failed)

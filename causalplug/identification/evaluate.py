@@ -9,7 +9,7 @@ cells had no rows.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,16 @@ from causalplug.identification.estimand import (
 )
 from causalplug.identification.notation import walk
 from causalplug.identification.tables import Table, as_table, common_categories
+from causalplug.selection import (
+    firsts,
+    map_values,
+    of_kind,
+    seconds,
+    values_at,
+    variables_of,
+    within,
+    without,
+)
 from causalplug.wording import listed
 
 __all__ = ["Estimate", "Evaluator", "evaluate"]
@@ -114,9 +124,9 @@ def evaluate(
         DataError: A missing table or column; an expectation of values that are not numbers.
     """
     given = _by_source(estimand, tables)
-    listed_values = {name: list(values) for name, values in (categories or {}).items()}
+    listed_values = map_values(list, categories or {})
     domains = common_categories(given, _constants(estimand, listed_values))
-    domains |= {name: tuple(values) for name, values in listed_values.items()}
+    domains |= map_values(tuple, listed_values)
     evaluator = Evaluator([table.recoded(domains) for table in given], domains)
     axes: dict[str, tuple[Hashable, ...]] = {}
     values: list[np.ndarray] = []
@@ -128,7 +138,7 @@ def evaluate(
                 "variables"
             )
         axes |= dict(zip(names, sizes, strict=True))
-        values.append(coefficient * np.transpose(array, [names.index(label) for label in axes]))
+        values.append(coefficient * np.transpose(array, list(map(names.index, axes))))
     total = np.zeros([])
     if values:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -142,7 +152,7 @@ def _constants(
     estimand: Estimand, known: Mapping[str, Sequence[Hashable]]
 ) -> dict[str, list[Hashable]]:
     """Values of every variable that are known or that the formula names."""
-    found = {name: list(values) for name, values in known.items()}
+    found = map_values(list, known)
     for _, term in estimand.terms:
         for node in walk(term.formula):
             for atom in _atoms(node):
@@ -153,7 +163,7 @@ def _constants(
 
 def _by_source(estimand: Estimand, tables: object) -> list[Table]:
     if isinstance(tables, Mapping) and set(tables) == set(estimand.sources) and len(tables) > 1:
-        tables = [tables[name] for name in estimand.sources]
+        tables = values_at(tables, estimand.sources)
     elif not isinstance(tables, list | tuple):
         tables = [tables]
     if len(tables) != len(estimand.sources):
@@ -162,7 +172,7 @@ def _by_source(estimand: Estimand, tables: object) -> list[Table]:
             f"{len(estimand.sources)} sources {listed(estimand.sources)}; give one per source, in "
             "this order"
         )
-    return [as_table(table) for table in tables]
+    return list(map(as_table, tables))
 
 
 def _atoms(node: Expression) -> tuple[Atom, ...]:
@@ -191,24 +201,24 @@ class Evaluator:
     ) -> tuple[tuple[str, ...], list[tuple[Hashable, ...]], np.ndarray]:
         """Labels, categories and values of one term."""
         result = self.at(term.formula)
-        symbols = [symbol for _, symbol in term.axes]
+        symbols = seconds(term.axes)
         self._complain(result)
-        unknown = [s.variable for s in symbols if s.variable not in self.domains]
+        unknown = without(variables_of(symbols), self.domains)
         if unknown:
             raise DataError(
                 f"the answer cannot be tabulated: no table has a column {listed(unknown)}, so its "
                 "values are not known; give them in categories=, or give one value in the query"
             )
-        sizes = [len(self.domains[s.variable]) for s in symbols]
+        sizes = self._sizes(symbols)
         values = self._spread(
             np.where(result.bad, np.nan, result.values), result.symbols, symbols, sizes
         )
-        labels = [label for label, _ in term.axes]
-        categories = [self.domains[s.variable] for s in symbols]
+        labels = firsts(term.axes)
+        categories = values_at(self.domains, variables_of(symbols))
         if term.expectation is not None:
             axis = labels.index(term.expectation)
             try:
-                numbers = np.array([float(value) for value in categories[axis]])  # type: ignore[arg-type]
+                numbers = np.array(list(map(float, categories[axis])))  # type: ignore[arg-type]
             except (TypeError, ValueError):
                 raise DataError(
                     f"the expectation of {term.expectation} cannot be taken: its values are "
@@ -226,15 +236,13 @@ class Evaluator:
 
         Undefined cells count as zero; symbols that the factors do not have are weighted evenly.
         """
-        symbols = tuple(dict.fromkeys(a for a in known if isinstance(a, Symbol)))
-        sizes = [len(self.domains[s.variable]) for s in symbols]
+        symbols = tuple(dict.fromkeys(of_kind(known, Symbol)))
+        sizes = self._sizes(symbols)
         if not factors:
             return symbols, np.ones(sizes)
-        parts = [self.at(factor) for factor in factors]
-        every = sorted(
-            {s for part in parts for s in part.symbols}, key=lambda s: (s.variable, s.primes)
-        )
-        kept = tuple(s for s in every if s in symbols)
+        parts = list(map(self.at, factors))
+        every = _all_symbols(parts)
+        kept = tuple(within(every, symbols))
         found = contract([(part.values, part.symbols) for part in parts], kept)
         return symbols, np.array(self._spread(found, kept, symbols, sizes))
 
@@ -249,6 +257,10 @@ class Evaluator:
         order = sorted(range(len(have)), key=lambda i: want.index(have[i]))
         shape = [size if symbol in have else 1 for symbol, size in zip(want, sizes, strict=True)]
         return np.broadcast_to(np.transpose(values, order).reshape(shape), tuple(sizes))
+
+    def _sizes(self, symbols: Iterable[Symbol]) -> list[int]:
+        """How many values each symbol may have."""
+        return [len(self.domains[symbol.variable]) for symbol in symbols]
 
     def at(self, node: Expression) -> _Named:
         """The array of ``node``; shared nodes are worked out once."""
@@ -286,7 +298,7 @@ class Evaluator:
 
     def _probability(self, node: Probability) -> _Named:
         atoms = node.of + node.given + node.do
-        names = [atom.variable for atom in atoms]
+        names = variables_of(atoms)
         joint = sum(self.tables[i].margin(names) for i in node.sources)
         outcome_axes = tuple(range(len(node.of)))
         below = np.broadcast_to(np.sum(joint, axis=outcome_axes, keepdims=True), np.shape(joint))
@@ -300,26 +312,26 @@ class Evaluator:
         """Constants looked up, symbols kept as axes; one that stands twice is a diagonal."""
         if bad is None:
             bad = np.zeros(values.shape, bool)
-        index = tuple(
-            self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
-            for a in atoms
-        )
+        items = []
+        for a in atoms:
+            items.append(
+                self.domains[a.variable].index(a.value) if isinstance(a, Constant) else slice(None)
+            )
+        index = tuple(items)
         values, bad = values[index], bad[index]
-        symbols = [a for a in atoms if isinstance(a, Symbol)]
+        symbols = of_kind(atoms, Symbol)
         unique = list(dict.fromkeys(symbols))
         if len(unique) < len(symbols):
-            labels = [unique.index(s) for s in symbols]
+            labels = list(map(unique.index, symbols))
             values = np.einsum(values, labels, list(range(len(unique))))
             bad = np.einsum(bad.astype(int), labels, list(range(len(unique)))) > 0
         return _Named(tuple(unique), values, bad)
 
     def _contract(self, factors: Sequence[Expression], free: frozenset[Symbol]) -> _Named:
         """The sum over all other symbols of the product of ``factors``."""
-        parts = [self.at(factor) for factor in factors]
-        symbols = sorted(
-            {s for part in parts for s in part.symbols}, key=lambda s: (s.variable, s.primes)
-        )
-        kept = tuple(s for s in symbols if s in free)
+        parts = list(map(self.at, factors))
+        symbols = _all_symbols(parts)
+        kept = tuple(within(symbols, free))
 
         def total(arrays: list[np.ndarray]) -> np.ndarray:
             named = zip(arrays, (part.symbols for part in parts), strict=True)
@@ -368,7 +380,7 @@ class Evaluator:
 
     def _ratio(self, top: _Named, bottom: _Named) -> _Named:
         symbols = tuple(dict.fromkeys(top.symbols + bottom.symbols))
-        sizes = [len(self.domains[s.variable]) for s in symbols]
+        sizes = self._sizes(symbols)
         above, below = (self._spread(p.values, p.symbols, symbols, sizes) for p in (top, bottom))
         wrong_above, wrong_below = (
             self._spread(p.bad, p.symbols, symbols, sizes) for p in (top, bottom)
@@ -378,18 +390,19 @@ class Evaluator:
 
     def _average(self, node: Average) -> _Named:
         body = self.at(node.body)
-        over = [s for s in node.over if s in body.symbols]
-        kept = tuple(s for s in body.symbols if s not in over)
-        names = [s.variable for s in over]
-        holders = [
-            self.tables[i] for i in node.sources if set(names) <= set(self.tables[i].categories)
-        ]
+        over = within(node.over, body.symbols)
+        kept = tuple(without(body.symbols, over))
+        names = variables_of(over)
+        holders = []
+        for i in node.sources:
+            if set(names) <= set(self.tables[i].categories):
+                holders.append(self.tables[i])
         shape = [len(self.domains[name]) for name in names]
         if holders:
             weights = sum((table.margin(names) for table in holders), start=np.zeros(shape))
         else:
             weights = np.ones(shape)
-        order = [body.symbols.index(s) for s in (*kept, *over)]
+        order = list(map(body.symbols.index, (*kept, *over)))
         values, bad = np.transpose(body.values, order), np.transpose(body.bad, order)
         weights = np.where(bad, 0.0, weights)
         axes = tuple(range(len(kept), len(order)))
@@ -401,7 +414,7 @@ class Evaluator:
 
     def _cases(self, node: Cases) -> _Named:
         symbols = tuple(sorted(node.free, key=lambda s: (s.variable, s.primes)))
-        sizes = [len(self.domains[s.variable]) for s in symbols]
+        sizes = self._sizes(symbols)
         values, bad = np.zeros(sizes), np.ones(sizes, bool)
         for conditions, body in node.branches:
             index: list[Any] = [slice(None)] * len(symbols)
@@ -422,3 +435,9 @@ class Evaluator:
                     tuple(index)
                 ]
         return _Named(symbols, values, bad)
+
+
+def _all_symbols(parts: Iterable[_Named]) -> list[Symbol]:
+    """The symbols of all parts, in a fixed order."""
+    found = set[Symbol]().union(*(part.symbols for part in parts))
+    return sorted(found, key=lambda symbol: (symbol.variable, symbol.primes))

@@ -60,7 +60,7 @@ class World(Named):
                 )
         self._set = {name: _plain(assignment[name]) for name in sorted(assignment)}
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> object:
         return self._set[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -78,9 +78,10 @@ class World(Named):
         return NotImplemented
 
     def __str__(self) -> str:
-        return ", ".join(
-            str(v) if isinstance(v, Event) else _assigned(name, v) for name, v in self._set.items()
-        )
+        items = []
+        for name, v in self._set.items():
+            items.append(str(v) if isinstance(v, Event) else _assigned(name, v))
+        return ", ".join(items)
 
     def __repr__(self) -> str:
         return f"World({self._set!r})"
@@ -224,7 +225,7 @@ def _map_do(event: Event, change: Callable[[Any], Any]) -> Event:
     return Event(event.variable, event.value, World(do))
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     """``value`` with ``"*"`` as None and a numpy scalar as the number that it is."""
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         value = value.item()

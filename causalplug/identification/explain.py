@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from causalplug.graphs.bits import bits
 from causalplug.identification.c_factor import Effect, restricted
 from causalplug.identification.interpolation import numbers_set, with_interpolation
 from causalplug.identification.solver import Composite, Resolution
 from causalplug.identification.suggest import Decision, suggest
+from causalplug.selection import firsts, values_at
 
 __all__ = ["explain"]
 
@@ -48,9 +51,7 @@ def _contradiction(result: Decision) -> str:
 
 def _advice(result: Decision) -> str:
     """What would help, said of one variable at a time where that is enough."""
-    kind = ""
-    if result.certificate is not None:
-        kind = result.certificate.kind
+    kind = result.certificate.kind if result.certificate is not None else ""
     if kind == "inconsistent":
         return ""
     if kind == "values" and len(result.verdicts) == 1:
@@ -67,24 +68,25 @@ def _advice(result: Decision) -> str:
         return ""
     if not sets:
         return "; no experiments on one or two single variables would make it identifiable"
-    shown = [_and(names) for names in sets[:4]]
-    smooth = ""
-    if kind == "values":
-        smooth = _smooth(result)
+    return _experiments(sets) + (_smooth(result) if kind == "values" else "")
+
+
+def _experiments(sets: Sequence[tuple[str, ...]]) -> str:
+    shown = list(map(_and, sets[:4]))
     if len(sets[0]) == 1:
-        return f"; an experiment on {_or(shown)} would{smooth}"
-    return f"; experiments on {', or on '.join(shown)} would{smooth}"
+        return f"; an experiment on {_or(shown)} would"
+    return f"; experiments on {', or on '.join(shown)} would"
 
 
 def _smooth(result: Decision) -> str:
     """The way out where numbers of no known domain were set."""
-    known = {result.graph.variables[v] for v in result.domains_by_position}
+    known = set(values_at(result.graph.variables, result.domains_by_position))
     names = {n for source in result.sources for n in source.values if n not in known}
     numeric = sorted(n for n in names if any(numbers_set(s, n) for s in result.sources))
     _, between = with_interpolation(result.sources, result.query, numeric)
     if not between:
         return ""
-    smooth = list(dict.fromkeys(name for name, _ in between))
+    smooth = list(dict.fromkeys(firsts(between)))
     if len(smooth) == 1:
         written = f'"{smooth[0]}"'
     else:
@@ -95,12 +97,11 @@ def _smooth(result: Decision) -> str:
     )
 
 
-def _positive(result: Decision) -> str:
+def _used(result: Decision) -> tuple[set[int], dict[str, set[str]]]:
+    """The sources that the answers read, and the variables that they read at set values alone."""
     used: set[int] = set()
     limits: dict[str, set[str]] = {}
     names = result.graph.variables
-    if result.by_noise:
-        return "determined by the rows, with noise recovered from values"
     for verdict in result.verdicts:
         if verdict.answer is None:
             continue
@@ -108,23 +109,30 @@ def _positive(result: Decision) -> str:
             used.update(verdict.answer.direct.sources)
             for v in bits(restricted(verdict.answer.direct)):
                 limits.setdefault(names[v], set())
-        resolved = [
-            *verdict.answer.factors,
-            *(verdict.answer.evidence[2] if verdict.answer.evidence else ()),
-        ]
+        resolved = list(verdict.answer.factors)
+        if verdict.answer.evidence:
+            resolved += verdict.answer.evidence[2]
         for factor, way in resolved:
             _collect(way, used, limits, factor.outside, names)
+    return used, limits
+
+
+def _settings(pairs: Iterable[tuple[str, float]]) -> str:
+    return _and([f"{name}={value:g}" for name, value in pairs])
+
+
+def _positive(result: Decision) -> str:
+    if result.by_noise:
+        return "determined by the rows, with noise recovered from values"
+    used, limits = _used(result)
     sources = [str(result.sources[i].name) for i in sorted(used)]
-    text = "determined by the evidence alone"
-    if sources:
-        text = f"determined by {_and(sources)}"
+    text = f"determined by {_and(sources) if sources else 'the evidence alone'}"
     if len(sources) > 1 and any(verdict.combined for verdict in result.verdicts):
         text += ", pieced together"
     if limits:
         text += f"; only for the values of {_and(sorted(limits))} that were set"
     if result.interpolated:
-        between = _and([f"{name}={value:g}" for name, value in result.interpolated])
-        text += f", and, by interpolation, {between} between them"
+        text += f", and, by interpolation, {_settings(result.interpolated)} between them"
     if result.assumptions:
         text += ", by what is assumed"
     return text

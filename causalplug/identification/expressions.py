@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from causalplug.identification.regions import Region
+from causalplug.selection import of_kind, seconds
 
 __all__ = [
     "ONE",
@@ -85,7 +85,7 @@ class Probability(Expression):
 
     @cached_property
     def free(self) -> frozenset[Symbol]:
-        return frozenset(a for a in self.of + self.given + self.do if isinstance(a, Symbol))
+        return frozenset(of_kind(self.of + self.given + self.do, Symbol))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ class Indicator(Expression):
 
     @cached_property
     def free(self) -> frozenset[Symbol]:
-        return frozenset(a for a in (self.left, self.right) if isinstance(a, Symbol))
+        return frozenset(of_kind((self.left, self.right), Symbol))
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,17 +182,20 @@ class Cases(Expression):
             them. The value ``OTHER`` stands for every value that no other branch names.
     """
 
-    branches: tuple[tuple[tuple[tuple[Atom, Any], ...], Expression], ...]
+    branches: tuple[tuple[tuple[tuple[Atom, object], ...], Expression], ...]
 
     @property
     def children(self) -> tuple[Expression, ...]:
-        return tuple(body for _, body in self.branches)
+        return tuple(seconds(self.branches))
 
     @cached_property
     def free(self) -> frozenset[Symbol]:
-        tested = frozenset(
-            a for conditions, _ in self.branches for a, _ in conditions if isinstance(a, Symbol)
-        )
+        found = []
+        for conditions, _ in self.branches:
+            for a, _ in conditions:
+                if isinstance(a, Symbol):
+                    found.append(a)
+        tested = frozenset(found)
         return tested.union(*(body.free for _, body in self.branches))
 
 

@@ -18,6 +18,7 @@ from causalplug.graphs.graph import CausalGraph
 from causalplug.identification.events import Bound, Event, World
 from causalplug.identification.query import Axis, Term
 from causalplug.identification.regions import Region
+from causalplug.selection import by_name, within
 from causalplug.values import Json
 from causalplug.wording import listed
 
@@ -64,7 +65,7 @@ class Model:
     def components(self) -> tuple[tuple[str, ...], ...]:
         """The c-components, each in the declared order."""
         found = self.graph.c_components()
-        return tuple(tuple(v for v in self.graph.variables if v in part) for part in found)
+        return tuple(tuple(within(self.graph.variables, part)) for part in found)
 
     @cached_property
     def owner(self) -> Mapping[str, int]:
@@ -74,7 +75,7 @@ class Model:
     @cached_property
     def parents(self) -> Mapping[str, tuple[str, ...]]:
         """The parents of every variable."""
-        return {name: self.graph.parents(name) for name in self.graph.variables}
+        return by_name(self.graph.parents, self.graph.variables)
 
     def size(self, name: str) -> int:
         """The number of values of a variable."""

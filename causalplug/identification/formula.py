@@ -30,6 +30,7 @@ from causalplug.identification.estimand import (
 )
 from causalplug.identification.query import Term
 from causalplug.identification.solver import Composite, Resolution
+from causalplug.selection import of_kind, values_at, within
 
 __all__ = ["Writer", "term_estimand"]
 
@@ -73,7 +74,7 @@ def _direct(answer: Answer, regime: Regime) -> Expression:
     numerator = answer.numerator
     ((factor, _),) = answer.factors
     split = len(numerator.outcomes)
-    do = tuple(factor.atoms[v] for v in bits(factor.outside))
+    do = tuple(values_at(factor.atoms, bits(factor.outside)))
     return Probability(
         tuple(numerator.targets[:split]), tuple(numerator.targets[split:]), do, regime.sources
     )
@@ -93,7 +94,7 @@ def _ratio(answer: Answer) -> Expression:
     if answer.evidence is None:
         nodes = (node for v in bits(answer.kept) for node in numerator.nodes[v])
         outcomes = [node.atom for node in nodes if node.outcome and not node.evidence]
-        return divide(top, total([atom for atom in outcomes if isinstance(atom, Symbol)], top))
+        return divide(top, total(of_kind(outcomes, Symbol), top))
     alone = answer.evidence[0]
     bottom = probability(*answer.evidence)
     return divide(top, substitute(bottom, alone.translation(numerator)))
@@ -112,19 +113,19 @@ class Writer:
 
     def symbols(self, mask: int) -> tuple[Symbol, ...]:
         """The generic symbols of ``mask``."""
-        return tuple(self.symbol(v) for v in bits(mask))
+        return tuple(map(self.symbol, bits(mask)))
 
     def resolution(self, way: Resolution) -> Expression:
         """The effect as an expression in the generic symbols of its target and of what is under
         do()."""
         if len(way.branches) == 1 and not way.branches[0][0]:
             return self.effect(way.branches[0][1])
-        return Cases(
-            tuple(
+        items = []
+        for config, step in way.branches:
+            items.append(
                 (tuple((self.symbol(v), value) for v, value in config.items()), self.effect(step))
-                for config, step in way.branches
             )
-        )
+        return Cases(tuple(items))
 
     def effect(self, way: Effect | Composite) -> Expression:
         """The effect obtained in one way."""
@@ -215,7 +216,7 @@ class Writer:
             ratio = top
         else:
             ratio = Ratio(top, bottom)
-        extra = tuple(s for s in self.symbols(regime.set_variables & ~do) if s in ratio.free)
+        extra = tuple(within(self.symbols(regime.set_variables & ~do), ratio.free))
         if extra:
             return Average(extra, ratio, self._sources(regime))
         return ratio

@@ -34,7 +34,8 @@ from causalplug.identification.decide import Verdict
 from causalplug.identification.estimand import ZERO, Estimand, Symbol, TermEstimand
 from causalplug.identification.interpolation import Interpolated, with_interpolation
 from causalplug.identification.monotone import by_monotone
-from causalplug.identification.query import Bound, Event, Query, Term
+from causalplug.identification.proxies import by_proxies
+from causalplug.identification.query import Bound, Event, Query, Term, as_query
 from causalplug.identification.ranges import decide_term, write_term
 from causalplug.identification.recovered import by_recovered_noise, check_numbers
 from causalplug.identification.regions import Region
@@ -66,7 +67,11 @@ class Identification:
         interpolated: The values between those that an experiment set on which the answer rests,
             with their variables; empty unless ``interpolate`` was asked for.
         assumptions: What the answer rests on beside the graph, in sentences. Where effects are
-            monotone ``query`` is what was asked in terms that the data determine.
+            monotone, or a hidden cause has proxies, ``query`` is what was asked in terms that the
+            data determine.
+        not_zero: What must not be zero for the answer to exist: determinants of the equations by
+            which proxies tell the values of a hidden cause apart. :meth:`causalplug.DCM.estimate`
+            checks them.
         by_noise: Whether the answer follows from noise that is recovered from values, so that it
             has no formula in probabilities.
     """
@@ -79,14 +84,16 @@ class Identification:
     domains: Mapping[str, tuple[Hashable, ...]] = field(default_factory=dict, repr=False)
     interpolated: Interpolated = ()
     assumptions: tuple[str, ...] = ()
+    not_zero: tuple[Query, ...] = ()
     by_noise: bool = False
 
     @cached_property
     def regimes(self) -> list[Regime]:
         """The sources as distributions on bit sets, for the code that decides."""
-        return [
-            _regime(self.graph, source, position) for position, source in enumerate(self.sources)
-        ]
+        found = []
+        for position, source in enumerate(self.sources):
+            found.append(_regime(self.graph, source, position))
+        return found
 
     @cached_property
     def domains_by_position(self) -> dict[int, tuple[Hashable, ...]]:
@@ -134,9 +141,10 @@ class Identification:
         terms = []
         for (coefficient, term), verdict in zip(self.query.terms, self.verdicts, strict=True):
             if verdict.answer is None:
-                axes = tuple(
-                    (label, Symbol(variable, i)) for i, (label, variable, _) in enumerate(term.axes)
-                )
+                items = []
+                for i, (label, variable, _) in enumerate(term.axes):
+                    items.append((label, Symbol(variable, i)))
+                axes = tuple(items)
                 written = TermEstimand(ZERO, axes, axes[0][0] if term.expectation else None)
             else:
                 written = write_term(verdict.answer, term)
@@ -280,8 +288,9 @@ def identify(
             that an experiment set them to. Without it such an experiment determines those numbers
             only. What rests on it is said in ``interpolated``.
         assume: Declared assumptions, see :class:`causalplug.Assume`: monotone effects, by which
-            probabilities of causation (PN, PS, PNS) and effects on compliers (LATE) follow, and
-            monotone noise of numbers and invertible mechanisms of images, by which their
+            probabilities of causation (PN, PS, PNS) and effects on compliers (LATE) follow, two
+            proxies of a hidden cause, by which its effects' confounding is taken out, and monotone
+            noise of numbers and invertible mechanisms of images, by which their
             counterfactuals do. They are used where there is no answer without them, and
             ``assumptions`` says which were.
 
@@ -307,7 +316,7 @@ def identify(
     expect_graph(graph, "the query cannot be decided")
     smooth = as_names(interpolate)
     check_known(smooth, graph.index, "the query cannot be decided with interpolate")
-    asked = Query.parse(query) if isinstance(query, str) else query
+    asked = as_query(query)
     asked.check(graph.index)
     checked = as_sources(graph, sources)
     known = _domains(graph, domains or {})
@@ -335,10 +344,11 @@ def _by_assumption(result: Identification, declared: tuple[Assume, ...]) -> Iden
         return None
 
     known = result.domains
-    found = by_monotone(result.graph, result.query, declared, known, determined)
-    if found is not None:
-        decided = _decided(replace(result, query=found.query, status="", verdicts=()))
-        return replace(decided, assumptions=found.rests_on)
+    for rule in (by_monotone, by_proxies):
+        found = rule(result.graph, result.query, declared, known, determined)
+        if found is not None:
+            decided = _decided(replace(result, query=found.query, status="", verdicts=()))
+            return replace(decided, assumptions=found.rests_on, not_zero=found.not_zero)
     rests_on = by_recovered_noise(result.graph, result.query, declared, result.sources)
     if rests_on:
         return replace(result, status="identifiable", assumptions=rests_on, by_noise=True)

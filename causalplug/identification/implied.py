@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from causalplug.graphs.graph import CausalGraph
+from causalplug.selection import variables_of, within
 
 __all__ = ["Constraint", "Fixing", "implied_constraints"]
 
@@ -49,7 +50,7 @@ class Constraint:
         given = ""
         if self.given:
             given = f" | {', '.join(self.given)}"
-        fixed = ", ".join(step.variable for step in self.fixed)
+        fixed = ", ".join(variables_of(self.fixed))
         return f"{self.x} ⊥ {self.y}{given}" + (f" after fixing {fixed}" if fixed else "")
 
 
@@ -76,7 +77,7 @@ def implied_constraints(
 
 def _pairs(graph: CausalGraph) -> Iterator[tuple[str, str]]:
     order = graph.topological_order()
-    joined = {frozenset(edge) for edge in (*graph.directed, *graph.bidirected)}
+    joined = set(map(frozenset, (*graph.directed, *graph.bidirected)))
     for x, y in combinations(order, 2):
         if frozenset((x, y)) not in joined:
             yield x, y
@@ -89,9 +90,9 @@ def _independence(
 
     If any set separates two variables, their ancestors do.
     """
-    set_to = {step.variable for step in fixed}
+    set_to = set(variables_of(fixed))
     above = graph.ancestors((x, y)) - {x, y}
-    given = [name for name in graph.topological_order() if name in above]
+    given = within(graph.topological_order(), above)
     if not graph.m_separated(x, y, given):
         return None
     for name in list(given):
@@ -130,7 +131,7 @@ def _fixings(
     graph: CausalGraph, x: str, y: str, fixed: tuple[Fixing, ...]
 ) -> Iterator[tuple[Fixing, CausalGraph]]:
     """Variables that can be fixed: none of their descendants is in their district."""
-    gone = {step.variable for step in fixed}
+    gone = set(variables_of(fixed))
     districts = {name: part for part in graph.c_components() for name in part}
     for name in graph.variables:
         if name in (x, y) or name in gone or not graph.parents(name):
@@ -138,6 +139,6 @@ def _fixings(
         district = districts[name]
         if district & graph.descendants(name) != {name}:
             continue
-        around = district.union(*(graph.parents(member) for member in district)) - {name}
-        blanket = tuple(other for other in graph.variables if other in around)
+        around = district.union(*map(graph.parents, district)) - {name}
+        blanket = tuple(within(graph.variables, around))
         yield Fixing(name, blanket), graph.do(name)

@@ -10,12 +10,21 @@ from causalplug.errors import QueryError
 from causalplug.graphs.source import Source
 from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
+from causalplug.selection import by_name, without
 from causalplug.wording import listed
 
 __all__ = ["Interpolated", "numbers_set", "with_interpolation"]
 
 Interpolated = tuple[tuple[str, float], ...]
 """Variables and the values of them that lie between values that were set."""
+
+
+def _between(values: Iterable[float], numbers: Sequence[float]) -> list[float]:
+    """Those of ``values`` that lie between two of ``numbers``."""
+    if not numbers:
+        return []
+    low, high = min(numbers), max(numbers)
+    return [value for value in values if low < value < high]
 
 
 def with_interpolation(
@@ -43,13 +52,10 @@ def with_interpolation(
                 f"The sources are {listed(source.describe() for source in sources)}."
             )
     for source in sources:
-        values = {name: source.values.get(name) for name in source.do}
+        values = by_name(source.values.get, source.do)
         for name in names:
             numbers = numbers_set(source, name)
-            between = [
-                v for v in _asked(query, name) if numbers and min(numbers) < v < max(numbers)
-            ]
-            new = [v for v in between if v not in numbers]
+            new = without(_between(_asked(query, name), numbers), numbers)
             if new:
                 values[name] = (*numbers, *new)
                 added |= dict.fromkeys((name, v) for v in new)

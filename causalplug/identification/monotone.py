@@ -23,6 +23,7 @@ from causalplug.identification.monotone_rule import (
 )
 from causalplug.identification.query import Query, Term
 from causalplug.identification.subtraction import put
+from causalplug.selection import firsts, without
 
 __all__ = ["Declared", "by_monotone"]
 
@@ -38,10 +39,12 @@ class Declared:
     Attributes:
         query: The query.
         rests_on: What is assumed, in sentences.
+        not_zero: What must not be zero for the answer to exist.
     """
 
     query: Query
     rests_on: tuple[str, ...]
+    not_zero: tuple[Query, ...] = ()
 
 
 def by_monotone(
@@ -87,7 +90,7 @@ def _on_compliers(rule: MonotoneRule, query: Query) -> Declared | None:
 
     It needs no probability given a treatment that nobody without the instrument may have.
     """
-    if query.formula is not None or [c for c, _ in query.terms] != [1.0, -1.0]:
+    if query.formula is not None or firsts(query.terms) != [1.0, -1.0]:
         return None
     treated, untreated = (term for _, term in query.terms)
     if len(treated.outcomes) > 1 or treated.evidence != untreated.evidence:
@@ -109,7 +112,7 @@ def _compares(treated: Term, untreated: Term, pair: Pair) -> bool:
 def _ratio(graph: CausalGraph, term: Term, pair: Pair, query: Query) -> Declared | None:
     """The ratio of Wald (1940); None if the instrument acts past the treatment."""
     (outcome,) = term.outcomes
-    rest = tuple(e for e in term.evidence if e not in (pair.low, pair.high))
+    rest = tuple(without(term.evidence, (pair.low, pair.high)))
     past = graph.do([pair.high.variable]).ancestors([outcome.variable])
     if past & set(pair.high.do) or not all(not event.do for event in rest):
         return None
@@ -138,13 +141,13 @@ def _part(rule: MonotoneRule, term: Term, determined: Determined) -> Declared | 
 
 def _candidates(rule: MonotoneRule, term: Term) -> Iterator[Declared]:
     """The term as differences and ratios of others, in all ways that are known."""
-    if not all(is_plain(event) for event in term.evidence):
+    if not all(map(is_plain, term.evidence)):
         return
     if term.expectation:
         for split in rule.splits(term.evidence):
             yield Declared(split.mean(term.outcomes) / split.probability(), split.rests_on)
         return
-    if not all(is_plain(event) for event in term.outcomes):
+    if not all(map(is_plain, term.outcomes)):
         return
     for split in rule.splits(term.events):
         if not term.evidence:

@@ -11,6 +11,7 @@ from causalplug.identification.assumptions import Assume
 from causalplug.identification.events import Bound, Event, World
 from causalplug.identification.query import Query, Term
 from causalplug.identification.regions import Region
+from causalplug.selection import all_of_kind, within, without
 
 __all__ = ["SIGNS", "MonotoneRule", "Pair", "Split", "is_plain"]
 
@@ -105,7 +106,7 @@ class MonotoneRule:
                     yield Split(others + more, both, first.never or deeper.never)
 
     def _ways(self, events: tuple[Event, ...], pair: Pair) -> Iterator[Split]:
-        rest = tuple(e for e in events if e not in (pair.low, pair.high))
+        rest = tuple(without(events, (pair.low, pair.high)))
         low, high = pair.low, pair.high
         if pair.values == (True, True):
             yield Split(((1, (*rest, low)),), pair.rests_on)
@@ -161,9 +162,9 @@ class MonotoneRule:
         used = self._sign(cause, name, set(below) - {cause})
         if step is None or used is None or step * used[0] < 0:
             return None
-        return tuple(str(assumption) for assumption in used[1])
+        return tuple(map(str, used[1]))
 
-    def _step(self, cause: str, first: Any, second: Any) -> int | None:
+    def _step(self, cause: str, first: object, second: Any) -> int | None:
         """1 if the second value is the higher one, -1 if the first is; None if that is unknown."""
         known = self.domains.get(cause)
         if known is not None and first in known and second in known:
@@ -182,7 +183,7 @@ class MonotoneRule:
         used: list[Assume] = []
         for effect in inside.topological_order():
             if effect in between and effect != cause:
-                parents = [parent for parent in inside.parents(effect) if parent in between]
+                parents = within(inside.parents(effect), between)
                 sign = self._joined(found, parents, effect)
                 if sign is None:
                     return None
@@ -215,4 +216,4 @@ class MonotoneRule:
 
 
 def _are_numbers(values: Sequence[object]) -> bool:
-    return all(isinstance(value, int | float) for value in values)
+    return all_of_kind(values, int | float)

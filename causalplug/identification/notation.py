@@ -6,7 +6,9 @@ of different sources are numbered where an estimand uses several.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from causalplug.identification.algebra import apart
 from causalplug.identification.expressions import (
@@ -23,6 +25,7 @@ from causalplug.identification.expressions import (
     Sum,
     Within,
 )
+from causalplug.selection import of_kind, variables_of
 
 __all__ = ["to_latex", "to_text"]
 
@@ -47,12 +50,13 @@ class _Text:
     """
 
     def __init__(self, roots: Iterable[Expression]):
-        leaves = [node for root in roots for node in walk(root) if isinstance(node, Probability)]
-        names = sorted({a.variable for leaf in leaves for a in leaf.of + leaf.given + leaf.do})
-        folded: dict[str, list[str]] = {}
-        for name in names:
-            folded.setdefault(name.lower(), []).append(name)
-        self.clashing = {name for group in folded.values() if len(group) > 1 for name in group}
+        nodes = chain.from_iterable(map(walk, roots))
+        leaves = of_kind(nodes, Probability)
+        names: set[str] = set()
+        for leaf in leaves:
+            names |= set(variables_of(leaf.of + leaf.given + leaf.do))
+        spelled = Counter(map(str.lower, names))
+        self.clashing = {name for name in names if spelled[name.lower()] > 1}
         self.numbered = len({leaf.sources for leaf in leaves}) > 1
 
     # --- notation ---
@@ -103,7 +107,7 @@ class _Text:
     # --- structure ---
 
     def atoms(self, atoms: Iterable[Atom]) -> str:
-        return ", ".join(self.atom(a) for a in atoms)
+        return ", ".join(map(self.atom, atoms))
 
     def write(self, node: Expression) -> str:
         match node:

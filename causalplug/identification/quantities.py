@@ -9,11 +9,12 @@ first. ``do`` is set in all worlds, ``given`` is conditioned on in all terms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
 
 from causalplug.errors import QueryError
 from causalplug.identification.events import Event, World
+from causalplug.values import Named, Value
 
 __all__ = [
     "PARTS",
@@ -32,33 +33,54 @@ __all__ = [
     "rr",
 ]
 
-Argument = str | tuple[str, Any] | tuple[str, Any, Any]
+Argument = str | tuple[str, Value] | tuple[str, Value, Value]
 Given = tuple[Event, ...]
+_NOWHERE = World()
 
 
-class Maker(Protocol):
+class Asked(Protocol):
+    """A query: what can be divided and named."""
+
+    def __truediv__(self: Q, other: Q, /) -> Q: ...
+
+    def __rsub__(self: Q, number: float, /) -> Q: ...
+
+    def named(self: Q, name: str | None) -> Q:
+        """The same query under the name of a quantity."""
+        ...
+
+
+Q = TypeVar("Q", bound=Asked)
+
+
+class Maker(Protocol[Q]):
     """The class of queries, :class:`causalplug.Query`, which builds what a quantity stands for."""
 
     def __call__(
-        self, outcomes: Any, *, do: Any = None, given: Any = None, expectation: bool = False
-    ) -> Any:
+        self,
+        outcomes: Event | Iterable[Event],
+        *,
+        do: Named | None = None,
+        given: Iterable[Event] = (),
+        expectation: bool = False,
+    ) -> Q:
         """One term."""
 
-    def contrast(self, terms: Any, name: str | None = None) -> Any:
+    def contrast(self, terms: Iterable[tuple[float, Q]], name: str | None = None) -> Q:
         """The sum of coefficients times terms."""
 
-    def joined(self, sign: str, left: Any, right: Any) -> Any:
+    def joined(self, sign: str, left: Q, right: Q) -> Q:
         """A ratio, a product or a sum of such."""
 
 
 def ate(
-    make: Maker,
+    make: Maker[Q],
     outcome: Argument,
     treatment: Argument,
     *,
-    do: Mapping[str, Any] = World(),
+    do: Named = _NOWHERE,
     given: Given = (),
-) -> Any:
+) -> Q:
     """Average treatment effect ``E[Y | do(X=high)] - E[Y | do(X=low)]``, within ``given`` if
     there is any."""
     (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
@@ -74,13 +96,13 @@ def ate(
 
 
 def ett(
-    make: Maker,
+    make: Maker[Q],
     outcome: Argument,
     treatment: Argument,
     *,
-    do: Mapping[str, Any] = World(),
+    do: Named = _NOWHERE,
     given: Given = (),
-) -> Any:
+) -> Q:
     """Effect of treatment on the treated ``E[Y_{X=high} | X=high] - E[Y_{X=low} | X=high]``
     (Pearl 2009, 8.2.5)."""
     (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
@@ -102,14 +124,14 @@ def ett(
 
 
 def late(
-    make: Maker,
+    make: Maker[Q],
     outcome: Argument,
     treatment: Argument,
     instrument: Argument,
     *,
-    do: Mapping[str, Any] = World(),
+    do: Named = _NOWHERE,
     given: Given = (),
-) -> Any:
+) -> Q:
     """Local average treatment effect, of the units whose treatment follows the instrument:
     ``E[Y_{X=high} - Y_{X=low} | X_{Z=high}=high, X_{Z=low}=low]`` (Imbens & Angrist 1994)."""
     (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
@@ -134,13 +156,13 @@ def late(
 
 
 def pn(
-    make: Maker,
+    make: Maker[Q],
     outcome: Argument,
     treatment: Argument,
     *,
-    do: Mapping[str, Any] = World(),
+    do: Named = _NOWHERE,
     given: Given = (),
-) -> Any:
+) -> Q:
     """Probability of necessity ``P(Y_{X=low}=low | X=high, Y=high)`` (Pearl 2009, definition
     9.2.1)."""
     (y, one, zero), (x, high, low) = _argument(outcome), _argument(treatment)
@@ -151,13 +173,13 @@ def pn(
 
 
 def ps(
-    make: Maker,
+    make: Maker[Q],
     outcome: Argument,
     treatment: Argument,
     *,
-    do: Mapping[str, Any] = World(),
+    do: Named = _NOWHERE,
     given: Given = (),
-) -> Any:
+) -> Q:
     """Probability of sufficiency ``P(Y_{X=high}=high | X=low, Y=low)`` (Pearl 2009, definition
     9.2.2)."""
     (y, one, zero), (x, high, low) = _argument(outcome), _argument(treatment)
@@ -168,13 +190,13 @@ def ps(
 
 
 def pns(
-    make: Maker,
+    make: Maker[Q],
     outcome: Argument,
     treatment: Argument,
     *,
-    do: Mapping[str, Any] = World(),
+    do: Named = _NOWHERE,
     given: Given = (),
-) -> Any:
+) -> Q:
     """Probability of necessity and sufficiency ``P(Y_{X=high}=high, Y_{X=low}=low)`` (Pearl
     2009, definition 9.2.3)."""
     (y, one, zero), (x, high, low) = _argument(outcome), _argument(treatment)
@@ -184,52 +206,52 @@ def pns(
 
 
 def nde(
-    make: Maker,
+    make: Maker[Q],
     outcome: Argument,
     treatment: Argument,
     mediator: str,
     *,
-    do: Mapping[str, Any] = World(),
+    do: Named = _NOWHERE,
     given: Given = (),
-) -> Any:
+) -> Q:
     """Natural direct effect ``E[Y_{X=high, M_{X=low}}] - E[Y_{X=low}]`` (Pearl 2001)."""
     return _natural(make, "NDE", outcome, treatment, mediator, do, given)
 
 
 def nie(
-    make: Maker,
+    make: Maker[Q],
     outcome: Argument,
     treatment: Argument,
     mediator: str,
     *,
-    do: Mapping[str, Any] = World(),
+    do: Named = _NOWHERE,
     given: Given = (),
-) -> Any:
+) -> Q:
     """Natural indirect effect ``E[Y_{X=low, M_{X=high}}] - E[Y_{X=low}]`` (Pearl 2001)."""
     return _natural(make, "NIE", outcome, treatment, mediator, do, given)
 
 
 def rr(
-    make: Maker,
+    make: Maker[Q],
     outcome: Argument,
     treatment: Argument,
     *,
-    do: Mapping[str, Any] = World(),
+    do: Named = _NOWHERE,
     given: Given = (),
-) -> Any:
+) -> Q:
     """Risk ratio ``P(Y=y | do(X=high)) / P(Y=y | do(X=low))``; y is 1 where no value is given."""
     high, low = _risks(make, outcome, treatment, do, given)
     return (high / low).named(_name("RR", outcome, treatment, do=do, given=given))
 
 
 def odds_ratio(
-    make: Maker,
+    make: Maker[Q],
     outcome: Argument,
     treatment: Argument,
     *,
-    do: Mapping[str, Any] = World(),
+    do: Named = _NOWHERE,
     given: Given = (),
-) -> Any:
+) -> Q:
     """Odds ratio: the odds ``p / (1 - p)`` of ``P(Y=y | do(X=high))`` over those of
     ``P(Y=y | do(X=low))``."""
     high, low = _risks(make, outcome, treatment, do, given)
@@ -238,8 +260,8 @@ def odds_ratio(
 
 
 def _risks(
-    make: Maker, outcome: Argument, treatment: Argument, do: Mapping[str, Any], given: Given
-) -> tuple[Any, Any]:
+    make: Maker[Q], outcome: Argument, treatment: Argument, do: Named, given: Given
+) -> tuple[Q, Q]:
     (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
     event = Event(y, 1 if value is None else value)
     first, second = (make(event, do={**do, x: level}, given=given) for level in (high, low))
@@ -253,7 +275,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 """What each quantity is of, in order."""
 
-QUANTITIES: dict[str, Callable[..., Any]] = {
+QUANTITIES: dict[str, Callable[..., Value]] = {
     "ATE": ate,
     "ETT": ett,
     "LATE": late,
@@ -268,14 +290,14 @@ QUANTITIES: dict[str, Callable[..., Any]] = {
 
 
 def _natural(
-    make: Maker,
+    make: Maker[Q],
     name: str,
     outcome: Argument,
     treatment: Argument,
     mediator: Argument,
-    do: Mapping[str, Any],
+    do: Named,
     given: Given,
-) -> Any:
+) -> Q:
     (y, value), (x, high, low) = _outcome(outcome), _argument(treatment)
     if not isinstance(mediator, str):
         raise QueryError(
@@ -296,7 +318,7 @@ def _natural(
     return make.contrast(terms, _name(name, outcome, treatment, m, do=do, given=given))
 
 
-def _outcome(argument: Argument) -> tuple[str, Any]:
+def _outcome(argument: Argument) -> tuple[str, Value]:
     """The outcome of an effect and the value whose probability is meant; None for its mean."""
     if isinstance(argument, str):
         return argument, None
@@ -309,7 +331,7 @@ def _outcome(argument: Argument) -> tuple[str, Any]:
     return name, values[0]
 
 
-def _argument(argument: Argument) -> tuple[str, Any, Any]:
+def _argument(argument: Argument) -> tuple[str, Value, Value]:
     if not isinstance(argument, str) and len(argument) != 3:
         raise QueryError(
             f"the value {argument[1]!r} of {argument[0]} cannot be compared with another: give "
@@ -326,9 +348,9 @@ def _argument(argument: Argument) -> tuple[str, Any, Any]:
     return name, high, low
 
 
-def _name(quantity: str, *arguments: Argument, do: Mapping[str, Any], given: Given) -> str:
-    shown = [
-        a if isinstance(a, str) else f"{a[0]}={' vs '.join(map(str, a[1:]))}" for a in arguments
-    ]
-    known = ([f"do({World(do)})"] if do else []) + [str(event) for event in given]
+def _name(quantity: str, *arguments: Argument, do: Named, given: Given) -> str:
+    shown = []
+    for a in arguments:
+        shown.append(a if isinstance(a, str) else f"{a[0]}={' vs '.join(map(str, a[1:]))}")
+    known = ([f"do({World(do)})"] if do else []) + list(map(str, given))
     return f"{quantity}({', '.join(shown)}" + (f" | {', '.join(known)}" if known else "") + ")"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 from causalplug.arguments import FLAG, TEXT, Rule, takes
@@ -25,10 +26,11 @@ from causalplug.identification.arithmetic import Formula, Number, Operation, lin
 from causalplug.identification.events import Bound, Event, World, resolve_bound
 from causalplug.identification.query_text import parse_query
 from causalplug.identification.regions import Region
+from causalplug.selection import all_of_kind, firsts, of_kind
 from causalplug.values import Named
 from causalplug.wording import check_known
 
-__all__ = ["Axis", "Bound", "Event", "Query", "Term", "World"]
+__all__ = ["Axis", "Bound", "Event", "Query", "Term", "World", "as_query"]
 
 
 _MOST_TERMS = 50
@@ -142,13 +144,13 @@ class Term:
     @property
     def variables(self) -> tuple[str, ...]:
         """Every variable that is asked for, conditioned on or set, in order of appearance."""
-        names = [name for event in self.events for name in _names(event)]
+        names = list(chain.from_iterable(map(_names, self.events)))
         return tuple(dict.fromkeys(names))
 
     def __str__(self) -> str:
         worlds = self.worlds
         if len(worlds) > 1 or any(event.variable in event.do for event in self.events):
-            body, given = [str(e) for e in self.outcomes], [str(e) for e in self.evidence]
+            body, given = list(map(str, self.outcomes)), list(map(str, self.evidence))
         else:
             plain = [str(Event(e.variable, e.value)) for e in self.events]
             body, given = plain[: len(self.outcomes)], plain[len(self.outcomes) :]
@@ -236,11 +238,7 @@ class Query:
             return cls._summed(terms, name)
         total: dict[Term, float] = {}
         for coefficient, part in terms:
-            if isinstance(part, Term):
-                pairs: tuple[tuple[float, Term], ...] = ((1.0, part),)
-            else:
-                pairs = part.terms
-            for inner, term in pairs:
+            for inner, term in ((1.0, part),) if isinstance(part, Term) else part.terms:
                 total[term] = total.get(term, 0.0) + coefficient * inner
         for coefficient in total.values():
             if not math.isfinite(coefficient):
@@ -311,14 +309,14 @@ class Query:
             return Number(float(side))
         if not side.terms:
             return Number(0.0)
-        formula = side.formula or linear([c for c, _ in side.terms])
+        formula = side.formula or linear(firsts(side.terms))
         return formula.moved([places.setdefault(term, len(places)) for _, term in side.terms])
 
     @property
     def combination(self) -> Formula:
         """How the answer is worked out from the terms: :attr:`formula`, or the sum of the terms
         times their coefficients."""
-        return self.formula or linear([c for c, _ in self.terms])
+        return self.formula or linear(firsts(self.terms))
 
     def named(self, name: str | None) -> Query:
         """The same query under the name of a quantity."""
@@ -402,7 +400,7 @@ class Query:
             if event in seen:
                 continue
             seen.add(event)
-            pending += [value for value in event.do.values() if isinstance(value, Event)]
+            pending += of_kind(event.do.values(), Event)
             inside = graph.do(list(event.do))
             found |= inside.ancestors([event.variable]) - set(event.do)
         return frozenset(found)
@@ -463,6 +461,17 @@ class Query:
         return f"Query({str(self)!r})"
 
 
+def as_query(query: object) -> Query:
+    """A query, or the one that a text asks.
+
+    Raises:
+        QueryError: Neither a query nor text that asks one.
+    """
+    if isinstance(query, Query):
+        return query
+    return Query.parse(query)  # type: ignore[arg-type]
+
+
 def _open_settings(world: World) -> Iterator[str]:
     """The variables that ``world``, or a world that it reads, sets to every value."""
     for name, value in world.items():
@@ -486,7 +495,7 @@ def _listed_events(value: object) -> Any:
     if isinstance(value, bytes) or not isinstance(value, Iterable):
         raise TypeError
     found = list(value)
-    if not all(isinstance(event, str | Event) for event in found):
+    if not all_of_kind(found, str | Event):
         raise TypeError
     return found
 

@@ -88,7 +88,9 @@ def parse_query(text: str, make: Maker) -> Any:
 class _Parser:
     def __init__(self, text: str, make: Maker):
         if not isinstance(text, str):
-            raise QueryError(f"{text!r} is no query: give text such as 'P(Y | do(X=1))' or a Query")
+            raise QueryError(
+                f"{text!r} is not a query: give text such as 'P(Y | do(X=1))' or a Query"
+            )
         self.text, self.make = text, make
         self.tokens = self._tokens()
         self.at = 0
@@ -155,7 +157,7 @@ class _Parser:
 
     # --- grammar ---
 
-    def query(self) -> Any:
+    def query(self) -> object:
         if self.next.kind == "end":
             self.fail("there is no text; write for instance P(Y | do(X=1))")
         found = self.sum()
@@ -165,26 +167,16 @@ class _Parser:
             self.fail("this is a number and no query; write for instance P(Y | do(X=1))", 0)
         return found
 
-    def sum(self) -> Any:
+    def sum(self) -> object:
         """Products joined by ``+`` and ``-``."""
-        parts: list[tuple[float, Any]] = []
-        sign = 1.0
-        if self.accept("-"):
-            sign = -1.0
-        while True:
-            parts.append((sign, self.product()))
-            operator = self.accept("+", "-")
-            if operator is None:
-                break
-            sign = 1.0
-            if operator.text == "-":
-                sign = -1.0
+        parts = self._signed()
         queries = [part for _, part in parts if not isinstance(part, float)]
         if not queries:
             return sum(sign * part for sign, part in parts)
+        if len(parts) == 1 and parts[0][0] == 1:
+            return queries[0]
         if len(queries) == len(parts) and all(query.formula is None for query in queries):
-            only = len(parts) == 1 and parts[0][0] == 1
-            return queries[0] if only else self.make.contrast(parts)
+            return self.make.contrast(parts)
         (sign, total), *others = parts
         if sign != 1:
             total = self.times(-1.0, "*", total, 0)
@@ -192,7 +184,18 @@ class _Parser:
             total = self.make.joined("+" if sign == 1 else "-", total, part)
         return total
 
-    def product(self) -> Any:
+    def _signed(self) -> list[tuple[float, Any]]:
+        """The products of a sum, each with its sign."""
+        parts = []
+        sign = -1.0 if self.accept("-") else 1.0
+        while True:
+            parts.append((sign, self.product()))
+            operator = self.accept("+", "-")
+            if operator is None:
+                return parts
+            sign = -1.0 if operator.text == "-" else 1.0
+
+    def product(self) -> object:
         """Factors joined by ``*`` and ``/``."""
         found = self.factor()
         while True:
@@ -204,7 +207,7 @@ class _Parser:
                 return found
             found = self.times(found, operator.text, self.factor(), start)
 
-    def times(self, left: Any, sign: str, right: Any, position: int) -> Any:
+    def times(self, left: Any, sign: str, right: Any, position: int) -> object:
         numbers = isinstance(left, float), isinstance(right, float)
         if sign == "/" and right == 0:
             self.fail("nothing can be divided by 0", position)
@@ -357,9 +360,17 @@ class _Parser:
             return self.interval(high=bound, includes_high=operator.text != "<", start=start)
         return self.interval(low=bound, includes_low=operator.text != ">", start=start)
 
-    def interval(self, *, start: int, **bounds: Any) -> Interval:
+    def interval(
+        self,
+        *,
+        start: int,
+        low: float | None = None,
+        high: float | None = None,
+        includes_low: bool = True,
+        includes_high: bool = True,
+    ) -> Interval:
         try:
-            return Interval(**bounds)
+            return Interval(low, high, includes_low, includes_high)
         except QueryError as error:
             self._refuse(error, start)
 

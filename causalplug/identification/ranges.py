@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from causalplug.graphs.bits import BitGraph
 from causalplug.identification.algebra import divide, product, total
@@ -23,6 +22,7 @@ from causalplug.identification.expressions import Constant, Expression, Indicato
 from causalplug.identification.formula import term_estimand
 from causalplug.identification.query import Term
 from causalplug.identification.regions import Region
+from causalplug.selection import without
 
 __all__ = ["decide_term", "write_term"]
 
@@ -38,8 +38,8 @@ class _Opened:
     """
 
     term: Term
-    asked: tuple[tuple[Event, Any], ...]
-    known: tuple[tuple[Event, Any], ...]
+    asked: tuple[tuple[Event, object], ...]
+    known: tuple[tuple[Event, object], ...]
 
 
 def decide_term(
@@ -77,7 +77,7 @@ def write_term(answer: Answer, term: Term) -> TermEstimand:
 
 def _opened(term: Term) -> _Opened:
     known = tuple(event for event in term.evidence if isinstance(event.value, Region))
-    rest = tuple(event for event in term.evidence if event not in known)
+    rest = tuple(without(term.evidence, known))
     asked = tuple(event for event in term.outcomes if _is_closed(event, bool(known)))
     outcomes = tuple(_open(event) if event in asked else event for event in term.outcomes)
     joint = tuple(dict.fromkeys((*outcomes, *map(_open, known))))

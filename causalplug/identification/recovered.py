@@ -18,6 +18,7 @@ from causalplug.graphs.source import Source
 from causalplug.identification.assumptions import RECOVERING, Assume
 from causalplug.identification.events import Event, World
 from causalplug.identification.query import Query
+from causalplug.selection import firsts, of_kind, values_at
 
 __all__ = ["by_recovered_noise", "check_numbers"]
 
@@ -59,13 +60,13 @@ def by_recovered_noise(
     """
     declared = {a.effect: str(a) for a in assumptions if a.kind in RECOVERING}
     places = set(_places(graph, query))
-    names = {name for name, _ in places}
+    names = set(firsts(places))
     several = _several(places)
     settled = _seen(query) - set(several)
     if not declared or not _plain(graph, names, settled, sources):
         return ()
     if all(name in declared for name in several):
-        return tuple(declared[name] for name in several)
+        return tuple(values_at(declared, several))
     return ()
 
 
@@ -96,7 +97,7 @@ def _places(graph: CausalGraph, query: Query) -> Iterator[tuple[str, Hashable]]:
     pending = [event for _, term in query.terms for event in term.events]
     while pending:
         event = pending.pop()
-        pending += [value for value in event.do.values() if isinstance(value, Event)]
+        pending += of_kind(event.do.values(), Event)
         yield from _of_world(graph, event.variable, event.do)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from causalplug.graphs.graph import CausalGraph
+from causalplug.selection import without
 
 __all__ = ["augmented", "minimal_separators"]
 
@@ -100,7 +101,7 @@ class _Separators:
         return frozenset(touched | (self.end & wall))
 
     def _reached(self, start: set[str], wall: Collection[str]) -> set[str]:
-        found = {name for name in start if name not in wall}
+        found = set(without(start, wall))
         pending = list(found)
         while pending:
             for name in self.neighbours[pending.pop()]:

@@ -25,6 +25,7 @@ from causalplug.identification.c_factor import (
     is_set_to,
     restricted,
 )
+from causalplug.selection import by_name
 
 __all__ = ["Composite", "Needs", "Resolution", "Solver"]
 
@@ -57,7 +58,7 @@ class Resolution:
             and the way.
     """
 
-    branches: tuple[tuple[Mapping[int, Any], Effect | Composite], ...]
+    branches: tuple[tuple[Mapping[int, object], Effect | Composite], ...]
 
 
 @dataclass
@@ -73,7 +74,7 @@ class Solver:
 
     graph: BitGraph
     regimes: list[Regime]
-    domains: Mapping[int, tuple[Any, ...]] = field(default_factory=dict)
+    domains: Mapping[int, tuple[object, ...]] = field(default_factory=dict)
     budget: int = 20_000
 
     def __post_init__(self) -> None:
@@ -181,9 +182,9 @@ class Solver:
             parents = graph.parents_of(component)
             if component == target and parents == under:
                 return None
-            inner = {
-                p: needs.get(p) if under >> p & 1 else self.domains.get(p) for p in bits(parents)
-            }
+            inner = {}
+            for p in bits(parents):
+                inner[p] = needs.get(p) if under >> p & 1 else self.domains.get(p)
             way = self.effect(component, parents, inner)
             if isinstance(way, list):
                 return None
@@ -226,12 +227,12 @@ class Solver:
         )
 
 
-def _listed(needs: Needs, under: int) -> dict[int, tuple[Any, ...]]:
-    given = {v: needs.get(v) for v in bits(under)}
+def _listed(needs: Needs, under: int) -> dict[int, tuple[object, ...]]:
+    given = by_name(needs.get, bits(under))
     return {v: (OTHER,) if values is None else values for v, values in given.items()}
 
 
-def box_needs(box: Box) -> Iterable[tuple[int, tuple[Any, ...]]]:
+def box_needs(box: Box) -> Iterable[tuple[int, tuple[object, ...]]]:
     """A regime's values as values that are needed."""
     return ((v, tuple(values)) for v, values in box.items())
 
@@ -252,9 +253,10 @@ def candidate_scopes(
         return [required | c for c in chosen]
     recorded = list(dict.fromkeys(r.recorded & graph.present for r in regimes))
     found = [0, optional, *recorded]
-    found += [a | b for a, b in combinations(recorded, 2)] + [
-        a & b for a, b in combinations(recorded, 2)
-    ]
+    items = []
+    for a, b in combinations(recorded, 2):
+        items.append(a & b)
+    found += [a | b for a, b in combinations(recorded, 2)] + items
     everything = 0
     for scope in recorded:
         everything |= scope

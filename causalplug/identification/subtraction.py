@@ -19,6 +19,7 @@ from causalplug.identification.arithmetic import Formula, Leaf, Number
 from causalplug.identification.events import Bound, Event
 from causalplug.identification.query import Query, Term
 from causalplug.identification.regions import Region
+from causalplug.selection import variables_of, without
 
 __all__ = ["by_subtraction", "may_be_determined", "put"]
 
@@ -54,7 +55,7 @@ def may_be_determined(term: Term, domains: Domains, status: Status) -> bool:
 
     It may not if a part that would determine it is not identifiable itself, while all others are.
     """
-    names = [event.variable for event in term.events]
+    names = variables_of(term.events)
     if term.layer < 3 or len(set(names)) < len(names):
         return False
     binary = []
@@ -121,17 +122,13 @@ def _split(term: Term, event: Event, domains: Domains) -> _Split | None:
     """The term by the values of an event other than its own."""
     if not _is_open_to_it(event, domains, most=_MOST_VALUES):
         return None
-    outcomes = tuple(e for e in term.outcomes if e != event)
-    evidence = tuple(e for e in term.evidence if e != event)
+    outcomes = tuple(without(term.outcomes, (event,)))
+    evidence = tuple(without(term.evidence, (event,)))
     if not outcomes:
         return None
-    weight = None
-    if event in term.evidence:
-        weight = Term((event,), evidence)
-    rest = []
-    for value in domains[event.variable]:
-        if value != event.value:
-            rest.append(Event(event.variable, value, event.do))
+    weight = Term((event,), evidence) if event in term.evidence else None
+    values = without(domains[event.variable], (event.value,))
+    rest = [Event(event.variable, value, event.do) for value in values]
     if not term.expectation:
         others = tuple(Term((*outcomes, other), evidence) for other in rest)
         return _Split(Term(outcomes, evidence), others, (), weight)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from causalplug.identification.decide import Verdict
     from causalplug.identification.interpolation import Interpolated
     from causalplug.identification.query import Query
+from functools import reduce
+from operator import or_
+
 from causalplug.identification.ranges import decide_term
 
 __all__ = ["Decision", "suggest"]
@@ -54,6 +57,13 @@ class Decision(Protocol):
 MAX_TRIALS = 2000
 
 
+def _is_hopeless(result: Decision, refusals: Sequence[Refusal]) -> bool:
+    """Whether no experiment could help: there is an answer, or there never is one."""
+    if result.answerable or result.status == "undefined":
+        return True
+    return any(refusal.clash for refusal in refusals)
+
+
 def suggest(
     result: Decision, most: int = 3, trials: int = MAX_TRIALS
 ) -> tuple[list[tuple[str, ...]], bool]:
@@ -70,22 +80,21 @@ def suggest(
         tried.
     """
     refusals = [verdict.refusal for verdict in result.verdicts if verdict.refusal is not None]
-    hopeless = result.answerable or result.status == "undefined"
-    if hopeless or any(refusal.clash for refusal in refusals):
+    if _is_hopeless(result, refusals):
         return [], True
     graph = BitGraph.of(result.graph)
-    needed = [mask for refusal in refusals for mask in _each_needs_one_of(graph, refusal)]
-    candidates = 0
-    for mask in needed:
-        candidates |= mask
+    needed: list[int] = []
+    for refusal in refusals:
+        needed += _each_needs_one_of(graph, refusal)
+    candidates = reduce(or_, needed, 0) or graph.present
     for size in range(1, most + 1):
-        hitting = _hitting(candidates or graph.present, size, needed)
+        hitting = _hitting(candidates, size, needed)
         tried = list(islice(hitting, trials))
         trials -= len(tried)
-        found = [c for c in tried if _suffices(result, graph, c)]
+        found = [graph.named(mask_of(c)) for c in tried if _suffices(result, graph, c)]
         complete = next(hitting, None) is None
         if found or not complete:
-            return [graph.named(mask_of(c)) for c in found], complete
+            return found, complete
     return [], True
 
 
@@ -128,10 +137,10 @@ def _suffices(result: Decision, graph: BitGraph, chosen: tuple[int, ...]) -> boo
     """Whether experiments on each of ``chosen``, beside the sources, make every refused term
     identifiable."""
     regimes = list(result.regimes)
-    regimes += [
-        Regime(graph.present & ~(1 << v), 1 << v, ({},), (len(regimes) + i,))
-        for i, v in enumerate(chosen)
-    ]
+    items = []
+    for i, v in enumerate(chosen):
+        items.append(Regime(graph.present & ~(1 << v), 1 << v, ({},), (len(regimes) + i,)))
+    regimes += items
     return all(
         decide_term(graph, term, regimes, result.domains_by_position).status == "identifiable"
         for (_, term), before in zip(result.query.terms, result.verdicts, strict=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from causalplug.errors import DataError
+from causalplug.selection import positions_of, values_at, without
 from causalplug.wording import listed
 
 __all__ = ["Table", "as_table"]
@@ -55,7 +56,7 @@ class Table:
                 outside ``categories``.
         """
         names = list(rows.keys() if variables is None else variables)
-        missing = [name for name in names if name not in rows]
+        missing = without(names, rows)
         if missing:
             raise DataError(
                 f"the rows cannot be counted: no column {listed(missing)}; there are "
@@ -70,7 +71,7 @@ class Table:
                     "row"
                 )
             columns.append(values)
-        if len({len(values) for values in columns}) > 1:
+        if len(set(map(len, columns))) > 1:
             sizes = listed(
                 f"{name}: {len(values)}" for name, values in zip(names, columns, strict=True)
             )
@@ -122,7 +123,7 @@ class Table:
         """
         key = tuple(variables)
         if key not in self._margins:
-            missing = [name for name in key if name not in self.categories]
+            missing = without(key, self.categories)
             if missing:
                 raise DataError(
                     f"the table has no column {listed(missing)}; it has {listed(self.categories)}"
@@ -134,7 +135,7 @@ class Table:
                     f"{listed(key)} cannot be tabulated: {cells:.1e} combinations of values; "
                     "coarsen the categories"
                 )
-            order = {name: i for i, name in enumerate(self.categories)}
+            order = positions_of(self.categories)
             flat = np.zeros(len(self.codes), np.int64)
             for name in key:
                 flat = flat * len(self.categories[name]) + self.codes[:, order[name]]
@@ -149,8 +150,8 @@ class Table:
         for i, (name, old) in enumerate(self.categories.items()):
             new = tuple(categories.get(name, old))
             if new != old:
-                position = {value: j for j, value in enumerate(new)}
-                lookup = np.array([position[value] for value in old])
+                position = positions_of(new)
+                lookup = np.array(values_at(position, old))
                 codes[:, i] = lookup[codes[:, i]]
                 changed[name] = new
         return Table(changed, codes, self.weights)
@@ -203,11 +204,11 @@ def _encode(
         raise DataError(f"{name!r} cannot be counted: it has missing values (NaN); drop those rows")
     if categories is None:
         return listed_values, inverse
-    position = {value: i for i, value in enumerate(categories)}
-    outside = [value for value in listed_values if value not in position]
+    position = positions_of(categories)
+    outside = without(listed_values, position)
     if outside:
         raise DataError(
             f"{name!r} has the values {listed(outside)}, which are not among {listed(categories)}"
         )
-    lookup = np.array([position[value] for value in listed_values], int)
+    lookup = np.array(values_at(position, listed_values), int)
     return tuple(categories), lookup[inverse]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from causalplug.graphs.bits import BitGraph, ancestors_within, bits
 from causalplug.identification.estimand import Atom, Constant, Symbol
 from causalplug.identification.events import Bound, Event, World
+from causalplug.selection import firsts
 
 __all__ = ["Node", "Unification"]
 
@@ -102,12 +103,13 @@ class Unification:
         self._constants: dict[Constant, Constant] = {}
         self._settings: dict[World, _Setting] = {}
         events = self.outcomes + self.evidence
-        self.targets = [
-            self._target(e, open_outcomes and i < len(self.outcomes)) for i, e in enumerate(events)
-        ]
+        items = []
+        for i, e in enumerate(events):
+            items.append(self._target(e, open_outcomes and i < len(self.outcomes)))
+        self.targets = items
         for event in events:
             self._enter(event.do)
-        self._places = [self._place(event) for event in events]
+        self._places = list(map(self._place, events))
         self.node_of: list[Node | None] = [None] * len(events)
         self._build()
 
@@ -230,7 +232,7 @@ class Unification:
         key = tuple(id(atom) for atom, _ in found)
         node = by_reads.get(key)
         if node is None:
-            node = by_reads[key] = Node(v, tuple(atom for atom, _ in found), Symbol("", 0))
+            node = by_reads[key] = Node(v, tuple(firsts(found)), Symbol("", 0))
             self.nodes.setdefault(v, []).append(node)
         for p, (_, above) in zip(parents, found, strict=True):
             if above is not None and above.evidence:

@@ -12,6 +12,7 @@ from causalplug.identification.c_factor import Regime
 from causalplug.identification.decide import Verdict
 from causalplug.identification.estimand import Estimand
 from causalplug.identification.query import Query
+from causalplug.selection import variables_of
 
 __all__ = ["Answered", "effect_of", "in_words"]
 
@@ -54,8 +55,8 @@ def effect_of(query: Query) -> Effect | None:
         (world, *others) = term.worlds
         if others or not world:
             return None
-        outcomes = tuple(dict.fromkeys(event.variable for event in term.outcomes))
-        given = tuple(dict.fromkeys(event.variable for event in term.evidence))
+        outcomes = tuple(dict.fromkeys(variables_of(term.outcomes)))
+        given = tuple(dict.fromkeys(variables_of(term.evidence)))
         found.add(Effect(tuple(world), outcomes, given))
     if len(found) == 1:
         return found.pop()
@@ -68,16 +69,26 @@ def in_words(result: Answered) -> str:
     if not result.answerable:
         return f"{asked} has no answer here: {result.reason}.{_instead(result)}"
     if result.assumptions:
-        told = "; ".join(result.assumptions)
-        way = "" if result.estimand is None else f": work out {result.estimand}"
-        return f"{asked} is {result.reason}{way}. Assumed: {told}."
+        return f"{asked} is {result.reason}{_assuming(result)}"
     used = [verdict.answer for verdict in result.verdicts if verdict.answer is not None]
     if not used:
         return f"{asked} is 0, whatever the data: {result.reason}."
     effect = effect_of(result.query)
     directs = [answer.direct for answer in used if answer.direct is not None]
-    if len(directs) == len(used) and (effect is None or any(d.set_variables for d in directs)):
+    experiments = any(direct.set_variables for direct in directs)
+    if len(directs) == len(used) and (effect is None or experiments):
         return f"{asked} is read off the rows of {_and(_rows_of(result, directs))} as it stands."
+    return _derived(result, asked, effect)
+
+
+def _assuming(result: Answered) -> str:
+    """What to work out, and what it rests on."""
+    way = "" if result.estimand is None else f": work out {result.estimand}"
+    return f"{way}. Assumed: {'; '.join(result.assumptions)}."
+
+
+def _derived(result: Answered, asked: str, effect: Effect | None) -> str:
+    """How an answer is worked out that no table holds as it stands."""
     if effect is not None and result.adjustment_sets:
         return _adjusting(asked, effect, result.adjustment_sets)
     if effect is not None and result.front_door_sets:

@@ -161,7 +161,7 @@ class Mechanism(Part):
                 f"{type(self).__name__} has no logits: {self.variable} has no finite list of "
                 "values."
             )
-        n = max((len(value) for value in parents.values()), default=1)
+        n = max(map(len, parents.values()), default=1)
         codes = torch.arange(size).unsqueeze(-1).expand(-1, n)
         device = next((value.device for value in parents.values()), codes.device)
         each = [self.log_prob(code, parents, confounder) for code in codes.to(device)]
@@ -221,6 +221,37 @@ class Mechanism(Part):
         return {"mechanism": MECHANISM_LOADER}
 
     # -- hooks of training
+
+    @property
+    def chooses(self) -> bool:
+        """Whether :meth:`forward` makes choices that pass no gradient to what is trained, and
+        :meth:`choice_log_prob` weighs them: False by default."""
+        return False
+
+    def choice_log_prob(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+    ) -> Tensor:
+        """Log probability (density) ``(n,)`` of the choices that :meth:`forward` makes with this
+        noise; only where :attr:`chooses`. Its gradient is that of the score function.
+
+        Args:
+            parents, noise, confounder: As in :meth:`forward`.
+
+        Raises:
+            MechanismError: The mechanism chooses nothing.
+        """
+        raise MechanismError(f"{type(self).__name__} makes no choices of its own.")
+
+    def passes_gradient(self, parent: str) -> bool:
+        """Whether the gradient of continuous values of a parent reaches it through the mechanism,
+        whole: where it does not, training uses the score function of what is above.
+
+        By default ``differentiable``.
+        """
+        return self.differentiable
 
     def standardise_parents(self, rows: Mapping[str, Tensor]) -> None:
         """Set the scaling of what is read of the parents, before training; nothing by default.
@@ -328,7 +359,7 @@ class Mechanism(Part):
         """What it reads before it is bound, by name; None where it is not known."""
         return dict.fromkeys(self.parents)
 
-    def fingerprint(self) -> list[Any]:
+    def fingerprint(self) -> list[object]:
         """JSON values that differ whenever its samples may.
 
         Raises:
@@ -365,6 +396,7 @@ MECHANISMS: Registry[Mechanism] = Registry(
         "continuous-mixed": "causalplug.mechanisms.trainable.mixed",
         "vector-flow": "causalplug.mechanisms.trainable.vector",
         "wrapped-module": "causalplug.mechanisms.frozen.wrapped",
+        "wrapped-generator": "causalplug.mechanisms.frozen.wrapped_generator",
         "tabular-predictor": "causalplug.mechanisms.frozen.tabular",
         "count-spline": "causalplug.mechanisms.trainable.count",
         "conv-generator": "causalplug.mechanisms.trainable.image",

@@ -374,6 +374,6 @@ def _apart(
     return Measure(name, do, of, value, error, "lower", "share of the pixels' range", len(apart))
 
 
-def _pictures(dcm: DCM, image: str, rows: Mapping[str, Tensor]) -> list[Any]:
+def _pictures(dcm: DCM, image: str, rows: Mapping[str, Tensor]) -> list[object]:
     variable: Any = dcm.variables[image]
     return variable.to_pil(variable.decode(rows[image][:_SHOWN]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from causalplug.dcm import DCM
 from causalplug.encoders.encoders import Encoder
 from causalplug.errors import QueryError
 from causalplug.mechanisms.base import Mechanism
+from causalplug.selection import pick, within, without
 from causalplug.wording import check_known, listed
 
 __all__ = ["Features", "Judge", "bound_judges", "features_of", "judged", "name_of"]
@@ -43,9 +44,9 @@ def bound_judges(dcm: DCM, judges: Mapping[str, Judge]) -> dict[str, Mechanism]:
                 "a category or a number; wrap a network by cp.wrap(network, variable, "
                 "conditions=[cp.Condition(…)])"
             )
-        reads = [p for p in judge.declared_inputs() if p in dcm.variables]
+        reads = within(judge.declared_inputs(), dcm.variables)
         others = [p for p in dcm.variables if p not in reads and p != name]
-        parents = {p: dcm.variables[p] for p in reads or others}
+        parents = pick(dcm.variables, reads or others)
         found[name] = judge.for_variable(name, variable, parents).eval()
     return found
 
@@ -57,12 +58,12 @@ def judged(judge: Mechanism, rows: Mapping[str, Tensor]) -> Tensor:
     Args:
         rows: Encoded values ``(n, …)``, images in the range of their variables.
     """
-    missing = [name for name in judge.parents if name not in rows]
+    missing = without(judge.parents, rows)
     if missing:
         raise QueryError(
             f"a judge cannot be asked: it reads {listed(missing)}, which the rows do not have"
         )
-    parents = {name: rows[name] for name in judge.parents}
+    parents = pick(rows, judge.parents)
     count = len(next(iter(parents.values())))
     parts = []
     for start in range(0, count, _BATCH):
@@ -85,10 +86,10 @@ def features_of(encoder: Features, images: Tensor) -> Tensor:
     read: Any = encoder
     if isinstance(encoder, Encoder):
         read = encoder.eval().features
-    parts: Sequence[Tensor] = [
-        read(images[start : start + _BATCH]).flatten(1) for start in range(0, len(images), _BATCH)
-    ]
-    return torch.cat(list(parts)).double()
+    parts = []
+    for start in range(0, len(images), _BATCH):
+        parts.append(read(images[start : start + _BATCH]).flatten(1))
+    return torch.cat(parts).double()
 
 
 def name_of(encoder: Features) -> str:

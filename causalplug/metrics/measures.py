@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -56,14 +56,14 @@ class Measures:
     """
 
     items: tuple[Measure, ...]
-    pictures: dict[str, list[Any]] = field(default_factory=dict, repr=False, compare=False)
+    pictures: dict[str, list[object]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def table(self) -> pd.DataFrame:
         """One row for each number."""
         import pandas as pd
 
-        return pd.DataFrame([vars(item) for item in self.items], columns=list(_COLUMNS))
+        return pd.DataFrame(list(map(vars, self.items)), columns=list(_COLUMNS))
 
     def value(self, measure: str, do: str = "", of: str = "") -> float:
         """The number of one line; what is left empty may be anything.

@@ -13,6 +13,7 @@ from torch import Tensor
 from causalplug.data.source import DataSource
 from causalplug.dcm import DCM
 from causalplug.errors import DataError, QueryError
+from causalplug.selection import without
 from causalplug.values import Json, Named
 from causalplug.wording import as_names, check_known
 
@@ -104,7 +105,7 @@ class Asking:
         for name in rows:
             variable = self.dcm.variables[name]
             if variable.event_shape:
-                found[name] = torch.stack([torch.as_tensor(value) for value in frame[name]])
+                found[name] = torch.stack(list(map(torch.as_tensor, frame[name])))
             else:
                 found[name] = variable.encode(frame[name], name)
         return found
@@ -120,7 +121,7 @@ def encoded(dcm: DCM, rows: Any, image: str) -> dict[str, Tensor]:
     if not isinstance(rows, DataSource):
         source = DataSource(rows)
     values = dict(source.encode(dcm.variables).values)
-    missing = [name for name in (image, *dcm.graph.parents(image)) if name not in values]
+    missing = without((image, *dcm.graph.parents(image)), values)
     if missing:
         raise DataError(
             f"the counterfactuals of {image!r} cannot be measured: the rows have no column for "
@@ -149,7 +150,7 @@ def image_of(dcm: DCM, image: str | None) -> str:
     return images[0]
 
 
-def _users(dcm: DCM, name: str, value: Tensor) -> Any:
+def _users(dcm: DCM, name: str, value: Tensor) -> object:
     variable = dcm.variables[name]
     if variable.event_shape:
         return value

@@ -13,6 +13,7 @@ from causalplug.checks.records import OverlapRecord, RangeRecord
 from causalplug.errors import RepositoryError
 from causalplug.identification.query import Event, Query
 from causalplug.identification.query import World as Setting
+from causalplug.selection import all_of_kind, map_values
 from causalplug.values import Named
 
 __all__ = [
@@ -35,7 +36,7 @@ def recorded_ranges(history: Named) -> dict[str, RangeRecord]:
     ranges = history.get("ranges", {})
     if not isinstance(ranges, Mapping):
         raise RepositoryError("The history of the model holds ranges that are not a mapping.")
-    return {name: RangeRecord.from_list(item) for name, item in ranges.items()}
+    return map_values(RangeRecord.from_list, ranges)
 
 
 def recorded_overlap(history: Named) -> list[OverlapRecord]:
@@ -47,7 +48,7 @@ def recorded_overlap(history: Named) -> list[OverlapRecord]:
     records = history.get("overlap", [])
     if not isinstance(records, list):
         raise RepositoryError("The history of the model holds records of overlap that are no list.")
-    return [OverlapRecord.from_dict(item) for item in records]
+    return list(map(OverlapRecord.from_dict, records))
 
 
 def recorded_categories(history: Named) -> tuple[Named, Named]:
@@ -57,9 +58,9 @@ def recorded_categories(history: Named) -> tuple[Named, Named]:
         RepositoryError: They are not lists by variable.
     """
     unseen, rare = history.get("unseen", {}), history.get("rare", {})
-    if not isinstance(unseen, Mapping) or not all(isinstance(v, list) for v in unseen.values()):
+    if not isinstance(unseen, Mapping) or not all_of_kind(unseen.values(), list):
         raise RepositoryError("The history of the model holds unseen categories of no known form.")
-    if not isinstance(rare, Mapping) or not all(_are_counts(pairs) for pairs in rare.values()):
+    if not isinstance(rare, Mapping) or not all(map(_are_counts, rare.values())):
         raise RepositoryError("The history of the model holds rare categories of no known form.")
     return unseen, rare
 
@@ -92,7 +93,7 @@ def beyond_range(history: Named, queries: Iterable[Query]) -> Iterator[Caveat]:
 def never_seen(history: Named, queries: Iterable[Query]) -> Iterator[Caveat]:
     """A caveat for every declared category in a question that no row has."""
     unseen, _ = recorded_categories(history)
-    asked: dict[tuple[str, Any, bool], None] = dict.fromkeys(_values(queries))
+    asked: dict[tuple[str, object, bool], None] = dict.fromkeys(_values(queries))
     events = (e for query in queries for _, term in query.terms for e in term.events)
     asked |= {(event.variable, event.value, False): None for event in events}
     for name, value, is_set in asked:
@@ -129,7 +130,7 @@ def rarely_seen(history: Named, queries: Iterable[Query]) -> Iterator[Caveat]:
 
 def _are_counts(pairs: object) -> bool:
     """Whether it is a list of categories, each with its number."""
-    if not isinstance(pairs, list) or not all(isinstance(pair, list) for pair in pairs):
+    if not isinstance(pairs, list) or not all_of_kind(pairs, list):
         return False
     return all(len(pair) == 2 and isinstance(pair[1], int) for pair in pairs)
 
@@ -173,7 +174,7 @@ def _is_number(value: object) -> bool:
 def _values(queries: Iterable[Query]) -> Iterator[tuple[str, Any, bool]]:
     """Variable, value (None: every value) and whether it is set, for all that questions set or
     see."""
-    found: dict[tuple[str, Any, bool], None] = {}
+    found: dict[tuple[str, object, bool], None] = {}
     for query in queries:
         for _, term in query.terms:
             for event in term.events:
@@ -183,7 +184,7 @@ def _values(queries: Iterable[Query]) -> Iterator[tuple[str, Any, bool]]:
     return iter(found)
 
 
-def _set_in(setting: Setting) -> Iterator[tuple[str, Any, bool]]:
+def _set_in(setting: Setting) -> Iterator[tuple[str, object, bool]]:
     for name, value in setting.items():
         if isinstance(value, Event):
             yield from _set_in(value.do)

@@ -40,7 +40,7 @@ def recorded_caveats(history: Named) -> tuple[Caveat, ...]:
     """
     found = [_not_converged(m) for m in history.get("modules", []) if m["converged"] is False]
     found += [_unfit(fit) for fit in history.get("fits", []) if fit["verdict"] == "unfit"]
-    found += [Caveat.from_dict(item) for item in history.get("warnings", [])]
+    found += list(map(Caveat.from_dict, history.get("warnings", [])))
     return unique_caveats(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from causalplug.arguments import NAMES, Rule, read_argument
@@ -12,6 +12,7 @@ from causalplug.graphs.confounders import confounder_cliques, confounder_key
 from causalplug.graphs.graph import CausalGraph
 from causalplug.mechanisms.base import Mechanism
 from causalplug.model.deferred import DeferredMechanism
+from causalplug.selection import seconds, values_at, without
 from causalplug.wording import as_names, listed
 
 __all__ = ["ConfounderLayout", "ConfounderSpec", "check_readers", "confounder_layout"]
@@ -38,19 +39,32 @@ class ConfounderLayout:
     """
 
     def __init__(self, graph: CausalGraph, groups: Iterable[Sequence[str]]):
-        self.groups = tuple(tuple(group) for group in groups)
+        self.groups = tuple(map(tuple, groups))
         index = graph.index
         at: dict[str, list[tuple[tuple[int, ...], str]]] = {}
         for group in self.groups:
-            positions = sorted(index[name] for name in group)
+            positions = sorted(values_at(index, group))
             for name in group:
                 others = tuple(p for p in positions if p != index[name])
                 at.setdefault(name, []).append((others, confounder_key(group)))
-        self._at = {name: tuple(key for _, key in sorted(found)) for name, found in at.items()}
+        self._at = {name: tuple(seconds(sorted(found))) for name, found in at.items()}
 
     def at(self, name: str) -> tuple[str, ...]:
         """Names of the noises at a variable, in the order in which its mechanism reads them."""
         return self._at.get(name, ())
+
+
+def _pairwise(graph: CausalGraph, mechanisms: Mapping[str, Mechanism]) -> set[str]:
+    """Variables of the c-components in which a mechanism reads one confounder for each edge."""
+    by_edge = set()
+    for name, mechanism in mechanisms.items():
+        if isinstance(mechanism, Mechanism) and mechanism.confounded_by_edge:
+            by_edge.add(name)
+    found: set[str] = set()
+    for component in graph.c_components():
+        if component & by_edge:
+            found |= component
+    return found
 
 
 def confounder_layout(
@@ -67,21 +81,18 @@ def confounder_layout(
     Raises:
         MechanismError: No known word, or groups that are no cliques or leave an edge out.
     """
+    if not isinstance(spec, str):
+        read_argument("confounders", spec, _GROUPS, MechanismError, "DCM")
+        return ConfounderLayout(graph, _checked_groups(graph, spec))
     if spec == "edges":
         return ConfounderLayout(graph, graph.bidirected)
-    if isinstance(spec, str) and spec != "cliques":
+    if spec != "cliques":
         raise MechanismError(
             f"confounders={spec!r} cannot be used: choose 'cliques' or 'edges', or give the groups "
             "of variables that share a hidden cause."
         )
-    if not isinstance(spec, str):
-        read_argument("confounders", spec, _GROUPS, MechanismError, "DCM")
-        return ConfounderLayout(graph, _checked_groups(graph, spec))
     found = confounder_cliques(graph)
-    by_edge = {
-        name for name, m in mechanisms.items() if isinstance(m, Mechanism) and m.confounded_by_edge
-    }
-    pairwise = {name for part in graph.c_components() if part & by_edge for name in part}
+    pairwise = _pairwise(graph, mechanisms)
     groups = [clique for clique in found.cliques if clique[0] not in pairwise]
     groups += [edge for edge in graph.bidirected if edge[0] in pairwise]
     for component in found.covered:
@@ -103,32 +114,38 @@ def _tell_cover(component: Sequence[str], groups: Sequence[Sequence[str]]) -> No
     )
 
 
-def _checked_groups(graph: CausalGraph, groups: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
-    edges = {frozenset(edge) for edge in graph.bidirected}
-    listed_groups = [group if isinstance(group, str) else tuple(group) for group in groups]
-    for group in listed_groups:
-        if isinstance(group, str) or len(set(group)) != len(group) or len(group) < 2:
-            raise MechanismError(
-                f"confounders= cannot be used: {group} is no group of two or more variables."
-            )
-        if unknown := [name for name in group if name not in graph]:
-            raise MechanismError(
-                f"confounders= cannot be used: {unknown[0]!r} is no variable of the graph."
-            )
-        apart = [(a, b) for a, b in _pairs(group) if frozenset((a, b)) not in edges]
-        if apart:
-            a, b = apart[0]
+def _check_group(
+    graph: CausalGraph, group: str | tuple[str, ...], edges: Collection[frozenset[str]]
+) -> None:
+    if isinstance(group, str) or len(set(group)) != len(group) or len(group) < 2:
+        raise MechanismError(
+            f"confounders= cannot be used: {group} is no group of two or more variables."
+        )
+    if unknown := without(group, graph):
+        raise MechanismError(
+            f"confounders= cannot be used: {unknown[0]!r} is no variable of the graph."
+        )
+    for a, b in _pairs(group):
+        if frozenset((a, b)) not in edges:
             raise MechanismError(
                 f"confounders= cannot be used: {listed(group)} may share no hidden cause, because "
                 f"the graph has no edge {a} <-> {b}. Add the edge, or split the group."
             )
-    covered = {frozenset(pair) for group in listed_groups for pair in _pairs(group)}
+
+
+def _checked_groups(graph: CausalGraph, groups: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
+    edges = set(map(frozenset, graph.bidirected))
+    listed_groups = [group if isinstance(group, str) else tuple(group) for group in groups]
+    covered: set[frozenset[str]] = set()
+    for group in listed_groups:
+        _check_group(graph, group, edges)
+        covered |= set(map(frozenset, _pairs(group)))
     if missing := sorted(tuple(sorted(edge)) for edge in edges - covered):
         a, b = missing[0]
         raise MechanismError(
             f"confounders= cannot be used: no group holds {a} <-> {b}. Add one, or drop the edge."
         )
-    return [tuple(group) for group in listed_groups]
+    return list(map(tuple, listed_groups))
 
 
 def _pairs(group: Sequence[str]) -> Iterable[tuple[str, str]]:

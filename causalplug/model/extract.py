@@ -10,6 +10,7 @@ from causalplug.errors import PlanError
 from causalplug.model.trained_module import TrainedModule
 from causalplug.networks import freeze
 from causalplug.planning.objectives import module_key
+from causalplug.selection import pick, within
 
 if TYPE_CHECKING:
     from causalplug.encoders.encoders import Encoder
@@ -66,11 +67,9 @@ def _copied(dcm: Model, named: Sequence[str]) -> TrainedModule:
     """Copies of the mechanisms and of the encoders that they read, frozen."""
     mechanisms = {v: copy.deepcopy(dcm.mechanism(v)) for v in named}
     encoders = _encoders(dcm, mechanisms.values())
-    read = {p for m in mechanisms.values() for p in m.parents}
-    variables = {v: dcm.variables[v] for v in dcm.graph.variables if v in read.union(named)}
-    sources = dcm.sources
-    if sources is not None:
-        sources = tuple(sources)
+    read = set(named).union(*(m.parents for m in mechanisms.values()))
+    variables = pick(dcm.variables, within(dcm.graph.variables, read))
+    sources = None if dcm.sources is None else tuple(dcm.sources)
     module = TrainedModule(
         dcm.graph, variables, mechanisms, encoders, dcm.confounder_size, dcm.origin, sources
     )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.hub.part_facts import describe_values
 from causalplug.model.asked_values import recorded_overlap
 from causalplug.model.caveats import recorded_caveats
+from causalplug.selection import pick, to_dicts
 from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
@@ -61,19 +62,20 @@ def dcm_facts(
         QueryError: A question is malformed or does not fit the graph.
     """
     kinds = {"image" if variable.is_image else "tabular" for variable in dcm.variables.values()}
+    parts = []
+    for row in identified(dcm, queries):
+        parts.append(pick(row, ("name", "query", "status", "reason")))
+    by_name = {}
+    for name in dcm.graph.variables:
+        by_name[name] = describe_values(dcm.variables[name])
     facts: Json = {
         "title": title,
         "graph": {
-            "variables": {
-                name: describe_values(dcm.variables[name]) for name in dcm.graph.variables
-            },
-            "directed": [list(edge) for edge in dcm.graph.directed],
-            "bidirected": [list(edge) for edge in dcm.graph.bidirected],
+            "variables": by_name,
+            "directed": list(map(list, dcm.graph.directed)),
+            "bidirected": list(map(list, dcm.graph.bidirected)),
         },
-        "queries": [
-            {k: row[k] for k in ("name", "query", "status", "reason")}
-            for row in identified(dcm, queries)
-        ],
+        "queries": parts,
         "fits": fit_rows(fits, dcm.history),
         "parts": _parts(dcm, frozen == "copy"),
         "training": training_rows(dcm.history),
@@ -165,18 +167,20 @@ def identified(dcm: Model, queries: Queries | None = None) -> list[Json]:
 
 def fit_rows(fits: Iterable[FitReport], history: Named) -> list[Json]:
     """Variable, verdict and reasons of every fit check."""
-    found = [fit.to_dict() for fit in fits] or history.get("fits", [])
-    return [
-        {"variable": f["name"], "verdict": f["verdict"], "reasons": list(f["reasons"])}
-        for f in found
-    ]
+    found = to_dicts(fits) or history.get("fits", [])
+    items = []
+    for f in found:
+        items.append(
+            {"variable": f["name"], "verdict": f["verdict"], "reasons": list(f["reasons"])}
+        )
+    return items
 
 
 def warning_rows(history: Named) -> list[Json]:
     """Name, subject and text of everything that training recorded as doubtful."""
-    rows = [
-        {"name": c.name, "subject": c.subject, "text": c.text} for c in recorded_caveats(history)
-    ]
+    rows = []
+    for c in recorded_caveats(history):
+        rows.append({"name": c.name, "subject": c.subject, "text": c.text})
     for record in recorded_overlap(history):
         if record.of and record.checked:
             what = f"do({record.variable}={record.value})"

@@ -33,17 +33,43 @@ from causalplug.model.facts import (
 from causalplug.model.pulled import PulledParts, describe_pulled
 from causalplug.model.replicates import joined_replicates, split_replicates
 from causalplug.planning.plan import Plan
+from causalplug.selection import dicts_by_name, drop, to_dicts
 from causalplug.values import Json, Named
 from causalplug.variables import variable_from_dict
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from causalplug.encoders.encoders import Encoder
+    from causalplug.hub.saving import FetchingOptions
     from causalplug.hub.snapshot import Snapshot
     from causalplug.mechanisms.base import Mechanism
     from causalplug.model.model import Model
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 _REPLICATES = "replicates.safetensors"
+
+
+def _mechanism_entry(
+    name: str, mechanism: Mechanism, pulled: Callable[[object, str], Json]
+) -> Json:
+    """What the configuration says of a mechanism; ``pulled`` describes what came from elsewhere."""
+    if mechanism.frozen and not _inside(mechanism):
+        return {"pulled": pulled(mechanism, name), **mechanism.bound_to()}
+    own: Json = {"kind": mechanism.kind, "config": mechanism.config()}
+    if mechanism.frozen:
+        return own | mechanism.bound_to()
+    generator = mechanism.frozen_generator
+    if generator is not None and generator.origin is not None:
+        own["generator"] = pulled(generator, name)
+    return own
+
+
+def _encoder_entry(name: str, encoder: Encoder, pulled: Callable[[object, str], Json]) -> Json:
+    if encoder.origin is not None or encoder.copied_with_model:
+        return {"pulled": pulled(encoder, name), "size": encoder.size}
+    trained = bool(encoder.trained)
+    return {"kind": encoder.kind, "config": encoder.config(), "trained": trained}
 
 
 def dcm_files(
@@ -82,39 +108,18 @@ def dcm_files(
             part, name, folder=folder, frozen=frozen, anywhere=anywhere, files=files
         )
 
-    mechanisms: Json = {}
-    for name, mechanism in dcm.mechanisms.unopened().items():
-        if mechanism.frozen and not _inside(mechanism):
-            mechanisms[name] = {"pulled": pulled(mechanism, name), **mechanism.bound_to()}
-        elif mechanism.frozen:
-            own = {"kind": mechanism.kind, "config": mechanism.config()}
-            mechanisms[name] = {**own, **mechanism.bound_to()}
-        else:
-            mechanisms[name] = {"kind": mechanism.kind, "config": mechanism.config()}
-            if (
-                generator := mechanism.frozen_generator
-            ) is not None and generator.origin is not None:
-                mechanisms[name]["generator"] = pulled(generator, name)
-    encoders: Json = {}
-    for name, encoder in dcm.encoders.unopened().items():
-        if encoder.origin is not None or encoder.copied_with_model:
-            encoders[name] = {"pulled": pulled(encoder, name), "size": encoder.size}
-        else:
-            encoders[name] = {
-                "kind": encoder.kind,
-                "config": encoder.config(),
-                "trained": bool(encoder.trained),
-            }
+    mechanisms = {n: _mechanism_entry(n, m, pulled) for n, m in dcm.mechanisms.unopened().items()}
+    encoders = {n: _encoder_entry(n, e, pulled) for n, e in dcm.encoders.unopened().items()}
     config: Json = {
         "format": DCM_FORMAT,
         "causalplug_version": __version__,
         "graph": dcm.graph.to_dict(),
-        "variables": {name: variable.to_dict() for name, variable in dcm.variables.items()},
+        "variables": dicts_by_name(dcm.variables),
         "confounder_size": dcm.confounder_size,
-        "confounders": [list(group) for group in dcm.confounders.groups],
+        "confounders": list(map(list, dcm.confounders.groups)),
         "mechanisms": mechanisms,
         "encoders": encoders,
-        "sources": None if dcm.sources is None else [source.to_dict() for source in dcm.sources],
+        "sources": None if dcm.sources is None else to_dicts(dcm.sources),
         "queries": identified(dcm, queries),
         "history": dcm.history,
     }
@@ -139,7 +144,7 @@ def load_dcm(
     dtype: Any = None,
     module: str | None = None,
     chain: tuple[str, ...] = (),
-    **options: Any,
+    **options: Unpack[FetchingOptions],
 ) -> Any:
     """Load a model. Its frozen parts are fetched when they are first needed.
 
@@ -234,13 +239,8 @@ def _built(
             f"cannot use {where}: its graph, variables and mechanisms do not have the same names. "
             "Save the model again"
         )
-    if config["sources"] is None:
-        sources = None
-    else:
-        sources = tuple(Source.from_dict(item) for item in config["sources"])
-    plan = None
-    if "plan" in config:
-        plan = Plan.from_dict(config["plan"])
+    sources = None if config["sources"] is None else tuple(map(Source.from_dict, config["sources"]))
+    plan = Plan.from_dict(config["plan"]) if "plan" in config else None
     as_sources(graph, sources)
     _check_records(config, graph, plan, where)
     mechanisms: dict[str, Mechanism] = {}
@@ -255,12 +255,10 @@ def _built(
         if "pulled" in item:
             encoders[name] = parts.encoder(name, item, variables[name])
     with building(where, size=size, tensors=tensors):
-        for name, item in config["mechanisms"].items():
-            if name not in mechanisms:
-                mechanisms[name] = _own_mechanism(name, item, inside.get(name, {}))
-        for name, item in config["encoders"].items():
-            if name not in encoders:
-                encoders[name] = _own_encoder(item)
+        for name, item in drop(config["mechanisms"], mechanisms).items():
+            mechanisms[name] = _own_mechanism(name, item, inside.get(name, {}))
+        for name, item in drop(config["encoders"], encoders).items():
+            encoders[name] = _own_encoder(item)
         dcm = build(
             graph,
             variables,

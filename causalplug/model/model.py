@@ -33,6 +33,7 @@ from causalplug.networks import freeze, initialised
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.planning.plan import check_pull
+from causalplug.selection import by_name, pick, without
 from causalplug.values import Json, Named
 from causalplug.variables import Variable
 from causalplug.wording import listed
@@ -78,12 +79,7 @@ class Model(nn.Module):
         expect_graph(graph, "the model cannot be built")
         self.graph = graph
         self.variables: dict[str, Variable] = _checked_variables(graph, variables)
-        self.confounder_size = confounder_size
-        if confounder_size < 1 and graph.bidirected:
-            raise MechanismError(
-                f"The model cannot be built with confounder_size={confounder_size}: it has "
-                "bidirected edges, and their noise needs at least one number."
-            )
+        self.confounder_size = _checked_size(confounder_size, graph)
         self.plan: Plan | None = None
         self.sources: tuple[Source, ...] | None = None
         self.queries: tuple[Named, ...] = ()
@@ -95,32 +91,42 @@ class Model(nn.Module):
         given, encoders = expand_modules(
             graph, self.variables, confounder_size, mechanisms or {}, encoders or {}
         )
-        for what, names in (("mechanism", given), ("encoder", encoders)):
-            for name in names:
-                self._known(name, what)
+        for name in given:
+            self._known(name, "mechanism")
+        for name in encoders:
+            self._known(name, "encoder")
         for name, encoder in encoders.items():
             self._check_encoder(name, encoder)
         self.confounders = confounder_layout(graph, confounders, given)
-        codes = {
-            name: given.pop(name)
-            for name in list(given)
-            if isinstance(given[name], Mechanism) and given[name].awaits_model
-        }
-        for name, mechanism in given.items():
-            given[name] = self._bound(name, mechanism)
-        self._add_encoders(given, encoders, seed)
-        for index, name in enumerate(graph.variables):
-            if name not in given:
-                build: Callable[[], Mechanism] = partial(
-                    self._default, name, hidden, codes.get(name)
-                )
-                given[name] = initialised(build, seed * 100_003 + index)
-            self._mechanisms[module_key(name)] = given[name]
+        self._fill(given, encoders, hidden, seed)
         check_readers(graph, self.confounders, self.mechanisms.unopened())
         for mechanism in self._mechanisms.values():
             if mechanism.frozen:
                 freeze(mechanism)
         self._order = graph.topological_order()
+
+    def _fill(
+        self,
+        given: dict[str, Mechanism],
+        encoders: dict[str, Encoder],
+        hidden: Sequence[int],
+        seed: int,
+    ) -> None:
+        """Bind what was given, and make the mechanisms and encoders that were not."""
+        waiting = {}
+        for name, mechanism in list(given.items()):
+            if isinstance(mechanism, Mechanism) and mechanism.awaits_model:
+                waiting[name] = given.pop(name)
+        for name, mechanism in given.items():
+            given[name] = self._bound(name, mechanism)
+        self._add_encoders(given, encoders, seed)
+        for index, name in enumerate(self.graph.variables):
+            if name not in given:
+                build: Callable[[], Mechanism] = partial(
+                    self._default, name, hidden, waiting.get(name)
+                )
+                given[name] = initialised(build, seed * 100_003 + index)
+            self._mechanisms[module_key(name)] = given[name]
 
     # -- parts
 
@@ -201,9 +207,11 @@ class Model(nn.Module):
         """Weights and buffers of everything that is trained: mechanisms and encoders that are
         not frozen references."""
         frozen = self.frozen_names()
-        return {
-            key: value for key, value in self.state_dict().items() if not key.startswith(frozen)
-        }
+        found = {}
+        for key, value in self.state_dict().items():
+            if not key.startswith(frozen):
+                found[key] = value
+        return found
 
     def frozen_names(self) -> tuple[str, ...]:
         """How the names of the weights begin that were pulled and have repositories of their
@@ -230,9 +238,11 @@ class Model(nn.Module):
         """
         refuse_infinite(tensors, "the file")
         own = self.trained_tensors()
-        wrong = sorted(set(own) ^ set(tensors)) + [
-            k for k in own if k in tensors and own[k].shape != tensors[k].shape
-        ]
+        items = []
+        for k in own:
+            if k in tensors and own[k].shape != tensors[k].shape:
+                items.append(k)
+        wrong = sorted(set(own) ^ set(tensors)) + items
         if wrong:
             raise MechanismError(
                 f"The weights do not fit this model: {', '.join(wrong[:5])} missing, unexpected or "
@@ -272,7 +282,7 @@ class Model(nn.Module):
             )
         if not mechanism.accepts_confounder:
             check_pull(self.graph, name)
-        parents = {parent: self.variables[parent] for parent in self.graph.parents(name)}
+        parents = pick(self.variables, self.graph.parents(name))
         variable = self.variables[name]
         mechanism = mechanism.for_variable(name, variable, parents)
         if mechanism.variable != variable or set(mechanism.parents) != set(parents):
@@ -322,7 +332,7 @@ class Model(nn.Module):
         """The trainable mechanism of the variable's kind, or the renderer that was given without
         its code."""
         variable = self.variables[name]
-        parents = {parent: self.parent_spec(parent) for parent in self.graph.parents(name)}
+        parents = by_name(self.parent_spec, self.graph.parents(name))
         confounder_size = self.confounder_size * len(self.confounders.at(name))
         if code is not None:
             return code.completed(variable, parents, confounder_size)
@@ -463,7 +473,7 @@ class Model(nn.Module):
     def summary(self) -> list[tuple[str, ...]]:
         """A table of the variables with their mechanisms; the first row is its head."""
         head = ("variable", "kind", "parents", "confounded with", "mechanism", "")
-        return [head, *(self._summary_row(name) for name in self.graph.variables)]
+        return [head, *map(self._summary_row, self.graph.variables)]
 
     def _summary_row(self, name: str) -> tuple[str, ...]:
         mechanism = self.mechanisms.unopened()[name]
@@ -491,12 +501,21 @@ def _described(mechanism: Mechanism) -> str:
     return f"{type(mechanism).__name__}, {size:,} weights"
 
 
+def _checked_size(confounder_size: int, graph: CausalGraph) -> int:
+    if confounder_size < 1 and graph.bidirected:
+        raise MechanismError(
+            f"The model cannot be built with confounder_size={confounder_size}: it has "
+            "bidirected edges, and their noise needs at least one number."
+        )
+    return confounder_size
+
+
 def _checked_variables(
     graph: CausalGraph, variables: Mapping[str, Variable]
 ) -> dict[str, Variable]:
     read_argument("variables", variables, MAPPING, VariableError, "DCM")
-    missing = [name for name in graph.variables if name not in variables]
-    unknown = [name for name in variables if name not in graph.variables]
+    missing = without(graph.variables, variables)
+    unknown = without(variables, graph.variables)
     if missing or unknown:
         parts = ([f"no declaration for {', '.join(missing)}"] if missing else []) + (
             [f"{', '.join(unknown)} not in the graph"] if unknown else []
@@ -510,4 +529,4 @@ def _checked_variables(
         raise VariableError(
             f"{', '.join(wrong)} must be declared as Discrete, Continuous or Image."
         )
-    return {name: variables[name] for name in graph.variables}
+    return pick(variables, graph.variables)

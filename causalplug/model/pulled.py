@@ -24,6 +24,7 @@ from causalplug.mechanisms.base import Mechanism, load_mechanism
 from causalplug.model.deferred import DeferredEncoder, DeferredMechanism
 from causalplug.model.extract import extract_module
 from causalplug.model.trained_module import TrainedModule
+from causalplug.selection import map_values
 from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
@@ -82,8 +83,7 @@ def describe_pulled(
     elif source is None and anywhere:
         raise RepositoryError(
             f"cannot publish the model: its frozen {type(part).__name__} of {name!r} came from the "
-            f"folder {origin}, "
-            "where nobody else can load it from. Publish it first "
+            f"folder {origin}, where nobody else can load it from. Publish it first "
             f"(dcm.mechanism({name!r}).push_to_hub(…), or "
             'dcm.encoders[…].push_to_hub(…)), or copy it into the repository with frozen="copy"'
         )
@@ -102,7 +102,7 @@ def _copied(part: Part, folder: Path, anywhere: bool, files: dict[str, Content])
     own[_CONFIG] = json.dumps(config, indent=2)
     inner = _free_place(files)
     files |= {f"{inner}/{file}": content for file, content in own.items()}
-    facts = {file: _content_facts(content) for file, content in own.items()}
+    facts = map_values(_content_facts, own)
     return {"copy": {"folder": inner, "files": facts}}
 
 
@@ -209,8 +209,7 @@ class PulledParts:
         elif self.snapshot.repo_id is not None:
             raise RepositoryError(
                 f"cannot use {where}: it refers to a folder of the computer that it was saved on. "
-                "Its author has to "
-                'publish the generator and save again, or save with frozen="copy"'
+                'Its author has to publish the generator and save again, or save with frozen="copy"'
             )
         else:
             local = pulled["local"]

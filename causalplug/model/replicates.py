@@ -9,6 +9,8 @@ from torch import Tensor
 
 from causalplug.errors import RepositoryError
 from causalplug.model.model import Model
+from causalplug.selection import values_at
+from causalplug.tensors import copied
 
 __all__ = ["as_replicate", "joined_replicates", "split_replicates"]
 
@@ -46,13 +48,13 @@ def split_replicates(
                 f"cannot use the replicates of {where}: they are not those of this model. Save the "
                 "model again"
             )
-    return tuple(found[number] for number in sorted(found, key=int))
+    return tuple(values_at(found, sorted(found, key=int)))
 
 
 @contextmanager
 def as_replicate(dcm: Model, number: int) -> Iterator[None]:
     """The model with the weights of a refit, and its own again afterwards."""
-    own = {key: value.detach().clone() for key, value in dcm.trained_tensors().items()}
+    own = copied(dcm.trained_tensors())
     try:
         dcm.load_trained({**own, **dcm.replicates[number]})
         yield

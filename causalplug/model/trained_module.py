@@ -61,7 +61,7 @@ class TrainedModule:
             return None
         return self.origin.repo_id
 
-    def licensed_parts(self) -> list[Any]:
+    def licensed_parts(self) -> list[object]:
         """The pretrained parts of the module, each with ``origin`` and ``license``."""
         return pretrained(self.mechanisms, self.encoders)
 
@@ -86,8 +86,7 @@ class TrainedModule:
         if set(named) != set(self.mechanisms):
             raise PlanError(
                 f"the module {self.name} cannot be plugged in for {key}: its variables are others. "
-                "Write "
-                f'mechanisms={{"{self.name}": …}}, or load the module of {key}'
+                f'Write mechanisms={{"{self.name}": …}}, or load the module of {key}'
             )
         (verdict,) = judge_available(graph, {key: self})
         if verdict.verdict != "pull":
@@ -102,7 +101,7 @@ class TrainedModule:
                 f"where it was trained and {variables[name]} here. Declare it as there, or train "
                 "the module."
             )
-        if confounder_size != self.confounder_size and any(graph.siblings(name) for name in named):
+        if confounder_size != self.confounder_size and any(map(graph.siblings, named)):
             raise MechanismError(
                 f"The module {self.name} cannot be plugged in: its confounder noise has "
                 f"{self.confounder_size} numbers each and the model's {confounder_size}. Build the "
@@ -110,7 +109,9 @@ class TrainedModule:
             )
 
 
-def pretrained(mechanisms: Mapping[str, Mechanism], encoders: Mapping[str, Encoder]) -> list[Any]:
+def pretrained(
+    mechanisms: Mapping[str, Mechanism], encoders: Mapping[str, Encoder]
+) -> list[object]:
     """What is frozen or was loaded among the parts of a model, generators of renderers included."""
     generators = [one.frozen_generator or one for one in mechanisms.values()]
     inside: list[Any] = [*generators, *encoders.values()]

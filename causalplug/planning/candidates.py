@@ -3,7 +3,7 @@ whether it fits, and which map it needs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -11,6 +11,7 @@ from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.planning.objectives import kind_of
 from causalplug.planning.pulling import confounded_by
+from causalplug.selection import all_of_kind, firsts, map_values, pick, within, without
 from causalplug.values import Json, Named
 from causalplug.wording import listed
 
@@ -182,7 +183,7 @@ def _judged(graph: CausalGraph, candidate: Candidate, kinds: Named) -> list[Cand
         return [CandidateFit(candidate.label, made, (), None, False, "", why)]
     kind = candidate.generates.kind
     mine = [name for name in graph.variables if kind_of(kinds.get(name, kind)) == kind]
-    stated = [name for name in mine if name in kinds]
+    stated = within(mine, kinds)
     verdicts = [_verdict(graph, candidate, name, kinds) for name in stated or mine]
     if verdicts:
         return verdicts
@@ -221,6 +222,13 @@ def _verdict(graph: CausalGraph, candidate: Candidate, variable: str, kinds: Nam
     return _entry(candidate, variable, True, ", ".join(needs))
 
 
+def _unknown_category(own: Any, declared: Any) -> str:
+    unknown = without(own.categories, declared.categories)
+    if unknown:
+        return f"it gives {unknown[0]!r}, which is not among the values of the variable"
+    return ""
+
+
 def _output_differs(candidate: Candidate, declared: Any) -> str:
     """Why a candidate does not generate what is declared; ``"size"`` of an image whose generator
     can be resized, empty where it does."""
@@ -228,10 +236,7 @@ def _output_differs(candidate: Candidate, declared: Any) -> str:
     if own is None or declared is None or isinstance(declared, str):
         return ""
     if own.is_discrete:
-        unknown = [value for value in own.categories if value not in declared.categories]
-        if unknown:
-            return f"it gives {unknown[0]!r}, which is not among the values of the variable"
-        return ""
+        return _unknown_category(own, declared)
     if own.event_shape == declared.event_shape or own.kind == "text":
         return ""
     if own.is_image and candidate.labels and own.channels == declared.channels:
@@ -243,23 +248,24 @@ def _pairs(
     parents: Sequence[str], candidate: Candidate, kinds: Named
 ) -> tuple[dict[str, str], str]:
     """Condition to parent, and why there is no such pairing."""
-    names = [name for name, _ in candidate.conditions]
+    names = firsts(candidate.conditions)
     if candidate.labels or candidate.prompts:
         return _labelled(names, parents, kinds)
-    pairs = {name: name for name in names if name in parents}
-    left = [name for name in names if name not in pairs]
-    unread = [parent for parent in parents if parent not in pairs.values()]
+    same = within(names, parents)
+    pairs = dict(zip(same, same, strict=True))
+    left = without(names, pairs)
+    unread = without(parents, pairs.values())
     if len(left) != len(unread):
-        reads, has = listed(names) if names else "nothing", listed(parents) if parents else "none"
-        return {}, f"it reads {reads}, and the parents are {has}"
+        reads = listed(names) if names else "nothing"
+        return {}, f"it reads {reads}, and the parents are {listed(parents)}"
     for name in left:
         kind = dict(candidate.conditions)[name]
-        fitting = [one for one in unread if _readable(kind, kinds.get(one))]
-        if not fitting:
+        fitting = next((one for one in unread if _readable(kind, kinds.get(one))), None)
+        if fitting is None:
             said = name if kind is None else f"{name} ({kind.describe()})"
             return {}, f"no parent can be read as {said}"
-        pairs[name] = fitting[0]
-        unread.remove(fitting[0])
+        pairs[name] = fitting
+        unread.remove(fitting)
     return pairs, ""
 
 
@@ -288,23 +294,28 @@ def _readable(kind: Variable | None, declared: object) -> bool:
     return found == kind.kind
 
 
+def _entries(candidate: Candidate, pairs: Mapping[str, str], kinds: Named) -> list[str]:
+    """The pairs that have to be written out: values that are not known, or names that differ."""
+    own = dict(candidate.conditions)
+    entries = []
+    for name, parent in pairs.items():
+        if not _values_known(own[name], kinds.get(parent)):
+            entries.append(f'"{name}": ("{parent}", {{value: {name}, …}})')
+        elif name != parent and len(pairs) > 1:
+            entries.append(f'"{name}": "{parent}"')
+    return entries
+
+
 def _map(candidate: Candidate, pairs: Mapping[str, str], kinds: Named) -> str:
     """The argument that makes conditions of parents."""
-    names = [name for name, _ in candidate.conditions]
+    names = firsts(candidate.conditions)
     if not names:
         return ""
     if candidate.prompts:
         return "prompts={value: prompt, …}"
     if not pairs:
         return "label_map={values of the parents: label, …}"
-    own = dict(candidate.conditions)
-    entries = []
-    for name, parent in pairs.items():
-        known = _values_known(own[name], kinds.get(parent))
-        if not known:
-            entries.append(f'"{name}": ("{parent}", {{value: {name}, …}})')
-        elif name != parent and len(pairs) > 1:
-            entries.append(f'"{name}": "{parent}"')
+    entries = _entries(candidate, pairs, kinds)
     if not entries:
         return ""
     word = "label_map" if candidate.labels else "reads"
@@ -320,7 +331,7 @@ def _values_known(kind: Variable | None, declared: Any) -> bool:
     if kind.is_discrete and declared.is_discrete:
         return all(value in kind.categories for value in declared.categories)
     if kind.is_number and declared.is_discrete:
-        return all(isinstance(value, int | float) for value in declared.categories)
+        return all_of_kind(declared.categories, int | float)
     return True
 
 
@@ -338,17 +349,19 @@ def wanted_model(graph: CausalGraph, variable: str, kinds: Named | None) -> str:
     parents = graph.parents(variable)
     if kind not in _WHAT or (not parents and kind in _READS_COLUMNS):
         return ""
-    of_parents = {parent: kind_of(known[parent]) for parent in parents if parent in known}
-    words = set(of_parents.values())
-    if "image" in words:
-        what = _READS_PICTURES[kind]
-    elif "text" in words:
-        what = _READS_TEXTS[kind]
-    elif words:
-        what = _READS_COLUMNS.get(kind, _WHAT[kind])
-    else:
-        what = _WHAT[kind]
     if not parents:
-        return what
+        return _WHAT[kind]
+    of_parents = map_values(kind_of, pick(known, within(parents, known)))
     reads = [f"{p} ({of_parents[p]})" if p in of_parents else p for p in parents]
-    return f"{what} that reads {listed(reads)}"
+    return f"{_of_kind(kind, set(of_parents.values()))} that reads {listed(reads)}"
+
+
+def _of_kind(kind: str, parents: Collection[str]) -> str:
+    """What generates a variable of a kind from parents of these kinds."""
+    if "image" in parents:
+        return _READS_PICTURES[kind]
+    if "text" in parents:
+        return _READS_TEXTS[kind]
+    if parents:
+        return _READS_COLUMNS.get(kind, _WHAT[kind])
+    return _WHAT[kind]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.search import reach
+from causalplug.selection import positions_of, values_at, within, without
 
 __all__ = ["ClosureState", "Closures", "bits", "mask_of"]
 
@@ -56,6 +57,17 @@ class ClosureState:
         self.done |= other.done
 
 
+def _without_arrows_into(
+    graph: CausalGraph, cut: Set[int]
+) -> tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]]:
+    """Parents and children of every variable once no arrow points to a variable of ``cut``."""
+    if not cut:
+        return graph.parent_lists, graph.child_lists
+    parents = [() if v in cut else tuple(row) for v, row in enumerate(graph.parent_lists)]
+    children = [tuple(without(row, cut)) for row in graph.child_lists]
+    return parents, children
+
+
 class Closures:
     """The closures of sets of confounded variables in one graph under ``do``.
 
@@ -80,30 +92,26 @@ class Closures:
     def __init__(self, graph: CausalGraph, do: Iterable[int] = ()) -> None:
         cut = frozenset(do)
         marked = {v for v, siblings in enumerate(graph.sibling_lists) if siblings and v not in cut}
-        parents: Sequence[Sequence[int]] = graph.parent_lists
-        children: Sequence[Sequence[int]] = graph.child_lists
-        if cut:
-            parents = [() if v in cut else row for v, row in enumerate(parents)]
-            children = [tuple(w for w in row if w not in cut) for row in children]
+        parents, children = _without_arrows_into(graph, cut)
         inside = reach(marked, parents) & reach(marked, children)
-        self.core = tuple(v for v in graph.order if v in inside)
-        self.bit = {v: i for i, v in enumerate(self.core)}
-        self.confounded = mask_of(self.bit[v] for v in marked)
-        above_lists = [[self.bit[p] for p in parents[v] if p in inside] for v in self.core]
-        below_lists = [[self.bit[c] for c in children[v] if c in inside] for v in self.core]
+        self.core = tuple(within(graph.order, inside))
+        self.bit = positions_of(self.core)
+        self.confounded = self.mask(marked)
+        above_lists = [values_at(self.bit, within(parents[v], inside)) for v in self.core]
+        below_lists = [values_at(self.bit, within(children[v], inside)) for v in self.core]
         self._above = self._spread(above_lists, below_lists, range(len(self.core)))
         self._below = self._spread(below_lists, above_lists, reversed(range(len(self.core))))
-        self._beside = {
-            self.bit[v]: mask_of(self.bit[s] for s in graph.sibling_lists[v] if s in marked)
-            for v in marked
-        }
+        by_name = {}
+        for v in marked:
+            by_name[self.bit[v]] = self.mask(within(graph.sibling_lists[v], marked))
+        self._beside = by_name
 
     def _spread(
         self, sources: list[list[int]], readers: list[list[int]], order: Iterable[int]
     ) -> dict[int, int]:
         """For every confounded vertex itself and all it can reach along ``sources``; the rest is
         freed once read."""
-        waiting = [len(row) for row in readers]
+        waiting = list(map(len, readers))
         reached: dict[int, int] = {}
         for v in order:
             mask = 1 << v
@@ -149,4 +157,4 @@ class Closures:
 
     def positions(self, mask: int) -> list[int]:
         """Positions in the graph of a mask's variables, in topological order."""
-        return [self.core[i] for i in bits(mask)]
+        return values_at(self.core, bits(mask))

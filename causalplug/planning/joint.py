@@ -8,6 +8,7 @@ mechanism from the first step on, and a critic reads everything that a source re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
@@ -15,6 +16,7 @@ from causalplug.graphs.source import Source, as_sources
 from causalplug.planning.objectives import module_key
 from causalplug.planning.plan import Module, Plan, Target
 from causalplug.planning.pulling import judge_available
+from causalplug.selection import not_none, within, without
 from causalplug.values import Named
 from causalplug.wording import listed
 
@@ -43,15 +45,15 @@ def joint_plan(
         SourceError: A source contradicts the graph or another source.
     """
     checked = as_sources(graph, sources)
-    held = {
-        name for key in frozen for name in module_key(graph, key, "the model cannot be trained")
-    }
-    trained = [name for name in graph.variables if name not in held]
-    targets = [
-        target for source in checked if (target := _target(graph, source, trained)) is not None
-    ]
-    reached = {name for target in targets for name in target.updated}
-    idle = [name for name in trained if name not in reached]
+    held: set[str] = set()
+    for key in frozen:
+        held.update(module_key(graph, key, "the model cannot be trained"))
+    trained = without(graph.variables, held)
+    found = (_target(graph, source, trained) for source in checked)
+    targets = not_none(found)
+    reached = set[str]().union(*(target.updated for target in targets))
+    through = held & set[str]().union(*(target.frozen for target in targets))
+    idle = without(trained, reached)
     if idle:
         raise PlanError(
             f"the model cannot be trained jointly: no source records {listed(idle)}, or anything "
@@ -59,11 +61,7 @@ def joint_plan(
         )
     module = Module(
         variables=tuple(trained),
-        ancestors=tuple(
-            name
-            for name in graph.variables
-            if name in held and any(name in t.frozen for t in targets)
-        ),
+        ancestors=tuple(within(graph.variables, through)),
         parents=(),
         action="train",
         objective="adversarial",
@@ -83,9 +81,8 @@ def joint_plan(
                 generator=pull.generator,
             )
         )
-    edges = tuple(
-        (m.variables, module.variables) for m in pulled if set(m.variables) & set(module.ancestors)
-    )
+    read = [m.variables for m in pulled if not through.isdisjoint(m.variables)]
+    edges = tuple((variables, module.variables) for variables in read)
     return Plan(
         graph,
         checked,
@@ -107,10 +104,10 @@ def _target(graph: CausalGraph, source: Source, trained: Sequence[str]) -> Targe
     drawn = set(seen.ancestors(wanted)) - set(
         source.do
     )  # the recorded ones among them are compared
-    parents = {parent for name in drawn for parent in graph.parents(name)} - drawn
+    parents = set(chain.from_iterable(map(graph.parents, drawn))) - drawn
 
     def named(names: set[str]) -> tuple[str, ...]:
-        return tuple(name for name in graph.variables if name in names)
+        return tuple(within(graph.variables, names))
 
     return Target(
         source=str(source.name),

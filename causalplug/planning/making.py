@@ -12,6 +12,7 @@ from causalplug.planning.module import Module, Variables
 from causalplug.planning.modules import Block, arrange
 from causalplug.planning.pulling import Pull
 from causalplug.planning.targets import Target, Targets
+from causalplug.selection import values_at, within
 from causalplug.wording import listed
 
 __all__ = ["Making"]
@@ -40,7 +41,7 @@ class Making:
         self.pulled = {pull.variables: pull for pull in pulls if pull.verdict == "pull"}
         self.renderers = {pull.variables[0] for pull in pulls if pull.verdict == "renderer"}
         closures = Closures(graph)
-        whole = [graph.positions(variables) for variables in self.pulled]
+        whole = list(map(graph.positions, self.pulled))
         self.blocks = arrange(graph, closures, whole)
         self.names = [graph.named(block.members) for block in self.blocks]
         self.targets = Targets(graph, sources, closures=closures)
@@ -63,7 +64,7 @@ class Making:
         Raises:
             PlanError: No source gives the own c-factor of some module.
         """
-        kept = [self.blocks[number] for number in sorted(self.kept)]
+        kept = values_at(self.blocks, sorted(self.kept))
         modules, uncovered = [], []
         for block in kept:
             matched = self._targets(block)
@@ -97,7 +98,7 @@ class Making:
         names = graph.named(block.members)
         inside = {*block.members, *block.frozen}
         could = len(names) == 1 and names[0] in self.offered
-        rendered = tuple(name for name in names if name in self.renderers)
+        rendered = tuple(within(names, self.renderers))
         action, generator = "train", None
         if pull is not None or could:
             action = "pull"
@@ -152,6 +153,16 @@ def _served(graph: CausalGraph, blocks: Sequence[Block], uncovered: Sequence[Blo
     )
 
 
+def _edges_within(graph: CausalGraph, block: Block) -> list[str]:
+    """The bidirected edges between members of the block, as text."""
+    found = []
+    for v in block.members:
+        for sibling in within(graph.sibling_lists[v], set(block.members)):
+            if v < sibling:
+                found.append(f"{graph.variables[v]} <-> {graph.variables[sibling]}")
+    return found
+
+
 def _why(
     graph: CausalGraph,
     block: Block,
@@ -164,14 +175,10 @@ def _why(
     names = graph.named(block.members)
     if offered:
         return f"no hidden confounder touches {names[0]}: {offered[names[0]]} may be plugged in"
-    inside = set(block.members)
-    edges = [(v, s) for v in block.members for s in graph.sibling_lists[v] if v < s and s in inside]
-    drawn = listed((f"{graph.variables[v]} <-> {graph.variables[s]}" for v, s in edges), most=4)
-    reasons = [
-        f"trained together: {drawn}"
-        if len(names) > 1
-        else f"{names[0]} has no generator, and no confounder"
-    ]
+    if len(names) > 1:
+        reasons = [f"trained together: {listed(_edges_within(graph, block), most=4)}"]
+    else:
+        reasons = [f"{names[0]} has no generator, and no confounder"]
     if block.frozen:
         reasons.append(
             f"trained through {listed(graph.named(block.frozen), most=6)}, where paths leave it "

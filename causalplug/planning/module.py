@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from causalplug.graphs.graph import CausalGraph
@@ -11,6 +11,7 @@ from causalplug.graphs.source import Source
 from causalplug.planning.candidates import CandidateFit
 from causalplug.planning.pulling import Pull
 from causalplug.planning.targets import Target
+from causalplug.selection import to_dicts
 from causalplug.values import Json, Named
 
 __all__ = ["Module", "PlanLike", "Variables"]
@@ -39,6 +40,9 @@ class Module:
         renderers: Variables of a trained module whose available generator renders what a trained
             code says.
         generator: What the module is pulled from, if it is.
+        gradients: Frozen variable that it is trained through -> how gradients pass it, in words,
+            such as ``"enumeration of D"``; empty where the objective needs none, and where the
+            kinds are not known.
     """
 
     variables: Variables
@@ -50,6 +54,7 @@ class Module:
     why: str = ""
     renderers: Variables = ()
     generator: str | None = None
+    gradients: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:
@@ -74,16 +79,15 @@ class Module:
             "renderers": list(self.renderers),
             "generator": self.generator,
             "why": self.why,
-            "targets": [target.to_dict() for target in self.targets],
+            "targets": to_dicts(self.targets),
+            **({"gradients": dict(self.gradients)} if self.gradients else {}),
         }
 
     @classmethod
     def from_dict(cls, data: Named) -> Module:
         """The inverse of :meth:`to_dict`."""
         plain: Json = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
-        return cls(
-            **plain | {"targets": tuple(Target.from_dict(target) for target in data["targets"])}
-        )
+        return cls(**plain | {"targets": tuple(map(Target.from_dict, data["targets"]))})
 
 
 class PlanLike(Protocol):

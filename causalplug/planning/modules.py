@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.search import components
 from causalplug.planning.closure import Closures, ClosureState, bits
+from causalplug.selection import values_at
 
 __all__ = ["Block", "arrange"]
 
@@ -47,11 +48,11 @@ def arrange(
     Returns:
         The modules, every one after those it waits for; the declared order where there is a choice.
     """
-    ready_sets = [frozenset(members) for members in ready]
+    ready_sets = list(map(frozenset, ready))
     taken = frozenset().union(*ready_sets)
     groups = [c for c in components(graph.sibling_lists) if not taken.issuperset(c)]
     merged = _merge(closures, [closures.mask(c) for c in groups if len(c) > 1])
-    alone = [c for c in groups if len(c) == 1] + [sorted(members) for members in ready_sets]
+    alone = [c for c in groups if len(c) == 1] + list(map(sorted, ready_sets))
     return _in_order(graph, closures, merged, alone)
 
 
@@ -152,22 +153,26 @@ def _reduced(
         if own[number] & left:
             after.append(number)
             spanned |= spans[number]
-    for number in sorted({owner[v] for v in bits(frozen & ~spanned)}, reverse=True):
+    for number in sorted(set(values_at(owner, bits(frozen & ~spanned))), reverse=True):
         if own[number] & ~spanned:
             after.append(number)
             spanned |= spans[number]
     return after, spanned
 
 
-def _sorted(blocks: list[Block]) -> list[Block]:
-    waiting = [len(block.after) for block in blocks]
-    readers: list[list[int]] = [[] for _ in blocks]
+def _readers(blocks: Sequence[Block]) -> list[list[int]]:
+    """Numbers of the blocks that come after each block."""
+    found: list[list[int]] = [[] for _ in blocks]
     for number, block in enumerate(blocks):
         for dependency in block.after:
-            readers[dependency].append(number)
-    queue = [
-        (block.members[0], number) for number, block in enumerate(blocks) if not waiting[number]
-    ]
+            found[dependency].append(number)
+    return found
+
+
+def _sorted(blocks: list[Block]) -> list[Block]:
+    waiting = [len(block.after) for block in blocks]
+    readers = _readers(blocks)
+    queue = [(blocks[n].members[0], n) for n, count in enumerate(waiting) if not count]
     heapq.heapify(queue)
     place: dict[int, int] = {}
     ordered: list[Block] = []
@@ -180,6 +185,6 @@ def _sorted(blocks: list[Block]) -> list[Block]:
             if not waiting[reader]:
                 heapq.heappush(queue, (blocks[reader].members[0], reader))
     for block in ordered:
-        block.after = sorted(place[dependency] for dependency in block.after)
+        block.after = sorted(values_at(place, block.after))
         block.depth = 1 + max((ordered[dependency].depth for dependency in block.after), default=-1)
     return ordered

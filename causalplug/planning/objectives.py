@@ -3,7 +3,7 @@ then the other."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.arguments import Rule, choice
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
+from causalplug.selection import map_values, values_at
 from causalplug.values import Named
 from causalplug.wording import as_names, check_known, did_you_mean, listed
 
@@ -91,13 +92,13 @@ OBJECTIVES: Mapping[str, ObjectiveRule] = {
 Objective = str | Mapping[Any, str]
 
 
-def _objective(value: object) -> Any:
+def _objective(value: object) -> object:
     known = choice(*OBJECTIVES)
     if isinstance(value, str):
         return known.read(value)
     if not isinstance(value, Mapping):
         raise TypeError
-    return {name: known.read(chosen) for name, chosen in value.items()}
+    return map_values(known.read, value)
 
 
 OBJECTIVE = Rule(
@@ -188,23 +189,23 @@ def choose_objectives(
             no explicit density, such as that of an image.
     """
     check_known(sorted(kinds or {}), graph.index, "kinds= cannot be used")
-    known = {name: kind_of(kind) for name, kind in (kinds or {}).items()}
+    known = map_values(kind_of, kinds or {})
     behind_code = set(renderers)
-    classes = {name: _class_of(kind) for name, kind in known.items()}
-    dense = {n: c is not None and c.has_density for n, c in classes.items()}
+    classes = map_values(_class_of, known)
+    dense = map_values(_has_density, classes)
     dense |= dict.fromkeys(behind_code, False) | dict(explicit or {})
-    plain = {n for n, cls in classes.items() if cls is not None and not cls.needs_encoder}
-    defaults = [_default(m, through, classes, plain, dense) for m, through in modules.items()]
-    wanted = _wanted(graph, list(modules), objective, defaults)
+    defaults = [_default(m, through, classes, dense) for m, through in modules.items()]
     paints = objective == ObjectiveName.COUNTERFACTUAL
     if paints:
         wanted = _of_images(list(modules), classes, defaults)
+    else:
+        wanted = _wanted(graph, list(modules), objective, defaults)
+    falls_back = isinstance(objective, str) and not paints
     for number, module in enumerate(modules):
-        blocked = [name for name in module if not dense.get(name, True)]
+        blocked = _without_density(module, dense)
         if not OBJECTIVES[wanted[number]].needs_density or not blocked:
             continue
-        alone = len(module) == 1 or behind_code.issuperset(blocked)
-        if isinstance(objective, str) and not paints and alone:
+        if falls_back and (len(module) == 1 or behind_code.issuperset(blocked)):
             wanted[number] = "adversarial"
             continue
         rest = _dense(modules, module, dense)
@@ -212,11 +213,20 @@ def choose_objectives(
     return wanted
 
 
+def _has_density(kind: type[Variable] | None) -> bool:
+    return kind is not None and kind.has_density
+
+
 def _dense(
     modules: Iterable[tuple[str, ...]], but: tuple[str, ...], dense: Mapping[str, bool]
 ) -> list[tuple[str, ...]]:
     """The other modules all of whose mechanisms have a density."""
-    return [m for m in modules if m != but and all(dense.get(name, True) for name in m)]
+    return [m for m in modules if m != but and not _without_density(m, dense)]
+
+
+def _without_density(module: Iterable[str], dense: Mapping[str, bool]) -> list[str]:
+    """Variables of a module whose mechanism has no density."""
+    return [name for name in module if not dense.get(name, True)]
 
 
 def _of_images(
@@ -262,17 +272,21 @@ def _no_density(
 def _default(
     module: Sequence[str],
     through: Sequence[str],
-    kinds: Mapping[str, object],
-    plain: Collection[str],
+    classes: Mapping[str, type[Variable] | None],
     explicit: Mapping[str, bool],
 ) -> str:
     if not all(explicit.get(name, False) for name in module):
         return "adversarial"
-    if all(name in plain for name in through):
+    if not all(map(classes.__contains__, through)):
+        return "adversarial"
+    if all(map(_is_plain, values_at(classes, through))):
         return "likelihood"
-    if all(name in kinds for name in through):
-        return "warm"
-    return "adversarial"
+    return "warm"
+
+
+def _is_plain(kind: type[Variable] | None) -> bool:
+    """Whether values of a kind are compared as they are, without an encoder."""
+    return kind is not None and not kind.needs_encoder
 
 
 def _wanted(
@@ -294,8 +308,8 @@ def _wanted(
             if number is not None and given.setdefault(number, chosen) != chosen:
                 raise PlanError(
                     f"module {'+'.join(modules[number])} cannot be trained with two objectives: "
-                    "objective= asks for "
-                    f'"{given[number]}" and "{chosen}"; its variables are trained together, so '
+                    f'objective= asks for "{given[number]}" and "{chosen}"; its variables are '
+                    "trained together, so "
                     "give it one"
                 )
     return [given.get(number, default) for number, default in enumerate(defaults)]

@@ -18,6 +18,8 @@ from causalplug.planning.module import Module, Variables
 from causalplug.planning.objectives import OBJECTIVE, Objective, choose_objectives, module_key
 from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
 from causalplug.planning.targets import Target, Targets
+from causalplug.planning.ways import with_known_ways
+from causalplug.selection import names_of, to_dicts, without
 from causalplug.values import Json, Named
 from causalplug.wording import check_known, listed
 
@@ -91,7 +93,7 @@ class Plan:
             PlanError: Variables of different modules.
         """
         variables = module_key(self.graph, name, "the module cannot be looked up")
-        left_out = [variable for variable in variables if variable not in self._owner]
+        left_out = without(variables, self._owner)
         if left_out:
             raise PlanError(
                 f"the plan has no module of {listed(left_out)}: the questions that it was made for "
@@ -101,7 +103,7 @@ class Plan:
         if len(found) != 1:
             raise PlanError(
                 f"no module holds {listed(variables)}: these variables are in "
-                f"{listed(module.name for module in found.values())}; ask for one of those"
+                f"{listed(names_of(found.values()))}; ask for one of those"
             )
         return next(iter(found.values()))
 
@@ -155,18 +157,14 @@ class Plan:
         return {
             "version": 1,
             "graph": self.graph.to_dict(),
-            "sources": [source.to_dict() for source in self.sources],
+            "sources": to_dicts(self.sources),
             "asked": self.asked,
             "strategy": self.strategy,
-            "pulls": [pull.to_dict() for pull in self.pulls],
-            "modules": [module.to_dict() for module in self.modules],
+            "pulls": to_dicts(self.pulls),
+            "modules": to_dicts(self.modules),
             "edges": [[list(before), list(after)] for before, after in self.edges],
             **({"fits": dict(self.fits)} if self.fits else {}),
-            **(
-                {"candidates": [one.to_dict() for one in self.candidates]}
-                if self.candidates
-                else {}
-            ),
+            **({"candidates": to_dicts(self.candidates)} if self.candidates else {}),
         }
 
     @classmethod
@@ -190,10 +188,10 @@ class Plan:
             )
         return cls(
             graph=CausalGraph.from_dict(data["graph"]),
-            sources=tuple(Source.from_dict(source) for source in data["sources"]),
-            modules=tuple(Module.from_dict(module) for module in data["modules"]),
+            sources=tuple(map(Source.from_dict, data["sources"])),
+            modules=tuple(map(Module.from_dict, data["modules"])),
             edges=tuple((tuple(before), tuple(after)) for before, after in data["edges"]),
-            pulls=tuple(Pull.from_dict(pull) for pull in data["pulls"]),
+            pulls=tuple(map(Pull.from_dict, data["pulls"])),
             asked=data["asked"],
             strategy=data["strategy"],
             fits=dict(data.get("fits", {})),
@@ -315,7 +313,7 @@ def plan(
     return Plan(
         graph,
         checked,
-        modules,
+        with_known_ways(graph, modules, kinds, explicit),
         making.edges(),
         pulls,
         available is not None,
@@ -332,9 +330,11 @@ def _offered(
         if graph.siblings(name):
             continue
         wanted = wanted_model(graph, name, kinds)
-        fitting = [one.candidate for one in judged or () if one.variable == name and one.fits]
-        if judged is not None and fitting:
+        if judged is None:
+            if wanted or name not in (kinds or {}):
+                found[name] = wanted or "any generator of its conditional distribution"
+            continue
+        fitting = [one.candidate for one in judged if one.variable == name and one.fits]
+        if fitting:
             found[name] = listed(fitting)
-        elif judged is None and (wanted or name not in (kinds or {})):
-            found[name] = wanted or "any generator of its conditional distribution"
     return found

@@ -12,6 +12,7 @@ from causalplug.errors import FrozenConfounderError, PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.planning.generator_facts import GeneratorFacts, facts_of
 from causalplug.planning.objectives import kind_of, module_key
+from causalplug.selection import without
 from causalplug.values import Json, Named
 from causalplug.wording import listed
 
@@ -87,7 +88,7 @@ def _places(graph: CausalGraph, modules: Iterable[tuple[str, ...]]) -> Iterator[
 
 
 def judge_available(
-    graph: CausalGraph, available: Mapping[Any, Any], *, kinds: Named | None = None
+    graph: CausalGraph, available: Mapping[Any, object], *, kinds: Named | None = None
 ) -> tuple[Pull, ...]:
     """The verdict on every generator in ``available``.
 
@@ -127,7 +128,7 @@ def judge_available(
 
 
 def _judge_variable(
-    graph: CausalGraph, variable: str, generator: Any, facts: GeneratorFacts, kind: str
+    graph: CausalGraph, variable: str, generator: object, facts: GeneratorFacts, kind: str
 ) -> Pull:
     label = facts.label
     if not graph.siblings(variable):
@@ -145,7 +146,7 @@ def _judge_variable(
 
 
 def _judge_module(
-    graph: CausalGraph, variables: tuple[str, ...], generator: Any, facts: GeneratorFacts
+    graph: CausalGraph, variables: tuple[str, ...], generator: object, facts: GeneratorFacts
 ) -> Pull:
     name, label = "+".join(variables), facts.label
     inside = set(variables)
@@ -207,10 +208,7 @@ def _check_labels(graph: CausalGraph, variable: str, facts: GeneratorFacts) -> N
     """Raise unless the labels that a generator declares are the parents, or a label map leads
     from these to them."""
     labels, parents = facts.conditions_on, graph.parents(variable)
-    if facts.parents is None:
-        reads = parents
-    else:
-        reads = facts.parents
+    reads = parents if facts.parents is None else facts.parents
     if facts.unbound and (facts.makes_map or len(reads) == len(parents) == 1):
         return
     refusal = f'"{variable}" cannot be pulled from {facts.label}'
@@ -255,18 +253,25 @@ def _mend(labels: Sequence[str] | None, parents: tuple[str, ...]) -> str:
     )
 
 
+def _nearest(label: str, names: Iterable[str], cutoff: float) -> str | None:
+    """The name that is most like a label, whatever the case of its letters."""
+    folded: dict[str, str] = {}
+    for name in names:
+        folded.setdefault(name.casefold(), name)
+    near = difflib.get_close_matches(label.casefold(), list(folded), n=1, cutoff=cutoff)
+    return folded[near[0]] if near else None
+
+
 def _paired(labels: Sequence[str], parents: Sequence[str]) -> list[tuple[str, str]]:
     """Each label with the parent of the same or nearest name, the others in the order given."""
     left = list(parents)
     found: dict[str, str] = {}
     for cutoff in (1.0, 0.6):
-        for label in labels:
-            near = difflib.get_close_matches(
-                label.casefold(), [p.casefold() for p in left], n=1, cutoff=cutoff
-            )
-            if label not in found and near:
-                found[label] = next(p for p in left if p.casefold() == near[0])
-                left.remove(found[label])
+        for label in without(labels, found):
+            near = _nearest(label, left, cutoff)
+            if near is not None:
+                found[label] = near
+                left.remove(near)
     for label in labels:
         if label not in found:
             found[label] = left.pop(0)

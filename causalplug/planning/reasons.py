@@ -4,15 +4,17 @@ source."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.search import components, reach
 from causalplug.planning.closure import Closures, bits
+from causalplug.planning.gradients import sentence
 from causalplug.planning.pulling import pullable
 from causalplug.planning.targets import Offer, Target, Targets
+from causalplug.selection import values_at, within, without
 from causalplug.wording import as_names, listed
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def confounding_paths(graph: CausalGraph, start: str, inside: Collection[str]) -
             came[s] = v
             queue.append(s)
     paths = (_upwards(end, came) for end in sorted(ends) if end in came)
-    return [" <-> ".join(graph.variables[v] for v in reversed(path)) for path in paths]
+    return [" <-> ".join(values_at(graph.variables, reversed(path))) for path in paths]
 
 
 def returning_path(graph: CausalGraph, members: Iterable[str], through: Iterable[str]) -> str:
@@ -78,7 +80,7 @@ def returning_path(graph: CausalGraph, members: Iterable[str], through: Iterable
         [met], lambda v: ((c, "") for c in graph.child_lists[v] if c in above), inside
     )
     lower = _upwards(next(v for v in back if v in inside), back)
-    drawn = " <- ".join(graph.variables[v] for v in lower)
+    drawn = " <- ".join(values_at(graph.variables, lower))
     for v, before in pairwise(upper):
         drawn += f" {arrow[v]} {graph.variables[before]}"
     return drawn
@@ -145,35 +147,46 @@ def _circles(graph: CausalGraph, module: Module, focus: str) -> list[str]:
     first."""
     inside = set(graph.positions(module.variables))
     units = [frozenset(c) for c in components(graph.sibling_lists) if inside.issuperset(c)]
+    if len(units) < 2:
+        return []
+    closures = Closures(graph)
     sentences: list[str] = []
-    closures = None
-    if len(units) > 1:
-        closures = Closures(graph)
-    while closures is not None and len(units) > 1 and len(sentences) < _MOST:
+    while len(units) > 1 and len(sentences) < _MOST:
         units.sort(key=lambda unit: graph.index[focus] not in unit)
-        owner = {v: number for number, unit in enumerate(units) for v in unit}
-        needs = [_needs(closures, unit, owner) for unit in units]
-        circle = next(
-            found for found in (_circle(needs, number) for number in range(len(units))) if found
-        )
-        steps = []
-        for number, needed in zip(circle, [*circle[1:], circle[0]], strict=True):
-            ends = [graph.named(units[i]) for i in (number, needed)]
-            path = returning_path(graph, *ends)
-            steps.append(
-                f"{{{listed(ends[0], most=_MOST)}}} is trained through "
-                f"{{{listed(ends[1], most=_MOST)}}} ({path})"
-            )
-        sentences.append(f"Neither can come first, so they are merged: {', and '.join(steps)}.")
-        merged = frozenset().union(*(units[number] for number in circle))
-        units = [merged, *(unit for number, unit in enumerate(units) if number not in circle)]
+        circle = _first_circle(closures, units)
+        sentences.append(_merge(graph, units, circle))
+        merged = frozenset().union(*values_at(units, circle))
+        rest = without(range(len(units)), circle)
+        units = [merged, *values_at(units, rest)]
     if len(units) > 1:
         sentences.append(f"{len(units) - 1} further c-components join in the same way.")
     return sentences
 
 
+def _first_circle(closures: Closures, units: Sequence[frozenset[int]]) -> list[int]:
+    """Numbers of units each of which is trained through the next, and the last through the
+    first."""
+    owner = {v: number for number, unit in enumerate(units) for v in unit}
+    needs = [_needs(closures, unit, owner) for unit in units]
+    circles = (_circle(needs, number) for number in range(len(units)))
+    return next(filter(None, circles))
+
+
+def _merge(graph: CausalGraph, units: Sequence[frozenset[int]], circle: Sequence[int]) -> str:
+    """Why the units of a circle are one module."""
+    steps = []
+    for number, needed in zip(circle, [*circle[1:], circle[0]], strict=True):
+        ends = [graph.named(units[i]) for i in (number, needed)]
+        path = returning_path(graph, *ends)
+        steps.append(
+            f"{{{listed(ends[0], most=_MOST)}}} is trained through "
+            f"{{{listed(ends[1], most=_MOST)}}} ({path})"
+        )
+    return f"Neither can come first, so they are merged: {', and '.join(steps)}."
+
+
 def _needs(closures: Closures, unit: frozenset[int], owner: dict[int, int]) -> list[int]:
-    inside = [v for v in unit if v in closures.bit]
+    inside = within(unit, closures.bit)
     if len(inside) < len(unit):
         return []
     met = (closures.core[bit] for bit in bits(closures.closure(closures.mask(inside))))
@@ -189,20 +202,25 @@ def _circle(needs: list[list[int]], start: int) -> list[int]:
     return []
 
 
+def _waits_for(plan: PlanLike, module: Module, other: Module) -> str:
+    met = within(module.ancestors, other.variables)
+    path = returning_path(plan.graph, module.variables, met)
+    part = f"{listed(met, most=_MOST)} of them"
+    if len(met) == len(other.variables):
+        part = "all of it"
+    return (
+        f"It waits for {{{listed(other.variables, most=_MOST)}}} and is trained through "
+        f"{part}, frozen: {path} leaves it and returns."
+    )
+
+
 def _waits(plan: PlanLike, module: Module) -> list[str]:
     sentences = []
     if module.action == "train":
         for other in plan.requires(module.variables):
-            met = [name for name in module.ancestors if name in other.variables]
-            path = returning_path(plan.graph, module.variables, met)
-            if len(met) == len(other.variables):
-                part = "all of it"
-            else:
-                part = f"{listed(met, most=_MOST)} of them"
-            sentences.append(
-                f"It waits for {{{listed(other.variables, most=_MOST)}}} and is trained through "
-                f"{part}, frozen: {path} leaves it and returns."
-            )
+            sentences.append(_waits_for(plan, module, other))
+        if module.gradients:
+            sentences.append(sentence(listed(module.variables, most=_MOST), module.gradients))
         if not module.ancestors:
             sentences.append("It waits for nothing: no path leaves it and returns.")
     later = [after for before, after in plan.edges if before == module.variables]
@@ -229,9 +247,10 @@ def _pulling(plan: PlanLike, module: Module, focus: str) -> list[str]:
     places = pullable(plan.graph, [module.variables])
     whole, single = places[0], [pull for pull in places[1:] if focus in pull.variables]
     sentences = [f"{listed(whole.variables, most=_MOST)} could be pulled: {whole.why}."]
-    return sentences + [
-        f"{focus} alone could use a generator only as a renderer: {pull.why}." for pull in single
-    ]
+    items = []
+    for pull in single:
+        items.append(f"{focus} alone could use a generator only as a renderer: {pull.why}.")
+    return sentences + items
 
 
 def _sources(plan: PlanLike, module: Module) -> list[str]:
@@ -239,28 +258,36 @@ def _sources(plan: PlanLike, module: Module) -> list[str]:
         return ["It is not trained, so it needs no data."]
     targets = {target.source: target for target in module.targets}
     offers = Targets(plan.graph, plan.sources).offers(plan.graph.positions(module.variables))
-    return [
-        _source(plan.graph, module, offer, targets.get(str(offer.source.name))) for offer in offers
-    ]
+    found = []
+    for offer in offers:
+        found.append(_source(plan.graph, module, offer, targets.get(str(offer.source.name))))
+    return found
+
+
+def _parts(target: Target) -> list[str]:
+    """What is compared, frozen and set for a target."""
+    parts = [f"compared: {listed(target.variables, most=_MOST)}"]
+    if target.frozen:
+        parts.append(f"frozen: {listed(target.frozen, most=_MOST)}")
+    if target.given:
+        parts.append(f"set from the row: {listed(target.given, most=_MOST)}")
+    return parts
 
 
 def _source(graph: CausalGraph, module: Module, offer: Offer, target: Target | None) -> str:
     name = offer.source.name
     members = set(graph.positions(module.variables))
-    within = listed(graph.named(offer.within), most=_MOST)
+    set_there = listed(graph.named(offer.within), most=_MOST)
     if target is not None:
         kind = "its own c-factor"
         if offer.within:
-            kind = f"a further c-factor, since {within} was set there"
-        parts = [f"compared: {listed(target.variables, most=_MOST)}"]
-        if target.frozen:
-            parts += [f"frozen: {listed(target.frozen, most=_MOST)}"]
-        if target.given:
-            parts += [f"set from the row: {listed(target.given, most=_MOST)}"]
-        return f"Source {name} gives {target.describe(most=_MOST)}, {kind} ({'; '.join(parts)})."
+            kind = f"a further c-factor, since {set_there} was set there"
+        parts = "; ".join(_parts(target))
+        return f"Source {name} gives {target.describe(most=_MOST)}, {kind} ({parts})."
     if not offer.reach:
         return (
-            f"Source {name} is not used: it sets {within} and records nothing else of the module."
+            f"Source {name} is not used: it sets {set_there} and records nothing else of the "
+            "module."
         )
     if offer.missing:
         return (

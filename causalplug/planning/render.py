@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
+from causalplug.planning.gradients import sentence
 from causalplug.planning.objectives import OBJECTIVES
+from causalplug.selection import values_at
 from causalplug.wording import aligned, listed
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ def plan_text(plan: PlanLike) -> str:
     """A table with one line per module and target, and a line on how to read it."""
     rows = [_HEAD, *(row for _, row in _rows(plan))]
     used = [column for column in range(len(_HEAD)) if any(row[column] for row in rows[1:])]
-    lines = aligned([[row[column] for column in used] for row in rows])
+    lines = aligned([values_at(row, used) for row in rows])
     return "\n".join([_title(plan), "", *lines, "", *_notes(plan)])
 
 
@@ -68,10 +70,10 @@ def plan_dot(plan: PlanLike) -> str:
             "  }",
         ]
     lines += [f"  {node[a]} -> {node[b]};" for a, b in plan.graph.directed]
-    lines += [
-        f"  {node[a]} -> {node[b]} [dir=both, style=dashed, constraint=false];"
-        for a, b in plan.graph.bidirected
-    ]
+    found = []
+    for a, b in plan.graph.bidirected:
+        found.append(f"  {node[a]} -> {node[b]} [dir=both, style=dashed, constraint=false];")
+    lines += found
     for before, after in plan.edges:
         ends = f"ltail=cluster_{place[before]}, lhead=cluster_{place[after]}"
         lines.append(f"  {node[before[0]]} -> {node[after[0]]} [{ends}, style=bold, color=gray40];")
@@ -117,11 +119,11 @@ def _notes(plan: PlanLike) -> list[str]:
             "PULL: a pretrained generator could be plugged in; say which you have, and they are "
             "planned in."
         )
-    notes += [
-        f"{'+'.join(pull.variables)} from {pull.generator}: {pull.verdict}: {pull.why}."
-        for pull in plan.pulls
-        if pull.verdict != "pull"
-    ]
+    for pull in plan.pulls:
+        if pull.verdict != "pull":
+            what = "+".join(pull.variables)
+            notes.append(f"{what} from {pull.generator}: {pull.verdict}: {pull.why}.")
+    notes += [sentence(m.name, m.gradients) for m in plan.modules if m.gradients]
     return [
         *notes,
         *(f"The generator of {name} is {verdict}." for name, verdict in plan.fits.items()),

@@ -138,7 +138,8 @@ class Targets:
         if not own:
             return []
         frozen = min((offer.reach - members for offer in own), key=len)
-        return [o for o in offers if o.within or (o in own and o.reach - members == frozen)]
+        least = [offer for offer in own if offer.reach - members == frozen]
+        return [offer for offer in offers if offer.within or offer in least]
 
     def of(self, module: Iterable[int]) -> tuple[Target, ...]:
         """The targets of the module, or none if no source gives its own c-factor."""

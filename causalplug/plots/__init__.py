@@ -10,6 +10,7 @@ from __future__ import annotations
 from causalplug.plots.certificate import plot_certificate
 from causalplug.plots.curves import plot_curve
 from causalplug.plots.distributions import plot_distributions
+from causalplug.plots.drivers import plot_drivers
 from causalplug.plots.fit import plot_fit
 from causalplug.plots.graph import plot_graph
 from causalplug.plots.images import plot_counterfactuals, plot_images, plot_interventions
@@ -21,6 +22,7 @@ __all__ = [
     "plot_counterfactuals",
     "plot_curve",
     "plot_distributions",
+    "plot_drivers",
     "plot_fit",
     "plot_graph",
     "plot_images",

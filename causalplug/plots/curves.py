@@ -11,6 +11,7 @@ import numpy as np
 
 from causalplug.errors import DataError
 from causalplug.plots.style import COLUMN, FAMILY, SERIES, SMALL, panels, plain
+from causalplug.selection import all_of_kind
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def plot_curve(
     for (name, line), colour in zip(lines.items(), _colours(lines), strict=True):
         _draw(axes, name, line, colour, places)
     if places:
-        axes.set_xticks(range(len(places)), [str(place) for place in places])
+        axes.set_xticks(range(len(places)), list(map(str, places)))
     axes.set_xlabel(labels.get("cause", ""), **plain())
     axes.set_ylabel(label or labels.get("outcome", ""), **plain())
     if len(lines) > 1:
@@ -87,7 +88,7 @@ def plot_curve(
 def _read(name: str, curve: object, value: object, labels: dict[str, str]) -> dict[str, _Line]:
     """The lines of one entry, by name; ``labels`` are those of the axes, where it knows them."""
     if isinstance(curve, Sequence) and len(curve) == 2:
-        at, values = (np.asarray(part) for part in curve)
+        at, values = map(np.asarray, curve)
         if at.shape != values.shape or at.ndim != 1 or not len(at):
             raise DataError(
                 f"{name!r} cannot be drawn: its two sequences have the shapes {at.shape} and "
@@ -109,7 +110,9 @@ def _read(name: str, curve: object, value: object, labels: dict[str, str]) -> di
     return _by_category(name, cause, outcomes[0], curve, value)
 
 
-def _by_category(name: str, cause: str, outcome: str, curve: Any, value: Any) -> dict[str, _Line]:
+def _by_category(
+    name: str, cause: str, outcome: str, curve: Any, value: object
+) -> dict[str, _Line]:
     parts = dict(iter(curve.groupby(outcome, sort=False, observed=True)))
     if value is not None:
         if value not in parts:
@@ -129,10 +132,10 @@ def _line(cause: str, table: Any) -> _Line:
     return _Line(table[cause].to_numpy(), table["estimate"].to_numpy(float), low, high)
 
 
-def _places(lines: Mapping[str, _Line]) -> list[Any]:
+def _places(lines: Mapping[str, _Line]) -> list[object]:
     """The categories along the horizontal axis; empty where it is one of numbers."""
     found = list(dict.fromkeys(item for line in lines.values() for item in line.at.tolist()))
-    if all(isinstance(item, Real) for item in found):
+    if all_of_kind(found, Real):
         return []
     return found
 
@@ -146,10 +149,10 @@ def _colours(lines: Mapping[str, _Line]) -> list[str]:
     return found
 
 
-def _draw(axes: Axes, name: str, line: _Line, colour: str, places: list[Any]) -> None:
+def _draw(axes: Axes, name: str, line: _Line, colour: str, places: list[object]) -> None:
     known = ~np.isnan(line.low) & ~np.isnan(line.high)
     if places:
-        at = np.array([places.index(item) for item in line.at.tolist()], dtype=float)
+        at = np.array(list(map(places.index, line.at.tolist())), dtype=float)
         axes.plot(at, line.values, "o", color=colour, ms=3.5, label=name)
         axes.vlines(at[known], line.low[known], line.high[known], colors=colour, linewidths=0.9)
         return

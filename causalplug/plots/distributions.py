@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from causalplug.errors import DataError
 from causalplug.plots.style import COLUMN, FAMILY, SERIES, SMALL, panels, plain, text_width
+from causalplug.selection import values_at
 from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
@@ -59,12 +61,12 @@ def plot_distributions(
             "no distribution can be drawn: give at least one question with one distribution"
         )
     read = {question: _aligned(question, bars) for question, bars in answers.items()}
-    names = list(dict.fromkeys(name for bars in read.values() for name in bars))
+    names = list(dict.fromkeys(chain.from_iterable(read.values())))
     colours = _colours(names)
     columns = min(columns, len(read))
     rows = -(-len(read) // columns)
     figure, grid = panels(rows, columns, width, 1.5 * rows + 0.25, sharey=True)
-    cells = [axes for line in grid for axes in line]
+    cells = list(chain.from_iterable(grid))
     for axes, (question, bars) in zip(cells, read.items(), strict=False):
         _panel(axes, question, bars, colours, width / columns - 0.45)
     for axes in cells[len(read) :]:
@@ -88,7 +90,7 @@ def _aligned(question: str, bars: Named) -> dict[str, _Bars]:
     """The bars of one panel, all over the same values in the same order."""
     read = {name: _read(question, name, distribution) for name, distribution in bars.items()}
     named = next((values for values, _, _ in read.values() if values), None)
-    wanted = named or [str(i) for i in range(len(next(iter(read.values()))[1]))]
+    wanted = named or list(map(str, range(len(next(iter(read.values()))[1]))))
     found: dict[str, _Bars] = {}
     for name, (values, heights, errors) in read.items():
         if len(heights) != len(wanted) or (values and set(values) != set(wanted)):
@@ -97,16 +99,18 @@ def _aligned(question: str, bars: Named) -> dict[str, _Bars]:
                 f"{values or len(heights)}, they are over {wanted}; give all distributions the "
                 "same values"
             )
-        if values:
-            order = [values.index(value) for value in wanted]
-        else:
-            order = list(range(len(wanted)))
-        found[name] = (
-            wanted,
-            [heights[i] for i in order],
-            None if errors is None else [errors[i] for i in order],
-        )
+        found[name] = _in_order(wanted, values, heights, errors)
     return found
+
+
+def _in_order(
+    wanted: list[str], values: list[str], heights: list[float], errors: _Ends | None
+) -> _Bars:
+    """Bars in the order of the values ``wanted``; without values of their own as they stand."""
+    if not values:
+        return wanted, heights, errors
+    order = list(map(values.index, wanted))
+    return wanted, values_at(heights, order), None if errors is None else values_at(errors, order)
 
 
 def _read(question: str, name: str, distribution: object) -> _Bars:
@@ -125,7 +129,7 @@ def _read(question: str, name: str, distribution: object) -> _Bars:
         known = None
         if table["low"].notna().any():
             known = list(zip(table["low"].tolist(), table["high"].tolist(), strict=True))
-        return [str(value) for value in table.iloc[:, 0]], table["estimate"].tolist(), known
+        return list(map(str, table.iloc[:, 0])), table["estimate"].tolist(), known
     if isinstance(distribution, Mapping) or hasattr(distribution, "items"):
         pairs = list(distribution.items())
         return [str(value) for value, _ in pairs], [float(share) for _, share in pairs], None

@@ -57,18 +57,15 @@ def plot_fit(report: FitShape, *, width: float = COLUMN) -> Figure:
     values = []
     for item in report.configurations:
         values.append(", ".join(f"{k}={v}" for k, v in item.parents.items()) or "all")
-    if report.worst is None:
-        worst = []
-    else:
-        worst = _pictures(report)
-    lines = 0.17 * len(values) + 0.55
-    strip = 0.0
+    worst = [] if report.worst is None else _pictures(report)
+    heights = [0.17 * len(values) + 0.55]
+    height = heights[0]
     if worst:
-        strip = width / 9
+        heights.append(width / 9)
+        height = sum(heights) + 0.22
     figure, grid = panels(
-        2 if worst else 1, len(_STATISTICS), width, lines + strip + (0.22 if worst else 0.0),
-        height_ratios=[lines, strip] if worst else None,
-    )  # fmt: skip
+        len(heights), len(_STATISTICS), width, height, height_ratios=heights if worst else None
+    )
     for axes, statistic in zip(grid[0], _STATISTICS, strict=True):
         _column(axes, statistic, [getattr(item, statistic.field) for item in report.configurations])
     grid[0][0].set_yticks(range(len(values)), values, **plain())

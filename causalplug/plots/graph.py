@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from causalplug.plots.layout import Arc, Place, arranged, bent, columns_of, stacked
 from causalplug.plots.style import COLOURS, FONT, canvas, plain, text_width
+from causalplug.selection import by_name
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -57,22 +58,24 @@ def laid_out(
     inside = list(dict.fromkeys(variables))
     among = graph.latent_projection(inside)
     order = among.topological_order()
-    before = {v: among.parents(v) for v in order}
+    before = by_name(among.parents, order)
     near = {v: (*among.parents(v), *among.children(v), *among.siblings(v)) for v in order}
     columns = arranged(columns_of(order, before, tallest=4), near)
     places, _, _ = stacked(
         columns, lambda v: (text_width(_short(v)) + 0.18, _HEIGHT), across=across, down=down
     )
     arcs = bent(places, graph.directed, graph.bidirected)
-    corners = [
-        (p.x + s * p.width / 2, p.y + s * p.height / 2) for p in places.values() for s in (-1, 1)
-    ]
-    points = corners + [point for arc in arcs for point in arc.points(places)]
-    left, low = min(x for x, _ in points), min(y for _, y in points)
+    points = []
+    for place in places.values():
+        points += [place.corner(-1), place.corner(1)]
+    for arc in arcs:
+        points += arc.points(places)
+    across_all, down_all = zip(*points, strict=True)
+    left, low = min(across_all), min(down_all)
     for place in places.values():
         place.x -= left
         place.y -= low
-    return places, arcs, max(x for x, _ in points) - left, max(y for _, y in points) - low
+    return places, arcs, max(across_all) - left, max(down_all) - low
 
 
 def draw_variables(

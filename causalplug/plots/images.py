@@ -10,7 +10,7 @@ import numpy as np
 
 from causalplug.errors import DataError, VariableError
 from causalplug.plots.style import COLUMN, FONT, panels, plain, text_width
-from causalplug.values import Named
+from causalplug.values import Json, Named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,8 +41,8 @@ def plot_images(
     Raises:
         DataError: No images, or rows of different lengths.
     """
-    pixels = {name: [np.asarray(image) for image in images] for name, images in rows.items()}
-    lengths = {len(images) for images in pixels.values()}
+    pixels = {name: list(map(np.asarray, images)) for name, images in rows.items()}
+    lengths = set(map(len, pixels.values()))
     if len(lengths) != 1 or not max(lengths):
         raise DataError(
             f"the images cannot be drawn: the rows have {sorted(lengths) or 'no'} images; give "
@@ -61,15 +61,8 @@ def plot_images(
         for axes, image in zip(line, images, strict=True):
             axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     if difference:
-        first, last = next(iter(pixels.values())), list(pixels.values())[-1]
-        for axes, one, other in zip(grid[-1], first, last, strict=True):
-            axes.imshow(
-                _grey(other) - _grey(one),
-                cmap="RdBu_r",
-                vmin=-255,
-                vmax=255,
-                interpolation="nearest",
-            )
+        shown = list(pixels.values())
+        _draw_differences(grid[-1], shown[0], shown[-1])
     for name, line in zip(names, grid, strict=True):
         for axes in line:
             _bare(axes)
@@ -110,7 +103,7 @@ def plot_interventions(
         NotIdentifiableError: An intervention's effect on the image is not identifiable.
     """
     variable = _image(dcm, image)
-    shown: dict[str, Sequence[Any]] = {}
+    shown: dict[str, Sequence[object]] = {}
     for name, images in (rows or {}).items():
         shown[name] = variable.to_pil(variable.decode(variable.encode(images, image)[:n]))
     marked = False
@@ -212,3 +205,12 @@ def _grey(image: np.ndarray) -> np.ndarray:
     if image.ndim == 2:
         return image.astype(float)
     return image.astype(float).mean(-1)
+
+
+def _draw_differences(
+    line: Sequence[Axes], first: Sequence[np.ndarray], last: Sequence[np.ndarray]
+) -> None:
+    """What became brighter (blue) and darker (red) from the first row to the last."""
+    look: Json = {"cmap": "RdBu_r", "vmin": -255, "vmax": 255, "interpolation": "nearest"}
+    for axes, one, other in zip(line, first, last, strict=True):
+        axes.imshow(_grey(other) - _grey(one), **look)

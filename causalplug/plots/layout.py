@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from typing import TypeVar
 
+from causalplug.selection import without
+
 __all__ = ["Arc", "Place", "arranged", "bent", "clear_bend", "columns_of", "stacked"]
 
 Key = TypeVar("Key", bound=Hashable)
@@ -23,6 +25,10 @@ class Place:
     height: float
     x: float = 0.0
     y: float = 0.0
+
+    def corner(self, sign: int) -> tuple[float, float]:
+        """The corner at the bottom left (-1) or at the top right (1)."""
+        return self.x + sign * self.width / 2, self.y + sign * self.height / 2
 
     def covers(self, x: float, y: float, margin: float = 0.03) -> bool:
         """Whether the point lies in the rectangle or within ``margin`` of it."""
@@ -84,7 +90,7 @@ def arranged(
 ) -> list[list[Key]]:
     """The columns, each ordered by the mean height of its neighbours (Sugiyama, Tagawa & Toda
     1981)."""
-    columns = [list(column) for column in columns]
+    columns = list(map(list, columns))
     height: dict[Key, float] = {}
 
     def note(column: list[Key]) -> None:
@@ -137,6 +143,15 @@ def stacked(
     return places, max(left - across, 0.0), tall
 
 
+def _cheapest(arcs: Sequence[Arc], places: Mapping[str, Place], near: Sequence[_Points]) -> Arc:
+    """The first arc if it is fine, else the one that crosses and covers least."""
+    first = _cost(arcs[0], places, near)
+    if first <= _FINE:
+        return arcs[0]
+    costs = [first, *(_cost(arc, places, near) for arc in arcs[1:])]
+    return arcs[costs.index(min(costs))]
+
+
 def bent(
     places: Mapping[str, Place],
     directed: Iterable[tuple[str, str]],
@@ -160,14 +175,8 @@ def bent(
             choices: tuple[float, ...] = _bends(0.9, 0.6, 1.3, 1.8) if upright else curved
         else:
             choices = straight
-        near = drawn[left] + drawn[right]
-        best = Arc(left, right, choices[0], confounded)
-        cheapest = _cost(best, places, near)
-        for bend in choices[1:] if cheapest > _FINE else ():
-            other = Arc(left, right, bend, confounded)
-            cost = _cost(other, places, near)
-            if cost < cheapest:
-                best, cheapest = other, cost
+        arcs_tried = [Arc(left, right, bend, confounded) for bend in choices]
+        best = _cheapest(arcs_tried, places, drawn[left] + drawn[right])
         arcs.append(best)
         points = list(best.points(places))
         drawn[left].append(points)
@@ -191,20 +200,33 @@ def clear_bend(
     """
     ends = (places[left], places[right])
     low, high = min(p.y for p in ends) - 0.5, max(p.y for p in ends) + 0.5
-    others = [place for place in places.values() if place not in ends and low < place.y < high]
-    titles = [place for place in avoided if low < place.y < high]
+    others = _between(without(places.values(), ends), low, high)
+    titles = _between(avoided, low, high)
     best, cheapest = 0.0, float("inf")
-    for bend in (0.06, -0.06, 0.14, -0.14, 0.22, -0.22, 0.32, -0.32, 0.44, -0.44, 0.6, -0.6):
+    for bend in _BENDS:
         points = list(Arc(left, right, bend, False).points(places, steps=32))
         outside = any(not 0 < x < width for x, _ in points)
-        over = sum(any(place.covers(x, y) for x, y in points) for place in others)
-        over_titles = sum(any(place.covers(x, y, 0.0) for x, y in points) for place in titles)
+        over, over_titles = _covering(others, points), _covering(titles, points, 0.0)
         cost = 10.0 * (over + outside) + 2.0 * over_titles + 4.0 * abs(bend)
         if cost < cheapest:
             best, cheapest = bend, cost
         if not over and not over_titles and not outside:
             break
     return best
+
+
+def _between(places: Iterable[Place], low: float, high: float) -> list[Place]:
+    return [place for place in places if low < place.y < high]
+
+
+_BENDS = (0.06, -0.06, 0.14, -0.14, 0.22, -0.22, 0.32, -0.32, 0.44, -0.44, 0.6, -0.6)
+
+
+def _covering(
+    places: Iterable[Place], points: Sequence[tuple[float, float]], *margin: float
+) -> int:
+    """How many of the places cover one of the points."""
+    return sum(any(place.covers(x, y, *margin) for x, y in points) for place in places)
 
 
 def _cost(arc: Arc, places: Mapping[str, Place], drawn: Sequence[_Points]) -> float:

@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from causalplug.plots.graph import arrow, draw_arcs, draw_variables, laid_out
 from causalplug.plots.layout import Arc, Place, arranged, clear_bend, columns_of, stacked
 from causalplug.plots.style import COLOURS, FAMILY, SMALL, canvas, text_width
+from causalplug.selection import firsts, positions_of, seconds
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -93,25 +94,21 @@ def plot_plan(
     boxes = {}
     for number, module in enumerate(plan.modules, start=1):
         boxes[module.variables] = _box(plan, module, number)
-    rows = []
+    rows, label = [], 0.0
     if plan.edges:
         rows = _rows(plan, boxes)
-    label = 0.0
     if rows:
         label = text_width("generation 1", SMALL) + 0.12
-    if not rows:
-        wide, tall = _flow(plan, boxes)
-    else:
         wide, tall = (max(row.width for row in rows), sum(row.height for row in rows))
+    else:
+        wide, tall = _flow(plan, boxes)
     width = max(wide + label + 2 * _MARGIN, _legend_width(plan) if legend else 0.0)
     foot = _MARGIN + (_LEGEND if legend else 0.0)
     height = tall + _GAP * max(len(rows) - 1, 0) + _MARGIN + foot
     if rows:
         _settle(plan, rows, boxes, left=label, right=width, top=height - _MARGIN)
     else:
-        for box in boxes.values():
-            x, y = box.place.x - box.place.width / 2, box.place.y - box.place.height / 2
-            box.move(x + (width - wide) / 2, y + foot)
+        _shift(boxes.values(), (width - wide) / 2, foot)
     figure, axes = canvas(width, height, ax)
     if rows:
         _bands(axes, rows, width)
@@ -124,6 +121,12 @@ def plot_plan(
     if legend:
         _legend(axes, plan, width)
     return figure
+
+
+def _shift(boxes: Iterable[_Box], right: float, up: float) -> None:
+    for box in boxes:
+        left, bottom = box.place.corner(-1)
+        box.move(left + right, bottom + up)
 
 
 def _box(plan: PlanShape, module: ModuleShape, number: int) -> _Box:
@@ -139,10 +142,12 @@ def _box(plan: PlanShape, module: ModuleShape, number: int) -> _Box:
 def _flow(plan: PlanShape, boxes: dict[tuple[str, ...], _Box]) -> tuple[float, float]:
     """Place boxes that wait for nothing, causes left of effects as far as possible; returns
     width and height."""
-    rank = {name: i for i, name in enumerate(plan.graph.topological_order())}
+    rank = positions_of(plan.graph.topological_order())
     ordered = sorted(boxes, key=lambda module: min(rank[name] for name in module))
-    position = {module: i for i, module in enumerate(ordered)}
-    owner = {name: module for module in boxes for name in module}
+    position = positions_of(ordered)
+    owner: dict[str, tuple[str, ...]] = {}
+    for module in boxes:
+        owner |= dict.fromkeys(module, module)
     near: dict[tuple[str, ...], set[tuple[str, ...]]] = {module: set() for module in boxes}
     before: dict[tuple[str, ...], set[tuple[str, ...]]] = {module: set() for module in boxes}
     for cause, effect in plan.graph.directed:
@@ -167,7 +172,7 @@ def _flow(plan: PlanShape, boxes: dict[tuple[str, ...], _Box]) -> tuple[float, f
 def _rows(plan: PlanShape, boxes: dict[tuple[str, ...], _Box]) -> list[_Row]:
     """Each generation in as few rows as fit; the boxes that others wait for in its last row,
     next to these."""
-    waited_for = {earlier for earlier, _ in plan.edges}
+    waited_for = set(firsts(plan.edges))
     rows: list[_Row] = []
     for number, generation in enumerate(plan.generations):
         row = _Row([], number)
@@ -181,6 +186,23 @@ def _rows(plan: PlanShape, boxes: dict[tuple[str, ...], _Box]) -> list[_Row]:
     return rows
 
 
+def _neighbours(
+    plan: PlanShape, boxes: Mapping[tuple[str, ...], _Box]
+) -> dict[int, list[tuple[_Box, float]]]:
+    """The boxes that each box is tied to, by its ``id``, and how strongly."""
+    owner: dict[str, _Box] = {}
+    for box in boxes.values():
+        owner |= dict.fromkeys(box.inner, box)
+    ties = [(owner[a], owner[b], 1.0) for a, b in plan.graph.directed]
+    ties += [(boxes[a], boxes[b], 3.0) for a, b in plan.edges]
+    near: dict[int, list[tuple[_Box, float]]] = {id(box): [] for box in boxes.values()}
+    for a, b, weight in ties:
+        if a is not b:
+            near[id(a)].append((b, weight))
+            near[id(b)].append((a, weight))
+    return near
+
+
 def _settle(
     plan: PlanShape,
     rows: Sequence[_Row],
@@ -192,15 +214,8 @@ def _settle(
 ) -> None:
     """Order every row by what its boxes are tied to in the other rows, and give everything its
     final place."""
-    owner = {name: box for box in boxes.values() for name in box.inner}
-    near: dict[int, list[tuple[_Box, float]]] = {id(box): [] for box in boxes.values()}
-    ties = [(owner[a], owner[b], 1.0) for a, b in plan.graph.directed]
-    ties += [(boxes[a], boxes[b], 3.0) for a, b in plan.edges]
-    for a, b, weight in ties:
-        if a is not b:
-            near[id(a)].append((b, weight))
-            near[id(b)].append((a, weight))
-    rank = {name: i for i, name in enumerate(plan.graph.topological_order())}
+    near = _neighbours(plan, boxes)
+    rank = positions_of(plan.graph.topological_order())
     for row in rows:
         row.boxes.sort(key=lambda box: min(rank[name] for name in box.inner))
         _spread(row, left, right)
@@ -226,7 +241,7 @@ def _spread(row: _Row, left: float, right: float) -> None:
 
 
 def _mean(near: list[tuple[_Box, float]], default: float) -> float:
-    total = sum(weight for _, weight in near)
+    total = sum(seconds(near))
     if total:
         return sum(box.place.x * weight for box, weight in near) / total
     return default
@@ -376,7 +391,7 @@ def _legend(ax: Axes, plan: PlanShape, width: float) -> None:
     from matplotlib.patches import Patch
 
     entries = _entries(plan)
-    handles: list[Any] = []
+    handles: list[object] = []
     for words, looks in entries:
         handles.append(
             Patch(label=words, **looks)

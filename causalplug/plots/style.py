@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,13 @@ def canvas(width: float, height: float, ax: Any = None) -> tuple[Figure, Axes]:
 
 
 def panels(
-    rows: int, columns: int, width: float, height: float, **options: Any
+    rows: int,
+    columns: int,
+    width: float,
+    height: float,
+    *,
+    sharey: bool = False,
+    height_ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, list[list[Axes]]]:
     """A figure of ``rows`` by ``columns`` axes in the common look, arranged so that no text
     overlaps another.
@@ -120,17 +127,18 @@ def panels(
     Args:
         rows, columns: Rows and columns of the grid.
         width, height: Width and height of the figure, in inches.
-        options: For matplotlib's ``subplots``, ``sharey=True`` say.
+        sharey: Whether all axes have the same vertical scale.
+        height_ratios: Heights of the rows relative to each other; by default they are equal.
 
     Raises:
         MissingDependencyError: Matplotlib is not installed.
     """
     figure = _figure(width, height, layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, **options)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=sharey, height_ratios=height_ratios)
     for line in grid:
         for axes in line:
             tidy(axes)
-    return figure, [list(line) for line in grid]
+    return figure, list(map(list, grid))
 
 
 def tidy(axes: Axes) -> None:

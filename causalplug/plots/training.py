@@ -3,6 +3,7 @@ chance explains."""
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from causalplug.errors import DataError
@@ -45,7 +46,7 @@ def plot_training(report: TrainingShape, *, columns: int = 2, width: float = COL
     columns = min(columns, len(shown))
     rows = -(-len(shown) // columns)
     figure, grid = panels(rows, columns, width, 1.55 * rows)
-    cells = [axes for line in grid for axes in line]
+    cells = list(chain.from_iterable(grid))
     for axes, (module, measure) in zip(cells, shown, strict=False):
         _panel(axes, module, measure)
     for axes in cells[len(shown) :]:
@@ -58,52 +59,47 @@ def _measures(module: TrainedModuleShape) -> list[str]:
     return found or [key for key in ("loss",) if any(key in point for point in module.curve)]
 
 
-def _panel(axes: Axes, module: TrainedModuleShape, measure: str) -> None:
-    points = [(point["step"], point[measure]) for point in module.curve if measure in point]
-    steps, values = zip(*points, strict=True)
-    axes.plot(
-        steps,
-        values,
-        color=SERIES["model"],
-        linewidth=1.2,
-        marker="." if len(points) < 15 else "",
-        ms=3,
-    )
-    if len(module.name) <= 20:
-        name = module.name
-    else:
-        name = f"{module.name[:18]}…"
+def _label(axes: Axes, name: str, measure: str) -> None:
+    """Title, names of the axes and few round ticks."""
+    if len(name) > 20:
+        name = f"{name[:18]}…"
     axes.set_title(name, loc="left", pad=4, weight="bold", **plain())
     axes.set_xlabel("step", labelpad=1, **plain())
     axes.set_ylabel(_MEASURES[measure], labelpad=2, **plain())
     axes.locator_params(axis="x", nbins=4)
     axes.locator_params(axis="y", nbins=4)
     axes.ticklabel_format(useOffset=False)
+
+
+def _draw_chance(axes: Axes, module: TrainedModuleShape, largest: float) -> None:
+    """The sampling floor and what chance explains above it."""
+    floors = [(d.floor, d.ceiling) for d in module.distances if d.floor is not None]
+    if not floors:
+        axes.set_ylim(0, 1.15 * largest)
+        return
+    floor, ceiling = max(floors)
+    axes.set_ylim(0, 1.15 * max(largest, floor))
+    axes.axhspan(floor, ceiling if ceiling is not None else floor, color=COLOURS["band"], zorder=0)
+    axes.axhline(
+        floor, color=COLOURS["quiet"], linestyle=":", linewidth=1.0, label="sampling floor"
+    )
+
+
+def _panel(axes: Axes, module: TrainedModuleShape, measure: str) -> None:
+    points = [(point["step"], point[measure]) for point in module.curve if measure in point]
+    steps, values = zip(*points, strict=True)
+    marker = "." if len(points) < 15 else ""
+    axes.plot(steps, values, color=SERIES["model"], linewidth=1.2, marker=marker, ms=3)
+    _label(axes, module.name, measure)
     middle, least = (max(values) + min(values)) / 2, 0.005 * abs(values[-1])
     if measure != "tvd" and max(values) - min(values) < 2 * least:  # a flat line is flat
         axes.set_ylim(middle - least, middle + least)
-    kept = [(step, value) for step, value in points if step == module.best_step]
-    if kept and measure == _measures(module)[-1]:
-        ring: Json = {
-            "marker": "o",
-            "ms": 5,
-            "mfc": "none",
-            "mec": SERIES["model"],
-            "mew": 1.0,
-        }
-        step, value = kept[-1]
-        axes.plot([step], [value], linestyle="", label="kept", **ring)
-    floors = [(d.floor, d.ceiling) for d in module.distances if d.floor is not None]
+    kept = dict(points).get(module.best_step)
+    if module.best_step is not None and kept is not None and measure == _measures(module)[-1]:
+        ring: Json = {"marker": "o", "ms": 5, "mfc": "none", "mec": SERIES["model"], "mew": 1.0}
+        axes.plot([module.best_step], [kept], linestyle="", label="kept", **ring)
     if measure == "tvd":
-        axes.set_ylim(0, 1.15 * max([*values, *(floor for floor, _ in floors)]))
-    if measure == "tvd" and floors:
-        floor, ceiling = max(floors)
-        axes.axhspan(
-            floor, ceiling if ceiling is not None else floor, color=COLOURS["band"], zorder=0
-        )
-        axes.axhline(
-            floor, color=COLOURS["quiet"], linestyle=":", linewidth=1.0, label="sampling floor"
-        )
+        _draw_chance(axes, module, max(values))
     if axes.get_legend_handles_labels()[0]:
         legend = axes.legend(
             frameon=False, prop={"size": SMALL, "family": FAMILY}, handlelength=1.4

@@ -26,6 +26,7 @@ from causalplug.sampling.memory import Batches
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.posterior import CHECK, Limits, Posterior
 from causalplug.sampling.worlds import Rows, World
+from causalplug.selection import any_of_kind
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -104,30 +105,19 @@ class Stream:
         rows: range | None = None,
         whole: bool = False,
     ):
-        self.dcm, self.n, self.given, self.targets, self.seed = (
-            dcm,
-            n,
-            list(given),
-            list(targets),
-            options.seed,
-        )
+        self.dcm, self.n, self.seed = dcm, n, options.seed
+        self.given, self.targets = list(given), list(targets)
         self.limits, batch_size = options.limits(), options.batch_size
         self.min_acceptance = self.limits.min_acceptance
         self.acceptance = Acceptance()
         self.pool_size = float(POOL)
         self.weighted = any(g.weighted for g in self.given)
-        if self.weighted:
-            self.pool = POOL
-        else:
-            self.pool = 1
+        self.pool = POOL if self.weighted else 1
         self.by_row = self._differs_by_row()
-        if rows is None:
-            self.numbers = range(n)
-        else:
-            self.numbers = rows
+        self.numbers = range(n) if rows is None else rows
         search = [(g.clamped, g.names) for g in self.given]
-        self.searching = Batches(self._size(search) if batch_size is None else batch_size)
-        self.finishing = Batches(self._size(self.targets) if batch_size is None else batch_size)
+        self.searching = Batches(batch_size or self._size(search))
+        self.finishing = Batches(batch_size or self._size(self.targets))
         if self.searching.size > self.finishing.size and not self.given:
             self.searching = self.finishing
         self.posterior = self._inference(whole)
@@ -142,7 +132,7 @@ class Stream:
                 return True
         worlds = [*(g.clamped for g in self.given), *(world for world, _ in self.targets)]
         settings = [setting for world in worlds for setting in world.do.values()]
-        return any(isinstance(setting, PerRow) for setting in settings)
+        return any_of_kind(settings, PerRow)
 
     def _inferred_from(self, given: Given) -> bool:
         return self.posterior is not None and self.posterior.given is given
@@ -184,7 +174,7 @@ class Stream:
             first = self.numbers.start
             self.acceptance = Acceptance(len(self.numbers), len(self.numbers))
 
-            def fresh(a: int, b: int) -> Any:
+            def fresh(a: int, b: int) -> object:
                 with evaluating(self.dcm):
                     return work(Rows(self.dcm, self.noise(torch.arange(first + a, first + b))))
 
@@ -203,7 +193,7 @@ class Stream:
     def finished(self, rows: Rows, work: Any) -> Iterator[tuple[int, Any]]:
         """``(number of rows, work(rows))`` for rows that were found, in batches."""
 
-        def part(a: int, b: int) -> Any:
+        def part(a: int, b: int) -> object:
             with evaluating(self.dcm):
                 return work(rows if b - a == len(rows) else rows.select(torch.arange(a, b)))
 
@@ -401,31 +391,30 @@ def infer_from(
         heed: Told the batches that the memory was found to hold.
     """
     found = []
+    asked = [(part.clamped, part.names) for part in given]
     for i, part in enumerate(given):
-        others = [(g.clamped, g.names) for j, g in enumerate(given) if j != i]
-        if targets is None:
-            later = None
-        else:
-            later = [*others, *targets]
+        later = None if targets is None else [*asked[:i], *asked[i + 1 :], *targets]
         posterior = Posterior(dcm, part, later, seed, limits)
         if posterior.possible:
             found.append(posterior)
     if own := [posterior for posterior in found if posterior.scene.by_row]:
         return own[0]
-    weighed = [posterior for posterior in found if posterior.given.weighted]
-    if weighed or any(part.weighted for part in given):
-        if weighed:
-            return weighed[0]
+    if weighed := [posterior for posterior in found if posterior.given.weighted]:
+        return weighed[0]
+    if not found or any(part.weighted for part in given):
         return None
-    if not found:
-        return None
+    return _rarest(dcm, found, heed)
+
+
+def _rarest(
+    dcm: Model, found: Sequence[Posterior], heed: Callable[[Batches], None]
+) -> Posterior | None:
+    """The evidence that is met least often, unless even that is met often enough."""
     with evaluating(dcm):
         rarest = min(found, key=lambda posterior: posterior.log_probability)
         often = rarest.log_probability >= math.log(_OFTEN)
     heed(rarest.batches)
-    if often:
-        return None
-    return rarest
+    return None if often else rarest
 
 
 def _rank(owner: Tensor) -> Tensor:

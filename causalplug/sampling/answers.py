@@ -13,6 +13,7 @@ import numpy as np
 from causalplug.caveats import Caveat
 from causalplug.errors import QueryError
 from causalplug.sampling.moments import Moments
+from causalplug.selection import to_dicts, without
 from causalplug.values import Json
 
 if TYPE_CHECKING:
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
 
     from causalplug.identification.identification import Identification
 
-__all__ = ["DESCRIBED", "ESTIMATED", "QUANTILES", "Estimate", "Summary", "answer_table"]
+__all__ = [
+    "DESCRIBED",
+    "ESTIMATED",
+    "QUANTILES",
+    "Estimate",
+    "Summary",
+    "VariancePart",
+    "answer_table",
+]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 DESCRIBED = ("mean", "sd", *(f"q{round(100 * q):02d}" for q in QUANTILES))
@@ -28,6 +37,24 @@ DESCRIBED = ("mean", "sd", *(f"q{round(100 * q):02d}" for q in QUANTILES))
 _ENDS = ("", "_low", "_high", "_se", "_mc")
 ESTIMATED = ("estimate", "low", "high", "standard_error", "monte_carlo_error")
 """Columns of an answer that has numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class VariancePart:
+    """One source of the uncertainty of an answer.
+
+    Attributes:
+        kind: ``"rows"``, the chance in which rows were recorded; ``"replicates"``, that chance and
+            training together, as refits show it; ``"sampling"``, the finite sample from the model.
+        variables: The trained variables whose mechanisms carry it; empty for all together.
+        source: The data source whose rows it is about; empty for all together.
+        variance: Variance of every number of the answer's table.
+    """
+
+    kind: str
+    variables: tuple[str, ...]
+    source: str
+    variance: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +87,8 @@ class Estimate:
         images_painted: How many images pulled generators painted for the estimates; intervals may
             take some more.
         assumptions: What the answer rests on beside the graph, in sentences.
+        variance_parts: What the square of ``standard_error`` is made of; empty where there is no
+            interval, or where its parts are not known.
     """
 
     query: str
@@ -79,6 +108,8 @@ class Estimate:
     interval: str = ""
     assumptions: tuple[str, ...] = ()
     images_painted: int = 0
+    images_reused: int = 0
+    variance_parts: tuple[VariancePart, ...] = field(default=(), repr=False)
 
     @property
     def acceptance_rate(self) -> float:
@@ -132,7 +163,7 @@ class Estimate:
         rows = self.table
         for name, value in values.items():
             if name not in rows:
-                open_variables = [c for c in rows.columns if c not in _NUMBERS]
+                open_variables = without(rows.columns, _NUMBERS)
                 raise QueryError(
                     f"{name!r} is not open in {self.query}; open are {open_variables}."
                 )
@@ -185,6 +216,7 @@ class Estimate:
             "candidates": self.candidates,
             "seconds": self.seconds,
             "images_painted": self.images_painted,
+            "images_reused": self.images_reused,
             "seed": self.seed,
             "level": self.level,
             "interval": self.interval,
@@ -192,23 +224,29 @@ class Estimate:
             "status": self.status,
             "reason": self.identification.reason if self.identification is not None else None,
             "overlap": None if self.overlap is None else str(self.overlap),
-            "warnings": [caveat.to_dict() for caveat in self.warnings],
+            "warnings": to_dicts(self.warnings),
         }
 
-    def _notes(self) -> list[str]:
-        rate = ""
-        if self.candidates != self.n:
-            rate = f", {self.acceptance_rate:.2%} of {self.candidates:,} tried"
-        notes = [f"{self.n:,} rows{rate}, {self.seconds:.2f} s, seed {self.seed}; {self.status}"]
+    def _images(self) -> list[str]:
+        """How many images the answer rests on, where there are any."""
+        counted = []
         if self.images_painted:
-            notes.append(f"{self.images_painted:,} images painted; the errors count images")
+            counted.append(f"{self.images_painted:,} images painted")
+        if self.images_reused:
+            counted.append(f"{self.images_reused:,} images of earlier answers read again")
+        if not counted:
+            return []
+        return [f"{', '.join(counted)}; the errors count images"]
+
+    def _notes(self) -> list[str]:
+        notes = [self._effort()]
+        notes += self._images()
         if self.interval:
             notes.append(self.interval)
         if self.marked and self.identification is not None:
             notes.append(f"NOT DETERMINED BY THE DATA: {self.identification.reason}")
         notes += [f"assumed: {sentence}" for sentence in self.assumptions]
-        told = ("unidentified", "assumption")
-        notes += [f"warning: {caveat}" for caveat in self.warnings if caveat.name not in told]
+        notes += [f"warning: {caveat}" for caveat in self.warnings if caveat.name not in _TOLD]
         if self.marked and self.identification is None:
             notes.append(
                 "whether data determine this was not checked: the model does not know what it was "
@@ -216,11 +254,16 @@ class Estimate:
             )
         if self.overlap is not None:
             notes.append(str(self.overlap))
-        notes += [
-            f"{name}: {len(images)} images in .pictures, see .grid()"
-            for name, images in self.pictures.items()
-        ]
+        for name, images in self.pictures.items():
+            notes.append(f"{name}: {len(images)} images in .pictures, see .grid()")
         return notes
+
+    def _effort(self) -> str:
+        """Rows, rate, time, seed and status on a line."""
+        rate = ""
+        if self.candidates != self.n:
+            rate = f", {self.acceptance_rate:.2%} of {self.candidates:,} tried"
+        return f"{self.n:,} rows{rate}, {self.seconds:.2f} s, seed {self.seed}; {self.status}"
 
     def __str__(self) -> str:
         lines = [self.query]
@@ -269,9 +312,11 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
     for _, row in table.iterrows():
         for name in DESCRIBED:
             numbers = {c: row[f"{name}{e}"] for c, e in zip(ESTIMATED, _ENDS, strict=True)}
-            lines.append({**{key: row[key] for key in keys}, "of": name, **numbers})
+            lines.append({**dict(row[keys]), "of": name, **numbers})
     return pd.DataFrame(lines)
 
+
+_TOLD = ("unidentified", "assumption")  # caveats that the notes tell in sentences of their own
 
 _NUMBERS = (
     "estimate",
@@ -305,9 +350,8 @@ class Summary:
         order = np.argsort(codes, kind="stable")
         for cell, index in zip(*_groups(codes[order]), strict=True):
             chosen = order[index]
-            for name, number in _described(
-                values[chosen], None if weights is None else weights[chosen]
-            ).items():
+            described = _described(values[chosen], None if weights is None else weights[chosen])
+            for name, number in described.items():
                 table[name][cell] = number
         return cls(table)
 
@@ -365,11 +409,10 @@ def answer_table(
     _, evidence, outcomes = axes
     labels = [label for axis in axes for label, _ in axis]
     cells = list(itertools.product(*(v.categories for _, v in [*evidence, *outcomes])))
-    rows = [[*symbols.values(), *cell] for symbols, _, _ in blocks for cell in cells]
-    if labels:
-        keys = pd.DataFrame(rows, columns=labels)
-    else:
-        keys = pd.DataFrame(index=range(len(rows)))
+    rows = []
+    for symbols, _, _ in blocks:
+        rows += [[*symbols.values(), *cell] for cell in cells]
+    keys = pd.DataFrame(rows, columns=labels) if labels else pd.DataFrame(index=range(len(rows)))
     errors = np.concatenate([moments.standard_error.ravel() for _, moments, _ in blocks])
     values = np.concatenate([moments.estimate.ravel() for _, moments, _ in blocks])
     effective = np.concatenate([np.repeat(m.effective, m.shape[1]) for _, m, _ in blocks])
@@ -385,8 +428,7 @@ def answer_table(
     )
     summaries = {}
     for name in blocks[0][2]:
-        joined = {}
-        for c in blocks[0][2][name].columns:
-            joined[c] = np.concatenate([b[2][name].columns[c] for b in blocks])
+        parts = [summary[name].columns for _, _, summary in blocks]
+        joined = {c: np.concatenate([part[c] for part in parts]) for c in parts[0]}
         summaries[name] = pd.concat([keys, pd.DataFrame(joined)], axis=1)
     return pd.concat([keys, counted], axis=1), summaries

@@ -17,7 +17,7 @@ from causalplug.identification.assumptions import (
     as_assumptions,
 )
 from causalplug.identification.identification import Identification, identify
-from causalplug.identification.query import Query
+from causalplug.identification.query import Query, as_query
 from causalplug.sampling.answers import Estimate
 from causalplug.sampling.terms import normalised
 
@@ -40,12 +40,17 @@ class Assumed:
     query: Query | str
     identification: Identification | None = None
 
-    def told(self, answer: Estimate) -> Estimate:
-        """The answer with what it rests on."""
+    def told(self, answer: Estimate, doubts: Sequence[Caveat] = ()) -> Estimate:
+        """The answer with what it rests on.
+
+        Args:
+            answer: The answer.
+            doubts: What is doubtful of what was declared.
+        """
         found = self.identification
         if found is None:
             return answer
-        caveats = unique_caveats((*answer.warnings, *assumption_caveats(found)))
+        caveats = unique_caveats((*answer.warnings, *assumption_caveats(found), *doubts))
         return replace(
             answer, identification=found, warnings=caveats, assumptions=found.assumptions
         )
@@ -91,10 +96,9 @@ def under_assumptions(
 
 
 def _normalised(dcm: Model, query: Query | str) -> Query:
-    if isinstance(query, str):
-        query = Query.parse(query)
-    query.check(dcm.graph.variables)
-    return normalised(dcm, query)
+    asked = as_query(query)
+    asked.check(dcm.graph.variables)
+    return normalised(dcm, asked)
 
 
 def check_mechanisms(dcm: Model, assumptions: Sequence[Assume]) -> None:
@@ -122,7 +126,9 @@ def check_mechanisms(dcm: Model, assumptions: Sequence[Assume]) -> None:
 def assumption_caveats(identification: Identification) -> tuple[Caveat, ...]:
     """What an answer rests on beside the graph, as caveats."""
     asked = str(identification.query.name or identification.query)
-    return tuple(
-        Caveat("assumption", asked, f"The answer rests on what was declared: {sentence}.")
-        for sentence in identification.assumptions
-    )
+    items = []
+    for sentence in identification.assumptions:
+        items.append(
+            Caveat("assumption", asked, f"The answer rests on what was declared: {sentence}.")
+        )
+    return tuple(items)

@@ -8,12 +8,13 @@ is that of such clusters of rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.bank import SampleBank
@@ -21,6 +22,7 @@ from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.moments import Contribution, Moments
 from causalplug.sampling.worlds import World
+from causalplug.selection import within
 
 if TYPE_CHECKING:
     from causalplug.identification.arithmetic import Formula
@@ -31,6 +33,7 @@ __all__ = ["ClusteredMoments", "ImageBank", "bankable", "images_for"]
 IMAGES = 2000  # of every label: as many as training reads of a generator
 _FEWEST = 200  # of every label, however long one takes
 _PATIENCE = 300.0  # seconds for the images of one label, where the generator says what one costs
+_MOST_KEPT = 256  # labels whose projections are kept for the next answers
 _CELLS = 2**24  # sums that are kept by image, at most
 
 _Array = np.ndarray[Any, Any]
@@ -56,8 +59,11 @@ class ImageBank:
         name: The image variable.
         seed: Seed of the images.
 
+    Images of an earlier answer are read again, as long as seed, generator and encoder are the same.
+
     Attributes:
         images: Images of every label.
+        reused: Images that an earlier answer had painted.
     """
 
     def __init__(self, dcm: Model, name: str, seed: int):
@@ -67,6 +73,7 @@ class ImageBank:
         self.name, self.mechanism, self.encoder = name, mechanism, dcm.encoder(name)
         self.seed = seed
         self.images = images_for(mechanism)
+        self.reused = 0
         self._banks: dict[int, SampleBank] = {}
 
     def __call__(self, parents: Mapping[str, Tensor], noise: Noise) -> Tensor:
@@ -92,15 +99,64 @@ class ImageBank:
         return noise.draw(f"{self.name}/bank", NoiseSpec((), "uniform"))
 
     def _bank(self, label: int) -> SampleBank:
-        if label not in self._banks:
-            self._banks[label] = SampleBank(
-                self.mechanism,
-                self.encoder,
-                rows_per_label=self.images,
-                seed=self.seed,
-                labels=torch.tensor([label]),
-            )
-        return self._banks[label]
+        if label in self._banks:
+            return self._banks[label]
+        key = (self.seed, label, self.images)
+        found = self.mechanism.kept.get(key)
+        if isinstance(found, _Kept) and found.still_true(self.mechanism, self.encoder):
+            self.reused += self.images
+            bank = found.bank
+        else:
+            bank = self._painted(label)
+            if self.mechanism.versioned:
+                self._keep(key, bank)
+        self._banks[label] = bank
+        return bank
+
+    def _painted(self, label: int) -> SampleBank:
+        return SampleBank(
+            self.mechanism,
+            self.encoder,
+            rows_per_label=self.images,
+            seed=self.seed,
+            labels=torch.tensor([label]),
+        )
+
+    def _keep(self, key: Hashable, bank: SampleBank) -> None:
+        """Leave a bank for later answers; what was kept first makes room."""
+        kept = self.mechanism.kept
+        while len(kept) >= _MOST_KEPT:
+            del kept[next(iter(kept))]
+        kept[key] = _Kept(bank, _tensors(self.mechanism, self.encoder))
+
+
+_Tensors = tuple[tuple[Tensor, int], ...]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A bank, and the tensors that made it with torch's count of what was written into them."""
+
+    bank: SampleBank
+    tensors: _Tensors
+
+    def still_true(self, *modules: nn.Module) -> bool:
+        """Whether generator and encoder have the tensors that they had."""
+        now = _tensors(*modules)
+        if len(now) != len(self.tensors):
+            return False
+        for (tensor, version), (kept, written) in zip(now, self.tensors, strict=True):
+            if tensor is not kept or version != written:
+                return False
+        return True
+
+
+def _tensors(*modules: nn.Module) -> _Tensors:
+    found = []
+    for module in modules:
+        for tensor in (*module.parameters(), *module.buffers()):
+            found.append((tensor, tensor._version))
+    return tuple(found)
 
 
 def bankable(
@@ -126,12 +182,16 @@ def bankable(
     (name,) = images
     if any(name in world.graph.ancestors([one]) for world, one in seen):
         return None
+    return name if _is_read_as_projection(dcm, name, painted) else None
+
+
+def _is_read_as_projection(dcm: Model, name: str, painted: Container[str]) -> bool:
+    """Whether an image is a frozen generator's and all that is drawn from it reads its
+    projection."""
     if not isinstance(dcm.mechanism(name), FrozenMechanism) or name not in dcm.encoders.unopened():
-        return None
-    readers = [child for child in dcm.graph.children(name) if child in painted]
-    if all(dcm.mechanism(child).reads_projections for child in readers):
-        return name
-    return None
+        return False
+    readers = within(dcm.graph.children(name), painted)
+    return all(dcm.mechanism(child).reads_projections for child in readers)
 
 
 class ClusteredMoments(Moments):

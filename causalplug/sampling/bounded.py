@@ -19,6 +19,7 @@ from causalplug.identification.assumptions import Assume
 from causalplug.identification.query import Query
 from causalplug.sampling.answers import Estimate
 from causalplug.sampling.sample import sample
+from causalplug.selection import within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +124,7 @@ def _stand_in(dcm: Model, source: Source) -> pd.DataFrame:
             )
         values.append(known)
     settings = list(itertools.product(*values))[:_SETTINGS]
-    observed = [n for n in dcm.graph.variables if n in source.observed]
+    observed = within(dcm.graph.variables, source.observed)
     plain = [n for n in observed if not dcm.variables[n].is_image]
     parts = []
     for setting in settings:
@@ -185,7 +186,7 @@ def _widened(found: Estimate, limits: Bounds, level: float) -> Estimate:
     if len(columns) != len(found.table) or "estimate" not in found.table:
         return found
     if limits.axes:
-        keys = [name for name in limits.axes if name in found.table]
+        keys = within(limits.axes, found.table)
         columns = found.table[keys].merge(columns, on=keys, how="left")
     table = found.table.copy()
     for name in ("low", "high", "lower_bound", "upper_bound"):

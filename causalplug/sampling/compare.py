@@ -41,9 +41,9 @@ def plug_in(
             "model with fit(), or set dcm.sources to what it was trained on."
         )
     discrete = {name: v.categories for name, v in dcm.variables.items() if v.is_discrete}
-    tables = [
-        _discrete(part, discrete) for part in (data if isinstance(data, list | tuple) else [data])
-    ]
+    tables = []
+    for part in data if isinstance(data, list | tuple) else [data]:
+        tables.append(_discrete(part, discrete))
     found = evaluate(identification.estimand, tables, categories=discrete)
     values = []
     for row in table.to_dict("records"):
@@ -55,7 +55,7 @@ def plug_in(
     return values
 
 
-def _discrete(data: Any, discrete: Named) -> Any:
+def _discrete(data: Any, discrete: Named) -> object:
     """The discrete columns of a table of rows."""
     if not hasattr(data, "keys"):
         return data

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -22,7 +22,8 @@ from causalplug.sampling.interventions import (
     is_per_row,
 )
 from causalplug.sampling.worlds import Rows, World
-from causalplug.values import Named
+from causalplug.selection import all_of_kind, names_of, within
+from causalplug.values import Named, Value
 from causalplug.wording import check_known, listed
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Condition:
     codes: Tensor | None = None
     low: float = 0.0
     high: float = 0.0
-    value: Any = None
+    value: Value = None
     includes_low: bool = True
     includes_high: bool = True
 
@@ -153,7 +154,7 @@ class Given:
     @property
     def names(self) -> list[str]:
         """The variables that are conditioned on."""
-        return [part.name for part in self.parts]
+        return names_of(self.parts)
 
     def prepare(self, dcm: Model, later: Sequence[tuple[World, Iterable[str]]]) -> None:
         """Decide which points need a weight and which have to be recovered, before any work.
@@ -217,9 +218,9 @@ class Given:
         order = dcm.graph.topological_order()
         self.recovered.sort(key=order.index)
 
-    def filter(self, rows: Rows, keep: Any = ()) -> tuple[Rows, Tensor]:
+    def filter(self, rows: Rows, keep: Value = ()) -> tuple[Rows, Tensor]:
         """The rows that agree, with weights and recovered noise, and their positions."""
-        values = rows.values(self.clamped, [c.name for c in self.conditions], keep)
+        values = rows.values(self.clamped, names_of(self.conditions), keep)
         mask = torch.ones(len(rows), dtype=torch.bool, device=rows.noise.device)
         for condition in self.conditions:
             mask &= condition.holds(values[condition.name], rows.noise.rows)
@@ -228,7 +229,7 @@ class Given:
         for name in self.weighted:
             self._weigh(chosen, name)
         if self.points and len(chosen):
-            chosen.values(self.clamped, [point.name for point in self.points])
+            chosen.values(self.clamped, names_of(self.points))
             self.recover(chosen, self.clamped)
             if self.clamped is not self.world:
                 for name in chosen.dcm.graph.variables:
@@ -244,7 +245,7 @@ class Given:
 
     def _inputs(
         self, rows: Rows, world: World, name: str
-    ) -> tuple[Any, Tensor, dict[str, Tensor], Tensor | None]:
+    ) -> tuple[Value, Tensor, dict[str, Tensor], Tensor | None]:
         """Mechanism, value, parents as it reads them, and confounder noise."""
         dcm, mechanism = rows.dcm, rows.dcm.mechanism(name)
         value = dcm.variables[name].scale(rows.values(world, [name])[name])
@@ -344,8 +345,8 @@ def _merged(a: Given, b: Given) -> Given:
                 f"the evidence contradicts itself: {c.name} is given two values in one world; keep "
                 "one."
             )
-    twice = {p.name for p in a.points} & ({p.name for p in b.points} | set(conditions))
-    twice |= {p.name for p in b.points} & set(conditions)
+    twice = set(names_of(a.points)) & (set(names_of(b.points)) | set(conditions))
+    twice |= set(names_of(b.points)) & set(conditions)
     if twice:
         raise QueryError(
             f"the evidence contradicts itself: {listed(sorted(twice))} is given twice in one "
@@ -378,7 +379,7 @@ def compile_given(dcm: Model, given: Named | None, world: World, n: int) -> Give
             f"{{'Z': 0}}."
         )
     check_known(given, dcm.graph.index, "the condition cannot be used")
-    clash = [name for name in given if name in world.do]
+    clash = within(given, world.do)
     if clash:
         raise QueryError(
             f"{listed(clash)} cannot be conditioned on: do() sets it in the same world, so its "
@@ -393,44 +394,56 @@ def compile_given(dcm: Model, given: Named | None, world: World, n: int) -> Give
     return Given(world, conditions, points)
 
 
-def make_condition(dcm: Model, name: str, value: Any, n: int) -> Condition | Point:
-    variable: Any = dcm.variables[name]
+def make_condition(dcm: Model, name: str, value: Value, n: int) -> Condition | Point:
+    variable: Value = dcm.variables[name]
     if isinstance(value, Region):
         return region_condition(dcm, name, value)
     array = hasattr(value, "shape") and len(value.shape) > len(variable.event_shape)
-    if not variable.is_discrete and not (variable.is_number and not array and _is_interval(value)):
-        intervention = compile_do(dcm, {name: value}, n)[name]
-        if not isinstance(intervention, Constant | PerRow):
-            raise QueryError(
-                f"{name!r} cannot be conditioned on {value!r}: give a value, an interval or one "
-                "value per row."
-            )
-        return Point(name, intervention)
-    if variable.is_number:
-        low, high = _interval(name, value)
-        if not low <= high or high < variable.low or low > variable.high:
-            raise QueryError(
-                f"{name!r} cannot be conditioned on [{low}, {high}]: no value of [{variable.low}, "
-                f"{variable.high}] lies in it."
-            )
-        return Condition(name, low=low, high=high)
-    if array:
-        codes = variable.encode(value, name)
-        if len(codes) != n:
-            raise DataError(
-                f"{name!r} was given {len(codes)} values to condition on for {n} rows: give one "
-                "per row, or one."
-            )
-        return Condition(name, codes=codes)
+    if variable.is_discrete:
+        return _of_rows(variable, name, value, n) if array else _of_any(variable, name, value)
+    if variable.is_number and not array and _is_interval(value):
+        return _within(variable, name, value)
+    intervention = compile_do(dcm, {name: value}, n)[name]
+    if not isinstance(intervention, Constant | PerRow):
+        raise QueryError(
+            f"{name!r} cannot be conditioned on {value!r}: give a value, an interval or one value "
+            "per row."
+        )
+    return Point(name, intervention)
+
+
+def _within(variable: Value, name: str, value: Value) -> Condition:
+    """A number that lies in an interval."""
+    low, high = _interval(name, value)
+    if not low <= high or high < variable.low or low > variable.high:
+        raise QueryError(
+            f"{name!r} cannot be conditioned on [{low}, {high}]: no value of [{variable.low}, "
+            f"{variable.high}] lies in it."
+        )
+    return Condition(name, low=low, high=high)
+
+
+def _of_rows(variable: Value, name: str, values: Value, n: int) -> Condition:
+    """A category of its own for each row."""
+    codes = variable.encode(values, name)
+    if len(codes) != n:
+        raise DataError(
+            f"{name!r} was given {len(codes)} values to condition on for {n} rows: give one per "
+            "row, or one."
+        )
+    return Condition(name, codes=codes)
+
+
+def _of_any(variable: Value, name: str, value: Value) -> Condition:
+    """One category, or any of several."""
+    several = [value]
     if isinstance(value, set | frozenset) or is_per_row(variable, value):
         several = list(value)
-        if not several:
-            raise QueryError(
-                f"{name!r} cannot be conditioned on no value at all: name the categories that may "
-                "occur."
-            )
-    else:
-        several = [value]
+    if not several:
+        raise QueryError(
+            f"{name!r} cannot be conditioned on no value at all: name the categories that may "
+            "occur."
+        )
     codes = variable.encode(several, name)
     if len(torch.unique(codes)) < len(codes):
         raise QueryError(
@@ -472,8 +485,7 @@ def region_condition(dcm: Model, name: str, region: Region) -> Condition:
         high = float(region.high)
     if high < variable.low or low > variable.high:
         raise QueryError(
-            f"{written} cannot be asked: {name} has values between {variable.low} "
-            "and "
+            f"{written} cannot be asked: {name} has values between {variable.low} and "
             f"{variable.high}."
         )
     return Condition(
@@ -485,8 +497,8 @@ def region_condition(dcm: Model, name: str, region: Region) -> Condition:
     )
 
 
-def _region_of_categories(variable: Any, name: str, region: Region) -> Condition:
-    numbers = all(isinstance(c, int | float) for c in variable.categories)
+def _region_of_categories(variable: Value, name: str, region: Region) -> Condition:
+    numbers = all_of_kind(variable.categories, int | float)
     if isinstance(region, Interval) and not numbers:
         raise QueryError(
             f"{region.written(name)} cannot be asked: the values of {name} are names without an "
@@ -510,10 +522,10 @@ def _is_interval(value: object) -> bool:
     return isinstance(value, slice) or hasattr(value, "left") or few
 
 
-def _interval(name: str, value: Any) -> tuple[float, float]:
+def _interval(name: str, value: Value) -> tuple[float, float]:
     """Ends of ``(low, high)``, a slice or a pandas Interval; None is no bound."""
     if isinstance(value, slice):
-        ends: Any = (value.start, value.stop)
+        ends: Value = (value.start, value.stop)
     elif hasattr(value, "left"):
         ends = (value.left, value.right)
     else:

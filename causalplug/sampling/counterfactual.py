@@ -9,8 +9,8 @@ run the model on that noise under the interventions.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sized
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,7 +25,9 @@ from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.request import check_count, request
 from causalplug.sampling.sample import answer
 from causalplug.sampling.worlds import Rows, World
-from causalplug.values import Json, Named
+from causalplug.selection import seconds
+from causalplug.values import Json, Named, Value
+from causalplug.variables import Variable
 from causalplug.wording import check_known
 
 if TYPE_CHECKING:
@@ -56,9 +58,9 @@ def counterfactual(
     do = _repeated(dcm, do, repeat)
     given = compile_evidence(dcm, seen, n)
     settings = _settings(do, worlds)
-    compiled: dict[str | None, World] = {
-        label: World(dcm.graph, compile_do(dcm, setting, n)) for label, setting in settings.items()
-    }
+    compiled: dict[str | None, World] = {}
+    for label, setting in settings.items():
+        compiled[label] = World(dcm.graph, compile_do(dcm, setting, n))
     if factual and FACTUAL in compiled:
         raise QueryError(
             f"a world cannot be called {FACTUAL!r} beside factual=True, which adds one. Rename it."
@@ -103,7 +105,7 @@ def abduct(
         options=options,
         whole=True,
     )
-    parts = [noise for _, noise in stream.parts(_bare)]
+    parts = seconds(stream.parts(_bare))
     provenance = Provenance(seen_in(given), options.allow_unidentified)
     return Noise.cat(parts).to("cpu").chosen_for(provenance)
 
@@ -124,13 +126,14 @@ def _settings(do: Named | None, worlds: Mapping[str, Named] | None) -> dict[str 
     if not isinstance(worlds, Mapping) or not worlds:
         raise QueryError(
             f"worlds={worlds!r} cannot be used: it maps names of your choice to interventions, for "
-            "example "
-            "{'treated': {'X': 1}, 'untreated': {'X': 0}}."
+            "example {'treated': {'X': 1}, 'untreated': {'X': 0}}."
         )
     return {str(label): setting for label, setting in worlds.items()}
 
 
-def _seen(dcm: Model, n: Any, evidence: Any, draws: int) -> tuple[Any, int, tuple[int, int] | None]:
+def _seen(
+    dcm: Model, n: Value, evidence: Value, draws: int
+) -> tuple[Value, int, tuple[int, int] | None]:
     """Evidence, number of rows, and (rows, draws) where rows of data were given in place of a
     number."""
     if hasattr(n, "__index__"):
@@ -140,7 +143,7 @@ def _seen(dcm: Model, n: Any, evidence: Any, draws: int) -> tuple[Any, int, tupl
         return evidence, int(n), None
     check_count(draws)
     rows = _row_columns(dcm, n)
-    count = {len(codes) for codes in rows.values()}
+    count = set(map(len, rows.values()))
     if len(count) != 1:
         raise QueryError(
             f"the given rows cannot be used: their columns have different lengths, {sorted(count)}."
@@ -157,7 +160,7 @@ def _seen(dcm: Model, n: Any, evidence: Any, draws: int) -> tuple[Any, int, tupl
     return [Evidence(values), *more], length * draws, (length, draws)
 
 
-def _row_columns(dcm: Model, rows: Any) -> Json:
+def _row_columns(dcm: Model, rows: Value) -> Json:
     """Columns of users' values, each an array or tensor with one entry per row."""
     if hasattr(rows, "to_dict") and not hasattr(rows, "columns"):  # one row of a DataFrame
         rows = rows.to_dict()
@@ -166,34 +169,30 @@ def _row_columns(dcm: Model, rows: Any) -> Json:
             f"counterfactual({type(rows).__name__}) cannot be answered: give a number of rows, one "
             "row as a mapping, or a DataFrame of rows."
         )
-    if hasattr(rows, "columns"):
-        names = list(rows.columns)
-    else:
-        names = list(rows)
+    names = list(rows.columns) if hasattr(rows, "columns") else list(rows)
     check_known(names, dcm.graph.index, "the given rows cannot be used")
     if not names:
         raise QueryError("the given rows cannot be used: they have no columns.")
-    found: dict[str, Any] = {}
+    found: dict[str, Value] = {}
     for name in names:
-        variable = dcm.variables[name]
-        column = rows[name]
-        codes = variable.encode(
-            [column] if _is_value(column) and not variable.is_image else column, name
-        )
-        if variable.is_image:
-            found[name] = codes
-        else:
-            found[name] = variable.decode(codes)
+        found[name] = _decoded(dcm.variables[name], name, rows[name])
     return found
 
 
-def _is_value(column: Any) -> bool:
+def _decoded(variable: Variable, name: str, column: Value) -> Value:
+    """A column of given rows as the model gives its own: checked, one value per row."""
+    if variable.is_image:
+        return variable.encode(column, name)
+    return variable.decode(variable.encode([column] if _is_value(column) else column, name))
+
+
+def _is_value(column: Value) -> bool:
     if not isinstance(column, str):
         return np.ndim(column) == 0
     return True
 
 
-def _repeat(values: Any, draws: int) -> Any:
+def _repeat(values: Value, draws: int) -> Value:
     if draws == 1:
         return values
     if isinstance(values, torch.Tensor):
@@ -208,16 +207,14 @@ def _repeated(dcm: Model, do: Named | None, repeat: tuple[int, int] | None) -> N
     length, draws = repeat
     found = {}
     for name, value in do.items():
-        matches = (
-            name in dcm.variables
-            and hasattr(value, "__len__")
-            and not isinstance(value, str | Mapping)
-        )
-        if (
-            matches
-            and len(value) == length
-            and np.ndim(value) > len(dcm.variables[name].event_shape)
-        ):
+        if name in dcm.variables and _is_one_per_row(dcm.variables[name], value, length):
             value = _repeat(np.asarray(value), draws)
         found[name] = value
     return found
+
+
+def _is_one_per_row(variable: Variable, value: object, rows: int) -> bool:
+    """Whether a setting holds one value of the variable for each of the rows."""
+    if isinstance(value, str | Mapping) or not isinstance(value, Sized):
+        return False
+    return len(value) == rows and np.ndim(value) > len(variable.event_shape)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ Every process has to make the same call; every process gets the whole table.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,7 +39,7 @@ def distributed_answer(asked: Request, started: float) -> pd.DataFrame:
     return table(pieces, asked.attributes(stream, started, joined))
 
 
-def _gathered(values: list[Any]) -> list[Any]:
+def _gathered(values: list[object]) -> list[Any]:
     from accelerate.utils import gather_object
 
     return gather_object(values)
@@ -50,7 +51,7 @@ def _share(n: int, state: Any) -> range:
     return range(edges[state.process_index], edges[state.process_index + 1])
 
 
-def _run(asked: Request, stream: Stream) -> tuple[list[Any], dict[str, float]]:
+def _run(asked: Request, stream: Stream) -> tuple[list[object], dict[str, float]]:
     parts: list[Any] = []
     errors: dict[str, float] = {}
     for part, recovered in asked.parts(stream):
@@ -59,7 +60,7 @@ def _run(asked: Request, stream: Stream) -> tuple[list[Any], dict[str, float]]:
     return parts, errors
 
 
-def _split(asked: Request, stream: Stream, state: object) -> tuple[list[Any], dict[str, float]]:
+def _split(asked: Request, stream: Stream, state: object) -> tuple[list[object], dict[str, float]]:
     """Every row is found on its own: each process takes consecutive rows."""
     own = asked.stream(_share(asked.n, state))
     parts, errors = _run(asked, own)
@@ -74,13 +75,13 @@ def _split(asked: Request, stream: Stream, state: object) -> tuple[list[Any], di
         ]
     )
     found = stream.acceptance
-    found.candidates, found.accepted, found.effective, found.drawn = (
-        sum(column) for column in zip(*counts, strict=True)
+    found.candidates, found.accepted, found.effective, found.drawn = map(
+        sum, zip(*counts, strict=True)
     )
     return parts, errors
 
 
-def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], dict[str, float]]:
+def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[object], dict[str, float]]:
     """Candidates are tried in rounds, one window for each process; then each process finishes
     consecutive rows of those kept."""
     wanted = asked.n * stream.pool
@@ -103,11 +104,7 @@ def _searched(asked: Request, stream: Stream, state: Any) -> tuple[list[Any], di
         for a in range(mine.start, mine.stop, stream.searching.size):
             for b in [min(a + stream.searching.size, mine.stop)]:
                 found.append(stream.candidates(torch.arange(at + a, at + b)).noise.rows)
-        kept += [
-            row
-            for process in _gathered([torch.cat(found).tolist() if found else []])
-            for row in process
-        ]
+        kept += list(chain.from_iterable(_gathered([torch.cat(found).tolist() if found else []])))
         at = stop
     kept = kept[:wanted]
     stream.acceptance.candidates, stream.acceptance.accepted = kept[-1] + 1, wanted

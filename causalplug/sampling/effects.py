@@ -10,6 +10,7 @@ from causalplug.errors import QueryError
 from causalplug.identification.quantities import ate
 from causalplug.identification.query import Event, Query
 from causalplug.sampling.answers import Estimate
+from causalplug.selection import all_of_kind, to_dicts
 from causalplug.values import Named
 from causalplug.variables import Discrete
 from causalplug.wording import check_known
@@ -47,7 +48,7 @@ def ate_query(
             )
         value = outcome_variable.categories[1]
     if value is None:
-        asked: str | tuple[str, Any] = outcome
+        asked: str | tuple[str, object] = outcome
     else:
         asked = (outcome, value)
     return ate(
@@ -59,10 +60,10 @@ def ate_query(
 
 
 def _numeric(variable: Discrete) -> bool:
-    return all(isinstance(c, int | float) for c in variable.categories)
+    return all_of_kind(variable.categories, int | float)
 
 
-def _levels(dcm: Model, treatment: str, treated: object, control: object) -> tuple[Any, Any]:
+def _levels(dcm: Model, treatment: str, treated: object, control: object) -> tuple[object, Any]:
     """The two values to compare: those given, or the two that a binary variable has."""
     variable = dcm.variables[treatment]
     if not (variable.is_discrete or variable.is_number):
@@ -112,7 +113,7 @@ def curve(
     return curve_table(treatment, points)
 
 
-def curve_table(treatment: str, points: list[tuple[Any, Estimate]]) -> pd.DataFrame:
+def curve_table(treatment: str, points: list[tuple[object, Estimate]]) -> pd.DataFrame:
     """One table from the estimates at every value; ``attrs`` hold the status of the worst."""
     import pandas as pd
 
@@ -126,7 +127,7 @@ def curve_table(treatment: str, points: list[tuple[Any, Estimate]]) -> pd.DataFr
     found = [caveat for _, answer in points for caveat in answer.warnings]
     frame.attrs = {
         "identification": (marked or [points[0][1]])[0].status,
-        "warnings": [caveat.to_dict() for caveat in unique_caveats(found)],
+        "warnings": to_dicts(unique_caveats(found)),
         "seconds": sum(a.seconds for _, a in points),
     }
     return frame

@@ -16,7 +16,7 @@ from causalplug.caveats import Caveat, unique_caveats
 from causalplug.data.source import DataSource
 from causalplug.errors import QueryError, SamplingError
 from causalplug.identification.arithmetic import Formula
-from causalplug.identification.query import Query
+from causalplug.identification.query import Query, as_query
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.noise import Noise
 from causalplug.sampling.accept import LARGE, SMALL, evaluating
@@ -31,12 +31,21 @@ from causalplug.sampling.moments import Contribution, Moments
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.posterior import CHECK
 from causalplug.sampling.request import check_count
-from causalplug.sampling.terms import Case, CompiledTerm, compile_query, normalised, numbers_of
+from causalplug.sampling.terms import (
+    Axis,
+    Case,
+    CompiledTerm,
+    compile_query,
+    normalised,
+    numbers_of,
+)
 from causalplug.sampling.worlds import Rows, World
+from causalplug.selection import seconds, sizes_of
 from causalplug.values import Json
 from causalplug.wording import listed
 
 if TYPE_CHECKING:
+    from causalplug.checks.overlap import Overlap
     from causalplug.model.model import Model
 
 __all__ = ["estimate"]
@@ -59,17 +68,9 @@ def estimate(
     started = time.perf_counter()
     if n is not None:
         check_count(n)
-    asked = query
-    if isinstance(query, str):
-        asked = Query.parse(query)
-    if not isinstance(asked, Query):
-        raise QueryError(f"{query!r} is no query: give text such as 'P(Y | do(X=1))' or a Query.")
+    asked = as_query(query)
     data = _plain(dcm, data)
-    if compare not in (None, "plug-in") or (compare is not None and data is None):
-        raise QueryError(
-            f"compare={compare!r} cannot be had: the one comparison is 'plug-in', and it needs "
-            "data=."
-        )
+    _check_comparison(compare, data)
     if not asked.terms:
         raise QueryError("the query asks nothing: its terms cancel each other.")
     asked.check(dcm.graph.variables)
@@ -93,12 +94,7 @@ def estimate(
         )
     if compare is not None:
         table["plug_in"] = plug_in(dcm, clearance.identification, table, data)
-    overlap = None
-    if data is not None:
-        from causalplug.checks.overlap import check_overlap
-
-        encoders = {name: partial(_projections, dcm, name) for name in dcm.encoders}
-        overlap = check_overlap(dcm.graph, asked, data, encoders, sources=dcm.sources)
+    overlap = None if data is None else _overlap(dcm, asked, data)
     return Estimate(
         query=str(asked.name or asked),
         table=table,
@@ -113,7 +109,24 @@ def estimate(
         overlap=overlap,
         warnings=unique_caveats((*clearance.warnings, *_weak(overlap))),
         images_painted=_painted(dcm) - before,
+        images_reused=0 if work.bank is None else work.bank.reused,
     )
+
+
+def _check_comparison(compare: str | None, data: object) -> None:
+    if compare not in (None, "plug-in") or (compare is not None and data is None):
+        raise QueryError(
+            f"compare={compare!r} cannot be had: the one comparison is 'plug-in', and it needs "
+            "data=."
+        )
+
+
+def _overlap(dcm: Model, asked: Query, data: object) -> Overlap:
+    """Whether the rows support what the query compares."""
+    from causalplug.checks.overlap import check_overlap
+
+    encoders = {name: partial(_projections, dcm, name) for name in dcm.encoders}
+    return check_overlap(dcm.graph, asked, data, encoders, sources=dcm.sources)
 
 
 def _painted(dcm: Model) -> int:
@@ -147,7 +160,7 @@ def _projections(dcm: Model, name: str, column: object) -> np.ndarray:
     return torch.cat(parts).numpy()
 
 
-def _plain(dcm: Model, data: object) -> Any:
+def _plain(dcm: Model, data: object) -> object:
     """Tables as they are, data sources as tables of users' values."""
     if isinstance(data, list | tuple):
         return [_plain(dcm, one) for one in data]
@@ -190,24 +203,11 @@ class _Estimation:
         combination: Formula | None = None,
     ):
         self.dcm, self.terms, self.seed = dcm, list(terms), options.seed
-        self.n = ROWS
-        if n is not None:
-            self.n = n
+        self.n = ROWS if n is None else n
         self.limits, self.wanted_pictures = options.limits(), pictures
-        first = terms[0].cases[0]
-        kinds = {a.label: dcm.variables[a.variable] for a in first.outcomes}
-        self.images = [label for label, v in kinds.items() if v.is_image]
-        self.numbers = [label for label, v in kinds.items() if v.is_number]
-        self._check_axes()
-        discrete = [a for a in first.outcomes if dcm.variables[a.variable].is_discrete]
-        self.axes = [
-            [(label, dcm.variables[self._symbol_variable(label)]) for label in terms[0].symbols],
-            [(a.label, dcm.variables[a.variable]) for a in first.evidence],
-            [(a.label, dcm.variables[a.variable]) for a in discrete],
-        ]
-        evidence, outcomes = ([v.size for _, v in axis] for axis in self.axes[1:])
-        self.sizes = evidence, outcomes
+        self._read_axes()
         self.blocks = self._blocks(combination)
+        first = terms[0].cases[0]
         self.counts = bool(self.axes[2] or first.fixed or first.ranges or first.mean)
         self.pictures: dict[str, np.ndarray] = {}
         self._found: dict[str, list[np.ndarray]] = {label: [] for label in self.images}
@@ -216,14 +216,26 @@ class _Estimation:
             self.n = _painted_rows(dcm)
         self.met = self._conditions()
         for met in self.met.values():
-            for i, part in enumerate(met.given):
-                later = [(g.world, g.names) for g in met.given[i + 1 :]]
-                part.prepare(dcm, [*later, *met.targets])
-        size = LARGE
-        if wide:
-            size = SMALL
-        self.batches = Batches(options.batch_size or size)
+            met.prepare(dcm)
+        self.batches = Batches(options.batch_size or (SMALL if wide else LARGE))
         self.at = 0
+
+    def _read_axes(self) -> None:
+        """What the answer has an axis for: symbols, evidence and discrete outcomes; the outcomes
+        that are images or numbers beside them."""
+        variables, first = self.dcm.variables, self.terms[0].cases[0]
+        kinds = {a.label: variables[a.variable] for a in first.outcomes}
+        self.images = [label for label, v in kinds.items() if v.is_image]
+        self.numbers = [label for label, v in kinds.items() if v.is_number]
+        self._check_axes()
+        symbols = self.terms[0].symbols
+        outcomes = [(a.label, variables[a.variable]) for a in first.outcomes]
+        self.axes = [
+            [(label, variables[self._symbol_variable(label)]) for label in symbols],
+            [(a.label, variables[a.variable]) for a in first.evidence],
+            [(label, variable) for label, variable in outcomes if variable.is_discrete],
+        ]
+        self.sizes = sizes_of(seconds(self.axes[1])), sizes_of(seconds(self.axes[2]))
 
     def _blocks(self, combination: Formula | None) -> list[_Block]:
         """A block for every value of the symbols."""
@@ -262,10 +274,7 @@ class _Estimation:
         """Projections in place of images, where nothing but a projection is read of them."""
         if self.images or self.numbers:
             return None
-        cases = [case for term in self.terms for case in term.cases]
-        targets = [target for case in cases for target in case.targets]
-        seen = [(g.world, name) for case in cases for g in case.given for name in g.names]
-        name = bankable(self.dcm, targets, seen)
+        name = self._bankable()
         if name is None:
             return None
         images = images_for(self.dcm.mechanism(name))
@@ -273,6 +282,17 @@ class _Estimation:
         if self.n <= images or not fits:
             return None
         return ImageBank(self.dcm, name, self.seed)
+
+    def _bankable(self) -> str | None:
+        """The image that a bank can stand for in all terms."""
+        targets: list[tuple[World, list[str]]] = []
+        seen: list[tuple[World, str]] = []
+        for term in self.terms:
+            for case in term.cases:
+                targets += case.targets
+                for given in case.given:
+                    seen += [(given.world, name) for name in given.names]
+        return bankable(self.dcm, targets, seen)
 
     # -- what is asked
 
@@ -321,10 +341,7 @@ class _Estimation:
         limit = check + math.ceil(self.n / self.limits.min_acceptance)
         self._infer()
         self.done = False
-        if progress is None:
-            disable, delay = (None, 2.0)
-        else:
-            disable, delay = (not progress, 0.0)
+        disable, delay = (None, 2.0) if progress is None else (not progress, 0.0)
         with bar_type()(
             total=self.n, desc="estimating", unit="rows", disable=disable, delay=delay
         ) as bar:
@@ -333,9 +350,7 @@ class _Estimation:
                 self.limits.check_time(f"{fewest} of {self.at:,} candidate rows met the evidence")
                 if (self.at == check and fewest < CHECK / 4) or self.at >= limit:
                     self._too_rare(fewest)
-                end = limit
-                if self.at < check:
-                    end = check
+                end = check if self.at < check else limit
                 stop = min(self.at + min(self._window(fewest), self.batches.size), end)
                 for _, _, commit in self.batches.run(self.at, stop, self._batch):
                     commit()
@@ -343,10 +358,7 @@ class _Estimation:
                         break
                 bar.update(min(self.fewest, self.n) - bar.n)
         for label, parts in self._found.items():
-            if parts:
-                self.pictures[label] = np.concatenate(parts)
-            else:
-                self.pictures[label] = np.zeros((0,))
+            self.pictures[label] = np.concatenate(parts or [np.zeros((0,))])
 
     def _window(self, fewest: int) -> int:
         """Candidates that are likely to be enough."""
@@ -427,22 +439,24 @@ class _Estimation:
             last = max(last, reached)
         return last
 
+    def _averaged(self, mean: Axis, rows: Rows) -> np.ndarray:
+        """The values that an expectation is taken of."""
+        values = rows.values(mean.world, [mean.variable])[mean.variable]
+        numbers = numbers_of(self.dcm.variables[mean.variable], mean.variable)
+        if numbers is not None:
+            values = torch.tensor(numbers, dtype=torch.float64, device=values.device)[values]
+        return values.double().cpu().numpy()
+
     def _contribution(self, case: Case, rows: Rows, index: torch.Tensor) -> Contribution:
-        evidence = _codes(rows, case.evidence, [v.size for _, v in self.axes[1]])
+        evidence = _codes(rows, case.evidence, self.sizes[0])
         discrete = [a for a in case.outcomes if self.dcm.variables[a.variable].is_discrete]
-        outcome = _codes(rows, discrete, [v.size for _, v in self.axes[2]])
+        outcome = _codes(rows, discrete, self.sizes[1])
         for world, name, code in case.fixed:
             outcome = torch.where(rows.values(world, [name])[name] == code, outcome, -1)
         for world, condition in case.ranges:
             values = rows.values(world, [condition.name])[condition.name]
             outcome = torch.where(condition.holds(values, rows.noise.rows), outcome, -1)
-        number = None
-        if case.mean is not None:
-            values = rows.values(case.mean.world, [case.mean.variable])[case.mean.variable]
-            numbers = numbers_of(self.dcm.variables[case.mean.variable], case.mean.variable)
-            if numbers is not None:
-                values = torch.tensor(numbers, dtype=torch.float64, device=values.device)[values]
-            number = values.double().cpu().numpy()
+        number = None if case.mean is None else self._averaged(case.mean, rows)
         weight = rows.marks.get("log_weight")
         return Contribution(
             index.numpy(),

@@ -23,6 +23,7 @@ from causalplug.sampling.assumed import assumption_caveats, check_mechanisms
 from causalplug.sampling.condition import Given
 from causalplug.sampling.interventions import Drawn, Intervention, Response
 from causalplug.sampling.terms import normalised
+from causalplug.selection import any_of_kind, firsts, to_dicts, within
 from causalplug.values import Json
 from causalplug.wording import as_names, check_known, listed
 
@@ -76,7 +77,7 @@ class Clearance:
             "identification": self.status,
             "reason": self.reason,
             "assumptions": list(self.identification.assumptions) if self.identification else [],
-            "warnings": [caveat.to_dict() for caveat in self.warnings],
+            "warnings": to_dicts(self.warnings),
         }
 
 
@@ -103,15 +104,10 @@ def clear(
         NotIdentifiableError: A query is not identifiable; ``identification`` holds the certificate.
         UnknownVariableError: A query names a variable that the graph does not have.
     """
-    if isinstance(queries, Query):
-        queries = [queries]
-    else:
-        queries = list(queries)
+    queries = [queries] if isinstance(queries, Query) else list(queries)
     for query in queries:
         query.check(dcm.graph.variables)
-    text = "; ".join(str(query.name or query) for query in queries[:4]) + (
-        " …" if len(queries) > 4 else ""
-    )
+    text = _shown(queries)
     smooth = as_names(interpolate)
     check_known(smooth, dcm.graph.index, "interpolate= cannot be used")
     _check_trained(dcm, queries)
@@ -127,15 +123,22 @@ def clear(
     warnings += _interpolated(found)
     warnings += tuple(caveat for result in found for caveat in assumption_caveats(result))
     for query, identification in zip(queries, found, strict=True):
-        if not identification.answerable:
-            if not allow_unidentified:
-                raise NotIdentifiableError(_refusal(query, identification), identification)
-            doubts = (_unidentified(query, identification), *warnings)
-            return Clearance(identification.status, text, identification, doubts)
+        if identification.answerable:
+            continue
+        if not allow_unidentified:
+            raise NotIdentifiableError(_refusal(query, identification), identification)
+        doubts = (_unidentified(query, identification), *warnings)
+        return Clearance(identification.status, text, identification, doubts)
     if not found:
         return Clearance("identifiable", text, warnings=warnings)
     worst = next((i for i in found if not i), found[0])
     return Clearance(worst.status, text, worst, warnings)
+
+
+def _shown(queries: Sequence[Query]) -> str:
+    """The first four of the queries, as text."""
+    text = "; ".join(str(query.name or query) for query in queries[:4])
+    return f"{text} …" if len(queries) > 4 else text
 
 
 def _check_trained(dcm: Model, queries: Sequence[Query]) -> None:
@@ -150,7 +153,7 @@ def _check_trained(dcm: Model, queries: Sequence[Query]) -> None:
     if planned.issuperset(dcm.graph.variables):
         return
     for query in queries:
-        missing = [n for n in dcm.graph.variables if n in query.reads(dcm.graph) - planned]
+        missing = within(dcm.graph.variables, query.reads(dcm.graph) - planned)
         if missing:
             raise SamplingError(
                 f"{query.name or query} cannot be answered: it reads {listed(missing)}, and the "
@@ -162,16 +165,14 @@ def _check_trained(dcm: Model, queries: Sequence[Query]) -> None:
 def _interpolated(found: Sequence[Identification]) -> tuple[Caveat, ...]:
     """The marks of answers between the values that an experiment set."""
     values = dict.fromkeys(pair for result in found for pair in result.interpolated)
-    return tuple(
-        Caveat(
-            "interpolation",
-            f"do({name}={value:g})",
+    caveats = []
+    for name, value in values:
+        text = (
             f"No experiment set {name} to {value:g}; the answer is read between the values that "
-            "were set.",
-            {"value": value},
+            "were set."
         )
-        for name, value in values
-    )
+        caveats.append(Caveat("interpolation", f"do({name}={value:g})", text, {"value": value}))
+    return tuple(caveats)
 
 
 def _unidentified(query: Query, identification: Identification) -> Caveat:
@@ -254,9 +255,9 @@ def queries_of(
     asked one by summing. Conditions that are no single value are outcomes as well. This may refuse
     what a cleverer argument would allow, never the other way round.
     """
-    worlds = [world for world, _ in targets] + [g.world for g in given]
+    worlds = firsts(targets) + [g.world for g in given]
     interventions = {id(i): i for world in worlds for i in world.do.values()}
-    soft = any(isinstance(i, Drawn | Response) for i in interventions.values())
+    soft = any_of_kind(interventions.values(), Drawn | Response)
     queries = []
     for chosen in _choices(list(interventions.values())):
         events = _Events(soft)
@@ -305,7 +306,7 @@ class _Events:
         return [event for event in self.outcomes if (event.variable, event.do) not in known]
 
 
-def _choices(interventions: list[Intervention]) -> Iterable[dict[int, Any]]:
+def _choices(interventions: list[Intervention]) -> Iterable[dict[int, object]]:
     """Value by intervention, None for every value: each combination of the values that may be
     set."""
     supports = [i.support or (None,) for i in interventions]

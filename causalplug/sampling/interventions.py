@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from causalplug.arguments import (
 )
 from causalplug.errors import DataError, QueryError
 from causalplug.noise import Noise, NoiseSpec
-from causalplug.values import Named
+from causalplug.values import Named, Value
 from causalplug.variables import Variable
 from causalplug.wording import as_names, check_known, did_you_mean, listed
 
@@ -67,7 +67,7 @@ class Policy:
         >>> treat_the_weak = Policy(lambda v: (v["Z"] < 0).astype(int), reads=("Z",))
     """
 
-    function: Callable[..., Any] = setting(REQUIRED, FUNCTION)
+    function: Callable[..., Value] = setting(REQUIRED, FUNCTION)
     reads: tuple[str, ...] = setting((), NAMES)
     random: bool = setting(False, FLAG)
 
@@ -87,7 +87,7 @@ class Intervention:
 
     reads: tuple[str, ...] = ()
     token: Hashable = None
-    support: tuple[Any, ...] | None = None
+    support: tuple[Value, ...] | None = None
 
     def values(self, noise: Noise, read: Mapping[str, Tensor]) -> Tensor:
         """Encoded values ``(n, *event_shape)`` for the rows of ``noise``."""
@@ -99,7 +99,7 @@ class Constant(Intervention):
     """The same value in every row: ``code`` of shape ``(*event_shape)``."""
 
     code: Tensor
-    value: Any = None
+    value: Value = None
 
     @property
     def token(self) -> Hashable:  # type: ignore[override]
@@ -108,7 +108,7 @@ class Constant(Intervention):
         return ("image", id(self.code))
 
     @property
-    def support(self) -> tuple[Any, ...] | None:  # type: ignore[override]
+    def support(self) -> tuple[Value, ...] | None:  # type: ignore[override]
         if self.code.ndim == 0:
             return (self.value,)
         return None
@@ -126,7 +126,7 @@ class PerRow(Intervention):
     """
 
     codes: Tensor
-    support: tuple[Any, ...] | None = None
+    support: tuple[Value, ...] | None = None
     by_position: bool = False
 
     @property
@@ -143,7 +143,7 @@ class Drawn(Intervention):
 
     name: str
     inverse: Callable[[Tensor], Tensor] = field(repr=False)
-    support: tuple[Any, ...] | None = None
+    support: tuple[Value, ...] | None = None
 
     @property
     def token(self) -> Hashable:  # type: ignore[override]
@@ -170,7 +170,7 @@ class Response(Intervention):
         return ("policy", id(self.policy))
 
     def values(self, noise: Noise, read: Mapping[str, Tensor]) -> Tensor:
-        arguments: list[Any] = [
+        arguments: list[Value] = [
             {name: self.variables[name].decode(read[name]) for name in self.reads}
         ]
         if self.policy.random:
@@ -270,7 +270,7 @@ def _compile(dcm: Model, name: str, value: object, n: int) -> Intervention:
     return PerRow(codes, _support(variable, codes))
 
 
-def _policy(dcm: Model, name: str, function: Callable[..., Any]) -> Policy:
+def _policy(dcm: Model, name: str, function: Callable[..., Value]) -> Policy:
     """A function whose parameters are names of variables reads these; any other takes n uniform
     numbers."""
     try:
@@ -290,7 +290,7 @@ def _policy(dcm: Model, name: str, function: Callable[..., Any]) -> Policy:
     return Policy(lambda _, uniform: function(uniform), random=True)
 
 
-def _one(variable: Variable, value: object) -> Any:
+def _one(variable: Variable, value: object) -> Value:
     if variable.is_discrete:
         return [value]
     return value
@@ -300,7 +300,7 @@ def _scaled(variable: Variable, codes: Tensor) -> Tensor:
     return variable.scale(codes)
 
 
-def _support(variable: Variable, codes: Tensor) -> tuple[Any, ...] | None:
+def _support(variable: Variable, codes: Tensor) -> tuple[Value, ...] | None:
     if variable.event_shape:
         return None
     distinct = torch.unique(codes)
@@ -309,14 +309,14 @@ def _support(variable: Variable, codes: Tensor) -> tuple[Any, ...] | None:
     return None
 
 
-def _from_mapping(name: str, variable: Variable, given: Mapping[Any, float]) -> Drawn:
+def _from_mapping(name: str, variable: Variable, given: Mapping[Value, float]) -> Drawn:
     if variable.event_shape:
         raise QueryError(
             f"do({name}) cannot be drawn from a mapping: {variable.kind}s are no keys. Use a "
             "Policy with random=True."
         )
     codes = variable.encode(list(given), name)
-    weights = torch.tensor([float(p) for p in given.values()], dtype=torch.float64)
+    weights = torch.tensor(list(map(float, given.values())), dtype=torch.float64)
     if not len(weights) or bool((weights < 0).any()) or abs(float(weights.sum()) - 1) > 1e-6:
         raise QueryError(
             f"do({name}) cannot be drawn: the probabilities {listed(given.values())} have to be "
@@ -333,7 +333,7 @@ def _from_mapping(name: str, variable: Variable, given: Mapping[Any, float]) -> 
     return Drawn(name, inverse, support if len(support) <= _MANY else None)
 
 
-def _from_torch(name: str, variable: Variable, distribution: Any) -> Intervention:
+def _from_torch(name: str, variable: Variable, distribution: Value) -> Intervention:
     if distribution.batch_shape or distribution.event_shape:
         raise QueryError(
             f"do({name}) cannot be drawn from {distribution}: it has to be the distribution of one "
@@ -345,7 +345,7 @@ def _from_torch(name: str, variable: Variable, distribution: Any) -> Interventio
                 f"do({name}) cannot be drawn from {distribution}: {name} has finitely many values."
             )
         points = distribution.enumerate_support()
-        codes = [int(point) for point in points.tolist()]
+        codes = list(map(int, points.tolist()))
         if codes and (min(codes) < 0 or max(codes) >= variable.size):
             raise DataError(
                 f"do({name}) cannot be drawn from {distribution}: it leaves the {variable.size} "

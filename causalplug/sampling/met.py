@@ -42,6 +42,12 @@ class Met:
         self._weighted = False
         self.posterior: Posterior | None = None
 
+    def prepare(self, dcm: Model) -> None:
+        """Prepare each part of the evidence for what is read after it."""
+        for place, part in enumerate(self.given):
+            later = [(given.world, given.names) for given in self.given[place + 1 :]]
+            part.prepare(dcm, [*later, *self.targets])
+
     def infer(self, dcm: Model, seed: int, limits: Limits) -> None:
         """Decide whether rows are inferred; must run before :meth:`filter`."""
         self.posterior = infer_from(dcm, self.given, self.targets, seed, limits)

@@ -30,6 +30,7 @@ from causalplug.sampling.proposal import Normals, effective_size
 from causalplug.sampling.scene import AGAIN, Block, Scene
 from causalplug.sampling.weigh import Candidates, Drawn, draw, weigh
 from causalplug.sampling.worlds import Rows, World
+from causalplug.tensors import rows_at
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -613,8 +614,8 @@ def _cat(parts: list[Drawn], place: Tensor | None = None) -> Drawn:
     if place is None:
         return Drawn(values, own)
     return Drawn(
-        {key: value[place.to(value.device)] for key, value in values.items()},
-        {key: value[place.to(value.device)] for key, value in own.items()},
+        rows_at(values, place),
+        rows_at(own, place),
     )
 
 

@@ -65,9 +65,9 @@ class Request:
         values: dict[Column, torch.Tensor] = {}
         for label, world, names in self.targets:
             values |= {(label, name): value for name, value in rows.values(world, names).items()}
-        errors = {
-            key.removeprefix("error of "): float(mark.sum()) for key, mark in rows.marks.items()
-        }
+        errors = {}
+        for key, mark in rows.marks.items():
+            errors[key.removeprefix("error of ")] = float(mark.sum())
         return columns(values, self.dcm.variables, self.options.images), errors
 
     def parts(self, stream: Stream) -> Iterator[tuple[dict[Column, np.ndarray], dict[str, float]]]:
@@ -102,9 +102,10 @@ class Request:
             attributes["effective_pool"] = found.effective / found.drawn
             attributes["pool_bias"] = found.drawn / found.effective
         if errors:
-            attributes["reconstruction_error"] = {
-                name: error / self.n for name, error in errors.items()
-            }
+            by_name = {}
+            for name, error in errors.items():
+                by_name[name] = error / self.n
+            attributes["reconstruction_error"] = by_name
         return attributes
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +21,7 @@ from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.condition import Condition, Given, Point
 from causalplug.sampling.elimination import Factor, Order
 from causalplug.sampling.interventions import Constant, PerRow
+from causalplug.selection import within, without
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.base import Mechanism
@@ -65,7 +67,7 @@ class Block:
     @property
     def size(self) -> int:
         """Numbers of all latents together."""
-        return sum(math.prod(shape) for shape in self.latents.values())
+        return sum(map(math.prod, self.latents.values()))
 
     @property
     def sampled(self) -> bool:
@@ -74,7 +76,7 @@ class Block:
 
     def split(self, numbers: Tensor) -> dict[str, Tensor]:
         """The latents by name, from ``(n, size)``."""
-        sizes = [math.prod(shape) for shape in self.latents.values()]
+        sizes = list(map(math.prod, self.latents.values()))
         parts = numbers.split(sizes, -1)
         found = {}
         for (key, shape), part in zip(self.latents.items(), parts, strict=True):
@@ -107,11 +109,11 @@ class Scene:
         self.conditions: dict[str, Condition] = {c.name: c for c in given.conditions}
         self.points: dict[str, Point] = {p.name: p for p in given.points}
         above = self.world.graph.ancestors(given.names)
-        order = [name for name in self.world.graph.topological_order() if name in above]
-        self.names = tuple(name for name in order if name not in self.world.do)
-        self.set = tuple(name for name in order if name in self.world.do)
+        order = within(self.world.graph.topological_order(), above)
+        self.names = tuple(without(order, self.world.do))
+        self.set = tuple(within(order, self.world.do))
         self.by_row = any(not self.constant(name) for name in (*self.set, *given.names))
-        self.blocks = [self._block(names) for names in self._connected()]
+        self.blocks = list(map(self._block, self._connected()))
 
     # -- roles
 
@@ -209,7 +211,7 @@ class Scene:
             order = self._order(names, free)
         latents: dict[str, tuple[int, ...]] = dict.fromkeys(keys, (self.dcm.confounder_size,))
         if order is None:
-            latents |= self._normals(free, sum(math.prod(s) for s in latents.values()))
+            latents |= self._normals(free, sum(map(math.prod, latents.values())))
         read = [*names, *(p for name in names for p in self.world.graph.parents(name))]
         wide = any(self.dcm.variables[name].needs_encoder for name in read)
         return Block(names[-1], tuple(names), free, latents, order, wide, weightless)
@@ -230,7 +232,7 @@ class Scene:
     def _order(self, names: list[str], free: tuple[str, ...]) -> Order | None:
         """How the unseen variables can be summed out; None where they are no categories, or too
         many."""
-        inside = {p for name in names for p in self.world.graph.parents(name)} & set(free)
+        inside = set(chain.from_iterable(map(self.world.graph.parents, names))) & set(free)
         for name in free:
             mechanism, discrete = self.mechanism(name), self._size(name) is not None
             leaf_interval = name in self.conditions and name not in inside
@@ -257,14 +259,14 @@ class Scene:
             known = [p for p in self.mechanism(name).parents if self.seen(p)]
             if name in self.conditions or name in self.points:
                 known.append(name)
-            constant = all(self.constant(other) for other in known)
+            constant = all(map(self.constant, known))
             self._varying[name] = bool(confounder_keys(self.dcm, name)) or not constant
         return self._varying[name]
 
     def scope(self, name: str, unseen: Iterable[str]) -> tuple[str, ...]:
         """The unseen categories that a variable's factor is about: its parents, and itself."""
         wanted = set(unseen)
-        parents = tuple(p for p in self.mechanism(name).parents if p in wanted)
+        parents = tuple(within(self.mechanism(name).parents, wanted))
         if name in wanted:
             return (*parents, name)
         return parents

@@ -22,6 +22,7 @@ from causalplug.sampling.condition import (
 )
 from causalplug.sampling.interventions import Intervention, compile_do
 from causalplug.sampling.worlds import FromWorld, World
+from causalplug.selection import all_of_kind, of_kind
 from causalplug.values import Json, Named
 from causalplug.variables import Variable
 
@@ -59,7 +60,7 @@ class Case:
 
     symbols: Json
     given: list[Given]
-    key: Any
+    key: object
     evidence: list[Axis]
     outcomes: list[Axis]
     fixed: list[tuple[World, str, int]]
@@ -70,13 +71,13 @@ class Case:
     def targets(self) -> list[tuple[World, list[str]]]:
         """Worlds and the variables that are read in them."""
         axes = [*self.evidence, *self.outcomes, *([self.mean] if self.mean else [])]
-        return [(a.world, [a.variable]) for a in axes] + [
-            (world, [name])
-            for world, name in (
-                *((world, name) for world, name, _ in self.fixed),
-                *((world, condition.name) for world, condition in self.ranges),
-            )
-        ]
+        items = []
+        for world, name in (
+            *((world, name) for world, name, _ in self.fixed),
+            *((world, condition.name) for world, condition in self.ranges),
+        ):
+            items.append((world, [name]))
+        return [(a.world, [a.variable]) for a in axes] + items
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ class CompiledTerm:
     cases: list[Case]
 
 
-def category(variable: Variable, value: object, name: str) -> Any:
+def category(variable: Variable, value: object, name: str) -> object:
     """The category that ``value`` means: itself, or the one that is written like it."""
     if value in variable.categories:
         return variable.categories[variable.categories.index(value)]
@@ -97,7 +98,7 @@ def category(variable: Variable, value: object, name: str) -> Any:
     return variable.categories[code if code >= 0 else variable.code(value, name)]
 
 
-def _category(variable: Variable, value: object, name: str) -> Any:
+def _category(variable: Variable, value: object, name: str) -> object:
     if isinstance(value, Except):
         return Except(category(variable, value.value, name))
     return category(variable, value, name)
@@ -119,8 +120,8 @@ def numbers_of(variable: Any, name: str) -> list[float] | None:
         raise QueryError(
             f"E[{name}] cannot be taken: {name} is {what}. Ask for P({name} | …) to see some."
         )
-    if all(isinstance(c, int | float) for c in variable.categories):
-        return [float(c) for c in variable.categories]
+    if all_of_kind(variable.categories, int | float):
+        return list(map(float, variable.categories))
     raise QueryError(
         f"E[{name}] cannot be taken: the categories of {name} are names, not numbers. Ask for a "
         f"probability, for example P({name}={variable.categories[-1]!s} | …)."
@@ -224,7 +225,7 @@ class _Compiler:
             symbols, self.shared["given", key], key, evidence, outcomes, fixed, mean, ranges
         )
 
-    def both(self, name: str, left: object, right: object) -> Any:
+    def both(self, name: str, left: object, right: object) -> object:
         """What two conditions on one variable in one world leave."""
         if left == right:
             return left
@@ -247,7 +248,7 @@ class _Compiler:
                 "an interval."
             )
 
-    def value(self, event: Event, symbols: Named) -> Any:
+    def value(self, event: Event, symbols: Named) -> object:
         """The event's value in users' terms, or None for every value."""
         if isinstance(event.value, Bound):
             return symbols[str(event.value)]
@@ -286,8 +287,8 @@ class _Compiler:
 
     def given(self, setting: Setting, values: Named) -> Given:
         made = [make_condition(self.dcm, name, value, 1) for name, value in values.items()]
-        conditions = [c for c in made if isinstance(c, Condition)]
-        return Given(self.world(setting), conditions, [c for c in made if isinstance(c, Point)])
+        conditions = of_kind(made, Condition)
+        return Given(self.world(setting), conditions, of_kind(made, Point))
 
 
 def _symbols(event: Event) -> Iterator[tuple[str, str]]:
@@ -318,9 +319,9 @@ def normalised(dcm: Model, query: Query) -> Query:
         return category(variable, value, name)
 
     def rewritten(event: Event) -> Event:
-        do = {
-            n: rewritten(v) if isinstance(v, Event) else value_of(n, v) for n, v in event.do.items()
-        }
+        do = {}
+        for n, v in event.do.items():
+            do[n] = rewritten(v) if isinstance(v, Event) else value_of(n, v)
         return Event(event.variable, value_of(event.variable, event.value), Setting(do))
 
     terms = []

@@ -20,6 +20,7 @@ from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.condition import Condition
 from causalplug.sampling.elimination import Elimination, Factor
 from causalplug.sampling.scene import Block, Scene, confounder_keys, grid
+from causalplug.selection import values_at
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.base import Mechanism
@@ -149,7 +150,7 @@ class _Inputs:
         """Confounder noise ``(n, e)`` that the mechanism reads."""
         keys = confounder_keys(self.dcm, name)
         if keys:
-            return torch.cat([self.latents[key] for key in keys], -1)[:rows]
+            return torch.cat(values_at(self.latents, keys), -1)[:rows]
         return None
 
     def known(self, name: str, mechanism: Mechanism, rows: int | None = None) -> Tensor:

@@ -14,6 +14,8 @@ from causalplug.errors import CycleError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.noise import Noise
 from causalplug.sampling.interventions import Intervention
+from causalplug.selection import by_name, pick
+from causalplug.tensors import rows_at
 
 if TYPE_CHECKING:
     from causalplug.model.model import Model
@@ -48,9 +50,10 @@ class World:
     def __init__(self, graph: CausalGraph, do: Mapping[str, Intervention] | None = None):
         self.do = dict(do or {})
         directed = [edge for edge in graph.directed if edge[1] not in self.do]
-        added = [
-            (read, name) for name, intervention in self.do.items() for read in intervention.reads
-        ]
+        added = []
+        for name, intervention in self.do.items():
+            for read in intervention.reads:
+                added.append((read, name))
         bidirected = [edge for edge in graph.bidirected if not self.do.keys() & set(edge)]
         try:
             self.graph = CausalGraph(graph.variables, (*directed, *added), tuple(bidirected))
@@ -118,27 +121,22 @@ class Rows:
                 intervention = world.do[name]
                 read = self.values(world, intervention.reads, keep)
                 if isinstance(intervention, FromWorld):
-                    self.cells[world.cell(name)] = self.values(intervention.other, [name], keep)[
-                        name
-                    ]
+                    other = self.values(intervention.other, [name], keep)
+                    self.cells[world.cell(name)] = other[name]
                 else:
                     self.cells[world.cell(name)] = intervention.values(self.noise, read)
         needed = self._needed(world, missing)
-        images = [name for name, variable in self.dcm.variables.items() if variable.needs_encoder]
-        asked = [
-            name
-            for name in self.dcm.graph.variables
-            if name in needed
-            and (name not in images or name in missing or world.cell(name) in keep)
-            and name not in self.banks
-        ]
+        asked = []
+        for name in self.dcm.graph.variables:
+            if name not in needed or name in self.banks:
+                continue
+            painted = self.dcm.variables[name].needs_encoder
+            if not painted or name in missing or world.cell(name) in keep:
+                asked.append(name)
         if not asked:
             return
-        known = {
-            name: self.cells[world.cell(name)]
-            for name in self.dcm.graph.variables
-            if world.cell(name) in self.cells
-        }
+        cells = by_name(world.cell, self.dcm.graph.variables)
+        known = {name: self.cells[cell] for name, cell in cells.items() if cell in self.cells}
         for name, value in self._forward(known, asked, needed).items():
             self.cells[world.cell(name)] = value
 
@@ -170,16 +168,16 @@ class Rows:
             if self.dcm.variables[name].needs_encoder:
                 found |= self.dcm.generate(self.noise, found, [name], self.banks)
             else:
-                padded = {other: value[index.to(value.device)] for other, value in found.items()}
+                padded = rows_at(found, index)
                 found[name] = self.dcm.generate(more, padded, [name], self.banks)[name][:n]
-        return {name: found[name] for name in asked}
+        return pick(found, asked)
 
     def select(self, index: Tensor) -> Rows:
         """Some of the rows, by positions or by a mask."""
         chosen = Rows(self.dcm, self.noise.select(index))
-        chosen.cells = {cell: value[index.to(value.device)] for cell, value in self.cells.items()}
+        chosen.cells = rows_at(self.cells, index)
         chosen.banks = self.banks
-        chosen.marks = {key: value[index.to(value.device)] for key, value in self.marks.items()}
+        chosen.marks = rows_at(self.marks, index)
         return chosen
 
     def only(self, cells: Collection[Cell]) -> Rows:
@@ -197,8 +195,8 @@ class Rows:
         kept = {cell for cell in self.cells if not self.dcm.variables[cell[0]].needs_encoder}
         for world, names in targets:
             for name in self._needed(world, [n for n in names if world.cell(n) not in self.cells]):
-                kept |= {world.cell(parent) for parent in world.graph.parents(name)}
-            kept |= {world.cell(name) for name in names}
+                kept |= set(map(world.cell, world.graph.parents(name)))
+            kept |= set(map(world.cell, names))
         return kept
 
     @staticmethod
@@ -210,9 +208,10 @@ class Rows:
         shared = set.intersection(*(set(part.cells) for part in parts))
         joined.cells = {cell: torch.cat([part.cells[cell] for part in parts]) for cell in shared}
         joined.banks = parts[0].banks
-        joined.marks = {
-            key: torch.cat([part.marks[key] for part in parts]) for key in parts[0].marks
-        }
+        entries = {}
+        for key in parts[0].marks:
+            entries[key] = torch.cat([part.marks[key] for part in parts])
+        joined.marks = entries
         return joined
 
 

@@ -16,7 +16,9 @@ from causalplug.mechanisms.frozen.conditional import ConditionalMechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.label_map import LabelMap
 from causalplug.noise import Noise
-from causalplug.testing.values import difference, example_values, refusal
+from causalplug.selection import pick, sizes_of, without_none
+from causalplug.tensors import rows_at
+from causalplug.testing.values import difference, example_values, refusal, rows_of
 from causalplug.variables import Continuous, Discrete, Image, Variable
 
 __all__ = ["MechanismTester"]
@@ -132,15 +134,11 @@ class MechanismTester:
         parents, noise = self.inputs(mechanism, self.rows)
         together = mechanism(parents, noise)
         turned = torch.arange(self.rows - 1, -1, -1)
-        backwards = mechanism(
-            {k: v[turned] for k, v in parents.items()}, {k: v[turned] for k, v in noise.items()}
-        )
+        backwards = mechanism(rows_at(parents, turned), rows_at(noise, turned))
         assert self.difference(mechanism, together, backwards[turned]) <= self.tolerance
         for row in range(self.rows):
             one = slice(row, row + 1)
-            alone = mechanism(
-                {k: v[one] for k, v in parents.items()}, {k: v[one] for k, v in noise.items()}
-            )
+            alone = mechanism(rows_of(parents, one), rows_of(noise, one))
             assert self.difference(mechanism, together[one], alone) <= self.tolerance
 
     def test_probabilities_sum_to_one_where_it_has_them(self) -> None:
@@ -237,7 +235,7 @@ class MechanismTester:
         declared = mechanism.declared_output()
         bound = mechanism.bind("V", declared, _read_by(mechanism))
         assert bound.variable == declared
-        assert {id(p) for p in bound.parameters()} == {id(p) for p in mechanism.parameters()}
+        assert set(map(id, bound.parameters())) == set(map(id, mechanism.parameters()))
         again = mechanism.bind_as("V", bound.binding())
         inputs = self.inputs(mechanism, self.rows)
         assert torch.equal(bound(*inputs), again(*inputs))
@@ -251,7 +249,7 @@ class MechanismTester:
         wider = replace(image, low=-3.0, high=5.0)
         bound = mechanism.bind("I", wider, {label.name: label.values for label in mechanism.labels})
         assert bound.variable == wider
-        assert {id(p) for p in bound.parameters()} == {id(p) for p in mechanism.parameters()}
+        assert set(map(id, bound.parameters())) == set(map(id, mechanism.parameters()))
         inputs = self.inputs(mechanism, self.rows)
         unit = (mechanism(*inputs) - image.low) / (image.high - image.low)
         assert self.difference(bound, bound(*inputs), -3.0 + 8.0 * unit) <= self.tolerance
@@ -261,7 +259,7 @@ class MechanismTester:
         mechanism = self.make()
         if not isinstance(mechanism, FrozenMechanism) or not mechanism.labels:
             return
-        size = math.prod(label.size for label in mechanism.labels)
+        size = math.prod(sizes_of(mechanism.labels))
         table = torch.full((2, size), 1 / size)
         bound = mechanism.bind(
             "I",
@@ -275,7 +273,7 @@ class MechanismTester:
         parents, noise = self.inputs(bound, self.rows)
         assert torch.equal(bound(parents, noise), bound(parents, noise))
         chosen = noise["label"].argmax(-1)
-        own = {key: noise[key] for key in mechanism.generator_noise}
+        own = pick(noise, mechanism.generator_noise)
         direct = mechanism.generate(bound._map.split(chosen), own)
         assert self.difference(bound, bound(parents, noise), direct) <= self.tolerance
 
@@ -355,4 +353,4 @@ def _read_by(mechanism: Mechanism) -> dict[str, Variable]:
     """Declarations of what a mechanism reads, as it stands."""
     if isinstance(mechanism, FrozenMechanism | ConditionalMechanism):
         return dict(mechanism.bound_parents)
-    return {name: kind for name, kind in mechanism.declared_inputs().items() if kind is not None}
+    return without_none(mechanism.declared_inputs())

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.data.source import Rows
-from causalplug.errors import PlanError
 from causalplug.model.model import Model
+from causalplug.planning.gradients import SCORE_COPIES
 from causalplug.planning.plan import Target
+from causalplug.selection import pick, values_at
+from causalplug.tensors import rows_at
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import Critic, CriticInput, Scaled, between
 from causalplug.training.factors import (
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Game", "RowGame", "Rule", "TableGame", "taken_values"]
 
-_SCORE_COPIES = 8  # independent draws per row of the leave-one-out score function
 _PENALTY_ROWS = 64  # rows of the gradient penalty in a step
 
 
@@ -130,15 +131,15 @@ class TableGame(Game):
         grid = grid.view(-1, len(inside))
         codes = {name: value.repeat_interleave(len(grid)) for name, value in taken.items()}
         codes |= {name: grid[:, i].repeat(len(counts)) for i, name in enumerate(inside)}
-        joint = ravel([rows.values[name] for name in names], [size[name] for name in names])
-        here = ravel([codes[name] for name in names], [size[name] for name in names])
+        joint = ravel(values_at(rows.values, names), values_at(size, names))
+        here = ravel(values_at(codes, names), values_at(size, names))
         occurring, shares = torch.unique(joint, return_counts=True)
         place = torch.searchsorted(here.sort().values, occurring)
         real = torch.zeros(len(here), device=here.device)
         real[here.argsort()[place]] = shares / len(rows)
         self.cells = Cells(dcm, inside, codes)
         self.draws = ConfounderDraws(confounders_of(dcm, inside), dcm.confounder_size, config.draws)
-        reads = CriticInput({name: dcm.variables[name] for name in names}, {})
+        reads = CriticInput(pick(dcm.variables, names), {})
         self.critic = Critic(reads, hidden=config.critic_hidden)
         self.register_buffer("features", reads(codes)[0])
         share = counts.sqrt() / counts.sqrt().sum()
@@ -185,9 +186,7 @@ def taken_values(
     """Joint values of some columns that occur, and how often; without columns there is one."""
     if not names:
         return {}, torch.tensor([len(rows)], device=next(iter(rows.values.values())).device)
-    found, _, counts = distinct(
-        {name: rows.values[name] for name in names}, [size[name] for name in names]
-    )
+    found, _, counts = distinct(pick(rows.values, names), values_at(size, names))
     return found, counts
 
 
@@ -219,23 +218,20 @@ class RowGame(Game):
         super().__init__(config)
         self.given = list(target.parents)
         names = [*target.parents, *target.variables]
-        self.rows = {name: rows.values[name] for name in names}
+        self.rows = pick(rows.values, names)
         self.size = len(rows)
         self.roller = Roller(
             dcm, target.variables, target.parents, target.updated, banks=banks, pixels=pixels
         )
-        projections = {
-            n: dcm.encoders[n].size for n in names if n in dcm.encoders and n not in pixels
-        }
-        self.reads = CriticInput({name: dcm.variables[name] for name in names}, projections)
+        projections = {}
+        for n in names:
+            if n in dcm.encoders and n not in pixels:
+                projections[n] = dcm.encoders[n].size
+        self.reads = CriticInput(pick(dcm.variables, names), projections)
         self.reads.standardise(self.rows)
         self.critic = self._new_critic()
-        self.mode = _mode(config, self.roller, dcm)
-        budget = config.max_enumeration // _SCORE_COPIES
-        if self.mode == "score":
-            self.spread = self.roller.last(budget)
-        else:
-            self.spread = set()
+        passage = self.roller.passage(config.gradient, config.max_enumeration)
+        self.mode, self.spread = passage.mode, set(passage.spread)
         self.batch = min(config.batch_size, self.size)
         share = torch.full((self.batch,), 1 / self.batch)  # generated rows minus real rows
         self.register_buffer("_sides", torch.cat([share, -share]))
@@ -247,19 +243,19 @@ class RowGame(Game):
 
     def _rows(self, n: int, generator: torch.Generator) -> dict[str, Tensor]:
         index = torch.randint(self.size, (n,), generator=generator, device=generator.device)
-        return {name: value[index] for name, value in self.rows.items()}
+        return rows_at(self.rows, index)
 
     def _given(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: rows[name] for name in self.given}
+        return pick(rows, self.given)
 
     def prepare(self, generator: torch.Generator) -> None:
         self._draw(generator)
         few = max(1, min(self.batch, max(_PENALTY_ROWS, self.batch // 4)))
         pairs = zip(self._real, self._fake, strict=True)
-        self._lines = [
-            between([r[:few] for r in real], [f[:few] for f in fake], generator)
-            for real, fake in pairs
-        ]
+        items = []
+        for real, fake in pairs:
+            items.append(between([r[:few] for r in real], [f[:few] for f in fake], generator))
+        self._lines = items
 
     def _draw(self, generator: torch.Generator) -> None:
         n = self.batch * self.rounds
@@ -278,7 +274,7 @@ class RowGame(Game):
         given = self._given(self._rows(self.batch, generator))
         copies = 1
         if self.mode == "score":
-            copies = _SCORE_COPIES
+            copies = SCORE_COPIES
         out = self.roller(
             given,
             self.batch,
@@ -304,28 +300,4 @@ class RowGame(Game):
 
 
 def _split(rows: Sequence[Tensor], parts: int) -> list[list[Tensor]]:
-    return [list(part) for part in zip(*[r.chunk(parts) for r in rows], strict=True)]
-
-
-def _mode(config: TrainingConfig, roller: Roller, dcm: Model) -> str:
-    """How gradients pass the discrete variables of a target.
-
-    Raises:
-        PlanError: They cannot pass a frozen one.
-    """
-    if config.gradient == "straight-through":
-        return "relaxed"
-    if not roller.weighed:
-        return "sample"
-    closed = [name for name in roller.weighed if not dcm.mechanism(name).explicit]
-    if closed:
-        raise PlanError(
-            f"{', '.join(sorted(roller.updated))} cannot be trained through {closed[0]}: its "
-            "mechanism does not tell the probabilities of its values, so no gradient passes it. "
-            f"Train {closed[0]}, or use the likelihood."
-        )
-    if config.gradient == "enumerate" or (
-        config.gradient == "auto" and roller.joint_values <= config.max_enumeration
-    ):
-        return "enumerate"
-    return "score"
+    return list(map(list, zip(*[r.chunk(parts) for r in rows], strict=True)))

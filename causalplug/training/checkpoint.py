@@ -16,6 +16,7 @@ from causalplug.files.facts import file_facts
 from causalplug.files.storage import read_folder, write_folder
 from causalplug.files.validation import read_json
 from causalplug.files.weights import read_safetensors, safetensors_writer
+from causalplug.selection import drop
 from causalplug.values import Json, Named
 
 __all__ = [
@@ -55,9 +56,10 @@ class Checkpoints:
             TrainingError: There is none.
         """
         place = Path(place)
-        found = [
-            folder for folder in (place / "checkpoint", place) if (folder / "state.json").is_file()
-        ]
+        found = []
+        for folder in (place / "checkpoint", place):
+            if (folder / "state.json").is_file():
+                found.append(folder)
         if not found:
             raise TrainingError(
                 f"The run cannot be resumed from {place}: there is no checkpoint. Give the "
@@ -141,7 +143,7 @@ class Checkpoints:
 
 def _digest(record: Named) -> str:
     """Hash of everything in a record but its own hash."""
-    rest = {key: value for key, value in record.items() if key != "sha256"}
+    rest = drop(record, ("sha256",))
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

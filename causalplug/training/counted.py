@@ -27,9 +27,9 @@ def counted(rows: Rows, variables: Mapping[str, Variable]) -> Json:
         JSON values: ``rows``; ``clusters``, their number, where rows come in some; ``set``, by
         variable the shares of a discrete one's categories or quantiles of a continuous one.
     """
-    described = {
-        name: _values(rows.values[name], variables[name]) for name in sorted(rows.source.do)
-    }
+    described = {}
+    for name in sorted(rows.source.do):
+        described[name] = _values(rows.values[name], variables[name])
     found: Json = {"rows": len(rows), "set": described}
     if rows.clusters is not None:
         found["clusters"] = len(torch.unique(rows.clusters))

@@ -21,6 +21,8 @@ from causalplug.data.source import Rows
 from causalplug.errors import PlanError
 from causalplug.model.model import Model
 from causalplug.networks import initialised
+from causalplug.selection import by_name, pick
+from causalplug.tensors import first_rows, rows_at
 from causalplug.training.checkpoint import optimizer_tensors, restore_optimizer
 from causalplug.training.config import TrainingConfig
 from causalplug.training.critics import CriticInput, Scaled
@@ -96,10 +98,10 @@ class CounterfactualLearner(Learner):
         self.count = len(self.rows[self.name])
         names = list(self.mechanism.parents)
         projections = {n: dcm.encoder(n).size for n in names if n in dcm.encoders}
-        declared = {n: dcm.variables[n] for n in (*names, self.name)}
+        declared = pick(dcm.variables, (*names, self.name))
         self.reads = CriticInput(declared, projections)
-        self.reads.standardise({n: self.rows[n] for n in names})
-        specs = {n: dcm.parent_spec(n) for n in names}
+        self.reads.standardise(pick(self.rows, names))
+        specs = by_name(dcm.parent_spec, names)
         self.critic = initialised(lambda: PairCritic(self.reads), config.seed + 1)
         self.reader = initialised(
             lambda: Reader(dcm.variables[self.name], specs, self.rows), config.seed + 2
@@ -142,14 +144,14 @@ class CounterfactualLearner(Learner):
     def _round(self, generator: torch.Generator) -> _Round:
         """Rows, what is set, and the images that come of it."""
         rows, other = self._batch(generator), self._batch(generator)
-        parents = {n: rows[n] for n in self.mechanism.parents}
-        lent = {n: other[n] for n in self.mechanism.parents}
+        parents = pick(rows, self.mechanism.parents)
+        lent = pick(other, self.mechanism.parents)
         after = self._set(parents, lent, generator)
         image = rows[self.name]
         recovered = self.mechanism.abduct(image, parents)
         counterfactual = self.mechanism(after, recovered)
         count = max(1, len(image) // _FRESH)
-        few = {n: value[:count] for n, value in lent.items()}
+        few = first_rows(lent, count)
         drawn = {}
         for key, spec in self.mechanism.noise.items():
             drawn[key] = spec.draw(count, generator).to(image.device)
@@ -160,7 +162,7 @@ class CounterfactualLearner(Learner):
     def _batch(self, generator: torch.Generator) -> dict[str, Tensor]:
         size = min(self.config.batch_size, self.count)
         index = torch.randint(self.count, (size,), generator=generator, device=generator.device)
-        found = {name: value[index] for name, value in self.rows.items()}
+        found = rows_at(self.rows, index)
         found[self.name] = self.dcm.variables[self.name].scale(found[self.name])
         return found
 
@@ -263,9 +265,10 @@ def _usable(dcm: Model, name: str, sources: Sequence[Rows]) -> dict[str, Tensor]
         PlanError: There are none.
     """
     needed = (name, *dcm.mechanism(name).parents)
-    usable = [
-        rows for rows in sources if set(needed) <= set(rows.values) and name not in rows.source.do
-    ]
+    usable = []
+    for rows in sources:
+        if set(needed) <= set(rows.values) and name not in rows.source.do:
+            usable.append(rows)
     if not usable:
         raise PlanError(
             f"{name} cannot be trained by counterfactuals: no source without an intervention on it "

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from causalplug.networks import location_and_scale
+from causalplug.selection import of_kind, without
 from causalplug.variables import Variable
 
 __all__ = ["Critic", "CriticInput", "Scaled", "between"]
@@ -39,10 +40,12 @@ class CriticInput(nn.Module):
     def __init__(self, variables: Mapping[str, Variable], projections: Mapping[str, int]):
         super().__init__()
         self.variables = dict(variables)
-        self.flat = [
-            name for name, v in variables.items() if not v.needs_encoder or name in projections
-        ]
-        self.pixels = [name for name in variables if name not in self.flat]
+        items = []
+        for name, v in variables.items():
+            if not v.needs_encoder or name in projections:
+                items.append(name)
+        self.flat = items
+        self.pixels = without(variables, self.flat)
         sizes = [projections.get(name, self.variables[name].feature_size) for name in self.flat]
         self.scaled = [n in projections or self.variables[n].standardised for n in self.flat]
         self.sizes = sizes
@@ -112,7 +115,7 @@ class Critic(nn.Module):
             layers += [nn.Linear(size, width), nn.LeakyReLU(_SLOPE)]
             size = width
         self.score = nn.Sequential(*layers, nn.Linear(size, 1))
-        self._linear = [layer for layer in self.score if isinstance(layer, nn.Linear)]
+        self._linear = of_kind(self.score, nn.Linear)
 
     @staticmethod
     def _trunk(variable: Variable, channels: Sequence[int]) -> nn.Module:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.model.model import Model
+from causalplug.selection import pick, values_at, without
 
 __all__ = [
     "Cells",
@@ -78,7 +79,7 @@ class ConfounderDraws:
 
 def stacked(dcm: Model, name: str, noise: Mapping[str, Tensor]) -> Tensor | None:
     """The confounder noise that the mechanism of ``name`` reads, in its order."""
-    parts = [noise[key] for key in dcm.confounder_keys(name)]
+    parts = values_at(noise, dcm.confounder_keys(name))
     if parts:
         return torch.cat(parts, -1)
     return None
@@ -156,7 +157,7 @@ def distinct(
     """Distinct rows of columns of codes, the number of each row among them, and how often each
     occurs."""
     names = list(columns)
-    first, inverse, counts = grouped([columns[name] for name in names], sizes)
+    first, inverse, counts = grouped(values_at(columns, names), sizes)
     return {name: columns[name][first] for name in names}, inverse, counts
 
 
@@ -214,7 +215,7 @@ class Cells:
             size = dcm.variables[name].size
             if mechanism.parents:
                 sizes = [dcm.variables[parent].size for parent in mechanism.parents]
-                columns = {parent: rows[parent] for parent in mechanism.parents}
+                columns = pick(rows, mechanism.parents)
                 self.parents[name], which, _ = distinct(columns, sizes)
             else:
                 which = torch.zeros_like(rows[name])
@@ -258,7 +259,7 @@ class Cells:
         sums = [half.sum_of(tables) for half in halves]
         if len(halves) == 1:
             return log_mean_exp(sums[0].T)[halves[0].group]
-        (one, other), draws = sums, max(len(value) for value in noise.values())
+        (one, other), draws = sums, max(map(len, noise.values()))
         if len(one) * len(other) > _PAIRS * len(halves[0].group):
             both = one[halves[0].group] + other[halves[1].group]
             return torch.logsumexp(both, -1) - math.log(draws)
@@ -308,7 +309,7 @@ class _Half:
 
     def __init__(self, names: Sequence[str], index: Mapping[str, Tensor]):
         self.names = tuple(names)
-        columns = [index[name] for name in names]
+        columns = values_at(index, names)
         sizes = [int(column.max()) + 1 for column in columns]
         self.first, self.group, _ = grouped(columns, sizes)
         self.index = {name: index[name][self.first] for name in names}
@@ -351,7 +352,7 @@ def served(graph: CausalGraph, recorded: Iterable[str], do: Iterable[str]) -> li
     do = frozenset(do)
     known = frozenset(recorded) | do
     seen = graph.do(do).latent_projection(known)
-    order = [name for name in seen.topological_order() if name not in do]
+    order = without(seen.topological_order(), do)
     whole = {name for name in order if known.issuperset(graph.parents(name))}
     groups: list[tuple[str, ...]] = []
     for component in seen.c_components():

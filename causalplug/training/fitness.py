@@ -13,6 +13,7 @@ from causalplug.data.source import Rows
 from causalplug.errors import FitWarning
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.model.model import Model
+from causalplug.tensors import rows_at
 
 __all__ = ["check_generators"]
 
@@ -101,4 +102,4 @@ def _most_frequent(
     index = mechanism.label_map.index(values)
     counts = torch.bincount(index, minlength=len(mechanism.label_map.probabilities))
     kept = torch.isin(index, counts.argsort(descending=True)[:_CONFIGURATIONS])
-    return {key: value[kept] for key, value in values.items()}
+    return rows_at(values, kept)

@@ -14,6 +14,7 @@ from causalplug.checks.graph_report import GraphCheck
 from causalplug.data.source import Rows
 from causalplug.errors import GraphWarning
 from causalplug.graphs.graph import CausalGraph
+from causalplug.selection import seconds
 from causalplug.variables import Variable
 
 __all__ = ["graph_doubts"]
@@ -50,7 +51,7 @@ def graph_doubts(
         return []
     found = check_graph(
         graph,
-        [columns for _, columns in pairs],
+        seconds(pairs),
         sources=[rows.source for rows, _ in pairs],
         level=_LEVEL,
         most_rows=_ROWS,
@@ -88,7 +89,7 @@ def _columns(rows: Rows, variables: Mapping[str, Variable], seed: int) -> dict[s
 
 def _caveat(found: GraphCheck) -> Caveat:
     failed = found.failed
-    sentences = "; ".join(str(result) for result in failed[:3])
+    sentences = "; ".join(map(str, failed[:3]))
     more = ""
     if len(failed) > 3:
         more = f" and {len(failed) - 3} more"

@@ -4,8 +4,9 @@ parents."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,8 @@ from causalplug.data.source import Rows
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.model.model import Model
+from causalplug.selection import by_name, values_at, within
+from causalplug.tensors import rows_at
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import (
     Cells,
@@ -105,7 +108,7 @@ class _Factor:
         index = torch.randint(
             len(self), (min(batch_size, len(self)),), generator=generator, device=generator.device
         )
-        batch = {name: value[index] for name, value in self.rows.items()}
+        batch = rows_at(self.rows, index)
         if self.proposal is None:
             return -self._log_mean(dcm, batch, noise).mean()
         return -self._proposed(dcm, self.proposal, batch, generator).mean()
@@ -136,9 +139,9 @@ class _Factor:
             noise = self.draws(generator)
         values = []
         for start in range(0, min(len(self), _SCORED), _SCORED_TOGETHER):
-            part = {
-                name: value[start : start + _SCORED_TOGETHER] for name, value in self.rows.items()
-            }
+            part = {}
+            for name, value in self.rows.items():
+                part[name] = value[start : start + _SCORED_TOGETHER]
             if self.proposal is None:
                 values.append(self._log_mean(dcm, part, noise))
             else:
@@ -183,13 +186,7 @@ class Likelihood:
         proposals: Sequence[Proposal] | None = None,
         groups: Sequence[Sequence[tuple[str, ...]]] | None = None,
     ):
-        implicit = [name for name in variables if not dcm.mechanism(name).explicit]
-        if implicit:
-            raise PlanError(
-                f"{', '.join(variables)} cannot be trained by likelihood: the mechanism of "
-                f"{', '.join(implicit)} has no explicit density. Use objective='adversarial' for "
-                "this module."
-            )
+        _check_explicit(dcm, variables)
         self.dcm, self.variables, self.config = dcm, tuple(variables), config
         self.factors: list[_Factor] = []
         if groups is None:
@@ -200,8 +197,11 @@ class Likelihood:
             for of_source, rows in zip(groups, sources, strict=True):
                 inside = [group for group in of_source if component.issuperset(group)]
                 self.factors += [self._factor(group, rows) for group in inside]
-        total = sum(len(rows) for rows in sources)
-        known = iter(proposals or ())
+        self._complete(sum(map(len, sources)), iter(proposals or ()))
+
+    def _complete(self, total: int, known: Iterator[Proposal]) -> None:
+        """Give each factor its share of the rows, and its table or its proposal."""
+        dcm = self.dcm
         self.proposals: list[Proposal] = []
         for factor in self.factors:
             factor.share = len(factor) / total
@@ -224,17 +224,17 @@ class Likelihood:
         draws = ConfounderDraws(
             confounders_of(self.dcm, variables), self.dcm.confounder_size, count
         )
-        columns = [*needed, *(pixel_column(name) for name in needed)]
+        columns = [*needed, *map(pixel_column, needed)]
         values = {name: rows.values[name] for name in columns if name in rows.values}
         return _Factor(variables, values, 0.0, draws)
 
     def _continuous(self, variables: Sequence[str]) -> bool:
-        declared = [self.dcm.variables[name] for name in variables]
+        declared = values_at(self.dcm.variables, variables)
         return any(not (v.is_discrete or v.needs_encoder) for v in declared)
 
     def _proposal(self, factor: _Factor) -> Proposal:
-        names = [name for name in factor.rows if name in self.dcm.variables]
-        reads = {name: self.dcm.parent_spec(name) for name in names}
+        names = within(factor.rows, self.dcm.variables)
+        reads = by_name(self.dcm.parent_spec, names)
         return Proposal(reads, factor.rows, factor.draws.points.shape[1], seed=self.config.seed)
 
     def _tabulate(self, factor: _Factor) -> None:
@@ -280,6 +280,16 @@ class Likelihood:
         return Likelihood(self.dcm, self.variables, sources, settings, **known)  # type: ignore[arg-type]
 
 
+def _check_explicit(dcm: Model, variables: Sequence[str]) -> None:
+    implicit = [name for name in variables if not dcm.mechanism(name).explicit]
+    if implicit:
+        raise PlanError(
+            f"{', '.join(variables)} cannot be trained by likelihood: the mechanism of "
+            f"{', '.join(implicit)} has no explicit density. Use objective='adversarial' for "
+            "this module."
+        )
+
+
 def _check_determined(
     graph: CausalGraph,
     component: frozenset[str],
@@ -289,7 +299,7 @@ def _check_determined(
     for of_source in groups:
         if any(frozenset(group) == component for group in of_source):
             return
-    parents = {p for name in component for p in graph.parents(name)} - component
+    parents = set(chain.from_iterable(map(graph.parents, component))) - component
     raise PlanError(
         f"{', '.join(sorted(component))} cannot be trained by likelihood: no source without an "
         f"intervention on them records all of {', '.join([*sorted(component), *sorted(parents)])} "

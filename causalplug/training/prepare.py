@@ -19,6 +19,8 @@ from causalplug.mechanisms.base import Mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.model.model import Model
 from causalplug.planning.plan import Module, Target
+from causalplug.selection import pick, within, without
+from causalplug.tensors import rows_at
 from causalplug.training.config import TrainingConfig
 from causalplug.training.factors import as_made, pixel_column, read_parents
 from causalplug.training.moments import moments_off, moments_off_by_value
@@ -72,7 +74,7 @@ class Prepared:
                 images[name] = self.images[source, part][name]
         if part == "held_out" and images:
             few = torch.arange(min(len(rows), _HELD_OUT_PIXELS))
-            rows, images = rows.select(few), {name: value[few] for name, value in images.items()}
+            rows, images = rows.select(few), rows_at(images, few)
         if not images:
             return rows
         device = next(iter(rows.values.values())).device
@@ -180,7 +182,7 @@ class Prepared:
             both.append(next(r for r in part if source_name(r) == target.source))
         names = [*target.parents, *target.variables]
         rows = {name: torch.cat([part.values[name] for part in both])[:_JUDGED] for name in names}
-        given = {name: rows[name] for name in target.parents}
+        given = pick(rows, target.parents)
         with torch.no_grad():
             fake = roller(given, len(rows[names[0]]), generator).values
         found: list[str] = []
@@ -208,32 +210,31 @@ class Prepared:
         found = []
         for rows in self.held_out:
             names = [n for n in rows.values if not dcm.variables[n].needs_encoder]
-            given = [n for n in names if n in rows.source.do]
-            drawn = [n for n in names if n not in given]
+            given = within(names, rows.source.do)
+            drawn = without(names, given)
             needed = dcm.graph.do(given).ancestors(drawn)
             known = (source_name(rows), frozenset(names)) in matched
             if known or len(drawn) < 2 or any(dcm.variables[n].needs_encoder for n in needed):
                 continue
             target = _WholeTarget(tuple(drawn), tuple(given), source_name(rows))
             roller = Roller(dcm, drawn, given, (), banks=self.banks)
-            values = {n: rows.values[n] for n in names}
+            values = pick(rows.values, names)
             found.append(distance(dcm, target, roller, values, generator, final=True))
         return found
 
     def _shown(self, dcm: Model, target: Target, pixels: Sequence[str]) -> Shown | None:
         """What reads categories off the images that the target trains."""
         names = [*target.parents, *target.variables]
-        images = [
-            name for name in target.updated if name in names and dcm.variables[name].needs_encoder
-        ]
+        images = []
+        for name in target.updated:
+            if name in names and dcm.variables[name].needs_encoder:
+                images.append(name)
         if not images:
             return None
         key = (target.source, *names)
         if key not in self._readers:
             rows = self.rows(target.source, "train", pixels)
-            self._readers[key] = Shown(
-                {name: dcm.variables[name] for name in names}, images, rows.values
-            )
+            self._readers[key] = Shown(pick(dcm.variables, names), images, rows.values)
         return self._readers[key]
 
 
@@ -244,13 +245,13 @@ def _made_or_read_as_pixels(dcm: Model, variables: Sequence[str]) -> set[str]:
         mechanism = dcm.mechanism(name)
         if not mechanism.reads_projections:
             found |= set(mechanism.parents)
-    return {name for name in found if name in dcm.encoders}
+    return set(within(found, dcm.encoders))
 
 
 def _given_as_pixels(dcm: Model, target: Target) -> set[str]:
     """Images that rows give, and that a mechanism of the target reads without an encoder
     between."""
-    readers = [dcm.mechanism(name) for name in target.variables]
+    readers = list(map(dcm.mechanism, target.variables))
     read = {p for one in readers if not one.reads_projections for p in one.parents}
     return {name for name in read if name in target.parents and name in dcm.encoders}
 
@@ -455,9 +456,10 @@ class _timed:
 def _rows_with(name: str, mechanism: Mechanism, train: Sequence[Rows]) -> dict[str, Tensor]:
     """Rows of the largest source that tells how a frozen mechanism's labels follow from its
     parents."""
-    having = [
-        r for r in train if {name, *mechanism.parents} <= set(r.values) and name not in r.source.do
-    ]
+    having = []
+    for r in train:
+        if {name, *mechanism.parents} <= set(r.values) and name not in r.source.do:
+            having.append(r)
     having = having or [
         r for r in train if set(mechanism.parents) <= set(r.values) and name not in r.source.do
     ]

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from causalplug.arguments import choice, read_argument
 from causalplug.errors import TrainingError
+from causalplug.selection import drop
 from causalplug.values import Json
 
 __all__ = ["PRESETS", "Preset", "preset_for", "with_presets"]
@@ -82,5 +83,5 @@ def _missing(settings: Json) -> Json:
     """What a preset adds to settings; a length of training replaces the preset's own."""
     own = preset_for(settings["preset"]).settings
     if any(settings.get(name) is not None for name in _LENGTHS):
-        return {name: value for name, value in own.items() if name not in _LENGTHS}
+        return drop(own, _LENGTHS)
     return own

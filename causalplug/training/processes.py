@@ -7,6 +7,7 @@ any other gradient, and every process makes the same update to the same weights.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -57,7 +58,12 @@ def _exchange() -> Iterator[None]:
         raise Unanswered(str(error)) from error
 
 
-def known_accelerator(given: Accelerator | None, **options: Any) -> Accelerator:
+def known_accelerator(
+    given: Accelerator | None,
+    *,
+    log_with: str | None = None,
+    project_dir: str | os.PathLike[str] | None = None,
+) -> Accelerator:
     """The caller's accelerator, or one that knows all processes that were started.
 
     accelerate takes itself for the only process where there is no GPU and nobody says ``cpu=True``;
@@ -68,9 +74,8 @@ def known_accelerator(given: Accelerator | None, **options: Any) -> Accelerator:
     """
     started = get_cpu_distributed_information().world_size  # as torchrun, accelerate or mpirun say
     if given is None:
-        if started > 1 and not _has_accelerator():
-            options |= {"cpu": True}
-        given = Accelerator(**options)
+        cpu = started > 1 and not _has_accelerator()
+        given = Accelerator(cpu=cpu, log_with=log_with, project_dir=project_dir)
     if started != given.num_processes:
         raise TrainingError(
             f"Training cannot start: {started} processes were started, the accelerator knows "

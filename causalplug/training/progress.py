@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["CYCLES", "cycle_progress", "gained", "paired"]
+__all__ = ["CYCLES", "MATTERS", "cycle_progress", "gained", "paired"]
 
 CYCLES = (100, 200, 400, 800)
 """Updates of the cycles of a training by likelihood whose ``steps`` are not given: the learning
@@ -17,7 +17,9 @@ rate falls along a cosine in each and starts anew (Loshchilov & Hutter 2017), an
 long as the one before."""
 
 _SIGNIFICANT = 2.0  # standard errors that tell two states apart
-_MATTERS = 0.002  # nats a row; a KL divergence that small is a TVD of at most .03 (Pinsker)
+MATTERS = 0.002
+"""Nats a row from which on two states differ: a Kullback-Leibler divergence that small is a TVD of
+at most .03 (Pinsker)."""
 
 
 def paired(one: Tensor, other: Tensor, counts: Tensor | None = None) -> tuple[float, float]:
@@ -40,7 +42,7 @@ def paired(one: Tensor, other: Tensor, counts: Tensor | None = None) -> tuple[fl
 
 def gained(mean: float, error: float) -> bool:
     """Whether a gain in log likelihood is more than chance explains, and large enough to matter."""
-    return mean > _SIGNIFICANT * error and mean > _MATTERS
+    return mean > _SIGNIFICANT * error and mean > MATTERS
 
 
 def cycle_progress(step: int, cycles: Sequence[int]) -> float:

@@ -21,6 +21,8 @@ from causalplug.data.source import Rows
 from causalplug.errors import ConvergenceWarning, RepositoryError, TrainingError
 from causalplug.files.weights import read_safetensors, safetensors_writer
 from causalplug.planning.plan import Module
+from causalplug.selection import values_at
+from causalplug.tensors import copied
 from causalplug.training.prepare import Prepared, source_name
 from causalplug.training.processes import Processes
 from causalplug.training.run import Owner, Run
@@ -60,7 +62,7 @@ def resampled(rows: Rows, generator: torch.Generator) -> Tensor:
     sizes = torch.bincount(cluster)
     chosen = torch.randint(len(sizes), (len(sizes),), generator=generator)
     groups = order.split(sizes.tolist())
-    return torch.cat([groups[k] for k in chosen.tolist()])
+    return torch.cat(values_at(groups, chosen.tolist()))
 
 
 def refit(
@@ -86,7 +88,7 @@ def refit(
     """
     dcm = trainer.dcm
     together = Processes(trainer.accelerator)
-    trained = {key: value.detach().clone() for key, value in dcm.trained_tensors().items()}
+    trained = copied(dcm.trained_tensors())
     names = [key for key in trained if not key.startswith("_encoders.")]
     store = _Store(folder, facts)
     found: list[dict[str, Tensor]] = []

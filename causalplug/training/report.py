@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord, RangeRecord
+from causalplug.planning.gradients import sentence
 from causalplug.planning.objectives import OBJECTIVES
+from causalplug.selection import to_dicts
 from causalplug.training.validation import Distance
 from causalplug.values import Json
 
@@ -30,6 +31,7 @@ class ModuleReport:
         converged: Whether every distance is within its bound; None where nothing was compared, as
             for a module that likelihood trained behind a generator too slow to be drawn from.
         curve: One entry per validation: step, distance and loss.
+        gradients: Frozen variable that it was trained through -> how gradients passed it, in words.
     """
 
     variables: tuple[str, ...]
@@ -41,6 +43,7 @@ class ModuleReport:
     negative_log_likelihood: float | None = None
     converged: bool | None = None
     curve: list[dict[str, float]] = field(default_factory=list)
+    gradients: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -68,12 +71,14 @@ class ModuleReport:
             "steps": self.steps,
             "best_step": self.best_step,
             "seconds": round(self.seconds, 3),
-            "distances": [distance.to_dict() for distance in self.distances],
+            "distances": to_dicts(self.distances),
             "converged": self.converged,
             "curve": self.curve,
         }
         if self.negative_log_likelihood is not None:
             record["negative_log_likelihood"] = self.negative_log_likelihood
+        if self.gradients:
+            record["gradients"] = self.gradients
         return record
 
 
@@ -111,8 +116,8 @@ class TrainingReport:
     warnings: list[Caveat] = field(default_factory=list)
     overlap: Sequence[OverlapRecord] = ()
     ranges: Mapping[str, RangeRecord] = field(default_factory=dict)
-    unseen: Mapping[str, list[Any]] = field(default_factory=dict)
-    rare: Mapping[str, list[list[Any]]] = field(default_factory=dict)
+    unseen: Mapping[str, list[object]] = field(default_factory=dict)
+    rare: Mapping[str, list[list[object]]] = field(default_factory=dict)
     processes: int = 1
 
     @property
@@ -129,17 +134,17 @@ class TrainingReport:
     def to_dict(self) -> Json:
         """JSON values."""
         found: Json = {
-            "modules": [module.to_dict() for module in self.modules],
+            "modules": to_dicts(self.modules),
             "pulled": list(self.pulled),
             "seconds": {key: round(value, 3) for key, value in self.seconds.items()},
             "settings": self.settings,
             "processes": self.processes,
-            "fits": [fit.to_dict() for fit in self.fits],
+            "fits": to_dicts(self.fits),
             "sources": self.sources,
-            "joint": [distance.to_dict() for distance in self.joint],
+            "joint": to_dicts(self.joint),
             "joint_converged": self.joint_converged,
-            "warnings": [caveat.to_dict() for caveat in self.warnings],
-            "overlap": [record.to_dict() for record in self.overlap],
+            "warnings": to_dicts(self.warnings),
+            "overlap": to_dicts(self.overlap),
             "ranges": {name: record.to_list() for name, record in self.ranges.items()},
         }
         if self.unseen:
@@ -183,9 +188,10 @@ class TrainingReport:
                     )
                 )
         verdicts = {fit.name: f"{fit.verdict} for the rows" for fit in self.fits}
-        return lines + [
-            (name, "pulled", "frozen", *[""] * 6, verdicts.get(name, "")) for name in self.pulled
-        ]
+        items = []
+        for name in self.pulled:
+            items.append((name, "pulled", "frozen", *[""] * 6, verdicts.get(name, "")))
+        return lines + items
 
     def __str__(self) -> str:
         lines = self.rows()
@@ -195,6 +201,7 @@ class TrainingReport:
             table.append(
                 "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
             )
+        table += [sentence(m.name, m.gradients) for m in self.modules if m.gradients]
         for fit in self.fits:
             table += [f"{fit.name}: {reason}" for reason in fit.reasons]
         if self.processes > 1:

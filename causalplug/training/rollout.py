@@ -4,7 +4,6 @@ come from real rows.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,16 +11,19 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from causalplug.errors import MechanismError
+from causalplug.mechanisms.base import Mechanism
 from causalplug.model.model import Model
 from causalplug.noise import NoiseSpec
+from causalplug.planning.gradients import Passage, gradient_paths
+from causalplug.selection import pick
 from causalplug.training.factors import confounders_of, stacked
+from causalplug.training.links import links_of
 
 if TYPE_CHECKING:
     from causalplug.mechanisms.frozen.bank import SampleBank
 
 __all__ = ["Roller", "Rollout"]
-
-_ENDLESS = 2**62  # values of a count: too many to be enumerated
 
 
 @dataclass
@@ -36,8 +38,8 @@ class Rollout:
         draws: How many of them are independent draws.
         weight: Probability ``(copies, n)`` of each copy given its noise and draw, where values were
             enumerated.
-        log_prob: ``(draws, n)`` log probability of the drawn discrete values, for the score
-            function.
+        log_prob: ``(draws, n)`` log probability, or density, of the drawn values whose score
+            function is taken.
     """
 
     values: dict[str, Tensor]
@@ -66,7 +68,7 @@ class Roller:
         variables: T, the variables to draw.
         given: What is held fixed; T is drawn from it, through unrecorded ancestors where there are
             any.
-        updated: The mechanisms that are trained; only their probabilities carry gradients.
+        updated: The mechanisms that are trained.
         banks: Samples of frozen image mechanisms; training calls their generators no more.
         pixels: Image variables that stay pixels; all others come as projections.
 
@@ -79,6 +81,12 @@ class Roller:
         order: T in topological order.
         weighed: The discrete variables and counts whose probabilities carry a gradient: trained
             ones, and frozen ones that read what a trained mechanism makes of continuous numbers.
+        scored: The numbers and vectors whose densities carry it, because a frozen mechanism that
+            reads them does not pass it.
+
+    Raises:
+        PlanError: A gradient would be lost, see
+            :func:`~causalplug.planning.gradients.gradient_paths`.
     """
 
     def __init__(
@@ -96,40 +104,16 @@ class Roller:
         self.order = list(dcm.graph.in_order(inside))
         self.confounders = confounders_of(dcm, self.order)
         self.banks, self.pixels = dict(banks), set(pixels)
-        self.weighed = self._weighed()
+        self.links = links_of(dcm, self.order, self.updated)
+        self.paths = gradient_paths(self.links)
+        self.weighed, self.scored = list(self.paths.weighed), list(self.paths.scored)
+        self._independent = {*self.weighed, *self.scored}  # drawn anew in every copy
 
-    def _weighed(self) -> list[str]:
-        weighed: list[str] = []
-        moving: set[str] = set()  # what changes smoothly with the parameters
-        for name in self.order:
-            reads = bool(moving & set(self.dcm.graph.parents(name)))
-            if not self.dcm.variables[name].is_countable:
-                if reads or name in self.updated:
-                    moving |= {name}
-            elif reads or name in self.updated:
-                weighed.append(name)
-        return weighed
-
-    @property
-    def joint_values(self) -> int:
-        """Number of joint values of the weighed discrete variables."""
-        return math.prod(self._size(name) for name in self.weighed)
-
-    def _size(self, name: str) -> int:
-        size = self.dcm.variables[name].cardinality
-        if size is None:
-            return _ENDLESS
-        return size
-
-    def last(self, budget: int) -> set[str]:
-        """The last weighed variables whose joint values are at most ``budget``."""
-        found: list[str] = []
-        for name in reversed(self.weighed):
-            budget //= self._size(name)
-            if budget < 1:
-                break
-            found.append(name)
-        return set(found)
+    def passage(self, gradient: str, most: int) -> Passage:
+        """How the gradient passes the values, by the settings ``gradient`` and
+        ``max_enumeration``."""
+        sizes = {name: self.dcm.variables[name].cardinality for name in self.weighed}
+        return Passage.choose(self.order, self.paths, sizes, gradient=gradient, most=most)
 
     def __call__(
         self,
@@ -167,7 +151,7 @@ class Roller:
             weight = None
         else:
             weight = state.log_weight.exp()
-        kept = {name: state.values[name] for name in (*given, *self.order)}
+        kept = pick(state.values, (*given, *self.order))
         return Rollout(kept, state.copies, state.draws, weight, state.log_prob)
 
     def _draw(
@@ -186,8 +170,8 @@ class Roller:
             parents = {parent: self._read(parent, name, state) for parent in mechanism.parents}
             self._enumerate(name, state, n, mechanism.logits(parents, confounder))
             return
-        # copies of one row share their noise; score-function copies of weighed variables must not
-        scored = mode == "score" and name in self.weighed
+        # copies of one row share their noise; score-function copies of what is scored must not
+        scored = mode == "score" and name in self._independent
         own = n
         if scored:
             own = state.copies * n
@@ -205,13 +189,37 @@ class Roller:
             )
             return
         value = mechanism(parents, noise, confounder)
+        if not (variable.is_countable or mechanism.chooses):
+            self._refuse_lost(name, mechanism, parents, value)
         if scored:
-            term = mechanism.log_prob(value, parents, confounder).view(state.copies, n)
+            if mechanism.chooses:
+                term = mechanism.choice_log_prob(parents, noise, confounder)
+            else:
+                value = value.detach()
+                term = mechanism.log_prob(value, parents, confounder)
+            term = term.view(state.copies, n)
             if state.log_prob is None:
                 state.log_prob = term
             else:
                 state.log_prob = state.log_prob + term
         self._keep(name, state, value, painted=True)
+
+    def _refuse_lost(
+        self, name: str, mechanism: Mechanism, parents: Mapping[str, Tensor], value: Tensor
+    ) -> None:
+        """Refuse a mechanism that says it passes gradients, and passes none.
+
+        Raises:
+            MechanismError: It does.
+        """
+        moving = [parent for parent, given in parents.items() if given.requires_grad]
+        if moving and not value.requires_grad:
+            raise MechanismError(
+                f"Training would lose the gradient of {moving[0]!r}: the mechanism of {name!r} "
+                f"({type(mechanism).__name__}) says that it is differentiable, and no gradient "
+                "passes it. Set differentiable = False in its class; the score function is used "
+                "then."
+            )
 
     def _keep(self, name: str, state: _State, value: Tensor, *, painted: bool) -> None:
         """Put a value among the rollout's; pixels that nobody asked for become a projection
@@ -224,7 +232,7 @@ class Roller:
     def _enumerate(self, name: str, state: _State, n: int, logits: Tensor) -> None:
         """Spread a variable over all its values: every copy becomes ``size`` copies with their
         probabilities."""
-        size = self._size(name)
+        size = self.dcm.variables[name].cardinality or 1
         log_probs = torch.log_softmax(logits.expand(state.copies * n, -1), -1)
         log_probs = log_probs.view(state.copies, n, size).permute(2, 0, 1)
         if state.log_weight is None:

@@ -20,6 +20,7 @@ from causalplug.mechanisms.trainable.mixed import MixedSpline
 from causalplug.notebook import bar_type
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module
+from causalplug.selection import without_none
 from causalplug.training.checkpoint import Checkpoints, starting_with
 from causalplug.training.counterfactual_game import CounterfactualLearner
 from causalplug.training.factors import served
@@ -114,9 +115,10 @@ class Run:
         self.dcm.load_trained(starting_with("model.", tensors))
         if state["scaler"] is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        self.reports |= {
-            int(position): report_from(record) for position, record in state["reports"].items()
-        }
+        by_name = {}
+        for position, record in state["reports"].items():
+            by_name[int(position)] = report_from(record)
+        self.reports |= by_name
         if state["step"] is not None:
             self.pending = loaded
         else:
@@ -177,7 +179,8 @@ class Run:
     def module(self, position: int, module: Module) -> None:
         """Train one module: one phase, or two for ``warm``."""
         objective = str(module.objective)
-        report = ModuleReport(tuple(module.variables), objective)
+        ways = dict(module.gradients)
+        report = ModuleReport(tuple(module.variables), objective, gradients=ways)
         first = 0
         if self.pending is not None and self.pending[0]["position"] == position:
             state = self.pending[0]
@@ -385,7 +388,7 @@ class Run:
         state: Json = {
             "facts": self.facts,
             "reports": {str(place): report.to_dict() for place, report in self.reports.items()},
-            "bindings": {name: found for name, found in bindings.items() if found is not None},
+            "bindings": without_none(bindings),
             "step": None,
             "scaler": None,
         }
@@ -413,5 +416,5 @@ def report_from(record: Named) -> ModuleReport:
     """Inverse of :meth:`ModuleReport.to_dict`."""
     fields = dict(record)
     fields["variables"] = tuple(fields["variables"])
-    fields["distances"] = tuple(Distance.from_dict(d) for d in fields["distances"])
+    fields["distances"] = tuple(map(Distance.from_dict, fields["distances"]))
     return ModuleReport(**fields)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from causalplug.mechanisms.trainable.conditioner import Conditioner
 from causalplug.mechanisms.trainable.continuous import ContinuousSpline, spline_log_prob
 from causalplug.mechanisms.trainable.discrete import DiscreteMLP
+from causalplug.selection import of_kind
 
 __all__ = ["Member", "Stack", "StackRows", "stackable"]
 
@@ -61,11 +62,11 @@ class StackRows:
 
     def __init__(self, members: Sequence[Member]):
         self.counts = torch.tensor([len(m.rows[m.name]) for m in members])
-        features = [_features(m) for m in members]
+        features = list(map(_features, members))
         widest = max(1, max(f.shape[1] for f in features))
         padded = [nn.functional.pad(f, (0, widest - f.shape[1])) for f in features]
         self.features = torch.cat(padded)
-        self.values = torch.cat([_value(m) for m in members])
+        self.values = torch.cat(list(map(_value, members)))
         device = self.values.device
         self.counts = self.counts.to(device)
         self.starts = (self.counts.cumsum(0) - self.counts)[:, None]
@@ -146,7 +147,7 @@ class Stack(nn.Module):
             own = network.output_bias
             return [(self.biases[-1][place, 0, : len(own)], own)]
         layers = (network.read_parents, *network.rest)
-        linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+        linear = of_kind(layers, nn.Linear)
         found = []
         for weight, bias, layer in zip(self.weights, self.biases, linear, strict=True):
             out, into = layer.weight.shape

@@ -21,6 +21,7 @@ from causalplug.graphs.source import Source
 from causalplug.identification.identification import identify
 from causalplug.identification.query import Query
 from causalplug.model.model import Model
+from causalplug.tensors import first_rows
 from causalplug.values import Json
 
 __all__ = ["overlap_records", "range_records", "rare_categories", "unseen_categories"]
@@ -55,14 +56,14 @@ def range_records(tables: Sequence[Rows], model: Model) -> dict[str, RangeRecord
     return found
 
 
-def unseen_categories(tables: Sequence[Rows], model: Model) -> dict[str, list[Any]]:
+def unseen_categories(tables: Sequence[Rows], model: Model) -> dict[str, list[object]]:
     """Declared categories that no row of the sources which record them has, by variable."""
     counts = _category_counts(tables, model)
     found = {name: [c for c, n in of.items() if n == 0] for name, of in counts.items()}
     return {name: categories for name, categories in found.items() if categories}
 
 
-def rare_categories(tables: Sequence[Rows], model: Model) -> dict[str, list[list[Any]]]:
+def rare_categories(tables: Sequence[Rows], model: Model) -> dict[str, list[list[object]]]:
     """Categories that some rows have but fewer than ten, each with its number, by variable."""
     counts = _category_counts(tables, model)
     found = {name: [[c, n] for c, n in of.items() if 0 < n < _RARE] for name, of in counts.items()}
@@ -160,7 +161,7 @@ def _first(rows: Rows) -> Rows:
     """Some of very many rows; those of training come in random order."""
     if len(rows) <= _MOST:
         return rows
-    return replace(rows, values={name: column[:_MOST] for name, column in rows.values.items()})
+    return replace(rows, values=first_rows(rows.values, _MOST))
 
 
 def _users_values(model: Model, rows: Rows) -> Json:

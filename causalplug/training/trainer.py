@@ -43,6 +43,7 @@ from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module, Plan, plan
+from causalplug.selection import dicts_by_name, map_values, values_at, within, without
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.columns import suit_columns
 from causalplug.training.config import TrainingConfig, TrainingSettings
@@ -52,10 +53,11 @@ from causalplug.training.doubts import few_rows_doubts, joint_doubts, tail_doubt
 from causalplug.training.encode import encoded
 from causalplug.training.fitness import check_generators
 from causalplug.training.graph_doubts import graph_doubts
+from causalplug.training.links import with_ways
 from causalplug.training.prepare import prepare
 from causalplug.training.processes import Processes, Unanswered, known_accelerator, out_of_memory
 from causalplug.training.replicates import check_replicates, refit
-from causalplug.training.report import TrainingReport
+from causalplug.training.report import ModuleReport, TrainingReport
 from causalplug.training.run import Run, report_from
 from causalplug.training.signals import ending_like_interrupts
 from causalplug.training.support import (
@@ -198,7 +200,24 @@ def _read_by(dcm: Model, queries: str | Query | Iterable[str | Query]) -> tuple[
         found |= asked.reads(dcm.graph)
     if not found:
         raise TrainingError("queries asks nothing of the model: name at least one question.")
-    return tuple(name for name in dcm.graph.variables if name in found)
+    return tuple(within(dcm.graph.variables, found))
+
+
+def _with_accumulation(config: TrainingConfig, accelerator: Accelerator) -> TrainingConfig:
+    """The settings, with the accelerator's accumulation of gradients where they name none."""
+    steps = accelerator.gradient_accumulation_steps
+    if steps > 1 and config.gradient_accumulation_steps == 1:
+        return replace(config, gradient_accumulation_steps=steps)
+    return config
+
+
+def _folder(output_dir: str | Path | None) -> Path | None:
+    if output_dir is None:
+        return None
+    folder = Path(output_dir)
+    if folder.exists() and not folder.is_dir():
+        raise TrainingError(f"Training cannot start: output_dir {folder} is a file. Name a folder.")
+    return folder
 
 
 class Trainer:
@@ -240,65 +259,46 @@ class Trainer:
         progress: bool = True,
         queries: str | Query | Iterable[str | Query] | None = None,
     ):
-        self.dcm, self.config = dcm, config or TrainingConfig()
+        self.dcm = dcm
         self.accelerator = known_accelerator(accelerator)
-        if (
-            self.accelerator.gradient_accumulation_steps > 1
-            and self.config.gradient_accumulation_steps == 1
-        ):
-            steps = self.accelerator.gradient_accumulation_steps
-            self.config = replace(self.config, gradient_accumulation_steps=steps)
+        self.config = _with_accumulation(config or TrainingConfig(), self.accelerator)
         self.progress = progress and self.accelerator.is_main_process
-        if output_dir is not None:
-            self.output_dir: Path | None = Path(output_dir)
-        else:
-            self.output_dir = None
-        if (
-            self.output_dir is not None
-            and self.output_dir.exists()
-            and not self.output_dir.is_dir()
-        ):
-            raise TrainingError(
-                f"Training cannot start: output_dir {self.output_dir} is a file. Name a folder."
-            )
+        self.output_dir = _folder(output_dir)
         self.tables = encoded(dcm, sources, self.output_dir)
         self.config = self.config.of_length(max(map(len, self.tables)), self._drawing())
+        made = self._planned(None if queries is None else _read_by(dcm, queries))
+        self.plan = replace(made, modules=with_ways(dcm, made.modules, self.config))
+        for module in self.plan.modules:
+            if module.objective == ObjectiveName.COUNTERFACTUAL:
+                check_counterfactual(dcm, module.variables)
+        named = zip(self.tables, self.plan.sources, strict=True)
+        self.tables = [replace(rows, source=source) for rows, source in named]
+
+    def _planned(self, only: tuple[str, ...] | None) -> Plan:
+        """The plan for the tables, for the variables ``only`` or for all."""
+        dcm, described = self.dcm, [rows.source for rows in self.tables]
         kinds = {name: variable.kind for name, variable in dcm.variables.items()}
-        described = [rows.source for rows in self.tables]
-        if queries is None:
-            only = None
-        else:
-            only = _read_by(dcm, queries)
         if self.config.strategy == "joint":
             if only is not None:
                 raise TrainingError(
                     'queries= cannot be used with strategy="joint", which trains everything at '
                     "once: leave one of the two out."
                 )
-            made = joint_plan(dcm.graph, described, frozen=dcm.pulled, kinds=kinds)
-        else:
-            available: dict[str, object] = {**dcm.pulled}
-            for name, mechanism in dcm.mechanisms.items():
-                if isinstance(mechanism, Renderer) and dcm.graph.siblings(name):
-                    available[name] = mechanism.generator
-            held = dcm.mechanisms.unopened()
-            made = plan(
-                dcm.graph,
-                described,
-                available=available,
-                objective=self.config.objective,
-                kinds=kinds,
-                explicit={name: m.explicit for name, m in held.items() if not m.frozen},
-                only=only,
-            )
-        for module in made.modules:
-            if module.objective == ObjectiveName.COUNTERFACTUAL:
-                check_counterfactual(dcm, module.variables)
-        self.tables = [
-            replace(rows, source=named)
-            for rows, named in zip(self.tables, made.sources, strict=True)
-        ]
-        self.plan: Plan = made
+            return joint_plan(dcm.graph, described, frozen=dcm.pulled, kinds=kinds)
+        available: dict[str, object] = {**dcm.pulled}
+        for name, mechanism in dcm.mechanisms.items():
+            if isinstance(mechanism, Renderer) and dcm.graph.siblings(name):
+                available[name] = mechanism.generator
+        held = dcm.mechanisms.unopened()
+        return plan(
+            dcm.graph,
+            described,
+            available=available,
+            objective=self.config.objective,
+            kinds=kinds,
+            explicit={name: m.explicit for name, m in held.items() if not m.frozen},
+            only=only,
+        )
 
     @takes(TrainingError, resume_from_checkpoint=FLAG.or_else(PATH), replicates=_REPLICATES)
     def train(
@@ -373,9 +373,7 @@ class Trainer:
                 data[f"column {name!r} of source {rows.source.name!r}"] = digest.hexdigest()
         facts = {
             "settings": self.config.to_dict(),
-            "variables": {
-                name: variable.to_dict() for name, variable in self.dcm.variables.items()
-            },
+            "variables": dicts_by_name(self.dcm.variables),
             "graph": str(self.dcm.graph),
             "data": data,
             "weights": {
@@ -513,7 +511,7 @@ class Trainer:
         doubts: Sequence[Caveat],
     ) -> TrainingReport:
         """What came of the run, and what is doubtful about it."""
-        reports = [run.reports[position] for position in range(len(modules))]
+        reports = values_at(run.reports, range(len(modules)))
         pulled: list[str] = []
         for module in self.plan.modules:
             if module.action == "pull":
@@ -548,7 +546,7 @@ class Trainer:
         apart.prepared = run.prepared
         for number, generation in enumerate(self.plan.generations):
             places = [modules.index(module) for module in generation if module in modules]
-            places = [place for place in places if place not in run.reports]
+            places = without(places, run.reports)
             if not places:
                 continue
             owner = {place: k % together.count for k, place in enumerate(places)}
@@ -556,9 +554,7 @@ class Trainer:
             if self.output_dir is not None:
                 name = f"checkpoint-generation-{number}-process-{index}"
                 apart.checkpoints = Checkpoints(self.output_dir, name)
-                loaded = None
-                if resume:
-                    loaded = apart.checkpoints.load(run.facts)
+                loaded = apart.checkpoints.load(run.facts) if resume else None
                 if loaded is not None:
                     apart.take(loaded)
             for place in places:
@@ -569,19 +565,20 @@ class Trainer:
                     together.share(
                         self.dcm.mechanism(name).state_dict().values(), source=owner[place]
                     )
-            for told in together.all_told(
-                {place: report.to_dict() for place, report in apart.reports.items()}
-            ):
-                found = {place: report_from(record) for place, record in told.items()}
-                for place in (
-                    found.keys() - apart.reports.keys()
-                ):  # the first process writes for all
-                    for step, values in found[place].tracked():
-                        self.track(values, step)
-                run.reports |= found
+            self._gather_reports(run, apart.reports)
             run.save(None)
             if apart.checkpoints is not None:
                 shutil.rmtree(apart.checkpoints.folder, ignore_errors=True)
+
+    def _gather_reports(self, run: Run, own: Mapping[int, ModuleReport]) -> None:
+        """The reports of all processes; the first process tracks for all."""
+        records = dicts_by_name(own)
+        for told in run.processes.all_told(records):
+            found = map_values(report_from, told)
+            for place in found.keys() - own.keys():
+                for step, values in found[place].tracked():
+                    self.track(values, step)
+            run.reports |= found
 
     @contextlib.contextmanager
     def _tracked(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from causalplug.checks.two_sample import SCALES, Shown, classifier_distance, mmd
 from causalplug.model.model import Model
 from causalplug.networks import location_and_scale
+from causalplug.selection import drop, pick, values_at, without_none
 from causalplug.training.factors import ravel
 from causalplug.training.rollout import Roller
 from causalplug.values import Json, Named
@@ -123,10 +124,10 @@ class Distance:
 
     def to_dict(self) -> Json:
         """JSON values."""
-        record = {key: value for key, value in asdict(self).items() if value is not None}
+        record = without_none(asdict(self))
         if self.off:
             return record | {"off": list(self.off)}
-        return {key: value for key, value in record.items() if key != "off"}
+        return drop(record, ("off",))
 
     @classmethod
     def from_dict(cls, record: Named) -> Distance:
@@ -251,37 +252,28 @@ def distance(
     names = [*target.parents, *target.variables]
     n = min(len(rows[names[0]]), _MOST)
     rows = {name: rows[name][:n] for name in names}
-    repeats = 1
-    if all(not dcm.variables[m].needs_encoder for m in target.variables):
-        repeats = max(1, min(200, _ROWS // n))
-    given = {
-        name: rows[name].repeat(repeats, *[1] * (rows[name].ndim - 1)) for name in target.parents
-    }
+    repeats = _repeats(dcm, target, n)
+    given = {}
+    for name in target.parents:
+        given[name] = rows[name].repeat(repeats, *[1] * (rows[name].ndim - 1))
     fake = roller(given, n * repeats, generator).values
     discrete = [name for name in names if dcm.variables[name].is_discrete]
     found: Json = {}
     if discrete:
         sizes = [dcm.variables[name].size for name in discrete]
-        columns = []
-        for values in (rows, fake):
-            columns.append(
-                [*(values[name] for name in discrete), *(shown(values) if shown else [])]
-            )
+        columns = [values_at(values, discrete) for values in (rows, fake)]
         if shown:
             sizes += shown.sizes
-        p, q, sets = _worst(torch.stack(columns[0], -1), torch.stack(columns[1], -1), sizes)
-        floor, ceiling = sampling_floor(p, len(q))
-        ceiling = floor + (ceiling - floor) * math.sqrt(1 + math.log(sets) / math.log(100))
-        found |= {"tvd": tvd(p, q), "floor": floor, "ceiling": ceiling, "kl": _kl(p, q)}
+            columns[0] += shown(rows)
+            columns[1] += shown(fake)
+        found |= _of_categories(columns[0], columns[1], sizes)
     if len(discrete) < len(names):
-        variables = {name: dcm.variables[name] for name in names}
+        variables = pick(dcm.variables, names)
         real, fake_parts = (_features(values, variables, shown) for values in (rows, fake))
-        pick = torch.randperm(len(fake_parts[0]), generator=generator, device=fake_parts[0].device)
-        fake_parts = [part[pick] for part in fake_parts]
-        if shown:
-            scales: tuple[float, ...] = SCALES
-        else:
-            scales = (1.0,)
+        device = fake_parts[0].device
+        order = torch.randperm(len(fake_parts[0]), generator=generator, device=device)
+        fake_parts = [part[order] for part in fake_parts]
+        scales = SCALES if shown else (1.0,)
         found["mmd"], found["mmd_floor"] = mmd(
             *_balanced(real, fake_parts), generator, scales=scales
         )
@@ -290,3 +282,18 @@ def distance(
                 torch.cat(real, -1), torch.cat(fake_parts, -1)
             )
     return Distance(target=target.describe(), rows=n, **found)
+
+
+def _repeats(dcm: Model, target: Compared, n: int) -> int:
+    """How often each held-out row is generated: once where images are painted."""
+    if any(dcm.variables[name].needs_encoder for name in target.variables):
+        return 1
+    return max(1, min(200, _ROWS // n))
+
+
+def _of_categories(real: Sequence[Tensor], fake: Sequence[Tensor], sizes: Sequence[int]) -> Json:
+    """The distances of discrete columns."""
+    p, q, sets = _worst(torch.stack(list(real), -1), torch.stack(list(fake), -1), sizes)
+    floor, ceiling = sampling_floor(p, len(q))
+    ceiling = floor + (ceiling - floor) * math.sqrt(1 + math.log(sets) / math.log(100))
+    return {"tvd": tvd(p, q), "floor": floor, "ceiling": ceiling, "kl": _kl(p, q)}

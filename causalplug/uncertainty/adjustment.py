@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import chain
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from causalplug.noise import Noise
 from causalplug.sampling.interventions import Constant
 from causalplug.sampling.terms import Case
 from causalplug.sampling.worlds import Rows, World
+from causalplug.selection import firsts, pick, seconds, variables_of, within
 from causalplug.uncertainty.numbers import AnswerNumbers
 
 __all__ = ["Adjusted", "adjusted", "adjustment_names"]
@@ -81,8 +83,8 @@ def adjusted(
             pairs = []
             for index in range(len(numbers.blocks)):
                 pairs.append(_Case(dcm, numbers, index, position, rows, size, seed).parts())
-            a.append(torch.cat([pair[0] for pair in pairs], 1))
-            b.append(torch.cat([pair[1] for pair in pairs], 1))
+            a.append(torch.cat(firsts(pairs), 1))
+            b.append(torch.cat(seconds(pairs), 1))
     numerator, weight = torch.stack(a), torch.stack(b)
     mean = weight.mean(1)
     ratios = numerator.mean(1) / mean
@@ -95,7 +97,7 @@ def _world(case: Case) -> World | None:
     """The one world in which the outcomes are read, None if there are several."""
     axes = [*case.outcomes, *([case.mean] if case.mean else [])]
     worlds = [axis.world for axis in axes] + [world for world, _, _ in case.fixed]
-    worlds += [world for world, _ in case.ranges]
+    worlds += firsts(case.ranges)
     if all(world is worlds[0] for world in worlds):
         return worlds[0]
     return None
@@ -104,7 +106,7 @@ def _world(case: Case) -> World | None:
 def _outcomes(case: Case) -> list[str]:
     axes = [*case.outcomes, *([case.mean] if case.mean else [])]
     fixed = [name for _, name, _ in case.fixed] + [part.name for _, part in case.ranges]
-    return [axis.variable for axis in axes] + fixed
+    return variables_of(axes) + fixed
 
 
 def _needed(dcm: Model, case: Case) -> set[str] | None:
@@ -132,9 +134,9 @@ def _evidence(case: Case) -> set[str] | None:
         return None
     seen = {given.world.cell(name) for given in case.given for name in given.names}
     seen |= {axis.world.cell(axis.variable) for axis in case.evidence}
-    if any(token for _, token in seen):
+    if any(seconds(seen)):
         return None
-    return {name for name, _ in seen}
+    return set(firsts(seen))
 
 
 def _covariates(
@@ -146,7 +148,7 @@ def _covariates(
     after = set(graph.descendants(treatments)) | treatments
     before = (set(graph.ancestors(outcomes | treatments)) | evidence) - after
     known = before | treatments
-    causes = {parent for name in treatments for parent in graph.parents(name)}
+    causes = set(chain.from_iterable(map(graph.parents, treatments)))
     later = (set(graph.ancestors(outcomes)) & after) - treatments
     joined = any(before & set(graph.siblings(name)) for name in later)
     if joined or not known.issuperset(causes | evidence):
@@ -192,7 +194,7 @@ class _Case:
         self.case = self.block.cases[position]
         self.world: World = _world(self.case)  # type: ignore[assignment]
         self.factual = World(dcm.graph)
-        self.treatments = [name for name in self.world.do if name in rows]
+        self.treatments = within(self.world.do, rows)
 
     def parts(self) -> tuple[Tensor, Tensor]:
         """``a`` and ``b`` of every row, ``(n, cells)``."""
@@ -229,7 +231,7 @@ class _Case:
 
     def _recorded(self) -> dict[str, Tensor]:
         outcomes = set(_outcomes(self.case)) - set(self.treatments)
-        return {name: self.rows[name] for name in outcomes}
+        return pick(self.rows, outcomes)
 
     def _mean(self, pinned: Mapping[str, Tensor]) -> Tensor:
         """Conditional mean of ``a`` given the covariates.

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +19,7 @@ from causalplug.model.model import Model
 from causalplug.noise import Noise
 from causalplug.sampling.terms import Case
 from causalplug.sampling.worlds import Rows, World
+from causalplug.selection import firsts, positions_of
 from causalplug.training.factors import Cells, ConfounderDraws, confounders_of, tabular
 from causalplug.uncertainty.gradient import differentiable, pulled_back
 from causalplug.uncertainty.numbers import AnswerNumbers
@@ -42,7 +45,7 @@ def enumerated_gradient(
     found = [_variables(dcm, numbers, case) for case in cases]
     if any(of is None for of in found):
         return None
-    together = [parameter for own in parameters.values() for parameter in own]
+    together = list(chain.from_iterable(parameters.values()))
     if not together:
         return {}
     with differentiable(together):
@@ -57,18 +60,18 @@ def enumerated_gradient(
 
 def _variables(dcm: Model, numbers: AnswerNumbers, case: Case) -> list[tuple[str, World]] | None:
     """What has to be enumerated for a case, each with its world, in topological order."""
-    cells: dict[object, tuple[str, World]] = {}
+    cells: dict[Any, tuple[str, World]] = {}
     for world, target in numbers.targets_of(case):
         for name in world.graph.ancestors([target]):
             if name not in world.do:
                 cells[world.cell(name)] = (name, world)
-    names = [name for name, _ in cells.values()]
+    names = firsts(cells.values())
     points = any(given.points for given in case.given)
     if points or len(set(names)) < len(names) or not tabular(dcm, names):
         return None
     if math.prod(dcm.variables[name].size for name in names) > _JOINT:
         return None
-    order = {name: place for place, name in enumerate(dcm.graph.topological_order())}
+    order = positions_of(dcm.graph.topological_order())
     return sorted(cells.values(), key=lambda cell: order[cell[0]])
 
 
@@ -88,7 +91,7 @@ def _numbers(dcm: Model, numbers: AnswerNumbers, variables: Mapping[int, object]
 
 def _joint(dcm: Model, variables: Sequence[tuple[str, World]]) -> tuple[Rows, Tensor]:
     """Every joint value as a row, and its probability ``(n,)``."""
-    names = [name for name, _ in variables]
+    names = firsts(variables)
     sizes = [dcm.variables[name].size for name in names]
     count = math.prod(sizes)
     grid: tuple[Tensor, ...] = ()

@@ -26,6 +26,7 @@ from causalplug.mechanisms.base import Mechanism
 from causalplug.model.model import Model
 from causalplug.noise import Noise
 from causalplug.sampling.worlds import Rows, World
+from causalplug.tensors import rows_at
 from causalplug.uncertainty.numbers import AnswerNumbers, Linearised, Place
 from causalplug.uncertainty.pins import Density, Pins
 from causalplug.wording import listed
@@ -136,7 +137,7 @@ class _Group:
 def _groups(dcm: Model, numbers: AnswerNumbers, noise: Noise) -> list[_Group]:
     """All cases, together where they can be: a number that several worlds disagree on keeps the
     cases apart."""
-    by_key: dict[object, list[Place]] = {}
+    by_key: dict[Any, list[Place]] = {}
     for place in numbers.places:
         pins = numbers.pins(place)
         if pins.recovered:
@@ -158,7 +159,7 @@ def _groups(dcm: Model, numbers: AnswerNumbers, noise: Noise) -> list[_Group]:
 def _group(dcm: Model, numbers: AnswerNumbers, places: Sequence[Place], noise: Noise) -> _Group:
     rows, pins = Rows(dcm, noise), numbers.pins(places[0])
     pins.set(rows)
-    seen: dict[str, dict[object, _Seen]] = {}
+    seen: dict[str, dict[Any, _Seen]] = {}
     for place in places:
         for world, target in numbers.targets_of(numbers.case(place)):
             for name in world.graph.ancestors([target]):
@@ -249,7 +250,7 @@ class _Exchange:
             moved = (change != 0).any(1).nonzero().squeeze(-1)
         total = _nothing(self.numbers, parameters)
         for rows in moved.split(_BACKWARD):
-            chosen = {key: value[rows] for key, value in parents.items()}
+            chosen = rows_at(parents, rows)
             few = confounder
             if confounder is not None:
                 few = confounder[rows]
@@ -285,9 +286,11 @@ class _Exchange:
         """The rows with another value in one world; what descends from it is computed anew."""
         changed = self.dcm.graph.descendants([seen.name]) | {seen.name}
         rows = Rows(self.dcm, self.rows.noise)
-        rows.cells = {
-            cell: known for cell, known in self.rows.cells.items() if cell[0] not in changed
-        }
+        entries = {}
+        for cell, known in self.rows.cells.items():
+            if cell[0] not in changed:
+                entries[cell] = known
+        rows.cells = entries
         self.group.pins.set(rows)
         rows.cells |= pair.others
         rows.cells[seen.world.cell(seen.name)] = value

@@ -9,12 +9,13 @@ not need every variable to be discrete.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from causalplug.model.model import Model
+from causalplug.selection import pick, seconds, values_at
 from causalplug.training.factors import served, tabular
 from causalplug.training.learner import trainable
 from causalplug.uncertainty.adjustment import adjusted, adjustment_names
@@ -39,12 +40,16 @@ class Influence:
         by_row: For every sample ``(n, k)``, or None where only some of its rows were read.
         estimate: ``(k,)`` the doubly robust estimate, None where ``correction`` is to be added to
             the model's answer.
+        parts: ``(k,)`` what each c-component owes to each sample, by the component's trained
+            variables and the number of the sample; they add up to ``variance``. The doubly robust
+            formula has no components, and its variables are empty.
     """
 
     variance: Tensor
     correction: Tensor
     by_row: list[Tensor | None]
     estimate: Tensor | None = None
+    parts: Mapping[tuple[tuple[str, ...], int], Tensor] = field(default_factory=dict)
 
     def clustered(self, clusters: Sequence[Tensor | None]) -> Tensor | None:
         """``(k,)`` variance with rows of one cluster dependent, None where rows are missing.
@@ -118,14 +123,15 @@ def _doubly_robust(
     for place, sample in enumerate(samples):
         if names is None or sample.source.do or not names <= sample.source.recorded:
             continue
-        found = adjusted(dcm, numbers, {name: sample.values[name] for name in names}, seed)
-        by_row: list[Tensor | None] = [
-            torch.zeros(len(other), numbers.size, dtype=torch.float64) for other in samples
-        ]
+        found = adjusted(dcm, numbers, pick(sample.values, names), seed)
+        by_row: list[Tensor | None] = []
+        for other in samples:
+            by_row.append(torch.zeros(len(other), numbers.size, dtype=torch.float64))
         own = found.influence.cpu() / len(sample)
         by_row[place] = own
         variance = own.square().sum(0) * (len(sample) / sample.stands_for)
-        return Influence(variance, own.sum(0), by_row, found.estimate.cpu())
+        estimate = found.estimate.cpu()
+        return Influence(variance, own.sum(0), by_row, estimate, {((), place): variance})
     return None
 
 
@@ -138,10 +144,11 @@ def _by_fisher(
 ) -> Influence:
     """Every c-component's scores and the Fisher information of all sources together."""
     variance = torch.zeros(size, dtype=torch.float64)
-    by_row: list[Tensor | None] = [
-        torch.zeros(len(sample), size, dtype=torch.float64) for sample in samples
-    ]
+    by_row: list[Tensor | None] = []
+    for sample in samples:
+        by_row.append(torch.zeros(len(sample), size, dtype=torch.float64))
     correction = torch.zeros(size, dtype=torch.float64)
+    owed: dict[tuple[tuple[str, ...], int], Tensor] = {}
     for component in dcm.graph.c_components():
         own = [name for name in dcm.graph.variables if name in component and name in parameters]
         placed = list(_factors(dcm, samples, component))
@@ -150,21 +157,25 @@ def _by_fisher(
         if not placed:
             raise NoGradient(f"no table says anything about {', '.join(own)}")
         flat = _flat(parameters, own)
-        sizes = rows_to_read(dcm, [factor for _, factor in placed], flat)
+        sizes = rows_to_read(dcm, seconds(placed), flat)
         placed = [(p, f.thinned(size)) for (p, f), size in zip(placed, sizes, strict=True)]
-        scores = Scores(dcm, [factor for _, factor in placed], flat)
-        found = scores.influence(torch.cat([gradients[name] for name in own], 1))
+        scores = Scores(dcm, seconds(placed), flat)
+        found = scores.influence(torch.cat(values_at(gradients, own), 1))
         weighted = scores.counts[:, None] * found
         variance += (weighted * found).sum(0)
         correction += weighted.sum(0)
-        parts = found.split([len(factor) for _, factor in placed])
+        lengths = [len(factor) for _, factor in placed]
+        for (place, _), squares in zip(placed, (weighted * found).split(lengths), strict=True):
+            key = tuple(own), place
+            owed[key] = owed.get(key, torch.zeros_like(variance)) + squares.sum(0)
+        parts = found.split(lengths)
         for (place, factor), part in zip(placed, parts, strict=True):
             known = by_row[place]
             if known is None or factor.which is None:
                 by_row[place] = None
             else:
                 by_row[place] = known + part[factor.which]
-    return Influence(variance, correction, by_row)
+    return Influence(variance, correction, by_row, parts=owed)
 
 
 def _factors(

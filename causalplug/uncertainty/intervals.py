@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from causalplug.identification.arithmetic import Formula, Leaf, Number, Operation
-from causalplug.identification.query import Query
+from causalplug.identification.query import Query, as_query
 from causalplug.model.model import Model
 from causalplug.model.replicates import as_replicate
-from causalplug.sampling.answers import Estimate
+from causalplug.sampling.answers import Estimate, VariancePart
 from causalplug.uncertainty.described import DESCRIBED, Described, DescribedNumbers
 from causalplug.uncertainty.spread import REPLICATES, Spread, Unknown, spread_by_influence
 
@@ -71,7 +71,7 @@ class _Intervals:
     dcm: Model
     answer: Estimate
     query: str | Query
-    data: Any
+    data: object
     level: float
     one_step: bool | None
     interval: str
@@ -132,7 +132,8 @@ class _Intervals:
         words = (
             f"the sampling of the rows and training, by {len(found)} replicates, and of the model"
         )
-        return Spread(variance, words, freedom=len(found) - 1)
+        parts = (VariancePart("replicates", (), "", variance),)
+        return Spread(variance, words, freedom=len(found) - 1, parts=parts)
 
 
 def _described_values(answer: Estimate, *, name: str) -> np.ndarray:
@@ -170,7 +171,7 @@ def _check_determined(answer: Estimate) -> None:
 
 def _is_ratio(query: str | Query) -> bool:
     """Whether a query is a ratio of what cannot be negative, such as a risk or an odds ratio."""
-    asked = Query.parse(query) if isinstance(query, str) else query
+    asked = as_query(query)
     formula = asked.formula
     if not isinstance(formula, Operation) or formula.sign != "/" or asked.expectation:
         return False
@@ -206,9 +207,11 @@ def _joined(answer: Estimate, spread: Spread, level: float, *, ratio: bool) -> E
         table["low"] = estimate * np.exp(-reach / estimate)
         table["high"] = estimate * np.exp(reach / estimate)
     table["standard_error"], table["monte_carlo_error"] = error, sampling
-    return replace(
-        answer, table=table, level=level, interval=f"{level:.0%} intervals: {spread.words}."
-    )
+    parts = spread.parts
+    if parts and sampling.any():
+        parts = (*parts, VariancePart("sampling", (), "", sampling**2))
+    words = f"{level:.0%} intervals: {spread.words}."
+    return replace(answer, table=table, level=level, interval=words, variance_parts=parts)
 
 
 def _quantile(level: float, freedom: int | None) -> float:

@@ -73,7 +73,7 @@ class AnswerNumbers:
     ):
         self.dcm, self.terms, self.combination = dcm, list(terms), combination
         self.coefficients = torch.tensor([float(t.coefficient) for t in terms], dtype=torch.float64)
-        self.blocks = [self._block(cases) for cases in self._matched()]
+        self.blocks = list(map(self._block, self._matched()))
         self.size = sum(block.cells for block in self.blocks)
         if any(self.case(place).ranges for place in self.places):
             self.smooth = False

@@ -73,7 +73,7 @@ class Pins:
             fresh = Given(given.world, given.conditions, given.points)
             fresh.prepare(dcm, [*others, *case.targets])
             points |= {given.world.cell(p.name): (given.world, p) for p in given.points}
-            weighted += [given.world.cell(name) for name in fresh.weighted]
+            weighted += list(map(given.world.cell, fresh.weighted))
             recovered += fresh.recovered
         return cls(dcm, points, tuple(weighted), tuple(recovered))
 

@@ -11,14 +11,16 @@ import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from causalplug.checks.bound_data import columns_of
+from causalplug.data.source import DataSource
 from causalplug.errors import ConvergenceWarning, GraphWarning, QueryError
 from causalplug.graphs.graph import CausalGraph
-from causalplug.identification.query import Query
+from causalplug.identification.query import Query, as_query
+from causalplug.selection import firsts
 from causalplug.training.trainer import fit
 from causalplug.values import Named
 from causalplug.variables import Continuous
@@ -77,12 +79,9 @@ def refute(
     :meth:`causalplug.DCM.refute`."""
     import pandas as pd
 
-    if isinstance(query, str):
-        asked = Query.parse(query)
-    else:
-        asked = query
+    asked = as_query(query)
     treatments = _treatments(asked)
-    columns = dict(columns_of(data))
+    columns = _columns(dcm, data)
     random = np.random.default_rng(seed)
     first = ask(dcm, asked)
     count = len(next(iter(columns.values())))
@@ -107,6 +106,14 @@ def refute(
         rows.append(_judged("random common cause", found, first, first.value))
     names = ["check", "estimate", "expected", "tolerance", "passed"]
     return Refutation(str(asked.name or asked), pd.DataFrame(rows, columns=names), notes)
+
+
+def _columns(dcm: _M, data: object) -> dict[str, Any]:
+    """The columns of rows in users' values; words of a text file mean what is declared."""
+    if not isinstance(data, DataSource):
+        return dict(columns_of(data))
+    encoded = data.encode(dcm.variables).values
+    return {name: dcm.variables[name].decode(codes[:]) for name, codes in encoded.items()}
 
 
 def _with_cause(dcm: _M, query: Query, treatments: set[str]) -> tuple[_M | None, tuple[str, ...]]:
@@ -143,7 +150,7 @@ def _treatments(query: Query) -> set[str]:
             effect.
     """
     found = {name for _, term in query.terms for world in term.worlds for name in world}
-    if not found or abs(sum(c for c, _ in query.terms)) > 1e-9 or query.formula is not None:
+    if not found or abs(sum(firsts(query.terms))) > 1e-9 or query.formula is not None:
         raise QueryError(
             f"{query} cannot be refuted: a placebo has to make it 0, which holds for effects such "
             "as ATE(Y, X)"

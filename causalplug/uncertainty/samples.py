@@ -13,6 +13,7 @@ from causalplug.encoders.encoders import project
 from causalplug.graphs.source import Source
 from causalplug.model.model import Model
 from causalplug.noise import Noise
+from causalplug.selection import all_of_kind
 from causalplug.values import Named
 
 __all__ = ["Sample", "counts_fit", "from_model", "from_rows"]
@@ -108,7 +109,7 @@ def _fits(dcm: Model, source: Source, count: object) -> bool:
 
 def _numbers(dcm: Model, name: str, values: object) -> bool:
     """Shares of the categories, or quantiles; none for what cannot be described."""
-    if not isinstance(values, list) or not all(isinstance(v, int | float) for v in values):
+    if not isinstance(values, list) or not all_of_kind(values, int | float):
         return False
     if dcm.variables[name].is_discrete:
         return len(values) == dcm.variables[name].size

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.model.model import Model
+from causalplug.selection import firsts, pick, seconds
+from causalplug.tensors import rows_at
 from causalplug.training.factors import (
     Cells,
     ConfounderDraws,
@@ -59,7 +61,7 @@ class Factor:
     ) -> Factor:
         """The factor on encoded rows, images as projections, that stand for ``total`` rows."""
         names = [*variables, *(p for name in variables for p in dcm.graph.parents(name))]
-        needed = {name: rows[name] for name in dict.fromkeys(names)}
+        needed = pick(rows, dict.fromkeys(names))
         number = len(needed[names[0]])
         if tabular(dcm, variables):
             sizes = [dcm.variables[name].size for name in needed]
@@ -85,7 +87,7 @@ class Factor:
             yield Factor(self.variables, self._rows_at(places), self.counts[places], None)
 
     def _rows_at(self, places: Tensor) -> dict[str, Tensor]:
-        return {name: value[places.to(value.device)] for name, value in self.rows.items()}
+        return rows_at(self.rows, places)
 
 
 def rows_to_read(
@@ -192,7 +194,7 @@ class Scores:
 
     def _times(self, gradients: Tensor) -> Tensor:
         """``G gradients'``, ``(r, k)``: the pullback is linear, and its own pullback is this."""
-        columns = [self._push(gradient) for gradient in gradients]
+        columns = list(map(self._push, gradients))
         return torch.stack(columns, 1)
 
     def _push(self, direction: Tensor) -> Tensor:
@@ -201,7 +203,7 @@ class Scores:
         pulled = [p if p is not None else None for p in self._pulled]
         pairs = [(p, part) for p, part in zip(pulled, like, strict=True) if p is not None]
         (found,) = torch.autograd.grad(
-            [p for p, _ in pairs], self._probe, [part for _, part in pairs], retain_graph=True
+            firsts(pairs), self._probe, seconds(pairs), retain_graph=True
         )
         return found.double()
 

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from causalplug.data.source import DataSource, as_data_sources
 from causalplug.errors import QueryError
-from causalplug.identification.query import Query
+from causalplug.identification.query import Query, as_query
 from causalplug.model.model import Model
+from causalplug.sampling.answers import VariancePart
 from causalplug.sampling.terms import CompiledTerm, compile_query, normalised
+from causalplug.selection import any_of_kind
 from causalplug.training.learner import trainable
 from causalplug.uncertainty.gradient import NoGradient
 from causalplug.uncertainty.influence import Influence, influence_of
@@ -23,6 +25,7 @@ __all__ = ["REPLICATES", "Spread", "Unknown", "spread_by_influence"]
 
 REPLICATES = "train with cp.fit(…, replicates=20) to have one"
 _MOST = 1024  # numbers of one answer that get intervals
+_CLOSE = 3.0  # standard errors of a one-step correction that first order does for
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Spread:
         correction: What is added to the numbers, or None.
         instead: The numbers that take the place of the model's, or None.
         freedom: Degrees of freedom of Student's t; None for the normal.
+        parts: What the variance is made of; empty where that is not known.
     """
 
     variance: np.ndarray
@@ -42,6 +46,7 @@ class Spread:
     correction: np.ndarray | None = None
     instead: np.ndarray | None = None
     freedom: int | None = None
+    parts: tuple[VariancePart, ...] = ()
 
 
 class Unknown(Exception):
@@ -75,40 +80,83 @@ def spread_by_influence(
     if not trained and dcm.sources is None:
         words = "nothing of the model was estimated, so that the Monte-Carlo error is all"
         return Spread(np.zeros(size), words)
-    asked = normalised(dcm, Query.parse(query) if isinstance(query, str) else query)
+    asked = normalised(dcm, as_query(query))
     terms = compile_query(dcm, asked)
     if numbers_of is None:
         numbers = AnswerNumbers(dcm, terms, asked.formula)
     else:
         numbers = numbers_of(terms)
-    _check(dcm, numbers, trained)
+    if numbers.size > _MOST:
+        raise Unknown(f"the answer has {numbers.size:,} numbers", f"ask for at most {_MOST:,}")
+    other = _not_by_likelihood(dcm, numbers, trained)
+    corrected = bool(other) and data is not None and one_step is not False
+    if other and not corrected:
+        _refuse(dcm, other)
     samples = _samples(dcm, data)
     try:
         found = influence_of(dcm, numbers, samples, trained, seed=seed)
     except NoGradient as why:
         raise Unknown(str(why), REPLICATES) from None
-    return _told(found, samples, one_step)
+    if corrected:
+        return _corrected(found, samples, other, _names(dcm, samples))
+    return _told(found, samples, one_step, _names(dcm, samples))
 
 
-def _check(dcm: Model, numbers: AnswerNumbers, trained: set[str]) -> None:
-    """Raise unless everything that the answer reads was trained by likelihood."""
+def _not_by_likelihood(dcm: Model, numbers: AnswerNumbers, trained: set[str]) -> list[str]:
+    """What the answer reads and was trained in another way; it has a density.
+
+    Raises:
+        Unknown: Some of it has none, or was not trained by :func:`causalplug.fit`.
+    """
     read = {name for world, target in numbers.targets for name in world.graph.ancestors([target])}
     objectives = _objectives(dcm.history)
     other = sorted(n for n in trained & read if objectives.get(n) != "likelihood")
-    if other and all(name in objectives for name in other):
-        how = objectives[other[0]]
+    unknown = [name for name in other if name not in objectives]
+    if unknown:
         raise Unknown(
-            f"{', '.join(other)} {'were' if len(other) > 1 else 'was'} trained with "
-            f"objective={how!r}, which has no influence function",
-            REPLICATES,
-        )
-    if other:
-        raise Unknown(
-            f"the model does not know how {', '.join(other)} was trained, or on how many rows",
+            f"the model does not know how {', '.join(unknown)} was trained, or on how many rows",
             "train it with cp.fit to have one",
         )
-    if numbers.size > _MOST:
-        raise Unknown(f"the answer has {numbers.size:,} numbers", f"ask for at most {_MOST:,}")
+    without = [name for name in other if not dcm.mechanism(name).explicit]
+    if without:
+        raise Unknown(_without_influence(objectives, without), REPLICATES)
+    return other
+
+
+def _refuse(dcm: Model, other: Sequence[str]) -> None:
+    raise Unknown(
+        _without_influence(_objectives(dcm.history), other),
+        "give data= the rows that it was trained on for the one-step estimate, or " + REPLICATES,
+    )
+
+
+def _without_influence(objectives: Mapping[str, str], names: Sequence[str]) -> str:
+    were = "were" if len(names) > 1 else "was"
+    return (
+        f"{', '.join(names)} {were} trained with objective={objectives[names[0]]!r}, which has no "
+        "influence function"
+    )
+
+
+def _corrected(
+    found: Influence, samples: Sequence[Sample], other: Sequence[str], names: Sequence[str]
+) -> Spread:
+    """The spread of the one-step estimate, which to first order does not depend on how the model
+    was trained, if it is close (Bickel, Klaassen, Ritov & Wellner 1993, section 2.5).
+
+    Raises:
+        Unknown: The correction is so large that first order does not do.
+    """
+    spread = _told(found, samples, True, names)
+    error = np.sqrt(spread.variance)
+    if spread.correction is not None and (np.abs(spread.correction) > _CLOSE * error).any():
+        worst = float(np.max(np.abs(spread.correction) / np.maximum(error, 1e-300)))
+        raise Unknown(
+            f"{', '.join(other)} {'are' if len(other) > 1 else 'is'} so far from the rows that the "
+            f"one-step correction is {worst:.1f} times its standard error",
+            "train longer, or " + REPLICATES,
+        )
+    return spread
 
 
 def _objectives(history: Mapping[str, object]) -> dict[str, str]:
@@ -157,7 +205,7 @@ def _samples(dcm: Model, data: object) -> list[Sample]:
 
 def _data_sources(dcm: Model, data: object) -> list[DataSource]:
     """The data as they came about; bare tables are those of the model's sources, in their order."""
-    if not isinstance(data, list | tuple) or any(isinstance(one, DataSource) for one in data):
+    if not isinstance(data, list | tuple) or any_of_kind(data, DataSource):
         return as_data_sources(data)
     if dcm.sources is None or len(data) != len(dcm.sources):
         raise Unknown(
@@ -170,7 +218,9 @@ def _data_sources(dcm: Model, data: object) -> list[DataSource]:
     return found
 
 
-def _told(found: Influence, samples: Sequence[Sample], one_step: bool | None) -> Spread:
+def _told(
+    found: Influence, samples: Sequence[Sample], one_step: bool | None, names: Sequence[str]
+) -> Spread:
     real = all(sample.real for sample in samples)
     if one_step and not real:
         raise QueryError(
@@ -189,10 +239,33 @@ def _told(found: Influence, samples: Sequence[Sample], one_step: bool | None) ->
             variance,
             f"the sampling of {rows:,} rows; doubly robust",
             instead=found.estimate.numpy(),
+            parts=_parts(found, samples, names),
         )
+    parts = _parts(found, samples, names)
     if one_step and real:
-        return Spread(variance, f"{words}; one-step", correction=found.correction.numpy())
-    return Spread(variance, words)
+        correction = found.correction.numpy()
+        return Spread(variance, f"{words}; one-step", correction=correction, parts=parts)
+    return Spread(variance, words, parts=parts)
+
+
+def _names(dcm: Model, samples: Sequence[Sample]) -> list[str]:
+    """What the sources of the samples are called: as when the model was trained on them."""
+    sources = [sample.source for sample in samples]
+    if dcm.sources is not None and len(dcm.sources) == len(sources):
+        sources = list(dcm.sources)
+    return [source.name or source.describe() for source in sources]
+
+
+def _parts(
+    found: Influence, samples: Sequence[Sample], names: Sequence[str]
+) -> tuple[VariancePart, ...]:
+    """What the variance is made of; unknown where rows come in clusters, which join components."""
+    if any(sample.clusters is not None for sample in samples):
+        return ()
+    parts = []
+    for (variables, place), variance in found.parts.items():
+        parts.append(VariancePart("rows", variables, names[place], variance.numpy()))
+    return tuple(parts)
 
 
 def _variance(found: Influence, samples: Sequence[Sample]) -> Tensor:

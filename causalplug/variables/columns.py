@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from causalplug.errors import DataError
+from causalplug.selection import all_of_kind
 
 if TYPE_CHECKING:
     import torch
@@ -85,6 +86,8 @@ def as_array(values: object, name: str) -> np.ndarray:
         values = _unmasked(values)
     try:
         array = np.asarray(values)
+        if array.dtype.kind == "U" and isinstance(values, list | tuple):
+            array = _unless_mixed(values, array)
     except ValueError as error:
         raise DataError(
             f"{name!r} cannot be read as an array: {error}. Give every row the same shape."
@@ -99,14 +102,32 @@ def as_array(values: object, name: str) -> np.ndarray:
     return array
 
 
+def _unless_mixed(values: Sequence[object], texts: np.ndarray) -> np.ndarray:
+    """The texts, or the values as they are where numpy made texts of others: 1 is not ``"1"``."""
+    if all_of_kind(values, str):
+        return texts
+    return np.array([*values, None], dtype=object)[:-1]
+
+
 def tensor_to_numpy(tensor: Any) -> np.ndarray:
     """The values of a tensor; those of a type that numpy lacks (bfloat16, float8) as float32."""
+    if tensor.is_meta or tensor.layout != _strided():
+        raise DataError(
+            f"A tensor of the layout {tensor.layout} on {tensor.device} has no rows that can be "
+            "read. Give a dense tensor: tensor.to_dense()."
+        )
     tensor = tensor.detach().cpu()
     unknown = tensor.is_floating_point() and tensor.dtype.itemsize <= 2
     return (tensor.float() if unknown and tensor.dtype != _half() else tensor).numpy()
 
 
-def _half() -> Any:
+def _strided() -> Any:
+    import torch
+
+    return torch.strided
+
+
+def _half() -> object:
     import torch
 
     return torch.float16
@@ -124,7 +145,7 @@ def _unmasked(values: Any) -> np.ndarray:
     return found
 
 
-def distinct(array: np.ndarray, name: str) -> tuple[list[Any], np.ndarray]:
+def distinct(array: np.ndarray, name: str) -> tuple[list[object], np.ndarray]:
     """The different values of a column, as Python's own, and which of them each row has.
 
     Raises:

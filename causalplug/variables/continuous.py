@@ -11,6 +11,7 @@ import numpy as np
 
 from causalplug.arguments import FLAG, number, read_fields, setting
 from causalplug.errors import DataError, VariableError
+from causalplug.selection import any_of_kind
 from causalplug.values import Json
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import (
@@ -149,15 +150,30 @@ def as_numbers(array: np.ndarray, name: str) -> np.ndarray:
             "t.min()).dt.total_seconds(), or declare it Discrete and give texts."
         )
     try:
-        texts = array.dtype.kind == "O" and any(isinstance(item, str) for item in array.ravel())
+        texts = array.dtype.kind == "O" and any_of_kind(array.ravel(), str)
         if texts or array.dtype.kind not in "iufbO":
             raise TypeError
+        _refuse_merged(array, name)
         return array.astype(np.float64, copy=False)
     except (TypeError, ValueError, OverflowError):
         raise DataError(
             f"{name!r} must be numbers; got {_sample(array)}. Declare it Discrete, convert it, or "
             "leave it out."
         ) from None
+
+
+def _refuse_merged(array: np.ndarray, name: str) -> None:
+    """Refuse whole numbers that float64 cannot tell apart: nanoseconds that differ by ones."""
+    if array.dtype.kind not in "iu" or not len(array) or array.dtype.itemsize < 8:
+        return
+    if max(abs(int(array.min())), abs(int(array.max()))) <= 1 << 53:
+        return
+    rows = np.unique(array.ravel()[:: max(1, array.size // 2000)])
+    if len(np.unique(rows.astype(np.float64))) < 0.95 * len(rows):
+        raise DataError(
+            f"{name!r} has whole numbers of {len(str(array.max()))} digits, which numbers of 64 "
+            f"bits cannot tell apart. Subtract the smallest first: values - {array.min()}."
+        )
 
 
 def _sample(array: np.ndarray) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from causalplug.errors import DataError, VariableError
+from causalplug.selection import positions_of, values_at
 from causalplug.values import Json
 from causalplug.variables.base import Variable
 from causalplug.variables.columns import (
@@ -134,11 +135,11 @@ class Discrete(Variable):
             unknown = np.unique(array[outside])
         else:
             uniques, inverse = distinct(array, name)
-            lookup = {value: code for code, value in enumerate(self.categories)}
+            lookup = positions_of(self.categories)
             found = np.asarray([lookup.get(value, -1) for value in uniques], np.int64)
             codes = found[inverse]
             outside = codes < 0
-            unknown = _objects([uniques[at] for at in np.flatnonzero(found < 0)])
+            unknown = _objects(values_at(uniques, np.flatnonzero(found < 0)))
         if len(unknown):
             raise DataError(self._unknown(unknown, name) + where_first(outside, array, row))
         return torch.from_numpy(np.ascontiguousarray(codes))
@@ -152,11 +153,11 @@ class Discrete(Variable):
             known = {c: at for at, c in enumerate(self.categories) if type(c) is str}
             found = np.asarray([known.get(text, -1) for text in column.texts], np.int64)
         else:
-            found = np.asarray([self.code_of_text(text) for text in column.texts], np.int64)
+            found = np.asarray(list(map(self.code_of_text, column.texts)), np.int64)
         codes = found[column.codes]
         if len(codes) and codes.min() < 0:
             outside = codes < 0
-            unknown = _objects([column.texts[at] for at in np.unique(column.codes[outside])])
+            unknown = _objects(values_at(column.texts, np.unique(column.codes[outside])))
             first = where_first(outside, column.to_numpy(), row)
             raise DataError(self._unknown(unknown, name) + first)
         return torch.from_numpy(codes)
@@ -191,7 +192,7 @@ class Discrete(Variable):
 
     def _unknown(self, unknown: np.ndarray, name: str) -> str:
         shown = ", ".join(repr(u.item() if isinstance(u, np.generic) else u) for u in unknown[:5])
-        near = difflib.get_close_matches(str(unknown[0]), [str(c) for c in self.categories], n=1)
+        near = difflib.get_close_matches(str(unknown[0]), list(map(str, self.categories)), n=1)
         known = ", ".join(map(repr, self.categories[:8])) + (", …" if self.size > 8 else "")
         hint = ""
         if near:
@@ -207,7 +208,7 @@ class Discrete(Variable):
         index = codes.detach().cpu().numpy()
         if self.plain:
             return index
-        types = {type(category) for category in self.categories}
+        types = set(map(type, self.categories))
         if len(types) == 1 and str not in types:
             return np.array(self.categories)[index]
         names = np.empty(self.size, dtype=object)
@@ -223,7 +224,7 @@ class Discrete(Variable):
         return torch.nn.functional.one_hot(codes, self.size).to(torch.get_default_dtype())
 
     def describe(self) -> str:
-        names = [str(category) for category in self.categories]
+        names = list(map(str, self.categories))
         if len(names) <= _NAMED:
             return ", ".join(names)
         return f"{len(names)} categories, {names[0]} to {names[-1]}"

@@ -120,7 +120,7 @@ class Image(Variable):
             )
         return shared(array.astype(np.float32, copy=False))
 
-    def _from_objects(self, values: Any, name: str) -> Any:
+    def _from_objects(self, values: Any, name: str) -> object:
         """PIL images (one or several) as an array, channels first."""
         if np.isscalar(values) or values is None:
             raise DataError(
@@ -178,12 +178,13 @@ class Image(Variable):
             array = np.clip((array - self.low) / (self.high - self.low) * 255 + 0.5, 0, 255).astype(
                 np.uint8
             )
-        return [
-            PILImage.fromarray(a[0] if self.channels == 1 else a.transpose(1, 2, 0)) for a in array
-        ]
+        found = []
+        for a in array:
+            found.append(PILImage.fromarray(a[0] if self.channels == 1 else a.transpose(1, 2, 0)))
+        return found
 
     def describe(self) -> str:
-        return f"image, {' x '.join(str(size) for size in self.event_shape)}"
+        return f"image, {' x '.join(map(str, self.event_shape))}"
 
     def to_dict(self) -> Json:
         shape = {"channels": self.channels, "height": self.height, "width": self.width}

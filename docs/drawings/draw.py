@@ -201,6 +201,34 @@ def fit_check() -> Figure:
     )
 
 
+def drivers() -> Figure:
+    """What an answer rests on: a pulled image in a front door, from observations and from a
+    trial."""
+    rng = np.random.default_rng(0)
+
+    def simulate(n: int, shape: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        hidden = rng.random(n) < 0.5
+        if shape is None:
+            shape = (rng.random(n) < np.where(hidden, 0.75, 0.25)).astype(int)
+        seen = np.where(rng.random(n) < 0.3, 1 - shape, shape)
+        grade = (rng.random(n) < 0.2 + 0.4 * seen + 0.3 * hidden).astype(int)
+        return {"S": shape, "I": paint(seen[:, None], rng.normal(size=(n, 3 + 576))), "A": grade}
+
+    image, two = cp.Image(1, 24, 24), cp.Discrete(2)
+    labels = [cp.Label("shape", 2)]
+    painter = CallableGenerator(paint, image, labels, latent_shape=(3 + 576,), label_map="estimate")
+    sources = [
+        cp.DataSource(simulate(2000), name="ledger"),
+        cp.DataSource(simulate(600, rng.integers(2, size=600)), do=("S",), name="trial"),
+    ]
+    variables = {"S": two, "I": image, "A": two}
+    graph = cp.CausalGraph.parse("S -> I -> A; S <-> A")
+    dcm = cp.DCM(graph, variables, mechanisms={"I": painter})
+    short: dict[str, Any] = {"steps": 200, "encoder_steps": 200, "progress": False}
+    cp.fit(dcm, sources, objective="likelihood", seed=0, **short)
+    return dcm.drivers("P(A | do(S=1))").plot()
+
+
 DRAWINGS: dict[str, Callable[[], Figure]] = {
     "front-door.svg": front_door,
     "plan.svg": plan,
@@ -216,6 +244,7 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     "interventions.png": interventions,
     "counterfactuals.png": counterfactuals,
     "fit.png": fit_check,
+    "drivers.svg": drivers,
 }
 """File name to the function that draws it."""
 

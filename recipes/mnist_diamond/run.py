@@ -45,6 +45,7 @@ def options() -> argparse.ArgumentParser:
     )
     made.add_argument("--rows", type=int, help="observational rows")
     made.add_argument("--steps", type=int, help="updates of the module of Style and Colour")
+    made.add_argument("--batch-size", type=int, help="rows of an update")
     made.add_argument("--components", type=int, help="principal components of an image")
     made.add_argument("--generator-steps", type=int, help="updates of a generator of one's own")
     made.add_argument("--samples", type=int, help="rows sampled for each answer")
@@ -82,6 +83,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         seed=chosen.seed,
         objective="likelihood",
         steps=chosen.steps,
+        batch_size=chosen.batch_size,
         encoder_steps=1,  # principal components are not trained
         check_fit=not chosen.quick,
     )

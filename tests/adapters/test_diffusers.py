@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import causalplug as cp
 from causalplug.adapters.diffusers import DiffusersGenerator
 from causalplug.errors import CausalPlugError, LabelMapError, MechanismError, RepositoryError
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
@@ -216,6 +217,35 @@ def test_ddim_agrees_with_the_library_s_own_pipeline(tmp_path: Path) -> None:
     ).images
     expected = torch.from_numpy(theirs).permute(0, 3, 1, 2) * 2 - 1
     assert torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_a_diffusion_model_renders_what_a_code_chooses(tmp_path: Path, text: bool) -> None:
+    """The code chooses the class or the prompt, and moves the latent: through the sampling loop
+    where it is ours, by the score function where the pipeline runs by itself."""
+    label = Label("digit", 2)
+    if text:
+        prompts = {0: "a", 1: "b"}
+        made = DiffusersGenerator.from_pretrained(
+            text_pipeline(tmp_path), [label], prompts=prompts, steps=1
+        )
+    else:
+        folder = pixel_pipeline(tmp_path / "pixels", "DDIMScheduler")
+        made = DiffusersGenerator.from_pretrained(folder, [label], steps=2)
+    image = made.image
+    reads = {"D": cp.Discrete(2)}
+    code = cp.Renderer(made, image, reads, confounder_size=2, shift=True)
+    picks = torch.Generator().manual_seed(0)
+    noise = {key: spec.draw(3, picks) for key, spec in code.noise.items()}
+    given = {"D": torch.tensor([0, 1, 1])}, noise, torch.randn(3, 2, generator=picks)
+    painted = code(*given)
+    assert painted.shape == (3, *image.event_shape)
+    assert code.chooses
+    assert painted.requires_grad is not text
+    (painted.sum() + code.choice_log_prob(*given).sum()).backward()
+    learns = [p for p in code.network.parameters() if p.grad is not None and bool(p.grad.any())]
+    assert learns
+    assert not any(p.requires_grad for p in code.generator.parameters())
 
 
 @pytest.mark.parametrize(

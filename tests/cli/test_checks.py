@@ -67,3 +67,49 @@ def test_a_graph_that_the_rows_contradict(tables, capsys):
 def test_mistakes_are_one_line(tables, capsys, command, message):
     assert main(command) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_picture_of_an_answer_without_images_is_refused_before_any_work(shell, tmp_path):
+    code, out, err = shell(f'causalplug estimate frontdoor "P(A | do(D=1))" --png {tmp_path}/a.png')
+    assert (code, out) == (2, "")
+    assert "asks for no image" in err
+    assert "causalplug drivers" in err
+    assert not list(tmp_path.glob("a.png"))
+
+
+def test_a_level_out_of_range_names_the_option(shell):
+    code, _, err = shell('causalplug estimate frontdoor "P(A | do(D=1))" --level 2')
+    assert code == 2
+    assert "--level" in err
+    assert "DCM" not in err
+
+
+def test_the_card_of_a_folder_is_checked(shell, home):
+    code, _, err = shell("causalplug card --check generator")
+    assert code == 2 or "nothing is missing" in _
+    assert "not a text" not in err
+    (home / "bare").mkdir()
+    code, _, err = shell("causalplug card --check bare")
+    assert code == 2
+    assert "has no card" in err
+
+
+CELLS = [(0, 0)] * 3 + [(0, 1)] * 2 + [(1, 0)] + [(1, 1)] * 4
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "index.csv", "semicolons.csv", "rows.jsonl"])
+def test_columns_and_rows_are_chosen_alike_for_every_table(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame([*CELLS, (7, 1)], columns=["X", "Y"]).assign(note="a, b")
+    if name.endswith("jsonl"):
+        frame.to_json(name, orient="records", lines=True)
+    else:
+        frame.to_csv(name, sep=";" if "semi" in name else ",", index="index" in name)
+    command = ["bounds", "X -> Y; X <-> Y", "P(Y=1 | do(X=1))", "--data", name, "--json"]
+    assert main(command) == 2
+    assert "--columns X,Y" in capsys.readouterr().err
+    assert main([*command, "--columns", "X,Y", "--where", "X=0,1"]) == 0
+    (cell,) = json.loads(capsys.readouterr().out)["bounds"]
+    assert (cell["low"], cell["high"]) == pytest.approx((0.4, 0.9))
+    assert main([*command, "--columns", "X,Y", "--where", "X=5"]) == 2
+    assert "no rows" in capsys.readouterr().err

@@ -167,7 +167,7 @@ def test_texts_are_read(format: str, text: str, expected: str) -> None:
         ("bif", "nothing", "stands at its end, outside a block"),
         ("bif", "network n { }", "declares no variable"),
         ("bif", "variable A {}\nprobability ( A | B ) {}", "'B' is not a variable"),
-        ("cg", "A -> B", "stands before <NODES>"),
+        ("cg", "A -> B", "is in no section that is known"),
         ("cg", "<NODES>\nA\nB\n<EDGES>\nA -- B", "is undirected"),
         ("cg", "<NODES>\nAlpha\nB\n<EDGES>\nAlpa -> B", 'did you mean "Alpha"'),
         ("cg", "<NODES>\nA\n<EDGES>\nA", "is no edge"),

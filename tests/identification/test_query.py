@@ -192,7 +192,7 @@ def test_senseless_objects() -> None:
         World({"M": Event("N", do={"X": 0})})
     with pytest.raises(QueryError, match="cannot be hashed"):
         Event("Y", [1, 2])
-    with pytest.raises(QueryError, match="no query"):
+    with pytest.raises(QueryError, match="is not a query"):
         Query.parse(3)  # type: ignore[arg-type]
     with pytest.raises(UnknownVariableError, match='did you mean "Smoker"'):
         Query.parse("P(smoker)").check({"Smoker", "Cancer"})

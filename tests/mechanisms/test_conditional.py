@@ -298,7 +298,7 @@ class Two(nn.Module):
         (Branch(), cp.Vector(3), {"latent": 3}, "cannot be saved without its code|rows beside"),
         (Two(), cp.Vector(3), {"latent": 3}, "gives a tuple"),
         (nn.Linear(3, 1), cp.Count(), {"latent": 3}, "as the mechanism of count"),
-        (nn.Linear(3, 2), cp.Vector(2), {"latent": 0}, "is no shape"),
+        (nn.Linear(3, 2), cp.Vector(2), {"latent": 0}, "give a size, such as 100"),
         (nn.Linear(3, 1), cp.Continuous(), {"latent": 3, "error": -1.0}, "standard deviation"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from causalplug.adapters.callable import CallableGenerator
 from causalplug.dcm import DCM
 from causalplug.errors import SamplingError
 from causalplug.graphs.graph import CausalGraph
@@ -125,3 +126,48 @@ def test_a_slow_generator_paints_fewer_images_and_the_error_says_so() -> None:
     spread = np.std([answer.value for answer in answers], ddof=1)
     claimed = np.mean([answer.monte_carlo_error for answer in answers])
     assert claimed == pytest.approx(spread, rel=0.4)
+
+
+def test_the_next_answer_reads_the_images_of_the_last_one() -> None:
+    dcm = _front_door()
+    first = dcm.estimate("P(A=1 | do(D=1))", n=20_000, seed=1)
+    again = dcm.estimate("P(A=1 | do(D=1))", n=20_000, seed=1)
+    assert (first.images_painted, first.images_reused) == (IMAGES, 0)
+    assert (again.images_painted, again.images_reused) == (0, IMAGES)
+    assert again.value == first.value
+    assert f"{IMAGES:,} images of earlier answers read again; the errors" in str(again)
+    other = dcm.estimate("P(A=1 | do(D=0))", n=20_000, seed=1)
+    assert other.images_painted == IMAGES  # of the other label
+    assert other.value == _front_door().estimate("P(A=1 | do(D=0))", n=20_000, seed=1).value
+    assert dcm.estimate("P(A=1 | do(D=1))", n=20_000, seed=2).images_painted == IMAGES
+
+
+def test_images_are_painted_anew_when_the_encoder_has_learnt() -> None:
+    dcm = _front_door()
+    first = dcm.estimate("P(A=1 | do(D=1))", n=20_000, seed=1)
+    with torch.no_grad():
+        for parameter in dcm.encoder("I").parameters():
+            parameter.add_(0.3)
+    moved = dcm.estimate("P(A=1 | do(D=1))", n=20_000, seed=1)
+    assert moved.images_painted == IMAGES
+    assert moved.value != first.value
+
+
+def test_a_function_without_a_revision_is_asked_for_images_again() -> None:
+    calls = []
+
+    def paint(labels: np.ndarray, latent: np.ndarray) -> np.ndarray:
+        calls.append(len(labels))
+        level = np.clip(0.2 + 0.5 * labels[:, 0] + 0.1 * latent[:, 0], 0, 1)
+        return np.broadcast_to(level[:, None, None, None], (len(level), 1, 4, 4)).copy()
+
+    for revision, expected in ((None, 2 * IMAGES), ("1", IMAGES)):
+        calls.clear()
+        image = Image(1, 4, 4)
+        painter = CallableGenerator(paint, image, [Label("digit", (0, 1))], revision=revision)
+        graph = CausalGraph.parse("D -> I -> A; D <-> A")
+        variables = {"D": Discrete(2), "I": image, "A": Discrete(2)}
+        dcm = DCM(graph, variables, mechanisms={"I": painter.asked(label_map={0: 0, 1: 1})})
+        for _ in range(2):
+            dcm.estimate("P(A=1 | do(D=1))", n=20_000, seed=1)
+        assert sum(calls) == expected

@@ -85,3 +85,28 @@ def test_rows_that_were_learned_by_heart_are_told():
     losses = {entry["step"]: entry["nll"] for entry in module.curve}
     assert module.best_step == min(losses, key=losses.get) < 100
     assert module.negative_log_likelihood == losses[module.best_step] < losses[200] - 0.2
+
+
+def test_chances_of_few_rows_are_not_learned_by_heart():
+    """400 rows of a treatment that four numbers say little about: fresh rows are as probable as by
+    a logistic regression, which is the truth here."""
+    rng = np.random.default_rng(1)
+
+    def drawn(rows):
+        numbers = rng.normal(size=(4, rows))
+        chance = 1 / (1 + np.exp(-0.5 * numbers[0] + 0.5 * numbers[1]))
+        return {**dict(zip("ABCD", numbers, strict=True)), "X": (rng.random(rows) < chance) * 1}
+
+    dcm = cp.DCM(
+        cp.CausalGraph.parse("A, B, C, D -> X"),
+        {**dict.fromkeys("ABCD", cp.Continuous()), "X": cp.Discrete(2)},
+    )
+    train, fresh = drawn(400), drawn(20_000)
+    cp.fit(dcm, train, progress=False, check_fit=False, check_graph=False)
+    mechanism = dcm.mechanism("X")
+    values = {name: dcm.variables[name].encode(column) for name, column in fresh.items()}
+    with torch.no_grad():
+        found = mechanism.log_prob(values["X"], {p: values[p] for p in mechanism.parents})
+    logit = 0.5 * fresh["A"] - 0.5 * fresh["B"]
+    best = -np.mean(np.log1p(np.exp(np.where(fresh["X"] == 1, -logit, logit))))
+    assert best - float(found.mean()) < 0.05  # nats a row

@@ -97,6 +97,41 @@ def test_a_confounded_image_is_rendered_from_a_trained_code(tmp_path) -> None:
     assert loaded.plan.module("I").renderers == ("I",)
 
 
+class Lit(torch.nn.Module):
+    """The images of :func:`generator` as a network that reads the row as a code, which no gradient
+    passes."""
+
+    def forward(self, latent: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
+        lit = 6.0 * torch.nn.functional.one_hot(row, 4).float() - 3.0 + 0.3 * latent[:, :1]
+        return torch.sigmoid(lit)[:, None, :, None].expand(-1, 1, 4, 4)
+
+
+def test_a_confounded_image_is_rendered_by_a_network_that_no_gradient_passes() -> None:
+    """The code chooses the row by the score function alone."""
+    reads = [cp.Condition("row", cp.Discrete(3))]
+    made = cp.wrap(Lit(), IMAGE, conditions=reads, latent=2)
+    dcm = cp.DCM(GRAPH, VARIABLES, mechanisms={"I": cp.Renderer(made, shift=False)}, seed=0)
+    assert dcm.mechanism("I").chooses
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        cp.fit(
+            dcm,
+            cp.DataSource(rows(2000)),
+            seed=0,
+            queries="P(D)",
+            encoder_steps=50,
+            progress=False,
+            image_steps=500,
+            batch_size=96,
+            check_graph=False,
+        )
+    drawn = dcm.sample(8000, variables=["D", "I"], seed=1)
+    row = np.stack(list(drawn["I"]))[:, 0, :3].mean(-1).argmax(-1)
+    joint = np.bincount(np.asarray(drawn["D"]) * 3 + row, minlength=6).reshape(2, 3) / len(row)
+    gap = 0.5 * np.abs(np.outer(P_DROW.sum(1), P_DROW.sum(0)) - P_DROW).sum()
+    assert 0.5 * np.abs(joint - P_DROW).sum() < gap / 3
+
+
 def test_what_cannot_be_rendered_is_refused() -> None:
     with pytest.raises(FrozenConfounderError, match="renderer"):
         cp.DCM(GRAPH, VARIABLES, mechanisms={"I": generator()})

@@ -35,6 +35,12 @@ __all__ = ["FORMATS", "SUFFIXES", "guess_format", "read_file", "read_text"]
 
 def _read_plain(text: str) -> Draft:
     names, directed, bidirected = parse_graph(text)
+    lists = [line for line in text.splitlines() if "," in line]
+    if len(lists) > 1 and not (directed or bidirected):
+        raise GraphError(
+            f"the graph cannot be read: {shortened(lists[0])!r} and {shortened(lists[1])!r} have "
+            "no arrow, and look like rows of a table; write X -> Y, one edge a line"
+        )
     return Draft(dict.fromkeys(names), directed, bidirected)
 
 
@@ -88,7 +94,15 @@ _UNREAD = {
     ".png": "a picture",
     ".svg": "a picture",
     ".pdf": "a picture",
+    ".csv": "a table",
+    ".tsv": "a table",
+    ".gexf": "Gephi's GEXF; save it as GraphML",
+    ".mmd": "Mermaid",
+    ".mermaid": "Mermaid",
 }
+_COMMENTS = re.compile(r"\A(?:\s*#[^\n]*(?:\n|\Z))+")
+_GML = re.compile(r"(?:(?:creator|version|comment)\b[^\n]*\s+)*graph\s*\[")
+_R_CODE = re.compile(r"\b(?:dagitty|dagify|model2network|library|graph_from_literal)\s*\(")
 _XML_ROOT = re.compile(r"<(?![?!])([\w:.-]+)")
 _XML_FORMATS = {"bif": "xmlbif", "smile": "xdsl", "graphml": "graphml", "nodes": "cg"}
 
@@ -142,20 +156,23 @@ def guess_format(text: str) -> str:
     Raises:
         GraphError: It begins like a format that is not read.
     """
-    start = text[:2000].lstrip().casefold()
+    start = _COMMENTS.sub("", text[:2000]).strip().casefold()
+    if start[:1] in ("'", '"') and start[1:].lstrip()[:1] == "[":
+        return "bnlearn"
     words = start.replace("{", " ").split()
     first = ""
     if words:
         first = words[0]
     if start.startswith(("<", "[", "{", "*")):
         return _by_sign(start)
-    if start.startswith("graph nodes:"):
+    if start.startswith(("graph nodes:", "graph edges:")):
         return "tetrad"
+    _refuse_other_languages(start, words)
     if first == "network" and "variable" in words:
         return "bif"
     if first in ("net", "node") and "{" in start:
         return "net"
-    if start.startswith("graph") and start[5:].lstrip().startswith("["):
+    if _GML.match(start):
         return "gml"
     if first in ("digraph", "strict", "graph"):
         return "dot"
@@ -164,6 +181,20 @@ def guess_format(text: str) -> str:
     if "~" in text and "->" not in text:
         return "lavaan"
     return "text"
+
+
+def _refuse_other_languages(start: str, words: list[str]) -> None:
+    what = ""
+    if words[:1] == ["flowchart"] or start.startswith(("```", "%%", "---")):
+        what = "a drawing of Mermaid; write its arrows as X -> Y and X <-> Y, one a line"
+    if words[:1] == ["graph"] and re.match(r"graph\s+(?:td|tb|bt|lr|rl)\b(?!\s*\{)", start):
+        what = "a drawing of Mermaid; write its arrows as X -> Y and X <-> Y, one a line"
+    if start.startswith("@start"):
+        what = "PlantUML; write its arrows as X -> Y and X <-> Y, one a line"
+    if _R_CODE.search(start):
+        what = "R code; give the text of the graph alone, as dag { … } (in R: print(g))"
+    if what:
+        raise GraphError(f"the graph cannot be read: it looks like {what}")
 
 
 def _by_sign(start: str) -> str:

@@ -87,6 +87,13 @@ class DotTokens:
         self.at += found
         return found
 
+    def same_line(self) -> bool:
+        """Whether a name or a block follows the next token on its line."""
+        if self.kind(1) not in ("name", "quoted") and not self.peek("{", ahead=1):
+            return False
+        here, there = self.tokens[self.at][2], self.tokens[self.at + 1][2]
+        return "\n" not in self.text[here:there]
+
     def take_arrow(self) -> str:
         """The next token if it is an edge; nothing otherwise."""
         if self.kind() != "edge":

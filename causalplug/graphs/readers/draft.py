@@ -3,6 +3,7 @@ variables are hidden."""
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ _REFUSED = {
     "o->": "has a circle, as in a PAG",
     "o-": "has a circle, as in a PAG",
 }
+_TAG = re.compile(r"<[^<>]*>")
 _NUMBERED = re.compile(r"\d+|n\d+(?:::n\d+)*|(?:node|vertex)[_ ]?\d+")
 
 
@@ -108,7 +110,7 @@ class Draft:
             GraphError: Only some have such an attribute, two have the same one, or name and label
                 differ.
         """
-        if not self.names or not all(_NUMBERED.fullmatch(name) for name in self.names):
+        if not self.names or not all(map(_NUMBERED.fullmatch, self.names)):
             return
         written = {name: _written_name(name, attributes.get(name, {})) for name in self.names}
         if not any(written.values()):
@@ -136,12 +138,19 @@ class Draft:
         self.halves = {(new[a], new[b]) for a, b in self.halves}
 
 
+def _without_tags(text: str) -> str:
+    """The text of a label in HTML, ``<<b>dose</b>>``; any other text as it is."""
+    if text.startswith("<") and text.endswith(">") and len(text) > 2:
+        return html.unescape(_TAG.sub("", text[1:-1])).strip()
+    return text
+
+
 def _written_name(vertex: str, attributes: Mapping[Any, object]) -> str | None:
     """The name in the attributes ``name`` or ``label``; None if there is none."""
     texts = {}
     for key in ("name", "label"):
         if attributes.get(key) not in (None, "", r"\N"):
-            texts[key] = str(attributes[key]).strip()
+            texts[key] = _without_tags(str(attributes[key]).strip())
     if len(set(texts.values())) > 1:
         raise GraphError(
             f"the graph cannot be read: the vertex {vertex!r} has the name "

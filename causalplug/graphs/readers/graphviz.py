@@ -4,12 +4,16 @@ edges, attributes."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 from causalplug.errors import GraphError
 from causalplug.graphs.readers.dot_tokens import DotTokens
 from causalplug.graphs.readers.draft import Draft
-from causalplug.graphs.readers.marks import FLAG, edge_arrow, hidden_of_graph
+from causalplug.graphs.readers.edge_marks import drawn_arrow, edge_arrow
+from causalplug.graphs.readers.mark_words import HIDDEN, SELECTED
+from causalplug.graphs.readers.marks import FLAG, hidden_of_graph, is_suspect_text
 from causalplug.values import Json
+from causalplug.wording import listed, shortened
 
 __all__ = ["read_dot"]
 
@@ -17,12 +21,6 @@ _GRAPHS = {"dag", "digraph", "graph", "pdag", "mag", "pag"}
 _ANCESTRAL = {"mag", "pag"}
 _CIRCLES = {"@->": "o->", "<-@": "o->", "@-@": "o-o", "--@": "o-", "@--": "o-"}
 _DEEPEST = 50
-_DRAWN = {
-    ("tail", "head"): "->",
-    ("head", "tail"): "<-",
-    ("head", "head"): "<->",
-    ("tail", "tail"): "--",
-}
 
 Attributes = Json
 
@@ -92,7 +90,10 @@ class _Parser:
         while not tokens.take("}"):
             if tokens.ended:
                 tokens.fail("a '}' is missing at the end")
-            if tokens.take(";", ","):
+            if tokens.take(";"):
+                continue
+            if tokens.take(","):
+                self.check_comma()
                 continue
             if self.sets_defaults():
                 self.defaults(vertex_default, edge_default)
@@ -105,6 +106,26 @@ class _Parser:
         self.depth -= 1
         return list(seen)
 
+    def check_role_word(self) -> None:
+        """Refuse ``latent U``, which would declare two variables."""
+        tokens = self.tokens
+        if tokens.kind() != "name" or not tokens.same_line():
+            return
+        word = tokens.tokens[tokens.at][1].casefold()
+        if len(word) > 1 and word in HIDDEN | SELECTED:
+            tokens.fail(
+                f"{word!r} would be a variable, and may say that what follows it is hidden or "
+                "selected on; write U [latent] for a hidden variable,"
+            )
+
+    def check_comma(self) -> None:
+        """Refuse ``X -> Y, Z``, where Graphviz knows no comma and a reader may mean two edges."""
+        tokens = self.tokens
+        after = tokens.kind(1)
+        before = tokens.kind(-3) if tokens.at > 2 else ""
+        if "edge" in (before, after):
+            tokens.fail("a comma joins no vertices here; write X -> {Y Z},")
+
     def sets_defaults(self) -> bool:
         return self.tokens.peek("node", "edge", "graph") and self.tokens.peek("[", ahead=1)
 
@@ -114,13 +135,14 @@ class _Parser:
 
     def chain(self, vertex_default: Attributes, edge_default: Attributes) -> list[str]:
         """One statement: a vertex or a group, or several joined by arrows, and attributes."""
+        self.check_role_word()
         groups = [self.group(vertex_default, edge_default)]
         arrows = []
         while arrow := self.tokens.take_arrow():
             arrows.append(arrow)
             groups.append(self.group(vertex_default, edge_default))
         attributes = self.attributes()
-        named = [name for group in groups for name in group]
+        named = list(chain.from_iterable(groups))
         if not arrows:
             for name in named:
                 self.vertices[name].update(attributes)
@@ -133,12 +155,13 @@ class _Parser:
 
     def group(self, vertex_default: Attributes, edge_default: Attributes) -> list[str]:
         tokens = self.tokens
+        title = ""
         if tokens.peek("subgraph"):
             tokens.at += 1
             if not tokens.peek("{"):
-                tokens.word()
+                title = tokens.word()
         if tokens.take("{"):
-            return self.block(vertex_default, edge_default)
+            return self.subgraph(title, vertex_default, edge_default)
         name = tokens.word()
         while tokens.take(":"):
             tokens.word()
@@ -146,6 +169,23 @@ class _Parser:
         self.vertices.setdefault(name, dict(vertex_default))
         self.draft.name(name)
         return [name]
+
+    def subgraph(
+        self, title: str, vertex_default: Attributes, edge_default: Attributes
+    ) -> list[str]:
+        """A block inside the graph; its title or label may say that what it holds is hidden."""
+        outer, self.own = self.own, {}
+        named = self.block(vertex_default, edge_default)
+        for key, value in [("subgraph", title.removeprefix("cluster")), *self.own.items()]:
+            if is_suspect_text(str(value).replace("_", " ")):
+                raise GraphError(
+                    f"the graph cannot be read: {shortened(key)} {shortened(value)!r} may say that "
+                    f"the vertices in it ({listed(named)}) are hidden or selected on; mark every "
+                    'one of them, by observed="no" or observed="yes", and leave the title out'
+                )
+        self.draft.hide(*hidden_of_graph(self.own, named))
+        self.own = outer
+        return named
 
     def attributes(self) -> Attributes:
         """All lists in brackets that follow; one may stand inside another."""
@@ -168,32 +208,9 @@ class _Parser:
 
 
 def _arrow(arrow: str, attributes: Attributes) -> str:
-    """The edge as its attributes and Graphviz's drawing say: ``dir`` and the shapes of the heads
-    decide over the operator."""
+    """The edge as its attributes and Graphviz's drawing say."""
     if arrow in _CIRCLES:
         return _CIRCLES[arrow]
     if arrow != "->":
         return edge_arrow(attributes, arrow)
-    head = _end(attributes, "arrowhead")
-    tail = _end(attributes, "arrowtail")
-    direction = str(attributes.get("dir", "forward")).casefold()
-    ends = {"forward": ("tail", head), "back": (tail, "tail"), "both": (tail, head)}
-    shown = ends.get(direction, ("tail", "tail"))
-    if direction not in (*ends, "none"):
-        drawn = f"dir={direction}"
-    elif "circle" in shown:
-        drawn = "o->"
-        if set(shown) == {"circle"}:
-            drawn = "o-o"
-    else:
-        drawn = _DRAWN[shown]
-    return edge_arrow(attributes, drawn)
-
-
-def _end(attributes: Attributes, key: str) -> str:
-    shape = str(attributes.get(key, "normal")).casefold()
-    if shape in ("none", "false", "no", "0"):
-        return "tail"
-    if shape in ("odot", "dot", "circle"):
-        return "circle"
-    return "head"
+    return edge_arrow(attributes, drawn_arrow(attributes))

@@ -5,17 +5,30 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any
 
 from causalplug.errors import GraphError
 from causalplug.graphs.readers.draft import Draft
-from causalplug.graphs.readers.marks import edge_arrow, hidden_of_graph
-from causalplug.values import Json, Named
+from causalplug.graphs.readers.edge_marks import drawn_arrow, edge_arrow
+from causalplug.graphs.readers.marks import (
+    hidden_of_graph,
+    lists_variables,
+    mark_text,
+    normal,
+)
+from causalplug.selection import all_of_kind, drop, map_values
+from causalplug.values import Json, JsonValue, Named
 from causalplug.wording import check_known, listed, shortened
 
 __all__ = ["parse_json", "read_json"]
 
 _ENDS = (("source", "target"), ("from", "to"))
+_NO_MARKS = frozenset(["source", "target", "from", "to", "id", "key"])
+_PARTS = frozenset(["nodes", "links", "edges", "graph", "adjacency", "elements", "data"])
+_OF_SCREEN = frozenset(
+    ["data", "group", "position", "selected", "selectable", "locked", "grabbable"]
+)
+"""What Cytoscape says of an element beside its data, about the screen alone."""
+_OTHER_CLASSES = frozenset(["mag", "pag", "pdag", "cpdag", "ug", "undirected"])
 
 
 def read_json(text: str) -> Draft:
@@ -35,13 +48,13 @@ def read_json(text: str) -> Draft:
         )
     elements = data.get("elements")
     if isinstance(elements, dict) and "nodes" in elements:
-        return _node_link({key: _unwrapped(value) for key, value in elements.items()})
+        return _node_link(drop(data, ("elements",)) | map_values(_unwrapped, elements))
     if "nodes" in data:
         return _node_link(data)
     return _lists(data)
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str) -> JsonValue:
     """The value of a JSON text.
 
     Raises:
@@ -64,7 +77,7 @@ def parse_json(text: str) -> Any:
         ) from error
 
 
-def _once(pairs: list[tuple[str, Any]]) -> Json:
+def _once(pairs: list[tuple[str, JsonValue]]) -> Json:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
@@ -107,29 +120,75 @@ def _node_link(data: Named) -> Draft:
             'the graph cannot be read: the JSON says "directed": false; write the directions, and '
             '"type": "bidirected" on the edges that stand for hidden common causes'
         )
+    _refuse_other_parts(data)
     draft = Draft()
     attributes = _nodes(draft, _list(data, "nodes"))
     draft.complete = True
-    numbers = all(isinstance(node, int) for node in attributes)
-    written = [str(node) for node in attributes]
-    places: list[str] | None = written
+    numbers = all_of_kind(attributes, int)
+    places: list[str] | None = list(map(str, attributes))
     if numbers:
         places = None
-    for edge in [*_list(data, "links"), *_list(data, "edges")]:
+    for edge in [*_list(data, "links"), *_list(data, "edges"), *_adjacent(data, attributes)]:
         left, right, marks = _link(edge)
-        arrow = edge_arrow(marks)
+        arrow = edge_arrow(marks, drawn_arrow(marks))
         draft.edge(_end(left, places, draft), arrow, _end(right, places, draft))
-    own = {k: v for k, v in data.items() if k not in ("nodes", "links", "edges", "graph")}
-    inner = data.get("graph")
-    for part in (own, inner if isinstance(inner, dict) else {}):
-        draft.hide(*hidden_of_graph(part, draft.names))
+    draft.hide(*hidden_of_graph(_own(data), draft.names))
     draft.take_written_names({str(node): marks for node, marks in attributes.items()})
     return draft
 
 
-def _nodes(draft: Draft, nodes: list[Any]) -> dict[Any, Named]:
+def _own(data: Named) -> Json:
+    """What the object says of the graph as a whole."""
+    own = drop(data, _PARTS)
+    for key in ("graph", "data"):
+        inner = data.get(key)
+        if isinstance(inner, dict):
+            own |= inner
+        elif isinstance(inner, list):  # networkx 1 and Cytoscape write pairs
+            own |= {str(p[0]): p[1] for p in inner if isinstance(p, list) and len(p) == 2}
+    return own
+
+
+def _refuse_other_parts(data: Named) -> None:
+    """Refuse lists beside the nodes and links, which may be edges of another kind, and classes of
+    graphs whose arrows say something else."""
+    for key, value in data.items():
+        plain = normal(key)
+        if plain in ("class", "graphclass", "type", "kind") and mark_text(value) in _OTHER_CLASSES:
+            raise GraphError(
+                f"the graph cannot be read: the JSON says {key}={shortened(value)!r}, and only the "
+                "edges of a DAG or an ADMG are direct causes and hidden common causes"
+            )
+        if key in _PARTS or lists_variables(plain) or not (value and isinstance(value, list)):
+            continue
+        raise GraphError(
+            f"the graph cannot be read: {shortened(key)!r} is a list that is not known beside "
+            "nodes and links; put all edges into links, those that stand for hidden common causes "
+            'with "type": "bidirected"'
+        )
+
+
+def _adjacent(data: Named, nodes: Named) -> list[JsonValue]:
+    """The links in networkx's ``adjacency``: for every node the list of those it points to."""
+    rows = _list(data, "adjacency")
+    if rows and len(rows) != len(nodes):
+        raise GraphError(
+            f'the graph cannot be read: "adjacency" has {len(rows)} entries and there are '
+            f"{len(nodes)} nodes"
+        )
+    found = []
+    for source, targets in zip(nodes, rows, strict=False):
+        if not isinstance(targets, list) or not all(isinstance(t, dict) for t in targets):
+            raise _no_edge(targets)
+        for target in targets:
+            marks = drop(target, ("id", "key"))
+            found.append({"source": source, "target": target.get("id"), **marks})
+    return found
+
+
+def _nodes(draft: Draft, nodes: list[JsonValue]) -> dict[JsonValue, Named]:
     """The attributes of every node by its id; the names are declared."""
-    found: dict[Any, Named] = {}
+    found: dict[JsonValue, Named] = {}
     for node in nodes:
         if isinstance(node, dict):
             marks = node
@@ -147,19 +206,20 @@ def _nodes(draft: Draft, nodes: list[Any]) -> dict[Any, Named]:
                 "one of them"
             )
         draft.name(str(key))
-        draft.mark(str(key), {k: v for k, v in marks.items() if k != "id"})
+        draft.mark(str(key), drop(marks, ("id",)))
         found[key] = marks
     return found
 
 
-def _link(edge: object) -> tuple[Any, Any, Named]:
+def _link(edge: object) -> tuple[JsonValue, JsonValue, Named]:
     if isinstance(edge, list) and len(edge) == 2:
         return edge[0], edge[1], {}
     if isinstance(edge, dict):
-        for left, right in _ENDS:
-            if left in edge and right in edge:
-                marks = {k: v for k, v in edge.items() if k not in (left, right, "id", "key")}
-                return edge[left], edge[right], marks
+        pairs = [(edge.get(left), edge.get(right)) for left, right in _ENDS]
+        given = [pair for pair in pairs if None not in pair]
+        if given and given.count(given[0]) == len(given):
+            marks = drop(edge, _NO_MARKS)
+            return *given[0], marks
     raise _no_edge(edge)
 
 
@@ -189,7 +249,7 @@ def _at(position: int, places: list[str], draft: Draft) -> str:
     return found
 
 
-def _list(data: Named, key: str) -> list[Any]:
+def _list(data: Named, key: str) -> list[JsonValue]:
     value = data.get(key, [])
     if not isinstance(value, list):
         raise GraphError(
@@ -199,15 +259,17 @@ def _list(data: Named, key: str) -> list[Any]:
     return value
 
 
-def _unwrapped(value: object) -> Any:
-    """The ``data`` of Cytoscape's elements."""
+def _unwrapped(value: object) -> JsonValue:
+    """Cytoscape's elements: their data, with what is said beside it (``classes``)."""
     if not isinstance(value, list):
         return value
-    return [entry["data"] if _has_data(entry) else entry for entry in value]
+    return [_element(entry) for entry in value]
 
 
-def _has_data(entry: object) -> bool:
-    return isinstance(entry, dict) and isinstance(entry.get("data"), dict)
+def _element(entry: JsonValue) -> JsonValue:
+    if not isinstance(entry, dict) or not isinstance(entry.get("data"), dict):
+        return entry
+    return drop(entry, _OF_SCREEN) | entry["data"]
 
 
 def _no_edge(edge: object) -> GraphError:

@@ -16,7 +16,7 @@ _SKIPPED = (":=", "==", "<", ">", "|", "~*~")
 _TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|[()+*]|[^\"'()+*]+|[\"']")
 _ZERO = re.compile(r"[-+]?(?:0+(?:\.0*)?|\.0+)")
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)")
-_NAME = re.compile(r"[\w.]+")
+_NAME = re.compile(r"(?=.*\w)[\w.]+")
 
 
 def read_lavaan(text: str) -> Draft:
@@ -90,7 +90,7 @@ def _variables(text: str) -> list[str]:
     ``""``."""
     names = []
     for *modifiers, name in _terms(text):
-        if any(_ZERO.fullmatch(modifier) for modifier in modifiers):
+        if any(map(_ZERO.fullmatch, modifiers)):
             continue
         if _NUMBER.fullmatch(name):
             names.append("")

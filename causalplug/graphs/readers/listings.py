@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from causalplug.errors import GraphError
 from causalplug.graphs.readers.draft import Draft
-from causalplug.graphs.readers.marks import is_hidden
+from causalplug.graphs.readers.edge_marks import edge_arrow
+from causalplug.graphs.readers.marks import hidden_of_graph, is_hidden
 from causalplug.wording import shortened
 
 __all__ = ["read_cg", "read_tetrad"]
@@ -31,6 +32,7 @@ _ARROWS = {
     "-": "--",
 }
 _TIGHT = re.compile(r"<-->|<->|-->|->|<--|<-|---|--")
+_TAG = re.compile(r"<[^<>]*>")
 _NUMBER = re.compile(r"\d+\.\s+")
 _PROBABILITIES = re.compile(r"(?:\[[^\[\]]*\]\s*:\s*[\d.eE+-]+\s*;?\s*)+")
 _NOTES = frozenset({"dd", "pd", "nl", "pl"})
@@ -44,15 +46,16 @@ def read_cg(text: str) -> Draft:
     for number, line in _lines(text):
         if line.upper() in ("<NODES>", "<EDGES>"):
             section = line.upper()
-        elif section == "<NODES>":
+        elif section == "<NODES>" and not _TAG.fullmatch(line):
             draft.name(line)
+            draft.mark(line, {})
         elif section == "<EDGES>":
             draft.complete = True
             draft.edge(*_edge(line, number))
         else:
             raise GraphError(
-                f"the graph cannot be read: line {number} ({shortened(line)!r}) stands before "
-                "<NODES>"
+                f"the graph cannot be read: line {number} ({shortened(line)!r}) is in no "
+                "section that is known; there are <NODES> and <EDGES>"
             )
     return draft
 
@@ -65,7 +68,7 @@ def read_tetrad(text: str) -> Draft:
     """
     reader = _Tetrad()
     for number, line in _lines(text):
-        if not reader.starts_section(line):
+        if not reader.starts_section(line, number):
             reader.read(line, number)
     return reader.draft
 
@@ -75,11 +78,14 @@ class _Tetrad:
     draft: Draft = field(default_factory=Draft)
     section: str = ""
 
-    def starts_section(self, line: str) -> bool:
+    def starts_section(self, line: str, number: int) -> bool:
         start = line.casefold()
         title = start.split(":")[0]
         if start.startswith("graph ") and ":" in start:
             self.section = title.removeprefix("graph ").strip()
+            rest = line.partition(":")[2].strip()
+            if rest:
+                self.read(rest, number)
             return True
         if " triples" in title or title.endswith("triples"):
             self.section = "triples"
@@ -102,7 +108,12 @@ class _Tetrad:
             self.refuse_triple(line)
         elif self.section == "node attributes":
             self.read_attribute(line)
-        elif self.section not in ("attributes", "edge attributes"):
+        elif self.section == "attributes":
+            key, _, value = line.partition(":")
+            self.draft.hide(*hidden_of_graph({key: value.strip()}, self.draft.names))
+        elif self.section == "edge attributes":
+            self.refuse_edge_attribute(line)
+        else:
             raise GraphError(
                 f"the graph cannot be read: line {number} ({shortened(line)!r}) belongs to no "
                 "section that is known; there are Graph Nodes: and Graph Edges:"
@@ -133,6 +144,16 @@ class _Tetrad:
             name, _, value = entry.partition(":")
             if name.strip() and is_hidden(name.strip(), {key: value.strip()}):
                 self.draft.hide(name.strip())
+
+    def refuse_edge_attribute(self, line: str) -> None:
+        """``key: [X1 --> X2: value]``; only what says nothing of the kind of an edge is passed."""
+        key, _, value = line.partition(":")
+        kind = edge_arrow({key: value.strip()}, "->")
+        if kind != "->":
+            raise GraphError(
+                f"the graph cannot be read: the attribute {shortened(line)!r} says that edges are "
+                f"{kind}; write the edges so"
+            )
 
     def refuse_triple(self, line: str) -> None:
         raise GraphError(

@@ -1,4 +1,4 @@
-"""What the attributes of vertices and edges say: hidden, observed, selected, bidirected.
+"""What the attributes of vertices and of whole graphs say: hidden, observed, selected.
 
 Attributes that only draw (colours, positions) are passed over. An attribute that may mean that a
 variable is hidden, or that the rows were selected on it, and that is not understood is an error.
@@ -7,165 +7,58 @@ variable is hidden, or that the rows were selected on it, and that is not unders
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
 from typing import Any
 
 from causalplug.errors import GraphError
+from causalplug.graphs.readers.mark_words import (
+    ANALYSIS,
+    DRAWING,
+    FILLERS,
+    HIDDEN,
+    NO,
+    OBSERVED,
+    PLAIN_WORDS,
+    ROLE_KEYS,
+    SELECTED,
+    SUSPECT,
+    SUSPECT_RECORDED,
+    SUSPECT_SELECTION,
+    SUSPECT_STYLE,
+    YES,
+)
 from causalplug.wording import shortened
 
-__all__ = ["FLAG", "edge_arrow", "hidden_of_graph", "is_hidden", "normal"]
+__all__ = [
+    "FLAG",
+    "Flag",
+    "entries_of",
+    "hidden_of_graph",
+    "is_hidden",
+    "is_suspect_name",
+    "is_suspect_text",
+    "lists_variables",
+    "mark_text",
+    "normal",
+    "written_mark",
+]
 
-FLAG = True
-"""The value of an attribute that stands without one, as in dagitty's ``[latent]``."""
 
-_HIDDEN = frozenset(
-    [
-        "latent",
-        "latents",
-        "l",
-        "unobserved",
-        "u",
-        "hidden",
-        "unmeasured",
-        "unrecorded",
-        "unobservable",
-        "latentvariable",
-        "unobservedconfounder",
-        "latentconfounder",
-        "hiddenconfounder",
-        "unmeasuredconfounder",
-    ]
-)
-_OBSERVED = frozenset(["observed", "observable", "measured", "recorded", "manifest", "visible"])
-_SELECTED = frozenset(
-    [
-        "selected",
-        "s",
-        "selection",
-        "selectionnode",
-        "selectionvariable",
-        "snode",
-        "conditioned",
-        "conditionedon",
-    ]
-)
-_ANALYSIS = frozenset(
-    [
-        "exposure",
-        "exposures",
-        "e",
-        "outcome",
-        "outcomes",
-        "o",
-        "adjusted",
-        "a",
-        "adjustednode",
-        "adjustment",
-        "source",
-        "target",
-        "treatment",
-        "treatments",
-    ]
-)
-"""Roles in somebody's analysis; they say nothing about how the rows were recorded."""
-_ROLE_KEYS = frozenset(
-    [
-        "type",
-        "role",
-        "roles",
-        "kind",
-        "status",
-        "class",
-        "nodetype",
-        "vertextype",
-        "variabletype",
-        "vartype",
-        "noderole",
-        "variablerole",
-        "visibility",
-        "observability",
-        "flag",
-        "flags",
-        "mark",
-        "marks",
-        "tag",
-        "tags",
-    ]
-)
-_PLAIN_WORDS = (
-    _ANALYSIS
-    | _OBSERVED
-    | frozenset(
-        [
-            "mediator",
-            "mediators",
-            "covariate",
-            "covariates",
-            "instrument",
-            "instruments",
-            "collider",
-            "endogenous",
-            "continuous",
-            "discrete",
-            "categorical",
-            "binary",
-            "ordinal",
-            "nominal",
-            "numeric",
-            "number",
-            "integer",
-            "int",
-            "float",
-            "double",
-            "real",
-            "bool",
-            "boolean",
-            "string",
-            "str",
-            "text",
-            "image",
-            "count",
-            "node",
-            "vertex",
-            "variable",
-            "nature",
-            "default",
-            "normal",
-        ]
-    )
-)
-_FILLERS = frozenset(
-    ["variable", "node", "confounder", "confounders", "common", "cause", "causes", "factor"]
-)
-_SUSPECT = re.compile(
-    "latent|hidden|unob|observ|unmeas|measur|unrec|record|censor|missing|confound|unseen|invisib"
-)
-_SUSPECT_SELECTION = re.compile("select|condition(?!al)")
-_YES = frozenset({"yes", "true", "1", "1.0", "y", "t", "on"})
-_NO = frozenset({"no", "false", "0", "0.0", "n", "f", "off"})
+class Flag(Enum):
+    """The value of an attribute that stands without one, as in dagitty's ``[latent]``."""
 
-_EDGE_KINDS = {
-    "directed": "->",
-    "->": "->",
-    "-->": "->",
-    "causal": "->",
-    "bidirected": "<->",
-    "bi-directed": "<->",
-    "<->": "<->",
-    "<-->": "<->",
-    "undirected": "--",
-    "--": "--",
-    "---": "--",
-    "circle": "o-o",
-    "o-o": "o-o",
-    "o->": "o->",
-    "<-o": "o->",
-    "o-": "o-",
-    "<-": "<-",
-    "<--": "<-",
-}
-_EDGE_KIND_KEYS = frozenset(["type", "edgetype", "kind", "edge", "edgekind", "arrow", "marktype"])
-_SUSPECT_EDGE = re.compile("latent|hidden|unob|unmeas|confound|circle|direct|select")
+    SET = "yes"
+
+    def __str__(self) -> str:
+        return "yes"
+
+
+FLAG = Flag.SET
+_LONGEST = 200
+_MOST_MARKS = 100_000
+_IN_BRACKETS = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
 
 
 def normal(key: object) -> str:
@@ -185,13 +78,14 @@ def is_hidden(name: str, attributes: Mapping[Any, object]) -> bool:
     """
     said: dict[str, str] = {}
     doubts: list[str] = []
-    for key, value in attributes.items():
-        written = _attribute(key, value)
+    for key, value in entries_of(attributes):
         found = _vertex_mark(name, normal(key), value)
         if found == "?":
-            doubts.append(written)
+            doubts.append(written_mark(key, value))
         elif found:
-            said.setdefault(found, written)
+            said.setdefault(found, written_mark(key, value))
+    if is_suspect_name(name):
+        doubts.append("the name")
     if "selected" in said:
         raise GraphError(
             f"the graph cannot be read: {said['selected']} says that the rows were selected on "
@@ -216,90 +110,127 @@ def hidden_of_graph(attributes: Mapping[Any, object], names: Iterable[str]) -> l
     """
     known = set(names)
     found: list[str] = []
-    for key, value in attributes.items():
+    for key, value in entries_of(attributes):
         plain = normal(key)
-        doubtful = _SUSPECT.search(plain) or _SUSPECT_SELECTION.search(plain)
-        if plain not in _HIDDEN | _SELECTED and not doubtful:
+        if not lists_variables(plain):
             continue
-        entries = [str(entry) for entry in _entries(value)]
+        entries = list(map(str, _entries(value)))
         if not entries:
             continue
-        if plain not in _HIDDEN or not known.issuperset(entries):
-            raise _not_understood("the graph", _attribute(key, value))
+        if plain not in HIDDEN or not known.issuperset(entries):
+            raise _not_understood("the graph", written_mark(key, value))
         found += entries
     return found
 
 
-def edge_arrow(attributes: Mapping[Any, object], arrow: str = "->") -> str:
-    """The arrow of an edge that was drawn as ``arrow`` and has these attributes.
+def entries_of(attributes: Mapping[Any, object]) -> Iterator[tuple[object, object]]:
+    """The attributes with those of lists inside them; of what only draws, arrows and lines."""
+    pending = deque(attributes.items())
+    for _ in range(_MOST_MARKS):
+        if not pending:
+            return
+        key, value = pending.popleft()
+        if not isinstance(value, Mapping):
+            yield key, value
+        elif normal(key) in DRAWING:
+            yield from ((k, v) for k, v in value.items() if _draws_a_mark(normal(k)))
+        else:
+            pending.extend(value.items())
+    raise GraphError(
+        f"the graph cannot be read: a vertex or an edge has more than {_MOST_MARKS:,} attributes; "
+        "leave out what the question does not need"
+    )
 
-    Raises:
-        GraphError: An attribute that may change the kind of the edge is not understood, or two
-            contradict each other.
-    """
-    found: dict[str, str] = {}
-    for key, value in attributes.items():
-        kind = _edge_mark(key, value)
-        if kind == "?":
-            raise GraphError(
-                f"the graph cannot be read: {_attribute(key, value)} of an edge is not "
-                'understood; write type="bidirected" for a hidden common cause, or leave it out'
-            )
-        if kind is not None:
-            found[arrow if kind == "->" and arrow == "<-" else kind] = _attribute(key, value)
-    if arrow not in ("->", "<-"):
-        found.setdefault(arrow, f"the arrow {shortened(arrow)}")
-    if len(found) > 1:
-        first, second = list(found.values())[:2]
-        raise GraphError(
-            f"the graph cannot be read: {first} and {second} of an edge contradict each other; "
-            "keep one of the two"
-        )
-    return next(iter(found), arrow)
+
+def is_suspect_text(value: object) -> bool:
+    """Whether a text says nothing but that something is hidden (``"Unobserved Confounders"``), or
+    says so in brackets (``"genes (latent)"``)."""
+    if isinstance(value, str):
+        for inside in _IN_BRACKETS.findall(value[:_LONGEST]):
+            if _says_hidden(inside):
+                return True
+    return _says_hidden(value)
+
+
+def is_suspect_name(name: str) -> bool:
+    """Whether a name of several words, or with a note in brackets, says that something is hidden.
+    A single word may be a name (``latent``)."""
+    return len(_words(name)) > 1 and is_suspect_text(name)
+
+
+def mark_text(value: object) -> str:
+    """The text of a value, without quotes and case."""
+    return str(value)[:_LONGEST].strip().strip("\"'").strip().casefold()
+
+
+def written_mark(key: object, value: object) -> str:
+    """An attribute as messages quote it."""
+    written = shortened(key, 40)
+    if value is FLAG:
+        return f"[{written}]"
+    return f"[{written}={shortened(value, 40)}]"
+
+
+def lists_variables(plain: str) -> bool:
+    """Whether a graph's attribute of this name may list hidden or selected variables."""
+    if plain in HIDDEN or plain in SELECTED:
+        return True
+    return bool(SUSPECT.search(plain) or SUSPECT_SELECTION.search(plain))
+
+
+def _draws_a_mark(plain: str) -> bool:
+    return "arrow" in plain or plain.endswith("style")
 
 
 def _vertex_mark(name: str, key: str, value: object) -> str:
     """``"hidden"``, ``"observed"``, ``"selected"``, ``"?"`` for a doubt, or nothing."""
-    if value is None or isinstance(value, Mapping):
-        return ""
-    if key in _HIDDEN:
+    if value is None:
+        return "?" if key in OBSERVED else ""
+    if key in HIDDEN:
         return _answer(value, yes="hidden", no="observed")
-    if key in _OBSERVED:
+    if key in OBSERVED:
         return _answer(value, yes="observed", no="hidden")
-    if key in _SELECTED:
+    if key in SELECTED:
         return _answer(value, yes="selected", no="")
-    if key in _ANALYSIS:
+    if key in ANALYSIS:
         return ""
-    if key in _ROLE_KEYS:
+    if key in ROLE_KEYS:
         return _role(value)
-    if _SUSPECT.search(key) or _SUSPECT_SELECTION.search(key):
-        if _text(value) in _NO:
-            return ""
-        return "?"
-    if key == "style":
-        if "invis" in _text(value):
-            return "?"
-        return ""
-    if str(value) != name and _is_suspect_text(value):
+    if _is_doubtful(key, value) or (str(value) != name and is_suspect_text(value)):
         return "?"
     return ""
 
 
+def _is_doubtful(key: str, value: object) -> bool:
+    text = mark_text(value)
+    if value is FLAG:
+        return key not in PLAIN_WORDS
+    if key == "description" and len(text) == 1:  # R's causaleffect
+        return text in HIDDEN or text in SELECTED
+    if SUSPECT.search(key) or SUSPECT_SELECTION.search(key):
+        return text not in NO
+    if SUSPECT_RECORDED.search(key):
+        return text in NO
+    if key.endswith("style"):
+        return bool(SUSPECT_STYLE.search(text))
+    return key == "shape" and text == "point"
+
+
 def _answer(value: object, *, yes: str, no: str) -> str:
-    text = _text(value)
-    if value is FLAG or text in _YES:
+    text = mark_text(value)
+    if text in YES:
         return yes
-    if text in _NO:
+    if text in NO:
         return no
-    if text in _HIDDEN and len(text) > 1:
+    if text in HIDDEN and len(text) > 1:
         if yes != "selected":
             return "hidden"
         return "?"
-    if text in _OBSERVED:
+    if text in OBSERVED:
         if yes != "selected":
             return "observed"
         return "?"
-    if text in _SELECTED and yes == "selected":
+    if text in SELECTED and yes == "selected":
         return yes
     if yes != "selected":
         return "?"
@@ -316,45 +247,24 @@ def _refuse_selection(value: object) -> str:
 
 def _role(value: object) -> str:
     words = set(_words(value))
-    if words & _SELECTED:
+    if words & SELECTED:
         return "selected"
-    hidden = words & _HIDDEN
-    if hidden and words <= _HIDDEN | _PLAIN_WORDS | _FILLERS:
+    hidden = words & HIDDEN
+    if hidden and words <= HIDDEN | PLAIN_WORDS | FILLERS:
         return "hidden"
-    if words & _OBSERVED and words <= _PLAIN_WORDS | _FILLERS:
+    if words & OBSERVED and words <= PLAIN_WORDS | FILLERS:
         return "observed"
-    if words <= _PLAIN_WORDS:
+    if words <= PLAIN_WORDS:
         return ""
     return "?"
 
 
-def _is_suspect_text(value: object) -> bool:
-    """Whether a text says nothing but that something is hidden: ``"Unobserved Confounders"``."""
+def _says_hidden(value: object) -> bool:
     words = {word for word in _words(value) if len(word) > 1}
-    return bool(words & (_HIDDEN | _SELECTED)) and words <= _HIDDEN | _SELECTED | _FILLERS
+    return bool(words & (HIDDEN | SELECTED)) and words <= HIDDEN | SELECTED | FILLERS
 
 
-def _edge_mark(key: object, value: object) -> str | None:
-    plain, text = normal(key), _text(value)
-    if value is None or isinstance(value, Mapping):
-        return None
-    if plain in _EDGE_KIND_KEYS:
-        return _EDGE_KINDS.get(text, "?")
-    if plain == "description" and text == "u":
-        return "U"
-    if not _SUSPECT_EDGE.search(plain) or plain.startswith("direction"):
-        if plain == "style" and "invis" in text:
-            return "?"
-        return None
-    yes = value is FLAG or text in _YES
-    if not yes and text not in _NO:
-        return "?"
-    kinds = {("bidirected", True): "<->", ("undirected", True): "--", ("directed", False): "--"}
-    known = plain in ("bidirected", "undirected", "directed")
-    return kinds.get((plain, yes), None if known or not yes else "?")
-
-
-def _entries(value: object) -> list[Any]:
+def _entries(value: object) -> list[object]:
     if value is None or value == "":
         return []
     if isinstance(value, str):
@@ -370,17 +280,6 @@ def _words(value: object) -> list[str]:
     else:
         entries = [value]
     return [word for entry in entries for word in re.findall(r"\w+", str(entry).casefold())]
-
-
-def _text(value: object) -> str:
-    return str(value)[:200].strip().strip("\"'").casefold()
-
-
-def _attribute(key: object, value: object) -> str:
-    written = shortened(key, 40)
-    if value is FLAG:
-        return f"[{written}]"
-    return f"[{written}={shortened(value, 40)}]"
 
 
 def _not_understood(name: str, mark: str) -> GraphError:

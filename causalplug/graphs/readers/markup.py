@@ -6,7 +6,7 @@ from typing import Any
 
 from causalplug.errors import GraphError
 from causalplug.graphs.readers.draft import Draft
-from causalplug.graphs.readers.networks import parse_xml
+from causalplug.graphs.readers.graphml import prepared_graphml
 from causalplug.graphs.readers.objects import networkx_draft
 from causalplug.wording import shortened
 
@@ -30,11 +30,11 @@ def read_graphml(text: str) -> Draft:
     """A graph in GraphML, as networkx, igraph and yEd write it."""
     import networkx as nx
 
-    parse_xml(text)
-    return networkx_draft(_parsed(lambda: nx.parse_graphml(text), "graphml"))
+    prepared = prepared_graphml(text)
+    return networkx_draft(_parsed(lambda: nx.parse_graphml(prepared), "graphml"))
 
 
-def _parsed(parse: Any, format: str) -> Any:
+def _parsed(parse: Any, format: str) -> object:
     try:
         return parse()
     except Exception as error:  # whatever networkx's parser raises on a malformed text

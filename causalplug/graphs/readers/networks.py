@@ -4,22 +4,31 @@ strings. Tables of probabilities are not read."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import GraphError
 from causalplug.graphs.readers.blocks import Block, blocks, quoted_or_raw, scope
 from causalplug.graphs.readers.draft import Draft
-from causalplug.graphs.readers.marks import FLAG
+from causalplug.graphs.readers.marks import hidden_of_graph
 from causalplug.wording import check_known, shortened
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["parse_xml", "read_bif", "read_bnlearn", "read_net", "read_xdsl", "read_xmlbif"]
+__all__ = [
+    "parse_xml",
+    "read_bif",
+    "read_bnlearn",
+    "read_net",
+    "read_xdsl",
+    "read_xmlbif",
+    "without_namespace",
+]
 
 _PROPERTY = re.compile(r'\bproperty\s+("[^"]*"|[^;\n]+)')
 _NET_FIELD = re.compile(r'\b(\w++)\s*+=\s*+("[^"]*"|[^;"()]*)')
+_TYPE = re.compile(r"^\s*type\s+(\w+)", re.MULTILINE)
 _MODEL_STRING = re.compile(r"\[([^\[\]|]+)(?:\|([^\[\]|]+))?\]\s*")
 _XDSL_NODES = {"cpt", "noisymax", "noisyadder", "deterministic", "equation"}
 
@@ -29,18 +38,23 @@ def read_bif(text: str) -> Draft:
     pgmpy and JavaBayes)."""
     draft = Draft()
     scopes: list[Block] = []
+    own: dict[str, Any] = {}
     for block in blocks(text):
         keyword, *rest = block.header.split(None, 1) or [""]
         if keyword == "variable":
             name = quoted_or_raw("".join(rest))
             _declare(draft, name, block)
+            _refuse_decision(name, block)
             draft.mark(name, dict(_properties(block.body)))
         elif keyword.startswith("probability"):
             scopes.append(block._replace(header=block.header.removeprefix("probability")))
-        elif keyword != "network":
+        elif keyword == "network":
+            own |= dict(_properties(block.body))
+        else:
             raise _unknown_block(block, "network, variable and probability")
     if not draft.names:
         raise GraphError("the network cannot be read: it declares no variable; expected BIF text")
+    draft.hide(*hidden_of_graph(own, draft.names))
     return _with_scopes(draft, scopes)
 
 
@@ -48,6 +62,7 @@ def read_net(text: str) -> Draft:
     """A Bayesian network in Hugin's NET format."""
     draft = Draft()
     scopes: list[Block] = []
+    own: dict[str, Any] = {}
     for block in blocks(text, percent=True):
         *kinds, name = block.header.split() or [""]
         if block.header.startswith("potential"):
@@ -55,19 +70,23 @@ def read_net(text: str) -> Draft:
         elif kinds in (["node"], ["discrete", "node"], ["continuous", "node"]):
             _declare(draft, name, block)
             draft.mark(name, {key: value.strip('"') for key, value in _net_fields(block.body)})
-        elif [*kinds, name] != ["net"]:
+        elif [*kinds, name] == ["net"]:
+            own |= {key: value.strip('"') for key, value in _net_fields(block.body)}
+        else:
             raise _unknown_block(
                 block, "net, node and potential (no decisions, utilities, classes)"
             )
     if not draft.names:
         raise GraphError("the network cannot be read: it declares no node; expected NET text")
+    draft.hide(*hidden_of_graph(own, draft.names))
     return _with_scopes(draft, scopes)
 
 
 def read_xmlbif(text: str) -> Draft:
     """A Bayesian network in XMLBIF 0.3."""
-    root = parse_xml(text)
+    root = _plain_xml(text)
     draft = Draft()
+    declared: set[str] = set()
     for variable in root.iter("VARIABLE"):
         name = _inner(variable, "NAME")
         kind = variable.get("TYPE", "nature")
@@ -76,14 +95,17 @@ def read_xmlbif(text: str) -> Draft:
                 f"the network cannot be read: {shortened(name)!r} is a {shortened(kind)} node, and "
                 "only those of nature are variables; leave it out"
             )
+        _once(name, declared)
         draft.name(name)
-        texts = [str(entry.text or "") for entry in variable.iter("PROPERTY")]
-        draft.mark(name, dict(_pair(text) for text in texts))
+        draft.mark(name, _xml_properties(variable.iter("PROPERTY")))
     if not draft.names:
         raise GraphError("the network cannot be read: it declares no variable; expected XMLBIF")
     draft.complete = True
-    for definition in root.iter("DEFINITION"):
+    draft.hide(*hidden_of_graph(_xml_properties(root.findall("NETWORK/PROPERTY")), draft.names))
+    defined: set[str] = set()
+    for definition in (*root.iter("DEFINITION"), *root.iter("PROBABILITY")):
         child = _inner(definition, "FOR")
+        _once(child, defined)
         for parent in definition.iter("GIVEN"):
             draft.edge((parent.text or "").strip(), "->", child)
     return draft
@@ -91,8 +113,10 @@ def read_xmlbif(text: str) -> Draft:
 
 def read_xdsl(text: str) -> Draft:
     """A Bayesian network of GeNIe and SMILE."""
-    root = parse_xml(text)
+    root = _plain_xml(text)
+    notes = {str(e.get("id")): e.findtext("name") for e in root.iterfind(".//genie//node")}
     draft = Draft()
+    declared: set[str] = set()
     parents: list[tuple[str, str]] = []
     for node in _xdsl_nodes(root):
         name = node.get("id", "")
@@ -101,14 +125,11 @@ def read_xdsl(text: str) -> Draft:
                 f"the network cannot be read: {shortened(name)!r} is a node of the kind "
                 f"{shortened(node.tag)}; only chance nodes of one time are variables"
             )
+        _once(name, declared)
         draft.name(name)
-        entries = {str(e.get("id")): e.text for e in node.iter("property")}
-        draft.mark(name, entries)
-        inside = node.find("parents")
-        if inside is None:
-            above = ""
-        else:
-            above = inside.text or ""
+        entries: dict[str, object] = {str(e.get("id")): e.text for e in node.iter("property")}
+        draft.mark(name, dict(node.attrib) | entries | {"name": notes.get(name)})
+        above = node.findtext("parents") or ""
         parents += [(parent, name) for parent in above.split()]
     if not draft.names:
         raise GraphError("the network cannot be read: it has no node; expected XDSL")
@@ -165,6 +186,42 @@ def parse_xml(text: str) -> Element:
         raise GraphError(f"the graph cannot be read: it is no XML ({shortened(error)})") from error
 
 
+def without_namespace(element: Element) -> str:
+    """The tag of an element, without its namespace."""
+    return str(element.tag).rpartition("}")[2]
+
+
+def _plain_xml(text: str) -> Element:
+    """The root of an XML text whose tags have lost their namespaces."""
+    root = parse_xml(text)
+    for element in root.iter():
+        element.tag = without_namespace(element)
+    return root
+
+
+def _xml_properties(elements: Iterable[Element]) -> dict[str, object]:
+    texts = [str(element.text or "") for element in elements]
+    return dict(map(_pair, texts))
+
+
+def _once(name: str, seen: set[str]) -> None:
+    if name in seen:
+        raise GraphError(
+            f"the network cannot be read: {shortened(name)!r} is declared, or has its parents "
+            "listed, twice; keep one"
+        )
+    seen.add(name)
+
+
+def _refuse_decision(name: str, block: Block) -> None:
+    kind = _TYPE.search(block.body)
+    if kind and kind[1] not in ("discrete", "continuous"):
+        raise GraphError(
+            f"the network cannot be read: {shortened(name)!r} in line {block.line} is of the type "
+            f"{shortened(kind[1])}, and only discrete and continuous nodes are variables"
+        )
+
+
 def _declare(draft: Draft, name: str, block: Block) -> None:
     if not name or name in draft.names:
         wrong = "a variable has no name"
@@ -176,6 +233,7 @@ def _declare(draft: Draft, name: str, block: Block) -> None:
 
 def _with_scopes(draft: Draft, scopes: list[Block]) -> Draft:
     draft.complete = True
+    seen: set[str] = set()
     for block in scopes:
         inside = block.header.strip()
         if not (inside.startswith("(") and inside.endswith(")")):
@@ -190,22 +248,23 @@ def _with_scopes(draft: Draft, scopes: list[Block]) -> Draft:
                 f"{len(children)} variables before the bar; it has to be one"
             )
         check_known([*children, *parents], draft.names, "the network cannot be read")
+        _once(children[0], seen)
         for parent in parents:
             draft.edge(parent, "->", children[0])
     return draft
 
 
-def _properties(body: str) -> Iterator[tuple[str, Any]]:
+def _properties(body: str) -> Iterator[tuple[str, object]]:
     for written in _PROPERTY.findall(body):
         yield _pair(written.strip('"'))
 
 
-def _pair(text: str) -> tuple[str, Any]:
+def _pair(text: str) -> tuple[str, object]:
     """``key = value``, ``key value`` or a flag."""
     key, equals, value = text.partition("=")
     if not equals:
         key, _, value = text.strip().partition(" ")
-    return key.strip(), value.strip().strip('"') or FLAG
+    return key.strip(), value.strip().strip('"') or True
 
 
 def _net_fields(body: str) -> list[tuple[str, str]]:
@@ -223,10 +282,13 @@ def _xdsl_nodes(root: Element) -> Iterator[Element]:
 
 
 def _inner(element: Element, tag: str) -> str:
-    text = (element.findtext(tag) or "").strip()
-    if not text:
-        raise GraphError(f"the network cannot be read: a {element.tag} has no {tag}")
-    return text
+    texts = [(inner.text or "").strip() for inner in element.findall(tag)]
+    if len(texts) != 1 or not texts[0]:
+        raise GraphError(
+            f"the network cannot be read: a {element.tag} has {len(texts)} {tag}; it has to be "
+            "one, with a text"
+        )
+    return texts[0]
 
 
 def _unknown_block(block: Block, known: str) -> GraphError:

@@ -8,7 +8,9 @@ from typing import Any
 
 from causalplug.errors import GraphError
 from causalplug.graphs.readers.draft import Draft
-from causalplug.graphs.readers.marks import edge_arrow, hidden_of_graph
+from causalplug.graphs.readers.edge_marks import drawn_arrow, edge_arrow
+from causalplug.graphs.readers.marks import hidden_of_graph
+from causalplug.selection import drop
 from causalplug.wording import shortened
 
 __all__ = ["networkx_draft", "object_draft"]
@@ -19,7 +21,6 @@ _ENDS = {
     ("ARROW", "ARROW"): "<->",
     ("TAIL", "TAIL"): "--",
 }
-_DIRECTIONS = {"both": "<->", "none": "--", "back": "<-", "forward": "->", "": "->"}
 
 
 def object_draft(graph: object) -> Draft:
@@ -61,9 +62,11 @@ def networkx_draft(graph: Any) -> Draft:
             "bidirected=True on the edges that stand for hidden common causes"
         )
     draft = Draft()
-    vertices: dict[str, dict[Any, Any]] = {}
-    for vertex, attributes in graph.nodes(data=True):
-        name = str(vertex)
+    vertices: dict[str, dict[Any, object]] = {}
+    vertex_default = graph.graph.get("node_default", {})
+    edge_default = graph.graph.get("edge_default", {})
+    for vertex, written in graph.nodes(data=True):
+        name, attributes = str(vertex), vertex_default | written
         if name in draft.names:
             raise GraphError(
                 f"the graph cannot be read: two vertices are written {shortened(name)!r}; rename "
@@ -75,12 +78,18 @@ def networkx_draft(graph: Any) -> Draft:
     for hidden in getattr(graph, "latents", ()):
         if str(hidden) in draft.names:
             draft.hide(str(hidden))
-    draft.hide(*hidden_of_graph(graph.graph, draft.names))
+    draft.hide(*hidden_of_graph(_own(graph), draft.names))
     _refuse_undirected(graph)
     for left, right, attributes in graph.edges(data=True):
-        draft.edge(str(left), _networkx_arrow(attributes), str(right))
+        marks = edge_default | attributes
+        draft.edge(str(left), edge_arrow(marks, drawn_arrow(marks)), str(right))
     draft.take_written_names(vertices)
     return draft
+
+
+def _own(graph: Any) -> dict[Any, Any]:
+    """The attributes of a whole graph, without the defaults of its vertices and edges."""
+    return drop(graph.graph, ("node_default", "edge_default"))
 
 
 def _refuse_undirected(graph: object) -> None:
@@ -94,12 +103,6 @@ def _refuse_undirected(graph: object) -> None:
             f"{shortened(right)!r} is undirected, as in a CPDAG; orient the edge, or write <-> for "
             "a hidden common cause"
         )
-
-
-def _networkx_arrow(attributes: dict[Any, Any]) -> str:
-    direction = str(attributes.get("dir", "")).strip('"').casefold()
-    drawn = _DIRECTIONS.get(direction, f"dir={direction}")
-    return edge_arrow(attributes, drawn)
 
 
 def _y0(graph: Any) -> Draft:

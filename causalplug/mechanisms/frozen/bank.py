@@ -18,6 +18,7 @@ from causalplug.mechanisms.frozen.bank_files import BankFiles
 from causalplug.mechanisms.frozen.generator import FrozenMechanism, state_hash
 from causalplug.networks import is_out_of_memory
 from causalplug.noise import Noise
+from causalplug.selection import map_values
 from causalplug.variables import Variable
 
 __all__ = ["SampleBank"]
@@ -102,9 +103,9 @@ class SampleBank:
             arrays["images"] = ((len(self.labels), rows_per_label, *variable.event_shape), np.uint8)
         report = _reporter(progress, mechanism.name or "bank", len(self))
         if folder is None:
-            made: dict[str, np.ndarray] = {
-                name: np.empty(shape, kind) for name, (shape, kind) in arrays.items()
-            }
+            made: dict[str, np.ndarray] = {}
+            for name, (shape, kind) in arrays.items():
+                made[name] = np.empty(shape, kind)
             self._fill(made, 0, batch_size, report)
         else:
             made = self._fill_files(
@@ -112,7 +113,7 @@ class SampleBank:
                 batch_size,
                 report,
             )
-        kept = {name: torch.from_numpy(array) for name, array in made.items()}
+        kept = map_values(torch.from_numpy, made)
         self.projections, self.images = kept.get("projections"), kept.get("images")
 
     def __len__(self) -> int:

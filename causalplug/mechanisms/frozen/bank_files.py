@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from causalplug.errors import MechanismError
+from causalplug.selection import by_name
 
 try:
     import fcntl
@@ -68,17 +69,14 @@ class BankFiles:
 
     def _make_room(self, left: int, needed: int) -> None:
         others = [other for other in self.root.iterdir() if other.is_dir() and other != self.path]
-        sizes = {
-            other: sum(file.stat().st_size for file in other.iterdir() if file.is_file())
-            for other in others
-        }
+        sizes = by_name(_size, others)
         for other in sorted(others, key=lambda item: item.stat().st_mtime):
             if sum(sizes.values()) <= left:
                 break
             if (other / _STATE).is_file():  # nothing but banks is ever removed
                 shutil.rmtree(other)
                 sizes.pop(other)
-        present = sum(file.stat().st_size for file in self.path.iterdir() if file.is_file())
+        present = _size(self.path)
         free = shutil.disk_usage(self.root).free
         if needed - present > free:
             raise MechanismError(
@@ -131,3 +129,8 @@ class BankFiles:
                 raise MechanismError(f"{path} holds another bank. Delete the folder {self.path}.")
             found[name] = array
         return found
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())

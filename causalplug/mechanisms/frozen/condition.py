@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from numbers import Real
 
 import torch
 from torch import Tensor
 
 from causalplug.arguments import NAME, REQUIRED, instance, read_fields, setting
 from causalplug.errors import LabelMapError, MechanismError
-from causalplug.values import Json, Named
+from causalplug.selection import positions_of, values_at, without
+from causalplug.values import Json, Named, Value
 from causalplug.variables import Variable, variable_from_dict
 from causalplug.wording import listed
 
-__all__ = ["Condition", "ParentReading", "ReadsSpec", "match_conditions"]
+__all__ = ["Condition", "ParentReading", "ReadsSpec", "check_reads", "match_conditions"]
 
 ReadsSpec = Named | None
 """Condition to the parent that it is read from: a name, or a name with a table or function of the
@@ -87,10 +88,12 @@ class ParentReading:
                 return table[value]
             return self._relaxed(value, table)
         value = self.variable.scale(value)
+        if self.condition.kind.is_number and not self.condition.kind.is_countable:
+            return value.to(torch.get_default_dtype())  # counts come as whole numbers
         if not self.variable.is_image:
             return value
-        own: Any = self.variable
-        known: Any = self.condition.kind
+        own: Value = self.variable
+        known: Value = self.condition.kind
         unit = (value - own.low) / (own.high - own.low)
         return known.low + (known.high - known.low) * unit
 
@@ -158,8 +161,8 @@ def _paired(
     for key in known:
         if key not in pairs and key in parents and key not in pairs.values():
             pairs[key] = key
-    left = [key for key in known if key not in pairs]
-    unread = [parent for parent in parents if parent not in pairs.values()]
+    left = without(known, pairs)
+    unread = without(parents, pairs.values())
     if len(left) == len(unread) == 1:
         return pairs | {left[0]: unread[0]}
     if left or unread:
@@ -167,10 +170,24 @@ def _paired(
     return pairs
 
 
-def _pair(spec: Any) -> tuple[str, Any]:
+def _pair(spec: Value) -> tuple[str, Value]:
     if isinstance(spec, str):
         return (spec, None)
     return (spec[0], spec[1])
+
+
+def check_reads(name: str, reads: ReadsSpec, conditions: Collection[str]) -> None:
+    """Refuse ``reads=`` that names a condition which a mechanism does not have.
+
+    Raises:
+        LabelMapError: With the condition that may be meant.
+    """
+    for key in reads or {}:
+        if key not in conditions:
+            raise LabelMapError(
+                f"The mechanism of {name!r} cannot be bound: it has no condition {key!r}; its "
+                f"conditions are {listed(conditions)}.{_near(key, dict.fromkeys(conditions))}"
+            )
 
 
 def _check_names(
@@ -179,12 +196,8 @@ def _check_names(
     known: Mapping[str, Condition],
     parents: Mapping[str, Variable],
 ) -> None:
+    check_reads(name, given, list(known))
     for key, spec in given.items():
-        if key not in known:
-            raise LabelMapError(
-                f"The mechanism of {name!r} cannot be bound: it has no condition {key!r}; its "
-                f"conditions are {listed(known)}.{_near(key, known)}"
-            )
         named = isinstance(spec, str) or (isinstance(spec, tuple) and len(spec) == 2)
         if not named:
             raise LabelMapError(
@@ -230,14 +243,20 @@ def _table(
     parent's values are taken as they are."""
     kind = condition.kind
     if variable.is_discrete:
-        categories: tuple[Any, ...] = variable.categories
+        categories: tuple[Value, ...] = variable.categories
+        if isinstance(through, Mapping):
+            _check_entries(name, condition, parent, categories, through)
         values = [_mapped(name, condition, parent, c, through) for c in categories]
         if kind.is_discrete:
             return _codes(name, condition, parent, values)
-        if kind.is_number and not all(isinstance(v, int | float) for v in values):
+        wrong = [value for value in values if not isinstance(value, Real)]
+        if kind.is_number and wrong:
+            what = f"{parent!r} has names as categories"
+            if through is not None:
+                what = f"a category of {parent!r} is mapped to {wrong[0]!r}"
             raise LabelMapError(
-                f"The mechanism of {name!r} cannot be bound: {parent!r} has names as categories, "
-                f"and its condition {condition.name!r} is a number. Give "
+                f"The mechanism of {name!r} cannot be bound: {what}, and its condition "
+                f"{condition.name!r} is a number. Give "
                 f"reads={{{condition.name!r}: ({parent!r}, {{category: number, …}})}}."
             )
         return kind.encode(values, condition.name)
@@ -256,7 +275,20 @@ def _table(
     )
 
 
-def _mapped(name: str, condition: Condition, parent: str, category: Any, through: Any) -> Any:
+def _check_entries(
+    name: str, condition: Condition, parent: str, categories: Sequence[object], table: Named
+) -> None:
+    """Refuse entries of a table for what is not a category of the parent."""
+    unknown = [entry for entry in table if entry not in categories]
+    if unknown:
+        raise LabelMapError(
+            f"The mechanism of {name!r} cannot be bound: the table from {parent!r} to its "
+            f"condition {condition.name!r} has an entry for {unknown[0]!r}, which is not a "
+            f"category of {parent!r}. Its categories are {listed(map(repr, categories), most=6)}."
+        )
+
+
+def _mapped(name: str, condition: Condition, parent: str, category: Value, through: Value) -> Value:
     if through is None:
         return category
     if isinstance(through, Mapping):
@@ -267,7 +299,14 @@ def _mapped(name: str, condition: Condition, parent: str, category: Any, through
             )
         return through[category]
     if isinstance(through, Callable):  # type: ignore[arg-type]
-        return through(category)
+        try:
+            return through(category)
+        except Exception as error:
+            raise LabelMapError(
+                f"The mechanism of {name!r} cannot be bound: the function from {parent!r} to its "
+                f"condition {condition.name!r} fails on {category!r} ({type(error).__name__}: "
+                f"{error}). Let it take every category, or give a table."
+            ) from error
     raise LabelMapError(
         f"The mechanism of {name!r} cannot be bound: {parent!r} is mapped to its condition "
         f"{condition.name!r} by {through!r}. Give a table or a function."
@@ -275,9 +314,9 @@ def _mapped(name: str, condition: Condition, parent: str, category: Any, through
 
 
 def _codes(name: str, condition: Condition, parent: str, values: Sequence[object]) -> Tensor:
-    categories: tuple[Any, ...] = condition.kind.categories
-    place = {category: code for code, category in enumerate(categories)}
-    unknown = [value for value in values if value not in place]
+    categories: tuple[Value, ...] = condition.kind.categories
+    place = positions_of(categories)
+    unknown = [value for value in values if not _held(value, place)]
     if unknown:
         raise LabelMapError(
             f"The mechanism of {name!r} cannot be bound: its condition {condition.name!r} does not "
@@ -285,4 +324,12 @@ def _codes(name: str, condition: Condition, parent: str, values: Sequence[object
             f"{condition.kind.describe()}. Give "
             f"reads={{{condition.name!r}: ({parent!r}, {{category: value, …}})}}."
         )
-    return torch.tensor([place[value] for value in values])
+    return torch.tensor(values_at(place, values))
+
+
+def _held(value: object, place: Mapping[Value, int]) -> bool:
+    """Whether a value is a category; one that has no hash is none."""
+    try:
+        return value in place
+    except TypeError:
+        return False

@@ -4,8 +4,9 @@ vectors, texts and images, on conditions of every kind."""
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,11 +19,13 @@ from causalplug.mechanisms.frozen.condition import (
     Condition,
     ParentReading,
     ReadsSpec,
+    check_reads,
     match_conditions,
 )
 from causalplug.noise import NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
-from causalplug.values import Json, Named
+from causalplug.selection import names_of, pick, positions_of, to_dicts, values_at, within, without
+from causalplug.values import Json, Named, Value
 from causalplug.variables import Variable, variable_from_dict
 
 if TYPE_CHECKING:
@@ -81,14 +84,14 @@ class ConditionalMechanism(Mechanism):
     ):
         super().__init__()
         _check_error(generates, error)
-        names = [condition.name for condition in conditions]
+        names = names_of(conditions)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise MechanismError(
                 f"The conditions of a mechanism must differ: {', '.join(twice)} given twice. "
                 "Rename one."
             )
-        if taken := [name for name in noise if name in _OWN]:
+        if taken := within(noise, _OWN):
             raise MechanismError(f"A mechanism cannot name its noise {taken[0]!r}. Rename it.")
         self.generates, self.read_conditions = generates, tuple(conditions)
         self.model_noise = dict(noise)
@@ -99,6 +102,7 @@ class ConditionalMechanism(Mechanism):
         self.explicit = probabilities or error is not None
         self.license, self.source = license, source
         self.requested_reads = reads
+        check_reads(type(self).__name__, reads, names)
         self._place(None, generates, {c.name: c.kind for c in conditions}, None)
 
     # -- what a subclass implements
@@ -183,7 +187,7 @@ class ConditionalMechanism(Mechanism):
         return {
             "variable": self.variable.to_dict(),
             "parents": [[name, parent.to_dict()] for name, parent in self.bound_parents.items()],
-            "reads": [reading.to_dict() for reading in self.readings],
+            "reads": to_dicts(self.readings),
             **({} if precision is None else {"dtype": precision}),
             **({"error": self.error} if self.requested_error == _ESTIMATE else {}),
         }
@@ -233,9 +237,9 @@ class ConditionalMechanism(Mechanism):
             return self
         recorded = rows[str(self.name)][:_MOST_ROWS].double()
         count = len(recorded)
-        parts = [
-            self._expected(rows, slice(start, start + _BATCH)) for start in range(0, count, _BATCH)
-        ]
+        parts = []
+        for start in range(0, count, _BATCH):
+            parts.append(self._expected(rows, slice(start, start + _BATCH)))
         found = float((recorded - torch.cat(parts)).square().mean().sqrt())
         if not found > 0:
             raise MechanismError(
@@ -286,7 +290,7 @@ class ConditionalMechanism(Mechanism):
             )
         if self.probabilities:
             return (self.logits(parents) + noise["gumbel"]).argmax(-1)
-        own = {key: noise[key] for key in self.model_noise}
+        own = pick(noise, self.model_noise)
         made = self.generate(self._conditions(parents), own)
         if self.requested_error is not None:
             made = made + self._known_error() * noise["error"]
@@ -305,8 +309,8 @@ class ConditionalMechanism(Mechanism):
             return self._codes.to(made.device)[made]
         if not self.generates.is_image:
             return made
-        own: Any = self.generates
-        wanted: Any = self.variable
+        own: Value = self.generates
+        wanted: Value = self.variable
         unit = (made - own.low) / (own.high - own.low)
         return wanted.low + (wanted.high - wanted.low) * unit
 
@@ -358,7 +362,7 @@ def _check_error(generates: Variable, error: ErrorSpec) -> None:
     """
     if error is None:
         return
-    above = isinstance(error, int | float) and not isinstance(error, bool) and error > 0
+    above = isinstance(error, int | float) and not isinstance(error, bool) and 0 < error < math.inf
     if not generates.is_number or not (above or error == _ESTIMATE):
         raise MechanismError(
             f"error={error!r} cannot be used: it is the standard deviation, above 0, of the error "
@@ -366,12 +370,12 @@ def _check_error(generates: Variable, error: ErrorSpec) -> None:
         )
 
 
-def _entries(condition: Condition, parent: Variable, table: object) -> dict[Any, Any] | None:
+def _entries(condition: Condition, parent: Variable, table: object) -> dict[Value, Value] | None:
     """A saved table in users' values: category of the parent to value of the condition."""
     if table is None:
         return None
     values = condition.kind.decode(torch.tensor(table)).tolist()
-    categories: tuple[Any, ...] = parent.categories
+    categories: tuple[Value, ...] = parent.categories
     return dict(zip(categories, values, strict=True))
 
 
@@ -382,12 +386,12 @@ def _output_codes(name: str, own: Variable, wanted: Variable) -> Tensor | None:
         MechanismError: The variable is not what the model generates.
     """
     if own.is_discrete and wanted.is_discrete:
-        categories: tuple[Any, ...] = wanted.categories
-        place = {category: code for code, category in enumerate(categories)}
-        known: tuple[Any, ...] = own.categories
-        unknown = [category for category in known if category not in place]
+        categories: tuple[Value, ...] = wanted.categories
+        place = positions_of(categories)
+        known: tuple[Value, ...] = own.categories
+        unknown = without(known, place)
         if not unknown:
-            return torch.tensor([place[category] for category in known])
+            return torch.tensor(values_at(place, known))
         raise MechanismError(
             f"The mechanism cannot be that of {name!r}: it gives {unknown[0]!r}, and {name!r} has "
             f"the values {wanted.describe()}. Declare the category, or build the mechanism with "

@@ -14,7 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from causalplug.selection import seconds
+from causalplug.values import Json
+
 __all__ = ["EXPORTED", "SMALLEST", "network_of"]
+
+Estimator = Any
+"""A fitted estimator of scikit-learn, or a part of one; its class decides its attributes."""
 
 EXPORTED = (
     "linear and logistic regressions, trees, forests, (histogram) gradient boosting and "
@@ -158,9 +164,9 @@ def _family(estimator: object) -> list[str]:
     return [one.__name__ for one in family if one.__module__.startswith("sklearn.")]
 
 
-def _pipeline(estimator: Any) -> nn.Module | None:
+def _pipeline(estimator: Estimator) -> nn.Module | None:
     layers: list[nn.Module] = []
-    steps = [step for _, step in estimator.steps]
+    steps = seconds(estimator.steps)
     for step in steps[:-1]:
         made = _scaler(step)
         if made is None:
@@ -172,7 +178,7 @@ def _pipeline(estimator: Any) -> nn.Module | None:
     return nn.Sequential(*layers, last)
 
 
-def _scaler(step: Any) -> nn.Module | None:
+def _scaler(step: Estimator) -> nn.Module | None:
     names = _family(step)
     if step == "passthrough":
         return nn.Identity()
@@ -186,7 +192,7 @@ def _scaler(step: Any) -> nn.Module | None:
     return None
 
 
-def _linear(estimator: Any) -> nn.Module:
+def _linear(estimator: Estimator) -> nn.Module:
     weight = np.atleast_2d(estimator.coef_).T
     bias = np.broadcast_to(estimator.intercept_, weight.shape[1])
     if _classifies(estimator):
@@ -198,7 +204,7 @@ def _classifies(estimator: object) -> bool:
     return "ClassifierMixin" in _family(estimator)
 
 
-def _nodes(tree: Any) -> dict[str, Any]:
+def _nodes(tree: Estimator) -> Json:
     """The arrays of a tree of scikit-learn."""
     count = tree.node_count
     own = np.arange(count)
@@ -214,11 +220,11 @@ def _nodes(tree: Any) -> dict[str, Any]:
     }
 
 
-def _tree(estimator: Any) -> nn.Module:
+def _tree(estimator: Estimator) -> nn.Module:
     return _shares(_Trees([_nodes(estimator.tree_)], 1.0), estimator)
 
 
-def _forest(estimator: Any) -> nn.Module:
+def _forest(estimator: Estimator) -> nn.Module:
     trees = [_nodes(one.tree_) for one in estimator.estimators_]
     return _shares(_Trees(trees, 1 / len(trees)), estimator)
 
@@ -229,7 +235,7 @@ def _shares(trees: nn.Module, estimator: object) -> nn.Module:
     return trees
 
 
-def _boosting(estimator: Any) -> nn.Module:
+def _boosting(estimator: Estimator) -> nn.Module:
     """Gradient boosting: what it starts from is the same for every row."""
     width = estimator.estimators_.shape[1]
     trees = []
@@ -244,14 +250,14 @@ def _boosting(estimator: Any) -> nn.Module:
     return nn.Sequential(made, _Scores()) if _classifies(estimator) else made
 
 
-def _in_column(nodes: dict[str, Any], place: int, width: int) -> dict[str, Any]:
+def _in_column(nodes: Json, place: int, width: int) -> Json:
     """A tree of one number that speaks of one of several columns."""
     value = np.zeros((len(nodes["feature"]), width))
     value[:, place] = nodes["value"][:, 0]
     return nodes | {"value": value}
 
 
-def _histogram(estimator: Any) -> nn.Module | None:
+def _histogram(estimator: Estimator) -> nn.Module | None:
     stages = estimator._predictors
     width = len(stages[0])
     trees = []
@@ -264,7 +270,7 @@ def _histogram(estimator: Any) -> nn.Module | None:
     return nn.Sequential(made, _Scores()) if _classifies(estimator) else made
 
 
-def _histogram_nodes(nodes: np.ndarray) -> dict[str, Any]:
+def _histogram_nodes(nodes: np.ndarray) -> Json:
     own = np.arange(len(nodes))
     leaf = nodes["is_leaf"].astype(bool)
     return {
@@ -277,7 +283,7 @@ def _histogram_nodes(nodes: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _perceptron(estimator: Any) -> nn.Module | None:
+def _perceptron(estimator: Estimator) -> nn.Module | None:
     layers: list[nn.Module] = []
     pairs = list(zip(estimator.coefs_, estimator.intercepts_, strict=True))
     for place, (weight, bias) in enumerate(pairs):
@@ -291,7 +297,7 @@ def _perceptron(estimator: Any) -> nn.Module | None:
     return nn.Sequential(*layers, _Scores())
 
 
-_MAKERS: Mapping[str, Callable[[Any], nn.Module | None]] = {
+_MAKERS: Mapping[str, Callable[[Estimator], nn.Module | None]] = {
     "BaseDecisionTree": _tree,
     "BaseForest": _forest,
     "BaseGradientBoosting": _boosting,

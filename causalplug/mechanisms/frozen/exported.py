@@ -14,12 +14,14 @@ import inspect
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
+from causalplug.selection import keep, map_values
 from causalplug.values import Json, Named
 
 __all__ = ["ExportedNetwork", "export_network"]
@@ -118,7 +120,7 @@ def _harmless(found: Any) -> bool:
     return not schema.is_mutable and (reads or schema.name.removeprefix("aten::") in _FACTORIES)
 
 
-def _read(item: object, held: Named) -> Any:
+def _read(item: object, held: Named) -> object:
     if not isinstance(item, dict):
         if isinstance(item, list):
             return [_read(one, held) for one in item]
@@ -128,7 +130,7 @@ def _read(item: object, held: Named) -> Any:
         return held[value]
     if kind == "device":
         return next((t.device for t in held.values() if isinstance(t, Tensor)), None)
-    tables: dict[str, Mapping[str, Any]] = {
+    tables: dict[str, Mapping[str, object]] = {
         "dtype": _TYPES,
         "layout": _LAYOUTS,
         "format": _FORMATS,
@@ -162,6 +164,8 @@ def export_network(
                 dict(keywords),
                 dynamic_shapes=_rows_of(module, len(inputs), list(keywords)),
             )
+            if any(map(_changes_in_place, exported.graph.nodes)):
+                exported = exported.run_decompositions({})  # the same without changes in place
         return _written(exported)
     except MechanismError:
         raise
@@ -176,7 +180,11 @@ def export_network(
         ) from error
 
 
-def _row_axis() -> Any:
+def _changes_in_place(node: Any) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+def _row_axis() -> object:
     """An axis of any length; torch before 2.6 has to be given its name."""
     if "AUTO" in vars(torch.export.Dim):
         return torch.export.Dim.AUTO
@@ -190,7 +198,8 @@ def _rows_of(module: nn.Module, positional: int, named: Sequence[str]) -> Json:
     left = positional
     for name, parameter in inspect.signature(module.forward).parameters.items():
         if parameter.kind is parameter.VAR_POSITIONAL:
-            found[name] = tuple(dict(rows) for _ in range(left))
+            if left > 0:
+                found[name] = tuple(dict(rows) for _ in range(left))
             left = 0
         elif name in named or left > 0:
             found[name] = dict(rows)
@@ -231,7 +240,7 @@ def _written(exported: Any) -> tuple[Json, dict[str, Tensor]]:
         elif node.op == "output":
             output = _only(node.args[0])
     used = set(_mentioned(steps)) | {output}
-    tensors = {name: value for name, value in tensors.items() if name in used}
+    tensors = keep(tensors, used)
     described = {"inputs": inputs, "tensors": sorted(tensors), "steps": steps, "output": output}
     if fixed:
         described["rows"] = fixed.pop()
@@ -251,6 +260,13 @@ def _step(node: Any) -> Json:
     target = node.target
     if isinstance(target, torch._ops.OpOverload):
         name = f"{target.namespace}:{target._schema.name.partition('::')[2]}.{target._overloadname}"
+        if _changes_in_place(node):
+            raise MechanismError(
+                f"The network cannot be saved without its code: its operator "
+                f"{target._schema.name.partition('::')[2]!r} changes a tensor in place. Write it "
+                "without the trailing underscore, or without inplace=True, and let the network "
+                "keep no state of its own."
+            )
     else:
         known = {function: word for word, function in _NUMBERS.items()}
         name = f"number:{known.get(target, getattr(target, '__name__', target))}"
@@ -258,8 +274,8 @@ def _step(node: Any) -> Json:
     return {
         "name": node.name,
         "op": name,
-        "args": [_plain(item) for item in node.args],
-        "kwargs": {key: _plain(item) for key, item in node.kwargs.items()},
+        "args": list(map(_plain, node.args)),
+        "kwargs": map_values(_plain, node.kwargs),
     }
 
 
@@ -267,7 +283,7 @@ def _plain(item: object) -> Any:
     if isinstance(item, torch.fx.Node):
         return {"step": item.name}
     if isinstance(item, list | tuple):
-        return [_plain(one) for one in item]
+        return list(map(_plain, item))
     if item is None or isinstance(item, bool | int | float | str):
         return item
     for kind, known in (
@@ -286,7 +302,7 @@ def _mentioned(item: object) -> list[str]:
     if isinstance(item, dict):
         if set(item) == {"step"}:
             return [item["step"]]
-        return [name for one in item.values() for name in _mentioned(one)]
+        return list(chain.from_iterable(map(_mentioned, item.values())))
     if isinstance(item, list):
-        return [name for one in item for name in _mentioned(one)]
+        return list(chain.from_iterable(map(_mentioned, item)))
     return []

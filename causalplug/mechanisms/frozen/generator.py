@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from causalplug.mechanisms.frozen.label_map import Label, LabelMap
 from causalplug.mechanisms.frozen.transforms import ImageTransform
 from causalplug.noise import NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
+from causalplug.selection import names_of, pick
 from causalplug.values import Json, Named
 from causalplug.variables import Image, Variable, variable_from_dict
 
@@ -59,7 +60,10 @@ class FrozenMechanism(Mechanism):
         image: As above; ``variable`` is the bound variable.
         labels: As above.
         images_painted: How many images it has painted.
+        kept: Samples that answers keep for the next ones.
         label_map: The bound map, None before binding or while it has to be estimated.
+        moves_by_latent: :meth:`generate` passes gradients to its normal noise when it is called
+            with gradients.
         origin: The snapshot that it was loaded from, None for a local object.
 
     Raises:
@@ -70,6 +74,7 @@ class FrozenMechanism(Mechanism):
     accepts_confounder = False
     reads_projections = False
     differentiable = False
+    moves_by_latent = False
 
     def __init__(
         self,
@@ -88,13 +93,7 @@ class FrozenMechanism(Mechanism):
                 "A generator cannot name its noise 'label': the label map's noise has that name. "
                 "Rename it."
             )
-        twice = sorted(
-            {
-                label.name
-                for label in labels
-                if [other.name for other in labels].count(label.name) > 1
-            }
-        )
+        twice = sorted({label.name for label in labels if names_of(labels).count(label.name) > 1})
         if twice:
             raise MechanismError(
                 f"The labels of a generator must differ: {', '.join(twice)} given twice. Rename "
@@ -114,11 +113,12 @@ class FrozenMechanism(Mechanism):
     def _unbind(self) -> None:
         self.name: str | None = None
         self.variable = self.image
-        self.bound_parents: dict[str, Variable] = {
-            label.name: label.values for label in self.labels
-        }
+        self.bound_parents: dict[str, Variable] = {}
+        for label in self.labels:
+            self.bound_parents[label.name] = label.values
         self.label_map: LabelMap | None = None
         self.images_painted = 0
+        self.kept: dict[Hashable, object] = {}
         self.pending: LabelMapEstimate | None = None
         self._map = LabelMap.identity(self.bound_parents, self.labels)
         self._transform = ImageTransform((), self.image, self.image)
@@ -127,6 +127,11 @@ class FrozenMechanism(Mechanism):
     def _declare(self) -> None:
         self.parents = tuple(self.bound_parents)
         self.noise = self.generator_noise | self._map.noise
+
+    @property
+    def versioned(self) -> bool:
+        """Whether it is known when its images would change, so that they may be kept."""
+        return True
 
     # -- what an adapter implements
 
@@ -228,6 +233,7 @@ class FrozenMechanism(Mechanism):
             )
         bound = copy.copy(self)
         bound.name, bound.variable, bound.bound_parents = name, variable, dict(parents)
+        bound.kept = {}
         bound._transform = ImageTransform(self.requested_transform, self.image, variable, name)
         if bound._transform.invertible:
             bound.abduction = self.abduction
@@ -265,9 +271,9 @@ class FrozenMechanism(Mechanism):
             if not same or spec.labels != self.labels:
                 raise MechanismError(
                     f"The label map given for {name!r} cannot be used: it goes from "
-                    f"{list(spec.parents)} to {[label.name for label in spec.labels]}, but "
+                    f"{list(spec.parents)} to {names_of(spec.labels)}, but "
                     f"{name!r} has the parents {list(parents)} and the generator the labels "
-                    f"{[label.name for label in self.labels]}, or their values differ. Rebuild it."
+                    f"{names_of(self.labels)}, or their values differ. Rebuild it."
                 )
             return spec
         if isinstance(spec, Mapping):
@@ -328,13 +334,13 @@ class FrozenMechanism(Mechanism):
         if n is not None:
             rows = n
         else:
-            rows = next((len(v) for v in (*parents.values(), *noise.values())), 1)
+            rows = next(map(len, (*parents.values(), *noise.values())), 1)
         return self._map.draw(parents, noise.get("label"), rows)
 
     def paint(self, joint: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         """Images ``(n, channels, height, width)`` of the bound variable for joint labels
         ``(n,)``; no gradients."""
-        own = {key: noise[key] for key in self.generator_noise}
+        own = pick(noise, self.generator_noise)
         self.images_painted += len(joint)
         with torch.no_grad():
             return self._transform(self.generate(self._map.split(joint), own))
@@ -364,7 +370,7 @@ class FrozenMechanism(Mechanism):
             if self.pending is None:
                 joint = self._map.relaxed(parents, noise.get("label"))
             if joint is not None and self.differentiable:
-                own = {key: noise[key] for key in self.generator_noise}
+                own = pick(noise, self.generator_noise)
                 return self._transform(self.generate_relaxed(joint, own))
             raise MechanismError(
                 f"No gradient reaches the parents of {self.name or type(self).__name__!r} through "
@@ -428,7 +434,7 @@ class FrozenMechanism(Mechanism):
         """A frozen generator stays in evaluation mode."""
         return super().train(False)
 
-    def fingerprint(self) -> list[Any]:
+    def fingerprint(self) -> list[object]:
         """JSON values that differ whenever the painted images may: kind, configuration, version
         of the weights."""
         origin = self.origin

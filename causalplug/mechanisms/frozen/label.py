@@ -59,7 +59,7 @@ class Label:
         """
         if value in self.categories:
             return self.categories.index(value)
-        near = difflib.get_close_matches(str(value), [str(c) for c in self.categories], n=1)
+        near = difflib.get_close_matches(str(value), list(map(str, self.categories)), n=1)
         hint = ""
         if near:
             hint = f" Did you mean {near[0]!r}?"

@@ -16,6 +16,7 @@ from causalplug.mechanisms.frozen.label import Label
 from causalplug.mechanisms.frozen.label_estimate import Classifier, LabelMapEstimate
 from causalplug.mechanisms.frozen.label_map import LabelMap
 from causalplug.noise import Noise, NoiseSpec
+from causalplug.selection import pick, sizes_of, without
 from causalplug.values import Named
 from causalplug.variables import Image, Variable
 
@@ -51,23 +52,23 @@ def estimate_label_map(asked: LabelMapEstimate, mechanism: Labelled, rows: Named
         LabelMapError: A column is not in the data.
     """
     needed = [*mechanism.bound_parents, asked.column or str(mechanism.name)]
-    missing = [name for name in needed if name not in rows]
+    missing = without(needed, rows)
     if missing:
         raise LabelMapError(
             f"The label map of {mechanism.name!r} cannot be estimated: the data have no column "
             f"{', '.join(missing)}. Record it in a source, or give a label map."
         )
     if asked.column is not None:
-        frame = {
-            name: parent.decode(rows[name]) for name, parent in mechanism.bound_parents.items()
-        }
+        frame = {}
+        for name, parent in mechanism.bound_parents.items():
+            frame[name] = parent.decode(rows[name])
         return LabelMap.from_rows(
             frame | {asked.column: rows[asked.column]},
             parents=mechanism.bound_parents,
             labels=mechanism.labels,
             label=asked.column,
         )
-    parents = {name: rows[name] for name in mechanism.bound_parents}
+    parents = pick(rows, mechanism.bound_parents)
     return _from_images(asked, mechanism, rows[str(mechanism.name)], parents)
 
 
@@ -75,7 +76,7 @@ def _from_images(
     asked: LabelMapEstimate, mechanism: Labelled, images: Tensor, parents: Mapping[str, Tensor]
 ) -> LabelMap:
     """The map from real images ``(n, …)`` and the codes ``(n,)`` of their parents."""
-    size = math.prod(label.size for label in mechanism.labels)
+    size = math.prod(sizes_of(mechanism.labels))
     variable = mechanism.variable
     painted, joint = generator_samples(mechanism, asked.samples, seed=asked.seed)
     held = torch.arange(len(joint)) % 2 == 1
@@ -132,7 +133,7 @@ def generator_samples(
 ) -> tuple[Tensor, Tensor]:
     """Images ``(n, …)`` of the bound variable and joint labels ``(n,)``: every label equally
     often, in turn."""
-    size = math.prod(label.size for label in mechanism.labels)
+    size = math.prod(sizes_of(mechanism.labels))
     joint = torch.arange(size).repeat(per_label)
     painted = []
     for part in Noise(len(joint), seed).chunks(batch_size):

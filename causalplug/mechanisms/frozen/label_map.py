@@ -12,14 +12,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from causalplug.arguments import COUNT, FUNCTION, NAMES, SEED, number, takes
 from causalplug.errors import LabelMapError
 from causalplug.mechanisms.frozen.label import Label
-from causalplug.mechanisms.frozen.label_estimate import LabelMapEstimate
+from causalplug.mechanisms.frozen.label_estimate import Classifier, LabelMapEstimate
 from causalplug.mechanisms.frozen.label_tables import (
     Entry,
     as_discrete,
@@ -32,7 +32,8 @@ from causalplug.mechanisms.frozen.label_tables import (
     table_from,
 )
 from causalplug.noise import NoiseSpec
-from causalplug.values import Json, Named
+from causalplug.selection import sizes_of, to_dicts, values_at
+from causalplug.values import Json, Named, Value
 from causalplug.variables import Discrete, Variable, variable_from_dict
 
 __all__ = ["Label", "LabelMap"]
@@ -73,8 +74,8 @@ class LabelMap:
         self.parents: dict[str, Discrete] = as_discrete(parents)
         self.labels = tuple(labels)
         shape = (
-            math.prod(p.size for p in self.parents.values()),
-            math.prod(label.size for label in self.labels),
+            math.prod(sizes_of(self.parents.values())),
+            math.prod(sizes_of(self.labels)),
         )
         table = torch.as_tensor(probabilities, dtype=torch.float64)
         if tuple(table.shape) != shape:
@@ -139,7 +140,7 @@ class LabelMap:
         """Row of the table ``(n,)`` for the parents' codes ``(n,)``; of relaxed one-hot rows the
         largest counts."""
         codes = [_codes(parents[name]) for name in self.parents]
-        return ravel(codes, [p.size for p in self.parents.values()])
+        return ravel(codes, sizes_of(self.parents.values()))
 
     def probabilities_given(self, parents: Mapping[str, Tensor], n: int | None = None) -> Tensor:
         """``P(joint label | parents)``, ``(n, size)``; linear in relaxed (one-hot float) parents,
@@ -149,7 +150,7 @@ class LabelMap:
             parents: Codes ``(n,)`` or relaxed one-hot rows ``(n, k)`` by name.
             n: Number of rows, for a map without parents.
         """
-        values = [parents[name] for name in self.parents]
+        values = values_at(parents, self.parents)
         if not values:
             return self.probabilities.expand(1 if n is None else n, -1)
         table = self.probabilities.to(values[0].device)
@@ -215,7 +216,7 @@ class LabelMap:
 
     def join(self, labels: Tensor) -> Tensor:
         """Inverse of :meth:`split`."""
-        return ravel(list(labels.unbind(-1)), [label.size for label in self.labels], len(labels))
+        return ravel(list(labels.unbind(-1)), sizes_of(self.labels), len(labels))
 
     # -- constructions
 
@@ -239,14 +240,14 @@ class LabelMap:
         """Every label with the same probability, whatever the parents."""
         discrete = as_discrete(parents)
         rows, size = (
-            math.prod(p.size for p in discrete.values()),
-            math.prod(label.size for label in labels),
+            math.prod(sizes_of(discrete.values())),
+            math.prod(sizes_of(labels)),
         )
         return cls(discrete, labels, torch.full((rows, size), 1 / size, dtype=torch.float64))
 
     @classmethod
     def from_table(
-        cls, table: Mapping[Any, Entry], parents: Mapping[str, Variable], labels: Sequence[Label]
+        cls, table: Mapping[Value, Entry], parents: Mapping[str, Variable], labels: Sequence[Label]
     ) -> LabelMap:
         """A map from a dictionary: parent value (a tuple for several parents) to label, or to
         ``{label: probability}``.
@@ -262,7 +263,10 @@ class LabelMap:
 
     @classmethod
     def from_function(
-        cls, function: Callable[..., Any], parents: Mapping[str, Variable], labels: Sequence[Label]
+        cls,
+        function: Callable[..., Value],
+        parents: Mapping[str, Variable],
+        labels: Sequence[Label],
     ) -> LabelMap:
         """A map from ``function(*values of the parents) -> label(s)`` or ``{label:
         probability}``, tabulated."""
@@ -277,7 +281,7 @@ class LabelMap:
         *,
         parents: Mapping[str, Variable],
         labels: Sequence[Label],
-        label: str | Sequence[str] | Callable[..., Any],
+        label: str | Sequence[str] | Callable[..., Value],
         smoothing: float = 0.0,
     ) -> LabelMap:
         """``P(label | parents)`` counted in rows of data.
@@ -299,18 +303,35 @@ class LabelMap:
             joint = cls.from_function(label, discrete, labels).draw(codes, n=n)
         else:
             joint = _joint_label(frame, label, labels, n)
-        index = ravel(list(codes.values()), [p.size for p in discrete.values()], n)
-        size = math.prod(item.size for item in labels)
+        index = ravel(list(codes.values()), sizes_of(discrete.values()), n)
+        size = math.prod(sizes_of(labels))
         return cls(discrete, labels, counted(index * size + joint, discrete, labels, smoothing))
 
     def _describe(self, row: int) -> str:
         return combination(self.parents, row)
 
     @staticmethod
-    def estimate(**options: Any) -> LabelMapEstimate:
-        """A map that ``fit`` estimates from the data before training; the options are those of
-        ``LabelMapEstimate``."""
-        return LabelMapEstimate(**options)
+    @takes(
+        LabelMapError,
+        column=NAMES.or_none("the images"),
+        classifier=FUNCTION.or_none("a trained one"),
+        samples=COUNT,
+        steps=COUNT,
+        minimum=number(low=0, below=1),
+        seed=SEED,
+    )
+    def estimate(
+        column: str | None = None,
+        classifier: Classifier | None = None,
+        *,
+        samples: int = 400,
+        steps: int = 300,
+        minimum: float = 0.02,
+        seed: int = 0,
+    ) -> LabelMapEstimate:
+        """A map that ``fit`` estimates from the data before training; the arguments are those of
+        :class:`~causalplug.mechanisms.frozen.label_estimate.LabelMapEstimate`."""
+        return LabelMapEstimate(column, classifier, samples, steps, minimum, seed)
 
     # -- JSON
 
@@ -318,7 +339,7 @@ class LabelMap:
         """The map as JSON values; the table as nested lists."""
         return {
             "parents": [[name, parent.to_dict()] for name, parent in self.parents.items()],
-            "labels": [label.to_dict() for label in self.labels],
+            "labels": to_dicts(self.labels),
             "probabilities": self.probabilities.tolist(),
         }
 
@@ -326,8 +347,8 @@ class LabelMap:
     def from_dict(cls, declaration: Named) -> LabelMap:
         """Inverse of :meth:`to_dict`."""
         parents = {name: variable_from_dict(item, name) for name, item in declaration["parents"]}
-        labels = [Label.from_dict(item) for item in declaration["labels"]]
-        size = math.prod(label.size for label in labels)
+        labels = list(map(Label.from_dict, declaration["labels"]))
+        size = math.prod(sizes_of(labels))
         table = torch.tensor(declaration["probabilities"], dtype=torch.float64).view(-1, size)
         return cls(parents, labels, table)
 
@@ -345,7 +366,7 @@ def _joint_label(
             f"Columns {names} cannot hold the labels {listed(labels)}: give one column for each."
         )
     known = [item.encode(frame[name]) for name, item in zip(names, labels, strict=True)]
-    return ravel(known, [item.size for item in labels], n)
+    return ravel(known, sizes_of(labels), n)
 
 
 def _codes(value: Tensor) -> Tensor:

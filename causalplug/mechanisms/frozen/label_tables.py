@@ -6,14 +6,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from causalplug.errors import LabelMapError
 from causalplug.mechanisms.frozen.label import Label
-from causalplug.values import Named
+from causalplug.selection import any_of_kind, names_of, positions_of, sizes_of, values_at, without
+from causalplug.values import Named, Value
 from causalplug.variables import Discrete, Variable
 
 __all__ = [
@@ -28,9 +28,18 @@ __all__ = [
     "table_from",
 ]
 
-Entry = Hashable | Sequence[Hashable] | Mapping[Any, float]
+Entry = Hashable | Sequence[Hashable] | Mapping[Value, float]
 """What a table gives for one combination of parent values: a label, several labels, or a
 probability for each."""
+
+
+def _same_values(parent: Discrete, label: Label) -> bool:
+    """Whether the values of a parent are the label's, or name its places."""
+    reordered = parent.categories != label.categories
+    texts = any_of_kind(parent.categories, str)
+    if set(parent.categories) == set(label.categories) and not (texts and reordered):
+        return True
+    return _plain(parent) != _plain(label.values) and _words(parent, label.values)
 
 
 def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) -> None:
@@ -39,7 +48,7 @@ def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) ->
     Raises:
         LabelMapError: Another number, order, size or naming of values.
     """
-    names, wanted = list(discrete), [label.name for label in labels]
+    names, wanted = list(discrete), names_of(labels)
     if len(names) != len(wanted):
         raise LabelMapError(
             f"Parents {listed(discrete)} cannot stand for the labels {listed(labels)} one for one: "
@@ -60,12 +69,7 @@ def check_identity(discrete: Mapping[str, Discrete], labels: Sequence[Label]) ->
                 f"Parent {name!r} cannot stand for the label {label.name!r}: it has {parent.size} "
                 f"values, the label {label.size}. {_way_out(discrete, labels)}"
             )
-        reordered = parent.categories != label.categories
-        texts = any(isinstance(value, str) for value in parent.categories)
-        if set(parent.categories) == set(label.categories) and not (texts and reordered):
-            continue
-        names_a_place = _plain(parent) != _plain(label.values) and _words(parent, label.values)
-        if not names_a_place:
+        if not _same_values(parent, label):
             raise LabelMapError(
                 f"Parent {name!r} cannot stand for the label {label.name!r}: its values "
                 f"{list(parent.categories)} are not the label's {list(label.categories)}. "
@@ -86,17 +90,27 @@ def _words(*variables: Discrete) -> bool:
 def matched_by_value(parent: Discrete, label: Label) -> Tensor:
     """``P(label | parent)`` ``(k, k)`` of a parent that stands for a label: equal values belong
     together, whatever their places; the numbers from 0 stand for the places of names."""
-    place = {value: code for code, value in enumerate(label.categories)}
+    place = positions_of(label.categories)
     same = set(place) == set(parent.categories)
     if same:
-        codes = [place[v] for v in parent.categories]
+        codes = values_at(place, parent.categories)
     else:
         codes = list(range(label.size))
     return torch.eye(label.size, dtype=torch.float64)[codes]
 
 
+def _check_key(key: object, values: Sequence[Hashable], discrete: Mapping[str, Discrete]) -> None:
+    if len(values) != len(discrete):
+        raise LabelMapError(
+            f"The label map's key {key!r} cannot be read: give one value for each of "
+            f"{listed(discrete)}."
+        )
+    for (name, parent), value in zip(discrete.items(), values, strict=True):
+        Label(name, parent).code(value)
+
+
 def table_from(
-    table: Mapping[Any, Entry], discrete: Mapping[str, Discrete], labels: Sequence[Label]
+    table: Mapping[Value, Entry], discrete: Mapping[str, Discrete], labels: Sequence[Label]
 ) -> Tensor:
     """``P(labels | parents)`` ``(joint values of the parents, joint values of the labels)`` from a
     dictionary.
@@ -104,38 +118,26 @@ def table_from(
     Raises:
         LabelMapError: A joint value of the parents without an entry, an unknown value or label.
     """
-    size = math.prod(label.size for label in labels)
+    size = math.prod(sizes_of(labels))
     found: dict[tuple[Hashable, ...], Entry] = {}
     for key, entry in table.items():
-        if isinstance(key, tuple):
-            values = key
-        else:
-            values = (key,)
-        if len(values) != len(discrete):
-            raise LabelMapError(
-                f"The label map's key {key!r} cannot be read: give one value for each of "
-                f"{listed(discrete)}."
-            )
-        for (name, parent), value in zip(discrete.items(), values, strict=True):
-            Label(name, parent).code(value)
+        values = key if isinstance(key, tuple) else (key,)
+        _check_key(key, values, discrete)
         found[values] = entry
     keys = list(itertools.product(*(p.categories for p in discrete.values())))
-    holes = [key for key in keys if key not in found]
+    holes = without(keys, found)
     if holes:
         shown = ", ".join(str(key[0] if len(key) == 1 else key) for key in holes[:5])
+        more = f" and {len(holes) - 5} more" if len(holes) > 5 else ""
         raise LabelMapError(
-            f"The label map from {listed(discrete)} has no label for "
-            f"{shown}{f' and {len(holes) - 5} more' if len(holes) > 5 else ''}: every combination "
-            "of parent values needs one. Add the entries; for a combination that never occurs any "
-            "label will do."
+            f"The label map from {listed(discrete)} has no label for {shown}{more}: every "
+            "combination of parent values needs one. Add the entries; for a combination that never "
+            "occurs any label will do."
         )
     rows = torch.zeros(len(keys), size, dtype=torch.float64)
     for row, key in enumerate(keys):
         entry = found[key]
-        if isinstance(entry, Mapping):
-            weights = entry
-        else:
-            weights = {_hashable(entry): 1.0}
+        weights = entry if isinstance(entry, Mapping) else {_hashable(entry): 1.0}
         for label, weight in weights.items():
             rows[row, _joint_code(label, labels)] += float(weight)
     return rows
@@ -149,8 +151,8 @@ def counted(
     Raises:
         LabelMapError: A combination of parents without rows.
     """
-    size = math.prod(item.size for item in labels)
-    rows = math.prod(p.size for p in discrete.values())
+    size = math.prod(sizes_of(labels))
+    rows = math.prod(sizes_of(discrete.values()))
     counts = torch.bincount(joint, minlength=rows * size).view(rows, size).double() + smoothing
     empty = (counts.sum(1) == 0).nonzero().squeeze(1)
     if len(empty):
@@ -194,11 +196,11 @@ def listed(items: Named | Sequence[Label]) -> str:
     if isinstance(items, Mapping):
         names = list(items)
     else:
-        names = [label.name for label in items]
+        names = names_of(items)
     return ", ".join(map(str, names)) or "nothing"
 
 
-def _hashable(entry: object) -> Any:
+def _hashable(entry: object) -> Value:
     if isinstance(entry, list):
         return tuple(entry)
     return entry
@@ -235,10 +237,7 @@ def _way_out(
     """The label map that would mend it, written out for the first values."""
     if reordered:
         names = ", ".join(map(str, parents))
-        return (
-            f"Pass label_map=lambda {names}: ({', '.join(label.name for label in labels)}) to "
-            "reorder them."
-        )
+        return f"Pass label_map=lambda {names}: ({', '.join(names_of(labels))}) to reorder them."
     key = ", ".join(repr(p.categories[0]) for p in parents.values())
     value = ", ".join(repr(label.categories[0]) for label in labels)
     if len(parents) != 1:

@@ -13,6 +13,8 @@ from causalplug.files.precision import cast, precision_of
 from causalplug.mechanisms.base import MECHANISMS, Mechanism, register_mechanism
 from causalplug.mechanisms.frozen.generator import FrozenMechanism
 from causalplug.mechanisms.frozen.transforms import ImageTransform
+from causalplug.mechanisms.frozen.wrapped import WrappedModule
+from causalplug.mechanisms.frozen.wrapped_generator import WrappedGenerator
 from causalplug.mechanisms.trainable.conditioner import (
     Conditioner,
     ParentSpec,
@@ -21,6 +23,7 @@ from causalplug.mechanisms.trainable.conditioner import (
 )
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.selection import pick
 from causalplug.values import Json, Named
 from causalplug.variables import Image, Variable, variable_from_dict
 
@@ -33,44 +36,45 @@ class Renderer(Mechanism):
     stays as it is.
 
     A frozen generator has no input for a confounder, so it cannot be the mechanism of a confounded
-    variable. The code can: it chooses the generator's joint label, by the Gumbel-max rule on logits
-    of its own, and moves the generator's normal latent. What the pretrained generator knows about
-    images is kept, what it shows is learned.
+    variable. The code can: it chooses the generator's joint label, its class or its prompt, by the
+    Gumbel-max rule on logits of its own, and moves the generator's normal latent. What the
+    pretrained generator knows about images is kept, what it shows is learned.
+
+    Through a differentiable generator gradients reach the code by straight-through labels. Of any
+    other one the label is weighed by its probability (the score function), and so is the moved
+    latent, unless the generator passes gradients to its noise.
 
     ``Renderer(generator)`` alone, as a mechanism of a :class:`~causalplug.DCM`, is completed there
     by what the graph says of its variable.
 
     Args:
-        generator: Frozen and differentiable, unbound.
+        generator: Frozen and unbound: a generator of images, or a network that
+            :func:`causalplug.wrap` took, with discrete conditions.
         variable: The image variable; the generator's images are moved into its range. None: the
             model completes it.
         parents: What the code reads of each parent, in order.
         confounder_size: Numbers of confounder noise of one row.
-        shift: Whether the code also moves the latent.
+        shift: Whether the code also moves the latent. None: where gradients reach it.
         hidden: Widths of the code's hidden layers.
 
     Raises:
-        MechanismError: The generator is a black box, has neither labels nor a normal latent, or
-            paints another shape.
+        MechanismError: The generator has neither labels nor a normal latent, or paints another
+            shape.
     """
 
     def __init__(
         self,
-        generator: FrozenMechanism,
+        generator: FrozenMechanism | WrappedModule,
         variable: Image | None = None,
         parents: Mapping[str, ParentSpec] | None = None,
         *,
         confounder_size: int = 0,
-        shift: bool = True,
+        shift: bool | None = None,
         hidden: Sequence[int] = (64, 64),
     ):
         super().__init__()
-        if not generator.differentiable:
-            raise MechanismError(
-                f"{type(generator).__name__} cannot be a renderer: its code is trained through the "
-                "generator, and no gradient passes through this one. Take a conditional GAN, or "
-                "train the variable's own mechanism."
-            )
+        if isinstance(generator, WrappedModule):
+            generator = WrappedGenerator(generator)
         generator = generator.asked()
         self._complete = variable is not None
         self.license, self.source = generator.license, generator.source
@@ -89,6 +93,8 @@ class Renderer(Mechanism):
         for k, spec in generator.generator_noise.items():
             if spec.distribution == "normal":
                 normal[k] = spec
+        if shift is None:
+            shift = generator.differentiable or generator.moves_by_latent
         if shift:
             self.shifted = {key: spec.shape for key, spec in normal.items()}
         else:
@@ -96,8 +102,8 @@ class Renderer(Mechanism):
         outputs = self.labels + sum(torch.Size(shape).numel() for shape in self.shifted.values())
         if not outputs:
             raise MechanismError(
-                f"{type(generator).__name__} cannot be a renderer: it has neither labels nor a "
-                "normal latent to move."
+                f"{type(generator).__name__} cannot be a renderer: it has neither labels to "
+                "choose nor a normal latent to move. Train the variable's own mechanism."
             )
         self.shift, self.hidden = shift, tuple(hidden)
         gumbel = {}
@@ -139,6 +145,18 @@ class Renderer(Mechanism):
         """The generator behind the code."""
         return self.generator
 
+    @property
+    def chooses(self) -> bool:
+        """Whether labels, or a moved latent, are weighed: no gradient passes the generator."""
+        weighed = bool(self.labels) or bool(self._weighed_noise())
+        return weighed and not self.generator.differentiable
+
+    def _weighed_noise(self) -> tuple[str, ...]:
+        """The moved noise that gradients do not reach through the generator."""
+        if self.generator.differentiable or self.generator.moves_by_latent:
+            return ()
+        return tuple(self.shifted)
+
     def code(
         self,
         parents: Mapping[str, Tensor],
@@ -147,21 +165,53 @@ class Renderer(Mechanism):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Straight-through one-hot joint label ``(n, joint values)`` and the moved noise of the
         generator."""
+        logits, moves = self._numbers(parents, noise, confounder)
         own = {key: noise[key] for key in self.generator.generator_noise}
+        for key, move in moves.items():
+            own[key] = own[key] + move
+        if not self.labels:
+            return logits.new_ones(len(logits), 1), own
+        perturbed = logits + noise["label"]
+        soft = torch.softmax(perturbed, -1)
+        hard = torch.nn.functional.one_hot(perturbed.argmax(-1), self.labels).to(soft.dtype)
+        return hard + (soft - soft.detach()), own
+
+    def _numbers(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits ``(n, joint values)`` of the label, and by how much each noise is moved."""
         n = len(next(iter(noise.values())))
         found = self.network(parents, confounder).expand(n, -1)
-        label = found.new_ones(n, 1)
-        if self.labels:
-            perturbed = found[:, : self.labels] + noise["label"]
-            soft = torch.softmax(perturbed, -1)
-            hard = torch.nn.functional.one_hot(perturbed.argmax(-1), self.labels).to(soft.dtype)
-            label = hard + (soft - soft.detach())
+        moves: dict[str, Tensor] = {}
         start = self.labels
         for key, shape in self.shifted.items():
             size = torch.Size(shape).numel()
-            own[key] = own[key] + found[:, start : start + size].view(n, *shape)
+            moves[key] = found[:, start : start + size].view(n, *shape)
             start += size
-        return label, own
+        return found[:, : self.labels], moves
+
+    def choice_log_prob(
+        self,
+        parents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        confounder: Tensor | None = None,
+    ) -> Tensor:
+        """Log probability ``(n,)`` of the label that the noise chooses, and log density of the
+        latent where it is weighed."""
+        logits, moves = self._numbers(parents, noise, confounder)
+        found = logits.new_zeros(len(logits))
+        if self.labels:
+            chosen = (logits.detach() + noise["label"]).argmax(-1)
+            log_probs = torch.log_softmax(logits, -1)
+            found = found + log_probs.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+        for key in self._weighed_noise():
+            moved = (noise[key] + moves[key]).detach()
+            density = torch.distributions.Normal(moves[key], 1.0).log_prob(moved)
+            found = found + density.flatten(1).sum(-1)
+        return found
 
     def forward(
         self,
@@ -170,9 +220,15 @@ class Renderer(Mechanism):
         confounder: Tensor | None = None,
     ) -> Tensor:
         """Images ``(n, channels, height, width)`` in the variable's range, with gradients to the
-        code."""
+        code where the generator passes them."""
         label, own = self.code(parents, noise, confounder)
-        return self._transform(self.generator.generate_relaxed(label, own))
+        if self.generator.differentiable:
+            return self._transform(self.generator.generate_relaxed(label, own))
+        joint = self.generator._map.split(label.argmax(-1))
+        if self.generator.moves_by_latent and self.shifted and torch.is_grad_enabled():
+            return self._transform(self.generator.generate(joint, own))
+        with torch.no_grad():
+            return self._transform(self.generator.generate(joint, own))
 
     @property
     def confounder_numbers(self) -> int:
@@ -218,7 +274,7 @@ class Renderer(Mechanism):
         if described.get("dtype") is not None:
             cast(generator, described["dtype"])
         variable = variable_from_dict(config["variable"])
-        options = {key: config[key] for key in ("confounder_size", "shift", "hidden")}
+        options = pick(config, ("confounder_size", "shift", "hidden"))
         generator = generator.asked(transform=config["transform"])
         generator.license = generator.license or config.get("license")
         generator.source = generator.source or config.get("source")

@@ -15,6 +15,7 @@ from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.condition import Condition, ReadsSpec
 from causalplug.mechanisms.frozen.conditional import ConditionalMechanism, ErrorSpec
 from causalplug.mechanisms.frozen.estimators import EXPORTED, SMALLEST, network_of
+from causalplug.selection import all_of_kind, values_at, without
 from causalplug.values import Json, Named
 from causalplug.variables import Discrete, Variable
 
@@ -34,7 +35,7 @@ _ROWS, _TOLERANCE = 200, 1e-3
 class Predictor(Protocol):
     """A fitted estimator in the style of scikit-learn."""
 
-    def predict(self, X: object, /) -> Any:
+    def predict(self, X: object, /) -> object:
         """A value for each row of a table."""
         ...
 
@@ -62,7 +63,7 @@ def columns_of(estimator: object, conditions: Sequence[Condition]) -> tuple[Cond
                 f"{', '.join(map(str, known))}, and the conditions are {', '.join(by_name)}. Name "
                 "them as the columns are."
             )
-        conditions = [by_name[column] for column in known]
+        conditions = values_at(by_name, known)
     width = sum((condition.kind.event_shape or (1,))[0] for condition in conditions)
     wanted = getattr(estimator, "n_features_in_", width)
     if width != wanted:
@@ -88,14 +89,14 @@ def own_classes(estimator: object, variable: Discrete) -> Discrete:
         )
     values = np.asarray(classes).tolist()
     known = {category: category for category in variable.categories}
-    unknown = [value for value in values if value not in known]
-    missing = [category for category in known if category not in values]
+    unknown = without(values, known)
+    missing = without(known, values)
     if unknown or missing:
         raise MechanismError(
             f"{name} cannot be the mechanism of {variable.describe()}: its classes are "
             f"{', '.join(map(repr, values[:8]))}. Declare cp.Discrete({values[:8]})."
         )
-    return Discrete([known[value] for value in values])
+    return Discrete(values_at(known, values))
 
 
 class TabularNetwork(nn.Module):
@@ -110,7 +111,7 @@ class TabularNetwork(nn.Module):
         self.discrete = [condition.kind.is_discrete for condition in conditions]
         for place, condition in enumerate(conditions):
             if condition.kind.is_discrete:
-                numbers = [float(value) for value in condition.kind.categories]  # type: ignore[arg-type]
+                numbers = list(map(float, condition.kind.categories))  # type: ignore[arg-type]
                 self.register_buffer(f"values{place}", torch.tensor(numbers)[:, None])
 
     def forward(self, *given: Tensor) -> Tensor:
@@ -138,7 +139,7 @@ def tabular_network(
     """
     for condition in conditions:
         kind = condition.kind
-        if kind.is_discrete and not all(isinstance(v, int | float) for v in kind.categories):
+        if kind.is_discrete and not all_of_kind(kind.categories, int | float):
             return None
     head = network_of(estimator)
     if head is None or not _agrees(estimator, head, variable):
@@ -166,7 +167,7 @@ def _agrees(estimator: Any, head: nn.Module, variable: Variable) -> bool:
     )
 
 
-def _named(estimator: object, rows: np.ndarray) -> Any:
+def _named(estimator: object, rows: np.ndarray) -> object:
     """Rows as the table that an estimator was fitted on."""
     known = getattr(estimator, "feature_names_in_", None)
     if known is None:
@@ -223,7 +224,7 @@ class TabularPredictor(ConditionalMechanism):
         )
         self.estimator = estimator
 
-    def _table(self, conditions: Mapping[str, Tensor]) -> Any:
+    def _table(self, conditions: Mapping[str, Tensor]) -> object:
         import pandas as pd
 
         columns: Json = {}
@@ -261,7 +262,7 @@ class TabularPredictor(ConditionalMechanism):
         )
 
 
-def _columns(condition: Condition, value: Tensor) -> dict[Any, Any]:
+def _columns(condition: Condition, value: Tensor) -> dict[Any, object]:
     """The columns that one condition makes, in users' values."""
     kind = condition.kind
     if kind.is_discrete and value.is_floating_point():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from causalplug.errors import MechanismError
+from causalplug.selection import without
 from causalplug.variables import Image
 
 __all__ = ["TRANSFORMS", "ImageTransform"]
@@ -67,7 +68,7 @@ class ImageTransform:
     """
 
     def __init__(self, names: Sequence[str], source: Image, target: Image, variable: str = "image"):
-        unknown = [name for name in names if name not in TRANSFORMS]
+        unknown = without(names, TRANSFORMS)
         if unknown:
             raise MechanismError(
                 f"transform={unknown[0]!r} is not known. Known are: {', '.join(TRANSFORMS)}; give "

@@ -13,6 +13,8 @@ from torch import Tensor
 from causalplug.errors import CausalPlugError, MechanismError
 from causalplug.mechanisms.frozen.label import Label
 from causalplug.noise import Noise, NoiseSpec
+from causalplug.selection import without_none
+from causalplug.tensors import first_rows
 from causalplug.variables import Image, Variable
 
 __all__ = ["Trial", "example_values", "try_generator", "try_mechanism"]
@@ -72,7 +74,7 @@ def try_generator(generator: Generator, *, seed: int = 0) -> Trial:
             f"{name} cannot be used: the same noise gives another image. All randomness of a "
             "mechanism has to come from its declared noise; switch dropout and caches off."
         )
-    alone = _run(generator, labels[:1], {key: value[:1] for key, value in noise.items()})
+    alone = _run(generator, labels[:1], first_rows(noise, 1))
     spread = float((alone[0] - images[0]).abs().max()) / scale
     if spread > _TOLERANCE:
         raise MechanismError(
@@ -161,7 +163,7 @@ def try_mechanism(mechanism: Conditional, *, seed: int = 0) -> None:
     """
     name = type(mechanism).__name__
     generator = torch.Generator().manual_seed(seed)
-    kinds = {key: kind for key, kind in mechanism.declared_inputs().items() if kind is not None}
+    kinds = without_none(mechanism.declared_inputs())
     read = {key: example_values(kind, _ROWS, generator) for key, kind in kinds.items()}
     noise = _noise(mechanism.model_noise, seed)
     made = _answers(mechanism, read, noise)
@@ -178,8 +180,8 @@ def try_mechanism(mechanism: Conditional, *, seed: int = 0) -> None:
             f"{name} cannot be used: the same noise gives other values. All randomness of a "
             "mechanism has to come from its declared noise; switch dropout off."
         )
-    first = {key: value[:1] for key, value in read.items()}
-    alone = _answers(mechanism, first, {key: value[:1] for key, value in noise.items()})
+    first = first_rows(read, 1)
+    alone = _answers(mechanism, first, first_rows(noise, 1))
     scale = float(made.float().abs().max().clamp_min(1.0))
     if float((alone.float() - made[:1].float()).abs().max()) > _TOLERANCE * scale:
         raise MechanismError(

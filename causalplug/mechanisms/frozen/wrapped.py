@@ -5,16 +5,19 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
 
+from causalplug.arguments import MAPPING, TEXT, choice, instance, several, takes, whole
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import register_mechanism
 from causalplug.mechanisms.frozen.condition import Condition, ReadsSpec
 from causalplug.mechanisms.frozen.conditional import ConditionalMechanism, ErrorSpec
 from causalplug.mechanisms.frozen.exported import ExportedNetwork, export_network
+from causalplug.mechanisms.frozen.smoothness import smooth_inputs
 from causalplug.mechanisms.frozen.tabular import (
     Predictor,
     TabularPredictor,
@@ -23,8 +26,11 @@ from causalplug.mechanisms.frozen.tabular import (
     tabular_network,
 )
 from causalplug.mechanisms.frozen.trial import example_values, try_mechanism
+from causalplug.mechanisms.frozen.usable import ready_network
 from causalplug.networks import freeze
 from causalplug.noise import NoiseSpec
+from causalplug.selection import map_values, names_of, pick, to_dicts, values_at, within, without
+from causalplug.tensors import first_rows
 from causalplug.values import Json, Named
 from causalplug.variables import Discrete, Variable, variable_from_dict
 
@@ -32,6 +38,10 @@ __all__ = ["WrappedModule", "wrap"]
 
 _ROWS = 3  # of the trial run
 _FORMS = ("codes", "one-hot")
+_SIZE = whole(1, 2**31)
+_LATENT = replace(
+    _SIZE.or_else(several(_SIZE, least=1)), wanted="a size, such as 100, or a shape of sizes"
+)
 
 
 @overload
@@ -64,6 +74,16 @@ def wrap(
 ) -> WrappedModule | TabularPredictor: ...
 
 
+@takes(
+    MechanismError,
+    variable=instance("the declaration of a variable, such as cp.Discrete(10)", Variable),
+    conditions=several(instance('a Condition, such as cp.Condition("age", …)', Condition)),
+    latent=_LATENT.or_none("none"),
+    output=choice("logits", "probabilities").or_none("what the trial run shows"),
+    reads=MAPPING.or_none("one name for both"),
+    license=TEXT.or_none("not known"),
+    source=TEXT.or_none("not known"),
+)
 def wrap(
     module: nn.Module | Predictor,
     variable: Variable,
@@ -220,15 +240,17 @@ def _wrapped_network(
     license: str | None,
     source: str | None,
 ) -> WrappedModule:
-    module = freeze(module)
+    module = ready_network(module)
     shape = _latent_shape(latent)
     call = _Call(module, tuple(conditions), shape)
     forms = call.forms(variable)
     example = call.example(forms, _ROWS, seed=0)
     made = call(example)
-    output = _checked_output(module, variable, made, output, latent=shape is not None)
+    checked = _checked_output(module, variable, made, output, latent=shape is not None)
     call.check_rows(forms, made)
     steps, tensors = export_network(module, *call.arguments(example))
+    if output is None and checked == "logits":
+        _refuse_shares(module, steps)
     network = ExportedNetwork(steps, tensors)
     wrapped = WrappedModule(
         network,
@@ -237,13 +259,13 @@ def _wrapped_network(
         order=call.order(steps),
         forms=forms,
         latent=shape,
-        output=output,
+        output=checked,
         error=error,
         reads=reads,
         license=license,
         source=source,
     )
-    again = network(*[example[name] for name in wrapped.order])
+    again = network(*values_at(example, wrapped.order))
     if not torch.allclose(again, made, atol=1e-4, rtol=1e-4):
         raise MechanismError(
             f"{type(module).__name__} cannot be wrapped: its exported form gives other values."
@@ -306,16 +328,23 @@ class WrappedModule(ConditionalMechanism):
         else:
             self.latent = tuple(latent)
 
+    def passes_gradient(self, parent: str) -> bool:
+        """Whether what the network gives is continuous in every condition that reads a parent."""
+        smooth = smooth_inputs(self.network.steps)
+        inputs = dict(zip(self.order, self.network.steps["inputs"], strict=True))
+        read = [r.condition.name for r in self.readings if r.parent == parent]
+        return all(inputs[name] in smooth for name in read)
+
     def _run(self, conditions: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
-        rows = max([len(value) for value in (*conditions.values(), *noise.values())], default=1)
+        rows = max(list(map(len, (*conditions.values(), *noise.values()))), default=1)
         given = {c.name: shaped(c, self.forms, conditions[c.name]) for c in self.read_conditions}
-        made: Tensor = self.network(*[{**given, **noise}[name] for name in self.order])
+        made: Tensor = self.network(*values_at({**given, **noise}, self.order))
         if len(made) == rows:
             return made
         return made.expand(rows, *made.shape[1:])
 
     def generate(self, conditions: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
-        made = self._run(conditions, noise)
+        made = self._run(conditions, noise).to(torch.get_default_dtype())
         return made.reshape(len(made), *self.generates.event_shape)
 
     def class_logits(self, conditions: Mapping[str, Tensor]) -> Tensor:
@@ -327,7 +356,7 @@ class WrappedModule(ConditionalMechanism):
     def config(self) -> Json:
         return {
             "generates": self.generates.to_dict(),
-            "conditions": [condition.to_dict() for condition in self.read_conditions],
+            "conditions": to_dicts(self.read_conditions),
             "network": self.network.steps,
             "shapes": {n: list(t.shape) for n, t in self._tensors().items()},
             "types": {n: str(t.dtype) for n, t in self._tensors().items()},
@@ -339,7 +368,7 @@ class WrappedModule(ConditionalMechanism):
         }
 
     def _tensors(self) -> dict[str, Tensor]:
-        return {name: self.network.get_buffer(key) for name, key in self.network._names.items()}
+        return map_values(self.network.get_buffer, self.network._names)
 
     @classmethod
     def from_config(cls, config: Named) -> WrappedModule:
@@ -352,7 +381,7 @@ class WrappedModule(ConditionalMechanism):
             tensors[name] = torch.zeros(tuple(shape), dtype=kind)
         network = ExportedNetwork(fields.pop("network"), tensors)
         generates = variable_from_dict(fields.pop("generates"), "generates")
-        conditions = [Condition.from_dict(item) for item in fields.pop("conditions")]
+        conditions = list(map(Condition.from_dict, fields.pop("conditions")))
         return cls(network, generates, conditions, **fields)
 
 
@@ -378,12 +407,24 @@ def _latent_shape(latent: int | Sequence[int] | None) -> tuple[int, ...] | None:
     if latent is None:
         return None
     if isinstance(latent, int):
-        shape: tuple[int, ...] = (latent,)
-    else:
-        shape = tuple(latent)
-    if not shape or min(shape) < 1:
-        raise MechanismError(f"latent={latent!r} is no shape: give a size, such as latent=100.")
-    return shape
+        return (latent,)
+    return tuple(latent)
+
+
+def _refuse_shares(module: nn.Module, steps: Named) -> None:
+    """Refuse scores that end in a sigmoid: they are neither logits nor probabilities of one
+    category among several.
+
+    Raises:
+        MechanismError: With the ways out.
+    """
+    last = next((step for step in steps["steps"] if step["name"] == steps["output"]), None)
+    if last is not None and last["op"].startswith("aten:sigmoid."):
+        raise MechanismError(
+            f"{type(module).__name__} cannot be wrapped: its scores end in a sigmoid, and do not "
+            "sum to 1 over the categories. Leave the sigmoid out, put a softmax in its place, or "
+            'give output="logits" if the softmax of these numbers is what is meant.'
+        )
 
 
 class _Call:
@@ -396,14 +437,14 @@ class _Call:
         latent: tuple[int, ...] | None,
     ):
         self.module, self.conditions, self.latent = module, conditions, latent
-        names = ([] if latent is None else ["latent"]) + [c.name for c in conditions]
+        names = ([] if latent is None else ["latent"]) + names_of(conditions)
         parameters = _arguments(module)
-        self.named = [name for name in names if name in parameters]
-        self.placed = [name for name in names if name not in self.named]
+        self.named = within(names, parameters)
+        self.placed = without(names, self.named)
         if self.placed and _takes_any_number(module):
             self.named, self.placed = [], names
         if self.placed and self.named:
-            free = [name for name in parameters if name not in self.named]
+            free = without(parameters, self.named)
             self.keywords = dict(zip(self.placed, free, strict=False))
             if len(self.keywords) < len(self.placed):
                 raise MechanismError(
@@ -430,8 +471,8 @@ class _Call:
     ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
         """Tensors by position and by name."""
         if not self.named:
-            return tuple(inputs[name] for name in self.placed), {}
-        by_name = {name: inputs[name] for name in self.named}
+            return tuple(values_at(inputs, self.placed)), {}
+        by_name = pick(inputs, self.named)
         return (), by_name | {self.keywords[name]: inputs[name] for name in self.placed}
 
     def order(self, steps: Named) -> list[str]:
@@ -442,9 +483,17 @@ class _Call:
         return [of_argument.get(argument, argument) for argument in steps["inputs"]]
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        positional, named = self.arguments(inputs)
+        given = {name: value.clone() for name, value in inputs.items()}
+        positional, named = self.arguments(given)
         with torch.no_grad():
             made = self.module(*positional, **named)
+        changed = [name for name, value in inputs.items() if not torch.equal(value, given[name])]
+        if changed:
+            raise MechanismError(
+                f"{type(self.module).__name__} cannot be wrapped: it changes its input "
+                f"{changed[0]!r} in place. Write its first operation without the trailing "
+                "underscore, or clone the input there."
+            )
         if not isinstance(made, Tensor):
             raise MechanismError(
                 f"{type(self.module).__name__} cannot be wrapped: it gives a "
@@ -475,7 +524,8 @@ class _Call:
         raise MechanismError(
             f"{type(self.module).__name__} cannot be wrapped: it does not run on "
             f"{', '.join(inputs) or 'no inputs'} ({errors[0].splitlines()[0][:200]}). Give the "
-            "latent= and the conditions= that its forward takes, in its order."
+            "latent= and the conditions= that its forward takes: the latent comes first and the "
+            "conditions in their order, but for those that are called as its arguments are."
         )
 
     def check_rows(self, forms: Mapping[str, str], made: Tensor) -> None:
@@ -489,7 +539,14 @@ class _Call:
             )
         if not example:
             return
-        one = self({key: value[:1] for key, value in example.items()})
+        try:
+            one = self(first_rows(example, 1))
+        except Exception as error:
+            raise MechanismError(
+                f"{name} cannot be wrapped: it runs on {_ROWS} rows and not on one alone "
+                f"({type(error).__name__}: {str(error)[:200]}). Put it into evaluation mode, or "
+                "replace layers that look at the whole batch."
+            ) from error
         if not torch.allclose(one, made[:1], atol=1e-4, rtol=1e-4):
             raise MechanismError(
                 f"{name} cannot be wrapped: a row's value depends on the rows beside it. Put it "
@@ -530,11 +587,11 @@ def _combinations(
     sorts = {choices[name]: None for name in several}
     made = [dict(found)]
     for options in sorts:
-        made = [
-            one | {name: form for name in several if choices[name] == options}
-            for one in made
-            for form in options
-        ]
+        items = []
+        for one in made:
+            for form in options:
+                items.append(one | {name: form for name in several if choices[name] == options})
+        made = items
     singly = [one | {name: choices[name][1 - choices[name].index(one[name])]}
               for one in made for name in several]  # fmt: skip
     return made + singly
@@ -559,6 +616,8 @@ def _checked_output(
         MechanismError: It is not what the variable declares.
     """
     name = type(module).__name__
+    if made.is_complex():
+        raise MechanismError(f"{name} cannot be wrapped: it gives complex numbers.")
     if not bool(torch.isfinite(made).all()):
         raise MechanismError(f"{name} cannot be wrapped: it gives values that are not finite.")
     size = variable.cardinality
@@ -574,14 +633,18 @@ def _checked_output(
             f"{name} cannot be wrapped: the scores of a discrete variable must not depend on a "
             "latent. Leave latent= out, or average the scores over it."
         )
-    if output not in (None, "logits", "probabilities"):
-        raise MechanismError(f"output={output!r} is not known: give 'logits' or 'probabilities'.")
     sums = bool((made >= 0).all()) and bool(((made.sum(-1) - 1).abs() < 1e-3).all())
+    if output == "probabilities" and not sums:
+        raise MechanismError(
+            f"{name} cannot be wrapped with output='probabilities': it gives scores from "
+            f"{float(made.min()):.3g} to {float(made.max()):.3g} that do not sum to 1. Leave "
+            "output out, or end the network in a softmax."
+        )
     return output or ("probabilities" if sums else "logits")
 
 
 def _checked_value(name: str, variable: Variable, made: Tensor, output: str | None) -> str:
-    if output not in (None, "value"):
+    if output is not None:
         raise MechanismError(f"output={output!r} is for discrete variables. Leave it out.")
     if variable.is_countable or (variable.needs_encoder and not variable.is_image):
         raise MechanismError(

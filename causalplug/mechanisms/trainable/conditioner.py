@@ -25,9 +25,10 @@ behind an encoder.
 
 def parents_to_config(parents: Mapping[str, ParentSpec]) -> list[list[Any]]:
     """The parents in order, as JSON values."""
-    return [
-        [name, spec if isinstance(spec, int) else spec.to_dict()] for name, spec in parents.items()
-    ]
+    found = []
+    for name, spec in parents.items():
+        found.append([name, spec if isinstance(spec, int) else spec.to_dict()])
+    return found
 
 
 def parents_from_config(config: Sequence[Sequence[Any]]) -> dict[str, ParentSpec]:

@@ -19,6 +19,7 @@ from causalplug.mechanisms.trainable.conditioner import (
 from causalplug.mechanisms.trainable.spline import RationalQuadraticSpline
 from causalplug.networks import location_and_scale
 from causalplug.noise import NoiseSpec
+from causalplug.selection import pick
 from causalplug.values import Json, Named
 from causalplug.variables import Continuous, variable_from_dict
 
@@ -169,5 +170,5 @@ class ContinuousSpline(Mechanism):
     @classmethod
     def from_config(cls, config: Named) -> ContinuousSpline:
         variable = variable_from_dict(config["variable"])
-        options = {key: config[key] for key in ("confounder_size", "hidden", "bins")}
+        options = pick(config, ("confounder_size", "hidden", "bins"))
         return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]

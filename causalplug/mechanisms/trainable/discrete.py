@@ -17,6 +17,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_to_config,
 )
 from causalplug.noise import NoiseSpec
+from causalplug.selection import pick
 from causalplug.values import Json, Named
 from causalplug.variables import Discrete, variable_from_dict
 
@@ -152,5 +153,5 @@ class DiscreteMLP(Mechanism):
     @classmethod
     def from_config(cls, config: Named) -> DiscreteMLP:
         variable = variable_from_dict(config["variable"])
-        options = {key: config[key] for key in ("confounder_size", "hidden")}
+        options = pick(config, ("confounder_size", "hidden"))
         return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from causalplug.mechanisms.trainable.conditioner import (
 from causalplug.mechanisms.trainable.continuous import spline_log_prob, spline_value
 from causalplug.mechanisms.trainable.marginal import Marginal
 from causalplug.noise import NoiseSpec
+from causalplug.selection import pick
 from causalplug.values import Json, Named
 from causalplug.variables import Continuous, variable_from_dict
 
@@ -62,7 +63,7 @@ class MixedSpline(Mechanism):
         self.variable: Continuous = variable
         self.parents = tuple(parents)
         self.hidden, self.bins, self.knots = tuple(hidden), bins, knots
-        self.register_buffer("atoms", torch.tensor([float(a) for a in atoms]))
+        self.register_buffer("atoms", torch.tensor(list(map(float, atoms))))
         self.choices = len(self.atoms) + 1
         self.noise = {"normal": NoiseSpec()}
         if self.choices > 1:
@@ -177,7 +178,7 @@ class MixedSpline(Mechanism):
     def from_config(cls, config: Named) -> MixedSpline:
         variable = variable_from_dict(config["variable"])
         names = ("atoms", "knots", "confounder_size", "hidden", "bins")
-        options = {key: config[key] for key in names}
+        options = pick(config, names)
         return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]
 
 

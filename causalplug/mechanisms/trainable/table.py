@@ -13,6 +13,7 @@ from causalplug.graphs.confounders import confounder_key
 from causalplug.mechanisms.base import Mechanism, register_mechanism
 from causalplug.mechanisms.frozen.abduction import gumbel_given
 from causalplug.noise import NoiseSpec
+from causalplug.selection import pick, sizes_of
 from causalplug.values import Json, Named
 from causalplug.variables import Discrete, variable_from_dict
 
@@ -79,8 +80,8 @@ class DiscreteTable(Mechanism):
         self.parent_variables = dict(parents)
         self.groups: tuple[tuple[str, ...], ...] | None = None
         if isinstance(confounders, Mapping):
-            self.groups = tuple(tuple(group) for group in confounders)
-            self.reads_confounders = tuple(confounder_key(group) for group in self.groups)
+            self.groups = tuple(map(tuple, confounders))
+            self.reads_confounders = tuple(map(confounder_key, self.groups))
             confounders = list(confounders.values())
         self.confounders = tuple(_distribution(p, "a confounder's states") for p in confounders)
         self.confounded_by_edge = self.groups is None and bool(self.confounders)
@@ -106,7 +107,7 @@ class DiscreteTable(Mechanism):
         if responses == "shared":
             self.noise = {"gumbel": NoiseSpec((variable.size,), "gumbel")}
         else:
-            configurations = math.prod(parent.size for parent in parents.values())
+            configurations = math.prod(sizes_of(parents.values()))
             self.noise = {"responses": NoiseSpec((configurations,), "uniform")}
         if self.own is not None:
             self.noise["state"] = NoiseSpec((), "uniform")
@@ -290,11 +291,11 @@ class DiscreteTable(Mechanism):
         if self.groups is None:
             groups = {}
         else:
-            groups = {"groups": [list(group) for group in self.groups]}
+            groups = {"groups": list(map(list, self.groups))}
         return groups | {
             "variable": self.variable.to_dict(),
             "parents": [[name, parent.to_dict()] for name, parent in self.parent_variables.items()],
-            "confounders": [list(weights) for weights in self.confounders],
+            "confounders": list(map(list, self.confounders)),
             "own": None if self.own is None else list(self.own),
             "confounder_size": self.confounder_size,
             "responses": self.responses,
@@ -306,13 +307,13 @@ class DiscreteTable(Mechanism):
         variable: Discrete = variable_from_dict(config["variable"])  # type: ignore[assignment]
         parents = {name: variable_from_dict(declared, name) for name, declared in config["parents"]}
         own = config["own"]
-        sizes = [p.size for p in parents.values()] + [len(w) for w in config["confounders"]]
+        sizes = sizes_of(parents.values()) + list(map(len, config["confounders"]))
         shape = (*sizes, *(() if own is None else (len(own),)), variable.size)
         table = torch.full(shape, 1 / variable.size, dtype=torch.float64)
-        options = {key: config[key] for key in ("own", "confounder_size", "responses")}
+        options = pick(config, ("own", "confounder_size", "responses"))
         confounders = config["confounders"]
         if "groups" in config:
-            groups = [tuple(group) for group in config["groups"]]
+            groups = list(map(tuple, config["groups"]))
             confounders = dict(zip(groups, confounders, strict=True))
         return cls(variable, parents, table, confounders=confounders, **options)  # type: ignore[arg-type]
 
@@ -327,7 +328,7 @@ def _check_probabilities(table: Tensor) -> None:
 
 
 def _distribution(probabilities: Sequence[float], what: str) -> tuple[float, ...]:
-    values = tuple(float(p) for p in probabilities)
+    values = tuple(map(float, probabilities))
     if not values or min(values) < 0 or not math.isclose(sum(values), 1, abs_tol=1e-6):
         raise MechanismError(
             f"The probabilities of {what} cannot be used: {list(values)} do not sum to one."

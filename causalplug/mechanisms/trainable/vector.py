@@ -17,6 +17,7 @@ from causalplug.mechanisms.trainable.conditioner import (
     parents_to_config,
 )
 from causalplug.noise import NoiseSpec
+from causalplug.selection import pick
 from causalplug.values import Json, Named
 from causalplug.variables import variable_from_dict
 from causalplug.variables.vector import Vector
@@ -133,5 +134,5 @@ class VectorFlow(Mechanism):
     @classmethod
     def from_config(cls, config: Named) -> VectorFlow:
         variable = variable_from_dict(config["variable"])
-        options = {key: config[key] for key in ("confounder_size", "hidden", "transforms")}
+        options = pick(config, ("confounder_size", "hidden", "transforms"))
         return cls(variable, parents_from_config(config["parents"]), **options)  # type: ignore[arg-type]

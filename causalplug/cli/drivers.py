@@ -1,0 +1,99 @@
+"""``drivers``: what drives an answer of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from causalplug.cli.given import read_assumption
+from causalplug.cli.models import load_model, revision_option
+from causalplug.cli.output import LEVEL, json_option, save_figure, show_json
+from causalplug.cli.tables import columns_option, tables_of, where_option
+from causalplug.identification.query import Query
+
+__all__ = ["drivers"]
+
+
+@click.command(
+    epilog="""\b
+    causalplug drivers me/frontdoor "P(A | do(D=1))"
+    causalplug drivers me/frontdoor "P(A | do(D=1))" --data rows.csv --png drivers.png
+    """
+)
+@click.argument("repo", metavar="MODEL")
+@click.argument("query", metavar="QUERY")
+@click.option(
+    "-n",
+    "n",
+    type=click.IntRange(min=1),
+    help="Rows to sample; default: as many as estimate takes.",
+)
+@click.option(
+    "--data",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Rows that it was trained on, for the overlap of this question: a table for each source, "
+    "in order. Repeatable.",
+)
+@columns_option
+@where_option
+@click.option(
+    "--level", type=LEVEL, default=0.95, show_default=True, help="Coverage of the intervals."
+)
+@click.option(
+    "--assume",
+    multiple=True,
+    metavar="KIND:CAUSE,EFFECT",
+    help="An assumption beyond the graph: monotone, antitone, or 'monotone noise:EFFECT'. "
+    "Repeatable.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
+@click.option(
+    "--allow-unidentified",
+    is_flag=True,
+    help="Answer even if the data do not determine the answer; it is marked.",
+)
+@click.option(
+    "--png",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw it on one page: .png, .svg or .pdf.",
+)
+@revision_option
+@json_option
+def drivers(
+    repo: str,
+    query: str,
+    n: int | None,
+    data: Sequence[Path],
+    columns: str | None,
+    where: Sequence[str],
+    level: float,
+    assume: Sequence[str],
+    seed: int,
+    allow_unidentified: bool,
+    png: Path | None,
+    revision: str | None,
+    as_json: bool,
+) -> None:
+    """Show what the answer to QUERY rests on: modules, generators, overlap and uncertainty."""
+    if (columns or where) and not data:
+        raise click.UsageError("--columns and --where need a table: give --data FILE")
+    asked = Query.parse(query)
+    model = load_model(repo, revision)
+    found = model.drivers(
+        asked,
+        n,
+        data=tables_of(data, model.variables, columns=columns, where=where),
+        level=level,
+        assume=[read_assumption(text) for text in assume],
+        seed=seed,
+        allow_unidentified=allow_unidentified,
+    )
+    if png is not None:
+        save_figure(found.plot(), png)
+    if as_json:
+        show_json(found.to_dict())
+    else:
+        click.echo(str(found))
