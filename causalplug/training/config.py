@@ -135,7 +135,7 @@ class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, Valid
             module, and gradients are averaged; ``"modules"``, the modules of a generation are given
             to different processes.
         learning_rate: Learning rate of the mechanisms. None: adversarial 5e-3 where all is discrete
-            and few, 1e-3 where critics read pixels, else 2e-3; likelihood 1e-2, 3e-2
+            and few, 1e-3 where critics read pixels, else 2e-3; likelihood 1e-2, 2e-2
             where variables have no confounder.
         critic_learning_rate: Critic learning rate of the critics. None: 4e-3 where all is discrete
             and few, 1e-3 where they read pixels, else 2e-3.

@@ -340,8 +340,8 @@ class _Best:
 
     A network of its own for every variable learns few rows by heart: of 450 rows, the chances of a
     treatment given five covariates come to lie at 0 and 1 within a cycle, and fifty held-out rows
-    show it long before its standard error does. So an earlier state need not be better by more
-    than chance explains, only by so much that answers differ.
+    show it long before two standard errors do. So an earlier state needs to be better by one of
+    them, and by so much that answers differ: in the middle of a cycle the weights still wander.
     """
 
     def __init__(self, singles: Sequence[Single], learner: StackLearner):
@@ -376,7 +376,7 @@ class _Best:
         chosen = [value.clone() for value in self.learner.average.values]
         for place, (single, last) in enumerate(zip(self.singles, self.last, strict=True)):
             best = self.scores[place]
-            if best is not None and float(best.mean() - last.mean()) > MATTERS:
+            if best is not None and _is_better(best, last):
                 for value, kept in zip(chosen, self.kept, strict=True):
                     value[place] = kept[place]
                 single.scores, single.report.best_step = best, self.steps[place]
@@ -384,3 +384,8 @@ class _Best:
                 single.scores, single.report.best_step = last, self.step
             single.report.negative_log_likelihood = -float(single.scores.mean())
         self.learner.assign(chosen)
+
+
+def _is_better(one: Tensor, other: Tensor) -> bool:
+    mean, error = paired(one, other)
+    return mean > max(MATTERS, error)
