@@ -121,7 +121,9 @@ class PipelineCall:
 
     def _check_flags(self, found: Any) -> None:
         """Refuse images that a safety checker blacked out: they are not what was asked for."""
-        flags = [flag for name in _FLAGS for flag in found.get(name) or []]
+        flags: list[str] = []
+        for name in _FLAGS:
+            flags.extend(found.get(name) or [])
         if any(flags) and not self.blackened:
             raise MechanismError(
                 f"The safety checker of {self.name} blacked out {sum(map(bool, flags))} of "

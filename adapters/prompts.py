@@ -49,7 +49,9 @@ def prompts_of(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label])
     keys = list(itertools.product(*(label.categories for label in labels)))
     if isinstance(prompts, str):
         return _filled(prompts, keys, names_of(labels))
-    table = {key if isinstance(key, tuple) else (key,): text for key, text in prompts.items()}
+    table = {}
+    for key, text in prompts.items():
+        table[key if isinstance(key, tuple) else (key,)] = text
     holes = without(keys, table)
     if holes:
         raise LabelMapError(
@@ -67,7 +69,9 @@ def prompts_of(prompts: str | Mapping[Any, str] | None, labels: Sequence[Label])
 
 def _filled(template: str, keys: Sequence[tuple[object, ...]], names: Sequence[str]) -> list[str]:
     try:
-        made = [template.format(**dict(zip(names, map(str, key), strict=True))) for key in keys]
+        made = []
+        for key in keys:
+            made.append(template.format(**dict(zip(names, map(str, key), strict=True))))
     except (KeyError, IndexError) as error:
         raise LabelMapError(
             f"The prompt {template!r} asks for {error}, which is no label. Labels: "

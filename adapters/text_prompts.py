@@ -48,7 +48,10 @@ class TextPrompts:
             if not names:
                 return [self.template] * rows
             pairs = zip(*columns, strict=True)
-            return [self.template.format(**dict(zip(names, row, strict=True))) for row in pairs]
+            found = []
+            for row in pairs:
+                found.append(self.template.format(**dict(zip(names, row, strict=True))))
+            return found
         if self.table is None:
             return list(columns[0])
         if len(columns) == 1:
@@ -66,7 +69,9 @@ class TextPrompts:
         """JSON values."""
         table = self.table
         if table is not None:
-            pairs = [[list(k) if isinstance(k, tuple) else [k], text] for k, text in table.items()]
+            pairs = []
+            for k, text in table.items():
+                pairs.append([list(k) if isinstance(k, tuple) else [k], text])
         else:
             pairs = None
         return {

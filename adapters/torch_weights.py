@@ -59,7 +59,10 @@ def read_torch_weights(
             "key=…"
         )
     _refuse_unusual(found, path)
-    taken = {n.removeprefix(prefix): tensor for n, tensor in found.items() if n.startswith(prefix)}
+    taken = {}
+    for n, tensor in found.items():
+        if n.startswith(prefix):
+            taken[n.removeprefix(prefix)] = tensor
     if not taken:
         raise RepositoryError(
             f"cannot read {path}: no tensor's name begins with {prefix!r}; the first is "

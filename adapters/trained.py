@@ -98,6 +98,8 @@ class TrainedGenerator(FrozenMechanism):
     def from_config(cls, config: Named) -> TrainedGenerator:
         from causalplug.variables import variable_from_dict
 
-        parents = {name: variable_from_dict(item, name) for name, item in config["labels"].items()}
+        parents = {}
+        for name, item in config["labels"].items():
+            parents[name] = variable_from_dict(item, name)
         mechanism = MECHANISMS.resolve(config["kind"]).from_config(config["mechanism"])
         return cls(mechanism, parents)  # type: ignore[arg-type]

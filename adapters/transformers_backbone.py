@@ -65,7 +65,10 @@ class BackboneEncoder(Encoder):
     ):
         super().__init__(variable, size)
         self.check_variable(variable)
-        random = [name for name in opened.missing if not name.startswith(optional or _NONE)]
+        random = []
+        for name in opened.missing:
+            if not name.startswith(optional or _NONE):
+                random.append(name)
         if random:
             raise MechanismError(
                 f"The backbone in {opened.folder} cannot be used: its files lack the weights "

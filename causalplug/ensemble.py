@@ -364,7 +364,10 @@ class Ensemble:
         for frame in frames:
             frame.attrs = {}
         joined = pd.concat(frames, keys=range(len(frames)), names=["member", "row"])
-        warnings = {str(w): w for a in attributes for w in a.get("warnings", [])}
+        warnings = {}
+        for a in attributes:
+            for w in a.get("warnings", []):
+                warnings[str(w)] = w
         joined.attrs = attributes[0] | {
             "seconds": sum(a["seconds"] for a in attributes),
             "warnings": list(warnings.values()),

@@ -320,4 +320,7 @@ class Noise:
 
 def _joined(parts: Sequence[Mapping[str, Tensor]], keys: Iterable[str]) -> dict[str, Tensor]:
     """The tensors under ``keys``, one part after the other."""
-    return {key: torch.cat([part[key] for part in parts]) for key in keys}
+    found = {}
+    for key in keys:
+        found[key] = torch.cat([part[key] for part in parts])
+    return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from causalplug.arguments import Rule, read_argument, several
+from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.planning.objectives import Objective
 from causalplug.planning.plan import Plan
@@ -12,6 +14,8 @@ from causalplug.planning.plan import plan as arrange
 from causalplug.values import Named
 
 __all__ = ["plan"]
+
+_CANDIDATES = several(Rule("a repository, a folder or a mechanism", lambda value: value))
 
 
 def plan(
@@ -65,7 +69,8 @@ def plan(
     """
     found = None
     if candidates is not None:
-        found = list(map(_known, candidates))
+        given = read_argument("candidates", candidates, _CANDIDATES, PlanError, "plan")
+        found = list(map(_known, given))
     return arrange(
         graph,
         sources,

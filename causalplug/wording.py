@@ -41,7 +41,9 @@ def shortened(text: object, most: int = _LONGEST) -> str:
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table whose columns are aligned; the first row is its head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    padded = []
+    for row in rows:
+        padded.append([cell.ljust(width) for cell, width in zip(row, widths, strict=True)])
     return ["  ".join(row).rstrip() for row in padded]
 
 

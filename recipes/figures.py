@@ -50,7 +50,7 @@ FIGURES = (
     Figure("large_graph", "large_graph.run"),
     Figure("scalability", "large_graph.scalability"),
     Figure("idgen", "idgen.run"),
-    Figure("figure3", "mnist_frontdoor.figure3"),
+    Figure("figure3", "mnist_frontdoor.figure3", "--most-steps 4000 --every 200 --patience 6"),
     Figure("mnist_frontdoor", "mnist_frontdoor.run", "--data {mnist} --generator-steps 1500"),
     Figure(
         "compare",

@@ -281,7 +281,11 @@ def _regressor(seed: int) -> Any:
 
 def needs_adjustment(arms: list[Arm], columns: Named, domains: Named, most: int = 20) -> bool:
     """Whether some covariate is no category, so that cells cannot be counted."""
-    names = {name for arm in arms for name in arm.covariates if name not in domains}
+    names = set()
+    for arm in arms:
+        for name in arm.covariates:
+            if name not in domains:
+                names.add(name)
     arrays = [np.asarray(columns[name]) for name in names]
     numbers = [array for array in arrays if array.dtype.kind == "f" and array.ndim == 1]
     plain = all(array.dtype.kind in "fiubUS" and array.ndim == 1 for array in arrays)

@@ -81,7 +81,10 @@ class BoundProgram:
             self.blocks[number] = _Block(self, number, own, most)
 
     def _is_mixed(self, row: Row, needed: set[int]) -> bool:
-        components = {factor[0] for product in row.polynomial for factor in product}
+        components = set()
+        for product in row.polynomial:
+            for factor in product:
+                components.add(factor[0])
         return len(components) > 1 and bool(components & needed)
 
     @cached_property

@@ -98,7 +98,10 @@ def compile_cells(
         QueryError: If terms leave different things open, or an expectation is not of numbers.
     """
     open_axes = [[a for a in term.axes if not _averaged(term, a)] for _, term in query.terms]
-    labels = {axis.label: axis.variable for axes in open_axes for axis in axes}
+    labels = {}
+    for axes in open_axes:
+        for axis in axes:
+            labels[axis.label] = axis.variable
     if any(len(axes) != len(labels) for axes in open_axes):
         raise QueryError(
             f"{query} cannot be bounded: its terms leave different things open; give the values"

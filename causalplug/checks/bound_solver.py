@@ -19,7 +19,7 @@ from causalplug.errors import DataError
 from causalplug.identification.assumptions import Assume
 from causalplug.identification.estimand import Estimand
 from causalplug.identification.evaluate import Estimate, evaluate
-from causalplug.identification.factors import Model
+from causalplug.identification.factors import Model, Polynomial
 from causalplug.identification.query import Query
 from causalplug.selection import firsts, seconds, within
 from causalplug.wording import listed
@@ -72,7 +72,9 @@ class Formula:
 
     def resample(self, count: int, seed: int) -> Resamples:
         """The answers of resampled tables."""
-        found = [self._scaled(self._evaluated(t)) for t in draws_of(self.data, count, seed)]
+        found = []
+        for t in draws_of(self.data, count, seed):
+            found.append(self._scaled(self._evaluated(t)))
         values = np.array(found)
         return Resamples((self.values, self.values), values, values, values, True)
 
@@ -105,7 +107,9 @@ class Program:
         self.axes, self.queries = compile_cells(self.model, query, data.ranges)
         self.cells: tuple[tuple[Hashable, ...], ...] = tuple(cell.values for cell in self.queries)
         self.rows = rows_of(self.model, data.tables)
-        polynomials = [p for cell in self.queries for p in cell.polynomials]
+        polynomials: list[Polynomial] = []
+        for cell in self.queries:
+            polynomials.extend(cell.polynomials)
         self.program = BoundProgram(self.model, self.rows, polynomials, assumptions, most)
         self.unknowns = self.program.unknowns
         self.nodes = max(20, nodes // (2 * max(len(self.queries), 1)))

@@ -161,7 +161,9 @@ class Bounds:
         """One row per cell: the open values, ``low`` and ``high``."""
         import pandas as pd
 
-        columns = {a: [cell[i] for cell in self.cells] for i, a in enumerate(self.axes)}
+        columns = {}
+        for i, a in enumerate(self.axes):
+            columns[a] = [cell[i] for cell in self.cells]
         return pd.DataFrame({**columns, "low": self.lows, "high": self.highs})
 
     def interval(self, level: float = 0.95) -> Any:

@@ -219,7 +219,9 @@ def _binned(
     Trees split between bins all the same; what is done here in one pass over a sorted column takes
     the trees' own binning of weighted rows one pass for each bin, most of their time.
     """
-    pairs = [_binned_column(seen[:, k], weights, at[:, k], bins) for k in range(seen.shape[1])]
+    pairs = []
+    for k in range(seen.shape[1]):
+        pairs.append(_binned_column(seen[:, k], weights, at[:, k], bins))
     return np.stack(firsts(pairs), 1), np.stack(seconds(pairs), 1)
 
 

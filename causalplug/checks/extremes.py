@@ -238,7 +238,10 @@ class _Relaxation:
 
     def __init__(self, search: _Search, box: Mapping[Factor, tuple[float, float]]):
         self.search, self.box = search, box
-        keys = {(left, f): None for _, steps in search.chains for left, f in steps}
+        keys: dict[tuple[object, Factor], None] = {}
+        for _, steps in search.chains:
+            for left, f in steps:
+                keys[(left, f)] = None
         self.places = {key: len(search.start) + i for i, key in enumerate(keys)}
         self.size = len(search.start) + len(self.places)
 

@@ -50,7 +50,10 @@ def splits_of(leaf: Probability, others: Sequence[Probability]) -> list[Split]:
     drawn = {atom for other in others for atom in other.of}
     fixed = tuple(a for a in known if _is_set(a, drawn))
     rest = tuple(without(known, fixed))
-    below = [o for o in others if any(_is_set(a, drawn) for a in o.given + o.do)]
+    below = []
+    for o in others:
+        if any(_is_set(a, drawn) for a in o.given + o.do):
+            below.append(o)
     return [*_at_set_values(fixed, rest, below), *_at_drawn_values(rest, below)]
 
 
@@ -112,8 +115,7 @@ def _visit(
             beside = []
             for other in node.children:
                 if other is not child:
-                    for leaf in _leaves(other):
-                        beside.append(leaf)
+                    beside.extend(_leaves(other))
         yield from _visit(child, [*around, *beside])
 
 

@@ -16,6 +16,7 @@ from causalplug.checks.source_rows import SourceRows
 from causalplug.checks.splits import Split, leaves_in_context, splits_of
 from causalplug.identification.estimand import Atom, Constant, Estimand, Probability, Symbol, apart
 from causalplug.identification.evaluate import Evaluator
+from causalplug.identification.expressions import Expression
 from causalplug.identification.notation import walk
 from causalplug.identification.tables import common_categories
 from causalplug.selection import all_of_kind, variables_of, within
@@ -135,7 +136,9 @@ class SupportCheck:
         self._judged: dict[Any, Finding | None] = {}
 
     def _constants(self) -> Iterator[Constant]:
-        nodes = [node for _, term in self.estimand.terms for node in walk(term.formula)]
+        nodes: list[Expression] = []
+        for _, term in self.estimand.terms:
+            nodes.extend(walk(term.formula))
         for leaf in nodes:
             if isinstance(leaf, Probability):
                 yield from (a for a in leaf.of + leaf.given + leaf.do if isinstance(a, Constant))
@@ -245,9 +248,15 @@ class SupportCheck:
     def _check_events(self, leaf: Probability, split: Split) -> Finding | None:
         """How far the context gives away what varies apart from it."""
         names = variables_of(split.varied + split.context)
-        holders = [i for i in leaf.sources if all(self.rows[i].knows(n) for n in names)]
+        holders = []
+        for i in leaf.sources:
+            if all(self.rows[i].knows(n) for n in names):
+                holders.append(i)
         if not holders:
-            unknown = [n for n in names if not any(self.rows[i].knows(n) for i in leaf.sources)]
+            unknown = []
+            for n in names:
+                if not any(self.rows[i].knows(n) for i in leaf.sources):
+                    unknown.append(n)
             self.notes[f"{listed(unknown or names)}: no projections; pass encoders={{...}}"] = None
             return None
         varied, context = split.varied, split.context
@@ -303,7 +312,10 @@ class SupportCheck:
             return None
         columns = variables_of(context)
         features = np.concatenate([self.rows[i].features(columns, self.domains) for i in holders])
-        numbers = [a for a in varied if isinstance(a, Symbol) and a.variable not in self.domains]
+        numbers = []
+        for a in varied:
+            if isinstance(a, Symbol) and a.variable not in self.domains:
+                numbers.append(a)
         share, error = self._without_support(features, events, weights, averaged=bool(numbers))
         if share <= error or share == 0:
             return None

@@ -334,7 +334,11 @@ def _check_draws_images(query: Query, model: DCM) -> None:
     Raises:
         QueryError: There is nothing to draw.
     """
-    outcomes = {e.variable for _, term in query.terms for e in term.events if e.value is None}
+    outcomes = set()
+    for _, term in query.terms:
+        for e in term.events:
+            if e.value is None:
+                outcomes.add(e.variable)
     if not any(model.variables[name].is_image for name in outcomes if name in model.variables):
         raise QueryError(
             f"--png cannot be served: {query} asks for no image; leave --png out, or draw what the "

@@ -205,7 +205,9 @@ def _flat(
     for column, name in zip(list(flat.columns), owners, strict=True):
         if variables[name].is_image and folder is not None:
             (folder / column).mkdir(parents=True, exist_ok=True)
-            files = [f"{column}/{number:06d}.png" for number in range(start, start + len(flat))]
+            files = []
+            for number in range(start, start + len(flat)):
+                files.append(f"{column}/{number:06d}.png")
             for file, picture in zip(files, flat[column], strict=True):
                 picture.save(folder / file)
             flat[column] = files

@@ -102,7 +102,9 @@ class RunFile:
         else:
             named = data["graph"]
         graph = read_given_graph(named, latents=data.get("latents", ()))
-        variables = {name: declared(item, name) for name, item in data["variables"].items()}
+        variables = {}
+        for name, item in data["variables"].items():
+            variables[name] = declared(item, name)
         _check_names(graph, data, path)
         if not data["sources"] or not all("file" in item for item in data["sources"]):
             raise SourceError(

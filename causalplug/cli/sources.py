@@ -74,7 +74,9 @@ def read_given_sources(texts: Iterable[str], *, columns: str | None = None) -> l
         chosen = None
     else:
         chosen = names(columns)
-    found = [source for text in texts for source in _sources(text, chosen)]
+    found = []
+    for text in texts:
+        found.extend(_sources(text, chosen))
     return found or None
 
 
@@ -135,7 +137,10 @@ def read_source_list(path: Path) -> list[Source]:
             'file = "rows.csv" or '
             'recorded = ["X", "Y"] and, for an experiment, do = ["X"]'
         )
-    return [declared_source(check_keys(item, SOURCE, where=str(path)), path) for item in listed]
+    found = []
+    for item in listed:
+        found.append(declared_source(check_keys(item, SOURCE, where=str(path)), path))
+    return found
 
 
 def declared_source(item: Named, path: Path) -> Source:

@@ -185,7 +185,10 @@ def _values(changes: Sequence[str]) -> Json:
 
 def _check_free(folder: Path, resume: bool) -> None:
     """Refuse a folder with an earlier run in it, unless it is to go on."""
-    earlier = [name for name in ("checkpoint", "report.json", "model") if (folder / name).exists()]
+    earlier = []
+    for name in ("checkpoint", "report.json", "model"):
+        if (folder / name).exists():
+            earlier.append(name)
     if earlier and not resume:
         raise TrainingError(
             f"cannot train into {folder}: it holds an earlier run ({', '.join(earlier)}); go on "

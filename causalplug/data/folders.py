@@ -37,7 +37,10 @@ def class_folders(path: Path) -> Table:
     Raises:
         DataError: There are no such folders, or one of them holds no images.
     """
-    folders = [item for item in sorted(path.iterdir()) if item.is_dir() and not is_hidden(item)]
+    folders = []
+    for item in sorted(path.iterdir()):
+        if item.is_dir() and not is_hidden(item):
+            folders.append(item)
     classes = {folder.name: _pictures_in(folder) for folder in folders}
     empty = [name for name, pictures in classes.items() if not pictures]
     if classes and not empty:

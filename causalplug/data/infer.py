@@ -29,8 +29,12 @@ class InferredVariables(dict[str, Variable]):
         self.why = dict(why)
 
     def __str__(self) -> str:
-        shown = {name: (name, _short(variable), self.why[name]) for name, variable in self.items()}
-        widths = [max((len(line[i]) for line in shown.values()), default=0) for i in range(2)]
+        shown = {}
+        for name, variable in self.items():
+            shown[name] = (name, _short(variable), self.why[name])
+        widths = []
+        for i in range(2):
+            widths.append(max((len(line[i]) for line in shown.values()), default=0))
         return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in shown.values())
 
 

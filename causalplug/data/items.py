@@ -89,5 +89,11 @@ def from_items(
 def _transposed(rows: Sequence[Any], names: Sequence[str]) -> Columns:
     if isinstance(rows[0], Mapping):
         keys = dict(zip(map(str, rows[0]), rows[0], strict=True))
-        return {name: stacked_items([row[keys[name]] for row in rows]) for name in names}
-    return {name: stacked_items([row[place] for row in rows]) for place, name in enumerate(names)}
+        found = {}
+        for name in names:
+            found[name] = stacked_items([row[keys[name]] for row in rows])
+        return found
+    found = {}
+    for place, name in enumerate(names):
+        found[name] = stacked_items([row[place] for row in rows])
+    return found

@@ -46,7 +46,9 @@ def json_lines(path: Path, options: TextOptions) -> Table:
                     "line."
                 )
             wanted = [name for name in names if columns is None or name in columns]
-            chunk = {name: stacked_items([row.get(name) for row in rows]) for name in wanted}
+            chunk = {}
+            for name in wanted:
+                chunk[name] = stacked_items([row.get(name) for row in rows])
             yield image_files(chunk, variables, path.parent)
 
     first = next(read(None), None)

@@ -78,10 +78,16 @@ class Table:
         def read(
             variables: Mapping[str, Variable] | None, columns: Collection[str] | None = None
         ) -> Iterator[Columns]:
-            asked = {n: new for n, new in names.items() if columns is None or new in columns}
+            asked = {}
+            for n, new in names.items():
+                if columns is None or new in columns:
+                    asked[n] = new
             before = None
             if variables is not None:
-                before = {n: variables[new] for n, new in asked.items() if new in variables}
+                before = {}
+                for n, new in asked.items():
+                    if new in variables:
+                        before[n] = variables[new]
             for chunk in self.read(before, list(asked)):
                 yield {new: chunk[name] for name, new in asked.items()}
 
@@ -116,7 +122,10 @@ def image_files(
     def files(column: Any) -> object:
         if not len(column) or not isinstance(column[0], str):
             return column
-        return [(folder or Path()) / item if isinstance(item, str) else None for item in column]
+        found = []
+        for item in column:
+            found.append((folder or Path()) / item if isinstance(item, str) else None)
+        return found
 
     images = []
     for name, variable in (variables or {}).items():

@@ -130,7 +130,10 @@ class TextSummary:
         if forms == {"bool"}:
             return Discrete([False, True]), "yes or no"
         if forms <= {"int", "float"}:
-            values = {_number(text) for form in forms for text in self.examples[form]}
+            values = set()
+            for form in forms:
+                for text in self.examples[form]:
+                    values.add(_number(text))
             return numbers(values, self.rows, self.low, self.high)
         return self._words(forms)
 

@@ -115,7 +115,10 @@ def fit_encoder(
                 else ": at least 8 are needed."
             )
         )
-    trainable = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+    trainable = []
+    for parameter in encoder.parameters():
+        if parameter.requires_grad:
+            trainable.append(parameter)
     if not trainable:
         encoder.fit(images)
         encoder.trained = True

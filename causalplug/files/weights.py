@@ -68,7 +68,9 @@ def safetensors_writer(tensors: Mapping[str, torch.Tensor]) -> Callable[[Path], 
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        held = {}
+        for name, tensor in tensors.items():
+            held[name] = tensor.detach().cpu().contiguous()
         try:
             save_file(held, path, {"format": "pt"})
         except SafetensorError as error:  # how the library reports a full disk

@@ -60,7 +60,9 @@ def _own(config: Named, label: str) -> Candidate:
     kind, fields = str(config["kind"]), config["config"]
     if "image" in fields and "labels" in fields:
         image = variable_from_dict(fields["image"], "image")
-        labels = [(item["name"], Discrete(item["categories"])) for item in fields["labels"]]
+        labels = []
+        for item in fields["labels"]:
+            labels.append((item["name"], Discrete(item["categories"])))
         return Candidate(label, image, tuple(labels), labels=True, what=kind)
     if "generates" in fields:
         made = variable_from_dict(fields["generates"], "generates")

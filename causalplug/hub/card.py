@@ -319,7 +319,9 @@ def _queries(facts: Named) -> str:
 
 
 def _warnings(facts: Named) -> str:
-    rows = [(row["name"], row["subject"], row["text"]) for row in facts.get("warnings", [])]
+    rows = []
+    for row in facts.get("warnings", []):
+        rows.append((row["name"], row["subject"], row["text"]))
     found = table(["warning", "of", "why"], rows, "Training recorded no warnings.")
     if rows:
         return found + "\n\nAnswers that these concern carry them."

@@ -35,10 +35,15 @@ def bullets(items: Iterable[object], otherwise: str) -> str:
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], otherwise: str) -> str:
     """A table, or a sentence that says that there is nothing to tell. Cells that are all dashes
     lose their column."""
-    cells = [[text(cell) if cell not in (None, "") else "–" for cell in row] for row in rows]
+    cells = []
+    for row in rows:
+        cells.append([text(cell) if cell not in (None, "") else "–" for cell in row])
     if not cells:
         return otherwise
-    kept = [i for i in range(len(head)) if any(row[i] != "–" for row in cells)]
+    kept = []
+    for i in range(len(head)):
+        if any(row[i] != "–" for row in cells):
+            kept.append(i)
     lines = [
         values_at(head, kept),
         ["---"] * len(kept),

@@ -89,7 +89,9 @@ def read_dcm_config(value: Json, *, where: str) -> Json:
 
 def unknown_format(found: object, known: Iterable[str], *, where: str) -> RepositoryError:
     """The error for a format that cannot be read."""
-    newest = {stem: int(number) for stem, number in (name.rsplit("-", 1) for name in sorted(known))}
+    newest = {}
+    for stem, number in (name.rsplit("-", 1) for name in sorted(known)):
+        newest[stem] = int(number)
     match = None
     if isinstance(found, str):
         match = re.fullmatch(r"(causalplug-[a-z]+)-(\d{1,6})", found)
@@ -107,7 +109,10 @@ def _from_1(config: Named) -> Json:
     """Copies had no record of their files; sources, questions and history could be absent."""
 
     def mended(entries: Named) -> Json:
-        return {name: {**entry, **_pulled_from_1(entry)} for name, entry in entries.items()}
+        found = {}
+        for name, entry in entries.items():
+            found[name] = {**entry, **_pulled_from_1(entry)}
+        return found
 
     return {
         "sources": None,

@@ -203,7 +203,10 @@ def _loaded(folder: Path) -> Json:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             names.append(path.relative_to(folder).as_posix())
-    kept = [name for name in names if name != _CARD and not name.startswith(f"{_PICTURES}/")]
+    kept = []
+    for name in names:
+        if name != _CARD and not name.startswith(f"{_PICTURES}/"):
+            kept.append(name)
     return {name: file_facts(folder / name) for name in kept}
 
 

@@ -429,7 +429,11 @@ def refuse_users_keys(config: Named, where: str) -> None:
         RepositoryError: It has such a key, or the place of its files has.
     """
     places = [config[name] for name in _PLACES if isinstance(config.get(name), Mapping)]
-    found = [key for place in (config, *places) for key in place if key in _USERS]
+    found = []
+    for place in (config, *places):
+        for key in place:
+            if key in _USERS:
+                found.append(key)
     if found:
         raise RepositoryError(
             f"cannot use {where}: it sets {', '.join(found)}, which whoever loads it decides. Take "

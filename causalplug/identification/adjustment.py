@@ -60,7 +60,10 @@ class AdjustmentSets(tuple[frozenset[str], ...]):
         """The sets of several lists, each once, smallest first."""
         parts = list(parts)
         sets = dict.fromkeys(names for part in parts for names in part)
-        minimal = [names for names in sets if not any(other < names for other in sets)]
+        minimal = []
+        for names in sets:
+            if not any(other < names for other in sets):
+                minimal.append(names)
         found = cls(sorted(minimal, key=len))
         found.complete = all(part.complete for part in parts)
         return found

@@ -18,6 +18,7 @@ from causalplug.identification.ctf_graph import Clash, CounterfactualGraph, Fact
 from causalplug.identification.estimand import Constant
 from causalplug.identification.query import Bound, Term
 from causalplug.identification.solver import Needs, Resolution, Solver, candidate_scopes
+from causalplug.identification.status import Status
 from causalplug.selection import of_kind
 
 __all__ = ["Answer", "Refusal", "Verdict", "decide"]
@@ -82,7 +83,7 @@ class Verdict:
         exhausted: Whether the search through combinations was given up.
     """
 
-    status: str
+    status: Status
     answer: Answer | None = None
     refusal: Refusal | None = None
     contradiction: tuple[str, str] | None = None
@@ -96,10 +97,10 @@ def decide(
     """Whether ``regimes`` determine ``term`` in the graph ``full``."""
     evidence = CounterfactualGraph(full, (), term.evidence)
     if evidence.contradiction:
-        return Verdict("undefined", contradiction=evidence.contradiction)
+        return Verdict(Status.UNDEFINED, contradiction=evidence.contradiction)
     numerator = CounterfactualGraph(full, term.outcomes, term.evidence)
     if numerator.contradiction:
-        return Verdict("zero", contradiction=numerator.contradiction)
+        return Verdict(Status.ZERO, contradiction=numerator.contradiction)
     term = _without_irrelevant_evidence(full, term, numerator, evidence)
     needed, mentioned = _variables_of(full, term)
     required = needed | mentioned
@@ -110,12 +111,12 @@ def decide(
     solver = Solver(graph, telling, domains, budget=min(20_000, max(1500, 8_000_000 // size**2)))
     direct = _direct(graph, term, solver)
     if direct is not None:
-        return Verdict("identifiable", answer=direct)
+        return Verdict(Status.IDENTIFIABLE, answer=direct)
     result = attempt(graph, term, solver)
     if isinstance(result, Answer):
-        return Verdict("identifiable", answer=result)
+        return Verdict(Status.IDENTIFIABLE, answer=result)
     if result.clash or all(regime.recorded == graph.present for regime in regimes):
-        return Verdict("not identifiable", refusal=result)
+        return Verdict(Status.NOT_IDENTIFIABLE, refusal=result)
     return _combine(graph, term, regimes, solver, needed, required, result)
 
 
@@ -281,7 +282,10 @@ def _resolve(graph: BitGraph, factors: list[Factor | Clash], solver: Solver) -> 
 def needs_of(factor: Factor, domains: Mapping[int, tuple[object, ...]]) -> Needs:
     """The values of its parents at which a c-factor is needed."""
     atoms = ((p, factor.atoms[p]) for p in bits(factor.outside))
-    return {p: (atom.value,) if isinstance(atom, Constant) else domains.get(p) for p, atom in atoms}
+    found = {}
+    for p, atom in atoms:
+        found[p] = (atom.value,) if isinstance(atom, Constant) else domains.get(p)
+    return found
 
 
 def _combine(
@@ -298,14 +302,16 @@ def _combine(
     for regime in regimes:
         recorded |= regime.recorded
     if needed & ~recorded:
-        return Verdict("not identifiable", refusal=Refusal(graph, unrecorded=needed & ~recorded))
+        return Verdict(
+            Status.NOT_IDENTIFIABLE, refusal=Refusal(graph, unrecorded=needed & ~recorded)
+        )
     recorded |= required
     # Even if every source recorded what any of them records: a refusal then is a proof.
     together = graph.project(recorded)
     extended = [replace(r, observed=recorded & ~r.set_variables) for r in regimes]
     hopeless = attempt(together, term, Solver(together, extended, solver.domains))
     if isinstance(hopeless, Refusal):
-        return Verdict("not identifiable", refusal=hopeless)
+        return Verdict(Status.NOT_IDENTIFIABLE, refusal=hopeless)
     # Every scope costs a search through the graph, so large graphs get fewer of them.
     scopes = candidate_scopes(
         graph, solver.regimes, required, most=min(128, max(16, 4000 // graph.present.bit_count()))
@@ -314,6 +320,6 @@ def _combine(
         for scope in scopes:
             result = attempt(solver.projection(scope), term, solver)
             if isinstance(result, Answer):
-                return Verdict("identifiable", answer=result, combined=True)
+                return Verdict(Status.IDENTIFIABLE, answer=result, combined=True)
         if not solver.combine(scopes):
-            return Verdict("not shown", refusal=refusal, exhausted=solver.exhausted)
+            return Verdict(Status.NOT_SHOWN, refusal=refusal, exhausted=solver.exhausted)

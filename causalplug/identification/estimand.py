@@ -172,7 +172,11 @@ def _mean(writer: _Text, term: TermEstimand, formula: Expression) -> str:
 
 
 def _legend(estimand: Estimand) -> str:
-    leaves = [n for _, t in estimand.terms for n in walk(t.formula) if isinstance(n, Probability)]
+    leaves = []
+    for _, t in estimand.terms:
+        for n in walk(t.formula):
+            if isinstance(n, Probability):
+                leaves.append(n)
     used = sorted({i for leaf in leaves for i in leaf.sources})
     if len({leaf.sources for leaf in leaves}) < 2:
         return ""

@@ -255,7 +255,9 @@ class Evaluator:
     ) -> np.ndarray:
         """``values`` with the axes ``want``, constant along those that it does not have."""
         order = sorted(range(len(have)), key=lambda i: want.index(have[i]))
-        shape = [size if symbol in have else 1 for symbol, size in zip(want, sizes, strict=True)]
+        shape = []
+        for symbol, size in zip(want, sizes, strict=True):
+            shape.append(size if symbol in have else 1)
         return np.broadcast_to(np.transpose(values, order).reshape(shape), tuple(sizes))
 
     def _sizes(self, symbols: Iterable[Symbol]) -> list[int]:

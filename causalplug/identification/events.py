@@ -144,7 +144,10 @@ def resolve_bound(
     binders = _binders(outcomes + evidence)
     while read := _read(outcomes):
         # A subscript may only be replaced by an event that reads no other summed value itself.
-        settled = [e for e in read if not any(_mentions(e, other.value) for other in read)]
+        settled = []
+        for e in read:
+            if not any(_mentions(e, other.value) for other in read):
+                settled.append(e)
         if not settled:
             break
         summed = settled[0]
@@ -209,7 +212,11 @@ def _bound_uses(event: Event) -> Iterator[tuple[str, Bound]]:
 
 
 def _reads(events: Iterable[Event]) -> set[Bound]:
-    return {bound for event in events for _, bound in _bound_uses(event)}
+    found = set()
+    for event in events:
+        for _, bound in _bound_uses(event):
+            found.add(bound)
+    return found
 
 
 def _mentions(event: Event, bound: object) -> bool:
@@ -221,7 +228,9 @@ def _substitute(event: Event, bound: object, by: Event) -> Event:
 
 
 def _map_do(event: Event, change: Callable[[Any], Any]) -> Event:
-    do = {n: _map_do(v, change) if isinstance(v, Event) else change(v) for n, v in event.do.items()}
+    do = {}
+    for n, v in event.do.items():
+        do[n] = _map_do(v, change) if isinstance(v, Event) else change(v)
     return Event(event.variable, event.value, World(do))
 
 

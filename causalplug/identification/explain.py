@@ -8,6 +8,7 @@ from causalplug.graphs.bits import bits
 from causalplug.identification.c_factor import Effect, restricted
 from causalplug.identification.interpolation import numbers_set, with_interpolation
 from causalplug.identification.solver import Composite, Resolution
+from causalplug.identification.status import Status
 from causalplug.identification.suggest import Decision, suggest
 from causalplug.selection import firsts, values_at
 
@@ -17,16 +18,16 @@ __all__ = ["explain"]
 def explain(result: Decision) -> str:
     """Why ``result`` has its status."""
     match result.status:
-        case "identifiable":
+        case Status.IDENTIFIABLE:
             return _positive(result)
-        case "zero":
+        case Status.ZERO:
             return f"{_contradiction(result)}, so the probability is 0"
-        case "undefined":
+        case Status.UNDEFINED:
             return (
                 f"the evidence is impossible: {_contradiction(result)}, so there is nothing to "
                 "condition on"
             )
-        case "not identifiable":
+        case Status.NOT_IDENTIFIABLE:
             return f"{result.certificate}{_advice(result)}"
     gave_up = ""
     if any(v.exhausted for v in result.verdicts):
@@ -34,7 +35,7 @@ def explain(result: Decision) -> str:
     if any(term.ranged for _, term in result.query.terms):
         why = "a range of values may be determined where its single values are not"
         return f"{result.certificate}; {why}, which is not decided{_advice(result)}"
-    if all(verdict.status != "not shown" for verdict in result.verdicts):
+    if all(verdict.status != Status.NOT_SHOWN for verdict in result.verdicts):
         why = "with two values of a variable it may be determined"
         return f"{result.certificate}, in general; {why}, which is not decided{_advice(result)}"
     return (
@@ -59,7 +60,7 @@ def _advice(result: Decision) -> str:
     # A trial is a decision of its own, so large graphs get few, the fewer the longer a decision
     # takes.
     effort = 40_000
-    if result.status == "not shown":
+    if result.status == Status.NOT_SHOWN:
         effort = 12_000
     sets, complete = suggest(
         result, most=2, trials=effort // max(8, len(result.graph.variables)) ** 2
@@ -81,7 +82,11 @@ def _experiments(sets: Sequence[tuple[str, ...]]) -> str:
 def _smooth(result: Decision) -> str:
     """The way out where numbers of no known domain were set."""
     known = set(values_at(result.graph.variables, result.domains_by_position))
-    names = {n for source in result.sources for n in source.values if n not in known}
+    names = set()
+    for source in result.sources:
+        for n in source.values:
+            if n not in known:
+                names.add(n)
     numeric = sorted(n for n in names if any(numbers_set(s, n) for s in result.sources))
     _, between = with_interpolation(result.sources, result.query, numeric)
     if not between:

@@ -70,7 +70,11 @@ class Model:
     @cached_property
     def owner(self) -> Mapping[str, int]:
         """The number of the c-component of every variable."""
-        return {name: i for i, names in enumerate(self.components) for name in names}
+        found = {}
+        for i, names in enumerate(self.components):
+            for name in names:
+                found[name] = i
+        return found
 
     @cached_property
     def parents(self) -> Mapping[str, tuple[str, ...]]:

@@ -131,7 +131,9 @@ class Writer:
         """The effect obtained in one way."""
         if id(way) not in self._written:
             if isinstance(way, Effect):
-                factors = [self.recursion(way.graph, way.regime, step) for step in way.factors]
+                factors = []
+                for step in way.factors:
+                    factors.append(self.recursion(way.graph, way.regime, step))
             else:
                 factors = [self.resolution(inner) for _, _, inner in way.factors]
             # The key is an id, so the object is kept alive beside its expression.
@@ -243,6 +245,5 @@ def _origins(way: Effect | Composite) -> set[int]:
     found = set()
     for _, _, inner in way.factors:
         for _, branch in inner.branches:
-            for source in _origins(branch):
-                found.add(source)
+            found.update(_origins(branch))
     return found

@@ -39,6 +39,7 @@ from causalplug.identification.query import Bound, Event, Query, Term, as_query
 from causalplug.identification.ranges import decide_term, write_term
 from causalplug.identification.recovered import by_recovered_noise, check_numbers
 from causalplug.identification.regions import Region
+from causalplug.identification.status import Status
 from causalplug.identification.subtraction import by_subtraction, may_be_determined
 from causalplug.identification.words import effect_of, in_words
 from causalplug.values import Json, Named
@@ -46,7 +47,7 @@ from causalplug.wording import as_names, check_known
 
 __all__ = ["STATUSES", "Identification", "identify", "require_identifiable"]
 
-STATUSES = ("identifiable", "zero", "undefined", "not identifiable", "not shown")
+STATUSES = tuple(Status)
 
 Sources = Source | Iterable[Any] | Named | None
 Domains = Mapping[str, Iterable[Hashable]]
@@ -79,7 +80,7 @@ class Identification:
     query: Query
     graph: CausalGraph
     sources: tuple[Source, ...]
-    status: str
+    status: Status
     verdicts: tuple[Verdict, ...] = field(repr=False)
     domains: Mapping[str, tuple[Hashable, ...]] = field(default_factory=dict, repr=False)
     interpolated: Interpolated = ()
@@ -101,12 +102,12 @@ class Identification:
         return {self.graph.index[name]: values for name, values in self.domains.items()}
 
     def __bool__(self) -> bool:
-        return self.status == "identifiable"
+        return self.status == Status.IDENTIFIABLE
 
     @property
     def answerable(self) -> bool:
         """Whether the answer is determined: by a formula, or because it is 0."""
-        return self.status in ("identifiable", "zero")
+        return self.status.answerable
 
     @cached_property
     def reason(self) -> str:
@@ -128,7 +129,9 @@ class Identification:
         for verdict in self.verdicts:
             if verdict.contradiction is not None and not self:
                 first, second = verdict.contradiction
-                names = {v for _, term in self.query.terms for v in term.variables}
+                names: set[str] = set()
+                for _, term in self.query.terms:
+                    names.update(term.variables)
                 sentence = f"{first} and {second} exclude each other"
                 return Certificate("contradiction", frozenset(names), sentence, graph=self.graph)
         return None
@@ -205,7 +208,11 @@ class Identification:
     def _recorded(self) -> list[frozenset[str]]:
         """What each source records that sets nothing; those within others are left out."""
         sets = {frozenset(source.observed) for source in self.sources if not source.do}
-        return [names for names in sets if not any(names < other for other in sets)]
+        maximal = []
+        for names in sets:
+            if not any(names < other for other in sets):
+                maximal.append(names)
+        return maximal
 
     def suggest(self, most: int = 3) -> list[tuple[str, ...]]:
         """The smallest sets of experiments on one variable each that would make the query
@@ -324,11 +331,13 @@ def identify(
     check_numbers(declared, known)
     for _, term in asked.terms:
         _check_values(term, known)
-    result = _decided(Identification(asked, graph, checked, "", (), known))
+    result = _decided(Identification(asked, graph, checked, Status.NOT_SHOWN, (), known))
     if smooth:
         more, added = with_interpolation(checked, asked, smooth)
         if added and not result.answerable:
-            result = _decided(Identification(asked, graph, more, "", (), known, added))
+            result = _decided(
+                Identification(asked, graph, more, Status.NOT_SHOWN, (), known, added)
+            )
     if result.answerable or not declared:
         return result
     return _by_assumption(result, declared)
@@ -338,7 +347,7 @@ def _by_assumption(result: Identification, declared: tuple[Assume, ...]) -> Iden
     """The identification by what is declared, itself if that does not help."""
 
     def determined(query: Query) -> Query | None:
-        found = _decided(replace(result, query=query, status="", verdicts=()))
+        found = _decided(replace(result, query=query, status=Status.NOT_SHOWN, verdicts=()))
         if found.answerable:
             return found.query
         return None
@@ -347,11 +356,13 @@ def _by_assumption(result: Identification, declared: tuple[Assume, ...]) -> Iden
     for rule in (by_monotone, by_proxies):
         found = rule(result.graph, result.query, declared, known, determined)
         if found is not None:
-            decided = _decided(replace(result, query=found.query, status="", verdicts=()))
+            decided = _decided(
+                replace(result, query=found.query, status=Status.NOT_SHOWN, verdicts=())
+            )
             return replace(decided, assumptions=found.rests_on, not_zero=found.not_zero)
     rests_on = by_recovered_noise(result.graph, result.query, declared, result.sources)
     if rests_on:
-        return replace(result, status="identifiable", assumptions=rests_on, by_noise=True)
+        return replace(result, status=Status.IDENTIFIABLE, assumptions=rests_on, by_noise=True)
     return result
 
 
@@ -362,12 +373,12 @@ def _decided(result: Identification) -> Identification:
     def verdict(term: Term) -> Verdict:
         return decide_term(bit_graph, term, result.regimes, result.domains_by_position)
 
-    def status(term: Term) -> str:
+    def status(term: Term) -> Status:
         return verdict(term).status
 
     verdicts = tuple(verdict(term) for _, term in result.query.terms)
     found = replace(result, status=_status(verdicts), verdicts=verdicts)
-    if found.status not in ("not identifiable", "not shown") or not result.domains:
+    if found.status not in (Status.NOT_IDENTIFIABLE, Status.NOT_SHOWN) or not result.domains:
         return found
     other = by_subtraction(result.query, result.domains, status)
     if other is not None:
@@ -376,14 +387,14 @@ def _decided(result: Identification) -> Identification:
     return replace(found, status=_with_doubt(found, status))
 
 
-def _with_doubt(found: Identification, status: Callable[[Term], str]) -> str:
+def _with_doubt(found: Identification, status: Callable[[Term], Status]) -> Status:
     """The status; "not shown" where the proof does not hold for variables of two values."""
     refused = []
     for (_, term), verdict in zip(found.query.terms, found.verdicts, strict=True):
-        if verdict.status == "not identifiable":
+        if verdict.status == Status.NOT_IDENTIFIABLE:
             refused.append(term)
     if refused and all(may_be_determined(term, found.domains, status) for term in refused):
-        return "not shown"
+        return Status.NOT_SHOWN
     return found.status
 
 
@@ -414,12 +425,17 @@ def require_identifiable(
     return result
 
 
-def _status(verdicts: tuple[Verdict, ...]) -> str:
+def _status(verdicts: tuple[Verdict, ...]) -> Status:
     found = {verdict.status for verdict in verdicts}
-    for status in ("undefined", "not identifiable", "not shown", "identifiable"):
+    for status in (
+        Status.UNDEFINED,
+        Status.NOT_IDENTIFIABLE,
+        Status.NOT_SHOWN,
+        Status.IDENTIFIABLE,
+    ):
         if status in found:
             return status
-    return "zero"
+    return Status.ZERO
 
 
 def _regime(graph: CausalGraph, source: Source, position: int) -> Regime:

@@ -63,7 +63,9 @@ def by_proxies(
     for assumption in assumptions:
         if assumption.kind != PROXIES:
             continue
-        parts = [_part(graph, assumption, term, domains, determined) for _, term in query.terms]
+        parts = []
+        for _, term in query.terms:
+            parts.append(_part(graph, assumption, term, domains, determined))
         known = not_none(parts)
         if len(known) == len(parts):
             return _together(query, assumption, known)

@@ -59,7 +59,22 @@ _MEANT = {
     "CDE": "P(Y=1 | do(X=1, M=0)) - P(Y=1 | do(X=0, M=0))",
     "TE": "ATE(Y, X)",
     "ACE": "ATE(Y, X)",
+    "RD": "ATE(Y, X)",
     "Var": "P(Y | do(X=1)), whose summary has the deviation",
+    "Median": "P(Y | do(X=1)), whose summary has the quantiles",
+    "median": "P(Y | do(X=1)), whose summary has the quantiles",
+    "Quantile": "P(Y | do(X=1)), whose summary has the quantiles",
+    "quantile": "P(Y | do(X=1)), whose summary has the quantiles",
+}
+# Words that stand where a term should end.
+_JOINING = {
+    "and": "several events are separated by commas, as in P(Y=1, X=1)",
+    "or": "add the cases, as in P(Y=1) + P(Y=2), or write a range, as in P(Y>=1)",
+    "in": "add the cases, as in P(Y=1) + P(Y=2), or write a range, as in P(1<=Y<3)",
+    "not": "write Y!=1",
+    "given": "write a bar before what is given, as in P(Y=1 | X=1)",
+    "if": "write a bar before what is given, as in P(Y=1 | X=1)",
+    "is": "write Y=1",
 }
 _CLOSING = {"(": ")", "[": "]"}
 
@@ -266,6 +281,8 @@ class _Parser:
                     at for e, at in self.where if e.variable in world and e.variable not in e.do
                 )
                 self._refuse(error, next(set_twice, start))
+        if self.next.text in _JOINING:
+            self.fail(_JOINING[self.next.text])
         self.expect(_CLOSING[opener.text], f"to close {head.text}{opener.text}")
         return built
 
@@ -456,6 +473,12 @@ class _Parser:
         """The finite number that is written."""
         if len(token.text) > _MOST_DIGITS:
             self.fail(f"a number has more than {_MOST_DIGITS} digits", token.position)
+        if re.fullmatch(r"0\d+", token.text):
+            self.fail(
+                f'a number does not begin with 0: write {int(token.text)}, or "{token.text}" in '
+                "quotes if a category is called so",
+                token.position,
+            )
         if re.search(r"[.eE]", token.text):
             number = float(token.text)
         else:

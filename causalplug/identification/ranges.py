@@ -22,6 +22,7 @@ from causalplug.identification.expressions import Constant, Expression, Indicato
 from causalplug.identification.formula import term_estimand
 from causalplug.identification.query import Term
 from causalplug.identification.regions import Region
+from causalplug.identification.status import Status
 from causalplug.selection import without
 
 __all__ = ["decide_term", "write_term"]
@@ -49,11 +50,11 @@ def decide_term(
     if not term.ranged:
         return decide(graph, term, regimes, domains)
     verdict = decide(graph, _opened(term).term, regimes, domains)
-    if verdict.status != "not identifiable":
+    if verdict.status != Status.NOT_IDENTIFIABLE:
         return verdict
-    if decide(graph, _at_one_value(term), regimes, domains).status == "not identifiable":
+    if decide(graph, _at_one_value(term), regimes, domains).status == Status.NOT_IDENTIFIABLE:
         return verdict
-    return replace(verdict, status="not shown")
+    return replace(verdict, status=Status.NOT_SHOWN)
 
 
 def write_term(answer: Answer, term: Term) -> TermEstimand:

@@ -78,7 +78,9 @@ def _several(places: set[tuple[str, Hashable]]) -> list[str]:
 
 def _seen(query: Query) -> set[str]:
     """The variables whose own value, with nothing set, every term is given."""
-    seen = [{event.variable for event in term.evidence if not event.do} for _, term in query.terms]
+    seen = []
+    for _, term in query.terms:
+        seen.append({event.variable for event in term.evidence if not event.do})
     return set.intersection(*seen) if seen else set()
 
 

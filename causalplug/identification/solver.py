@@ -249,7 +249,10 @@ def candidate_scopes(
     optional = graph.present & ~required
     free = list(bits(optional))
     if 1 << len(free) <= most:
-        chosen = [mask_of(c) for k in range(len(free) + 1) for c in combinations(free, k)]
+        chosen = []
+        for k in range(len(free) + 1):
+            for c in combinations(free, k):
+                chosen.append(mask_of(c))
         return [required | c for c in chosen]
     recorded = list(dict.fromkeys(r.recorded & graph.present for r in regimes))
     found = [0, optional, *recorded]

@@ -19,17 +19,18 @@ from causalplug.identification.arithmetic import Formula, Leaf, Number
 from causalplug.identification.events import Bound, Event
 from causalplug.identification.query import Query, Term
 from causalplug.identification.regions import Region
+from causalplug.identification.status import Status
 from causalplug.selection import variables_of, without
 
 __all__ = ["by_subtraction", "may_be_determined", "put"]
 
 Domains = Mapping[str, tuple[Hashable, ...]]
-Status = Callable[[Term], str]
+StatusOf = Callable[[Term], Status]
 _MOST_VALUES = 4
-_DETERMINED = ("identifiable", "zero")
+_DETERMINED = (Status.IDENTIFIABLE, Status.ZERO)
 
 
-def by_subtraction(query: Query, domains: Domains, status: Status) -> Query | None:
+def by_subtraction(query: Query, domains: Domains, status: StatusOf) -> Query | None:
     """The query in terms that are all determined; None if there is no such way.
 
     Args:
@@ -49,7 +50,7 @@ def by_subtraction(query: Query, domains: Domains, status: Status) -> Query | No
     return None
 
 
-def may_be_determined(term: Term, domains: Domains, status: Status) -> bool:
+def may_be_determined(term: Term, domains: Domains, status: StatusOf) -> bool:
     """Whether a term of several worlds that is not identifiable in general may be so because some
     variable has two values only.
 
@@ -98,15 +99,15 @@ class _Split:
         return total
 
 
-def _settled(term: Term, event: Event, domains: Domains, status: Status) -> bool:
+def _settled(term: Term, event: Event, domains: Domains, status: StatusOf) -> bool:
     split = _split(term, event, domains)
     if split is None:
         return False
     known = all(status(part) in _DETERMINED for part in split.parts)
-    return known and split.whole.layer < 3 and status(split.whole) == "not identifiable"
+    return known and split.whole.layer < 3 and status(split.whole) == Status.NOT_IDENTIFIABLE
 
 
-def _part(term: Term, domains: Domains, status: Status) -> Query | None:
+def _part(term: Term, domains: Domains, status: StatusOf) -> Query | None:
     if status(term) in _DETERMINED:
         return Query.contrast([(1.0, term)])
     if len(term.axes) > term.expectation:

@@ -21,6 +21,7 @@ from functools import reduce
 from operator import or_
 
 from causalplug.identification.ranges import decide_term
+from causalplug.identification.status import Status
 
 __all__ = ["Decision", "suggest"]
 
@@ -59,7 +60,7 @@ MAX_TRIALS = 2000
 
 def _is_hopeless(result: Decision, refusals: Sequence[Refusal]) -> bool:
     """Whether no experiment could help: there is an answer, or there never is one."""
-    if result.answerable or result.status == "undefined":
+    if result.answerable or result.status == Status.UNDEFINED:
         return True
     return any(refusal.clash for refusal in refusals)
 
@@ -79,7 +80,10 @@ def suggest(
         All sets of the smallest size that suffices, and whether all of that size and below were
         tried.
     """
-    refusals = [verdict.refusal for verdict in result.verdicts if verdict.refusal is not None]
+    refusals = []
+    for verdict in result.verdicts:
+        if verdict.refusal is not None:
+            refusals.append(verdict.refusal)
     if _is_hopeless(result, refusals):
         return [], True
     graph = BitGraph.of(result.graph)
@@ -142,7 +146,7 @@ def _suffices(result: Decision, graph: BitGraph, chosen: tuple[int, ...]) -> boo
         items.append(Regime(graph.present & ~(1 << v), 1 << v, ({},), (len(regimes) + i,)))
     regimes += items
     return all(
-        decide_term(graph, term, regimes, result.domains_by_position).status == "identifiable"
+        decide_term(graph, term, regimes, result.domains_by_position).status == Status.IDENTIFIABLE
         for (_, term), before in zip(result.query.terms, result.verdicts, strict=True)
         if before.refusal is not None
     )

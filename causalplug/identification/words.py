@@ -101,7 +101,9 @@ def _derived(result: Answered, asked: str, effect: Effect | None) -> str:
 
 def _rows_of(result: Answered, directs: Iterable[Regime]) -> set[str]:
     """Names of the sources that give these parts as they stand."""
-    places = {place for direct in directs for place in direct.sources}
+    places: set[int] = set()
+    for direct in directs:
+        places.update(direct.sources)
     return {str(result.sources[place].name) for place in places}
 
 

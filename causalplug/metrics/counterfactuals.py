@@ -51,7 +51,10 @@ class _Pair:
     @property
     def pictures(self) -> dict[str, list[Any]]:
         shown = {"as it was": self.before, self.label: self.after}
-        return {label: _pictures(self.asking.dcm, self.image, of) for label, of in shown.items()}
+        found = {}
+        for label, of in shown.items():
+            found[label] = _pictures(self.asking.dcm, self.image, of)
+        return found
 
 
 def composition(

@@ -18,6 +18,7 @@ from causalplug.values import Named
 
 __all__ = [
     "beyond_range",
+    "beyond_seen",
     "never_seen",
     "rarely_seen",
     "recorded_categories",
@@ -67,8 +68,26 @@ def recorded_categories(history: Named) -> tuple[Named, Named]:
 
 def beyond_range(history: Named, queries: Iterable[Query]) -> Iterator[Caveat]:
     """A caveat for every number in a question beyond which hardly a row lies."""
+    return _beyond(history, _values(queries))
+
+
+def beyond_seen(history: Named, seen: Iterable[tuple[str, float, float]]) -> Iterator[Caveat]:
+    """A caveat for what was seen of a number, from the lowest to the highest, if hardly a row lies
+    there; it names the end that is nearer to the rows."""
     ranges = recorded_ranges(history)
-    for name, value, is_set in _values(queries):
+    nearest = []
+    for name, low, high in seen:
+        known = ranges.get(name)
+        if known is not None and low > known.inner_high:
+            nearest.append((name, low, False))
+        elif known is not None and high < known.inner_low:
+            nearest.append((name, high, False))
+    return _beyond(history, nearest)
+
+
+def _beyond(history: Named, values: Iterable[tuple[str, Any, bool]]) -> Iterator[Caveat]:
+    ranges = recorded_ranges(history)
+    for name, value, is_set in values:
         known = ranges.get(name)
         if known is None or not _is_number(value):
             continue

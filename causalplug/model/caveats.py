@@ -38,7 +38,10 @@ def recorded_caveats(history: Named) -> tuple[Caveat, ...]:
     Raises:
         RepositoryError: The list holds something that is not a caveat.
     """
-    found = [_not_converged(m) for m in history.get("modules", []) if m["converged"] is False]
+    found = []
+    for m in history.get("modules", []):
+        if m["converged"] is False:
+            found.append(_not_converged(m))
     found += [_unfit(fit) for fit in history.get("fits", []) if fit["verdict"] == "unfit"]
     found += list(map(Caveat.from_dict, history.get("warnings", [])))
     return unique_caveats(found)

@@ -61,7 +61,9 @@ def dcm_facts(
     Raises:
         QueryError: A question is malformed or does not fit the graph.
     """
-    kinds = {"image" if variable.is_image else "tabular" for variable in dcm.variables.values()}
+    kinds = set()
+    for variable in dcm.variables.values():
+        kinds.add("image" if variable.is_image else "tabular")
     parts = []
     for row in identified(dcm, queries):
         parts.append(pick(row, ("name", "query", "status", "reason")))

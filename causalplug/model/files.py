@@ -108,8 +108,12 @@ def dcm_files(
             part, name, folder=folder, frozen=frozen, anywhere=anywhere, files=files
         )
 
-    mechanisms = {n: _mechanism_entry(n, m, pulled) for n, m in dcm.mechanisms.unopened().items()}
-    encoders = {n: _encoder_entry(n, e, pulled) for n, e in dcm.encoders.unopened().items()}
+    mechanisms = {}
+    for n, m in dcm.mechanisms.unopened().items():
+        mechanisms[n] = _mechanism_entry(n, m, pulled)
+    encoders = {}
+    for n, e in dcm.encoders.unopened().items():
+        encoders[n] = _encoder_entry(n, e, pulled)
     config: Json = {
         "format": DCM_FORMAT,
         "causalplug_version": __version__,

@@ -171,7 +171,10 @@ class Model(nn.Module):
         """What is frozen, by variable or by module (``"C+N"``), as the planner's ``available=``
         takes it."""
         frozen = {name: part for name, part in self.mechanisms.items() if part.frozen}
-        return {m.part_of or name: m.module if m.part_of else m for name, m in frozen.items()}
+        found = {}
+        for name, m in frozen.items():
+            found[m.part_of or name] = m.module if m.part_of else m
+        return found
 
     @property
     def device(self) -> torch.device:
@@ -432,7 +435,9 @@ class Model(nn.Module):
                 values[name] = do[name]
                 continue
             mechanism = self.mechanism(name)
-            inputs = {p: self._read(p, mechanism, values, projections) for p in mechanism.parents}
+            inputs = {}
+            for p in mechanism.parents:
+                inputs[p] = self._read(p, mechanism, values, projections)
             if name in banks:
                 projections[name] = banks[name](inputs, noise)
                 continue
@@ -524,7 +529,10 @@ def _checked_variables(
             f"The model cannot be built: {'; '.join(parts)}. Declare every variable of the graph "
             f"({', '.join(graph.variables)}) as Discrete, Continuous or Image, and no other."
         )
-    wrong = [name for name, variable in variables.items() if not isinstance(variable, Variable)]
+    wrong: list[str] = []
+    for name, variable in variables.items():
+        if not isinstance(variable, Variable):
+            wrong.append(name)
     if wrong:
         raise VariableError(
             f"{', '.join(wrong)} must be declared as Discrete, Continuous or Image."

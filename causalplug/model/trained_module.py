@@ -13,7 +13,7 @@ from causalplug.graphs.source import Source
 from causalplug.mechanisms.base import Mechanism
 from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.planning.objectives import module_key
-from causalplug.planning.pulling import judge_available
+from causalplug.planning.pulling import PullVerdict, judge_available
 from causalplug.values import Json, Named
 from causalplug.variables import Variable
 
@@ -89,7 +89,7 @@ class TrainedModule:
                 f'Write mechanisms={{"{self.name}": …}}, or load the module of {key}'
             )
         (verdict,) = judge_available(graph, {key: self})
-        if verdict.verdict != "pull":
+        if verdict.verdict != PullVerdict.PULL:
             raise PlanError(f"the module {self.name} cannot be plugged in: {verdict.why}")
         differing = [
             name for name, variable in self.variables.items() if variables[name] != variable

@@ -13,6 +13,7 @@ from itertools import chain
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source, as_sources
+from causalplug.planning.module import Action
 from causalplug.planning.objectives import module_key
 from causalplug.planning.plan import Module, Plan, Target
 from causalplug.planning.pulling import judge_available
@@ -63,7 +64,7 @@ def joint_plan(
         variables=tuple(trained),
         ancestors=tuple(within(graph.variables, through)),
         parents=(),
-        action="train",
+        action=Action.TRAIN,
         objective="adversarial",
         targets=tuple(targets),
         why='strategy="joint": the whole model at once, against the distribution of each source',
@@ -76,7 +77,7 @@ def joint_plan(
                 pull.variables,
                 (),
                 graph.parents(pull.variables[0]),
-                "pull",
+                Action.PULL,
                 why=pull.why,
                 generator=pull.generator,
             )
@@ -98,7 +99,10 @@ def _target(graph: CausalGraph, source: Source, trained: Sequence[str]) -> Targe
     """Everything that a source records of the trained mechanisms and of what they are drawn
     from."""
     seen = graph.do(source.do)
-    wanted = [name for name in trained if name in source.recorded and name not in source.do]
+    wanted = []
+    for name in trained:
+        if name in source.recorded and name not in source.do:
+            wanted.append(name)
     if not wanted:
         return None
     drawn = set(seen.ancestors(wanted)) - set(

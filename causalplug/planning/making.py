@@ -8,9 +8,9 @@ from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
 from causalplug.planning.closure import Closures
-from causalplug.planning.module import Module, Variables
+from causalplug.planning.module import Action, Module, Variables
 from causalplug.planning.modules import Block, arrange
-from causalplug.planning.pulling import Pull
+from causalplug.planning.pulling import Pull, PullVerdict
 from causalplug.planning.targets import Target, Targets
 from causalplug.selection import values_at, within
 from causalplug.wording import listed
@@ -38,8 +38,10 @@ class Making:
         only: str | Iterable[str] | None,
     ):
         self.graph, self.offered = graph, offered
-        self.pulled = {pull.variables: pull for pull in pulls if pull.verdict == "pull"}
-        self.renderers = {pull.variables[0] for pull in pulls if pull.verdict == "renderer"}
+        self.pulled = {pull.variables: pull for pull in pulls if pull.verdict == PullVerdict.PULL}
+        self.renderers = {
+            pull.variables[0] for pull in pulls if pull.verdict == PullVerdict.RENDERER
+        }
         closures = Closures(graph)
         whole = list(map(graph.positions, self.pulled))
         self.blocks = arrange(graph, closures, whole)
@@ -99,9 +101,9 @@ class Making:
         inside = {*block.members, *block.frozen}
         could = len(names) == 1 and names[0] in self.offered
         rendered = tuple(within(names, self.renderers))
-        action, generator = "train", None
+        action, generator = Action.TRAIN, None
         if pull is not None or could:
-            action = "pull"
+            action = Action.PULL
         if pull is not None:
             generator = pull.generator
         return Module(
@@ -142,7 +144,9 @@ def _served(graph: CausalGraph, blocks: Sequence[Block], uncovered: Sequence[Blo
     covered = []
     for v in range(len(graph.variables)):
         above = graph.positions(graph.ancestors([graph.variables[v]]))
-        reached = {m for n in _needed(blocks, above) for m in blocks[n].members}
+        reached: set[int] = set()
+        for n in _needed(blocks, above):
+            reached.update(blocks[n].members)
         if not reached & missing:
             covered.append(graph.variables[v])
     if not covered:

@@ -12,11 +12,23 @@ from causalplug.planning.candidates import CandidateFit
 from causalplug.planning.pulling import Pull
 from causalplug.planning.targets import Target
 from causalplug.selection import to_dicts
-from causalplug.values import Json, Named
+from causalplug.values import Json, Named, Word
 
-__all__ = ["Module", "PlanLike", "Variables"]
+__all__ = ["Action", "Module", "PlanLike", "Variables"]
 
 Variables = tuple[str, ...]
+
+
+class Action(Word):
+    """What is done with a module.
+
+    Attributes:
+        PULL: Its mechanisms are pretrained and stay as they are.
+        TRAIN: Its mechanisms are trained.
+    """
+
+    PULL = "pull"
+    TRAIN = "train"
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ class Module:
     variables: Variables
     ancestors: Variables
     parents: Variables
-    action: str
+    action: Action
     objective: str | None = None
     targets: tuple[Target, ...] = ()
     why: str = ""
@@ -86,8 +98,11 @@ class Module:
     @classmethod
     def from_dict(cls, data: Named) -> Module:
         """The inverse of :meth:`to_dict`."""
-        plain: Json = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
-        return cls(**plain | {"targets": tuple(map(Target.from_dict, data["targets"]))})
+        plain: Json = {}
+        for key, v in data.items():
+            plain[key] = tuple(v) if isinstance(v, list) else v
+        targets = tuple(map(Target.from_dict, data["targets"]))
+        return cls(**plain | {"targets": targets, "action": Action(data["action"])})
 
 
 class PlanLike(Protocol):

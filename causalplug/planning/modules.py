@@ -113,8 +113,13 @@ def _in_order(
     """Blocks with the reduced edges between them, in a topological order that follows the
     declared one."""
     blocks = [Block(tuple(members), _around(graph, members)) for members in alone]
-    own = [closures.mask(v for v in block.members if v in closures.bit) for block in blocks]
-    owner = {v: number for number, mask in enumerate(own) for v in bits(mask)}
+    own = []
+    for block in blocks:
+        own.append(closures.mask(v for v in block.members if v in closures.bit))
+    owner = {}
+    for number, mask in enumerate(own):
+        for v in bits(mask):
+            owner[v] = number
     spans = list(own)
     for members, closure in merged:
         after, spanned = _reduced(closure & ~members, own, spans, owner, len(alone))

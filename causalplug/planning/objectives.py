@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from causalplug.arguments import Rule, choice
 from causalplug.errors import PlanError
 from causalplug.graphs.graph import CausalGraph
 from causalplug.selection import map_values, values_at
-from causalplug.values import Named
+from causalplug.values import Named, Word
 from causalplug.wording import as_names, check_known, did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -29,14 +28,8 @@ __all__ = [
 ]
 
 
-class ObjectiveName(str, Enum):
+class ObjectiveName(Word):
     """The words for an objective, and for a phase of one."""
-
-    def __str__(self) -> str:
-        return str.__str__(self)
-
-    def __format__(self, format_spec: str) -> str:
-        return str.__format__(self, format_spec)
 
     ADVERSARIAL = "adversarial"
     LIKELIHOOD = "likelihood"

@@ -14,7 +14,7 @@ from causalplug.graphs.graph import CausalGraph, expect_graph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.planning.candidates import CandidateFit, judge_candidates, wanted_model
 from causalplug.planning.making import Making
-from causalplug.planning.module import Module, Variables
+from causalplug.planning.module import Action, Module, Variables
 from causalplug.planning.objectives import OBJECTIVE, Objective, choose_objectives, module_key
 from causalplug.planning.pulling import Pull, check_pull, judge_available, pullable
 from causalplug.planning.targets import Target, Targets
@@ -99,7 +99,9 @@ class Plan:
                 f"the plan has no module of {listed(left_out)}: the questions that it was made for "
                 "do not read it; plan without only= to have it"
             )
-        found = {self._owner[variable].variables: self._owner[variable] for variable in variables}
+        found = {}
+        for variable in variables:
+            found[self._owner[variable].variables] = self._owner[variable]
         if len(found) != 1:
             raise PlanError(
                 f"no module holds {listed(variables)}: these variables are in "
@@ -117,7 +119,7 @@ class Plan:
     def requires(self, module: str | Iterable[str]) -> tuple[Module, ...]:
         """The modules that have to be there before this one is trained, in training order."""
         chosen = self.module(module)
-        if chosen.action == "pull":
+        if chosen.action == Action.PULL:
             return ()
         needed = {self._owner[variable].variables for variable in chosen.ancestors}
         return tuple(other for other in self.modules if other.variables in needed)
@@ -232,7 +234,11 @@ class Plan:
 
     @cached_property
     def _owner(self) -> dict[str, Module]:
-        return {variable: module for module in self.modules for variable in module.variables}
+        found = {}
+        for module in self.modules:
+            for variable in module.variables:
+                found[variable] = module
+        return found
 
 
 @takes(

@@ -13,10 +13,24 @@ from causalplug.graphs.graph import CausalGraph
 from causalplug.planning.generator_facts import GeneratorFacts, facts_of
 from causalplug.planning.objectives import kind_of, module_key
 from causalplug.selection import without
-from causalplug.values import Json, Named
+from causalplug.values import Json, Named, Word
 from causalplug.wording import listed
 
-__all__ = ["Pull", "check_pull", "confounded_by", "judge_available", "pullable"]
+__all__ = ["Pull", "PullVerdict", "check_pull", "confounded_by", "judge_available", "pullable"]
+
+
+class PullVerdict(Word):
+    """What a generator may be used for.
+
+    Attributes:
+        PULL: It replaces the mechanism(s).
+        RENDERER: It renders what a trained code says.
+        REFUSED: It cannot be used here.
+    """
+
+    PULL = "pull"
+    RENDERER = "renderer"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -32,7 +46,7 @@ class Pull:
     """
 
     variables: tuple[str, ...]
-    verdict: str
+    verdict: PullVerdict
     why: str
     generator: str | None = None
 
@@ -48,7 +62,8 @@ class Pull:
     @classmethod
     def from_dict(cls, data: Named) -> Pull:
         """The inverse of :meth:`to_dict`."""
-        return cls(tuple(data["variables"]), data["verdict"], data["why"], data["generator"])
+        verdict = PullVerdict(data["verdict"])
+        return cls(tuple(data["variables"]), verdict, data["why"], data["generator"])
 
 
 def check_pull(graph: CausalGraph, variable: str) -> None:
@@ -76,15 +91,15 @@ def pullable(graph: CausalGraph, modules: Iterable[tuple[str, ...]]) -> tuple[Pu
 def _places(graph: CausalGraph, modules: Iterable[tuple[str, ...]]) -> Iterator[Pull]:
     for module in modules:
         if len(module) == 1:
-            yield Pull(module, "pull", _free(graph, module[0]))
+            yield Pull(module, PullVerdict.PULL, _free(graph, module[0]))
             continue
         yield Pull(
             module,
-            "pull",
+            PullVerdict.PULL,
             "as a whole, from another DCM with the same edges among them and the same parents",
         )
         for variable in module:
-            yield Pull((variable,), "renderer", confounded_by(graph, variable))
+            yield Pull((variable,), PullVerdict.RENDERER, confounded_by(graph, variable))
 
 
 def judge_available(
@@ -136,13 +151,18 @@ def _judge_variable(
         checked = ""
         if isinstance(generator, str):
             checked = "; its labels are checked when it is loaded"
-        return Pull((variable,), "pull", _free(graph, variable) + checked, label)
+        return Pull((variable,), PullVerdict.PULL, _free(graph, variable) + checked, label)
     why = confounded_by(graph, variable)
     if kind == "discrete":
         return Pull(
-            (variable,), "refused", f"{why}; and a discrete variable has nothing to render", label
+            (variable,),
+            PullVerdict.REFUSED,
+            f"{why}; and a discrete variable has nothing to render",
+            label,
         )
-    return Pull((variable,), "renderer", f"{why}; it can render what a trained code says", label)
+    return Pull(
+        (variable,), PullVerdict.RENDERER, f"{why}; it can render what a trained code says", label
+    )
 
 
 def _judge_module(
@@ -156,10 +176,10 @@ def _judge_module(
         why = (
             f"{v} <-> {s} leaves the module, so its mechanisms cannot be taken without that of {s}"
         )
-        return Pull(variables, "refused", why, label)
+        return Pull(variables, PullVerdict.REFUSED, why, label)
     if isinstance(generator, str):
         why = "a whole module from another DCM; its edges and parents are checked when it is loaded"
-        return Pull(variables, "pull", why, label)
+        return Pull(variables, PullVerdict.PULL, why, label)
     other = facts.graph
     if other is None:
         raise PlanError(
@@ -176,7 +196,7 @@ def _judge_module(
         )
     return Pull(
         variables,
-        "pull",
+        PullVerdict.PULL,
         "a whole module from another DCM with the same edges and the same parents",
         label,
     )

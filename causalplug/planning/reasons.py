@@ -12,6 +12,7 @@ from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.search import components, reach
 from causalplug.planning.closure import Closures, bits
 from causalplug.planning.gradients import sentence
+from causalplug.planning.module import Action
 from causalplug.planning.pulling import pullable
 from causalplug.planning.targets import Offer, Target, Targets
 from causalplug.selection import values_at, within, without
@@ -30,7 +31,7 @@ def explain_module(plan: PlanLike, name: str | Iterable[str]) -> str:
     from these sources."""
     module = plan.module(name)
     graph = plan.graph
-    if plan.strategy == "joint" and module.action == "train":
+    if plan.strategy == "joint" and module.action == Action.TRAIN:
         return "\n".join([_heading(plan, module), f"{module.why}."])
     asked = next(iter(as_names(name)))
     if asked in graph:
@@ -166,7 +167,10 @@ def _circles(graph: CausalGraph, module: Module, focus: str) -> list[str]:
 def _first_circle(closures: Closures, units: Sequence[frozenset[int]]) -> list[int]:
     """Numbers of units each of which is trained through the next, and the last through the
     first."""
-    owner = {v: number for number, unit in enumerate(units) for v in unit}
+    owner = {}
+    for number, unit in enumerate(units):
+        for v in unit:
+            owner[v] = number
     needs = [_needs(closures, unit, owner) for unit in units]
     circles = (_circle(needs, number) for number in range(len(units)))
     return next(filter(None, circles))
@@ -216,7 +220,7 @@ def _waits_for(plan: PlanLike, module: Module, other: Module) -> str:
 
 def _waits(plan: PlanLike, module: Module) -> list[str]:
     sentences = []
-    if module.action == "train":
+    if module.action == Action.TRAIN:
         for other in plan.requires(module.variables):
             sentences.append(_waits_for(plan, module, other))
         if module.gradients:

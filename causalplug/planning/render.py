@@ -7,7 +7,9 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from causalplug.planning.gradients import sentence
+from causalplug.planning.module import Action
 from causalplug.planning.objectives import OBJECTIVES
+from causalplug.planning.pulling import PullVerdict
 from causalplug.selection import values_at
 from causalplug.wording import aligned, listed
 
@@ -23,7 +25,10 @@ _MOST = 6
 def plan_text(plan: PlanLike) -> str:
     """A table with one line per module and target, and a line on how to read it."""
     rows = [_HEAD, *(row for _, row in _rows(plan))]
-    used = [column for column in range(len(_HEAD)) if any(row[column] for row in rows[1:])]
+    used = []
+    for column in range(len(_HEAD)):
+        if any(row[column] for row in rows[1:]):
+            used.append(column)
     lines = aligned([values_at(row, used) for row in rows])
     return "\n".join([_title(plan), "", *lines, "", *_notes(plan)])
 
@@ -60,7 +65,7 @@ def plan_dot(plan: PlanLike) -> str:
     lines = ["digraph plan {", "  compound=true; rankdir=LR; node [shape=ellipse];"]
     for number, module in enumerate(plan.modules):
         colour = "#FBE5D0"
-        if module.action == "pull":
+        if module.action == Action.PULL:
             colour = "#D9EAF7"
         label = f"{number + 1}. {module.label}"
         lines += [
@@ -114,13 +119,13 @@ def _notes(plan: PlanLike) -> list[str]:
     else:
         order = f"{depth} generations: what is trained through comes first"
     notes = [f"{order[0].upper()}{order[1:]}."]
-    if not plan.asked and any(module.action == "pull" for module in plan.modules):
+    if not plan.asked and any(module.action == Action.PULL for module in plan.modules):
         notes.append(
             "PULL: a pretrained generator could be plugged in; say which you have, and they are "
             "planned in."
         )
     for pull in plan.pulls:
-        if pull.verdict != "pull":
+        if pull.verdict != PullVerdict.PULL:
             what = "+".join(pull.variables)
             notes.append(f"{what} from {pull.generator}: {pull.verdict}: {pull.why}.")
     notes += [sentence(m.name, m.gradients) for m in plan.modules if m.gradients]

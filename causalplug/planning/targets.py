@@ -78,7 +78,9 @@ class Target:
     @classmethod
     def from_dict(cls, data: Named) -> Target:
         """The inverse of :meth:`to_dict`."""
-        plain: Json = {key: v if isinstance(v, str) else tuple(v) for key, v in data.items()}
+        plain: Json = {}
+        for key, v in data.items():
+            plain[key] = v if isinstance(v, str) else tuple(v)
         return cls(**plain)
 
 

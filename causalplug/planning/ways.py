@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from causalplug.graphs.graph import CausalGraph
 from causalplug.planning.gradients import Link, Passage, gradient_paths, ways_through
-from causalplug.planning.module import Module
+from causalplug.planning.module import Action, Module
 from causalplug.planning.objectives import OBJECTIVES, kind_of
 from causalplug.planning.targets import Target
 from causalplug.values import Named
@@ -18,7 +18,7 @@ __all__ = ["draws_through", "merged_ways", "with_known_ways"]
 def draws_through(module: Module) -> bool:
     """Whether a module is trained through frozen mechanisms that are drawn from."""
     rule = OBJECTIVES.get(module.objective or "")
-    trained = module.action == "train" and rule is not None and rule.draws
+    trained = module.action == Action.TRAIN and rule is not None and rule.draws
     return trained and any(target.frozen for target in module.targets)
 
 
@@ -48,7 +48,7 @@ def with_known_ways(
         kinds: Variable -> word or declaration.
         explicit: Whether the mechanism of a variable has an explicit density, where that is known.
     """
-    pulled = {n for module in modules if module.action == "pull" for n in module.variables}
+    pulled = {n for module in modules if module.action == Action.PULL for n in module.variables}
     found = []
     for module in modules:
         ways: dict[str, str] = {}

@@ -54,7 +54,9 @@ def plot_drivers(drivers: DriversShape, *, width: float = 6.9) -> Figure:
     scale = min(1.0, (0.5 * width - _MARGIN) / across)
     top = max(down * scale + 0.1, 0.65 + 0.26 * len(numbers))
     cells = [_cells(module) for module in drivers.modules]
-    heights = [_LINE * max(len(cell) for cell in row) + 0.09 for row in cells]
+    heights = []
+    for row in cells:
+        heights.append(_LINE * max(len(cell) for cell in row) + 0.09)
     told = _warnings(drivers, width)
     table = _HEADING + sum(heights)
     lines = [line for _, _, line in _legend(_shown_parts(drivers), width)]

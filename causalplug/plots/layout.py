@@ -102,7 +102,10 @@ def arranged(
         for column in columns if sweep % 2 == 0 else reversed(columns):
             wanted = {}
             for key in column:
-                near = [height[other] for other in neighbours.get(key, ()) if other in height]
+                near = []
+                for other in neighbours.get(key, ()):
+                    if other in height:
+                        near.append(height[other])
                 if near:
                     wanted[key] = sum(near) / len(near)
                 else:

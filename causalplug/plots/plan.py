@@ -296,7 +296,10 @@ def _draw_box(ax: Axes, box: _Box) -> None:
 
 def _draw_causes(ax: Axes, plan: PlanShape, boxes: Any, across: float) -> None:
     """Thin arrows between boxes that run around names and titles where they can."""
-    places = {name: place for box in boxes for name, place in box.inner.items()}
+    places = {}
+    for box in boxes:
+        for name, place in box.inner.items():
+            places[name] = place
     owner = {name: box for box in boxes for name in box.inner}
     titles = [box.title_place for box in boxes]
     outer = [(a, b) for a, b in plan.graph.directed if owner[a] is not owner[b]]

@@ -55,7 +55,10 @@ def plot_training(report: TrainingShape, *, columns: int = 2, width: float = COL
 
 
 def _measures(module: TrainedModuleShape) -> list[str]:
-    found = [key for key in ("nll", "tvd") if any(key in point for point in module.curve)]
+    found = []
+    for key in ("nll", "tvd"):
+        if any(key in point for point in module.curve):
+            found.append(key)
     return found or [key for key in ("loss",) if any(key in point for point in module.curve)]
 
 
@@ -86,7 +89,10 @@ def _draw_chance(axes: Axes, module: TrainedModuleShape, largest: float) -> None
 
 
 def _panel(axes: Axes, module: TrainedModuleShape, measure: str) -> None:
-    points = [(point["step"], point[measure]) for point in module.curve if measure in point]
+    points = []
+    for point in module.curve:
+        if measure in point:
+            points.append((point["step"], point[measure]))
     steps, values = zip(*points, strict=True)
     marker = "." if len(points) < 15 else ""
     axes.plot(steps, values, color=SERIES["model"], linewidth=1.2, marker=marker, ms=3)

@@ -21,7 +21,7 @@ from torch import Tensor
 from causalplug.errors import SamplingError
 from causalplug.noise import Noise, NoiseSpec
 from causalplug.sampling.condition import Given
-from causalplug.sampling.interventions import ROUND, PerRow
+from causalplug.sampling.interventions import ROUND, Intervention, PerRow
 from causalplug.sampling.memory import Batches
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.posterior import CHECK, Limits, Posterior
@@ -131,7 +131,9 @@ class Stream:
             if any(c.codes is not None for c in given.conditions):
                 return True
         worlds = [*(g.clamped for g in self.given), *(world for world, _ in self.targets)]
-        settings = [setting for world in worlds for setting in world.do.values()]
+        settings: list[Intervention] = []
+        for world in worlds:
+            settings.extend(world.do.values())
         return any_of_kind(settings, PerRow)
 
     def _inferred_from(self, given: Given) -> bool:
@@ -156,10 +158,9 @@ class Stream:
         return self.posterior is not None and not self._rest
 
     def _size(self, asked: Iterable[tuple[World, Iterable[str]]]) -> int:
-        names = set()
+        names: set[str] = set()
         for world, variables in asked:
-            for name in world.graph.ancestors(list(variables)) - set(world.do):
-                names.add(name)
+            names.update(world.graph.ancestors(list(variables)) - set(world.do))
         if any(self.dcm.variables[name].needs_encoder for name in names):
             return SMALL
         return LARGE

@@ -429,6 +429,8 @@ def answer_table(
     summaries = {}
     for name in blocks[0][2]:
         parts = [summary[name].columns for _, _, summary in blocks]
-        joined = {c: np.concatenate([part[c] for part in parts]) for c in parts[0]}
+        joined = {}
+        for c in parts[0]:
+            joined[c] = np.concatenate([part[c] for part in parts])
         summaries[name] = pd.concat([keys, pd.DataFrame(joined)], axis=1)
     return pd.concat([keys, counted], axis=1), summaries

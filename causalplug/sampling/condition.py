@@ -3,7 +3,7 @@ from values."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ __all__ = [
     "compile_given",
     "make_condition",
     "region_condition",
+    "seen_numbers",
 ]
 
 
@@ -456,6 +457,19 @@ def _of_any(variable: Value, name: str, value: Value) -> Condition:
     if len(torch.unique(codes)) == 1:
         single = variable.decode(codes[:1]).tolist()[0]
     return Condition(name, allowed=allowed, value=single)
+
+
+def seen_numbers(given: Iterable[Given]) -> Iterator[tuple[str, float, float]]:
+    """Variable, lowest and highest number of what was seen of numbers, where that is the same in
+    every row."""
+    for part in given:
+        for point in part.points:
+            values = point.intervention.support or ()
+            if len(values) == 1 and isinstance(values[0], int | float):
+                yield point.name, float(values[0]), float(values[0])
+        for condition in part.conditions:
+            if condition.allowed is None and condition.codes is None:
+                yield condition.name, condition.low, condition.high
 
 
 def region_condition(dcm: Model, name: str, region: Region) -> Condition:

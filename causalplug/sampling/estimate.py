@@ -156,7 +156,9 @@ def _projections(dcm: Model, name: str, column: object) -> np.ndarray:
     """Projections ``(n, d)`` of a column of images as users have them."""
     images = dcm.variables[name].encode(column, name)
     with evaluating(dcm):
-        parts = [dcm.project(name, part.to(dcm.device)).cpu() for part in images.split(SMALL)]
+        parts = []
+        for part in images.split(SMALL):
+            parts.append(dcm.project(name, part.to(dcm.device)).cpu())
     return torch.cat(parts).numpy()
 
 
@@ -262,7 +264,10 @@ class _Estimation:
             for case in block.cases:
                 asked = [(g.clamped, list(g.names)) for g in case.given]
                 for world, names in case.targets:
-                    plain = [name for name in names if not self.dcm.variables[name].needs_encoder]
+                    plain = []
+                    for name in names:
+                        if not self.dcm.variables[name].needs_encoder:
+                            plain.append(name)
                     asked.append((world, plain))
                 for world, names in asked:
                     found |= set(world.graph.ancestors(names)) - set(world.do)

@@ -119,7 +119,9 @@ def clear(
     domains = tuple((name, v.categories) for name, v in dcm.variables.items() if v.is_discrete)
     declared = as_assumptions(dcm.graph, assume, kinds=RECOVERING)
     check_mechanisms(dcm, declared)
-    found = [_identified(dcm.graph, q, sources, domains, smooth, declared) for q in written]
+    found = []
+    for q in written:
+        found.append(_identified(dcm.graph, q, sources, domains, smooth, declared))
     warnings += _interpolated(found)
     warnings += tuple(caveat for result in found for caveat in assumption_caveats(result))
     for query, identification in zip(queries, found, strict=True):
@@ -149,7 +151,9 @@ def _check_trained(dcm: Model, queries: Sequence[Query]) -> None:
     """
     if dcm.plan is None:
         return
-    planned = {name for module in dcm.plan.modules for name in module.variables}
+    planned: set[str] = set()
+    for module in dcm.plan.modules:
+        planned.update(module.variables)
     if planned.issuperset(dcm.graph.variables):
         return
     for query in queries:
@@ -303,7 +307,11 @@ class _Events:
     def asked(self) -> list[Event]:
         """The outcomes that are not known."""
         known = {(event.variable, event.do) for event in self.evidence}
-        return [event for event in self.outcomes if (event.variable, event.do) not in known]
+        events = []
+        for event in self.outcomes:
+            if (event.variable, event.do) not in known:
+                events.append(event)
+        return events
 
 
 def _choices(interventions: list[Intervention]) -> Iterable[dict[int, object]]:

@@ -609,8 +609,12 @@ def _selected(chosen: _Chosen, index: Tensor) -> _Chosen:
 
 def _cat(parts: list[Drawn], place: Tensor | None = None) -> Drawn:
     """What was drawn in several parts, the rows at ``place`` in their order."""
-    values = {key: torch.cat([part.values[key] for part in parts]) for key in parts[0].values}
-    own = {key: torch.cat([part.own[key] for part in parts]) for key in parts[0].own}
+    values = {}
+    for key in parts[0].values:
+        values[key] = torch.cat([part.values[key] for part in parts])
+    own = {}
+    for key in parts[0].own:
+        own[key] = torch.cat([part.own[key] for part in parts])
     if place is None:
         return Drawn(values, own)
     return Drawn(

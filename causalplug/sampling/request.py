@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
+from causalplug.caveats import unique_caveats
 from causalplug.errors import SamplingError
+from causalplug.model.asked_values import beyond_seen
 from causalplug.sampling.accept import Stream
-from causalplug.sampling.condition import Given
+from causalplug.sampling.condition import Given, seen_numbers
 from causalplug.sampling.guard import Clearance, clear, queries_of
 from causalplug.sampling.options import SamplingOptions
 from causalplug.sampling.result import Column, columns
@@ -127,7 +129,9 @@ def request(
             "nothing can be sampled: variables= is empty; leave it out for all of them."
         )
     targets = [(label, world, asked) for label, world in worlds.items()]
-    plain: list[tuple[World, Sequence[str]]] = [(world, names) for _, world, names in targets]
+    plain: list[tuple[World, Sequence[str]]] = []
+    for _, world, names in targets:
+        plain.append((world, names))
     for i, part in enumerate(given):
         seen = [(g.world, g.names) for g in given[i + 1 :]]
         part.prepare(dcm, [*seen, *plain])
@@ -138,7 +142,9 @@ def request(
         interpolate=options.interpolate,
         assume=options.assume,
     )
-    return Request(dcm, n, targets, given, clearance, options)
+    doubts = beyond_seen(dcm.history, seen_numbers(given))
+    warnings = unique_caveats((*clearance.warnings, *doubts))
+    return Request(dcm, n, targets, given, replace(clearance, warnings=warnings), options)
 
 
 def check_count(n: int) -> None:

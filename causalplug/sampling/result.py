@@ -68,7 +68,9 @@ def table(parts: Sequence[Mapping[Column, np.ndarray]], attributes: Named) -> pd
     """One table from consecutive parts; several worlds make two levels of columns."""
     import pandas as pd
 
-    joined = {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
+    joined = {}
+    for column in parts[0]:
+        joined[column] = np.concatenate([part[column] for part in parts])
     worlds = any(world is not None for world, _ in joined)
     frame = pd.DataFrame(
         {(column if worlds else column[1]): values for column, values in joined.items()}

@@ -63,7 +63,10 @@ def answer(asked: Request, started: float) -> pd.DataFrame:
     """The table of a request, computed by this process or by all of them."""
     if asked.options.distributed:
         return distributed_answer(asked, started)
-    shown = [asked.dcm.variables[name] for _, _, names in asked.targets for name in names]
+    shown = []
+    for _, _, names in asked.targets:
+        for name in names:
+            shown.append(asked.dcm.variables[name])
     check_room(
         asked.n, sum(8 if not v.event_shape else 4 * math.prod(v.event_shape) for v in shown)
     )

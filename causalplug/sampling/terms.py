@@ -138,7 +138,10 @@ def compile_query(dcm: Model, query: Query) -> list[CompiledTerm]:
     """
     query.check(dcm.graph.variables)
     shared: dict[Any, Any] = {}
-    return [_Compiler(dcm, term, shared).compiled(coefficient) for coefficient, term in query.terms]
+    found = []
+    for coefficient, term in query.terms:
+        found.append(_Compiler(dcm, term, shared).compiled(coefficient))
+    return found
 
 
 class _Compiler:

@@ -192,7 +192,10 @@ class Rows:
         Discrete and continuous cells cost little and are all in it. An image is in it if a target
         asks for it or if a variable that is not known yet reads it.
         """
-        kept = {cell for cell in self.cells if not self.dcm.variables[cell[0]].needs_encoder}
+        kept = set()
+        for cell in self.cells:
+            if not self.dcm.variables[cell[0]].needs_encoder:
+                kept.add(cell)
         for world, names in targets:
             for name in self._needed(world, [n for n in names if world.cell(n) not in self.cells]):
                 kept |= set(map(world.cell, world.graph.parents(name)))

@@ -150,7 +150,9 @@ class MechanismTester:
         logits = mechanism.logits(parents)
         assert logits.shape == (self.rows, size)
         codes = torch.arange(size)
-        each = [mechanism.log_prob(code.expand(self.rows), parents).exp() for code in codes]
+        each = []
+        for code in codes:
+            each.append(mechanism.log_prob(code.expand(self.rows), parents).exp())
         assert torch.allclose(torch.stack(each).sum(0), torch.ones(self.rows), atol=1e-4)
 
     def test_labels_matter(self) -> None:

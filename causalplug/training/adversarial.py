@@ -266,7 +266,9 @@ class RowGame(Game):
             self._fake = _split(self.reads(fake), self.rounds)
 
     def critic_backward(self, index: int, step: int, scaled: Scaled) -> Tensor:
-        rows = [torch.cat([f, r]) for f, r in zip(self._fake[step], self._real[step], strict=True)]
+        rows = []
+        for f, r in zip(self._fake[step], self._real[step], strict=True):
+            rows.append(torch.cat([f, r]))
         critic: Critic = self.critic  # type: ignore[assignment]
         return critic.backward(rows, self._sides, self._lines[step], self.config.penalty, scaled)
 

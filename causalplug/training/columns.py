@@ -65,7 +65,10 @@ def suit_columns(model: Model, tables: Sequence[Rows], seed: int) -> list[Caveat
     for place, (name, mechanism) in enumerate(model.mechanisms.unopened().items()):
         if type(mechanism) is not ContinuousSpline or mechanism.frozen:
             continue
-        having = [rows for rows in tables if name in rows.values and name not in rows.source.do]
+        having = []
+        for rows in tables:
+            if name in rows.values and name not in rows.source.do:
+                having.append(rows)
         if not having:
             continue
         values = max(having, key=len).values[name]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from causalplug.arguments import (
     COUNT,
     FLAG,
+    MAPPING,
     SEED,
     WIDTHS,
+    Rule,
     choice,
     number,
     read_fields,
@@ -20,6 +22,7 @@ from causalplug.arguments import (
     whole,
 )
 from causalplug.errors import TrainingError
+from causalplug.mechanisms.base import Mechanism
 from causalplug.planning.objectives import OBJECTIVE, OBJECTIVES
 from causalplug.training.presets import PRESETS, preset_for, with_presets
 from causalplug.values import Json
@@ -28,6 +31,7 @@ __all__ = [
     "OBJECTIVES",
     "STRATEGIES",
     "AdversarialSettings",
+    "CounterfactualSettings",
     "LikelihoodSettings",
     "RunSettings",
     "TrainingConfig",
@@ -40,6 +44,20 @@ MOST_ROWS = 2**31 - 1
 
 
 _RATE = number(above=0).or_none()
+
+
+def _judges(value: object) -> Any:
+    found = dict(MAPPING.read(value))
+    fit = [isinstance(judge, Mechanism) and judge.frozen for judge in found.values()]
+    if not found or not all(fit):
+        raise TypeError
+    return found
+
+
+JUDGES = Rule(
+    "a mapping from variables to frozen mechanisms that read them off the image (cp.wrap)", _judges
+).or_none("a reader that training brings")
+"""What ``judges=`` may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +107,13 @@ class AdversarialSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CounterfactualSettings:
+    """Settings of training by counterfactuals of rows."""
+
+    judges: Mapping[str, Mechanism] | None = setting(None, JUDGES)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ValidationSettings:
     """Settings of what is held out, compared and checked, before and while a module trains."""
 
@@ -103,12 +128,19 @@ class ValidationSettings:
 
 @with_presets
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, ValidationSettings):
+class TrainingConfig(
+    RunSettings,
+    LikelihoodSettings,
+    AdversarialSettings,
+    CounterfactualSettings,
+    ValidationSettings,
+):
     """Settings of one training run; the defaults were chosen by measurement, see
     ``docs/training_results.md``.
 
-    Those of every training, of training by likelihood, of adversarial training, and of what is
-    validated and checked are declared in one class each, which this one joins.
+    Those of every training, of training by likelihood, of adversarial training, of training by
+    counterfactuals, and of what is validated and checked are declared in one class each, which this
+    one joins.
 
     Args:
         preset: ``"paper"`` for the settings that the authors of the method publish with their code
@@ -151,6 +183,10 @@ class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, Valid
         draws: Draws of the confounder noise per step; where continuous variables have a density an
             eighth of them, but of every row's own.
         temperature: First and last temperature of the straight-through gradient.
+        judges: Frozen mechanisms by variable that read it off an image, such as
+            ``cp.wrap(network, cp.Discrete(10), conditions=[cp.Condition("I", cp.Image(1, 28,
+            28))], output="logits")``. Counterfactual images are then trained to show what was set
+            as these judges see it. None: training brings a reader and a critic of its own.
         ema: Decay of the moving average of the weights that is kept, validated and saved.
         held_out: Share of every source that is held out for validation.
         validate_every: Steps between validations.
@@ -218,8 +254,11 @@ class TrainingConfig(RunSettings, LikelihoodSettings, AdversarialSettings, Valid
         return dict(preset_for(preset).networks)
 
     def to_dict(self) -> Json:
-        """JSON values."""
-        return asdict(self)
+        """JSON values; of judges what they are."""
+        values = asdict(replace(self, judges=None))
+        if self.judges is not None:
+            values["judges"] = {name: judge.kind for name, judge in self.judges.items()}
+        return values
 
 
 class TrainingSettings(TypedDict, total=False):
@@ -250,6 +289,7 @@ class TrainingSettings(TypedDict, total=False):
     bank_rows: int
     image_steps: int
     encoder_steps: int
+    judges: Mapping[str, Mechanism] | None
     held_out: float
     validate_every: int
     patience: int | None

@@ -106,7 +106,9 @@ class Learner:
             self._autocast = nullcontext
         self.variables = tuple(variables)
         if parameters is None:
-            parameters = [p for name in variables for p in trainable(dcm.mechanism(name))]
+            parameters = []
+            for name in variables:
+                parameters.extend(trainable(dcm.mechanism(name)))
         self.parameters: list[nn.Parameter] = list(parameters)
         self.helpers = [p for helper in helpers for p in helper.parameters()]
         self.parameters += self.helpers
@@ -289,7 +291,9 @@ class AdversarialLearner(Learner):
             def critics(
                 part: int, scaled: Scaled, first: int = k * parts, playing: Sequence[Game] = playing
             ) -> Tensor:
-                losses = [game.critic_backward(index, first + part, scaled) for game in playing]
+                losses = []
+                for game in playing:
+                    losses.append(game.critic_backward(index, first + part, scaled))
                 if len(losses) > 1:
                     return torch.stack(losses).sum()
                 return losses[0]

@@ -33,14 +33,20 @@ def links_of(
     """
     if mechanisms is None:
         mechanisms = {name: dcm.mechanism(name) for name in order}
-    return {name: _link(mechanisms[name], dcm.variables[name], name in updated) for name in order}
+    found = {}
+    for name in order:
+        found[name] = _link(mechanisms[name], dcm.variables[name], name in updated)
+    return found
 
 
 def _link(mechanism: Mechanism, variable: Variable, trained: bool) -> Link:
     parents, countable = tuple(mechanism.parents), variable.is_countable
     if isinstance(mechanism, DeferredMechanism):  # it says nothing before it is opened
         return Link(parents, trained, countable, countable, known=False)
-    opaque = [parent for parent in mechanism.parents if not mechanism.passes_gradient(parent)]
+    opaque = []
+    for parent in mechanism.parents:
+        if not mechanism.passes_gradient(parent):
+            opaque.append(parent)
     explicit = mechanism.explicit and not variable.needs_encoder
     return Link(parents, trained, countable, explicit, frozenset(opaque), chooses=mechanism.chooses)
 

@@ -252,7 +252,10 @@ def _given_as_pixels(dcm: Model, target: Target) -> set[str]:
     """Images that rows give, and that a mechanism of the target reads without an encoder
     between."""
     readers = list(map(dcm.mechanism, target.variables))
-    read = {p for one in readers if not one.reads_projections for p in one.parents}
+    read: set[str] = set()
+    for one in readers:
+        if not one.reads_projections:
+            read.update(one.parents)
     return {name for name in read if name in target.parents and name in dcm.encoders}
 
 
@@ -503,7 +506,10 @@ def _standardise(dcm: Model, prepared: Prepared) -> None:
         if complete:
             columns = prepared.columns(dcm, name, max(complete, key=len))
             mechanism.standardise_parents(read_parents(dcm, name, columns))
-        having = [rows for rows in train if name in rows.values and name not in rows.source.do]
+        having = []
+        for rows in train:
+            if name in rows.values and name not in rows.source.do:
+                having.append(rows)
         if not having:
             continue
         values = as_made(dcm, name, prepared.columns(dcm, name, max(having, key=len)))

@@ -167,7 +167,9 @@ class Roller:
         mechanism, variable = self.dcm.mechanism(name), self.dcm.variables[name]
         discrete = variable.is_discrete
         if name in state.spread:
-            parents = {parent: self._read(parent, name, state) for parent in mechanism.parents}
+            parents = {}
+            for parent in mechanism.parents:
+                parents[parent] = self._read(parent, name, state)
             self._enumerate(name, state, n, mechanism.logits(parents, confounder))
             return
         # copies of one row share their noise; score-function copies of what is scored must not

@@ -126,7 +126,10 @@ class Run:
 
     def side_by_side(self, modules: Mapping[int, Module]) -> None:
         """Train modules of one variable without a confounder by likelihood, all at once."""
-        chosen = {p: m for p, m in modules.items() if p not in self.reports and self._single(m)}
+        chosen = {}
+        for p, m in modules.items():
+            if p not in self.reports and self._single(m):
+                chosen[p] = m
         if not chosen:
             return
         self._rest()
@@ -382,7 +385,9 @@ class Run:
         """
         if self.checkpoints is None:
             return
-        tensors = {f"model.{key}": value for key, value in self.dcm.trained_tensors().items()}
+        tensors = {}
+        for key, value in self.dcm.trained_tensors().items():
+            tensors[f"model.{key}"] = value
         bindings = {name: m.binding() for name, m in self.dcm.mechanisms.items()}
         scaler = self.accelerator.scaler
         state: Json = {

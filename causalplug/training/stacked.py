@@ -195,7 +195,9 @@ class StackedTraining:
         if len(sources) == 1:
             rows = pick(sources[0].values, columns)
         else:
-            rows = {c: torch.cat([s.values[c] for s in sources]) for c in columns}
+            rows = {}
+            for c in columns:
+                rows[c] = torch.cat([s.values[c] for s in sources])
         return Member(name, mechanism, rows)  # type: ignore[arg-type]
 
     def train(self, singles: Sequence[Single]) -> None:
@@ -255,7 +257,9 @@ class StackedTraining:
         for length in lengths:
             before = [single.scores for single in active]
             done = self._cycle(active, length, done, pace, bar)
-            gains = [self._gained(s, scores) for s, scores in zip(active, before, strict=True)]
+            gains = []
+            for s, scores in zip(active, before, strict=True):
+                gains.append(self._gained(s, scores))
             gains = self.processes.told(gains)
             active = [single for single, more in zip(active, gains, strict=True) if more]
             if not active:

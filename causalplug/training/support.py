@@ -59,14 +59,18 @@ def range_records(tables: Sequence[Rows], model: Model) -> dict[str, RangeRecord
 def unseen_categories(tables: Sequence[Rows], model: Model) -> dict[str, list[object]]:
     """Declared categories that no row of the sources which record them has, by variable."""
     counts = _category_counts(tables, model)
-    found = {name: [c for c, n in of.items() if n == 0] for name, of in counts.items()}
+    found = {}
+    for name, of in counts.items():
+        found[name] = [c for c, n in of.items() if n == 0]
     return {name: categories for name, categories in found.items() if categories}
 
 
 def rare_categories(tables: Sequence[Rows], model: Model) -> dict[str, list[list[object]]]:
     """Categories that some rows have but fewer than ten, each with its number, by variable."""
     counts = _category_counts(tables, model)
-    found = {name: [[c, n] for c, n in of.items() if 0 < n < _RARE] for name, of in counts.items()}
+    found = {}
+    for name, of in counts.items():
+        found[name] = [[c, n] for c, n in of.items() if 0 < n < _RARE]
     return {name: pairs for name, pairs in found.items() if pairs}
 
 
@@ -122,7 +126,10 @@ class _Look:
     def at(self, name: str, values: Sequence[object]) -> list[OverlapRecord]:
         """A record of every value; all say that they were not checked if there is too much to
         do."""
-        domains = {n: v.categories for n, v in self.model.variables.items() if v.is_discrete}
+        domains = {}
+        for n, v in self.model.variables.items():
+            if v.is_discrete:
+                domains[n] = v.categories
         outcomes = _asked(self.model, name, values, self.sources, domains)
         if outcomes is None:
             return []

@@ -22,10 +22,8 @@ from causalplug.arguments import (
     ROWS,
     SEED,
     TEXT,
-    VALUES,
     Rule,
     instance,
-    read_argument,
     several,
     takes,
     whole,
@@ -34,16 +32,17 @@ from causalplug.caveats import Caveat
 from causalplug.checks.fit import FitReport
 from causalplug.checks.records import OverlapRecord
 from causalplug.data.source import DataSource, Rows, as_data_sources
-from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
+from causalplug.errors import ConvergenceWarning, MechanismError, PlanError, TrainingError
 from causalplug.identification.query import Query
 from causalplug.mechanisms.base import Mechanism
-from causalplug.mechanisms.frozen.generator import FrozenMechanism
+from causalplug.mechanisms.frozen.generator import FrozenMechanism, state_hash
 from causalplug.mechanisms.frozen.renderer import Renderer
 from causalplug.model.model import Model
 from causalplug.planning.joint import joint_plan
+from causalplug.planning.module import Action
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module, Plan, plan
-from causalplug.selection import dicts_by_name, map_values, values_at, within, without
+from causalplug.selection import dicts_by_name, map_values, values_at, without
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.columns import suit_columns
 from causalplug.training.config import TrainingConfig, TrainingSettings
@@ -56,6 +55,7 @@ from causalplug.training.graph_doubts import graph_doubts
 from causalplug.training.links import with_ways
 from causalplug.training.prepare import prepare
 from causalplug.training.processes import Processes, Unanswered, known_accelerator, out_of_memory
+from causalplug.training.questions import read_by
 from causalplug.training.replicates import check_replicates, refit
 from causalplug.training.report import ModuleReport, TrainingReport
 from causalplug.training.run import Run, report_from
@@ -69,7 +69,7 @@ from causalplug.training.support import (
 from causalplug.training.threads import limited_threads
 from causalplug.training.validation import Distance
 from causalplug.values import Json, Named
-from causalplug.wording import add_note, did_you_mean
+from causalplug.wording import add_note, did_you_mean, listed
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -131,7 +131,8 @@ def fit(
             Rows are drawn within every source, whole clusters together where a DataSource names
             them; under ``accelerate launch`` the processes share the refits.
         queries: The questions that the model is for, as text or Query. Only the mechanisms that
-            they read are trained, with what these are trained through; other questions are then
+            they read are trained, with what these are trained through, and those of recorded
+            treatments, by which ``data=`` makes an effect doubly robust; other questions are then
             refused. None trains everything.
         **settings: Fields of :class:`TrainingConfig`, such as ``steps=500``.
 
@@ -173,34 +174,6 @@ def fit(
         queries=queries,
     )
     return trainer.train(resume_from_checkpoint=resume_from_checkpoint, replicates=replicates)
-
-
-def _read_by(dcm: Model, queries: str | Query | Iterable[str | Query]) -> tuple[str, ...]:
-    """The variables whose mechanisms the answers to ``queries`` run.
-
-    Raises:
-        TrainingError: No question.
-        QuerySyntaxError, QueryError, UnknownVariableError: A question that makes no sense.
-    """
-    found: set[str] = set()
-    if isinstance(queries, str | Query):
-        asked_for = [queries]
-    else:
-        asked_for = read_argument("queries", queries, VALUES, TrainingError, "fit")
-    for query in asked_for:
-        asked = query
-        if isinstance(query, str):
-            asked = Query.parse(query)
-        if not isinstance(asked, Query):
-            raise TrainingError(
-                f"queries holds {query!r}, which is no question: give text such as 'P(Y | "
-                "do(X=1))', or a Query."
-            )
-        asked.check(dcm.graph.variables)
-        found |= asked.reads(dcm.graph)
-    if not found:
-        raise TrainingError("queries asks nothing of the model: name at least one question.")
-    return tuple(within(dcm.graph.variables, found))
 
 
 def _with_accumulation(config: TrainingConfig, accelerator: Accelerator) -> TrainingConfig:
@@ -266,11 +239,9 @@ class Trainer:
         self.output_dir = _folder(output_dir)
         self.tables = encoded(dcm, sources, self.output_dir)
         self.config = self.config.of_length(max(map(len, self.tables)), self._drawing())
-        made = self._planned(None if queries is None else _read_by(dcm, queries))
+        made = self._planned(None if queries is None else read_by(dcm, queries))
         self.plan = replace(made, modules=with_ways(dcm, made.modules, self.config))
-        for module in self.plan.modules:
-            if module.objective == ObjectiveName.COUNTERFACTUAL:
-                check_counterfactual(dcm, module.variables)
+        self._check_counterfactuals()
         named = zip(self.tables, self.plan.sources, strict=True)
         self.tables = [replace(rows, source=source) for rows, source in named]
 
@@ -361,6 +332,21 @@ class Trainer:
         if self.accelerator.trackers:
             self.accelerator.log(dict(values), step=step)
 
+    def _check_counterfactuals(self) -> None:
+        """Refuse modules that cannot be trained by counterfactuals, and judges that serve none."""
+        chosen = []
+        for module in self.plan.modules:
+            if module.objective == ObjectiveName.COUNTERFACTUAL:
+                chosen.append(module)
+        if self.config.judges and not chosen:
+            raise PlanError(
+                f"judges= names {listed(self.config.judges)}, but no module is trained with "
+                'objective "counterfactual": judges are for counterfactual images. Leave them '
+                "out, or name the image in objective=."
+            )
+        for module in chosen:
+            check_counterfactual(self.dcm, module.variables, self.config.judges)
+
     def _facts(self) -> Json:
         """What has to agree between a run and the one that resumes it, by kind and name."""
         data = {}
@@ -382,6 +368,10 @@ class Trainer:
             "generators": {
                 name: _version(m) for name, m in self.dcm.mechanisms.items() if m.frozen
             },
+            "judges": {
+                name: state_hash(judge.state_dict())
+                for name, judge in (self.config.judges or {}).items()
+            },
             "processes": self.accelerator.num_processes,
         }
         return json.loads(json.dumps(facts))  # as a checkpoint gives them back
@@ -393,7 +383,7 @@ class Trainer:
         self.dcm.replicates = ()
         run, resumed = self._run(resume)
         seconds: dict[str, float] = {}
-        modules = [module for module in self.plan.modules if module.action != "pull"]
+        modules = [module for module in self.plan.modules if module.action != Action.PULL]
         run.prepared = prepare(
             self.dcm,
             self.tables,
@@ -514,7 +504,7 @@ class Trainer:
         reports = values_at(run.reports, range(len(modules)))
         pulled: list[str] = []
         for module in self.plan.modules:
-            if module.action == "pull":
+            if module.action == Action.PULL:
                 pulled += module.variables
         counts = [counted(rows, self.dcm.variables) for rows in run.prepared.train]
         report = TrainingReport(reports, pulled, seconds, self.config.to_dict(), fits, counts)
@@ -642,8 +632,14 @@ class Trainer:
     def _frozen_images(self, module: Module) -> set[str]:
         """Frozen generators of images that this module's targets are drawn through: those that
         fill a sample bank."""
-        drawn = {name for target in module.targets for name in target.frozen}
-        return {name for name in drawn if isinstance(self.dcm.mechanism(name), FrozenMechanism)}
+        drawn: set[str] = set()
+        for target in module.targets:
+            drawn.update(target.frozen)
+        names = set()
+        for name in drawn:
+            if isinstance(self.dcm.mechanism(name), FrozenMechanism):
+                names.add(name)
+        return names
 
 
 def _check_agreement(told: Sequence[Named]) -> None:

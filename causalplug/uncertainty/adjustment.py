@@ -132,7 +132,10 @@ def _evidence(case: Case) -> set[str] | None:
     """The names in a case's evidence, None if an intervention changes any, or a number is given."""
     if any(given.points for given in case.given):
         return None
-    seen = {given.world.cell(name) for given in case.given for name in given.names}
+    seen = set()
+    for given in case.given:
+        for name in given.names:
+            seen.add(given.world.cell(name))
     seen |= {axis.world.cell(axis.variable) for axis in case.evidence}
     if any(seconds(seen)):
         return None
@@ -293,7 +296,9 @@ class _Case:
     def _pinned(self) -> tuple[dict[str, Tensor], Tensor]:
         """A value of the treatment that the evidence allows, and how probable it is given the
         covariates."""
-        conditions = [c for given in self.case.given for c in given.conditions]
+        conditions = []
+        for given in self.case.given:
+            conditions.extend(given.conditions)
         for condition in conditions:
             if condition.name in self.treatments and condition.allowed is not None:
                 allowed = condition.allowed.to(self.dcm.device)

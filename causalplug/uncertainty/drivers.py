@@ -237,7 +237,11 @@ def drivers_of(dcm: Model, answer: Estimate) -> Drivers:
 
 def _set(query: Query) -> set[str]:
     """The variables that a question sets."""
-    return {name for _, term in query.terms for event in term.events for name in event.do}
+    names: set[str] = set()
+    for _, term in query.terms:
+        for event in term.events:
+            names.update(event.do)
+    return names
 
 
 def _modules(dcm: Model) -> list[tuple[str, ...]]:
@@ -246,7 +250,9 @@ def _modules(dcm: Model) -> list[tuple[str, ...]]:
     if dcm.plan is not None:
         found = [module.variables for module in dcm.plan.modules]
     else:
-        found = [tuple(sorted(part, key=order.__getitem__)) for part in dcm.graph.c_components()]
+        found = []
+        for part in dcm.graph.c_components():
+            found.append(tuple(sorted(part, key=order.__getitem__)))
     return sorted(found, key=lambda variables: min(map(order.__getitem__, variables)))
 
 

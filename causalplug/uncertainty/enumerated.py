@@ -41,7 +41,9 @@ def enumerated_gradient(
         numbers: What is differentiated.
         parameters: Parameters by variable.
     """
-    cases = [case for block in numbers.blocks for case in block.cases]
+    cases = []
+    for block in numbers.blocks:
+        cases.extend(block.cases)
     found = [_variables(dcm, numbers, case) for case in cases]
     if any(of is None for of in found):
         return None
@@ -54,7 +56,9 @@ def enumerated_gradient(
             gradients = torch.zeros(numbers.size, sum(p.numel() for p in together)).double()
         else:
             gradients = pulled_back(values, torch.eye(numbers.size), together)
-    sizes = [sum(p.numel() for p in own) for own in parameters.values()]
+    sizes = []
+    for own in parameters.values():
+        sizes.append(sum(p.numel() for p in own))
     return dict(zip(parameters, gradients.split(sizes, 1), strict=True))
 
 

@@ -95,10 +95,17 @@ def influence_of(
     Raises:
         NoGradient: The answer has no gradient that can be computed here.
     """
-    read = {name for world, target in numbers.targets for name in world.graph.ancestors([target])}
+    read: set[str] = set()
+    for world, target in numbers.targets:
+        read.update(world.graph.ancestors([target]))
     known = set(trained)
-    parts = [component for component in dcm.graph.c_components() if component & read & known]
-    needed = [name for part in parts for name in sorted(part & known)]
+    parts = []
+    for component in dcm.graph.c_components():
+        if component & read & known:
+            parts.append(component)
+    needed = []
+    for part in parts:
+        needed.extend(sorted(part & known))
     if not tabular(dcm, needed):
         found = _doubly_robust(dcm, numbers, samples, seed)
         if found is not None:
@@ -150,7 +157,10 @@ def _by_fisher(
     correction = torch.zeros(size, dtype=torch.float64)
     owed: dict[tuple[tuple[str, ...], int], Tensor] = {}
     for component in dcm.graph.c_components():
-        own = [name for name in dcm.graph.variables if name in component and name in parameters]
+        own = []
+        for name in dcm.graph.variables:
+            if name in component and name in parameters:
+                own.append(name)
         placed = list(_factors(dcm, samples, component))
         if not own:
             continue
@@ -192,4 +202,7 @@ def _factors(
 def _flat(
     parameters: Mapping[str, Sequence[nn.Parameter]], names: Sequence[str]
 ) -> list[nn.Parameter]:
-    return [parameter for name in names for parameter in parameters[name]]
+    found: list[nn.Parameter] = []
+    for name in names:
+        found.extend(parameters[name])
+    return found

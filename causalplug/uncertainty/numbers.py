@@ -86,7 +86,10 @@ class AnswerNumbers:
             by_symbols.append(
                 {tuple(str(case.symbols[label]) for label in order): case for case in term.cases}
             )
-        return [[cases[key] for cases in by_symbols] for key in by_symbols[0]]
+        found = []
+        for key in by_symbols[0]:
+            found.append([cases[key] for cases in by_symbols])
+        return found
 
     def _block(self, cases: list[Case]) -> Block:
         first = cases[0]
@@ -114,19 +117,29 @@ class AnswerNumbers:
     @property
     def targets(self) -> list[tuple[World, str]]:
         """Every world and variable that a number reads."""
-        return [target for place in self.places for target in self.targets_of(self.case(place))]
+        targets = []
+        for place in self.places:
+            targets.extend(self.targets_of(self.case(place)))
+        return targets
 
     @staticmethod
     def targets_of(case: Case) -> list[tuple[World, str]]:
         """Every world and variable that a case reads."""
-        found = [(given.world, name) for given in case.given for name in given.names]
+        found = []
+        for given in case.given:
+            for name in given.names:
+                found.append((given.world, name))
         return found + [(world, name) for world, names in case.targets for name in names]
 
     @property
     def places(self) -> list[Place]:
         """All cases."""
         terms = range(len(self.terms))
-        return [(number, position) for number in range(len(self.blocks)) for position in terms]
+        found = []
+        for number in range(len(self.blocks)):
+            for position in terms:
+                found.append((number, position))
+        return found
 
     def columns(self, place: Place) -> slice:
         """Which of the numbers a case is part of."""

@@ -93,7 +93,9 @@ class Pins:
             world, point = self.points[cell]
             mechanism = self.dcm.mechanism(point.name)
             values = rows.values(world, mechanism.parents)
-            parents = {p: self.dcm._read(p, mechanism, values, {}) for p in mechanism.parents}
+            parents = {}
+            for p in mechanism.parents:
+                parents[p] = self.dcm._read(p, mechanism, values, {})
             value = self.dcm.variables[point.name].scale(rows.cells[cell])
             confounder = self.dcm.confounder(point.name, rows.noise)
             yield Density(point.name, mechanism, value, parents, confounder)

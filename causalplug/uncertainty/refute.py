@@ -119,7 +119,10 @@ def _columns(dcm: _M, data: object) -> dict[str, Any]:
 def _with_cause(dcm: _M, query: Query, treatments: set[str]) -> tuple[_M | None, tuple[str, ...]]:
     """An untrained model with one more recorded cause of treatments and outcomes, the last of its
     variables; None with a note where a frozen mechanism cannot have one more cause."""
-    outcomes = {event.variable for _, term in query.terms for event in term.outcomes}
+    outcomes = set()
+    for _, term in query.terms:
+        for event in term.outcomes:
+            outcomes.add(event.variable)
     frozen = {n: dcm.mechanism(n) for n in dcm.graph.variables if dcm.mechanism(n).frozen}
     kept = sorted((treatments | outcomes) & set(frozen))
     if kept:
@@ -149,7 +152,10 @@ def _treatments(query: Query) -> set[str]:
         QueryError: If nothing is set, or the query is no contrast, which has to be 0 without
             effect.
     """
-    found = {name for _, term in query.terms for world in term.worlds for name in world}
+    found: set[str] = set()
+    for _, term in query.terms:
+        for world in term.worlds:
+            found.update(world)
     if not found or abs(sum(firsts(query.terms))) > 1e-9 or query.formula is not None:
         raise QueryError(
             f"{query} cannot be refuted: a placebo has to make it 0, which holds for effects such "

@@ -83,7 +83,9 @@ def from_model(
         if seconds > _SLOW or any(count["set"].get(name) == [] for name in source.do):
             return None
         noise = Noise(size, _SEED + number, device=dcm.device)
-        do = {name: _set(dcm, name, count["set"][name], noise) for name in sorted(source.do)}
+        do = {}
+        for name in sorted(source.do):
+            do[name] = _set(dcm, name, count["set"][name], noise)
         with torch.no_grad():
             drawn = dcm.generate(noise, do, sorted(source.recorded))
             values = {name: _projected(dcm, name, value) for name, value in drawn.items()}

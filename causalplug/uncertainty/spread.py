@@ -108,7 +108,9 @@ def _not_by_likelihood(dcm: Model, numbers: AnswerNumbers, trained: set[str]) ->
     Raises:
         Unknown: Some of it has none, or was not trained by :func:`causalplug.fit`.
     """
-    read = {name for world, target in numbers.targets for name in world.graph.ancestors([target])}
+    read: set[str] = set()
+    for world, target in numbers.targets:
+        read.update(world.graph.ancestors([target]))
     objectives = _objectives(dcm.history)
     other = sorted(n for n in trained & read if objectives.get(n) != "likelihood")
     unknown = [name for name in other if name not in objectives]

@@ -3,6 +3,7 @@ real images alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.svm import SVC
 import causalplug as cp
 from recipes.cxr.data import FINDINGS, XRays, finding
 
-__all__ = ["coarse", "shown"]
+__all__ = ["coarse", "read", "shown"]
 
 
 def shown(dcm: cp.DCM, real: XRays, n: int, seed: int) -> dict[str, float]:
@@ -27,15 +28,29 @@ def shown(dcm: cp.DCM, real: XRays, n: int, seed: int) -> dict[str, float]:
         n: Images of each finding.
         seed: Seed of the images.
     """
-    judge = SVC(C=10.0, class_weight="balanced").fit(coarse(real.images), finding(real.C, real.N))
     image: Any = dcm.mechanism("Xray")
-    draw, found = torch.Generator().manual_seed(seed), {}
+    draw, made = torch.Generator().manual_seed(seed), {}
     for code, name in enumerate(FINDINGS):
         noise = {key: spec.draw(n, draw) for key, spec in image.generator_noise.items()}
         with torch.no_grad():
-            made = image.paint(torch.full((n,), code), noise)
-        pixels = 255 * made.numpy()[:, 0]
-        found[name] = float((judge.predict(coarse(pixels)) == code).mean())
+            made[name] = 255 * image.paint(torch.full((n,), code), noise).numpy()[:, 0]
+    return read(real.images, finding(real.C, real.N), made)
+
+
+def read(
+    images: np.ndarray, findings: np.ndarray, made: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """Share of the images made of each finding that a judge of the real ones reads as it.
+
+    Args:
+        images: ``(m, side, side)``, real, 0 to 255.
+        findings: ``(m,)``, the code of what each shows.
+        made: ``(n, side, side)`` of every finding, 0 to 255.
+    """
+    judge = SVC(C=10.0, class_weight="balanced").fit(coarse(images), findings)
+    found = {}
+    for code, name in enumerate(FINDINGS):
+        found[name] = float((judge.predict(coarse(made[name])) == code).mean())
     return found
 
 

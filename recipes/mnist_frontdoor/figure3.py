@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     made.set_defaults(output_dir=Path("runs/mnist_frontdoor_figure3"))
     made.add_argument("--seeds", type=int, default=3, help="trainings of each arm")
     made.add_argument("--rows", type=int, default=6000, help="observational rows")
-    made.add_argument("--generator-steps", type=int, default=400, help="updates of the generator")
+    made.add_argument("--generator-steps", type=int, default=3000, help="updates of the generator")
     made.add_argument("--most-steps", type=int, default=1500, help="updates of an arm at most")
     made.add_argument("--every", type=int, default=100, help="updates between two points")
     made.add_argument(
@@ -94,7 +94,6 @@ def train(
         patience=chosen.patience,
         encoder_steps=200,
         bank_rows=500,
-        check_fit=False,
         check_graph=False,
         check_overlap=False,
         **settings,
@@ -102,13 +101,15 @@ def train(
     trainer = cp.Trainer(
         dcm, [cp.DataSource(rows, name="rows")], config=config, accelerator=watch.accelerator()
     )
-    steps = trainer.train().modules[-1].steps
+    report = trainer.train()
+    steps = report.modules[-1].steps
     run.lap(name)
     curve = [point | {"seconds": point["seconds"] + generator} for point in watch.points]
     return dcm, {
         "curve": curve,
         "steps": steps,
         "stopped": steps < chosen.most_steps,
+        "generator": [fit.verdict for fit in report.fits],
         "seconds": curve[-1]["seconds"],
         "end": distances(dcm, scm, 10_000),
     }
@@ -141,7 +142,9 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
         "steps": [part["steps"] for part in found],
         "stopped": [part["stopped"] for part in found],
         "seconds": [part["seconds"] for part in found],
+        "generator": [part["generator"] for part in found],
         "end": {name: [part["end"][name] for part in found] for name in MEASURED},
+        "curves": [part["curve"] for part in found],
     }
 
 
@@ -150,7 +153,7 @@ def draw(arms: Mapping[str, list[dict[str, Any]]], images: Mapping[str, Any], fo
     from causalplug import plots
     from causalplug.plots.style import SERIES, panels, plain
 
-    figure, grid = panels(2, 2, 3.2, 2.0)
+    figure, grid = panels(2, 2, 6.0, 3.6)
     colours = (SERIES["model"], *SERIES["other"])
     for i, measured in enumerate(MEASURED):
         for j, (key, label) in enumerate((("seconds", "CPU seconds"), ("step", "steps"))):
@@ -164,7 +167,8 @@ def draw(arms: Mapping[str, list[dict[str, Any]]], images: Mapping[str, Any], fo
             axes.set_xlabel(label, **plain())
             axes.set_ylabel(f"TVD of {measured}", **plain())
             axes.set(ylim=(0, None))
-    grid[0][0].legend(frameon=False, fontsize=6.5)
+    handles, names = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=3, frameon=False, fontsize=6.5)
     figure.savefig(folder / "curves.png", dpi=200)
     plots.plot_images(dict(images), width=6.0).savefig(folder / "images.png", dpi=200)
 
@@ -173,7 +177,9 @@ def line(found: Mapping[str, Any]) -> str:
     """The end of one training, in words."""
     ends = ", ".join(f"TVD of {name} {value:.3f}" for name, value in found["end"].items())
     stopped = "stopped improving" if found["stopped"] else "still had steps to go"
-    return f"{ends} after {found['seconds']:.0f} CPU seconds, {found['steps']} steps; {stopped}"
+    fit = "".join(f"; the generator is {verdict}" for verdict in found["generator"])
+    spent = f"{found['seconds']:.0f} CPU seconds, {found['steps']} steps"
+    return f"{ends} after {spent}; {stopped}{fit}"
 
 
 def show(arms: Mapping[str, Mapping[str, Any]]) -> None:

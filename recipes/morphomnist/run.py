@@ -14,11 +14,14 @@ from accelerate import Accelerator
 import causalplug as cp
 from recipes.common import Run, parser
 from recipes.morphomnist import data, strokes
+from recipes.morphomnist.own_judges import own_judges, shifted
 
 GRAPH = "thickness -> intensity; thickness -> image; intensity -> image; digit -> image"
 DO = ["thickness", "intensity", "digit"]
-FAMILIES = ("vae", "residual", "counterfactual")
-OBJECTIVE = {"vae": "likelihood", "residual": "likelihood", "counterfactual": "counterfactual"}
+COPIES = 3  # shifted images beside each of Morpho-MNIST
+FAMILIES = ("vae", "residual", "counterfactual", "judged")
+OBJECTIVE = {"vae": "likelihood", "residual": "likelihood"}
+"""Of the others it is "counterfactual"; ``judged`` has judges of its own."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class World:
     judged: dict[str, Any]
     judges: dict[str, cp.Mechanism]
     encoder: Any
+    brightest: float
     places: np.ndarray | None = None
 
 
@@ -53,19 +57,21 @@ def drawn(rows: int, held: int, seed: int) -> World:
             .new_tensor(np.concatenate([images[:, 0].sum(2), images[:, 0].sum(1)], 1))
         )
 
-    return World(variables, train, judged, strokes.judges(image), profile, places[rows:])
+    return World(variables, train, judged, strokes.judges(image), profile, 1.0, places[rows:])
 
 
-def morpho(folder: str, lenet: str, rows: int, held: int) -> World:
+def morpho(folder: str, lenet: str, rows: int, held: int, seed: int) -> World:
     """Morpho-MNIST, judged by the benchmark's own three judges."""
     train, judged = _split(data.load(folder), rows, held)
+    train = shifted(train, COPIES, seed)
     variables = {
         "thickness": cp.Continuous(),
         "intensity": cp.Continuous(),
         "digit": cp.Discrete(10),
         "image": data.IMAGE,
     }
-    return World(variables, train, judged, data.judges(folder), data.lenet_features(lenet))
+    judges, features = data.judges(folder), data.lenet_features(lenet)
+    return World(variables, train, judged, judges, features, 255.0)
 
 
 def _split(
@@ -91,10 +97,20 @@ def model(world: World, family: str, run: Run) -> cp.DCM:
 def fitted(world: World, family: str, run: Run) -> cp.DCM:
     """One family, trained on the rows."""
     chosen, dcm = run.options, model(world, family, run)
+    judges = None
+    if family == "judged":
+        judges = own_judges(
+            world.variables,
+            world.train,
+            steps=chosen.judge_steps,
+            brightest=world.brightest,
+            seed=chosen.seed,
+        )
     cp.fit(
         dcm,
         cp.DataSource(world.train, name="rows"),
-        objective={"image": OBJECTIVE[family]},
+        objective={"image": OBJECTIVE.get(family, "counterfactual")},
+        judges=judges,
         steps=chosen.steps,
         batch_size=128,
         ema=0.995,
@@ -132,6 +148,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     made.add_argument("--rows", type=int, help="rows to learn from")
     made.add_argument("--held", type=int, help="rows to judge by")
     made.add_argument("--steps", type=int, help="updates of each phase of training")
+    made.add_argument("--judge-steps", type=int, help="updates of the judges of one's own")
     made.add_argument("--latent", type=int, help="numbers of the latent")
     made.add_argument("--width", type=int, help="of the networks")
     made.add_argument("--network", choices=["dense", "convolution"], help="of the mechanism")
@@ -141,7 +158,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     run = Run(__file__, made, arguments)
     chosen = run.options
     if chosen.data and not chosen.quick:
-        world = morpho(chosen.data, chosen.lenet, chosen.rows, chosen.held)
+        world = morpho(chosen.data, chosen.lenet, chosen.rows, chosen.held, chosen.seed)
     else:
         world = drawn(chosen.rows, chosen.held, chosen.seed)
     run.lap("rows")

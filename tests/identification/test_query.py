@@ -3,6 +3,8 @@ understand."""
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -209,4 +211,22 @@ def test_senseless_objects() -> None:
 )
 def test_other_names_of_what_can_be_asked_are_answered_with_ours(text, words):
     with pytest.raises(QuerySyntaxError, match=words):
+        Query.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("P(Y in {0, 1})", "add the cases"),
+        ("P(Y=1 or X=1)", "add the cases"),
+        ("P(Y=1 and X=1)", "separated by commas"),
+        ("P(Y=1 given X=1)", "a bar before what is given"),
+        ("P(Y not 1)", "write Y!=1"),
+        ("median(Y)", "whose summary has the quantiles"),
+        ("RD(Y, X)", "ATE"),
+        ("P(Y=1 | do(X=01))", 'or "01" in quotes'),
+    ],
+)
+def test_words_that_people_type_are_answered(text, advice):
+    with pytest.raises(QuerySyntaxError, match=re.escape(advice)):
         Query.parse(text)

@@ -71,11 +71,44 @@ def test_other_parents_make_another_image():
 
 
 def test_gradients_pass_where_pixels_are_cut_off():
+    """Where they lead back inside; those that lead further out do not."""
     variable = cp.Image(1, 8, 8)
     made, given = mechanism(variable), parents(2)
     noise = {name: 50 * torch.ones(2, *spec.shape) for name, spec in made.noise.items()}
     made(given, noise).sum().backward()
     assert float(made.decoder.out.bias.grad.abs().sum()) > 0
+    made.zero_grad()
+    (-made(given, noise)).sum().backward()
+    assert float(made.decoder.out.bias.grad.abs().sum()) == 0
+
+
+def test_means_learn_sharply_whatever_the_scale():
+    """In training the gradient of a mean is that of one small scale, and the value is the bound."""
+    made = mechanism(cp.Image(1, 4, 4))
+    images = torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    mean, scale = torch.full_like(images, 0.5), torch.full_like(images, 0.3)
+    mean.requires_grad_()
+    scale.requires_grad_()
+    density = made.train()._density(images, mean, scale)
+    density.sum().backward()
+    exact = torch.distributions.Normal(mean, scale).log_prob(images)
+    assert torch.allclose(density, exact)
+    assert torch.allclose(mean.grad, (images - 0.5) / 0.07**2, rtol=1e-4)
+    scale_alone = torch.autograd.grad(exact.sum(), scale)[0]
+    assert torch.allclose(scale.grad, scale_alone)
+
+
+def test_a_gate_shuts_out_the_residual_and_the_image_still_comes_back():
+    variable = cp.Image(1, 8, 8)
+    made, given, value = mechanism(variable), parents(5), images(variable, 5)
+    with torch.no_grad():
+        noise = made.abduct(value, given)
+        made.gate[-1].bias.fill_(-30)
+        other = made(given, noise)
+        mean, _ = made._pixels(noise["latent"], made._condition(given, None, 5))
+        again = made(given, made.abduct(value, given))
+    assert float((other - mean).abs().max()) < 0.1  # it was up to 1 without the gate
+    assert float((again - value).abs().max()) < 1e-5
 
 
 def test_the_bound_is_below_the_log_density():

@@ -205,3 +205,41 @@ def test_values_are_matched_by_what_they_are(categories: list, read: list) -> No
     shown = cp.wrap(Shown(), cp.Vector(10), conditions=[cp.Condition("digit", cp.Discrete(10))])
     bound = shown.bind("V", cp.Vector(10), {"D": cp.Discrete(categories)})
     assert bound({"D": torch.arange(len(categories))}, {}).argmax(-1).tolist() == read
+
+
+def test_numbers_outside_of_the_declared_interval_are_an_error() -> None:
+    network = nn.Linear(1, 1)
+    with torch.no_grad():
+        network.weight.fill_(0.0)
+        network.bias.fill_(5.0)
+    made = cp.wrap(network, NUMBER, conditions=condition())
+    graph = cp.CausalGraph.parse("x -> Y")
+    wide = cp.DCM(graph, {"x": NUMBER, "Y": cp.Continuous(low=0, high=5)}, mechanisms={"Y": made})
+    assert (wide.sample(3, seed=0)["Y"] == 5.0).all()
+    dcm = cp.DCM(graph, {"x": NUMBER, "Y": cp.Continuous(low=0, high=1)}, mechanisms={"Y": made})
+    with pytest.raises(MechanismError, match=r"'Y' gives numbers from 5 to 5, .* in \[0, 1\]"):
+        dcm.sample(3, seed=0)
+
+
+def test_a_network_may_take_any_number_of_arguments_and_be_given_one() -> None:
+    class Any(nn.Module):
+        def forward(self, x, *others):
+            return x + sum(others)
+
+    made = cp.wrap(Any(), NUMBER, conditions=condition())
+    assert made({"x": torch.tensor([2.0])}, {}).tolist() == [2.0]
+
+
+def test_arguments_may_be_called_as_they_like() -> None:
+    """Capitals, other letters and names that differ by case alone."""
+
+    class Named(nn.Module):
+        def forward(self, *, D, d, größe, latent):
+            return latent[:, 0] + 10 * D + 100 * d + 1000 * größe
+
+    names = ["größe", "d", "D"]
+    made = cp.wrap(
+        Named(), NUMBER, conditions=[cp.Condition(name, NUMBER) for name in names], latent=1
+    )
+    given = {name: torch.tensor([float(place)]) for place, name in enumerate(names, start=1)}
+    assert made(given, {"latent": torch.tensor([[0.5]])}).tolist() == [1230.5]

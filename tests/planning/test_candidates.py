@@ -164,3 +164,10 @@ def test_the_command_line_needs_no_torch(folders) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "fits I" in done.stdout
+
+
+@pytest.mark.parametrize("given", ["user/mnist-cgan", 5, {"I": "user/mnist-cgan"}])
+def test_candidates_are_a_list(given: object) -> None:
+    graph = cp.CausalGraph.parse("D -> I")
+    with pytest.raises(PlanError, match=r"candidates=.* cannot be used by plan: give a list"):
+        cp.plan(graph, candidates=given)

@@ -147,3 +147,22 @@ def test_overlap_of_the_rows_that_are_given_is_a_caveat_of_the_answer() -> None:
     assert names(answer) == ["weak overlap"]
     assert answer.warnings[0].figures["share"] == pytest.approx(0.5, abs=0.1)
     assert dcm.estimate("P(Y | do(X=0))", n=50, data=rows).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("seen", "subjects"),
+    [
+        (25.0, ["Z=25"]),
+        (cp.Interval(4.0, 30.0), ["Z=4"]),
+        (cp.Interval(-30.0, -5.0), ["Z=-5"]),
+        (cp.Interval(-30.0, 30.0), []),
+        (0.5, []),
+    ],
+)
+def test_what_was_seen_beyond_the_rows_is_named(seen: Any, subjects: list[str]) -> None:
+    graph = cp.CausalGraph.parse("Z -> Y")
+    dcm = cp.DCM(graph, {"Z": cp.Continuous(), "Y": cp.Continuous()})
+    dcm.sources = (cp.Source(graph.variables),)
+    dcm.history = {"ranges": {"Z": [-3.0, -2.5, 2.5, 3.0]}}
+    rows = dcm.sample(given={"Z": seen}, n=2, min_acceptance=1e-12, variables=["Y"])
+    assert [w["subject"] for w in rows.attrs["warnings"]] == subjects

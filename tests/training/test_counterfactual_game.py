@@ -106,3 +106,104 @@ def test_one_word_for_all_reaches_images_alone():
         "T": "likelihood",
         "I": "counterfactual",
     }
+
+
+# -- judges of one's own
+
+
+class Ink(torch.nn.Module):
+    """How much ink lies along the rows, beside how much along the columns."""
+
+    def forward(self, image):
+        along = image[:, 0].amax(2).sum(1) - image[:, 0].amax(1).sum(1)
+        return torch.stack([along, -along], 1)
+
+
+class Thick(torch.nn.Module):
+    """The thickness of a bar: its ink, by its length."""
+
+    def forward(self, image):
+        return image[:, 0].sum((1, 2)) / 8
+
+
+def judges(image="I"):
+    reads = [cp.Condition(image, VARIABLES["I"])]
+    return {
+        "D": cp.wrap(Ink(), VARIABLES["D"], conditions=reads, output="logits"),
+        "T": cp.wrap(Thick(), VARIABLES["T"], conditions=reads),
+    }
+
+
+def test_images_learn_to_show_what_judges_see():
+    """Without any reader of its own, the training follows the judges."""
+    tried, seen = judges(), rows(80, seed=1)
+    errors = []
+    for steps in (2, 100):
+        trained = fitted(steps=steps, judges=tried, learning_rate=3e-3)
+        found = cp.metrics.effectiveness(trained, seen, {"T": 0.9}, tried)
+        errors.append(next(item.value for item in found.items if item.of == "T"))
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_a_reader_stays_for_what_no_judge_reads():
+    from causalplug.training.counterfactual_game import CounterfactualLearner
+
+    readers = []
+    step = CounterfactualLearner.step
+
+    def watching(self, index, generator):
+        readers.append(sorted(self.opponents.reader.read))
+        return step(self, index, generator)
+
+    CounterfactualLearner.step = watching
+    try:
+        fitted(steps=2, judges={"T": judges()["T"]})
+    finally:
+        CounterfactualLearner.step = step
+    assert readers[0] == ["D"]
+
+
+def test_a_training_with_judges_resumes(tmp_path):
+    tried = judges()
+    whole = fitted(tmp_path / "whole", steps=8, save_every=4, judges=tried)
+    first = tmp_path / "cut"
+    fitted(first, steps=8, save_every=4, judges=tried)
+    resumed = fitted(first, steps=8, save_every=4, judges=tried, resume_from_checkpoint=True)
+    assert torch.equal(weights(whole), weights(resumed))
+    with pytest.raises(cp.TrainingError, match="judges"):
+        fitted(first, steps=8, judges=other(tried), save_every=4, resume_from_checkpoint=True)
+
+
+def other(tried):
+    image = [cp.Condition("I", VARIABLES["I"])]
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    return {**tried, "D": cp.wrap(network, VARIABLES["D"], conditions=image, output="logits")}
+
+
+class Rounded(torch.nn.Module):
+    def forward(self, image):
+        return image[:, 0].sum((1, 2)).round().detach()
+
+
+def number(network, name="I"):
+    return cp.wrap(network, cp.Continuous(), conditions=[cp.Condition(name, VARIABLES["I"])])
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"T": number(Rounded())}, cp.PlanError, "no finite gradient|does not require grad"),
+        ({"I": number(Thick())}, cp.PlanError, "the parents of the image"),
+        ({"X": number(Thick())}, cp.PlanError, "the parents of the image"),
+        ({"T": "thick"}, cp.TrainingError, "judges=.*frozen mechanisms"),
+        ({}, cp.TrainingError, "judges=.*frozen mechanisms"),
+    ],
+)
+def test_judges_that_cannot_teach_are_refused_before_any_work(given, error, message):
+    with pytest.raises(error, match=message):
+        fitted(judges=given)
+
+
+def test_judges_without_a_counterfactual_image_are_refused():
+    with pytest.raises(cp.PlanError, match="judges are for counterfactual images"):
+        cp.fit(model(), rows(20), judges=judges(), progress=False)

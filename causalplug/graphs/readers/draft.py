@@ -112,7 +112,9 @@ class Draft:
         """
         if not self.names or not all(map(_NUMBERED.fullmatch, self.names)):
             return
-        written = {name: _written_name(name, attributes.get(name, {})) for name in self.names}
+        written = {}
+        for name in self.names:
+            written[name] = _written_name(name, attributes.get(name, {}))
         if not any(written.values()):
             return
         new = {name: text or "" for name, text in written.items()}

@@ -121,4 +121,7 @@ def _terms(text: str) -> list[list[str]]:
         else:
             depth += {"(": 1, ")": -1}.get(token, 0)
             terms[-1][-1].append(token)
-    return [["".join(part).strip() for part in term] for term in terms]
+    found = []
+    for term in terms:
+        found.append(["".join(part).strip() for part in term])
+    return found

@@ -186,7 +186,10 @@ def _bare_edge(line: str) -> str:
 
 def _edge(line: str, number: int) -> tuple[str, str, str]:
     words = line.split()
-    places = [i for i, word in enumerate(words) if word in _ARROWS and 0 < i < len(words) - 1]
+    places = []
+    for i, word in enumerate(words):
+        if word in _ARROWS and 0 < i < len(words) - 1:
+            places.append(i)
     if len(places) == 1:
         at = places[0]
         return " ".join(words[:at]), _ARROWS[words[at]], " ".join(words[at + 1 :])

@@ -279,7 +279,10 @@ def _words(value: object) -> list[str]:
         entries = value
     else:
         entries = [value]
-    return [word for entry in entries for word in re.findall(r"\w+", str(entry).casefold())]
+    words = []
+    for entry in entries:
+        words.extend(re.findall(r"\w+", str(entry).casefold()))
+    return words
 
 
 def _not_understood(name: str, mark: str) -> GraphError:

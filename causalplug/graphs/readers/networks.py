@@ -127,7 +127,9 @@ def read_xdsl(text: str) -> Draft:
             )
         _once(name, declared)
         draft.name(name)
-        entries: dict[str, object] = {str(e.get("id")): e.text for e in node.iter("property")}
+        entries: dict[str, object] = {}
+        for e in node.iter("property"):
+            entries[str(e.get("id"))] = e.text
         draft.mark(name, dict(node.attrib) | entries | {"name": notes.get(name)})
         above = node.findtext("parents") or ""
         parents += [(parent, name) for parent in above.split()]

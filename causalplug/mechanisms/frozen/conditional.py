@@ -26,7 +26,7 @@ from causalplug.noise import NoiseSpec
 from causalplug.planning.generator_facts import GeneratorFacts
 from causalplug.selection import names_of, pick, positions_of, to_dicts, values_at, within, without
 from causalplug.values import Json, Named, Value
-from causalplug.variables import Variable, variable_from_dict
+from causalplug.variables import Continuous, Variable, variable_from_dict
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -307,12 +307,33 @@ class ConditionalMechanism(Mechanism):
     def _as_declared(self, made: Tensor) -> Tensor:
         if self._codes is not None:
             return self._codes.to(made.device)[made]
+        if isinstance(self.variable, Continuous):
+            self._check_range(made, self.variable)
         if not self.generates.is_image:
             return made
         own: Value = self.generates
         wanted: Value = self.variable
         unit = (made - own.low) / (own.high - own.low)
         return wanted.low + (wanted.high - wanted.low) * unit
+
+    def _check_range(self, made: Tensor, variable: Continuous) -> None:
+        """Refuse numbers outside of the interval that the variable declares.
+
+        Raises:
+            MechanismError: There are some.
+        """
+        ends = [abs(end) for end in (variable.low, variable.high) if math.isfinite(end)]
+        if not ends or not made.numel():
+            return
+        least, most = float(made.detach().min()), float(made.detach().max())
+        slack = 1e-5 * max(1.0, *ends)
+        if least < variable.low - slack or most > variable.high + slack:
+            raise MechanismError(
+                f"The frozen mechanism of {self.name!r} gives numbers from {least:.6g} to "
+                f"{most:.6g}, and {self.name!r} is declared in [{variable.low:g}, "
+                f"{variable.high:g}]. Declare it without that end, or end the model in a function "
+                "that stays inside."
+            )
 
     def logits(
         self, parents: Mapping[str, Tensor] | Tensor, confounder: Tensor | None = None

@@ -482,7 +482,9 @@ class FrozenMechanism(Mechanism):
         """The copy that :meth:`binding` describes."""
         if "dtype" in binding:
             cast(self, binding["dtype"])
-        parents = {parent: variable_from_dict(item, parent) for parent, item in binding["parents"]}
+        parents = {}
+        for parent, item in binding["parents"]:
+            parents[parent] = variable_from_dict(item, parent)
         if binding.get("pending") is not None:
             spec: LabelMapSpec = LabelMapEstimate.from_dict(binding["pending"])
         else:

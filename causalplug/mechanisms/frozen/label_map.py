@@ -297,7 +297,9 @@ class LabelMap:
             LabelMapError: A combination of parents without rows, or an unknown label.
         """
         discrete = as_discrete(parents)
-        codes = {name: parent.encode(frame[name], name) for name, parent in discrete.items()}
+        codes = {}
+        for name, parent in discrete.items():
+            codes[name] = parent.encode(frame[name], name)
         n = _length(frame)
         if callable(label):
             joint = cls.from_function(label, discrete, labels).draw(codes, n=n)
@@ -346,7 +348,9 @@ class LabelMap:
     @classmethod
     def from_dict(cls, declaration: Named) -> LabelMap:
         """Inverse of :meth:`to_dict`."""
-        parents = {name: variable_from_dict(item, name) for name, item in declaration["parents"]}
+        parents = {}
+        for name, item in declaration["parents"]:
+            parents[name] = variable_from_dict(item, name)
         labels = list(map(Label.from_dict, declaration["labels"]))
         size = math.prod(sizes_of(labels))
         table = torch.tensor(declaration["probabilities"], dtype=torch.float64).view(-1, size)

@@ -170,14 +170,21 @@ def as_discrete(parents: Mapping[str, Variable]) -> dict[str, Discrete]:
     Raises:
         LabelMapError: One is not.
     """
-    wrong = [name for name, variable in parents.items() if not isinstance(variable, Discrete)]
+    wrong = []
+    for name, variable in parents.items():
+        if not isinstance(variable, Discrete):
+            wrong.append(name)
     if wrong:
         raise LabelMapError(
             f"A label map cannot read {', '.join(wrong)}: a generator's labels are discrete, and "
             "these parents are not. Declare them Discrete in bins, or train a mechanism for the "
             "variable."
         )
-    return {name: variable for name, variable in parents.items() if isinstance(variable, Discrete)}
+    found = {}
+    for name, variable in parents.items():
+        if isinstance(variable, Discrete):
+            found[name] = variable
+    return found
 
 
 def ravel(codes: Sequence[Tensor], sizes: Sequence[int], n: int | None = None) -> Tensor:

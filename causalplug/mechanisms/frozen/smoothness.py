@@ -39,8 +39,12 @@ def smooth_inputs(steps: Named) -> frozenset[str]:
     for step in steps["steps"]:
         operators[step["name"]] = _operator(step["op"])
         read = list(_mentioned([step["args"], step["kwargs"]]))
-        reached = {name for one in read for name in smooth.get(one, ())}
-        lost = {name for one in read for name in jumping.get(one, ())}
+        reached: set[str] = set()
+        for one in read:
+            reached.update(smooth.get(one, ()))
+        lost: set[str] = set()
+        for one in read:
+            lost.update(jumping.get(one, ()))
         if _jumps(step, operators):
             reached, lost = set(), lost | reached
         smooth[step["name"]], jumping[step["name"]] = reached, lost

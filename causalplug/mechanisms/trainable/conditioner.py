@@ -72,7 +72,9 @@ class Conditioner(nn.Module):
             )
         self.parents = dict(parents)
         self.confounder_size = confounder_size
-        sizes = [spec if isinstance(spec, int) else spec.feature_size for spec in parents.values()]
+        sizes = []
+        for spec in parents.values():
+            sizes.append(spec if isinstance(spec, int) else spec.feature_size)
         features = sum(sizes)
         precise = any(isinstance(spec, Continuous) and spec.precise for spec in parents.values())
         kind = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
 from causalplug.mechanisms.base import Mechanism, register_mechanism
@@ -26,19 +27,24 @@ __all__ = ["InvertibleImage", "ResidualVAE"]
 _CONDITION = 64
 _POINTS, _DRAWS = 4096, 8
 _LEAST, _MOST = 0.03, 0.5  # scales of a pixel, as shares of the variable's range
+_SHUT, _OPEN = 0.02, 4.0  # a gate's least value, and where it begins, before the sigmoid
+_SHARP = 0.07  # the scale by which a mean learns, whatever the pixel's own
 
 
 class _Cut(torch.autograd.Function):
-    """Values cut off at 0 and 1, whose gradients pass as if they were not: what was cut off can
-    come back."""
+    """Values cut off at 0 and 1. A gradient passes where descending it leads back inside: what was
+    cut off can come back, and is not driven further out."""
 
     @staticmethod
-    def forward(context: object, values: Tensor) -> Tensor:
+    def forward(context: Any, values: Tensor) -> Tensor:
+        context.save_for_backward(values)
         return values.clamp(0, 1)
 
     @staticmethod
-    def backward(context: object, gradient: Tensor) -> Tensor:
-        return gradient
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        (values,) = context.saved_tensors
+        outwards = ((values > 1) & (gradient < 0)) | ((values < 0) & (gradient > 0))
+        return gradient.masked_fill(outwards, 0)
 
 
 def _cut(values: Tensor) -> Tensor:
@@ -53,10 +59,15 @@ class ResidualVAE(Mechanism):
     conditional variational autoencoder (Kingma & Welling 2014). :meth:`abduct` reads the latent by
     the encoder, at the centre of its posterior, and solves for the residual: the two give the image
     back exactly. Under other parents the latent says what kind of image it is, and the residual
-    carries over what the latent does not hold, as far as the new scale lets it.
+    carries over what the latent does not hold, as far as the new scale lets it. A scale is that of
+    a pixel times a gate of the whole image, so that latent and parents which do not go together can
+    shut out the residual.
 
     :meth:`log_prob` is a lower bound of the log density, importance weighted (Burda et al. 2016)
-    in evaluation.
+    in evaluation. In training its gradient is that of the bound for the scales alone; means and
+    latents learn as if every pixel had one small scale. Learned together by likelihood, a scale
+    that is large at first takes a pixel's error for noise, and its mean stays blurred (Seitzer et
+    al. 2022).
 
     Args:
         variable: The image variable.
@@ -111,6 +122,9 @@ class ResidualVAE(Mechanism):
         encoder, decoder = NETWORKS[network]
         self.encoder = encoder(shape, _CONDITION, latent_size, width=width)
         self.decoder = decoder(shape, _CONDITION, latent_size, width=width)
+        self.gate = nn.Sequential(
+            nn.Linear(latent_size + _CONDITION, _CONDITION), nn.SiLU(), nn.Linear(_CONDITION, 1)
+        )
         draws = torch.quasirandom.SobolEngine(latent_size, scramble=True, seed=0).draw(_POINTS)
         normal = torch.special.ndtri(draws.clamp(1e-6, 1 - 1e-6))
         self.register_buffer("points", normal, persistent=False)
@@ -174,7 +188,7 @@ class ResidualVAE(Mechanism):
         several = condition.expand(len(points), *condition.shape)
         mean, scale = self._pixels(latent.flatten(0, 1), several.flatten(0, 1))
         images = unit.expand(len(points), *unit.shape).flatten(0, 1)
-        density = torch.distributions.Normal(mean, scale).log_prob(images).flatten(1).sum(1)
+        density = self._density(images, mean, scale).flatten(1).sum(1)
         gap = 0.5 * (points.square() - latent.square()) + log_scale
         bound = density.view(len(points), -1) + gap.sum(-1)
         return (torch.logsumexp(bound, 0) - math.log(len(points))).view(*lead, len(value))
@@ -196,10 +210,21 @@ class ResidualVAE(Mechanism):
     def _pixels(self, latent: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and scale of every pixel of an image in [0, 1], in the default precision."""
         kind = self._kind
-        mean, scale = self.decoder(latent.to(kind), condition.to(kind))
+        latent, condition = latent.to(kind), condition.to(kind)
+        mean, scale = self.decoder(latent, condition)
         default = torch.get_default_dtype()
-        spread = torch.sigmoid(scale.to(default) - 2)
-        return torch.sigmoid(mean.to(default) - 2), _LEAST + (_MOST - _LEAST) * spread
+        spread = _LEAST + (_MOST - _LEAST) * torch.sigmoid(scale.to(default) - 2)
+        opened = self.gate(torch.cat([latent, condition], -1)).to(default) + _OPEN
+        gate = _SHUT + (1 - _SHUT) * torch.sigmoid(opened)
+        return torch.sigmoid(mean.to(default) - 2), gate[..., None, None] * spread
+
+    def _density(self, images: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+        """Log density of every pixel; in training with the gradient of sharp means."""
+        if not self.training:
+            return torch.distributions.Normal(mean, scale).log_prob(images)
+        log = torch.distributions.Normal(mean.detach(), scale).log_prob(images)
+        pull = -0.5 * ((images - mean) / _SHARP).square()
+        return log + (pull - pull.detach())
 
     def _points(self, centre: Tensor) -> Tensor:
         """Standard normal draws ``(k, n or 1, latent)``: a fixed few in evaluation, and one in

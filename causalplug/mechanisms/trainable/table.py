@@ -305,7 +305,9 @@ class DiscreteTable(Mechanism):
     def from_config(cls, config: Named) -> DiscreteTable:
         """The mechanism with a uniform table; loading the weights puts the real one in place."""
         variable: Discrete = variable_from_dict(config["variable"])  # type: ignore[assignment]
-        parents = {name: variable_from_dict(declared, name) for name, declared in config["parents"]}
+        parents = {}
+        for name, declared in config["parents"]:
+            parents[name] = variable_from_dict(declared, name)
         own = config["own"]
         sizes = sizes_of(parents.values()) + list(map(len, config["confounders"]))
         shape = (*sizes, *(() if own is None else (len(own),)), variable.size)
