@@ -17,6 +17,7 @@ _EXPORTS = {
     "image_bank": ["ImageBank"],
     "pipeline_images": ["ImagePipeline"],
     "pipelines": ["PipelineGenerator"],
+    "keras_generator": ["read_keras_generator"],
     "keras_weights": ["read_keras_layers"],
     "torch_weights": ["read_torch_weights"],
     "trained": ["TrainedGenerator"],

@@ -4,6 +4,7 @@ transformers."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalplug.adapters.diffusers_files import PipelineFacts, pipeline_facts
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     from causalplug.encoders.encoders import Encoder
     from causalplug.mechanisms.frozen.conditional import ConditionalMechanism, ErrorSpec
 
-__all__ = ["PIPELINE_LOADER", "TRANSFORMERS_LOADER", "load_pipeline_of", "load_transformers"]
+__all__ = [
+    "KERAS_LOADER",
+    "PIPELINE_LOADER",
+    "TRANSFORMERS_LOADER",
+    "load_keras",
+    "load_pipeline_of",
+    "load_transformers",
+]
 
 
 def load_pipeline_of(
@@ -269,6 +277,42 @@ def _mechanism_class(
         "text (cp.Text). Another model goes through causalplug.wrap"
     )
 
+
+def load_keras(
+    path: Path,
+    *,
+    variable: Variable | None = None,
+    labels: Sequence[Label] = (),
+    device: Any = None,
+    label_map: Any = None,
+    transform: str | Sequence[str] = (),
+) -> FrozenMechanism:
+    """The generator in a file of Keras.
+
+    Raises:
+        RepositoryError: A variable that is no image, or a file that is not understood.
+    """
+    from causalplug.adapters.keras_generator import read_keras_generator
+
+    if variable is not None and not isinstance(variable, Image):
+        raise RepositoryError(
+            f"cannot load {path} as {variable.describe()}: a model of Keras is read as a generator "
+            "of images. Rebuild another one in torch and give it to causalplug.wrap"
+        )
+    made = read_keras_generator(
+        path, labels, image=variable, label_map=label_map, transform=transform
+    )
+    if device is not None:
+        made = made.to(device)
+    return made
+
+
+KERAS_LOADER = Loader(
+    load_keras,
+    ("variable", "labels", "device", "label_map", "transform"),
+    "a generator of Keras",
+)
+"""How :func:`causalplug.from_pretrained` loads a generator of Keras."""
 
 PIPELINE_LOADER = Loader(
     load_pipeline_of,

@@ -14,7 +14,15 @@ from torch import Tensor
 from causalplug.errors import MissingDependencyError, RepositoryError
 from causalplug.files.facts import is_pointer
 
-__all__ = ["KerasLayer", "kernel_from_keras", "read_keras_layers"]
+__all__ = [
+    "KerasLayer",
+    "array_of",
+    "hdf5",
+    "kernel_from_keras",
+    "member_of",
+    "read_keras_layers",
+    "texts_of",
+]
 
 _MOST_COMPRESSED = 1032  # the best that deflate can do
 
@@ -59,13 +67,7 @@ def read_keras_layers(path: str | PathLike[str]) -> list[KerasLayer]:
         RepositoryError: The file is no HDF5 file of Keras, lacks a weight that it announces, or
             has links, numbers in other files, or more numbers than it can hold.
     """
-    try:
-        import h5py
-    except ImportError:
-        raise MissingDependencyError(
-            "Keras weights cannot be read: h5py is not installed. Run: pip install "
-            "'causalplug[keras]'"
-        ) from None
+    h5py = hdf5()
     place = Path(path)
     if is_pointer(place):
         raise RepositoryError(
@@ -87,22 +89,38 @@ def read_keras_layers(path: str | PathLike[str]) -> list[KerasLayer]:
         ) from None
 
 
+def hdf5() -> Any:
+    """The library of HDF5.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise MissingDependencyError(
+            "Keras weights cannot be read: h5py is not installed. Run: pip install "
+            "'causalplug[keras]'"
+        ) from None
+    return h5py
+
+
 def _layers(file: Any, size: int) -> list[KerasLayer]:
     group = file
     if "model_weights" in file:
-        group = _member(file, "model_weights")
+        group = member_of(file, "model_weights")
     layers = []
-    for layer in _texts(group.attrs["layer_names"]):
-        owner = _member(group, layer)
-        names = _texts(owner.attrs["weight_names"])
+    for layer in texts_of(group.attrs["layer_names"]):
+        owner = member_of(group, layer)
+        names = texts_of(owner.attrs["weight_names"])
         if names:
-            arrays = tuple(_array(_member(owner, name), name, size) for name in names)
+            arrays = tuple(array_of(member_of(owner, name), name, size) for name in names)
             short = tuple(name.rpartition("/")[2].partition(":")[0] for name in names)
             layers.append(KerasLayer(layer, short, arrays))
     return layers
 
 
-def _member(group: Any, path: str) -> Any:
+def member_of(group: Any, path: str) -> Any:
     """What lies at a path inside the file itself: no link that leaves it, and none in a circle.
 
     Raises:
@@ -120,7 +138,7 @@ def _member(group: Any, path: str) -> Any:
     return group
 
 
-def _array(dataset: Any, name: str, size: int) -> Tensor:
+def array_of(dataset: Any, name: str, size: int) -> Tensor:
     """The numbers of a dataset, which lie in the file itself.
 
     Args:
@@ -156,5 +174,5 @@ def kernel_from_keras(kernel: Tensor) -> Tensor:
     return (kernel.T if kernel.ndim == 2 else kernel.permute(3, 2, 0, 1)).contiguous()
 
 
-def _texts(values: Sequence[object]) -> list[str]:
+def texts_of(values: Sequence[object]) -> list[str]:
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]

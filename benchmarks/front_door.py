@@ -179,7 +179,7 @@ def _pair(values: list[Any]) -> tuple[float, float]:
 # -- what an adapter costs
 
 
-def overhead(made: Made, *, images: int = 64, repeats: int = 7) -> float:
+def overhead(made: Made, *, images: int = 500, repeats: int = 7) -> float:
     """CPU time of images through the bound mechanism, over that of the network called by hand.
 
     The smaller of the repeats of either, in turns, because other work on the machine only adds.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -156,6 +158,83 @@ def consistency(folder: Path) -> Made:
     return Made("consistency model, by classes", generator, bare)
 
 
+def decoder(folder: Path) -> Made:
+    """The decoder of a conditional VAE in a full model of Keras, written without Keras."""
+    import h5py
+
+    rng = np.random.default_rng(3)
+    first = 0.2 * rng.normal(size=(8, 64))
+    side = np.zeros((4, 4, 4))
+    side[:, :2, :2] = 1.5  # two channels are bright on the left for label 0
+    first[6] = side.ravel()
+    first[7] = side[:, ::-1].ravel()
+    weights = {
+        "dense": {"kernel": first, "bias": np.zeros(64)},
+        "up": {"kernel": 0.3 * rng.normal(size=(4, 4, 8, 4)), "bias": np.zeros(8)},
+        "paint": {"kernel": 0.3 * rng.normal(size=(3, 3, 8, 1)), "bias": np.zeros(1)},
+    }
+    with h5py.File(folder / "decoder.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps(_decoder_config())
+        for layer, arrays in weights.items():
+            owner = file.create_group(f"model_weights/{layer}")
+            owner.attrs["weight_names"] = [f"{layer}/{key}:0" for key in arrays]
+            for key, array in arrays.items():
+                owner.create_dataset(f"{layer}/{key}:0", data=array.astype(np.float32))
+    generator = cp.from_pretrained(folder / "decoder.h5", labels=[SIDE])
+    tensors = {}
+    for layer, arrays in weights.items():
+        for key, array in arrays.items():
+            tensors[f"{layer}.{key}"] = torch.from_numpy(array).float()
+
+    def bare(codes: Tensor, noise: Mapping[str, Tensor]) -> Callable[[], Tensor]:
+        def run() -> Tensor:
+            label = nn.functional.one_hot(codes, 2).float()
+            h = torch.cat([noise["latent"], label], 1) @ tensors["dense.kernel"]
+            h = torch.relu(h).view(-1, 4, 4, 4).permute(0, 3, 1, 2)
+            kernel = tensors["up.kernel"].permute(3, 2, 0, 1)
+            h = torch.relu(nn.functional.conv_transpose2d(h, kernel, stride=2, padding=1))
+            kernel = tensors["paint.kernel"].permute(3, 2, 0, 1)
+            return torch.sigmoid(nn.functional.conv2d(h, kernel, padding=1))
+
+        return run
+
+    return Made("VAE decoder of Keras", generator, bare)
+
+
+def _decoder_config() -> dict[str, Any]:
+    """A Functional model as Keras 2 writes it."""
+
+    def layer(kind: str, name: str, reads: Sequence[str], **config: Any) -> dict[str, Any]:
+        nodes = [[[one, 0, 0, {}] for one in reads]]
+        return {
+            "class_name": kind,
+            "config": {"name": name, **config},
+            "inbound_nodes": nodes if reads else [],
+        }
+
+    square = {"padding": "same", "strides": [1, 1]}
+    layers = [
+        layer("InputLayer", "latent", [], batch_input_shape=[None, 6]),
+        layer("InputLayer", "side", [], batch_input_shape=[None, 2]),
+        layer("Concatenate", "joined", ["latent", "side"], axis=-1),
+        layer("Dense", "dense", ["joined"], units=64, activation="relu"),
+        layer("Reshape", "reshape", ["dense"], target_shape=[4, 4, 4]),
+        layer(
+            "Conv2DTranspose",
+            "up",
+            ["reshape"],
+            **(square | {"strides": [2, 2]}),
+            activation="relu",
+        ),
+        layer("Conv2D", "paint", ["up"], **square, activation="sigmoid"),
+    ]
+    ends = {
+        "input_layers": [["latent", 0, 0], ["side", 0, 0]],
+        "output_layers": [["paint", 0, 0]],
+    }
+    return {"class_name": "Functional", "config": {"name": "decoder", "layers": layers, **ends}}
+
+
 def _written(name: str, folder: Path, scales: Mapping[str, float]) -> Any:
     """A tiny pipeline written into a folder, whose parameters with these names are scaled."""
     from benchmarks.tiny_pipelines import build, kinds
@@ -179,4 +258,5 @@ FAMILIES: dict[str, Callable[[Path], Made]] = {
     "diffusion": diffusion,
     "flux": flux,
     "consistency": consistency,
+    "keras": decoder,
 }

@@ -76,15 +76,15 @@ def from_pretrained(
     """Load what a folder or a Hub repository holds.
 
     Understood are models, mechanisms and encoders of causalplug, one module of a model, pipelines
-    of diffusers (``model_index.json``) and models of transformers (``config.json`` with a
-    ``model_type``).
+    of diffusers (``model_index.json``), models of transformers (``config.json`` with a
+    ``model_type``) and generators in a file of Keras (``.keras``, or a full model in ``.h5``).
 
     A folder, a cached snapshot and a Hub id behave alike. A branch is resolved to a commit, which
     ``origin`` of what is returned remembers; what is on the disk needs no network. The frozen parts
     of a model are fetched when they are first needed.
 
     Args:
-        source: A folder, or a Hub id such as ``"user/mnist-cgan"``.
+        source: A folder, a Hub id such as ``"user/mnist-cgan"``, or a file of Keras.
         revision: Branch, tag or commit on the Hub; the main branch if None.
         subfolder: Part of the repository.
         cache_dir, token, local_files_only, force_download: As in ``huggingface_hub``.
@@ -102,12 +102,13 @@ def from_pretrained(
             ``cp.Continuous()`` for a regressor; ``cp.Vector(n)`` for an embedding or a regressor
             of several numbers; ``cp.Text()`` for a language model, which writes it, or for a
             backbone that becomes an encoder of these texts; ``cp.Image(…)`` for a backbone that
-            becomes an encoder of these images.
+            becomes an encoder of these images. Of a generator of Keras, the image that it paints,
+            where its range cannot be told from its last activation.
         prompts: Of a text-conditional pipeline or a language model, a mapping from labels to
             prompts, such as ``{"cat": "a photo of a cat"}``, or a template such as ``"a photo of a
             {animal}"``.
-        labels: Of a pipeline or a language model, its labels; those of a mapping of prompts are its
-            keys.
+        labels: Of a pipeline, a generator of Keras or a language model, its labels; those of a
+            mapping of prompts are its keys.
         classes: Of a class-conditional pipeline, the class of each joint label.
         images: Of a pipeline that reads pictures, the arguments of its call that read one and their
             declarations, such as ``{"image": cp.Image(3, 64, 64)}``; parents are read as these.
@@ -135,7 +136,7 @@ def from_pretrained(
             options are for.
         UnknownVariableError, PlanError: The model has no such module.
     """
-    from causalplug.adapters.foreign import PIPELINE_LOADER, TRANSFORMERS_LOADER
+    from causalplug.adapters.foreign import KERAS_LOADER, PIPELINE_LOADER, TRANSFORMERS_LOADER
     from causalplug.dcm import MODEL_LOADER
     from causalplug.encoders.encoders import ENCODER_LOADER
     from causalplug.mechanisms.base import MECHANISM_LOADER
@@ -146,6 +147,7 @@ def from_pretrained(
         "encoder": ENCODER_LOADER,
         "pipeline": PIPELINE_LOADER,
         "transformers": TRANSFORMERS_LOADER,
+        "keras": KERAS_LOADER,
     }
     options = {
         "device": device,

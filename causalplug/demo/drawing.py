@@ -97,15 +97,15 @@ def _label(axes: Axes, place: Place, text: str) -> None:
 
 
 def _frame(axes: Axes, place: Place) -> None:
-    """A second border around what is asked for."""
+    """A thick border around what is asked for, on the border of its box, where arrows end."""
     from matplotlib.patches import FancyBboxPatch
 
-    corner = (place.x - place.width / 2 + 0.05, place.y - place.height / 2 + 0.05)
-    looks: dict[str, Any] = {"facecolor": "none", "edgecolor": COLOURS["text"], "linewidth": 1.4}
-    shape = "round,pad=0.09"
+    corner = (place.x - place.width / 2 + 0.06, place.y - place.height / 2 + 0.06)
+    looks: dict[str, Any] = {"facecolor": "none", "edgecolor": COLOURS["text"], "linewidth": 1.5}
+    shape = "round,pad=0.06"
     axes.add_patch(
         FancyBboxPatch(
-            corner, place.width - 0.1, place.height - 0.1, boxstyle=shape, zorder=2, **looks
+            corner, place.width - 0.12, place.height - 0.12, boxstyle=shape, zorder=7, **looks
         )
     )
 

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 __all__ = ["FETCHING", "Access", "Loader", "kind_of", "load_as", "load_own"]
 
+import contextlib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from causalplug.arguments import FLAG, NAME, PATH, TEXT, choice
 from causalplug.errors import LicenseWarning, RepositoryError
 from causalplug.files.precision import cast
-from causalplug.files.validation import read_json
 from causalplug.hub.formats import DCM_FORMATS, ENCODER_FORMAT, MECHANISM_FORMAT, unknown_format
 from causalplug.hub.licenses import USES, objection
 from causalplug.hub.repository import resolve
+from causalplug.hub.single_files import keras_file, refuse_file
 from causalplug.hub.snapshot import Snapshot
 from causalplug.selection import without, without_none
 from causalplug.values import Json, Named
@@ -69,6 +71,9 @@ class Loader:
     what: str
 
 
+_OWN = ("model", "mechanism", "encoder")
+
+
 def load_as(
     source: str | PathLike[str],
     loaders: Mapping[str, Loader],
@@ -95,19 +100,30 @@ def load_as(
         RepositoryError: Nothing is there, it is malformed, or it holds something else than the
             options are for.
     """
-    snapshot = resolve(source, revision=revision, subfolder=subfolder, **access.options())
-    kind = kind_of(snapshot)
-    if kind not in loaders:
-        raise RepositoryError(
-            f"cannot load {source} as {wanted}: it holds a {kind}. Use causalplug.from_pretrained, "
-            "which tells them apart"
-        )
-    loader = loaders[kind]
     given = without_none(options)
-    _check_options(snapshot, loader, given)
-    if kind == "model":
-        given |= access.options()
-    loaded = loader.load(snapshot, **given)
+    file = keras_file(source)
+    if file is not None and "keras" in loaders:
+        _check_options(file, loaders["keras"], given)
+        loaded = loaders["keras"].load(file, **given)
+        _object(loaded, file, use)
+        return loaded
+    refuse_file(source)
+    snapshot = resolve(source, revision=revision, subfolder=subfolder, **access.options())
+    with contextlib.ExitStack() as reading:
+        reading.enter_context(snapshot.open())
+        kind = kind_of(snapshot)
+        if kind not in loaders:
+            raise RepositoryError(
+                f"cannot load {source} as {wanted}: it holds a {kind}. Use "
+                "causalplug.from_pretrained, which tells them apart"
+            )
+        loader = loaders[kind]
+        _check_options(snapshot, loader, given)
+        if kind == "model":
+            given |= access.options()
+        if kind not in _OWN:  # libraries of others read the files by themselves
+            reading.close()
+        loaded = loader.load(snapshot, **given)
     _object(loaded, snapshot, use)
     return loaded
 
@@ -148,7 +164,7 @@ def load_own(
     return loaded.asked(label_map=label_map, transform=transform)
 
 
-def _check_options(snapshot: Snapshot, loader: Loader, given: Named) -> None:
+def _check_options(snapshot: Snapshot | Path, loader: Loader, given: Named) -> None:
     wrong = without(given, loader.options)
     if wrong:
         raise RepositoryError(
@@ -157,15 +173,18 @@ def _check_options(snapshot: Snapshot, loader: Loader, given: Named) -> None:
         )
 
 
-def _object(part: Any, snapshot: Snapshot, use: str | None) -> None:
+def _object(part: Any, snapshot: Snapshot | Path, use: str | None) -> None:
     """Warn about every licence that forbids the use: that of a part, or those of a model's
     frozen parts."""
     if use is None:
         return
     for one in part.licensed_parts():
         origin = one.origin or snapshot
-        known = origin.reference or origin  # what the model recorded needs no request
-        why = objection(one.license or known.license, use)
+        license = one.license
+        if license is None and not isinstance(origin, Path):
+            known = origin.reference or origin  # what the model recorded needs no request
+            license = known.license
+        why = objection(license, use)
         if why is not None:
             warnings.warn(
                 f"{origin} is not for {use} use: {why}. Ask its author, or take another one.",
@@ -185,10 +204,10 @@ def kind_of(snapshot: Snapshot) -> str:
         MECHANISM_FORMAT: "mechanism",
         ENCODER_FORMAT: "encoder",
     }
-    with snapshot.hold():
+    with snapshot.open() as opened:
         if snapshot.has("model_index.json"):
             return "pipeline"
-        config = read_json(snapshot.file("config.json"), within=snapshot.boundary)
+        config = opened.config
     found = config.get("format")
     if isinstance(found, str) and found in kinds:
         return kinds[found]

@@ -22,10 +22,8 @@ from causalplug.arguments import (
     ROWS,
     SEED,
     TEXT,
-    VALUES,
     Rule,
     instance,
-    read_argument,
     several,
     takes,
     whole,
@@ -44,7 +42,7 @@ from causalplug.planning.joint import joint_plan
 from causalplug.planning.module import Action
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module, Plan, plan
-from causalplug.selection import dicts_by_name, map_values, values_at, within, without
+from causalplug.selection import dicts_by_name, map_values, values_at, without
 from causalplug.training.checkpoint import Checkpoints, differences
 from causalplug.training.columns import suit_columns
 from causalplug.training.config import TrainingConfig, TrainingSettings
@@ -57,6 +55,7 @@ from causalplug.training.graph_doubts import graph_doubts
 from causalplug.training.links import with_ways
 from causalplug.training.prepare import prepare
 from causalplug.training.processes import Processes, Unanswered, known_accelerator, out_of_memory
+from causalplug.training.questions import read_by
 from causalplug.training.replicates import check_replicates, refit
 from causalplug.training.report import ModuleReport, TrainingReport
 from causalplug.training.run import Run, report_from
@@ -132,7 +131,8 @@ def fit(
             Rows are drawn within every source, whole clusters together where a DataSource names
             them; under ``accelerate launch`` the processes share the refits.
         queries: The questions that the model is for, as text or Query. Only the mechanisms that
-            they read are trained, with what these are trained through; other questions are then
+            they read are trained, with what these are trained through, and those of recorded
+            treatments, by which ``data=`` makes an effect doubly robust; other questions are then
             refused. None trains everything.
         **settings: Fields of :class:`TrainingConfig`, such as ``steps=500``.
 
@@ -174,34 +174,6 @@ def fit(
         queries=queries,
     )
     return trainer.train(resume_from_checkpoint=resume_from_checkpoint, replicates=replicates)
-
-
-def _read_by(dcm: Model, queries: str | Query | Iterable[str | Query]) -> tuple[str, ...]:
-    """The variables whose mechanisms the answers to ``queries`` run.
-
-    Raises:
-        TrainingError: No question.
-        QuerySyntaxError, QueryError, UnknownVariableError: A question that makes no sense.
-    """
-    found: set[str] = set()
-    if isinstance(queries, str | Query):
-        asked_for = [queries]
-    else:
-        asked_for = read_argument("queries", queries, VALUES, TrainingError, "fit")
-    for query in asked_for:
-        asked = query
-        if isinstance(query, str):
-            asked = Query.parse(query)
-        if not isinstance(asked, Query):
-            raise TrainingError(
-                f"queries holds {query!r}, which is no question: give text such as 'P(Y | "
-                "do(X=1))', or a Query."
-            )
-        asked.check(dcm.graph.variables)
-        found |= asked.reads(dcm.graph)
-    if not found:
-        raise TrainingError("queries asks nothing of the model: name at least one question.")
-    return tuple(within(dcm.graph.variables, found))
 
 
 def _with_accumulation(config: TrainingConfig, accelerator: Accelerator) -> TrainingConfig:
@@ -267,7 +239,7 @@ class Trainer:
         self.output_dir = _folder(output_dir)
         self.tables = encoded(dcm, sources, self.output_dir)
         self.config = self.config.of_length(max(map(len, self.tables)), self._drawing())
-        made = self._planned(None if queries is None else _read_by(dcm, queries))
+        made = self._planned(None if queries is None else read_by(dcm, queries))
         self.plan = replace(made, modules=with_ways(dcm, made.modules, self.config))
         self._check_counterfactuals()
         named = zip(self.tables, self.plan.sources, strict=True)

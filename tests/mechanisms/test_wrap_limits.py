@@ -228,3 +228,18 @@ def test_a_network_may_take_any_number_of_arguments_and_be_given_one() -> None:
 
     made = cp.wrap(Any(), NUMBER, conditions=condition())
     assert made({"x": torch.tensor([2.0])}, {}).tolist() == [2.0]
+
+
+def test_arguments_may_be_called_as_they_like() -> None:
+    """Capitals, other letters and names that differ by case alone."""
+
+    class Named(nn.Module):
+        def forward(self, *, D, d, größe, latent):
+            return latent[:, 0] + 10 * D + 100 * d + 1000 * größe
+
+    names = ["größe", "d", "D"]
+    made = cp.wrap(
+        Named(), NUMBER, conditions=[cp.Condition(name, NUMBER) for name in names], latent=1
+    )
+    given = {name: torch.tensor([float(place)]) for place, name in enumerate(names, start=1)}
+    assert made(given, {"latent": torch.tensor([[0.5]])}).tolist() == [1230.5]

@@ -59,6 +59,22 @@ def test_only_what_the_questions_read_is_trained(tmp_path: Path) -> None:
         assert len(asked.sample(10, do={"X": 1}, variables=["Y"])) == 10
 
 
+def test_a_recorded_treatment_is_trained_for_the_doubly_robust_effect() -> None:
+    generator = np.random.default_rng(0)
+    a = generator.normal(size=400)
+    x = (generator.random(400) < 1 / (1 + np.exp(-a))).astype(int)
+    table = pd.DataFrame({"A": a, "X": x, "Y": a + x + generator.normal(size=400)})
+    table["W"] = table["Y"] + generator.normal(size=400)
+    kinds = {name: cp.Discrete(2) if name == "X" else cp.Continuous() for name in table}
+    dcm = cp.DCM(cp.CausalGraph.parse("A -> X; A -> Y; X -> Y -> W"), kinds)
+    settings = {"steps": 60, "check_graph": False, "check_overlap": False}
+    report = cp.fit(dcm, table, queries="ATE(Y, X)", progress=False, **settings)
+    assert sorted(name for module in report.modules for name in module.variables) == list("AXY")
+    answer = dcm.estimate("ATE(Y, X)", n=2000, data=table)
+    assert "doubly robust" in answer.interval
+    assert abs(answer.value - 1) < 3 * answer.standard_error
+
+
 def test_questions_are_checked_before_training() -> None:
     for queries, error, why in (
         ([], TrainingError, "at least one"),

@@ -10,7 +10,6 @@ a tensor from tensors, and nothing else.
 
 from __future__ import annotations
 
-import inspect
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
@@ -139,14 +138,14 @@ def _read(item: object, held: Named) -> object:
 
 
 def export_network(
-    module: nn.Module, inputs: Sequence[Tensor], keywords: Mapping[str, Tensor]
+    module: nn.Module, inputs: Sequence[Tensor], name: str
 ) -> tuple[Json, dict[str, Tensor]]:
     """A network as steps and tensors.
 
     Args:
-        module: The network, in evaluation mode.
-        inputs: Example tensors by position, of three rows or more.
-        keywords: Example tensors by name of the network's argument.
+        module: The network, in evaluation mode, whose ``forward`` takes ``*inputs``.
+        inputs: Example tensors, of three rows or more.
+        name: What messages call it.
 
     Returns:
         Steps in JSON values, for :class:`ExportedNetwork`, and its tensors.
@@ -161,8 +160,7 @@ def export_network(
             exported = torch.export.export(
                 module,
                 tuple(inputs),
-                dict(keywords),
-                dynamic_shapes=_rows_of(module, len(inputs), list(keywords)),
+                dynamic_shapes=_rows_of(len(inputs)),
             )
             if any(map(_changes_in_place, exported.graph.nodes)):
                 exported = exported.run_decompositions({})  # the same without changes in place
@@ -174,7 +172,7 @@ def export_network(
         if str(error).strip():
             first = str(error).strip().splitlines()[0]
         raise MechanismError(
-            f"{type(module).__name__} cannot be saved without its code: torch.export fails with "
+            f"{name} cannot be saved without its code: torch.export fails with "
             f"{type(error).__name__}: {first[:300]}. Write it without branches on values and "
             "without noise of its own, or register a mechanism class for it."
         ) from error
@@ -191,20 +189,11 @@ def _row_axis() -> object:
     return torch.export.Dim("rows")
 
 
-def _rows_of(module: nn.Module, positional: int, named: Sequence[str]) -> Json:
-    """What says that the first axis of every input is the number of rows, by argument."""
-    rows = {0: _row_axis()}
-    found: Json = {}
-    left = positional
-    for name, parameter in inspect.signature(module.forward).parameters.items():
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            if left > 0:
-                found[name] = tuple(dict(rows) for _ in range(left))
-            left = 0
-        elif name in named or left > 0:
-            found[name] = dict(rows)
-            left -= name not in named
-    return found
+def _rows_of(count: int) -> Json:
+    """What says that the first axis of every input is the number of rows."""
+    if not count:
+        return {}
+    return {"inputs": tuple({0: _row_axis()} for _ in range(count))}
 
 
 def _written(exported: Any) -> tuple[Json, dict[str, Tensor]]:

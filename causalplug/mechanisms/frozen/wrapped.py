@@ -248,7 +248,9 @@ def _wrapped_network(
     made = call(example)
     checked = _checked_output(module, variable, made, output, latent=shape is not None)
     call.check_rows(forms, made)
-    steps, tensors = export_network(module, *call.arguments(example))
+    steps, tensors = export_network(
+        _ByPosition(call), list(example.values()), type(module).__name__
+    )
     if output is None and checked == "logits":
         _refuse_shares(module, steps)
     network = ExportedNetwork(steps, tensors)
@@ -256,7 +258,7 @@ def _wrapped_network(
         network,
         variable,
         conditions,
-        order=call.order(steps),
+        order=list(example),
         forms=forms,
         latent=shape,
         output=checked,
@@ -477,13 +479,6 @@ class _Call:
         by_name = pick(inputs, self.named)
         return (), by_name | {self.keywords[name]: inputs[name] for name in self.placed}
 
-    def order(self, steps: Named) -> list[str]:
-        """Names of the exported network's inputs, in its order."""
-        if not self.named:
-            return list(self.placed)
-        of_argument = {argument: name for name, argument in self.keywords.items()}
-        return [of_argument.get(argument, argument) for argument in steps["inputs"]]
-
     def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
         given = {name: value.clone() for name, value in inputs.items()}
         positional, named = self.arguments(given)
@@ -559,6 +554,21 @@ class _Call:
             )
 
 
+class _ByPosition(nn.Module):
+    """The network of a call with its inputs by position, whatever its arguments are called."""
+
+    def __init__(self, call: _Call):
+        super().__init__()
+        self.network, self._call = call.module, call
+        self._inputs = ([] if call.latent is None else ["latent"]) + names_of(call.conditions)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """What the network gives."""
+        positional, named = self._call.arguments(dict(zip(self._inputs, inputs, strict=True)))
+        made: Tensor = self.network(*positional, **named)
+        return made
+
+
 def _takes_any_number(module: nn.Module) -> bool:
     """Whether a network's forward ends in ``*arguments``, so that inputs come in their order."""
     try:
@@ -592,11 +602,11 @@ def _combinations(
     sorts = {choices[name]: None for name in several}
     made = [dict(found)]
     for options in sorts:
-        items = []
+        extended = []
         for one in made:
             for form in options:
-                items.append(one | {name: form for name in several if choices[name] == options})
-        made = items
+                extended.append(one | {name: form for name in several if choices[name] == options})
+        made = extended
     singly = [one | {name: choices[name][1 - choices[name].index(one[name])]}
               for one in made for name in several]  # fmt: skip
     return made + singly
