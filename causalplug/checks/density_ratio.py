@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -87,7 +88,10 @@ class Ratios:
         folds: Number of parts of the cross-fitting.
         trees: Number of boosted trees.
         limit: Work that is allowed, in trees of a few small leaves; None for any.
+        judged: Number of the parts whose rows are judged, at most; None for all.
         work: Work that was done.
+        by_chance: Share of the rows that lacks an event by chance, and its variance, by what is
+            known of the event (:meth:`of_size`).
     """
 
     most: int
@@ -95,7 +99,11 @@ class Ratios:
     folds: int = 5
     trees: int = TREES
     limit: float | None = None
+    judged: int | None = None
     work: float = 0.0
+    by_chance: dict[tuple[bytes, int], tuple[float, float]] = field(
+        default_factory=dict, repr=False
+    )
     _known: dict[tuple[bytes, int], np.ndarray] = field(default_factory=dict, repr=False)
 
     def of(self, features: np.ndarray, event: np.ndarray, judged: int | None = None) -> np.ndarray:
@@ -104,7 +112,7 @@ class Ratios:
         Raises:
             OverBudget: The work that was allowed is done.
         """
-        parts = min(judged or self.folds, self.folds)
+        parts = min(judged or self.folds, self.judged or self.folds, self.folds)
         digest = hashlib.blake2b(features.tobytes() + event.tobytes(), digest_size=16).digest()
         key = digest, parts
         if key not in self._known:
@@ -119,6 +127,12 @@ class Ratios:
                 seed=self.seed,
             )
         return self._known[key]
+
+    @staticmethod
+    def of_size(features: np.ndarray, rows: float) -> tuple[bytes, int]:
+        """What events of about as many rows have in common on the same features."""
+        digest = hashlib.blake2b(features.tobytes(), digest_size=16).digest()
+        return digest, round(math.log2(rows + 1))
 
     def _count(self, rows: int, columns: int, parts: int) -> None:
         if self.limit is not None and self.work >= self.limit:

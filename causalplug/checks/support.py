@@ -364,11 +364,11 @@ class SupportCheck:
         self, features: np.ndarray, events: Sequence[_Event], lacking: Sequence[np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Share that lacks each event by chance, and its variance; events of about as many rows
-        share one."""
-        known: dict[int, tuple[float, float]] = {}
+        share one, those of other formulas on the same features included."""
+        known = self.ratios.by_chance
         found = []
         for event, rows in zip(events, lacking, strict=True):
-            size = round(math.log2(event.rows + 1))
+            size = self.ratios.of_size(features, event.rows)
             if size not in known and rows.any():
                 shares = list(self._by_chance(features, event.shares))
                 known[size] = float(np.mean(shares)), float(np.var(shares, ddof=1))

@@ -56,7 +56,7 @@ def with_known_ways(
             ways = merged_ways(
                 _ways(graph, target, kinds, explicit or {}, pulled) for target in module.targets
             )
-        found.append(replace(module, gradients=ways))
+        found.append(replace(module, gradients=ways) if ways else module)
     return tuple(found)
 
 

@@ -155,19 +155,20 @@ class TrainingConfig(
             wherever they occur. An image that its module itself trains is read as pixels by the
             modular strategy in any case.
         steps: Generator updates of a module, at most. None: by likelihood until held-out rows
-            gain nothing more, at most 1,500; adversarially 1,000 where all is discrete and few,
-            else 1,500.
+            gain nothing more, at most 1,500 (560 without a confounder); adversarially 1,000 where
+            all is discrete and few, else 1,500.
         epochs: Passes over the largest source, in place of ``steps``: a source of n rows has n /
             ``batch_size`` steps in each.
         batch_size: Rows of a step, in every process. By likelihood, variables without a
-            confounder take four times as many in the last fifth of a cycle.
+            confounder take twice as many in the last fifth of a cycle.
         gradient_accumulation_steps: Batches whose gradients are averaged before an update, of
             critics and mechanisms alike: a larger batch in the memory of a small one.
         processes: What several processes do: ``"rows"``, each draws batches of its own for every
             module, and gradients are averaged; ``"modules"``, the modules of a generation are given
             to different processes.
         learning_rate: Learning rate of the mechanisms. None: adversarial 5e-3 where all is discrete
-            and few, 1e-3 where critics read pixels, else 2e-3; likelihood 1e-2.
+            and few, 1e-3 where critics read pixels, else 2e-3; likelihood 1e-2, 2e-2
+            where variables have no confounder.
         critic_learning_rate: Critic learning rate of the critics. None: 4e-3 where all is discrete
             and few, 1e-3 where they read pixels, else 2e-3.
         critic_steps, penalty: Critic steps and penalty of the critics (WGAN-GP); a critic that

@@ -23,6 +23,7 @@ from causalplug.training.critics import Scaled
 from causalplug.training.likelihood import Likelihood, gain
 from causalplug.training.processes import Processes
 from causalplug.training.progress import cycle_progress, gained
+from causalplug.training.soap import Soap
 
 __all__ = ["AdversarialLearner", "Average", "Learner", "LikelihoodLearner", "trainable"]
 
@@ -72,6 +73,8 @@ class Learner:
         rate, betas: Rate and betas of Adam.
         helpers: Networks that help to train the mechanisms and are trained with them.
         parameters: What is updated; those of the mechanisms by default.
+        turned: Whether Adam works in the eigenbasis of the gradients (SOAP), which pays for small
+            networks.
         processes: That make every update together, with their device and precision.
     """
 
@@ -88,6 +91,7 @@ class Learner:
         cycles: Sequence[int] | None = None,
         helpers: Sequence[nn.Module] = (),
         parameters: Sequence[nn.Parameter] | None = None,
+        turned: bool = False,
     ):
         self.dcm, self.config, self.steps, self.processes = dcm, config, steps, processes
         self.cycles = tuple(cycles or (steps,))
@@ -108,6 +112,7 @@ class Learner:
         self.parameters: list[nn.Parameter] = list(parameters)
         self.helpers = [p for helper in helpers for p in helper.parameters()]
         self.parameters += self.helpers
+        self.turned = turned
         self.rate = config.learning_rate or rate
         self.optimizer = self._adam(self.parameters, self.rate, betas)
         self.average = Average(self.parameters, config.ema)
@@ -127,6 +132,8 @@ class Learner:
     ) -> torch.optim.Optimizer:
         if not parameters:
             raise TrainingError(f"{'+'.join(self.variables)} has no parameters to train.")
+        if self.turned:
+            return Soap(parameters, lr=rate, betas=betas)
         if not self._scaled:
             return Adam(parameters, lr=rate, betas=betas)
         optimizer = torch.optim.Adam(parameters, lr=rate, betas=betas, fused=True)

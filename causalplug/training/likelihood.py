@@ -250,6 +250,11 @@ class Likelihood:
             return
         factor.counts, factor.weights = counts, counts / counts.sum()
 
+    @property
+    def exact(self) -> bool:
+        """Whether densities are known without draws of confounder noise, by batches of rows."""
+        return not any(factor.draws.keys or factor.cells for factor in self.factors)
+
     def loss(self, generator: torch.Generator) -> Tensor:
         """Minus the log likelihood per row of all sources together."""
         parts = []

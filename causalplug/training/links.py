@@ -63,7 +63,7 @@ def with_ways(dcm: Model, modules: Sequence[Module], config: TrainingConfig) -> 
         ways: dict[str, str] = {}
         if draws_through(module):
             ways = merged_ways(_ways(dcm, t, config, held) for t in module.targets)
-        found.append(replace(module, gradients=ways))
+        found.append(replace(module, gradients=ways) if ways else module)
     return tuple(found)
 
 

@@ -15,6 +15,8 @@ from torch import Tensor
 from causalplug.data.source import Rows
 from causalplug.errors import ConvergenceWarning, MechanismError, TrainingError
 from causalplug.files.weights import refuse_infinite
+from causalplug.mechanisms.trainable.continuous import ContinuousSpline
+from causalplug.mechanisms.trainable.mixed import MixedSpline
 from causalplug.notebook import bar_type
 from causalplug.planning.objectives import OBJECTIVES, ObjectiveName
 from causalplug.planning.plan import Module
@@ -25,10 +27,10 @@ from causalplug.training.factors import served
 from causalplug.training.games import game_for
 from causalplug.training.learner import AdversarialLearner, Learner, LikelihoodLearner, trainable
 from causalplug.training.likelihood import Likelihood
+from causalplug.training.pace import USUAL, Pace, pace_of
 from causalplug.training.phase import Phase
 from causalplug.training.prepare import Prepared
 from causalplug.training.processes import Processes
-from causalplug.training.progress import CYCLES
 from causalplug.training.report import ModuleReport
 from causalplug.training.stack import stackable
 from causalplug.training.stacked import StackedTraining
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from causalplug.training.config import TrainingConfig
 
 __all__ = ["Run", "report_from"]
+
+_TURNED = (ContinuousSpline, MixedSpline)  # those derived from them may differ
 
 State = tuple[Json, dict[str, Tensor]]
 
@@ -133,7 +137,8 @@ class Run:
             self.dcm,
             self.config,
             self.processes,
-            steps=self._steps_of_stacks(),
+            steps=self.config.steps,
+            share=self.share_of_steps,
             track=self.trainer.track,
             failed=self.trainer.kept,
             progress=self.trainer.progress,
@@ -161,11 +166,6 @@ class Run:
         if not self._at_rest:
             self.dcm.requires_grad_(False)
             self._at_rest = True
-
-    def _steps_of_stacks(self) -> int | None:
-        if self.config.steps is None and self.share_of_steps >= 1:
-            return None
-        return self._share(self.config.steps or sum(CYCLES))
 
     def _single(self, module: Module) -> bool:
         (name, *others) = module.variables
@@ -243,13 +243,15 @@ class Run:
             likelihood = Likelihood(self.dcm, module.variables, rows, self.config, groups=groups)
             held_out = likelihood.on(self.prepared.with_pixels(self.dcm, module, "held_out"))
             steps = self.config.steps
-            options["steps"] = self._share(steps or sum(CYCLES))
-            if steps or options["steps"] < sum(CYCLES):
+            pace = self._pace(module, likelihood)
+            options["steps"] = self._share(steps or sum(pace.cycles))
+            if steps or options["steps"] < sum(pace.cycles):
                 options["cycles"] = None
             else:
-                options["cycles"] = CYCLES
+                options["cycles"] = pace.cycles
             rates = [self.dcm.mechanism(name).learning_rate for name in module.variables]
-            options["rate"] = min([1e-2, *(rate for rate in rates if rate is not None)])
+            options["rate"] = min([pace.rate, *(rate for rate in rates if rate is not None)])
+            options |= {"betas": pace.betas, "turned": pace.turned}
             return LikelihoodLearner(
                 self.dcm, module.variables, self.config, likelihood, held_out, **options
             )
@@ -274,6 +276,17 @@ class Run:
             usual = max(game.rule.steps for game in games)
         options["steps"] = self._share(self.config.steps or usual)
         return AdversarialLearner(self.dcm, module.variables, self.config, games, **options)
+
+    def _pace(self, module: Module, likelihood: Likelihood) -> Pace:
+        """How fast a module is trained by likelihood: a number without a confounder faster."""
+        mechanisms = [self.dcm.mechanism(name) for name in module.variables]
+        if not likelihood.exact or any(type(m) not in _TURNED for m in mechanisms):
+            return USUAL
+        parameters = [p for mechanism in mechanisms for p in trainable(mechanism)]
+        pace = pace_of(parameters, self.processes)
+        if pace.turned:
+            return pace
+        return USUAL
 
     def _phase(self, position: int, index: int, module: Module, clock: _Clock) -> None:
         """Train one phase of a module."""

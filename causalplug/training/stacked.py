@@ -23,8 +23,9 @@ from causalplug.training.config import TrainingConfig
 from causalplug.training.counts import start_at_counts
 from causalplug.training.factors import served
 from causalplug.training.learner import Learner
+from causalplug.training.pace import Pace, pace_of
 from causalplug.training.processes import Processes
-from causalplug.training.progress import CYCLES, MATTERS, gained, paired
+from causalplug.training.progress import MATTERS, gained, paired
 from causalplug.training.quantiles import fit_marginal
 from causalplug.training.report import ModuleReport
 from causalplug.training.stack import Member, Stack, StackRows
@@ -32,10 +33,8 @@ from causalplug.training.stack import Member, Stack, StackRows
 __all__ = ["Single", "StackedTraining"]
 
 _SCORED = 4096  # held-out rows of a mechanism that are scored
-_RATE, _BETAS = 1e-2, (0.9, 0.99)
-_CYCLES = CYCLES[1:]
-_LATE, _LARGER = 0.8, 4  # share of a cycle after which batches are larger, and by how much
-_PASSES, _SOONEST = 10, 20  # passes over the rows between validations, and steps at least
+_LATE, _LARGER = 0.8, 2  # share of a cycle after which batches are larger, and by how much
+_PASSES, _SOONEST = 5, 10  # passes over the rows between validations, and steps at least
 _BYTES = 1 << 28  # of the features of one stack's rows
 
 
@@ -75,6 +74,7 @@ class StackLearner(Learner):
         *,
         steps: int,
         processes: Processes,
+        pace: Pace,
     ):
         names = names_of(stack.members)
         parameters = list(stack.parameters())
@@ -84,9 +84,10 @@ class StackLearner(Learner):
             config,
             steps=steps,
             processes=processes,
-            rate=_RATE,
-            betas=_BETAS,
+            rate=pace.rate,
+            betas=pace.betas,
             parameters=parameters,
+            turned=pace.turned,
         )
         self.stack, self.rows = stack, rows
         self.losses: list[float] = []
@@ -129,6 +130,7 @@ class StackedTraining:
         config: Settings.
         processes: That make every update together.
         steps: Steps of all; None for as many as it takes.
+        share: Share of the usual steps that are made, below one for a refit.
         track: Told of every validation: values by name, and the step.
         failed: What to say of the last checkpoint where a loss is no number.
         progress: Show a progress bar.
@@ -141,11 +143,13 @@ class StackedTraining:
         processes: Processes,
         *,
         steps: int | None,
+        share: float,
         track: Callable[[dict[str, float], int], None],
         failed: Callable[[], str],
         progress: bool,
     ):
-        self.dcm, self.config, self.processes, self.steps = dcm, config, processes, steps
+        self.dcm, self.config, self.processes = dcm, config, processes
+        self.steps, self.share = steps, share
         self.track, self.failed, self.progress = track, failed, progress
         self.generator = torch.Generator(dcm.device)
         seed = config.seed * 1_000_003 + 7 + 1_000_000_007 * processes.index
@@ -240,10 +244,9 @@ class StackedTraining:
         single.report.seconds = time.perf_counter() - start
 
     def _cycles(self, singles: Sequence[Single]) -> None:
-        if self.steps is None:
-            lengths: tuple[int, ...] = _CYCLES
-        else:
-            lengths = (self.steps,)
+        networks = [p for s in singles for p in s.train.mechanism.parameters()]
+        pace = pace_of(networks, self.processes)
+        lengths = self._lengths(pace)
         active, done = list(singles), 0
         bar = bar_type()(
             total=sum(lengths),
@@ -253,7 +256,7 @@ class StackedTraining:
         )
         for length in lengths:
             before = [single.scores for single in active]
-            done = self._cycle(active, length, done, bar)
+            done = self._cycle(active, length, done, pace, bar)
             gains = []
             for s, scores in zip(active, before, strict=True):
                 gains.append(self._gained(s, scores))
@@ -263,18 +266,32 @@ class StackedTraining:
                 break
         bar.close()
 
+    def _lengths(self, pace: Pace) -> tuple[int, ...]:
+        """Steps of each cycle; a single one where their number is given or is only a share."""
+        if self.steps is None and self.share >= 1:
+            return pace.cycles
+        return (max(1, math.ceil(self.share * (self.steps or sum(pace.cycles)))),)
+
     @staticmethod
     def _gained(single: Single, before: Tensor) -> bool:
         return not len(before) or gained(*paired(single.scores, before))
 
-    def _cycle(self, singles: Sequence[Single], length: int, done: int, bar: tqdm) -> int:
+    def _cycle(
+        self, singles: Sequence[Single], length: int, done: int, pace: Pace, bar: tqdm
+    ) -> int:
         """One cycle; returns the steps made so far."""
         start = time.perf_counter()
         stack = Stack([single.train for single in singles])
         rows = StackRows(stack.members)
         held_out = StackRows([single.held_out for single in singles])
         learner = StackLearner(
-            self.dcm, stack, rows, self.config, steps=length, processes=self.processes
+            self.dcm,
+            stack,
+            rows,
+            self.config,
+            steps=length,
+            processes=self.processes,
+            pace=pace,
         )
         best = _Best(singles, learner)
         every = self._between_validations(int(rows.counts.max()))
@@ -327,8 +344,8 @@ class _Best:
 
     A network of its own for every variable learns few rows by heart: of 450 rows, the chances of a
     treatment given five covariates come to lie at 0 and 1 within a cycle, and fifty held-out rows
-    show it long before its standard error does. So an earlier state need not be better by more
-    than chance explains, only by so much that answers differ.
+    show it long before two standard errors do. So an earlier state needs to be better by one of
+    them, and by so much that answers differ: in the middle of a cycle the weights still wander.
     """
 
     def __init__(self, singles: Sequence[Single], learner: StackLearner):
@@ -363,7 +380,7 @@ class _Best:
         chosen = [value.clone() for value in self.learner.average.values]
         for place, (single, last) in enumerate(zip(self.singles, self.last, strict=True)):
             best = self.scores[place]
-            if best is not None and float(best.mean() - last.mean()) > MATTERS:
+            if best is not None and _is_better(best, last):
                 for value, kept in zip(chosen, self.kept, strict=True):
                     value[place] = kept[place]
                 single.scores, single.report.best_step = best, self.steps[place]
@@ -371,3 +388,8 @@ class _Best:
                 single.scores, single.report.best_step = last, self.step
             single.report.negative_log_likelihood = -float(single.scores.mean())
         self.learner.assign(chosen)
+
+
+def _is_better(one: Tensor, other: Tensor) -> bool:
+    mean, error = paired(one, other)
+    return mean > max(MATTERS, error)

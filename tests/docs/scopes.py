@@ -161,6 +161,8 @@ def pictures() -> dict[str, Any]:
         "variables": {"D": cp.Discrete(2), "T": cp.Continuous(), "I": cp.Image(1, 8, 8)},
         "rows": rows,
         "seen": {name: column[:12] for name, column in rows.items()},
+        "classifier": torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2)),
+        "regressor": torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 1)),
     }
 
 

@@ -224,3 +224,20 @@ def test_a_network_that_paints_nothing_is_refused() -> None:
     wrapped = cp.wrap(nn.Linear(2, 3), cp.Vector(3), latent=2)
     with pytest.raises(MechanismError, match="gives vector of 3 numbers cannot be one"):
         Renderer(wrapped)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("generator", nn.Linear(1, 2)),
+        ("generator", "user/generator"),
+        ("variable", Discrete(2)),
+        ("shift", "yes"),
+        ("confounder_size", -1),
+        ("hidden", 8),
+    ],
+)
+def test_a_wrong_argument_is_named(name: str, value: object) -> None:
+    arguments = {"generator": generator(), "variable": IMAGE} | {name: value}
+    with pytest.raises(MechanismError, match=f"{name}=.* cannot be used by Renderer"):
+        Renderer(**arguments)

@@ -9,6 +9,7 @@ import torch
 import causalplug as cp
 from causalplug.training.image_readers import Support
 from recipes.morphomnist import confounded, strokes
+from recipes.morphomnist.own_judges import own_judges, shifted
 
 IMAGE = cp.Image(1, strokes.SIZE, strokes.SIZE)
 
@@ -55,3 +56,39 @@ def test_a_hidden_cause_of_thickness_and_digit():
     found = confounded.main(["--rows", "3000"])
     assert max(found["hidden cause"].values()) < 0.03
     assert min(found["no hidden cause"].values()) > 0.1
+
+
+def test_own_judges_learn_to_read_and_pass_gradients():
+    columns, _ = strokes.strokes(300, 0)
+    variables = {
+        "digit": cp.Discrete(strokes.SHAPES),
+        "thickness": cp.Continuous(),
+        "intensity": cp.Continuous(),
+        "image": IMAGE,
+    }
+    rows = shifted(columns, 1, 0)
+    assert len(rows["image"]) == len(rows["digit"]) == 600
+    assert np.array_equal(rows["digit"][300:], rows["digit"][:300])
+    judges = own_judges(variables, rows, steps=60, brightest=1.0, batch_size=64)
+    seen, _ = strokes.strokes(100, 1)
+    images = torch.from_numpy(seen["image"]).requires_grad_()
+    read = {
+        name: judge.bind(name, judge.generates, {"image": IMAGE}) for name, judge in judges.items()
+    }
+    logits = read["digit"].logits({"image": images})
+    right = np.array(strokes.SHAPES)[logits.argmax(-1).numpy()] == seen["digit"]
+    assert right.mean() > 0.9
+    thickness = read["thickness"]({"image": images}, {})
+    spread = np.abs(seen["thickness"] - seen["thickness"].mean()).mean()
+    assert np.abs(thickness.detach().numpy() - seen["thickness"]).mean() < 0.8 * spread
+    (logits.sum() + thickness.sum()).backward()
+    assert float(images.grad.abs().sum()) > 0
+
+
+def test_shifts_move_images_by_at_most_a_pixel():
+    image = np.zeros((20, 1, 5, 5), np.uint8)
+    image[:, :, 2, 2] = 7
+    moved = shifted({"image": image}, 1, 0)["image"][20:]
+    assert (moved.sum((1, 2, 3)) == 7).all()
+    assert (moved[:, 0, 1:4, 1:4].sum((1, 2)) == 7).all()
+    assert len(np.unique(moved.reshape(20, -1), axis=0)) > 3

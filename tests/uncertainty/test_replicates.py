@@ -74,6 +74,29 @@ def test_a_module_trained_by_critics_has_an_interval_by_them_alone(data: dict) -
     assert "5 replicates" in answer.interval
 
 
+def test_modules_of_several_objectives_are_refitted_together(data: dict, tmp_path) -> None:
+    """One module by critics, one by both in turn, one by likelihood: the interval is by refits,
+    and travels."""
+    rows = {name: value[:300] for name, value in data.items()}
+    rows["V"] = (rows["Y"] + (np.random.default_rng(0).random(300) < 0.2)) % 2
+    graph = cp.CausalGraph.parse("X -> Z -> Y -> V; X <-> Y")
+    dcm = cp.DCM(graph, dict.fromkeys(graph.variables, cp.Discrete(2)))
+    objective = {"X": "adversarial", "Y": "adversarial", "Z": "likelihood", "V": "warm"}
+    options = SETTINGS | {"objective": objective, "steps": 20, "tolerance": 1.0}
+    cp.fit(dcm, rows, replicates=5, **options)
+    answer = dcm.estimate("P(V=1 | do(X=1))", n=2000)
+    assert "5 replicates" in answer.interval
+    assert answer.standard_error > answer.monte_carlo_error
+    for number, own in enumerate(dcm.replicates):
+        for name in ("Y", "Z", "V"):  # each refit has weights of its own for every module
+            key = f"_mechanisms.{name}.network.read_parents.weight"
+            others = [r[key] for n, r in enumerate(dcm.replicates) if n != number]
+            assert not any(torch.equal(own[key], other) for other in others), key
+    dcm.save_pretrained(tmp_path)
+    pulled = cp.from_pretrained(str(tmp_path))
+    assert pulled.estimate("P(V=1 | do(X=1))", n=2000).standard_error == answer.standard_error
+
+
 def test_finished_refits_are_read_back(data: dict, tmp_path, monkeypatch) -> None:
     from causalplug.training import replicates
 

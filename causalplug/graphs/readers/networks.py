@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _PROPERTY = re.compile(r'\bproperty\s+("[^"]*"|[^;\n]+)')
-_NET_FIELD = re.compile(r'\b(\w++)\s*+=\s*+("[^"]*"|[^;"()]*)')
+_NET_FIELD = re.compile(r'\b(\w+)\s*=\s*("[^"]*"|[^;"()]*)')
 _TYPE = re.compile(r"^\s*type\s+(\w+)", re.MULTILINE)
 _MODEL_STRING = re.compile(r"\[([^\[\]|]+)(?:\|([^\[\]|]+))?\]\s*")
 _XDSL_NODES = {"cpt", "noisymax", "noisyadder", "deterministic", "equation"}

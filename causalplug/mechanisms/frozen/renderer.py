@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from causalplug.arguments import FLAG, WIDTHS, instance, takes, whole
 from causalplug.errors import MechanismError
 from causalplug.files.precision import cast, precision_of
 from causalplug.mechanisms.base import MECHANISMS, Mechanism, register_mechanism
@@ -28,6 +29,12 @@ from causalplug.values import Json, Named
 from causalplug.variables import Image, Variable, variable_from_dict
 
 __all__ = ["Renderer"]
+
+_GENERATOR = instance(
+    "a frozen generator of images by labels, or a network that cp.wrap took",
+    FrozenMechanism,
+    WrappedModule,
+)
 
 
 @register_mechanism("renderer")
@@ -62,6 +69,14 @@ class Renderer(Mechanism):
             shape.
     """
 
+    @takes(
+        MechanismError,
+        generator=_GENERATOR,
+        variable=instance("an image, such as cp.Image(1, 28, 28)", Image).or_none("the model's"),
+        confounder_size=whole(0, 2**31),
+        shift=FLAG.or_none("where gradients reach the latent"),
+        hidden=WIDTHS,
+    )
     def __init__(
         self,
         generator: FrozenMechanism | WrappedModule,
