@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["DiffusersGenerator"]
 
 _DECODERS = ("vae", "vqvae", "movq")
+_OPENING = {name: rule for name, rule in OPENING.items() if name != "single_file"}
 _SETTINGS = {
     "labels": LABELS,
     "image": CALLING["image"],
@@ -342,7 +343,7 @@ class DiffusersGenerator(FrozenMechanism):
     # -- loading and saving
 
     @classmethod
-    @takes(MechanismError, **FETCHING, **OPENING, **_SETTINGS, **TERMS)
+    @takes(MechanismError, **FETCHING, **_OPENING, **_SETTINGS, **TERMS)
     def from_pretrained(  # type: ignore[override]
         cls,
         source: str | PathLike[str] | Snapshot,

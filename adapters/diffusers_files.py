@@ -148,6 +148,7 @@ def load_pipeline(
     offload: bool = False,
     variant: str | None = None,
     checked: bool = True,
+    single_file: str | None = None,
 ) -> object:
     """A whole pipeline of diffusers.
 
@@ -155,6 +156,7 @@ def load_pipeline(
         snapshot, dtype, offload, variant: As for :func:`load_parts`.
         scheduler: Class of another scheduler, or a mapping with its ``"class"`` and settings.
         checked: Whether it keeps its safety checker, if it has one.
+        single_file: A checkpoint in the folder that holds the weights of its parts.
 
     Raises:
         MissingDependencyError: diffusers, or a library that a part needs, is not installed.
@@ -175,20 +177,96 @@ def load_pipeline(
     if not checked and _is_component(index.get("safety_checker")):
         without = {"safety_checker": None, "requires_safety_checker": False}
     with _opening(snapshot, variant):
-        pipeline = library.DiffusionPipeline.from_pretrained(
-            snapshot.path,
-            torch_dtype=precision,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            variant=variant,
-            **without,
-        )
+        if single_file is not None:
+            checkpoint = _checkpoint(snapshot, single_file)
+            pipeline = _from_checkpoint(library, index, snapshot, checkpoint, precision, without)
+            _refuse_empty(snapshot, pipeline, single_file)
+        else:
+            pipeline = library.DiffusionPipeline.from_pretrained(
+                snapshot.path,
+                torch_dtype=precision,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                variant=variant,
+                **without,
+            )
     if offload:
         _offload(pipeline)
     if scheduler is not None:
         pipeline.scheduler = _other_scheduler(library, pipeline.scheduler, scheduler)
     return pipeline
+
+
+def _from_checkpoint(
+    library: Any,
+    index: Named,
+    snapshot: Snapshot,
+    checkpoint: Path,
+    precision: torch.dtype,
+    without: Named,
+) -> Any:
+    """A pipeline whose weights, or whose network's weights, lie in one checkpoint.
+
+    Raises:
+        ValueError: diffusers reads no such checkpoints of this class.
+    """
+    options: Json = {"torch_dtype": precision, "local_files_only": True}
+    whole = _attribute(_attribute(library, str(index["_class_name"])), "from_single_file")
+    if whole is not None:
+        return whole(str(checkpoint), config=str(snapshot.path), **options, **without)
+    for name in ("transformer", "unet"):
+        entry = index.get(name)
+        if not _is_component(entry):
+            continue
+        one = _attribute(_attribute(library, entry[1]), "from_single_file")
+        if one is not None:
+            part = one(str(checkpoint), config=str(snapshot.path), subfolder=name, **options)
+            return library.DiffusionPipeline.from_pretrained(
+                snapshot.path,
+                use_safetensors=True,
+                trust_remote_code=False,
+                **options,
+                **{name: part},
+                **without,
+            )
+    raise ValueError(f"diffusers reads no single checkpoint of {index['_class_name']}")
+
+
+def _checkpoint(snapshot: Snapshot, name: str) -> Path:
+    """A checkpoint in the pipeline's folder.
+
+    Raises:
+        RepositoryError: It is not safetensors, or lies elsewhere.
+    """
+    path = Path(name)
+    if path.is_absolute() and path.is_relative_to(snapshot.path):
+        path = path.relative_to(snapshot.path)
+    if path.suffix != ".safetensors":
+        raise RepositoryError(
+            f"cannot load {snapshot} with single_file={name!r}: it is not safetensors, and opening "
+            "another checkpoint could run any code. Convert it first"
+        )
+    if path.is_absolute() or ".." in path.parts:
+        raise RepositoryError(
+            f"cannot load {snapshot} with single_file={name!r}: the checkpoint has to lie in the "
+            "folder of the pipeline, whose configurations it is read with. Copy it there"
+        )
+    snapshot.fetch(path.as_posix())
+    return snapshot.file(path.as_posix())
+
+
+def _refuse_empty(snapshot: Snapshot, pipeline: Any, name: str) -> None:
+    """Refuse a checkpoint that lacks weights of a part."""
+    for part, module in pipeline.components.items():
+        if not isinstance(module, torch.nn.Module):
+            continue
+        lacking = [key for key, value in module.named_parameters() if value.is_meta]
+        if lacking:
+            raise RepositoryError(
+                f"cannot load {snapshot} with single_file={name!r}: the checkpoint lacks weights "
+                f"of {part!r}, such as {lacking[0]}. Take a checkpoint of this pipeline"
+            )
 
 
 def _offload(pipeline: Any) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalplug.adapters.diffusers_files import PipelineFacts, pipeline_facts
-from causalplug.adapters.pipeline_origin import Opening, SchedulerSpec
+from causalplug.adapters.lora import LoraSpec
+from causalplug.adapters.pipeline_origin import SchedulerSpec
 from causalplug.errors import RepositoryError
 from causalplug.hub.loading import Loader
 from causalplug.hub.snapshot import Snapshot
@@ -48,6 +49,8 @@ def load_pipeline_of(
     scheduler: SchedulerSpec = None,
     offload: bool = False,
     safety_checker: bool | None = None,
+    lora: LoraSpec = None,
+    single_file: str | None = None,
     dtype: object = None,
     device: Any = None,
     label_map: Any = None,
@@ -62,12 +65,21 @@ def load_pipeline_of(
     facts = pipeline_facts(snapshot)
     if facts.own_loop and images is None:
         _check_plain(snapshot, prompts, negative_prompt, call, safety_checker)
+        _check_parts(snapshot, lora, single_file)
         made: Mechanism = _with_own_loop(
             snapshot, labels, classes, steps, guidance_scale, variant, scheduler, _precision(dtype)
         )
     else:
         _check_text(snapshot, facts, prompts, classes)
-        opening = Opening(_precision(dtype), variant, scheduler, offload, safety_checker)
+        opening = {
+            "dtype": _precision(dtype),
+            "variant": variant,
+            "scheduler": scheduler,
+            "offload": offload,
+            "safety_checker": safety_checker,
+            "lora": lora,
+            "single_file": single_file,
+        }
         settings = {
             "prompts": prompts,
             "steps": steps,
@@ -124,14 +136,14 @@ def _through_call(
     labels: Sequence[Label] | None,
     classes: Sequence[int] | None,
     images: Mapping[str, Image] | None,
-    opening: Opening,
+    opening: Named,
     settings: Named,
 ) -> Mechanism:
     """The mechanism that runs through the pipeline's own call."""
     from causalplug.adapters.pipeline_images import ImagePipeline
     from causalplug.adapters.pipelines import PipelineGenerator
 
-    options = opening.to_dict() | dict(settings)
+    options = dict(opening) | dict(settings)
     if images is None:
         return PipelineGenerator.from_pretrained(snapshot, labels, classes=classes, **options)
     return ImagePipeline.from_pretrained(snapshot, images, labels, **options)
@@ -170,6 +182,15 @@ def _check_plain(
         raise RepositoryError(
             f"cannot load {snapshot} with {' and '.join(wrong)}: it holds a pipeline that reads no "
             'text. Write causalplug.from_pretrained(…, labels=[cp.Label("digit", 10)])'
+        )
+
+
+def _check_parts(snapshot: Snapshot, lora: LoraSpec, single_file: str | None) -> None:
+    wrong = [name for name, value in (("lora", lora), ("single_file", single_file)) if value]
+    if wrong:
+        raise RepositoryError(
+            f"cannot load {snapshot} with {wrong[0]}: it holds a class-conditional pipeline, which "
+            "has its weights in its own folders. Leave it out"
         )
 
 
@@ -329,6 +350,8 @@ PIPELINE_LOADER = Loader(
         "scheduler",
         "offload",
         "safety_checker",
+        "lora",
+        "single_file",
         "dtype",
         "device",
         "label_map",

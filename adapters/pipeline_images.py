@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from causalplug.adapters.diffusers_files import open_pipeline
+from causalplug.adapters.lora import LoraSpec, loras_of
 from causalplug.adapters.pipeline_arguments import LabelArguments
 from causalplug.adapters.pipeline_call import PipelineCall, Row
 from causalplug.adapters.pipeline_origin import Opening, Origin, SchedulerSpec
@@ -173,6 +174,8 @@ class ImagePipeline(ConditionalMechanism):
         scheduler: SchedulerSpec = None,
         offload: bool = False,
         safety_checker: bool | None = None,
+        lora: LoraSpec = None,
+        single_file: str | None = None,
         image: Image | None = None,
         steps: int | None = None,
         guidance_scale: float | None = None,
@@ -187,7 +190,7 @@ class ImagePipeline(ConditionalMechanism):
             images, labels, prompts, image, batched: As for the class.
             steps, guidance_scale, negative_prompt, call: As for the class.
             revision, subfolder, cache_dir, token, local_files_only: As in ``huggingface_hub``.
-            dtype, variant, scheduler, offload, safety_checker: As for
+            dtype, variant, scheduler, offload, safety_checker, lora, single_file: As for
                 :meth:`causalplug.adapters.pipelines.PipelineGenerator.from_pretrained`.
 
         Raises:
@@ -196,7 +199,8 @@ class ImagePipeline(ConditionalMechanism):
             MechanismError: The pipeline cannot be plugged.
         """
         snapshot = open_pipeline(source, revision, subfolder, cache_dir, token, local_files_only)
-        opening = Opening(dtype, variant, scheduler, offload, safety_checker)
+        loras = loras_of(lora, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+        opening = Opening(dtype, variant, scheduler, offload, safety_checker, loras, single_file)
         made = cls(
             opening.open(snapshot),
             images,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalplug.adapters.diffusers_files import load_pipeline
+from causalplug.adapters.lora import Lora, opened_with, restored_loras
 from causalplug.adapters.places import place_of, reference_of
 from causalplug.adapters.row_seeds import pipeline_files
 from causalplug.errors import MechanismError
@@ -35,6 +36,8 @@ class Opening:
         offload: Whether parts are kept off the accelerator while they do not run.
         safety_checker: False to load it without; True to take what it blacks out as it is; None
             to refuse blacked-out images.
+        lora: LoRA weights beside those of its networks.
+        single_file: A checkpoint in its folder that holds weights of its parts.
     """
 
     dtype: str = "float32"
@@ -42,30 +45,39 @@ class Opening:
     scheduler: SchedulerSpec = None
     offload: bool = False
     safety_checker: bool | None = None
+    lora: tuple[Lora, ...] = ()
+    single_file: str | None = None
 
     def to_dict(self) -> Json:
         """JSON values."""
         scheduler = self.scheduler
         if isinstance(scheduler, Mapping):
             scheduler = dict(scheduler)
-        return {
+        found: Json = {
             "dtype": self.dtype,
             "variant": self.variant,
             "scheduler": scheduler,
             "offload": self.offload,
             "safety_checker": self.safety_checker,
         }
+        if self.lora:
+            found["lora"] = [lora.to_dict(place) for place, lora in enumerate(self.lora)]
+        if self.single_file is not None:
+            found["single_file"] = self.single_file
+        return found
 
     def open(self, snapshot: Snapshot) -> object:
         """The pipeline of some files."""
-        return load_pipeline(
+        pipeline = load_pipeline(
             snapshot,
             dtype=self.dtype,
             variant=self.variant,
             scheduler=self.scheduler,
             offload=self.offload,
             checked=self.safety_checker is not False,
+            single_file=self.single_file,
         )
+        return opened_with(pipeline, self.lora)
 
 
 @dataclass(frozen=True)
@@ -94,9 +106,12 @@ class Origin:
     def files(self) -> dict[str, Content]:
         """The pipeline's own files under ``pipeline/``; none where it is referred to on the
         Hub."""
-        if self.folder is None or self.hub:
-            return {}
-        return pipeline_files(self.folder)
+        found: dict[str, Content] = {}
+        if self.folder is not None and not self.hub:
+            found |= pipeline_files(self.folder)
+        for place, lora in enumerate(self.opening.lora):
+            found |= lora.files(place)
+        return found
 
     def to_dict(self) -> Json:
         """JSON values.
@@ -114,4 +129,7 @@ class Origin:
     @staticmethod
     def place(data: Named, snapshot: Snapshot) -> tuple[str | Path, Json]:
         """What :meth:`to_dict` describes, as a source and the options of ``from_pretrained``."""
-        return place_of(data, snapshot, "pipeline")
+        place, location = place_of(data, snapshot, "pipeline")
+        if "lora" in location:
+            location["lora"] = restored_loras(location["lora"], snapshot)
+        return place, location

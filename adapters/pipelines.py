@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from causalplug.adapters.diffusers_files import open_pipeline
+from causalplug.adapters.lora import LoraSpec, loras_of
 from causalplug.adapters.pipeline_call import PipelineCall, Row
 from causalplug.adapters.pipeline_origin import Opening, Origin, SchedulerSpec
 from causalplug.adapters.pipeline_setup import (
@@ -163,6 +164,8 @@ class PipelineGenerator(FrozenMechanism):
         scheduler: SchedulerSpec = None,
         offload: bool = False,
         safety_checker: bool | None = None,
+        lora: LoraSpec = None,
+        single_file: str | None = None,
         image: Image | None = None,
         steps: int | None = None,
         guidance_scale: float | None = None,
@@ -185,6 +188,12 @@ class PipelineGenerator(FrozenMechanism):
             offload: Whether parts are kept off the accelerator while they do not run.
             safety_checker: False to load the pipeline without its safety checker, True to take
                 images that it blacks out as they are; by default these are refused.
+            lora: LoRA weights of the pipeline: a Hub id, a folder or a safetensors file; a mapping
+                with ``"source"``, ``"weight_name"``, ``"revision"``, ``"subfolder"`` and
+                ``"scale"``; or a list of these. A Hub id is saved by its commit, a local file is
+                copied.
+            single_file: A safetensors checkpoint in the pipeline's folder that holds the weights of
+                its parts in one file; the configurations are those of the folder.
             trial: Whether a few images are painted first, to check range, shape and independence
                 of the rows.
 
@@ -194,7 +203,8 @@ class PipelineGenerator(FrozenMechanism):
             MechanismError: The pipeline cannot be plugged, or fails the trial.
         """
         snapshot = open_pipeline(source, revision, subfolder, cache_dir, token, local_files_only)
-        opening = Opening(dtype, variant, scheduler, offload, safety_checker)
+        loras = loras_of(lora, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+        opening = Opening(dtype, variant, scheduler, offload, safety_checker, loras, single_file)
         generator = cls(
             opening.open(snapshot),
             labels,

@@ -45,6 +45,7 @@ OPENING = {
     "variant": NAME.or_none("none"),
     "scheduler": _SCHEDULER.or_none("its own"),
     "offload": FLAG,
+    "single_file": NAME.or_none("none"),
     "trial": FLAG,
 }
 """How a pipeline is opened."""

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from functools import partial
 from numbers import Number
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalplug.arguments import (
     COUNT,
     FLAG,
     MAPPING,
     NAME,
-    NAMES,
     PATH,
-    ROWS,
-    SEED,
     TEXT,
-    VALUES,
     Rule,
     instance,
     several,
     takes,
-    whole,
 )
+from causalplug.effects import Effects
 from causalplug.errors import (
-    QueryError,
     RepositoryError,
     SamplingError,
     UnknownVariableError,
@@ -36,13 +29,12 @@ from causalplug.errors import (
 from causalplug.files.storage import Content
 from causalplug.hub.loading import Loader
 from causalplug.hub.shareable import Shareable
-from causalplug.identification.assumptions import BOUNDING, RECOVERING, Assume, as_assumptions
-from causalplug.identification.query import Query
+from causalplug.identification.assumptions import RECOVERING, Assume, as_assumptions
 from causalplug.model.extract import extract_module
-from causalplug.model.model import Model
 from causalplug.model.trained_module import TrainedModule
 from causalplug.noise import Noise
-from causalplug.sampling.options import DEFAULTS, INTERVAL_RULES, SamplingOptions
+from causalplug.sampling.options import DEFAULTS, SamplingOptions
+from causalplug.sampling.rules import DO, GIVEN, ROW_COUNT, VARIABLES
 from causalplug.values import Json, Named
 from causalplug.wording import aligned
 
@@ -53,17 +45,10 @@ if TYPE_CHECKING:
 
     from causalplug.hub.snapshot import Snapshot
     from causalplug.hub.space import Space
-    from causalplug.sampling.answers import Estimate
-    from causalplug.uncertainty.drivers import Drivers
-    from causalplug.uncertainty.refute import Refutation
 
 __all__ = ["DCM", "load_model"]
 
-_DO = MAPPING.or_none("no intervention").raising(QueryError)
-_GIVEN = MAPPING.or_none("no condition").raising(QueryError)
-_VARIABLES = NAMES.or_none("all")
 _NOISE = instance("a Noise", Noise)
-_COUNT = COUNT.or_none().raising(SamplingError)
 
 
 def _count_or_rows(value: object) -> object:
@@ -74,34 +59,25 @@ def _count_or_rows(value: object) -> object:
 
 
 _N = Rule(COUNT.wanted, _count_or_rows)
-_DATA = ROWS.or_none("none")
-_QUERY = TEXT.or_else(instance("a Query", Query))
-_EFFECT = {
-    "outcome": TEXT,
-    "treatment": TEXT,
-    "given": _GIVEN,
-    "n": _COUNT,
-    "data": _DATA,
-}
 
 
-class DCM(Shareable, Model):
+class DCM(Shareable, Effects):
     """A deep causal generative model (Rahman & Kocaoglu 2024, Def. 4.1).
 
-    Every variable is ``V = f_V(parents, own noise, confounder noise)``; each maximal clique of
-    bidirected edges has one noise that the mechanisms of all its variables read, so that a hidden
-    cause of three variables is one noise, not three. Variables without a given mechanism get a
-    trainable one of their kind.
+    Every variable is ``V = f_V(parents, own noise, confounder noise)``. Each maximal clique of
+    bidirected edges has one confounder noise, which the mechanisms of all its variables read. A
+    hidden cause of three variables is therefore one noise, not three. A variable without a given
+    mechanism gets a trainable one of its kind.
 
     Args:
         graph: The causal graph.
         variables: The declaration of every variable of the graph.
-        mechanisms: Mechanisms by variable: a frozen generator, a ``Renderer(generator)`` where the
-            variable is confounded, or an own trainable one; or by module (``"C+N"``): what
-            :meth:`module` of another model gave.
-        encoders: Encoders by image variable; an image that a trainable mechanism or a critic reads
-            needs one, and an untrained :class:`ConvEncoder` is put where none is given.
-        confounder_size: Numbers of one confounder noise.
+        mechanisms: Mechanisms by variable: a frozen generator, a ``Renderer(generator)`` if the
+            variable is confounded, or a trainable mechanism of your own. A key may also be a module
+            (``"C+N"``); its value is then what :meth:`module` of another model returned.
+        encoders: Encoders by image variable. An image that is read by a trainable mechanism or a
+            critic needs one; by default it gets an untrained :class:`ConvEncoder`.
+        confounder_size: Length of each confounder noise vector.
         confounders: ``"cliques"``, one noise for every maximal clique of bidirected edges (where
             there are very many, few cliques that cover all edges, with a warning); ``"edges"``,
             one for every edge, which cannot express a hidden cause of three variables; or the
@@ -111,9 +87,9 @@ class DCM(Shareable, Model):
 
     Attributes:
         confounders: The confounder noises; ``confounders.groups`` are the variables of each.
-        plan: The plan that the model was trained by, or None.
-        sources: The data sources that it was trained on, or None; what is identifiable is decided
-            from them.
+        plan: The plan that the model was trained with, or None.
+        sources: The data sources that it was trained on, or None. They decide which questions are
+            identifiable.
         queries: The questions that it was saved with, as :func:`~causalplug.model.facts.identified`
             gives them.
         history: What training recorded, JSON values.
@@ -151,7 +127,7 @@ class DCM(Shareable, Model):
 
         return dcm_facts(self, title=title, **options)
 
-    @takes(RepositoryError, folder=PATH, title=NAME.or_none("its name"), n=_COUNT)
+    @takes(RepositoryError, folder=PATH, title=NAME.or_none("its name"), n=ROW_COUNT)
     def save_space(
         self, folder: str | PathLike[str], *, title: str | None = None, n: int | None = None
     ) -> Path:
@@ -176,7 +152,7 @@ class DCM(Shareable, Model):
         RepositoryError,
         repo_id=NAME,
         title=NAME.or_none("its name"),
-        n=_COUNT,
+        n=ROW_COUNT,
         private=FLAG.or_none("the owner's default"),
         commit_message=NAME,
         token=FLAG.or_else(NAME).or_none("that of the client"),
@@ -245,7 +221,7 @@ class DCM(Shareable, Model):
         """
         return extract_module(self, name)
 
-    @takes(SamplingError, noise=_NOISE, do=_DO, variables=_VARIABLES, allow_unidentified=FLAG)
+    @takes(SamplingError, noise=_NOISE, do=DO, variables=VARIABLES, allow_unidentified=FLAG)
     def forward(
         self,
         noise: Noise,
@@ -278,7 +254,7 @@ class DCM(Shareable, Model):
 
         return run(self, noise, do, variables, allow_unidentified)
 
-    @takes(SamplingError, n=COUNT, do=_DO, given=_GIVEN, variables=_VARIABLES)
+    @takes(SamplingError, n=COUNT, do=DO, given=GIVEN, variables=VARIABLES)
     def sample(
         self,
         n: int,
@@ -298,10 +274,10 @@ class DCM(Shareable, Model):
     ) -> pd.DataFrame:
         """``n`` rows of P(variables | do, given), as a table.
 
-        Row i is the i-th candidate row of noise that meets ``given``: it depends on the seed alone,
-        not on the batch size, on the number of processes or on ``n``. Only the ancestors of what is
-        asked for or conditioned on are run, and images are rendered for the kept rows only, unless
-        the condition itself reads them.
+        Row i is the i-th candidate row of noise that meets ``given``. It depends on the seed alone,
+        not on the batch size, the number of processes, or ``n``. Only ancestors of the requested
+        and conditioned variables are run. Images are rendered for accepted rows only, unless the
+        condition reads them.
 
         Args:
             n: Rows, at least 1.
@@ -312,20 +288,20 @@ class DCM(Shareable, Model):
             given: By variable a category, a list of several (any of them), an interval ``(low,
                 high)`` with None for no bound, or an array or column of one value per row. A single
                 value of a continuous variable is met by weighting, if it can be.
-            variables: What is asked for; all by default.
+            variables: Variables to return; all by default.
             seed: Seed of the noise.
-            images: What images come out as: ``"tensor"``, ``"array"`` or ``"pil"``.
-            allow_unidentified: Give a marked answer in place of an error.
-            interpolate: Names of variables whose effects are taken to be smooth between the numbers
-                that an experiment set them to; the answer is marked.
-            batch_size: Rows that go through the networks at once; by default 65,536, and 256 where
-                an image is rendered.
-            min_acceptance: Share of the candidates that have to agree with ``given``, counted by
-                weight; where fewer do, the search ends in an error.
-            time_limit: Seconds after which a search for rows that agree ends in an error.
-            progress: Show a bar; by default for long calls at a terminal.
-            distributed: Split the rows over the processes of ``accelerate launch``, all of which
-                have to make this call.
+            images: Type of returned images: ``"tensor"``, ``"array"`` or ``"pil"``.
+            allow_unidentified: Return a marked answer instead of raising an error.
+            interpolate: Names of variables whose effects are assumed to be smooth between the
+                numbers that an experiment set them to; the answer is marked.
+            batch_size: Rows per pass through the networks; by default 65,536, or 256 if an image is
+                rendered.
+            min_acceptance: Smallest share of candidates that must agree with ``given``, counted by
+                weight; if fewer do, the search ends with an error.
+            time_limit: Seconds after which the search for agreeing rows ends with an error.
+            progress: Show a progress bar; by default for long calls in a terminal.
+            distributed: Split the rows over the processes of ``accelerate launch``; every process
+                must make this call.
 
         Returns:
             A DataFrame of category names, floats and images, float tensors ``(channels, height,
@@ -357,7 +333,7 @@ class DCM(Shareable, Model):
         )
         return sample(self, n, do=do, given=given, variables=variables, options=options)
 
-    @takes(SamplingError, n=COUNT, do=_DO, given=_GIVEN, variables=_VARIABLES)
+    @takes(SamplingError, n=COUNT, do=DO, given=GIVEN, variables=VARIABLES)
     def sample_batches(
         self,
         n: int,
@@ -393,9 +369,9 @@ class DCM(Shareable, Model):
     @takes(
         SamplingError,
         n=_N,
-        do=_DO,
+        do=DO,
         worlds=MAPPING.or_none("one world"),
-        variables=_VARIABLES,
+        variables=VARIABLES,
         factual=FLAG,
         draws=COUNT,
     )
@@ -514,7 +490,7 @@ class DCM(Shareable, Model):
         )
         return abduct(self, n, evidence=evidence, draws=draws, options=options)
 
-    @takes(SamplingError, noise=_NOISE, do=_DO, variables=_VARIABLES)
+    @takes(SamplingError, noise=_NOISE, do=DO, variables=VARIABLES)
     def replay(
         self,
         noise: Noise,
@@ -537,316 +513,6 @@ class DCM(Shareable, Model):
             batch_size=batch_size,
         )
         return replay(self, noise, do=do, variables=variables, options=options)
-
-    @takes(
-        QueryError,
-        query=_QUERY,
-        n=_COUNT,
-        data=_DATA,
-        pictures=whole(0, 100_000),
-        bounds=FLAG,
-        **INTERVAL_RULES,
-    )
-    def estimate(
-        self,
-        query: str | Query,
-        n: int | None = None,
-        *,
-        level: float = 0.95,
-        data: object = None,
-        one_step: bool | None = None,
-        interval: str = "auto",
-        compare: str | None = None,
-        pictures: int = 16,
-        bounds: bool = False,
-        assume: Assume | Iterable[Assume] = (),
-        seed: int = DEFAULTS.seed,
-        allow_unidentified: bool = DEFAULTS.allow_unidentified,
-        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
-        batch_size: int | None = DEFAULTS.batch_size,
-        min_acceptance: float = DEFAULTS.min_acceptance,
-        time_limit: float | None = DEFAULTS.time_limit,
-        progress: bool | None = DEFAULTS.progress,
-    ) -> Estimate:
-        """The answer to a causal question, with an interval that holds all that is uncertain.
-
-        The interval covers the chance in which rows the model was trained on, and in sampling from
-        the model. A module that was trained by likelihood tells the former itself, also after it
-        was pulled without its rows (influence functions); any other by replicates, see
-        :func:`causalplug.fit`. Where neither is to be had ``low`` and ``high`` are NaN, and the
-        answer says how to get them.
-
-        Args:
-            query: Text such as ``"P(A | do(D=1))"``, ``"E[N | do(C=1)] - E[N | do(C=0)]"`` or
-                ``"PNS(Y, X)"``, or a Query.
-            n: Rows that have to meet the evidence of every term; by default 100,000, and as many as
-                training had, between 2,000 and 10,000, where an image is painted for each.
-            level: Coverage of the intervals.
-            data: The rows that the model was trained on, a table or data sources: the overlap that
-                the answer rests on is checked, and the intervals are made from them.
-            one_step: Add what the rows in ``data`` add to the answer to first order, which removes
-                the bias of a model that smooths; by default where the treatment's causes are all
-                recorded, which makes the estimate doubly robust.
-            interval: Where the interval comes from: ``"influence"`` functions, the ``"replicates"``
-                that the model was trained with, ``"auto"``, the first of the two that can be had,
-                or ``"none"``.
-            compare: ``"plug-in"`` adds the identified formula, evaluated on the rows in ``data``,
-                as a column.
-            pictures: How many images are rendered of an image that is asked for.
-            bounds: Where the data do not determine the answer, give what they allow in place of an
-                error: ``low`` and ``high`` are bounds (see :func:`causalplug.bounds`) and
-                ``estimate`` is NaN. Where ``data`` show weak overlap, ``low`` and ``high`` bound
-                the part without support.
-            assume: Declared assumptions, see :class:`causalplug.Assume`; they are used where the
-                data do not determine the answer without them, and the answer says which were.
-            seed: Seed of the noise, which all terms share.
-            allow_unidentified, interpolate, batch_size, min_acceptance, time_limit, progress: As
-                for :meth:`sample`.
-
-        Raises:
-            QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError,
-            SamplingError.
-        """
-        from causalplug.sampling.assumed import under_assumptions
-        from causalplug.sampling.bounded import with_bounds
-        from causalplug.sampling.estimate import estimate
-        from causalplug.sampling.guard import known_sources
-        from causalplug.uncertainty.completeness import completeness_caveats
-        from causalplug.uncertainty.intervals import with_intervals
-
-        options = SamplingOptions(
-            seed=seed,
-            batch_size=batch_size,
-            allow_unidentified=allow_unidentified,
-            interpolate=interpolate,
-            min_acceptance=min_acceptance,
-            time_limit=time_limit,
-            progress=progress,
-        )
-        declared = as_assumptions(self.graph, assume)
-        assumed = under_assumptions(self, query, declared, known_sources(self), bounds=bounds)
-        noise = [a for a in declared if a.kind in RECOVERING]
-        options = replace(options, assume=tuple(noise))
-
-        def answered(question: str | Query) -> Estimate:
-            answer = estimate(
-                self, question, n, data=data, compare=compare, pictures=pictures, options=options
-            )
-            return with_intervals(
-                self,
-                answer,
-                question,
-                data=data,
-                level=level,
-                one_step=one_step,
-                interval=interval,
-                ask=lambda rows: estimate(self, question, rows, options=options),
-            )
-
-        def model_answer() -> Estimate:
-            doubts = completeness_caveats(assumed.identification, answered)
-            return assumed.told(answered(assumed.query), doubts)
-
-        if not bounds:
-            return model_answer()
-        narrowing = [a for a in declared if a.kind in BOUNDING]
-        return with_bounds(
-            self, query, model_answer, data=data, level=level, seed=seed, assume=narrowing
-        )
-
-    @takes(QueryError, query=_QUERY, n=_COUNT, data=_DATA, level=INTERVAL_RULES["level"])
-    def drivers(
-        self,
-        query: str | Query,
-        n: int | None = None,
-        *,
-        data: object = None,
-        level: float = 0.95,
-        assume: Assume | Iterable[Assume] = (),
-        seed: int = DEFAULTS.seed,
-        allow_unidentified: bool = DEFAULTS.allow_unidentified,
-    ) -> Drivers:
-        """What drives the answer to a question: the modules and generators that it rests on, how
-        well each of them fits the rows, and where the uncertainty comes from.
-
-        Args:
-            query: The question, as for :meth:`estimate`.
-            n, data, level, assume, seed, allow_unidentified: As for :meth:`estimate`. With ``data``
-                the overlap of this very question is checked.
-
-        Returns:
-            A :class:`Drivers`: it prints as a table, and ``.plot()`` draws it on one page.
-
-        Raises:
-            QuerySyntaxError, QueryError, NotIdentifiableError, UnknownVariableError, DataError,
-            SamplingError: As for :meth:`estimate`.
-
-        Example:
-            >>> print(dcm.drivers("P(A | do(D=1))"))  # doctest: +SKIP
-        """
-        from causalplug.uncertainty.drivers import drivers_of
-
-        answer = self.estimate(
-            query,
-            n,
-            data=data,
-            level=level,
-            assume=assume,
-            seed=seed,
-            allow_unidentified=allow_unidentified,
-        )
-        return drivers_of(self, answer)
-
-    @takes(QueryError, query=_QUERY, data=ROWS, n=COUNT, seed=SEED, steps=COUNT.or_none())
-    def refute(
-        self,
-        query: str | Query,
-        data: object,
-        *,
-        n: int = 50_000,
-        seed: int = 0,
-        steps: int | None = None,
-    ) -> Refutation:
-        """What an effect becomes when it is estimated anew on changed rows.
-
-        Copies of the model are trained further: with the treatment shuffled, when the effect has to
-        be 0; on a part of the rows, and with another seed, when it has to stay. A new model of a
-        graph with one more recorded common cause, random numbers, is trained as well, when it has
-        to stay. The model itself is left alone.
-
-        Args:
-            query: A contrast that is 0 where there is no effect, such as ``"ATE(Y, X)"``.
-            data: The rows, one observational table.
-            n: Rows that are sampled for every answer.
-            seed: Seed of the shuffling, and of the refits.
-            steps: Steps of every refit; by default those of a fit.
-
-        Returns:
-            A :class:`Refutation`: one table, and true in a condition if nothing refutes the answer.
-
-        Raises:
-            QueryError: If the query is not such a contrast.
-            NotIdentifiableError, DataError, TrainingError: As for :meth:`estimate` and
-                :func:`causalplug.fit`.
-        """
-        from causalplug.uncertainty.refute import refute
-
-        if steps is None:
-            settings = {}
-        else:
-            settings = {"steps": steps}
-        return refute(
-            self,
-            query,
-            data,
-            lambda model, asked: model.estimate(asked, n, seed=seed),
-            seed=seed,
-            settings=settings,
-        )
-
-    @takes(QueryError, **_EFFECT, **INTERVAL_RULES)
-    def ate(
-        self,
-        outcome: str,
-        treatment: str,
-        *,
-        value: object = None,
-        treated: object = None,
-        control: Any = None,
-        given: Named | None = None,
-        n: int | None = None,
-        level: float = 0.95,
-        data: object = None,
-        one_step: bool | None = None,
-        interval: str = "auto",
-        seed: int = DEFAULTS.seed,
-        allow_unidentified: bool = DEFAULTS.allow_unidentified,
-        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
-        batch_size: int | None = DEFAULTS.batch_size,
-        min_acceptance: float = DEFAULTS.min_acceptance,
-        time_limit: float | None = DEFAULTS.time_limit,
-        progress: bool | None = DEFAULTS.progress,
-    ) -> Estimate:
-        """The average treatment effect ``E[outcome | do(treated)] - E[outcome | do(control)]``,
-        within ``given``.
-
-        Args:
-            outcome: A variable of numbers; or of two names, the effect then being on the
-                probability of the second.
-            treatment: The variable that is set.
-            value: Ask for the probability of this value of the outcome.
-            treated, control: Values of the treatment; a binary one needs none.
-            given: Categories that are conditioned on, under the intervention.
-            n: Rows of every term.
-            level, data, one_step, interval, seed, allow_unidentified: As for :meth:`estimate`.
-            interpolate, batch_size, min_acceptance, time_limit, progress: As for :meth:`estimate`.
-        """
-        from causalplug.sampling.effects import ate_query
-
-        levels = {"value": value, "treated": treated, "control": control, "given": given}
-        return self.estimate(
-            ate_query(self, outcome, treatment, **levels),
-            n,
-            level=level,
-            data=data,
-            one_step=one_step,
-            interval=interval,
-            seed=seed,
-            allow_unidentified=allow_unidentified,
-            interpolate=interpolate,
-            batch_size=batch_size,
-            min_acceptance=min_acceptance,
-            time_limit=time_limit,
-            progress=progress,
-        )
-
-    @takes(QueryError, values=VALUES, **_EFFECT, **INTERVAL_RULES)
-    def curve(
-        self,
-        outcome: str,
-        treatment: str,
-        values: Iterable[object],
-        *,
-        given: Named | None = None,
-        n: int | None = None,
-        level: float = 0.95,
-        data: object = None,
-        one_step: bool | None = None,
-        interval: str = "auto",
-        seed: int = DEFAULTS.seed,
-        allow_unidentified: bool = DEFAULTS.allow_unidentified,
-        interpolate: str | Iterable[str] = DEFAULTS.interpolate,
-        batch_size: int | None = DEFAULTS.batch_size,
-        min_acceptance: float = DEFAULTS.min_acceptance,
-        time_limit: float | None = DEFAULTS.time_limit,
-        progress: bool | None = DEFAULTS.progress,
-    ) -> pd.DataFrame:
-        """The outcome's mean (or its probabilities) under ``do(treatment=v)`` for every v in
-        ``values``, on the same noise."""
-        from causalplug.sampling.effects import curve
-
-        return curve(
-            partial(
-                self.estimate,
-                n=n,
-                level=level,
-                data=data,
-                one_step=one_step,
-                interval=interval,
-                seed=seed,
-                allow_unidentified=allow_unidentified,
-                interpolate=interpolate,
-                batch_size=batch_size,
-                min_acceptance=min_acceptance,
-                time_limit=time_limit,
-                progress=progress,
-            ),
-            outcome,
-            treatment,
-            values,
-            given,
-            self.variables,
-        )
 
     def __str__(self) -> str:
         """A table of the variables and their mechanisms, and what the answers rest on."""

@@ -18,9 +18,7 @@ from causalplug.arguments import (
     COUNT,
     FLAG,
     MAPPING,
-    NAMES,
     PATH,
-    ROWS,
     SHARE,
     TEXT,
     VALUES,
@@ -35,6 +33,7 @@ from causalplug.sampling.answers import Estimate
 from causalplug.sampling.effects import ate_query, curve
 from causalplug.sampling.estimate import estimate
 from causalplug.sampling.options import DEFAULTS, INTERVAL_RULES, SamplingOptions
+from causalplug.sampling.rules import DATA, DO, EFFECT, GIVEN, ROW_COUNT, VARIABLES
 from causalplug.uncertainty.intervals import with_intervals
 from causalplug.values import Named
 from causalplug.wording import shortened
@@ -49,16 +48,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Ensemble"]
 
-_DO = MAPPING.or_none("no intervention").raising(QueryError)
-_GIVEN = MAPPING.or_none("no condition").raising(QueryError)
-_VARIABLES = NAMES.or_none("all")
 _ASKED = {
-    "n": COUNT.or_none().raising(SamplingError),
-    "data": ROWS.or_none("none"),
+    "n": ROW_COUNT,
+    "data": DATA,
     "one_step": INTERVAL_RULES["one_step"],
     "level": SHARE.or_none("the ensemble's"),
 }
-_EFFECT = {"outcome": TEXT, "treatment": TEXT, "given": _GIVEN, **_ASKED}
+_EFFECT = EFFECT | _ASKED
 
 
 class Ensemble:
@@ -265,7 +261,7 @@ class Ensemble:
         )
         return curve(ask, outcome, treatment, values, given, self.members[0].variables)
 
-    @takes(SamplingError, n=COUNT, do=_DO, given=_GIVEN, variables=_VARIABLES)
+    @takes(SamplingError, n=COUNT, do=DO, given=GIVEN, variables=VARIABLES)
     def sample(
         self,
         n: int,
@@ -306,9 +302,9 @@ class Ensemble:
 
     @takes(
         SamplingError,
-        do=_DO,
+        do=DO,
         worlds=MAPPING.or_none("one world"),
-        variables=_VARIABLES,
+        variables=VARIABLES,
         factual=FLAG,
         draws=COUNT,
     )

@@ -39,6 +39,7 @@ _IMAGES = instance("a mapping from arguments to images, such as {'image': …}",
     images=_IMAGES.or_none("none"),
     offload=FLAG,
     safety_checker=FLAG.or_none(),
+    single_file=_NAME,
     size=COUNT.or_none(),
 )
 def from_pretrained(
@@ -66,6 +67,8 @@ def from_pretrained(
     scheduler: str | Mapping[str, object] | None = None,
     offload: bool = False,
     safety_checker: bool | None = None,
+    lora: str | PathLike[str] | Mapping[str, Any] | Sequence[Any] | None = None,
+    single_file: str | None = None,
     size: int | None = None,
     error: float | str | None = None,
     label_map: object = None,
@@ -75,12 +78,12 @@ def from_pretrained(
 ) -> Any:
     """Load what a folder or a Hub repository holds.
 
-    Understood are models, mechanisms and encoders of causalplug, one module of a model, pipelines
-    of diffusers (``model_index.json``), models of transformers (``config.json`` with a
-    ``model_type``) and generators in a file of Keras (``.keras``, or a full model in ``.h5``).
+    It can load models, mechanisms and encoders of causalplug, one module of a model, diffusers
+    pipelines (``model_index.json``), transformers models (``config.json`` with a ``model_type``)
+    and generators in a Keras file (``.keras``, or a full model in ``.h5``).
 
-    A folder, a cached snapshot and a Hub id behave alike. A branch is resolved to a commit, which
-    ``origin`` of what is returned remembers; what is on the disk needs no network. The frozen parts
+    Folders, cached snapshots and Hub ids behave alike. A branch is resolved to a commit, which is
+    kept in the ``origin`` of the returned object. Files on disk need no network. The frozen parts
     of a model are fetched when they are first needed.
 
     Args:
@@ -115,7 +118,7 @@ def from_pretrained(
         steps, guidance_scale, negative_prompt, call: Of a pipeline; see
             :class:`causalplug.adapters.PipelineGenerator`. ``call`` also holds the options of a
             language model; see :class:`causalplug.adapters.TransformersText`.
-        variant, scheduler, offload, safety_checker: Of a pipeline, as well.
+        variant, scheduler, offload, safety_checker, lora, single_file: Of a pipeline, as well.
         size: Of an encoder, numbers of one projection; 16 by default.
         error: Of a regressor, the standard deviation of its error, or ``"estimate"`` to estimate it
             from the rows that the model is trained on.
@@ -166,6 +169,8 @@ def from_pretrained(
         "scheduler": scheduler,
         "offload": offload or None,
         "safety_checker": safety_checker,
+        "lora": lora,
+        "single_file": single_file,
         "size": size,
         "error": error,
         "label_map": label_map,

@@ -41,6 +41,7 @@ ROOMS = [
     "training",
     "sampling",
     "uncertainty",
+    "effects",
     "dcm",
     "ensemble",
     "load",

@@ -124,11 +124,11 @@ class _Block:
     def __init__(self, program: BoundProgram, number: int, factors: set[Factor], most: int):
         types = ResponseTypes(program.model, number, program.assumptions, most)
         self.number = number
-        items = []
+        own_rows = []
         for n, row in enumerate(program.rows):
             if all(f[0] == number for product in row.polynomial for f in product):
-                items.append(n)
-        self.row_numbers = items
+                own_rows.append(n)
+        self.row_numbers = own_rows
         self.additive = _additive_rows(program.model, types)
         factors = factors | {factor for _, factor, _ in self.additive.equations}
         keys: list[Hashable] = [*factors, *self.additive.lines]

@@ -109,10 +109,10 @@ def compile_cells(
     cells = []
     for values in itertools.product(*(model.domains[v] for v in labels.values())):
         chosen = dict(zip(labels, values, strict=True))
-        items = []
+        fractions = []
         for coefficient, term in query.terms:
-            items.append(_fraction(model, coefficient, term, chosen, ranges))
-        parts = tuple(items)
+            fractions.append(_fraction(model, coefficient, term, chosen, ranges))
+        parts = tuple(fractions)
         cells.append(CellQuery(values, parts, query.formula))
     return tuple(labels), cells
 

@@ -198,10 +198,10 @@ class Program:
         solved = [self.ends, *(self._solved(self._refitted(d)) for d in draws[:_SOLVED])]
         sides = []
         for side in (0, 1):
-            items = []
+            forms = []
             for cell in range(len(self.cells)):
-                items.append(_distinct([ends[cell][side].form for ends in solved]))
-            sides.append(tuple(items))
+                forms.append(_distinct([ends[cell][side].form for ends in solved]))
+            sides.append(tuple(forms))
         return Vertices(self.values, draws, sides[0], sides[1])
 
     def _filled(self, drawn: np.ndarray) -> np.ndarray:

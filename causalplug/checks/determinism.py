@@ -84,11 +84,11 @@ def _relation(table: Table, by: tuple[str, ...], name: str) -> Relation:
     sizes = counts.sum(-1, keepdims=True)
     cells = np.argwhere((counts == 0) & (sizes > 0))
     names = [*by, name]
-    items = []
+    shown = []
     for cell in cells[:20]:
-        items.append(
+        shown.append(
             ", ".join(f"{v}={table.categories[v][c]}" for v, c in zip(names, cell, strict=True))
         )
-    never = tuple(items)
+    never = tuple(shown)
     text = f"{name} is determined by {listed(by)}: never observed are {'; '.join(never[:3])}"
     return Relation(name, by, never, text + (" and others" if len(never) > 3 else ""))

@@ -177,10 +177,10 @@ class _DistrictRows:
     def __init__(self, model: Model, sampled: Sampled, number: int, district: _District):
         self.model, self.sampled, self.number, self.district = model, sampled, number, district
         known = _Conditionals(sampled)
-        items = []
+        axes = []
         for name, pillow in zip(district.members, district.pillows, strict=True):
-            items.append((name, *pillow))
-        self.axes = items
+            axes.append((name, *pillow))
+        self.axes = axes
         self.parts = list(map(known.of, self.axes))
 
     def rows(self) -> list[Row]:

@@ -127,10 +127,10 @@ def mmd(
 
     sign = torch.ones(2 * n, device=rows.device)
     sign[n:] = -1
-    items = []
+    signs = []
     for _ in range(permutations):
-        items.append(sign[torch.randperm(2 * n, generator=generator, device=rows.device)])
-    shuffled = torch.stack(items)
+        signs.append(sign[torch.randperm(2 * n, generator=generator, device=rows.device)])
+    shuffled = torch.stack(signs)
     return float(statistic(sign[None])[0]), float(statistic(shuffled).quantile(0.95))
 
 

@@ -256,8 +256,8 @@ def counterfactual(
     "--assume",
     multiple=True,
     metavar="KIND:CAUSE,EFFECT",
-    help="An assumption beyond the graph: monotone, antitone, or 'monotone noise:EFFECT'. "
-    "Repeatable.",
+    help="An assumption beyond the graph: monotone, antitone, 'monotone noise:EFFECT', or "
+    "proxies:CAUSE,EFFECT,FIRST,SECOND. Repeatable.",
 )
 @click.option(
     "--compare", is_flag=True, help="Add a column with the identified formula evaluated on --data."

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from causalplug.errors import CausalPlugError, RepositoryError
-from causalplug.files.validation import read_json
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source
 from causalplug.selection import by_name, dicts_by_name, drop, map_values
@@ -27,8 +26,8 @@ def facts_of(snapshot: Snapshot) -> Json:
     Raises:
         RepositoryError: There is no ``config.json``, or it is malformed.
     """
-    with snapshot.hold():
-        config = read_json(snapshot.file("config.json"), within=snapshot.boundary)
+    with snapshot.open() as opened:
+        config = opened.config
     format = str(config.get("format", ""))
     kind = format.removeprefix("causalplug-").rpartition("-")[0]
     if kind not in _WHAT or not format.startswith("causalplug-"):

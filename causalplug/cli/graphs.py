@@ -141,8 +141,8 @@ def plan(
     "--assume",
     multiple=True,
     metavar="KIND:CAUSE,EFFECT",
-    help="What is declared beside the graph: monotone, antitone, or 'monotone noise:EFFECT'. "
-    "Repeatable.",
+    help="What is declared beside the graph: monotone, antitone, 'monotone noise:EFFECT', or "
+    "proxies:CAUSE,EFFECT,FIRST,SECOND. Repeatable.",
 )
 @click.option(
     "--words", is_flag=True, help="Say how the answer is worked out, with all adjustment sets."

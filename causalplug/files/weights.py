@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "WeightsFile",
     "load_tensors",
     "read_header",
     "read_safetensors",
@@ -105,22 +106,49 @@ def read_safetensors(
             contradicts itself; or, all of them listed: tensors missing, unexpected, of another
             shape or type.
     """
-    real = regular_file(path, within=within)
-    header = _read_header(real, str(path))
-    if facts is not None and not agrees(real, facts):
+    file = WeightsFile(path, within=within)
+    if facts is not None and not agrees(file.real, facts):
         raise RepositoryError(
             f"cannot use {path}: its size or SHA-256 is not the recorded one, so it was changed or "
             "damaged; download it again"
         )
-    if expected is not None:
-        _compare(header, expected, str(path))
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    return file.tensors(expected, device=device)
 
-    try:
-        return load_file(real, device=str(device))
-    except (SafetensorError, OSError) as error:
-        raise RepositoryError(f"cannot read {path}: {error}; download it again") from error
+
+class WeightsFile:
+    """A safetensors file whose header is read and checked once.
+
+    Args:
+        path: The file.
+        within: As for :func:`regular_file`.
+
+    Attributes:
+        header: Shape and torch type of each tensor, which agree with the file's size.
+        size: Bytes of the file.
+
+    Raises:
+        RepositoryError: The file is missing, cut short, a pickle, or its header contradicts itself.
+    """
+
+    def __init__(self, path: str | os.PathLike, *, within: str | os.PathLike | None = None):
+        self.path, self.real = str(path), regular_file(path, within=within)
+        self.header = _read_header(self.real, self.path)
+        self.size = self.real.stat().st_size
+
+    def tensors(
+        self, expected: Named | None = None, *, device: str | torch.device = "cpu"
+    ) -> dict[str, torch.Tensor]:
+        """The tensors, once the header agrees with what is ``expected``; see
+        :func:`read_safetensors`."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        if expected is not None:
+            _compare(self.header, expected, self.path)
+        try:
+            return load_file(self.real, device=str(device))
+        except (SafetensorError, OSError) as error:
+            raise RepositoryError(f"cannot read {self.path}: {error}; download it again") from error
 
 
 def read_header(

@@ -351,10 +351,10 @@ class CausalGraph:
 
     def c_components(self) -> tuple[frozenset[str], ...]:
         """The connected components of the bidirected part, in the order of their first variable."""
-        items = []
+        found = []
         for c in components(self.sibling_lists):
-            items.append(frozenset(values_at(self.variables, c)))
-        return tuple(items)
+            found.append(frozenset(values_at(self.variables, c)))
+        return tuple(found)
 
     # --- derived graphs ---
 

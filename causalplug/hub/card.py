@@ -244,9 +244,9 @@ def _dcm(facts: Named) -> dict[str, str]:
         *(confounded or ["There is no unobserved confounder."]),
         *facts.get("assumptions", []),
     ]
-    items = []
+    rows = []
     for row in facts.get("plan", []):
-        items.append(
+        rows.append(
             (
                 row["module"],
                 row["action"],
@@ -265,7 +265,7 @@ def _dcm(facts: Named) -> dict[str, str]:
         "assumptions": bullets(assumptions, ""),
         "plan": table(
             ["module", "action", "objective", "matched distributions", "why"],
-            items,
+            rows,
             "No plan was recorded.",
         ),
         "sources": table(

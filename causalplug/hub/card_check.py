@@ -104,11 +104,11 @@ def _metadata_problems(found: dict) -> list[str]:
         problems.append("library_name is not causalplug")
     if not isinstance(found.get("license"), str):
         problems.append("license is missing")
-    items = []
+    missing = []
     for tag in ("causalplug", "causal-inference"):
         if tag not in _tags(found):
-            items.append(f'the tag "{tag}" is missing')
-    problems += items
+            missing.append(f'the tag "{tag}" is missing')
+    problems += missing
     bases = found.get("base_model")
     if bases is not None and found.get("base_model_relation") not in _RELATIONS:
         problems.append(f"base_model_relation is not one of {', '.join(_RELATIONS)}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = ["FETCHING", "Access", "Loader", "kind_of", "load_as", "load_own"]
 
+import contextlib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,7 +18,6 @@ from typing import Any
 from causalplug.arguments import FLAG, NAME, PATH, TEXT, choice
 from causalplug.errors import LicenseWarning, RepositoryError
 from causalplug.files.precision import cast
-from causalplug.files.validation import read_json
 from causalplug.hub.formats import DCM_FORMATS, ENCODER_FORMAT, MECHANISM_FORMAT, unknown_format
 from causalplug.hub.licenses import USES, objection
 from causalplug.hub.repository import resolve
@@ -71,6 +71,9 @@ class Loader:
     what: str
 
 
+_OWN = ("model", "mechanism", "encoder")
+
+
 def load_as(
     source: str | PathLike[str],
     loaders: Mapping[str, Loader],
@@ -106,17 +109,21 @@ def load_as(
         return loaded
     refuse_file(source)
     snapshot = resolve(source, revision=revision, subfolder=subfolder, **access.options())
-    kind = kind_of(snapshot)
-    if kind not in loaders:
-        raise RepositoryError(
-            f"cannot load {source} as {wanted}: it holds a {kind}. Use causalplug.from_pretrained, "
-            "which tells them apart"
-        )
-    loader = loaders[kind]
-    _check_options(snapshot, loader, given)
-    if kind == "model":
-        given |= access.options()
-    loaded = loader.load(snapshot, **given)
+    with contextlib.ExitStack() as reading:
+        reading.enter_context(snapshot.open())
+        kind = kind_of(snapshot)
+        if kind not in loaders:
+            raise RepositoryError(
+                f"cannot load {source} as {wanted}: it holds a {kind}. Use "
+                "causalplug.from_pretrained, which tells them apart"
+            )
+        loader = loaders[kind]
+        _check_options(snapshot, loader, given)
+        if kind == "model":
+            given |= access.options()
+        if kind not in _OWN:  # libraries of others read the files by themselves
+            reading.close()
+        loaded = loader.load(snapshot, **given)
     _object(loaded, snapshot, use)
     return loaded
 
@@ -197,10 +204,10 @@ def kind_of(snapshot: Snapshot) -> str:
         MECHANISM_FORMAT: "mechanism",
         ENCODER_FORMAT: "encoder",
     }
-    with snapshot.hold():
+    with snapshot.open() as opened:
         if snapshot.has("model_index.json"):
             return "pipeline"
-        config = read_json(snapshot.file("config.json"), within=snapshot.boundary)
+        config = opened.config
     found = config.get("format")
     if isinstance(found, str) and found in kinds:
         return kinds[found]

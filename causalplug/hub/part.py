@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from causalplug.files.precision import cast, precision_of_file
 from causalplug.files.storage import Content
-from causalplug.files.weights import load_tensors, read_header, safetensors_writer
+from causalplug.files.weights import load_tensors, safetensors_writer
 from causalplug.hub.building import building
 from causalplug.hub.code_file import read_code
 from causalplug.hub.contract import check_attribute, check_overrides, declare
@@ -134,9 +134,9 @@ class Part(Shareable, nn.Module):
         it where further files of the repository are needed.
         """
         size, header = 0, {}
-        if snapshot.has(WEIGHTS):
-            file = snapshot.file(WEIGHTS)
-            size, header = file.stat().st_size, read_header(file, within=snapshot.boundary)
+        with snapshot.open() as opened:
+            if opened.has_weights:
+                size, header = opened.weights().size, opened.weights().header
         with building(f"{snapshot}/config.json", size=size, tensors=len(header)):
             part = cls.from_config(config)
         if (precision := precision_of_file(header)) is not None:

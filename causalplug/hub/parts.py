@@ -15,10 +15,10 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import RepositoryError
-from causalplug.files.validation import check_keys, configured, read_json
-from causalplug.files.weights import read_safetensors
+from causalplug.files.validation import check_keys, configured
 from causalplug.hub.code_file import read_code
 from causalplug.hub.formats import unknown_format
+from causalplug.hub.opened import Opened
 from causalplug.hub.snapshot import check_trust, refuse_users_keys
 from causalplug.values import Json
 
@@ -62,15 +62,13 @@ def load_part(
         RepositoryError: Files are missing or malformed, keys are unknown, the kind is not
             registered, or the weights do not fit the configuration.
     """
-    with snapshot.hold():
+    with snapshot.open() as opened:
         where = f"{snapshot}/{_CONFIG}"
-        config = check_keys(
-            read_json(snapshot.file(_CONFIG), within=snapshot.boundary), _SCHEMA, where=where
-        )
+        config = check_keys(opened.config, _SCHEMA, where=where)
         if config["format"] != format_name:
             raise unknown_format(config["format"], [format_name], where=where)
-        if snapshot.has(_WEIGHTS):
-            snapshot.file(_WEIGHTS, facts=config.get("weights"))
+        if opened.has_weights:
+            opened.weights(config.get("weights"))
         code = None
         if "code" in config:
             code = _code(snapshot, config, registry, trust_remote_code)
@@ -79,7 +77,7 @@ def load_part(
             cls = registry.resolve(config["kind"])
             part = cls.from_snapshot(config["config"], snapshot)
         if expects_weights(part):
-            _fill(part, snapshot)
+            _fill(part, opened)
     part.license = config.get("license") or part.license
     part.source = config.get("source") or part.source
     part.origin, part.brought_code = snapshot, code
@@ -134,8 +132,8 @@ def expects_weights(part: Part) -> bool:
     return bool(part.saved_tensors())
 
 
-def _fill(part: Part, snapshot: Snapshot) -> None:
-    tensors = read_safetensors(snapshot.file(_WEIGHTS), within=snapshot.boundary)
-    where = f"{snapshot}/{_WEIGHTS}"
+def _fill(part: Part, opened: Opened) -> None:
+    tensors = opened.tensors()
+    where = f"{opened.snapshot}/{_WEIGHTS}"
     with configured(where):
         part.load_saved(tensors, where)

@@ -16,6 +16,7 @@ import glob
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from causalplug.files.storage import check_disk, read_folder
 from causalplug.files.validation import regular_file, safe_relative, short
 from causalplug.hub.client import bound_requests, hub_errors, patiently
 from causalplug.hub.listing import Listing, list_commit, list_folder
+from causalplug.hub.opened import Opened
 from causalplug.selection import map_values
 from causalplug.values import Json, Named
 
@@ -116,6 +118,7 @@ class Snapshot:
     _remote: Remote | None = None
     _policy: Remote | None = None
     _passed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    _opened: dict[int, Opened] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __str__(self) -> str:
         if self.repo_id:
@@ -329,15 +332,30 @@ class Snapshot:
         ):
             yield self.path
 
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Opened]:
+        """Hold the repository still and read its configuration and its weights, each once: what
+        the same thread opens inside is what is open already."""
+        thread = threading.get_ident()
+        if thread in self._opened:
+            yield self._opened[thread]
+            return
+        with self.hold():
+            self._opened[thread] = Opened(self)
+            try:
+                yield self._opened[thread]
+            finally:
+                del self._opened[thread]
+
     def _expand(self, patterns: tuple[str, ...]) -> list[str]:
         names: dict[str, None] = {}
         for pattern in patterns:
             if glob.has_magic(pattern):
-                items = []
+                matching = []
                 for n in sorted(self._listing):
                     if fnmatch.fnmatchcase(n, pattern):
-                        items.append(n)
-                names.update(dict.fromkeys(items))
+                        matching.append(n)
+                names.update(dict.fromkeys(matching))
             else:
                 names[pattern] = None
         for name in names:

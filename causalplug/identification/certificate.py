@@ -67,14 +67,14 @@ class Certificate:
 
     def to_dict(self) -> Json:
         """What JSON can hold."""
-        items = []
+        hedges = []
         for h in self.hedges:
-            items.append({"source": h.source, "forest": sorted(h.forest), "root": sorted(h.root)})
+            hedges.append({"source": h.source, "forest": sorted(h.forest), "root": sorted(h.root)})
         return {
             "kind": self.kind,
             "variables": sorted(self.variables),
             "sentence": self.sentence,
-            "hedges": items,
+            "hedges": hedges,
         }
 
 

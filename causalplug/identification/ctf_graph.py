@@ -165,12 +165,12 @@ class CounterfactualGraph(Unification):
 
     def summed(self, kept: int) -> tuple[Symbol, ...]:
         """The symbols of the nodes of ``kept`` that no event fixes."""
-        items = []
+        symbols = []
         for v in bits(kept):
             for n in self.nodes[v]:
                 if not n.fixed and isinstance(n.atom, Symbol):
-                    items.append(n.atom)
-        return tuple(items)
+                    symbols.append(n.atom)
+        return tuple(symbols)
 
     def _factor(self, component: int) -> Factor | Clash:
         atoms: dict[int, Atom] = {}

@@ -196,10 +196,10 @@ def _within(graph: BitGraph, regimes: list[Regime]) -> list[Regime]:
             regime.observed & graph.present,
             regime.set_variables & graph.present,
         )
-        items = []
+        present_boxes = []
         for box in regime.boxes:
-            items.append({v: values for v, values in box.items() if graph.present >> v & 1})
-        boxes: tuple[Box, ...] = tuple(items)
+            present_boxes.append({v: values for v, values in box.items() if graph.present >> v & 1})
+        boxes: tuple[Box, ...] = tuple(present_boxes)
         other = pooled.get((observed, set_variables))
         if other is not None:
             boxes = tuple(

@@ -103,10 +103,10 @@ class Unification:
         self._constants: dict[Constant, Constant] = {}
         self._settings: dict[World, _Setting] = {}
         events = self.outcomes + self.evidence
-        items = []
+        targets = []
         for i, e in enumerate(events):
-            items.append(self._target(e, open_outcomes and i < len(self.outcomes)))
-        self.targets = items
+            targets.append(self._target(e, open_outcomes and i < len(self.outcomes)))
+        self.targets = targets
         for event in events:
             self._enter(event.do)
         self._places = list(map(self._place, events))

@@ -282,7 +282,7 @@ def _label(do: Intervention) -> str:
 
 
 def _effective(pair: _Pair, judges: Mapping[str, Any]) -> tuple[Measure, ...]:
-    items = []
+    measured = []
     for name, judge in judges.items():
         read, meant = judged(judge, pair.after), pair.after.get(name)
         if meant is None:
@@ -293,10 +293,10 @@ def _effective(pair: _Pair, judges: Mapping[str, Any]) -> tuple[Measure, ...]:
         else:
             value, error = mean_of((read - meant).abs().double().numpy())
             better, unit = "lower", f"mean absolute error of {name}"
-        items.append(
+        measured.append(
             Measure("effectiveness", pair.label, name, value, error, better, unit, len(read))
         )
-    return tuple(items)
+    return tuple(measured)
 
 
 def _reversed(pair: _Pair) -> Measure:

@@ -170,12 +170,12 @@ def identified(dcm: Model, queries: Queries | None = None) -> list[Json]:
 def fit_rows(fits: Iterable[FitReport], history: Named) -> list[Json]:
     """Variable, verdict and reasons of every fit check."""
     found = to_dicts(fits) or history.get("fits", [])
-    items = []
+    verdicts = []
     for f in found:
-        items.append(
+        verdicts.append(
             {"variable": f["name"], "verdict": f["verdict"], "reasons": list(f["reasons"])}
         )
-    return items
+    return verdicts
 
 
 def warning_rows(history: Named) -> list[Json]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from causalplug.errors import RepositoryError
 from causalplug.files.storage import Content
-from causalplug.files.validation import check_keys, configured, read_json
-from causalplug.files.weights import read_header, read_safetensors, safetensors_writer
+from causalplug.files.validation import check_keys, configured
+from causalplug.files.weights import read_safetensors, safetensors_writer
 from causalplug.graphs.graph import CausalGraph
 from causalplug.graphs.source import Source, as_sources
 from causalplug.hub.card import CARD_FACTS
@@ -176,22 +176,17 @@ def load_dcm(
     from causalplug.files.precision import cast, precision_of_file
 
     chain = follow(chain, snapshot.key)
-    with snapshot.hold():
+    with snapshot.open() as opened:
         where = f"{snapshot}/{_CONFIG}"
-        config = read_dcm_config(
-            read_json(snapshot.file(_CONFIG), within=snapshot.boundary), where=where
-        )
-        weights = snapshot.file(
-            _WEIGHTS, facts=config["weights"]
-        )  # one that was damaged in the cache is fetched again
-        header = read_header(weights, within=snapshot.boundary)
+        config = read_dcm_config(opened.config, where=where)
+        weights = opened.weights(config["weights"])
         load_other = partial(load_dcm, build=build, chain=chain, **options)
         parts = PulledParts(snapshot, where, chain, options, load_other)
         with configured(where):
-            dcm = _built(build, config, parts, where, weights.stat().st_size, len(header))
-        if (precision := precision_of_file(header)) is not None:
+            dcm = _built(build, config, parts, where, weights.size, len(weights.header))
+        if (precision := precision_of_file(weights.header)) is not None:
             cast(dcm, precision, keep=dcm.frozen_names())
-        dcm.load_trained(read_safetensors(weights, dcm.trained_tensors(), within=snapshot.boundary))
+        dcm.load_trained(weights.tensors(dcm.trained_tensors()))
         if "replicates" in config:
             file = snapshot.file(_REPLICATES, facts=config["replicates"])
             tensors = read_safetensors(file, within=snapshot.boundary)

@@ -241,11 +241,11 @@ class Model(nn.Module):
         """
         refuse_infinite(tensors, "the file")
         own = self.trained_tensors()
-        items = []
+        reshaped = []
         for k in own:
             if k in tensors and own[k].shape != tensors[k].shape:
-                items.append(k)
-        wrong = sorted(set(own) ^ set(tensors)) + items
+                reshaped.append(k)
+        wrong = sorted(set(own) ^ set(tensors)) + reshaped
         if wrong:
             raise MechanismError(
                 f"The weights do not fit this model: {', '.join(wrong[:5])} missing, unexpected or "

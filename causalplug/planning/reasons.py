@@ -251,10 +251,10 @@ def _pulling(plan: PlanLike, module: Module, focus: str) -> list[str]:
     places = pullable(plan.graph, [module.variables])
     whole, single = places[0], [pull for pull in places[1:] if focus in pull.variables]
     sentences = [f"{listed(whole.variables, most=_MOST)} could be pulled: {whole.why}."]
-    items = []
+    renderers = []
     for pull in single:
-        items.append(f"{focus} alone could use a generator only as a renderer: {pull.why}.")
-    return sentences + items
+        renderers.append(f"{focus} alone could use a generator only as a renderer: {pull.why}.")
+    return sentences + renderers
 
 
 def _sources(plan: PlanLike, module: Module) -> list[str]:

@@ -21,6 +21,7 @@ from causalplug.sampling.accept import Stream
 from causalplug.sampling.condition import Evidence, compile_evidence
 from causalplug.sampling.guard import seen_in
 from causalplug.sampling.interventions import compile_do
+from causalplug.sampling.memory import check_noise
 from causalplug.sampling.options import DEFAULTS, SamplingOptions
 from causalplug.sampling.request import check_count, request
 from causalplug.sampling.sample import answer
@@ -93,6 +94,7 @@ def abduct(
     :meth:`causalplug.DCM.abduct`."""
     check_known(options.interpolate, dcm.graph.index, "interpolate= cannot be used")
     seen, n, _ = _seen(dcm, n, evidence, draws)
+    check_noise(n)
     given = compile_evidence(dcm, seen, n)
     for i, part in enumerate(given):
         later = [(g.world, g.names) for g in given[i + 1 :]]

@@ -246,7 +246,8 @@ class _Estimation:
         for term in self.terms:
             by_symbols.append({tuple(str(c.symbols[s]) for s in order): c for c in term.cases})
         shape = math.prod(self.sizes[0]), math.prod(self.sizes[1])
-        check_cells(math.prod(shape) * len(by_symbols[0]), len(self.terms))
+        cells = math.prod(shape) * len(by_symbols[0])
+        check_cells(cells, len(self.terms), sum(map(len, self.sizes)))
         self.bank = self._image_bank(*shape)
         coefficients = [term.coefficient for term in self.terms]
         blocks = []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -12,10 +14,13 @@ import torch
 from causalplug.errors import SamplingError
 from causalplug.networks import is_out_of_memory
 
-__all__ = ["Batches", "check_cells", "check_pool", "check_room"]
+__all__ = ["Batches", "check_cells", "check_noise", "check_pool", "check_room"]
 
 _T = TypeVar("_T")
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")
+_NOISE_ROW = 16  # bytes of the number and the place of one row of noise
 _TABLE_ROW = 200  # bytes of one row of a table of answers
+_TABLE_VALUE = 34  # bytes of one value of an open variable in such a row
 
 
 def check_room(rows: int, size: int) -> None:
@@ -33,17 +38,33 @@ def check_room(rows: int, size: int) -> None:
         )
 
 
-def check_cells(cells: int, terms: int) -> None:
+def check_noise(rows: int) -> None:
+    """Raise unless the noise of so many rows could lie in half of this computer's memory.
+
+    Raises:
+        SamplingError: It could not; the message says how many bytes it would take at least.
+    """
+    size = rows * _NOISE_ROW
+    if size > _memory() / 2:
+        raise SamplingError(
+            f"The noise of {rows:,} rows cannot be kept: it takes {size:,} bytes "
+            f"({size / 1e9:,.1f} GB) at least, and this computer has {_memory() / 1e9:,.1f} GB of "
+            "memory. Ask for fewer rows."
+        )
+
+
+def check_cells(cells: int, terms: int, variables: int = 1) -> None:
     """Raise unless an answer with so many cells could lie in half of this computer's memory.
 
     Args:
         cells: Values of all open variables together.
         terms: Terms of the query.
+        variables: Open variables, whose values stand in every row of the answer.
 
     Raises:
         SamplingError: It could not; the message says how many bytes it would take.
     """
-    size = cells * (8 * (2 * terms**2 + terms) + _TABLE_ROW)
+    size = cells * (8 * (2 * terms**2 + terms) + _TABLE_ROW + _TABLE_VALUE * variables)
     if size > _memory() / 2:
         raise SamplingError(
             f"The answer cannot be held: it has {cells:,} cells, one for every combination of "
@@ -73,10 +94,19 @@ def check_pool(candidates: int, numbers: int) -> None:
 
 
 def _memory() -> float:
-    """Bytes of memory of this computer; infinite where it does not say."""
+    """Bytes of memory that this process may take: those of the computer, or the limit of the
+    process or its container; infinite where none is said."""
     if not hasattr(os, "sysconf"):  # Windows
         return float("inf")
-    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    import resource
+
+    known = [float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))]
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        known.append(float(soft))
+    with contextlib.suppress(OSError, ValueError):  # no container, or "max"
+        known.append(float(_CONTAINER.read_text()))
+    return min(known)
 
 
 class Batches:

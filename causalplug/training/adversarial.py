@@ -252,10 +252,10 @@ class RowGame(Game):
         self._draw(generator)
         few = max(1, min(self.batch, max(_PENALTY_ROWS, self.batch // 4)))
         pairs = zip(self._real, self._fake, strict=True)
-        items = []
+        compared = []
         for real, fake in pairs:
-            items.append(between([r[:few] for r in real], [f[:few] for f in fake], generator))
-        self._lines = items
+            compared.append(between([r[:few] for r in real], [f[:few] for f in fake], generator))
+        self._lines = compared
 
     def _draw(self, generator: torch.Generator) -> None:
         n = self.batch * self.rounds

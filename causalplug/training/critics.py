@@ -40,11 +40,11 @@ class CriticInput(nn.Module):
     def __init__(self, variables: Mapping[str, Variable], projections: Mapping[str, int]):
         super().__init__()
         self.variables = dict(variables)
-        items = []
+        flat = []
         for name, v in variables.items():
             if not v.needs_encoder or name in projections:
-                items.append(name)
-        self.flat = items
+                flat.append(name)
+        self.flat = flat
         self.pixels = without(variables, self.flat)
         sizes = [projections.get(name, self.variables[name].feature_size) for name in self.flat]
         self.scaled = [n in projections or self.variables[n].standardised for n in self.flat]

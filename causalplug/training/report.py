@@ -188,10 +188,10 @@ class TrainingReport:
                     )
                 )
         verdicts = {fit.name: f"{fit.verdict} for the rows" for fit in self.fits}
-        items = []
+        pulled = []
         for name in self.pulled:
-            items.append((name, "pulled", "frozen", *[""] * 6, verdicts.get(name, "")))
-        return lines + items
+            pulled.append((name, "pulled", "frozen", *[""] * 6, verdicts.get(name, "")))
+        return lines + pulled
 
     def __str__(self) -> str:
         lines = self.rows()

@@ -286,11 +286,11 @@ class _Exchange:
         """The rows with another value in one world; what descends from it is computed anew."""
         changed = self.dcm.graph.descendants([seen.name]) | {seen.name}
         rows = Rows(self.dcm, self.rows.noise)
-        entries = {}
+        unchanged = {}
         for cell, known in self.rows.cells.items():
             if cell[0] not in changed:
-                entries[cell] = known
-        rows.cells = entries
+                unchanged[cell] = known
+        rows.cells = unchanged
         self.group.pins.set(rows)
         rows.cells |= pair.others
         rows.cells[seen.world.cell(seen.name)] = value

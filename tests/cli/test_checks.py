@@ -47,6 +47,16 @@ def test_identify_by_an_assumption(capsys):
     assert "causalplug.bounds" in capsys.readouterr().err
 
 
+def test_identify_by_proxies(capsys):
+    six = "Z <-> W; Z <-> X; Z <-> Y; W <-> X; W <-> Y; X <-> Y"
+    command = ["identify", f"Z -> X -> Y; W -> Y; {six}", "ATE(Y, X)", "--require"]
+    values = ["--values", "Z=0,1", "--values", "W=0,1"]
+    assert main([*command, *values, "--assume", "proxies:X,Y,Z,W"]) == 0
+    assert "assumed: proxies X -> Y" in capsys.readouterr().out
+    assert main([*command, *values, "--assume", "proxies:X,Y,Z"]) == 2
+    assert "proxies:CAUSE,EFFECT,FIRST,SECOND" in capsys.readouterr().err
+
+
 def test_a_graph_that_the_rows_contradict(tables, capsys):
     assert main(["check-graph", "X; Y", "--data", "rows.csv", "--png", "graph.png"]) == 0
     assert "X ⊥ Y" in capsys.readouterr().out

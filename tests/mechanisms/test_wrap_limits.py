@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 import causalplug as cp
-from causalplug.errors import LabelMapError, MechanismError
+from causalplug.errors import LabelMapError, MechanismError, RepositoryError
 
 IMAGE = cp.Image(1, 4, 4)
 NUMBER = cp.Continuous()
@@ -243,3 +244,20 @@ def test_arguments_may_be_called_as_they_like() -> None:
     )
     given = {name: torch.tensor([float(place)]) for place, name in enumerate(names, start=1)}
     assert made(given, {"latent": torch.tensor([[0.5]])}).tolist() == [1230.5]
+
+
+@pytest.mark.parametrize("what", ["step", "output"])
+def test_steps_that_read_what_is_not_there_are_refused_when_they_are_loaded(
+    what: str, tmp_path: Path
+) -> None:
+    cp.wrap(nn.Linear(2, 2), cp.Vector(2), latent=2).save_pretrained(tmp_path / "saved")
+    place = tmp_path / "saved" / "config.json"
+    text = json.loads(place.read_text())
+    network = text["config"]["network"]
+    if what == "step":
+        network["steps"][0]["args"][0] = {"step": "elsewhere"}
+    else:
+        network["output"] = "elsewhere"
+    place.write_text(json.dumps(text))
+    with pytest.raises(RepositoryError, match="'elsewhere'"):
+        cp.from_pretrained(tmp_path / "saved")

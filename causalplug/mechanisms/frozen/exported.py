@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from causalplug.errors import MechanismError
-from causalplug.selection import keep, map_values
+from causalplug.selection import keep, map_values, without
 from causalplug.values import Json, Named
 
 __all__ = ["ExportedNetwork", "export_network"]
@@ -55,6 +55,7 @@ class ExportedNetwork(nn.Module):
     def __init__(self, steps: Named, tensors: Mapping[str, Tensor]):
         super().__init__()
         self.steps = dict(steps)
+        _check_references(steps)
         self._targets = [_target(step["op"]) for step in steps["steps"]]
         self._names = {name: f"t{i}" for i, name in enumerate(steps["tensors"])}
         for name, key in self._names.items():
@@ -82,6 +83,28 @@ class ExportedNetwork(nn.Module):
             kwargs = {key: _read(item, held) for key, item in step["kwargs"].items()}
             held[step["name"]] = target(*args, **kwargs)
         return held[self.steps["output"]]
+
+
+def _check_references(steps: Named) -> None:
+    """Refuse steps that read what nothing before them gives.
+
+    Raises:
+        MechanismError: With the step.
+    """
+    known = {*steps["inputs"], *steps["tensors"]}
+    for step in steps["steps"]:
+        read = _mentioned([step["args"], step["kwargs"]])
+        if missing := without(read, known):
+            raise MechanismError(
+                f"The network cannot be used: its step {step['name']!r} reads {missing[0]!r}, "
+                "which no step before it gives. Save the network again from its own code."
+            )
+        known.add(step["name"])
+    if steps["output"] not in known:
+        raise MechanismError(
+            f"The network cannot be used: no step gives its output {steps['output']!r}. Save the "
+            "network again from its own code."
+        )
 
 
 def _filled(rows: Tensor, n: int) -> Tensor:

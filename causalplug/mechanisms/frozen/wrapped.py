@@ -602,11 +602,11 @@ def _combinations(
     sorts = {choices[name]: None for name in several}
     made = [dict(found)]
     for options in sorts:
-        items = []
+        extended = []
         for one in made:
             for form in options:
-                items.append(one | {name: form for name in several if choices[name] == options})
-        made = items
+                extended.append(one | {name: form for name in several if choices[name] == options})
+        made = extended
     singly = [one | {name: choices[name][1 - choices[name].index(one[name])]}
               for one in made for name in several]  # fmt: skip
     return made + singly
