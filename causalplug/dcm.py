@@ -64,20 +64,20 @@ _N = Rule(COUNT.wanted, _count_or_rows)
 class DCM(Shareable, Effects):
     """A deep causal generative model (Rahman & Kocaoglu 2024, Def. 4.1).
 
-    Every variable is ``V = f_V(parents, own noise, confounder noise)``; each maximal clique of
-    bidirected edges has one noise that the mechanisms of all its variables read, so that a hidden
-    cause of three variables is one noise, not three. Variables without a given mechanism get a
-    trainable one of their kind.
+    Every variable is ``V = f_V(parents, own noise, confounder noise)``. Each maximal clique of
+    bidirected edges has one confounder noise, which the mechanisms of all its variables read. A
+    hidden cause of three variables is therefore one noise, not three. A variable without a given
+    mechanism gets a trainable one of its kind.
 
     Args:
         graph: The causal graph.
         variables: The declaration of every variable of the graph.
-        mechanisms: Mechanisms by variable: a frozen generator, a ``Renderer(generator)`` where the
-            variable is confounded, or an own trainable one; or by module (``"C+N"``): what
-            :meth:`module` of another model gave.
-        encoders: Encoders by image variable; an image that a trainable mechanism or a critic reads
-            needs one, and an untrained :class:`ConvEncoder` is put where none is given.
-        confounder_size: Numbers of one confounder noise.
+        mechanisms: Mechanisms by variable: a frozen generator, a ``Renderer(generator)`` if the
+            variable is confounded, or a trainable mechanism of your own. A key may also be a module
+            (``"C+N"``); its value is then what :meth:`module` of another model returned.
+        encoders: Encoders by image variable. An image that is read by a trainable mechanism or a
+            critic needs one; by default it gets an untrained :class:`ConvEncoder`.
+        confounder_size: Length of each confounder noise vector.
         confounders: ``"cliques"``, one noise for every maximal clique of bidirected edges (where
             there are very many, few cliques that cover all edges, with a warning); ``"edges"``,
             one for every edge, which cannot express a hidden cause of three variables; or the
@@ -87,9 +87,9 @@ class DCM(Shareable, Effects):
 
     Attributes:
         confounders: The confounder noises; ``confounders.groups`` are the variables of each.
-        plan: The plan that the model was trained by, or None.
-        sources: The data sources that it was trained on, or None; what is identifiable is decided
-            from them.
+        plan: The plan that the model was trained with, or None.
+        sources: The data sources that it was trained on, or None. They decide which questions are
+            identifiable.
         queries: The questions that it was saved with, as :func:`~causalplug.model.facts.identified`
             gives them.
         history: What training recorded, JSON values.
@@ -274,10 +274,10 @@ class DCM(Shareable, Effects):
     ) -> pd.DataFrame:
         """``n`` rows of P(variables | do, given), as a table.
 
-        Row i is the i-th candidate row of noise that meets ``given``: it depends on the seed alone,
-        not on the batch size, on the number of processes or on ``n``. Only the ancestors of what is
-        asked for or conditioned on are run, and images are rendered for the kept rows only, unless
-        the condition itself reads them.
+        Row i is the i-th candidate row of noise that meets ``given``. It depends on the seed alone,
+        not on the batch size, the number of processes, or ``n``. Only ancestors of the requested
+        and conditioned variables are run. Images are rendered for accepted rows only, unless the
+        condition reads them.
 
         Args:
             n: Rows, at least 1.
@@ -288,20 +288,20 @@ class DCM(Shareable, Effects):
             given: By variable a category, a list of several (any of them), an interval ``(low,
                 high)`` with None for no bound, or an array or column of one value per row. A single
                 value of a continuous variable is met by weighting, if it can be.
-            variables: What is asked for; all by default.
+            variables: Variables to return; all by default.
             seed: Seed of the noise.
-            images: What images come out as: ``"tensor"``, ``"array"`` or ``"pil"``.
-            allow_unidentified: Give a marked answer in place of an error.
-            interpolate: Names of variables whose effects are taken to be smooth between the numbers
-                that an experiment set them to; the answer is marked.
-            batch_size: Rows that go through the networks at once; by default 65,536, and 256 where
-                an image is rendered.
-            min_acceptance: Share of the candidates that have to agree with ``given``, counted by
-                weight; where fewer do, the search ends in an error.
-            time_limit: Seconds after which a search for rows that agree ends in an error.
-            progress: Show a bar; by default for long calls at a terminal.
-            distributed: Split the rows over the processes of ``accelerate launch``, all of which
-                have to make this call.
+            images: Type of returned images: ``"tensor"``, ``"array"`` or ``"pil"``.
+            allow_unidentified: Return a marked answer instead of raising an error.
+            interpolate: Names of variables whose effects are assumed to be smooth between the
+                numbers that an experiment set them to; the answer is marked.
+            batch_size: Rows per pass through the networks; by default 65,536, or 256 if an image is
+                rendered.
+            min_acceptance: Smallest share of candidates that must agree with ``given``, counted by
+                weight; if fewer do, the search ends with an error.
+            time_limit: Seconds after which the search for agreeing rows ends with an error.
+            progress: Show a progress bar; by default for long calls in a terminal.
+            distributed: Split the rows over the processes of ``accelerate launch``; every process
+                must make this call.
 
         Returns:
             A DataFrame of category names, floats and images, float tensors ``(channels, height,

@@ -78,12 +78,12 @@ def from_pretrained(
 ) -> Any:
     """Load what a folder or a Hub repository holds.
 
-    Understood are models, mechanisms and encoders of causalplug, one module of a model, pipelines
-    of diffusers (``model_index.json``), models of transformers (``config.json`` with a
-    ``model_type``) and generators in a file of Keras (``.keras``, or a full model in ``.h5``).
+    It can load models, mechanisms and encoders of causalplug, one module of a model, diffusers
+    pipelines (``model_index.json``), transformers models (``config.json`` with a ``model_type``)
+    and generators in a Keras file (``.keras``, or a full model in ``.h5``).
 
-    A folder, a cached snapshot and a Hub id behave alike. A branch is resolved to a commit, which
-    ``origin`` of what is returned remembers; what is on the disk needs no network. The frozen parts
+    Folders, cached snapshots and Hub ids behave alike. A branch is resolved to a commit, which is
+    kept in the ``origin`` of the returned object. Files on disk need no network. The frozen parts
     of a model are fetched when they are first needed.
 
     Args:

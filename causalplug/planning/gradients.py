@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from causalplug.errors import PlanError
+from causalplug.selection import within
 from causalplug.wording import listed
 
 __all__ = [
@@ -110,12 +111,7 @@ class Passage:
         Raises:
             PlanError: The setting asks for what cannot be.
         """
-        if paths.scored and gradient in ("enumerate", "straight-through"):
-            raise PlanError(
-                f"gradient={gradient!r} cannot be used: no gradient passes what reads the values "
-                f"of {paths.scored[0]}, or what paints them, so that the score function has to be "
-                'taken. Leave gradient out, or use "rloo".'
-            )
+        _check_setting(paths, gradient)
         if gradient == "straight-through":
             return cls("relaxed")
         if not (paths.scored or paths.weighed):
@@ -135,6 +131,20 @@ class Passage:
             if name in self.spread:
                 found[name] = "enumeration"
         return found
+
+
+def _check_setting(paths: GradientPaths, gradient: str) -> None:
+    """Refuse a setting that leaves no way where the score function has to be taken.
+
+    Raises:
+        PlanError: It does.
+    """
+    if paths.scored and gradient in ("enumerate", "straight-through"):
+        raise PlanError(
+            f"gradient={gradient!r} cannot be used: no gradient passes what reads the values "
+            f"of {paths.scored[0]}, or what paints them, so that the score function has to be "
+            'taken. Leave gradient out, or use "rloo".'
+        )
 
 
 def _last(
@@ -185,16 +195,9 @@ def _traced(
     weighed: list[str] = []
     for name, link in links.items():
         reads = [parent for parent in link.parents if parent in moving]
-        closed = link.countable and not link.explicit
-        lost = [parent for parent in reads if closed or parent in link.opaque]
+        lost = _lost(name, link, reads)
         if lost:
             return moving, weighed, (name, lost[0])
-        if closed and link.trained:
-            raise PlanError(
-                f"{name} cannot be trained by a critic: its mechanism does not tell the "
-                "probabilities of its values, so no gradient reaches it. Give it a mechanism "
-                "with an explicit density, or the default one."
-            )
         if name in scored or not (reads or link.trained):
             continue
         if link.countable:
@@ -202,6 +205,23 @@ def _traced(
         else:
             moving.append(name)
     return moving, weighed, None
+
+
+def _lost(name: str, link: Link, reads: Sequence[str]) -> list[str]:
+    """Those of ``reads`` whose gradient a mechanism loses.
+
+    Raises:
+        PlanError: It is trained, and no gradient reaches it.
+    """
+    if not link.countable or link.explicit:
+        return within(reads, link.opaque)
+    if link.trained and not reads:
+        raise PlanError(
+            f"{name} cannot be trained by a critic: its mechanism does not tell the "
+            "probabilities of its values, so no gradient reaches it. Give it a mechanism "
+            "with an explicit density, or the default one."
+        )
+    return list(reads)
 
 
 def _behind(links: Mapping[str, Link], moving: Collection[str], name: str, parent: str) -> set[str]:
@@ -241,17 +261,28 @@ def ways_through(
     named = {**words, **dict.fromkeys(paths.scored, "the score function")}
     reached: dict[str, dict[str, list[str]]] = {}
     for name, link in links.items():
-        mine: dict[str, list[str]] = {}
-        for parent in link.parents:
-            if parent in named:
-                _add(mine, named[parent], [parent])
-            elif parent in paths.moving:
-                _add(mine, _KNOWN if link.known else _UNKNOWN, [parent])
-            elif parent in links and not links[parent].trained:
-                for inherited, sources in reached[parent].items():
-                    _add(mine, inherited, sources)
-        reached[name] = mine
+        through = _KNOWN if link.known else _UNKNOWN
+        smooth = dict.fromkeys(paths.moving, through)
+        reached[name] = _reached(link.parents, {**smooth, **named}, reached, links)
     return {name: _said(reached[name]) for name, link in links.items() if not link.trained}
+
+
+def _reached(
+    parents: Iterable[str],
+    words: Mapping[str, str],
+    before: Mapping[str, Mapping[str, Sequence[str]]],
+    links: Mapping[str, Link],
+) -> dict[str, list[str]]:
+    """By which words a gradient passes from a mechanism to what, its own way or that of a frozen
+    parent."""
+    found: dict[str, list[str]] = {}
+    for parent in parents:
+        if parent in words:
+            _add(found, words[parent], [parent])
+        elif parent in links and not links[parent].trained:
+            for word, names in before[parent].items():
+                _add(found, word, names)
+    return found
 
 
 def _add(into: dict[str, list[str]], word: str, names: Iterable[str]) -> None:

@@ -63,11 +63,11 @@ class Estimate:
 
     Attributes:
         query: As text.
-        table: One row per value of the open variables: ``estimate``; the interval ``low`` to
-            ``high`` and its ``standard_error``, which hold all that is uncertain, the rows that the
-            model was trained on above all, and are NaN where the model cannot tell;
-            ``monte_carlo_error``, of the model's answer alone; ``effective_sample_size``. An
-            estimate is NaN where no row met the evidence.
+        table: One row per value of the open variables. ``estimate`` is NaN if no row met the
+            evidence. ``low``, ``high`` and ``standard_error`` cover all uncertainty, above all that
+            of the training rows; they are NaN if the model cannot compute them.
+            ``monte_carlo_error`` is the error of sampling from the model alone. The last column is
+            ``effective_sample_size``.
         summaries: For every continuous outcome its mean, standard deviation and quantiles (``q05``,
             …), each with its interval (``mean_low``, ``mean_high``), its standard error
             (``mean_se``), which hold all that is uncertain as in ``table``, and its Monte-Carlo

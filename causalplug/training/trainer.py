@@ -114,11 +114,12 @@ def fit(
     """Train what the plan says must be trained, and leave the model ready to answer.
 
     Args:
-        dcm: The model; its trainable mechanisms are updated in place, frozen ones stay bit-equal.
-        sources: The tables, observational and experimental: a :class:`causalplug.DataSource` or
-            several, or one observational table as a DataSource takes it.
-        output_dir: Where checkpoints and ``report.json`` go; None keeps nothing on disk.
-        seed: Seed of everything random; the same seed gives the same weights on a CPU.
+        dcm: The model. Its trainable mechanisms are updated in place; frozen ones do not change.
+        sources: The tables, observational and experimental: one or several
+            :class:`causalplug.DataSource`, or one observational table of any kind that a DataSource
+            accepts.
+        output_dir: Folder for checkpoints and ``report.json``; by default nothing is written.
+        seed: Seed of everything random. The same seed gives the same weights on a CPU.
         accelerator: Device, precision and processes; a CPU or the default device by default.
         log_with: A tracker of accelerate's (``"tensorboard"``, ``"wandb"``, …), where no
             accelerator is given; files go to ``output_dir``.
@@ -126,18 +127,19 @@ def fit(
             is one. A path: from the checkpoint of another run, given by its ``output_dir`` or its
             own folder.
         progress: Show a progress bar (never in a pipe).
-        replicates: Refits on resampled rows, 20 say, from which answers get their intervals where
-            modules were not trained by likelihood; they are kept, saved and pushed with the model.
-            Rows are drawn within every source, whole clusters together where a DataSource names
-            them; under ``accelerate launch`` the processes share the refits.
-        queries: The questions that the model is for, as text or Query. Only the mechanisms that
-            they read are trained, with what these are trained through, and those of recorded
-            treatments, by which ``data=`` makes an effect doubly robust; other questions are then
+        replicates: Number of refits on resampled rows, such as 20. They give answers their
+            intervals if modules were not trained by likelihood, and are saved and pushed with the
+            model. Rows are drawn within every source, whole clusters at a time if a DataSource
+            names them. Under ``accelerate launch`` the processes share the refits.
+        queries: The questions that the model is for, as text or Query. Only the mechanisms behind
+            them are trained, with what these are trained through, and the mechanisms of recorded
+            treatments, which make effects doubly robust with ``data=``. Other questions are then
             refused. None trains everything.
         **settings: Fields of :class:`TrainingConfig`, such as ``steps=500``.
 
     Returns:
-        A report per module: What was matched, to what distance, against the sampling floor.
+        A report. For every module it has the matched distributions, the distance from them, and
+        the distance that chance alone would give.
 
     Raises:
         PlanError, SourceError, DataError: The sources cannot serve the graph; before any training.
