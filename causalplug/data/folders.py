@@ -44,6 +44,7 @@ def class_folders(path: Path) -> Table:
     classes = {folder.name: _pictures_in(folder) for folder in folders}
     empty = [name for name, pictures in classes.items() if not pictures]
     if classes and not empty:
+        _refuse_unread(path, folders)
         return _classes(classes)
     if empty and len(empty) < len(classes):
         raise DataError(
@@ -56,6 +57,20 @@ def class_folders(path: Path) -> Table:
         "metadata.csv with one row per image"
         + (f", or name a split: {', '.join(classes)}." if classes else ".")
     )
+
+
+def _refuse_unread(path: Path, folders: Sequence[Path]) -> None:
+    """Refuse pictures beside the folders of classes, and in folders inside them."""
+    inside = [item for folder in folders for item in folder.iterdir()]
+    deeper = [item for item in inside if item.is_dir() and not is_hidden(item)]
+    for place in (path, *sorted(deeper)):
+        pictures = _pictures_in(place)
+        if pictures:
+            raise DataError(
+                f"{path} cannot be read as one folder of images per class: {pictures[0]} is in no "
+                "folder of a class. Move it into one, or write a metadata.csv with one row per "
+                "image."
+            )
 
 
 def _classes(folders: Mapping[str, Sequence[Path]]) -> Table:

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from PIL import Image
 from pyarrow import feather
 
 import causalplug as cp
@@ -125,3 +126,15 @@ def test_files_of_arrow_are_read(tmp_path):
         )
         assert rows.values["X"].tolist() == [1.5, 2.5]
         assert rows.values["K"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("stray", ["loose.png", "cat/kittens/small.png"])
+def test_pictures_that_belong_to_no_class_are_refused(tmp_path, stray):
+    for name in ("cat/a.png", "dog/a.png", "cat/.cache/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (2, 2)).save(tmp_path / name)
+    assert len(cp.DataSource(tmp_path)) == 2
+    (tmp_path / stray).parent.mkdir(exist_ok=True)
+    Image.new("L", (2, 2)).save(tmp_path / stray)
+    with pytest.raises(DataError, match="in no folder of a class"):
+        cp.DataSource(tmp_path)
