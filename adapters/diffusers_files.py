@@ -216,7 +216,7 @@ def _from_checkpoint(
     if whole is not None:
         return whole(str(checkpoint), config=str(snapshot.path), **options, **without)
     for name in ("transformer", "unet"):
-        entry = index.get(name)
+        entry: Any = index.get(name)
         if not _is_component(entry):
             continue
         one = _attribute(_attribute(library, entry[1]), "from_single_file")

@@ -69,11 +69,11 @@ def columns_of(data: Any) -> Named:
     Raises:
         DataError: If it is no table of rows.
     """
-    from causalplug.data.plain import plain_columns
-    from causalplug.data.tables import table_of
-
     if isinstance(data, Mapping):
         return by_name(lambda name: as_array(data[name], str(name)), data)
+    from causalplug.data.plain import plain_columns
+    from causalplug.data.tables import table_of  # loads torch, which a mapping does not need
+
     if type(data).__name__ == "DataSource":
         return plain_columns(data.names, data.chunks())
     table = table_of(data)
