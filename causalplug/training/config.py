@@ -186,7 +186,7 @@ class TrainingConfig(
         judges: Frozen mechanisms by variable that read it off an image, such as
             ``cp.wrap(network, cp.Discrete(10), conditions=[cp.Condition("I", cp.Image(1, 28,
             28))], output="logits")``. Counterfactual images are then trained to show what was set
-            as these judges see it. None: training brings a reader and a critic of its own.
+            as these judges see it. None: training brings a reader of its own.
         ema: Decay of the moving average of the weights that is kept, validated and saved.
         held_out: Share of every source that is held out for validation.
         validate_every: Steps between validations.

@@ -4,10 +4,9 @@ have these parents, show them, and come back.
 Where the noise of an image is independent of its parents, counterfactual images under the parents
 of another row are distributed as that row's image. A likelihood alone does not see to it that what
 is recovered as noise is independent of the parents: what the noise still tells about them shows
-again in the counterfactual. So judges have to find the parents that were set (Ribeiro et al. 2023
-fine-tune through such predictors): those of the user, or where a parent has none a reader that
-learns on real rows beside a critic, which compares counterfactual with real pairs of image and
-parents.
+again in the counterfactual. Here a critic compares counterfactual with real pairs of image and
+parents, and judges have to find the parents that were set (Ribeiro et al. 2023 fine-tune through
+such predictors): those of the user, or where a parent has none a reader that learns on real rows.
 """
 
 from __future__ import annotations
@@ -103,12 +102,10 @@ class CounterfactualLearner(Learner):
         self.count = len(self.rows[self.name])
         judges = judges_of(dcm, self.name, config.judges)
         self.judges = ImageJudges(self.name, judges, self.rows).to(self.accelerator.device)
-        self.opponents: ImageOpponents | None = None
-        if set(judges) != set(self.mechanism.parents):
-            self.opponents = ImageOpponents(dcm, self.name, self.rows, set(judges), config.seed)
-            self.opponents.to(self.accelerator.device)
-            self.helping = self.opponents.trained()
-            self.helper = self._adam(self.helping, 1e-3, (0.0, 0.99))
+        self.opponents = ImageOpponents(dcm, self.name, self.rows, set(judges), config.seed)
+        self.opponents.to(self.accelerator.device)
+        self.helping = self.opponents.trained()
+        self.helper = self._adam(self.helping, 1e-3, (0.0, 0.99))
 
     # -- one step
 
@@ -118,36 +115,29 @@ class CounterfactualLearner(Learner):
             parts = []
             for _ in range(self.config.gradient_accumulation_steps):
                 parts.append(self._round(generator))
+        self._help(index, progress, parts)
         loss = torch.zeros(())
-        if self.opponents is None:
-            loss = self._move(parts)
-        else:
-            self._help(self.opponents, index, progress, parts)
-            if index > _WARM * self.steps:
-                _fix(self.helping, True)
-                loss = self._move(parts)
-                _fix(self.helping, False)
+        if index > _WARM * self.steps:
+            _fix(self.helping, True)
+            loss = self._update(
+                self.optimizer,
+                self.parameters,
+                lambda part, scaled: self._differentiate(self._loss(parts[part]), scaled),
+            )
+            _fix(self.helping, False)
         self.average.update(index)
         return float(loss)
 
-    def _help(
-        self, opponents: ImageOpponents, index: int, progress: float, parts: Sequence[Round]
-    ) -> None:
+    def _help(self, index: int, progress: float, parts: Sequence[Round]) -> None:
         """One update of reader and critic."""
         for group in self.helper.param_groups:
             group["lr"] = 1e-3 * max(0.05, 1 - progress)
         self._update(
             self.helper,
             self.helping,
-            lambda part, scaled: self._differentiate(opponents.lesson(index, parts[part]), scaled),
-        )
-
-    def _move(self, parts: Sequence[Round]) -> Tensor:
-        """One update of the mechanism."""
-        return self._update(
-            self.optimizer,
-            self.parameters,
-            lambda part, scaled: self._differentiate(self._loss(parts[part]), scaled),
+            lambda part, scaled: self._differentiate(
+                self.opponents.lesson(index, parts[part]), scaled
+            ),
         )
 
     def _round(self, generator: torch.Generator) -> Round:
@@ -195,22 +185,17 @@ class CounterfactualLearner(Learner):
         returned = (back - part.image).abs().mean()
         bound = -self.mechanism.log_prob(part.image, part.parents).mean() / part.image[0].numel()
         loss = _JUDGED * self.judges.losses(part.made, part.shown).mean()
-        if self.opponents is not None:
-            loss = loss + self.opponents.losses(part)
+        loss = loss + self.opponents.losses(part)
         return loss + _RETURN * returned + _BOUND * bound
 
     # -- checkpoints
 
     def tensors(self) -> dict[str, Tensor]:
-        if self.opponents is None:
-            return super().tensors()
         helping = {f"helping.{i}": p.detach() for i, p in enumerate(self.helping)}
         return super().tensors() | helping | optimizer_tensors(self.helper, "helping_optimizer.")
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         super().load(tensors)
-        if self.opponents is None:
-            return
         with torch.no_grad():
             for i, parameter in enumerate(self.helping):
                 parameter.copy_(tensors[f"helping.{i}"])

@@ -110,7 +110,7 @@ class ImageJudges(nn.Module):
         for place, name in enumerate(self.names):
             if not judges[name].variable.is_discrete:
                 values = rows[name].float().reshape(len(rows[name]), -1)
-                self.register_buffer(f"scale{place}", location_and_scale(values)[1])
+                self.register_buffer(f"scale{place}", location_and_scale(values)[1].float())
 
     def losses(self, images: Tensor, parents: Mapping[str, Tensor]) -> Tensor:
         """How far ``(n,)`` what is read off images in the variable's range is from ``parents``:

@@ -1,4 +1,4 @@
-"""What counterfactual images are trained against where no judge is given: a reader, a critic, and
+"""What counterfactual images are trained against: a critic, a reader of what no judge reads, and
 what says where real rows can tell."""
 
 from __future__ import annotations
@@ -69,16 +69,15 @@ class ImageOpponents(nn.Module):
         self.reads.standardise(pick(rows, names))
         specs = by_name(dcm.parent_spec, without(names, judged))
         self.critic = initialised(lambda: PairCritic(self.reads), seed + 1)
-        self.reader = initialised(lambda: Reader(dcm.variables[name], specs, rows), seed + 2)
+        self.reader: Reader | None = None
+        if specs:
+            self.reader = initialised(lambda: Reader(dcm.variables[name], specs, rows), seed + 2)
         self.support = initialised(lambda: Support(sum(self.reads.sizes)), seed + 3)
 
     def trained(self) -> list[nn.Parameter]:
         """Their parameters that are trained."""
-        return [
-            *self.critic.parameters(),
-            *self.reader.trained(),
-            *self.support.parameters(),
-        ]
+        reading = [] if self.reader is None else self.reader.trained()
+        return [*self.critic.parameters(), *reading, *self.support.parameters()]
 
     def lesson(self, index: int, part: Round) -> Tensor:
         """What they are to make small in step ``index``."""
@@ -94,7 +93,8 @@ class ImageOpponents(nn.Module):
             slopes = torch.autograd.grad(on_real.sum(), real, create_graph=True)
             square = torch.stack([g.float().flatten(1).square().sum(1) for g in slopes]).sum(0)
             loss = loss + 0.5 * _LAZY * square.mean()
-        loss = loss + self.reader.losses(real[-1].detach(), part.lent).mean()
+        if self.reader is not None:
+            loss = loss + self.reader.losses(real[-1].detach(), part.lent).mean()
         known, set_to = real[0].detach(), made[0][: len(part.image)]
         loss = loss + nn.functional.softplus(-self.support(known)).mean()
         return loss + nn.functional.softplus(self.support(set_to)).mean()
@@ -104,6 +104,8 @@ class ImageOpponents(nn.Module):
         made = self.reads({**part.shown, self.name: part.made})
         weights = self._weights(part, made[0])
         seen = (weights * nn.functional.softplus(-self.critic(made))).mean()
+        if self.reader is None:
+            return seen
         return seen + (weights * self.reader.losses(made[-1], part.shown)).mean()
 
     def _weights(self, part: Round, features: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import causalplug as cp
+from causalplug.training.image_judges import ImageJudges, judges_of
 
 GRAPH = cp.CausalGraph.parse("D -> I; T -> I")
 VARIABLES = {"D": cp.Discrete(2), "T": cp.Continuous(), "I": cp.Image(1, 8, 8)}
@@ -134,15 +135,25 @@ def judges(image="I"):
     }
 
 
-def test_images_learn_to_show_what_judges_see():
-    """Without any reader of its own, the training follows the judges."""
-    tried, seen = judges(), rows(80, seed=1)
-    errors = []
-    for steps in (2, 100):
-        trained = fitted(steps=steps, judges=tried, learning_rate=3e-3)
-        found = cp.metrics.effectiveness(trained, seen, {"T": 0.9}, tried)
-        errors.append(next(item.value for item in found.items if item.of == "T"))
-    assert errors[1] < 0.5 * errors[0]
+def test_the_loss_of_judges_is_what_they_say():
+    """Against cross entropy and Huber's loss by hand, with gradients on the images."""
+    dcm, values = model(), {name: torch.as_tensor(column) for name, column in rows(40).items()}
+    found = ImageJudges("I", judges_of(dcm, "I", judges()), values)
+    images = values["I"][:6].clone().requires_grad_()
+    parents = {"D": values["D"][:6], "T": values["T"][:6]}
+    losses = found.losses(images, parents)
+    entropy = torch.nn.functional.cross_entropy(Ink()(images), parents["D"], reduction="none")
+    apart = ((Thick()(images) - parents["T"]) / values["T"].std()).abs()
+    huber = torch.where(apart < 0.1, apart.square() / 0.2, apart - 0.05)
+    assert torch.allclose(losses, entropy + 3 * huber, rtol=1e-4)
+    losses.sum().backward()
+    assert float(images.grad.abs().sum()) > 0
+
+
+def test_images_learn_from_judges():
+    """What is trained with judges is another mechanism, in whose loss no reader has a part."""
+    alone, judged = fitted(steps=4), fitted(steps=4, judges=judges())
+    assert not torch.allclose(weights(alone), weights(judged))
 
 
 def test_a_reader_stays_for_what_no_judge_reads():
