@@ -81,9 +81,12 @@ class StackRows:
         return features, self.values.index_select(0, flat).view(index.shape)
 
     def drawn(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """``n`` rows of each member, drawn by one set of numbers."""
-        uniform = torch.rand(n, generator=generator, device=generator.device)
-        return self.at((uniform * self.counts[:, None]).long())
+        """``n`` rows of each member, drawn by one set of numbers: one out of each of ``n`` equal
+        parts of the table, so that large batches hold all rows about equally often."""
+        places = torch.arange(n, device=generator.device)
+        uniform = (places + torch.rand(n, generator=generator, device=generator.device)) / n
+        positions = (uniform * self.counts[:, None]).long()
+        return self.at(positions.minimum(self.counts[:, None] - 1))
 
     def first(self, n: int) -> Tensor:
         """Positions ``(m, n)`` of the first rows; shorter members repeat theirs."""

@@ -33,7 +33,7 @@ from causalplug.training.stack import Member, Stack, StackRows
 __all__ = ["Single", "StackedTraining"]
 
 _SCORED = 4096  # held-out rows of a mechanism that are scored
-_LATE, _LARGER = 0.8, 2  # share of a cycle after which batches are larger, and by how much
+_LATE, _LARGER = 0.8, 8  # share of a cycle after which batches are larger, and by how much
 _PASSES, _SOONEST = 5, 10  # passes over the rows between validations, and steps at least
 _BYTES = 1 << 28  # of the features of one stack's rows
 
