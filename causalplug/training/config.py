@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from causalplug.arguments import (
     COUNT,
@@ -22,10 +22,12 @@ from causalplug.arguments import (
     whole,
 )
 from causalplug.errors import TrainingError
-from causalplug.mechanisms.base import Mechanism
 from causalplug.planning.objectives import OBJECTIVE, OBJECTIVES
 from causalplug.training.presets import PRESETS, preset_for, with_presets
 from causalplug.values import Json
+
+if TYPE_CHECKING:
+    from causalplug.mechanisms.base import Mechanism
 
 __all__ = [
     "OBJECTIVES",
@@ -47,6 +49,8 @@ _RATE = number(above=0).or_none()
 
 
 def _judges(value: object) -> Any:
+    from causalplug.mechanisms.base import Mechanism  # torch, which planning does without
+
     found = dict(MAPPING.read(value))
     fit = [isinstance(judge, Mechanism) and judge.frozen for judge in found.values()]
     if not found or not all(fit):

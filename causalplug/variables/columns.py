@@ -86,7 +86,7 @@ def as_array(values: object, name: str) -> np.ndarray:
         values = _unmasked(values)
     try:
         array = np.asarray(values)
-        if array.dtype.kind == "U" and isinstance(values, list | tuple):
+        if array.dtype.kind == "U" and array.ndim == 1 and isinstance(values, list | tuple):
             array = _unless_mixed(values, array)
     except ValueError as error:
         raise DataError(
